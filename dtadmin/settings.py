@@ -1,0 +1,179 @@
+"""All settings. What differs between installations comes from the environment or an env file."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+from dotenv import load_dotenv
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import parse_dsn
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- What an installation sets (the table in README.md) -----------------------------------------
+
+if env_file := os.environ.get("DTADMIN_ENV"):
+    if not Path(env_file).is_file():
+        raise ImproperlyConfigured(f"DTADMIN_ENV names {env_file}, and there is no such file.")
+    load_dotenv(env_file)
+
+
+def env(name: str, default: str = "") -> str:
+    return os.environ.get(name, default).strip()
+
+
+def env_flag(name: str) -> bool:
+    value = env(name, "0").lower()
+    if value not in {"0", "1", "true", "false", "yes", "no"}:
+        raise ImproperlyConfigured(f"{name} must be 1 or 0.")
+    return value in {"1", "true", "yes"}
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+VAR = Path(env("DTADMIN_VAR", str(BASE_DIR / "var")))
+DEBUG = env_flag("DEBUG")
+DATABASE_URL = env("DATABASE_URL")
+SHOP_ALL_DATABASE_URL = env("SHOP_ALL_DATABASE_URL")
+LANGUAGE_CODE = env("DTADMIN_LANGUAGE", "ru")
+TIME_ZONE = env("TIME_ZONE", "Europe/Moscow")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+SECRET_KEY = env("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
+
+EMBEDDED = not DATABASE_URL
+
+
+def generated_secret(path: Path) -> str:
+    """The secret in `path`, made at first use and readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    return path.read_text().strip()
+
+
+if EMBEDDED:
+    from dtadmin import embedded
+
+    try:
+        socket_dir = embedded.start(VAR)
+    except ModuleNotFoundError as error:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is not set, and the embedded PostgreSQL is not installed. "
+            "Set DATABASE_URL and SHOP_ALL_DATABASE_URL, or install the extra 'demo'."
+        ) from error
+    DATABASE_URL = embedded.database_url(socket_dir, "dtadmin")
+    SHOP_ALL_DATABASE_URL = SHOP_ALL_DATABASE_URL or embedded.database_url(socket_dir, "shop_all")
+    SECRET_KEY = SECRET_KEY or generated_secret(VAR / "secret_key")
+
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is not set. Set it to a long random text.")
+if not SHOP_ALL_DATABASE_URL:
+    raise ImproperlyConfigured(
+        "SHOP_ALL_DATABASE_URL is not set. It names the database of shop All, "
+        "for example postgresql://user:password@host/shop_all"
+    )
+# Secrets at rest are encrypted with SECRET_KEY; the salt only separates them from its other uses.
+SALT_KEY = "dtadmin.secrets-at-rest"
+
+
+def database(variable: str, url: str) -> dict[str, Any]:
+    """A libpq URL as Django wants it. Raises ImproperlyConfigured without quoting the URL."""
+    try:
+        parts = parse_dsn(url)
+    except ProgrammingError as error:
+        raise ImproperlyConfigured(
+            f"{variable} is not a PostgreSQL URL such as postgresql://user:password@host/name"
+        ) from error
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.pop("dbname", ""),
+        "USER": parts.pop("user", ""),
+        "PASSWORD": parts.pop("password", ""),
+        "HOST": parts.pop("host", ""),
+        "PORT": parts.pop("port", ""),
+        "OPTIONS": {"connect_timeout": 5, "application_name": "dtadmin", **parts},
+    }
+
+
+DATABASES = {"default": database("DATABASE_URL", DATABASE_URL)}
+database("SHOP_ALL_DATABASE_URL", SHOP_ALL_DATABASE_URL)
+
+# --- What every installation shares -------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "transfer",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "encrypted_fields",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+ROOT_URLCONF = "dtadmin.urls"
+WSGI_APPLICATION = "dtadmin.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "transfer" / "locale"]
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"transfer": {"handlers": ["stderr"], "level": "INFO"}},
+}

@@ -1,0 +1,154 @@
+"""What can go wrong, each with a stable code, one sentence and one hint. No Django.
+
+The sentences are message ids of the translation catalogue: `wording.explain` says them in the
+user's language, from the code and the parameters that a run keeps.
+"""
+
+from typing import ClassVar
+
+
+def gettext_noop(text: str) -> str:
+    """Marks `text` for the translation catalogue."""
+    return text
+
+
+class TransferError(Exception):
+    """A transfer, or a command beside it, can't go on."""
+
+    code: ClassVar[str] = "unexpected"
+    sentence: ClassVar[str] = gettext_noop("An unexpected error stopped the transfer.")
+    hint: ClassVar[str] = gettext_noop(
+        "Nothing was half done: the chunk was rolled back. Run it again; if it fails again, "
+        "pass the technical text on."
+    )
+    kinds: ClassVar[dict[str, type["TransferError"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        TransferError.kinds[cls.code] = cls
+
+    def __init__(self, technical: str = "", **params: object) -> None:
+        """`params` fill the sentence and the hint; `technical` is for the folded text."""
+        self.technical = technical
+        self.params = {name: str(value) for name, value in params.items()}
+        super().__init__(self.sentence % self.params)
+
+
+class Unreachable(TransferError):
+    code = "unreachable"
+    sentence = gettext_noop("%(database)s does not answer: %(reason)s.")
+    hint = gettext_noop(
+        "Check that the server is up and that this machine may connect. Nothing is lost: the rows "
+        "wait, and the next run moves them."
+    )
+
+
+class ConnectionLost(TransferError):
+    code = "connection_lost"
+    sentence = gettext_noop("The connection to %(database)s broke off.")
+    hint = gettext_noop(
+        "The chunk under way was rolled back. The next run goes on where this one stopped."
+    )
+
+
+class QueryFailed(TransferError):
+    code = "query_failed"
+    sentence = gettext_noop("%(database)s refused a statement: %(reason)s.")
+    hint = gettext_noop(
+        "The chunk was rolled back. Often a right is missing, or somebody changed a table; the "
+        "technical text names it."
+    )
+
+
+class TooSlow(TransferError):
+    code = "too_slow"
+    sentence = gettext_noop("%(database)s did not finish a statement in time: %(reason)s.")
+    hint = gettext_noop(
+        "The chunk was rolled back. Look for a lock held for long or an overloaded server; a "
+        "smaller chunk helps."
+    )
+
+
+class AlreadyRunning(TransferError):
+    code = "already_running"
+    sentence = gettext_noop("This transfer is already running: %(holder)s.")
+    hint = gettext_noop("Wait for it to finish. Two at once would not move anything twice.")
+
+
+class NotInitialised(TransferError):
+    code = "not_initialised"
+    sentence = gettext_noop("In the database of shop All %(missing)s is missing.")
+    hint = gettext_noop("Run: manage.py init_shop_all")
+
+
+class TargetTableMissing(TransferError):
+    code = "target_table_missing"
+    sentence = gettext_noop("%(database)s has no table %(table)s.")
+    hint = gettext_noop("Check that the database is the one of the bonus server.")
+
+
+class WrongColumns(TransferError):
+    code = "wrong_columns"
+    sentence = gettext_noop("In %(database)s the columns of %(table)s do not fit: %(problems)s.")
+    hint = gettext_noop(
+        "Nothing was moved. Binary data of the wrong type would arrive as nonsense without an "
+        "error, so the types have to be put right first."
+    )
+
+
+class FutureTransactions(TransferError):
+    code = "future_transactions"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a copy: it holds, or the bonus server has "
+        "seen, transactions that it has not reached yet (%(where)s)."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, so nothing was skipped. Run: manage.py rebase_shop_all. "
+        "What was moved stays moved."
+    )
+
+
+class OriginChanged(TransferError):
+    code = "origin_changed"
+    sentence = gettext_noop("The database of shop All was replaced while the transfer ran.")
+    hint = gettext_noop("Run the transfer again: it starts from the new database.")
+
+
+class RowsLostOnTheWay(TransferError):
+    code = "rows_lost_on_the_way"
+    sentence = gettext_noop(
+        "The source sent %(sent)s rows and the bonus server received %(received)s."
+    )
+    hint = gettext_noop(
+        "The chunk was rolled back, and the next run repeats it. If it happens again, look at the "
+        "network between the databases."
+    )
+
+
+class PositionMoved(TransferError):
+    code = "position_moved"
+    sentence = gettext_noop("Somebody else moved the position of this transfer meanwhile.")
+    hint = gettext_noop("The chunk was rolled back. Run the transfer again.")
+
+
+class CommitUnconfirmed(TransferError):
+    code = "commit_unconfirmed"
+    sentence = gettext_noop("%(database)s did not confirm the last chunk.")
+    hint = gettext_noop(
+        "Whether it arrived stands in the bonus server's database, and the next run reads it "
+        "there first: nothing is lost or moved twice."
+    )
+
+
+class NoRightForSchema(TransferError):
+    code = "no_right_for_schema"
+    sentence = gettext_noop("In %(database)s this account may not create the schema datatransfer.")
+    hint = gettext_noop("Ask its administrator to run once:\n%(statements)s")
+
+
+class RunTakenOver(TransferError):
+    code = "run_taken_over"
+    sentence = gettext_noop("The run was closed from outside while it went on.")
+    hint = gettext_noop(
+        "Its connection to the own database had broken, so it was taken for dead. What it moved "
+        "is counted; the next run goes on from there."
+    )

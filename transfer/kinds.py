@@ -1,0 +1,319 @@
+"""The three transfers as data: tables, columns, checks and the SQL that applies good rows.
+
+No Django, no connections: the engine runs what stands here. A chunk arrives in the temporary
+table `incoming` (see `Kind.incoming`), whose generated column `fault` holds the code of the first
+check that a row fails, or null; `refuse` sets `late_fault` where a check needs the target's rows.
+`apply` sees the rest as `good`. Every SQL text here is a constant; values never enter it.
+"""
+
+from dataclasses import dataclass
+
+from transfer.errors import gettext_noop
+
+MASK = "••••"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A data column of a staging table, and what it becomes in the bonus server's table."""
+
+    name: str
+    created_as: str  # the type that init_shop_all gives it
+    types: frozenset[str]  # the types, without length, that binary COPY may read it from
+    carried_as: str  # the type in `incoming`; the same bytes on the wire
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """A reason to reject a row. `fails` is SQL over the columns of the staging table."""
+
+    code: str
+    fails: str
+    sentence: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str
+    title: str
+    staging: str
+    target: str
+    columns: tuple[Column, ...]
+    checks: tuple[Check, ...]
+    apply: tuple[str, ...]  # statements whose row counts add up to what changed in the target
+    late_checks: tuple[Check, ...] = ()  # those that need the target's rows: `refuse` makes them
+    refuse: str = ""  # sets `late_fault` in incoming
+    amount: str = "null::numeric"  # SQL over a row: what the totals add up
+
+    @property
+    def all_checks(self) -> tuple[Check, ...]:
+        return self.checks + self.late_checks
+
+    @property
+    def fault(self) -> str:
+        """SQL: the code of the first check that a row fails, or null."""
+        cases = " ".join(f"when {check.fails} then '{check.code}'" for check in self.checks)
+        return f"case {cases} end"
+
+    @property
+    def incoming(self) -> str:
+        """The temporary table that a chunk arrives in; the checks run once, while it arrives."""
+        columns = ", ".join(f"{column.name} {column.carried_as}" for column in self.columns)
+        return (
+            f"create temporary table incoming (xid xid8, id bigint, {columns}, "
+            f"late_fault text, fault text generated always as ({self.fault}) stored) "
+            f"on commit drop"
+        )
+
+    @property
+    def payload(self) -> str:
+        """SQL: the row as it came, as JSON for a reject, secrets masked."""
+        pairs = ", ".join(
+            f"'{column.name}', "
+            + (
+                f"case when {column.name} is not null then '{MASK}' end"
+                if column.secret
+                else f"{column.name}::text"
+            )
+            for column in self.columns
+        )
+        return f"json_build_object({pairs})"
+
+
+TEXT = frozenset({"text", "character varying"})
+
+
+def text(name: str, secret: bool = False) -> Column:
+    return Column(name, "varchar(100)", TEXT, "text", secret)
+
+
+def plain(name: str, type_: str) -> Column:
+    return Column(name, type_, frozenset({type_}), type_)
+
+
+TIMESTAMP = "timestamp with time zone"
+
+# Spaces of Unicode too: a no-break space from a spreadsheet looks like nothing at all.
+UNPRINTABLE = r"[[:space:][:cntrl:]\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2060\u3000\ufeff]"
+
+ACCOUNT_FORM = (
+    Check(
+        "account_too_long",
+        "length(account) > 100",
+        gettext_noop("The account is longer than 100 characters."),
+        gettext_noop("Correct the account number and send the row again."),
+    ),
+    Check(
+        "account_has_spaces",
+        f"account ~ '{UNPRINTABLE}'",
+        gettext_noop("The account contains a space or a control character."),
+        gettext_noop("Remove it: often it came along when the number was copied."),
+    ),
+)
+ACCOUNT_MISSING = Check(
+    "account_missing",
+    "coalesce(account, '') = ''",
+    gettext_noop("The account is missing."),
+    gettext_noop("Say which account is meant."),
+)
+
+PINCODES = Kind(
+    name="pincodes",
+    title=gettext_noop("PIN codes"),
+    staging="accountpincodeTemp",
+    target="pincode",
+    columns=(text("account"), text("pincode", secret=True)),
+    checks=(
+        ACCOUNT_MISSING,
+        *ACCOUNT_FORM,
+        Check(
+            "pin_missing",
+            "coalesce(pincode, '') = ''",
+            gettext_noop("The PIN code is missing."),
+            gettext_noop("Say the PIN code; a PIN code can't be removed by a transfer."),
+        ),
+        Check(
+            "pin_too_long",
+            "length(pincode) > 100",
+            gettext_noop("The PIN code is longer than 100 characters."),
+            gettext_noop("Set a shorter PIN code."),
+        ),
+    ),
+    apply=(
+        """
+        insert into pincode as held (account, pincode, changed_at)
+        select distinct on (account) account, pincode, now()
+          from good
+         order by account, xid desc, id desc
+            on conflict (account) do update
+           set pincode = excluded.pincode, changed_at = excluded.changed_at
+         where held.pincode is distinct from excluded.pincode
+        """,
+    ),
+)
+
+FINITE = "amount not in ('NaN', 'Infinity', '-Infinity')"
+
+BALANCES = Kind(
+    name="balances",
+    title=gettext_noop("Balance changes"),
+    staging="changeAccountBalanceTemp",
+    target="asset",
+    columns=(
+        text("account"),
+        plain("amount", "numeric"),
+        plain("validfrom", TIMESTAMP),
+        plain("validto", TIMESTAMP),
+        plain("comment", "text"),
+    ),
+    checks=(
+        ACCOUNT_MISSING,
+        *ACCOUNT_FORM,
+        Check(
+            "amount_missing",
+            "amount is null",
+            gettext_noop("The amount is missing."),
+            gettext_noop("Say by how much the balance changes."),
+        ),
+        Check(
+            "amount_not_finite",
+            f"not ({FINITE})",
+            gettext_noop("The amount is not a number or is infinite."),
+            gettext_noop("Say the amount as a number, such as 100.00 or -25.50."),
+        ),
+        Check(
+            "amount_zero",
+            "amount = 0",
+            gettext_noop("The amount is zero."),
+            gettext_noop("A change by zero changes nothing: correct it or discard the row."),
+        ),
+        Check(
+            "amount_decimals",
+            "amount <> trunc(amount, 2)",
+            gettext_noop("The amount has more than two decimals."),
+            gettext_noop("Round it to kopecks; nothing is rounded in silence."),
+        ),
+        Check(
+            "amount_out_of_range",
+            "abs(amount) >= 10000000000000",
+            gettext_noop("The amount is out of range: at most 13 digits before the point."),
+            gettext_noop("Correct the amount."),
+        ),
+        Check(
+            "validity_reversed",
+            "validto < validfrom",
+            gettext_noop("The validity ends before it begins."),
+            gettext_noop("Correct validfrom or validto."),
+        ),
+    ),
+    apply=(
+        """
+        insert into asset (account, amount, validfrom, validto, comment, created_at)
+        select account, amount, validfrom, validto, comment, now() from good order by xid, id
+        """,
+    ),
+    amount=f"case when {FINITE} then amount end",
+)
+
+# 0 EARN_ONLY, 1 EARN_PAY, 2 NO_OPERATION, 3 PAY_ONLY. A card linked without a status may only
+# earn until somebody says more: the one default that lets no money out.
+DEFAULT_STATUS = 0
+
+# Within a chunk the last account and the last status of a card win separately.
+LAST_SAID = """
+    select card,
+           (array_agg(account order by xid desc, id desc) filter (where account is not null))[1]
+               as account,
+           (array_agg(status order by xid desc, id desc) filter (where status is not null))[1]
+               as status
+      from good group by card
+"""
+
+CARDS = Kind(
+    name="cards",
+    title=gettext_noop("Card links and statuses"),
+    staging="changeCardAccountTemp",
+    target="cardAccounting",
+    columns=(text("card"), text("account"), plain("status", "integer")),
+    checks=(
+        Check(
+            "card_missing",
+            "coalesce(card, '') = ''",
+            gettext_noop("The card is missing."),
+            gettext_noop("Say which card is meant."),
+        ),
+        Check(
+            "card_malformed",
+            f"length(card) > 100 or card ~ '{UNPRINTABLE}'",
+            gettext_noop(
+                "The card number is longer than 100 characters or contains a space or a control "
+                "character."
+            ),
+            gettext_noop("Correct the card number and send the row again."),
+        ),
+        Check(
+            "account_empty",
+            "account = ''",
+            gettext_noop("The account is empty text."),
+            gettext_noop("Leave it out (null) to keep the link, or say the account."),
+        ),
+        *ACCOUNT_FORM,
+        Check(
+            "status_unknown",
+            "status not between 0 and 3",
+            gettext_noop("The status is not one of 0, 1, 2, 3."),
+            gettext_noop("0 earn only, 1 earn and pay, 2 no operations, 3 pay only."),
+        ),
+        Check(
+            "nothing_to_change",
+            "account is null and status is null",
+            gettext_noop("Neither an account nor a status is given: nothing to change."),
+            gettext_noop("Say the account, the status or both, or discard the row."),
+        ),
+    ),
+    late_checks=(
+        Check(
+            "card_unknown",
+            "",
+            gettext_noop("The bonus server does not know this card, and the row links no account."),
+            gettext_noop("Link the card to an account first, then send the status again."),
+        ),
+    ),
+    # A status without an account needs a card that the server knew before, or that an earlier row
+    # of the chunk links: the same answer that row by row would give.
+    refuse="""
+        update incoming as late set late_fault = 'card_unknown'
+         where late.fault is null and late.account is null
+           and not exists (select from "cardAccounting" as held where held.card = late.card)
+           and not exists (
+               select from incoming as earlier
+                where earlier.card = late.card and earlier.fault is null
+                  and earlier.account is not null
+                  and (earlier.xid, earlier.id) < (late.xid, late.id))
+    """,
+    # An update by itself, since it takes what is left as it is from the newest version of the row.
+    apply=(
+        f"""
+        update "cardAccounting" as held
+           set account = coalesce(said.account, held.account),
+               status = coalesce(said.status, held.status), changed_at = now()
+          from ({LAST_SAID}) as said
+         where held.card = said.card
+           and (held.account, held.status) is distinct from
+               (coalesce(said.account, held.account), coalesce(said.status, held.status))
+        """,
+        f"""
+        insert into "cardAccounting" as held (card, account, status, changed_at)
+        select said.card, said.account, coalesce(said.status, {DEFAULT_STATUS}), now()
+          from ({LAST_SAID}) as said
+         where not exists (select from "cardAccounting" as held where held.card = said.card)
+            on conflict (card) do update
+           set account = excluded.account, status = excluded.status,
+               changed_at = excluded.changed_at
+        """,
+    ),
+)
+
+KINDS = {kind.name: kind for kind in (PINCODES, BALANCES, CARDS)}

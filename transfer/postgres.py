@@ -1,0 +1,180 @@
+"""Connections to the databases outside, and their errors in plain words. No Django."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import psycopg2
+from psycopg2 import errors
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn
+
+from transfer.errors import ConnectionLost, QueryFailed, TooSlow, TransferError, Unreachable
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 300
+LOCK_SECONDS = 10
+
+# A peer that vanished is noticed within a minute (PostgreSQL, "Connection Control Functions"):
+# otherwise a cut cable would hold a run for hours.
+KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+# psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
+BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpected message")
+
+
+class Database:
+    """One connection to a database outside, opened at first use.
+
+    `name` is what sentences call it, `purpose` what `pg_stat_activity` shows. With `secret`,
+    error texts are left out, since they may quote a PIN code.
+    """
+
+    def __init__(self, dsn: str, name: str, purpose: str, *, secret: bool = False) -> None:
+        self.dsn = dsn
+        self.name = name
+        self.purpose = purpose
+        self.secret = secret
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def connection(self) -> Connection:
+        """Raises Unreachable."""
+        if self._connection is None:
+            self._connection = connect(self.dsn, database=self.name, purpose=self.purpose)
+        return self._connection
+
+    def close(self) -> None:
+        """Ends the session, and with it whatever it had not committed."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except psycopg2.Error:
+                return  # it was broken already, which is as good as closed
+
+    @contextmanager
+    def transaction(self, *, commit: bool = True) -> Iterator[None]:
+        """Commits at the end; rolls back on any error, or at the end without `commit`."""
+        with self.explained():
+            connection = self.connection
+            try:
+                yield
+                if commit:
+                    connection.commit()
+            finally:
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.rollback()
+        except psycopg2.Error:
+            self.close()
+
+    def cancel(self) -> None:
+        """Ends the statement that another thread has under way."""
+        try:
+            if self._connection is not None:
+                self._connection.cancel()
+        except psycopg2.Error:
+            return  # nothing is under way on a broken connection
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turns psycopg2's errors within into ours.
+
+        Raises ConnectionLost, TooSlow or QueryFailed. PostgreSQL quotes values in the details,
+        which are never taken over; of a secret not even the message is.
+        """
+        try:
+            yield
+        except psycopg2.Error as error:
+            raise self._ours(error) from None
+        except (SystemError, BrokenPipeError) as error:
+            # What psycopg2 raises when the socket goes away under a COPY.
+            raise ConnectionLost(type(error).__name__, database=self.name) from error
+
+    def _ours(self, error: psycopg2.Error) -> TransferError:
+        condition = type(error).__name__
+        message = "" if self.secret else error.diag.message_primary or _first_line(error)
+        technical = " ".join(filter(None, [error.pgcode, condition, message]))
+        if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
+            return TooSlow(technical, database=self.name, reason=message or condition)
+        if is_broken(error):
+            return ConnectionLost(technical, database=self.name)
+        return QueryFailed(technical, database=self.name, reason=message or condition)
+
+    def execute(self, statement: Any, parameters: Any = None) -> int:
+        """Runs a statement and returns its row count."""
+        with self.explained(), self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.rowcount
+
+    def rows(self, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
+        with self.explained(), self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall()
+
+    def one(self, statement: Any, parameters: Any = None) -> tuple[Any, ...]:
+        """The only row of a query."""
+        (row,) = self.rows(statement, parameters)
+        return row
+
+
+def connect(dsn: str, *, database: str, purpose: str) -> Connection:
+    """Opens a connection with time-outs and keepalives. Raises Unreachable."""
+    options = (
+        f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s "
+        f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
+    )
+    try:
+        return psycopg2.connect(
+            make_dsn(
+                dsn,
+                connect_timeout=CONNECT_SECONDS,
+                application_name=f"dtadmin {purpose}"[:63],
+                options=options,
+                client_encoding="UTF8",
+                **KEEPALIVE,
+            )
+        )
+    except psycopg2.OperationalError as error:
+        raise Unreachable(database=database, reason=_first_line(error)) from None
+
+
+def _first_line(error: Exception) -> str:
+    """The cause alone: libpq puts where it tried to connect before it."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"^.*(failed|error): |FATAL:\s+", "", line).rstrip(".")
+
+
+def is_broken(error: psycopg2.Error) -> bool:
+    """Whether the connection is gone, not merely the statement refused."""
+    if error.pgcode is None:
+        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) or any(
+            words in str(error) for words in BROKEN_COPY
+        )
+    # Class 08: connection exceptions. 57P0x: shut down by an administrator or a crash.
+    return error.pgcode.startswith(("08", "57P0"))
+
+
+COLUMNS = """
+    select a.attname, format_type(a.atttypid, null), a.attnotnull,
+           format_type(a.atttypid, a.atttypmod), a.atttypmod
+      from pg_attribute a
+     where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+"""

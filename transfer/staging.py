@@ -1,0 +1,150 @@
+"""Makes, mends and tidies the staging tables of shop All. No Django.
+
+`shop_all.py` reads them for transfers; what changes them stands here.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from psycopg2 import sql
+
+from transfer.errors import gettext_noop
+from transfer.kinds import KINDS, Kind
+from transfer.position import Position, moved
+from transfer.postgres import COLUMNS
+from transfer.shop_all import PURGE_LOCK, STAMP_TRIGGER, ShopAll, quoted
+
+SCHEMA = """
+create schema if not exists datatransfer;
+create table if not exists datatransfer.origin (
+    one boolean primary key default true check (one),
+    origin uuid not null default gen_random_uuid(),
+    created_at timestamptz not null default now()
+);
+insert into datatransfer.origin (one) values (true) on conflict do nothing;
+create table if not exists datatransfer.purged (
+    kind text primary key,
+    rows bigint not null,
+    amount numeric not null
+);
+-- A writer must not choose xid or id: a row with a number from the past would be skipped.
+create or replace function datatransfer.stamp() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'INSERT' then
+        new.xid := pg_current_xact_id();
+    else
+        new.xid := old.xid;
+        new.id := old.id;
+    end if;
+    return new;
+end $$;
+"""
+
+# Columns of ours, and how each is added to a table that has rows already. Rows that were there
+# get the transaction that adds `xid`, and move with the next transfer.
+OURS = {
+    "id": "bigint generated always as identity",
+    "xid": "xid8 not null default pg_current_xact_id()",
+    "created_at": "timestamptz default now()",
+}
+
+CREATED = gettext_noop("%(table)s: created")
+ADDED = gettext_noop("%(table)s: column %(column)s added")
+INDEXED = gettext_noop("%(table)s: index on (xid, id) created")
+GUARDED = gettext_noop("%(table)s: trigger created that stamps xid")
+COMPLETE = gettext_noop("%(table)s: nothing was missing")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that was done: a message id and its parameters."""
+
+    sentence: str
+    params: dict[str, str]
+
+
+class Staging(ShopAll):
+    """The same door with the right to change what is behind it."""
+
+    def initialise(self) -> list[Step]:
+        """Creates what is missing and keeps what is there; all of it or nothing.
+
+        Raises WrongColumns when an existing column has another type.
+        """
+        steps: list[Step] = []
+        with self.transaction():
+            self.execute("set local statement_timeout = 0")
+            self.execute(SCHEMA)
+            for kind in KINDS.values():
+                steps += self._initialise(kind) or [Step(COMPLETE, {"table": kind.staging})]
+                self.check_columns(kind)
+        return steps
+
+    def _initialise(self, kind: Kind) -> list[Step]:
+        steps = []
+        found = {row[0] for row in self.rows(COLUMNS, [f'"{kind.staging}"'])}
+        wanted = {column.name: column.created_as for column in kind.columns} | OURS
+        missing = [name for name in wanted if name not in found]
+        if not found:
+            body = ", ".join(f'"{name}" {type_}' for name, type_ in wanted.items())
+            self.execute(sql.SQL(f"create table {{}} ({body})").format(quoted(kind)))
+            steps.append(Step(CREATED, {"table": kind.staging}))
+        elif missing:
+            body = ", ".join(f'add column "{name}" {wanted[name]}' for name in missing)
+            self.execute(sql.SQL(f"alter table {{}} {body}").format(quoted(kind)))
+            steps += [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
+        if not self._has_index(kind):
+            # Unique, so that (xid, id) orders the rows without ties.
+            self.execute(sql.SQL("create unique index on {} (xid, id)").format(quoted(kind)))
+            steps.append(Step(INDEXED, {"table": kind.staging}))
+        if not self.is_stamped(kind):
+            self._create_trigger(kind)
+            steps.append(Step(GUARDED, {"table": kind.staging}))
+        return steps
+
+    def _has_index(self, kind: Kind) -> bool:
+        return bool(
+            self.rows(
+                "select from pg_index where indrelid = to_regclass(%s) and indisunique "
+                "and indpred is null and pg_get_indexdef(indexrelid) like '%%(xid, id)'",
+                [f'"{kind.staging}"'],
+            )
+        )
+
+    def _create_trigger(self, kind: Kind) -> None:
+        names = {"trigger": sql.Identifier(STAMP_TRIGGER), "table": quoted(kind)}
+        self.execute(sql.SQL("drop trigger if exists {trigger} on {table}").format(**names))
+        self.execute(
+            sql.SQL(
+                "create trigger {trigger} before insert or update on {table} "
+                "for each row execute function datatransfer.stamp(); "
+                # Always: also for sessions that replicate.
+                "alter table {table} enable always trigger {trigger}"
+            ).format(**names)
+        )
+
+    def purge(
+        self, kind: Kind, positions: list[Position], days: int, *, dry_run: bool = False
+    ) -> tuple[int, Decimal]:
+        """Removes rows older than `days` that every one of `positions` has moved.
+
+        Returns rows and finite amounts removed. Their numbers are kept for the reconciliation.
+        """
+        conditions = sql.SQL(" and ").join(moved(position) for position in positions)
+        delete = sql.SQL(
+            "with gone as (delete from {} where created_at < now() - make_interval(days => {}) "
+            "and {} returning *) select count(*), coalesce(sum({}), 0) from gone"
+        ).format(quoted(kind), sql.Literal(days), conditions, sql.SQL(kind.amount))
+        with self.transaction(commit=not dry_run):
+            self.execute("set local statement_timeout = 0")
+            self.one("select pg_advisory_xact_lock(%s)", [PURGE_LOCK])
+            for position in positions:
+                self.check_position(kind, position)
+            rows, amount = self.one(delete)
+            self.execute(
+                "insert into datatransfer.purged as held values (%s, %s, %s) "
+                "on conflict (kind) do update set rows = held.rows + excluded.rows, "
+                "amount = held.amount + excluded.amount",
+                [kind.name, rows, amount],
+            )
+        return rows, amount

@@ -56,6 +56,7 @@ def transfer(
     kind: Kind,
     source: ShopAll,
     target: BonusDatabase,
+    origin: str,
     *,
     chunk_rows: int = CHUNK_ROWS,
     save_rejects: SaveRejects | None = None,
@@ -63,41 +64,38 @@ def transfer(
 ) -> Iterator[Chunk]:
     """Moves every row that is committed now, a chunk at a time, and yields each chunk.
 
-    A batch that a crash cut short is finished first. With `dry_run` all of it happens in one
-    transaction of the target, which is rolled back. Raises TransferError; then, too, every chunk
-    that was yielded has landed, and nothing of any other.
+    `origin` is what `prepare` returned. A batch that a crash cut short is finished first. With
+    `dry_run` nothing is committed: closing the target rolls all of it back. Raises TransferError;
+    then, too, every chunk that was yielded has landed, and nothing of any other.
     """
-    try:
-        origin = prepare(kind, source, target, dry_run=dry_run)
-        began = False
-        while True:
-            chunk = move_chunk(kind, source, target, origin, chunk_rows, save_rejects, dry_run)
-            began = began or chunk.before.reading is None
-            yield chunk
-            if began and chunk.after.reading is None:
-                return
-    finally:
-        target.close()
-        source.close()
+    began = False
+    while True:
+        chunk = move_chunk(kind, source, target, origin, chunk_rows, save_rejects, dry_run)
+        began = began or chunk.before.reading is None
+        yield chunk
+        if began and chunk.after.reading is None:
+            return
 
 
-def prepare(kind: Kind, source: ShopAll, target: BonusDatabase, *, dry_run: bool) -> str:
-    """Checks both sides, begins a position where there is none, and returns the origin."""
+def prepare(
+    kind: Kind, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False
+) -> Position:
+    """Checks both sides, begins a position where there is none, and returns it."""
     target.ensure_schema()
     target.check_columns(kind)
     with source.snapshot():
         source.check_columns(kind)
         origin = source.origin()
-        if target.position(origin, kind) is None:
+        position = target.position(origin, kind)
+        if position is None:
             source.hold_off_purge()
             rows, amount = source.purged(kind)
-            target.begin_position(
-                Position(origin, kind.name, purged_rows=rows, purged_amount=amount)
-            )
-    if not dry_run:
-        with target.explained():
-            target.connection.commit()
-    return origin
+            position = Position(origin, kind.name, purged_rows=rows, purged_amount=amount)
+            target.begin_position(position)
+        if not dry_run:
+            with target.explained():
+                target.connection.commit()
+    return position
 
 
 def move_chunk(

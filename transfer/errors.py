@@ -145,6 +145,14 @@ class NoRightForSchema(TransferError):
     hint = gettext_noop("Ask its administrator to run once:\n%(statements)s")
 
 
+class OwnDatabaseFailed(TransferError):
+    code = "own_database_failed"
+    sentence = gettext_noop("Data Transfer's own database broke off.")
+    hint = gettext_noop(
+        "The chunk under way was rolled back. The next run goes on where this one stopped."
+    )
+
+
 class RunTakenOver(TransferError):
     code = "run_taken_over"
     sentence = gettext_noop("The run was closed from outside while it went on.")

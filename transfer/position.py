@@ -5,8 +5,9 @@ of the batch under way, the rows visible in `reading`, those up to (`last_xid`, 
 PostgreSQL, "System Information Functions": pg_snapshot, pg_visible_in_snapshot.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
+from typing import Any
 
 from psycopg2 import sql
 
@@ -59,6 +60,20 @@ class Position:
     def key(self) -> tuple[str | int | None, ...]:
         """What compare-and-set compares."""
         return (self.read_through, self.reading, self.last_xid, self.last_id)
+
+    def as_json(self) -> dict[str, Any]:
+        """As a history keeps it: numbers of any size as text."""
+        fields = asdict(self)
+        fields["totals"] = {name: str(value) for name, value in fields["totals"].items()}
+        return fields | {"purged_amount": str(self.purged_amount)}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Position":
+        totals = fields["totals"]
+        amounts = {name: Decimal(totals[name]) for name in totals if name.startswith("amount")}
+        rows = {name: int(totals[name]) for name in totals if name not in amounts}
+        purged = Decimal(fields["purged_amount"])
+        return cls(**{**fields, "totals": Totals(**rows, **amounts), "purged_amount": purged})
 
     def __str__(self) -> str:
         if self.reading is None:

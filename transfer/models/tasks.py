@@ -1,0 +1,52 @@
+from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from transfer.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
+from transfer.models.servers import BonusServer
+
+
+class KindChoices(models.TextChoices):
+    PINCODES = PINCODES.name, _("PIN codes")
+    BALANCES = BALANCES.name, _("Balance changes")
+    CARDS = CARDS.name, _("Card links and statuses")
+
+
+class ScheduledTask(models.Model):
+    """What every task on the scheduler has."""
+
+    enabled = models.BooleanField(_("enabled"), default=False)
+    schedule = models.CharField(_("schedule"), max_length=100, default="*/5 * * * *")
+
+    class Meta:
+        abstract = True
+
+
+class TransferTask(ScheduledTask):
+    """One kind of transfer to one bonus server."""
+
+    # Taken by whoever runs the task (`runs.task_lock`): free means that nobody does.
+    LOCK_SPACE = 4477
+
+    server = models.ForeignKey(
+        BonusServer, on_delete=models.CASCADE, related_name="tasks", verbose_name=_("bonus server")
+    )
+    kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
+
+    class Meta:
+        ordering = ["server__name", "kind"]
+        verbose_name = _("transfer task")
+        verbose_name_plural = _("transfer tasks")
+        constraints = [
+            models.UniqueConstraint("server", "kind", name="one_task_per_server_and_kind")
+        ]
+
+    def __str__(self) -> str:
+        return gettext("%(kind)s → %(server)s") % {
+            "kind": self.get_kind_display(),
+            "server": self.server,
+        }
+
+    @property
+    def moves(self) -> Kind:
+        return KINDS[self.kind]

@@ -140,6 +140,13 @@ class BonusDatabase(Database):
         )
         return _position(rows[0]) if rows else None
 
+    def existing_position(self, origin: str, kind: Kind) -> Position | None:
+        """The position, where even our schema may be missing; in a transaction of its own."""
+        with self.transaction(commit=False):
+            if self.one("select to_regclass('datatransfer.position')")[0] is None:
+                return None
+            return self.position(origin, kind)
+
     def lock_position(self, origin: str, kind: Kind) -> Position:
         """The position, locked until the transaction ends. Raises AlreadyRunning."""
         with self.explained(), self.connection.cursor() as cursor:

@@ -7,7 +7,7 @@ from itertools import islice
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from transfer import engine
 from transfer.bonus_db import BonusDatabase
@@ -42,9 +42,20 @@ def run_here(
     """
     with task_lock(task):
         close_dead(task)
-        run = task.runs.open().first() or TransferRun(task=task, trigger=trigger, actor=actor)
+        run = _started(task, trigger, actor)
+        execute(run, task, chunk_rows=chunk_rows, progress=progress, stopped=stopped)
+    return run
+
+
+def _started(
+    task: TransferTask, trigger: TransferRun.Trigger, actor: AbstractBaseUser | None
+) -> TransferRun:
+    run = task.runs.open().first() or TransferRun.of(task, trigger, actor)
+    try:
         run.start()
-        execute(run, chunk_rows=chunk_rows, progress=progress, stopped=stopped)
+    except IntegrityError:  # one was queued a moment ago
+        run = task.runs.open().get()
+        run.start()
     return run
 
 
@@ -70,10 +81,12 @@ def close_dead(task: TransferTask) -> None:
         run.finish(State.INTERRUPTED)
 
 
-def execute(run: TransferRun, *, chunk_rows: int, progress: Progress, stopped: Stopped) -> None:
+def execute(
+    run: TransferRun, task: TransferTask, *, chunk_rows: int, progress: Progress, stopped: Stopped
+) -> None:
     """Executes a run that has started, and closes it whatever happens."""
     try:
-        state, waiting = _move(run, chunk_rows, progress, stopped)
+        state, waiting = _move(run, task, chunk_rows, progress, stopped)
         run.finish(state, waiting)
     except AlreadyRunning as error:  # by another installation: an overlap is no failure
         run.finish(State.SKIPPED, error=error)
@@ -99,14 +112,13 @@ def doors(task: TransferTask, purpose: str) -> Iterator[tuple[ShopAll, BonusData
 
 
 def _move(
-    run: TransferRun, chunk_rows: int, progress: Progress, stopped: Stopped
+    run: TransferRun, task: TransferTask, chunk_rows: int, progress: Progress, stopped: Stopped
 ) -> tuple[State, int]:
-    assert run.task is not None
-    kind = run.task.moves
-    with doors(run.task, f"run {run.pk}") as (source, target):
+    kind = task.moves
+    with doors(task, f"run {run.pk}") as (source, target):
         position = engine.prepare(kind, source, target)
         _settle_previous(run, position)
-        run.begin(position, count_waiting(source, run.task, position))
+        run.begin(position, count_waiting(source, task, position))
         progress(run)
         for chunk in engine.transfer(
             kind,
@@ -120,8 +132,8 @@ def _move(
             position = chunk.after
             progress(run)
             if stopped():
-                return State.CANCELLED, count_waiting(source, run.task, position)
-        waiting = count_waiting(source, run.task, position)
+                return State.CANCELLED, count_waiting(source, task, position)
+        waiting = count_waiting(source, task, position)
     return State.REJECTS if run.rejected else State.SUCCEEDED, waiting
 
 
@@ -182,7 +194,7 @@ def rehearse(
     Returns a run that was not saved, and how many rows each check would reject.
     Raises TransferError.
     """
-    run = TransferRun(task=task, server=task.server, server_name=task.server.name, kind=task.kind)
+    run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
     reasons: dict[str, int] = {}
     with doors(task, "dry run") as (source, target):
         position = engine.prepare(task.moves, source, target, dry_run=True)

@@ -1,7 +1,7 @@
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -124,16 +124,26 @@ class TransferRun(models.Model):
         self.amount_applied = totals.amount_applied
         self.amount_rejected = totals.amount_rejected
 
-    def start(self) -> None:
-        """From here on the run is executed; whoever calls holds the task's lock."""
-        assert self.task is not None
-        self.server, self.server_name, self.kind = (
-            self.task.server,
-            self.task.server.name,
-            self.task.kind,
+    @classmethod
+    def of(cls, task: TransferTask, trigger: Trigger, actor: Any = None) -> Self:
+        """A new run of the task, not saved."""
+        return cls(
+            task=task,
+            server=task.server,
+            server_name=task.server.name,
+            kind=task.kind,
+            trigger=trigger,
+            actor=actor,
         )
+
+    def start(self) -> None:
+        """From here on the run is executed; whoever calls holds the task's lock.
+
+        Raises IntegrityError when the run is new and the task has another open one.
+        """
         self.state, self.started_at = State.RUNNING, timezone.now()
-        self.save()
+        with transaction.atomic():
+            self.save()
 
     def begin(self, position: Position, expected: int) -> None:
         """Notes where the run starts, and how many rows it found to move."""
@@ -160,6 +170,11 @@ class TransferRun(models.Model):
             self.totals = position.totals - before.totals
             self.position_to = position.as_json()
             self.save(update_fields=[*COUNTS, "position_to"])
+
+    def count_reasons(self) -> dict[str, int]:
+        """Check code → rows of this run that failed it."""
+        counted = self.rejects.values_list("code").annotate(models.Count("pk"))
+        return dict(counted.order_by("code"))
 
     def is_still_mine(self) -> bool:
         """Whether nobody has closed the run meanwhile."""

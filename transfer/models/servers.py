@@ -24,11 +24,11 @@ class BonusServer(models.Model):
     admin_port = models.PositiveIntegerField(
         _("administration port"), default=7770, validators=PORT
     )
-    work_port = models.PositiveIntegerField(_("work port"), default=7771, validators=PORT)
-    db_host = models.CharField(_("database host"), max_length=255)
+    work_port = models.PositiveIntegerField(_("port for work"), default=7771, validators=PORT)
+    db_host = models.CharField(_("database host"), max_length=255, blank=True)
     db_port = models.PositiveIntegerField(_("database port"), default=5432, validators=PORT)
     db_name = models.CharField(_("database name"), max_length=63)
-    db_user = models.CharField(_("database user"), max_length=63)
+    db_user = models.CharField(_("database user"), max_length=63, blank=True)
     db_password = EncryptedTextField(_("database password"), blank=True, null=True)
     db_sslmode = models.CharField(
         _("database encryption"), max_length=11, choices=SSLMode, default=SSLMode.PREFER
@@ -47,10 +47,10 @@ class BonusServer(models.Model):
     def dsn(self) -> str:
         """How to connect to its database. Holds the password: never show it."""
         return make_dsn(
-            host=self.db_host,
+            host=self.db_host or None,
             port=self.db_port,
             dbname=self.db_name,
-            user=self.db_user,
+            user=self.db_user or None,
             password=self.db_password or None,
             sslmode=self.db_sslmode,
         )

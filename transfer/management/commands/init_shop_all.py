@@ -1,0 +1,19 @@
+from typing import Any
+
+from django.conf import settings
+
+from transfer.errors import gettext_noop
+from transfer.management.command import Command as BaseCommand
+from transfer.staging import Staging
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Creates the staging tables of shop All, or adds to existing ones what is missing. "
+        "Rows are kept; running it again changes nothing."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with Staging(settings.SHOP_ALL_DATABASE_URL, "init_shop_all") as staging:
+            for step in staging.initialise():
+                self.say(step.sentence, **step.params)

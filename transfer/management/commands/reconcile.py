@@ -1,0 +1,93 @@
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils.translation import gettext
+
+from transfer.errors import TransferError, gettext_noop
+from transfer.management.command import FAILED, servers_named
+from transfer.management.command import Command as BaseCommand
+from transfer.models import TransferTask
+from transfer.upkeep import Reconciliation, reconcile
+from transfer.wording import explain_error
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Compares, for every transfer: staged = applied + unchanged + rejected (+ purged), in "
+        "rows and sums. Exit code 1 on a difference, or when a database does not answer."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--server", metavar="ID|NAME", help=gettext("default: every one"))
+        parser.add_argument("--json", action="store_true", help=gettext("one JSON line a transfer"))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        report = self._report_json if options["json"] else self._report
+        failed = False
+        for server in servers_named(options["server"]):
+            for task in server.tasks.select_related("server"):
+                try:
+                    result = reconcile(task)
+                except TransferError as error:
+                    failed = True
+                    self._report_error(task, error, as_json=options["json"])
+                else:
+                    failed = failed or not (result is None or result.holds)
+                    report(task, result)
+        if failed:
+            sys.exit(FAILED)
+
+    def _report(self, task: TransferTask, result: Reconciliation | None) -> None:
+        if result is None:
+            self.say(gettext_noop("%(task)s: has not run yet"), task=task)
+            return
+        params = {
+            "task": task,
+            "staged": result.staged.rows,
+            "purged": result.staged.purged_rows,
+            "applied": result.totals.applied,
+            "unchanged": result.totals.unchanged,
+            "rejected": result.totals.rejected,
+            "rows": result.rows_missing,
+            "amount": result.amount_missing,
+        }
+        self.say(
+            gettext_noop(
+                "%(task)s: staged %(staged)s + purged %(purged)s = applied %(applied)s + "
+                "unchanged %(unchanged)s + rejected %(rejected)s"
+            )
+            if result.holds
+            else gettext_noop(
+                "%(task)s: DIFFERENCE of %(rows)s rows and a sum of %(amount)s: staged %(staged)s "
+                "+ purged %(purged)s, applied %(applied)s + unchanged %(unchanged)s + rejected "
+                "%(rejected)s"
+            ),
+            **params,
+        )
+
+    def _report_json(self, task: TransferTask, result: Reconciliation | None) -> None:
+        if result is None:
+            self.say_json(kind=task.kind, server=task.server.name, state="not_begun")
+            return
+        self.say_json(
+            kind=task.kind,
+            server=task.server.name,
+            state="ok" if result.holds else "difference",
+            staged=result.staged.rows,
+            purged=result.staged.purged_rows,
+            applied=result.totals.applied,
+            unchanged=result.totals.unchanged,
+            rejected=result.totals.rejected,
+            rows_missing=result.rows_missing,
+            amount_staged=result.staged.amount,
+            amount_purged=result.staged.purged_amount,
+            amount_applied=result.totals.amount_applied,
+            amount_rejected=result.totals.amount_rejected,
+            amount_missing=result.amount_missing,
+        )
+
+    def _report_error(self, task: TransferTask, error: TransferError, *, as_json: bool) -> None:
+        if as_json:
+            self.say_json(kind=task.kind, server=task.server.name, state="error", error=error.code)
+        self.stderr.write(f"{task}: {explain_error(error.code, error.params).sentence}")

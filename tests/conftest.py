@@ -1,0 +1,85 @@
+"""Real databases for every test: scratch copies of an initialised shop All and a bonus server."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+
+from tests.databases import Flow, Server, initialise_shop_all, migrate_bonus_server
+from transfer.models import BonusServer
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Server:
+    """The server that the tests run against: the embedded one, or that of the environment."""
+    return Server(django_settings.SHOP_ALL_DATABASE_URL)
+
+
+@pytest.fixture(scope="session")
+def shop_all_template(postgres: Server) -> Iterator[str]:
+    name = f"test_shop_all_template_{WORKER}"
+    initialise_shop_all(postgres.create(name))
+    yield name
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def bonus_template(postgres: Server) -> Iterator[str]:
+    name = f"test_bonus_template_{WORKER}"
+    migrate_bonus_server(postgres.create(name))
+    yield name
+    postgres.drop(name)
+
+
+@pytest.fixture
+def empty_database(postgres: Server) -> Iterator[str]:
+    name = f"test_empty_{WORKER}"
+    yield postgres.create(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def shop_all(postgres: Server, shop_all_template: str, settings: Any) -> Iterator[str]:
+    """The DSN of an initialised, empty staging database; the settings name it."""
+    name = f"test_shop_all_{WORKER}"
+    settings.SHOP_ALL_DATABASE_URL = postgres.create(name, shop_all_template)
+    yield settings.SHOP_ALL_DATABASE_URL
+    postgres.drop(name)
+
+
+@pytest.fixture
+def bonus(postgres: Server, bonus_template: str) -> Iterator[str]:
+    """The DSN of a bonus server's empty database."""
+    name = f"test_bonus_{WORKER}"
+    yield postgres.create(name, bonus_template)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def second_bonus(postgres: Server, bonus_template: str) -> Iterator[str]:
+    name = f"test_second_bonus_{WORKER}"
+    yield postgres.create(name, bonus_template)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def flow(shop_all: str, bonus: str) -> Callable[[str], Flow]:
+    """Makes the flow of a kind from `shop_all` to `bonus`."""
+    return lambda kind: Flow(kind, shop_all, bonus)
+
+
+@pytest.fixture
+def dock(db: None) -> Callable[..., BonusServer]:
+    """Docks a bonus server whose database has the given DSN."""
+    from transfer.management.commands.add_bonus_server import database_fields
+
+    def dock(dsn: str, name: str = "Бонусный сервер 8") -> BonusServer:
+        server = BonusServer(name=name, host="localhost", **database_fields(dsn))
+        server.dock()
+        return server
+
+    return dock

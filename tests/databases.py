@@ -1,0 +1,186 @@
+"""Scratch databases on the server that the tests run against, and what is done with them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from transfer import engine
+from transfer.bonus_db import BonusDatabase
+from transfer.engine import Chunk, Reject
+from transfer.kinds import KINDS
+from transfer.position import Position, Totals
+from transfer.shop_all import ShopAll
+from transfer.staging import Staging
+
+ROOT = Path(__file__).parent.parent
+
+
+class Server:
+    """A PostgreSQL server on which databases are made and dropped at will."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+
+    def url(self, name: str) -> str:
+        return make_dsn(self.dsn, dbname=name)
+
+    def create(self, name: str, template: str = "template1") -> str:
+        """A fresh database, in place of an old one of the same name; returns its DSN."""
+        self.drop(name)
+        self._administer(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        self._administer(
+            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+        )
+
+    def _administer(self, statement: sql.Composed) -> None:
+        with connected(self.url("postgres")) as admin:
+            run(admin, statement)
+
+
+@contextmanager
+def connected(dsn: str) -> Iterator[Connection]:
+    """A connection of the test's own, each statement its own transaction."""
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def run(connection: Connection, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def query(dsn: str, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
+    with connected(dsn) as connection:
+        return run(connection, statement, parameters)
+
+
+def stage(dsn: str, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Writes rows of data columns into a staging table, in one transaction, as a script would."""
+    with connected(dsn) as connection:
+        connection.autocommit = False
+        insert(connection, kind, rows)
+        connection.commit()
+
+
+def insert(connection: Connection, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    columns = [column.name for column in KINDS[kind].columns]
+    statement = sql.SQL("insert into {} ({}) values ({})").format(
+        sql.Identifier(KINDS[kind].staging),
+        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+    )
+    with connection.cursor() as cursor:
+        for row in rows:
+            cursor.execute(statement, [*row, *[None] * (len(columns) - len(row))])
+
+
+def initialise_shop_all(dsn: str) -> None:
+    with Staging(dsn, "tests") as staging:
+        staging.initialise()
+
+
+def migrate_bonus_server(dsn: str) -> None:
+    """As its administrator would: in a process of its own, which the product never imports."""
+    parts = parse_dsn(dsn)
+    url = (
+        f"postgresql://{parts.get('user', '')}:{parts.get('password', '')}@/{parts['dbname']}"
+        f"?host={parts.get('host', '')}&port={parts.get('port', 5432)}"
+    )
+    subprocess.run(
+        [sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"],
+        env={**os.environ, "BONUSSERVER_DATABASE_URL": url},
+        cwd=ROOT,
+        check=True,
+    )
+
+
+@dataclass
+class Flow:
+    """One kind of transfer between two databases, moved by the engine alone."""
+
+    kind: str
+    shop_all: str
+    bonus: str
+
+    def stage(self, *rows: tuple[Any, ...]) -> None:
+        stage(self.shop_all, self.kind, rows)
+
+    @contextmanager
+    def doors(self) -> Iterator[tuple[ShopAll, BonusDatabase]]:
+        with (
+            ShopAll(self.shop_all, "tests") as source,
+            BonusDatabase(self.bonus, "bonus server", "tests") as target,
+        ):
+            yield source, target
+
+    def move(self, chunk_rows: int = 50_000, dry_run: bool = False) -> "Moved":
+        """A whole transfer."""
+        moved = Moved()
+        kind = KINDS[self.kind]
+        with self.doors() as (source, target):
+            position = engine.prepare(kind, source, target, dry_run=dry_run)
+            for chunk in engine.transfer(
+                kind,
+                source,
+                target,
+                position.origin,
+                chunk_rows=chunk_rows,
+                save_rejects=moved.save_rejects,
+                dry_run=dry_run,
+            ):
+                moved.chunks.append(chunk)
+        return moved
+
+    def position(self) -> Position | None:
+        with self.doors() as (source, target):
+            return target.existing_position(source.origin(), KINDS[self.kind])
+
+    def target_rows(self) -> list[tuple[Any, ...]]:
+        """The bonus server's rows, without numbers and times of its own, sorted."""
+        columns = ", ".join(column.name for column in KINDS[self.kind].columns)
+        return query(self.bonus, f'select {columns} from "{KINDS[self.kind].target}" order by 1, 2')
+
+
+class Moved:
+    """What a transfer yielded and rejected."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Chunk] = []
+        self._rejects: dict[int, list[Reject]] = {}
+
+    def save_rejects(self, before: Position, rejects: Iterable[Reject]) -> None:
+        self._rejects[before.totals.read] = list(rejects)
+
+    @property
+    def rejects(self) -> list[Reject]:
+        return [reject for rejects in self._rejects.values() for reject in rejects]
+
+    @property
+    def codes(self) -> list[str]:
+        return [reject.code for reject in self.rejects]
+
+    @property
+    def totals(self) -> Totals:
+        return sum((chunk.totals for chunk in self.chunks), Totals())

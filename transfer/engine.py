@@ -227,7 +227,7 @@ def count_reasons(target: BonusDatabase) -> dict[str, int]:
         "select coalesce(fault, late_fault) as code, count(*) from incoming "
         f"where not ({IS_GOOD}) group by code"
     )
-    return dict(target.rows(query))  # type: ignore[arg-type]
+    return dict(target.rows(query))
 
 
 def stream_rejects(kind: Kind, target: BonusDatabase) -> Iterator[Reject]:

@@ -69,11 +69,12 @@ class Position:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Position":
-        totals = fields["totals"]
-        amounts = {name: Decimal(totals[name]) for name in totals if name.startswith("amount")}
-        rows = {name: int(totals[name]) for name in totals if name not in amounts}
+        totals = {
+            name: Decimal(value) if name.startswith("amount") else int(value)
+            for name, value in fields["totals"].items()
+        }
         purged = Decimal(fields["purged_amount"])
-        return cls(**{**fields, "totals": Totals(**rows, **amounts), "purged_amount": purged})
+        return cls(**{**fields, "totals": Totals(**totals), "purged_amount": purged})
 
     def __str__(self) -> str:
         if self.reading is None:

@@ -163,7 +163,7 @@ class ShopAll(Database):
         found = self.rows(
             "select rows, amount from datatransfer.purged where kind = %s", [kind.name]
         )
-        return found[0] if found else (0, Decimal(0))  # type: ignore[return-value]
+        return found[0] if found else (0, Decimal(0))
 
     def hold_off_purge(self) -> None:
         """Until the transaction ends, nobody removes staged rows."""

@@ -78,7 +78,7 @@ def soft_stop() -> Iterator[Callable[[], int]]:
 
     def note(number: int, _frame: object) -> None:
         noted.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

@@ -153,6 +153,13 @@ class Flow:
                 moved.chunks.append(chunk)
         return moved
 
+    def move_one(self, chunk_rows: int) -> Chunk:
+        """The first chunk of a transfer that ends there, as a killed one would."""
+        kind = KINDS[self.kind]
+        with self.doors() as (source, target):
+            origin = engine.prepare(kind, source, target).origin
+            return next(engine.transfer(kind, source, target, origin, chunk_rows=chunk_rows))
+
     def position(self) -> Position | None:
         with self.doors() as (source, target):
             return target.existing_position(source.origin(), KINDS[self.kind])

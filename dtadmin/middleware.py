@@ -1,0 +1,53 @@
+"""What every request gets: the user's language and time zone, and a strict content policy."""
+
+import zoneinfo
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.middleware.locale import LocaleMiddleware
+from django.utils import timezone
+
+View = Callable[[HttpRequest], HttpResponse]
+
+CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+class LanguageMiddleware(LocaleMiddleware):
+    """The language that the user chose, else the installation's: not the browser's."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        request.META.pop("HTTP_ACCEPT_LANGUAGE", None)
+        super().process_request(request)
+
+
+def time_zone(get_response: View) -> View:
+    """Shows times in the zone that the user chose, else in TIME_ZONE."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        name = request.COOKIES.get("timezone", "")
+        if name not in zoneinfo.available_timezones():
+            return get_response(request)
+        with timezone.override(name):
+            return get_response(request)
+
+    return middleware
+
+
+def content_policy(get_response: View) -> View:
+    """Nothing is loaded from elsewhere, and no script or style stands in a page."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+        return response
+
+    return middleware

@@ -1,0 +1,99 @@
+/* Pages that refresh themselves. An element with data-poll="seconds" is asked for again by its
+   hx-get, with hx-trigger="poll": after that many seconds, never in a hidden tab, and never while
+   somebody is typing in it. The server sets the pace: it answers with another data-poll.
+   Without this file every page can still be read, and reloaded by hand. */
+(() => {
+  "use strict";
+  const SLOWEST = 60;
+  let failures = 0;
+
+  const timers = new WeakMap();
+
+  function schedule(element) {
+    const seconds = Number(element.dataset.poll);
+    if (!seconds) return;
+    clearTimeout(timers.get(element));
+    const wait = Math.min(seconds * 2 ** failures, Math.max(SLOWEST, seconds));
+    timers.set(element, setTimeout(() => refresh(element), wait * 1000));
+  }
+
+  function refresh(element) {
+    if (!element.isConnected || document.hidden) return;
+    if (isBusy(element)) schedule(element);
+    else htmx.trigger(element, "poll");
+  }
+
+  function isBusy(element) {
+    const active = document.activeElement;
+    return element.contains(active) && active.matches("input, select, textarea");
+  }
+
+  function scheduleAll() {
+    document.querySelectorAll("[data-poll]").forEach(schedule);
+  }
+
+  function refreshAll() {
+    if (!document.hidden) document.querySelectorAll("[data-poll]").forEach(refresh);
+  }
+
+  function failed(failure) {
+    failures = failure ? Math.min(failures + 1, 5) : 0;
+    const notice = document.getElementById("offline");
+    if (notice) notice.hidden = failures < 2;
+  }
+
+  /* What a swap would lose: open folds, and how far a table is scrolled sideways. */
+  let kept = [];
+
+  function keep(target) {
+    kept = [...target.querySelectorAll("details[id], .table-wrap[id]")].map((one) => ({
+      id: one.id,
+      open: one.open,
+      left: one.scrollLeft,
+    }));
+  }
+
+  function restore() {
+    for (const { id, open, left } of kept) {
+      const one = document.getElementById(id);
+      if (!one) continue;
+      if (open) one.open = true;
+      one.scrollLeft = left;
+    }
+    kept = [];
+  }
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, pathInfo, target } = event.detail;
+    const answered = xhr.responseURL && new URL(xhr.responseURL).pathname;
+    const asked = new URL(pathInfo.requestPath, location.href).pathname;
+    /* Sent elsewhere, as to the log-in page: that is a page, not a part of this one. */
+    if (answered && answered !== asked && event.detail.requestConfig.verb === "get") {
+      event.detail.shouldSwap = false;
+      location.reload();
+      return;
+    }
+    keep(target);
+  });
+  document.addEventListener("htmx:afterSwap", restore);
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.matches("[data-poll]")) failed(!event.detail.successful);
+    scheduleAll();
+  });
+  document.addEventListener("visibilitychange", refreshAll);
+  document.addEventListener("DOMContentLoaded", scheduleAll);
+
+  /* A click beside the phone's menu, or Escape, closes it. */
+  document.addEventListener("click", (event) => {
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+  });
+})();

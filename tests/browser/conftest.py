@@ -1,0 +1,146 @@
+"""A live server and Debian's Chromium. Whatever goes wrong in the page fails the test."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import Group, User
+from playwright.sync_api import Browser, Page, sync_playwright
+
+# Playwright's loop runs in the test's thread, and Django refuses the ORM inside of a loop.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PASSWORD = "correct horse battery"
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+RULES = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    }
+}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Trouble(list[str]):
+    """What a page did wrong: errors of the console and of scripts, requests to elsewhere."""
+
+    def __init__(self, page: Page, own: str) -> None:
+        self.own = urlsplit(own).netloc
+        page.on("console", self.console)
+        page.on("pageerror", lambda error: self.append(f"page error: {error}"))
+        page.on("request", self.request)
+
+    def console(self, message: Any) -> None:
+        # Chromium reports each error page as an error of the console.
+        if message.type in {"error", "warning"} and "the server responded with" not in message.text:
+            self.append(f"console: {message.text}")
+
+    def request(self, request: Any) -> None:
+        url = urlsplit(request.url)
+        if url.scheme not in {"data", "blob"} and url.netloc != self.own:
+            self.append(f"a request left the server: {request.url}")
+
+
+@pytest.fixture
+def open_page(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
+    """Opens a page in a browser of its own: `open_page(viewport=PHONE, java_script_enabled=…)`."""
+    opened: list[tuple[Any, Trouble]] = []
+
+    def open_page(**options: Any) -> Page:
+        options = {"viewport": DESKTOP, "locale": "ru-RU", "reduced_motion": "reduce"} | options
+        context = browser.new_context(base_url=live_server.url, **options)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        opened.append((context, Trouble(page, live_server.url)))
+        return page
+
+    yield open_page
+    for context, _ in opened:
+        context.close()
+    assert [trouble for _, troubles in opened for trouble in troubles] == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    """A page at the width of a desktop. Console errors and foreign requests fail the test."""
+    return open_page()
+
+
+@pytest.fixture
+def log_in(live_server: Any) -> Callable[..., User]:
+    """Makes a user with the role and logs in: `log_in(page, "operator")`; None is no role."""
+
+    def log_in(page: Page, role: str | None, name: str = "olga") -> User:
+        user = make_user(name, role)
+        page.goto("/login/")
+        page.fill("[name=username]", name)
+        page.fill("[name=password]", PASSWORD)
+        page.click("main button")
+        page.wait_for_url(lambda url: "/login/" not in url)
+        return user
+
+    return log_in
+
+
+def make_user(name: str, role: str | None) -> User:
+    user = User.objects.create_user(name, password=PASSWORD)
+    if role:
+        user.groups.add(Group.objects.get(name=role))
+    return user
+
+
+def use_language(page: Page, language: str) -> None:
+    """As if the user had chosen it."""
+    page.context.add_cookies([{"name": "django_language", "value": language, "url": own(page)}])
+
+
+def use_theme(page: Page, theme: str) -> None:
+    page.context.add_cookies([{"name": "theme", "value": theme, "url": own(page)}])
+
+
+def own(page: Page) -> str:
+    parts = urlsplit(page.url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+@pytest.fixture
+def check_accessible() -> Callable[[Page], None]:
+    """Fails on whatever axe finds on the page, in the light theme or in the dark one."""
+
+    def check_accessible(page: Page) -> None:
+        found = {theme: violations(page, theme) for theme in ("light", "dark")}
+        page.emulate_media(color_scheme="light")
+        assert found == {"light": [], "dark": []}
+
+    return check_accessible
+
+
+def violations(page: Page, theme: str) -> list[str]:
+    page.emulate_media(color_scheme=theme)
+    results = Axe().run(page, options=RULES)
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes']][:3]}"
+        for one in results.response["violations"]
+    ]

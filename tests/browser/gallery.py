@@ -1,0 +1,136 @@
+"""Every component on one page: what the tests look at and axe walks over."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import django_filters
+import django_tables2 as tables
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path
+from django.utils import timezone
+
+from dtadmin import urls as product
+from transfer import formats
+from transfer.charts import Series, StackedBars
+from transfer.filters import DateFilter, FilterSet
+from transfer.models import TransferRun
+from transfer.models.runs import State
+from transfer.tables import (
+    AmountColumn,
+    DurationColumn,
+    MomentColumn,
+    NumberColumn,
+    StateColumn,
+    Table,
+)
+
+handler400, handler500 = product.handler400, product.handler500
+
+
+class Runs(Table):
+    caption = "Запуски"
+    kind = tables.Column("Трансфер")
+    state = StateColumn()
+    started_at = MomentColumn("Начат")
+    took = DurationColumn("Длился")
+    read = NumberColumn("Прочитано")
+    amount = AmountColumn("Сумма")
+
+    class Meta(Table.Meta):
+        order_by = "-started_at"
+
+
+class RunFilter(FilterSet):
+    after = DateFilter("started_at", lookup_expr="date__gte", label="С")
+    state = django_filters.ChoiceFilter(choices=State, label="Состояние")
+
+    class Meta:
+        model = TransferRun
+        fields = ["kind", "state", "trigger", "after"]
+
+
+class Fields(forms.Form):
+    name = forms.CharField(label="Название", help_text="Так сервер называется на страницах.")
+    port = forms.IntegerField(label="Порт для администрирования", max_value=65535)
+    note = forms.CharField(label="Примечание", widget=forms.Textarea, required=False)
+    kind = forms.ChoiceField(label="Трансфер", choices=[("a", "ПИН-коды"), ("b", "Балансы")])
+    every = forms.ChoiceField(
+        label="Когда", choices=[("h", "Каждый час"), ("d", "Каждый день")], widget=forms.RadioSelect
+    )
+    show = forms.BooleanField(
+        label="Включение отображения задач трансфера в планировщике",
+        help_text="Выключенные задачи видны всё равно.",
+        required=False,
+    )
+
+
+def table_rows() -> list[dict[str, Any]]:
+    now = timezone.now()
+    return [
+        {
+            "kind": ["ПИН-коды", "Изменения баланса", "Привязки и статусы карт"][index % 3],
+            "state": list(State)[index % len(State)],
+            "started_at": now - timedelta(hours=7 * index),
+            "took": 0.4 * 3.1 ** (index % 9),
+            "read": 1234567 // (index + 1),
+            "amount": Decimal("98765.43") * (-1) ** index,
+        }
+        for index in range(130)
+    ]
+
+
+def days() -> StackedBars:
+    count = 30
+    first = date(2026, 11, 1)
+    return StackedBars(
+        title="Строки по дням",
+        labels=[formats.day(first + timedelta(days=index)) for index in range(count)],
+        series=[
+            Series("Применено", "ok", [(index * 7919) % 40000 for index in range(count)]),
+            Series("Без изменений", "idle", [(index * 104729) % 9000 for index in range(count)]),
+            Series("Отвергнуто", "warn", [(index * 31) % 500 for index in range(count)]),
+        ],
+        urls=[f"?day={index}" for index in range(count)],
+    )
+
+
+def gallery(request: HttpRequest) -> HttpResponse:
+    for level in (messages.success, messages.info, messages.warning, messages.error):
+        level(request, "Задача «ПИН-коды → Бонусный сервер 8» включена. 412 строк ждут.")
+    context = {
+        "table": Runs(table_rows()).paged(request),
+        "filter": RunFilter(request.GET, TransferRun.objects.all()),
+        "form": Fields({"name": "", "port": 99999, "kind": "b", "every": "h"}),
+        "states": list(State),
+        "chart": days(),
+        "now": timezone.now(),
+    }
+    return render(request, "gallery.html", context)
+
+
+def confirm(request: HttpRequest) -> HttpResponse:
+    context = {
+        "title": "Отстыковать бонусный сервер 8?",
+        "text": "Его три задачи и их расписание будут удалены.",
+        "points": ["История останется.", "412 строк больше не будут перенесены."],
+        "action": "Отстыковать",
+        "back": "/gallery/",
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("broken on purpose")
+
+
+urlpatterns = [
+    *product.urlpatterns,
+    path("gallery/", gallery),
+    path("gallery/confirm/", confirm),
+    path("broken/", broken),
+]

@@ -1,0 +1,110 @@
+"""Who may do what. Three roles, each with all rights of the one before it.
+
+Closed by default: `RoleMiddleware` asks a viewer's role for every view that says nothing, as
+`LoginRequiredMiddleware` asks for a log-in. A view says otherwise with `@role("operator")` or
+`@any_user`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.apps import apps as current_apps
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext_lazy as _
+
+View = Callable[..., Any]
+
+
+class Role(models.IntegerChoices):
+    """The values are levels: a higher one includes the lower ones."""
+
+    VIEWER = 1, _("Viewer")
+    OPERATOR = 2, _("Operator")
+    ADMINISTRATOR = 3, _("Administrator")
+
+    @property
+    def group(self) -> str:
+        return self.name.lower()
+
+
+GROUPS = {role.group: role for role in Role}
+
+
+def role_of(user: AbstractBaseUser | AnonymousUser) -> Role | None:
+    """The highest role of the user's groups; a superuser is an administrator."""
+    if not user.is_authenticated:
+        return None
+    if getattr(user, "is_superuser", False):
+        return Role.ADMINISTRATOR
+    if not hasattr(user, "_role"):
+        names = user.groups.filter(name__in=GROUPS).values_list("name", flat=True)
+        user._role = max((GROUPS[name] for name in names), default=None)
+    return user._role
+
+
+def has_role(user: AbstractBaseUser | AnonymousUser, needed: Role) -> bool:
+    """Whether the user has that role or a higher one."""
+    held = role_of(user)
+    return held is not None and held >= needed
+
+
+def role(name: str) -> Callable[[View], View]:
+    """Marks a view that needs more than a viewer: `@role("operator")`."""
+    needed = GROUPS[name]
+
+    def mark(view: View) -> View:
+        view.needs_role = needed  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def any_user(view: View) -> View:
+    """Marks a view for everybody who is logged in, even without a role."""
+    view.needs_role = None  # type: ignore[attr-defined]
+    return view
+
+
+class RoleMiddleware:
+    """Refuses what the user's role does not allow. Stands after LoginRequiredMiddleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: View, *args: Any) -> None:
+        if not getattr(view, "login_required", True):
+            return
+        needed = getattr(view, "needs_role", Role.VIEWER)
+        if request.resolver_match and "admin" in request.resolver_match.namespaces:
+            needed = Role.ADMINISTRATOR
+        if needed is not None and not has_role(request.user, needed):
+            raise PermissionDenied
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """For templates: `role`, and `may.operator` around what only an operator sees."""
+
+    def may() -> dict[str, bool]:
+        return {name: has_role(request.user, needed) for name, needed in GROUPS.items()}
+
+    return {
+        "role": SimpleLazyObject(lambda: role_of(request.user)),
+        "may": SimpleLazyObject(may),
+    }
+
+
+def create_groups(using: str, apps: Any = current_apps, **kwargs: Any) -> None:
+    """After every `migrate`: the three groups exist."""
+    try:
+        group = apps.get_model("auth", "Group")
+    except LookupError:  # migrated to a point before `auth`
+        return
+    for name in GROUPS:
+        group.objects.using(using).get_or_create(name=name)

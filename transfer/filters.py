@@ -1,0 +1,21 @@
+"""What every filter has: it lives in the URL, and knows whether it filters anything."""
+
+import django_filters
+from django.forms import DateInput
+
+
+class FilterSet(django_filters.FilterSet):
+    """A filter set of ours, shown by includes/filter_bar.html."""
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is filtered out."""
+        return self.is_bound and any(self.data.get(name) for name in self.form.fields)
+
+
+class DateFilter(django_filters.DateFilter):
+    """A day, with the browser's calendar."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        widget = DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        super().__init__(*args, **{"widget": widget, **kwargs})

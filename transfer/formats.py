@@ -1,0 +1,132 @@
+"""Numbers, amounts and times as people read them, in the active language and time zone."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.utils import timezone
+from django.utils.formats import date_format, get_format
+from django.utils.translation import gettext, gettext_lazy, ngettext, ngettext_lazy, pgettext
+
+NOTHING = "—"
+THIN = "\u202f"  # narrow no-break space
+NBSP = "\u00a0"
+MINUS = "\u2212"
+
+# Zones with a name of their own; the rest are named by their offset.
+ZONES = {"MSK": gettext_lazy("MSK"), "UTC": gettext_lazy("UTC")}
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+PAST = [
+    (DAY, ngettext_lazy("%(n)d day ago", "%(n)d days ago", "n")),
+    (HOUR, ngettext_lazy("%(n)d hour ago", "%(n)d hours ago", "n")),
+    (MINUTE, ngettext_lazy("%(n)d minute ago", "%(n)d minutes ago", "n")),
+    (1, ngettext_lazy("%(n)d second ago", "%(n)d seconds ago", "n")),
+]
+FUTURE = [
+    (DAY, ngettext_lazy("in %(n)d day", "in %(n)d days", "n")),
+    (HOUR, ngettext_lazy("in %(n)d hour", "in %(n)d hours", "n")),
+    (MINUTE, ngettext_lazy("in %(n)d minute", "in %(n)d minutes", "n")),
+    (1, ngettext_lazy("in %(n)d second", "in %(n)d seconds", "n")),
+]
+JUST_NOW = 5
+
+
+def number(value: int | None) -> str:
+    """1234567 as "1 234 567", with thin spaces."""
+    if value is None:
+        return NOTHING
+    return f"{value:,d}".replace(",", THIN).replace("-", MINUS)
+
+
+def amount(value: Decimal | None, *, signed: bool = True) -> str:
+    """A sum with two decimals; `signed` puts a plus before what is added."""
+    if value is None:
+        return NOTHING
+    whole, cents = f"{abs(value):,.2f}".split(".")
+    shown_as_zero = not int(whole.replace(",", "") + cents)
+    sign = "" if shown_as_zero else MINUS if value < 0 else "+" if signed else ""
+    return f"{sign}{whole.replace(',', THIN)}{get_format('DECIMAL_SEPARATOR')}{cents}"
+
+
+def rows(count: int) -> str:
+    """A count with its noun: "412 rows"."""
+    return ngettext("%(n)s row", "%(n)s rows", count) % {"n": number(count)}
+
+
+def zone_name(when: datetime | None = None) -> str:
+    """The name of the user's time zone at that moment: "MSK", "UTC+5"."""
+    local = timezone.localtime(when)
+    name = local.tzname() or ""
+    if name in ZONES:
+        return str(ZONES[name])
+    return name if name.isalpha() else _offset(local)
+
+
+def _offset(local: datetime) -> str:
+    minutes = int((local.utcoffset() or timedelta()).total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    sign = MINUS if minutes < 0 else "+"
+    return f"UTC{sign}{hours}" + (f":{rest:02}" if rest else "")
+
+
+def day(value: date, *, today: date | None = None) -> str:
+    """ "today", "24 Nov", or with its year when that is another one."""
+    today = today or timezone.localdate()
+    near = {0: gettext("today"), -1: gettext("yesterday"), 1: gettext("tomorrow")}
+    if word := near.get((value - today).days):
+        return word
+    if value.year == today.year:
+        return date_format(value, pgettext("date without a year", "j M")).replace(" ", NBSP)
+    return date_format(value, pgettext("date with a year", "j M Y")).replace(" ", NBSP)
+
+
+def moment(when: datetime | None, *, zone: bool = True) -> str:
+    """ "today 14:05 MSK". Without `zone` where the heading names it already."""
+    if when is None:
+        return NOTHING
+    local = timezone.localtime(when)
+    text = f"{day(local.date())}{NBSP}{local:%H:%M}"
+    return f"{text}{NBSP}{zone_name(when)}" if zone else text
+
+
+def full_moment(when: datetime) -> str:
+    """Everything there is to say about a moment: date, seconds, zone."""
+    local = timezone.localtime(when)
+    text = date_format(local, pgettext("date with a year", "j M Y"))
+    return f"{text}, {local:%H:%M:%S} {zone_name(when)}".replace(" ", NBSP)
+
+
+def ago(when: datetime | None, *, now: datetime | None = None) -> str:
+    """ "5 minutes ago", "in 2 hours"."""
+    if when is None:
+        return NOTHING
+    seconds = int(((now or timezone.now()) - when).total_seconds())
+    if abs(seconds) < JUST_NOW:
+        return gettext("just now")
+    size, words = next(
+        step for step in (PAST if seconds > 0 else FUTURE) if abs(seconds) >= step[0]
+    )
+    return str(words % {"n": abs(seconds) // size})
+
+
+def duration(value: timedelta | float | None) -> str:
+    """How long something took, in the two units that matter: "2 min 05 s"."""
+    if value is None:
+        return NOTHING
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if seconds < 1:
+        return gettext("%(n)d ms").replace(" ", NBSP) % {"n": seconds * 1000}
+    return _long_duration(int(seconds)).replace(" ", NBSP)
+
+
+def _long_duration(seconds: int) -> str:
+    if seconds < MINUTE:
+        return gettext("%(s)d s") % {"s": seconds}
+    if seconds < HOUR:
+        return gettext("%(m)d min %(s)02d s") % {"m": seconds // MINUTE, "s": seconds % MINUTE}
+    if seconds < DAY:
+        return gettext("%(h)d h %(m)02d min") % {
+            "h": seconds // HOUR,
+            "m": seconds % HOUR // MINUTE,
+        }
+    return gettext("%(d)d d %(h)d h") % {"d": seconds // DAY, "h": seconds % DAY // HOUR}

@@ -1,0 +1,55 @@
+"""The side bar: one line a page. A page shows up to whoever may open it."""
+
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from transfer.access import Role, has_role
+
+
+class Item(NamedTuple):
+    url_name: str
+    label: str | Promise
+    icon: str
+    needs: Role = Role.VIEWER
+
+
+ITEMS: tuple[Item, ...] = (Item("overview", _("Overview"), "overview"),)
+
+
+class Link(NamedTuple):
+    url: str
+    label: str | Promise
+    icon: str
+    current: bool
+
+
+def links(request: HttpRequest) -> list[Link]:
+    """The items that this user may open; the current one also on the pages below it."""
+    allowed = [item for item in ITEMS if has_role(request.user, item.needs)]
+    return [
+        Link(url, item.label, item.icon, is_at(request.path, url))
+        for item, url in ((item, reverse(item.url_name)) for item in allowed)
+    ]
+
+
+def is_at(path: str, url: str) -> bool:
+    """Whether the page belongs to the item. The overview, at the root, has no pages below it."""
+    return path == url or (url != reverse("overview") and path.startswith(url))
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """For templates: `navigation()`, and the `theme` of the user's cookie."""
+    return {"navigation": lambda: links(request), "theme": theme_of(request)}
+
+
+THEMES = {"light": _("Light"), "dark": _("Dark")}
+
+
+def theme_of(request: HttpRequest) -> str:
+    """ "light", "dark", or "" to follow the device."""
+    theme = request.COOKIES.get("theme", "")
+    return theme if theme in THEMES else ""

@@ -1,0 +1,88 @@
+"""What every table of the pages has: sorting, pages and page size in the URL, cards on a phone."""
+
+from typing import Any
+
+import django_tables2 as tables
+from django.core.paginator import EmptyPage
+from django.http import HttpRequest
+
+from transfer import formats
+from transfer.templatetags import transfer_ui
+
+PAGE_SIZES = (25, 50, 100, 250)
+
+
+class Table(tables.Table):
+    """A table of ours. `caption` names it for screen readers; set it in the class or the view."""
+
+    caption: Any = ""
+    page_sizes = PAGE_SIZES
+
+    class Meta:
+        attrs = {"class": "table cards"}
+        template_name = "tables/table.html"
+
+    def paged(self, request: HttpRequest) -> "Table":
+        """Sorted and cut to the page that the URL asks for; too far is the last page."""
+        tables.RequestConfig(request, paginate=False).configure(self)
+        size = _whole(request.GET.get(self.prefixed_per_page_field))
+        page = max(_whole(request.GET.get(self.prefixed_page_field)), 1)
+        self.paginate(per_page=size if size in PAGE_SIZES else PAGE_SIZES[0], page=1)
+        try:
+            self.page = self.paginator.page(page)
+        except EmptyPage:
+            self.page = self.paginator.page(self.paginator.num_pages)
+        return self
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+class NumberColumn(tables.Column):
+    """Right-aligned, with thin spaces."""
+
+    attrs = {"th": {"class": "num"}, "td": {"class": "num"}, "tf": {"class": "num"}}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"attrs": self.attrs, "empty_values": (), **kwargs})
+
+    def render(self, value: Any) -> str:
+        return formats.number(value)
+
+    def value(self, value: Any) -> Any:
+        return value
+
+
+class AmountColumn(NumberColumn):
+    """A sum, with its sign and two decimals."""
+
+    def render(self, value: Any) -> str:
+        return formats.amount(value)
+
+
+class DurationColumn(NumberColumn):
+    """How long something took."""
+
+    def render(self, value: Any) -> str:
+        return formats.duration(value)
+
+
+class MomentColumn(tables.Column):
+    """A moment in the user's time zone, which is named."""
+
+    def render(self, value: Any) -> str:
+        return transfer_ui.moment(value)
+
+    def value(self, value: Any) -> Any:
+        return value
+
+
+class StateColumn(tables.Column):
+    """The state of a run, as a badge."""
+
+    def render(self, record: Any, bound_column: Any) -> str:
+        return transfer_ui.state_badge(getattr(record, bound_column.accessor))
+
+    def value(self, value: Any) -> Any:
+        return value

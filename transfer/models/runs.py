@@ -1,28 +1,28 @@
+from datetime import datetime, timedelta
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.db import models, transaction
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from transfer.errors import TransferError
+from transfer.models.run_base import (
+    BAD_STATES,
+    GOOD_STATES,
+    OPEN_STATES,
+    Run,
+    RunQuerySet,
+    State,
+    Trigger,
+)
 from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices, TransferTask
 from transfer.position import Position, Totals
 
-
-class State(models.TextChoices):
-    QUEUED = "queued", _("Queued")
-    RUNNING = "running", _("Running")
-    SUCCEEDED = "succeeded", _("Succeeded")
-    REJECTS = "rejects", _("Succeeded with rejects")
-    FAILED = "failed", _("Failed")
-    SKIPPED = "skipped", _("Skipped")
-    CANCELLED = "cancelled", _("Cancelled")
-    INTERRUPTED = "interrupted", _("Interrupted")
-
-
-OPEN_STATES = [State.QUEUED, State.RUNNING]
+__all__ = ["OPEN_STATES", "AmountField", "State", "TransferRun", "Trigger"]
 
 
 class AmountField(models.DecimalField):
@@ -35,43 +35,67 @@ class AmountField(models.DecimalField):
         return "numeric"
 
 
-class TransferRunQuerySet(models.QuerySet["TransferRun"]):
-    def open(self) -> Self:
-        return self.filter(state__in=OPEN_STATES)
-
-    def running(self) -> Self:
-        return self.filter(state=State.RUNNING)
-
+class TransferRunQuerySet(RunQuerySet):
     def begun(self) -> Self:
         """Those that know where they started from."""
         return self.filter(position_from__isnull=False)
 
+    def totals(self) -> dict[str, Any]:
+        """Runs and rows of all that is selected, in one query; sums of runs by how they ended."""
+        rows = {
+            name: Coalesce(models.Sum(name), 0) for name in ("applied", "unchanged", "rejected")
+        }
+        return self.aggregate(
+            runs=models.Count("pk"),
+            good=models.Count("pk", filter=Q(state__in=GOOD_STATES)),
+            bad=models.Count("pk", filter=Q(state__in=BAD_STATES)),
+            skipped=models.Count("pk", filter=Q(state=State.SKIPPED)),
+            **rows,
+        )
 
-class TransferRun(models.Model):
+    def rows_per_day(
+        self, days: int, zone: ZoneInfo, now: datetime | None = None
+    ) -> list[dict[str, Any]]:
+        """The last days of the zone's calendar, today last: rows and runs of each. One query."""
+        today = (now or timezone.now()).astimezone(zone).date()
+        first = today - timedelta(days - 1)
+        counted = (
+            self.of_days(first, today, zone)
+            .order_by()
+            .annotate(day=TruncDate("queued_at", tzinfo=zone))
+            .values("day")
+            .annotate(
+                **{
+                    f"{name}_rows": models.Sum(name)
+                    for name in ("applied", "unchanged", "rejected")
+                },
+                good=models.Count("pk", filter=Q(state__in=GOOD_STATES)),
+                bad=models.Count("pk", filter=Q(state__in=BAD_STATES)),
+                skipped=models.Count("pk", filter=Q(state=State.SKIPPED)),
+            )
+        )
+        names = ("applied_rows", "unchanged_rows", "rejected_rows", "good", "bad", "skipped")
+        found = {line["day"]: line for line in counted}
+        all_days = [first + timedelta(number) for number in range(days)]
+        return [found.get(day, {"day": day, **dict.fromkeys(names, 0)}) for day in all_days]
+
+
+class TransferRun(Run):
     """One execution of a transfer task: what it moved, and how it ended."""
-
-    class Trigger(models.TextChoices):
-        SCHEDULE = "schedule", _("Schedule")
-        MANUAL = "manual", _("By hand")
-        COMMAND = "command", _("Command line")
 
     task = models.ForeignKey(
         TransferTask, on_delete=models.SET_NULL, null=True, related_name="runs"
     )
     server = models.ForeignKey(
-        BonusServer, on_delete=models.SET_NULL, null=True, related_name="runs"
+        BonusServer,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="runs",
+        verbose_name=_("bonus server"),
     )
     # What the history still says when the server is gone.
     server_name = models.CharField(_("bonus server"), max_length=100)
     kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
-    trigger = models.CharField(_("started by"), max_length=10, choices=Trigger)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
-    )
-    state = models.CharField(_("state"), max_length=12, choices=State, default=State.QUEUED)
-    queued_at = models.DateTimeField(_("queued at"), default=timezone.now)
-    started_at = models.DateTimeField(_("started at"), null=True)
-    finished_at = models.DateTimeField(_("finished at"), null=True)
 
     expected = models.BigIntegerField(_("rows to move"), default=0)
     applied = models.BigIntegerField(_("applied"), default=0)
@@ -89,9 +113,6 @@ class TransferRun(models.Model):
 
     position_from = models.JSONField(null=True)
     position_to = models.JSONField(null=True)
-    error_code = models.CharField(max_length=40, blank=True)
-    error_params = models.JSONField(default=dict)
-    error_technical = models.TextField(blank=True)
 
     objects = TransferRunQuerySet.as_manager()
 
@@ -105,6 +126,20 @@ class TransferRun(models.Model):
                 condition=models.Q(state__in=OPEN_STATES),
                 name="one_open_run_per_task",
             )
+        ]
+        indexes = [
+            models.Index(fields=["task", "-id"], name="runs_of_a_task"),
+            # `attach_runs`: the last success, however long ago.
+            models.Index(
+                fields=["task", "-id"],
+                condition=models.Q(state__in=GOOD_STATES),
+                name="good_runs_of_a_task",
+            ),
+            # History, filtered by server, and by state; `of_days`; `finished_since` and purge.
+            models.Index(fields=["server", "-id"], name="runs_of_a_server"),
+            models.Index(fields=["state", "-id"], name="runs_by_state"),
+            models.Index(fields=["queued_at"], name="runs_by_day"),
+            models.Index(fields=["finished_at"], name="runs_by_end"),
         ]
 
     def __str__(self) -> str:
@@ -124,6 +159,9 @@ class TransferRun(models.Model):
         self.amount_applied = totals.amount_applied
         self.amount_rejected = totals.amount_rejected
 
+    def audit_params(self) -> dict[str, str]:
+        return {"kind": self.kind, "server": self.server_name}
+
     @classmethod
     def of(cls, task: TransferTask, trigger: Trigger, actor: Any = None) -> Self:
         """A new run of the task, not saved."""
@@ -135,15 +173,6 @@ class TransferRun(models.Model):
             trigger=trigger,
             actor=actor,
         )
-
-    def start(self) -> None:
-        """From here on the run is executed; whoever calls holds the task's lock.
-
-        Raises IntegrityError when the run is new and the task has another open one.
-        """
-        self.state, self.started_at = State.RUNNING, timezone.now()
-        with transaction.atomic():
-            self.save()
 
     def begin(self, position: Position, expected: int) -> None:
         """Notes where the run starts, and how many rows it found to move."""
@@ -181,18 +210,8 @@ class TransferRun(models.Model):
         return type(self).objects.running().filter(pk=self.pk).exists()
 
     def finish(self, state: State, waiting: int = 0, error: TransferError | None = None) -> None:
-        """Closes the run, unless somebody has closed it already."""
-        self.state, self.waiting, self.finished_at = state, waiting, timezone.now()
-        fields = {"state": state, "waiting": waiting, "finished_at": self.finished_at}
-        if error is not None:
-            self.error_code, self.error_params = error.code, error.params
-            self.error_technical = error.technical
-            fields |= {
-                "error_code": error.code,
-                "error_params": error.params,
-                "error_technical": error.technical,
-            }
-        type(self).objects.open().filter(pk=self.pk).update(**fields)
+        """Closes the run, unless somebody has closed it already, and tells its task."""
+        self._close(state, error, waiting=waiting)
 
 
 COUNTS = ["applied", "unchanged", "rejected", "amount_applied", "amount_rejected"]

@@ -3,6 +3,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
+from transfer.models.schedules import ScheduledTask, ScheduledTaskQuerySet
 from transfer.models.servers import BonusServer
 
 
@@ -10,16 +11,6 @@ class KindChoices(models.TextChoices):
     PINCODES = PINCODES.name, _("PIN codes")
     BALANCES = BALANCES.name, _("Balance changes")
     CARDS = CARDS.name, _("Card links and statuses")
-
-
-class ScheduledTask(models.Model):
-    """What every task on the scheduler has."""
-
-    enabled = models.BooleanField(_("enabled"), default=False)
-    schedule = models.CharField(_("schedule"), max_length=100, default="*/5 * * * *")
-
-    class Meta:
-        abstract = True
 
 
 class TransferTask(ScheduledTask):
@@ -32,6 +23,8 @@ class TransferTask(ScheduledTask):
         BonusServer, on_delete=models.CASCADE, related_name="tasks", verbose_name=_("bonus server")
     )
     kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
+
+    objects = ScheduledTaskQuerySet.as_manager()
 
     class Meta:
         ordering = ["server__name", "kind"]
@@ -46,6 +39,9 @@ class TransferTask(ScheduledTask):
             "kind": self.get_kind_display(),
             "server": self.server,
         }
+
+    def audit_params(self) -> dict[str, str]:
+        return {"kind": self.kind, "server": self.server.name}
 
     @property
     def moves(self) -> Kind:

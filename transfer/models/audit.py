@@ -1,0 +1,191 @@
+"""Who did what. Entries are only ever added: the database refuses anything else."""
+
+import getpass
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.apps import apps
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from encrypted_fields.fields import EncryptedFieldMixin
+
+from transfer.kinds import KINDS, MASK
+
+GUARD = """
+create or replace function transfer_append_only() returns trigger language plpgsql as $$
+begin
+    raise exception 'entries of % are only ever added', tg_table_name;
+end $$;
+create trigger {name} before update or delete on {table}
+    for each row execute function transfer_append_only();
+"""
+
+
+class AppendOnly(models.BaseConstraint):
+    """A trigger of the table that refuses to change or remove a row."""
+
+    def constraint_sql(self, model: Any, schema_editor: Any) -> None:
+        schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
+
+    def create_sql(self, model: Any, schema_editor: Any) -> str:
+        return GUARD.format(
+            name=schema_editor.quote_name(self.name),
+            table=schema_editor.quote_name(model._meta.db_table),
+        )
+
+    def remove_sql(self, model: Any, schema_editor: Any) -> str:
+        name, table = map(schema_editor.quote_name, (self.name, model._meta.db_table))
+        return f"drop trigger {name} on {table}"
+
+    def validate(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing about a new row can be wrong."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AppendOnly) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does something, and from where."""
+
+    name: str
+    user: AbstractBaseUser | None = None
+    address: str | None = None
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Self:
+        return cls.user_at(request.user, request.META.get("REMOTE_ADDR") or None)
+
+    @classmethod
+    def user_at(
+        cls, user: AbstractBaseUser | AnonymousUser | None, address: str | None = None
+    ) -> Self:
+        if user is None or not user.is_authenticated:
+            return cls("", None, address)
+        return cls(user.get_username(), user, address)
+
+    @classmethod
+    def at_command_line(cls) -> Self:
+        """The user of the operating system."""
+        try:
+            return cls(f"{getpass.getuser()} (manage.py)")
+        except (KeyError, OSError):  # a container's number without a name
+            return cls("manage.py")
+
+
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    def about(self, subject: models.Model) -> Self:
+        return self.filter(subject_type=subject._meta.model_name, subject_id=subject.pk)
+
+
+class AuditEntry(models.Model):
+    class Action(models.TextChoices):
+        SWITCH = "switch", _("Switched on or off")
+        UNDO = "undo", _("Switch undone")
+        PAUSE = "pause", _("Paused")
+        RESUME = "resume", _("Resumed")
+        SCHEDULE = "schedule", _("Schedule changed")
+        SETTINGS = "settings", _("Settings changed")
+        RUN = "run", _("Started by hand")
+        CANCEL = "cancel", _("Cancelled")
+        CREATE = "create", _("Created")
+        CHANGE = "change", _("Changed")
+        DELETE = "delete", _("Deleted")
+
+    at = models.DateTimeField(_("when"), default=timezone.now)
+    who = models.CharField(_("who"), max_length=200)
+    # No foreign key: an entry outlives its user, and can't be changed when the user goes.
+    user_id = models.BigIntegerField(null=True)
+    address = models.GenericIPAddressField(_("from where"), null=True)
+    action = models.CharField(_("what"), max_length=10, choices=Action)
+    subject_type = models.CharField(max_length=30)
+    subject_id = models.BigIntegerField(null=True)
+    subject_params = models.JSONField(default=dict)
+    old = models.JSONField(_("before"), default=dict, encoder=DjangoJSONEncoder)
+    new = models.JSONField(_("after"), default=dict, encoder=DjangoJSONEncoder)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit")
+        constraints = [AppendOnly(name="audit_append_only")]
+        indexes = [
+            models.Index(fields=["subject_type", "subject_id", "-id"], name="audit_of_a_subject"),
+            models.Index(fields=["who", "-id"], name="audit_of_a_person"),
+            models.Index(fields=["-at"], name="audit_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.who}: {self.get_action_display()} {self.subject}"
+
+    @classmethod
+    def record(
+        cls,
+        actor: Actor,
+        action: Action,
+        subject: models.Model,
+        *,
+        old: dict[str, Any] | None = None,
+        new: dict[str, Any] | None = None,
+        reason: str = "",
+    ) -> Self:
+        """Notes a change: `old` and `new` map the names of fields to values; secrets are masked.
+
+        The subject is called by its `audit_params()` ("kind", "server", "name"), or by `str`.
+        """
+        params = getattr(subject, "audit_params", lambda: {"name": str(subject)})()
+        return cls.objects.create(
+            who=actor.name,
+            user_id=actor.user.pk if actor.user else None,
+            address=actor.address,
+            action=action,
+            subject_type=subject._meta.model_name,
+            subject_id=subject.pk,
+            subject_params=params,
+            old=_without_secrets(subject, old or {}),
+            new=_without_secrets(subject, new or {}),
+            reason=reason,
+        )
+
+    @property
+    def subject(self) -> str:
+        """What the change was about, in the reader's language."""
+        params = self.subject_params
+        if kind := params.get("kind"):
+            title = gettext(KINDS[kind].title) if kind in KINDS else self._kind_label(kind)
+            return f"{title} → {params['server']}" if params.get("server") else title
+        return params.get("name") or str(self._model()._meta.verbose_name)
+
+    def changes(self) -> list[tuple[str, Any, Any]]:
+        """Label of the field, old value, new value."""
+        names = dict.fromkeys([*self.old, *self.new])
+        return [(self._label(name), self.old.get(name), self.new.get(name)) for name in names]
+
+    def _model(self) -> type[models.Model]:
+        return apps.get_model("transfer", self.subject_type)
+
+    def _label(self, name: str) -> str:
+        try:
+            return str(self._model()._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+        except LookupError:  # of a later or an earlier version
+            return name
+
+    def _kind_label(self, kind: str) -> str:
+        choices = self._model()._meta.get_field("kind").choices or []  # type: ignore[union-attr]
+        return str(dict(choices).get(kind, kind))
+
+
+def _without_secrets(subject: models.Model, values: dict[str, Any]) -> dict[str, Any]:
+    secret = {f.name for f in subject._meta.fields if isinstance(f, EncryptedFieldMixin)}
+    return {name: MASK if name in secret and value else value for name, value in values.items()}

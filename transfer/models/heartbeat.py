@@ -1,0 +1,36 @@
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Heartbeat(models.Model):
+    """When the schedule was last looked at, and by whom: a row for each machine and way."""
+
+    # The tick comes every minute; one may be late, three may not.
+    SILENCE = timedelta(minutes=3)
+
+    source = models.CharField(_("by"), max_length=200, primary_key=True)
+    at = models.DateTimeField(_("last tick"))
+
+    class Meta:
+        ordering = ["-at"]
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.at:%Y-%m-%d %H:%M:%S}"
+
+    @classmethod
+    def beat(cls, source: str, now: datetime | None = None) -> None:
+        cls.objects.update_or_create(source=source, defaults={"at": now or timezone.now()})
+
+    @classmethod
+    def last(cls) -> Self | None:
+        """The latest tick; None when there has never been one."""
+        return cls.objects.first()
+
+    def is_alive(self, now: datetime | None = None) -> bool:
+        return (now or timezone.now()) - self.at <= self.SILENCE

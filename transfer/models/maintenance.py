@@ -1,0 +1,108 @@
+from typing import Any, Self
+
+from django.db import models
+from django.db.models.signals import post_migrate
+from django.dispatch import receiver
+from django.utils.translation import gettext_lazy as _
+
+from transfer.errors import TransferError
+from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, RunQuerySet, State, Trigger
+from transfer.models.schedules import ScheduledTask, ScheduledTaskQuerySet
+
+
+class MaintenanceTask(ScheduledTask):
+    """What keeps the installation tidy, on the same page as the transfers."""
+
+    LOCK_SPACE = 4478
+
+    class Kind(models.TextChoices):
+        PURGE_HISTORY = "purge_history", _("Purge the history")
+        PURGE_STAGING = "purge_staging", _("Purge the staging tables")
+
+    kind = models.CharField(_("maintenance"), max_length=20, choices=Kind, unique=True)
+
+    objects = ScheduledTaskQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["kind"]
+        verbose_name = _("maintenance task")
+        verbose_name_plural = _("maintenance tasks")
+
+    def __str__(self) -> str:
+        return str(self.get_kind_display())
+
+    def audit_params(self) -> dict[str, str]:
+        return {"kind": self.kind}
+
+
+# Our own history may go by itself. Rows of head office's tables only when somebody says so.
+AT_FIRST = {
+    MaintenanceTask.Kind.PURGE_HISTORY: {"enabled": True, "schedule": "30 3 * * *"},
+    MaintenanceTask.Kind.PURGE_STAGING: {"enabled": False, "schedule": "0 4 * * *"},
+}
+
+
+@receiver(post_migrate)
+def create_maintenance_tasks(sender: Any, using: str, apps: Any = None, **kwargs: Any) -> None:
+    """After every `migrate` there is a task of each kind."""
+    if sender.name != "transfer":
+        return
+    try:
+        model = apps.get_model("transfer", "MaintenanceTask")
+    except LookupError:  # migrated to a point before it
+        return
+    for kind, fields in AT_FIRST.items():
+        model.objects.using(using).get_or_create(kind=kind, defaults=fields)
+
+
+class MaintenanceRun(Run):
+    """One execution of a maintenance task."""
+
+    task = models.ForeignKey(
+        MaintenanceTask, on_delete=models.SET_NULL, null=True, related_name="runs"
+    )
+    kind = models.CharField(_("maintenance"), max_length=20, choices=MaintenanceTask.Kind)
+    # What was removed, by table, and which tasks kept staged rows back.
+    report = models.JSONField(_("report"), default=dict)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("maintenance run")
+        verbose_name_plural = _("maintenance runs")
+        constraints = [
+            models.UniqueConstraint(
+                "task",
+                condition=models.Q(state__in=OPEN_STATES),
+                name="one_open_run_per_maintenance",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["task", "-id"], name="maintenance_of_a_task"),
+            models.Index(
+                fields=["task", "-id"],
+                condition=models.Q(state__in=GOOD_STATES),
+                name="good_maintenance_of_a_task",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {self.get_kind_display()}"
+
+    def audit_params(self) -> dict[str, str]:
+        return {"kind": self.kind}
+
+    @classmethod
+    def of(cls, task: MaintenanceTask, trigger: Trigger, actor: Any = None) -> Self:
+        """A new run of the task, not saved."""
+        return cls(task=task, kind=task.kind, trigger=trigger, actor=actor)
+
+    def finish(
+        self,
+        state: State,
+        report: dict[str, Any] | None = None,
+        error: TransferError | None = None,
+    ) -> None:
+        """Closes the run, unless somebody has closed it already, and tells its task."""
+        self._close(state, error, report=report or {})

@@ -1,0 +1,228 @@
+"""What a run of any task has: who started it, its state, its error. And how it ends."""
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar, Self
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from transfer.errors import TransferError, gettext_noop
+from transfer.models.audit import Actor, AuditEntry
+from transfer.models.schedules import ScheduledTask
+
+
+class StillQueued(TransferError):
+    code = "still_queued"
+    sentence = gettext_noop("The run before it still waits in the queue, since %(since)s.")
+    hint = gettext_noop(
+        "Nothing is lost: the run that waits moves all rows. If this happens often, start more "
+        "workers (manage.py db_worker) or run this task less often."
+    )
+
+
+class RunClosed(Exception):
+    """There is nothing to cancel: the run has ended."""
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Running")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    REJECTS = "rejects", _("Succeeded with rejects")
+    FAILED = "failed", _("Failed")
+    SKIPPED = "skipped", _("Skipped")
+    CANCELLED = "cancelled", _("Cancelled")
+    INTERRUPTED = "interrupted", _("Interrupted")
+
+
+OPEN_STATES = [State.QUEUED, State.RUNNING]
+GOOD_STATES = [State.SUCCEEDED, State.REJECTS]
+BAD_STATES = [State.FAILED, State.INTERRUPTED]
+
+
+class Trigger(models.TextChoices):
+    SCHEDULE = "schedule", _("Schedule")
+    MANUAL = "manual", _("By hand")
+    COMMAND = "command", _("Command line")
+
+
+# Who executes a run holds its task's advisory lock, under both keys of 32 bits (objsubid 2).
+LOCKED_TASKS = """
+    select objid::bigint from pg_locks
+     where locktype = 'advisory' and objsubid = 2 and granted and classid = %s
+       and database = (select oid from pg_database where datname = current_database())
+"""
+
+
+class RunQuerySet(models.QuerySet[Any]):
+    def open(self) -> Self:
+        return self.filter(state__in=OPEN_STATES)
+
+    def closed(self) -> Self:
+        return self.exclude(state__in=OPEN_STATES)
+
+    def queued(self) -> Self:
+        return self.filter(state=State.QUEUED)
+
+    def running(self) -> Self:
+        return self.filter(state=State.RUNNING)
+
+    def good(self) -> Self:
+        """Those that moved all there was, with rejects or without."""
+        return self.filter(state__in=GOOD_STATES)
+
+    def bad(self) -> Self:
+        return self.filter(state__in=BAD_STATES)
+
+    def by_schedule(self) -> Self:
+        return self.filter(trigger=Trigger.SCHEDULE)
+
+    def dead(self) -> Self:
+        """Marked running, and nobody holds the task's lock."""
+        locked = RawSQL(LOCKED_TASKS, [self.model.task_model().LOCK_SPACE])  # noqa: S611
+        return self.running().filter(Q(task=None) | ~Q(task__in=locked))
+
+    def finished_since(self, moment: datetime) -> Self:
+        return self.filter(finished_at__gte=moment)
+
+    def of_days(self, first: date, last: date, zone: ZoneInfo) -> Self:
+        """Those queued on these days of the zone's calendar, both included."""
+        start = datetime.combine(first, time(), zone)
+        return self.filter(
+            queued_at__gte=start, queued_at__lt=datetime.combine(last + timedelta(1), time(), zone)
+        )
+
+
+class Run(models.Model):
+    State = State
+    Trigger = Trigger
+    CLAIM: ClassVar[list[str]] = ["state", "started_at"]
+
+    trigger = models.CharField(_("started by"), max_length=10, choices=Trigger)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    state = models.CharField(_("state"), max_length=12, choices=State, default=State.QUEUED)
+    queued_at = models.DateTimeField(_("queued at"), default=timezone.now)
+    started_at = models.DateTimeField(_("started at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+    queue_entry = models.UUIDField(null=True, editable=False)
+    cancel_requested_at = models.DateTimeField(_("cancellation requested at"), null=True)
+    cancelled_by = models.CharField(_("cancelled by"), max_length=200, blank=True)
+    # Of a failed run: when it is tried again, if that is before the next time by schedule.
+    retry_at = models.DateTimeField(_("retry at"), null=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_params = models.JSONField(default=dict)
+    error_technical = models.TextField(_("technical text"), blank=True)
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def task_model(cls) -> type[ScheduledTask]:
+        return cls._meta.get_field("task").related_model  # type: ignore[union-attr,return-value]
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran, or has been running."""
+        if self.started_at is None:
+            return None
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+    def start(self) -> None:
+        """From here on the run is executed; whoever calls holds the task's lock.
+
+        Raises IntegrityError when the run is new and the task has another open one.
+        """
+        self.state, self.started_at = State.RUNNING, timezone.now()
+        with transaction.atomic():
+            self.save()
+
+    def claim(self) -> bool:
+        """Starts a queued run, unless somebody has started or cancelled it meanwhile."""
+        started = timezone.now()
+        claimed = type(self)._default_manager.filter(pk=self.pk, state=State.QUEUED)
+        if not claimed.update(state=State.RUNNING, started_at=started):
+            return False
+        self.state, self.started_at = State.RUNNING, started
+        return True
+
+    def cancel(self, actor: Actor) -> None:
+        """A queued run ends at once, a running one after the chunk under way. Raises RunClosed."""
+        noted = {"cancel_requested_at": timezone.now(), "cancelled_by": actor.name}
+        runs = type(self)._default_manager.filter(pk=self.pk)
+        at_once = {**noted, "state": State.CANCELLED, "finished_at": noted["cancel_requested_at"]}
+        with transaction.atomic():
+            if not (
+                runs.filter(state=State.QUEUED).update(**at_once)
+                or runs.filter(state=State.RUNNING).update(**noted)
+            ):
+                raise RunClosed
+            AuditEntry.record(actor, AuditEntry.Action.CANCEL, self)
+        self.refresh_from_db(fields=list(at_once))
+
+    def is_cancelled(self) -> bool:
+        """Whether somebody wants a running run to end."""
+        runs = type(self)._default_manager.filter(pk=self.pk)
+        return runs.filter(cancel_requested_at__isnull=False).exists()
+
+    def skip(self, error: TransferError) -> None:
+        """Saves a new run that did not take place, and says why."""
+        self.state, self.finished_at = State.SKIPPED, timezone.now()
+        self.error_code, self.error_params = error.code, error.params
+        self.save()
+
+    def _close(self, state: State, error: TransferError | None, **results: Any) -> None:
+        """Closes the run, unless somebody has closed it already, and tells its task."""
+        fields = {"state": state, "finished_at": timezone.now(), **results}
+        if error is not None:
+            fields |= {
+                "error_code": error.code,
+                "error_params": error.params,
+                "error_technical": error.technical,
+            }
+        for name, value in fields.items():
+            setattr(self, name, value)
+        with transaction.atomic():
+            mine = type(self)._default_manager.filter(pk=self.pk)
+            if mine.filter(state__in=OPEN_STATES).update(**fields):
+                self._tell_task()
+
+    def _tell_task(self) -> None:
+        task = self.task  # type: ignore[attr-defined]
+        if task is None:
+            return
+        if self.state in GOOD_STATES:
+            task.note_success()
+        elif self.state in BAD_STATES:
+            self.retry_at = task.note_failure(self.finished_at)
+            self.save(update_fields=["retry_at"])
+
+
+def attach_runs(tasks: Iterable[ScheduledTask]) -> list[Any]:
+    """Gives tasks that came from `with_runs` their `last_run`, `last_success` and `open_run`.
+
+    One query, however many tasks. `last_run` is the last one that ended and was not skipped.
+    """
+    listed: list[Any] = list(tasks)
+    names = ("last_run", "last_success", "open_run")
+    wanted = {getattr(task, f"{name}_id") for task in listed for name in names} - {None}
+    runs = listed[0].runs.model._default_manager.in_bulk(wanted) if listed else {}
+    for task in listed:
+        for name in names:
+            setattr(task, name, runs.get(getattr(task, f"{name}_id")))
+    return listed

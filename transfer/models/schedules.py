@@ -1,0 +1,299 @@
+"""What every task on the scheduler page has: a switch, a pause, a schedule, a retry."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import Case, F, OuterRef, Q, Subquery, When
+from django.db.models.functions import Least
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models.audit import Actor, AuditEntry
+from transfer.models.settings import Settings
+from transfer.schedule import next_after, next_times, validate_schedule
+
+LONGEST_DELAY = timedelta(minutes=30)
+
+
+class ChangedMeanwhile(Exception):
+    """Somebody else has changed the task since the page was opened.
+
+    `task` is as it is now, `entry` what the other did last.
+    """
+
+    def __init__(self, task: "ScheduledTask", entry: AuditEntry | None) -> None:
+        self.task, self.entry = task, entry
+        super().__init__(str(entry or task))
+
+
+class ScheduledTaskQuerySet(models.QuerySet[Any]):
+    def enabled(self) -> Self:
+        return self.filter(enabled=True)
+
+    def disabled(self) -> Self:
+        return self.filter(enabled=False)
+
+    def paused(self, now: datetime | None = None) -> Self:
+        return self.filter(paused_until__gt=now or timezone.now())
+
+    def failing(self) -> Self:
+        return self.filter(failures__gt=0)
+
+    def due(self, now: datetime | None = None) -> Self:
+        """Those whose next time, or whose retry, has come."""
+        now = now or timezone.now()
+        return self.enabled().filter(Q(next_run_at__lte=now) | Q(retry_at__lte=now))
+
+    def unplanned(self) -> Self:
+        """Switched on past `switch`: they have no next time yet."""
+        return self.enabled().filter(next_run_at=None)
+
+    def by_next_time(self) -> Self:
+        """Those that will run, the next one first, with `upcoming`."""
+        return (
+            self.enabled()
+            .annotate(upcoming=Least("next_run_at", "retry_at"))
+            .order_by(F("upcoming").asc(nulls_last=True))
+        )
+
+    def with_runs(self) -> Self:
+        """For `attach_runs`: the numbers of the last run, the last success and the open run."""
+        runs = self.model._meta.get_field("runs").related_model._default_manager
+        mine = runs.filter(task=OuterRef("pk")).order_by("-pk").values("pk")
+        return self.annotate(
+            last_run_id=Subquery(mine.closed().exclude(state="skipped")[:1]),
+            last_success_id=Subquery(mine.good()[:1]),
+            open_run_id=Subquery(mine.open()[:1]),
+        )
+
+    @transaction.atomic
+    def replan(self, now: datetime | None = None) -> None:
+        """Sets the next times anew: the time zone has changed."""
+        now, zone = now or timezone.now(), Settings.load().zone
+        tasks = list(self.enabled().select_for_update(of=("self",)))
+        for task in tasks:
+            task.next_run_at = task.next_time(now, zone=zone)
+        self.bulk_update(tasks, ["next_run_at"])
+
+
+class ScheduledTask(models.Model):
+    """A task with a switch and a schedule. Every change notes who, when and why.
+
+    `version` counts the changes. Who passes the one that they saw is told with ChangedMeanwhile
+    when somebody else was faster; None means: whatever it is now.
+    """
+
+    LOCK_SPACE: ClassVar[int]  # of the advisory lock that whoever runs the task holds
+    DECIDED: ClassVar[list[str]] = [
+        "enabled",
+        "schedule",
+        "next_run_at",
+        "retry_at",
+        "failures",
+        "changed_by",
+        "changed_at",
+        "change_reason",
+        "paused_until",
+        "paused_by",
+        "pause_reason",
+        "version",
+    ]
+
+    enabled = models.BooleanField(_("enabled"), default=False)
+    schedule = models.CharField(
+        _("schedule"), max_length=100, default="*/5 * * * *", validators=[validate_schedule]
+    )
+    next_run_at = models.DateTimeField(_("next run"), null=True, editable=False)
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
+    retry_at = models.DateTimeField(_("retry at"), null=True, editable=False)
+    # Names, not foreign keys: they stay readable when the user is gone.
+    changed_by = models.CharField(_("switched by"), max_length=200, blank=True, editable=False)
+    changed_at = models.DateTimeField(_("switched at"), null=True, editable=False)
+    change_reason = models.CharField(_("reason"), max_length=500, blank=True, editable=False)
+    paused_until = models.DateTimeField(_("paused until"), null=True, editable=False)
+    paused_by = models.CharField(_("paused by"), max_length=200, blank=True, editable=False)
+    pause_reason = models.CharField(_("reason"), max_length=500, blank=True, editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def audit_params(self) -> dict[str, str]:
+        raise NotImplementedError
+
+    def is_paused(self, now: datetime | None = None) -> bool:
+        return self.paused_until is not None and self.paused_until > (now or timezone.now())
+
+    @property
+    def upcoming_at(self) -> datetime | None:
+        """When it will run next, by schedule or as a retry."""
+        times = [at for at in (self.next_run_at, self.retry_at) if self.enabled and at]
+        return min(times, default=None)
+
+    def next_time(self, now: datetime | None = None, *, zone: Any = None) -> datetime:
+        """The first time by schedule after now and after the pause."""
+        now = now or timezone.now()
+        start = self.paused_until if self.is_paused(now) and self.paused_until else now
+        return next_after(self.schedule, start, zone or Settings.load().zone)
+
+    def next_times(self, count: int = 5, now: datetime | None = None) -> list[datetime]:
+        """The next times by schedule, as the clock of the settings' zone shows them."""
+        now = now or timezone.now()
+        start = self.paused_until if self.is_paused(now) and self.paused_until else now
+        return next_times(self.schedule, count, start, Settings.load().zone)
+
+    def switch(
+        self,
+        on: bool,
+        actor: Actor,
+        *,
+        reason: str = "",
+        expected_version: int | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        """Switching on never runs at once: the next run is the next time by schedule.
+
+        Switching off takes what the schedule had queued out of the queue. A run that goes on, goes
+        on: see `TransferRun.cancel`. Raises ChangedMeanwhile.
+        """
+        self._switch(on, actor, AuditEntry.Action.SWITCH, reason, expected_version, now)
+
+    def undo_switch(
+        self, actor: Actor, *, expected_version: int, now: datetime | None = None
+    ) -> None:
+        """Takes the last switch back, unless somebody changed the task. Raises ChangedMeanwhile."""
+        self._switch(not self.enabled, actor, AuditEntry.Action.UNDO, "", expected_version, now)
+
+    def _switch(
+        self,
+        on: bool,
+        actor: Actor,
+        action: AuditEntry.Action,
+        reason: str,
+        expected_version: int | None,
+        now: datetime | None,
+    ) -> None:
+        now = now or timezone.now()
+        with self._changing(actor, action, ["enabled"], reason, expected_version):
+            if self.enabled == on:
+                return
+            self.enabled = on
+            self.retry_at, self.failures = None, 0
+            self.next_run_at = self.next_time(now) if on else None
+            self.changed_by, self.changed_at, self.change_reason = actor.name, now, reason
+            if not on:
+                self.drop_queued(actor)
+
+    def pause(
+        self,
+        until: datetime,
+        actor: Actor,
+        *,
+        reason: str = "",
+        expected_version: int | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        """Nothing by schedule until then; it goes on with the first time after.
+
+        Raises ValidationError when `until` is past, and ChangedMeanwhile.
+        """
+        now = now or timezone.now()
+        if until <= now:
+            raise ValidationError(
+                {"paused_until": gettext("The pause has to end in the future.")}, code="past"
+            )
+        fields = ["paused_until"]
+        with self._changing(actor, AuditEntry.Action.PAUSE, fields, reason, expected_version):
+            self.paused_until, self.paused_by, self.pause_reason = until, actor.name, reason
+            self.retry_at = None
+            self.next_run_at = self.next_time(now) if self.enabled else None
+            self.drop_queued(actor)
+
+    def resume(
+        self, actor: Actor, *, expected_version: int | None = None, now: datetime | None = None
+    ) -> None:
+        """Ends the pause. The next run is the next time by schedule. Raises ChangedMeanwhile."""
+        fields = ["paused_until"]
+        with self._changing(actor, AuditEntry.Action.RESUME, fields, "", expected_version):
+            self.paused_until, self.paused_by, self.pause_reason = None, "", ""
+            self.next_run_at = self.next_time(now) if self.enabled else None
+
+    def reschedule(
+        self,
+        schedule: str,
+        actor: Actor,
+        *,
+        expected_version: int | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        """Raises ValidationError at the field "schedule", and ChangedMeanwhile."""
+        schedule = " ".join(schedule.split())
+        try:
+            validate_schedule(schedule)
+        except ValidationError as error:
+            raise ValidationError({"schedule": error}) from error
+        fields = ["schedule"]
+        with self._changing(actor, AuditEntry.Action.SCHEDULE, fields, "", expected_version):
+            self.schedule = schedule
+            self.next_run_at = self.next_time(now) if self.enabled else None
+
+    @contextmanager
+    def _changing(
+        self,
+        actor: Actor,
+        action: AuditEntry.Action,
+        audited: list[str],
+        reason: str,
+        expected_version: int | None,
+    ) -> Iterator[None]:
+        """Locks the task, and saves and notes what the block changes in it."""
+        model = type(self)
+        with transaction.atomic():
+            locked = model._default_manager.select_for_update(of=("self",))
+            self.refresh_from_db(fields=self.DECIDED, from_queryset=locked)
+            if expected_version not in (None, self.version):
+                raise ChangedMeanwhile(self, AuditEntry.objects.about(self).first())
+            old = {name: getattr(self, name) for name in audited}
+            yield
+            new = {name: getattr(self, name) for name in audited}
+            if new == old:
+                return
+            self.version += 1
+            self.save(update_fields=self.DECIDED)
+            AuditEntry.record(actor, action, self, old=old, new=new, reason=reason)
+
+    def drop_queued(self, actor: Actor) -> None:
+        """Takes what the schedule has queued out of the queue."""
+        for run in self.runs.queued().by_schedule():  # type: ignore[attr-defined]
+            run.cancel(actor)
+
+    def plan(self, now: datetime) -> None:
+        """Sets the next time after now: whatever was missed counts once."""
+        self.retry_at, self.next_run_at = None, self.next_time(now)
+        self.save(update_fields=["retry_at", "next_run_at"])
+
+    def note_success(self) -> None:
+        type(self)._default_manager.filter(pk=self.pk).update(failures=0, retry_at=None)
+
+    def note_failure(self, now: datetime) -> datetime | None:
+        """Counts a failure; returns when it is tried again before the next time by schedule.
+
+        1, 2, 4 … minutes later, half an hour at most.
+        """
+        tasks = type(self)._default_manager.filter(pk=self.pk)
+        tasks.update(failures=F("failures") + 1)
+        self.refresh_from_db(fields=self.DECIDED)
+        delay = min(timedelta(minutes=2 ** min(self.failures - 1, 10)), LONGEST_DELAY)
+        earlier = self.next_run_at is not None and now + delay < self.next_run_at
+        self.retry_at = (
+            now + delay if self.enabled and not self.is_paused(now) and earlier else None
+        )
+        # Meanwhile it may have been switched off or planned anew.
+        allowed = Q(enabled=True, next_run_at=self.next_run_at)
+        tasks.update(retry_at=Case(When(allowed, then=self.retry_at), default=None))
+        return self.retry_at

@@ -1,0 +1,106 @@
+import zoneinfo
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models.audit import Actor, AuditEntry
+
+DAYS = [MinValueValidator(1), MaxValueValidator(36_500)]
+
+
+class SettingsChangedMeanwhile(Exception):
+    """Somebody else has changed the settings since the page was opened: see `entry`."""
+
+    def __init__(self, entry: AuditEntry | None) -> None:
+        self.entry = entry
+        super().__init__(str(entry or ""))
+
+
+def validate_zone(name: str) -> None:
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(
+            gettext("There is no time zone “%(value)s”. Give one such as Europe/Moscow."),
+            code="zone",
+            params={"value": name},
+        )
+
+
+class Settings(models.Model):
+    """What administrators decide, in one row."""
+
+    show_transfer_tasks = models.BooleanField(
+        _("show transfer tasks in the scheduler"), default=False
+    )
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=50,
+        blank=True,
+        validators=[validate_zone],
+        help_text=_("Schedules are evaluated in it. Empty: that of the installation."),
+    )
+    history_days = models.PositiveIntegerField(
+        _("days to keep the history"), default=90, validators=DAYS
+    )
+    failure_days = models.PositiveIntegerField(
+        _("days to keep failed runs and those with rejects"), default=365, validators=DAYS
+    )
+    staging_days = models.PositiveIntegerField(
+        _("days to keep moved rows in the staging tables"), default=30, validators=DAYS
+    )
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    class Meta:
+        verbose_name = _("settings")
+        verbose_name_plural = _("settings")
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="settings_one_row")]
+
+    def __str__(self) -> str:
+        return gettext("Settings")
+
+    @classmethod
+    def load(cls) -> Self:
+        found = cls.objects.filter(pk=1).first()
+        return found or cls.objects.get_or_create(pk=1)[0]
+
+    def audit_params(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that schedules are evaluated in."""
+        return ZoneInfo(self.time_zone or settings.TIME_ZONE)
+
+    @transaction.atomic
+    def change(self, actor: Actor, *, expected_version: int | None = None, **values: Any) -> None:
+        """Sets the fields named in `values`.
+
+        Raises ValidationError, or SettingsChangedMeanwhile when `version` is not the expected one.
+        """
+        self.refresh_from_db(from_queryset=type(self).objects.select_for_update())
+        if expected_version not in (None, self.version):
+            raise SettingsChangedMeanwhile(AuditEntry.objects.about(self).first())
+        old = {name: getattr(self, name) for name in values if getattr(self, name) != values[name]}
+        if not old:
+            return
+        for name in old:
+            setattr(self, name, values[name])
+        self.version += 1
+        self.full_clean()
+        self.save(update_fields=[*old, "version"])
+        AuditEntry.record(
+            actor,
+            AuditEntry.Action.SETTINGS,
+            self,
+            old=old,
+            new={name: getattr(self, name) for name in old},
+        )
+        if "time_zone" in old:
+            for model in ("TransferTask", "MaintenanceTask"):
+                apps.get_model("transfer", model).objects.replan()

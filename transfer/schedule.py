@@ -1,0 +1,109 @@
+"""When a schedule is due: five cron fields, evaluated in a time zone, right when the clock changes.
+
+A time that the clock skips is made up for right after the change; one that comes twice is taken
+once. Schedules by the minute or hour go on in real time. (cronsim does as Debian's cron.)
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext, gettext_noop
+
+SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class Field(NamedTuple):
+    name: str
+    sentence: str
+
+
+FIELDS = (
+    Field(
+        "minute",
+        gettext_noop("Minute: “%(value)s” won’t do. Give 0–59, *, */5, 10-20 or 0,30."),
+    ),
+    Field("hour", gettext_noop("Hour: “%(value)s” won’t do. Give 0–23, *, */2, 8-20 or 9,18.")),
+    Field(
+        "day",
+        gettext_noop(
+            "Day of the month: “%(value)s” won’t do. Give 1–31, *, 1,15 or L for the last."
+        ),
+    ),
+    Field("month", gettext_noop("Month: “%(value)s” won’t do. Give 1–12, * or JAN–DEC.")),
+    Field(
+        "weekday",
+        gettext_noop(
+            "Day of the week: “%(value)s” won’t do. Give 0–7 (0 and 7: Sunday), * or MON–SUN."
+        ),
+    ),
+)
+
+
+def validate_schedule(cron: str) -> None:
+    """Raises ValidationError with one sentence for each field that is wrong.
+
+    The error's code is the field's name, "fields" or "never".
+    """
+    parts = cron.split()
+    if len(parts) != len(FIELDS):
+        raise ValidationError(
+            gettext(
+                "A schedule has five fields: minute, hour, day of the month, month, day of the "
+                "week. Here are %(count)s."
+            ),
+            code="fields",
+            params={"count": len(parts)},
+        )
+    problems = [
+        ValidationError(gettext(field.sentence), code=field.name, params={"value": part})
+        for number, (field, part) in enumerate(zip(FIELDS, parts, strict=True))
+        if not _is_valid(number, part)
+    ]
+    if problems:
+        raise ValidationError(problems)
+    if _following(cron, SOME_TIME, ZoneInfo("UTC")) is None:
+        raise ValidationError(
+            gettext("This schedule never comes: no month has that day."), code="never"
+        )
+
+
+def _is_valid(number: int, part: str) -> bool:
+    parts = ["*"] * len(FIELDS)
+    parts[number] = part
+    try:
+        CronSim(" ".join(parts), SOME_TIME)
+    except CronSimError as error:
+        # Only whether the month has such a day is asked of the whole.
+        return number == 2 and part.isdecimal() and 1 <= int(part) <= 31 and bool(error)
+    return True
+
+
+def next_after(cron: str, moment: datetime, zone: ZoneInfo) -> datetime:
+    """The first time after `moment`, in UTC. Raises ValueError for a schedule without one."""
+    following = _following(cron, moment, zone)
+    if following is None:
+        raise ValueError(f"no time after {moment} for {cron!r}")
+    return following
+
+
+def next_times(cron: str, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
+    """The next `count` times after `moment`, as the zone's clock shows them."""
+    times: list[datetime] = []
+    for _ in range(count):
+        moment = next_after(cron, moment, zone)
+        times.append(moment.astimezone(zone))
+    return times
+
+
+def _following(cron: str, moment: datetime, zone: ZoneInfo) -> datetime | None:
+    try:
+        for following in CronSim(cron, moment.astimezone(zone)):
+            # In the hour that comes twice, cronsim names the first pass, which may be over.
+            if following.astimezone(UTC) > moment:
+                return following.astimezone(UTC)
+    except CronSimError:
+        return None
+    return None

@@ -3,6 +3,12 @@
 import os
 import sys
 
+if sys.argv[1:2] == ["register"]:
+    # A register is a client: it has neither Django nor a database.
+    from bonusserver.register import main
+
+    sys.exit(main(sys.argv[2:]))
+
 from django.core.management import execute_from_command_line
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "bonusserver.settings"

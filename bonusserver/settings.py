@@ -10,6 +10,8 @@ if not DATABASE_URL:
     raise ImproperlyConfigured(
         "BONUSSERVER_DATABASE_URL is not set, for example postgresql://user:password@host/bonus"
     )
+# Calls are short: one that waits longer than this for a lock is better told "try again".
+TIMEOUTS = "-c lock_timeout=5s -c statement_timeout=15s"
 
 parts = parse_dsn(DATABASE_URL)
 DATABASES = {
@@ -20,11 +22,35 @@ DATABASES = {
         "PASSWORD": parts.pop("password", ""),
         "HOST": parts.pop("host", ""),
         "PORT": parts.pop("port", ""),
-        "OPTIONS": {"application_name": "bonusserver", **parts},
+        "OPTIONS": {
+            "application_name": "bonusserver",
+            "connect_timeout": "5",
+            **parts,
+            "options": f"{TIMEOUTS} {parts.get('options', '')}",
+        },
     }
 }
+
+# Five wrong PIN codes in a row lock the account for this long.
+PIN_LOCK_SECONDS = float(os.environ.get("BONUSSERVER_PIN_LOCK_SECONDS", "900"))
+
 INSTALLED_APPS = ["bonusserver"]
+MIDDLEWARE = ["bonusserver.middleware.PortMiddleware"]
+ROOT_URLCONF = "bonusserver.admin_port"  # the middleware says which port's it is
+ALLOWED_HOSTS = ["*"]
 SECRET_KEY = os.environ.get("BONUSSERVER_SECRET_KEY", "nothing is signed with it")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "bonusserver": {"handlers": ["stderr"], "level": "INFO"},
+        # It would log paths, and a path may hold what was meant for the body.
+        "django.request": {"handlers": ["stderr"], "level": "CRITICAL", "propagate": False},
+    },
+}

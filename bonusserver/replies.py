@@ -1,0 +1,121 @@
+"""What goes in and out of both ports: JSON, and every refusal as a code and a sentence."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+AMOUNT = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
+
+
+class Refused(Exception):
+    """A request that is answered with an error.
+
+    `code` is for programs and stays as it is; `message` is a plain sentence and never repeats
+    what the request held, for that may be a secret.
+    """
+
+    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def reply(self) -> HttpResponse:
+        body = {"error": self.code, "message": str(self)}
+        return reply(body, self.status, self.headers)
+
+
+def reply(body: object, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
+    """`body` as JSON; nobody on the way may keep a copy of it."""
+    return JsonResponse(
+        body,
+        status=status,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+        json_dumps_params={"ensure_ascii": False},
+    )
+
+
+def methods(**views: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The view of a path, put together from one view per HTTP method."""
+
+    def view(request: HttpRequest, **arguments: str) -> HttpResponse:
+        chosen = views.get(request.method or "")
+        if chosen is None:
+            allowed = ", ".join(views)
+            raise Refused(
+                405, "method_not_allowed", f"This path answers to {allowed} only.", Allow=allowed
+            )
+        return chosen(request, **arguments)
+
+    return view
+
+
+def unknown_path(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return Refused(404, "unknown_path", "There is nothing at this path.").reply()
+
+
+def body_of(request: HttpRequest) -> dict[str, Any]:
+    """The JSON object in the request's body. Raises Refused (400 bad_json)."""
+    try:
+        body = json.loads(request.body, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Refused(400, "bad_json", "The body is not valid JSON in UTF-8.") from None
+    if not isinstance(body, dict):
+        raise Refused(400, "bad_json", "The body must be a JSON object.")
+    return body
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def text(body: dict[str, Any], field: str, limit: int = 100) -> str:
+    """A required text field: 1 to `limit` printable characters. Raises Refused (400 bad_field)."""
+    value = body.get(field)
+    if not isinstance(value, str) or not is_text(value, limit):
+        raise Refused(
+            400,
+            "bad_field",
+            f'"{field}" must be a text of 1 to {limit} printable characters, '
+            "without spaces at its ends.",
+        )
+    return value
+
+
+def is_text(value: str, limit: int = 100) -> bool:
+    # Not printable: control characters, NUL, half a surrogate, which PostgreSQL would not take.
+    return 0 < len(value) <= limit and value.isprintable() and value == value.strip()
+
+
+def choice(body: dict[str, Any], field: str, allowed: list[str]) -> str:
+    """A required field with one of the `allowed` values. Raises Refused (400 bad_field)."""
+    value = body.get(field)
+    if value not in allowed:
+        raise Refused(400, "bad_field", f'"{field}" must be one of: {", ".join(allowed)}.')
+    return str(value)
+
+
+def amount(body: dict[str, Any], field: str) -> Decimal:
+    """A required amount of money above zero, a text. Raises Refused (400 bad_field)."""
+    value = body.get(field)
+    if not isinstance(value, str) or not AMOUNT.fullmatch(value) or not Decimal(value):
+        raise Refused(
+            400,
+            "bad_field",
+            f'"{field}" must be a text such as "25.50": above zero, at most 10 digits before '
+            "the point and two after it.",
+        )
+    return Decimal(value)
+
+
+def money(value: Decimal) -> str:
+    return f"{value:.2f}"
+
+
+def stamp(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")

@@ -100,10 +100,10 @@ def context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def create_groups(using: str, apps: Any = current_apps, **kwargs: Any) -> None:
+def create_groups(using: str, apps: Any = None, **kwargs: Any) -> None:
     """After every `migrate`: the three groups exist."""
     try:
-        group = apps.get_model("auth", "Group")
+        group = (apps or current_apps).get_model("auth", "Group")
     except LookupError:  # migrated to a point before `auth`
         return
     for name in GROUPS:

@@ -82,7 +82,7 @@ class StateColumn(tables.Column):
     """The state of a run, as a badge."""
 
     def render(self, record: Any, bound_column: Any) -> str:
-        return transfer_ui.state_badge(getattr(record, bound_column.accessor))
+        return transfer_ui.state_badge(bound_column.accessor.resolve(record))
 
     def value(self, value: Any) -> Any:
         return value

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +120,11 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django.forms",
+    "django_crontab",
     "django_filters",
     "django_htmx",
     "django_tables2",
+    "django_tasks_db",
     "encrypted_fields",
 ]
 
@@ -190,6 +194,22 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 DJANGO_TABLES2_TEMPLATE = "tables/table.html"
+
+if find_spec("django.tasks") is None:  # Django before 6.0
+    INSTALLED_APPS += ["django_tasks"]
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
+# `manage.py crontab add` writes this line into the crontab, and never another one: django-crontab
+# knows its lines by a hash, and leaves the crontab half removed when one has changed. cron gives
+# no environment, so the line says what the settings can't be found without.
+CRONJOBS = [("* * * * *", "django.core.management.call_command", ["run_due_tasks"])]
+CRONTAB_COMMENT = f"Data Transfer in {BASE_DIR}"
+CRONTAB_DJANGO_MANAGE_PATH = str(BASE_DIR / "manage.py")
+CRONTAB_COMMAND_PREFIX = " ".join(
+    f"{name}={shlex.quote(str(Path(os.environ[name]).resolve()))}"
+    for name in ("DTADMIN_ENV", "DTADMIN_VAR")
+    if os.environ.get(name)
+)
 
 LOGGING = {
     "version": 1,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from transfer.engine import CHUNK_ROWS, Chunk, Reject
 from transfer.errors import AlreadyRunning, OwnDatabaseFailed, RunTakenOver, TransferError
 from transfer.models import RejectedRow, TransferRun, TransferTask
 from transfer.models.runs import State
+from transfer.models.schedules import ScheduledTask
 from transfer.position import Position
 from transfer.shop_all import ShopAll
 
@@ -50,17 +51,19 @@ def run_here(
 def _started(
     task: TransferTask, trigger: TransferRun.Trigger, actor: AbstractBaseUser | None
 ) -> TransferRun:
-    run = task.runs.open().first() or TransferRun.of(task, trigger, actor)
-    try:
-        run.start()
-    except IntegrityError:  # one was queued a moment ago
-        run = task.runs.open().get()
-        run.start()
-    return run
+    while True:
+        queued = task.runs.queued().first()
+        if queued is None:
+            run = TransferRun.of(task, trigger, actor)
+            with suppress(IntegrityError):  # one was queued a moment ago
+                run.start()
+                return run
+        elif queued.claim():
+            return queued
 
 
 @contextmanager
-def task_lock(task: TransferTask) -> Iterator[None]:
+def task_lock(task: ScheduledTask) -> Iterator[None]:
     """Holds the task's lock, which ends with this process at the latest. Raises AlreadyRunning."""
     key = [task.LOCK_SPACE, task.pk]
     with connection.cursor() as cursor:
@@ -70,23 +73,36 @@ def task_lock(task: TransferTask) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
         with connection.cursor() as cursor:
             cursor.execute("select pg_advisory_unlock(%s, %s)", key)
 
 
-def close_dead(task: TransferTask) -> None:
+def close_dead(task: ScheduledTask) -> None:
     """Whoever holds the task's lock knows that no other run of the task is alive."""
     for run in task.runs.running():
         run.finish(State.INTERRUPTED)
 
 
 def execute(
-    run: TransferRun, task: TransferTask, *, chunk_rows: int, progress: Progress, stopped: Stopped
+    run: TransferRun,
+    task: TransferTask,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    progress: Progress = lambda run: None,
+    stopped: Stopped,
+    stopped_as: State = State.CANCELLED,
 ) -> None:
     """Executes a run that has started, and closes it whatever happens."""
+
+    def ended() -> State | None:
+        if run.is_cancelled():
+            return State.CANCELLED
+        return stopped_as if stopped() else None
+
     try:
-        state, waiting = _move(run, task, chunk_rows, progress, stopped)
+        state, waiting = _move(run, task, chunk_rows, progress, ended)
         run.finish(state, waiting)
     except AlreadyRunning as error:  # by another installation: an overlap is no failure
         run.finish(State.SKIPPED, error=error)
@@ -112,7 +128,11 @@ def doors(task: TransferTask, purpose: str) -> Iterator[tuple[ShopAll, BonusData
 
 
 def _move(
-    run: TransferRun, task: TransferTask, chunk_rows: int, progress: Progress, stopped: Stopped
+    run: TransferRun,
+    task: TransferTask,
+    chunk_rows: int,
+    progress: Progress,
+    ended: Callable[[], State | None],
 ) -> tuple[State, int]:
     kind = task.moves
     with doors(task, f"run {run.pk}") as (source, target):
@@ -131,8 +151,8 @@ def _move(
             _count(run, chunk)
             position = chunk.after
             progress(run)
-            if stopped():
-                return State.CANCELLED, count_waiting(source, task, position)
+            if state := ended():
+                return state, count_waiting(source, task, position)
         waiting = count_waiting(source, task, position)
     return State.REJECTS if run.rejected else State.SUCCEEDED, waiting
 

@@ -1,0 +1,105 @@
+"""What the maintenance tasks do: purge our own history, and the staging tables of shop All."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.db.models import Max, Q, QuerySet
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from transfer.errors import OwnDatabaseFailed, TransferError
+from transfer.models import MaintenanceRun, MaintenanceTask, Settings, TransferRun
+from transfer.models.run_base import BAD_STATES, GOOD_STATES, State
+from transfer.upkeep import purge_all
+
+logger = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 5000
+QUEUE_DAYS = 1  # an entry that has been worked off says nothing that its run does not say
+
+
+def execute_maintenance(run: MaintenanceRun) -> None:
+    """Executes a run that has started, and closes it whatever happens."""
+    try:
+        run.finish(State.SUCCEEDED, _WORK[MaintenanceTask.Kind(run.kind)]())
+    except TransferError as error:
+        run.finish(State.FAILED, error=error)
+    except DatabaseError as error:
+        connection.close_if_unusable_or_obsolete()
+        run.finish(State.FAILED, error=OwnDatabaseFailed(type(error).__name__))
+    except Exception as error:
+        logger.exception("maintenance run %s", run.pk)
+        run.finish(State.FAILED, error=TransferError(type(error).__name__))
+
+
+def purge_history(now: datetime | None = None) -> dict[str, int]:
+    """Removes runs that ended long ago, by the settings: table → rows removed.
+
+    Failures, and runs with rejects, are kept longer; of each task the latest run, the latest
+    success and the latest that knows its position always stay.
+    """
+    now, kept = now or timezone.now(), Settings.load()
+    return {
+        "runs": _remove(_old_runs(TransferRun, now, kept)),
+        "maintenance": _remove(_old_runs(MaintenanceRun, now, kept)),
+        "queue": _remove(
+            DBTaskResult.objects.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)).exclude(
+                status="READY"
+            )
+        ),
+    }
+
+
+def _old_runs(model: Any, now: datetime, kept: Settings) -> QuerySet[Any]:
+    longer = Q(state__in=[*BAD_STATES, State.REJECTS])
+    latest = [Max("pk"), Max("pk", filter=Q(state__in=GOOD_STATES))]
+    if model is TransferRun:
+        latest.append(Max("pk", filter=Q(position_from__isnull=False)))
+    lines = (
+        model.objects.order_by()
+        .values("task")
+        .annotate(**{f"latest_{number}": one for number, one in enumerate(latest)})
+    )
+    stay = {pk for line in lines for name, pk in line.items() if name != "task"}
+    runs = model.objects.closed().exclude(pk__in=stay - {None})
+    return runs.filter(
+        (~longer & Q(finished_at__lt=now - timedelta(kept.history_days)))
+        | Q(finished_at__lt=now - timedelta(kept.failure_days))
+    )
+
+
+def _remove(rows: QuerySet[Any]) -> int:
+    """Removes them a batch at a time, so that nobody waits for long."""
+    removed = 0
+    while batch := list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS_AT_ONCE]):
+        rows.model._default_manager.filter(pk__in=batch).delete()
+        removed += len(batch)
+    return removed
+
+
+def purge_staging() -> dict[str, Any]:
+    """Removes staged rows that every task has moved long ago, by the settings.
+
+    table → rows removed, or the tasks that keep its rows back. Raises TransferError.
+    """
+    report: dict[str, Any] = {}
+    for result in purge_all(Settings.load().staging_days, dry_run=False):
+        report[result.kind.staging] = (
+            {
+                "kept_back_by": [
+                    {"task": task.pk, "error": error.code if error else ""}
+                    for task, error in result.kept_back_by
+                ]
+            }
+            if result.kept_back_by
+            else {"rows": result.rows}
+        )
+    return report
+
+
+_WORK = {
+    MaintenanceTask.Kind.PURGE_HISTORY: purge_history,
+    MaintenanceTask.Kind.PURGE_STAGING: purge_staging,
+}

@@ -1,0 +1,123 @@
+"""What happens every minute: dead runs are closed, due tasks are put into the queue.
+
+Any number of ticks may run at once, on any number of machines.
+"""
+
+import logging
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from transfer.errors import AlreadyRunning, TransferError
+from transfer.models import (
+    Heartbeat,
+    MaintenanceRun,
+    MaintenanceTask,
+    Settings,
+    TransferRun,
+    TransferTask,
+)
+from transfer.models.run_base import Run, State, StillQueued, Trigger
+from transfer.models.schedules import ScheduledTask
+from transfer.queue import RunIsOpen, enqueue, open_run
+
+logger = logging.getLogger(__name__)
+
+TASKS: tuple[type[ScheduledTask], ...] = (TransferTask, MaintenanceTask)
+RUNS: tuple[type[Run], ...] = (TransferRun, MaintenanceRun)
+
+
+@dataclass
+class Tick:
+    """What a tick did."""
+
+    interrupted: int = 0
+    queued_again: int = 0
+    opened: int = 0
+    skipped: int = 0
+
+
+def tick(way: str, now: datetime | None = None) -> Tick:
+    """One look at the schedule. `way`: what ticks, for the overview."""
+    now, done = now or timezone.now(), Tick()
+    Heartbeat.beat(f"{socket.gethostname()}: {way}", now)
+    for runs in RUNS:
+        done.interrupted += close_dead_runs(runs)
+        done.queued_again += enqueue_lost_runs(runs)
+    for tasks in TASKS:
+        for pk in tasks._default_manager.unplanned().values_list("pk", flat=True):
+            _with_locked(tasks, pk, now, done, _plan)
+        for pk in tasks._default_manager.due(now).values_list("pk", flat=True):
+            _with_locked(tasks, pk, now, done, _open)
+    return done
+
+
+def close_dead_runs(runs: type[Run]) -> int:
+    """Marks runs interrupted whose process is gone; their tasks are tried again soon."""
+    dead = list(runs._default_manager.dead())
+    for run in dead:
+        run.finish(State.INTERRUPTED)
+    return len(dead)
+
+
+def enqueue_lost_runs(runs: type[Run]) -> int:
+    """Queued runs whose entry is gone: whoever took it died, or found the task locked."""
+    waiting = DBTaskResult.objects.filter(status="READY").values("pk")
+    lost = Q(queue_entry=None) | ~Q(queue_entry__in=waiting)
+    with transaction.atomic():
+        found = list(
+            runs._default_manager.queued().filter(lost).select_for_update(skip_locked=True)
+        )
+        for run in found:
+            enqueue(run)
+    return len(found)
+
+
+def _with_locked(tasks, pk, now, done, act) -> None:  # type: ignore[no-untyped-def]
+    """Acts on a task that no other tick has in hand. What one task suffers, the others don't."""
+    try:
+        with transaction.atomic():
+            locked = tasks._default_manager.select_for_update(of=("self",), skip_locked=True)
+            if task := locked.filter(pk=pk).first():
+                act(task, now, done)
+    except Exception:
+        logger.exception("%s %s", tasks._meta.model_name, pk)
+
+
+def _plan(task: ScheduledTask, now: datetime, done: Tick) -> None:
+    if task.enabled and task.next_run_at is None:
+        task.plan(now)
+
+
+def _open(task: ScheduledTask, now: datetime, done: Tick) -> None:
+    """Opens a run of a due task, and looks for the next time: missed ones count once."""
+    by_schedule = task.next_run_at is not None and task.next_run_at <= now
+    is_retry = task.retry_at is not None and task.retry_at <= now
+    if not task.enabled or not (by_schedule or is_retry):
+        return  # another tick was faster
+    try:
+        open_run(task, Trigger.SCHEDULE)
+        done.opened += 1
+    except RunIsOpen as overlap:
+        if by_schedule:
+            run = task.runs.model.of(task, Trigger.SCHEDULE)  # type: ignore[attr-defined]
+            run.skip(why_skipped(overlap.run))
+            done.skipped += 1
+    if by_schedule:
+        task.plan(now)
+    else:
+        task.retry_at = None
+        task.save(update_fields=["retry_at"])
+
+
+def why_skipped(run: Run) -> TransferError:
+    """What to say of a run that could not take place because of this one."""
+    began = (run.started_at or run.queued_at).astimezone(Settings.load().zone)
+    if run.state == State.QUEUED:
+        return StillQueued(since=f"{began:%H:%M %Z}")
+    return AlreadyRunning(holder=f"№ {run.pk}, {began:%H:%M %Z}")

@@ -1,0 +1,41 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils.translation import gettext
+
+from transfer.errors import gettext_noop
+from transfer.management.command import FAILED, USAGE
+from transfer.management.command import Command as BaseCommand
+from transfer.models import Actor, TransferRun
+from transfer.models.run_base import RunClosed
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Cancels a run: at once while it is queued, after the chunk under way while it runs."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run", type=int)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        run = TransferRun.objects.filter(pk=options["run"]).first()
+        if run is None:
+            raise CommandError(
+                gettext("There is no run %(run)s.") % {"run": options["run"]}, returncode=USAGE
+            )
+        try:
+            run.cancel(Actor.at_command_line())
+        except RunClosed as error:
+            raise CommandError(
+                gettext("Run %(run)s has ended: %(state)s.")
+                % {"run": run.pk, "state": run.get_state_display()},
+                returncode=FAILED,
+            ) from error
+        self.say(
+            gettext_noop("Run %(run)s ends after the chunk under way.")
+            if run.is_open
+            else gettext_noop("Run %(run)s is cancelled."),
+            run=run.pk,
+        )

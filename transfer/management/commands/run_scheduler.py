@@ -1,0 +1,93 @@
+import logging
+import threading
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections, connection
+from django.utils import timezone
+from django.utils.translation import gettext
+from django_tasks_db.models import DBTaskResult
+
+from transfer.errors import gettext_noop
+from transfer.management.command import Command as BaseCommand
+from transfer.management.command import soft_stop
+from transfer.queue import drain
+from transfer.tick import tick
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LOOKS = 0.5  # at the stop signal, and at the queue
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 64:
+        raise ArgumentTypeError(gettext("workers: a whole number from 0 to 64"))
+    return int(text)
+
+
+def following_minute(now: datetime) -> datetime:
+    """Reckoned from the clock each time, so that nothing adds up."""
+    return now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Where there is no cron: looks at the schedule at every full minute, and works off the "
+        "queue. Ctrl-C and SIGTERM end it after the chunk under way."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--workers",
+            type=count,
+            default=2,
+            help=gettext("runs at once in this process; 0 leaves them to db_worker"),
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        workers: list[threading.Thread] = []
+        ending = threading.Event()
+        self.say(gettext_noop("The scheduler ticks. Ctrl-C ends it."))
+        due = timezone.now()
+        with soft_stop() as stopped:
+            while not stopped():
+                if timezone.now() >= due:
+                    self._tick()
+                    due = following_minute(timezone.now())
+                workers = [worker for worker in workers if worker.is_alive()]
+                if len(workers) < options["workers"] and self._work_waits():
+                    worker = threading.Thread(target=work, args=[ending], name="worker")
+                    worker.start()
+                    workers.append(worker)
+                close_old_connections()
+                ending.wait(SECONDS_BETWEEN_LOOKS)
+            ending.set()
+            for worker in workers:
+                worker.join()
+        self.say(gettext_noop("The scheduler has ended."))
+
+    def _tick(self) -> None:
+        try:
+            tick("run_scheduler")
+        except DatabaseError:
+            # Our own database is away for a while: the next minute tries again.
+            logger.exception("tick")
+            connection.close()
+
+    def _work_waits(self) -> bool:
+        try:
+            return DBTaskResult.objects.ready().exists()
+        except DatabaseError:
+            connection.close()
+            return False
+
+
+def work(ending: threading.Event) -> None:
+    """A worker thread: ends with the queue."""
+    try:
+        drain(ending.is_set)
+    except Exception:
+        logger.exception("worker")
+    finally:
+        connection.close()

@@ -24,7 +24,7 @@ from transfer.models.schedules import ScheduledTask
 try:
     from django.tasks import task
 except ImportError:  # Django before 6.0
-    from django_tasks import task
+    from django_tasks import task  # type: ignore[no-redef]
 
 Stopped = Callable[[], bool]
 
@@ -52,7 +52,7 @@ def run_now(scheduled: ScheduledTask, actor: Actor, trigger: Trigger = Trigger.M
 
 def open_run(scheduled: ScheduledTask, trigger: Trigger, actor: Actor | None = None) -> Any:
     """A new run in the queue. Raises RunIsOpen."""
-    opened = scheduled.runs  # type: ignore[attr-defined]
+    opened = scheduled.runs
     run = opened.model.of(scheduled, trigger, actor.user if actor else None)
     try:
         with transaction.atomic():
@@ -68,7 +68,7 @@ def open_run(scheduled: ScheduledTask, trigger: Trigger, actor: Actor | None = N
 
 def enqueue(run: Run) -> None:
     """Puts an open run into the queue; twice does no harm, since one worker alone can claim it."""
-    run.queue_entry = execute_queued.enqueue(run._meta.model_name, run.pk).id
+    run.queue_entry = execute_queued.enqueue(str(run._meta.model_name), run.pk).id
     run.save(update_fields=["queue_entry"])
 
 

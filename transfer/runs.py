@@ -14,7 +14,7 @@ from transfer.bonus_db import BonusDatabase
 from transfer.engine import CHUNK_ROWS, Chunk, Reject
 from transfer.errors import AlreadyRunning, OwnDatabaseFailed, RunTakenOver, TransferError
 from transfer.models import RejectedRow, TransferRun, TransferTask
-from transfer.models.runs import State
+from transfer.models.runs import State, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.position import Position
 from transfer.shop_all import ShopAll
@@ -29,7 +29,7 @@ Stopped = Callable[[], bool]
 
 def run_here(
     task: TransferTask,
-    trigger: TransferRun.Trigger,
+    trigger: Trigger,
     actor: AbstractBaseUser | None = None,
     *,
     chunk_rows: int = CHUNK_ROWS,
@@ -48,9 +48,7 @@ def run_here(
     return run
 
 
-def _started(
-    task: TransferTask, trigger: TransferRun.Trigger, actor: AbstractBaseUser | None
-) -> TransferRun:
+def _started(task: TransferTask, trigger: Trigger, actor: AbstractBaseUser | None) -> TransferRun:
     while True:
         queued = task.runs.queued().first()
         if queued is None:
@@ -82,7 +80,7 @@ def task_lock(task: ScheduledTask) -> Iterator[None]:
 def close_dead(task: ScheduledTask) -> None:
     """Whoever holds the task's lock knows that no other run of the task is alive."""
     for run in task.runs.running():
-        run.finish(State.INTERRUPTED)
+        run.interrupt()
 
 
 def execute(

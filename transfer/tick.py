@@ -50,18 +50,18 @@ def tick(way: str, now: datetime | None = None) -> Tick:
         done.interrupted += close_dead_runs(runs)
         done.queued_again += enqueue_lost_runs(runs)
     for tasks in TASKS:
-        for pk in tasks._default_manager.unplanned().values_list("pk", flat=True):
+        for pk in tasks.objects.unplanned().values_list("pk", flat=True):
             _with_locked(tasks, pk, now, done, _plan)
-        for pk in tasks._default_manager.due(now).values_list("pk", flat=True):
+        for pk in tasks.objects.due(now).values_list("pk", flat=True):
             _with_locked(tasks, pk, now, done, _open)
     return done
 
 
 def close_dead_runs(runs: type[Run]) -> int:
     """Marks runs interrupted whose process is gone; their tasks are tried again soon."""
-    dead = list(runs._default_manager.dead())
+    dead = list(runs.objects.dead())
     for run in dead:
-        run.finish(State.INTERRUPTED)
+        run.interrupt()
     return len(dead)
 
 
@@ -70,9 +70,7 @@ def enqueue_lost_runs(runs: type[Run]) -> int:
     waiting = DBTaskResult.objects.filter(status="READY").values("pk")
     lost = Q(queue_entry=None) | ~Q(queue_entry__in=waiting)
     with transaction.atomic():
-        found = list(
-            runs._default_manager.queued().filter(lost).select_for_update(skip_locked=True)
-        )
+        found = list(runs.objects.queued().filter(lost).select_for_update(skip_locked=True))
         for run in found:
             enqueue(run)
     return len(found)
@@ -82,7 +80,7 @@ def _with_locked(tasks, pk, now, done, act) -> None:  # type: ignore[no-untyped-
     """Acts on a task that no other tick has in hand. What one task suffers, the others don't."""
     try:
         with transaction.atomic():
-            locked = tasks._default_manager.select_for_update(of=("self",), skip_locked=True)
+            locked = tasks.objects.select_for_update(of=("self",), skip_locked=True)
             if task := locked.filter(pk=pk).first():
                 act(task, now, done)
     except Exception:
@@ -105,7 +103,7 @@ def _open(task: ScheduledTask, now: datetime, done: Tick) -> None:
         done.opened += 1
     except RunIsOpen as overlap:
         if by_schedule:
-            run = task.runs.model.of(task, Trigger.SCHEDULE)  # type: ignore[attr-defined]
+            run = task.runs.model.of(task, Trigger.SCHEDULE)
             run.skip(why_skipped(overlap.run))
             done.skipped += 1
     if by_schedule:

@@ -29,7 +29,7 @@ create trigger {name} before update or delete on {table}
 class AppendOnly(models.BaseConstraint):
     """A trigger of the table that refuses to change or remove a row."""
 
-    def constraint_sql(self, model: Any, schema_editor: Any) -> None:
+    def constraint_sql(self, model: Any, schema_editor: Any) -> None:  # type: ignore[override]
         schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
 
     def create_sql(self, model: Any, schema_editor: Any) -> str:

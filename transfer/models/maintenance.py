@@ -6,8 +6,8 @@ from django.dispatch import receiver
 from django.utils.translation import gettext_lazy as _
 
 from transfer.errors import TransferError
-from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, RunQuerySet, State, Trigger
-from transfer.models.schedules import ScheduledTask, ScheduledTaskQuerySet
+from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, State, Trigger
+from transfer.models.schedules import ScheduledTask
 
 
 class MaintenanceTask(ScheduledTask):
@@ -20,8 +20,6 @@ class MaintenanceTask(ScheduledTask):
         PURGE_STAGING = "purge_staging", _("Purge the staging tables")
 
     kind = models.CharField(_("maintenance"), max_length=20, choices=Kind, unique=True)
-
-    objects = ScheduledTaskQuerySet.as_manager()
 
     class Meta:
         ordering = ["kind"]
@@ -64,8 +62,6 @@ class MaintenanceRun(Run):
     kind = models.CharField(_("maintenance"), max_length=20, choices=MaintenanceTask.Kind)
     # What was removed, by table, and which tasks kept staged rows back.
     report = models.JSONField(_("report"), default=dict)
-
-    objects = RunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

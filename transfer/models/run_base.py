@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -100,9 +100,8 @@ class RunQuerySet(models.QuerySet[Any]):
 
 
 class Run(models.Model):
-    State = State
     Trigger = Trigger
-    CLAIM: ClassVar[list[str]] = ["state", "started_at"]
+    task: Any  # a foreign key of each kind of run
 
     trigger = models.CharField(_("started by"), max_length=10, choices=Trigger)
     actor = models.ForeignKey(
@@ -125,12 +124,14 @@ class Run(models.Model):
     error_params = models.JSONField(default=dict)
     error_technical = models.TextField(_("technical text"), blank=True)
 
+    objects: Any = RunQuerySet.as_manager()
+
     class Meta:
         abstract = True
 
     @classmethod
     def task_model(cls) -> type[ScheduledTask]:
-        return cls._meta.get_field("task").related_model  # type: ignore[union-attr,return-value]
+        return cls._meta.get_field("task").related_model  # type: ignore[return-value]
 
     @property
     def is_open(self) -> bool:
@@ -155,7 +156,7 @@ class Run(models.Model):
     def claim(self) -> bool:
         """Starts a queued run, unless somebody has started or cancelled it meanwhile."""
         started = timezone.now()
-        claimed = type(self)._default_manager.filter(pk=self.pk, state=State.QUEUED)
+        claimed = type(self).objects.filter(pk=self.pk, state=State.QUEUED)
         if not claimed.update(state=State.RUNNING, started_at=started):
             return False
         self.state, self.started_at = State.RUNNING, started
@@ -164,7 +165,7 @@ class Run(models.Model):
     def cancel(self, actor: Actor) -> None:
         """A queued run ends at once, a running one after the chunk under way. Raises RunClosed."""
         noted = {"cancel_requested_at": timezone.now(), "cancelled_by": actor.name}
-        runs = type(self)._default_manager.filter(pk=self.pk)
+        runs = type(self).objects.filter(pk=self.pk)
         at_once = {**noted, "state": State.CANCELLED, "finished_at": noted["cancel_requested_at"]}
         with transaction.atomic():
             if not (
@@ -177,7 +178,7 @@ class Run(models.Model):
 
     def is_cancelled(self) -> bool:
         """Whether somebody wants a running run to end."""
-        runs = type(self)._default_manager.filter(pk=self.pk)
+        runs = type(self).objects.filter(pk=self.pk)
         return runs.filter(cancel_requested_at__isnull=False).exists()
 
     def skip(self, error: TransferError) -> None:
@@ -185,6 +186,10 @@ class Run(models.Model):
         self.state, self.finished_at = State.SKIPPED, timezone.now()
         self.error_code, self.error_params = error.code, error.params
         self.save()
+
+    def interrupt(self) -> None:
+        """Closes a run whose process is gone."""
+        self._close(State.INTERRUPTED, None)
 
     def _close(self, state: State, error: TransferError | None, **results: Any) -> None:
         """Closes the run, unless somebody has closed it already, and tells its task."""
@@ -198,12 +203,12 @@ class Run(models.Model):
         for name, value in fields.items():
             setattr(self, name, value)
         with transaction.atomic():
-            mine = type(self)._default_manager.filter(pk=self.pk)
+            mine = type(self).objects.filter(pk=self.pk)
             if mine.filter(state__in=OPEN_STATES).update(**fields):
                 self._tell_task()
 
     def _tell_task(self) -> None:
-        task = self.task  # type: ignore[attr-defined]
+        task = self.task
         if task is None:
             return
         if self.state in GOOD_STATES:
@@ -221,7 +226,7 @@ def attach_runs(tasks: Iterable[ScheduledTask]) -> list[Any]:
     listed: list[Any] = list(tasks)
     names = ("last_run", "last_success", "open_run")
     wanted = {getattr(task, f"{name}_id") for task in listed for name in names} - {None}
-    runs = listed[0].runs.model._default_manager.in_bulk(wanted) if listed else {}
+    runs = listed[0].runs.model.objects.in_bulk(wanted) if listed else {}
     for task in listed:
         for name in names:
             setattr(task, name, runs.get(getattr(task, f"{name}_id")))

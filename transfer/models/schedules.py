@@ -63,7 +63,7 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
 
     def with_runs(self) -> Self:
         """For `attach_runs`: the numbers of the last run, the last success and the open run."""
-        runs = self.model._meta.get_field("runs").related_model._default_manager
+        runs = self.model._meta.get_field("runs").related_model.objects
         mine = runs.filter(task=OuterRef("pk")).order_by("-pk").values("pk")
         return self.annotate(
             last_run_id=Subquery(mine.closed().exclude(state="skipped")[:1]),
@@ -88,6 +88,7 @@ class ScheduledTask(models.Model):
     when somebody else was faster; None means: whatever it is now.
     """
 
+    runs: Any  # of each kind of task
     LOCK_SPACE: ClassVar[int]  # of the advisory lock that whoever runs the task holds
     DECIDED: ClassVar[list[str]] = [
         "enabled",
@@ -119,6 +120,8 @@ class ScheduledTask(models.Model):
     paused_by = models.CharField(_("paused by"), max_length=200, blank=True, editable=False)
     pause_reason = models.CharField(_("reason"), max_length=500, blank=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)
+
+    objects = ScheduledTaskQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -252,9 +255,8 @@ class ScheduledTask(models.Model):
         expected_version: int | None,
     ) -> Iterator[None]:
         """Locks the task, and saves and notes what the block changes in it."""
-        model = type(self)
         with transaction.atomic():
-            locked = model._default_manager.select_for_update(of=("self",))
+            locked = type(self).objects.select_for_update(of=("self",))
             self.refresh_from_db(fields=self.DECIDED, from_queryset=locked)
             if expected_version not in (None, self.version):
                 raise ChangedMeanwhile(self, AuditEntry.objects.about(self).first())
@@ -269,7 +271,7 @@ class ScheduledTask(models.Model):
 
     def drop_queued(self, actor: Actor) -> None:
         """Takes what the schedule has queued out of the queue."""
-        for run in self.runs.queued().by_schedule():  # type: ignore[attr-defined]
+        for run in self.runs.queued().by_schedule():
             run.cancel(actor)
 
     def plan(self, now: datetime) -> None:
@@ -278,14 +280,14 @@ class ScheduledTask(models.Model):
         self.save(update_fields=["retry_at", "next_run_at"])
 
     def note_success(self) -> None:
-        type(self)._default_manager.filter(pk=self.pk).update(failures=0, retry_at=None)
+        type(self).objects.filter(pk=self.pk).update(failures=0, retry_at=None)
 
     def note_failure(self, now: datetime) -> datetime | None:
         """Counts a failure; returns when it is tried again before the next time by schedule.
 
         1, 2, 4 … minutes later, half an hour at most.
         """
-        tasks = type(self)._default_manager.filter(pk=self.pk)
+        tasks = type(self).objects.filter(pk=self.pk)
         tasks.update(failures=F("failures") + 1)
         self.refresh_from_db(fields=self.DECIDED)
         delay = min(timedelta(minutes=2 ** min(self.failures - 1, 10)), LONGEST_DELAY)

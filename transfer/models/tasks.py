@@ -3,7 +3,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
-from transfer.models.schedules import ScheduledTask, ScheduledTaskQuerySet
+from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
 
 
@@ -23,8 +23,6 @@ class TransferTask(ScheduledTask):
         BonusServer, on_delete=models.CASCADE, related_name="tasks", verbose_name=_("bonus server")
     )
     kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
-
-    objects = ScheduledTaskQuerySet.as_manager()
 
     class Meta:
         ordering = ["server__name", "kind"]

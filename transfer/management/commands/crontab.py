@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.utils.translation import gettext
-from django_crontab.management.commands.crontab import Command as BaseCommand
+from django_crontab.management.commands.crontab import Command as BaseCommand  # type: ignore[import-untyped]
 from dotenv import dotenv_values
 
 from transfer.management.command import USAGE

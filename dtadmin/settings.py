@@ -194,6 +194,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 DJANGO_TABLES2_TEMPLATE = "tables/table.html"
+FILTERS_EMPTY_CHOICE_LABEL = _("All")
 
 if find_spec("django.tasks") is None:  # Django before 6.0
     INSTALLED_APPS += ["django_tasks"]

@@ -1,13 +1,24 @@
 """Real databases for every test: scratch copies of an initialised shop All and a bonus server."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
+from psycopg2.extensions import make_dsn
 
-from tests.databases import Flow, Server, initialise_shop_all, migrate_bonus_server
+from tests.databases import (
+    ROOT,
+    Flow,
+    Server,
+    as_url,
+    initialise_shop_all,
+    migrate_bonus_server,
+)
 from transfer.models import BonusServer
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -83,3 +94,30 @@ def dock(db: None) -> Callable[..., BonusServer]:
         return server
 
     return dock
+
+
+@pytest.fixture
+def manage(transactional_db: None, shop_all: str) -> Callable[..., subprocess.Popen[str]]:
+    """Starts `manage.py …` as a process of its own, on the databases of the test."""
+    own = connection.settings_dict
+    own_dsn = make_dsn(
+        host=own["HOST"], dbname=own["NAME"], user=own["USER"], password=own["PASSWORD"] or None
+    )
+
+    def manage(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            env={
+                **os.environ,
+                "DATABASE_URL": as_url(own_dsn),
+                "SHOP_ALL_DATABASE_URL": as_url(shop_all),
+                "SECRET_KEY": django_settings.SECRET_KEY,
+                "DTADMIN_LANGUAGE": "en",
+            },
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return manage

@@ -54,6 +54,16 @@ class Server:
             run(admin, statement)
 
 
+def as_url(dsn: str) -> str:
+    """A DSN as a URL, which is what the settings take."""
+    parts = parse_dsn(dsn)
+    login = ":".join(filter(None, [parts.get("user"), parts.get("password")]))
+    return (
+        f"postgresql://{login}@/{parts['dbname']}?host={parts.get('host', '')}"
+        f"&port={parts.get('port', 5432)}"
+    )
+
+
 @contextmanager
 def connected(dsn: str) -> Iterator[Connection]:
     """A connection of the test's own, each statement its own transaction."""
@@ -103,14 +113,9 @@ def initialise_shop_all(dsn: str) -> None:
 
 def migrate_bonus_server(dsn: str) -> None:
     """As its administrator would: in a process of its own, which the product never imports."""
-    parts = parse_dsn(dsn)
-    url = (
-        f"postgresql://{parts.get('user', '')}:{parts.get('password', '')}@/{parts['dbname']}"
-        f"?host={parts.get('host', '')}&port={parts.get('port', 5432)}"
-    )
     subprocess.run(
         [sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"],
-        env={**os.environ, "BONUSSERVER_DATABASE_URL": url},
+        env={**os.environ, "BONUSSERVER_DATABASE_URL": as_url(dsn)},
         cwd=ROOT,
         check=True,
     )

@@ -69,7 +69,7 @@ class Position:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Position":
-        totals = {
+        totals: dict[str, Any] = {
             name: Decimal(value) if name.startswith("amount") else int(value)
             for name, value in fields["totals"].items()
         }

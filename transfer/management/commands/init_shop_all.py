@@ -13,6 +13,8 @@ class Command(BaseCommand):
         "Rows are kept; running it again changes nothing."
     )
 
+    requires_migrations_checks = False  # it needs no database of ours
+
     def handle(self, *args: Any, **options: Any) -> None:
         with Staging(settings.SHOP_ALL_DATABASE_URL, "init_shop_all") as staging:
             for step in staging.initialise():

@@ -1,0 +1,79 @@
+"""add_bonus_server and list_bonus_servers."""
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from transfer.models import BonusServer
+
+URL = "postgresql://bonus:s3cret@10.0.0.8:5433/loyalty"
+
+
+def add(*options):
+    call_command("add_bonus_server", "--name", "Бонусный сервер 8", "--host", "10.0.0.8", *options)
+
+
+def test_docking_creates_three_tasks_and_all_are_disabled(db, capsys):
+    add("--database-url", URL)
+    server = BonusServer.objects.get()
+    assert (server.admin_port, server.work_port) == (7770, 7771)
+    assert (server.db_host, server.db_port, server.db_name) == ("10.0.0.8", 5433, "loyalty")
+    tasks = {task.kind: task.enabled for task in server.tasks.all()}
+    assert tasks == {"pincodes": False, "balances": False, "cards": False}
+    assert "s3cret" not in capsys.readouterr().out
+
+
+def test_the_password_is_encrypted_at_rest_and_used_to_connect(db):
+    add("--database-url", URL)
+    with connection.cursor() as cursor:
+        cursor.execute("select db_password from transfer_bonusserver")
+        (stored,) = cursor.fetchone()
+    assert "s3cret" not in stored
+    assert "password=s3cret" in BonusServer.objects.get().dsn
+
+
+def test_a_name_that_is_taken_is_refused_and_nothing_is_created(db):
+    add("--database-url", URL)
+    with pytest.raises(CommandError, match="name") as failure:
+        add("--database-url", URL)
+    assert failure.value.returncode == 2
+    assert BonusServer.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--database-url", "mysql://bonus:s3cret@host/name"], "database-url"),
+        (["--database-url", URL + "?fancy=s3cret"], "database-url"),
+        (["--database-url", URL + "?target_session_attrs=read-write"], "target_session_attrs"),
+        (["--database-url", URL, "--work-port", "70000"], "work_port"),
+        (["--database-url", "postgresql://bonus:s3cret@host"], "db_name"),
+        (["--database-url", URL + "?sslmode=allow"], "db_sslmode"),
+    ],
+)
+def test_bad_input_is_refused_by_name_without_quoting_the_password(db, options, words):
+    with pytest.raises(CommandError, match=words) as failure:
+        add(*options)
+    assert failure.value.returncode == 2
+    assert "s3cret" not in str(failure.value)
+    assert not BonusServer.objects.exists()
+
+
+def test_the_list_names_servers_ports_and_tasks_but_no_password(db, capsys):
+    add("--database-url", URL, "--admin-port", "8870")
+    call_command("list_bonus_servers")
+    said = capsys.readouterr().out
+    assert "Бонусный сервер 8" in said
+    assert "8870" in said
+    call_command("list_bonus_servers", "--json")
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["database"] == "10.0.0.8:5433/loyalty"
+    assert told["tasks"] == {"pincodes": False, "balances": False, "cards": False}
+    assert "s3cret" not in said + str(told)
+
+
+def test_an_empty_list_says_what_to_do(db, capsys):
+    call_command("list_bonus_servers")
+    assert "add_bonus_server" in capsys.readouterr().out

@@ -90,6 +90,8 @@ def run(register: Register, options: argparse.Namespace) -> None:
             log.info(register.call(next(cards), options.operations))
         except httpx.HTTPError as error:
             log.info("no answer: %s", error or type(error).__name__)
+        except (ValueError, KeyError, TypeError):
+            log.info("an answer that is not in the words of the contract")
         if options.away_after and visit % options.away_after == 0:
             log.info("away for %g s", options.away_for)
             pause = options.away_for

@@ -62,7 +62,7 @@ class Command(BaseCommand):
             for name, port in ports.items()
         ]
         for server in servers:
-            Thread(target=server.serve_forever, daemon=True).start()
+            Thread(target=server.serve_forever, args=[0.1], daemon=True).start()
             self.stdout.write(f"{server.base_environ['bonusserver.port']} {server.url}")
         self.stdout.flush()
         signal.sigwait(STOP)

@@ -29,6 +29,7 @@ class PortMiddleware:
             response = self.get_response(request)
         except Exception as error:
             response = reply_to(error)
+        response.headers["Cache-Control"] = "no-store"  # a secret or a balance: not to be kept
         log.info("%s %s", port, line(request, response, perf_counter() - began))
         return response
 

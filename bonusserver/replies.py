@@ -31,13 +31,9 @@ class Refused(Exception):
 
 
 def reply(body: object, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
-    """`body` as JSON; nobody on the way may keep a copy of it."""
-    return JsonResponse(
-        body,
-        status=status,
-        headers={"Cache-Control": "no-store", **(headers or {})},
-        json_dumps_params={"ensure_ascii": False},
-    )
+    """`body` as JSON."""
+    readable = {"ensure_ascii": False}
+    return JsonResponse(body, status=status, headers=headers, json_dumps_params=readable)
 
 
 def methods(**views: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -154,6 +154,7 @@ def test_a_debt_without_an_end_is_paid_by_what_will_end(register, db):
     db.asset("a1", 100, None, "1 hour")
     assert refused(operate(register, "1", "redeem", "70.01"), 409, "balance_too_low")
     assert operate(register, "1", "redeem", "70").json()["balance"] == "0.00"
+    assert balance(register) == "0.00"
 
 
 def test_an_operation_on_a_card_that_is_unknown_or_not_linked_is_told(register, db):

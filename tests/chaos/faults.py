@@ -1,0 +1,115 @@
+"""What goes wrong: processes are killed, back-ends are ended, the server crashes and recovers."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from subprocess import PIPE, STDOUT
+
+import psycopg2
+
+from tests.chaos.cluster import Cluster
+
+PATIENCE = 60  # seconds until a server that does not come back fails the test
+RUNNING = "application_name like 'dtadmin run %%'"
+
+
+class Competitor(threading.Thread):
+    """Starts `manage.py transfer` again and again. Two of them compete for every row."""
+
+    def __init__(self, cluster: Cluster, number: int, stop: threading.Event) -> None:
+        super().__init__(name=f"competitor {number}", daemon=True)
+        self.cluster = cluster
+        self.stop = stop
+        self.chance = random.Random(number)
+        self.process = None
+        self.exits: Counter[int] = Counter()
+        self.told: list[str] = []
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            kind = self.chance.choice(["balances", "balances", "pincodes", "cards", "all"])
+            chunk = str(self.chance.choice([50, 500, 1500]))
+            self.process = self.cluster.start(
+                "transfer", kind, "--chunk", chunk, "--json", stdout=PIPE, stderr=STDOUT
+            )
+            told, _ = self.process.communicate()
+            self.told.append(told)
+            self.exits[self.process.returncode] += 1
+
+
+class Faults:
+    """Done one at a time, while a transfer is under way."""
+
+    def __init__(self, cluster: Cluster, competitors: list[Competitor]) -> None:
+        self.cluster = cluster
+        self.competitors = competitors
+        self.chance = random.Random(4477)
+        self.done: Counter[str] = Counter()
+        self.sorts = [
+            *[("killed processes", self.kill_a_process)] * 10,
+            *[("ended source back-ends", lambda: self.end_a_back_end("shop_all"))] * 5,
+            *[("ended target back-ends", lambda: self.end_a_back_end("bonus"))] * 5,
+            *[("ended back-ends of the own database", lambda: self.end_a_back_end("own"))] * 2,
+            *[("crash restarts", self.crash_the_server)] * 2,
+        ]
+
+    def cause(self) -> None:
+        """One fault at random, at a random moment of a transfer."""
+        with suppress(psycopg2.Error), closing(self.connect()) as admin:
+            if not self.is_under_way(admin):
+                return
+            time.sleep(self.chance.random() / 5)  # not a wait: the moment is what is random
+            sort, act = self.chance.choice(self.sorts)
+            self.done[sort] += act() or 0
+
+    def connect(self):
+        """A connection to the server, as soon as it is up."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                connection = psycopg2.connect(self.cluster.database_of_server)
+            except psycopg2.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                connection.autocommit = True
+                return connection
+
+    def is_under_way(self, admin) -> bool:
+        with admin.cursor() as cursor:
+            cursor.execute(f"select from pg_stat_activity where {RUNNING}")
+            return cursor.rowcount > 0
+
+    def kill_a_process(self) -> int:
+        process = self.chance.choice(self.competitors).process
+        if process is None or process.poll() is not None:
+            return 0
+        process.kill()
+        return 1
+
+    def end_a_back_end(self, database: str) -> int:
+        whose = "application_name = 'dtadmin'" if database == "own" else RUNNING
+        with closing(self.connect()) as admin, admin.cursor() as cursor:
+            cursor.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                f"where datname = %s and {whose} order by random() limit 1",
+                [database],
+            )
+            return cursor.rowcount
+
+    def crash_the_server(self) -> int:
+        """A back-end dies of SIGKILL: the postmaster throws all out and recovers from the log."""
+        with closing(self.connect()) as admin, admin.cursor() as cursor:
+            cursor.execute(f"select pid from pg_stat_activity where {RUNNING} limit 1")
+            found = cursor.fetchall()
+        if not found:
+            return 0
+        with suppress(ProcessLookupError):
+            os.kill(found[0][0], signal.SIGKILL)
+        self.connect().close()
+        return 1

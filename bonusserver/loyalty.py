@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
 from bonusserver.models import Asset, CardAccounting, Operation, Pincode, PinGuard
 from bonusserver.replies import Refused
+from bonusserver.settings import PIN_LOCK_SECONDS
 
 PIN_ATTEMPTS = 5
 LOCK_SPACE = 7771  # keeps our advisory locks apart from other programs'
@@ -147,7 +147,7 @@ def check_pin(account: str, given: str) -> PinCheck:
         right = hmac.compare_digest(given.encode(), pincode.pincode.encode())
         guard.wrong = 0 if right else guard.wrong + 1
         if guard.wrong == PIN_ATTEMPTS:
-            guard.locked_until = timezone.now() + timedelta(seconds=settings.PIN_LOCK_SECONDS)
+            guard.locked_until = timezone.now() + timedelta(seconds=PIN_LOCK_SECONDS)
         guard.save(update_fields=["wrong", "locked_until"])
     return PinCheck(right, PIN_ATTEMPTS - guard.wrong, guard.locked_until)
 

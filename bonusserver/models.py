@@ -1,5 +1,8 @@
 """The tables of a bonus server that transfers write to (names and types as the vendor has them),
 and this server's own: the accounts of registers, what they did, and wrong PINs.
+
+The managers are written out because the type checker reads the product's settings, in which these
+models are not installed.
 """
 
 import hashlib
@@ -28,6 +31,8 @@ class Pincode(models.Model):
     account = models.CharField(max_length=100, primary_key=True)
     pincode = models.CharField(max_length=100)
     changed_at = models.DateTimeField(null=True, db_default=Now())
+
+    objects = models.Manager["Pincode"]()
 
     class Meta:
         db_table = "pincode"
@@ -75,6 +80,8 @@ class CardAccounting(models.Model):
     account = models.CharField(max_length=100, null=True)  # noqa: DJ001 - as the vendor has it
     status = models.IntegerField(choices=Status)
     changed_at = models.DateTimeField(null=True, db_default=Now())
+
+    objects = models.Manager["CardAccounting"]()
 
     class Meta:
         db_table = "cardAccounting"
@@ -163,6 +170,8 @@ class Operation(models.Model):
     balance = models.DecimalField(max_digits=25, decimal_places=2, default=Decimal(0))
     created = models.DateTimeField(db_default=Now())
 
+    objects = models.Manager["Operation"]()
+
     class Meta:
         db_table = "operation"
         constraints = [
@@ -190,6 +199,8 @@ class PinGuard(models.Model):
     account = models.CharField(max_length=100, primary_key=True)
     wrong = models.IntegerField(default=0)
     locked_until = models.DateTimeField(null=True)
+
+    objects = models.Manager["PinGuard"]()
 
     class Meta:
         db_table = "pin_guard"

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -32,7 +32,7 @@ class Pincode(models.Model):
     pincode = models.CharField(max_length=100)
     changed_at = models.DateTimeField(null=True, db_default=Now())
 
-    objects = models.Manager["Pincode"]()
+    objects: ClassVar[models.Manager["Pincode"]] = models.Manager()
 
     class Meta:
         db_table = "pincode"
@@ -81,7 +81,7 @@ class CardAccounting(models.Model):
     status = models.IntegerField(choices=Status)
     changed_at = models.DateTimeField(null=True, db_default=Now())
 
-    objects = models.Manager["CardAccounting"]()
+    objects: ClassVar[models.Manager["CardAccounting"]] = models.Manager()
 
     class Meta:
         db_table = "cardAccounting"
@@ -170,7 +170,7 @@ class Operation(models.Model):
     balance = models.DecimalField(max_digits=25, decimal_places=2, default=Decimal(0))
     created = models.DateTimeField(db_default=Now())
 
-    objects = models.Manager["Operation"]()
+    objects: ClassVar[models.Manager["Operation"]] = models.Manager()
 
     class Meta:
         db_table = "operation"
@@ -200,7 +200,7 @@ class PinGuard(models.Model):
     wrong = models.IntegerField(default=0)
     locked_until = models.DateTimeField(null=True)
 
-    objects = models.Manager["PinGuard"]()
+    objects: ClassVar[models.Manager["PinGuard"]] = models.Manager()
 
     class Meta:
         db_table = "pin_guard"

@@ -1,8 +1,11 @@
 """A reference bonus server in a process of its own, on a PostgreSQL of its own."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -95,8 +98,13 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("bonusserver")
+def folder() -> Path:
+    """Not one of pytest's: each run of it takes back the rights that PostgreSQL's user needs there
+    when root runs the tests."""
+    path = Path(tempfile.mkdtemp(prefix="bonusserver-"))
+    # Registered before PostgreSQL's own clean-up, and so done after it.
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@ Its rows then carry transactions that the new cluster has not reached, or will u
 row gets a transaction of this cluster, and every position a snapshot that tells the same rows.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -17,6 +19,9 @@ from transfer.shop_all import quoted
 from transfer.staging import Staging
 
 Held = list[tuple[BonusDatabase, Position]]
+
+# pg_trigger.tgenabled (PostgreSQL, "pg_trigger") and what turns a trigger on that way.
+ENABLE = {"O": "enable", "A": "enable always", "R": "enable replica"}
 
 
 @dataclass(frozen=True)
@@ -121,14 +126,29 @@ def _regroup(staging: Staging, kind: Kind, held: Held) -> list[Group]:
             sql.SQL("when {} then {}::xid8").format(sql.Literal(row[0]), sql.Literal(str(g.xid)))
             for row, g in zip(found, groups, strict=True)
         )
-        staging.execute(
-            sql.SQL(
-                "alter table {table} disable trigger user; "
-                "update {table} set xid = case {signature} {cases} end; "
-                "alter table {table} enable always trigger datatransfer_stamp"
-            ).format(table=quoted(kind), signature=signature, cases=cases)
-        )
+        with _triggers_off(staging, kind):
+            staging.execute(
+                sql.SQL("update {} set xid = case {} {} end").format(quoted(kind), signature, cases)
+            )
     return groups
+
+
+@contextmanager
+def _triggers_off(staging: Staging, kind: Kind) -> Iterator[None]:
+    """Neither ours nor head office's own fire within; after, each is on as it was."""
+    on = staging.rows(
+        "select tgname, tgenabled from pg_trigger "
+        "where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'",
+        [f'"{kind.staging}"'],
+    )
+    staging.execute(sql.SQL("alter table {} disable trigger user").format(quoted(kind)))
+    yield
+    for name, enabled in on:
+        staging.execute(
+            sql.SQL("alter table {} {} trigger {}").format(
+                quoted(kind), sql.SQL(ENABLE[enabled]), sql.Identifier(name)
+            )
+        )
 
 
 def _signature(staging: Staging, kind: Kind, positions: list[Position]) -> sql.Composable:

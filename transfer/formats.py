@@ -42,7 +42,8 @@ def amount(value: Decimal | None, *, signed: bool = True) -> str:
     """A sum with two decimals; `signed` puts a plus before what is added."""
     if value is None:
         return NOTHING
-    whole, cents = f"{abs(value):,.2f}".split(".")
+    # Not abs(): it rounds to 28 digits, and a staged sum may have more.
+    whole, cents = f"{value:,.2f}".removeprefix("-").split(".")
     shown_as_zero = not int(whole.replace(",", "") + cents)
     sign = "" if shown_as_zero else MINUS if value < 0 else "+" if signed else ""
     return f"{sign}{whole.replace(',', THIN)}{get_format('DECIMAL_SEPARATOR')}{cents}"

@@ -77,7 +77,9 @@
   });
   document.addEventListener("htmx:afterSwap", restore);
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.elt.matches("[data-poll]")) failed(!event.detail.successful);
+    /* Not detail.elt: once the element is swapped out, htmx names its parent there. */
+    const asker = event.detail.requestConfig.elt;
+    if (asker.matches("[data-poll]")) failed(!event.detail.successful);
     scheduleAll();
   });
   document.addEventListener("visibilitychange", refreshAll);

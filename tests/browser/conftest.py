@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+GALLERY = "tests.browser.gallery"
 PASSWORD = "correct horse battery"
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -64,7 +66,15 @@ class Trouble(list[str]):
 
 
 @pytest.fixture
-def open_page(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
+def expected_trouble() -> list[str]:
+    """What a test provokes: messages with one of these texts don't fail it."""
+    return []
+
+
+@pytest.fixture
+def open_page(
+    browser: Browser, live_server: Any, expected_trouble: list[str]
+) -> Iterator[Callable[..., Page]]:
     """Opens a page in a browser of its own: `open_page(viewport=PHONE, java_script_enabled=…)`."""
     opened: list[tuple[Any, Trouble]] = []
 
@@ -79,13 +89,22 @@ def open_page(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page
     yield open_page
     for context, _ in opened:
         context.close()
-    assert [trouble for _, troubles in opened for trouble in troubles] == []
+    troubles = [trouble for _, troubles in opened for trouble in troubles]
+    assert [one for one in troubles if not any(text in one for text in expected_trouble)] == []
 
 
 @pytest.fixture
 def page(open_page: Callable[..., Page]) -> Page:
     """A page at the width of a desktop. Console errors and foreign requests fail the test."""
     return open_page()
+
+
+@pytest.fixture
+def gallery(settings: Any) -> None:
+    """For tests with `@pytest.mark.urls(GALLERY)`: the templates that only the tests have."""
+    (engine,) = settings.TEMPLATES
+    own_templates = Path(__file__).parent / "templates"
+    settings.TEMPLATES = [{**engine, "DIRS": [*engine["DIRS"], own_templates]}]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
+from django.utils.safestring import mark_safe
 
 from dtadmin import urls as product
 from transfer import formats
@@ -124,6 +125,23 @@ def confirm(request: HttpRequest) -> HttpResponse:
     return render(request, "confirm.html", context)
 
 
+LIVE = """<section id="live" hx-get="/gallery/live/part/" hx-trigger="poll" hx-swap="outerHTML"
+  data-poll="0.2"><output>{}</output><details id="fold"><summary>Ещё</summary>Текст</details>
+  <input id="note" aria-label="Заметка"></section>"""
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    return render(request, "live.html", {"part": mark_safe(LIVE.format(0))})
+
+
+def live_part(request: HttpRequest) -> HttpResponse:
+    live_part.asked += 1
+    return HttpResponse(LIVE.format(live_part.asked))
+
+
+live_part.asked = 0
+
+
 def broken(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("broken on purpose")
 
@@ -132,5 +150,7 @@ urlpatterns = [
     *product.urlpatterns,
     path("gallery/", gallery),
     path("gallery/confirm/", confirm),
+    path("gallery/live/", live),
+    path("gallery/live/part/", live_part),
     path("broken/", broken),
 ]

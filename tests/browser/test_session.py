@@ -1,0 +1,105 @@
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PASSWORD, make_user, use_language
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_everything_is_closed_until_one_logs_in_and_then_leads_where_one_wanted(page: Page):
+    make_user("olga", "viewer")
+    page.goto("/account/")
+    expect(page.locator("h1")).to_have_text("Войти")
+    page.get_by_label("Имя пользователя").fill("olga")
+    page.get_by_label("Пароль").fill(PASSWORD)
+    page.get_by_role("button", name="Войти").click()
+    expect(page).to_have_url("/account/")
+    expect(page.locator("h1")).to_have_text("Ваша учётная запись")
+
+
+def test_a_wrong_password_is_said_and_the_name_is_kept(page: Page):
+    page.goto("/login/")
+    page.get_by_label("Имя пользователя").fill("olga")
+    page.get_by_label("Пароль").fill("wrong")
+    page.get_by_role("button", name="Войти").click()
+    expect(page.locator(".errorlist.nonfield")).to_be_visible()
+    expect(page.get_by_label("Имя пользователя")).to_have_value("olga")
+
+
+def test_log_out_closes_it_again(page: Page, log_in: Callable):
+    log_in(page, "viewer")
+    page.locator(".side").get_by_role("button", name="Выйти").click()
+    expect(page).to_have_url("/login/")
+    page.goto("/")
+    expect(page).to_have_url("/login/?next=/")
+
+
+def test_russian_is_the_default_and_another_language_is_remembered(open_page: Callable):
+    page = open_page(locale="en-US")
+    page.goto("/login/")
+    expect(page.locator("html")).to_have_attribute("lang", "ru")
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("h1")).to_have_text("Log in")
+    page.goto("/login/")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    kept = next(one for one in page.context.cookies() if one["name"] == "django_language")
+    assert kept["expires"] > 0
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_the_theme_is_switched_and_remembered_without_a_script_too(
+    open_page: Callable, log_in: Callable, script: bool
+):
+    page = open_page(java_script_enabled=script)
+    log_in(page, "viewer")
+    light = page.locator("body").evaluate("b => getComputedStyle(b.parentNode).backgroundColor")
+    page.locator(".side").get_by_role("button", name="Тёмное").click()
+    page.goto("/account/")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    dark = page.locator("body").evaluate("b => getComputedStyle(b.parentNode).backgroundColor")
+    assert dark != light
+    page.locator(".side").get_by_role("button", name="Как на устройстве").click()
+    expect(page.locator("html")).not_to_have_attribute("data-theme", "dark")
+
+
+def test_the_time_zone_is_chosen_and_named(page: Page, log_in: Callable):
+    log_in(page, "viewer")
+    page.goto("/account/")
+    expect(page.locator("dd time")).to_contain_text("МСК")
+    page.get_by_label("Часовой пояс").select_option("Asia/Yekaterinburg")
+    page.get_by_role("button", name="Показывать в этом поясе").click()
+    expect(page.locator("dd time")).to_contain_text("UTC+5")
+
+
+def test_the_password_is_changed_and_errors_stand_at_their_field(page: Page, log_in: Callable):
+    log_in(page, "viewer")
+    page.goto("/account/password/")
+    page.get_by_label("Старый пароль").fill("wrong")
+    page.get_by_label("Новый пароль", exact=True).fill("battery staple horse")
+    page.get_by_label("Подтверждение").fill("battery staple horse")
+    page.locator("main").get_by_role("button", name="Сменить пароль").click()
+    old = page.get_by_label("Старый пароль")
+    expect(old).to_have_attribute("aria-invalid", "true")
+    error = page.locator("#" + old.get_attribute("aria-describedby").split()[-1])
+    expect(error).to_be_visible()
+    old.fill(PASSWORD)
+    page.get_by_label("Новый пароль", exact=True).fill("battery staple horse")
+    page.get_by_label("Подтверждение").fill("battery staple horse")
+    page.locator("main").get_by_role("button", name="Сменить пароль").click()
+    expect(page.get_by_role("status")).to_have_text("Пароль изменён.")
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_the_users_own_pages_are_accessible(
+    page: Page, log_in: Callable, check_accessible: Callable, language: str
+):
+    page.goto("/login/")
+    use_language(page, language)
+    page.reload()
+    check_accessible(page)
+    log_in(page, "viewer")
+    for address in ("/", "/account/", "/account/password/"):
+        page.goto(address)
+        check_accessible(page)

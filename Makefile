@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	@exec $(BIN)/python manage.py demo
+	@exec $(BIN)/python -m dtadmin.demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadgroup

@@ -1,0 +1,64 @@
+"""The demo's processes: started together, stopped together."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from types import TracebackType
+from typing import Self
+
+STOP_SECONDS = 20
+
+
+class Processes:
+    """Child processes that end with the block, whatever ends it."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = {**os.environ, **environment}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def start(self, name: str, *arguments: str, **environment: str) -> None:
+        """Starts Python with these arguments, in a group that Ctrl-C does not reach."""
+        self.running[name] = subprocess.Popen(  # noqa: S603 - our own modules
+            [sys.executable, *arguments],
+            env={**self.environment, **environment},
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, **environment: str) -> int:
+        """Runs Python to its end and returns its exit code."""
+        return subprocess.run(  # noqa: S603 - our own modules
+            [sys.executable, *arguments], env={**self.environment, **environment}, check=False
+        ).returncode
+
+    def ended(self) -> list[str]:
+        return [name for name, process in self.running.items() if process.poll() is not None]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for process in self.running.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.running.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            process.kill()
+            process.wait()
+
+
+def free_port(wanted: int) -> int:
+    """The port, or any free one when it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise OSError("no free port")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.apps import apps as current_apps
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse
@@ -34,19 +34,20 @@ class Role(models.IntegerChoices):
 GROUPS = {role.group: role for role in Role}
 
 
-def role_of(user: AbstractBaseUser | AnonymousUser) -> Role | None:
+def role_of(user: User | AnonymousUser) -> Role | None:
     """The highest role of the user's groups; a superuser is an administrator."""
-    if not user.is_authenticated:
+    if isinstance(user, AnonymousUser):
         return None
-    if getattr(user, "is_superuser", False):
+    if user.is_superuser:
         return Role.ADMINISTRATOR
-    if not hasattr(user, "_role"):
+    kept = vars(user)
+    if "_role" not in kept:  # asked several times for one page
         names = user.groups.filter(name__in=GROUPS).values_list("name", flat=True)
-        user._role = max((GROUPS[name] for name in names), default=None)
-    return user._role
+        kept["_role"] = max((GROUPS[name] for name in names), default=None)
+    return kept["_role"]
 
 
-def has_role(user: AbstractBaseUser | AnonymousUser, needed: Role) -> bool:
+def has_role(user: User | AnonymousUser, needed: Role) -> bool:
     """Whether the user has that role or a higher one."""
     held = role_of(user)
     return held is not None and held >= needed

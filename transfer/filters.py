@@ -1,6 +1,6 @@
 """What every filter has: it lives in the URL, and knows whether it filters anything."""
 
-import django_filters
+import django_filters  # type: ignore[import-untyped]
 from django.forms import DateInput
 
 

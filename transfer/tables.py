@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import django_tables2 as tables
+import django_tables2 as tables  # type: ignore[import-untyped]
 from django.core.paginator import EmptyPage
 from django.http import HttpRequest
 

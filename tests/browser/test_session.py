@@ -103,3 +103,12 @@ def test_the_users_own_pages_are_accessible(
     for address in ("/", "/account/", "/account/password/"):
         page.goto(address)
         check_accessible(page)
+
+
+def test_djangos_admin_works_under_the_content_policy(page: Page, log_in: Callable):
+    olga = log_in(page, "administrator")
+    olga.is_staff = olga.is_superuser = True
+    olga.save()
+    page.goto("/admin/auth/user/")
+    page.get_by_role("link", name="olga", exact=True).click()
+    expect(page.locator("#id_username")).to_have_value("olga")

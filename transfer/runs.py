@@ -149,8 +149,8 @@ def _move(
             _count(run, chunk)
             position = chunk.after
             progress(run)
-            if state := ended():
-                return state, count_waiting(source, task, position)
+            if (state := ended()) and (waiting := count_waiting(source, task, position)):
+                return state, waiting
         waiting = count_waiting(source, task, position)
     return State.REJECTS if run.rejected else State.SUCCEEDED, waiting
 

@@ -7,6 +7,7 @@ import logging
 import socket
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -57,7 +58,7 @@ def tick(way: str, now: datetime | None = None) -> Tick:
     return done
 
 
-def close_dead_runs(runs: type[Run]) -> int:
+def close_dead_runs(runs: Any) -> int:
     """Marks runs interrupted whose process is gone; their tasks are tried again soon."""
     dead = list(runs.objects.dead())
     for run in dead:
@@ -65,7 +66,7 @@ def close_dead_runs(runs: type[Run]) -> int:
     return len(dead)
 
 
-def enqueue_lost_runs(runs: type[Run]) -> int:
+def enqueue_lost_runs(runs: Any) -> int:
     """Queued runs whose entry is gone: whoever took it died, or found the task locked."""
     waiting = DBTaskResult.objects.filter(status="READY").values("pk")
     lost = Q(queue_entry=None) | ~Q(queue_entry__in=waiting)
@@ -98,19 +99,22 @@ def _open(task: ScheduledTask, now: datetime, done: Tick) -> None:
     is_retry = task.retry_at is not None and task.retry_at <= now
     if not task.enabled or not (by_schedule or is_retry):
         return  # another tick was faster
+    opened = skipped = 0
     try:
         open_run(task, Trigger.SCHEDULE)
-        done.opened += 1
+        opened = 1
     except RunIsOpen as overlap:
         if by_schedule:
             run = task.runs.model.of(task, Trigger.SCHEDULE)
             run.skip(why_skipped(overlap.run))
-            done.skipped += 1
+            skipped = 1
     if by_schedule:
         task.plan(now)
     else:
         task.retry_at = None
         task.save(update_fields=["retry_at"])
+    done.opened += opened
+    done.skipped += skipped
 
 
 def why_skipped(run: Run) -> TransferError:

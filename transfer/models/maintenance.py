@@ -1,12 +1,13 @@
 from typing import Any, Self
 
+from django.apps import apps as current_apps
 from django.db import models
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 from django.utils.translation import gettext_lazy as _
 
 from transfer.errors import TransferError
-from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, State, Trigger
+from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, RunQuerySet, State, Trigger
 from transfer.models.schedules import ScheduledTask
 
 
@@ -41,7 +42,9 @@ AT_FIRST = {
 
 
 @receiver(post_migrate)
-def create_maintenance_tasks(sender: Any, using: str, apps: Any = None, **kwargs: Any) -> None:
+def create_maintenance_tasks(
+    sender: Any, using: str, apps: Any = current_apps, **kwargs: Any
+) -> None:
     """After every `migrate` there is a task of each kind."""
     if sender.name != "transfer":
         return
@@ -62,6 +65,8 @@ class MaintenanceRun(Run):
     kind = models.CharField(_("maintenance"), max_length=20, choices=MaintenanceTask.Kind)
     # What was removed, by table, and which tasks kept staged rows back.
     report = models.JSONField(_("report"), default=dict)
+
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

@@ -124,8 +124,6 @@ class Run(models.Model):
     error_params = models.JSONField(default=dict)
     error_technical = models.TextField(_("technical text"), blank=True)
 
-    objects: Any = RunQuerySet.as_manager()
-
     class Meta:
         abstract = True
 
@@ -156,7 +154,7 @@ class Run(models.Model):
     def claim(self) -> bool:
         """Starts a queued run, unless somebody has started or cancelled it meanwhile."""
         started = timezone.now()
-        claimed = type(self).objects.filter(pk=self.pk, state=State.QUEUED)
+        claimed = type(self)._default_manager.filter(pk=self.pk, state=State.QUEUED)
         if not claimed.update(state=State.RUNNING, started_at=started):
             return False
         self.state, self.started_at = State.RUNNING, started
@@ -165,7 +163,7 @@ class Run(models.Model):
     def cancel(self, actor: Actor) -> None:
         """A queued run ends at once, a running one after the chunk under way. Raises RunClosed."""
         noted = {"cancel_requested_at": timezone.now(), "cancelled_by": actor.name}
-        runs = type(self).objects.filter(pk=self.pk)
+        runs = type(self)._default_manager.filter(pk=self.pk)
         at_once = {**noted, "state": State.CANCELLED, "finished_at": noted["cancel_requested_at"]}
         with transaction.atomic():
             if not (
@@ -178,7 +176,7 @@ class Run(models.Model):
 
     def is_cancelled(self) -> bool:
         """Whether somebody wants a running run to end."""
-        runs = type(self).objects.filter(pk=self.pk)
+        runs = type(self)._default_manager.filter(pk=self.pk)
         return runs.filter(cancel_requested_at__isnull=False).exists()
 
     def skip(self, error: TransferError) -> None:
@@ -203,7 +201,7 @@ class Run(models.Model):
         for name, value in fields.items():
             setattr(self, name, value)
         with transaction.atomic():
-            mine = type(self).objects.filter(pk=self.pk)
+            mine = type(self)._default_manager.filter(pk=self.pk)
             if mine.filter(state__in=OPEN_STATES).update(**fields):
                 self._tell_task()
 

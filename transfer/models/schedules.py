@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Case, F, OuterRef, Q, Subquery, When
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Least
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -282,20 +282,20 @@ class ScheduledTask(models.Model):
     def note_success(self) -> None:
         type(self).objects.filter(pk=self.pk).update(failures=0, retry_at=None)
 
+    @transaction.atomic
     def note_failure(self, now: datetime) -> datetime | None:
         """Counts a failure; returns when it is tried again before the next time by schedule.
 
         1, 2, 4 … minutes later, half an hour at most.
         """
-        tasks = type(self).objects.filter(pk=self.pk)
-        tasks.update(failures=F("failures") + 1)
-        self.refresh_from_db(fields=self.DECIDED)
-        delay = min(timedelta(minutes=2 ** min(self.failures - 1, 10)), LONGEST_DELAY)
-        earlier = self.next_run_at is not None and now + delay < self.next_run_at
-        self.retry_at = (
-            now + delay if self.enabled and not self.is_paused(now) and earlier else None
-        )
-        # Meanwhile it may have been switched off or planned anew.
-        allowed = Q(enabled=True, next_run_at=self.next_run_at)
-        tasks.update(retry_at=Case(When(allowed, then=self.retry_at), default=None))
-        return self.retry_at
+        # Locked, since meanwhile it may be switched off or planned anew.
+        task = type(self).objects.select_for_update(of=("self",)).filter(pk=self.pk).first()
+        if task is None:
+            return None
+        task.failures += 1
+        delay = min(timedelta(minutes=2 ** min(task.failures - 1, 10)), LONGEST_DELAY)
+        tries_again = task.enabled and not task.is_paused(now) and task.next_run_at is not None
+        earlier = tries_again and now + delay < task.next_run_at
+        task.retry_at = now + delay if earlier else None
+        task.save(update_fields=["failures", "retry_at"])
+        return task.retry_at

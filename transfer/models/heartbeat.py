@@ -12,7 +12,7 @@ class Heartbeat(models.Model):
     # The tick comes every minute; one may be late, three may not.
     SILENCE = timedelta(minutes=3)
 
-    source = models.CharField(_("by"), max_length=200, primary_key=True)
+    source = models.CharField(_("source"), max_length=200, primary_key=True)
     at = models.DateTimeField(_("last tick"))
 
     class Meta:

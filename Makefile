@@ -24,6 +24,8 @@ demo: $(STAMP)
 	@exec $(BIN)/python -m dtadmin.demo
 
 test: $(STAMP)
+	@test -x /usr/bin/chromium || bash .ci/debian chromium fonts-dejavu-core
+	@command -v crontab >/dev/null || bash .ci/debian cron
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 chaos: $(STAMP)
@@ -33,6 +35,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench
 
 lint: $(STAMP)
+	@command -v xgettext >/dev/null || bash .ci/debian gettext
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djlint --check --lint --quiet templates
@@ -41,5 +44,7 @@ lint: $(STAMP)
 	$(BIN)/python -m tests.translations
 
 messages: $(STAMP)
-	$(BIN)/python manage.py makemessages --locale ru --no-location --no-wrap --ignore .venv --ignore var
-	$(BIN)/python manage.py compilemessages --ignore .venv
+	@command -v xgettext >/dev/null || bash .ci/debian gettext
+	$(BIN)/python manage.py makemessages --locale ru --no-location --no-wrap --no-obsolete \
+		--ignore .venv --ignore var --ignore build --ignore tests --ignore bonusserver
+	cd transfer && ../$(BIN)/python ../manage.py compilemessages

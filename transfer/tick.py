@@ -54,7 +54,7 @@ def tick(way: str, now: datetime | None = None) -> Tick:
         for pk in tasks.objects.unplanned().values_list("pk", flat=True):
             _with_locked(tasks, pk, now, done, _plan)
         for pk in tasks.objects.due(now).values_list("pk", flat=True):
-            _with_locked(tasks, pk, now, done, _open)
+            _with_locked(tasks, pk, now, done, open_due)
     return done
 
 
@@ -93,7 +93,7 @@ def _plan(task: ScheduledTask, now: datetime, done: Tick) -> None:
         task.plan(now)
 
 
-def _open(task: ScheduledTask, now: datetime, done: Tick) -> None:
+def open_due(task: ScheduledTask, now: datetime, done: Tick) -> None:
     """Opens a run of a due task, and looks for the next time: missed ones count once."""
     by_schedule = task.next_run_at is not None and task.next_run_at <= now
     is_retry = task.retry_at is not None and task.retry_at <= now

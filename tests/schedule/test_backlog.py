@@ -1,3 +1,4 @@
+import socket
 from datetime import timedelta
 
 import pytest
@@ -58,6 +59,16 @@ def test_a_count_that_takes_too_long_is_given_up(task, shop_all):
         found = backlogs(tasks(), seconds=1)
         assert timezone.now() - began < timedelta(seconds=5)
         assert found[task.pk].error.code == "too_slow"
+
+
+def test_a_server_that_accepts_and_never_answers_is_given_up(task):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        task.server.db_host, task.server.db_port = "127.0.0.1", silent.getsockname()[1]
+        task.server.save()
+        began = timezone.now()
+        found = backlogs(tasks(), seconds=0.5)
+        assert timezone.now() - began < timedelta(seconds=3)
+    assert found[task.pk].error.code == "too_slow"
 
 
 def query_in(connection, statement):

@@ -23,7 +23,7 @@ from transfer.models import (
 from transfer.models.run_base import RunClosed, Trigger
 from transfer.models.runs import State
 from transfer.queue import RunIsOpen, drain, enqueue, open_run, run_now
-from transfer.tick import tick
+from transfer.tick import Tick, open_due, tick
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,6 +130,15 @@ def test_eight_ticks_at_once_open_one_run(switched_on):
     for thread in threads:
         thread.join()
     assert sorted(opened) == [(0, 0)] * 7 + [(1, 0)]
+    assert states(switched_on) == [State.QUEUED]
+
+
+def test_a_tick_that_comes_second_to_a_due_task_leaves_it(switched_on):
+    tick("test", LATER)
+    switched_on.refresh_from_db()
+    second = Tick()
+    open_due(switched_on, LATER, second)
+    assert second == Tick()
     assert states(switched_on) == [State.QUEUED]
 
 

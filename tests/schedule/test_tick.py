@@ -135,11 +135,12 @@ def test_eight_ticks_at_once_open_one_run(switched_on):
 
 def test_a_tick_that_comes_second_to_a_due_task_leaves_it(switched_on):
     tick("test", LATER)
+    drain(go_on)
     switched_on.refresh_from_db()
     second = Tick()
     open_due(switched_on, LATER, second)
     assert second == Tick()
-    assert states(switched_on) == [State.QUEUED]
+    assert states(switched_on) == [State.SUCCEEDED]
 
 
 def test_many_workers_at_once_execute_a_run_once(switched_on, shop_all, bonus):

@@ -294,8 +294,8 @@ class ScheduledTask(models.Model):
             return None
         task.failures += 1
         delay = min(timedelta(minutes=2 ** min(task.failures - 1, 10)), LONGEST_DELAY)
-        tries_again = task.enabled and not task.is_paused(now) and task.next_run_at is not None
-        earlier = tries_again and now + delay < task.next_run_at
-        task.retry_at = now + delay if earlier else None
+        task.retry_at = None
+        if task.next_run_at and task.enabled and not task.is_paused(now):
+            task.retry_at = now + delay if now + delay < task.next_run_at else None
         task.save(update_fields=["failures", "retry_at"])
         return task.retry_at

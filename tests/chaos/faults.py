@@ -12,8 +12,8 @@ from subprocess import PIPE, STDOUT
 import psycopg2
 
 from tests.chaos.cluster import Cluster
+from tests.chaos.writers import PATIENCE
 
-PATIENCE = 60  # seconds until a server that does not come back fails the test
 RUNNING = "application_name like 'dtadmin run %%'"
 
 
@@ -29,10 +29,17 @@ class Competitor(threading.Thread):
         self.exits: Counter[int] = Counter()
         self.told: list[str] = []
 
+    def end(self) -> None:
+        """Asks the transfer under way to stop after its chunk, and waits for it."""
+        while self.is_alive():
+            if self.process is not None and self.process.poll() is None:
+                self.process.terminate()
+            self.join(0.5)
+
     def run(self) -> None:
         while not self.stop.is_set():
             kind = self.chance.choice(["balances", "balances", "pincodes", "cards", "all"])
-            chunk = str(self.chance.choice([50, 500, 1500]))
+            chunk = str(self.chance.choice([100, 500, 1500]))
             self.process = self.cluster.start(
                 "transfer", kind, "--chunk", chunk, "--json", stdout=PIPE, stderr=STDOUT
             )

@@ -2,9 +2,12 @@
 
 import random
 import threading
+import time
 from contextlib import closing, suppress
 
 import psycopg2
+
+PATIENCE = 60  # seconds until a server that does not come back fails the test
 
 # Rows are made by the server, so that few statements write many. Every account and card belongs
 # to one writer: its transactions, one after another, alone decide which row is the last.
@@ -62,7 +65,7 @@ class Writer(threading.Thread):
         connection.rollback() if chance.random() < 0.1 else connection.commit()
 
     def write(self, cursor, kind: str) -> None:
-        last = self.next + self.chance.choice([0, 5, 100, 1000])
+        last = self.next + self.chance.choice([0, 5, 100, 500])
         span = {"writer": self.number, "first": self.next, "last": last}
         self.next = last + 1
         cursor.execute(ROWS[kind] % span)
@@ -86,6 +89,12 @@ class Idler:
             self.connection = None
 
     def commit(self) -> None:
+        """Commits at last; the server may be recovering still."""
+        deadline = time.monotonic() + PATIENCE
         self.keep()
+        while self.connection is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+            self.keep()
         self.connection.commit()
         self.connection.close()

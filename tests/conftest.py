@@ -97,19 +97,28 @@ def dock(db: None) -> Callable[..., BonusServer]:
 
 
 @pytest.fixture
-def manage(transactional_db: None, shop_all: str) -> Callable[..., subprocess.Popen[str]]:
-    """Starts `manage.py …` as a process of its own, on the databases of the test."""
+def own_database(transactional_db: None) -> str:
+    """The DSN of our own database, for processes and connections beside the test."""
     own = connection.settings_dict
-    own_dsn = make_dsn(
-        host=own["HOST"], dbname=own["NAME"], user=own["USER"], password=own["PASSWORD"] or None
+    return make_dsn(
+        host=own["HOST"],
+        port=own["PORT"] or None,
+        dbname=own["NAME"],
+        user=own["USER"],
+        password=own["PASSWORD"] or None,
     )
+
+
+@pytest.fixture
+def manage(own_database: str, shop_all: str) -> Callable[..., subprocess.Popen[str]]:
+    """Starts `manage.py …` as a process of its own, on the databases of the test."""
 
     def manage(*arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             env={
                 **os.environ,
-                "DATABASE_URL": as_url(own_dsn),
+                "DATABASE_URL": as_url(own_database),
                 "SHOP_ALL_DATABASE_URL": as_url(shop_all),
                 "SECRET_KEY": django_settings.SECRET_KEY,
                 "DTADMIN_LANGUAGE": "en",

@@ -3,7 +3,6 @@ import signal
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from tests.databases import connected, query, run, stage
 from transfer import runs
@@ -224,35 +223,38 @@ def test_a_signal_stops_it_after_the_chunk_under_way(manage, dock, bonus, shop_a
     assert TransferRun.objects.get().state == State.CANCELLED
 
 
+HELD = """
+    select 1 from pg_locks join pg_database on pg_database.oid = database
+     where locktype = 'advisory' and not granted and datname = current_database()
+"""
+
+
 def wait_until_held(gate, process):
-    while not run(gate, "select 1 from pg_locks where locktype = 'advisory' and not granted"):
+    while not run(gate, HELD):
         assert process.poll() is None, process.communicate()
 
 
-def test_what_a_killed_run_moved_is_counted_by_the_next(manage, dock, bonus, shop_all):
+def test_what_a_killed_run_moved_is_counted_by_the_next(
+    manage, dock, bonus, shop_all, own_database
+):
     task = dock(bonus).tasks.get(kind="balances")
     stage(shop_all, "balances", [("4100", 1)] * 3)
     query(
-        own_dsn(),
+        own_database,
         "create function die() returns trigger language plpgsql as $$ begin "
         "perform pg_advisory_xact_lock(2); return new; end $$; "
         "create trigger die before update of chunks on transfer_transferrun "
         "for each row when (new.chunks = 1) execute function die()",
     )
-    with connected(own_dsn()) as gate:
+    with connected(own_database) as gate:
         run(gate, "select pg_advisory_lock(2)")
         process = manage("transfer", "balances", "--chunk", "2")
         wait_until_held(gate, process)
         process.kill()
         process.communicate()
-    query(own_dsn(), "drop function die cascade")
+    query(own_database, "drop function die cascade")
     exit_code_of("balances")
     last, killed = TransferRun.objects.filter(task=task)
     assert (killed.state, killed.applied, killed.amount_applied) == (State.INTERRUPTED, 2, 2)
     assert (last.state, last.applied) == (State.SUCCEEDED, 1)
     assert assets(bonus) == [("4100", 1)] * 3
-
-
-def own_dsn():
-    own = connection.settings_dict
-    return f"host={own['HOST']} dbname={own['NAME']} user={own['USER']}"

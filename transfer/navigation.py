@@ -17,7 +17,10 @@ class Item(NamedTuple):
     needs: Role = Role.VIEWER
 
 
-ITEMS: tuple[Item, ...] = (Item("overview", _("Overview"), "overview"),)
+ITEMS: tuple[Item, ...] = (
+    Item("overview", _("Overview"), "overview"),
+    Item("history", _("History"), "history"),
+)
 
 
 class Link(NamedTuple):

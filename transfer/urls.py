@@ -1,9 +1,49 @@
-from django.urls import path
+from django.urls import URLPattern, path
 
-from transfer.views import overview, session
+from transfer.models import MaintenanceRun, TransferRun
+from transfer.models.run_base import Run
+from transfer.views import history, overview, runs, session
 
-urlpatterns = [
+
+def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
+    """The pages of one run, of either kind."""
+    start = f"{base}/<int:pk>/"
+    kind = {"model": model}
+    return [
+        path(start, runs.run, kind, name=name),
+        path(f"{start}live/", runs.run_live, kind, name=f"{name}_live"),
+        path(f"{start}row/", runs.run_row, kind, name=f"{name}_row"),
+        path(f"{start}cancel/", runs.run_cancel, kind, name=f"{name}_cancel"),
+        path(f"{start}again/", runs.run_again, kind, name=f"{name}_again"),
+    ]
+
+
+urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
+    # Every run there was
+    path("history/", history.history, name="history"),
+    path("history/export.csv", history.export, {"form": "csv"}, name="history_csv"),
+    path("history/export.xlsx", history.export, {"form": "xlsx"}, name="history_xlsx"),
+    path(
+        "history/maintenance/",
+        history.history,
+        {"kept": history.MAINTENANCE},
+        name="history_maintenance",
+    ),
+    path(
+        "history/maintenance/export.csv",
+        history.export,
+        {"form": "csv", "kept": history.MAINTENANCE},
+        name="history_maintenance_csv",
+    ),
+    path(
+        "history/maintenance/export.xlsx",
+        history.export,
+        {"form": "xlsx", "kept": history.MAINTENANCE},
+        name="history_maintenance_xlsx",
+    ),
+    *runs_of("history/runs", "run", TransferRun),
+    *runs_of("history/maintenance/runs", "maintenance_run", MaintenanceRun),
     # The user's own things
     path("login/", session.log_in, name="login"),
     path("logout/", session.log_out, name="logout"),

@@ -1,10 +1,12 @@
 """Codes and their parameters as sentences of the user's language."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext
 
-from transfer.errors import TransferError
+from transfer import formats
+from transfer.errors import TransferError, gettext_noop
 from transfer.kinds import KINDS, Check
 
 CHECKS: dict[str, Check] = {
@@ -27,3 +29,30 @@ def explain_reject(code: str) -> Explanation:
     """Why a row was rejected, and what to do. Raises KeyError for a code that no check has."""
     check = CHECKS[code]
     return Explanation(gettext(check.sentence), gettext(check.hint))
+
+
+def started_by(run: Any) -> str:
+    """ "By schedule", or who did: "By hand, olga"."""
+    how = str(run.get_trigger_display())
+    return f"{how}, {run.actor.get_username()}" if run.actor_id and run.actor else how
+
+
+REPORT = {
+    "runs": gettext_noop("Runs of transfers removed"),
+    "maintenance": gettext_noop("Runs of maintenance removed"),
+    "queue": gettext_noop("Entries of the queue removed"),
+}
+
+
+def report_lines(report: dict[str, Any]) -> Iterator[str]:
+    """What a maintenance run did: "Runs of transfers removed: 1 204"."""
+    for name, value in report.items():
+        if isinstance(value, dict) and "kept_back_by" in value:
+            tasks = {"table": name, "n": formats.number(len(value["kept_back_by"]))}
+            yield gettext("%(table)s: kept back by tasks that have not moved all: %(n)s") % tasks
+        elif isinstance(value, dict) and "rows" in value:
+            rows = {"table": name, "n": formats.number(value["rows"])}
+            yield gettext("%(table)s: rows removed: %(n)s") % rows
+        else:
+            label = gettext(REPORT[name]) if name in REPORT else name
+            yield f"{label}: {formats.number(value) if isinstance(value, int) else value}"

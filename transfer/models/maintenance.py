@@ -59,6 +59,8 @@ def create_maintenance_tasks(
 class MaintenanceRun(Run):
     """One execution of a maintenance task."""
 
+    URL_NAME = "maintenance_run"
+
     task = models.ForeignKey(
         MaintenanceTask, on_delete=models.SET_NULL, null=True, related_name="runs"
     )
@@ -93,6 +95,11 @@ class MaintenanceRun(Run):
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind}
+
+    @property
+    def title(self) -> str:
+        """What ran, in the reader's language."""
+        return str(self.get_kind_display())
 
     @classmethod
     def of(cls, task: MaintenanceTask, trigger: Trigger, actor: Any = None) -> Self:

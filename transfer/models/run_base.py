@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -101,6 +102,7 @@ class RunQuerySet(models.QuerySet[Any]):
 
 class Run(models.Model):
     Trigger = Trigger
+    URL_NAME: ClassVar[str]
     task: Any  # a foreign key of each kind of run
 
     trigger = models.CharField(_("started by"), max_length=10, choices=Trigger)
@@ -126,6 +128,9 @@ class Run(models.Model):
 
     class Meta:
         abstract = True
+
+    def get_absolute_url(self) -> str:
+        return reverse(self.URL_NAME, args=[self.pk])
 
     @classmethod
     def task_model(cls) -> type[ScheduledTask]:

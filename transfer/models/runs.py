@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.errors import TransferError
@@ -83,6 +84,8 @@ class TransferRunQuerySet(RunQuerySet):
 class TransferRun(Run):
     """One execution of a transfer task: what it moved, and how it ended."""
 
+    URL_NAME = "run"
+
     task = models.ForeignKey(
         TransferTask, on_delete=models.SET_NULL, null=True, related_name="runs"
     )
@@ -144,6 +147,12 @@ class TransferRun(Run):
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.get_kind_display()} → {self.server_name}"
+
+    @property
+    def title(self) -> str:
+        """What ran, in the reader's language."""
+        names = {"kind": self.get_kind_display(), "server": self.server_name}
+        return gettext("%(kind)s → %(server)s") % names
 
     @property
     def totals(self) -> Totals:

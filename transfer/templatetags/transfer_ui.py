@@ -5,9 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from transfer import formats
@@ -118,6 +119,11 @@ def progress(done: int, total: int, label: str = "") -> dict[str, Any]:
     """`{% progress run.read run.expected %}`: a bar with its share in words."""
     share = min(100, done * 100 // total) if total else 0
     return {"done": min(done, total), "total": total, "share": share, "label": label or _("Moved")}
+
+
+def progress_bar(done: int, total: int) -> SafeString:
+    """The same for a cell of a table."""
+    return mark_safe(render_to_string("includes/progress.html", progress(done, total)))  # noqa: S308
 
 
 @register.inclusion_tag("includes/stacked_bars.html")

@@ -1,0 +1,37 @@
+"""Django's admin shows what is there, for the administrator. Changes go through our pages,
+which check them and note them in the audit."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Field, Model
+from django.http import HttpRequest
+from encrypted_fields.fields import EncryptedFieldMixin
+
+from transfer.models import AuditEntry, BonusServer, RejectedRow, TransferRun, TransferTask
+
+
+@admin.register(AuditEntry, BonusServer, RejectedRow, TransferRun, TransferTask)
+class ReadOnlyAdmin(admin.ModelAdmin):
+    list_per_page = 50
+    show_full_result_count = False
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        return [field.name for field in self.model._meta.fields if is_shown(field)][:9]
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        return [field.name for field in self.model._meta.fields if is_shown(field)]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def is_shown(field: Field) -> bool:
+    """Everything but secrets."""
+    return not isinstance(field, EncryptedFieldMixin)

@@ -165,6 +165,10 @@ class Flow:
             origin = engine.prepare(kind, source, target).origin
             return next(engine.transfer(kind, source, target, origin, chunk_rows=chunk_rows))
 
+    def origin(self) -> str:
+        with self.doors() as (source, _):
+            return source.origin()
+
     def position(self) -> Position | None:
         with self.doors() as (source, target):
             return target.existing_position(source.origin(), KINDS[self.kind])

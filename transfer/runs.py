@@ -146,6 +146,10 @@ def _move(
             chunk_rows=chunk_rows,
             save_rejects=lambda before, rejects: _save_rejects(run, before, rejects),
         ):
+            if not run.chunks and chunk.before != position:
+                # A dying run's last chunk landed after we had looked; it is that run's.
+                _settle_previous(run, chunk.before)
+                run.begin(chunk.before, run.expected)
             _count(run, chunk)
             position = chunk.after
             progress(run)
@@ -178,6 +182,7 @@ def _save_rejects(run: TransferRun, before: Position, rejects: Iterator[Reject])
             RejectedRow(
                 run=run,
                 server=run.server,
+                server_name=run.server_name,
                 kind=run.kind,
                 origin=before.origin,
                 staging_id=reject.id,

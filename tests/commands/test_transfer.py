@@ -8,6 +8,7 @@ from tests.databases import connected, query, run, stage
 from transfer import runs
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State
+from transfer.position import Position
 
 SERVER = "Бонусный сервер 8"
 
@@ -258,3 +259,22 @@ def test_what_a_killed_run_moved_is_counted_by_the_next(
     assert (killed.state, killed.applied, killed.amount_applied) == (State.INTERRUPTED, 2, 2)
     assert (last.state, last.applied) == (State.SUCCEEDED, 1)
     assert assets(bonus) == [("4100", 1)] * 3
+
+
+def test_a_chunk_that_lands_while_the_next_run_starts_is_counted_by_the_run_that_sent_it(
+    flow, server, bonus, shop_all
+):
+    stage(shop_all, "balances", [("4100", 1)] * 3)
+    task = server.tasks.get(kind="balances")
+    dying = TransferRun.of(task, TransferRun.Trigger.COMMAND)
+    dying.start()
+    dying.begin(Position(flow("balances").origin(), "balances"), 3)
+
+    def land_meanwhile(run_):
+        if not run_.chunks and flow("balances").target_rows() == []:
+            flow("balances").move_one(chunk_rows=2)
+
+    runs.run_here(task, TransferRun.Trigger.COMMAND, progress=land_meanwhile)
+    last, killed = TransferRun.objects.filter(task=task)
+    assert (killed.state, killed.applied) == (State.INTERRUPTED, 2)
+    assert (last.state, last.applied) == (State.SUCCEEDED, 1)

@@ -16,10 +16,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
 
-    def get_list_display(self, request: HttpRequest) -> list[str]:
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [field.name for field in self.model._meta.fields if is_shown(field)][:9]
 
-    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
         return [field.name for field in self.model._meta.fields if is_shown(field)]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

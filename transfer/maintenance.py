@@ -9,6 +9,7 @@ from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
+from transfer.connections import check_connections, forget_old_days
 from transfer.errors import OwnDatabaseFailed, TransferError
 from transfer.models import MaintenanceRun, MaintenanceTask, Settings, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, State
@@ -17,6 +18,7 @@ from transfer.upkeep import purge_all
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 5000
+CHECK_DAYS = 1
 QUEUE_DAYS = 1  # an entry that has been worked off says nothing that its run does not say
 
 
@@ -44,12 +46,21 @@ def purge_history(now: datetime | None = None) -> dict[str, int]:
     return {
         "runs": _remove(_old_runs(TransferRun, now, kept)),
         "maintenance": _remove(_old_runs(MaintenanceRun, now, kept)),
+        "checks": _remove(_old_checks(now)),
+        "seen_days": forget_old_days(now),
         "queue": _remove(
             DBTaskResult.objects.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)).exclude(
                 status="READY"
             )
         ),
     }
+
+
+def _old_checks(now: datetime) -> QuerySet[Any]:
+    """There is one every minute, and of those that went well only the latest says anything."""
+    checks = MaintenanceRun.objects.filter(kind=MaintenanceTask.Kind.CHECK_CONNECTIONS).good()
+    latest = checks.order_by().aggregate(latest=Max("pk"))["latest"]
+    return checks.filter(finished_at__lt=now - timedelta(CHECK_DAYS)).exclude(pk=latest)
 
 
 def _old_runs(model: Any, now: datetime, kept: Settings) -> QuerySet[Any]:
@@ -99,7 +110,15 @@ def purge_staging() -> dict[str, Any]:
     return report
 
 
+def check() -> dict[str, int]:
+    """Refreshes the state of all bonus servers and registers; looks after changes of accounts."""
+    from transfer.accounts import recover  # it needs the queue, which needs this module
+
+    return check_connections() | {"taken_up_again": recover()}
+
+
 _WORK = {
+    MaintenanceTask.Kind.CHECK_CONNECTIONS: check,
     MaintenanceTask.Kind.PURGE_HISTORY: purge_history,
     MaintenanceTask.Kind.PURGE_STAGING: purge_staging,
 }

@@ -1,6 +1,8 @@
+from transfer.models.accounts import AccountJob, IssuedSecret, RegisterAccount, SeenDay
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.heartbeat import Heartbeat
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
+from transfer.models.registers import CashRegister, Shop
 from transfer.models.rejects import RejectedRow
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
@@ -8,14 +10,20 @@ from transfer.models.settings import Settings
 from transfer.models.tasks import TransferTask
 
 __all__ = [
+    "AccountJob",
     "Actor",
     "AuditEntry",
     "BonusServer",
+    "CashRegister",
     "Heartbeat",
+    "IssuedSecret",
     "MaintenanceRun",
     "MaintenanceTask",
+    "RegisterAccount",
     "RejectedRow",
+    "SeenDay",
     "Settings",
+    "Shop",
     "TransferRun",
     "TransferTask",
 ]

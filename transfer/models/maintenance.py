@@ -17,6 +17,7 @@ class MaintenanceTask(ScheduledTask):
     LOCK_SPACE = 4478
 
     class Kind(models.TextChoices):
+        CHECK_CONNECTIONS = "check_connections", _("Check the connections")
         PURGE_HISTORY = "purge_history", _("Purge the history")
         PURGE_STAGING = "purge_staging", _("Purge the staging tables")
 
@@ -36,6 +37,7 @@ class MaintenanceTask(ScheduledTask):
 
 # Our own history may go by itself. Rows of head office's tables only when somebody says so.
 AT_FIRST = {
+    MaintenanceTask.Kind.CHECK_CONNECTIONS: {"enabled": True, "schedule": "* * * * *"},
     MaintenanceTask.Kind.PURGE_HISTORY: {"enabled": True, "schedule": "30 3 * * *"},
     MaintenanceTask.Kind.PURGE_STAGING: {"enabled": False, "schedule": "0 4 * * *"},
 }

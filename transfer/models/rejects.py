@@ -30,7 +30,11 @@ class RejectedRow(models.Model):
     run = models.ForeignKey(
         TransferRun, on_delete=models.SET_NULL, null=True, related_name="rejects"
     )
-    server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, related_name="rejects")
+    server = models.ForeignKey(
+        BonusServer, on_delete=models.SET_NULL, null=True, related_name="rejects"
+    )
+    # What the history still says when the server is gone.
+    server_name = models.CharField(_("bonus server"), max_length=100)
     kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
     origin = models.UUIDField()
     staging_id = models.BigIntegerField(_("number in the staging table"))

@@ -1,12 +1,40 @@
-from django.core.validators import MaxValueValidator, MinValueValidator
+import ssl
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from encrypted_fields.fields import EncryptedTextField
+from encrypted_fields.fields import EncryptedFieldMixin, EncryptedTextField
 from psycopg2.extensions import make_dsn
 
+from transfer.bonus_api import Endpoint
+from transfer.errors import TransferError
+from transfer.errors_api import SecretUnreadable
 from transfer.kinds import KINDS
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
+STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed
+ENCRYPTED = "gAAAA"  # what every Fernet token begins with
+
+
+def validate_pem(text: str) -> None:
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError) as error:
+        raise ValidationError(
+            gettext("This is not a certificate in PEM. It begins with -----BEGIN CERTIFICATE-----"),
+            code="pem",
+        ) from error
+
+
+class BonusServerQuerySet(models.QuerySet["BonusServer"]):
+    def failing(self) -> Self:
+        return self.filter(state=BonusServer.State.FAILING)
 
 
 class BonusServer(models.Model):
@@ -19,12 +47,30 @@ class BonusServer(models.Model):
         VERIFY_CA = "verify-ca"
         VERIFY_FULL = "verify-full"
 
+    class State(models.TextChoices):
+        UNCHECKED = "unchecked", _("Not checked yet")
+        AVAILABLE = "available", _("Available")
+        FAILING = "failing", _("Not available")
+
     name = models.CharField(_("name"), max_length=100, unique=True)
     host = models.CharField(_("host"), max_length=255)
     admin_port = models.PositiveIntegerField(
         _("administration port"), default=7770, validators=PORT
     )
     work_port = models.PositiveIntegerField(_("port for work"), default=7771, validators=PORT)
+    api_token = EncryptedTextField(
+        _("API token"),
+        blank=True,
+        null=True,
+        validators=[
+            RegexValidator(r"\A[!-~]*\Z", _("A token has no spaces and no Russian letters."))
+        ],
+    )
+    api_tls = models.BooleanField(_("HTTPS on the administration port"), default=False)
+    api_verify = models.BooleanField(_("check the certificate"), default=True)
+    api_ca = models.TextField(
+        _("certificate of your own authority"), blank=True, validators=[validate_pem]
+    )
     db_host = models.CharField(_("database host"), max_length=255, blank=True)
     db_port = models.PositiveIntegerField(_("database port"), default=5432, validators=PORT)
     db_name = models.CharField(_("database name"), max_length=63)
@@ -35,6 +81,23 @@ class BonusServer(models.Model):
     )
     created_at = models.DateTimeField(_("docked at"), auto_now_add=True)
 
+    # What the last check of the administration port found.
+    state = models.CharField(
+        _("state"), max_length=10, choices=State, default=State.UNCHECKED, editable=False
+    )
+    checked_at = models.DateTimeField(_("checked at"), null=True, editable=False)
+    # When its accounts were last read: how old the states of its registers are.
+    accounts_at = models.DateTimeField(_("accounts read at"), null=True, editable=False)
+    failing_since = models.DateTimeField(_("not available since"), null=True, editable=False)
+    latency = models.FloatField(_("answered in"), null=True, editable=False)
+    clock_ahead = models.FloatField(_("its clock is ahead by"), null=True, editable=False)
+    version = models.CharField(_("version"), max_length=200, blank=True, editable=False)
+    error_code = models.CharField(max_length=40, blank=True, editable=False)
+    error_params = models.JSONField(default=dict, editable=False)
+    error_technical = models.TextField(_("technical text"), blank=True, editable=False)
+
+    objects = BonusServerQuerySet.as_manager()
+
     class Meta:
         ordering = ["name"]
         verbose_name = _("bonus server")
@@ -42,6 +105,9 @@ class BonusServer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("server", args=[self.pk])
 
     @property
     def dsn(self) -> str:
@@ -54,6 +120,66 @@ class BonusServer(models.Model):
             password=self.db_password or None,
             sslmode=self.db_sslmode,
         )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """How to reach its administration port. Raises SecretUnreadable."""
+        self.check_secrets()
+        return Endpoint(
+            name=self.name,
+            host=self.host,
+            port=self.admin_port,
+            token=self.api_token or "",
+            tls=self.api_tls,
+            verify=self.api_verify,
+            ca=self.api_ca,
+        )
+
+    def check_secrets(self) -> None:
+        """Raises SecretUnreadable: with another key a secret stays as it is stored."""
+        for secret in (self.api_token, self.db_password):
+            if secret and secret.startswith(ENCRYPTED):
+                raise SecretUnreadable(server=self.name)
+
+    @classmethod
+    def secret_names(cls) -> list[str]:
+        return [f.name for f in cls._meta.fields if isinstance(f, EncryptedFieldMixin)]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the last check is so old that its result says little."""
+        return self.checked_at is not None and self.checked_at < timezone.now() - STALE_AFTER
+
+    def note_answer(self, at: datetime, latency: float, clock_ahead: float, version: str) -> None:
+        self._note(
+            state=self.State.AVAILABLE,
+            checked_at=at,
+            accounts_at=at,
+            failing_since=None,
+            latency=latency,
+            clock_ahead=clock_ahead,
+            version=version,
+            error_code="",
+            error_params={},
+            error_technical="",
+        )
+
+    def note_failure(self, at: datetime, error: TransferError) -> None:
+        self._note(
+            state=self.State.FAILING,
+            checked_at=at,
+            failing_since=self.failing_since or at,
+            latency=None,
+            error_code=error.code,
+            error_params=error.params,
+            error_technical=error.technical,
+        )
+
+    def _note(self, **fields: Any) -> None:
+        """Only these fields, and only if the server is still docked."""
+        for name, value in fields.items():
+            setattr(self, name, value)
+        type(self).objects.filter(pk=self.pk).update(**fields)
 
     @transaction.atomic
     def dock(self) -> None:

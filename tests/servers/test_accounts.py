@@ -1,0 +1,104 @@
+"""Accounts of registers on a real reference server: made, seen, blocked, deleted."""
+
+import httpx
+import pytest
+
+from transfer.connections import check_connections
+from transfer.models import AccountJob, IssuedSecret, RegisterAccount, SeenDay
+from transfer.models.accounts import AccountState
+
+pytestmark = pytest.mark.django_db
+
+
+def shown(server) -> dict[str, str]:
+    accounts = server.accounts.select_related("server", "register")
+    return {one.register.code: str(one.shown.value) for one in accounts}
+
+
+def test_the_six_registers_of_the_source_document_get_their_accounts(docked, six, ordered):
+    job = ordered("create", six)
+    assert (job.total, job.done, job.failed) == (6, 6, 0)
+    assert job.finished_at is not None
+    assert set(shown(docked).values()) == {"never_seen"}
+    assert job.secrets.count() == 6
+
+
+def test_a_register_that_calls_with_its_secret_is_online_after_the_next_check(
+    docked, six, ordered, reference
+):
+    job = ordered("create", six)
+    secret = job.secrets.select_related("account").get(account__register__code="17")
+    login = (secret.account.login, secret.secret)
+    assert httpx.get(f"{reference.work_url}/cards/1", auth=login).status_code == 404
+    report = check_connections()
+    assert report == {"servers": 1, "failing": 0, "registers": 6}
+    docked.refresh_from_db()
+    assert docked.state == "available"
+    assert shown(docked)["17"] == "online"
+    assert shown(docked)["2"] == "never_seen"
+    assert bin(SeenDay.objects.get().hours).count("1") == 1
+    by_sql = docked.accounts.with_shown().values_list("register__code", "shown_state")
+    assert dict(by_sql) == shown(docked)
+
+
+def test_a_second_try_makes_only_what_is_missing(docked, six, ordered):
+    ordered("create", six[:3])
+    job = ordered("create", six)
+    assert (job.total, job.done, job.failed) == (3, 3, 0)
+
+
+def test_block_unblock_and_delete(docked, six, ordered):
+    ordered("create", six)
+    ordered("block", six[:2])
+    assert list(shown(docked).values()).count(AccountState.BLOCKED) == 2
+    ordered("unblock", six[:1])
+    assert list(shown(docked).values()).count(AccountState.BLOCKED) == 1
+    job = ordered("delete", six[:4])
+    assert (job.total, job.done, job.failed) == (4, 4, 0)
+    assert list(shown(docked).values()).count(AccountState.NOT_CREATED) == 4
+
+
+def test_what_somebody_made_or_deleted_there_is_seen_by_the_next_check(
+    docked, six, ordered, reference
+):
+    ordered("create", six[:2])
+    headers = {"Authorization": f"Bearer {docked.api_token}"}
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{reference.admin_port}", headers=headers
+    ) as admin:
+        admin.delete("/accounts/10.152")
+        admin.post("/accounts", json={"register": "17", "shop": "111", "name": "Касса 17"})
+        admin.post("/accounts", json={"register": "not ours", "shop": "1", "name": "x"})
+    check_connections()
+    assert shown(docked) == {"10.152": "not_created", "10.72": "never_seen", "17": "never_seen"}
+
+
+def test_an_account_that_was_there_before_is_taken_over_and_says_so(
+    docked, six, ordered, reference
+):
+    httpx.post(
+        f"http://127.0.0.1:{reference.admin_port}/accounts",
+        headers={"Authorization": f"Bearer {docked.api_token}"},
+        json={"register": "17", "shop": "111", "name": "Касса 17"},
+    )
+    job = ordered("create", six)
+    assert job.failed == 0
+    account = docked.accounts.get(register__code="17")
+    assert account.state == "created"
+    assert account.error_code == "api_register_exists"
+    assert not IssuedSecret.objects.filter(account=account).exists()
+
+
+def test_a_job_whose_worker_died_goes_on_and_lost_secrets_are_made_anew(
+    docked, six, ordered, reference
+):
+    """The account was made, and the worker died before it had saved the secret."""
+    httpx.post(
+        f"http://127.0.0.1:{reference.admin_port}/accounts",
+        headers={"Authorization": f"Bearer {docked.api_token}"},
+        json={"register": "17", "shop": "111", "name": "Касса 17"},
+    )
+    RegisterAccount.objects.create(server=docked, register=six[4], state="error", reply_lost=True)
+    job = ordered("create", six)
+    assert (job.done, job.failed, job.secrets.count()) == (6, 0, 6)
+    assert AccountJob.objects.open().count() == 0

@@ -1,0 +1,173 @@
+"""Asks all bonus servers at once how they are, and when they last saw which register."""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from transfer import errors_api as errors
+from transfer.bonus_api import Account, BonusApi, Endpoint, Status
+from transfer.errors import TransferError
+from transfer.models import BonusServer, RegisterAccount, SeenDay
+
+SERVERS_AT_ONCE = 32
+SECONDS = 8.0  # for all of them together
+
+# Its account is there: so it is created, unless somebody makes it now, or nobody has its secret.
+# A register calls every few seconds: what moved by less than two is the answer's own delay.
+TOLD = """
+    insert into transfer_registeraccount as a (
+        server_id, register_id, state, login, created_at, last_seen, blocked, reply_lost,
+        error_code, error_params, error_technical)
+    select %(server)s, r.id, 'created', t.login, t.created_at, t.last_seen, t.blocked, false,
+           '', '{}', ''
+      from unnest(%(codes)s::text[], %(logins)s::text[], %(created)s::timestamptz[],
+                  %(seen)s::timestamptz[], %(blocked)s::boolean[])
+           as t(code, login, created_at, last_seen, blocked)
+      join transfer_cashregister as r using (code)
+    on conflict (server_id, register_id) do update
+       set state = 'created', login = excluded.login, created_at = excluded.created_at,
+           last_seen = excluded.last_seen, blocked = excluded.blocked,
+           error_code = case when a.state = 'error' then '' else a.error_code end
+     where a.state <> 'waiting' and not a.reply_lost
+       and (a.state <> 'created' or a.login <> excluded.login or a.blocked <> excluded.blocked
+            or a.created_at is distinct from excluded.created_at
+            or (a.last_seen is null) <> (excluded.last_seen is null)
+            or abs(extract(epoch from a.last_seen - excluded.last_seen)) > 2)
+"""
+
+# Not those that were made after the server had been asked.
+GONE = """
+    update transfer_registeraccount as a
+       set state = 'not_created', login = '', blocked = false, created_at = null,
+           last_seen = null, error_code = ''
+      from transfer_cashregister as r
+     where a.register_id = r.id and a.server_id = %(server)s and a.state = 'created'
+       and (a.created_at is null or a.created_at < %(asked)s)
+       and not r.code = any(%(codes)s::text[])
+"""
+
+SEEN = """
+    insert into transfer_seenday as d (account_id, day, hours)
+    select id, (last_seen at time zone 'UTC')::date,
+           1 << extract(hour from last_seen at time zone 'UTC')::int
+      from transfer_registeraccount
+     where server_id = %(server)s and last_seen > %(oldest)s
+    on conflict (account_id, day) do update set hours = d.hours | excluded.hours
+     where d.hours & excluded.hours = 0
+"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a server answered, and how fast."""
+
+    status: Status
+    accounts: list[Account]
+    asked_at: datetime
+    latency: float
+
+    @property
+    def clock_ahead(self) -> timedelta:
+        return self.status.time - self.asked_at
+
+
+def look(endpoint: Endpoint, seconds: float = SECONDS) -> Look:
+    """Raises ApiError. Knows no database: it runs in a thread."""
+    with BonusApi(endpoint, seconds) as api:
+        asked_at, began = timezone.now(), time.monotonic()
+        status = api.status()
+        latency = time.monotonic() - began
+        return Look(status, api.accounts(), asked_at, latency)
+
+
+def look_at_all(
+    servers: Iterable[BonusServer], seconds: float = SECONDS
+) -> dict[BonusServer, Look | TransferError]:
+    """All servers at once; whoever is late is late alone. Never raises, takes `seconds` at most."""
+    pool = ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="look")
+    found: dict[BonusServer, Look | TransferError] = {}
+    futures = {}
+    for server in servers:
+        try:
+            futures[pool.submit(look, server.endpoint, seconds - 1)] = server
+        except TransferError as error:
+            found[server] = error
+    done, late = wait(futures, timeout=seconds)
+    pool.shutdown(wait=False, cancel_futures=True)
+    for future in done:
+        error = future.exception()
+        if isinstance(error, TransferError):
+            found[futures[future]] = error
+        elif error is not None:
+            found[futures[future]] = TransferError(type(error).__name__)
+        else:
+            found[futures[future]] = future.result()
+    for future in late:
+        server = futures[future]
+        found[server] = errors.ApiTooSlow(server=server.name, seconds=f"{seconds:g}")
+    return found
+
+
+def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str, int]:
+    """Refreshes the state of servers and registers. What one server suffers, the others don't."""
+    asked = list(BonusServer.objects.all() if servers is None else servers)
+    report = {"servers": len(asked), "failing": 0, "registers": 0}
+    for server, found in look_at_all(asked).items():
+        if isinstance(found, TransferError):
+            server.note_failure(timezone.now(), found)
+            report["failing"] += 1
+        else:
+            note(server, found)
+            report["registers"] += len(found.accounts)
+    return report
+
+
+@transaction.atomic
+def note(server: BonusServer, found: Look) -> None:
+    """Saves what the server told, in a handful of statements however many registers it has."""
+    ahead = found.clock_ahead
+    server.note_answer(found.asked_at, found.latency, ahead.total_seconds(), found.status.version)
+    accounts = found.accounts
+    told = {
+        "server": server.pk,
+        "asked": found.status.time,
+        "oldest": found.asked_at - timedelta(SeenDay.DAYS),
+        "codes": [account.register for account in accounts],
+        "logins": [account.login for account in accounts],
+        "created": [account.created for account in accounts],
+        "seen": [account.last_seen and account.last_seen - ahead for account in accounts],
+        "blocked": [account.blocked for account in accounts],
+    }
+    with connection.cursor() as cursor:
+        for statement in (TOLD, GONE, SEEN):
+            cursor.execute(statement, told)
+
+
+def forget_old_days(now: datetime | None = None) -> int:
+    """Removes what no strip of a week shows any more."""
+    first = (now or timezone.now()).date() - timedelta(SeenDay.DAYS)
+    return SeenDay.objects.filter(day__lt=first).delete()[0]
+
+
+def strip(
+    account: RegisterAccount, now: datetime | None = None
+) -> list[tuple[datetime, list[bool]]]:
+    """The last seven days in the user's zone: the day, and of each hour whether it was seen."""
+    now = timezone.localtime(now)
+    days = [now.date() - timedelta(back) for back in range(6, -1, -1)]
+    seen: dict[object, list[bool]] = {day: [False] * 24 for day in days}
+    for one in account.seen_days.all():
+        for hour in range(24):
+            if one.hours >> hour & 1:
+                at = timezone.localtime(
+                    datetime(one.day.year, one.day.month, one.day.day, hour, tzinfo=UTC)
+                )
+                if at.date() in seen:
+                    seen[at.date()][at.hour] = True
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return [(midnight - timedelta(6 - number), seen[day]) for number, day in enumerate(days)]

@@ -1,0 +1,88 @@
+"""The chain's shops and cash registers."""
+
+from typing import Any, Self
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Exists, FilteredRelation, OuterRef, Q
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models.servers import BonusServer
+
+# What the contract of the administration port calls a text.
+printable = RegexValidator(
+    r"\A[^\x00-\x1f\x7f\u0085\u2028\u2029]*\Z",
+    _("Line breaks and control characters are not allowed."),
+)
+in_a_path = RegexValidator(
+    r"\A(?!\.{1,2}\Z)[^/]*\Z", _("It may not contain “/”, and not be “.” or “..”.")
+)
+
+
+class Shop(models.Model):
+    code = models.CharField(_("code"), max_length=100, unique=True, validators=[printable])
+    name = models.CharField(_("name"), max_length=100, blank=True, validators=[printable])
+
+    class Meta:
+        ordering = ["code"]
+        verbose_name = _("shop")
+        verbose_name_plural = _("shops")
+
+    def __str__(self) -> str:
+        return self.name or self.code
+
+
+class CashRegisterQuerySet(models.QuerySet["CashRegister"]):
+    def in_use(self) -> Self:
+        return self.filter(mothballed=False)
+
+    def beside(self, server: BonusServer) -> Self:
+        """Each with `account`: its account on that server, or None. One query."""
+        own = FilteredRelation("accounts", condition=Q(accounts__server=server))
+        return self.annotate(account=own).select_related("account", "shop")
+
+    def unsettled(self, server: BonusServer) -> Self:
+        """Those without an account on the server, made or being made."""
+        accounts: Any = self.model._meta.get_field("accounts").related_model
+        there = accounts.objects.settled().filter(register=OuterRef("pk"), server=server)
+        return self.filter(~Exists(there))
+
+
+class CashRegister(models.Model):
+    """A cash register. `code` names it on every bonus server."""
+
+    code = models.CharField(
+        _("code"),
+        max_length=100,
+        unique=True,
+        validators=[printable, in_a_path],
+        help_text=_("Unique in the chain; the bonus servers know the register by it."),
+    )
+    name = models.CharField(_("register’s name"), max_length=100, validators=[printable])
+    shop = models.ForeignKey(
+        Shop, on_delete=models.PROTECT, related_name="registers", verbose_name=_("shop")
+    )
+    mothballed = models.BooleanField(
+        _("mothballed"),
+        default=False,
+        help_text=_("Out of use for now: it counts as no problem and raises no alert."),
+    )
+
+    objects = CashRegisterQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "code"]
+        verbose_name = _("cash register")
+        verbose_name_plural = _("cash registers")
+        indexes = [models.Index(fields=["name", "code"], name="registers_by_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.name = self.name or self.code
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("register", args=[self.pk])

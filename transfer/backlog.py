@@ -124,9 +124,9 @@ class Reason:
 RUNNING = gettext_noop("They are being moved now.")
 QUEUED = gettext_noop("A run waits in the queue.")
 DISABLED = gettext_noop("The task is switched off.")
-PAUSED = gettext_noop("The task is paused until %(until)s.")
-FAILING = gettext_noop("The last run failed; the next attempt is at %(at)s.")
-NEXT_RUN = gettext_noop("They wait for the next run at %(at)s.")
+PAUSED = gettext_noop("The task is paused, until %(until)s.")
+FAILING = gettext_noop("The last run failed. Next attempt: %(at)s.")
+NEXT_RUN = gettext_noop("Next run: %(at)s.")
 UNPLANNED = gettext_noop("The scheduler has not planned the task yet.")
 
 

@@ -19,7 +19,10 @@ class Item(NamedTuple):
 
 ITEMS: tuple[Item, ...] = (
     Item("overview", _("Overview"), "overview"),
+    Item("scheduler", _("Scheduler"), "calendar"),
     Item("history", _("History"), "history"),
+    Item("audit", _("Audit"), "shield", Role.ADMINISTRATOR),
+    Item("settings", _("Settings"), "settings", Role.ADMINISTRATOR),
 )
 
 

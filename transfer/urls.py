@@ -1,8 +1,18 @@
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, re_path
 
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
-from transfer.views import history, overview, runs, session
+from transfer.views import (
+    audit,
+    bulk,
+    history,
+    overview,
+    runs,
+    scheduler,
+    session,
+    settings,
+    tasks,
+)
 
 
 def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
@@ -18,8 +28,29 @@ def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
     ]
 
 
+def of_tasks() -> list[URLPattern]:
+    """A task's page, and what is done to it; `key` is "transfer-12" or "maintenance-1"."""
+    key = r"^scheduler/(?P<key>(?:transfer|maintenance)-[0-9]{1,9})/"
+    return [
+        re_path(f"{key}$", tasks.task, name="task"),
+        re_path(f"{key}switch/$", tasks.switch, name="task_switch"),
+        re_path(f"{key}undo/$", tasks.undo, name="task_undo"),
+        re_path(f"{key}reason/$", tasks.explain, name="task_explain"),
+        re_path(f"{key}run/$", tasks.run, name="task_run"),
+        re_path(f"{key}cancel/$", tasks.cancel, name="task_cancel"),
+        re_path(f"{key}pause/$", tasks.pause, name="task_pause"),
+        re_path(f"{key}resume/$", tasks.resume, name="task_resume"),
+        re_path(f"{key}schedule/$", tasks.schedule, name="task_schedule"),
+    ]
+
+
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
+    # The tasks
+    path("scheduler/", scheduler.scheduler, name="scheduler"),
+    path("scheduler/show/", scheduler.show_transfers, name="scheduler_show"),
+    path("scheduler/bulk/", bulk.bulk, name="scheduler_bulk"),
+    *of_tasks(),
     # Every run there was
     path("history/", history.history, name="history"),
     path("history/export.csv", history.export, {"form": "csv"}, name="history_csv"),
@@ -44,6 +75,9 @@ urlpatterns: list[URLPattern] = [
     ),
     *runs_of("history/runs", "run", TransferRun),
     *runs_of("history/maintenance/runs", "maintenance_run", MaintenanceRun),
+    # For administrators
+    path("settings/", settings.settings, name="settings"),
+    path("audit/", audit.audit, name="audit"),
     # The user's own things
     path("login/", session.log_in, name="login"),
     path("logout/", session.log_out, name="logout"),

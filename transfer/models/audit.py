@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import FieldDoesNotExist
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.http import HttpRequest
@@ -178,7 +179,7 @@ class AuditEntry(models.Model):
     def _label(self, name: str) -> str:
         try:
             return str(self._model()._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
-        except LookupError:  # of a later or an earlier version
+        except (LookupError, FieldDoesNotExist):  # of a later or an earlier version
             return name
 
     def _kind_label(self, kind: str) -> str:

@@ -192,6 +192,14 @@ class ScheduledTask(models.Model):
             if not on:
                 self.drop_queued(actor)
 
+    def explain_switch(
+        self, reason: str, actor: Actor, *, expected_version: int | None = None
+    ) -> None:
+        """Says afterwards why the switch was pressed. Raises ChangedMeanwhile."""
+        fields = ["change_reason"]
+        with self._changing(actor, AuditEntry.Action.SWITCH, fields, reason, expected_version):
+            self.change_reason = reason
+
     def pause(
         self,
         until: datetime,

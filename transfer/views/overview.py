@@ -1,9 +1,79 @@
+"""Does everything arrive?"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django_tasks_db.models import DBTaskResult
+
+from transfer import board, links
+from transfer.board import Row
+from transfer.models import Heartbeat, MaintenanceTask, TransferRun
+from transfer.models.tasks import KindChoices
+from transfer.problems import problems
+
+FAST, SLOW = 2, 15  # seconds between two looks: while something runs, and while nothing does
+NEXT = 6
+DAY = 24
 
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    """Does everything arrive?"""
-    return render(request, "overview.html")
+    """At once with what is known; then the page asks the servers, and refreshes itself."""
+    part = bool(request.htmx)  # type: ignore[attr-defined]
+    context = look(ask=part or "ask" in request.GET)
+    return render(request, "overview/live.html" if part else "overview/overview.html", context)
+
+
+def look(*, ask: bool) -> dict[str, Any]:
+    rows = board.rows(board.transfer_tasks())
+    if ask:
+        board.ask(rows)
+    upkeep = board.rows(MaintenanceTask.objects.with_runs())
+    heartbeat, day = Heartbeat.last(), last_day()
+    running = [row for row in [*rows, *upkeep] if row.run]
+    asked = all(row.asked_at for row in rows)
+    return {
+        "rows": rows,
+        "servers": by_server(rows),
+        "kinds": KindChoices.labels,
+        "problems": problems([*rows, *upkeep], heartbeat, day["rejected"]),
+        "asked": asked,
+        "asked_at": min((row.asked_at for row in rows if row.asked_at), default=None),
+        "running": running,
+        "upcoming": upcoming([*rows, *upkeep]),
+        "day": day,
+        "heartbeats": list(Heartbeat.objects.all()[:5]),
+        "heartbeat": heartbeat,
+        "queue": DBTaskResult.objects.filter(status="READY").aggregate(oldest=Min("enqueued_at")),
+        "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
+        "poll": (FAST if running else SLOW) if asked else 0.2,
+    }
+
+
+def by_server(rows: list[Row]) -> list[tuple[Any, list[Row]]]:
+    """Server → its flows, in the order of the kinds."""
+    order = {kind: number for number, kind in enumerate(KindChoices.values)}
+    found: dict[Any, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: order[row.task.kind]):
+        found.setdefault(row.task.server, []).append(row)
+    return sorted(found.items(), key=lambda one: str(one[0]))
+
+
+def upcoming(rows: list[Row]) -> list[Row]:
+    planned = [row for row in rows if row.task.upcoming_at]
+    return sorted(planned, key=lambda row: row.task.upcoming_at)[:NEXT]
+
+
+def last_day() -> dict[str, Any]:
+    """Runs and rows of the last 24 hours, and where each number leads."""
+    since = timezone.now() - timedelta(hours=DAY)
+    totals = TransferRun.objects.filter(queued_at__gte=since).totals()
+    totals["url"] = links.history(hours=DAY)
+    for state in ("good", "bad", "rejects", "skipped"):
+        totals[f"{state}_url"] = links.history(hours=DAY, state=state)
+    return totals

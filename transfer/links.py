@@ -1,0 +1,38 @@
+"""Where a number on a page leads: the history, filtered; a task."""
+
+from urllib.parse import urlsplit, urlunsplit
+
+from django.http import QueryDict
+from django.urls import reverse
+
+from transfer.models.schedules import ScheduledTask
+
+
+def history(**filters: object) -> str:
+    """The history, filtered as its filter bar would."""
+    return with_query(reverse("history"), **filters)
+
+
+def scheduler(**filters: object) -> str:
+    """The scheduler, filtered: so it shows the transfer tasks, whatever the setting says."""
+    return with_query(reverse("scheduler"), **filters)
+
+
+def of_task(task: ScheduledTask) -> str:
+    return reverse("task", args=[key_of(task)])
+
+
+def key_of(task: ScheduledTask) -> str:
+    """What names a task in a URL and in a form: "transfer-12", "maintenance-1"."""
+    return f"{str(task._meta.model_name).removesuffix('task')}-{task.pk}"
+
+
+def with_query(url: str, **added: object) -> str:
+    """The URL with these parameters set; one that is None is taken out."""
+    scheme, host, path, query, fragment = urlsplit(url)
+    parameters = QueryDict(query, mutable=True)
+    for name, value in added.items():
+        parameters.pop(name, None)
+        if value is not None:
+            parameters[name] = str(value)
+    return urlunsplit((scheme, host, path, parameters.urlencode(), fragment))

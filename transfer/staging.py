@@ -27,6 +27,13 @@ create table if not exists datatransfer.purged (
     rows bigint not null,
     amount numeric not null
 );
+-- Loads that have committed: one whose answer was lost is not repeated.
+create table if not exists datatransfer.loaded (
+    token uuid primary key,
+    kind text not null,
+    rows bigint not null,
+    loaded_at timestamptz not null default now()
+);
 -- A writer must not choose xid or id: a row with a number from the past would be skipped.
 create or replace function datatransfer.stamp() returns trigger language plpgsql as $$
 begin
@@ -48,9 +55,25 @@ OURS = {
     "created_at": "timestamptz default now()",
 }
 
+
+# What the trace looks rows up by: the number in the table, and how an account or a card begins or
+# ends ("the card that ends with 1234"). Name of the index → what it indexes.
+def lookups(kind: Kind) -> dict[str, str]:
+    names = [column.name for column in kind.columns if column.name in ("account", "card")]
+    return (
+        {f"datatransfer_{kind.name}_id": "id"}
+        | {f"datatransfer_{kind.name}_{name}": f"{name} text_pattern_ops" for name in names}
+        | {
+            f"datatransfer_{kind.name}_{name}_end": f"reverse({name}) text_pattern_ops"
+            for name in names
+        }
+    )
+
+
 CREATED = gettext_noop("%(table)s: created")
 ADDED = gettext_noop("%(table)s: column %(column)s added")
 INDEXED = gettext_noop("%(table)s: index on (xid, id) created")
+LOOKED_UP = gettext_noop("%(table)s: index %(index)s created, for the trace")
 GUARDED = gettext_noop("%(table)s: trigger created that stamps xid")
 COMPLETE = gettext_noop("%(table)s: nothing was missing")
 
@@ -97,6 +120,7 @@ class Staging(ShopAll):
             # Unique, so that (xid, id) orders the rows without ties.
             self.execute(sql.SQL("create unique index on {} (xid, id)").format(quoted(kind)))
             steps.append(Step(INDEXED, {"table": kind.staging}))
+        steps += self._index_lookups(kind)
         if not self.is_stamped(kind):
             self._create_trigger(kind)
             steps.append(Step(GUARDED, {"table": kind.staging}))
@@ -110,6 +134,24 @@ class Staging(ShopAll):
                 [f'"{kind.staging}"'],
             )
         )
+
+    def _index_lookups(self, kind: Kind) -> list[Step]:
+        there = {
+            name
+            for (name,) in self.rows(
+                "select relname from pg_index join pg_class on oid = indexrelid "
+                "where indrelid = to_regclass(%s)",
+                [f'"{kind.staging}"'],
+            )
+        }
+        missing = {name: on for name, on in lookups(kind).items() if name not in there}
+        for name, on in missing.items():
+            self.execute(
+                sql.SQL("create index {} on {} ({})").format(
+                    sql.Identifier(name), quoted(kind), sql.SQL(on)
+                )
+            )
+        return [Step(LOOKED_UP, {"table": kind.staging, "index": name}) for name in missing]
 
     def _create_trigger(self, kind: Kind) -> None:
         names = {"trigger": sql.Identifier(STAMP_TRIGGER), "table": quoted(kind)}

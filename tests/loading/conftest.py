@@ -1,0 +1,72 @@
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import pytest
+import xlsxwriter
+
+from tests.databases import query
+from transfer.kinds import KINDS
+from transfer.loading import work
+from transfer.models import Actor, Upload
+
+
+@pytest.fixture
+def olga() -> Actor:
+    return Actor("olga", address="10.0.0.8")
+
+
+@pytest.fixture
+def check(db: None, shop_all: str, olga: Actor) -> Callable[..., Upload]:
+    """Uploads a file and has it checked: `check("balances", b"…", name="a.csv")`."""
+
+    def check(kind: str, content: bytes, name: str = "file.csv", **chosen: Any) -> Upload:
+        upload = Upload.receive(KINDS[kind], [content], olga, name=name)
+        upload.chosen = chosen
+        upload.save()
+        work.go_on(upload)
+        return upload
+
+    return check
+
+
+@pytest.fixture
+def load(check: Callable[..., Upload], olga: Actor) -> Callable[..., Upload]:
+    """The same, confirmed and loaded."""
+
+    def load(*arguments: Any, **options: Any) -> Upload:
+        upload = check(*arguments, **options)
+        assert upload.confirm(olga)
+        work.go_on(upload)
+        return upload
+
+    return load
+
+
+@pytest.fixture
+def staged(shop_all: str) -> Callable[[str], list[tuple[Any, ...]]]:
+    """The rows of a staging table, in their order."""
+
+    def staged(kind: str) -> list[tuple[Any, ...]]:
+        columns = ", ".join(column.name for column in KINDS[kind].columns)
+        return query(shop_all, f'select {columns} from "{KINDS[kind].staging}" order by id')
+
+    return staged
+
+
+def workbook(rows: list[list[Any]], write: Callable[[Any, Any], None] | None = None) -> bytes:
+    """An XLSX of these rows; `write` adds what rows can't say."""
+    file = BytesIO()
+    with xlsxwriter.Workbook(file, {"strings_to_formulas": False}) as book:
+        sheet = book.add_worksheet()
+        for line, cells in enumerate(rows):
+            for place, cell in enumerate(cells):
+                if cell is not None:
+                    sheet.write(line, place, cell)
+        if write:
+            write(book, sheet)
+    return file.getvalue()
+
+
+def bad(upload: Upload) -> list[tuple[int, str, str, str]]:
+    return list(upload.bad_lines.values_list("line", "columns", "value", "code"))

@@ -1,0 +1,237 @@
+"""Files as they come from Excel and from 1C in Russia."""
+
+import zipfile
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import BytesIO
+
+import pytest
+
+from tests.loading.conftest import bad, workbook
+from transfer.loading import spreadsheet
+from transfer.models import Upload
+
+State = Upload.State
+
+
+def warnings(upload):
+    return [code for code, _ in upload.report["warnings"]]
+
+
+class TestCSV:
+    def test_cp1251_with_semicolons_and_decimal_commas(self, load, staged):
+        text = "Счёт;Сумма;Действует по;Комментарий\r\n4100;1 234,50;31.12.2026;Подарок «день»\r\n"
+        upload = load("balances", text.encode("cp1251"))
+        assert upload.layout["encoding"] == "cp1251"
+        ends = datetime(2026, 12, 31, 20, 59, 59, tzinfo=UTC)
+        assert staged("balances") == [("4100", Decimal("1234.50"), None, ends, "Подарок «день»")]
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    @pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+    def test_other_encodings_and_delimiters(self, load, staged, encoding, delimiter):
+        lines = [["Номер карты", "№ счёта", "Статус"], ["7780001", "4100", "1"]]
+        text = "\n".join(delimiter.join(cells) for cells in lines)
+        load("cards", text.encode(encoding))
+        assert staged("cards") == [("7780001", "4100", 1)]
+
+    def test_cyrillic_beyond_the_first_piece_is_seen_as_utf_8(self, check):
+        lines = ["account;amount;comment", *["4100;1;x"] * 150_000, "4100;1;Подарок"]
+        upload = check("balances", "\n".join(lines).encode())
+        assert upload.layout["encoding"] == "utf-8-sig"
+        assert (upload.good, upload.bad) == (150_001, 0)
+
+    def test_quoted_cells_hold_delimiters_quotes_and_line_breaks(self, load, staged):
+        load("balances", 'account,amount,comment\n4100,"1,50","Акция ""два"",\nконец"\n'.encode())
+        assert staged("balances")[0][1:] == (Decimal("1.50"), None, None, 'Акция "два",\nконец')
+
+    def test_titles_above_empty_lines_and_trailing_totals(self, load, staged):
+        text = (
+            "Отчёт за ноябрь;;\n;;\nСчет;ФИО;Сумма\n4100;Иванов;10,00\n;;\n4200;Петров;20,00\n"
+            ";;\nИтого;;30,00\n;;\n"
+        )
+        upload = load("balances", text.encode("cp1251"))
+        assert [row[:2] for row in staged("balances")] == [("4100", 10), ("4200", 20)]
+        assert warnings(upload) == ["ignored", "totals_left_out"]
+
+    def test_a_total_that_differs_is_warned_of(self, check):
+        upload = check("balances", b"account;amount\n4100;10\nTotal;11\n")
+        differs = ["total_differs", {"stated": "11", "found": "10"}]
+        assert differs in upload.report["warnings"]
+
+    def test_line_numbers_are_those_of_the_file(self, check):
+        text = 'account;amount;comment\n\n4100;1;"two\nlines"\n4100;0;zero\n'
+        assert bad(check("balances", text.encode())) == [(5, "amount", "0", "amount_zero")]
+
+    def test_numbers_that_excel_has_turned_into_a_power_of_ten(self, check):
+        upload = check("balances", b"account;amount\n4,1E+15;5\n")
+        assert bad(upload) == [(2, "account", "4,1E+15", "digits_lost")]
+
+    def test_lost_leading_zeros_are_warned_of(self, check):
+        pins = [*range(1000, 1090), *range(100, 110)]
+        rows = ["account;pin", *(f"41{place:06};{pin}" for place, pin in enumerate(pins))]
+        upload = check("pincodes", "\n".join(rows).encode())
+        told = {"column": "pincode", "n": 10, "usual": 4, "shortest": 3}
+        assert upload.report["warnings"] == [["zeros_lost", told]]
+
+    def test_numbers_of_all_lengths_are_not_warned_of(self, check):
+        rows = ["account;pin", *(f"{10**length};1234" for length in range(3, 9))]
+        assert check("pincodes", "\n".join(rows).encode()).report["warnings"] == []
+
+    def test_cells_that_begin_with_a_formula_sign(self, check, load, staged):
+        upload = load(
+            "balances",
+            b"account;amount;comment\n=cmd|'/c calc'!A0;1;x\n=\"0041\";2;=SUM(A1)\n",
+        )
+        assert bad(upload) == [(2, "account", "=cmd|'/c calc'!A0", "formula")]
+        assert staged("balances") == [("0041", 2, None, None, "=SUM(A1)")]
+
+    def test_an_unquoted_decimal_comma_shifts_nothing_in_silence(self, check):
+        upload = check("balances", b"account,amount\n4100,12,50\n4200,13\n")
+        assert bad(upload) == [(2, "", "50", "too_many_cells")]
+
+    def test_an_undecodable_character_is_a_bad_line(self, check):
+        upload = check("balances", "Счет;Сумма\n41".encode("cp1251") + b"\x98;5\n")
+        assert bad(upload)[0][3] == "unreadable_character"
+
+    def test_a_quote_that_is_never_closed(self, check):
+        text = 'account;amount\n4100;1\n"4200;2\n' + "4300;3\n" * 30_000
+        upload = check("balances", text.encode())
+        assert (upload.state, upload.error_code) == (State.REFUSED, "quote_not_closed")
+        assert upload.error_params == {"line": "3"}
+
+    def test_headings_in_any_order_case_and_spelling(self, check):
+        upload = check(
+            "balances", "СУММА (руб.);Номер счета;Срок действия\n5;41;1.1.2027\n".encode()
+        )
+        assert upload.layout["columns"] == {"amount": 0, "account": 1, "validto": 2}
+
+    def test_a_file_without_headings_is_mapped_by_hand(self, check, load, staged):
+        upload = check("balances", b"4100;5\n4200;6\n")
+        assert (upload.state, upload.layout["header"]) == (State.COLUMNS, 0)
+        load("balances", b"4100;5\n4200;6\n", header=0, columns={"account": 0, "amount": 1})
+        assert [row[:2] for row in staged("balances")] == [("4100", 5), ("4200", 6)]
+
+    def test_two_columns_that_could_be_meant_are_left_to_the_user(self, check):
+        upload = check("cards", "Карта;Номер карты;Счет\n1;2;3\n".encode())
+        assert upload.state == State.COLUMNS
+        assert upload.layout["columns"] == {"account": 2}
+
+
+class TestXLSX:
+    def test_numbers_dates_and_text(self, load, staged):
+        rows = [["Счет", "Сумма", "Действует с"], ["0041", 10.5, None], [42.0, -3, "1.2.2026"]]
+
+        def write(book, sheet):
+            date = book.add_format({"num_format": "dd.mm.yyyy"})
+            sheet.write_datetime(1, 2, date_time(24), date)
+
+        upload = load("balances", workbook(rows, write), name="a.xlsx")
+        assert [row[:3] for row in staged("balances")] == [
+            ("0041", Decimal("10.5"), datetime(2026, 11, 23, 21, tzinfo=UTC)),
+            ("42", Decimal(-3), datetime(2026, 1, 31, 21, tzinfo=UTC)),
+        ]
+        assert warnings(upload) == ["numbers"]
+
+    def test_formulas_count_by_their_result_and_merged_titles_do_not_disturb(self, load, staged):
+        def write(book, sheet):
+            sheet.merge_range("A1:C1", "Отчёт за ноябрь")
+            sheet.write_row(2, 0, ["Счет", "Сумма"])
+            sheet.write_formula(3, 0, '="00"&"41"', None, "0041")
+            sheet.write_formula(3, 1, "=5*2", None, 10)
+
+        load("balances", workbook([], write), name="a.xlsx")
+        assert staged("balances") == [("0041", 10, None, None, None)]
+
+    def test_a_formula_that_failed_is_a_bad_line(self, check):
+        def write(book, sheet):
+            sheet.write_row(0, 0, ["account", "amount"])
+            sheet.write_string(1, 0, "4100")
+            sheet.write_formula(1, 1, "=1/0", None, "#DIV/0!")
+
+        assert bad(check("balances", workbook([], write), name="a.xlsx"))[0][0] == 2
+
+    def test_an_account_of_16_digits_stored_as_a_number_has_lost_some(self, check):
+        upload = check("balances", workbook([["account", "amount"], [4100000000000001, 5]]))
+        assert bad(upload) == [(2, "account", "4100000000000001", "digits_lost")]
+
+    def test_a_sheet_that_does_not_begin_at_a1(self, load, staged):
+        def write(book, sheet):
+            sheet.write_row(4, 2, ["account", "amount"])
+            sheet.write_row(5, 2, ["4100", 5])
+            sheet.write_row(6, 2, ["4200", 0])
+
+        upload = load("balances", workbook([], write), name="a.xlsx")
+        assert staged("balances") == [("4100", 5, None, None, None)]
+        assert bad(upload) == [(7, "amount", "0", "amount_zero")]
+
+    def test_the_first_visible_sheet_with_something_in_it(self, load, staged):
+        import xlsxwriter
+
+        file = BytesIO()
+        with xlsxwriter.Workbook(file) as book:
+            hidden = book.add_worksheet("hidden")
+            hidden.write_row(0, 0, ["account", "amount"])
+            hidden.write_row(1, 0, ["9999", 1])
+            book.add_worksheet("empty").activate()
+            hidden.hide()
+            sheet = book.add_worksheet("data")
+            sheet.write_row(0, 0, ["account", "amount"])
+            sheet.write_row(1, 0, ["4100", 1])
+        load("balances", file.getvalue(), name="a.xlsx")
+        assert [row[0] for row in staged("balances")] == ["4100"]
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("content", "code"),
+        [
+            (b"MZ\x90\x00\x03\x00", "file_not_a_table"),
+            (b"%PDF-1.7\n", "file_not_a_table"),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 512, "file_not_a_table"),
+            (b"<html><table></table></html>", "file_not_a_table"),
+            (b"account;amount\n41\x0000;5\n", "file_not_a_table"),
+            (b"\n\n;;;\n", "file_without_rows"),
+            (b"\xef\xbb\xbf", "file_without_rows"),
+            (b"PK\x03\x04 and then nothing", "workbook_damaged"),
+            (workbook([["account", "amount"], ["4100", 5]])[:-200], "workbook_damaged"),
+            (workbook([]), "file_without_rows"),
+        ],
+        ids=["exe", "pdf", "xls", "html", "nul", "empty", "bom", "stub", "cut", "no rows"],
+    )
+    def test_what_is_no_table_is_called_by_its_name(self, check, content, code):
+        upload = check("balances", content, name="Балансы.csv")
+        assert (upload.state, upload.error_code) == (State.REFUSED, code)
+
+    def test_another_zip_file(self, check):
+        file = BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("word/document.xml", "<w/>")
+        assert check("balances", file.getvalue()).error_code == "file_not_a_table"
+
+    def test_a_zip_bomb_ends_the_reading_process_alone(self, check):
+        file = BytesIO(workbook([["account", "amount"], ["4100", 5]]))
+        with (
+            zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+            archive.open("xl/worksheets/sheet2.xml", "w", force_zip64=True) as bomb,
+        ):
+            for _ in range(1100):
+                bomb.write(bytes(1 << 20))
+        assert len(file.getvalue()) < 3 << 20
+        upload = check("balances", file.getvalue(), name="a.xlsx")
+        assert upload.error_code == "workbook_too_large"
+
+    def test_a_sheet_that_claims_17_billion_cells(self, check):
+        content = workbook([["account", "amount"], ["4100", 5]], far_away)
+        upload = check("balances", content, name="a.xlsx")
+        assert upload.error_code == "workbook_too_large"
+
+    def test_the_reading_process_is_never_larger_than_its_bound(self):
+        assert spreadsheet.MEMORY <= 4 << 30
+
+
+def date_time(day):
+    return datetime(2026, 11, day)  # noqa: DTZ001 - a workbook knows no zones
+
+
+def far_away(book, sheet):
+    sheet.write(1_048_575, 16_383, "x")

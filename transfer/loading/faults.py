@@ -1,0 +1,143 @@
+"""What can be wrong with a file, and with one of its lines, before the checks of `kinds`."""
+
+import re
+
+from transfer.errors import TransferError, gettext_noop
+from transfer.kinds import Check, Kind
+
+# Reasons why a cell can't be read. What it says is judged by the checks of its kind.
+LINE_FAULTS = {
+    check.code: check
+    for check in (
+        Check(
+            "not_a_number",
+            "",
+            gettext_noop("This is not a number."),
+            gettext_noop("Write it like 1234.50 or 1 234,50, without words."),
+        ),
+        Check(
+            "not_a_date",
+            "",
+            gettext_noop("This is not a date."),
+            gettext_noop("Write it like 31.12.2026, 31.12.2026 18:00 or 2026-12-31."),
+        ),
+        Check(
+            "not_a_status",
+            "",
+            gettext_noop("This is not a card status."),
+            gettext_noop("Write 0, 1, 2 or 3, or EARN_ONLY, EARN_PAY, NO_OPERATION, PAY_ONLY."),
+        ),
+        Check(
+            "digits_lost",
+            "",
+            gettext_noop("Excel has turned the number into a power of ten, and digits are lost."),
+            gettext_noop(
+                "Format the column as text in Excel before you enter or paste the numbers, and "
+                "take them from their source again: Excel keeps 15 digits only."
+            ),
+        ),
+        Check(
+            "formula",
+            "",
+            gettext_noop("The cell holds a formula instead of a value."),
+            gettext_noop("Copy the column and paste it as values."),
+        ),
+        Check(
+            "unreadable_character",
+            "",
+            gettext_noop("A character can't be read in the file's encoding."),
+            gettext_noop("Choose another encoding, or save the file as UTF-8."),
+        ),
+        Check(
+            "too_many_cells",
+            "",
+            gettext_noop("The line has more cells than the heading."),
+            gettext_noop(
+                "Put a value that contains the separator into quotes: often it is a decimal comma."
+            ),
+        ),
+        Check(
+            "value_too_long",
+            "",
+            gettext_noop("The value is far too long."),
+            gettext_noop("Look for a quote that is not closed."),
+        ),
+    )
+}
+
+
+def columns_of(kind: Kind, check: Check) -> list[str]:
+    """The columns that a check of the kind looks at."""
+    return [column.name for column in kind.columns if re.search(rf"\b{column.name}\b", check.fails)]
+
+
+class FileRefused(TransferError):
+    """The file can't be read. Nothing of it is loaded."""
+
+    code = "file_refused"
+    sentence = gettext_noop("The file can't be read.")
+    hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")
+
+
+class EmptyFile(FileRefused):
+    code = "file_empty"
+    sentence = gettext_noop("The file is empty.")
+    hint = gettext_noop("Choose another file.")
+
+
+class FileTooLarge(FileRefused):
+    code = "file_too_large"
+    sentence = gettext_noop("The file is larger than %(most)s MB.")
+    hint = gettext_noop("Split it into several files.")
+
+
+class NotATable(FileRefused):
+    code = "file_not_a_table"
+    sentence = gettext_noop("This is not a table, but %(what)s.")
+    hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")
+
+
+class DamagedWorkbook(FileRefused):
+    code = "workbook_damaged"
+    sentence = gettext_noop("The workbook is damaged and can't be read.")
+    hint = gettext_noop("Open it in Excel, save it under a new name, and upload that.")
+
+
+class WorkbookTooLarge(FileRefused):
+    code = "workbook_too_large"
+    sentence = gettext_noop("Unpacked, the workbook is too large.")
+    hint = gettext_noop(
+        "Save the sheet as CSV in UTF-8, or copy the filled rows into a new workbook."
+    )
+
+
+class QuoteNotClosed(FileRefused):
+    code = "quote_not_closed"
+    sentence = gettext_noop("Line %(line)s has a cell that is far too long.")
+    hint = gettext_noop("Most often a quote is opened there and not closed.")
+
+
+class NothingInside(FileRefused):
+    code = "file_without_rows"
+    sentence = gettext_noop("The file has no line with data.")
+    hint = gettext_noop("Fill in the template and upload that.")
+
+
+class ColumnsMissing(FileRefused):
+    code = "columns_missing"
+    sentence = gettext_noop("The columns %(columns)s are not recognised in the file.")
+    hint = gettext_noop("Name them as the template does, or say on the page which is which.")
+
+
+class BadLinesLeft(FileRefused):
+    code = "bad_lines_left"
+    sentence = gettext_noop("Lines that can't be loaded: %(bad)s.")
+    hint = gettext_noop(
+        "Nothing was loaded. Correct them, or load the good lines only: --good-only"
+    )
+
+
+class UnexpectedlyDifferent(FileRefused):
+    code = "upload_differs"
+    sentence = gettext_noop("The file was judged differently than in the preview.")
+    hint = gettext_noop("Nothing was loaded. Look at the preview again.")

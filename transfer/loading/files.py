@@ -1,0 +1,183 @@
+"""What kind of file it is, how it is written, and its rows as a stream."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any, BinaryIO
+
+from transfer.errors import gettext_noop
+from transfer.kinds import MASK, Kind
+from transfer.loading import workbook
+from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed
+from transfer.loading.headings import recognised
+from transfer.loading.workbook import Row
+
+Opener = Callable[[], BinaryIO]
+Progress = Callable[[int, int], None]
+
+DELIMITERS = {";": ";", ",": ",", "\t": "\t", "|": "|"}
+ENCODINGS = ("utf-8-sig", "cp1251", "utf-16", "cp866")
+HEADINGS_WITHIN = 20  # rows: above them a report has its title
+SAMPLE = 1 << 16
+SHOWN_ROWS = 5
+
+# How other files begin, and what they are.
+STRANGERS = (
+    (b"MZ", gettext_noop("a program")),
+    (b"\x7fELF", gettext_noop("a program")),
+    (b"%PDF", gettext_noop("a PDF document")),
+    (b"\xd0\xcf\x11\xe0", gettext_noop("an old Excel file (.xls), or one with a password")),
+    (b"{\\rtf", gettext_noop("a text document")),
+    (b"\x1f\x8b", gettext_noop("a packed file")),
+    (b"Rar!", gettext_noop("a packed file")),
+    (b"7z\xbc\xaf", gettext_noop("a packed file")),
+    (b"\x89PNG", gettext_noop("a picture")),
+    (b"\xff\xd8\xff", gettext_noop("a picture")),
+)
+MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How to read a file."""
+
+    format: str
+    encoding: str = ""
+    delimiter: str = ""
+    header: int = 0  # the line of the headings; 0: there are none
+    columns: dict[str, int] = field(default_factory=dict)  # column → place in the file
+    headings: tuple[str, ...] = ()
+    sample: tuple[tuple[str, ...], ...] = ()  # first cells under the headings, for a choice by hand
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def ignored(self) -> list[str]:
+        """Headings of the file that nothing is read from."""
+        used = set(self.columns.values())
+        return [name for place, name in enumerate(self.headings) if name and place not in used]
+
+
+def detect(kind: Kind, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any]) -> Layout:
+    """How the file is written; `chosen` overrides what would be found. Raises FileRefused."""
+    with opener() as content:
+        start = content.read(SAMPLE)
+    if start[:4] == b"PK\x03\x04":
+        layout, rows = Layout("xlsx"), first_rows(opener, Layout("xlsx"))
+        return with_columns(kind, layout, rows, chosen)
+    refuse_strangers(start)
+    encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
+    delimiters = [chosen["delimiter"]] if chosen.get("delimiter") else list(DELIMITERS)
+    found = []
+    for delimiter in delimiters:
+        layout = Layout("csv", encoding, delimiter)
+        rows = list(islice(csv_rows(io.BytesIO(start), layout, cut=True), 200))
+        if len(start) == SAMPLE and len(rows) > 1:
+            rows.pop()  # cut off in its midst
+        layout = with_columns(kind, layout, rows, chosen) if rows else layout
+        found.append((_fits(layout, rows), layout))
+    best = max(found, key=lambda one: one[0])
+    if not best[1].headings and not best[1].sample:
+        raise NothingInside
+    return best[1]
+
+
+def refuse_strangers(start: bytes) -> None:
+    for beginning, what in STRANGERS:
+        if start.startswith(beginning):
+            raise NotATable(what=what)
+    if start.lstrip()[:10].lower().startswith(MARKUP):
+        raise NotATable(what=gettext_noop("a web page or XML"))
+    is_utf16 = start[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if b"\x00" in start and not is_utf16:
+        raise NotATable(what=gettext_noop("a binary file"))
+
+
+def encoding_of(start: bytes, *, is_utf8: bool) -> str:
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    return "utf-8-sig" if is_utf8 else "cp1251"
+
+
+def _fits(layout: Layout, rows: list[Row]) -> tuple[int, float, int]:
+    """The more headings are recognised, the better; then the more rows have the same width."""
+    widths = Counter(len(cells) for _, cells in rows if any(cells))
+    width, times = max(widths.items(), key=lambda one: one[1]) if widths else (0, 0)
+    share = times / max(1, widths.total())
+    return len(layout.columns), share if width > 1 else 0.0, width
+
+
+def with_columns(kind: Kind, layout: Layout, rows: list[Row], chosen: dict[str, Any]) -> Layout:
+    """Finds the line of the headings, or takes the one chosen, and the columns in it."""
+    filled = [(line, cells) for line, cells in rows if any(not is_blank(cell) for cell in cells)]
+    if not filled:
+        raise NothingInside
+    if "header" in chosen:
+        line, cells = next(((n, c) for n, c in filled if n == chosen["header"]), (0, []))
+    else:
+        line, cells = _headings(kind, filled[:HEADINGS_WITHIN])
+    columns = chosen["columns"] if "columns" in chosen else recognised(kind, list(cells))
+    width = max([len(cells), *(len(row) for n, row in filled if n > line)])
+    names = [shown(cell) for cell in cells] + [""] * (width - len(cells))
+    below = [row for n, row in filled if n > line][:SHOWN_ROWS]
+    sample = tuple(tuple(_sample(kind, columns, row)) for row in below)
+    return Layout(
+        layout.format, layout.encoding, layout.delimiter, line, columns, tuple(names), sample
+    )
+
+
+def _sample(kind: Kind, columns: dict[str, int], row: list[Any]) -> Iterator[str]:
+    """The cells of a row; of a file with secrets those alone that are known to be none."""
+    open_places = {columns.get(column.name) for column in kind.columns if not column.secret}
+    has_secrets = any(column.secret for column in kind.columns)
+    for place, cell in enumerate(row):
+        yield MASK if has_secrets and place not in open_places and cell else shown(cell)
+
+
+def _headings(kind: Kind, filled: list[Row]) -> Row:
+    """The line in which most headings are recognised; else the first, if it has no numbers."""
+    best = max(filled, key=lambda row: (len(recognised(kind, list(row[1]))), -row[0]))
+    if recognised(kind, list(best[1])):
+        return best
+    has_numbers = any(any(sign.isdigit() for sign in shown(cell)) for cell in filled[0][1])
+    return (0, []) if has_numbers else filled[0]
+
+
+def is_blank(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def shown(cell: Any) -> str:
+    return "" if cell is None else " ".join(str(cell).split())[:60]
+
+
+def first_rows(opener: Opener, layout: Layout) -> list[Row]:
+    with opener() as content:
+        return list(islice(rows_of(content, layout), HEADINGS_WITHIN + SHOWN_ROWS))
+
+
+def rows_of(
+    content: BinaryIO, layout: Layout, progress: Progress = lambda done, total: None
+) -> Iterator[Row]:
+    """Line number and cells of every row below the headings and above. Raises FileRefused."""
+    if layout.format == "xlsx":
+        return workbook.rows(content, progress)
+    return csv_rows(content, layout)
+
+
+def csv_rows(content: BinaryIO, layout: Layout, *, cut: bool = False) -> Iterator[Row]:
+    # What can't be decoded becomes U+FFFD, and a bad line. NUL ends nothing any more.
+    text = io.TextIOWrapper(content, layout.encoding, errors="replace", newline="")
+    reader = csv.reader(text, delimiter=layout.delimiter, strict=False)
+    line = 1
+    try:
+        for cells in reader:
+            yield line, list(cells)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        if not cut:
+            raise QuoteNotClosed(line=line) from error

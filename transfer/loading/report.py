@@ -1,0 +1,65 @@
+"""What a preview says, as the history of loads keeps it. Secrets stand in it as ••••."""
+
+from typing import Any
+
+from django.utils.translation import gettext
+
+from transfer.kinds import MASK
+from transfer.loading.faults import LINE_FAULTS
+from transfer.loading.lines import Lines
+from transfer.loading.loader import Loader, Totals
+from transfer.wording import Explanation, explain_reject
+
+
+def report_of(loader: Loader, lines: Lines, totals: Totals) -> dict[str, Any]:
+    return {
+        "reasons": list(loader.reasons().items()),
+        "added": None if totals.added is None else str(totals.added),
+        "taken": None if totals.taken is None else str(totals.taken),
+        "sample": [
+            {
+                "line": line,
+                "fault": code or "",
+                "cells": _cells(loader, column, value, payload),
+            }
+            for line, code, column, value, payload in loader.sample()
+        ],
+        "warnings": [list(warning) for warning in _warnings(loader, lines, totals)],
+    }
+
+
+def _cells(
+    loader: Loader, unread: str | None, value: str | None, payload: dict[str, str | None]
+) -> list[str]:
+    """As they were understood; one that could not be read, as it came."""
+    return [(value or MASK) if name == unread else payload.get(name) or "" for name in loader.names]
+
+
+def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
+    for column in loader.kind.columns:
+        if column.name in lines.numbers_in:
+            yield "numbers", {"column": column.name}
+        if column.name in ("account", "card", "pincode") and (found := loader.shorter(column.name)):
+            count, usual, shortest = found
+            yield (
+                "zeros_lost",
+                {"column": column.name, "n": count, "usual": usual, "shortest": shortest},
+            )
+    if repeated := loader.repeated():
+        yield "repeated", {"n": repeated}
+    if loader.kind.name != "balances" and totals.good - repeated > totals.subjects:
+        yield "last_wins", {}
+    if lines.layout.ignored:
+        yield "ignored", {"columns": ", ".join(lines.layout.ignored)}
+    if lines.totals_left_out:
+        yield "totals_left_out", {"n": lines.totals_left_out}
+    if lines.stated_total is not None and lines.stated_total != (totals.amount or 0):
+        yield "total_differs", {"stated": str(lines.stated_total), "found": str(totals.amount or 0)}
+
+
+def explain_line(code: str) -> Explanation:
+    """Why a line can't be loaded, and what to do."""
+    if code in LINE_FAULTS:
+        check = LINE_FAULTS[code]
+        return Explanation(gettext(check.sentence), gettext(check.hint))
+    return explain_reject(code)

@@ -1,0 +1,236 @@
+"""Cells as people write them, into what PostgreSQL reads. Judging is left to the checks."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from transfer.kinds import Column
+
+Cell = str | float | int | bool | date | datetime | time | timedelta | None
+
+LONGEST_TEXT = 10_000  # longer than any check allows, and short enough for a report
+EXACT = 10**15  # Excel keeps 15 digits
+SPACES = " \t\r\n\u00a0\u2007\u202f\u2009\ufeff"
+POWER_OF_TEN = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
+UNIT = re.compile(r"(?:₽|руб(?:\.|лей|ля|ль)?|р\.|rub|баллов|бонусов)$", re.IGNORECASE)
+GROUPS = re.compile(r"\d{1,3}(?:(?P<sign>[.,'’])\d{3})(?:(?P=sign)\d{3})+")
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
+
+STATUSES = {
+    "earnonly": 0, "тольконачисление": 0, "начисление": 0,
+    "earnpay": 1, "начислениеисписание": 1, "активна": 1, "активная": 1,
+    "nooperation": 2, "заблокирована": 2, "заблокированная": 2, "нетопераций": 2,
+    "payonly": 3, "толькосписание": 3, "списание": 3,
+}  # fmt: skip
+
+
+class Read(NamedTuple):
+    """A value as COPY takes it, or why the cell can't be read."""
+
+    value: str | None
+    fault: str = ""
+
+
+Reader = Callable[[Cell], Read]
+NOTHING = Read(None)
+
+
+def reader(column: Column, zone: ZoneInfo) -> Reader:
+    """What reads the cells of a column; times without a zone are of `zone`."""
+    if column.carried_as == "numeric":
+        return number
+    if column.carried_as == "integer":
+        return status
+    if column.carried_as.startswith("timestamp"):
+        moments = Moments(zone, ends=column.name == "validto")
+        return moments.read
+    return remark if column.name == "comment" else text
+
+
+def remark(cell: Cell) -> Read:
+    """Free text, which may begin with any sign."""
+    if isinstance(cell, str):
+        return _checked(cell.strip(SPACES))
+    return text(cell)
+
+
+def text(cell: Cell) -> Read:
+    """An account, a card or a PIN code, without the spaces around it."""
+    if cell is None or cell == "":
+        return NOTHING
+    if isinstance(cell, bool):
+        return Read(str(int(cell)))
+    if isinstance(cell, float | int):
+        return _digits(cell)
+    if not isinstance(cell, str):
+        return Read(str(cell))
+    value = cell.strip(SPACES)
+    if value[:2] == '="' and value[-1:] == '"':  # how Excel's CSV keeps leading zeros
+        value = value[2:-1]
+    elif value[:1] == "'":  # how a cell is told to be text
+        value = value[1:]
+    elif value[:1] == "=":
+        return Read(None, "formula")
+    if value[:1].isdigit() and POWER_OF_TEN.fullmatch(value):
+        return Read(None, "digits_lost")
+    return _checked(value)
+
+
+def _digits(value: float) -> Read:
+    if value != value or abs(value) >= EXACT:
+        return Read(None, "digits_lost")
+    whole = int(value)
+    return Read(str(whole) if whole == value else f"{value:.15g}")
+
+
+def _checked(value: str) -> Read:
+    if len(value) > LONGEST_TEXT:
+        return Read(None, "value_too_long")
+    if "\x00" in value or "\ufffd" in value:
+        return Read(None, "unreadable_character")
+    return Read(value or None)
+
+
+def number(cell: Cell) -> Read:
+    """An amount, with a decimal comma or point, and spaces wherever."""
+    if cell is None or cell == "":
+        return NOTHING
+    if isinstance(cell, bool):
+        return Read(None, "not_a_number")
+    if isinstance(cell, float | int):
+        # 15 digits are what Excel shows: 0.1 + 0.2 is 0.3 there.
+        return (
+            Read(f"{Decimal(f'{cell:.15g}'):f}") if abs(cell) < EXACT else Read(None, "digits_lost")
+        )
+    return _number(cell) if isinstance(cell, str) else Read(None, "not_a_number")
+
+
+@lru_cache(4096)
+def _number(cell: str) -> Read:
+    if len(cell) > 100:
+        return Read(None, "not_a_number")
+    value = UNIT.sub("", re.sub(rf"[{SPACES}]", "", cell)).replace("−", "-").removeprefix("'")
+    if not value:
+        return NOTHING if not cell.strip(SPACES) else Read(None, "not_a_number")
+    if POWER_OF_TEN.fullmatch(value):
+        return Read(None, "digits_lost")
+    if value[0] == "(" and value[-1] == ")":  # how accountants write what is taken away
+        value = f"-{value[1:-1]}"
+    value = _with_point(value)
+    try:
+        return (
+            Read(f"{Decimal(value):f}") if NUMBER.fullmatch(value) else Read(None, "not_a_number")
+        )
+    except InvalidOperation:
+        return Read(None, "not_a_number")
+
+
+def _with_point(value: str) -> str:
+    """The last sign is the decimal one, unless it repeats: then it parts thousands."""
+    last = max(value.rfind(","), value.rfind("."))
+    if last < 0:
+        return value.replace("'", "").replace("’", "")
+    if GROUPS.fullmatch(value.lstrip("+-")):
+        return re.sub(r"[.,'’]", "", value)
+    whole, decimals = value[:last], value[last + 1 :]
+    unsigned = whole.lstrip("+-")
+    if re.search(r"[.,'’]", unsigned):
+        # 1.234,50 and 1,234.50, but never 1.2.3
+        if value[last] in unsigned or not re.fullmatch(r"\d{1,3}(?:[.,'’]\d{3})+", unsigned):
+            return "?"
+        whole = re.sub(r"[.,'’]", "", whole)
+    return f"{whole}.{decimals}"
+
+
+def status(cell: Cell) -> Read:
+    """A card status: its number, or its name."""
+    if cell is None or cell == "":
+        return NOTHING
+    if isinstance(cell, float | int) and not isinstance(cell, bool):
+        cell = f"{cell:.15g}"
+    if not isinstance(cell, str):
+        return Read(None, "not_a_status")
+    value = cell.strip(SPACES)
+    if not value:
+        return NOTHING
+    if re.fullmatch(r"[+-]?[0-9]{1,9}(?:[.,]0+)?", value):
+        return Read(str(int(re.split("[.,]", value)[0])))
+    name = re.sub(r"[\W_\d]+", "", value.casefold()).replace("ё", "е")
+    meant = str(STATUSES.get(name, ""))
+    digits = re.sub(r"\D+", "", value)
+    return Read(meant) if meant and digits in ("", meant) else Read(None, "not_a_status")
+
+
+DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?:\s*г\.?)?(?:[ T,]+(.+))?")
+CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?")
+SERIAL_DAYS = (20_000, 80_000)  # 1954 to 2119, as Excel counts days
+EXCEL_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - Excel knows no zones
+NO_TIME_LIMIT = {"бессрочно", "безсрока", "never", "-", "—"}
+
+
+class Moments:
+    """Reads dates. A last day is meant with all its hours: `ends` makes it 23:59:59."""
+
+    def __init__(self, zone: ZoneInfo, *, ends: bool) -> None:
+        self.zone = zone
+        self.without_time = time(23, 59, 59) if ends else time()
+        self.ends = ends
+        self.read_text = lru_cache(4096)(self._read_text)
+
+    def read(self, cell: Cell) -> Read:
+        if cell is None or cell == "":
+            return NOTHING
+        if isinstance(cell, str):
+            return self.read_text(cell)
+        if isinstance(cell, float | int) and SERIAL_DAYS[0] <= cell <= SERIAL_DAYS[1]:
+            cell = EXCEL_EPOCH + timedelta(days=cell)
+        if isinstance(cell, datetime):
+            bare = cell.replace(microsecond=0)
+            return self._at(bare.date() if bare.time() == time() and self.ends else bare)
+        return self._at(cell) if isinstance(cell, date) else Read(None, "not_a_date")
+
+    def _read_text(self, cell: str) -> Read:
+        value = cell.strip(SPACES).removeprefix("'")
+        if not value or value.casefold().replace(" ", "") in NO_TIME_LIMIT:
+            return NOTHING
+        if len(value) > 40:
+            return Read(None, "not_a_date")
+        try:
+            if found := DAY_FIRST.fullmatch(value):
+                return self._day_first(*found.groups())
+            if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", value):
+                return self._at(date(*map(int, value.split("-"))))
+            if re.match(r"\d{4}-\d{2}-\d{2}[ T]", value):
+                return self._at(datetime.fromisoformat(value))
+        except ValueError:
+            pass
+        return Read(None, "not_a_date")
+
+    def _day_first(self, day: str, month: str, year: str, clock: str | None) -> Read:
+        when = date(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day))
+        if clock is None:
+            return self._at(when)
+        found = CLOCK.fullmatch(clock.strip())
+        if not found:
+            return Read(None, "not_a_date")
+        hour, minute, second = (int(part or 0) for part in found.groups())
+        return self._at(datetime.combine(when, time(hour, minute, second)))
+
+    def _at(self, when: date | datetime) -> Read:
+        if not isinstance(when, datetime):
+            when = datetime.combine(when, self.without_time)
+        if not 1900 <= when.year <= 9998:
+            return Read(None, "not_a_date")
+        zoned = when if when.tzinfo else when.replace(tzinfo=self.zone)
+        return Read(zoned.astimezone(UTC).isoformat())
+
+
+def described(cell: Any) -> str:
+    """A cell as a report shows it."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return re.sub(r"[\x00-\x1f]", " ", str(cell if cell is not None else ""))[:100]

@@ -1,0 +1,71 @@
+"""Rows of a workbook, from the process that reads it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from transfer.errors import gettext_noop
+from transfer.loading import spreadsheet
+from transfer.loading.faults import DamagedWorkbook, NotATable, WorkbookTooLarge
+from transfer.loading.values import Cell
+
+Row = tuple[int, list[Cell]]
+
+REFUSALS = {
+    spreadsheet.NOT_A_WORKBOOK: lambda: NotATable(what=gettext_noop("another kind of ZIP file")),
+    spreadsheet.DAMAGED: DamagedWorkbook,
+}
+
+
+def rows(content: BinaryIO, progress: Callable[[int, int], None]) -> Iterator[Row]:
+    """Number and cells of each row. Raises FileRefused, also in the midst of it."""
+    script = Path(spreadsheet.__file__)
+    with subprocess.Popen(  # noqa: S603 - our own script, and no argument of anybody's
+        [sys.executable, "-I", str(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        try:
+            _feed(content, child.stdin)  # it says nothing before it has read all
+            complete = yield from _told(child.stdout, progress)
+        except BaseException:  # whoever asked for rows wants no more
+            child.kill()
+            raise
+    if not complete:
+        raise REFUSALS.get(child.returncode, WorkbookTooLarge)()
+
+
+def _feed(content: BinaryIO, pipe: Any) -> None:
+    try:
+        with pipe:
+            shutil.copyfileobj(content, pipe, 1 << 20)
+    except OSError:
+        return  # it has ended, and its exit code says why
+
+
+def _told(lines: Any, progress: Callable[[int, int], None]) -> Any:
+    """Yields the rows; returns whether the child came to the end."""
+    first = lines.readline()
+    if not first.endswith(b"\n"):
+        return False
+    total = json.loads(first)
+    for line in lines:
+        if not line.endswith(b"\n"):
+            return False
+        batch = json.loads(line, object_hook=_moment)
+        if batch is None:
+            return True
+        yield from ((number, cells) for number, cells in batch)
+        progress(batch[-1][0], total)
+    return False
+
+
+def _moment(value: dict[str, str]) -> date | datetime:
+    text = value["d"]
+    return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)

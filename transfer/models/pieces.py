@@ -1,0 +1,89 @@
+"""The content of a file, in encrypted pieces of our own database."""
+
+import codecs
+import io
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from django.db import models
+from encrypted_fields.fields import EncryptedFieldMixin
+
+PIECE = 1 << 20
+
+
+@cache
+def cipher() -> Any:
+    """The one of the passwords at rest: a file may hold PIN codes."""
+    return EncryptedFieldMixin().f
+
+
+class UploadPiece(models.Model):
+    """A part of a file's content, encrypted."""
+
+    upload = models.ForeignKey("transfer.Upload", on_delete=models.CASCADE, related_name="pieces")
+    number = models.IntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint("upload", "number", name="piece_of_upload")]
+
+    def __str__(self) -> str:
+        return f"{self.upload_id}: {self.number}"
+
+
+class Pieces(io.RawIOBase):
+    """The content as a file that is read once, from its beginning to its end."""
+
+    def __init__(self, pieces: Any) -> None:
+        self.pieces = pieces
+        self.number = 0
+        self.rest = memoryview(b"")
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.rest:
+            found = self.pieces.filter(number=self.number).first()
+            if found is None:
+                return 0
+            self.number += 1
+            self.rest = memoryview(cipher().decrypt(bytes(found.content)))
+        size = min(len(buffer), len(self.rest))
+        buffer[:size] = self.rest[:size]
+        self.rest = self.rest[size:]
+        self.position += size
+        return size
+
+
+class Utf8:
+    """Whether bytes that come in pieces are UTF-8, all of them."""
+
+    def __init__(self) -> None:
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
+        self.good = True
+
+    def feed(self, piece: bytes, *, final: bool = False) -> None:
+        if self.good:
+            try:
+                self.decoder.decode(piece, final)
+            except UnicodeDecodeError:
+                self.good = False
+
+    def ends_well(self) -> bool:
+        self.feed(b"", final=True)
+        return self.good
+
+
+def of_size(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)

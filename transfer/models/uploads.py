@@ -1,0 +1,275 @@
+"""Files on their way into the staging tables: what was found in them, and what became of them."""
+
+import io
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.db import connection, models, transaction
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from transfer.errors import AlreadyRunning, TransferError
+from transfer.kinds import KINDS, Kind
+from transfer.loading.faults import EmptyFile, FileTooLarge
+from transfer.models.audit import Actor, AuditEntry
+from transfer.models.pieces import PIECE, Pieces, Utf8, cipher, of_size
+from transfer.models.run_base import LOCKED_TASKS
+from transfer.models.runs import AmountField
+from transfer.models.tasks import KindChoices
+
+LARGEST = 256 << 20
+UNCONFIRMED_HOURS = 24
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    def working(self) -> Self:
+        """Those that a worker has to go on with, or is at work on."""
+        return self.filter(state__in=[Upload.State.RECEIVED, Upload.State.CONFIRMED])
+
+    def idle(self) -> Self:
+        """Without those that a worker is at work on at this moment."""
+        return self.exclude(pk__in=RawSQL(LOCKED_TASKS, [Upload.LOCK_SPACE]))  # noqa: S611
+
+    def loaded(self) -> Self:
+        return self.filter(state=Upload.State.LOADED)
+
+    def forgotten(self, now: datetime) -> Self:
+        """Those that nobody has confirmed in time."""
+        old = now - timedelta(hours=UNCONFIRMED_HOURS)
+        return self.filter(created_at__lt=old, state__in=Upload.UNDECIDED)
+
+
+class Upload(models.Model):
+    """A file, or one change entered by hand.
+
+    Its content is kept in this database, in encrypted pieces, so that any machine's worker can
+    read it; it is deleted as soon as it is loaded, discarded or forgotten.
+    """
+
+    class State(models.TextChoices):
+        RECEIVED = "received", _("Being checked")
+        COLUMNS = "columns", _("Columns not recognised")
+        READY = "ready", _("Waits for confirmation")
+        CONFIRMED = "confirmed", _("Being loaded")
+        LOADED = "loaded", _("Loaded")
+        REFUSED = "refused", _("Can't be read")
+        FAILED = "failed", _("Check failed")
+        DISCARDED = "discarded", _("Discarded")
+        EXPIRED = "expired", _("Not confirmed in time")
+
+    class Way(models.TextChoices):
+        FILE = "file", _("File")
+        HAND = "hand", _("By hand")
+        COMMAND = "command", _("Command line")
+
+    LOCK_SPACE = 4479
+    UNDECIDED: ClassVar[list[str]] = [State.COLUMNS, State.READY, State.REFUSED, State.FAILED]
+
+    # Noted in the staging database in the transaction that loads: a load happens once.
+    token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
+    way = models.CharField(_("way"), max_length=10, choices=Way, default=Way.FILE)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.RECEIVED)
+    name = models.CharField(_("file"), max_length=255)
+    size = models.BigIntegerField(_("size"), default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    is_utf8 = models.BooleanField(default=False)
+    # What was chosen by hand of how to read it; the rest is found out.
+    chosen = models.JSONField(default=dict)
+    layout = models.JSONField(default=dict)
+    report = models.JSONField(default=dict)
+
+    good = models.BigIntegerField(_("good lines"), default=0)
+    bad = models.BigIntegerField(_("bad lines"), default=0)
+    subjects = models.BigIntegerField(_("accounts or cards"), default=0)
+    amount = AmountField(_("sum"), null=True)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+
+    created_at = models.DateTimeField(_("uploaded at"), default=timezone.now)
+    created_by = models.CharField(_("uploaded by"), max_length=200)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    confirmed_at = models.DateTimeField(null=True)
+    confirmed_by = models.CharField(_("loaded by"), max_length=200, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    closed_at = models.DateTimeField(_("loaded at"), null=True)
+    queue_entry = models.UUIDField(null=True, editable=False)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_params = models.JSONField(default=dict)
+    error_technical = models.TextField(blank=True)
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("load")
+        verbose_name_plural = _("loads")
+        indexes = [
+            # "Has this content been loaded before?"
+            models.Index(fields=["sha256"], condition=Q(state="loaded"), name="uploads_by_content"),
+            # At every tick, and at every purge.
+            models.Index(fields=["state", "created_at"], name="uploads_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.get_way_display())
+
+    def get_absolute_url(self) -> str:
+        return reverse("upload", args=[self.pk])
+
+    def audit_params(self) -> dict[str, str]:
+        return {"kind": self.kind}
+
+    @property
+    def moves(self) -> Kind:
+        return KINDS[self.kind]
+
+    @property
+    def is_working(self) -> bool:
+        return self.state in (self.State.RECEIVED, self.State.CONFIRMED)
+
+    @property
+    def is_undecided(self) -> bool:
+        return self.state in self.UNDECIDED
+
+    @property
+    def lines(self) -> int:
+        return self.good + self.bad
+
+    @classmethod
+    def receive(
+        cls, kind: Kind, chunks: Iterable[bytes], actor: Actor, *, name: str = "", way: str = "file"
+    ) -> Self:
+        """Keeps a file, piece by piece. Raises FileRefused when it is empty or too large."""
+        upload = cls(
+            kind=kind.name,
+            name=name[-255:],
+            way=way,
+            created_by=actor.name,
+            user=actor.user,
+            address=actor.address,
+        )
+        digest, text = sha256(), Utf8()
+        with transaction.atomic():
+            upload.save()
+            for number, piece in enumerate(of_size(chunks, PIECE)):
+                upload.size += len(piece)
+                if upload.size > LARGEST:
+                    raise FileTooLarge(most=LARGEST >> 20)
+                digest.update(piece)
+                text.feed(piece)
+                upload.pieces.create(number=number, content=cipher().encrypt(piece))
+            if not upload.size:
+                raise EmptyFile
+            upload.sha256, upload.is_utf8 = digest.hexdigest(), text.ends_well()
+            upload.save(update_fields=["size", "sha256", "is_utf8"])
+        return upload
+
+    def open(self) -> io.BufferedReader:
+        """The content, a piece in memory at a time."""
+        return io.BufferedReader(Pieces(self.pieces), PIECE)
+
+    def earlier(self) -> "Upload | None":
+        """The latest load of the same content into the same table."""
+        same = Upload.objects.loaded().filter(sha256=self.sha256, kind=self.kind)
+        return same.exclude(pk=self.pk).first()
+
+    def note_progress(self, done: int, total: int) -> None:
+        Upload.objects.filter(pk=self.pk).update(done=done, total=total)
+
+    def note_error(self, error: TransferError | None) -> None:
+        self.error_code = error.code if error else ""
+        self.error_params = error.params if error else {}
+        self.error_technical = error.technical if error else ""
+
+    def go_on(self, state: str, **fields: Any) -> bool:
+        """Changes the state, unless somebody has changed it meanwhile."""
+        fields |= {"state": state}
+        changed = Upload.objects.filter(pk=self.pk, state=self.state).update(**fields)
+        if changed:
+            for name, value in fields.items():
+                setattr(self, name, value)
+        return bool(changed)
+
+    def confirm(self, actor: Actor) -> bool:
+        """From here on a worker loads it. False when somebody was faster."""
+        return self.state == self.State.READY and self.go_on(
+            self.State.CONFIRMED,
+            confirmed_at=timezone.now(),
+            confirmed_by=actor.name,
+            address=actor.address,
+            done=0,
+            error_code="",
+        )
+
+    @transaction.atomic
+    def close(self, state: str) -> bool:
+        """Ends an undecided file, and deletes its content."""
+        if not self.is_undecided or not self.go_on(state, closed_at=timezone.now()):
+            return False
+        self.forget()
+        return True
+
+    def forget(self) -> None:
+        """Deletes the content: it may hold PIN codes."""
+        self.pieces.all().delete()
+
+    @transaction.atomic
+    def note_loaded(self, rows: int) -> None:
+        """After the staging database has committed; also when a crash came in between."""
+        self.state, self.closed_at, self.good = self.State.LOADED, timezone.now(), rows
+        self.note_error(None)
+        self.save()
+        self.forget()
+        actor = Actor(self.confirmed_by, self.user, self.address)
+        new: dict[str, Any] = {"way": self.way, "name": self.name, "good": rows, "bad": self.bad}
+        if self.amount is not None:
+            new["amount"] = str(self.amount)
+        AuditEntry.record(actor, AuditEntry.Action.LOAD, self, new=new)
+
+
+class BadLine(models.Model):
+    """A line of a file that can't be loaded: where and why. A secret stands here as ••••."""
+
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="bad_lines")
+    line = models.BigIntegerField(_("line"))
+    columns = models.CharField(_("column"), max_length=100)
+    value = models.CharField(_("value"), max_length=100)
+    code = models.CharField(_("reason"), max_length=40)
+
+    class Meta:
+        ordering = ["line"]
+        verbose_name = _("bad line")
+        verbose_name_plural = _("bad lines")
+        indexes = [models.Index(fields=["upload", "line"], name="bad_lines_of_upload")]
+
+    def __str__(self) -> str:
+        return f"{self.upload_id}, {self.line}: {self.code}"
+
+
+class UploadLock:
+    """Held by whoever works on a file; it ends with that process. Raises AlreadyRunning."""
+
+    def __init__(self, upload: Upload) -> None:
+        self.key = [Upload.LOCK_SPACE, upload.pk]
+
+    def __enter__(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_try_advisory_lock(%s, %s)", self.key)
+            if cursor.fetchone() != (True,):
+                raise AlreadyRunning(holder="")
+
+    def __exit__(self, *_: object) -> None:
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_unlock(%s, %s)", self.key)

@@ -104,7 +104,8 @@ def _csv_cell(value: Any, comma: bool) -> Any:
     if isinstance(value, datetime):
         return timezone.localtime(value).strftime(MOMENT)
     if isinstance(value, Decimal | float):
-        return f"{value:f}".replace(".", ",") if comma else f"{value:f}"
+        text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+        return text.replace(".", ",") if comma else text
     return defused(value)
 
 

@@ -19,10 +19,17 @@ class Explanation(NamedTuple):
     hint: str
 
 
+class Said(dict[str, str]):
+    """Parameters; one that an earlier version did not keep is a dash."""
+
+    def __missing__(self, name: str) -> str:
+        return formats.NOTHING
+
+
 def explain_error(code: str, params: dict[str, str]) -> Explanation:
     """What went wrong, and what to do. An unknown code is explained as unexpected."""
-    kind = TransferError.kinds.get(code, TransferError)
-    return Explanation(gettext(kind.sentence) % params, gettext(kind.hint) % params)
+    kind, said = TransferError.kinds.get(code, TransferError), Said(params)
+    return Explanation(gettext(kind.sentence) % said, gettext(kind.hint) % said)
 
 
 def explain_reject(code: str) -> Explanation:

@@ -1,7 +1,7 @@
 """A task as the pages show it: its schedule in words, what waits and why, what it did last."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ from transfer.schedule import next_times
 from transfer.waiting import Known
 from transfer.wording import Explanation, explain_error
 
+LATE = timedelta(minutes=1)
 MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
 
 
@@ -129,8 +130,30 @@ class Row:
         return explain_error(self.error.code, self.error.params).sentence if self.error else ""
 
     @property
+    def is_overdue(self) -> bool:
+        """Whether it should have run already: the tick, which comes every minute, is late."""
+        at = self.task.upcoming_at
+        return at is not None and timezone.now() - at > LATE and self.run is None
+
+    @property
+    def next_words(self) -> str:
+        """When it runs next; of a task that is off, when it would."""
+        at = formats.moment(self.task.upcoming_at or self.times[0])
+        if not self.task.enabled:
+            return _("switched on, it would run %(at)s") % {"at": at}
+        if self.task.upcoming_at is None:
+            return _("not planned yet")
+        if self.is_overdue:
+            return _("overdue since %(at)s") % {"at": at}
+        if self.task.upcoming_at == self.task.retry_at:
+            return _("tried again %(at)s") % {"at": at}
+        return _("next run %(at)s") % {"at": at}
+
+    @property
     def why(self) -> str:
         """Why the rows wait."""
+        if self.is_overdue:
+            return formats.sentence(self.next_words)
         reason = why(self.task)
         times = {name: formats.moment(at) for name, at in reason.params.items()}  # type: ignore[arg-type]
         return _(reason.sentence) % times
@@ -164,14 +187,14 @@ class Row:
 
     def _meaning_on(self) -> str:
         at = self.task.upcoming_at
-        words = {"rows": self.waiting_words, "at": formats.moment(at)}
         if at is None:
             return _("The scheduler has not planned the task yet.")
+        words = {"rows": self.waiting_words, "next": self.next_words}
         if not self.is_transfer or self.waiting is None:
-            return _("Next run: %(at)s.") % words
+            return formats.sentence(self.next_words)
         if not self.waiting:
-            return _("Nothing waits; next run: %(at)s.") % words
-        return _("%(rows)s wait; next run: %(at)s.") % words
+            return _("Nothing waits; %(next)s.") % words
+        return _("%(rows)s wait; %(next)s.") % words
 
 
 def rows(tasks: Iterable[Any]) -> list[Row]:

@@ -110,6 +110,11 @@ def ago(when: datetime | None, *, now: datetime | None = None) -> str:
     return str(words % {"n": abs(seconds) // size})
 
 
+def sentence(words: str) -> str:
+    """Words as a sentence of their own: "next run today 14:05 MSK" → "Next run … MSK."."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 def duration(value: timedelta | float | None) -> str:
     """How long something took, in the two units that matter: "2 min 05 s"."""
     if value is None:

@@ -25,7 +25,7 @@
 
   function isBusy(element) {
     const active = document.activeElement;
-    return element.contains(active) && active.matches("input, select, textarea");
+    return element.contains(active) && active.matches("input:not([type=checkbox]), select, textarea");
   }
 
   function scheduleAll() {
@@ -42,8 +42,10 @@
     if (notice) notice.hidden = failures < 2;
   }
 
-  /* What a swap would lose: open folds, and how far a table is scrolled sideways. */
+  /* What a swap would lose: open folds, how far a table is scrolled sideways, what was ticked or
+     typed and not sent yet. */
   let kept = [];
+  let entered = [];
 
   function keep(target) {
     kept = [...target.querySelectorAll("details[id], .table-wrap[id]")].map((one) => ({
@@ -51,6 +53,9 @@
       open: one.open,
       left: one.scrollLeft,
     }));
+    entered = [...target.querySelectorAll("input[id]:not([type=hidden])")]
+      .filter((one) => one.checked !== one.defaultChecked || one.value !== one.defaultValue)
+      .map(({ id, checked, value, type }) => ({ id, checked, value, ticks: type === "checkbox" }));
   }
 
   function restore() {
@@ -60,8 +65,28 @@
       if (open) one.open = true;
       one.scrollLeft = left;
     }
-    kept = [];
+    for (const { id, checked, value, ticks } of entered) {
+      const one = document.getElementById(id);
+      if (one && ticks) one.checked = checked;
+      else if (one) one.value = value;
+    }
+    kept = entered = [];
+    showHelpers();
   }
+
+  /* Buttons that tick all boxes of a name: of no use without a script, so hidden until here. */
+  function showHelpers() {
+    for (const button of document.querySelectorAll("[data-choose-all]")) button.hidden = false;
+  }
+
+  document.addEventListener("DOMContentLoaded", showHelpers);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-choose-all]");
+    if (!button) return;
+    const boxes = [...document.getElementsByName(button.dataset.chooseAll)];
+    const tick = boxes.some((one) => !one.checked);
+    for (const one of boxes) one.checked = tick;
+  });
 
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, pathInfo, target } = event.detail;

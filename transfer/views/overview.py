@@ -40,6 +40,7 @@ def look(*, ask: bool) -> dict[str, Any]:
     return {
         "rows": rows,
         "servers": by_server(rows),
+        "waiting": sum(row.waiting or 0 for row in rows) if asked else None,
         "kinds": KindChoices.labels,
         "problems": problems([*rows, *upkeep], heartbeat, day["rejected"]),
         "asked": asked,

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer import board
 from transfer.access import Role, has_role
+from transfer.board import Row
 from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
 from transfer.tables.tasks import MaintenanceTable, TaskTable
 from transfer.task_filter import TaskFilter
@@ -29,7 +30,6 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         "shown": shown,
         "heartbeat": Heartbeat.last(),
         "here": request.get_full_path(),
-        "changed": (request.GET.get("changed", ""), request.GET.get("v", "")),
         "maintenance": maintenance(request),
         "hidden": None if shown else hidden(),
     }
@@ -40,11 +40,18 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         rows = [one.record for one in table.paginated_rows] + list(context["maintenance"].data)
     else:
         rows = list(context["maintenance"].data)
+    context["changed_row"] = changed(request, rows)
     context["poll"] = FAST if any(row.run for row in rows) else SLOW
     if not all(row.asked_at for row in rows if row.is_transfer) and not ask:
         context["poll"] = AT_ONCE
     part = bool(request.htmx) and request.htmx.target == "board"  # type: ignore[attr-defined]
     return render(request, "scheduler/board.html" if part else "scheduler/scheduler.html", context)
+
+
+def changed(request: HttpRequest, rows: list[Row]) -> Row | None:
+    """The task that was changed by the press that led here, if nobody has changed it since."""
+    wanted = (request.GET.get("changed"), request.GET.get("v"))
+    return next((row for row in rows if (row.key, str(row.task.version)) == wanted), None)
 
 
 def transfers(request: HttpRequest, tasks: TaskFilter, *, ask: bool) -> TaskTable:
@@ -69,7 +76,9 @@ def shows_transfers(request: HttpRequest, kept: Settings) -> bool:
     own, when_setting_was = request.session.get(OWN_CHOICE, (None, None))
     if own is not None and when_setting_was == kept.show_transfer_tasks:
         return bool(own)
-    asked_for = {"server", "kind", "state", "changed"} & set(request.GET)
+    asked_for = {"server", "kind", "state", "sort"} & set(request.GET)
+    if request.GET.get("changed", "").startswith("transfer"):
+        return True
     return kept.show_transfer_tasks or bool(asked_for)
 
 

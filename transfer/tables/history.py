@@ -73,6 +73,7 @@ class RunTable(Table):
     seconds = DurationColumn(_("Took"))
 
     class Meta(Table.Meta):
+        attrs = {"class": "table cards runs"}
         order_by = "-id"
         row_attrs = ROW
 
@@ -98,7 +99,6 @@ class TransferRunTable(RunTable):
     kind = tables.Column(_("Transfer"), order_by=("kind", "server_name", "pk"))
     read = NumberColumn(_("Read"), order_by=("read", "pk"))
     applied = NumberColumn(_("Applied"), order_by=("applied", "pk"))
-    unchanged = NumberColumn(_("Unchanged"), order_by=("unchanged", "pk"))
     rejected = NumberColumn(_("Rejected"), order_by=("rejected", "pk"))
 
     class Meta(RunTable.Meta):

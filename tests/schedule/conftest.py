@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from transfer.models import Actor
+from transfer.models import Actor, MaintenanceTask
 
 NOON = datetime(2026, 7, 1, 12, 0, 30, tzinfo=UTC)
 
@@ -19,6 +19,8 @@ def olga():
 
 @pytest.fixture
 def server(dock, bonus, shop_all):
+    """Docked; nothing but its transfers is on the schedule."""
+    MaintenanceTask.objects.update(enabled=False, next_run_at=None)
     return dock(bonus)
 
 

@@ -212,9 +212,9 @@ def test_the_audit_masks_secrets(server, ivan):
     assert entry.new == {"db_password": "••••", "name": "b"}
 
 
-def test_a_new_installation_purges_its_history_and_nothing_of_head_office(db):
+def test_a_new_installation_tidies_up_its_own_and_nothing_of_head_offices(db):
     tasks = dict(MaintenanceTask.objects.values_list("kind", "enabled"))
-    assert tasks == {"purge_history": True, "purge_staging": False}
+    assert tasks == {"check_connections": True, "purge_history": True, "purge_staging": False}
 
 
 def test_tasks_get_their_runs_in_two_queries_however_many_there_are(

@@ -21,6 +21,8 @@ ITEMS: tuple[Item, ...] = (
     Item("overview", _("Overview"), "overview"),
     Item("scheduler", _("Scheduler"), "calendar"),
     Item("history", _("History"), "history"),
+    Item("loads", _("Load data"), "upload"),
+    Item("trace", _("Trace"), "search"),
     Item("audit", _("Audit"), "shield", Role.ADMINISTRATOR),
     Item("settings", _("Settings"), "settings", Role.ADMINISTRATOR),
 )

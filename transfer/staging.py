@@ -34,6 +34,16 @@ create table if not exists datatransfer.loaded (
     rows bigint not null,
     loaded_at timestamptz not null default now()
 );
+-- Rejected rows that were corrected: each is staged anew once, whoever asks, and how often.
+create table if not exists datatransfer.resent (
+    origin uuid not null,
+    kind text not null,
+    old_id bigint not null,
+    new_id bigint,
+    new_xid xid8,
+    sent_at timestamptz not null default now(),
+    primary key (origin, kind, old_id)
+);
 -- A writer must not choose xid or id: a row with a number from the past would be skipped.
 create or replace function datatransfer.stamp() returns trigger language plpgsql as $$
 begin
@@ -99,8 +109,10 @@ class Staging(ShopAll):
             self.execute("set local statement_timeout = 0")
             self.execute(SCHEMA)
             for kind in KINDS.values():
-                steps += self._initialise(kind) or [Step(COMPLETE, {"table": kind.staging})]
+                done = self._initialise(kind)
                 self.check_columns(kind)
+                done += self._index_lookups(kind)
+                steps += done or [Step(COMPLETE, {"table": kind.staging})]
         return steps
 
     def _initialise(self, kind: Kind) -> list[Step]:
@@ -120,7 +132,6 @@ class Staging(ShopAll):
             # Unique, so that (xid, id) orders the rows without ties.
             self.execute(sql.SQL("create unique index on {} (xid, id)").format(quoted(kind)))
             steps.append(Step(INDEXED, {"table": kind.staging}))
-        steps += self._index_lookups(kind)
         if not self.is_stamped(kind):
             self._create_trigger(kind)
             steps.append(Step(GUARDED, {"table": kind.staging}))

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from transfer.errors import AlreadyRunning, TransferError
+from transfer.loading import work
 from transfer.models import (
     Heartbeat,
     MaintenanceRun,
@@ -50,6 +51,7 @@ def tick(way: str, now: datetime | None = None) -> Tick:
     for runs in RUNS:
         done.interrupted += close_dead_runs(runs)
         done.queued_again += enqueue_lost_runs(runs)
+    work.recover(now)
     for tasks in TASKS:
         for pk in tasks.objects.unplanned().values_list("pk", flat=True):
             _with_locked(tasks, pk, now, done, _plan)

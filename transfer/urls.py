@@ -2,6 +2,7 @@ from django.urls import URLPattern, path, re_path
 
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
+from transfer.urls_load import of_loads
 from transfer.views import (
     audit,
     bulk,
@@ -78,6 +79,8 @@ urlpatterns: list[URLPattern] = [
     # For administrators
     path("settings/", settings.settings, name="settings"),
     path("audit/", audit.audit, name="audit"),
+    # Files into the staging tables, single changes, the trace
+    *of_loads,
     # The user's own things
     path("login/", session.log_in, name="login"),
     path("logout/", session.log_out, name="logout"),

@@ -14,7 +14,7 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.loading import files
-from transfer.loading.faults import FileRefused, UnexpectedlyDifferent
+from transfer.loading.faults import FileRefused, NothingInside, UnexpectedlyDifferent
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
@@ -93,7 +93,7 @@ def _failures(upload: Upload, state: str) -> Iterator[None]:
 def _stop(upload: Upload, state: str, error: TransferError) -> None:
     upload.state = state
     upload.note_error(error)
-    upload.save(update_fields=["state", "error_code", "error_params", "error_technical"])
+    upload.save(update_fields=["state", "layout", "error_code", "error_params", "error_technical"])
 
 
 def examine(upload: Upload) -> None:
@@ -107,6 +107,8 @@ def examine(upload: Upload) -> None:
         return
     with judged(upload, layout) as (loader, lines):
         totals = loader.totals()
+        if not totals.good + totals.bad:
+            raise NothingInside
         upload.good, upload.bad = totals.good, totals.bad
         upload.subjects, upload.amount = totals.subjects, totals.amount
         upload.report = report_of(loader, lines, totals)

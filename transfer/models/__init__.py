@@ -3,16 +3,19 @@ from transfer.models.audit import Actor, AuditEntry
 from transfer.models.heartbeat import Heartbeat
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
 from transfer.models.registers import CashRegister, Shop
+from transfer.models.pieces import UploadPiece
 from transfer.models.rejects import RejectedRow
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
 from transfer.models.tasks import TransferTask
+from transfer.models.uploads import BadLine, Upload
 
 __all__ = [
     "AccountJob",
     "Actor",
     "AuditEntry",
+    "BadLine",
     "BonusServer",
     "CashRegister",
     "Heartbeat",
@@ -26,4 +29,6 @@ __all__ = [
     "Shop",
     "TransferRun",
     "TransferTask",
+    "Upload",
+    "UploadPiece",
 ]

@@ -100,6 +100,7 @@ class AuditEntry(models.Model):
         CREATE = "create", _("Created")
         CHANGE = "change", _("Changed")
         DELETE = "delete", _("Deleted")
+        LOAD = "load", _("Rows loaded")
 
     at = models.DateTimeField(_("when"), default=timezone.now)
     who = models.CharField(_("who"), max_length=200)

@@ -96,7 +96,11 @@ class Command(BaseCommand):
     def _raise(self, upload: Upload) -> None:
         if upload.error_code:
             kind = TransferError.kinds.get(upload.error_code, TransferError)
-            raise kind(upload.error_technical, **upload.error_params)
+            params = {
+                name: gettext(value) if name == "what" else value
+                for name, value in upload.error_params.items()
+            }
+            raise kind(upload.error_technical, **params)
 
     def _report(self, upload: Upload) -> None:
         totals = {

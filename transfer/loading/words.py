@@ -1,0 +1,67 @@
+"""Tables and columns as the pages call them."""
+
+from typing import Any
+
+from django.utils.translation import gettext, gettext_lazy
+
+from transfer.kinds import KINDS, Kind
+
+HEADINGS = {
+    "account": gettext_lazy("Account"),
+    "pincode": gettext_lazy("PIN code"),
+    "amount": gettext_lazy("Amount"),
+    "validfrom": gettext_lazy("Valid from"),
+    "validto": gettext_lazy("Valid to"),
+    "comment": gettext_lazy("Comment"),
+    "card": gettext_lazy("Card"),
+    "status": gettext_lazy("Status"),
+}
+HOW_TO_FILL_IN = {
+    "account": gettext_lazy("The number of the account, formatted as text: 0041000001."),
+    "pincode": gettext_lazy("The new PIN code, formatted as text, so that 0042 keeps its zeros."),
+    "amount": gettext_lazy("By how much the balance changes: 100 adds, -25,50 takes away."),
+    "validfrom": gettext_lazy(
+        "From when it counts: 01.12.2026, or 01.12.2026 09:00. May be empty."
+    ),
+    "validto": gettext_lazy(
+        "The last day on which it counts, to its end: 31.12.2026. May be empty."
+    ),
+    "comment": gettext_lazy("Any text. May be empty."),
+    "card": gettext_lazy("The number of the card, formatted as text."),
+    "status": gettext_lazy(
+        "0 earn only, 1 earn and pay, 2 no operations, 3 pay only. Empty: it stays as it is."
+    ),
+}
+OPTIONAL_ACCOUNT = gettext_lazy(
+    "The account that the card is linked to, formatted as text. Empty: the link stays as it is."
+)
+
+
+def heading(column: str) -> str:
+    return str(HEADINGS[column])
+
+
+def how_to_fill_in(kind: Kind, column: str) -> str:
+    is_optional = kind.name == "cards" and column == "account"
+    return str(OPTIONAL_ACCOUNT if is_optional else HOW_TO_FILL_IN[column])
+
+
+def table_choices() -> list[tuple[str, str]]:
+    return [(kind.name, f"{gettext(kind.title)} ({kind.staging})") for kind in KINDS.values()]
+
+
+def letters(place: int) -> str:
+    """How Excel calls a column: A, B … Z, AA."""
+    name = ""
+    place += 1
+    while place:
+        place, rest = divmod(place - 1, 26)
+        name = chr(65 + rest) + name
+    return name
+
+
+def heading_of_place(layout: dict[str, Any], place: int) -> str:
+    """ "B: Сумма", or with an example where there is no heading: "B: 100,00"."""
+    cells = (row[place] for row in layout["sample"] if place < len(row))
+    name = layout["headings"][place] or next(filter(None, cells), "")
+    return f"{letters(place)}: {name}" if name else letters(place)

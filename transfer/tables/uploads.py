@@ -1,0 +1,82 @@
+"""The loads there were, and the bad lines of one."""
+
+from typing import Any
+
+import django_tables2 as tables  # type: ignore[import-untyped]
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from transfer.loading.report import explain_line
+from transfer.loading.words import HEADINGS
+from transfer.models import BadLine, Upload
+from transfer.tables import AmountColumn, MomentColumn, NumberColumn, Table
+from transfer.templatetags import transfer_ui
+
+State = Upload.State
+BADGES = {
+    State.RECEIVED: ("info", "play"),
+    State.COLUMNS: ("warn", "warning"),
+    State.READY: ("warn", "clock"),
+    State.CONFIRMED: ("info", "play"),
+    State.LOADED: ("ok", "check"),
+    State.REFUSED: ("bad", "cross"),
+    State.FAILED: ("bad", "cross"),
+    State.DISCARDED: ("idle", "ban"),
+    State.EXPIRED: ("idle", "clock"),
+}
+
+
+def state_badge(upload: Upload) -> SafeString:
+    tone, icon = BADGES[State(upload.state)]
+    return transfer_ui.badge(tone, upload.get_state_display(), icon)
+
+
+class UploadTable(Table):
+    """The latest loads."""
+
+    caption = _("Loads")
+    created_at = MomentColumn(_("When"))
+    name = tables.Column(_("File"), empty_values=(), attrs={"td": {"class": "break"}})
+    kind = tables.Column(_("Transfer"))
+    state = tables.Column(_("State"))
+    good = NumberColumn(_("Good lines"))
+    bad = NumberColumn(_("Bad lines"))
+    amount = AmountColumn(_("Sum"))
+    created_by = tables.Column(_("By whom"))
+
+    class Meta(Table.Meta):
+        model = Upload
+        fields = ("created_at", "name", "kind", "state", "good", "bad", "amount", "created_by")
+        order_by = "-created_at"
+
+    def render_name(self, record: Upload) -> SafeString:
+        return format_html('<a href="{}">{}</a>', record.get_absolute_url(), record)
+
+    def render_state(self, record: Upload) -> SafeString:
+        return state_badge(record)
+
+
+class BadLineTable(Table):
+    caption = _("Bad lines")
+    line = NumberColumn(_("Line"))
+    columns = tables.Column(_("Column"), empty_values=())
+    value = tables.Column(_("What stands there"), attrs={"td": {"class": "break"}})
+    code = tables.Column(_("What is wrong, and what to do"), orderable=False)
+
+    class Meta(Table.Meta):
+        model = BadLine
+        fields = ("line", "columns", "value", "code")
+        order_by = "line"
+
+    def render_columns(self, value: Any) -> str:
+        return named(value) or "—"
+
+    def render_code(self, value: str) -> SafeString:
+        sentence, hint = explain_line(value)
+        return format_html('<div>{}<div class="note">{}</div></div>', sentence, hint)
+
+
+def named(columns: str) -> str:
+    """Columns of the table by their headings."""
+    return ", ".join(str(HEADINGS.get(name, name)) for name in columns.split(", ") if name)

@@ -20,6 +20,8 @@ class Item(NamedTuple):
 ITEMS: tuple[Item, ...] = (
     Item("overview", _("Overview"), "overview"),
     Item("scheduler", _("Scheduler"), "calendar"),
+    Item("servers", _("Bonus servers"), "server"),
+    Item("registers", _("Registers"), "register"),
     Item("history", _("History"), "history"),
     Item("loads", _("Load data"), "upload"),
     Item("trace", _("Trace"), "search"),

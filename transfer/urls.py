@@ -2,6 +2,7 @@ from django.urls import URLPattern, path, re_path
 
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
+from transfer.urls_servers import of_servers
 from transfer.urls_load import of_loads
 from transfer.views import (
     audit,
@@ -52,6 +53,8 @@ urlpatterns: list[URLPattern] = [
     path("scheduler/show/", scheduler.show_transfers, name="scheduler_show"),
     path("scheduler/bulk/", bulk.bulk, name="scheduler_bulk"),
     *of_tasks(),
+    # Bonus servers, registers, shops
+    *of_servers,
     # Every run there was
     path("history/", history.history, name="history"),
     path("history/export.csv", history.export, {"form": "csv"}, name="history_csv"),

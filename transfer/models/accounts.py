@@ -42,11 +42,16 @@ PROBLEMS = [
 ]
 
 
-def state_case(prefix: str = "") -> Case:
-    """The state of an account in SQL; of none (an outer join's nulls), "not created"."""
-    server = f"{prefix}server__accounts_at"
+def state_case(prefix: str = "", server: BonusServer | None = None) -> Case:
+    """The state of an account in SQL; of none (an outer join's nulls), "not created".
+
+    With the `server` that all of them are on, its table is not joined.
+    """
+    read_at: Any = F(f"{prefix}server__accounts_at")
+    if server is not None:
+        read_at = Value(server.accounts_at, models.DateTimeField())
     created = Q(**{f"{prefix}state": RegisterAccount.State.CREATED})
-    online = Q(**{f"{prefix}last_seen__gte": F(server) - ONLINE_FOR})
+    online = Q(**{f"{prefix}last_seen__gte": read_at - Value(ONLINE_FOR, models.DurationField())})
     return Case(
         When(Q(**{f"{prefix}state": RegisterAccount.State.ERROR}), then=Value(AccountState.ERROR)),
         When(

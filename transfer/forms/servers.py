@@ -1,0 +1,87 @@
+"""The settings of a bonus server. Its secrets can be written, and never be read again."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import BonusServer
+
+SECRETS = ("api_token", "db_password")
+GROUPS = {
+    "server": ("name", "host", "admin_port", "work_port"),
+    "api": ("api_token", "api_tls", "api_verify", "api_ca"),
+    "database": ("db_host", "db_port", "db_name", "db_user", "db_password", "db_sslmode"),
+}
+
+
+class ServerForm(forms.ModelForm[BonusServer]):
+    class Meta:
+        model = BonusServer
+        fields = [name for names in GROUPS.values() for name in names]
+        labels = {
+            "name": _("Name"),
+            "host": _("Host"),
+            "admin_port": _("Administration port"),
+            "work_port": _("Port for work"),
+            "api_token": _("API token"),
+            "api_tls": _("HTTPS"),
+            "api_verify": _("Check the certificate"),
+            "api_ca": _("Certificate of your own authority"),
+            "db_host": _("Host"),
+            "db_port": _("Port"),
+            "db_name": _("Database"),
+            "db_user": _("User"),
+            "db_password": _("Password"),
+            "db_sslmode": _("Encryption"),
+        }
+        help_texts = {
+            "name": _("As people call it: it stands on every page and in the history."),
+            "host": _("Name or IP address."),
+            "api_tls": _("Without it the token can be read on the way to the server."),
+            "api_verify": _("Otherwise anybody on the way can pose as the server."),
+            "api_ca": _(
+                "Only if the server's certificate is signed by an authority of your company: its "
+                "certificate as PEM text."
+            ),
+            "db_host": _("Empty: the socket of this machine."),
+            "db_sslmode": _("“prefer” encrypts if the server can; “verify-full” insists on it."),
+        }
+        widgets = {
+            "api_token": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+            "db_password": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+            "api_ca": forms.Textarea(
+                attrs={"rows": 4, "spellcheck": "false", "class": "mono", "autocomplete": "off"}
+            ),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stored = {name: getattr(self.instance, name) for name in SECRETS}
+        for name, value in self.stored.items():
+            self.fields[name].help_text = (
+                _("One is stored, and is never shown. Leave this empty to keep it.")
+                if value
+                else ""
+            )
+        self.initial |= dict.fromkeys(SECRETS, "")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in SECRETS:
+            if name in cleaned:
+                cleaned[name] = cleaned[name] or self.stored[name]
+        return cleaned
+
+    def groups(self) -> dict[str, list[Any]]:
+        return {group: [self[name] for name in names] for group, names in GROUPS.items()}
+
+    def changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Old and new values of what differs from what is stored, for the audit."""
+        stored = BonusServer.objects.filter(pk=self.instance.pk).first() or BonusServer()
+        old, new = {}, {}
+        for name in self._meta.fields or ():
+            was, now = getattr(stored, name), self.cleaned_data[name]
+            if (was or "") != (now or ""):
+                old[name], new[name] = was, now
+        return old, new

@@ -1,0 +1,83 @@
+"""The tags of the pages of servers and registers: `{% load register_ui %}`."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from transfer import formats
+from transfer.models import BonusServer
+from transfer.models.accounts import AccountState
+from transfer.templatetags.transfer_ui import badge
+from transfer.wording import Explanation, explain_error
+
+register = template.Library()
+
+# Every state: its tone and its icon. Colour never says it alone.
+STATES = {
+    AccountState.ERROR: ("bad", "cross"),
+    AccountState.BLOCKED: ("warn", "lock"),
+    AccountState.OFFLINE: ("bad", "offline"),
+    AccountState.NEVER_SEEN: ("warn", "clock"),
+    AccountState.NOT_CREATED: ("idle", "circle"),
+    AccountState.WAITING: ("info", "clock"),
+    AccountState.ONLINE: ("ok", "check"),
+}
+SERVER_STATES = {
+    BonusServer.State.UNCHECKED: ("idle", "clock"),
+    BonusServer.State.AVAILABLE: ("ok", "check"),
+    BonusServer.State.FAILING: ("bad", "cross"),
+}
+
+
+@register.simple_tag
+def account_badge(state: str, mothballed: bool = False) -> SafeString:
+    """The state of a register's account; of a mothballed register it raises no alarm."""
+    tone, icon = STATES[AccountState(state)]
+    label = AccountState(state).label
+    if mothballed and tone != "ok":
+        return badge("idle", label, icon)
+    return badge(tone, label, icon)
+
+
+@register.simple_tag
+def server_badge(server: BonusServer) -> SafeString:
+    tone, icon = SERVER_STATES[BonusServer.State(server.state)]
+    return badge(tone, BonusServer.State(server.state).label, icon)
+
+
+@register.filter
+def tone(state: str) -> str:
+    """The tone of an account's state, for a number that stands beside its word."""
+    return STATES[AccountState(state)][0]
+
+
+@register.simple_tag
+def day_strip(hours: list[bool], day: datetime, until: Any = None) -> dict[str, Any]:
+    """A day of the strip: its hours as runs, and in words for who can't see it."""
+    seen = sum(hours)
+    return {
+        "runs": list(runs(hours)),
+        "day": formats.day(day.date()),
+        "words": _("seen in %(n)s of 24 hours") % {"n": seen},
+        "seen": seen,
+    }
+
+
+def runs(hours: list[bool]) -> Any:
+    """Neighbouring hours that were seen: start and length."""
+    start = None
+    for hour, seen in enumerate([*hours, False]):
+        if seen and start is None:
+            start = hour
+        elif not seen and start is not None:
+            yield {"x": start, "width": hour - start}
+            start = None
+
+
+@register.simple_tag
+def explained(failed: Any) -> Explanation:
+    """The error that a server or an account keeps, in the user's language."""
+    return explain_error(failed.error_code, failed.error_params)

@@ -8,6 +8,7 @@ of_servers: list[URLPattern] = [
     path("servers/add/test/", server.form_test, name="server_add_test"),
     path("servers/<int:pk>/", server.server, name="server"),
     path("servers/<int:pk>/live/", server.server_live, name="server_live"),
+    path("servers/<int:pk>/tasks/", server.server_tasks, name="server_tasks"),
     path("servers/<int:pk>/edit/", servers.edit, name="server_edit"),
     path("servers/<int:pk>/edit/test/", server.form_test, name="server_edit_test"),
     path("servers/<int:pk>/remove/", servers.remove, name="server_remove"),

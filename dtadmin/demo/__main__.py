@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _  # noqa: E402
 from dtadmin import embedded  # noqa: E402
 from dtadmin.demo.data import HeadOffice  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
+from dtadmin.demo.registers import open_shops, start_registers, start_servers  # noqa: E402
 from transfer.models import Actor, BonusServer  # noqa: E402
 
 # Name, schedule of its tasks (None: they stay off).
@@ -73,6 +74,8 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
         if head_office.is_new():
             head_office.open_accounts()
     run(processes, stop, "manage.py", "transfer", "all")
+    if not stop.is_set():
+        start_servers(processes, [bonus_database(number) for number in range(1, len(SERVERS) + 1)])
 
 
 def run(processes: Processes, stop: threading.Event, *arguments: str, **environment: str) -> None:
@@ -95,8 +98,6 @@ def dock_servers() -> None:
         server = BonusServer(
             name=name,
             host="127.0.0.1",
-            admin_port=7768 + 2 * number,
-            work_port=7769 + 2 * number,
             db_host=socket_folder(),
             db_name=f"bonus_{number}",
             db_user="postgres",
@@ -130,6 +131,8 @@ def serve(processes: Processes, stop: threading.Event) -> None:
     )
     processes.start("scheduler", "manage.py", "run_scheduler", "--workers=0")
     processes.start("worker", "manage.py", "db_worker", "--verbosity=0")
+    open_shops()
+    start_registers(processes)
     password = log_ins()
     print(  # noqa: T201
         f"\n  http://localhost:{port}/\n  admin / {password}   (operator, viewer)\n\n  "

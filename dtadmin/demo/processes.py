@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -22,13 +23,22 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def start(self, name: str, *arguments: str, **environment: str) -> None:
-        """Starts Python with these arguments, in a group that Ctrl-C does not reach."""
-        self.running[name] = subprocess.Popen(  # noqa: S603 - our own modules
-            [sys.executable, *arguments],
-            env={**self.environment, **environment},
-            start_new_session=True,
-        )
+    def start(
+        self, name: str, *arguments: str, log: Path | None = None, **environment: str
+    ) -> None:
+        """Starts Python with these arguments, in a group that Ctrl-C does not reach.
+
+        What it prints goes into the log, if there is one.
+        """
+        with contextlib.ExitStack() as opened:
+            output = opened.enter_context(log.open("wb")) if log else None
+            self.running[name] = subprocess.Popen(  # noqa: S603 - our own modules
+                [sys.executable, *arguments],
+                env={**self.environment, **environment},
+                start_new_session=True,
+                stdout=output,
+                stderr=output,
+            )
 
     def run(self, *arguments: str, **environment: str) -> int:
         """Runs Python to its end and returns its exit code."""

@@ -64,6 +64,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
                 if value
                 else ""
             )
+        self.fields["db_sslmode"].choices = [(mode, mode) for mode in BonusServer.SSLMode.values]  # type: ignore[attr-defined]
         self.initial |= dict.fromkeys(SECRETS, "")
 
     def clean(self) -> dict[str, Any]:

@@ -150,6 +150,11 @@ class BonusServer(models.Model):
         """Whether the last check is so old that its result says little."""
         return self.checked_at is not None and self.checked_at < timezone.now() - STALE_AFTER
 
+    @property
+    def has_old_states(self) -> bool:
+        """Whether what is shown of its registers is older than it should be."""
+        return self.accounts_at is not None and self.accounts_at < timezone.now() - STALE_AFTER
+
     def note_answer(self, at: datetime, latency: float, clock_ahead: float, version: str) -> None:
         self._note(
             state=self.State.AVAILABLE,

@@ -44,7 +44,8 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
         "table": table,
         "any": CashRegister.objects.exists(),
         "missing": CashRegister.objects.in_use().unsettled(found).count(),
-        **of_server(request, found),
+        **of_server(found),
+        **tasks_of(found),
     }
     return render(request, "servers/server.html", context)
 
@@ -53,20 +54,29 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
 def server_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that refreshes itself."""
     found = get_object_or_404(BonusServer, pk=pk)
-    return render(request, "servers/live.html", of_server(request, found))
+    return render(request, "servers/live.html", of_server(found))
 
 
-def of_server(request: HttpRequest, found: BonusServer) -> dict[str, Any]:
-    tasks = ServerTasks(board.rows(board.transfer_tasks().filter(server=found)))
+@require_safe
+def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
+    """Its three tasks, which refresh themselves."""
+    found = get_object_or_404(BonusServer, pk=pk)
+    return render(request, "servers/tasks.html", {"server": found, **tasks_of(found)})
+
+
+def tasks_of(found: BonusServer) -> dict[str, Any]:
+    table = ServerTasks(board.rows(board.transfer_tasks().filter(server=found)))
+    # Where the switches lead afterwards.
+    return {"tasks": table, "here": found.get_absolute_url()}
+
+
+def of_server(found: BonusServer) -> dict[str, Any]:
     in_use = CashRegister.objects.in_use().count()
     return {
         "server": found,
-        "cause": explain_error(found.error_code, found.error_params) if found.error_code else None,
         "states": summary(found.accounts.count_states(), in_use),
         "jobs": found.account_jobs.open(),
         "last_job": found.account_jobs.exclude(finished_at=None).first(),
-        "tasks": tasks,
-        "here": found.get_absolute_url(),
     }
 
 

@@ -101,6 +101,8 @@ class AuditEntry(models.Model):
         CHANGE = "change", _("Changed")
         DELETE = "delete", _("Deleted")
         LOAD = "load", _("Rows loaded")
+        RESEND = "resend", _("Rejected rows sent again")
+        DISCARD = "discard", _("Rejected rows discarded")
 
     at = models.DateTimeField(_("when"), default=timezone.now)
     who = models.CharField(_("who"), max_length=200)

@@ -1,8 +1,11 @@
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
+from django.db.models import Exists, OuterRef, Subquery
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from transfer.kinds import KINDS, Kind
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices
@@ -19,13 +22,48 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
     def unlanded(self) -> Self:
         return self.filter(landed=False)
 
+    def open(self) -> Self:
+        """Those that somebody has to look at."""
+        return self.landed().filter(state=RejectedRow.State.OPEN)
+
+    def of_row(self, reject: "RejectedRow") -> Self:
+        """Those of the same staged row, which every bonus server judges for itself."""
+        return self.filter(kind=reject.kind, origin=reject.origin, staging_id=reject.staging_id)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Transfer, reason and how many, the most frequent first. One query."""
+        counted = self.order_by().values("kind", "code").annotate(rows=models.Count("pk"))
+        return list(counted.order_by("-rows", "kind", "code"))
+
     def mark_landed(self, read: int) -> int:
         """Those of chunks that the position, which has read `read` rows, is past."""
-        return self.unlanded().filter(chunk_start__lt=read).update(landed=True)
+        marked = self.unlanded().filter(chunk_start__lt=read).update(landed=True)
+        if marked:
+            self.close_sent_before()
+        return marked
+
+    def close_sent_before(self) -> None:
+        """Closes those whose row was corrected already, when another server had rejected it."""
+        sent = RejectedRow.objects.filter(
+            kind=OuterRef("kind"),
+            origin=OuterRef("origin"),
+            staging_id=OuterRef("staging_id"),
+            state=RejectedRow.State.RESENT,
+        )
+        names = ("resent_id", "resent_xid", "resent_origin", "closed_by", "closed_at")
+        self.open().filter(Exists(sent)).update(
+            state=RejectedRow.State.RESENT,
+            **{name: Subquery(sent.values(name)[:1]) for name in names},
+        )
 
 
 class RejectedRow(models.Model):
     """A staged row that did not pass the checks. It has fired: no run will read it again."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Open")
+        RESENT = "resent", _("Sent again")
+        DISCARDED = "discarded", _("Discarded")
 
     run = models.ForeignKey(
         TransferRun, on_delete=models.SET_NULL, null=True, related_name="rejects"
@@ -46,6 +84,15 @@ class RejectedRow(models.Model):
     payload = models.JSONField(_("row as it came"))  # PIN codes masked, by the SQL of `kinds`
     created_at = models.DateTimeField(_("rejected at"), auto_now_add=True)
 
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
+    closed_at = models.DateTimeField(_("closed at"), null=True)
+    closed_by = models.CharField(_("closed by"), max_length=200, blank=True)
+    close_reason = models.CharField(_("why"), max_length=500, blank=True)
+    # The row that was staged in its place: its number, its transaction, and in which database.
+    resent_id = models.BigIntegerField(_("sent again as row"), null=True)
+    resent_xid = models.BigIntegerField(null=True)
+    resent_origin = models.UUIDField(null=True)
+
     objects = RejectedRowQuerySet.as_manager()
 
     class Meta:
@@ -59,6 +106,13 @@ class RejectedRow(models.Model):
         ]
         indexes = [
             models.Index("run", name="rejects_of_run"),
+            # The list: what is open, by reason.
+            models.Index(
+                fields=["kind", "code", "-id"],
+                condition=models.Q(landed=True, state="open"),
+                name="rejects_open",
+            ),
+            models.Index("origin", "kind", "staging_id", name="rejects_of_row"),
             # `unlanded`, at every chunk.
             models.Index(
                 "server", "kind", condition=models.Q(landed=False), name="rejects_not_landed"
@@ -67,3 +121,17 @@ class RejectedRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.staging_id}: {self.code}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("reject", args=[self.pk])
+
+    def audit_params(self) -> dict[str, str]:
+        return {"kind": self.kind, "server": self.server_name}
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == self.State.OPEN
+
+    @property
+    def moves(self) -> Kind:
+        return KINDS[self.kind]

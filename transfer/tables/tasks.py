@@ -25,10 +25,10 @@ class TaskTable(Table):
 
     choose = cell("choose", "", orderable=False)
     task = cell("task", _("Task"), order_by=("name",))
-    switch = cell("switch", _("Switch"), order_by=("task.enabled", "name"))
+    switch = cell("switch", _("Switch"), order_by=("task__enabled", "name"))
     waits = cell("waits", _("Waiting rows"), order_by=("waiting", "name"))
-    when = cell("when", _("Schedule"), order_by=("task.upcoming_at", "name"))
-    last = cell("last", _("Last result"), order_by=("last_run.finished_at",))
+    when = cell("when", _("Schedule"), order_by=("task__upcoming_at", "name"))
+    last = cell("last", _("Last result"), order_by=("last_run__finished_at",))
     actions = cell("actions", "", orderable=False)
 
     class Meta(Table.Meta):

@@ -1,7 +1,5 @@
 """Two people at once: the second one sees what the first did, and is asked."""
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -24,11 +22,12 @@ def ask_again(
     request: HttpRequest, conflict: ChangedMeanwhile, action: str, back: str
 ) -> HttpResponse:
     """Asks whether to do it all the same. Who says yes has seen what the other did."""
-    sent: dict[str, Any] = {
-        name: value
-        for name, value in request.POST.items()
+    sent = [
+        (name, value)
+        for name, values in request.POST.lists()
+        for value in values
         if name not in ("csrfmiddlewaretoken", "seen")
-    }
+    ]
     context = {
         "title": _("Somebody was faster: %(task)s") % {"task": conflict.task},
         "text": _("The task was changed after you opened the page. Nothing of yours is done yet."),
@@ -36,6 +35,7 @@ def ask_again(
         "action": action,
         "back": back,
         "here": links.of_task(conflict.task),
-        "hidden": {**sent, "seen": conflict.task.version},
+        "hidden": {"seen": conflict.task.version},
+        "sent": sent,
     }
     return render(request, "confirm.html", context, status=409)

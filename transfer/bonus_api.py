@@ -204,7 +204,7 @@ class BonusApi:
                 return self._error(errors.HostUnknown, technical)
             if isinstance(cause, ConnectionRefusedError):
                 return self._error(errors.PortClosed, technical)
-        if isinstance(error, httpx.ConnectTimeout):
+        if isinstance(error, httpx.ConnectTimeout) and not deadline.connected:
             return self._error(errors.HostSilent, technical, seconds=f"{CONNECT_SECONDS:g}")
         if deadline.passed or isinstance(error, httpx.TimeoutException):
             return self._error(errors.ApiTooSlow, technical)
@@ -256,6 +256,11 @@ class Deadline:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         self._socket = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there was a connection; what came next may still have hung."""
+        return self._socket is not None
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """httpx tells of every step; here, of the connection that it opened."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
+from django.utils import translation
 
 from tests.databases import ROOT, as_url
 from transfer.bonus_api import Endpoint
@@ -26,6 +27,12 @@ SIX = [
     ("17", "Касса 17", "111"),
     ("2", "Касса 2", "111"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 @dataclass

@@ -5,9 +5,9 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
 import django.utils.timezone
-import encrypted_fields.fields
 import transfer.models.audit
 import transfer.models.runs
+import transfer.models.secret
 import transfer.models.servers
 import transfer.models.settings
 import transfer.schedule
@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('host', models.CharField(max_length=255, verbose_name='host')),
                 ('admin_port', models.PositiveIntegerField(default=7770, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='administration port')),
                 ('work_port', models.PositiveIntegerField(default=7771, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='port for work')),
-                ('api_token', encrypted_fields.fields.EncryptedTextField(blank=True, null=True, validators=[django.core.validators.RegexValidator('\\A[!-~]*\\Z', 'A token has no spaces and no Russian letters.')], verbose_name='API token')),
+                ('api_token', transfer.models.secret.SecretField(blank=True, null=True, validators=[django.core.validators.RegexValidator('\\A[!-~]*\\Z', 'A token has no spaces and no Russian letters.')], verbose_name='API token')),
                 ('api_tls', models.BooleanField(default=False, verbose_name='HTTPS on the administration port')),
                 ('api_verify', models.BooleanField(default=True, verbose_name='check the certificate')),
                 ('api_ca', models.TextField(blank=True, validators=[transfer.models.servers.validate_pem], verbose_name='certificate of your own authority')),
@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('db_port', models.PositiveIntegerField(default=5432, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='database port')),
                 ('db_name', models.CharField(max_length=63, verbose_name='database name')),
                 ('db_user', models.CharField(blank=True, max_length=63, verbose_name='database user')),
-                ('db_password', encrypted_fields.fields.EncryptedTextField(blank=True, null=True, verbose_name='database password')),
+                ('db_password', transfer.models.secret.SecretField(blank=True, null=True, verbose_name='database password')),
                 ('db_sslmode', models.CharField(choices=[('disable', 'Disable'), ('prefer', 'Prefer'), ('require', 'Require'), ('verify-ca', 'Verify Ca'), ('verify-full', 'Verify Full')], default='prefer', max_length=11, verbose_name='database encryption')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='docked at')),
                 ('state', models.CharField(choices=[('unchecked', 'Not checked yet'), ('available', 'Available'), ('failing', 'Not available')], default='unchecked', editable=False, max_length=10, verbose_name='state')),
@@ -132,7 +132,7 @@ class Migration(migrations.Migration):
                 ('who', models.CharField(max_length=200, verbose_name='who')),
                 ('user_id', models.BigIntegerField(null=True)),
                 ('address', models.GenericIPAddressField(null=True, verbose_name='from where')),
-                ('action', models.CharField(choices=[('switch', 'Switched on or off'), ('undo', 'Switch undone'), ('pause', 'Paused'), ('resume', 'Resumed'), ('schedule', 'Schedule changed'), ('settings', 'Settings changed'), ('run', 'Started by hand'), ('cancel', 'Run cancelled'), ('create', 'Created'), ('change', 'Changed'), ('delete', 'Deleted'), ('load', 'Rows loaded'), ('resend', 'Rejected rows sent again'), ('discard', 'Rejected rows discarded')], max_length=10, verbose_name='what')),
+                ('action', models.CharField(choices=[('switch', 'Switched on or off'), ('undo', 'Switch undone'), ('pause', 'Paused'), ('resume', 'Resumed'), ('schedule', 'Schedule changed'), ('settings', 'Settings changed'), ('run', 'Started by hand'), ('cancel', 'Run cancelled'), ('create', 'Created'), ('change', 'Changed'), ('delete', 'Deleted'), ('load', 'Rows loaded')], max_length=10, verbose_name='what')),
                 ('subject_type', models.CharField(max_length=30)),
                 ('subject_id', models.BigIntegerField(null=True)),
                 ('subject_params', models.JSONField(default=dict)),
@@ -224,7 +224,7 @@ class Migration(migrations.Migration):
             name='IssuedSecret',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('secret', encrypted_fields.fields.EncryptedTextField()),
+                ('secret', transfer.models.secret.SecretField()),
                 ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
                 ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='secrets', to='transfer.accountjob')),
                 ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='issued_secret', to='transfer.registeraccount')),
@@ -320,13 +320,6 @@ class Migration(migrations.Migration):
                 ('code', models.CharField(max_length=40, verbose_name='reason')),
                 ('payload', models.JSONField(verbose_name='row as it came')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='rejected at')),
-                ('state', models.CharField(choices=[('open', 'Open'), ('resent', 'Sent again'), ('discarded', 'Discarded')], default='open', max_length=10, verbose_name='state')),
-                ('closed_at', models.DateTimeField(null=True, verbose_name='closed at')),
-                ('closed_by', models.CharField(blank=True, max_length=200, verbose_name='closed by')),
-                ('close_reason', models.CharField(blank=True, max_length=500, verbose_name='why')),
-                ('resent_id', models.BigIntegerField(null=True, verbose_name='sent again as row')),
-                ('resent_xid', models.BigIntegerField(null=True)),
-                ('resent_origin', models.UUIDField(null=True)),
                 ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='rejects', to='transfer.bonusserver')),
                 ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='rejects', to='transfer.transferrun')),
             ],
@@ -476,14 +469,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='rejectedrow',
             index=models.Index(models.F('run'), name='rejects_of_run'),
-        ),
-        migrations.AddIndex(
-            model_name='rejectedrow',
-            index=models.Index(condition=models.Q(('landed', True), ('state', 'open')), fields=['kind', 'code', '-id'], name='rejects_open'),
-        ),
-        migrations.AddIndex(
-            model_name='rejectedrow',
-            index=models.Index(models.F('origin'), models.F('kind'), models.F('staging_id'), name='rejects_of_row'),
         ),
         migrations.AddIndex(
             model_name='rejectedrow',

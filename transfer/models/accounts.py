@@ -10,11 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from encrypted_fields.fields import EncryptedTextField
 
 from transfer.errors import TransferError
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.registers import CashRegister
+from transfer.models.secret import SecretField
 from transfer.models.servers import BonusServer
 
 ONLINE_FOR = timedelta(minutes=5)
@@ -336,7 +336,7 @@ class IssuedSecret(models.Model):
     account = models.OneToOneField(
         RegisterAccount, on_delete=models.CASCADE, related_name="issued_secret"
     )
-    secret = EncryptedTextField()
+    secret = SecretField()
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:

@@ -9,13 +9,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from encrypted_fields.fields import EncryptedFieldMixin, EncryptedTextField
+from encrypted_fields.fields import EncryptedFieldMixin
 from psycopg2.extensions import make_dsn
 
 from transfer.bonus_api import Endpoint
 from transfer.errors import TransferError
 from transfer.errors_api import SecretUnreadable
 from transfer.kinds import KINDS
+from transfer.models.secret import SecretField
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed
@@ -58,7 +59,7 @@ class BonusServer(models.Model):
         _("administration port"), default=7770, validators=PORT
     )
     work_port = models.PositiveIntegerField(_("port for work"), default=7771, validators=PORT)
-    api_token = EncryptedTextField(
+    api_token = SecretField(
         _("API token"),
         blank=True,
         null=True,
@@ -75,7 +76,7 @@ class BonusServer(models.Model):
     db_port = models.PositiveIntegerField(_("database port"), default=5432, validators=PORT)
     db_name = models.CharField(_("database name"), max_length=63)
     db_user = models.CharField(_("database user"), max_length=63, blank=True)
-    db_password = EncryptedTextField(_("database password"), blank=True, null=True)
+    db_password = SecretField(_("database password"), blank=True, null=True)
     db_sslmode = models.CharField(
         _("database encryption"), max_length=11, choices=SSLMode, default=SSLMode.PREFER
     )

@@ -1,0 +1,65 @@
+"""rotate_secrets: the key changes, the secrets stay."""
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from transfer.models import BonusServer
+
+NAMES = ("api_token", "db_password")
+
+
+@pytest.fixture
+def change_key(settings):
+    """A new process would read the new keys; the fields here keep the ones they have seen."""
+
+    def change_key(new: str, *old: str) -> None:
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = new, list(old)
+        forget_keys()
+
+    yield change_key
+    forget_keys()
+
+
+def forget_keys() -> None:
+    for name in NAMES:
+        field = BonusServer._meta.get_field(name)
+        for kept in ("keys", "f"):
+            vars(field).pop(kept, None)
+
+
+@pytest.fixture
+def server(db, change_key):
+    change_key("the first key")
+    server = BonusServer(
+        name="Server 8", host="localhost", db_name="bonus", api_token="t0ken", db_password="s3cret"
+    )
+    server.dock()
+    return server
+
+
+def test_after_the_rotation_the_old_key_is_not_needed_any_more(server, change_key, capsys):
+    change_key("the second key", "the first key")
+    server.refresh_from_db()
+    assert server.api_token == "t0ken"
+    call_command("rotate_secrets")
+    assert "t0ken" not in capsys.readouterr().out
+    change_key("the second key")
+    server.refresh_from_db()
+    assert (server.api_token, server.db_password) == ("t0ken", "s3cret")
+
+
+def test_without_the_old_key_nothing_is_changed_and_the_server_is_named(server, change_key):
+    change_key("the second key")
+    with pytest.raises(CommandError, match="Server 8"):
+        call_command("rotate_secrets")
+    change_key("the first key")
+    server.refresh_from_db()
+    assert server.api_token == "t0ken"
+
+
+def test_a_dry_run_changes_nothing(server, change_key):
+    change_key("the second key", "the first key")
+    call_command("rotate_secrets", "--dry-run")
+    change_key("the second key")
+    server.refresh_from_db()
+    assert server.api_token != "t0ken"

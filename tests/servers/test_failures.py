@@ -1,0 +1,238 @@
+"""What an admin reads when a bonus server is down, slow, silent, wrong or somebody else."""
+
+import socket
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.servers import misbehaving
+from tests.servers.conftest import TOKEN
+from transfer import errors_api as errors
+from transfer.bonus_api import BonusApi, Endpoint
+from transfer.errors import TransferError
+from transfer.wording import explain_error
+
+NOW = datetime.now(UTC)
+
+
+def endpoint(port: int, **fields) -> Endpoint:
+    known = {"name": "Server 8", "host": "127.0.0.1", "port": port, "token": TOKEN}
+    return Endpoint(**known | fields)
+
+
+def failure(port: int, seconds: float = 1.0, **fields) -> TransferError:
+    with (
+        BonusApi(endpoint(port, **fields), seconds) as api,
+        pytest.raises(TransferError) as caught,
+    ):
+        api.status()
+    return caught.value
+
+
+def sentence(error: TransferError) -> str:
+    return explain_error(error.code, error.params).sentence
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def test_down():
+    port = free_port()
+    assert sentence(failure(port)) == f"127.0.0.1 refuses connections on port {port}."
+
+
+def test_an_unknown_name():
+    error = failure(1, host="no-such-host.invalid")
+    assert sentence(error) == "The name no-such-host.invalid is not known in this network."
+
+
+@pytest.mark.parametrize("handler", [misbehaving.is_silent, misbehaving.drips])
+def test_slow_half_open_or_dripping_ends_in_time(handler):
+    with misbehaving.server(handler) as port:
+        began = time.monotonic()
+        error = failure(port)
+        assert time.monotonic() - began < 2
+    assert sentence(error) == "Server 8 did not answer within 1 s."
+
+
+def test_garbage():
+    with misbehaving.server(misbehaving.speaks_garbage) as port:
+        error = failure(port)
+    assert sentence(error) == (
+        f"What answers on port {port} of 127.0.0.1 does not speak the bonus server's protocol."
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>It works!</html>",
+        b"[]",
+        b'{"name": 5}',
+        b"\xff\xfe",
+        b'{"name": "x", "version": "1", "time": "2026-11-24"}',
+    ],
+)
+def test_an_answer_of_another_program_is_no_answer(body):
+    with misbehaving.server(misbehaving.answers(200, body)) as port:
+        assert isinstance(failure(port), errors.Nonsense)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, b'{"error": "unauthorized", "message": "No."}', "Server 8 refuses the API token."),
+        (404, b"not found", "does not speak the bonus server's protocol"),
+        (
+            500,
+            b'{"error": "internal_error", "message": "Oops."}',
+            "Server 8 reports an error of its own (HTTP 500).",
+        ),
+        (503, b"{}", "Server 8 is overloaded or its database does not answer."),
+        (418, b"{}", "Server 8 refused the request (HTTP 418)."),
+    ],
+)
+def test_a_refusal_is_one_plain_sentence(status, body, said):
+    with misbehaving.server(misbehaving.answers(status, body)) as port:
+        assert said in sentence(failure(port))
+
+
+def test_409_names_the_register_that_is_there():
+    body = b'{"error": "register_exists", "message": "It exists."}'
+    with (
+        misbehaving.server(misbehaving.answers(409, body)) as port,
+        BonusApi(endpoint(port)) as api,
+        pytest.raises(errors.RegisterExists) as caught,
+    ):
+        api.create("17", "111", "Касса 17")
+    assert sentence(caught.value) == "Server 8 has an account of this register already."
+
+
+def test_an_answer_cut_off():
+    with misbehaving.server(misbehaving.hangs_up) as port:
+        error = failure(port)
+    assert sentence(error) == "Server 8 closed the connection before it had answered."
+
+
+def test_a_read_is_repeated_and_a_write_is_not():
+    asked = []
+
+    def flaky(connection, number):
+        asked.append(misbehaving.request_of(connection).split(b" ", 1)[0])
+        if number == 3:
+            body = b'{"name": "x", "version": "1", "time": "2026-11-24T14:00:00+00:00"}'
+            connection.sendall(misbehaving.reply(200, body))
+
+    with misbehaving.server(flaky) as port, BonusApi(endpoint(port), 5) as api:
+        assert api.status().version == "1"
+        assert asked == [b"GET"] * 3
+        with pytest.raises(errors.CutOff):
+            api.create("17", "111", "Касса 17")
+        assert asked == [b"GET"] * 3 + [b"POST"]
+
+
+def test_an_endless_list_of_accounts_ends():
+    body = b'{"accounts": [], "next": "17"}'
+    with (
+        misbehaving.server(misbehaving.answers(200, body)) as port,
+        BonusApi(endpoint(port), 5) as api,
+        pytest.raises(errors.Nonsense),
+    ):
+        api.accounts()
+
+
+def test_without_a_token_nothing_is_asked():
+    assert sentence(failure(1, token="")) == "No API token of Server 8 is stored."
+
+
+def test_the_token_stands_in_no_text(caplog):
+    caplog.set_level("DEBUG")
+    with misbehaving.server(misbehaving.answers(401)) as port:
+        error = failure(port)
+    told = [repr(endpoint(port)), str(error), repr(error), error.technical, str(error.params)]
+    assert TOKEN not in "\n".join([*told, caplog.text])
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+
+def certificate(folder, *, host="127.0.0.1", until=NOW + timedelta(days=1)):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of the tests")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=9))
+        .not_valid_after(until)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    (folder / "c.pem").write_bytes(pem)
+    (folder / "c.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "c.pem", folder / "c.key")
+    return pem.decode(), context
+
+
+OK = b'{"name": "x", "version": "1", "time": "2026-11-24T14:00:00+00:00"}'
+
+
+def test_a_certificate_of_the_own_authority_is_trusted_and_a_strange_one_is_not(tmp_path):
+    pem, context = certificate(tmp_path)
+    with misbehaving.server(misbehaving.answers(200, OK), context) as port:
+        with BonusApi(endpoint(port, tls=True, ca=pem)) as api:
+            assert api.status().name == "x"
+        with BonusApi(endpoint(port, tls=True, verify=False)) as api:
+            assert api.status().name == "x"
+        error = failure(port, 3, tls=True)
+    assert sentence(error) == "Nobody trusted has signed the certificate of Server 8."
+
+
+def test_a_certificate_of_another_host(tmp_path):
+    pem, context = certificate(tmp_path, host="10.0.0.8")
+    with misbehaving.server(misbehaving.answers(200, OK), context) as port:
+        error = failure(port, 3, tls=True, ca=pem)
+    assert sentence(error) == "The certificate of Server 8 is not for the host 127.0.0.1."
+
+
+def test_a_certificate_that_has_expired(tmp_path):
+    pem, context = certificate(tmp_path, until=NOW - timedelta(days=2))
+    with misbehaving.server(misbehaving.answers(200, OK), context) as port:
+        error = failure(port, 3, tls=True, ca=pem)
+    assert sentence(error) == "The certificate of Server 8 has expired."
+
+
+def test_https_where_there_is_none_and_none_where_there_is(tmp_path):
+    def plain(connection, number):
+        connection.recv(1)
+        connection.sendall(misbehaving.reply(400))
+
+    with misbehaving.server(plain) as port:
+        error = failure(port, 3, tls=True)
+        assert sentence(error) == f"127.0.0.1 does not speak HTTPS on port {port}."
+    _pem, context = certificate(tmp_path)
+    with misbehaving.server(misbehaving.answers(200, OK), context) as port:
+        error = failure(port, 3)
+    assert isinstance(error, errors.CutOff | errors.Nonsense)

@@ -23,9 +23,9 @@ from dtadmin import embedded  # noqa: E402
 from dtadmin.demo.data import HeadOffice  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
 from dtadmin.demo.registers import open_shops, start_registers, start_servers  # noqa: E402
-from transfer.models import Actor, BonusServer  # noqa: E402
+from transfer.models import Actor, BonusServer, Settings  # noqa: E402
 
-# Name, schedule of its tasks (None: they stay off).
+# Name, schedule of its tasks.
 SERVERS = (("Бонусный сервер 8", "* * * * *"), ("Бонусный сервер 9", "*/5 * * * *"))
 LOGINS = {"admin": "administrator", "operator": "operator", "viewer": "viewer"}
 SECONDS_BETWEEN_ROWS = 20
@@ -79,8 +79,8 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
 
 
 def run(processes: Processes, stop: threading.Event, *arguments: str, **environment: str) -> None:
-    if not stop.is_set() and processes.run(*arguments, **environment) == 2:
-        raise SystemExit(2)
+    if not stop.is_set() and (code := processes.run(*arguments, **environment)):
+        raise SystemExit(code)
 
 
 def socket_folder() -> str:
@@ -92,6 +92,9 @@ def bonus_database(number: int) -> str:
 
 
 def dock_servers() -> None:
+    """Both servers, all tasks on and shown, the first time."""
+    if not BonusServer.objects.exists():
+        Settings.load().change(Actor.at_command_line(), show_transfer_tasks=True)
     for number, (name, schedule) in enumerate(SERVERS, 1):
         if BonusServer.objects.filter(name=name).exists():
             continue

@@ -47,11 +47,11 @@ def state_case(prefix: str = "", server: BonusServer | None = None) -> Case:
 
     With the `server` that all of them are on, its table is not joined.
     """
-    read_at: Any = F(f"{prefix}server__accounts_at")
-    if server is not None:
-        read_at = Value(server.accounts_at, models.DateTimeField())
     created = Q(**{f"{prefix}state": RegisterAccount.State.CREATED})
-    online = Q(**{f"{prefix}last_seen__gte": read_at - Value(ONLINE_FOR, models.DurationField())})
+    online = Q(**{f"{prefix}last_seen__gte": F(f"{prefix}server__accounts_at") - ONLINE_FOR})
+    if server is not None:
+        since = server.accounts_at and server.accounts_at - ONLINE_FOR
+        online = Q(**{f"{prefix}last_seen__gte": since}) if since else Q(pk=None)
     return Case(
         When(Q(**{f"{prefix}state": RegisterAccount.State.ERROR}), then=Value(AccountState.ERROR)),
         When(

@@ -52,6 +52,8 @@ class CashRegisterQuerySet(models.QuerySet["CashRegister"]):
 class CashRegister(models.Model):
     """A cash register. `code` names it on every bonus server."""
 
+    account: Any = None  # of `beside`
+
     code = models.CharField(
         _("code"),
         max_length=100,

@@ -5,6 +5,9 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.template.loader import render_to_string
+from django.utils.functional import lazy
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from transfer.models import BonusServer, CashRegister
@@ -17,6 +20,11 @@ SEVERITY = Case(
     default=Value(99),
     output_field=IntegerField(),
 )
+
+
+def unseen(heading: Any) -> Any:
+    """A heading for screen readers alone. It also stands in an attribute between double quotes."""
+    return lazy(lambda: format_html("<span class='visually-hidden'>{}</span>", heading), str)()
 
 
 def cell(name: str, heading: Any, **options: Any) -> tables.TemplateColumn:
@@ -34,7 +42,7 @@ class AccountTable(Table):
 
     caption = _("Accounts of the registers on this server")
 
-    choose = cell("choose", "", orderable=False)
+    choose = cell("choose", unseen(_("Choose")), orderable=False)
     name = cell("name", _("Register’s name"), order_by=("name", "code"))
     shop = tables.Column(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
     shown_state = cell("state", _("State"))
@@ -78,8 +86,6 @@ class StateOnServer(tables.Column):
         self.server = server
 
     def render(self, record: CashRegister) -> str:
-        from django.template.loader import render_to_string
-
         account = next(
             (one for one in record.accounts.all() if one.server_id == self.server.pk), None
         )
@@ -101,4 +107,4 @@ class ShopTable(Table):
     code = cell("shop", _("Code"))
     name = tables.Column(_("Shop’s name"))
     count = NumberColumn(verbose_name=_("Cash registers"))
-    actions = cell("shop_actions", "", orderable=False)
+    actions = cell("shop_actions", _("Actions"), orderable=False)

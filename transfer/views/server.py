@@ -5,10 +5,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer import board
-from transfer.access import role
+from transfer.access import Role, has_role, role
 from transfer.connection_test import STAGES, Result, following, run_all, run_stage
 from transfer.errors import TooSlow, TransferError
 from transfer.forms.servers import ServerForm
@@ -16,7 +17,7 @@ from transfer.models import BonusServer, CashRegister, TransferTask
 from transfer.models.accounts import state_case
 from transfer.register_filters import AccountFilter
 from transfer.tables.registers import AccountTable
-from transfer.tables.tasks import TaskTable
+from transfer.tables.tasks import TaskTable, cell
 from transfer.upkeep import reconcile
 from transfer.views.servers import summary
 from transfer.wording import explain_error
@@ -25,6 +26,8 @@ RECONCILE_SECONDS = 8
 
 
 class ServerTasks(TaskTable):
+    actions = cell("actions", _("Actions"), orderable=False)
+
     class Meta(TaskTable.Meta):
         exclude = ("choose",)
         orderable = False
@@ -39,13 +42,15 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
     )
     chosen = AccountFilter(request.GET, registers)
     table = AccountTable(chosen.qs).paged(request)
+    if not has_role(request.user, Role.OPERATOR):
+        table.columns.hide("choose")
     context = {
         "filter": chosen,
         "table": table,
         "any": CashRegister.objects.exists(),
         "missing": CashRegister.objects.in_use().unsettled(found).count(),
         **of_server(found),
-        **tasks_of(found),
+        **tasks_of(request, found),
     }
     return render(request, "servers/server.html", context)
 
@@ -61,11 +66,13 @@ def server_live(request: HttpRequest, pk: int) -> HttpResponse:
 def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
     """Its three tasks, which refresh themselves."""
     found = get_object_or_404(BonusServer, pk=pk)
-    return render(request, "servers/tasks.html", {"server": found, **tasks_of(found)})
+    return render(request, "servers/tasks.html", {"server": found, **tasks_of(request, found)})
 
 
-def tasks_of(found: BonusServer) -> dict[str, Any]:
+def tasks_of(request: HttpRequest, found: BonusServer) -> dict[str, Any]:
     table = ServerTasks(board.rows(board.transfer_tasks().filter(server=found)))
+    if not has_role(request.user, Role.OPERATOR):
+        table.columns.hide("actions")
     # Where the switches lead afterwards.
     return {"tasks": table, "here": found.get_absolute_url()}
 

@@ -1,0 +1,208 @@
+"""The whole way, over real TCP: dock a server, make accounts, move rows, ask as a register."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from psycopg2.extensions import parse_dsn
+
+from tests.browser.conftest import PHONE
+from tests.databases import stage
+from tests.servers.conftest import (  # noqa: F401 - fixtures
+    SIX,
+    TOKEN,
+    bonus_of_reference,
+    docked,
+    ordered,
+    reference,
+    running,
+    six,
+)
+from transfer.connections import check_connections
+from transfer.models import BonusServer, IssuedSecret
+from transfer.queue import drain
+from transfer.tick import tick
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def fill(page: Page, reference, dsn: str) -> None:  # noqa: F811
+    database = parse_dsn(dsn)
+    page.goto("/servers/add/")
+    values = {
+        "name": "Бонусный сервер 8",
+        "host": "127.0.0.1",
+        "admin_port": reference.admin_port,
+        "work_port": reference.work_port,
+        "api_token": TOKEN,
+        "db_host": database["host"],
+        "db_port": database.get("port", "5432"),
+        "db_name": database["dbname"],
+        "db_user": database.get("user", ""),
+        "db_password": database.get("password", ""),
+    }
+    for name, value in values.items():
+        page.fill(f"[name={name}]", str(value))
+
+
+def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
+    page: Page,
+    log_in: Callable,
+    shop_all: str,
+    reference,  # noqa: F811
+    bonus_of_reference: str,  # noqa: F811
+    six: list,  # noqa: F811
+):
+    log_in(page, "administrator")
+    fill(page, reference, bonus_of_reference)
+    page.locator("button[formaction]").click()
+    expect(page.locator(".stages .ok")).to_have_count(6)
+    page.locator("main button[type=submit]").first.click()
+
+    server = BonusServer.objects.get()
+    page.wait_for_url(f"**/servers/{server.pk}/")
+    facts = page.locator("#live dl.facts")
+    for label, value in {
+        "Идентификатор": str(server.pk),
+        "Название": "Бонусный сервер 8",
+        "Хост": "127.0.0.1",
+        "Порт для администрирования": str(reference.admin_port),
+        "Порт для работы": str(reference.work_port),
+    }.items():
+        term = facts.locator("dt", has_text=label).first
+        assert term.evaluate("one => one.nextElementSibling.innerText") == value
+    rows = page.locator("#accounts tbody tr")
+    expect(rows).to_have_count(6)
+    for code_name_shop in SIX:
+        row = rows.filter(has=page.get_by_role("link", name=code_name_shop[1], exact=True))
+        expect(row.locator("td").nth(2)).to_have_text(code_name_shop[2])
+        expect(row).to_contain_text("Не создан")
+
+    page.locator("button[value=create_all]").click()
+    page.wait_for_url("**/accounts/**")
+    drain(lambda: False)
+    expect(page.get_by_role("status").get_by_text("6")).to_be_visible()
+    with page.expect_download() as download:
+        page.locator("form[action$='/download/'] button").click()
+    lines = download.value.path().read_text("utf-8-sig").splitlines()
+    assert len(lines) == 7
+    shop, code, _name, login, secret = next(
+        line.split(";") for line in lines if ";Касса 17;" in line
+    )
+    assert (shop, code) == ("111", "17")
+    assert not IssuedSecret.objects.exists()
+
+    page.goto(server.get_absolute_url())
+    for number in range(3):
+        page.locator("#tasks .switch").nth(number).click()
+        expect(page.locator("#tasks .switch.on")).to_have_count(number + 1)
+    stage(shop_all, "cards", [("1001", "a1", 1)])
+    stage(shop_all, "balances", [("a1", "100.25", None, None, "Подарок")])
+    stage(shop_all, "pincodes", [("a1", "4711")])
+    tick("test", timezone.now() + timedelta(minutes=6))
+    drain(lambda: False)
+
+    with httpx.Client(base_url=reference.work_url, auth=(login, secret), trust_env=False) as call:
+        card = call.get("/cards/1001").json()
+        assert (card["account"], card["status_name"], card["balance"]) == (
+            "a1",
+            "EARN_PAY",
+            "100.25",
+        )
+        assert call.post("/cards/1001/pin", json={"pin": "4711"}).json()["right"] is True
+
+    check_connections()
+    page.goto(f"{server.get_absolute_url()}?state=online")
+    expect(page.locator("#accounts tbody tr")).to_have_count(1)
+    expect(page.locator("#accounts tbody tr")).to_contain_text("Касса 17")
+    expect(page.locator("#reconciliation .badge-ok")).to_have_count(3)
+
+
+def test_credentials_are_shown_once_and_then_never_again(
+    page: Page,
+    log_in: Callable,
+    docked,  # noqa: F811
+    six: list,  # noqa: F811
+    ordered: Callable,  # noqa: F811
+):
+    job = ordered("create", six)
+    secret = job.secrets.first().secret
+    log_in(page, "operator")
+    page.goto(job.get_absolute_url())
+    expect(page.locator("body")).not_to_contain_text(secret)
+    page.locator("form[action$='/show/'] button").click()
+    expect(page.locator("body")).to_contain_text(secret)
+    assert secret not in page.url
+    page.goto(job.get_absolute_url())
+    expect(page.locator("form[action$='/show/']")).to_have_count(0)
+    expect(page.locator("form[action$='/download/']")).to_have_count(1)
+
+
+def test_chosen_accounts_are_blocked_after_a_question(
+    page: Page,
+    log_in: Callable,
+    docked,  # noqa: F811
+    six: list,  # noqa: F811
+    ordered: Callable,  # noqa: F811
+):
+    ordered("create", six)
+    log_in(page, "operator")
+    page.goto(docked.get_absolute_url())
+    for name in ("Касса 17", "Касса 2"):
+        row = page.locator("#accounts tbody tr").filter(
+            has=page.get_by_role("link", name=name, exact=True)
+        )
+        row.locator("[name=register]").check()
+    page.locator("button[value=block]").click()
+    expect(page.locator(".points li")).to_have_text(["Касса 17", "Касса 2"])
+    page.locator("form.confirm button").click()
+    page.wait_for_url("**/accounts/**")
+    drain(lambda: False)
+    page.goto(f"{docked.get_absolute_url()}?state=blocked")
+    expect(page.locator("#accounts tbody tr")).to_have_count(2)
+
+
+def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, docked):  # noqa: F811
+    BonusServer.objects.update(db_host="127.0.0.1", db_port=1)
+    log_in(page, "viewer")
+    page.goto(docked.get_absolute_url())
+    expect(page.locator("#live")).to_be_visible()
+    expect(page.locator("#reconciliation .cause")).to_have_count(3)
+
+
+@pytest.mark.parametrize("device", ["desktop", "phone"])
+def test_every_page_is_accessible_and_fits(
+    open_page: Callable,
+    log_in: Callable,
+    check_accessible: Callable,
+    docked,  # noqa: F811
+    six: list,  # noqa: F811
+    ordered: Callable,  # noqa: F811
+    device: str,
+):
+    job = ordered("create", six[:4])
+    ordered("block", six[:1])
+    page = open_page(**({"viewport": PHONE} if device == "phone" else {}))
+    log_in(page, "administrator")
+    for address in (
+        "/servers/",
+        "/servers/add/",
+        docked.get_absolute_url(),
+        f"/servers/{docked.pk}/edit/",
+        f"/servers/{docked.pk}/remove/",
+        job.get_absolute_url(),
+        "/registers/",
+        six[0].get_absolute_url(),
+        "/registers/add/",
+        "/registers/import/",
+        "/shops/",
+        "/shops/add/",
+    ):
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        check_accessible(page)
+        width = page.viewport_size["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address

@@ -1,0 +1,55 @@
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+
+from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    user = User.objects.create_user("olga")
+    user.groups.add(Group.objects.get(name="operator"))
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    return client
+
+
+@pytest.fixture
+def servers(db) -> list[BonusServer]:
+    """Two docked servers that were checked just now."""
+    made = []
+    for number in (8, 9):
+        server = BonusServer(name=f"Server {number}", host="127.0.0.1", db_name="x", api_token="x")
+        server.dock()
+        server.note_answer(timezone.now(), 0.004, 0, "1.0")
+        made.append(server)
+    return made
+
+
+@pytest.fixture
+def registers(db) -> Callable[..., list[CashRegister]]:
+    def registers(count: int, **fields) -> list[CashRegister]:
+        shop, _ = Shop.objects.get_or_create(code="1", defaults={"name": "Ленина, 5"})
+        start = CashRegister.objects.count()
+        return CashRegister.objects.bulk_create(
+            [
+                CashRegister(code=f"c{n:05}", name=f"Касса {n:05}", shop=shop, **fields)
+                for n in range(start, start + count)
+            ]
+        )
+
+    return registers
+
+
+@pytest.fixture
+def with_accounts() -> Callable[..., None]:
+    def with_accounts(server: BonusServer, registers: list[CashRegister], **fields) -> None:
+        known = {"state": "created", "login": "r1", "last_seen": timezone.now()} | fields
+        RegisterAccount.objects.bulk_create(
+            [RegisterAccount(server=server, register=one, **known) for one in registers]
+        )
+
+    return with_accounts

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 import pytest
+from psycopg2.errors import UniqueViolation
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, connected, insert, query, run
@@ -121,20 +122,23 @@ def test_a_position_from_the_future_is_refused(balances, field):
     assert balances.target_rows() == []
 
 
+WITH_NUMBERS = """
+    insert into "changeAccountBalanceTemp" (account, amount, id, xid)
+    overriding system value values (%s, 1, %s, '4')
+"""
+
+
 @pytest.mark.parametrize("role", ["origin", "replica"])
-def test_a_writer_can_not_choose_xid_nor_change_id(balances, role):
-    """Rows with a number from the past would be skipped; an id used twice is told by xid."""
+def test_a_writer_can_not_choose_xid_nor_change_id_nor_use_one_twice(balances, role):
+    """Rows with a number from the past would be skipped; of two rejects one would be hidden."""
     balances.stage(("0", 1))
     balances.move()
     with connected(balances.shop_all) as writer:
         run(writer, f"set session_replication_role = {role}")
-        for account in ("1", "2"):
-            run(
-                writer,
-                'insert into "changeAccountBalanceTemp" (account, amount, id, xid) '
-                "overriding system value values (%s, 1, 1, '4')",
-                [account],
-            )
+        for account, number in (("1", 501), ("2", 502)):
+            run(writer, WITH_NUMBERS, [account, number])
+        with pytest.raises(UniqueViolation):
+            run(writer, WITH_NUMBERS, ["3", 502])
         before = run(writer, STAMPS)
         run(writer, "update \"changeAccountBalanceTemp\" set xid = '4', id = default")
         assert run(writer, STAMPS) == before

@@ -67,7 +67,8 @@ OURS = {
 
 
 # What the trace looks rows up by: the number in the table, and how an account or a card begins or
-# ends ("the card that ends with 1234"). Name of the index → what it indexes.
+# ends ("the card that ends with 1234"). Name of the index → what it indexes. The number is unique:
+# a writer that used one twice would hide one reject behind the other.
 def lookups(kind: Kind) -> dict[str, str]:
     names = [column.name for column in kind.columns if column.name in ("account", "card")]
     return (
@@ -158,8 +159,11 @@ class Staging(ShopAll):
         missing = {name: on for name, on in lookups(kind).items() if name not in there}
         for name, on in missing.items():
             self.execute(
-                sql.SQL("create index {} on {} ({})").format(
-                    sql.Identifier(name), quoted(kind), sql.SQL(on)
+                sql.SQL("create {} index {} on {} ({})").format(
+                    sql.SQL("unique" if on == "id" else ""),
+                    sql.Identifier(name),
+                    quoted(kind),
+                    sql.SQL(on),
                 )
             )
         return [Step(LOOKED_UP, {"table": kind.staging, "index": name}) for name in missing]

@@ -50,9 +50,9 @@ def search(text: str, seconds: float = 3.0) -> Found:
         with source.snapshot():
             found.exact = [c for c in ("account", "card") if _is_there(source, c, text)]
             found.rows = _numbered(source, text)
-            if not found.exact and not found.rows:
-                found.too_short = len(text) < SHORTEST
-                if not found.too_short:
+            if not found.exact:
+                found.too_short = len(text) < SHORTEST and not found.rows
+                if len(text) >= SHORTEST:
                     found.accounts = _parts(source, "account", text)
                     found.cards = _parts(source, "card", text)
     return found
@@ -100,7 +100,7 @@ def _escaped(text: str) -> str:
 def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
     """Staged rows with this number: kind, number, and whose trace tells of it."""
     digits = text.removeprefix("№").removeprefix("#").strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19 and digits[0] != "0"):
         return []
     rows = []
     for kind in KINDS.values():

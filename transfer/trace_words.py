@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from transfer import formats
 from transfer.backlog import why
@@ -57,11 +57,12 @@ class ToldHolding:
     error: str = ""
 
 
-def told_row(row: Row) -> ToldRow:
+def told_row(row: Row, subject: str = "") -> ToldRow:
+    """Without the cell that says whom all of the page is about."""
     cells = [
         (heading(column.name), _cell(column.name, row.payload.get(column.name)))
         for column in row.kind.columns
-        if row.payload.get(column.name) not in (None, "")
+        if row.payload.get(column.name) not in (None, "", subject)
     ]
     return ToldRow(
         _(row.kind.title), row.id, row.created_at, cells, [told(fate) for fate in row.fates]
@@ -74,7 +75,7 @@ def _cell(column: str, value: str | None) -> str:
     if column == "amount":
         return formats.amount(Decimal(value)) if Decimal(value).is_finite() else value
     if column in ("validfrom", "validto"):
-        return formats.full_moment(datetime.fromisoformat(value))
+        return formats.moment(datetime.fromisoformat(value))
     if column == "status" and value.isdigit():
         return str(STATUSES.get(int(value), value))
     return value
@@ -87,7 +88,9 @@ def told(fate: Fate) -> Told:
         sentence = explain_reject(fate.reject.code).sentence
         return Told(fate.server, "bad", "cross", _("Rejected"), sentence, fate.run, fate.reject)
     if fate.state == "waiting":
-        return Told(fate.server, "warn", "clock", _("Waiting"), why_waiting(fate.task))
+        return Told(
+            fate.server, "warn", "clock", pgettext("one row", "Waiting"), why_waiting(fate.task)
+        )
     error = fate.error
     words = explain_error(error.code, error.params).sentence if error else ""
     return Told(fate.server, "idle", "offline", _("Not known"), words)

@@ -164,7 +164,7 @@ def test_a_template_is_recognised_when_it_comes_back(olga, kind, language, form)
     content = b"".join(response) if form == "xlsx" else b"".join(response.streaming_content)
     upload = send(olga, content, kind, f"{kind}.{form}")
     assert upload.error_code == "file_without_rows"
-    assert list(upload.layout["columns"]) == [column.name for column in KINDS[kind].columns]
+    assert set(upload.layout["columns"]) == {column.name for column in KINDS[kind].columns}
 
 
 def test_a_viewer_looks_and_changes_nothing(client, shop_all, olga):

@@ -40,8 +40,18 @@ class UploadForm(forms.Form):
     )
 
 
+class Choice(forms.ChoiceField):
+    """One whose empty choice is as good as the others: not marked as optional."""
+
+    def validate(self, value: Any) -> None:
+        if value:
+            super().validate(value)
+
+
 class ReadingForm(forms.Form):
     """Which column is which; for CSV also how the text is written."""
+
+    use_required_attribute = False
 
     header = forms.IntegerField(
         label=gettext_lazy("Line of the headings"),
@@ -55,22 +65,17 @@ class ReadingForm(forms.Form):
         super().__init__(data, initial={"header": layout["header"]} | self.chosen_in(upload))
         self.upload = upload
         if layout["format"] == "csv":
-            self.fields["encoding"] = forms.ChoiceField(
-                label=_("Encoding"), choices=ENCODINGS, required=False
-            )
-            self.fields["delimiter"] = forms.ChoiceField(
-                label=_("Separator"), choices=DELIMITERS, required=False
-            )
+            self.fields["encoding"] = Choice(label=_("Encoding"), choices=ENCODINGS)
+            self.fields["delimiter"] = Choice(label=_("Separator"), choices=DELIMITERS)
         places = [("", _("is not in the file"))] + [
             (str(place), heading_of_place(layout, place))
             for place in range(len(layout["headings"]))
         ]
         for column in KINDS[upload.kind].columns:
             place = layout["columns"].get(column.name)
-            self.fields[f"column_{column.name}"] = forms.ChoiceField(
+            self.fields[f"column_{column.name}"] = Choice(
                 label=f"{heading(column.name)} ({column.name})",
                 choices=places,
-                required=False,
                 initial="" if place is None else str(place),
             )
 

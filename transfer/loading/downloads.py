@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from transfer.exports import Field, Sheet
 from transfer.kinds import Kind
 from transfer.loading.report import explain_line
-from transfer.loading.words import heading, how_to_fill_in
+from transfer.loading.words import OPTIONAL, heading, how_to_fill_in
 from transfer.models import BadLine, Upload
 
 WIDTH = 22
@@ -70,4 +70,5 @@ def _explain(book: Any, kind: Kind) -> None:
 
 def _explanations(kind: Kind) -> Iterator[tuple[str, str]]:
     for column in kind.columns:
-        yield heading(column.name), how_to_fill_in(kind, column.name)
+        may_be_empty = _("May be empty.") if column.name in OPTIONAL else ""
+        yield heading(column.name), f"{how_to_fill_in(kind, column.name)} {may_be_empty}".strip()

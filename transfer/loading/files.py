@@ -13,6 +13,7 @@ from transfer.kinds import MASK, Kind
 from transfer.loading import workbook
 from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed
 from transfer.loading.headings import recognised
+from transfer.loading.values import printable
 from transfer.loading.workbook import Row
 
 Opener = Callable[[], BinaryIO]
@@ -135,7 +136,9 @@ def _sample(kind: Kind, columns: dict[str, int], row: list[Any]) -> Iterator[str
     open_places = {columns.get(column.name) for column in kind.columns if not column.secret}
     has_secrets = any(column.secret for column in kind.columns)
     for place, cell in enumerate(row):
-        yield MASK if has_secrets and place not in open_places and cell else shown(cell)
+        is_secret = has_secrets and place not in open_places and cell
+        # The length tells a PIN code from an account, and not more.
+        yield f"{MASK} ({len(shown(cell))})" if is_secret else shown(cell)
 
 
 def _headings(kind: Kind, filled: list[Row]) -> Row:
@@ -152,7 +155,7 @@ def is_blank(cell: Any) -> bool:
 
 
 def shown(cell: Any) -> str:
-    return "" if cell is None else " ".join(str(cell).split())[:60]
+    return "" if cell is None else " ".join(printable(str(cell)).split())[:60]
 
 
 def first_rows(opener: Opener, layout: Layout) -> list[Row]:

@@ -15,6 +15,7 @@ Cell = str | float | int | bool | date | datetime | time | timedelta | None
 LONGEST_TEXT = 10_000  # longer than any check allows, and short enough for a report
 EXACT = 10**15  # Excel keeps 15 digits
 SPACES = " \t\r\n\u00a0\u2007\u202f\u2009\ufeff"
+UNREADABLE = re.compile("[\x00\ufffd\ud800-\udfff]")  # PostgreSQL stores none, or means none
 POWER_OF_TEN = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
 UNIT = re.compile(r"(?:₽|руб(?:\.|лей|ля|ль)?|р\.|rub|баллов|бонусов)$", re.IGNORECASE)
 GROUPS = re.compile(r"\d{1,3}(?:(?P<sign>[.,'’])\d{3})(?:(?P=sign)\d{3})+")
@@ -90,7 +91,7 @@ def _digits(value: float) -> Read:
 def _checked(value: str) -> Read:
     if len(value) > LONGEST_TEXT:
         return Read(None, "value_too_long")
-    if "\x00" in value or "\ufffd" in value:
+    if UNREADABLE.search(value):
         return Read(None, "unreadable_character")
     return Read(value or None)
 
@@ -233,4 +234,9 @@ def described(cell: Any) -> str:
     """A cell as a report shows it."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return re.sub(r"[\x00-\x1f]", " ", str(cell if cell is not None else ""))[:100]
+    return printable(str(cell if cell is not None else ""))[:100]
+
+
+def printable(text: str) -> str:
+    """Without what neither a page nor a database takes."""
+    return re.sub("[\x00-\x1f\x7f\ud800-\udfff]", " ", text)

@@ -7,18 +7,20 @@ from django.utils.translation import gettext
 
 from transfer import formats
 from transfer.errors import gettext_noop
+from transfer.loading.words import heading
 
 WARNINGS = {
     "zeros_lost": gettext_noop(
-        "%(n)s lines have fewer digits in “%(column)s” than the rest (%(shortest)s instead of "
-        "%(usual)s). Has Excel taken leading zeros away?"
+        "“%(column)s” has shorter numbers than usual, of %(shortest)s digits instead of "
+        "%(usual)s. Lines: %(n)s. Has Excel taken leading zeros away?"
     ),
     "numbers": gettext_noop(
         "“%(column)s” is formatted as a number in the workbook: Excel takes leading zeros away "
         "there. Format the column as text."
     ),
     "repeated": gettext_noop(
-        "%(n)s lines say exactly the same as another line of the file. They are loaded as well."
+        "Lines that say exactly the same as another line of the file: %(n)s. They are loaded as "
+        "well."
     ),
     "ignored": gettext_noop("Columns that are not loaded: %(columns)s."),
     "totals_left_out": gettext_noop("Lines with totals that are left out: %(n)s."),
@@ -38,4 +40,6 @@ def explain_warning(code: str, params: dict[str, Any]) -> str:
 def _told(name: str, value: Any) -> str:
     if name in ("stated", "found"):
         return formats.amount(Decimal(value), signed=False)
+    if name == "column":
+        return heading(value)
     return formats.number(value) if isinstance(value, int) else str(value)

@@ -20,18 +20,15 @@ HOW_TO_FILL_IN = {
     "account": gettext_lazy("The number of the account, formatted as text: 0041000001."),
     "pincode": gettext_lazy("The new PIN code, formatted as text, so that 0042 keeps its zeros."),
     "amount": gettext_lazy("By how much the balance changes: 100 adds, -25,50 takes away."),
-    "validfrom": gettext_lazy(
-        "From when it counts: 01.12.2026, or 01.12.2026 09:00. May be empty."
-    ),
-    "validto": gettext_lazy(
-        "The last day on which it counts, to its end: 31.12.2026. May be empty."
-    ),
-    "comment": gettext_lazy("Any text. May be empty."),
+    "validfrom": gettext_lazy("From when it counts: 01.12.2026, or 01.12.2026 09:00."),
+    "validto": gettext_lazy("The last day on which it counts, to its end: 31.12.2026."),
+    "comment": gettext_lazy("Any text."),
     "card": gettext_lazy("The number of the card, formatted as text."),
     "status": gettext_lazy(
         "0 earn only, 1 earn and pay, 2 no operations, 3 pay only. Empty: it stays as it is."
     ),
 }
+OPTIONAL = {"validfrom", "validto", "comment"}
 OPTIONAL_ACCOUNT = gettext_lazy(
     "The account that the card is linked to, formatted as text. Empty: the link stays as it is."
 )
@@ -42,8 +39,8 @@ def heading(column: str) -> str:
 
 
 def how_to_fill_in(kind: Kind, column: str) -> str:
-    is_optional = kind.name == "cards" and column == "account"
-    return str(OPTIONAL_ACCOUNT if is_optional else HOW_TO_FILL_IN[column])
+    links_card = kind.name == "cards" and column == "account"
+    return str(OPTIONAL_ACCOUNT if links_card else HOW_TO_FILL_IN[column])
 
 
 def table_choices() -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.kinds import KINDS, Kind
 from transfer.loading.faults import EmptyFile, FileTooLarge
+from transfer.loading.values import printable
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.pieces import PIECE, Pieces, Utf8, cipher, of_size
 from transfer.models.run_base import LOCKED_TASKS
@@ -152,7 +153,7 @@ class Upload(models.Model):
         """Keeps a file, piece by piece. Raises FileRefused when it is empty or too large."""
         upload = cls(
             kind=kind.name,
-            name=name[-255:],
+            name=printable(name)[-255:],
             way=way,
             created_by=actor.name,
             user=actor.user,

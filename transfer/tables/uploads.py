@@ -37,21 +37,25 @@ class UploadTable(Table):
 
     caption = _("Loads")
     created_at = MomentColumn(_("When"))
-    name = tables.Column(_("File"), empty_values=(), attrs={"td": {"class": "break"}})
+    name = tables.Column(_("File, by whom"), empty_values=(), attrs={"td": {"class": "file"}})
     kind = tables.Column(_("Transfer"))
     state = tables.Column(_("State"))
-    good = NumberColumn(_("Good lines"))
-    bad = NumberColumn(_("Bad lines"))
+    good = NumberColumn(_("Good"))
+    bad = NumberColumn(_("Bad"))
     amount = AmountColumn(_("Sum"))
-    created_by = tables.Column(_("By whom"))
 
     class Meta(Table.Meta):
         model = Upload
-        fields = ("created_at", "name", "kind", "state", "good", "bad", "amount", "created_by")
+        fields = ("created_at", "name", "kind", "state", "good", "bad", "amount")
         order_by = "-created_at"
 
     def render_name(self, record: Upload) -> SafeString:
-        return format_html('<a href="{}">{}</a>', record.get_absolute_url(), record)
+        return format_html(
+            '<div><a href="{}">{}</a><div class="note">{}</div></div>',
+            record.get_absolute_url(),
+            record,
+            record.created_by,
+        )
 
     def render_state(self, record: Upload) -> SafeString:
         return state_badge(record)

@@ -15,6 +15,7 @@ from transfer.access import role
 from transfer.forms.entry import EntryForm
 from transfer.kinds import KINDS, Kind
 from transfer.loading import work
+from transfer.loading.faults import NothingInside
 from transfer.loading.words import heading
 from transfer.models import Actor, Upload
 from transfer.views.load import shown
@@ -49,7 +50,7 @@ def _judge(form: EntryForm, actor: Actor) -> Upload | None:
     work.go_on(upload)
     if upload.state == State.READY and upload.good == 1:
         return upload
-    if upload.error_code:
+    if upload.error_code not in ("", NothingInside.code):
         form.add_error(None, " ".join(explain_error(upload.error_code, upload.error_params)))
     else:
         form.refuse(upload)
@@ -80,7 +81,7 @@ def _question(upload: Upload) -> dict[str, Any]:
     kind: Kind = upload.moves
     cells = upload.report["sample"][0]["cells"]
     points = [
-        f"{heading(column.name)}: {shown(cell)}"
+        f"{heading(column.name)}: {shown(column.name, cell)}"
         for column, cell in zip(kind.columns, cells, strict=True)
         if cell
     ]

@@ -15,6 +15,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from transfer import formats
 from transfer.access import Role, has_role, role
 from transfer.exports import csv_response, xlsx_response
 from transfer.forms.load import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
@@ -30,6 +31,8 @@ from transfer.wording import explain_error
 
 State = Upload.State
 BAD_LINES_SHOWN = 25
+STYLES = {"amount": "num", "comment": "break"}
+NUMBER = re.compile(r"-?\d+(\.\d{1,2})?")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00")  # as the database says it
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -102,7 +105,6 @@ def _preview(found: Upload) -> dict[str, Any]:
         (explain_warning(code, params), code in HARMLESS)
         for code, params in found.report.get("warnings", [])
     ]
-    names = [heading(column.name) for column in found.moves.columns]
     added, taken = (found.report.get(name) for name in ("added", "taken"))
     return {
         "warnings": warnings,
@@ -115,11 +117,11 @@ def _preview(found: Upload) -> dict[str, Any]:
         ],
         "added": Decimal(added or 0),
         "taken": Decimal(taken or 0),
-        "columns": names,
+        "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in found.moves.columns],
         "sample": [
             (
                 row["line"],
-                list(zip(names, map(shown, row["cells"]), strict=False)),
+                _cells(found, row["cells"]),
                 explain_line(row["fault"]).sentence if row["fault"] else "",
             )
             for row in found.report.get("sample", [])
@@ -130,8 +132,18 @@ def _preview(found: Upload) -> dict[str, Any]:
     }
 
 
-def shown(cell: str) -> str:
-    """A moment as the user's clock shows it, anything else as it is."""
+def _cells(found: Upload, cells: list[str]) -> list[tuple[str, str, str]]:
+    """Heading, look and text of each cell of a line."""
+    return [
+        (heading(column.name), STYLES.get(column.name, ""), shown(column.name, cell))
+        for column, cell in zip(found.moves.columns, cells, strict=True)
+    ]
+
+
+def shown(column: str, cell: str) -> str:
+    """A value of a report as the user reads numbers and times; what can't be read, as it came."""
+    if column == "amount" and NUMBER.fullmatch(cell):
+        return formats.amount(Decimal(cell))
     if MOMENT.fullmatch(cell):
         return f"{timezone.localtime(datetime.fromisoformat(cell)):%d.%m.%Y %H:%M:%S}"
     return cell

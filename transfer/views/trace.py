@@ -55,7 +55,7 @@ def _found(subject: str, column: str, page: int) -> dict[str, Any]:
     found = trace_of(subject, column, page)
     return {
         "trace": found,
-        "rows": [told_row(row) for row in found.rows],
+        "rows": [told_row(row, subject) for row in found.rows],
         "holdings": [holding(answer, column) for answer in found.answers],
         "column": column,
         "is_account": column == "account",

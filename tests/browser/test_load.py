@@ -1,0 +1,121 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, use_language
+from tests.databases import query
+from transfer.models import Upload
+from transfer.queue import drain
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LINES = (
+    "Отчёт за ноябрь;;;\nСчёт;ФИО;Сумма;Действует по\n4100000011;Иванова;1 250,50;31.12.2026\n"
+    "4100000012;Петров;0;31.12.2026\n;Сидоров;100;\n4100000013;Кузнецов;сто;\n"
+    "4100000014;Орлова;-25,50;\nИтого;;1325,00;\n"
+)
+
+
+@pytest.fixture
+def bonus_file(tmp_path: Path) -> Path:
+    path = tmp_path / "Бонусы за ноябрь.csv"
+    path.write_bytes(LINES.encode("cp1251"))
+    return path
+
+
+def choose(page: Page, file: Path, table: str) -> None:
+    page.goto("/load/")
+    page.get_by_label(table).check()
+    page.locator("[name=file]").set_input_files(file)
+    page.locator("form[enctype] [type=submit]").click()
+
+
+def test_a_file_with_three_bad_lines_is_looked_at_confirmed_and_staged(
+    page: Page, log_in: Callable, check_accessible: Callable, bonus_file: Path, shop_all: str
+):
+    log_in(page, "operator")
+    page.goto("/load/")
+    check_accessible(page)
+    choose(page, bonus_file, "changeAccountBalanceTemp")
+    expect(page.locator("h1")).to_have_text("Бонусы за ноябрь.csv")
+    expect(page.locator("#upload .tile").nth(1)).to_contain_text("3")
+    check_accessible(page)
+    page.locator("#confirm").get_by_role("button").first.click()
+    expect(page.locator(".notice-ok")).to_be_visible()
+    check_accessible(page)
+    assert query(shop_all, 'select account, amount::text from "changeAccountBalanceTemp"') == [
+        ("4100000011", "1250.50"),
+        ("4100000014", "-25.50"),
+    ]
+
+
+def test_columns_are_chosen_where_they_are_not_recognised(
+    page: Page, log_in: Callable, check_accessible: Callable, tmp_path: Path, shop_all: str
+):
+    file = tmp_path / "cards.csv"
+    file.write_text("7780000000011;4100000011\n7780000000012;4100000012\n")
+    log_in(page, "operator")
+    choose(page, file, "changeCardAccountTemp")
+    check_accessible(page)
+    page.locator("[name=column_card]").select_option("0")
+    page.locator("[name=column_account]").select_option("1")
+    page.locator("form[action$='reading/'] [type=submit]").first.click()
+    expect(page.locator("#confirm")).to_be_visible()
+
+
+def test_while_a_worker_checks_the_page_refreshes_itself(
+    page: Page, log_in: Callable, check_accessible: Callable, tmp_path: Path, shop_all: str
+):
+    file = tmp_path / "large.csv"
+    file.write_text("account;amount\n" + "4100000011;1\n" * 60_000)
+    log_in(page, "operator")
+    choose(page, file, "changeAccountBalanceTemp")
+    expect(page.locator("[data-poll]")).to_be_visible()
+    check_accessible(page)
+    drain(lambda: False)
+    expect(page.locator("#confirm")).to_be_visible()
+    assert Upload.objects.get().good == 60_000
+
+
+def test_without_a_script_it_works_as_well(
+    open_page: Callable, log_in: Callable, bonus_file: Path, shop_all: str
+):
+    page = open_page(java_script_enabled=False)
+    log_in(page, "operator")
+    choose(page, bonus_file, "changeAccountBalanceTemp")
+    page.locator("#confirm").get_by_role("button").first.click()
+    expect(page.locator(".notice-ok")).to_be_visible()
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_nothing_is_wider_than_a_phone(
+    open_page: Callable, log_in: Callable, bonus_file: Path, shop_all: str, language: str
+):
+    page = open_page(viewport=PHONE)
+    log_in(page, "operator")
+    use_language(page, language)
+    choose(page, bonus_file, "changeAccountBalanceTemp")
+    upload = page.url
+    for address in ("/load/", upload, "/load/by-hand/balances/"):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_single_change_by_hand_leads_to_where_it_is(
+    page: Page, log_in: Callable, check_accessible: Callable, shop_all: str
+):
+    log_in(page, "operator")
+    page.goto("/load/by-hand/balances/")
+    check_accessible(page)
+    page.locator("[name=account]").fill("4100000011")
+    page.locator("[name=amount]").fill("0")
+    page.locator("main [type=submit]").first.click()
+    expect(page.locator("[name=amount]")).to_have_attribute("aria-invalid", "true")
+    page.locator("[name=amount]").fill("250")
+    page.locator("main [type=submit]").first.click()
+    check_accessible(page)
+    page.locator("main [type=submit]").first.click()
+    expect(page).to_have_url("/trace/?q=4100000011&in=account")
+    expect(page.locator(".changes")).to_contain_text("250")

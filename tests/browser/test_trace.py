@@ -1,0 +1,55 @@
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, use_language
+from tests.databases import stage
+from transfer import runs
+from transfer.models.run_base import Trigger
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def changes(dock: Callable, bonus: str, shop_all: str) -> None:
+    """Moved, rejected and waiting changes of one account."""
+    server = dock(bonus)
+    stage(shop_all, "balances", [("4100000011", 250), ("4100000011", 0)])
+    stage(shop_all, "cards", [("7780000000011", "4100000011", 1)])
+    for kind in ("balances", "cards"):
+        task = server.tasks.select_related("server").get(kind=kind)
+        runs.run_here(task, Trigger.COMMAND)
+    stage(shop_all, "pincodes", [("4100000011", "7351")])
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize("viewport", [None, PHONE])
+@pytest.mark.usefixtures("changes")
+def test_from_the_end_of_a_number_to_where_each_change_is(
+    open_page: Callable,
+    log_in: Callable,
+    check_accessible: Callable,
+    language: str,
+    viewport: dict[str, int] | None,
+):
+    page: Page = open_page(**({"viewport": viewport} if viewport else {}))
+    log_in(page, "viewer")
+    use_language(page, language)
+    page.goto("/trace/")
+    check_accessible(page)
+    page.locator("[name=q]").fill("0011")
+    page.keyboard.press("Enter")
+    expect(page.locator(".found")).to_be_visible()
+    check_accessible(page)
+    page.get_by_role("link", name="4100000011").first.click()
+    expect(page.locator(".changes")).to_be_visible()
+    check_accessible(page)
+    fates = page.locator(".fates .badge").all_inner_texts()
+    expected = {"ru": ["Ждёт", "Перенесено", "Отвергнуто", "Перенесено"],
+                "en": ["Waiting", "Moved", "Rejected", "Moved"]}  # fmt: skip
+    assert fates == expected[language]
+    if viewport:
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_role("link", name="7780000000011").first.click()
+    expect(page.locator("h1")).to_contain_text("7780000000011")

@@ -1,0 +1,208 @@
+"""All good lines or none, once: whatever dies, and whenever."""
+
+import threading
+from datetime import timedelta
+
+import psycopg2
+import pytest
+from django.conf import settings
+from django.test import override_settings
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from tests.databases import connected, run
+from transfer.kinds import KINDS
+from transfer.loading import work
+from transfer.loading.loader import Loader
+from transfer.models import Actor, AuditEntry, Upload, UploadPiece
+from transfer.models.uploads import UploadLock
+from transfer.queue import drain
+
+State = Upload.State
+GOOD = b"account;amount\n4100;10\n4200;20\n"
+
+
+@pytest.fixture
+def confirmed(check, olga):
+    upload = check("balances", GOOD)
+    upload.confirm(olga)
+    return upload
+
+
+class Died(BaseException):
+    """As if the process had been killed at this point."""
+
+
+def test_a_worker_that_dies_before_the_commit_has_loaded_nothing_and_another_loads_all(
+    confirmed, staged, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(Loader, "insert", die_after(Loader.insert))
+        with pytest.raises(Died):
+            work.go_on(confirmed)
+    assert staged("balances") == []
+    work.go_on(confirmed)
+    assert len(staged("balances")) == 2
+
+
+def test_a_worker_that_dies_after_the_commit_is_not_repeated(confirmed, staged, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(Upload, "note_loaded", die_after(lambda *_: None))
+        with pytest.raises(Died):
+            work.go_on(confirmed)
+    confirmed.refresh_from_db()
+    assert (confirmed.state, len(staged("balances"))) == (State.CONFIRMED, 2)
+    work.go_on(confirmed)
+    assert (confirmed.state, len(staged("balances"))) == (State.LOADED, 2)
+    assert AuditEntry.objects.filter(action="load").count() == 1
+
+
+def die_after(method):
+    def dying(*arguments):
+        method(*arguments)
+        raise Died
+
+    return dying
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_once_load_once(confirmed, staged):
+    threads = [threading.Thread(target=go_on_and_close, args=[confirmed.pk]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(staged("balances")) == 2
+
+
+def go_on_and_close(pk):
+    from django.db import connection
+
+    work.go_on(Upload.objects.get(pk=pk))
+    connection.close()
+
+
+def test_a_failing_insert_loads_nothing_says_why_and_can_be_confirmed_again(
+    confirmed, shop_all, staged, olga
+):
+    with connected(shop_all) as head_office:
+        table = f'"{KINDS["balances"].staging}"'
+        run(head_office, f"alter table {table} add constraint c check (account <> '4200')")
+        work.go_on(confirmed)
+        assert (confirmed.state, confirmed.error_code) == (State.READY, "query_failed")
+        assert staged("balances") == []
+        run(head_office, f"alter table {table} drop constraint c")
+    assert confirmed.confirm(olga)
+    work.go_on(confirmed)
+    assert len(staged("balances")) == 2
+
+
+def test_without_shop_all_the_check_fails_in_words_and_is_tried_again(check, shop_all):
+    with override_settings(SHOP_ALL_DATABASE_URL="postgresql://localhost:9/nowhere"):
+        upload = check("balances", GOOD)
+    assert (upload.state, upload.error_code) == (State.FAILED, "unreachable")
+    upload.go_on(State.RECEIVED)
+    work.go_on(upload)
+    assert upload.state == State.READY
+
+
+def test_a_staging_database_of_an_earlier_version_is_named(check, shop_all):
+    query_without_result(shop_all, "drop table datatransfer.loaded")
+    upload = check("balances", GOOD)
+    assert (upload.state, upload.error_code) == (State.FAILED, "not_initialised")
+
+
+def query_without_result(dsn, statement):
+    with connected(dsn) as connection:
+        run(connection, statement)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheQueue:
+    def test_a_large_file_is_checked_and_loaded_by_a_worker(self, shop_all, olga, staged):
+        lines = b"account;amount\n" + b"4100000001;1\n" * 60_000
+        upload = Upload.receive(KINDS["balances"], [lines], olga, name="a.csv")
+        work.start(upload)
+        assert upload.state == State.RECEIVED
+        drain(lambda: False)
+        upload.refresh_from_db()
+        assert (upload.state, upload.good) == (State.READY, 60_000)
+        upload.confirm(olga)
+        work.start(upload)
+        drain(lambda: False)
+        assert len(staged("balances")) == 60_000
+
+    def test_a_file_whose_worker_is_gone_is_taken_up_by_the_next_tick(self, confirmed, staged):
+        work.recover()
+        assert DBTaskResult.objects.filter(status="READY").count() == 1
+        work.recover()
+        assert DBTaskResult.objects.filter(status="READY").count() == 1
+        drain(lambda: False)
+        assert len(staged("balances")) == 2
+
+    def test_a_file_that_somebody_works_on_is_left_alone(self, confirmed):
+        own = settings.DATABASES["default"]
+        other = psycopg2.connect(
+            host=own["HOST"], dbname=own["NAME"], user=own["USER"], password=own["PASSWORD"] or None
+        )
+        with other.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(%s, %s)", [Upload.LOCK_SPACE, confirmed.pk])
+        work.recover()
+        other.close()
+        assert not DBTaskResult.objects.exists()
+
+    def test_the_lock_ends_with_the_work(self, confirmed):
+        with UploadLock(confirmed):
+            assert not Upload.objects.idle().exists()
+        assert Upload.objects.idle().exists()
+
+
+class TestTheContent:
+    def test_is_encrypted_and_goes_when_it_is_loaded(self, load, check):
+        upload = check("pincodes", b"account;pin\n4100;73519\n")
+        (piece,) = upload.pieces.all()
+        assert b"73519" not in bytes(piece.content)
+        load("pincodes", b"account;pin\n4100;73519\n")
+        assert UploadPiece.objects.count() == 1
+
+    def test_goes_a_day_after_nobody_has_confirmed_it(self, check):
+        upload = check("balances", GOOD)
+        work.recover(timezone.now() + timedelta(hours=23))
+        assert upload.pieces.exists()
+        work.recover(timezone.now() + timedelta(hours=25))
+        upload.refresh_from_db()
+        assert (upload.state, upload.pieces.count()) == (State.EXPIRED, 0)
+
+    def test_stands_whole_in_pieces_of_any_size(self, db, olga):
+        content = bytes(range(256)) * 12_000
+        chunks = [content[:7], content[7:2_000_000], content[2_000_000:]]
+        upload = Upload.receive(KINDS["balances"], chunks, olga)
+        assert upload.pieces.count() == 3
+        assert upload.open().read() == content
+
+    def test_too_large_is_refused_and_nothing_is_kept(self, db, olga, monkeypatch):
+        monkeypatch.setattr("transfer.models.uploads.LARGEST", 10)
+        with pytest.raises(Exception, match="larger than"):
+            Upload.receive(KINDS["balances"], [b"12345678901"], olga)
+        assert not Upload.objects.exists()
+
+
+def test_the_same_content_is_known_again_only_in_the_same_table(load, check):
+    first = load("balances", GOOD)
+    assert check("balances", GOOD).earlier() == first
+    assert check("cards", GOOD).earlier() is None
+    assert check("balances", GOOD + b"\n").earlier() is None
+
+
+def test_who_confirmed_stands_in_the_audit_and_no_secret(load):
+    load("pincodes", b"account;pin\n4100;73519\n")
+    entry = AuditEntry.objects.get(action="load")
+    assert (entry.who, entry.address, entry.new["good"]) == ("olga", "10.0.0.8", 1)
+    assert "73519" not in repr(vars(entry))
+
+
+def test_confirming_is_for_one_alone(check):
+    upload = check("balances", GOOD)
+    other = Upload.objects.get(pk=upload.pk)
+    assert upload.confirm(Actor("olga"))
+    assert not other.confirm(Actor("ivan"))

@@ -1,0 +1,84 @@
+"""Whatever is uploaded, the answer is a preview or a clear error, and never a partial load."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.loading.conftest import workbook
+from transfer.kinds import KINDS
+from transfer.loading.report import explain_line, explain_stop
+from transfer.loading.warnings import explain_warning
+from transfer.models import Upload
+
+State = Upload.State
+HEADINGS = st.sampled_from(
+    ["account", "Счёт", "Сумма", "pin", "card", "Статус", "validto", "x", ""]
+)
+CELLS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        ["4100", "1 234,50", "31.12.2026", "4,1E+15", "Итого", "=1+1", '"', "\x00", "2"]
+    ),
+    st.integers(-(10**18), 10**18).map(str),
+    st.floats().map(str),
+)
+ROWS = st.lists(st.lists(CELLS, max_size=5), max_size=8)
+LIKE_CSV = st.builds(
+    lambda head, rows, mark, encoding: "\n".join(mark.join(r) for r in [head, *rows]).encode(
+        encoding, "replace"
+    ),
+    st.lists(HEADINGS, max_size=5),
+    ROWS,
+    st.sampled_from([";", ",", "\t"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "cp1251", "utf-16"]),
+)
+BEGINNINGS = st.sampled_from(
+    [b"", b"PK\x03\x04", b"\xff\xfe", b"\xef\xbb\xbf", b"MZ", b"account;amount\n"]
+)
+BYTES = st.builds(lambda start, rest: start + rest, BEGINNINGS, st.binary(max_size=300))
+FINE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+def is_answered(upload: Upload) -> None:
+    assert upload.error_code != "unexpected"
+    assert upload.state in (State.READY, State.COLUMNS, State.REFUSED)
+    if upload.state == State.REFUSED:
+        assert all(explain_stop(upload.error_code, upload.error_params))
+    for line in upload.bad_lines.all():
+        assert explain_line(line.code).sentence
+    for warning in upload.report.get("warnings", []):
+        assert explain_warning(*warning)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=FINE)
+@given(kind=st.sampled_from(list(KINDS)), content=st.one_of(BYTES, LIKE_CSV).filter(len))
+def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, staged, kind, content):
+    is_answered(check(kind, content))
+    assert staged(kind) == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=FINE)
+@given(kind=st.sampled_from(list(KINDS)), content=LIKE_CSV.filter(len), data=st.data())
+def test_columns_chosen_by_hand_load_all_good_lines_or_none(
+    check, staged, olga, kind, content, data
+):
+    from transfer.loading import work
+
+    names = [column.name for column in KINDS[kind].columns]
+    places = data.draw(st.permutations(range(5)))
+    upload = check(kind, content, header=0, columns=dict(zip(names, places, strict=False)))
+    is_answered(upload)
+    before = len(staged(kind))
+    if upload.state == State.READY and upload.good:
+        upload.confirm(olga)
+        work.go_on(upload)
+        assert upload.state == State.LOADED
+        assert len(staged(kind)) - before == upload.good
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=FINE)
+@given(rows=ROWS, cut=st.integers(0, 400))
+def test_any_workbook_whole_or_cut_is_answered(check, rows, cut):
+    content = workbook([["account", "amount"], *rows])
+    is_answered(check("balances", content, name="a.xlsx"))
+    if cut:
+        is_answered(check("balances", content[: len(content) - cut], name="a.xlsx"))

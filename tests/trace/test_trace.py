@@ -1,0 +1,270 @@
+"""Where a change is: told by each server's own position, exactly."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone, translation
+
+from tests.databases import connected, insert, query, run, stage
+from transfer import runs
+from transfer.models import Actor, TransferRun
+from transfer.models.run_base import Trigger
+from transfer.trace import ROWS_ON_A_PAGE, trace
+from transfer.trace_runs import Snapshot
+from transfer.trace_search import search
+from transfer.trace_words import holding, told_row
+
+ACCOUNT, CARD = "4100000011", "7780000000011"
+
+
+@pytest.fixture(autouse=True)
+def in_english():
+    with translation.override("en"):
+        yield
+
+
+@pytest.fixture
+def server(dock, bonus, shop_all):
+    return dock(bonus)
+
+
+def move(server, kind="balances"):
+    task = server.tasks.select_related("server").get(kind=kind)
+    return runs.run_here(task, Trigger.COMMAND)
+
+
+def states(found):
+    return [[fate.state for fate in row.fates] for row in found.rows]
+
+
+def words(found):
+    return [fate for row in found.rows for fate in told_row(row).fates]
+
+
+def test_every_change_of_an_account_is_there_in_all_three_tables_the_latest_first(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, 5), ("other", 6)])
+    stage(shop_all, "pincodes", [(ACCOUNT, "7351")])
+    stage(shop_all, "cards", [(CARD, ACCOUNT, 1), (CARD, None, 2)])
+    found = trace(ACCOUNT, "account")
+    assert [row.kind.name for row in found.rows] == ["cards", "pincodes", "balances"]
+    assert [row.kind.name for row in trace(CARD, "card").rows] == ["cards", "cards"]
+
+
+def test_a_row_is_waiting_until_a_run_has_moved_it_and_then_says_which(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, 1)])
+    assert states(trace(ACCOUNT, "account")) == [["waiting"]]
+    first = move(server)
+    stage(shop_all, "balances", [("other", 1)])
+    move(server)
+    stage(shop_all, "balances", [(ACCOUNT, 2)])
+    third = move(server)
+    stage(shop_all, "balances", [(ACCOUNT, 3)])
+    found = trace(ACCOUNT, "account")
+    assert states(found) == [["waiting"], ["moved"], ["moved"]]
+    assert [row.fates[0].run for row in found.rows] == [None, third, first]
+
+
+def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_all):
+    moved_by = {}
+    for number in range(12):
+        stage(shop_all, "balances", [(ACCOUNT, number + 1)])
+        moved_by[str(number + 1)] = move(server).pk
+        move(server)  # one that finds nothing
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        found = trace(ACCOUNT, "account")
+    assert {row.payload["amount"]: row.fates[0].run.pk for row in found.rows} == moved_by
+    assert len(queries) < 15
+
+
+def test_a_run_that_was_purged_is_not_replaced_by_a_later_one(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, 1)])
+    move(server)
+    stage(shop_all, "balances", [(ACCOUNT, 2)])
+    second = move(server)
+    TransferRun.objects.order_by("pk").first().delete()
+    found = trace(ACCOUNT, "account")
+    assert [row.fates[0].run for row in found.rows] == [second, None]
+    assert "no longer in the history" in words(found)[1].detail
+
+
+def test_a_row_of_a_transaction_that_committed_late_is_of_the_run_that_read_it(server, shop_all):
+    """Its number is lower than those of the run before."""
+    with connected(shop_all) as late:
+        late.autocommit = False
+        insert(late, "balances", [(ACCOUNT, 1)])
+        stage(shop_all, "balances", [(ACCOUNT, 2)])
+        first = move(server)
+        found = trace(ACCOUNT, "account")
+        assert [row.payload["amount"] for row in found.rows] == ["2"]
+        assert found.writing.keys() == {"balances"}
+        late.commit()
+    assert states(trace(ACCOUNT, "account")) == [["moved"], ["waiting"]]
+    second = move(server)
+    rows = {row.payload["amount"]: row.fates[0].run for row in trace(ACCOUNT, "account").rows}
+    assert rows == {"1": second, "2": first}
+
+
+def test_within_a_batch_that_was_cut_short_rows_are_told_by_their_order(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, amount) for amount in range(1, 6)])
+    task = server.tasks.select_related("server").get(kind="balances")
+    asked = iter([False, True])
+    runs.run_here(task, Trigger.COMMAND, chunk_rows=2, stopped=lambda: next(asked, True))
+    assert states(trace(ACCOUNT, "account")) == [["waiting"]] + [["moved"]] * 4
+
+
+def test_a_rejected_row_says_why(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, 0)])
+    rejecting = move(server)
+    (fate,) = words(trace(ACCOUNT, "account"))
+    assert (fate.word, fate.detail, fate.run) == ("Rejected", "The amount is zero.", rejecting)
+
+
+def test_a_reject_of_a_chunk_that_did_not_land_counts_for_nothing(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, 0)])
+    move(server).rejects.update(landed=False)
+    assert states(trace(ACCOUNT, "account")) == [["moved"]]
+
+
+class TestWhyItWaits:
+    @pytest.fixture
+    def task(self, server, shop_all):
+        stage(shop_all, "balances", [(ACCOUNT, 1)])
+        return server.tasks.get(kind="balances")
+
+    def why(self):
+        (fate,) = words(trace(ACCOUNT, "account"))
+        return fate.detail.replace("\u00a0", " ")
+
+    def test_switched_off_by_whom_and_when(self, task):
+        task.switch(True, Actor("olga"))
+        task.switch(False, Actor("olga"), reason="Stocktaking.")
+        said = self.why()
+        assert said.startswith("The task is off since today ")
+        assert said.endswith("by olga. Stocktaking.")
+
+    def test_paused_until_when_and_by_whom(self, task):
+        task.switch(True, Actor("olga"))
+        task.pause(timezone.now() + timedelta(days=2), Actor("ivan"))
+        assert self.why().startswith("The task is paused until ")
+        assert self.why().endswith(", by ivan.")
+
+    def test_not_yet_due(self, task):
+        task.switch(True, Actor("olga"))
+        assert "today" in self.why() or "tomorrow" in self.why()
+
+
+def test_each_server_has_its_own_answer_and_a_dead_one_does_not_hold_the_page_up(
+    dock, bonus, second_bonus, shop_all
+):
+    first, second = dock(bonus, "A"), dock(second_bonus, "B")
+    dead = dock(bonus, "C")
+    dead.db_host, dead.db_port = "127.0.0.1", 9
+    dead.save()
+    stage(shop_all, "balances", [(ACCOUNT, 1)])
+    move(first)
+    found = trace(ACCOUNT, "account")
+    assert [(fate.server, fate.state) for fate in found.rows[0].fates] == [
+        (first, "moved"),
+        (second, "waiting"),
+        (dead, "unknown"),
+    ]
+    assert holding(found.answers[2], "account").error
+
+
+class TestWhatTheServerHolds:
+    def test_the_balance_counts_what_is_valid_now(self, server, shop_all):
+        now = timezone.now()
+        past, future = now - timedelta(days=1), now + timedelta(days=1)
+        rows = [(ACCOUNT, 100, None, None), (ACCOUNT, 7, None, past), (ACCOUNT, 9, future, None)]
+        stage(shop_all, "balances", rows)
+        move(server)
+        held = trace(ACCOUNT, "account").answers[0].holding
+        assert (held.balance, held.total, held.assets) == (100, 116, 3)
+
+    def test_of_a_pin_code_only_that_it_is_set(self, server, shop_all):
+        stage(shop_all, "pincodes", [(ACCOUNT, "73519")])
+        move(server, "pincodes")
+        found = trace(ACCOUNT, "account")
+        facts = holding(found.answers[0], "account").facts
+        assert facts[-1][1].startswith("set today")
+        assert "73519" not in repr(found) + repr(facts)
+
+    def test_the_cards_of_an_account_and_the_account_of_a_card(self, server, shop_all):
+        stage(shop_all, "cards", [(CARD, ACCOUNT, 2)])
+        move(server, "cards")
+        assert [card[:3] for card in trace(ACCOUNT, "account").answers[0].holding.cards] == [
+            (CARD, ACCOUNT, 2)
+        ]
+        told = holding(trace(CARD, "card").answers[0], "card")
+        assert told.cards[0][1:3] == (ACCOUNT, "2 – no operations (blocked)")
+
+
+def test_many_changes_come_page_by_page(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, amount + 1) for amount in range(ROWS_ON_A_PAGE + 3)])
+    first, second = trace(ACCOUNT, "account"), trace(ACCOUNT, "account", 2)
+    assert (len(first.rows), first.has_more) == (ROWS_ON_A_PAGE, True)
+    assert ([row.payload["amount"] for row in second.rows], second.has_more) == (
+        ["3", "2", "1"],
+        False,
+    )
+
+
+class TestSearch:
+    @pytest.fixture(autouse=True)
+    def rows(self, db, shop_all):
+        stage(shop_all, "balances", [(f"41000000{number}", 1) for number in range(10, 40)])
+        stage(shop_all, "cards", [(CARD, ACCOUNT, 1), ("77_1", "4100000012", 1)])
+
+    def test_a_whole_number_is_what_is_meant(self):
+        assert search(ACCOUNT).exact == ["account"]
+        assert search(CARD).exact == ["card"]
+
+    def test_a_beginning_and_an_end_find_each_number_once(self):
+        assert search("410000001").accounts == [f"410000001{n}" for n in range(10)]
+        assert search("0011").accounts == [ACCOUNT]
+        assert search("0011").cards == [CARD]
+
+    def test_signs_of_patterns_are_meant_as_they_are(self):
+        assert search("77_").cards == ["77_1"]
+        assert search("%11").accounts == []
+
+    def test_a_number_in_the_staging_table_leads_to_whom_it_is_about(self):
+        (row,) = [row for row in search("№ 2").rows if row[0].name == "cards"]
+        assert row[1:] == (2, "card", "77_1")
+
+    def test_too_short_and_not_there(self):
+        assert search("ab").too_short
+        assert not search("999999").accounts
+
+
+def test_snapshots_are_read_as_postgresql_reads_them(shop_all):
+    text = "10:20:12,15"
+    for xid in range(8, 22):
+        (told,) = query(shop_all, "select pg_visible_in_snapshot(%s::text::xid8, %s)", [xid, text])[
+            0
+        ]
+        assert Snapshot.of(text).sees(xid) is told
+
+
+def test_every_query_uses_an_index(server, shop_all):
+    """With enough rows for a scan of the whole table to be dearer."""
+    with connected(shop_all) as connection:
+        run(
+            connection,
+            """insert into "changeAccountBalanceTemp" (account, amount)
+               select '41' || lpad(n::text, 8, '0'), 1 from generate_series(1, 20000) n""",
+        )
+        run(connection, 'analyze "changeAccountBalanceTemp"')
+        table = '"changeAccountBalanceTemp"'
+        for condition in (
+            "account = '4100000011'",
+            "account like '41000000%'",
+            "reverse(account) like '1100%'",
+            "id = 5",
+        ):
+            plan = str(run(connection, f"explain select account from {table} where {condition}"))
+            assert "datatransfer_balances_" in plan, plan

@@ -1,0 +1,116 @@
+"""A single change by hand: the same checks as for a file, and once."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+
+from tests.databases import query
+from transfer.models import AuditEntry, Upload
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def olga(client: Client, shop_all: str) -> Client:
+    user = User.objects.create_user("olga")
+    user.groups.add(Group.objects.get(name="operator"))
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    return client
+
+
+def enter(client, kind, **values):
+    return client.post(reverse("entry", args=[kind]), values)
+
+
+def confirm(client):
+    return client.post(reverse("entry_confirm", args=[Upload.objects.get().pk]))
+
+
+def test_a_balance_is_asked_for_once_more_and_then_staged(olga, shop_all):
+    response = enter(olga, "balances", account="4100", amount="-1 250,50", comment="=Возврат; «x»")
+    asked = olga.get(response.headers["Location"]).content.decode()
+    assert "−1 250.50" in asked.replace("\u202f", " ")
+    assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(0,)]
+    response = confirm(olga)
+    assert response.headers["Location"] == "/trace/?q=4100"
+    assert query(
+        shop_all, 'select account, amount::text, comment from "changeAccountBalanceTemp"'
+    ) == [("4100", "-1250.50", "=Возврат; «x»")]
+    entry = AuditEntry.objects.get(action="load")
+    assert (entry.who, entry.new["way"]) == ("olga", "hand")
+
+
+def test_pressed_twice_it_is_staged_once(olga, shop_all):
+    enter(olga, "balances", account="4100", amount="5")
+    confirm(olga)
+    assert confirm(olga).status_code == 302
+    assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "sentence"),
+    [
+        ("balances", {"account": "41 00", "amount": "5"}, "contains a space"),
+        ("balances", {"account": "4100", "amount": "0"}, "The amount is zero."),
+        ("balances", {"account": "4100", "amount": "five"}, "This is not a number."),
+        ("balances", {"account": "4100", "amount": "1,234"}, "more than two decimals"),
+        ("balances", {"account": "Итого", "amount": "5"}, "read as a change"),
+        (
+            "balances",
+            {"account": "1", "amount": "5", "validfrom": "2.1.2026", "validto": "1.1.2026"},
+            "ends before it begins",
+        ),
+        ("cards", {"card": "7001"}, "nothing to change"),
+        ("cards", {"card": "70 01", "status": "1"}, "contains a space"),
+    ],
+)
+def test_what_the_checks_find_is_said_and_nothing_is_kept(olga, kind, values, sentence):
+    response = enter(olga, kind, **values)
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+    assert not Upload.objects.exists()
+
+
+def test_a_pin_code_is_never_sent_back(olga, shop_all):
+    response = enter(olga, "pincodes", account="", pincode="73519")
+    told = response.content.decode()
+    response = enter(olga, "pincodes", account="4100", pincode="73519")
+    told += olga.get(response.headers["Location"]).content.decode()
+    confirm(olga)
+    told += repr(list(Upload.objects.values())) + repr(list(AuditEntry.objects.values()))
+    assert "73519" not in told
+    assert query(shop_all, 'select pincode from "accountpincodeTemp"') == [("73519",)]
+
+
+def test_a_status_alone_and_a_link_alone(olga, shop_all):
+    enter(olga, "cards", card="7001", status="2")
+    confirm(olga)
+    assert query(shop_all, 'select card, account, status from "changeCardAccountTemp"') == [
+        ("7001", None, 2)
+    ]
+
+
+def test_an_exact_repetition_is_told_before_it_is_staged(olga):
+    enter(olga, "balances", account="4100", amount="5")
+    confirm(olga)
+    response = enter(olga, "balances", account="4100", amount="5")
+    assert (
+        "Exactly this was loaded before" in olga.get(response.headers["Location"]).content.decode()
+    )
+
+
+def test_the_trace_fills_in_whom_it_is_about_but_never_a_pin(olga):
+    shown = olga.get(reverse("entry", args=["pincodes"]), {"account": "4100", "pincode": "73519"})
+    assert 'value="4100"' in shown.content.decode()
+    assert 'value="73519"' not in shown.content.decode()
+
+
+def test_an_unknown_kind_is_not_there(olga):
+    assert olga.get(reverse("entry", args=["cash"])).status_code == 404
+
+
+def test_a_file_is_not_confirmed_on_the_page_of_a_single_change(olga):
+    upload = Upload.objects.create(kind="balances", state=Upload.State.READY, created_by="olga")
+    assert olga.post(reverse("entry_confirm", args=[upload.pk])).status_code == 404

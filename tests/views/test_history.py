@@ -85,9 +85,8 @@ def test_filters_that_make_no_sense_do_no_harm(client, eight):
 @pytest.mark.parametrize("column", ["kind", "queued_at", "seconds", "read", "rejected", "state"])
 def test_among_equals_the_order_is_the_same_on_every_page(client, eight, column):
     runs = [a_run(eight).pk for _ in range(30)]
-    for sort in (column, f"-{column}"):
-        pages = found(client, sort=sort) + found(client, sort=sort, page=2)
-        assert sorted(pages) == runs
+    sort = f"-{column}"
+    assert found(client, sort=sort) + found(client, sort=sort, page=2) == runs[::-1]
 
 
 def test_sorting_by_duration_puts_the_longest_first_and_what_has_not_ended_last(client, eight):

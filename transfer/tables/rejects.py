@@ -38,7 +38,9 @@ class ChooseColumn(tables.Column):
     """A box for each row that is still open."""
 
     def __init__(self) -> None:
-        super().__init__("", accessor="pk", orderable=False, attrs={"td": {"class": "pick"}})
+        heading = format_html('<span class="visually-hidden">{}</span>', _("Choose"))
+        pick = {"td": {"class": "pick"}, "th": {"class": "pick"}}
+        super().__init__(heading, accessor="pk", orderable=False, attrs=pick)
 
     def render(self, record: RejectedRow) -> SafeString | str:
         if not record.is_open:
@@ -60,7 +62,9 @@ class RejectTable(Table):
     )
     payload = tables.Column(_("As it came"), orderable=False)
     code = tables.Column(_("Reason"), order_by=("code", "pk"))
-    server_name = tables.Column(_("Bonus server"), order_by=("server_name", "pk"))
+    server_name = tables.Column(
+        _("Bonus server"), order_by=("server_name", "pk"), attrs={"td": {"class": "server"}}
+    )
     created_at = MomentColumn(_("Rejected"), order_by=("created_at", "pk"))
     state = tables.Column(_("State"), order_by=("state", "pk"))
 

@@ -1,0 +1,124 @@
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, use_language
+from tests.views.runs import POSITION, a_run, server
+from transfer.models.run_base import State
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = timezone.now
+
+
+@pytest.fixture
+def eight():
+    return server()
+
+
+def one_of_each(eight):
+    for state, kind in zip(State, ["balances", "cards"] * 4, strict=True):
+        a_run(
+            eight, kind, state=state, queued_at=NOW(), expected=10, applied=4, rejected=1,
+            error_code="connection_lost" if state == State.FAILED else "",
+            error_params={"database": "shop All"}, error_technical="08006",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{}, {"viewport": PHONE, "has_touch": True}])
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_history_and_runs_are_accessible_and_fit(
+    open_page: Callable, log_in: Callable, check_accessible: Callable, eight, options, language
+):
+    one_of_each(eight)
+    page = open_page(**options)
+    log_in(page, "operator")
+    use_language(page, language)
+    failed, running = (eight.runs.get(state=state) for state in (State.FAILED, State.RUNNING))
+    for address in (
+        "/history/",
+        "/history/?state=skipped&server=1",
+        "/history/maintenance/",
+        failed.get_absolute_url(),
+        running.get_absolute_url(),
+        f"{running.get_absolute_url()}cancel/",
+    ):
+        page.goto(address)
+        check_accessible(page)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= page.viewport_size["width"], address
+
+
+def test_a_filter_applies_at_once_keeps_the_sorting_and_is_cleared(
+    page: Page, log_in: Callable, eight
+):
+    one_of_each(eight)
+    log_in(page, "viewer")
+    page.goto("/history/?sort=queued_at&per_page=50")
+    page.locator("[name=state]").focus()
+    page.locator("[name=state]").select_option("failed")
+    expect(page.locator("#results tbody tr.odd, #results tbody tr.even")).to_have_count(1)
+    page.wait_for_url("**state=failed**sort=queued_at**per_page=50**")
+    expect(page.locator("[name=state]")).to_be_focused()
+    page.locator("#filter-actions a").click()
+    page.wait_for_url("**/history/")
+
+
+def test_what_is_found_is_downloaded(page: Page, log_in: Callable, eight):
+    one_of_each(eight)
+    log_in(page, "viewer")
+    page.goto("/history/?state=failed")
+    for kind in ("csv", "xlsx"):
+        with page.expect_download() as download:
+            page.locator(f"a[href*='export.{kind}']").click()
+        assert download.value.suggested_filename.endswith(f".{kind}")
+        assert "state=failed" in download.value.url
+
+
+def test_a_run_under_way_moves_on_by_itself_and_keeps_focus_and_open_folds(
+    page: Page, log_in: Callable, eight
+):
+    run = a_run(eight, state=State.RUNNING, expected=1000, applied=100,
+                queued_at=NOW() - timedelta(seconds=5), position_from=POSITION,
+                position_to=POSITION)  # fmt: skip
+    log_in(page, "operator")
+    page.goto(run.get_absolute_url())
+    page.locator("#positions summary").click()
+    page.locator("#cancel").focus()
+    expect(page.locator("progress")).to_have_attribute("value", "100")
+    type(run).objects.filter(pk=run.pk).update(applied=700)
+    expect(page.locator("progress")).to_have_attribute("value", "700")
+    expect(page.locator("#cancel")).to_be_focused()
+    expect(page.locator("#positions")).to_have_attribute("open", "")
+    run.refresh_from_db()
+    run.finish(State.SUCCEEDED)
+    expect(page.locator("h1 + .run-state .badge-ok")).to_be_visible()
+    expect(page.locator("#run[data-poll]")).to_have_count(0)
+
+
+def test_an_open_runs_row_in_the_history_ends_by_itself(page: Page, log_in: Callable, eight):
+    run = a_run(eight, state=State.RUNNING, expected=10, applied=1, queued_at=NOW())
+    other = a_run(eight, "cards", queued_at=NOW())
+    log_in(page, "viewer")
+    page.goto("/history/")
+    page.locator(f"#to-run-{other.pk}").focus()
+    run.finish(State.SUCCEEDED)
+    expect(page.locator(f"#run-{run.pk} .badge-ok")).to_be_visible()
+    expect(page.locator(f"#run-{run.pk}[data-poll]")).to_have_count(0)
+    expect(page.locator(f"#to-run-{other.pk}")).to_be_focused()
+
+
+def test_a_run_is_cancelled_without_a_script_after_a_question(
+    open_page: Callable, log_in: Callable, eight
+):
+    run = a_run(eight, state=State.RUNNING)
+    page = open_page(java_script_enabled=False)
+    log_in(page, "operator")
+    page.goto(run.get_absolute_url())
+    page.locator("#cancel").click()
+    page.locator("main button.danger").click()
+    expect(page.locator("#cancel")).to_have_count(0)
+    assert run.is_cancelled()

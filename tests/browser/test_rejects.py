@@ -1,0 +1,76 @@
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, use_language
+from tests.databases import query, stage
+from transfer.models import RejectedRow
+from transfer.models.run_base import Trigger
+from transfer.runs import run_here
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def rejects(dock, bonus, shop_all):
+    """Two changes by zero and a PIN code without an account."""
+    eight = dock(bonus)
+    stage(shop_all, "balances", [("4100", 0), ("4200", 0)])
+    stage(shop_all, "pincodes", [("", "4711")])
+    for kind in ("balances", "pincodes"):
+        run_here(eight.tasks.get(kind=kind), Trigger.MANUAL)
+    return list(RejectedRow.objects.landed().order_by("pk"))
+
+
+@pytest.mark.parametrize("options", [{}, {"viewport": PHONE, "has_touch": True}])
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_the_pages_are_accessible_and_fit(
+    open_page: Callable, log_in: Callable, check_accessible: Callable, rejects, options, language
+):
+    page = open_page(**options)
+    log_in(page, "operator")
+    use_language(page, language)
+    for address in (
+        "/rejects/",
+        "/rejects/?state=discarded",
+        rejects[0].get_absolute_url(),
+        rejects[2].get_absolute_url(),
+        "/rejects/resend/?kind=balances",
+        "/rejects/discard/",
+    ):
+        page.goto(address)
+        check_accessible(page)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= page.viewport_size["width"], address
+        assert "4711" not in page.content()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
+    open_page: Callable, log_in: Callable, shop_all, rejects, script
+):
+    page: Page = open_page(java_script_enabled=script)
+    log_in(page, "operator")
+    use_language(page, "en")
+    page.goto("/rejects/")
+    page.get_by_role("link", name=str(rejects[0].staging_id), exact=True).last.click()
+    page.get_by_label("Amount").fill("0")
+    page.get_by_role("button", name="Check and send").click()
+    expect(page.locator(".errorlist")).to_contain_text("The amount is zero.")
+    page.get_by_label("Amount").fill("12,50")
+    page.get_by_role("button", name="Check and send").click()
+    expect(page.get_by_text("waits for the next run")).to_be_visible()
+    rows = query(
+        shop_all, 'select account, amount::text from "changeAccountBalanceTemp" order by 2'
+    )
+    assert rows == [("4100", "0"), ("4200", "0"), ("4100", "12.50")]
+
+    page.goto("/rejects/?kind=balances")
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Discard…").click()
+    page.get_by_label("Reason").fill("a test of the till")
+    page.get_by_role("button", name="Discard").click()
+    page.wait_for_url("**/rejects/")
+    page.goto("/rejects/?state=discarded")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("4200")

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from transfer.models import BonusServer
 
@@ -20,7 +21,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
         model = BonusServer
         fields = [name for names in GROUPS.values() for name in names]
         labels = {
-            "name": _("Name"),
+            "name": pgettext_lazy("of a bonus server", "Name"),
             "host": _("Host"),
             "admin_port": _("Administration port"),
             "work_port": _("Port for work"),

@@ -4,14 +4,22 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from transfer.connections import check_connections, forget_old_days
 from transfer.errors import OwnDatabaseFailed, TransferError
-from transfer.models import MaintenanceRun, MaintenanceTask, Settings, TransferRun
+from transfer.models import (
+    AuditEntry,
+    MaintenanceRun,
+    MaintenanceTask,
+    RejectedRow,
+    Settings,
+    TransferRun,
+    Upload,
+)
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, State
 from transfer.upkeep import purge_all
 
@@ -36,14 +44,29 @@ def execute_maintenance(run: MaintenanceRun) -> None:
         run.finish(State.FAILED, error=TransferError(type(error).__name__))
 
 
-def purge_history(now: datetime | None = None) -> dict[str, int]:
+def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict[str, int]:
     """Removes runs that ended long ago, by the settings: table → rows removed.
 
     Failures, and runs with rejects, are kept longer; of each task the latest run, the latest
-    success and the latest that knows its position always stay.
+    success and the latest that knows its position always stay. Rejected rows go once they are
+    closed. A dry run counts, and removes nothing.
     """
     now, kept = now or timezone.now(), Settings.load()
+    if not dry_run:
+        return _purge_history(now, kept)
+    with transaction.atomic():
+        report = _purge_history(now, kept)
+        transaction.set_rollback(True)
+    return report
+
+
+def _purge_history(now: datetime, kept: Settings) -> dict[str, int]:
+    long_ago = now - timedelta(kept.audit_days)
+    closed = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN)
     return {
+        "rejects": _remove(closed.filter(closed_at__lt=now - timedelta(kept.reject_days))),
+        "loads": _remove(Upload.objects.filter(closed_at__lt=long_ago)),
+        "audit": AuditEntry.forget(long_ago),
         "runs": _remove(_old_runs(TransferRun, now, kept)),
         "maintenance": _remove(_old_runs(MaintenanceRun, now, kept)),
         "checks": _remove(_old_checks(now)),

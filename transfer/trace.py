@@ -78,7 +78,7 @@ class Fate:
     """What became of one staged row at one server."""
 
     server: BonusServer
-    state: str  # waiting, moved, rejected, unknown
+    state: str  # waiting, moved, rejected, unknown; read: moved or rejected, which is purged
     task: Any = None
     run: TransferRun | None = None
     reject: RejectedRow | None = None
@@ -258,10 +258,16 @@ def tell_fates(found: Trace, tasks: list[Any], origin: str) -> None:
             if fate.state == "moved" and fate.task is not None:
                 wanted.append((fate.task.pk, row.xid, row.id))
     runs = runs_that_moved(wanted, origin)
+    # Of these a row that was rejected can't be told from one that was moved any more.
+    purged = {
+        run.pk for run in set(runs.values()) if run.rejected and run.rejects.count() < run.rejected
+    }
     for row in found.rows:
         for fate in row.fates:
             if fate.state == "moved" and fate.task is not None:
                 fate.run = runs.get((fate.task.pk, row.xid, row.id))
+                if fate.run is not None and fate.run.pk in purged:
+                    fate.state = "read"
 
 
 def _fate(row: Row, answer: Answer, of: dict[Any, Any], rejects: dict[Any, Any]) -> Fate:

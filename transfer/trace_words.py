@@ -84,6 +84,9 @@ def _cell(column: str, value: str | None) -> str:
 def told(fate: Fate) -> Told:
     if fate.state == "moved":
         return _moved(fate)
+    if fate.state == "read":
+        detail = _("The run rejected rows, and which ones is no longer kept.")
+        return Told(fate.server, "idle", "circle", _("Moved or rejected"), detail, fate.run)
     if fate.state == "rejected" and fate.reject is not None:
         sentence = explain_reject(fate.reject.code).sentence
         return Told(fate.server, "bad", "cross", _("Rejected"), sentence, fate.run, fate.reject)

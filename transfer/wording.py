@@ -48,6 +48,9 @@ REPORT = {
     "runs": gettext_noop("Runs of transfers removed"),
     "maintenance": gettext_noop("Runs of maintenance removed"),
     "queue": gettext_noop("Entries of the queue removed"),
+    "rejects": gettext_noop("Closed rejected rows removed"),
+    "loads": gettext_noop("Entries of the list of loads removed"),
+    "audit": gettext_noop("Entries of the audit removed"),
 }
 
 

@@ -72,9 +72,7 @@ def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_al
         stage(shop_all, "balances", [(ACCOUNT, number + 1)])
         moved_by[str(number + 1)] = move(server).pk
         move(server)  # one that finds nothing
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         found = trace(ACCOUNT, "account")
     assert {row.payload["amount"]: row.fates[0].run.pk for row in found.rows} == moved_by
     assert len(queries) < 15
@@ -123,9 +121,17 @@ def test_a_rejected_row_says_why(server, shop_all):
     assert (fate.word, fate.detail, fate.run) == ("Rejected", "The amount is zero.", rejecting)
 
 
+def test_when_the_rejects_of_a_run_are_purged_nothing_is_claimed_to_have_moved(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, 0)])
+    move(server).rejects.all().delete()
+    (fate,) = words(trace(ACCOUNT, "account"))
+    assert fate.word == "Moved or rejected"
+
+
 def test_a_reject_of_a_chunk_that_did_not_land_counts_for_nothing(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, 0)])
-    move(server).rejects.update(landed=False)
+    run = move(server)
+    run.rejects.update(landed=False)
     assert states(trace(ACCOUNT, "account")) == [["moved"]]
 
 

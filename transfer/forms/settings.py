@@ -26,6 +26,8 @@ class SettingsForm(forms.ModelForm):
             "history_days",
             "failure_days",
             "staging_days",
+            "reject_days",
+            "audit_days",
         ]
         help_texts = {
             "show_transfer_tasks": _(
@@ -38,11 +40,13 @@ class SettingsForm(forms.ModelForm):
                 "Older rows are removed from the staging tables once every task has moved them, "
                 "if the maintenance task for it is on."
             ),
+            "reject_days": _("Only those that were sent again or discarded. Open ones stay."),
+            "audit_days": _("Who did what, and which files were loaded when and by whom."),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("history_days", "failure_days", "staging_days"):
+        for name in ("history_days", "failure_days", "staging_days", "reject_days", "audit_days"):
             field = self.fields[name]
             field.label = capfirst(field.label)
             field.widget.attrs |= {"min": 1, "max": 36_500, "inputmode": "numeric"}

@@ -2,8 +2,8 @@ from transfer.models.accounts import AccountJob, IssuedSecret, RegisterAccount, 
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.heartbeat import Heartbeat
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
-from transfer.models.registers import CashRegister, Shop
 from transfer.models.pieces import UploadPiece
+from transfer.models.registers import CashRegister, Shop
 from transfer.models.rejects import RejectedRow
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer

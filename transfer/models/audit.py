@@ -2,13 +2,14 @@
 
 import getpass
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import FieldDoesNotExist
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import models
+from django.db import connection, models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -20,6 +21,10 @@ from transfer.kinds import KINDS, MASK
 GUARD = """
 create or replace function transfer_append_only() returns trigger language plpgsql as $$
 begin
+    -- Retention alone, which says so in its transaction: see `AuditEntry.forget`.
+    if tg_op = 'DELETE' and current_setting('transfer.retention', true) = 'on' then
+        return old;
+    end if;
     raise exception 'entries of % are only ever added', tg_table_name;
 end $$;
 create trigger {name} before update or delete on {table}
@@ -161,6 +166,15 @@ class AuditEntry(models.Model):
             new=_without_secrets(subject, new or {}),
             reason=reason,
         )
+
+    @classmethod
+    def forget(cls, before: datetime) -> int:
+        """Removes entries that are older; returns how many. Nothing else may remove any."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("select set_config('transfer.retention', 'on', true)")
+            removed, _each = cls.objects.filter(at__lt=before).delete()
+            cursor.execute("select set_config('transfer.retention', 'off', true)")
+        return removed
 
     @property
     def subject(self) -> str:

@@ -54,6 +54,12 @@ class Settings(models.Model):
     staging_days = models.PositiveIntegerField(
         _("days to keep moved rows in the staging tables"), default=30, validators=DAYS
     )
+    reject_days = models.PositiveIntegerField(
+        _("days to keep closed rejected rows"), default=365, validators=DAYS
+    )
+    audit_days = models.PositiveIntegerField(
+        _("days to keep the audit and the list of loads"), default=1095, validators=DAYS
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
 
     class Meta:

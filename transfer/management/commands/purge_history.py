@@ -1,0 +1,26 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils.translation import gettext
+
+from transfer.errors import gettext_noop
+from transfer.maintenance import purge_history
+from transfer.management.command import Command as BaseCommand
+from transfer.wording import report_lines
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Removes what is older than the settings say: runs, closed rejected rows, loads, audit."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--dry-run", action="store_true", help=gettext("count, and remove nothing")
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for line in report_lines(purge_history(dry_run=options["dry_run"])):
+            self.stdout.write(line)
+        if options["dry_run"]:
+            self.say(gettext_noop("Dry run: nothing was removed."))

@@ -81,7 +81,8 @@ def recover() -> int:
     for job in lost.union(held):
         with locked(job) as free:
             pass
-        if free and not DBTaskResult.objects.filter(pk=job.queue_entry, status="READY").exists():
+        ready = DBTaskResult.objects.filter(status="READY")
+        if free and not (job.queue_entry and ready.filter(pk=job.queue_entry).exists()):
             enqueue(job)
             again += 1
     return again

@@ -201,8 +201,8 @@ def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -
     except TransferError as error:
         return _failed(stage, time.monotonic() - began, error)
     except StillRunning:
-        error = errors.StageTooSlow(seconds=f"{seconds:g}")
-        return _failed(stage, time.monotonic() - began, error)
+        hung = errors.StageTooSlow(seconds=f"{seconds:g}")
+        return _failed(stage, time.monotonic() - began, hung)
     except Exception as error:
         return _failed(stage, time.monotonic() - began, TransferError(type(error).__name__))
     finally:

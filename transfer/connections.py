@@ -1,10 +1,12 @@
 """Asks all bonus servers at once how they are, and when they last saw which register."""
 
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -87,37 +89,37 @@ def look(endpoint: Endpoint, seconds: float = SECONDS) -> Look:
 
 def look_at_all(
     servers: Iterable[BonusServer], seconds: float = SECONDS
-) -> dict[BonusServer, Look | TransferError]:
-    """All servers at once; whoever is late is late alone. Never raises, takes `seconds` at most."""
+) -> Iterator[tuple[BonusServer, Look | TransferError]]:
+    """All servers at once, each as soon as it has answered. Never raises, ends after `seconds`."""
     pool = ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="look")
-    found: dict[BonusServer, Look | TransferError] = {}
-    futures = {}
+    futures: dict[Future[Look], BonusServer] = {}
     for server in servers:
         try:
             futures[pool.submit(look, server.endpoint, seconds - 1)] = server
         except TransferError as error:
-            found[server] = error
-    done, late = wait(futures, timeout=seconds)
-    pool.shutdown(wait=False, cancel_futures=True)
-    for future in done:
-        error = future.exception()
-        if isinstance(error, TransferError):
-            found[futures[future]] = error
-        elif error is not None:
-            found[futures[future]] = TransferError(type(error).__name__)
-        else:
-            found[futures[future]] = future.result()
-    for future in late:
-        server = futures[future]
-        found[server] = errors.ApiTooSlow(server=server.name, seconds=f"{seconds:g}")
-    return found
+            yield server, error
+    try:
+        for future in as_completed(list(futures), timeout=seconds):
+            yield futures.pop(future), _outcome(future)
+    except StillRunning:
+        for server in futures.values():
+            yield server, errors.ApiTooSlow(server=server.name, seconds=f"{seconds:g}")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcome(future: "Future[Look]") -> Look | TransferError:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return error if isinstance(error, TransferError) else TransferError(type(error).__name__)
 
 
 def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str, int]:
     """Refreshes the state of servers and registers. What one server suffers, the others don't."""
     asked = list(BonusServer.objects.all() if servers is None else servers)
     report = {"servers": len(asked), "failing": 0, "registers": 0}
-    for server, found in look_at_all(asked).items():
+    for server, found in look_at_all(asked):
         if isinstance(found, TransferError):
             server.note_failure(timezone.now(), found)
             report["failing"] += 1
@@ -133,7 +135,7 @@ def note(server: BonusServer, found: Look) -> None:
     ahead = found.clock_ahead
     server.note_answer(found.asked_at, found.latency, ahead.total_seconds(), found.status.version)
     accounts = found.accounts
-    told = {
+    told: dict[str, Any] = {
         "server": server.pk,
         "asked": found.status.time,
         "oldest": found.asked_at - timedelta(SeenDay.DAYS),

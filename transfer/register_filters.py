@@ -3,7 +3,7 @@
 from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from transfer.filters import FilterSet
@@ -67,16 +67,16 @@ class RegisterFilter(Search):
         registers = registers.filter(mothballed=False)
         server = self.form.cleaned_data.get("server")
         servers = [server] if server else list(BonusServer.objects.all())
-        wanted = Q(pk__in=[])
-        for one in servers:
-            wanted |= in_state(one, PROBLEMS if value == ANY_PROBLEM else [AccountState(value)])
-        return registers.filter(wanted)
+        states = PROBLEMS if value == ANY_PROBLEM else [AccountState(value)]
+        return registers.filter(in_state(servers, states))
 
 
-def in_state(server: BonusServer, states: list[AccountState]) -> Q:
-    """Registers that are in one of the states on that server."""
-    mine = RegisterAccount.objects.filter(register=OuterRef("pk"), server=server).with_shown()
-    found = Q(Exists(mine.filter(shown_state__in=states)))
+def in_state(servers: list[BonusServer], states: list[AccountState]) -> Q:
+    """Registers that are in one of the states on one of the servers."""
+    accounts: Any = RegisterAccount.objects.filter(server__in=servers).order_by()
+    there = accounts.with_shown().filter(shown_state__in=states)
+    found = Q(pk__in=there.values("register"))
     if AccountState.NOT_CREATED in states:
-        found |= ~Q(Exists(mine))
+        everywhere = accounts.values("register").annotate(known=Count("pk"))
+        found |= ~Q(pk__in=everywhere.filter(known=len(servers)).values("register"))
     return found

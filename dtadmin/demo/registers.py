@@ -46,7 +46,8 @@ def start_servers(processes: Processes, databases: list[str]) -> None:
     for number, server in enumerate(BonusServer.objects.order_by("pk")[: len(databases)], 1):
         server.admin_port = free_port(7768 + 2 * number)
         server.work_port = free_port(7769 + 2 * number)
-        server.api_token = server.api_token or secrets.token_urlsafe(24)
+        token = str(server.api_token or secrets.token_urlsafe(24))
+        server.api_token = token  # type: ignore[assignment]
         server.save(update_fields=["admin_port", "work_port", "api_token"])
         processes.start(
             server.name,
@@ -54,7 +55,7 @@ def start_servers(processes: Processes, databases: list[str]) -> None:
             *("--admin-port", str(server.admin_port), "--work-port", str(server.work_port)),
             log=log_of(f"bonus_{number}"),
             BONUSSERVER_DATABASE_URL=databases[number - 1],
-            BONUSSERVER_TOKEN=server.api_token,
+            BONUSSERVER_TOKEN=token,
         )
         wait_for(server)
 
@@ -117,13 +118,15 @@ def open_accounts(server: BonusServer, codes: tuple[str, ...], known: "Known") -
     if not new or not registers.exists():
         return
     actor = Actor.at_command_line()
-    job = AccountJob.order(server, AccountJob.Action.CREATE, registers.values("pk"), actor)
+    job = AccountJob.order(
+        server, AccountJob.Action.CREATE, registers.values_list("pk", flat=True), actor
+    )
     Work(job).do()
     for secret in job.secrets.select_related("account__register"):
         known.add(server, secret.account.register.code, secret.account.login, secret.secret)
     known.save()
     if BLOCKED in codes:
-        blocked = CashRegister.objects.filter(code=BLOCKED).values("pk")
+        blocked = CashRegister.objects.filter(code=BLOCKED).values_list("pk", flat=True)
         Work(AccountJob.order(server, AccountJob.Action.BLOCK, blocked, actor)).do()
 
 

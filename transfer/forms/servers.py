@@ -66,7 +66,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
                 else ""
             )
         self.fields["db_sslmode"].choices = [(mode, mode) for mode in BonusServer.SSLMode.values]  # type: ignore[attr-defined]
-        self.initial |= dict.fromkeys(SECRETS, "")
+        self.initial.update(dict.fromkeys(SECRETS, ""))
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

@@ -8,7 +8,7 @@ from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from transfer.errors import TransferError
@@ -27,7 +27,7 @@ class AccountState(models.TextChoices):
     ERROR = "error", _("Error")
     BLOCKED = "blocked", _("Blocked")
     OFFLINE = "offline", _("Offline")
-    NEVER_SEEN = "never_seen", _("Never seen")
+    NEVER_SEEN = "never_seen", pgettext_lazy("a register", "Never seen")
     NOT_CREATED = "not_created", _("Not created")
     WAITING = "waiting", _("Being created")
     ONLINE = "online", _("Online")

@@ -5,7 +5,6 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import Case, IntegerField, QuerySet, Value, When
-from django.template.loader import render_to_string
 from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import AccountState
 from transfer.tables.base import NumberColumn, Table
+from transfer.templatetags import transfer_ui
+from transfer.templatetags.register_ui import account_badge
 
 # The worst first, as AccountState lists them.
 SEVERITY = Case(
@@ -44,7 +45,11 @@ class AccountTable(Table):
 
     choose = cell("choose", unseen(_("Choose")), orderable=False)
     name = cell("name", _("Register’s name"), order_by=("name", "code"))
-    shop = tables.Column(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    shop = tables.Column(
+        _("Shop’s name"),
+        order_by=("shop__name", "shop__code", "name"),
+        attrs={"td": {"class": "cell-shop"}},
+    )
     shown_state = cell("state", _("State"))
     last_seen = cell("seen", _("Last seen"), accessor="account__last_seen")
 
@@ -64,7 +69,11 @@ class RegisterTable(Table):
     caption = _("Cash registers")
 
     name = cell("name", _("Register’s name"), order_by=("name", "code"))
-    shop = tables.Column(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    shop = tables.Column(
+        _("Shop’s name"),
+        order_by=("shop__name", "shop__code", "name"),
+        attrs={"td": {"class": "cell-shop"}},
+    )
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}
@@ -91,13 +100,14 @@ class StateOnServer(tables.Column):
         )
         if account is not None:
             account.server = self.server
-        return render_to_string(
-            "registers/cells/on_server.html",
-            {
-                "register": record,
-                "account": account,
-                "state": account.shown if account else AccountState.NOT_CREATED,
-            },
+        state = account.shown if account else AccountState.NOT_CREATED
+        badge = account_badge(state, record.mothballed)
+        if account is None or state != AccountState.OFFLINE:
+            return badge
+        # Not by a template: a page may have 250 registers beside many servers.
+        since = transfer_ui.ago(account.last_seen)
+        return format_html(
+            '<span class="row">{}<span class="muted small">{}</span></span>', badge, since
         )
 
 

@@ -51,6 +51,12 @@ REPORT = {
     "rejects": gettext_noop("Closed rejected rows removed"),
     "loads": gettext_noop("Entries of the list of loads removed"),
     "audit": gettext_noop("Entries of the audit removed"),
+    "checks": gettext_noop("Checks of connections removed"),
+    "seen_days": gettext_noop("Days in which registers were seen removed"),
+    "servers": gettext_noop("Bonus servers asked"),
+    "failing": gettext_noop("Of them not available"),
+    "registers": gettext_noop("Accounts of registers read"),
+    "taken_up_again": gettext_noop("Changes of accounts taken up again"),
 }
 
 

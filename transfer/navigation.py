@@ -23,6 +23,7 @@ ITEMS: tuple[Item, ...] = (
     Item("servers", _("Bonus servers"), "server"),
     Item("registers", _("Registers"), "register"),
     Item("history", _("History"), "history"),
+    Item("rejects", _("Rejected rows"), "rejects"),
     Item("loads", _("Load data"), "upload"),
     Item("trace", _("Trace"), "search"),
     Item("audit", _("Audit"), "shield", Role.ADMINISTRATOR),

@@ -2,13 +2,15 @@ from django.urls import URLPattern, path, re_path
 
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
-from transfer.urls_servers import of_servers
 from transfer.urls_load import of_loads
+from transfer.urls_servers import of_servers
 from transfer.views import (
     audit,
     bulk,
+    exports,
     history,
     overview,
+    rejects,
     runs,
     scheduler,
     session,
@@ -84,6 +86,15 @@ urlpatterns: list[URLPattern] = [
     path("audit/", audit.audit, name="audit"),
     # Files into the staging tables, single changes, the trace
     *of_loads,
+    # Rows that did not pass the checks
+    path("rejects/", rejects.rejects, name="rejects"),
+    path("rejects/export.csv", exports.rejects_csv, name="rejects_csv"),
+    path("rejects/export.xlsx", exports.rejects_xlsx, name="rejects_xlsx"),
+    path("rejects/resend/", rejects.rejects_resend, name="rejects_resend"),
+    path("rejects/discard/", rejects.rejects_discard, name="rejects_discard"),
+    path("rejects/<int:pk>/", rejects.reject, name="reject"),
+    path("rejects/<int:pk>/resend/", rejects.reject_resend, name="reject_resend"),
+    path("rejects/<int:pk>/discard/", rejects.reject_discard, name="reject_discard"),
     # The user's own things
     path("login/", session.log_in, name="login"),
     path("logout/", session.log_out, name="logout"),

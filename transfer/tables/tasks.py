@@ -23,13 +23,13 @@ class TaskTable(Table):
 
     caption = _("Transfer tasks")
 
-    choose = cell("choose", "", orderable=False)
+    choose = cell("choose", _("Choose"), orderable=False)
     task = cell("task", _("Task"), order_by=("name",))
     switch = cell("switch", _("Switch"), order_by=("task__enabled", "name"))
     waits = cell("waits", _("Waiting rows"), order_by=("waiting", "name"))
     when = cell("when", _("Schedule"), order_by=("task__upcoming_at", "name"))
     last = cell("last", _("Last result"), order_by=("last_run__finished_at",))
-    actions = cell("actions", "", orderable=False)
+    actions = cell("actions", _("Actions"), orderable=False)
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards tasks"}

@@ -1,5 +1,6 @@
 """Files as they come from Excel and from 1C in Russia."""
 
+import tracemalloc
 import zipfile
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -115,6 +116,19 @@ class TestCSV:
         upload = check("cards", "Карта;Номер карты;Счет\n1;2;3\n".encode())
         assert upload.state == State.COLUMNS
         assert upload.layout["columns"] == {"account": 2}
+
+
+def test_a_file_of_40_mb_never_stands_in_memory(check):
+    line = f"4100000011;1;{'Начисление за покупку ' * 400}\n".encode("cp1251")
+    content = b"account;amount;comment\n" + line * (40 * 2**20 // len(line))
+    tracemalloc.start()
+    try:
+        upload = check("balances", content)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert upload.size > 39 << 20
+    assert upload.good > 4000
 
 
 class TestXLSX:

@@ -11,15 +11,10 @@ from typing import Any, BinaryIO
 
 from transfer.errors import gettext_noop
 from transfer.loading import spreadsheet
-from transfer.loading.faults import DamagedWorkbook, NotATable, WorkbookTooLarge
+from transfer.loading.faults import DamagedWorkbook, FileRefused, NotATable, WorkbookTooLarge
 from transfer.loading.values import Cell
 
 Row = tuple[int, list[Cell]]
-
-REFUSALS = {
-    spreadsheet.NOT_A_WORKBOOK: lambda: NotATable(what=gettext_noop("another kind of ZIP file")),
-    spreadsheet.DAMAGED: DamagedWorkbook,
-}
 
 
 def rows(content: BinaryIO, progress: Callable[[int, int], None]) -> Iterator[Row]:
@@ -38,7 +33,14 @@ def rows(content: BinaryIO, progress: Callable[[int, int], None]) -> Iterator[Ro
             child.kill()
             raise
     if not complete:
-        raise REFUSALS.get(child.returncode, WorkbookTooLarge)()
+        raise refusal(child.returncode)
+
+
+def refusal(code: int) -> FileRefused:
+    """Why the child gave up; one that was killed had asked for too much."""
+    if code == spreadsheet.NOT_A_WORKBOOK:
+        return NotATable(what=gettext_noop("another kind of ZIP file"))
+    return DamagedWorkbook() if code == spreadsheet.DAMAGED else WorkbookTooLarge()
 
 
 def _feed(content: BinaryIO, pipe: Any) -> None:

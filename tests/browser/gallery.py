@@ -58,7 +58,7 @@ class Fields(forms.Form):
     name = forms.CharField(label="Название", help_text="Так сервер называется на страницах.")
     port = forms.IntegerField(label="Порт для администрирования", max_value=65535)
     note = forms.CharField(label="Примечание", widget=forms.Textarea, required=False)
-    kind = forms.ChoiceField(label="Трансфер", choices=[("a", "ПИН-коды"), ("b", "Балансы")])
+    kind = forms.ChoiceField(label="Трансфер", choices=[("a", "Пин-коды"), ("b", "Балансы")])
     every = forms.ChoiceField(
         label="Когда", choices=[("h", "Каждый час"), ("d", "Каждый день")], widget=forms.RadioSelect
     )
@@ -73,7 +73,7 @@ def table_rows() -> list[dict[str, Any]]:
     now = timezone.now()
     return [
         {
-            "kind": ["ПИН-коды", "Изменения баланса", "Привязки и статусы карт"][index % 3],
+            "kind": ["Пин-коды", "Изменения баланса", "Привязки и статусы карт"][index % 3],
             "state": list(State)[index % len(State)],
             "started_at": now - timedelta(hours=7 * index),
             "took": 0.4 * 3.1 ** (index % 9),
@@ -93,7 +93,7 @@ def days() -> StackedBars:
         series=[
             Series("Применено", "ok", [(index * 7919) % 40000 for index in range(count)]),
             Series("Без изменений", "idle", [(index * 104729) % 9000 for index in range(count)]),
-            Series("Отвергнуто", "warn", [(index * 31) % 500 for index in range(count)]),
+            Series("Отклонено", "warn", [(index * 31) % 500 for index in range(count)]),
         ],
         urls=[f"?day={index}" for index in range(count)],
     )
@@ -101,7 +101,7 @@ def days() -> StackedBars:
 
 def gallery(request: HttpRequest) -> HttpResponse:
     for level in (messages.success, messages.info, messages.warning, messages.error):
-        level(request, "Задача «ПИН-коды → Бонусный сервер 8» включена. 412 строк ждут.")
+        level(request, "Задача «Пин-коды → Бонусный сервер 8» включена. 412 строк ждут.")
     context = {
         "table": Runs(table_rows()).paged(request),
         "filter": RunFilter(request.GET, TransferRun.objects.all()),

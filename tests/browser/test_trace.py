@@ -46,7 +46,7 @@ def test_from_the_end_of_a_number_to_where_each_change_is(
     expect(page.locator(".changes")).to_be_visible()
     check_accessible(page)
     fates = page.locator(".fates .badge").all_inner_texts()
-    expected = {"ru": ["Ждёт", "Перенесено", "Отвергнуто", "Перенесено"],
+    expected = {"ru": ["Ждёт", "Перенесено", "Отклонено", "Перенесено"],
                 "en": ["Waiting", "Moved", "Rejected", "Moved"]}  # fmt: skip
     assert fates == expected[language]
     if viewport:

@@ -3,6 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.forms import model_to_dict
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -14,7 +15,8 @@ from transfer.models import Actor, AuditEntry, Settings
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")
 URL = "/settings/"
-AS_THEY_CAME = {"time_zone": "", "history_days": 90, "failure_days": 365, "staging_days": 30}
+# All fields but the check box, which is not ticked.
+AS_THEY_CAME = model_to_dict(Settings(), exclude=["id", "show_transfer_tasks"])
 
 
 @pytest.fixture(autouse=True)

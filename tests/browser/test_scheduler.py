@@ -1,0 +1,223 @@
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, use_language
+from tests.databases import stage
+from tests.views.runs import a_run
+from transfer import waiting
+from transfer.links import key_of
+from transfer.models import Actor, Heartbeat, Settings, TransferTask
+from transfer.models.run_base import State
+
+pytestmark = pytest.mark.django_db(transaction=True)
+IVAN = Actor("ivan", address="10.0.0.7")
+
+# What stands on the pages in any language: names, and what one types on a server.
+SAME_IN_ALL = re.compile(
+    r"Data Transfer|магазина All|RU|EN|Русский|English|cron|CSV|XLSX|[A-Z]\w+/\w+|olga|ivan|shop:"
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked():
+    waiting.forget()
+    yield
+    waiting.forget()
+
+
+@pytest.fixture
+def task(dock, shop_all, bonus):
+    """Balance changes; three rows wait. Something has happened to the others."""
+    stage(shop_all, "balances", [("1", 10), ("2", 20), ("3", -5)])
+    Settings.load().change(IVAN, show_transfer_tasks=True)
+    Heartbeat.beat("shop: cron")
+    server = dock(bonus)
+    cards, pins = server.tasks.get(kind="cards"), server.tasks.get(kind="pincodes")
+    cards.switch(True, IVAN, reason="2026")
+    cards.pause(timezone.now() + timedelta(hours=1), IVAN, reason="2027")
+    pins.switch(True, IVAN)
+    a_run(server, "pincodes", state=State.RUNNING, expected=100, applied=40)
+    error = {"database": server.name, "reason": "…"}
+    a_run(server, "cards", state=State.FAILED, error_code="unreachable", error_params=error)
+    TransferTask.objects.filter(pk=cards.pk).update(failures=2)
+    return server.tasks.select_related("server").get(kind="balances")
+
+
+def addresses(task: TransferTask) -> list[str]:
+    page = f"/scheduler/{key_of(task)}/"
+    return [
+        "/",
+        "/scheduler/",
+        f"/scheduler/?changed={key_of(task)}&v={task.version}",
+        "/scheduler/?state=paused",
+        page,
+        f"{page}schedule/",
+        f"{page}pause/",
+        "/settings/",
+        "/audit/",
+    ]
+
+
+def settled(page: Page) -> None:
+    """Until the servers have been asked what waits."""
+    expect(page.locator("[data-poll='0.2']")).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_every_page_is_accessible(
+    page: Page, log_in: Callable, check_accessible: Callable, task: TransferTask, language: str
+):
+    log_in(page, "administrator")
+    use_language(page, language)
+    for address in addresses(task):
+        page.goto(address)
+        settled(page)
+        check_accessible(page)
+
+
+def test_nothing_is_wider_than_a_phone(open_page: Callable, log_in: Callable, task: TransferTask):
+    page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
+    log_in(page, "administrator")
+    for address in addresses(task):
+        page.goto(address)
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
+
+
+def texts(page: Page) -> set[str]:
+    """What a reader sees, hears of, or is told by a title; without code and what was entered."""
+    return set(
+        page.evaluate(
+            """() => {
+            const found = [];
+            const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (walker.nextNode()) {
+                if (!walker.currentNode.parentElement.closest("script, style, code, option"))
+                    found.push(walker.currentNode.data);
+            }
+            for (const one of document.querySelectorAll("[title], [aria-label], [placeholder]"))
+                for (const name of ["title", "aria-label", "placeholder"])
+                    found.push(one.getAttribute(name) || "");
+            return found.map(text => text.trim().replace(/\\s+/g, " "));
+        }"""
+        )
+    )
+
+
+def test_nothing_is_untranslated_in_russian(page: Page, log_in: Callable, task: TransferTask):
+    log_in(page, "administrator")
+    left = set()
+    for address in addresses(task):
+        page.goto(address)
+        settled(page)
+        left |= {
+            text for text in texts(page) if re.search("[A-Za-z]{2}", SAME_IN_ALL.sub("", text))
+        }
+    assert left == set()
+
+
+def test_one_click_switches_and_says_what_it_means_and_undo_takes_it_back(
+    page: Page, log_in: Callable, task: TransferTask
+):
+    log_in(page, "operator")
+    page.goto("/scheduler/")
+    settled(page)
+    row = page.locator(f"#{key_of(task)}")
+    expect(row).to_contain_text("3 строки")
+    row.get_by_role("button", name="Выключено").click()
+    expect(row.get_by_role("button", name="Включено")).to_be_visible()
+    toast = page.locator(".toast")
+    expect(toast).to_contain_text("3 строки ждут; следующий запуск")
+    expect(toast).to_be_in_viewport()
+    expect(row).to_contain_text("olga")
+    toast.get_by_role("button", name="Вернуть как было").click()
+    expect(row.get_by_role("button", name="Выключено")).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_everything_is_done_without_a_script_too(
+    open_page: Callable, log_in: Callable, task: TransferTask, script: bool
+):
+    page = open_page(java_script_enabled=script)
+    log_in(page, "operator")
+    page.goto("/scheduler/?ask=1")
+    row = page.locator(f"#{key_of(task)}")
+    expect(row).to_contain_text("3 строки")
+    row.get_by_role("button", name="Выключено").click()
+    page.locator(".toast").get_by_placeholder("Причина").fill("праздники")
+    page.locator(".toast").get_by_role("button", name="Записать").click()
+    expect(row).to_contain_text("праздники")
+    row.get_by_role("link", name="Изменить расписание").click()
+    page.get_by_label("Каждый день").check()
+    page.get_by_label("Время суток").first.fill("07:15")
+    page.get_by_role("button", name="Показать ближайшие запуски").click()
+    expect(page.locator("#preview")).to_contain_text("каждый день в 07:15")
+    page.get_by_role("button", name="Сохранить расписание").click()
+    expect(row).to_contain_text("каждый день в 07:15")
+    row.get_by_role("link", name="Пауза").click()
+    page.get_by_label("Причина").fill("инвентаризация")
+    page.locator("main").get_by_role("button", name="Пауза").click()
+    expect(row).to_contain_text("инвентаризация")
+    row.get_by_role("button", name="Возобновить").click()
+    expect(row).not_to_contain_text("инвентаризация")
+
+
+def test_the_editor_shows_what_a_schedule_means_while_one_chooses(
+    page: Page, log_in: Callable, task: TransferTask
+):
+    log_in(page, "operator")
+    page.goto(f"/scheduler/{key_of(task)}/schedule/")
+    expect(page.locator("#preview")).to_contain_text("каждые 5 минут")
+    page.get_by_label("Минут между запусками").select_option("2")
+    expect(page.locator("#preview")).to_contain_text("каждые 2 минуты")
+    page.get_by_label("По выражению cron").check()
+    page.get_by_label("Пять полей cron").fill("61 * * * *")
+    expect(page.locator("#preview")).to_contain_text("«61» не подходит")
+    page.get_by_label("Пять полей cron").fill("0 9 * * 1-5")
+    expect(page.locator("#preview")).to_contain_text("по будням в 09:00")
+    expect(page.locator("#preview li")).to_have_count(5)
+
+
+def test_what_is_ticked_and_where_the_focus_is_outlives_a_refresh(
+    page: Page, log_in: Callable, task: TransferTask
+):
+    log_in(page, "operator")
+    page.goto("/scheduler/")
+    settled(page)
+    box = page.locator(f"#choose-{key_of(task)}")
+    box.check()
+    with page.expect_response(lambda one: "/scheduler/" in one.url):
+        pass
+    expect(box).to_be_checked()
+    expect(box).to_be_focused()
+
+
+def test_the_second_of_two_admins_is_asked(
+    page: Page, open_page: Callable, log_in: Callable, task: TransferTask
+):
+    log_in(page, "operator")
+    page.goto(f"/scheduler/{key_of(task)}/")
+    task.pause(timezone.now() + timedelta(hours=1), IVAN, reason="инвентаризация")
+    page.get_by_role("button", name="Выключено").click()
+    expect(page.locator("h1")).to_contain_text("Кто-то успел раньше")
+    expect(page.locator("main")).to_contain_text("ivan")
+    expect(page.locator("main")).to_contain_text("инвентаризация")
+    page.get_by_role("button", name="Всё равно включить").click()
+    expect(page.get_by_role("button", name="Включено")).to_be_visible()
+
+
+def test_hidden_tasks_are_counted_and_shown_by_the_schedulers_own_switch(
+    page: Page, log_in: Callable, task: TransferTask
+):
+    Settings.load().change(IVAN, show_transfer_tasks=False)
+    log_in(page, "administrator")
+    page.goto("/scheduler/")
+    expect(page.locator("main")).to_contain_text("Скрыты 3 задачи трансфера.")
+    expect(page.locator("main")).to_contain_text("Из них включены 2")
+    page.get_by_role("button", name="Отображение задач трансфера").click()
+    expect(page.locator(f"#{key_of(task)}")).to_be_visible()

@@ -97,6 +97,14 @@ def test_a_failing_insert_loads_nothing_says_why_and_can_be_confirmed_again(
     assert len(staged("balances")) == 2
 
 
+def test_a_file_that_is_judged_differently_than_was_shown_is_not_loaded(confirmed, staged):
+    confirmed.good = 3
+    confirmed.save()
+    work.go_on(confirmed)
+    assert (confirmed.state, confirmed.error_code) == (State.READY, "upload_differs")
+    assert staged("balances") == []
+
+
 def test_without_shop_all_the_check_fails_in_words_and_is_tried_again(check, shop_all):
     with override_settings(SHOP_ALL_DATABASE_URL="postgresql://localhost:9/nowhere"):
         upload = check("balances", GOOD)

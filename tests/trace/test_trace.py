@@ -6,13 +6,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
+from psycopg2 import sql
 
 from tests.databases import connected, insert, query, run, stage
 from transfer import runs
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
+from transfer.position import Position, moved
+from transfer.shop_all import ShopAll
 from transfer.trace import ROWS_ON_A_PAGE, trace
-from transfer.trace_runs import Snapshot
+from transfer.trace_runs import Snapshot, has_moved
 from transfer.trace_search import search
 from transfer.trace_words import holding, told_row
 
@@ -254,6 +257,18 @@ def test_snapshots_are_read_as_postgresql_reads_them(shop_all):
             0
         ]
         assert Snapshot.of(text).sees(xid) is told
+
+
+@pytest.mark.parametrize("last", [(20, 3), (20, 5), (20, 7), (21, 1), None])
+@pytest.mark.parametrize("xid", [5, 20, 21, 25])
+def test_a_position_that_a_run_keeps_is_read_as_the_engine_reads_it(shop_all, last, xid):
+    origin = "6f2c9a52-0000-4000-8000-000000000000"
+    position = Position(origin, "balances", "10:15:12", "10:23:", *(last or (None, None)))
+    condition = moved(position)
+    with ShopAll(shop_all, "tests") as source, source.snapshot():
+        row = sql.SQL("(values ({}::text::xid8, 5)) as row(xid, id)").format(sql.Literal(str(xid)))
+        (told,) = source.one(sql.SQL("select {} from {}").format(condition, row))
+    assert has_moved(position.as_json(), origin, xid, 5) is told
 
 
 def test_every_query_uses_an_index(server, shop_all):

@@ -156,7 +156,10 @@ def stage_more_than_a_chunk(shop_all):
 
 def holding_up(bonus):
     """Whether somebody waits for a lock in the bonus server's database."""
-    waiting = "select count(*) from pg_locks where not granted and locktype = 'relation'"
+    waiting = (
+        "select count(*) from pg_locks join pg_database on pg_database.oid = database "
+        "where not granted and locktype = 'relation' and datname = current_database()"
+    )
     return query(bonus, waiting) != [(0,)]
 
 

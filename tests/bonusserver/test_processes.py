@@ -84,8 +84,14 @@ def test_a_stopping_server_ends_the_request_it_is_at(database_url, folder, db):
         assert served.process.popen.wait(timeout=20) == 0
 
 
+HELD = """
+    select 1 from pg_locks join pg_database on pg_database.oid = database
+     where locktype = 'advisory' and not granted and datname = current_database()
+"""
+
+
 def waits_for_a_lock(db) -> bool:
-    return bool(db.run("select 1 from pg_locks where locktype = 'advisory' and not granted"))
+    return bool(db.run(HELD))
 
 
 def listens(url) -> bool:

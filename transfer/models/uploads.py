@@ -14,6 +14,7 @@ from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.kinds import KINDS, Kind
@@ -62,7 +63,7 @@ class Upload(models.Model):
         LOADED = "loaded", _("Loaded")
         REFUSED = "refused", _("Can't be read")
         FAILED = "failed", _("Check failed")
-        DISCARDED = "discarded", _("Discarded")
+        DISCARDED = "discarded", pgettext_lazy("file", "Discarded")
         EXPIRED = "expired", _("Not confirmed in time")
 
     class Way(models.TextChoices):

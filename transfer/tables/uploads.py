@@ -38,7 +38,6 @@ class UploadTable(Table):
     caption = _("Loads")
     created_at = MomentColumn(_("When"))
     name = tables.Column(_("File, by whom"), empty_values=(), attrs={"td": {"class": "file"}})
-    kind = tables.Column(_("Transfer"))
     state = tables.Column(_("State"))
     good = NumberColumn(_("Good"))
     bad = NumberColumn(_("Bad"))
@@ -46,7 +45,7 @@ class UploadTable(Table):
 
     class Meta(Table.Meta):
         model = Upload
-        fields = ("created_at", "name", "kind", "state", "good", "bad", "amount")
+        fields = ("created_at", "name", "state", "good", "bad", "amount")
         order_by = "-created_at"
 
     def render_name(self, record: Upload) -> SafeString:
@@ -54,7 +53,7 @@ class UploadTable(Table):
             '<div><a href="{}">{}</a><div class="note">{}</div></div>',
             record.get_absolute_url(),
             record,
-            record.created_by,
+            f"{record.get_kind_display()} · {record.created_by}",
         )
 
     def render_state(self, record: Upload) -> SafeString:

@@ -1,10 +1,12 @@
 """django-crontab with a real crontab, and a real cron that moves rows with nobody's help."""
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,9 @@ needs_cron = pytest.mark.skipif(
 
 @pytest.fixture
 def crontab():
-    """The user's crontab, put back afterwards as it was."""
+    """The user's crontab, put back afterwards as it was; one test at a time has it."""
+    lock = open(Path(tempfile.gettempdir()) / f"crontab-{os.geteuid()}.lock", "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
     before = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False)
     subprocess.run(["crontab", "-r"], capture_output=True, check=False)
     yield lambda: subprocess.run(["crontab", "-l"], capture_output=True, text=True).stdout
@@ -42,6 +46,7 @@ def crontab():
         subprocess.run(["crontab", "-"], input=before.stdout, text=True, check=True)
     else:
         subprocess.run(["crontab", "-r"], capture_output=True, check=False)
+    lock.close()
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ needs_cron = pytest.mark.skipif(
 @pytest.fixture
 def crontab():
     """The user's crontab, put back afterwards as it was; one test at a time has it."""
-    lock = open(Path(tempfile.gettempdir()) / f"crontab-{os.geteuid()}.lock", "w")
+    lock = open(Path(tempfile.gettempdir()) / f"crontab-{os.geteuid()}.lock", "w")  # noqa: SIM115 - held over the yield
     fcntl.flock(lock, fcntl.LOCK_EX)
     before = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False)
     subprocess.run(["crontab", "-r"], capture_output=True, check=False)

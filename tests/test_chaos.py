@@ -22,8 +22,6 @@ from tests.chaos.cluster import cluster_in
 from tests.chaos.faults import Competitor, Faults
 from tests.chaos.writers import Idler, Writer
 
-# Both are heavy: one worker runs them, one after the other.
-pytestmark = pytest.mark.xdist_group("chaos")
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "45"))
 WRITERS = 4

@@ -23,7 +23,6 @@ TABLE = '"changeAccountBalanceTemp"'
 BURNT = 5_000  # how far the old cluster is ahead of the new one
 
 # One worker keeps the second cluster.
-pytestmark = pytest.mark.xdist_group("rebase")
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,7 @@ from tests.schedule.test_tick import wait_until
 from transfer.management.commands.crontab import unknown_to_cron
 from transfer.models import TransferRun, TransferTask
 
-pytestmark = [
-    pytest.mark.xdist_group("crontab"),
-    pytest.mark.django_db(transaction=True),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 needs_crontab = pytest.mark.skipif(
     not Path("/usr/bin/crontab").exists(), reason="Debian's cron is not installed"
@@ -36,7 +33,7 @@ needs_cron = pytest.mark.skipif(
 
 @pytest.fixture
 def crontab():
-    """The user's crontab, put back afterwards as it was; one test at a time has it."""
+    """The user's crontab, put back afterwards as it was; one run of tests at a time has it."""
     lock = open(Path(tempfile.gettempdir()) / f"crontab-{os.geteuid()}.lock", "w")  # noqa: SIM115 - held over the yield
     fcntl.flock(lock, fcntl.LOCK_EX)
     before = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False)

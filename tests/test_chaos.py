@@ -22,7 +22,6 @@ from tests.chaos.cluster import cluster_in
 from tests.chaos.faults import Competitor, Faults
 from tests.chaos.writers import Idler, Writer
 
-
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "45"))
 WRITERS = 4
 # By SIGTERM: after the chunk under way, or before the command noted signals.

@@ -90,10 +90,11 @@ def database(variable: str, url: str) -> dict[str, Any]:
     """A libpq URL as Django wants it. Raises ImproperlyConfigured without quoting the URL."""
     try:
         parts = parse_dsn(url)
-    except ProgrammingError as error:
+    except ProgrammingError:
+        # Its text quotes the URL, which may hold a password.
         raise ImproperlyConfigured(
             f"{variable} is not a PostgreSQL URL such as postgresql://user:password@host/name"
-        ) from error
+        ) from None
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname", ""),

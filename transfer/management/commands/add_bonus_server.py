@@ -52,13 +52,13 @@ def database_fields(url: str) -> dict[str, Any]:
     """The fields of a BonusServer that a libpq URL fills. Raises CommandError, without the URL."""
     try:
         parts = parse_dsn(url)
-    except psycopg2.ProgrammingError as error:
+    except psycopg2.ProgrammingError:
         raise CommandError(
             gettext(
                 "--database-url is not a PostgreSQL URL such as postgresql://user:password@host/name"
             ),
             returncode=USAGE,
-        ) from error
+        ) from None
     fields = {
         "db_host": parts.pop("host", ""),
         "db_port": int(parts.pop("port", 5432)),

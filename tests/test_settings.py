@@ -1,0 +1,64 @@
+"""What an installation must say, and what happens when it does not."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.databases import ROOT
+
+COMPLETE = {
+    "DATABASE_URL": "postgresql://dtadmin:s3cret@db/dtadmin",
+    "SHOP_ALL_DATABASE_URL": "postgresql://dtadmin:s3cret@cash:5433/shop_all?sslmode=require",
+    "SECRET_KEY": "a long random text",
+}
+SHOW = (
+    "from django.conf import settings; d = settings.DATABASES['default']; "
+    "print(d['NAME'], d['HOST'], settings.DEBUG, settings.LANGUAGE_CODE, settings.EMBEDDED)"
+)
+
+
+def start(environment):
+    """Loads the settings in a process of its own, with nothing else in its environment."""
+    return subprocess.run(
+        [sys.executable, "-c", SHOW],
+        env={
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "dtadmin.settings",
+            **environment,
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_environment_is_enough_and_debug_is_off():
+    assert start(COMPLETE).stdout.split() == ["dtadmin", "db", "False", "ru", "False"]
+
+
+def test_an_env_file_is_read_and_what_the_environment_has_wins(tmp_path):
+    file = tmp_path / "dtadmin.env"
+    file.write_text("".join(f"{name}='{value}'\n" for name, value in COMPLETE.items()))
+    shown = start({"DTADMIN_ENV": str(file), "DTADMIN_LANGUAGE": "en"}).stdout
+    assert shown.split() == ["dtadmin", "db", "False", "en", "False"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is not set"),
+        ({"SHOP_ALL_DATABASE_URL": ""}, "SHOP_ALL_DATABASE_URL is not set"),
+        ({"DATABASE_URL": "mysql://dtadmin:s3cret@db/x"}, "DATABASE_URL is not a PostgreSQL URL"),
+        ({"SHOP_ALL_DATABASE_URL": "s3cret"}, "SHOP_ALL_DATABASE_URL is not a PostgreSQL URL"),
+        ({"DEBUG": "perhaps"}, "DEBUG must be 1 or 0"),
+        ({"DTADMIN_ENV": "/no/such/file"}, "/no/such/file"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named_and_no_password_quoted(wrong, words):
+    ended = start({**COMPLETE, **wrong})
+    assert ended.returncode == 1
+    assert words in ended.stderr.strip().splitlines()[-1]
+    assert "s3cret" not in ended.stderr

@@ -31,6 +31,20 @@ def postgres() -> Server:
 
 
 @pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The test database, freed at the end of what processes left that tests have killed.
+
+    PostgreSQL notices only at its next word to them that they are gone.
+    """
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+
+@pytest.fixture(scope="session")
 def shop_all_template(postgres: Server) -> Iterator[str]:
     name = f"test_shop_all_template_{WORKER}"
     initialise_shop_all(postgres.create(name))

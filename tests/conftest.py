@@ -127,7 +127,8 @@ def own_database(transactional_db: None) -> str:
 def manage(own_database: str, shop_all: str) -> Callable[..., subprocess.Popen[str]]:
     """Starts `manage.py …` as a process of its own, on the databases of the test."""
 
-    def manage(*arguments: str) -> subprocess.Popen[str]:
+    def manage(*arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
+        """With `terminal`, a file descriptor, its errors and progress go there."""
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             env={
@@ -139,7 +140,7 @@ def manage(own_database: str, shop_all: str) -> Callable[..., subprocess.Popen[s
             },
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True,
         )
 

@@ -1,5 +1,11 @@
+import fcntl
 import json
+import os
+import pty
+import re
 import signal
+import struct
+import termios
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -186,6 +192,28 @@ def test_another_installation_that_moves_the_same_rows_is_exit_code_3_and_no_fai
         run(other, "select * from datatransfer.position for update")
         assert exit_code_of("balances") == 3
     assert TransferRun.objects.first().state == State.SKIPPED
+
+
+def test_on_a_terminal_a_bar_shows_rows_rate_and_time_left(manage, dock, bonus, shop_all):
+    dock(bonus)
+    stage(shop_all, "balances", [("4100", 1)] * 30)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    process = manage("transfer", "balances", "--chunk", "10", terminal=theirs)
+    said, _ = process.communicate()
+    os.close(theirs)
+    bar = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert re.search(r"100%.* 30/30 \[\d\d:\d\d<\d\d:\d\d, .*rows/s\]", bar)
+    assert "Read 30 = applied 30" in said
+
+
+def test_elsewhere_there_is_no_bar(manage, dock, bonus, shop_all):
+    dock(bonus)
+    stage(shop_all, "balances", [("4100", 1)])
+    said, errors = manage("transfer", "balances").communicate()
+    assert "Read 1 = applied 1" in said
+    assert "%" not in errors
 
 
 def test_a_dead_run_is_closed_as_interrupted_and_the_next_goes_on(server, bonus, shop_all):

@@ -92,6 +92,10 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         return self.filter(subject_type=subject._meta.model_name, subject_id=subject.pk)
 
 
+# What entries tell beside fields of their subject.
+FACTS = {"run": _("run"), "rows": _("rows")}
+
+
 class AuditEntry(models.Model):
     class Action(models.TextChoices):
         SWITCH = "switch", _("Switched on or off")
@@ -187,17 +191,28 @@ class AuditEntry(models.Model):
 
     def changes(self) -> list[tuple[str, Any, Any]]:
         """Label of the field, old value, new value."""
-        names = dict.fromkeys([*self.old, *self.new])
-        return [(self._label(name), self.old.get(name), self.new.get(name)) for name in names]
+        return [
+            (self._label(name), self._said(name, self.old), self._said(name, self.new))
+            for name in dict.fromkeys([*self.old, *self.new])
+        ]
+
+    def _said(self, name: str, values: dict[str, Any]) -> Any:
+        """The value; of a choice its words."""
+        value = values.get(name)
+        choices = getattr(self._field(name), "flatchoices", None) or []
+        return str(dict(choices).get(value, value)) if choices and value is not None else value
+
+    def _field(self, name: str) -> Any:
+        try:
+            return self._model()._meta.get_field(name)
+        except (LookupError, FieldDoesNotExist):  # of a later or an earlier version, or no field
+            return None
 
     def _model(self) -> type[models.Model]:
         return apps.get_model("transfer", self.subject_type)
 
     def _label(self, name: str) -> str:
-        try:
-            return str(self._model()._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
-        except (LookupError, FieldDoesNotExist):  # of a later or an earlier version
-            return name
+        return str(getattr(self._field(name), "verbose_name", FACTS.get(name, name)))
 
     def _kind_label(self, kind: str) -> str:
         choices = self._model()._meta.get_field("kind").choices or []  # type: ignore[union-attr]

@@ -129,9 +129,8 @@ def log_ins() -> str:
 
 def serve(processes: Processes, stop: threading.Event) -> None:
     port = free_port(int(os.environ.get("DEMO_PORT", "8000")))
-    processes.start(
-        "web", "-m", "waitress", f"--listen=127.0.0.1:{port}", "dtadmin.wsgi:application"
-    )
+    listen = f"--listen=127.0.0.1:{port}"
+    processes.start("web", "-m", "waitress", "--threads=8", listen, "dtadmin.wsgi:application")
     processes.start("scheduler", "manage.py", "run_scheduler", "--workers=0")
     processes.start("worker", "manage.py", "db_worker", "--verbosity=0")
     open_shops()

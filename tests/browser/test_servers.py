@@ -170,7 +170,7 @@ def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, do
     log_in(page, "viewer")
     page.goto(docked.get_absolute_url())
     expect(page.locator("#live")).to_be_visible()
-    expect(page.locator("#reconciliation .cause")).to_have_count(3)
+    expect(page.locator("#reconciliation .server-cause")).to_have_count(3)
 
 
 @pytest.mark.parametrize("device", ["desktop", "phone"])

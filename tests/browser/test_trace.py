@@ -43,7 +43,7 @@ def test_from_the_end_of_a_number_to_where_each_change_is(
     expect(page.locator(".found")).to_be_visible()
     check_accessible(page)
     page.get_by_role("link", name="4100000011").first.click()
-    expect(page.locator(".changes")).to_be_visible()
+    expect(page.locator(".staged-changes")).to_be_visible()
     check_accessible(page)
     fates = page.locator(".fates .badge").all_inner_texts()
     expected = {"ru": ["Ждёт", "Перенесено", "Отклонено", "Перенесено"],

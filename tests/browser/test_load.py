@@ -118,4 +118,4 @@ def test_a_single_change_by_hand_leads_to_where_it_is(
     check_accessible(page)
     page.locator("main [type=submit]").first.click()
     expect(page).to_have_url("/trace/?q=4100000011&in=account")
-    expect(page.locator(".changes")).to_contain_text("250")
+    expect(page.locator(".staged-changes")).to_contain_text("250")

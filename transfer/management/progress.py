@@ -38,7 +38,11 @@ class Progress:
     def _draw(self, run: TransferRun) -> None:
         if self.bar is None:
             self.bar = tqdm(
-                desc=self.title, total=run.expected, unit=" " + gettext("rows"), leave=False
+                desc=self.title,
+                total=run.expected,
+                unit=" " + gettext("rows"),
+                leave=False,
+                mininterval=0,  # every chunk is worth a look
             )
         # Rows that came since the start belong to the batch too.
         self.bar.total = max(run.expected, run.totals.read)

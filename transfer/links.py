@@ -1,4 +1,4 @@
-"""Where a number on a page leads: the history, filtered; a task."""
+"""Where a number on a page leads: a list, filtered; a task."""
 
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,6 +16,10 @@ def history(**filters: object) -> str:
 def scheduler(**filters: object) -> str:
     """The scheduler, filtered: so it shows the transfer tasks, whatever the setting says."""
     return with_query(reverse("scheduler"), **filters)
+
+
+def registers(**filters: object) -> str:
+    return with_query(reverse("registers"), **filters)
 
 
 def of_task(task: ScheduledTask) -> str:

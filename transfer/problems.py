@@ -11,8 +11,9 @@ from django.utils.translation import ngettext
 
 from transfer import formats, links
 from transfer.board import Row
-from transfer.models import Heartbeat
+from transfer.models import BonusServer, Heartbeat, RejectedRow
 from transfer.models.run_base import Run, State
+from transfer.wording import explain_error
 
 # A row that waits longer than this, and longer than two runs, waits too long.
 LONG = timedelta(minutes=15)
@@ -30,20 +31,11 @@ class Problem(NamedTuple):
     rank: int  # the lower, the worse
 
 
-def problems(rows: list[Row], heartbeat: Heartbeat | None, rejects: int) -> list[Problem]:
-    """All there is to say. `rejects`: rows rejected in the last 24 hours."""
-    found = list(of_scheduler(heartbeat))
+def problems(rows: list[Row], heartbeat: Heartbeat | None) -> list[Problem]:
+    """All there is to say of these tasks, of the bonus servers, and of what was rejected."""
+    found = [*of_scheduler(heartbeat), *of_databases(rows), *of_servers(), *of_rejects()]
     for row in rows:
         found.extend(of_task(row))
-    found.extend(of_servers(rows))
-    if rejects:
-        said = ngettext(
-            "%(rows)s row was rejected in the last 24 hours",
-            "%(rows)s rows were rejected in the last 24 hours",
-            rejects,
-        ) % {"rows": formats.number(rejects)}
-        hint = _("Each says why. Correct it where it came from, and it moves as a new row.")
-        found.append(Problem("warn", said, hint, links.history(state="rejects", hours=24), 50))
     return sorted(found, key=lambda one: one.rank)
 
 
@@ -58,7 +50,7 @@ def of_scheduler(heartbeat: Heartbeat | None) -> Iterator[Problem]:
         yield Problem("bad", said % {"ago": formats.ago(heartbeat.at)}, hint, url, 0)
 
 
-def of_servers(rows: list[Row]) -> Iterator[Problem]:
+def of_databases(rows: list[Row]) -> Iterator[Problem]:
     """Servers that could not be asked: one line each, not one for each of their tasks."""
     silent: dict[str, Row] = {}
     for row in rows:
@@ -67,6 +59,26 @@ def of_servers(rows: list[Row]) -> Iterator[Problem]:
     for words, row in silent.items():
         url = links.scheduler(server=row.task.server_id)
         yield Problem("bad", words.rstrip("."), _("What waits is not known, and stays."), url, 10)
+
+
+def of_servers() -> Iterator[Problem]:
+    """Servers with which no register can work, or whose accounts can't be looked after."""
+    for server in BonusServer.objects.failing():
+        words = explain_error(server.error_code, server.error_params)
+        since = _("Since %(since)s.") % {"since": formats.moment(server.failing_since)}
+        url = server.get_absolute_url()
+        yield Problem("bad", words.sentence.rstrip("."), f"{since} {words.hint}", url, 12)
+
+
+def of_rejects() -> Iterator[Problem]:
+    if rejects := RejectedRow.objects.open().count():
+        said = ngettext(
+            "%(rows)s rejected row waits for a decision",
+            "%(rows)s rejected rows wait for a decision",
+            rejects,
+        ) % {"rows": formats.number(rejects)}
+        hint = _("Each says why. Correct it and send it again, or discard it.")
+        yield Problem("warn", said, hint, reverse("rejects"), 50)
 
 
 def of_task(row: Row) -> Iterator[Problem]:

@@ -9,9 +9,19 @@ from django.utils import timezone
 from tests.databases import stage
 from tests.views.runs import a_run, server, user
 from tests.views.tasks import many_tasks, wait_for
+from tests.views.test_rejects import a_reject
 from transfer import waiting
 from transfer.errors import Unreachable
-from transfer.models import Actor, Heartbeat, Settings, TransferTask
+from transfer.models import (
+    Actor,
+    CashRegister,
+    Heartbeat,
+    RegisterAccount,
+    RejectedRow,
+    Settings,
+    Shop,
+    TransferTask,
+)
 from transfer.models.run_base import State
 from transfer.queue import run_now
 
@@ -132,6 +142,44 @@ def test_a_server_that_does_not_answer_is_one_problem_not_three(client, task):
     for one in task.server.tasks.all():
         wait_for(one, error=Unreachable(database=task.server.name, reason="timeout"))
     assert said(client) == ["Бонусный сервер 8 does not answer: timeout"]
+
+
+def test_a_server_that_failed_its_check_is_named_with_the_cause_and_since_when(client, task):
+    task.server.note_failure(timezone.now(), Unreachable(database="work port", reason="refused"))
+    (problem,) = look(client).context["problems"]
+    assert problem.what == "work port does not answer: refused"
+    assert problem.detail.startswith("Since today")
+    assert problem.url == task.server.get_absolute_url()
+
+
+def test_rejected_rows_are_a_problem_until_the_last_is_closed(client, task):
+    for state in ("open", "open", "discarded"):
+        a_reject(task.server, state=state)
+    RejectedRow.objects.update(created_at=timezone.now() - timedelta(days=3))
+    assert said(client) == ["2 rejected rows wait for a decision"]
+    RejectedRow.objects.update(state="discarded")
+    assert said(client) == []
+
+
+def test_registers_in_use_are_counted_by_state_and_each_number_leads_to_just_those(client, task):
+    task.server.note_answer(timezone.now(), 0.01, 0, "1")
+    nine = server(name="Бонусный сервер 9")
+    shop = Shop.objects.create(code="1", name="Ленина, 5")
+    for number, fields in enumerate(
+        [{"last_seen": timezone.now()}, {}, {}, {"blocked": True}, {"mothballed": True}]
+    ):
+        idle = fields.pop("mothballed", False)
+        till = CashRegister.objects.create(
+            shop=shop, code=str(number), name=str(number), mothballed=idle
+        )
+        for one in (task.server, nine):
+            RegisterAccount.objects.create(server=one, register=till, state="created", **fields)
+    counted = look(client).context["registers"]
+    assert {str(state): number for state, number, _ in counted} == {
+        "blocked": 1, "offline": 1, "never_seen": 2, "online": 1,
+    }  # fmt: skip
+    for _, number, url in counted:
+        assert len(client.get(url).context["table"].rows) == number
 
 
 def test_somebody_who_has_not_committed_for_long(client, task):

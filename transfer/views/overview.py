@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Min
+from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -12,7 +12,8 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer import board, links
 from transfer.board import Row
-from transfer.models import Heartbeat, MaintenanceTask, TransferRun
+from transfer.models import Heartbeat, MaintenanceTask, RegisterAccount, TransferRun
+from transfer.models.accounts import AccountState
 from transfer.models.tasks import KindChoices
 from transfer.problems import problems
 
@@ -34,7 +35,7 @@ def look(*, ask: bool) -> dict[str, Any]:
     if ask:
         board.ask(rows)
     upkeep = board.rows(MaintenanceTask.objects.with_runs())
-    heartbeat, day = Heartbeat.last(), last_day()
+    heartbeat = Heartbeat.last()
     running = [row for row in [*rows, *upkeep] if row.run]
     asked = all(row.asked_at for row in rows)
     return {
@@ -42,12 +43,13 @@ def look(*, ask: bool) -> dict[str, Any]:
         "servers": by_server(rows),
         "waiting": sum(row.waiting or 0 for row in rows) if asked else None,
         "kinds": KindChoices.labels,
-        "problems": problems([*rows, *upkeep], heartbeat, day["rejected"]),
+        "problems": problems([*rows, *upkeep], heartbeat),
         "asked": asked,
         "asked_at": min((row.asked_at for row in rows if row.asked_at), default=None),
         "running": running,
         "upcoming": upcoming([*rows, *upkeep]),
-        "day": day,
+        "registers": registers(),
+        "day": last_day(),
         "heartbeats": list(Heartbeat.objects.all()[:5]),
         "heartbeat": heartbeat,
         "queue": DBTaskResult.objects.filter(status="READY").aggregate(oldest=Min("enqueued_at")),
@@ -68,6 +70,14 @@ def by_server(rows: list[Row]) -> list[tuple[Any, list[Row]]]:
 def upcoming(rows: list[Row]) -> list[Row]:
     planned = [row for row in rows if row.task.upcoming_at]
     return sorted(planned, key=lambda row: row.task.upcoming_at)[:NEXT]
+
+
+def registers() -> list[tuple[AccountState, int, str]]:
+    """The registers in use by their state on any server, the worst first, and the list of them."""
+    accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
+    counted = accounts.values_list("shown_state").annotate(Count("register", distinct=True))
+    found = dict(counted)
+    return [(one, found[one], links.registers(state=one)) for one in AccountState if one in found]
 
 
 def last_day() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer import formats
@@ -45,7 +45,7 @@ class ChooseColumn(tables.Column):
     def render(self, record: RejectedRow) -> SafeString | str:
         if not record.is_open:
             return ""
-        label = _now("Choose row %(number)s") % {"number": record.staging_id}
+        label = gettext("Choose row %(number)s") % {"number": record.staging_id}
         return format_html(
             '<input type="checkbox" name="id" value="{}" form="choose" aria-label="{}">',
             record.pk,
@@ -85,12 +85,12 @@ class RejectTable(Table):
     def render_server_name(self, record: RejectedRow) -> SafeString | str:
         if record.run_id is None:
             return record.server_name
-        run = _now("run %(number)s") % {"number": record.run_id}
+        run = gettext("run %(number)s") % {"number": record.run_id}
         link = format_html('<a href="{}">{}</a>', record.run.get_absolute_url(), run)  # type: ignore[union-attr]
         return with_note(record.server_name, link)
 
     def render_state(self, record: RejectedRow) -> Any:
         note = record.closed_by
         if record.resent_id is not None:
-            note = _now("as row %(number)s") % {"number": record.resent_id}
+            note = gettext("as row %(number)s") % {"number": record.resent_id}
         return with_note(state_of(record), note or record.close_reason)

@@ -35,7 +35,7 @@ def state_badge(upload: Upload) -> SafeString:
 class UploadTable(Table):
     """The latest loads."""
 
-    caption = _("Loads")
+    caption = _("Loads, the latest first")
     created_at = MomentColumn(_("When"))
     name = tables.Column(_("File, by whom"), empty_values=(), attrs={"td": {"class": "file"}})
     state = tables.Column(_("State"))

@@ -2,6 +2,7 @@
 
 import zoneinfo
 from collections.abc import Callable
+from functools import cache
 
 from django.http import HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
@@ -21,6 +22,9 @@ CONTENT_POLICY = "; ".join(
 )
 
 
+known_zones = cache(zoneinfo.available_timezones)  # it opens six hundred files
+
+
 class LanguageMiddleware(LocaleMiddleware):
     """The language that the user chose, else the installation's: not the browser's."""
 
@@ -34,7 +38,7 @@ def time_zone(get_response: View) -> View:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         name = request.COOKIES.get("timezone", "")
-        if name not in zoneinfo.available_timezones():
+        if not name or name not in known_zones():
             return get_response(request)
         with timezone.override(name):
             return get_response(request)

@@ -2,10 +2,18 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from django.utils import timezone
 from django.utils.formats import date_format, get_format
-from django.utils.translation import gettext, gettext_lazy, ngettext, ngettext_lazy, pgettext
+from django.utils.translation import (
+    get_language,
+    gettext,
+    gettext_lazy,
+    ngettext,
+    ngettext_lazy,
+    pgettext,
+)
 
 NOTHING = "—"
 THIN = "\u202f"  # narrow no-break space
@@ -93,8 +101,14 @@ def moment(when: datetime | None, *, zone: bool = True) -> str:
 def full_moment(when: datetime) -> str:
     """Everything there is to say about a moment: date, seconds, zone."""
     local = timezone.localtime(when)
-    text = date_format(local, pgettext("date with a year", "j M Y"))
-    return f"{text}, {local:%H:%M:%S} {zone_name(when)}".replace(" ", NBSP)
+    day = _full_day(local.date(), get_language())
+    return f"{day}, {local:%H:%M:%S} {zone_name(local)}".replace(" ", NBSP)
+
+
+@lru_cache(maxsize=1000)
+def _full_day(value: date, language: str | None) -> str:
+    """Cached: a list has hundreds of moments of the same few days."""
+    return date_format(value, pgettext("date with a year", "j M Y"))
 
 
 def ago(when: datetime | None, *, now: datetime | None = None) -> str:

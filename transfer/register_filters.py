@@ -7,6 +7,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from transfer.filters import FilterSet
+from transfer.forms.widgets import LongSelect
 from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import PROBLEMS, AccountState
 
@@ -23,7 +24,9 @@ def state_choices() -> list[tuple[str, Any]]:
 
 class Search(FilterSet):
     q = django_filters.CharFilter(label=_("Register"), method="search")
-    shop = django_filters.ModelChoiceFilter(label=_("Shop"), queryset=Shop.objects.all())
+    shop = django_filters.ModelChoiceFilter(
+        label=_("Shop"), queryset=Shop.objects.all(), widget=LongSelect
+    )
     state = django_filters.ChoiceFilter(
         label=_("State"), choices=state_choices, method="filter_state"
     )

@@ -1,5 +1,6 @@
 """Registers and shops: what is shown, found and changed, by whom, in how many queries."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from transfer.connections import forget_old_days, strip
-from transfer.models import AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
+from transfer.models import AuditEntry, BonusServer, CashRegister, RegisterAccount, SeenDay, Shop
 from transfer.models.accounts import AccountState
 
 pytestmark = pytest.mark.django_db
@@ -96,31 +97,102 @@ def test_sorting_by_state_puts_the_worst_first(operator, servers, one_of_each):
     assert states(page) == list(AccountState.values)
 
 
-@pytest.mark.parametrize("name", ["registers", "server", "servers", "shops", "register", "live"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/registers/",
+        "/registers/?state=problem",
+        "/registers/?state=online&sort=-shop",
+        "/registers/?q=c0",
+        "/registers/export.csv",
+        "/registers/{register}/",
+        "/servers/",
+        "/servers/{server}/",
+        "/servers/{server}/?state=online&sort=shown_state",
+        "/servers/{server}/live/",
+        "/shops/",
+    ],
+)
 def test_ten_or_a_thousand_registers_take_as_many_queries(
-    operator, servers, registers, with_accounts, name
+    operator, servers, registers, with_accounts, address
 ):
     some = registers(10)
     with_accounts(servers[0], some)
     with_accounts(servers[1], some, last_seen=None)
-    url = {
-        "server": servers[0].get_absolute_url(),
-        "register": some[0].get_absolute_url(),
-        "live": reverse("server_live", args=[servers[0].pk]),
-    }.get(name) or reverse(name)
+    url = address.format(register=some[0].pk, server=servers[0].pk)
 
     def queries() -> int:
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
-            assert operator.get(url, {"per_page": 250}).status_code == 200
+        with CaptureQueriesContext(connection) as captured:
+            page = operator.get(f"{url}{'&' if '?' in url else '?'}per_page=250")
+            assert page.status_code == 200
+            assert not page.streaming or b"".join(page.streaming_content)
         return len(captured)
 
     queries()  # what is asked once
     few = queries()
-    more = registers(990)
+    more = registers(980)
     with_accounts(servers[0], more)
+    Shop.objects.bulk_create([Shop(code=f"s{n}") for n in range(300)])
     assert queries() == few
+
+
+def test_two_or_twenty_servers_take_as_many_queries(operator, servers, registers, with_accounts):
+    some = registers(10)
+    with_accounts(servers[0], some)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            page = operator.get(reverse("registers"), {"state": "problem"})
+        assert len(page.context["table"].columns) == BonusServer.objects.count() + 2
+        return len(captured)
+
+    queries()  # what is asked once
+    few = queries()
+    for number in range(10, 28):
+        server = BonusServer(name=f"Server {number}", host="127.0.0.1", db_name="x")
+        server.dock()
+        with_accounts(server, some[:5])
+    assert queries() == few
+
+
+def test_the_list_shows_each_registers_state_on_each_server(
+    operator, servers, registers, with_accounts
+):
+    first, second = registers(2)
+    with_accounts(servers[0], [first], last_seen=timezone.now() - timedelta(hours=3))
+    with_accounts(servers[1], [second])
+    cells = rows_of(operator.get(reverse("registers")))
+    assert cells["Касса 00000"] == ["Offline 3 hours ago", "Not created"]
+    assert cells["Касса 00001"] == ["Not created", "Online"]
+
+
+def rows_of(page) -> dict[str, list[str]]:
+    """Register → what stands in the columns of the servers."""
+    rows = re.findall(r'<tr role="row" .*?</tr>', page.content.decode(), re.DOTALL)
+    cells = [[text(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for row in rows]
+    return {name.split()[0] + " " + name.split()[1]: states for name, _shop, *states in cells}
+
+
+def text(html: str) -> str:
+    return " ".join(re.sub(r"<.*?>", " ", html).split())
+
+
+def test_names_are_text_and_never_markup(operator, servers, registers, with_accounts):
+    shop = Shop.objects.create(code="<b>", name="<script>alert(1)</script>")
+    CashRegister.objects.create(code='"><i>', name="<em>x</em>", shop=shop)
+    for url in (reverse("registers"), servers[0].get_absolute_url(), reverse("shops")):
+        page = operator.get(url).content.decode()
+        assert "<script>alert" not in page
+        assert "<em>" not in page
+        assert '"><i>' not in page
+    assert "&lt;em&gt;x&lt;/em&gt;" in operator.get(reverse("registers")).content.decode()
+
+
+def test_the_chosen_shop_stays_chosen(operator, servers, registers):
+    registers(1)
+    shop = Shop.objects.get()
+    page = operator.get(reverse("registers"), {"shop": shop.pk}).content.decode()
+    assert f'<option value="{shop.pk}" selected>Ленина, 5</option>' in page
 
 
 # --- One register ---------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 import pytest
 
-from transfer.models import Actor, AuditEntry, RejectedRow
-from transfer.models.accounts import AccountJob
+from transfer.models import AccountJob, Actor, AuditEntry, RejectedRow
 
 IVAN = Actor("ivan", address="10.0.0.7")
 

@@ -3,6 +3,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from transfer.forms.widgets import LongSelect
 from transfer.models import CashRegister, Shop
 
 
@@ -16,6 +17,7 @@ class RegisterForm(forms.ModelForm[CashRegister]):
             "name": _("Register’s name"),
             "mothballed": _("Mothballed"),
         }
+        widgets = {"shop": LongSelect}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,5 @@
-from transfer.models.accounts import AccountJob, IssuedSecret, RegisterAccount, SeenDay
+from transfer.models.account_jobs import AccountJob, IssuedSecret
+from transfer.models.accounts import RegisterAccount, SeenDay
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.heartbeat import Heartbeat
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask

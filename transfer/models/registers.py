@@ -53,6 +53,7 @@ class CashRegister(models.Model):
     """A cash register. `code` names it on every bonus server."""
 
     account: Any = None  # of `beside`
+    states: dict[int, tuple[Any, Any]]  # of `attach_states`
 
     code = models.CharField(
         _("code"),

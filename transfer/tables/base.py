@@ -4,7 +4,11 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.core.paginator import EmptyPage
+from django.forms.utils import flatatt
 from django.http import HttpRequest
+from django.template.base import render_value_in_context
+from django.utils.html import strip_tags
+from django.utils.safestring import SafeString, mark_safe
 
 from transfer import formats
 from transfer.templatetags import transfer_ui
@@ -34,9 +38,41 @@ class Table(tables.Table):
             self.page = self.paginator.page(self.paginator.num_pages)
         return self
 
+    @property
+    def body(self) -> SafeString:
+        """The rows, in Python: a template takes longer for each cell than the cell itself."""
+        columns = [(column, self._opening(column)) for column in self.columns]
+        lines = []
+        for row in self.paginated_rows:
+            cells = "".join([f"{td}{self._cell(row, column)}</td>" for column, td in columns])
+            lines.append(f'<tr role="row" {row.attrs.as_html()}>{cells}</tr>\n')
+        return mark_safe("".join(lines))  # noqa: S308 - of escaped parts
+
+    def _opening(self, column: Any) -> str:
+        label = {"data-label": strip_tags(str(column.header))} if column.header else {}
+        return f"<td{flatatt({'role': 'cell', **label, **column.attrs['td']})}>"
+
+    def _cell(self, row: Any, column: Any) -> str:
+        if isinstance(column.column, DrawnColumn):
+            return column.column.draw(row.record)
+        return render_value_in_context(row.get_cell(column.name), self.context)
+
 
 def _whole(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+class DrawnColumn(tables.Column):
+    """Draws its cells from the record alone, by `draw`: for tables of a thousand cells.
+
+    The library's own way to a cell, by accessors and signatures, takes longer than such a cell.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"empty_values": (), **kwargs})
+
+    def draw(self, record: Any) -> SafeString:
+        raise NotImplementedError
 
 
 class NumberColumn(tables.Column):

@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from transfer import formats
-from transfer.models import BonusServer
+from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import AccountState
 from transfer.templatetags.transfer_ui import badge
 from transfer.wording import Explanation, explain_error
@@ -30,6 +31,20 @@ SERVER_STATES = {
     BonusServer.State.AVAILABLE: ("ok", "check"),
     BonusServer.State.FAILING: ("bad", "cross"),
 }
+
+
+@register.simple_tag
+def register_name(named: CashRegister) -> SafeString:
+    """A register's name, as a link; below it its code, where that says more."""
+    mothballed = badge("idle", _("Mothballed"), "pause") if named.mothballed else ""
+    code = format_html('<div class="code">{}</div>', named.code)
+    return format_html(
+        '<div><a href="{}">{}</a> {}{}</div>',
+        named.get_absolute_url(),
+        named.name,
+        mothballed,
+        code if named.code != named.name else "",
+    )
 
 
 @register.simple_tag

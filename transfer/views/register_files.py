@@ -1,9 +1,11 @@
 """Registers as a file: out, and in again with a preview."""
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -16,11 +18,12 @@ from transfer.access import role
 from transfer.exports import Field, Sheet, csv_response
 from transfer.forms.registers import ImportForm
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
-from transfer.models.accounts import AccountState
+from transfer.models.accounts import AccountState, attach_states
 from transfer.register_import import FileUnreadable, Plan, apply, decoded, read
 from transfer.views.registers import filtered
 
 LINES_SHOWN = 200
+AT_ONCE = 1000
 
 
 @require_safe
@@ -36,17 +39,20 @@ def export(request: HttpRequest) -> HttpResponseBase:
         *(Field(server.name, state_on(server)) for server in servers),
     ]
     listed = filtered(request).qs.order_by("shop__code", "name")
-    sheet = Sheet(_("Cash registers"), fields, listed.iterator(chunk_size=1000))
-    return csv_response("registers", sheet)
+    return csv_response("registers", Sheet(_("Cash registers"), fields, beside(servers, listed)))
 
 
-def state_on(server: BonusServer) -> Any:
+def beside(servers: list[BonusServer], listed: QuerySet[CashRegister]) -> Iterator[CashRegister]:
+    """The registers with their states, a batch in memory at a time."""
+    registers = listed.iterator(chunk_size=AT_ONCE)
+    while batch := list(islice(registers, AT_ONCE)):
+        yield from attach_states(batch, servers)
+
+
+def state_on(server: BonusServer) -> Callable[[CashRegister], str]:
     def state(register: CashRegister) -> str:
-        for account in register.accounts.all():
-            if account.server_id == server.pk:
-                account.server = server
-                return str(account.shown.label)
-        return str(AccountState.NOT_CREATED.label)
+        shown, _seen = register.states.get(server.pk, (AccountState.NOT_CREATED, None))
+        return str(shown.label)
 
     return state
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
-from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -30,9 +29,7 @@ from transfer.wording import explain_error
 
 
 def filtered(request: HttpRequest) -> RegisterFilter:
-    accounts = Prefetch("accounts", RegisterAccount.objects.all())
-    listed = CashRegister.objects.select_related("shop").prefetch_related(accounts)
-    return RegisterFilter(request.GET, listed)
+    return RegisterFilter(request.GET, CashRegister.objects.select_related("shop"))
 
 
 @require_safe
@@ -46,7 +43,7 @@ def registers(request: HttpRequest) -> HttpResponse:
     in_use = CashRegister.objects.in_use().count()
     context = {
         "filter": chosen,
-        "table": RegisterTable.beside(chosen.qs, shown).paged(request),
+        "table": RegisterTable(chosen.qs, shown).paged(request),
         "servers": [(one, summary(counts.get(one.pk, {}), in_use)) for one in servers],
         "any": in_use or CashRegister.objects.exists(),
         "shops": Shop.objects.count(),

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from transfer import formats
-from transfer.access import role
+from transfer.access import Role, has_role, role
 from transfer.forms.registers import ShopForm
 from transfer.models import AuditEntry, Shop
 from transfer.tables.registers import ShopTable
@@ -21,8 +21,10 @@ from transfer.views.servers import READ_OR_POST
 
 @require_safe
 def shops(request: HttpRequest) -> HttpResponse:
-    listed = Shop.objects.annotate(count=Count("registers"))
-    return render(request, "registers/shops.html", {"table": ShopTable(listed).paged(request)})
+    table = ShopTable(Shop.objects.annotate(count=Count("registers"))).paged(request)
+    if not has_role(request.user, Role.OPERATOR):
+        table.columns.hide("actions")
+    return render(request, "registers/shops.html", {"table": table})
 
 
 @role("operator")

@@ -1,0 +1,156 @@
+"""What is done to many accounts at once, in the background; the secrets that come of it."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models.accounts import RegisterAccount
+from transfer.models.audit import Actor, AuditEntry
+from transfer.models.registers import CashRegister
+from transfer.models.secret import SecretField
+from transfer.models.servers import BonusServer
+
+SECRETS_KEPT = timedelta(hours=24)
+
+
+class AccountJobQuerySet(models.QuerySet["AccountJob"]):
+    def open(self) -> Self:
+        return self.filter(finished_at=None)
+
+
+class AccountJob(models.Model):
+    """Something done to the accounts of many registers on one server, in the background."""
+
+    class Action(models.TextChoices):
+        CREATE = "create", _("Create accounts")
+        BLOCK = "block", _("Block")
+        UNBLOCK = "unblock", _("Unblock")
+        DELETE = "delete", _("Delete accounts")
+
+    server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, related_name="account_jobs")
+    action = models.CharField(_("action"), max_length=10, choices=Action)
+    actor = models.CharField(_("user"), max_length=200)
+    total = models.PositiveIntegerField(_("registers"), default=0)
+    done = models.PositiveIntegerField(_("done"), default=0)
+    failed = models.PositiveIntegerField(_("failed"), default=0)
+    created_at = models.DateTimeField(_("ordered at"), default=timezone.now)
+    started_at = models.DateTimeField(_("started at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+    shown_at = models.DateTimeField(_("credentials shown at"), null=True)
+    downloaded_at = models.DateTimeField(_("credentials downloaded at"), null=True)
+    queue_entry = models.UUIDField(null=True, editable=False)
+
+    objects = AccountJobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("change of accounts")
+        verbose_name_plural = _("changes of accounts")
+        indexes = [
+            models.Index(fields=["server", "-id"], name="account_jobs_of_a_server"),
+            models.Index(
+                fields=["id"], condition=Q(finished_at=None), name="account_jobs_under_way"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {self.get_action_display()} → {self.server}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("account_job", args=[self.server_id, self.pk])
+
+    def audit_params(self) -> dict[str, str]:
+        return {"name": self.server.name}
+
+    @classmethod
+    @transaction.atomic
+    def order(
+        cls, server: BonusServer, action: Action, registers: Iterable[int], actor: Actor
+    ) -> "AccountJob":
+        """Notes what is to be done; `accounts.enqueue` has it done."""
+        job = cls.objects.create(server=server, action=action, actor=actor.name)
+        job.total = job._take(registers)
+        job.save(update_fields=["total"])
+        AuditEntry.record(
+            actor,
+            AUDITED.get(action, AuditEntry.Action.CHANGE),
+            job,
+            new={"action": action.value, "total": job.total},
+        )
+        return job
+
+    def _take(self, registers: Iterable[int]) -> int:
+        """Marks the accounts that the job is about; those that have nothing to be done are left."""
+        wanted = CashRegister.objects.filter(pk__in=registers)
+        if self.action != self.Action.CREATE:
+            mine = RegisterAccount.objects.created().filter(server=self.server, register__in=wanted)
+            return mine.update(job=self, error_code="", error_params={}, error_technical="")
+        waiting = RegisterAccount.State.WAITING
+        new = [
+            RegisterAccount(server=self.server, register=register, job=self, state=waiting)
+            for register in wanted.unsettled(self.server)
+        ]
+        RegisterAccount.objects.bulk_create(
+            new,
+            update_conflicts=True,
+            unique_fields=["server", "register"],
+            update_fields=["job", "state"],
+            batch_size=2000,
+        )
+        return len(new)
+
+    @property
+    def is_open(self) -> bool:
+        return self.finished_at is None
+
+    @property
+    def title(self) -> str:
+        return gettext("%(action)s: %(server)s") % {
+            "action": self.get_action_display(),
+            "server": self.server,
+        }
+
+    @property
+    def good(self) -> int:
+        return self.done - self.failed
+
+    @property
+    def secrets_until(self) -> datetime:
+        """When the credentials are thrown away, downloaded or not."""
+        return (self.finished_at or timezone.now()) + SECRETS_KEPT
+
+
+AUDITED = {
+    AccountJob.Action.CREATE: AuditEntry.Action.CREATE,
+    AccountJob.Action.DELETE: AuditEntry.Action.DELETE,
+}
+
+
+class IssuedSecret(models.Model):
+    """A new account's secret, until somebody has taken it, or a day has passed."""
+
+    job = models.ForeignKey(AccountJob, on_delete=models.CASCADE, related_name="secrets")
+    account = models.OneToOneField(
+        RegisterAccount, on_delete=models.CASCADE, related_name="issued_secret"
+    )
+    secret = SecretField()
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        verbose_name = _("issued secret")
+        verbose_name_plural = _("issued secrets")
+
+    def __str__(self) -> str:
+        return str(self.account_id)
+
+    @classmethod
+    def drop_expired(cls, now: datetime | None = None) -> int:
+        until = (now or timezone.now()) - SECRETS_KEPT
+        return cls.objects.filter(created_at__lt=until).delete()[0]

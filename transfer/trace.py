@@ -22,6 +22,7 @@ from transfer.models.run_base import attach_runs
 from transfer.position import Position, moved
 from transfer.shop_all import ShopAll, quoted
 from transfer.trace_runs import Key, runs_that_moved
+from transfer.trace_search import kinds_of
 
 ROWS_ON_A_PAGE = 50
 SERVERS_AT_ONCE = 8
@@ -107,10 +108,6 @@ class Trace:
     has_more: bool
     answers: list[Answer]
     writing: dict[str, datetime]  # kind → since when a transaction may hold unseen rows
-
-
-def kinds_of(column: str) -> list[Kind]:
-    return [kind for kind in KINDS.values() if any(c.name == column for c in kind.columns)]
 
 
 def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS) -> Trace:

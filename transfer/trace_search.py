@@ -9,6 +9,7 @@ from psycopg2 import sql
 from transfer.kinds import KINDS, Kind
 from transfer.shop_all import ShopAll, quoted
 
+COLUMNS = ("account", "card")
 SHORTEST = 3
 MOST = 20
 LONGEST = 100
@@ -48,7 +49,7 @@ def search(text: str, seconds: float = 3.0) -> Found:
         with source.transaction():
             source.execute(f"set statement_timeout = {int(seconds * 1000)}")
         with source.snapshot():
-            found.exact = [c for c in ("account", "card") if _is_there(source, c, text)]
+            found.exact = [c for c in COLUMNS if _is_there(source, c, text)]
             found.rows = _numbered(source, text)
             if not found.exact:
                 found.too_short = len(text) < SHORTEST and not found.rows
@@ -58,7 +59,8 @@ def search(text: str, seconds: float = 3.0) -> Found:
     return found
 
 
-def _tables(column: str) -> list[Kind]:
+def kinds_of(column: str) -> list[Kind]:
+    """The kinds whose staging tables have the column."""
     return [kind for kind in KINDS.values() if any(c.name == column for c in kind.columns)]
 
 
@@ -69,7 +71,7 @@ def _is_there(source: ShopAll, column: str, text: str) -> bool:
                 table=quoted(kind), column=sql.Identifier(column), value=sql.Literal(text)
             )
         )[0]
-        for kind in _tables(column)
+        for kind in kinds_of(column)
     )
 
 
@@ -77,7 +79,7 @@ def _parts(source: ShopAll, column: str, text: str) -> list[str]:
     """Different values that begin or end with the text."""
     plain, turned = sql.Identifier(column), sql.SQL("reverse({})").format(sql.Identifier(column))
     values: set[str] = set()
-    for kind in _tables(column):
+    for kind in kinds_of(column):
         values.update(_like(source, kind, sql.SQL("{}::text").format(plain), text))
         values.update(value[::-1] for value in _like(source, kind, turned, text[::-1]))
     return sorted(values)[:MOST]
@@ -87,13 +89,13 @@ def _like(source: ShopAll, kind: Kind, expression: Any, text: str) -> list[str]:
     query = sql.SQL(PART).format(
         expression=expression,
         table=quoted(kind),
-        pattern=sql.Literal(f"{_escaped(text)}%"),
+        pattern=sql.Literal(f"{escaped(text)}%"),
         most=sql.Literal(MOST),
     )
     return [value for (value,) in source.rows(query)]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 

@@ -13,6 +13,7 @@ from transfer.backlog import why
 from transfer.loading.words import heading
 from transfer.models import BonusServer, RejectedRow, TransferRun
 from transfer.trace import Answer, Fate, Row
+from transfer.trace_inside import SECONDS, Stop
 from transfer.wording import explain_error, explain_reject
 
 STATUSES = {
@@ -149,3 +150,17 @@ def _pin(is_set: bool, at: datetime | None) -> str:
     if not is_set:
         return _("not set")
     return _("set %(when)s") % {"when": formats.moment(at)} if at else _("set")
+
+
+def stopped_words(stop: Stop) -> str:
+    """What a search inside numbers has looked at when its time ran out, and what helps."""
+    done = {
+        ("account", True): _("accounts up to %(value)s have been looked at, cards have not"),
+        ("account", False): _("nothing has been looked at yet"),
+        ("card", True): _("all accounts and cards up to %(value)s have been looked at"),
+        ("card", False): _("all accounts have been looked at, cards have not"),
+    }[stop.column, bool(stop.value)] % {"value": stop.value}
+    return _(
+        "The search inside numbers was stopped after %(seconds)d s: %(done)s. How a number "
+        "begins or ends is found at once."
+    ) % {"seconds": SECONDS, "done": done}

@@ -53,3 +53,28 @@ def test_from_the_end_of_a_number_to_where_each_change_is(
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.get_by_role("link", name="7780000000011").first.click()
     expect(page.locator("h1")).to_contain_text("7780000000011")
+
+
+@pytest.mark.usefixtures("changes")
+def test_the_middle_of_a_number_is_found_by_itself(
+    open_page: Callable, log_in: Callable, check_accessible: Callable
+):
+    page: Page = open_page()
+    log_in(page, "viewer")
+    page.goto("/trace/?q=00001")
+    expect(page.locator(".found")).to_contain_text("4100000011")
+    check_accessible(page)
+    page.goto("/trace/?q=00002")
+    expect(page.locator("#found .actions a")).to_have_count(2)  # asks the servers all the same
+    check_accessible(page)
+
+
+@pytest.mark.usefixtures("changes")
+def test_without_javascript_the_middle_of_a_number_is_one_click_away(
+    open_page: Callable, log_in: Callable
+):
+    page: Page = open_page(java_script_enabled=False)
+    log_in(page, "viewer")
+    page.goto("/trace/?q=00001")
+    page.locator("#found .actions a").click()
+    expect(page.locator(".found")).to_contain_text("4100000011")

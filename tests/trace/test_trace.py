@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 from psycopg2 import sql
 
-from tests.databases import connected, insert, query, run, stage
+from tests.databases import connected, insert, query, stage
 from transfer import runs
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
@@ -16,7 +16,6 @@ from transfer.position import Position, moved
 from transfer.shop_all import ShopAll
 from transfer.trace import ROWS_ON_A_PAGE, trace
 from transfer.trace_runs import Snapshot, has_moved
-from transfer.trace_search import search
 from transfer.trace_words import holding, told_row
 
 ACCOUNT, CARD = "4100000011", "7780000000011"
@@ -222,34 +221,6 @@ def test_many_changes_come_page_by_page(server, shop_all):
     )
 
 
-class TestSearch:
-    @pytest.fixture(autouse=True)
-    def rows(self, db, shop_all):
-        stage(shop_all, "balances", [(f"41000000{number}", 1) for number in range(10, 40)])
-        stage(shop_all, "cards", [(CARD, ACCOUNT, 1), ("77_1", "4100000012", 1)])
-
-    def test_a_whole_number_is_what_is_meant(self):
-        assert search(ACCOUNT).exact == ["account"]
-        assert search(CARD).exact == ["card"]
-
-    def test_a_beginning_and_an_end_find_each_number_once(self):
-        assert search("410000001").accounts == [f"410000001{n}" for n in range(10)]
-        assert search("0011").accounts == [ACCOUNT]
-        assert search("0011").cards == [CARD]
-
-    def test_signs_of_patterns_are_meant_as_they_are(self):
-        assert search("77_").cards == ["77_1"]
-        assert search("%11").accounts == []
-
-    def test_a_number_in_the_staging_table_leads_to_whom_it_is_about(self):
-        (row,) = [row for row in search("№ 2").rows if row[0].name == "cards"]
-        assert row[1:] == (2, "card", "77_1")
-
-    def test_too_short_and_not_there(self):
-        assert search("ab").too_short
-        assert not search("999999").accounts
-
-
 def test_snapshots_are_read_as_postgresql_reads_them(shop_all):
     text = "10:20:12,15"
     for xid in range(8, 22):
@@ -269,23 +240,3 @@ def test_a_position_that_a_run_keeps_is_read_as_the_engine_reads_it(shop_all, la
         row = sql.SQL("(values ({}::text::xid8, 5)) as row(xid, id)").format(sql.Literal(str(xid)))
         (told,) = source.one(sql.SQL("select {} from {}").format(condition, row))
     assert has_moved(position.as_json(), origin, xid, 5) is told
-
-
-def test_every_query_uses_an_index(server, shop_all):
-    """With enough rows for a scan of the whole table to be dearer."""
-    with connected(shop_all) as connection:
-        run(
-            connection,
-            """insert into "changeAccountBalanceTemp" (account, amount)
-               select '41' || lpad(n::text, 8, '0'), 1 from generate_series(1, 20000) n""",
-        )
-        run(connection, 'analyze "changeAccountBalanceTemp"')
-        table = '"changeAccountBalanceTemp"'
-        for condition in (
-            "account = '4100000011'",
-            "account like '41000000%'",
-            "reverse(account) like '1100%'",
-            "id = 5",
-        ):
-            plan = str(run(connection, f"explain select account from {table} where {condition}"))
-            assert "datatransfer_balances_" in plan, plan

@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.errors import TransferError
+from transfer.kinds import Kind
 from transfer.models import Settings
 from transfer.trace import trace as trace_of
-from transfer.trace_search import LONGEST, SHORTEST, search
-from transfer.trace_words import holding, told_row
+from transfer.trace_inside import Inside, Stop, search_inside
+from transfer.trace_search import COLUMNS, LONGEST, MOST, SHORTEST, Found, search
+from transfer.trace_words import holding, stopped_words, told_row
 from transfer.wording import explain_error
-
-COLUMNS = ("account", "card")
 
 
 @require_safe
@@ -30,13 +30,11 @@ def trace(request: HttpRequest) -> HttpResponse:
             context |= _found(text, column, _page(request))
         elif text:
             found = search(text)
-            if len(found.exact) == 1 and not found.rows:
+            is_inside = "inside" in request.GET and len(text) >= SHORTEST
+            if len(found.exact) == 1 and not found.rows and not is_inside:
                 return redirect(url_of(text, found.exact[0]))
-            context |= {
-                "found": found,
-                "links": _links(text, found),
-                "shortest": SHORTEST,
-            }
+            inside = search_inside(text, _start(request)) if is_inside else None
+            context |= _meant(text, found, inside)
     except TransferError as error:
         context["error"] = explain_error(error.code, error.params)
     return render(request, "trace/trace.html", context)
@@ -64,20 +62,52 @@ def _found(subject: str, column: str, page: int) -> dict[str, Any]:
     }
 
 
-def _links(text: str, found: Any) -> list[tuple[str, str, str]]:
-    """Heading, words and address of everything that may be meant."""
-    account, card = _("Account"), _("Card")
-    links = [
-        (account if one == "account" else card, text, url_of(text, one)) for one in found.exact
+def _start(request: HttpRequest) -> Stop | None:
+    """Where an earlier search inside numbers stopped."""
+    column, colon, value = request.GET.get("after", "")[: 2 * LONGEST].partition(":")
+    return Stop(column, value.replace("\x00", "")) if colon and column in COLUMNS else None
+
+
+def _meant(text: str, found: Found, inside: Inside | None) -> dict[str, Any]:
+    accounts = {*found.accounts, *(inside.accounts if inside else [])}
+    cards = {*found.cards, *(inside.cards if inside else [])}
+    query = {"q": text, "inside": "1"}
+    if inside and inside.stopped:
+        query["after"] = f"{inside.stopped.column}:{inside.stopped.value}"
+    return {
+        "found": found,
+        "inside": inside,
+        "groups": _groups(text, found, sorted(accounts), sorted(cards)),
+        "is_cut": max(len(accounts), len(cards)) >= MOST,
+        "stopped": stopped_words(inside.stopped) if inside and inside.stopped else "",
+        "inside_url": f"{reverse('trace')}?{urlencode(query)}",
+        "ask_urls": [url_of(text, column) for column in COLUMNS],
+    }
+
+
+Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle match; address
+
+
+def _groups(
+    text: str, found: Found, accounts: list[str], cards: list[str]
+) -> list[tuple[str, list[Link]]]:
+    """Everything that may be meant, under what it is."""
+    whole = {one: [text] for one in found.exact}
+    groups: list[tuple[str, list[Link]]] = [
+        (heading, [(value.partition(text), url_of(value, column)) for value in values])
+        for heading, column, values in (
+            (_("Account"), "account", whole.get("account", []) + accounts),
+            (_("Card"), "card", whole.get("card", []) + cards),
+        )
     ]
-    links += [(account, value, url_of(value, "account")) for value in found.accounts]
-    links += [(card, value, url_of(value, "card")) for value in found.cards]
-    for kind, number, column, subject in found.rows:
-        words = _("row %(number)s of %(table)s: %(subject)s") % {
-            "number": number,
-            "table": kind.staging,
-            "subject": subject or "—",
-        }
-        address = url_of(subject, column) if subject else ""
-        links.append((_("Staged row"), words, address))
-    return links
+    groups.append((_("Staged row"), [_row_link(*row) for row in found.rows]))
+    return [group for group in groups if group[1]]
+
+
+def _row_link(kind: Kind, number: int, column: str, subject: str) -> Link:
+    words = _("row %(number)s of %(table)s: %(subject)s") % {
+        "number": number,
+        "table": kind.staging,
+        "subject": subject or "—",
+    }
+    return (words, "", ""), url_of(subject, column) if subject else ""

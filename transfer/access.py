@@ -30,7 +30,19 @@ class Role(models.IntegerChoices):
     def group(self) -> str:
         return self.name.lower()
 
+    @property
+    def may(self) -> Any:
+        """What the role allows, in words."""
+        return MAY[self]
 
+
+MAY = {
+    Role.VIEWER: _("Sees servers, registers, tasks and history, and changes nothing."),
+    Role.OPERATOR: _(
+        "Also switches and runs tasks, loads files, fixes rejected rows and looks after registers."
+    ),
+    Role.ADMINISTRATOR: _("Also docks servers, changes the settings and makes users."),
+}
 GROUPS = {role.group: role for role in Role}
 
 
@@ -45,6 +57,11 @@ def role_of(user: User | AnonymousUser) -> Role | None:
         names = user.groups.filter(name__in=GROUPS).values_list("name", flat=True)
         kept["_role"] = max((GROUPS[name] for name in names), default=None)
     return kept["_role"]
+
+
+def forget_role(user: User) -> None:
+    """So that `role_of` looks again, after its groups have changed."""
+    vars(user).pop("_role", None)
 
 
 def has_role(user: User | AnonymousUser, needed: Role) -> bool:

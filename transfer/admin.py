@@ -1,14 +1,18 @@
-"""Django's admin shows what is there, for the administrator. Changes go through our pages,
-which check them and note them in the audit."""
+"""Django's admin shows what is there, to superusers. Changes go through our pages, which check
+them and note them in the audit; so users and groups, which it would change, are taken out."""
 
 from typing import Any
 
+import django.contrib.auth.admin  # noqa: F401 - registers what is taken out below
 from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.db.models import Field, Model
 from django.http import HttpRequest
 from encrypted_fields.fields import EncryptedFieldMixin
 
 from transfer.models import AuditEntry, BonusServer, RejectedRow, TransferRun, TransferTask
+
+admin.site.unregister([Group, User])
 
 
 @admin.register(AuditEntry, BonusServer, RejectedRow, TransferRun, TransferTask)

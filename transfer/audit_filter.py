@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from transfer.filters import DateFilter, FilterSet, midnight
 from transfer.models import AuditEntry
 
+SUBJECTS = {"transfer": "transfertask", "maintenance": "maintenancetask", "user": "user"}
+
 
 def people() -> list[tuple[str, str]]:
     names = AuditEntry.objects.order_by("who").values_list("who", flat=True).distinct()
@@ -22,7 +24,7 @@ class AuditFilter(FilterSet):
     action = django_filters.ChoiceFilter(label=_("What"), choices=AuditEntry.Action.choices)
     since = DateFilter(label=_("From day"), method="filter_since")
     until = DateFilter(label=_("To day"), method="filter_until")
-    # Where a page links to what was done to one thing: "transfer-12".
+    # Where a page links to what was done to one thing: "transfer-12", "user-3".
     about = django_filters.CharFilter(widget=HiddenInput, method="filter_about")
 
     class Meta:
@@ -37,6 +39,6 @@ class AuditFilter(FilterSet):
 
     def filter_about(self, entries: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         kind, _dash, number = value.partition("-")
-        if kind not in ("transfer", "maintenance") or not number.isdecimal() or len(number) > 9:
+        if kind not in SUBJECTS or not number.isdecimal() or len(number) > 9:
             return entries.none()
-        return entries.filter(subject_type=f"{kind}task", subject_id=int(number))
+        return entries.filter(subject_type=SUBJECTS[kind], subject_id=int(number))

@@ -28,6 +28,7 @@ ITEMS: tuple[Item, ...] = (
     Item("trace", _("Trace"), "search"),
     Item("audit", _("Audit"), "shield", Role.ADMINISTRATOR),
     Item("settings", _("Settings"), "settings", Role.ADMINISTRATOR),
+    Item("users", _("Users"), "users", Role.ADMINISTRATOR),
 )
 
 

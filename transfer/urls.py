@@ -4,6 +4,7 @@ from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.urls_load import of_loads
 from transfer.urls_servers import of_servers
+from transfer.urls_users import of_users
 from transfer.views import (
     audit,
     bulk,
@@ -84,6 +85,7 @@ urlpatterns: list[URLPattern] = [
     # For administrators
     path("settings/", settings.settings, name="settings"),
     path("audit/", audit.audit, name="audit"),
+    *of_users,
     # Files into the staging tables, single changes, the trace
     *of_loads,
     # Rows that did not pass the checks

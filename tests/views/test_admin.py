@@ -21,6 +21,11 @@ def test_every_list_opens(admin_client, server, model):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("model", ["user", "group"])
+def test_users_and_groups_are_not_there_to_be_changed_past_the_audit(admin_client, model):
+    assert admin_client.get(f"/admin/auth/{model}/").status_code == 404
+
+
 def test_a_server_is_shown_without_its_secrets_and_cannot_be_changed(admin_client, server):
     url = f"/admin/transfer/bonusserver/{server.pk}/change/"
     page = admin_client.get(url)

@@ -11,6 +11,7 @@ from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
 from transfer.models.tasks import TransferTask
 from transfer.models.uploads import BadLine, Upload
+from transfer.models.users import User
 
 __all__ = [
     "AccountJob",
@@ -32,4 +33,5 @@ __all__ = [
     "TransferTask",
     "Upload",
     "UploadPiece",
+    "User",
 ]

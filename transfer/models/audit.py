@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from encrypted_fields.fields import EncryptedFieldMixin
 
+from transfer.access import Role
 from transfer.kinds import KINDS, MASK
 
 GUARD = """
@@ -92,8 +93,12 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         return self.filter(subject_type=subject._meta.model_name, subject_id=subject.pk)
 
 
-# What entries tell beside fields of their subject.
-FACTS = {"run": _("run"), "rows": _("rows")}
+# What entries tell beside fields of their subject, and the words of what is chosen from a few.
+FACTS = {"run": _("run"), "rows": _("rows"), "role": _("role"), "state": _("state")}
+WORDS = {
+    "role": {role.group: role.label for role in Role},
+    "state": {"active": _("Active"), "closed": _("Closed")},
+}
 
 
 class AuditEntry(models.Model):
@@ -112,6 +117,7 @@ class AuditEntry(models.Model):
         LOAD = "load", _("Rows loaded")
         RESEND = "resend", _("Rejected rows sent again")
         DISCARD = "discard", _("Rejected rows discarded")
+        PASSWORD = "password", _("Password set")
 
     at = models.DateTimeField(_("when"), default=timezone.now)
     who = models.CharField(_("who"), max_length=200)
@@ -187,6 +193,8 @@ class AuditEntry(models.Model):
         if kind := params.get("kind"):
             title = gettext(KINDS[kind].title) if kind in KINDS else self._kind_label(kind)
             return f"{title} → {params['server']}" if params.get("server") else title
+        if self.subject_type == "user":
+            return gettext("User %(name)s") % params
         return params.get("name") or str(self._model()._meta.verbose_name)
 
     def changes(self) -> list[tuple[str, Any, Any]]:
@@ -199,8 +207,9 @@ class AuditEntry(models.Model):
     def _said(self, name: str, values: dict[str, Any]) -> Any:
         """The value; of a choice its words."""
         value = values.get(name)
-        choices = getattr(self._field(name), "flatchoices", None) or []
-        return str(dict(choices).get(value, value)) if choices and value is not None else value
+        field = self._field(name)
+        choices = dict(getattr(field, "flatchoices", None) or []) if field else WORDS.get(name, {})
+        return str(choices.get(value, value)) if choices and value is not None else value
 
     def _field(self, name: str) -> Any:
         try:

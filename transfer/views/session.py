@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from transfer.access import any_user
 from transfer.forms.session import TimeZoneForm
+from transfer.models import Actor, AuditEntry
 from transfer.navigation import THEMES
 
 YEAR = 365 * 24 * 3600
@@ -30,7 +32,9 @@ class PasswordChange(auth_views.PasswordChangeView):
     success_url = reverse_lazy("account")
     template_name = "registration/password.html"
 
+    @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
+        AuditEntry.record(Actor.of(self.request), AuditEntry.Action.PASSWORD, form.user)
         messages.success(self.request, _("Your password is changed."))
         return super().form_valid(form)
 

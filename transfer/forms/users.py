@@ -1,0 +1,159 @@
+"""Forms of the page of users."""
+
+import secrets
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import UsernameField
+from django.contrib.auth.password_validation import (
+    password_validators_help_text_html,
+    validate_password,
+)
+from django.core.exceptions import ValidationError
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from transfer.access import GROUPS, Role
+from transfer.models import User
+
+# Without letters and digits that are taken for each other when a password is read out.
+READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def start_password() -> str:
+    """A password to be read out or written down, of 79 bits: "k7fw-qm2x-…"."""
+    groups = ("".join(secrets.choice(READABLE) for _ in range(4)) for _ in range(4))
+    return "-".join(groups)
+
+
+def roles() -> list[tuple[str, Any]]:
+    """Each role with what it may do."""
+    return [
+        (
+            role.group,
+            format_html('<span>{}<span class="helptext">{}</span></span>', role.label, role.may),
+        )
+        for role in Role
+    ]
+
+
+class RoleField(forms.TypedChoiceField):
+    """One of the three roles, which is what comes out of it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            label=_("Role"),
+            choices=roles,
+            coerce=GROUPS.__getitem__,
+            widget=forms.RadioSelect,
+            **options,
+        )
+
+
+class PasswordFields(forms.Form):
+    """A password, twice; or none, and then one is generated."""
+
+    password = forms.CharField(
+        label=_("Password"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    again = forms.CharField(
+        label=_("The same password again"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].help_text = format_html(
+            "<p>{}</p>{}",
+            _("Leave both empty to have one generated: it is shown once."),
+            password_validators_help_text_html(),
+        )
+
+    def owner(self) -> User:
+        """Whose password it will be: it must not resemble the name."""
+        raise NotImplementedError
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned["password"] != cleaned["again"]:
+            self.add_error("again", _("The two passwords differ."))
+        elif cleaned["password"]:
+            try:
+                validate_password(cleaned["password"], self.owner())
+            except ValidationError as error:
+                self.add_error("password", error)
+        return cleaned
+
+    def chosen(self) -> tuple[str, bool]:
+        """The password, and whether it was generated."""
+        typed = self.cleaned_data["password"]
+        return (typed, False) if typed else (start_password(), True)
+
+
+class NewPasswordForm(PasswordFields):
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        self.user = user
+        super().__init__(*args, **kwargs)
+
+    def owner(self) -> User:
+        return self.user
+
+
+class AddUserForm(PasswordFields, forms.ModelForm[User]):
+    role = RoleField(initial=Role.VIEWER.group)
+    field_order = ["username", "first_name", "last_name", "role", "password", "again"]
+
+    class Meta:
+        model = User
+        fields = ["username", "first_name", "last_name"]
+        field_classes = {"username": UsernameField}
+        labels = {"username": _("Login")}
+        help_texts = {
+            "username": _(
+                "Letters, digits and @ . + - _ only. It stands in the history and in the audit, "
+                "and can't be changed later."
+            )
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].widget.attrs["autocomplete"] = "off"
+
+    def clean_username(self) -> str:
+        username = self.cleaned_data["username"]
+        User.check_login_is_free(username)
+        return username
+
+    def owner(self) -> User:
+        return User(**self.fields_of_user())
+
+    def fields_of_user(self) -> dict[str, str]:
+        return {name: self.cleaned_data.get(name, "") for name in self.Meta.fields}
+
+
+class EditUserForm(forms.ModelForm[User]):
+    """Names and role. What was not touched here is not written over what others did meanwhile."""
+
+    role = RoleField()
+
+    class Meta:
+        model = User
+        fields = ["first_name", "last_name"]
+
+    def __init__(self, *args: Any, own: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        held = self.instance.role
+        self.initial["role"] = held.group if held else ""
+        for field in self.fields.values():
+            field.show_hidden_initial = True
+        if own:
+            self.fields["role"].disabled = True
+            self.fields["role"].help_text = _("Your own role is changed by another administrator.")
+
+    def changes(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in self.changed_data}

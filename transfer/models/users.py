@@ -1,0 +1,176 @@
+"""Who may log in, and as what. Users are closed, never deleted: the history names them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import Group, UserManager
+from django.contrib.auth.models import User as AuthUser
+from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import Case, Max, Value, When
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from transfer.access import Role, forget_role, role_of
+from transfer.models.audit import Actor, AuditEntry
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def active(self) -> Self:
+        return self.filter(is_active=True)
+
+    def with_level(self) -> Self:
+        """Each with `level`, the value of the role that it has; 0 is none."""
+        of_groups = Max(
+            Case(*(When(groups__name=one.group, then=Value(one.value)) for one in Role), default=0)
+        )
+        superuser = When(is_superuser=True, then=Value(Role.ADMINISTRATOR.value))
+        return self.annotate(level=Case(superuser, default=of_groups))
+
+    def administrators(self) -> Self:
+        return self.with_level().filter(level=Role.ADMINISTRATOR)
+
+
+class Users(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
+    use_in_migrations = False
+
+
+class User(AuthUser):
+    """Django's user, with our rules: each change is checked and noted in the audit."""
+
+    objects = Users()  # type: ignore[misc]
+
+    class Meta:
+        proxy = True
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+    @property
+    def role(self) -> Role | None:
+        return role_of(self)
+
+    @property
+    def shown_role(self) -> Role | None:
+        """In a list, which asks for all roles at once: see `with_level`."""
+        return Role(self.level) if self.level else None  # type: ignore[attr-defined]
+
+    @classmethod
+    def check_login_is_free(cls, username: str) -> None:
+        """Raises ValidationError when somebody has that login, in capitals or not."""
+        taken = cls.objects.filter(username__iexact=username).first()
+        if taken is not None:
+            said = gettext("There is a user “%(login)s” already.")
+            if not taken.is_active:
+                said = gettext("There is a user “%(login)s” already, closed. Reopen that one.")
+            raise ValidationError(said, code="taken", params={"login": taken.username})
+
+    @classmethod
+    @transaction.atomic
+    def add(cls, actor: Actor, *, role: Role, password: str, **fields: Any) -> Self:
+        """Makes a user. Raises ValidationError when the login is taken."""
+        one_at_a_time()
+        cls.check_login_is_free(fields["username"])
+        user = cls(**fields)
+        user.set_password(password)
+        user.save()
+        user._take(role)
+        AuditEntry.record(actor, AuditEntry.Action.CREATE, user, new=user.told())
+        return user
+
+    def edit(self, actor: Actor, *, role: Role | None = None, **names: str) -> None:
+        """Gives another role or another name. Raises ValidationError: see `_check`."""
+        with self._changing(actor):
+            for name, value in names.items():
+                setattr(self, name, value)
+            if role is not None:
+                self._take(role)
+
+    def close(self, actor: Actor) -> None:
+        """No log-in any more, and no open session. Raises ValidationError: see `_check`."""
+        with self._changing(actor):
+            self.is_active = False
+            self._end_sessions()
+
+    def reopen(self, actor: Actor) -> None:
+        with self._changing(actor):
+            self.is_active = True
+
+    @transaction.atomic
+    def replace_password(self, actor: Actor, password: str) -> None:
+        """Whoever is logged in with the old one is logged out by it."""
+        self.set_password(password)
+        self.save(update_fields=["password"])
+        AuditEntry.record(actor, AuditEntry.Action.PASSWORD, self)
+
+    @property
+    def state(self) -> str:
+        return "active" if self.is_active else "closed"
+
+    def told(self) -> dict[str, str]:
+        """What the audit says of a user."""
+        return {
+            "first_name": self.first_name,
+            "last_name": self.last_name,
+            "role": self.role.group if self.role else "",
+            "state": self.state,
+        }
+
+    @contextmanager
+    def _changing(self, actor: Actor) -> Iterator[None]:
+        """What is different afterwards is checked, saved and noted; or nothing is."""
+        with transaction.atomic():
+            one_at_a_time()
+            self.refresh_from_db()
+            forget_role(self)
+            before = self.told()
+            yield
+            self.save(
+                update_fields=["first_name", "last_name", "is_active", "is_staff", "is_superuser"]
+            )
+            after = self.told()
+            self._check(actor, before, after)
+            if changed := [name for name in after if after[name] != before[name]]:
+                old, new = ({name: told[name] for name in changed} for told in (before, after))
+                AuditEntry.record(actor, AuditEntry.Action.CHANGE, self, old=old, new=new)
+
+    def _take(self, role: Role) -> None:
+        """That role alone. A superuser is an administrator, so whoever is none can't be one."""
+        self.groups.remove(*Group.objects.filter(name__in=[one.group for one in Role]))
+        self.groups.add(Group.objects.get(name=role.group))
+        if role != Role.ADMINISTRATOR:
+            self.is_superuser = self.is_staff = False
+        forget_role(self)
+
+    def _check(self, actor: Actor, before: dict[str, str], after: dict[str, str]) -> None:
+        """Raises ValidationError when nobody could administer any more, or the actor could not."""
+        administers = {"role": Role.ADMINISTRATOR.group, "state": "active"}
+        if not (administers.items() <= before.items()) or administers.items() <= after.items():
+            return
+        if actor.user is not None and actor.user.pk == self.pk:
+            said = gettext(
+                "You can't close yourself or take the administrator's role from yourself. "
+                "Another administrator can."
+            )
+        elif not User.objects.active().administrators().exists():
+            said = gettext(
+                "%(login)s is the last administrator who may log in. Make another one first."
+            )
+        else:
+            return
+        raise ValidationError({"role": ValidationError(said, params={"login": self.username})})
+
+    def _end_sessions(self) -> None:
+        """Else one that a browser has kept would be good again once the user is reopened."""
+        for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
+            if session.get_decoded().get(SESSION_KEY) == str(self.pk):
+                session.delete()
+
+
+def one_at_a_time() -> None:
+    """Until the transaction ends nobody else changes users: two administrators who take each
+    other's role at once must not both succeed."""
+    Group.objects.select_for_update().get(name=Role.ADMINISTRATOR.group)

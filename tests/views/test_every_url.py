@@ -60,6 +60,12 @@ RULES = {
     "maintenance_run_again": ACT,
     "settings": Rule("administrator", "get post"),
     "audit": Rule("administrator", "get"),
+    "users": Rule("administrator", "get"),
+    "user_add": Rule("administrator", "get post"),
+    "user": Rule("administrator", "get post"),
+    "user_password": Rule("administrator", "get post"),
+    "user_close": Rule("administrator", "get post"),
+    "user_reopen": Rule("administrator", "post"),
     "logout": Rule("without", "post"),
     "account": OWN,
     "change_password": Rule("without", "get post put"),
@@ -81,7 +87,11 @@ def urls(db) -> dict[str, str]:
     upkeep = MaintenanceRun.of(MaintenanceTask.objects.get(kind="purge_history"), "schedule")
     upkeep.save()
 
+    other = User.objects.create_user("somebody")
+
     def url(name: str) -> str:
+        if name.startswith("user") and name not in ("users", "user_add"):
+            return reverse(name, args=[other.pk])
         if name.startswith("task"):
             return reverse(name, args=[key_of(task)])
         if name.startswith(("run", "maintenance_run")):
@@ -129,6 +139,7 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else(urls, role):
 
 def test_every_url_of_these_pages_stands_in_the_table(db):
     mine = {"scheduler", "task", "history", "run", "maintenance", "settings", "audit", "overview"}
+    mine |= {"users", "user"}
     names = {one.name for one in own_patterns() if one.name.split("_")[0] in mine} - OPEN
     assert names - set(RULES) == set()
 

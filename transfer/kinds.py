@@ -26,7 +26,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Check:
-    """A reason to reject a row. `fails` is SQL over the columns of the staging table."""
+    """A reason to reject a row. `fails` is SQL over the columns of the staging table.
+
+    Of a late check it only says which rows can fail it: the target decides.
+    """
 
     code: str
     fails: str
@@ -276,7 +279,7 @@ CARDS = Kind(
     late_checks=(
         Check(
             "card_unknown",
-            "",
+            "account is null",
             gettext_noop("The bonus server does not know this card, and the row links no account."),
             gettext_noop("Link the card to an account first, then send the status again."),
         ),

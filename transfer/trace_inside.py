@@ -87,7 +87,7 @@ def _ranges(source: ShopAll, column: str, after: str) -> Iterator[tuple[str, str
     bounds = sorted(known, key=str.encode)  # as ~<~ orders them
     step = max(1, len(bounds) // RANGES)
     later = [bound for bound in bounds[::step] if bound.encode() > after.encode()]
-    yield from pairwise([after, *later, None])  # type: ignore[misc]
+    yield from pairwise([after, *later, None])
 
 
 def _within(

@@ -6,14 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from transfer import formats
 from transfer.backlog import why
 from transfer.loading.words import heading
 from transfer.models import BonusServer, RejectedRow, TransferRun
-from transfer.trace import Answer, Fate, Row
+from transfer.trace_fates import Fate, Row
+from transfer.trace_held import Answer
 from transfer.trace_inside import SECONDS, Stop
+from transfer.trace_search import COLUMNS
 from transfer.wording import explain_error, explain_reject
 
 STATUSES = {
@@ -42,7 +44,7 @@ class ToldRow:
     title: str
     number: int
     created_at: datetime | None
-    cells: list[tuple[str, str]]
+    cells: list[tuple[str, str, str]]  # heading, value, and what it can be traced by, if at all
     fates: list[Told]
 
 
@@ -58,23 +60,29 @@ class ToldHolding:
     error: str = ""
 
 
-def told_row(row: Row, subject: str = "") -> ToldRow:
-    """Without the cell that says whom all of the page is about."""
+def told_row(row: Row, kept_days: int, subject: str = "") -> ToldRow:
+    """Without the cell that says whom all of the page is about.
+
+    `kept_days`: for how long closed rejects are kept.
+    """
     cells = [
-        (heading(column.name), _cell(column.name, row.payload.get(column.name)))
+        (
+            heading(column.name),
+            _cell(column.name, row.payload.get(column.name)),
+            column.name if column.name in COLUMNS else "",
+        )
         for column in row.kind.columns
         if row.payload.get(column.name) not in (None, "", subject)
     ]
-    return ToldRow(
-        _(row.kind.title), row.id, row.created_at, cells, [told(fate) for fate in row.fates]
-    )
+    fates = [told(row, fate, kept_days) for fate in row.fates]
+    return ToldRow(_(row.kind.title), row.id, row.created_at, cells, fates)
 
 
 def _cell(column: str, value: str | None) -> str:
     if value is None:
         return ""
     if column == "amount":
-        return formats.amount(Decimal(value)) if Decimal(value).is_finite() else value
+        return _amount(value)
     if column in ("validfrom", "validto"):
         return formats.moment(datetime.fromisoformat(value))
     if column == "status" and value.isdigit():
@@ -82,15 +90,26 @@ def _cell(column: str, value: str | None) -> str:
     return value
 
 
-def told(fate: Fate) -> Told:
+def _amount(value: str) -> str:
+    """As it came, where two decimals would not say the whole truth."""
+    has_more = len(value.partition(".")[2].rstrip("0")) > 2
+    return value if has_more or not Decimal(value).is_finite() else formats.amount(Decimal(value))
+
+
+def told(row: Row, fate: Fate, kept_days: int) -> Told:
     if fate.state == "moved":
         return _moved(fate)
     if fate.state == "read":
-        detail = _("The run rejected rows, and which ones is no longer kept.")
-        return Told(fate.server, "idle", "circle", _("Moved or rejected"), detail, fate.run)
-    if fate.state == "rejected" and fate.reject is not None:
-        sentence = explain_reject(fate.reject.code).sentence
-        return Told(fate.server, "bad", "cross", _("Rejected"), sentence, fate.run, fate.reject)
+        return Told(
+            fate.server,
+            "idle",
+            "circle",
+            _("Moved or rejected"),
+            " ".join([_maybe_rejected(kept_days), *_sent_again(row)]),
+            fate.run,
+        )
+    if fate.state == "rejected":
+        return _rejected(row, fate, kept_days)
     if fate.state == "waiting":
         return Told(
             fate.server, "warn", "clock", pgettext("one row", "Waiting"), why_waiting(fate.task)
@@ -98,6 +117,57 @@ def told(fate: Fate) -> Told:
     error = fate.error
     words = explain_error(error.code, error.params).sentence if error else ""
     return Told(fate.server, "idle", "offline", _("Not known"), words)
+
+
+def _rejected(row: Row, fate: Fate, kept_days: int) -> Told:
+    said = [explain_reject(fate.code).sentence]
+    if fate.reject is None:
+        said += [_gone(kept_days), *_sent_again(row)]
+    else:
+        said.append(decided(fate.reject))
+    return Told(fate.server, "bad", "cross", _("Rejected"), " ".join(said), fate.run, fate.reject)
+
+
+def decided(reject: RejectedRow) -> str:
+    """What somebody has decided on a rejected row."""
+    at = {"when": formats.moment(reject.closed_at), "who": reject.closed_by or "—"}
+    if reject.state == RejectedRow.State.RESENT:
+        return _("Sent again %(when)s by %(who)s, as row № %(number)s.") % {
+            **at,
+            "number": formats.number(reject.resent_id),
+        }
+    if reject.state == RejectedRow.State.DISCARDED:
+        sentence = _("Closed without sending %(when)s by %(who)s.") % at
+        return f"{sentence} {reject.close_reason}".strip()
+    return _("Nobody has decided on it yet.")
+
+
+def _gone(kept_days: int) -> str:
+    return ngettext(
+        "It was closed, and what was noted of it purged: closed rejects are kept for %(n)d day.",
+        "It was closed, and what was noted of it purged: closed rejects are kept for %(n)d days.",
+        kept_days,
+    ) % {"n": kept_days}
+
+
+def _maybe_rejected(kept_days: int) -> str:
+    return ngettext(
+        "Rejected if the server did not know the card then, else moved: closed rejects are kept "
+        "for %(n)d day.",
+        "Rejected if the server did not know the card then, else moved: closed rejects are kept "
+        "for %(n)d days.",
+        kept_days,
+    ) % {"n": kept_days}
+
+
+def _sent_again(row: Row) -> list[str]:
+    if row.sent_again is None:
+        return []
+    number, at = row.sent_again
+    return [
+        _("Sent again %(when)s, as row № %(number)s.")
+        % {"when": formats.moment(at), "number": formats.number(number)}
+    ]
 
 
 def _moved(fate: Fate) -> Told:

@@ -3,11 +3,10 @@
 import pytest
 
 from tests.databases import connected, query, run, stage
+from tests.trace.moving import ACCOUNT, CARD
 from transfer import trace_inside
 from transfer.trace_inside import Stop, search_inside
 from transfer.trace_search import MOST, search
-
-ACCOUNT, CARD = "4100000011", "7780000000011"
 
 
 class TestSearch:

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone, translation
+from django.utils import timezone
 from psycopg2 import sql
 
 from tests.databases import connected, insert, query, stage
+from tests.trace.moving import ACCOUNT, CARD, move, states, words
 from transfer import runs
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
@@ -17,32 +18,6 @@ from transfer.shop_all import ShopAll
 from transfer.trace import ROWS_ON_A_PAGE, trace
 from transfer.trace_runs import Snapshot, has_moved
 from transfer.trace_words import holding, told_row
-
-ACCOUNT, CARD = "4100000011", "7780000000011"
-
-
-@pytest.fixture(autouse=True)
-def in_english():
-    with translation.override("en"):
-        yield
-
-
-@pytest.fixture
-def server(dock, bonus, shop_all):
-    return dock(bonus)
-
-
-def move(server, kind="balances"):
-    task = server.tasks.select_related("server").get(kind=kind)
-    return runs.run_here(task, Trigger.COMMAND)
-
-
-def states(found):
-    return [[fate.state for fate in row.fates] for row in found.rows]
-
-
-def words(found):
-    return [fate for row in found.rows for fate in told_row(row).fates]
 
 
 def test_every_change_of_an_account_is_there_in_all_three_tables_the_latest_first(server, shop_all):
@@ -120,14 +95,8 @@ def test_a_rejected_row_says_why(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, 0)])
     rejecting = move(server)
     (fate,) = words(trace(ACCOUNT, "account"))
-    assert (fate.word, fate.detail, fate.run) == ("Rejected", "The amount is zero.", rejecting)
-
-
-def test_when_the_rejects_of_a_run_are_purged_nothing_is_claimed_to_have_moved(server, shop_all):
-    stage(shop_all, "balances", [(ACCOUNT, 0)])
-    move(server).rejects.all().delete()
-    (fate,) = words(trace(ACCOUNT, "account"))
-    assert fate.word == "Moved or rejected"
+    assert (fate.word, fate.run) == ("Rejected", rejecting)
+    assert fate.detail == "The amount is zero. Nobody has decided on it yet."
 
 
 def test_a_reject_of_a_chunk_that_did_not_land_counts_for_nothing(server, shop_all):
@@ -163,6 +132,16 @@ class TestWhyItWaits:
     def test_not_yet_due(self, task):
         task.switch(True, Actor("olga"))
         assert "today" in self.why() or "tomorrow" in self.why()
+
+
+@pytest.mark.parametrize(
+    ("came", "shown"),
+    [("1.005", "1.005"), ("1.500", "+1.50"), ("-7", "\u22127.00"), ("NaN", "NaN")],
+)
+def test_an_amount_is_never_rounded_to_what_it_is_not(server, shop_all, came, shown):
+    stage(shop_all, "balances", [(ACCOUNT, came)])
+    (row,) = trace(ACCOUNT, "account").rows
+    assert ("Amount", shown, "") in told_row(row, 365).cells
 
 
 def test_each_server_has_its_own_answer_and_a_dead_one_does_not_hold_the_page_up(

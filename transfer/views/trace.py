@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.errors import TransferError
-from transfer.kinds import Kind
+from transfer.kinds import KINDS, Kind
 from transfer.models import Settings
 from transfer.trace import trace as trace_of
 from transfer.trace_inside import Inside, Stop, search_inside
@@ -24,10 +24,10 @@ def trace(request: HttpRequest) -> HttpResponse:
     """The search; with an account or a card its changes, and where each of them is."""
     text = request.GET.get("q", "").strip()[:LONGEST].replace("\x00", "")
     column = request.GET.get("in", "")
-    context: dict[str, Any] = {"q": text, "staging_days": Settings.load().staging_days}
+    context: dict[str, Any] = {"q": text, "kept": Settings.load()}
     try:
         if text and column in COLUMNS:
-            context |= _found(text, column, _page(request))
+            context |= _found(text, column, _page(request), context["kept"].reject_days)
         elif text:
             found = search(text)
             is_inside = "inside" in request.GET and len(text) >= SHORTEST
@@ -49,11 +49,12 @@ def _page(request: HttpRequest) -> int:
     return max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 6 else 1
 
 
-def _found(subject: str, column: str, page: int) -> dict[str, Any]:
+def _found(subject: str, column: str, page: int, kept_days: int) -> dict[str, Any]:
     found = trace_of(subject, column, page)
     return {
         "trace": found,
-        "rows": [told_row(row, subject) for row in found.rows],
+        "rows": [told_row(row, kept_days, subject) for row in found.rows],
+        "writing": [(KINDS[name].staging, since) for name, since in found.writing.items()],
         "holdings": [holding(answer, column) for answer in found.answers],
         "column": column,
         "is_account": column == "account",

@@ -1,0 +1,20 @@
+"""What the tests of the trace have in common."""
+
+from transfer import runs
+from transfer.models.run_base import Trigger
+from transfer.trace_words import told_row
+
+ACCOUNT, CARD = "4100000011", "7780000000011"
+
+
+def move(server, kind="balances"):
+    task = server.tasks.select_related("server").get(kind=kind)
+    return runs.run_here(task, Trigger.COMMAND)
+
+
+def states(found):
+    return [[fate.state for fate in row.fates] for row in found.rows]
+
+
+def words(found):
+    return [fate for row in found.rows for fate in told_row(row, 365).fates]

@@ -39,9 +39,11 @@ class Role(models.IntegerChoices):
 MAY = {
     Role.VIEWER: _("Sees servers, registers, tasks and history, and changes nothing."),
     Role.OPERATOR: _(
-        "Also switches and runs tasks, loads files, fixes rejected rows and looks after registers."
+        "Switches and runs tasks, loads files, fixes rejected rows and looks after registers."
     ),
-    Role.ADMINISTRATOR: _("Also docks servers, changes the settings and makes users."),
+    Role.ADMINISTRATOR: _(
+        "Does what an operator does, docks servers, changes the settings and makes users."
+    ),
 }
 GROUPS = {role.group: role for role in Role}
 

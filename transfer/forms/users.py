@@ -31,7 +31,7 @@ def roles() -> list[tuple[str, Any]]:
     return [
         (
             role.group,
-            format_html('<span>{}<span class="helptext">{}</span></span>', role.label, role.may),
+            format_html('<span>{}<span class="note">{}</span></span>', role.label, role.may),
         )
         for role in Role
     ]
@@ -112,7 +112,7 @@ class AddUserForm(PasswordFields, forms.ModelForm[User]):
         model = User
         fields = ["username", "first_name", "last_name"]
         field_classes = {"username": UsernameField}
-        labels = {"username": _("Login")}
+        labels = {"username": _("User name")}
         help_texts = {
             "username": _(
                 "Letters, digits and @ . + - _ only. It stands in the history and in the audit, "

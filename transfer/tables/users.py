@@ -18,7 +18,7 @@ class UserTable(Table):
 
     caption = _("Users")
 
-    username = cell("login", _("Login"), attrs={"td": {"class": "cell-name"}})
+    username = cell("login", _("User name"))
     name = tables.Column(
         _("Full name"), accessor="get_full_name", order_by=("first_name", "last_name", "username")
     )

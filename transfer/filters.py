@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from transfer.loading.values import REJECT_KEY
 from transfer.models import BonusServer, MaintenanceRun, RejectedRow, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, OPEN_STATES, State, Trigger
 from transfer.models.tasks import KindChoices
@@ -151,6 +152,8 @@ class RejectFilter(FilterSet):
     def filter_text(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         text = value.strip()
         fits = Q(payload__account__startswith=text) | Q(payload__card__startswith=text)
+        if key := REJECT_KEY.fullmatch(text):
+            fits |= Q(pk=int(key[1]), staging_id=int(key[2]))
         if text.isascii() and text.isdigit() and len(text) < 19:
             fits |= Q(staging_id=int(text)) | Q(resent_id=int(text))
         return rows.filter(fits)

@@ -44,6 +44,14 @@ create table if not exists datatransfer.resent (
     sent_at timestamptz not null default now(),
     primary key (origin, kind, old_id)
 );
+-- Transactions that have sent corrected rows, until their rejects are closed in our own database:
+-- what a process that died in between leaves behind.
+create table if not exists datatransfer.resending (
+    xid xid8 primary key,
+    kind text not null,
+    sent_by text not null,
+    sent_at timestamptz not null default now()
+);
 -- A writer must not choose xid or id: a row with a number from the past would be skipped.
 create or replace function datatransfer.stamp() returns trigger language plpgsql as $$
 begin

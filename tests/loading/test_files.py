@@ -90,7 +90,7 @@ class TestCSV:
 
     def test_an_unquoted_decimal_comma_shifts_nothing_in_silence(self, check):
         upload = check("balances", b"account,amount\n4100,12,50\n4200,13\n")
-        assert bad(upload) == [(2, "", "50", "too_many_cells")]
+        assert bad(upload) == [(2, "", "4100,12,50", "too_many_cells")]
 
     def test_an_undecodable_character_is_a_bad_line(self, check):
         upload = check("balances", "Счет;Сумма\n41".encode("cp1251") + b"\x98;5\n")

@@ -6,8 +6,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from transfer.kinds import KINDS
-from transfer.loading.headings import missing
+from transfer.loading.headings import REJECT, missing
 from transfer.loading.words import heading, heading_of_place, table_choices
 from transfer.models import Upload
 
@@ -67,28 +66,36 @@ class ReadingForm(forms.Form):
         if layout["format"] == "csv":
             self.fields["encoding"] = Choice(label=_("Encoding"), choices=ENCODINGS)
             self.fields["delimiter"] = Choice(label=_("Separator"), choices=DELIMITERS)
+        if len(layout.get("sheets", [])) > 1:
+            names = [(name, name) for name in layout["sheets"]]
+            self.fields["sheet"] = forms.ChoiceField(label=_("Sheet"), choices=names)
         places = [("", _("is not in the file"))] + [
             (str(place), heading_of_place(layout, place))
             for place in range(len(layout["headings"]))
         ]
-        for column in KINDS[upload.kind].columns:
-            place = layout["columns"].get(column.name)
-            self.fields[f"column_{column.name}"] = Choice(
-                label=f"{heading(column.name)} ({column.name})",
+        for name in self.names():
+            place = layout["columns"].get(name)
+            self.fields[f"column_{name}"] = Choice(
+                label=heading(name) if name == REJECT else f"{heading(name)} ({name})",
                 choices=places,
                 initial="" if place is None else str(place),
             )
 
+    def names(self) -> list[str]:
+        return [*(column.name for column in self.upload.moves.columns), REJECT]
+
     @staticmethod
     def chosen_in(upload: Upload) -> dict[str, Any]:
-        return {name: upload.chosen.get(name, "") for name in ("encoding", "delimiter")}
+        """What decides which columns there are."""
+        chosen = {name: upload.chosen.get(name, "") for name in ("encoding", "delimiter")}
+        return chosen | {"sheet": upload.layout.get("sheet", "")}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         columns = self.columns(cleaned)
         if len(set(columns.values())) < len(columns):
             self.add_error(None, _("One column of the file is given twice."))
-        # With another separator there are other columns: they are recognised anew.
+        # With another separator or sheet there are other columns: they are recognised anew.
         elif not self.rereads(cleaned) and (lacking := missing(self.upload.moves, columns)):
             names = ", ".join(lacking)
             self.add_error(
@@ -97,20 +104,18 @@ class ReadingForm(forms.Form):
         return cleaned
 
     def columns(self, cleaned: dict[str, Any]) -> dict[str, int]:
-        named = {
-            column.name: cleaned.get(f"column_{column.name}")
-            for column in self.upload.moves.columns
-        }
+        named = {name: cleaned.get(f"column_{name}") for name in self.names()}
         return {name: int(place) for name, place in named.items() if place}
 
     def rereads(self, cleaned: dict[str, Any]) -> bool:
         before = self.chosen_in(self.upload)
-        return any(cleaned.get(name, "") != before[name] for name in before)
+        return any(cleaned.get(name, before[name]) != before[name] for name in before)
 
     def chosen(self) -> dict[str, Any]:
         """What to keep in the upload."""
         cleaned = self.cleaned_data
-        chosen = {name: cleaned[name] for name in ("encoding", "delimiter") if cleaned.get(name)}
+        names = ("encoding", "delimiter", "sheet")
+        chosen = {name: cleaned[name] for name in names if cleaned.get(name)}
         if self.rereads(cleaned):
             return chosen
         return chosen | {"header": cleaned["header"], "columns": self.columns(cleaned)}

@@ -1,20 +1,18 @@
 """Corrections of rejected rows: read as a line of a file is, judged by the same checks."""
 
-from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from transfer.forms.entry import STATUSES, EntryForm
 from transfer.kinds import Kind
-from transfer.loading.faults import columns_of
+from transfer.loading.faults import LINE_FAULTS, columns_of
 from transfer.loading.report import explain_line
-from transfer.loading.values import reader
-from transfer.models import RejectedRow
-from transfer.wording import CHECKS, explain_reject
+from transfer.loading.values import as_people_write, is_masked, reader
+from transfer.models import RejectedRow, Settings
+from transfer.wording import CHECKS
 
 
 class CorrectionForm(EntryForm):
@@ -34,10 +32,11 @@ class CorrectionForm(EntryForm):
         return any(column.secret and column.name == name for column in self.kind.columns)
 
     def clean(self) -> dict[str, Any]:
-        zone: Any = timezone.get_current_timezone()
+        zone = Settings.load().zone
         for column in self.kind.columns:
             cell = self.cleaned_data.get(column.name, "")
-            if column.name in self.errors or (cell == "" and self.keeps(column.name)):
+            is_kept = column.secret and is_masked(cell)
+            if column.name in self.errors or is_kept or (cell == "" and self.keeps(column.name)):
                 continue
             found = reader(column, zone)(cell)
             if found.fault:
@@ -48,34 +47,20 @@ class CorrectionForm(EntryForm):
 
     def refuse_code(self, code: str) -> None:
         """Says at the field what the checks have found."""
-        names = columns_of(self.kind, CHECKS[code])
-        self.add_error(names[-1] if names else None, " ".join(explain_reject(code)))
+        names = columns_of(self.kind, (CHECKS | LINE_FAULTS)[code])
+        self.add_error(names[-1] if names else None, " ".join(explain_line(code)))
 
 
 def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
     """The form with the row's values in it, except secrets."""
     hidden = {column.name for column in reject.moves.columns if column.secret}
+    zone = Settings.load().zone
     initial = {
-        name: as_people_write(name, text)
+        name: as_people_write(name, text, zone)
         for name, text in reject.payload.items()
         if name not in hidden
     }
     return CorrectionForm(reject.moves, data, initial=initial)
-
-
-# The time that a date without one means: see `loading.values.Moments`.
-UNSAID = {"validfrom": " 00:00:00", "validto": " 23:59:59"}
-
-
-def as_people_write(name: str, text: str | None) -> str:
-    """A value of a payload as a person would type it: moments in the user's zone."""
-    if name not in UNSAID or not text:
-        return text or ""
-    try:
-        local = timezone.localtime(datetime.fromisoformat(text))
-    except ValueError:  # infinity
-        return text
-    return f"{local:%d.%m.%Y %H:%M:%S}".removesuffix(UNSAID[name])
 
 
 class BulkForm(CorrectionForm):

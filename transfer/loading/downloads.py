@@ -1,40 +1,70 @@
 """Files to fill in, and the bad lines of one that was."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import xlsxwriter  # type: ignore[import-untyped]
 from django.utils.translation import gettext as _
 
 from transfer.exports import Field, Sheet
-from transfer.kinds import Kind
+from transfer.kinds import Column, Kind
+from transfer.loading.headings import REJECT
 from transfer.loading.report import explain_line
-from transfer.loading.words import OPTIONAL, heading, how_to_fill_in
-from transfer.models import BadLine, Upload
+from transfer.loading.values import as_people_write, number
+from transfer.loading.words import (
+    HOW_TO_FILL_IN,
+    KEPT_PIN,
+    OPTIONAL,
+    heading,
+    how_to_fill_in,
+    named,
+)
+from transfer.models import BadLine, Settings, Upload
 
 WIDTH = 22
 ROWS_AT_ONCE = 2000
 
 
 def bad_lines(upload: Upload) -> Sheet:
-    """Every bad line, with what to do about it."""
-    found = upload.bad_lines.all().iterator(chunk_size=ROWS_AT_ONCE)
-    explained: dict[str, Any] = {}
+    """Every bad line as it came, to be corrected and loaded again, and what to do about it.
 
-    def why(line: BadLine) -> Any:
-        if line.code not in explained:
-            explained[line.code] = explain_line(line.code)
-        return explained[line.code]
-
+    The columns that loading knows come first. The others have headings that it does not know.
+    """
+    explained = cache(explain_line)
+    zone = Settings.load().zone
+    has_rejects = REJECT in upload.layout.get("columns", {})
     fields = [
-        Field(_("Line"), lambda line: line.line),
-        Field(_("Column"), lambda line: line.columns),
+        *(Field(heading(column.name), _cell(column, zone)) for column in upload.moves.columns),
+        *([Field(heading(REJECT), lambda line: line.cells.get(REJECT))] if has_rejects else []),
+        Field(_("Line in the file"), lambda line: line.line),
+        Field(_("What is wrong"), lambda line: explained(line.code).sentence),
+        Field(_("Where"), lambda line: named(line.columns)),
         Field(_("What stands there"), lambda line: line.value),
-        Field(_("Reason"), lambda line: why(line).sentence),
-        Field(_("What to do"), lambda line: why(line).hint),
+        Field(_("What to do"), lambda line: explained(line.code).hint),
     ]
-    return Sheet(_("Bad lines"), fields, found)
+    if any(column.secret for column in upload.moves.columns):
+        note = _("PIN codes are never shown: enter them anew.")
+        kept = _("•••• keeps the PIN code of the rejected row.") if has_rejects else ""
+        fields.append(Field(_("About the PIN code"), lambda line: f"{note} {kept}".strip()))
+    return Sheet(_("Bad lines"), fields, upload.bad_lines.all().iterator(chunk_size=ROWS_AT_ONCE))
+
+
+def _cell(column: Column, zone: ZoneInfo) -> Callable[[BadLine], Any]:
+    def cell(line: BadLine) -> Any:
+        text = as_people_write(column.name, line.cells.get(column.name), zone)
+        return exact(text) if column.carried_as == "numeric" else text
+
+    return cell
+
+
+def exact(text: str) -> Decimal | str:
+    """An amount as a number, or as it came where it is none."""
+    found = number(text).value
+    return text if found is None else Decimal(found)
 
 
 def empty(kind: Kind) -> Sheet:
@@ -72,3 +102,6 @@ def _explanations(kind: Kind) -> Iterator[tuple[str, str]]:
     for column in kind.columns:
         may_be_empty = _("May be empty.") if column.name in OPTIONAL else ""
         yield heading(column.name), f"{how_to_fill_in(kind, column.name)} {may_be_empty}".strip()
+        if column.secret:
+            yield "", str(KEPT_PIN)
+    yield heading(REJECT), str(HOW_TO_FILL_IN[REJECT])

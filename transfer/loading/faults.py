@@ -62,6 +62,62 @@ LINE_FAULTS = {
             gettext_noop("The value is far too long."),
             gettext_noop("Look for a quote that is not closed."),
         ),
+        Check(
+            "reject_unreadable",
+            "",
+            gettext_noop("This is not the number of a rejected row."),
+            gettext_noop(
+                "Copy it from the file of rejected rows, such as R12-345. In a line that corrects "
+                "none, leave the cell empty."
+            ),
+        ),
+        Check(
+            "reject_unknown",
+            "",
+            gettext_noop("There is no such rejected row."),
+            gettext_noop(
+                "Download the file of rejected rows anew: this one may be of another installation, "
+                "or the row was closed long ago."
+            ),
+        ),
+        Check(
+            "reject_of_another",
+            "",
+            gettext_noop("The rejected row is of another transfer."),
+            gettext_noop("Load the line as what it is: a file holds the rows of one transfer."),
+        ),
+        Check(
+            "reject_closed",
+            "",
+            gettext_noop("The rejected row is closed already: sent again, or discarded."),
+            gettext_noop(
+                "Take the line out of the file. If it has to be applied all the same, empty the "
+                "cell: it is then a new row."
+            ),
+        ),
+        Check(
+            "reject_twice",
+            "",
+            gettext_noop("Several lines of the file correct this rejected row."),
+            gettext_noop("Leave one of them."),
+        ),
+        Check(
+            "pin_masked",
+            "pincode",
+            gettext_noop("Here stands the mask of a PIN code instead of one."),
+            gettext_noop(
+                "Enter the PIN code. Only a line that corrects a rejected row may keep the old one."
+            ),
+        ),
+        Check(
+            "pin_gone",
+            "pincode",
+            gettext_noop("There is no PIN code left that could be kept."),
+            gettext_noop(
+                "The rejected row had none, is purged, or is of an earlier staging database: enter "
+                "the PIN code."
+            ),
+        ),
     )
 }
 
@@ -140,4 +196,10 @@ class BadLinesLeft(FileRefused):
 class UnexpectedlyDifferent(FileRefused):
     code = "upload_differs"
     sentence = gettext_noop("The file was judged differently than in the preview.")
-    hint = gettext_noop("Nothing was loaded. Look at the preview again.")
+    hint = gettext_noop("Nothing was loaded. The file was checked anew: look at the preview again.")
+
+
+class RejectsClosedMeanwhile(UnexpectedlyDifferent):
+    code = "rejects_closed_meanwhile"
+    sentence = gettext_noop("Somebody has closed rejected rows that the file corrects.")
+    hint = gettext_noop("Nothing was loaded. The file was checked anew: its bad lines name them.")

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -12,8 +12,9 @@ from transfer.errors import gettext_noop
 from transfer.kinds import MASK, Kind
 from transfer.loading import workbook
 from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed
-from transfer.loading.headings import recognised
+from transfer.loading.headings import REJECT, recognised
 from transfer.loading.values import printable
+from transfer.loading.words import titles
 from transfer.loading.workbook import Row
 
 Opener = Callable[[], BinaryIO]
@@ -52,6 +53,8 @@ class Layout:
     columns: dict[str, int] = field(default_factory=dict)  # column → place in the file
     headings: tuple[str, ...] = ()
     sample: tuple[tuple[str, ...], ...] = ()  # first cells under the headings, for a choice by hand
+    sheet: str = ""  # of a workbook
+    sheets: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,8 +71,7 @@ def detect(kind: Kind, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any])
     with opener() as content:
         start = content.read(SAMPLE)
     if start[:4] == b"PK\x03\x04":
-        layout, rows = Layout("xlsx"), first_rows(opener, Layout("xlsx"))
-        return with_columns(kind, layout, rows, chosen)
+        return with_columns(kind, *_workbook(kind, opener, chosen.get("sheet", "")), chosen)
     refuse_strangers(start)
     encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
     delimiters = [chosen["delimiter"]] if chosen.get("delimiter") else list(DELIMITERS)
@@ -85,6 +87,20 @@ def detect(kind: Kind, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any])
     if not best[1].headings and not best[1].sample:
         raise NothingInside
     return best[1]
+
+
+def _workbook(kind: Kind, opener: Opener, sheet: str) -> tuple[Layout, list[Row]]:
+    """Which sheet is read, and its first rows: the one chosen, or one called like the transfer."""
+    found: list[Layout] = []
+
+    def heard(name: str, names: list[str]) -> None:
+        found.append(Layout("xlsx", sheet=name, sheets=tuple(names)))
+
+    which = ("only", sheet) if sheet else ("rather", *titles(kind))
+    with opener() as content:
+        rows = workbook.rows(content, lambda done, total: None, which, heard)
+        first = list(islice(rows, HEADINGS_WITHIN + SHOWN_ROWS))
+    return found[0], first
 
 
 def refuse_strangers(start: bytes) -> None:
@@ -126,14 +142,13 @@ def with_columns(kind: Kind, layout: Layout, rows: list[Row], chosen: dict[str, 
     names = [shown(cell) for cell in cells] + [""] * (width - len(cells))
     below = [row for n, row in filled if n > line][:SHOWN_ROWS]
     sample = tuple(tuple(_sample(kind, columns, row)) for row in below)
-    return Layout(
-        layout.format, layout.encoding, layout.delimiter, line, columns, tuple(names), sample
-    )
+    return replace(layout, header=line, columns=columns, headings=tuple(names), sample=sample)
 
 
 def _sample(kind: Kind, columns: dict[str, int], row: list[Any]) -> Iterator[str]:
     """The cells of a row; of a file with secrets those alone that are known to be none."""
-    open_places = {columns.get(column.name) for column in kind.columns if not column.secret}
+    known = [column.name for column in kind.columns if not column.secret]
+    open_places = {columns.get(name) for name in [*known, REJECT]}
     has_secrets = any(column.secret for column in kind.columns)
     for place, cell in enumerate(row):
         is_secret = has_secrets and place not in open_places and cell
@@ -158,17 +173,12 @@ def shown(cell: Any) -> str:
     return "" if cell is None else " ".join(printable(str(cell)).split())[:60]
 
 
-def first_rows(opener: Opener, layout: Layout) -> list[Row]:
-    with opener() as content:
-        return list(islice(rows_of(content, layout), HEADINGS_WITHIN + SHOWN_ROWS))
-
-
 def rows_of(
     content: BinaryIO, layout: Layout, progress: Progress = lambda done, total: None
 ) -> Iterator[Row]:
     """Line number and cells of every row below the headings and above. Raises FileRefused."""
     if layout.format == "xlsx":
-        return workbook.rows(content, progress)
+        return workbook.rows(content, progress, ("only", layout.sheet))
     return csv_rows(content, layout)
 
 

@@ -37,7 +37,14 @@ HEADINGS = {
         "бонусная карта, номер бонусной карты, штрихкод карты, штрих-код карты"
     ),
     "status": "status, card status, state, статус, статус карты, состояние, состояние карты",
+    "reject": (
+        "reject, reject no, rejected row, rejected row no, rejected row number, "
+        "отклоненная строка, № отклоненной строки, отклоненная строка №, номер отклоненной строки"
+    ),
 }
+
+# The column that says which rejected row a line corrects: of no staging table.
+REJECT = "reject"
 
 # Without these a file can't be meant: of each group at least one.
 NEEDED = {
@@ -61,7 +68,7 @@ MEANT = {
 
 def recognised(kind: Kind, cells: list[object]) -> dict[str, int]:
     """Column → its place in the file. One that is meant twice is left to the user."""
-    names = {column.name for column in kind.columns}
+    names = {*(column.name for column in kind.columns), REJECT}
     found: dict[str, list[int]] = {}
     for place, cell in enumerate(cells):
         column = MEANT.get(folded(cell))

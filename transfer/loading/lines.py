@@ -1,118 +1,146 @@
 """Rows of a file as lines for COPY: values as PostgreSQL reads them, or why they can't be read."""
 
-import io
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.kinds import MASK, Kind
+from transfer.incoming import copied
+from transfer.kinds import MASK, Column, Kind
+from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Row, is_blank
-from transfer.loading.values import Cell, Reader, described, number, reader
+from transfer.loading.headings import REJECT
+from transfer.loading.values import (
+    Cell,
+    Reader,
+    described,
+    is_masked,
+    number,
+    reader,
+    text,
+    written,
+)
 
 TOTALS = re.compile(r"\s*(итого|итог|всего|total|totals|sum)\b", re.IGNORECASE)
-ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+AT_ONCE = 1000  # lines whose rejected rows are looked up together
+
+# The cells that name rejected rows → which rows those are.
+Resolve = Callable[[Iterable[str]], dict[str, Named]]
+
+NEW_ROW = Named()
 
 
-class _Column(NamedTuple):
-    name: str
+class _Field(NamedTuple):
+    column: Column
     place: int | None  # in the file
     read: Reader
-    secret: bool
+
+
+class _Fault(NamedTuple):
+    code: str
+    column: str = ""
+    value: str = ""
 
 
 class Lines:
     """Walks over the rows once; what it left out on the way stands in its fields."""
 
-    def __init__(self, kind: Kind, layout: Layout, zone: ZoneInfo) -> None:
+    def __init__(self, kind: Kind, layout: Layout, zone: ZoneInfo, resolve: Resolve) -> None:
         self.layout = layout
-        self.columns = [
-            _Column(
-                column.name, layout.columns.get(column.name), reader(column, zone), column.secret
-            )
+        self.zone = zone
+        self.resolve = resolve
+        self.fields = [
+            _Field(column, layout.columns.get(column.name), reader(column, zone))
             for column in kind.columns
         ]
         # Of a file with headings; a workbook's cells can't be shifted.
         named = [place for place, name in enumerate(layout.headings, 1) if name]
         self.width = max(named, default=0) if layout.format == "csv" else 0
-        self.secret_places = {column.place for column in self.columns if column.secret}
+        self.has_secrets = any(column.secret for column in kind.columns)
         self.totals_left_out = 0
         self.stated_total: Decimal | None = None
         self.numbers_in: set[str] = set()  # text columns that held numbers of Excel
-        self._amount = next((c.place for c in self.columns if c.name == "amount"), None)
 
     def copied(self, rows: Iterator[Row]) -> Iterator[str]:
-        """A line of COPY for each row of data: number, values, fault, its column, its value."""
-        for line, cells in rows:
-            if line <= self.layout.header or all(is_blank(cell) for cell in cells):
-                continue
-            if self._is_total(cells):
-                continue
-            yield self._line(line, cells)
+        """A line of COPY for each row of data, in the order of `incoming`."""
+        data = (row for row in rows if self._is_data(*row))
+        size = AT_ONCE if REJECT in self.layout.columns else 1
+        while batch := list(islice(data, size)):
+            keys = {self._key(cells) for _, cells in batch} - {""}
+            known = self.resolve(keys) if keys else {}
+            for line, cells in batch:
+                yield self._line(line, cells, known)
+
+    def _is_data(self, line: int, cells: list[Cell]) -> bool:
+        is_empty = line <= self.layout.header or all(is_blank(cell) for cell in cells)
+        return not is_empty and not self._is_total(cells)
 
     def _is_total(self, cells: list[Cell]) -> bool:
         first = next(cell for cell in cells if not is_blank(cell))
         if not (isinstance(first, str) and TOTALS.match(first)):
             return False
         self.totals_left_out += 1
-        if self._amount is not None and self._amount < len(cells):
-            stated = number(cells[self._amount]).value
+        place = self.layout.columns.get("amount")
+        if place is not None and place < len(cells):
+            stated = number(cells[place]).value
             self.stated_total = Decimal(stated) if stated else None
         return True
 
-    def _line(self, line: int, cells: list[Cell]) -> str:
-        values: list[str] = []
-        fault = ("", "", "")
-        for name, place, read, secret in self.columns:
-            cell = cells[place] if place is not None and place < len(cells) else None
+    def _key(self, cells: list[Cell]) -> str:
+        """What the line says of the rejected row that it corrects."""
+        cell = _at(self.layout.columns.get(REJECT), cells)
+        return "" if is_blank(cell) else described(cell)
+
+    def _line(self, line: int, cells: list[Cell], known: dict[str, Named]) -> str:
+        key = self._key(cells)
+        row = known[key] if key else NEW_ROW
+        values: list[str | None] = []
+        fault = _Fault(row.fault, REJECT, key) if row.fault else None
+        keeps = False
+        for column, place, read in self.fields:
+            cell = _at(place, cells)
             value, code = read(cell)
-            if code and not fault[0]:
-                fault = (code, name, MASK if secret else described(cell))
-            if isinstance(cell, float) and read.__name__ == "text":
-                self.numbers_in.add(name)
-            values.append("\\N" if value is None else value.translate(ESCAPES))
-        if not fault[0] and self._has_too_many(cells):
-            extra = "" if self.secret_places else described(cells[-1])
-            fault = ("too_many_cells", "", extra)
-        told = [part.translate(ESCAPES) if part else "\\N" for part in fault]
-        return "\t".join([str(line), *values, *told]) + "\n"
+            if column.secret and is_masked(cell):
+                keeps = bool(row.old_id)
+                value, code = MASK, "" if keeps else "pin_masked"
+            if code and not fault:
+                fault = _Fault(code, column.name, MASK if column.secret else described(cell))
+            if isinstance(cell, float) and read is text:
+                self.numbers_in.add(column.name)
+            values.append(value)
+        if not fault and self._has_too_many(cells):
+            fault = _Fault("too_many_cells", value=self._whole(cells))
+        about = [*fault, self._cells(fault, cells, keeps)] if fault else [None] * 4
+        correction = [row.origin, str(row.old_id)] if row.old_id else [None, None]
+        return copied(str(line), *values, *about, key or None, *correction, "t" if keeps else None)
 
     def _has_too_many(self, cells: list[Cell]) -> bool:
         """An unquoted decimal comma shifts all that follows it."""
         width = self.width
         return 0 < width < len(cells) and any(not is_blank(cell) for cell in cells[width:])
 
+    def _whole(self, cells: list[Cell]) -> str:
+        """The line itself, of a file without secrets."""
+        return "" if self.has_secrets else described(self.layout.delimiter.join(map(str, cells)))
 
-class Readable(io.RawIOBase):
-    """Lines as the file that COPY reads; what breaks on the way is kept in `error`.
+    def _cells(self, fault: _Fault, cells: list[Cell], keeps: bool) -> str:
+        """The cells to correct, as JSON. A PIN code is left out: whoever corrects enters it anew.
 
-    psycopg2 would send the text of an exception to the server and its log.
-    """
+        Of a line whose cells are shifted none is said: they could be taken for good ones.
+        """
+        if fault.code == "too_many_cells":
+            return "{}"
+        texts = {
+            column.name: (MASK if keeps else "")
+            if column.secret
+            else written(column, _at(place, cells), self.zone)
+            for column, place, _ in self.fields
+        }
+        return json.dumps(texts, ensure_ascii=False)
 
-    def __init__(self, lines: Iterator[str]) -> None:
-        self.lines = lines
-        self.error: Exception | None = None
-        self.rest = b""
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return self._read(size)
-        except Exception as error:
-            self.error = error
-            raise OSError("stopped") from None
-
-    def _read(self, size: int) -> bytes:
-        parts, held = [self.rest], len(self.rest)
-        while held < size:
-            line = next(self.lines, None)
-            if line is None:
-                break
-            parts.append(line.encode())
-            held += len(parts[-1])
-        whole = b"".join(parts)
-        self.rest = whole[size:]
-        return whole[:size]
+def _at(place: int | None, cells: list[Cell]) -> Cell:
+    return cells[place] if place is not None and place < len(cells) else None

@@ -3,35 +3,32 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg2 import sql
-
-from transfer.errors import NotInitialised, TransferError
+from transfer.errors import NotInitialised
+from transfer.incoming import GOOD, Incoming
 from transfer.kinds import MASK, Kind
 from transfer.loading.faults import columns_of
-from transfer.loading.lines import Readable
-from transfer.shop_all import quoted
-from transfer.staging import Staging
+from transfer.loading.headings import REJECT
 
-BUFFER = 1 << 16
 SAMPLE_ROWS = 8
-GOOD = "unread is null and fault is null"
 
 TOTALS = f"""
     select count(*) filter (where {GOOD}), count(*) filter (where not ({GOOD})),
            count(distinct {{subject}}) filter (where {GOOD}),
            sum({{amount}}) filter (where {GOOD}),
            sum({{amount}}) filter (where {GOOD} and {{amount}} > 0),
-           sum({{amount}}) filter (where {GOOD} and {{amount}} < 0)
+           sum({{amount}}) filter (where {GOOD} and {{amount}} < 0),
+           count(old_id) filter (where {GOOD})
       from incoming
 """
 
 # A line that says the same as another: an account's bonus twice, perhaps.
 REPEATED = f"""
     select coalesce(sum(times - 1), 0) from (
-        select count(*) as times from incoming where {GOOD} group by {{columns}} having count(*) > 1
+        select count(*) as times from incoming
+         where {GOOD} group by {{columns}}, old_id having count(*) > 1
     ) as same
 """
 
@@ -50,34 +47,48 @@ class Totals:
     amount: Decimal | None
     added: Decimal | None
     taken: Decimal | None
+    corrections: int
 
 
-class Loader(Staging):
-    """Lines in a temporary table of the staging database. Everything in one transaction."""
+# Lines that correct the same rejected row, and lines whose row was sent all the same.
+REFUSE_REPEATED = """
+    update incoming as line set unread = 'reject_twice', unread_column = %(column)s,
+           unread_value = reject
+      from (select origin, old_id from incoming where old_id is not null
+             group by origin, old_id having count(*) > 1) as same
+     where line.origin = same.origin and line.old_id = same.old_id and line.unread is null
+"""
+REFUSE_SENT = """
+    update incoming as line set unread = 'reject_closed', unread_column = %(column)s,
+           unread_value = reject
+      from datatransfer.resent as note
+     where note.origin = line.origin and note.kind = %(kind)s and note.old_id = line.old_id
+       and line.unread is null
+"""
+
+
+class BadLineFound(NamedTuple):
+    """A line that can't be loaded; `cells` are those to correct, without a secret."""
+
+    line: int
+    columns: str
+    value: str
+    code: str
+    cells: dict[str, str]
+
+
+class Loader(Incoming):
+    """The lines of a file."""
 
     def __init__(self, dsn: str, kind: Kind) -> None:
-        super().__init__(dsn, "load", secret=any(column.secret for column in kind.columns))
-        self.kind = kind
-        self.names = [column.name for column in kind.columns]
+        super().__init__(dsn, "load", kind)
 
     def receive(self, lines: Iterator[str]) -> None:
-        """Copies the lines in; the checks run while they arrive."""
-        self.check_columns(self.kind)
-        self.execute("set local statement_timeout = 0")
-        self.execute(self.kind.incoming)
-        self.execute(
-            "alter table incoming add column unread text, add column unread_column text, "
-            "add column unread_value text"
-        )
-        names = ", ".join(["id", *self.names, "unread", "unread_column", "unread_value"])
-        file = Readable(lines)
-        try:
-            with self.explained(), self.connection.cursor() as cursor:
-                cursor.copy_expert(f"copy incoming ({names}) from stdin", file, BUFFER)
-        except TransferError:
-            if file.error is not None:
-                raise file.error from None
-            raise
+        super().receive(lines)
+        if self.corrections:
+            about = {"column": REJECT, "kind": self.kind.name}
+            self.execute(REFUSE_REPEATED, about)
+            self.execute(REFUSE_SENT, about)
 
     def totals(self) -> Totals:
         return Totals(
@@ -109,22 +120,32 @@ class Loader(Staging):
         """The first lines: number, code of the fault, and values as they were understood."""
         return self.rows(
             f"select id, coalesce(unread, fault), unread_column, unread_value, "
-            f"{self.kind.payload} from incoming order by id limit {SAMPLE_ROWS}"
+            f"{self.kind.payload}, reject from incoming order by id limit {SAMPLE_ROWS}"
         )
 
-    def bad_lines(self) -> Iterator[tuple[int, str, str, str]]:
-        """Number, columns, value and code of every bad line."""
+    def bad_lines(self) -> Iterator[BadLineFound]:
+        """Every bad line."""
         columns, values = self._looked_at()
         query = (
             f"select id, case when unread is null then {columns} else unread_column end, "
             f"left(case when unread is null then {values} else unread_value end, 100), "
-            f"coalesce(unread, fault) from incoming where not ({GOOD}) order by id"
+            f"coalesce(unread, fault), coalesce(unread_cells::json, {self.kind.payload}), "
+            f"keeps, reject from incoming where not ({GOOD}) order by id"
         )
         with self.explained(), self.connection.cursor("dtadmin_bad_lines") as cursor:
             cursor.itersize = 2000
             cursor.execute(query)
-            for line, names, value, code in cursor:
-                yield line, names or "", value or "", code
+            for line, names, value, code, payload, keeps, reject in cursor:
+                cells = self._to_correct(payload, keeps=bool(keeps)) | {REJECT: reject or ""}
+                yield BadLineFound(line, names or "", value or "", code, cells)
+
+    def _to_correct(self, payload: dict[str, str | None], *, keeps: bool) -> dict[str, str]:
+        """Values without a PIN code: the mask of one stands for that of the rejected row alone."""
+        secret = {column.name for column in self.kind.columns if column.secret}
+        return {
+            name: (MASK if keeps else "") if name in secret else text or ""
+            for name, text in payload.items()
+        }
 
     def _looked_at(self) -> tuple[str, str]:
         """SQL: the columns that the failed check looks at, and what stands in them."""
@@ -149,14 +170,9 @@ class Loader(Staging):
         if self.one("select to_regclass('datatransfer.loaded')")[0] is None:
             raise NotInitialised(missing="datatransfer.loaded")
 
-    def insert(self, token: UUID) -> int:
-        """Inserts the good lines and notes the load, in the transaction under way."""
-        names = sql.SQL(", ").join(map(sql.Identifier, self.names))
-        rows = self.execute(
-            sql.SQL(
-                "insert into {} ({names}) select {names} from incoming where {good} order by id"
-            ).format(quoted(self.kind), names=names, good=sql.SQL(GOOD))
-        )
+    def insert(self, token: UUID, loaded_by: str) -> int:
+        """Stages the good lines and notes the load, in the transaction under way."""
+        rows = self.stage(loaded_by)
         self.execute(
             "insert into datatransfer.loaded (token, kind, rows) values (%s, %s, %s)",
             [str(token), self.kind.name, rows],

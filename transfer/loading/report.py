@@ -14,6 +14,7 @@ from transfer.wording import Explanation, explain_error, explain_reject
 def report_of(loader: Loader, lines: Lines, totals: Totals) -> dict[str, Any]:
     return {
         "reasons": list(loader.reasons().items()),
+        "corrections": totals.corrections,
         "added": None if totals.added is None else str(totals.added),
         "taken": None if totals.taken is None else str(totals.taken),
         "sample": [
@@ -21,8 +22,9 @@ def report_of(loader: Loader, lines: Lines, totals: Totals) -> dict[str, Any]:
                 "line": line,
                 "fault": code or "",
                 "cells": _cells(loader, column, value, payload),
+                "reject": reject or "",
             }
-            for line, code, column, value, payload in loader.sample()
+            for line, code, column, value, payload, reject in loader.sample()
         ],
         "warnings": [list(warning) for warning in _warnings(loader, lines, totals)],
     }
@@ -49,6 +51,8 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
         yield "repeated", {"n": repeated}
     if loader.kind.name != "balances" and totals.good - repeated > totals.subjects:
         yield "last_wins", {}
+    if loader.corrections and totals.good > totals.corrections:
+        yield "new_rows", {"n": totals.good - totals.corrections}
     if lines.layout.ignored:
         yield "ignored", {"columns": ", ".join(lines.layout.ignored)}
     if lines.totals_left_out:

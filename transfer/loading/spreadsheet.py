@@ -1,8 +1,10 @@
 """Reads a workbook from its standard input, in a process of its own with bounds.
 
 A sheet of 5 KB may claim 17 billion cells or unpack to terabytes: here that ends this process
-alone. Runs without Django (`python -I spreadsheet.py`), and writes JSON: first the number of
-rows, then lists of [row number, cells]; dates as {"d": …}, and at the end null.
+alone. Runs without Django (`python -I spreadsheet.py`), and writes JSON: first which sheet it
+reads, of which, and its number of rows; then lists of [row number, cells], dates as {"d": …}; and
+at the end null. Arguments: "only" and the name of a sheet, or "rather" and names, of which the
+first that is there is read; else it is the first sheet that is visible and not empty.
 """
 
 import io
@@ -34,7 +36,7 @@ def main() -> int:
         if code := refusal(content):
             return code
         content.seek(0)
-        write_rows(content)
+        write_rows(content, *sys.argv[1:])
     except MemoryError:
         return TOO_LARGE
     except (CalamineError, zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError):
@@ -62,13 +64,15 @@ def refusal(content: io.BytesIO) -> int:
     return 0
 
 
-def write_rows(content: io.BytesIO) -> None:
-    """The rows of the first sheet that is visible and not empty."""
+def write_rows(content: io.BytesIO, how: str = "rather", *names: str) -> None:
     book = CalamineWorkbook.from_filelike(content)
     visible = [s.name for s in book.sheets_metadata if s.visible == SheetVisibleEnum.Visible]
-    sheets = (book.get_sheet_by_name(name) for name in visible)
+    wanted = [name for name in names if name in visible]
+    others = [] if how == "only" else [name for name in visible if name not in wanted]
+    sheets = (book.get_sheet_by_name(name) for name in wanted + others)
     sheet = next((one for one in sheets if one.start is not None), None)
-    tell(sheet.total_height if sheet else 0)
+    height, name = (sheet.total_height, sheet.name) if sheet else (0, "")
+    tell({"rows": height, "sheet": name, "sheets": visible})
     if sheet is not None:
         rows = enumerate(sheet.iter_rows(), 1)  # from A1 on, wherever the sheet begins
         while batch := list(islice(rows, ROWS_AT_ONCE)):

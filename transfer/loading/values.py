@@ -16,6 +16,10 @@ LONGEST_TEXT = 10_000  # longer than any check allows, and short enough for a re
 EXACT = 10**15  # Excel keeps 15 digits
 SPACES = " \t\r\n\u00a0\u2007\u202f\u2009\ufeff"
 UNREADABLE = re.compile("[\x00\ufffd\ud800-\udfff]")  # PostgreSQL stores none, or means none
+# The mask of a PIN code, or what another encoding makes of it.
+MASKED = re.compile(r"[•●∙·*?\x07\s]*[•●∙·*?\x07][•●∙·*?\x07\s]*")
+# How a file names a rejected row: two numbers that must fit together, and Excel takes it for text.
+REJECT_KEY = re.compile(r"R([0-9]{1,18})-([0-9]{1,18})", re.IGNORECASE)
 POWER_OF_TEN = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
 UNIT = re.compile(r"(?:₽|руб(?:\.|лей|ля|ль)?|р\.|rub|баллов|бонусов)$", re.IGNORECASE)
 GROUPS = re.compile(r"\d{1,3}(?:(?P<sign>[.,'’])\d{3})(?:(?P=sign)\d{3})+")
@@ -53,9 +57,10 @@ def reader(column: Column, zone: ZoneInfo) -> Reader:
 
 
 def remark(cell: Cell) -> Read:
-    """Free text, which may begin with any sign."""
+    """Free text, which may begin with any sign; exports put an apostrophe before some."""
     if isinstance(cell, str):
-        return _checked(cell.strip(SPACES))
+        value = cell.strip(SPACES)
+        return _checked(value[1:] if value[:1] == "'" and value[1:2] in ("=", *"+-@") else value)
     return text(cell)
 
 
@@ -69,11 +74,9 @@ def text(cell: Cell) -> Read:
         return _digits(cell)
     if not isinstance(cell, str):
         return Read(str(cell))
-    value = cell.strip(SPACES)
+    value = cell.strip(SPACES).removeprefix("'")  # how a cell is told to be text
     if value[:2] == '="' and value[-1:] == '"':  # how Excel's CSV keeps leading zeros
         value = value[2:-1]
-    elif value[:1] == "'":  # how a cell is told to be text
-        value = value[1:]
     elif value[:1] == "=":
         return Read(None, "formula")
     if value[:1].isdigit() and POWER_OF_TEN.fullmatch(value):
@@ -155,7 +158,7 @@ def status(cell: Cell) -> Read:
         cell = f"{cell:.15g}"
     if not isinstance(cell, str):
         return Read(None, "not_a_status")
-    value = cell.strip(SPACES)
+    value = cell.strip(SPACES).removeprefix("'")
     if not value:
         return NOTHING
     if re.fullmatch(r"[+-]?[0-9]{1,9}(?:[.,]0+)?", value):
@@ -228,6 +231,46 @@ class Moments:
             return Read(None, "not_a_date")
         zoned = when if when.tzinfo else when.replace(tzinfo=self.zone)
         return Read(zoned.astimezone(UTC).isoformat())
+
+
+def reject_key(number: int, staging_id: int) -> str:
+    """What names a rejected row in a file."""
+    return f"R{number}-{staging_id}"
+
+
+def is_masked(cell: Cell) -> bool:
+    """Whether the cell holds the mask of a secret in place of one."""
+    return isinstance(cell, str) and MASKED.fullmatch(cell) is not None
+
+
+def written(column: Column, cell: Cell, zone: ZoneInfo) -> str:
+    """A cell as text that, read again, means the same or has the same fault."""
+    if cell is None or isinstance(cell, str):
+        return UNREADABLE.sub("\ufffd", cell or "")[: LONGEST_TEXT + 1]
+    if column.carried_as.startswith("timestamp"):
+        moment = reader(column, zone)(cell).value
+        return as_people_write(column.name, moment, zone) if moment else str(cell)
+    if isinstance(cell, float | int) and (
+        column.carried_as == "text" or not isinstance(cell, bool)
+    ):
+        return f"{cell:.15g}"
+    return str(cell)
+
+
+# The time that a date without one means: see `Moments`.
+UNSAID = {"validfrom": " 00:00:00", "validto": " 23:59:59"}
+
+
+def as_people_write(name: str, text: str | None, zone: ZoneInfo) -> str:
+    """A value of a payload as a person would type it; moments in the zone of files."""
+    if name not in UNSAID or not text:
+        return text or ""
+    try:
+        moment = datetime.fromisoformat(text)
+        local = moment.astimezone(zone) if moment.tzinfo else None
+    except (ValueError, OverflowError):  # infinity
+        return text
+    return text if local is None else f"{local:%d.%m.%Y %H:%M:%S}".removesuffix(UNSAID[name])
 
 
 def described(cell: Any) -> str:

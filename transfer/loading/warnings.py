@@ -22,6 +22,9 @@ WARNINGS = {
         "Lines that say exactly the same as another line of the file: %(n)s. They are loaded as "
         "well."
     ),
+    "new_rows": gettext_noop(
+        "Lines that name no rejected row: %(n)s. They are loaded as new rows, and close none."
+    ),
     "ignored": gettext_noop("Columns that are not loaded: %(columns)s."),
     "totals_left_out": gettext_noop("Lines with totals that are left out: %(n)s."),
     "total_differs": gettext_noop(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.conf import settings
+from django.utils import translation
 from django.utils.translation import gettext, gettext_lazy
 
 from transfer.kinds import KINDS, Kind
@@ -15,6 +17,7 @@ HEADINGS = {
     "comment": gettext_lazy("Comment"),
     "card": gettext_lazy("Card"),
     "status": gettext_lazy("Status"),
+    "reject": gettext_lazy("Rejected row no."),
 }
 HOW_TO_FILL_IN = {
     "account": gettext_lazy("The number of the account, formatted as text: 0041000001."),
@@ -27,7 +30,15 @@ HOW_TO_FILL_IN = {
     "status": gettext_lazy(
         "0 earn only, 1 earn and pay, 2 no operations, 3 pay only. Empty: it stays as it is."
     ),
+    "reject": gettext_lazy(
+        "Only in a file of rejected rows, and left as it is there: the line is sent in place of "
+        "that row, which is closed. Empty: a new row."
+    ),
 }
+KEPT_PIN = gettext_lazy(
+    "•••• keeps the PIN code of the rejected row, which is never shown. To replace it, write over "
+    "it."
+)
 OPTIONAL = {"validfrom", "validto", "comment"}
 OPTIONAL_ACCOUNT = gettext_lazy(
     "The account that the card is linked to, formatted as text. Empty: the link stays as it is."
@@ -38,9 +49,23 @@ def heading(column: str) -> str:
     return str(HEADINGS[column])
 
 
+def named(columns: str) -> str:
+    """Columns of a table by their headings."""
+    return ", ".join(heading(name) for name in columns.split(", ") if name)
+
+
 def how_to_fill_in(kind: Kind, column: str) -> str:
     links_card = kind.name == "cards" and column == "account"
     return str(OPTIONAL_ACCOUNT if links_card else HOW_TO_FILL_IN[column])
+
+
+def titles(kind: Kind) -> set[str]:
+    """What a transfer is called, in every language: so are the sheets of a file of rejects."""
+    found = set()
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            found.add(gettext(kind.title))
+    return found
 
 
 def table_choices() -> list[tuple[str, str]]:

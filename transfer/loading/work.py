@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -14,14 +15,22 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.loading import files
-from transfer.loading.faults import FileRefused, NothingInside, UnexpectedlyDifferent
+from transfer.loading.corrections import named
+from transfer.loading.faults import (
+    FileRefused,
+    NothingInside,
+    RejectsClosedMeanwhile,
+    UnexpectedlyDifferent,
+)
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
-from transfer.loading.loader import Loader
+from transfer.loading.loader import BadLineFound, Loader
 from transfer.loading.report import report_of
 from transfer.models import BadLine, Settings, Upload
 from transfer.models.uploads import UploadLock
+from transfer.resend import finish
+from transfer.resend_close import close_sent, lock
 
 try:
     from django.tasks import task
@@ -73,7 +82,7 @@ def go_on(upload: Upload) -> None:
                 examine(upload)
         elif upload.state == State.CONFIRMED:
             with _failures(upload, State.READY):
-                load(upload)
+                load_or_look_again(upload)
 
 
 @contextmanager
@@ -122,7 +131,8 @@ def examine(upload: Upload) -> None:
 @contextmanager
 def judged(upload: Upload, layout: Layout) -> Iterator[tuple[Loader, Lines]]:
     """The file's lines in a temporary table, judged; the block commits if it wants that kept."""
-    lines = Lines(upload.moves, layout, Settings.load().zone)
+    resolve = partial(named, upload.moves)
+    lines = Lines(upload.moves, layout, Settings.load().zone, resolve)
     note = _noting(upload)
     with (
         Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
@@ -159,14 +169,24 @@ def _noting(upload: Upload) -> Callable[[int, int], None]:
     return note
 
 
-def _save_bad_lines(upload: Upload, found: Iterator[tuple[int, str, str, str]]) -> None:
+def _save_bad_lines(upload: Upload, found: Iterator[BadLineFound]) -> None:
     batch: list[BadLine] = []
-    for line, columns, value, code in found:
-        batch.append(BadLine(upload=upload, line=line, columns=columns, value=value, code=code))
+    for one in found:
+        batch.append(BadLine(upload=upload, **one._asdict()))
         if len(batch) == BAD_LINES_AT_ONCE:
             BadLine.objects.bulk_create(batch)
             batch.clear()
     BadLine.objects.bulk_create(batch)
+
+
+def load_or_look_again(upload: Upload) -> None:
+    """Loads what the preview showed; if it would be something else now, makes a new preview."""
+    try:
+        load(upload)
+    except UnexpectedlyDifferent as error:
+        examine(upload)
+        upload.note_error(error)
+        upload.save()
 
 
 def load(upload: Upload) -> None:
@@ -174,20 +194,41 @@ def load(upload: Upload) -> None:
 
     A worker that died after the staging database had committed finds its token there.
     """
-    layout = Layout(**upload.layout)
+    rows = _already_loaded(upload)
+    if rows is not None:
+        upload.note_loaded(rows)
+        return
+    with judged(upload, Layout(**upload.layout)) as (loader, _lines):
+        with transaction.atomic():
+            rows = _insert(upload, loader)
+            loader.connection.commit()
+            upload.note_loaded(rows)
+        finish(loader)
+
+
+def _already_loaded(upload: Upload) -> int | None:
     with (
         Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
         loader.transaction(commit=False),
     ):
         loader.require_loaded_table()
-        rows = loader.already_loaded(upload.token)
-    if rows is None:
-        with judged(upload, layout) as (loader, _lines):
-            rows = loader.insert(upload.token)
-            if rows != upload.good:
-                raise UnexpectedlyDifferent
-            loader.connection.commit()
-    upload.note_loaded(rows)
+        return loader.already_loaded(upload.token)
+
+
+def _insert(upload: Upload, loader: Loader) -> int:
+    """Stages what the preview showed, and closes the rejected rows that it corrects.
+
+    Raises UnexpectedlyDifferent when that is something else now.
+    """
+    kind, by, corrections = upload.moves, upload.confirmed_by, upload.corrections
+    if corrections and lock(kind, loader.corrected()) != corrections:
+        raise RejectsClosedMeanwhile
+    rows = loader.insert(upload.token, by)
+    if rows != upload.good:
+        raise UnexpectedlyDifferent
+    if corrections:
+        close_sent(kind, loader.sent(), loader.origin(), by)
+    return rows
 
 
 def recover(now: Any = None) -> None:

@@ -15,20 +15,29 @@ from transfer.loading.faults import DamagedWorkbook, FileRefused, NotATable, Wor
 from transfer.loading.values import Cell
 
 Row = tuple[int, list[Cell]]
+Sheets = tuple[str, ...]  # see `spreadsheet`
 
 
-def rows(content: BinaryIO, progress: Callable[[int, int], None]) -> Iterator[Row]:
-    """Number and cells of each row. Raises FileRefused, also in the midst of it."""
+def rows(
+    content: BinaryIO,
+    progress: Callable[[int, int], None],
+    sheets: Sheets,
+    heard: Callable[[str, list[str]], None] = lambda sheet, sheets: None,
+) -> Iterator[Row]:
+    """Number and cells of each row. Raises FileRefused, also in the midst of it.
+
+    `heard` is told, before the first row, which sheet is read, and which there are.
+    """
     script = Path(spreadsheet.__file__)
-    with subprocess.Popen(  # noqa: S603 - our own script, and no argument of anybody's
-        [sys.executable, "-I", str(script)],
+    with subprocess.Popen(  # noqa: S603 - our own script; names of sheets reach no shell
+        [sys.executable, "-I", str(script), *sheets],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as child:
         try:
             _feed(content, child.stdin)  # it says nothing before it has read all
-            complete = yield from _told(child.stdout, progress)
+            complete = yield from _told(child.stdout, progress, heard)
         except BaseException:  # whoever asked for rows wants no more
             child.kill()
             raise
@@ -51,12 +60,13 @@ def _feed(content: BinaryIO, pipe: Any) -> None:
         return  # it has ended, and its exit code says why
 
 
-def _told(lines: Any, progress: Callable[[int, int], None]) -> Any:
+def _told(lines: Any, progress: Callable[[int, int], None], heard: Any) -> Any:
     """Yields the rows; returns whether the child came to the end."""
     first = lines.readline()
     if not first.endswith(b"\n"):
         return False
-    total = json.loads(first)
+    about = json.loads(first)
+    heard(about["sheet"], about["sheets"])
     for line in lines:
         if not line.endswith(b"\n"):
             return False
@@ -64,7 +74,7 @@ def _told(lines: Any, progress: Callable[[int, int], None]) -> Any:
         if batch is None:
             return True
         yield from ((number, cells) for number, cells in batch)
-        progress(batch[-1][0], total)
+        progress(batch[-1][0], about["rows"])
     return False
 
 

@@ -3,9 +3,11 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Exists, OuterRef, Subquery
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from transfer.kinds import KINDS, Kind
+from transfer.loading.values import reject_key
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices
@@ -25,6 +27,19 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
     def open(self) -> Self:
         """Those that somebody has to look at."""
         return self.landed().filter(state=RejectedRow.State.OPEN)
+
+    def in_locking_order(self) -> Self:
+        """The order in which everybody locks them; in another, two would lock each other out."""
+        return self.order_by("kind", "origin", "staging_id", "pk")
+
+    def discard(self, reason: str, by: str) -> int:
+        """Closes them with a reason; returns how many."""
+        return self.update(
+            state=RejectedRow.State.DISCARDED,
+            closed_at=timezone.now(),
+            closed_by=by,
+            close_reason=reason,
+        )
 
     def of_row(self, reject: "RejectedRow") -> Self:
         """Those of the same staged row, which every bonus server judges for itself."""
@@ -127,6 +142,11 @@ class RejectedRow(models.Model):
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind, "server": self.server_name}
+
+    @property
+    def key(self) -> str:
+        """What names the row in a file of rejected rows."""
+        return reject_key(self.pk, self.staging_id)
 
     @property
     def is_open(self) -> bool:

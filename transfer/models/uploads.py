@@ -147,6 +147,11 @@ class Upload(models.Model):
     def lines(self) -> int:
         return self.good + self.bad
 
+    @property
+    def corrections(self) -> int:
+        """Good lines that correct rejected rows."""
+        return int(self.report.get("corrections", 0))
+
     @classmethod
     def receive(
         cls, kind: Kind, chunks: Iterable[bytes], actor: Actor, *, name: str = "", way: str = "file"
@@ -234,6 +239,8 @@ class Upload(models.Model):
         self.forget()
         actor = Actor(self.confirmed_by, self.user, self.address)
         new: dict[str, Any] = {"way": self.way, "name": self.name, "good": rows, "bad": self.bad}
+        if self.corrections:
+            new["corrections"] = self.corrections
         if self.amount is not None:
             new["amount"] = str(self.amount)
         AuditEntry.record(actor, AuditEntry.Action.LOAD, self, new=new)
@@ -247,6 +254,8 @@ class BadLine(models.Model):
     columns = models.CharField(_("column"), max_length=100)
     value = models.CharField(_("value"), max_length=100)
     code = models.CharField(_("reason"), max_length=40)
+    # What stood in the columns that are loaded; a PIN code does not stand here.
+    cells = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["line"]

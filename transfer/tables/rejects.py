@@ -1,6 +1,8 @@
 """The table of rejected rows."""
 
+from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.utils.html import format_html, format_html_join
@@ -9,9 +11,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer import formats
-from transfer.forms.resend import as_people_write
+from transfer.loading.values import as_people_write
 from transfer.loading.words import heading
-from transfer.models import RejectedRow
+from transfer.models import RejectedRow, Settings
 from transfer.tables.base import MomentColumn, Table
 from transfer.tables.history import with_note
 from transfer.templatetags import transfer_ui
@@ -25,11 +27,11 @@ def state_of(reject: RejectedRow) -> SafeString:
     return transfer_ui.badge(tone, reject.get_state_display(), icon)
 
 
-def cells(reject: RejectedRow) -> list[tuple[str, str]]:
+def cells(reject: RejectedRow, zone: ZoneInfo) -> list[tuple[str, str]]:
     """The row as it came: heading and text of each column, in the table's order."""
     shown = []
     for column in reject.moves.columns:
-        text = as_people_write(column.name, reject.payload.get(column.name))
+        text = as_people_write(column.name, reject.payload.get(column.name), zone)
         shown.append((heading(column.name), text or formats.NOTHING))
     return shown
 
@@ -72,8 +74,13 @@ class RejectTable(Table):
         attrs = {"class": "table cards rejects"}
         order_by = "-created_at"
 
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone of the moments that rows hold."""
+        return Settings.load().zone
+
     def render_payload(self, record: RejectedRow) -> SafeString:
-        shown = [(name, text) for name, text in cells(record) if text != formats.NOTHING]
+        shown = [(name, text) for name, text in cells(record, self.zone) if text != formats.NOTHING]
         told = format_html_join(" ", "<span><span>{}</span> <code>{}</code></span>", shown)
         return with_note(  # type: ignore[return-value]
             format_html('<div class="payload">{}</div>', told), record.get_kind_display()

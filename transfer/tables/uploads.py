@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from transfer.loading.report import explain_line
-from transfer.loading.words import HEADINGS
+from transfer.loading.words import named
 from transfer.models import BadLine, Upload
 from transfer.tables import AmountColumn, MomentColumn, NumberColumn, Table
 from transfer.templatetags import transfer_ui
@@ -78,8 +78,3 @@ class BadLineTable(Table):
     def render_code(self, value: str) -> SafeString:
         sentence, hint = explain_line(value)
         return format_html('<div>{}<div class="note">{}</div></div>', sentence, hint)
-
-
-def named(columns: str) -> str:
-    """Columns of the table by their headings."""
-    return ", ".join(str(HEADINGS.get(name, name)) for name in columns.split(", ") if name)

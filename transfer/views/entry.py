@@ -17,7 +17,7 @@ from transfer.kinds import KINDS, Kind
 from transfer.loading import work
 from transfer.loading.faults import NothingInside
 from transfer.loading.words import heading
-from transfer.models import Actor, Upload
+from transfer.models import Actor, Settings, Upload
 from transfer.views.load import shown
 from transfer.wording import explain_error
 
@@ -80,8 +80,9 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
 def _question(upload: Upload) -> dict[str, Any]:
     kind: Kind = upload.moves
     cells = upload.report["sample"][0]["cells"]
+    zone = Settings.load().zone
     points = [
-        f"{heading(column.name)}: {shown(column.name, cell)}"
+        f"{heading(column.name)}: {shown(column.name, cell, zone)}"
         for column, cell in zip(kind.columns, cells, strict=True)
         if cell
     ]

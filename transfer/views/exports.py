@@ -1,7 +1,8 @@
 """Rejected rows as a file that can be corrected and loaded again."""
 
-from decimal import Decimal
+from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,11 +14,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.exports import Field, Sheet, csv_response, xlsx_response, zoned
-from transfer.forms.resend import as_people_write
 from transfer.kinds import KINDS, Column, Kind
-from transfer.loading.values import number
-from transfer.loading.words import heading
-from transfer.models import RejectedRow
+from transfer.loading.downloads import exact
+from transfer.loading.headings import REJECT
+from transfer.loading.values import as_people_write
+from transfer.loading.words import KEPT_PIN, heading
+from transfer.models import RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.views.rejects import found
 from transfer.wording import explain_reject
@@ -59,34 +61,25 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
         .order_by("origin", "staging_id", "pk")
         .distinct("origin", "staging_id")
     )
+    zone = Settings.load().zone
     fields = [
-        *(Field(heading(column.name), value_of(column)) for column in kind.columns),
-        Field(_("Row"), lambda one: one.staging_id),
+        Field(heading(REJECT), lambda one: one.key),
+        *(Field(heading(column.name), value_of(column, zone)) for column in kind.columns),
         Field(_("Why rejected"), lambda one: explain_reject(one.code).sentence),
         Field(_("What to do"), lambda one: explain_reject(one.code).hint),
         Field(zoned(_("Rejected")), lambda one: one.created_at),
+        Field(_("Number in the staging table"), lambda one: one.staging_id),
     ]
     if any(column.secret for column in kind.columns):
-        note = _("PIN codes are never shown: enter new ones, or send the rows again on the page.")
-        fields.append(Field(_("About the PIN code"), lambda one: note))
+        fields.append(Field(_("About the PIN code"), lambda one: str(KEPT_PIN)))
     return Sheet(str(KindChoices(kind.name).label), fields, once.iterator(chunk_size=1000))
 
 
-def value_of(column: Column) -> Any:
-    """What a cell holds: nothing of a secret; amounts as numbers where they are."""
+def value_of(column: Column, zone: ZoneInfo) -> Callable[[RejectedRow], Any]:
+    """What a cell holds: of a secret its mask, which keeps it; amounts as numbers."""
 
-    def text(one: RejectedRow) -> Any:
-        came = one.payload.get(column.name)
-        if column.secret or came is None:
-            return ""
-        return as_people_write(column.name, came)
+    def value(one: RejectedRow) -> Any:
+        text = as_people_write(column.name, one.payload.get(column.name), zone)
+        return exact(text) if column.carried_as == "numeric" else text
 
-    def amount(one: RejectedRow) -> Any:
-        came = one.payload.get(column.name)
-        return exact(came) if came else ""
-
-    return amount if column.carried_as == "numeric" else text
-
-
-def exact(text: str) -> Any:
-    return Decimal(text) if number(text).value is not None else text
+    return value

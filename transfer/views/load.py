@@ -4,13 +4,12 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -22,10 +21,11 @@ from transfer.forms.load import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.kinds import KINDS
 from transfer.loading import downloads, work
 from transfer.loading.faults import FileRefused
+from transfer.loading.headings import REJECT
 from transfer.loading.report import explain_line, explain_stop
 from transfer.loading.warnings import HARMLESS, explain_warning
 from transfer.loading.words import heading, heading_of_place, how_to_fill_in
-from transfer.models import Actor, TransferTask, Upload
+from transfer.models import Actor, Settings, TransferTask, Upload
 from transfer.tables.uploads import BadLineTable, UploadTable, state_badge
 from transfer.wording import explain_error
 
@@ -53,7 +53,7 @@ def _loads(request: HttpRequest, form: UploadForm, status: int = 200) -> HttpRes
             for kind in KINDS.values()
         ],
         "table": UploadTable(Upload.objects.all()).paged(request),
-        "zone": settings.TIME_ZONE,
+        "zone": Settings.load().zone,
     }
     return render(request, "load/loads.html", context, status=status)
 
@@ -105,6 +105,7 @@ def _preview(found: Upload) -> dict[str, Any]:
         (explain_warning(code, params), code in HARMLESS)
         for code, params in found.report.get("warnings", [])
     ]
+    zone = Settings.load().zone
     added, taken = (found.report.get(name) for name in ("added", "taken"))
     return {
         "warnings": warnings,
@@ -118,10 +119,12 @@ def _preview(found: Upload) -> dict[str, Any]:
         "added": Decimal(added or 0),
         "taken": Decimal(taken or 0),
         "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in found.moves.columns],
+        "names_rejects": REJECT in found.layout.get("columns", {}),
         "sample": [
             (
                 row["line"],
-                _cells(found, row["cells"]),
+                row.get("reject", ""),
+                _cells(found, row["cells"], zone),
                 explain_line(row["fault"]).sentence if row["fault"] else "",
             )
             for row in found.report.get("sample", [])
@@ -132,20 +135,20 @@ def _preview(found: Upload) -> dict[str, Any]:
     }
 
 
-def _cells(found: Upload, cells: list[str]) -> list[tuple[str, str, str]]:
+def _cells(found: Upload, cells: list[str], zone: ZoneInfo) -> list[tuple[str, str, str]]:
     """Heading, look and text of each cell of a line."""
     return [
-        (heading(column.name), STYLES.get(column.name, ""), shown(column.name, cell))
+        (heading(column.name), STYLES.get(column.name, ""), shown(column.name, cell, zone))
         for column, cell in zip(found.moves.columns, cells, strict=True)
     ]
 
 
-def shown(column: str, cell: str) -> str:
-    """A value of a report as the user reads numbers and times; what can't be read, as it came."""
+def shown(column: str, cell: str, zone: ZoneInfo) -> str:
+    """A value of a report as people read numbers and times; what can't be read, as it came."""
     if column == "amount" and NUMBER.fullmatch(cell):
         return formats.amount(Decimal(cell))
     if MOMENT.fullmatch(cell):
-        return f"{timezone.localtime(datetime.fromisoformat(cell)):%d.%m.%Y %H:%M:%S}"
+        return f"{datetime.fromisoformat(cell).astimezone(zone):%d.%m.%Y %H:%M:%S}"
     return cell
 
 

@@ -9,21 +9,19 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from transfer import formats, resend
 from transfer.access import Role, has_role, role
 from transfer.errors import TransferError
 from transfer.filters import RejectFilter
-from transfer.forms.resend import BulkForm, DiscardForm, form_of
-from transfer.kinds import KINDS
-from transfer.models import Actor, RejectedRow
-from transfer.models.rejects import RejectedRowQuerySet
+from transfer.forms.resend import DiscardForm, form_of
+from transfer.loading.report import explain_line
+from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
+from transfer.resend_runs import moving_run
 from transfer.tables.rejects import RejectTable, cells, state_of
 from transfer.wording import explain_error, explain_reject
-
-AT_MOST = 5000  # rows that are sent again, or discarded, at one press
 
 
 def found(request: HttpRequest) -> RejectFilter:
@@ -81,7 +79,7 @@ def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200
     context = {
         "reject": one,
         "state": state_of(one),
-        "cells": cells(one),
+        "cells": cells(one, Settings.load().zone),
         "reason": explain_reject(one.code),
         "form": form,
         "discard_form": DiscardForm(),
@@ -89,7 +87,7 @@ def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200
     }
     if one.resent_id is not None and one.resent_origin is not None:
         context["new_row_url"] = f"{reverse('trace')}?{urlencode({'q': one.resent_id})}"
-        context["moved_by"] = resend.moving_run(one)
+        context["moved_by"] = moving_run(one)
         context["again"] = (
             RejectedRow.objects.landed()
             .filter(server=one.server_id, kind=one.kind, origin=one.resent_origin)
@@ -108,14 +106,12 @@ def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return page_of(request, one, form, status=422)
     try:
-        outcome = resend.resend(
-            [pk], lambda locked: resend.changed(locked, form.values), Actor.of(request)
-        )
+        outcome = resend.resend(RejectedRow.objects.filter(pk=pk), form.values, Actor.of(request))
     except TransferError as error:
         form.add_error(None, " ".join(explain_error(error.code, error.params)))
         return page_of(request, one, form, status=422)
-    if pk in outcome.faults:
-        form.refuse_code(outcome.faults[pk])
+    if outcome.faults:
+        form.refuse_code(next(iter(outcome.faults)))
         return page_of(request, one, form, status=422)
     tell(request, outcome)
     return redirect(one)
@@ -130,19 +126,22 @@ def tell(request: HttpRequest, outcome: resend.Outcome) -> None:
             outcome.sent,
         )
         messages.success(request, text % {"n": formats.number(outcome.sent)})
-    if outcome.sent_before:
-        text = ngettext(
-            "%(n)s row had been sent before, and was not sent again.",
-            "%(n)s rows had been sent before, and were not sent again.",
-            outcome.sent_before,
-        )
-        messages.warning(request, text % {"n": formats.number(outcome.sent_before)})
-    codes = list(outcome.faults.values())
-    for code in dict.fromkeys(codes):
-        words = {"rows": formats.rows(codes.count(code)), "reason": explain_reject(code).sentence}
+    tell_sent_before(request, outcome.sent_before)
+    for code, count in outcome.faults.items():
+        words = {"rows": formats.rows(count), "reason": explain_line(code).sentence}
         messages.error(request, _("Not sent, %(rows)s: %(reason)s") % words)
-    if not (outcome.sent or outcome.sent_before or codes):
+    if not (outcome.rows or outcome.faults):
         messages.warning(request, _("Somebody was faster: it is closed already."))
+
+
+def tell_sent_before(request: HttpRequest, rows: int) -> None:
+    if rows:
+        text = ngettext(
+            "%(n)s row had been sent before. It was not sent again, and is closed now.",
+            "%(n)s rows had been sent before. They were not sent again, and are closed now.",
+            rows,
+        )
+        messages.warning(request, text % {"n": formats.number(rows)})
 
 
 @role("operator")
@@ -152,102 +151,15 @@ def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, _("Say why the row is discarded."))
         return redirect(one)
-    if resend.discard([pk], form.cleaned_data["reason"], Actor.of(request)):
+    mine = RejectedRow.objects.filter(pk=pk)
+    try:
+        done = resend.discard(mine, form.cleaned_data["reason"], Actor.of(request))
+    except TransferError as error:
+        messages.error(request, " ".join(explain_error(error.code, error.params)))
+        return redirect(one)
+    tell_sent_before(request, done.sent_before)
+    if done.rows:
         messages.success(request, _("The row is discarded: it is never sent."))
-    else:
+    elif not done.sent_before:
         messages.warning(request, _("Somebody was faster: it is closed already."))
     return redirect(one)
-
-
-def chosen(request: HttpRequest) -> RejectedRowQuerySet:
-    """The open rows that are meant: those with these numbers, or all that the filter finds."""
-    if "id" in request.GET:
-        numbers = [int(one) for one in request.GET.getlist("id") if one.isdecimal()]
-        return RejectedRow.objects.open().filter(pk__in=numbers[:AT_MOST])
-    rows: RejectedRowQuerySet = found(request).qs
-    return rows.open()
-
-
-@role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
-def rejects_resend(request: HttpRequest) -> HttpResponse:
-    """Many at once: as they came, or with the same correction in all of them."""
-    rows = chosen(request)
-    groups = rows.groups()
-    if not groups:
-        return nothing_chosen(request)
-    kinds = {group["kind"] for group in groups}
-    posted = request.POST if request.method == "POST" else None
-    form = BulkForm(KINDS[kinds.pop()], posted) if len(kinds) == 1 else None
-    if request.method == "POST" and (form is None or form.is_valid()):
-        values = form.values if form else {}
-        numbers = list(rows.order_by("pk").values_list("pk", flat=True)[:AT_MOST])
-        try:
-            outcome = resend.resend(
-                numbers, lambda one: resend.changed(one, values), Actor.of(request)
-            )
-        except TransferError as error:
-            messages.error(request, " ".join(explain_error(error.code, error.params)))
-        else:
-            tell(request, outcome)
-        return redirect("rejects")
-    context = {
-        "title": _("Send %(rows)s again?") % {"rows": counted(groups)},
-        "text": _("Each row is checked as a transfer would check it. What passes is staged anew."),
-        "points": [
-            *points(groups),
-            *([_("Fill in only what shall change in all of them.")] if form else []),
-            _("A new row goes to every bonus server, also to those that had taken the old one."),
-        ],
-        "form": form,
-        "action": _("Send again"),
-        "back": reverse("rejects"),
-    }
-    return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
-
-
-@role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
-def rejects_discard(request: HttpRequest) -> HttpResponse:
-    """Many at once, with one reason."""
-    rows = chosen(request)
-    groups = rows.groups()
-    if not groups:
-        return nothing_chosen(request)
-    form = DiscardForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        numbers = list(rows.order_by("pk").values_list("pk", flat=True)[:AT_MOST])
-        done = resend.discard(numbers, form.cleaned_data["reason"], Actor.of(request))
-        messages.success(request, _("Discarded: %(rows)s.") % {"rows": formats.rows(done)})
-        return redirect("rejects")
-    context = {
-        "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
-        "text": _("They are never sent. The rows stay in this list, with your reason."),
-        "points": points(groups),
-        "form": form,
-        "action": _("Discard"),
-        "back": reverse("rejects"),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context, status=422 if form.errors else 200)
-
-
-def counted(groups: list[dict[str, Any]]) -> str:
-    return formats.rows(min(sum(group["rows"] for group in groups), AT_MOST))
-
-
-def points(groups: list[dict[str, Any]]) -> list[str]:
-    told = [
-        f"{KindChoices(group['kind']).label}: {explain_reject(group['code']).sentence} "
-        f"({formats.number(group['rows'])})"
-        for group in groups
-    ]
-    if sum(group["rows"] for group in groups) > AT_MOST:
-        most = {"rows": formats.rows(AT_MOST)}
-        told.append(_("At one press it is %(rows)s at most; press again for the rest.") % most)
-    return told
-
-
-def nothing_chosen(request: HttpRequest) -> HttpResponse:
-    messages.warning(request, _("No open row is chosen: tick the boxes on the left."))
-    return redirect("rejects")

@@ -1,0 +1,59 @@
+"""Which rejected rows the lines of a file correct."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from django.db.models import Exists, OuterRef
+
+from transfer.kinds import Kind
+from transfer.loading.values import REJECT_KEY, SPACES
+from transfer.models import RejectedRow
+
+
+class Named(NamedTuple):
+    """The rejected row that a line names, or why it can't be corrected."""
+
+    origin: str = ""
+    old_id: int = 0
+    fault: str = ""
+
+
+def named(kind: Kind, keys: Iterable[str]) -> dict[str, Named]:
+    """Finds the rows that these cells name, in one query."""
+    numbers = {key: _numbers(key) for key in keys}
+    found = _found({pair[0] for pair in numbers.values() if pair})
+    return {key: _judged(kind, pair, found) for key, pair in numbers.items()}
+
+
+def _numbers(key: str) -> tuple[int, int] | None:
+    match = REJECT_KEY.fullmatch(key.strip(SPACES).removeprefix("'"))
+    return (int(match[1]), int(match[2])) if match else None
+
+
+# Number of a reject → kind, origin, number of its row, and whether any server's is open.
+Found = dict[int, tuple[str, str, int, bool]]
+
+
+def _found(numbers: set[int]) -> Found:
+    if not numbers:
+        return {}
+    same_row = {name: OuterRef(name) for name in ("kind", "origin", "staging_id")}
+    rejects = (
+        RejectedRow.objects.landed()
+        .filter(pk__in=numbers)
+        .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**same_row)))
+        .values_list("pk", "kind", "origin", "staging_id", "is_row_open")
+    )
+    return {pk: (kind, str(origin), row, is_open) for pk, kind, origin, row, is_open in rejects}
+
+
+def _judged(kind: Kind, numbers: tuple[int, int] | None, found: Found) -> Named:
+    if numbers is None:
+        return Named(fault="reject_unreadable")
+    number, row = numbers
+    if number not in found or found[number][2] != row:
+        return Named(fault="reject_unknown")
+    of, origin, _, is_open = found[number]
+    if of != kind.name:
+        return Named(origin, row, "reject_of_another")
+    return Named(origin, row, "" if is_open else "reject_closed")

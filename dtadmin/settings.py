@@ -195,6 +195,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 DJANGO_TABLES2_TEMPLATE = "tables/table.html"
+DJANGO_TABLES2_TABLE_ATTRS = {"class": "table cards"}
 FILTERS_EMPTY_CHOICE_LABEL = _("All")
 
 if find_spec("django.tasks") is None:  # Django before 6.0

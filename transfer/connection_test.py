@@ -15,8 +15,9 @@ from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
 from transfer import errors_api as errors
-from transfer.bonus_api import CONNECT_SECONDS, BonusApi
+from transfer.bonus_api import BonusApi
 from transfer.bonus_db import BonusDatabase
+from transfer.bonus_http import CONNECT_SECONDS
 from transfer.errors import TransferError, Unreachable, gettext_noop
 from transfer.kinds import BALANCES, CARDS, KINDS, PINCODES
 from transfer.models import BonusServer

@@ -1,25 +1,27 @@
 """Asks all bonus servers at once how they are, and when they last saw which register."""
 
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic
 from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from transfer import errors_api as errors
-from transfer.bonus_api import Account, BonusApi, Endpoint, Status
+from transfer.bonus_api import Account, BonusApi, Status
+from transfer.bonus_http import Endpoint
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RegisterAccount, SeenDay
 
 SERVERS_AT_ONCE = 32
 SECONDS = 8.0  # for all of them together
 
-# Its account is there: so it is created, unless somebody makes it now, or nobody has its secret.
+# Its account is there: so it is created, unless somebody makes it now, or nobody has its secret;
+# a register that calls has it. That an account was there before is said until its register calls.
 # A register calls every few seconds: what moved by less than two is the answer's own delay.
 TOLD = """
     insert into transfer_registeraccount as a (
@@ -33,12 +35,15 @@ TOLD = """
       join transfer_cashregister as r using (code)
     on conflict (server_id, register_id) do update
        set state = 'created', login = excluded.login, created_at = excluded.created_at,
-           last_seen = excluded.last_seen, blocked = excluded.blocked,
-           error_code = case when a.state = 'error' then '' else a.error_code end
-     where a.state <> 'waiting' and not a.reply_lost
+           last_seen = excluded.last_seen, blocked = excluded.blocked, reply_lost = false,
+           error_code = case when a.state = 'error' or a.error_code = %(was_there)s
+                                  and excluded.last_seen is not null
+                             then '' else a.error_code end
+     where a.state <> 'waiting' and (not a.reply_lost or excluded.last_seen is not null)
        and (a.state <> 'created' or a.login <> excluded.login or a.blocked <> excluded.blocked
             or a.created_at is distinct from excluded.created_at
             or (a.last_seen is null) <> (excluded.last_seen is null)
+            or a.error_code = %(was_there)s and excluded.last_seen is not null
             or abs(extract(epoch from a.last_seen - excluded.last_seen)) > 2)
 """
 
@@ -81,9 +86,9 @@ class Look:
 def look(endpoint: Endpoint, seconds: float = SECONDS) -> Look:
     """Raises ApiError. Knows no database: it runs in a thread."""
     with BonusApi(endpoint, seconds) as api:
-        asked_at, began = timezone.now(), time.monotonic()
+        asked_at, began = timezone.now(), monotonic()
         status = api.status()
-        latency = time.monotonic() - began
+        latency = monotonic() - began
         return Look(status, api.accounts(), asked_at, latency)
 
 
@@ -138,6 +143,7 @@ def note(server: BonusServer, found: Look) -> None:
     told: dict[str, Any] = {
         "server": server.pk,
         "asked": found.status.time,
+        "was_there": errors.RegisterExists.code,
         "oldest": found.asked_at - timedelta(SeenDay.DAYS),
         "codes": [account.register for account in accounts],
         "logins": [account.login for account in accounts],
@@ -158,18 +164,30 @@ def forget_old_days(now: datetime | None = None) -> int:
 
 def strip(
     account: RegisterAccount, now: datetime | None = None
-) -> list[tuple[datetime, list[bool]]]:
-    """The last seven days in the user's zone: the day, and of each hour whether it was seen."""
+) -> list[tuple[datetime, list[bool | None]]]:
+    """The last seven days in the user's zone: the day, and of each hour whether it was seen.
+
+    None where nobody can know: before the account was made, and in hours to come.
+    """
     now = timezone.localtime(now)
-    days = [now.date() - timedelta(back) for back in range(6, -1, -1)]
-    seen: dict[object, list[bool]] = {day: [False] * 24 for day in days}
+    first = _hour(account.created_at) if account.created_at else (date.min, 0)
+    seen = set(_seen_hours(account))
+
+    def told(hour: tuple[date, int]) -> bool | None:
+        return hour in seen or (False if first <= hour <= _hour(now) else None)
+
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [midnight - timedelta(back) for back in range(6, -1, -1)]
+    return [(day, [told((day.date(), hour)) for hour in range(24)]) for day in days]
+
+
+def _seen_hours(account: RegisterAccount) -> Iterator[tuple[date, int]]:
     for one in account.seen_days.all():
         for hour in range(24):
             if one.hours >> hour & 1:
-                at = timezone.localtime(
-                    datetime(one.day.year, one.day.month, one.day.day, hour, tzinfo=UTC)
-                )
-                if at.date() in seen:
-                    seen[at.date()][at.hour] = True
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return [(midnight - timedelta(6 - number), seen[day]) for number, day in enumerate(days)]
+                yield _hour(datetime.combine(one.day, time(hour), UTC))
+
+
+def _hour(when: datetime) -> tuple[date, int]:
+    local = timezone.localtime(when)
+    return local.date(), local.hour

@@ -156,6 +156,13 @@ class RegisterUnknown(ApiError):
     concerns_all = False
 
 
+class SecretNotTaken(ApiError):
+    code = "account_secret_not_taken"
+    sentence = gettext_noop("Nobody took its password within a day, and it was thrown away.")
+    hint = gettext_noop("Create the account again: it then gets another login and password.")
+    concerns_all = False
+
+
 class ApiRefused(ApiError):
     code = "api_refused"
     sentence = gettext_noop("%(server)s refused the request (HTTP %(status)s).")

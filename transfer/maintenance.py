@@ -1,6 +1,7 @@
-"""What the maintenance tasks do: purge our own history, and the staging tables of shop All."""
+"""What the maintenance tasks do: check the bonus servers, purge our history and the staging."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -133,15 +134,8 @@ def purge_staging() -> dict[str, Any]:
     return report
 
 
-def check() -> dict[str, int]:
-    """Refreshes the state of all bonus servers and registers; looks after changes of accounts."""
-    from transfer.accounts import recover  # it needs the queue, which needs this module
-
-    return check_connections() | {"taken_up_again": recover()}
-
-
-_WORK = {
-    MaintenanceTask.Kind.CHECK_CONNECTIONS: check,
+_WORK: dict[str, Callable[[], dict[str, Any]]] = {
+    MaintenanceTask.Kind.CHECK_CONNECTIONS: check_connections,
     MaintenanceTask.Kind.PURGE_HISTORY: purge_history,
     MaintenanceTask.Kind.PURGE_STAGING: purge_staging,
 }

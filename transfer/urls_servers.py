@@ -1,6 +1,14 @@
 from django.urls import URLPattern, path, re_path
 
-from transfer.views import accounts, register_files, registers, server, servers, shops
+from transfer.views import (
+    accounts,
+    credentials,
+    register_files,
+    registers,
+    server,
+    servers,
+    shops,
+)
 
 of_servers: list[URLPattern] = [
     path("servers/", servers.servers, name="servers"),
@@ -24,12 +32,12 @@ of_servers: list[URLPattern] = [
     path("servers/<int:pk>/accounts/<int:job>/again/", accounts.job_again, name="job_again"),
     path(
         "servers/<int:pk>/accounts/<int:job>/show/",
-        accounts.credentials_show,
+        credentials.show,
         name="credentials_show",
     ),
     path(
         "servers/<int:pk>/accounts/<int:job>/download/",
-        accounts.credentials_download,
+        credentials.download,
         name="credentials_download",
     ),
     re_path(

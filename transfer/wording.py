@@ -56,7 +56,6 @@ REPORT = {
     "servers": gettext_noop("Bonus servers asked"),
     "failing": gettext_noop("Of them not available"),
     "registers": gettext_noop("Accounts of registers read"),
-    "taken_up_again": gettext_noop("Changes of accounts taken up again"),
 }
 
 

@@ -3,9 +3,20 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from transfer.models import BonusServer
+from transfer.models import (
+    AccountJob,
+    BonusServer,
+    CashRegister,
+    IssuedSecret,
+    RegisterAccount,
+    Shop,
+)
 
-NAMES = ("api_token", "db_password")
+FIELDS = (
+    BonusServer._meta.get_field("api_token"),
+    BonusServer._meta.get_field("db_password"),
+    IssuedSecret._meta.get_field("secret"),
+)
 
 
 @pytest.fixture
@@ -21,8 +32,7 @@ def change_key(settings):
 
 
 def forget_keys() -> None:
-    for name in NAMES:
-        field = BonusServer._meta.get_field(name)
+    for field in FIELDS:
         for kept in ("keys", "f"):
             vars(field).pop(kept, None)
 
@@ -46,6 +56,33 @@ def test_after_the_rotation_the_old_key_is_not_needed_any_more(server, change_ke
     change_key("the second key")
     server.refresh_from_db()
     assert (server.api_token, server.db_password) == ("t0ken", "s3cret")
+
+
+@pytest.fixture
+def issued(server):
+    """A register's password that waits to be taken."""
+    register = CashRegister.objects.create(code="17", shop=Shop.objects.create(code="111"))
+    account = RegisterAccount.objects.create(server=server, register=register, state="created")
+    job = AccountJob.objects.create(server=server, action="create", actor="olga", total=1)
+    return IssuedSecret.objects.create(job=job, account=account, secret="pa55word")
+
+
+def test_passwords_that_wait_to_be_taken_are_encrypted_anew_too(issued, change_key):
+    change_key("the second key", "the first key")
+    call_command("rotate_secrets")
+    change_key("the second key")
+    issued.refresh_from_db()
+    assert (issued.secret, issued.is_readable) == ("pa55word", True)
+
+
+def test_a_password_that_no_key_reads_is_left_as_it_is(server, issued, change_key):
+    BonusServer.objects.update(api_token=None, db_password=None)
+    change_key("the second key")
+    with pytest.raises(CommandError, match="Server 8"):
+        call_command("rotate_secrets")
+    change_key("the first key")
+    issued.refresh_from_db()
+    assert issued.secret == "pa55word"
 
 
 def test_without_the_old_key_nothing_is_changed_and_the_server_is_named(server, change_key):

@@ -177,6 +177,12 @@ def text(html: str) -> str:
     return " ".join(re.sub(r"<.*?>", " ", html).split())
 
 
+def test_every_list_looks_like_one(operator, servers, registers):
+    registers(1)
+    for url in (reverse("registers"), servers[0].get_absolute_url(), reverse("shops")):
+        assert 'class="table cards' in operator.get(url).content.decode()
+
+
 def test_names_are_text_and_never_markup(operator, servers, registers, with_accounts):
     shop = Shop.objects.create(code="<b>", name="<script>alert(1)</script>")
     CashRegister.objects.create(code='"><i>', name="<em>x</em>", shop=shop)
@@ -207,6 +213,23 @@ def test_the_strip_shows_the_hours_in_the_users_zone(servers, registers, with_ac
     assert len(days) == 7
     seen = [(str(day.date()), hours.index(True)) for day, hours in days if any(hours)]
     assert seen == [("2026-11-24", 1)]
+
+
+def test_the_strip_does_not_say_offline_of_hours_that_nobody_knows(
+    operator, servers, registers, with_accounts
+):
+    (register,) = registers(1)
+    made = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+    with_accounts(servers[0], [register], created_at=made)
+    account = RegisterAccount.objects.get()
+    with timezone.override("Europe/Moscow"):
+        days = strip(account, datetime(2026, 11, 24, 9, 59, tzinfo=UTC))
+    known = [24 - hours.count(None) for _day, hours in days]
+    assert known == [0, 0, 0, 0, 0, 15, 13]
+    RegisterAccount.objects.update(created_at=timezone.now())
+    page = operator.get(register.get_absolute_url()).content.decode()
+    assert page.count("there was no account yet") == 6
+    assert "seen in 0 of 1 hours" in page
 
 
 def test_old_days_are_forgotten(servers, registers, with_accounts):

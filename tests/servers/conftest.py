@@ -13,7 +13,7 @@ import pytest
 from django.utils import translation
 
 from tests.databases import ROOT, as_url
-from transfer.bonus_api import Endpoint
+from transfer.bonus_http import Endpoint
 from transfer.models import AccountJob, BonusServer, CashRegister, Shop
 
 TOKEN = "token-of-the-tests-0123456789"

@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN
 from transfer import errors_api as errors
-from transfer.bonus_api import BonusApi, Endpoint
+from transfer.bonus_api import BonusApi
+from transfer.bonus_http import Endpoint
 from transfer.errors import TransferError
 from transfer.wording import explain_error
 

@@ -5,16 +5,17 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Count, Min, Q, Value
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from transfer.models.accounts import RegisterAccount
+from transfer.errors_api import SecretNotTaken
+from transfer.models.accounts import RegisterAccount, RegisterAccountQuerySet
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.registers import CashRegister
-from transfer.models.secret import SecretField
+from transfer.models.secret import ENCRYPTED, SecretField
 from transfer.models.servers import BonusServer
 
 SECRETS_KEPT = timedelta(hours=24)
@@ -23,6 +24,15 @@ SECRETS_KEPT = timedelta(hours=24)
 class AccountJobQuerySet(models.QuerySet["AccountJob"]):
     def open(self) -> Self:
         return self.filter(finished_at=None)
+
+    def with_secrets(self) -> Self:
+        """Closed ones with credentials to be taken: `kept`, how many, and `until` when."""
+        usable = self.exclude(finished_at=None).filter(
+            secrets__account__state=RegisterAccount.State.CREATED
+        )
+        return usable.annotate(
+            kept=Count("secrets"), until=Min("secrets__created_at") + Value(SECRETS_KEPT)
+        )
 
 
 class AccountJob(models.Model):
@@ -121,16 +131,27 @@ class AccountJob(models.Model):
     def good(self) -> int:
         return self.done - self.failed
 
-    @property
-    def secrets_until(self) -> datetime:
-        """When the credentials are thrown away, downloaded or not."""
-        return (self.finished_at or timezone.now()) + SECRETS_KEPT
+    def failed_accounts(self) -> RegisterAccountQuerySet:
+        """Those with which it may be tried again."""
+        wrong = self.accounts.exclude(error_code="")
+        return wrong.failed() if self.action == self.Action.CREATE else wrong.created()
 
 
 AUDITED = {
     AccountJob.Action.CREATE: AuditEntry.Action.CREATE,
     AccountJob.Action.DELETE: AuditEntry.Action.DELETE,
 }
+
+
+class IssuedSecretQuerySet(models.QuerySet["IssuedSecret"]):
+    def usable(self) -> Self:
+        """Without those of accounts that have been deleted since."""
+        return self.filter(account__state=RegisterAccount.State.CREATED)
+
+    def until(self) -> datetime | None:
+        """When the first of them is thrown away, taken or not."""
+        first = self.aggregate(first=Min("created_at"))["first"]
+        return first and first + SECRETS_KEPT
 
 
 class IssuedSecret(models.Model):
@@ -143,6 +164,8 @@ class IssuedSecret(models.Model):
     secret = SecretField()
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
+    objects = IssuedSecretQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("issued secret")
         verbose_name_plural = _("issued secrets")
@@ -150,7 +173,20 @@ class IssuedSecret(models.Model):
     def __str__(self) -> str:
         return str(self.account_id)
 
+    @property
+    def is_readable(self) -> bool:
+        """Not, if SECRET_KEY was changed meanwhile."""
+        return not self.secret.startswith(ENCRYPTED)
+
     @classmethod
+    @transaction.atomic
     def drop_expired(cls, now: datetime | None = None) -> int:
-        until = (now or timezone.now()) - SECRETS_KEPT
-        return cls.objects.filter(created_at__lt=until).delete()[0]
+        """Throws old secrets away. An account whose secret nobody has ever seen is of no use:
+        that is noted as its error, and the next attempt makes it anew.
+        """
+        old = cls.objects.filter(created_at__lt=(now or timezone.now()) - SECRETS_KEPT)
+        unseen = old.usable().filter(job__shown_at=None, account__last_seen=None)
+        RegisterAccount.objects.filter(issued_secret__in=unseen).update(
+            state=RegisterAccount.State.ERROR, reply_lost=True, error_code=SecretNotTaken.code
+        )
+        return old.delete()[0]

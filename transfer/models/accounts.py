@@ -70,6 +70,9 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
     def waiting(self) -> Self:
         return self.filter(state=RegisterAccount.State.WAITING)
 
+    def failed(self) -> Self:
+        return self.filter(state=RegisterAccount.State.ERROR)
+
     def settled(self) -> Self:
         """Those that nobody has to make: they are there, or somebody makes them now."""
         return self.filter(state__in=[RegisterAccount.State.CREATED, RegisterAccount.State.WAITING])

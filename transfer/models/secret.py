@@ -4,6 +4,8 @@ from cryptography.fernet import InvalidToken
 from django.db import models
 from encrypted_fields.fields import EncryptedTextField
 
+ENCRYPTED = "gAAAA"  # what every Fernet token begins with
+
 
 class SecretField(EncryptedTextField):
     """Decrypted when it comes from the database, and nowhere else.

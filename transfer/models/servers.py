@@ -12,15 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from encrypted_fields.fields import EncryptedFieldMixin
 from psycopg2.extensions import make_dsn
 
-from transfer.bonus_api import Endpoint
+from transfer.bonus_http import Endpoint
 from transfer.errors import TransferError
 from transfer.errors_api import SecretUnreadable
 from transfer.kinds import KINDS
-from transfer.models.secret import SecretField
+from transfer.models.secret import ENCRYPTED, SecretField
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed
-ENCRYPTED = "gAAAA"  # what every Fernet token begins with
 
 
 def validate_pem(text: str) -> None:

@@ -23,8 +23,7 @@ class Table(tables.Table):
     page_sizes = PAGE_SIZES
 
     class Meta:
-        attrs = {"class": "table cards"}
-        template_name = "tables/table.html"
+        """To be inherited. Template and class are in the settings, for those without one, too."""
 
     def paged(self, request: HttpRequest) -> "Table":
         """Sorted and cut to the page that the URL asks for; too far is the last page."""

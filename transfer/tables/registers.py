@@ -153,6 +153,19 @@ class AccountTable(Table):
         return ordered.order_by("-severity" if descending else "severity", "name", "code"), True
 
 
+class ResultTable(Table):
+    """What a change of accounts has come to, register by register."""
+
+    caption = _("Results")
+
+    name = NameColumn(_("Register’s name"), order_by=("name", "code"))
+    shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    shown_state = StateColumn(_("State"), orderable=False)
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards accounts"}
+
+
 class RegisterTable(Table):
     """All registers; a column of states for each server."""
 

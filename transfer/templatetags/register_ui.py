@@ -1,6 +1,8 @@
 """The tags of the pages of servers and registers: `{% load register_ui %}`."""
 
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django import template
@@ -70,26 +72,27 @@ def tone(state: str) -> str:
 
 
 @register.simple_tag
-def day_strip(hours: list[bool], day: datetime, until: Any = None) -> dict[str, Any]:
+def day_strip(hours: list[bool | None], day: datetime) -> dict[str, Any]:
     """A day of the strip: its hours as runs, and in words for who can't see it."""
-    seen = sum(hours)
+    seen, known = hours.count(True), len(hours) - hours.count(None)
+    words = _("seen in %(n)s of %(known)s hours") % {"n": seen, "known": known}
     return {
-        "runs": list(runs(hours)),
         "day": formats.day(day.date()),
-        "words": _("seen in %(n)s of 24 hours") % {"n": seen},
-        "seen": seen,
+        "known": list(runs([hour is not None for hour in hours])),
+        "seen": list(runs([hour is True for hour in hours])),
+        "hours": _("%(n)s h") % {"n": seen} if known else formats.NOTHING,
+        "words": words if known else _("there was no account yet"),
     }
 
 
-def runs(hours: list[bool]) -> Any:
-    """Neighbouring hours that were seen: start and length."""
-    start = None
-    for hour, seen in enumerate([*hours, False]):
-        if seen and start is None:
-            start = hour
-        elif not seen and start is not None:
-            yield {"x": start, "width": hour - start}
-            start = None
+def runs(hours: list[bool]) -> Iterator[dict[str, int]]:
+    """Neighbouring hours: start and length."""
+    start = 0
+    for wanted, group in groupby(hours):
+        width = len(list(group))
+        if wanted:
+            yield {"x": start, "width": width}
+        start += width
 
 
 @register.simple_tag

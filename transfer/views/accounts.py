@@ -1,39 +1,31 @@
-"""Accounts of registers: made, blocked, unblocked, deleted; their credentials, once."""
+"""Accounts of registers: made, blocked, unblocked, deleted; one, or many as a job."""
 
-import csv
-import io
 import re
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
+from django.db.models import Case, Q, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from transfer import formats
 from transfer.access import role
 from transfer.accounts import change_one, order
 from transfer.errors import TransferError
-from transfer.exports import defused
-from transfer.models import (
-    AccountJob,
-    Actor,
-    AuditEntry,
-    BonusServer,
-    CashRegister,
-    RegisterAccount,
-)
+from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
+from transfer.models.accounts import state_case
+from transfer.register_filters import AccountFilter
+from transfer.tables.registers import ResultTable
 from transfer.views.back import next_url
+from transfer.views.credentials import taken
 from transfer.wording import explain_error
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12
-SHOWN_AT_MOST = 200
 
 WORDS: dict[str, tuple[Any, Any, Any]] = {
     Action.BLOCK: (
@@ -171,25 +163,30 @@ def found_job(pk: int, job: int) -> AccountJob:
 def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """How far it is; then what came of it, register by register."""
     found = found_job(pk, job)
-    template = "servers/job_live.html" if request.GET.get("part") else "servers/job.html"
-    return render(request, template, of_job(found))
+    if request.GET.get("part"):
+        if not found.is_open:
+            return HttpResponseClientRefresh()
+        return render(request, "servers/job_live.html", {"job": found})
+    context = {"job": found} | (
+        {} if found.is_open else {**taken(found), **results(request, found)}
+    )
+    return render(request, "servers/job.html", context)
 
 
-def of_job(job: AccountJob) -> dict[str, Any]:
-    accounts = job.accounts.select_related("register__shop", "server").order_by("register__name")
-    failed = accounts.exclude(error_code="")
-    lines = [
-        (account, explain_error(account.error_code, account.error_params))
-        for account in failed[:SHOWN_AT_MOST]
-    ]
-    secrets = job.secrets.count()
+def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
+    """Each register of the job, the failed ones first. A later job takes its registers over."""
+    registers = (
+        CashRegister.objects.beside(job.server)
+        .filter(Q(account__job=job))
+        .annotate(shown_state=state_case("account__", job.server))
+        .order_by(Case(When(account__error_code="", then=1), default=0), "name", "code")
+    )
+    chosen = AccountFilter(request.GET, registers)
     return {
-        "job": job,
-        "failed": lines,
-        "more_failed": max(failed.count() - SHOWN_AT_MOST, 0),
-        "good_ones": accounts.filter(error_code="")[:SHOWN_AT_MOST] if not job.is_open else [],
-        "secrets": secrets,
-        "may_show": bool(secrets) and job.shown_at is None and secrets <= SHOWN_AT_MOST,
+        "filter": chosen,
+        "table": ResultTable(chosen.qs).paged(request),
+        "failed": job.failed_accounts().count(),
+        "elsewhere": max(job.total - job.accounts.count(), 0),
     }
 
 
@@ -198,83 +195,5 @@ def of_job(job: AccountJob) -> dict[str, Any]:
 def job_again(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """The failed ones of a job once more; what is there stays as it is."""
     found = found_job(pk, job)
-    registers = found.accounts.exclude(error_code="").values_list("register", flat=True)
+    registers = found.failed_accounts().values_list("register", flat=True)
     return begin(request, found.server, Action(found.action), list(registers))
-
-
-@role("operator")
-@require_POST
-@never_cache
-def credentials_show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
-    """Shows the credentials, this once. They can still be downloaded once."""
-    with transaction.atomic():
-        jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        found = get_object_or_404(jobs, pk=job, server=pk)
-        if not of_job(found)["may_show"]:
-            messages.warning(request, _("The credentials were shown already, or are gone."))
-            return redirect(found)
-        found.shown_at = timezone.now()
-        found.save(update_fields=["shown_at"])
-        note_taken(request, found, "shown_at")
-        shown = list(issued(found))
-    response = render(request, "servers/credentials.html", {"job": found, "secrets": shown})
-    return no_store(response)
-
-
-@role("operator")
-@require_POST
-def credentials_download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
-    """The credentials as CSV; with that they are deleted here."""
-    with transaction.atomic():
-        jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        found = get_object_or_404(jobs, pk=job, server=pk)
-        text = as_csv(found)
-        if not text:
-            messages.warning(request, _("The credentials were downloaded already, or are gone."))
-            return redirect(found)
-        found.secrets.all().delete()
-        found.downloaded_at = timezone.now()
-        found.save(update_fields=["downloaded_at"])
-        note_taken(request, found, "downloaded_at")
-    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="accounts-{found.pk}.csv"'
-    return no_store(response)
-
-
-def no_store(response: HttpResponse) -> HttpResponse:
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def note_taken(request: HttpRequest, job: AccountJob, field: str) -> None:
-    AuditEntry.record(
-        Actor.of(request), AuditEntry.Action.CHANGE, job, new={field: getattr(job, field)}
-    )
-
-
-def issued(job: AccountJob) -> Any:
-    return job.secrets.select_related("account__register__shop").order_by(
-        "account__register__shop__code", "account__register__name"
-    )
-
-
-def as_csv(job: AccountJob) -> str:
-    rows = [
-        [
-            secret.account.register.shop.code,
-            secret.account.register.code,
-            secret.account.register.name,
-            secret.account.login,
-            secret.secret,
-        ]
-        for secret in issued(job)
-    ]
-    if not rows:
-        return ""
-    text = io.StringIO()
-    text.write("\ufeff")
-    writer = csv.writer(text, delimiter=";")
-    writer.writerow([_("Shop"), _("Code"), _("Register’s name"), _("Login"), _("Password")])
-    # The password is random letters and digits of the server's: it is left as it is.
-    writer.writerows([[*map(defused, row[:4]), row[4]] for row in rows])
-    return text.getvalue()

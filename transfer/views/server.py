@@ -83,6 +83,7 @@ def of_server(found: BonusServer) -> dict[str, Any]:
         "server": found,
         "states": summary(found.accounts.count_states(), in_use),
         "jobs": found.account_jobs.open(),
+        "untaken": found.account_jobs.with_secrets(),
         "last_job": found.account_jobs.exclude(finished_at=None).first(),
     }
 

@@ -24,7 +24,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with transaction.atomic():
             servers = list(BonusServer.objects.select_for_update())
-            unreadable = [server.name for server in servers if not readable(server)]
+            issued = list(
+                IssuedSecret.objects.select_for_update(of=("self",)).select_related("job__server")
+            )
+            unreadable = unreadable_servers(servers, issued)
             if unreadable:
                 raise CommandError(
                     gettext(
@@ -37,7 +40,6 @@ class Command(BaseCommand):
             if not options["dry_run"]:
                 for server in servers:
                     server.save(update_fields=BonusServer.secret_names())
-                issued = list(IssuedSecret.objects.select_for_update())
                 for one in issued:
                     one.save(update_fields=["secret"])
         said = ngettext(
@@ -52,6 +54,12 @@ class Command(BaseCommand):
                 len(servers),
             )
         self.stdout.write(said % {"n": len(servers)})
+
+
+def unreadable_servers(servers: list[BonusServer], issued: list[IssuedSecret]) -> list[str]:
+    """The names of those that have a secret which no key decrypts."""
+    own = [server.name for server in servers if not readable(server)]
+    return sorted({*own, *(one.job.server.name for one in issued if not one.is_readable)})
 
 
 def readable(server: BonusServer) -> bool:

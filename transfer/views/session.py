@@ -13,7 +13,7 @@ from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views import i18n
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import any_user
 from transfer.forms.session import TimeZoneForm
@@ -22,7 +22,7 @@ from transfer.navigation import THEMES
 
 YEAR = 365 * 24 * 3600
 
-set_language = login_not_required(i18n.set_language)
+set_language = login_not_required(require_POST(i18n.set_language))
 
 log_in = auth_views.LoginView.as_view(redirect_authenticated_user=True)
 log_out = any_user(auth_views.LogoutView.as_view())
@@ -43,7 +43,7 @@ change_password = any_user(PasswordChange.as_view())
 
 
 @any_user
-@require_GET
+@require_safe
 def account(request: HttpRequest) -> HttpResponse:
     """Who one is logged in as, and how the pages look."""
     form = TimeZoneForm(initial={"zone": request.COOKIES.get("timezone", "")})

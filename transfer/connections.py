@@ -167,7 +167,8 @@ def strip(
 ) -> list[tuple[datetime, list[bool | None]]]:
     """The last seven days in the user's zone: the day, and of each hour whether it was seen.
 
-    None where nobody can know: before the account was made, and in hours to come.
+    None where nobody can know: before the account was made, and in hours to come. Days of which
+    nothing is known are left out.
     """
     now = timezone.localtime(now)
     first = _hour(account.created_at) if account.created_at else (date.min, 0)
@@ -178,7 +179,8 @@ def strip(
 
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     days = [midnight - timedelta(back) for back in range(6, -1, -1)]
-    return [(day, [told((day.date(), hour)) for hour in range(24)]) for day in days]
+    hours = [(day, [told((day.date(), hour)) for hour in range(24)]) for day in days]
+    return [(day, told) for day, told in hours if any(hour is not None for hour in told)]
 
 
 def _seen_hours(account: RegisterAccount) -> Iterator[tuple[date, int]]:

@@ -19,7 +19,7 @@ HEADINGS = {
     "shop_name": ("shop name", "название магазина"),
     "code": ("code", "register", "register code", "код", "касса", "код кассы", "номер кассы"),
     "name": ("name", "register name", "название", "название кассы"),
-    "mothballed": ("mothballed", "консервация"),
+    "mothballed": ("mothballed", "консервация", "в консервации"),
 }
 YES = {"1", "yes", "true", "да", "x", "х", "+"}
 NO = {"", "0", "no", "false", "нет", "-"}
@@ -47,8 +47,9 @@ class Plan:
     """What a file would do."""
 
     lines: list[Line]
-    new_shops: list[str]
     has: set[str]
+    unread: list[str]  # headings of columns that say nothing here
+    new_shops: list[str] = field(default_factory=list)
 
     def of(self, kind: str) -> list[Line]:
         return [line for line in self.lines if line.kind == kind and not line.problem]
@@ -69,22 +70,33 @@ class Plan:
     def bad(self) -> list[Line]:
         return [line for line in self.lines if line.problem]
 
+    @property
+    def telling(self) -> list[Line]:
+        """What has to be looked at, the bad ones first."""
+        return [*self.bad, *self.changed, *self.new]
+
 
 def decoded(content: bytes) -> str:
     """UTF-8, else what a Russian Excel writes. Raises FileUnreadable."""
-    if len(content) > LARGEST:
-        raise FileUnreadable(_("The file is larger than 2 MB."))
-    if content[:2] == b"PK" or b"\0" in content[:4000]:
+    if content[:2] == b"PK" or b"\0" in content:
         raise FileUnreadable(_("This is no CSV file. In Excel: Save as, CSV UTF-8."))
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("cp1251", errors="replace")
+        text = content.decode("cp1251", errors="replace")
+    if len(text.encode()) > LARGEST:  # it comes back with the confirmation
+        raise FileUnreadable(_("The file is larger than 2 MB, counted as UTF-8. Split it."))
+    return text
 
 
 def read(text: str) -> Plan:
     """Raises FileUnreadable when it is no table of registers."""
-    rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
+    except csv.Error:
+        raise FileUnreadable(
+            _("The file is no CSV: a quotation mark that opens a cell is never closed.")
+        ) from None
     if len(rows) > MOST_LINES:
         raise FileUnreadable(_("The file has more than 50,000 lines."))
     if not rows:
@@ -94,7 +106,9 @@ def read(text: str) -> Plan:
     if not filled:
         raise FileUnreadable(_("Below its headings the file is empty."))
     lines = [_line(number, row, columns) for number, row in filled]
-    plan = Plan(lines, [], set(columns))
+    positions = set(columns.values())
+    unread = [one for position, one in enumerate(rows[0]) if position not in positions and one]
+    plan = Plan(lines, set(columns), unread)
     _compare(plan)
     return plan
 
@@ -139,11 +153,12 @@ def _compare(plan: Plan) -> None:
     shops = {shop.code: shop for shop in Shop.objects.all()}
     registers = {one.code: one for one in CashRegister.objects.select_related("shop")}
     seen: dict[str, int] = {}
+    named: dict[str, Line] = {}
     for line in plan.lines:
         line.name = line.name or (
             registers[line.code].name if line.code in registers else line.code
         )
-        line.problem = line.problem or _problem(line, seen)
+        line.problem = line.problem or _problem(line, seen) or _other_name(line, named)
         seen.setdefault(line.code, line.number)
         if line.problem:
             continue
@@ -165,6 +180,19 @@ def _problem(line: Line, seen: dict[str, int]) -> str:
     return ""
 
 
+def _other_name(line: Line, named: dict[str, Line]) -> str:
+    """A shop has one name, whichever of its lines says it."""
+    if not line.shop_name:
+        return ""
+    first = named.setdefault(line.shop, line)
+    if first.shop_name == line.shop_name:
+        return ""
+    return _("The shop has another name in line %(line)s: %(name)s.") % {
+        "line": first.number,
+        "name": first.shop_name,
+    }
+
+
 def _decide(plan: Plan, line: Line, known: CashRegister | None, shop: Shop | None) -> None:
     if known is None:
         line.kind = "new"
@@ -178,7 +206,9 @@ def _decide(plan: Plan, line: Line, known: CashRegister | None, shop: Shop | Non
                 _("name: %(old)s → %(new)s") % {"old": known.name, "new": line.name}
             )
         if "mothballed" in plan.has and known.mothballed != line.mothballed:
-            line.changes.append(_("mothballed") if line.mothballed else _("no longer mothballed"))
+            line.changes.append(
+                _("goes into mothballs") if line.mothballed else _("no longer mothballed")
+            )
         else:
             line.mothballed = known.mothballed
     if shop is not None and line.shop_name and shop.name != line.shop_name:

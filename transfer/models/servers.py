@@ -99,7 +99,7 @@ class BonusServer(models.Model):
     objects = BonusServerQuerySet.as_manager()
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["pk"]  # by name, 10 would come before 8
         verbose_name = _("bonus server")
         verbose_name_plural = _("bonus servers")
 

@@ -23,7 +23,7 @@ from transfer.models.accounts import AccountState, attach_states
 from transfer.tables.base import DrawnColumn, NumberColumn, Table
 from transfer.templatetags.register_ui import account_badge, register_name
 from transfer.templatetags.transfer_ui import ago
-from transfer.wording import explain_error
+from transfer.wording import Explanation, explain_error
 
 # The worst first, as AccountState lists them.
 SEVERITY = Case(
@@ -78,9 +78,18 @@ class StateColumn(DrawnColumn):
         badge = account_badge(state, record.mothballed)
         if account is None or not account.error_code:
             return format_html("<div>{}</div>", badge)
-        cause = explain_error(account.error_code, account.error_params)
-        note = f"{cause.sentence} {cause.hint}"
+        note = self.note(explain_error(account.error_code, account.error_params))
         return format_html('<div>{}<div class="note">{}</div></div>', badge, note)
+
+    def note(self, cause: Explanation) -> str:
+        return f"{cause.sentence} {cause.hint}"
+
+
+class OutcomeColumn(StateColumn):
+    """What to do stands above the table, once for each cause."""
+
+    def note(self, cause: Explanation) -> str:
+        return cause.sentence
 
 
 class SeenColumn(DrawnColumn):
@@ -160,7 +169,7 @@ class ResultTable(Table):
 
     name = NameColumn(_("Register’s name"), order_by=("name", "code"))
     shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
-    shown_state = StateColumn(_("State"), orderable=False)
+    shown_state = OutcomeColumn(_("State"), orderable=False)
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}
@@ -175,7 +184,7 @@ class RegisterTable(Table):
     shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
 
     class Meta(Table.Meta):
-        attrs = {"class": "table cards accounts"}
+        attrs = {"class": "table cards accounts beside-all"}
 
     def __init__(self, registers: Any, servers: Iterable[BonusServer]) -> None:
         self.servers = list(servers)

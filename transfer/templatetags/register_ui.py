@@ -75,13 +75,12 @@ def tone(state: str) -> str:
 def day_strip(hours: list[bool | None], day: datetime) -> dict[str, Any]:
     """A day of the strip: its hours as runs, and in words for who can't see it."""
     seen, known = hours.count(True), len(hours) - hours.count(None)
-    words = _("seen in %(n)s of %(known)s hours") % {"n": seen, "known": known}
     return {
         "day": formats.day(day.date()),
         "known": list(runs([hour is not None for hour in hours])),
         "seen": list(runs([hour is True for hour in hours])),
-        "hours": _("%(n)s h") % {"n": seen} if known else formats.NOTHING,
-        "words": words if known else _("there was no account yet"),
+        "hours": _("%(n)s h") % {"n": seen},
+        "words": _("seen in %(n)s of %(known)s hours") % {"n": seen, "known": known},
     }
 
 

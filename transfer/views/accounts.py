@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Case, Q, When
+from django.db.models import Case, Count, Min, Q, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -22,7 +22,7 @@ from transfer.register_filters import AccountFilter
 from transfer.tables.registers import ResultTable
 from transfer.views.back import next_url
 from transfer.views.credentials import taken
-from transfer.wording import explain_error
+from transfer.wording import Explanation, explain_error
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12
@@ -186,8 +186,18 @@ def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
         "filter": chosen,
         "table": ResultTable(chosen.qs).paged(request),
         "failed": job.failed_accounts().count(),
+        "causes": causes(job),
         "elsewhere": max(job.total - job.accounts.count(), 0),
     }
+
+
+def causes(job: AccountJob) -> list[tuple[int, Explanation]]:
+    """What went wrong, each cause once: how many registers, and what to do."""
+    wrong = job.accounts.exclude(error_code="").values("error_code")
+    counted = list(wrong.annotate(n=Count("pk"), one=Min("pk")).order_by("-n"))
+    accounts = RegisterAccount.objects.in_bulk([line["one"] for line in counted])
+    told = ((line["n"], accounts[line["one"]]) for line in counted)
+    return [(n, explain_error(one.error_code, one.error_params)) for n, one in told]
 
 
 @role("operator")

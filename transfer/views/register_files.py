@@ -79,8 +79,8 @@ def load(request: HttpRequest) -> HttpResponse:
     context = {
         "plan": plan,
         "text": text,
-        "shown": [line for line in plan.lines if line.kind != "same" or line.problem][:LINES_SHOWN],
-        "more": max(len(plan.lines) - len(plan.same) - LINES_SHOWN, 0),
+        "shown": plan.telling[:LINES_SHOWN],
+        "more": max(len(plan.telling) - LINES_SHOWN, 0),
         "may_save": not plan.bad and (plan.new or plan.changed),
     }
     return render(request, "registers/preview.html", context)

@@ -25,9 +25,8 @@ READ_OR_POST = ["GET", "HEAD", "POST"]
 @require_safe
 def servers(request: HttpRequest) -> HttpResponse:
     """All bonus servers, how they are, and how their registers are."""
-    listed = BonusServer.objects.annotate(
-        enabled_tasks=Count("tasks", filter=Q(tasks__enabled=True))
-    )
+    enabled = Count("tasks", filter=Q(tasks__enabled=True))
+    listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
     counts = states_by_server()
     in_use = CashRegister.objects.in_use().count()
     rows = [(server, summary(counts.get(server.pk, {}), in_use)) for server in listed]

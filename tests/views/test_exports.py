@@ -10,8 +10,10 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from tests.views.runs import NOON, a_run, server, user
+from tests.views.queries import queries_of
+from tests.views.runs import NOON, POSITION, a_run, server, user
 from transfer.exports import Field, Sheet, csv_response, defused, xlsx_response
+from transfer.models import MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
 from transfer.models.run_base import State
 
 pytestmark = pytest.mark.django_db
@@ -126,3 +128,38 @@ def test_xlsx_goes_on_to_another_sheet_where_one_is_full(client, monkeypatch):
 def test_maintenance_can_be_downloaded_too_and_an_empty_file_has_its_heading(client):
     assert lines(client.get(reverse("history_maintenance_csv")))[0][0] == "№"
     assert "sheetData" in sheet_of(client.get(reverse("history_maintenance_xlsx")))
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+@pytest.mark.parametrize("name", ["history", "history_maintenance", "rejects"])
+def test_a_file_of_a_thousand_takes_as_many_queries_as_one_of_ten(client, name, form):
+    """Up to a thousand are fetched at a time."""
+    eight = server()
+
+    def make(count):
+        ivan = user("operator", f"ivan{count}")
+        upkeep = MaintenanceTask.objects.get(kind="purge_history")
+        start = RejectedRow.objects.count()
+        for number in range(start, start + count):
+            run = TransferRun.of(eight.tasks.get(kind="cards"), "manual", ivan)
+            run.state = "failed"
+            run.save()
+            MaintenanceRun(
+                task=upkeep, kind=upkeep.kind, trigger="manual", actor=ivan, state="succeeded"
+            ).save()
+            RejectedRow.objects.create(
+                run=run,
+                server=eight,
+                kind="balances",
+                origin=POSITION["origin"],
+                staging_id=number,
+                chunk_start=0,
+                landed=True,
+                code="amount_zero",
+                payload={"account": "4100", "amount": "0"},
+            )
+
+    make(10)
+    few = queries_of(client, reverse(f"{name}_{form}"))
+    make(190)
+    assert queries_of(client, reverse(f"{name}_{form}")) == few

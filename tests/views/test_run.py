@@ -6,8 +6,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import stage
+from tests.views.queries import queries_of
 from tests.views.runs import NOON, POSITION, a_run, server, user
-from transfer.models import AuditEntry, MaintenanceRun, MaintenanceTask, TransferRun
+from transfer.models import AuditEntry, MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
 from transfer.models.run_base import State, Trigger
 
 pytestmark = pytest.mark.django_db
@@ -218,3 +219,32 @@ def test_maintenance_runs_have_a_page_with_their_report(client):
     assert "kept back by tasks that have not moved all: 1" in page
     client.post(reverse("maintenance_run_again", args=[run.pk]))
     assert MaintenanceRun.objects.filter(state=State.QUEUED).count() == 1
+
+
+def test_among_a_thousand_runs_and_rejects_a_run_takes_as_many_queries_as_among_ten(client, eight):
+    run = a_run(eight, state=State.REJECTS, rejected=1000)
+
+    def make(count):
+        start = RejectedRow.objects.count()
+        for _ in range(count // 10):
+            a_run(eight)
+        RejectedRow.objects.bulk_create(
+            RejectedRow(
+                run=run,
+                server=eight,
+                kind="balances",
+                origin=POSITION["origin"],
+                staging_id=start + number,
+                chunk_start=0,
+                landed=True,
+                code="amount_zero",
+                payload={},
+            )
+            for number in range(count)
+        )
+
+    a_run(eight)  # so that there is one before and one after in either case
+    make(10)
+    few = queries_of(client, run.get_absolute_url())
+    make(990)
+    assert queries_of(client, run.get_absolute_url()) == few

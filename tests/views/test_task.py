@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from tests.views.queries import queries_of
 from tests.views.runs import a_run, server, user
 from tests.views.tasks import once_more, wait_for
 from transfer import waiting
@@ -75,6 +76,18 @@ class TestItsPage:
     @pytest.mark.parametrize("key", ["transfer-999999", "maintenance-0", "user-1", "transfer-x"])
     def test_is_not_found_without_a_task(self, client, key):
         assert client.get(f"/scheduler/{key}/").status_code == 404
+
+    def test_of_a_thousand_runs_and_changes_takes_as_many_queries_as_of_ten(self, client, task):
+        def make(count):
+            ivan = user("operator", f"ivan{count}")
+            for number in range(count):
+                a_run(task.server, actor=ivan)
+                task.switch(number % 2 == 0, IVAN, reason="x")
+
+        make(10)
+        few = queries_of(client, url(task))
+        make(90)  # of each the page shows the latest only
+        assert queries_of(client, url(task)) == few
 
 
 class TestTheScheduleEditor:

@@ -4,6 +4,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.databases import stage
+from tests.views.queries import queries_of
 from transfer import trace_inside
 
 pytestmark = pytest.mark.django_db
@@ -107,3 +108,12 @@ def test_without_shop_all_the_page_says_so(viewer, settings):
 def test_a_viewer_is_not_offered_changes(viewer, shop_all):
     stage(shop_all, "balances", [("4100", 250)])
     assert "by-hand" not in ask(viewer, q="4100")
+
+
+@pytest.mark.parametrize("query", [{"q": "4100", "in": "account"}, {"q": "41", "inside": "1"}])
+def test_a_thousand_changes_take_as_many_queries_as_ten(viewer, shop_all, query):
+    stage(shop_all, "balances", [("4100", number) for number in range(10)])
+    few = queries_of(viewer, reverse("trace"), **query)
+    stage(shop_all, "balances", [("4100", number) for number in range(990)])
+    stage(shop_all, "balances", [(f"41000{number}", 1) for number in range(99)])
+    assert queries_of(viewer, reverse("trace"), **query) == few

@@ -9,8 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.servers.conftest import TOKEN
+from tests.views.queries import queries_of
 from transfer.connections import check_connections
-from transfer.models import AccountJob, AuditEntry, IssuedSecret, RegisterAccount
+from transfer.models import AccountJob, AuditEntry, CashRegister, IssuedSecret, RegisterAccount
 from transfer.tick import tick
 
 pytestmark = pytest.mark.django_db
@@ -163,6 +164,26 @@ def test_what_a_later_change_took_over_is_counted(operator, six, job, ordered):
     page = operator.get(at("account_job", job))
     assert len(names(page)) == 4
     assert "2 registers were changed again or removed since" in page.text
+
+
+def test_a_thousand_registers_take_as_many_queries_as_ten(operator, docked, six, job):
+    def make(count):
+        start = CashRegister.objects.count()
+        made = CashRegister.objects.bulk_create(
+            CashRegister(shop=six[0].shop, code=f"c{number}", name=f"c{number}")
+            for number in range(start, start + count)
+        )
+        RegisterAccount.objects.bulk_create(
+            RegisterAccount(
+                server=docked, register=one, job=job, state="error", error_code="api_broken"
+            )
+            for one in made
+        )
+
+    make(4)
+    few = queries_of(operator, at("account_job", job), per_page=250)
+    make(990)
+    assert queries_of(operator, at("account_job", job), per_page=250) == few
 
 
 def test_an_open_job_shows_its_progress_and_reloads_its_page_when_it_ends(operator, docked, six):

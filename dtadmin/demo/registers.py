@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import timezone
 
 from dtadmin.demo.data import card
 from dtadmin.demo.processes import Processes, free_port
-from transfer.accounts import Work
+from transfer.account_work import Work
 from transfer.bonus_api import BonusApi
 from transfer.connections import check_connections
 from transfer.errors import TransferError
@@ -125,6 +126,8 @@ def open_accounts(server: BonusServer, codes: tuple[str, ...], known: "Known") -
     for secret in job.secrets.select_related("account__register"):
         known.add(server, secret.account.register.code, secret.account.login, secret.secret)
     known.save()
+    job.secrets.all().delete()
+    AccountJob.objects.filter(pk=job.pk).update(downloaded_at=timezone.now())
     if BLOCKED in codes:
         blocked = CashRegister.objects.filter(code=BLOCKED).values_list("pk", flat=True)
         Work(AccountJob.order(server, AccountJob.Action.BLOCK, blocked, actor)).do()

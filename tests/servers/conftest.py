@@ -135,7 +135,7 @@ def six(db) -> list[CashRegister]:
 @pytest.fixture
 def ordered(docked) -> Callable[..., AccountJob]:
     """Orders a change of accounts and does it here and now."""
-    from transfer.accounts import Work
+    from transfer.account_work import Work
     from transfer.models import Actor
 
     def ordered(action: str, registers: list[CashRegister], server=None) -> AccountJob:

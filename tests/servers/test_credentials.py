@@ -10,8 +10,16 @@ from django.utils import timezone
 
 from tests.servers.conftest import TOKEN
 from tests.views.queries import queries_of
+from transfer.account_work import Work
 from transfer.connections import check_connections
-from transfer.models import AccountJob, AuditEntry, CashRegister, IssuedSecret, RegisterAccount
+from transfer.models import (
+    AccountJob,
+    Actor,
+    AuditEntry,
+    CashRegister,
+    IssuedSecret,
+    RegisterAccount,
+)
 from transfer.tick import tick
 
 pytestmark = pytest.mark.django_db
@@ -87,8 +95,6 @@ def test_what_nobody_took_is_an_error_of_its_register_and_can_be_made_anew(
 
     operator.post(at("job_again", job))
     again = AccountJob.objects.first()
-    from transfer.account_work import Work
-
     Work(again).do()
     assert (again.done, again.failed, again.secrets.count()) == (6, 0, 6)
     assert not old & set(RegisterAccount.objects.values_list("login", flat=True))
@@ -187,18 +193,12 @@ def test_a_thousand_registers_take_as_many_queries_as_ten(operator, docked, six,
 
 
 def test_an_open_job_shows_its_progress_and_reloads_its_page_when_it_ends(operator, docked, six):
-    job = AccountJob.order(docked, AccountJob.Action.CREATE, [one.pk for one in six], actor())
+    job = AccountJob.order(docked, AccountJob.Action.CREATE, [one.pk for one in six], Actor("olga"))
     assert 'data-poll="1"' in operator.get(at("account_job", job)).text
     assert 'data-poll="1"' in operator.get(at("account_job", job), {"part": 1}).text
     AccountJob.objects.update(finished_at=timezone.now())
     ended = operator.get(at("account_job", job), {"part": 1})
     assert ended.headers["HX-Refresh"] == "true"
-
-
-def actor():
-    from transfer.models import Actor
-
-    return Actor("olga")
 
 
 def test_an_account_that_was_there_says_so_until_its_register_calls(

@@ -10,6 +10,7 @@ from django.utils import timezone
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN
 from transfer import accounts
+from transfer.account_work import Work
 from transfer.models import AccountJob, Actor, CashRegister, IssuedSecret, MaintenanceTask, Shop
 from transfer.queue import drain, run_now
 
@@ -85,7 +86,7 @@ def ordered(server, registers, port, action="create") -> AccountJob:
     job = AccountJob.order(
         server, AccountJob.Action(action), [one.pk for one in registers], Actor("olga")
     )
-    accounts.Work(job).do()
+    Work(job).do()
     job.refresh_from_db()
     return job
 
@@ -153,7 +154,7 @@ def test_a_worker_that_is_told_to_end_leaves_the_rest_for_the_next_one(server, f
         job = AccountJob.order(
             server, AccountJob.Action.CREATE, [one.pk for one in forty], Actor("olga")
         )
-        accounts.Work(job, stopped=lambda: True).do()
+        Work(job, stopped=lambda: True).do()
         assert AccountJob.objects.open().get() == job
         assert accounts.recover() == 1
         accounts.run_account_job.func(job.pk)

@@ -165,13 +165,12 @@ def stages(request: HttpRequest, tested: BonusServer) -> HttpResponse:
         after = following(stage) if result.ok else None
         if not result.ok:
             context["untried"] = [STAGES[name][0] for name in list(STAGES)[position(stage) + 1 :]]
-        context["finished"] = after is None
     else:
         after = next(iter(STAGES))
         context["begins"] = True
     if after:
-        context |= {"stage": after, "label": STAGES[after][0]}
-        context["coming"] = [STAGES[name][0] for name in list(STAGES)[position(after) + 1 :]]
+        place = {"number": position(after) + 1, "total": len(STAGES)}
+        context |= {"stage": after, "label": STAGES[after][0], **place}
     return render(request, "servers/stages.html", context)
 
 

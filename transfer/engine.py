@@ -208,8 +208,8 @@ JUDGE = f"""
 
 def judge(kind: Kind, target: BonusDatabase) -> tuple[Totals, tuple[int, int] | None]:
     """Splits the chunk into good rows and rejects: totals, and the last (xid, id) that arrived."""
-    if kind.refuse:
-        target.execute(kind.refuse)
+    for statement in kind.refuse:
+        target.execute(statement)
     good, rejected, amount, amount_rejected = target.one(JUDGE.format(amount=kind.amount))
     last = target.rows("select xid, id from incoming order by xid desc, id desc limit 1")
     totals = Totals(good, 0, rejected, amount, amount_rejected)

@@ -1,7 +1,8 @@
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -51,25 +52,20 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         return list(counted.order_by("-rows", "kind", "code"))
 
     def mark_landed(self, read: int) -> int:
-        """Those of chunks that the position, which has read `read` rows, is past."""
-        marked = self.unlanded().filter(chunk_start__lt=read).update(landed=True)
-        if marked:
-            self.close_sent_before()
-        return marked
+        """Those of chunks that the position, which has read `read` rows, is past.
 
-    def close_sent_before(self) -> None:
-        """Closes those whose row was corrected already, when another server had rejected it."""
+        Closed are those whose row was corrected already, when another server had rejected it.
+        Looked up row by row: there may be many that are open, but these few are of one chunk.
+        """
         sent = RejectedRow.objects.filter(
             kind=OuterRef("kind"),
             origin=OuterRef("origin"),
             staging_id=OuterRef("staging_id"),
             state=RejectedRow.State.RESENT,
         )
-        names = ("resent_id", "resent_xid", "resent_origin", "closed_by", "closed_at")
-        self.open().filter(Exists(sent)).update(
-            state=RejectedRow.State.RESENT,
-            **{name: Subquery(sent.values(name)[:1]) for name in names},
-        )
+        names = ("state", "resent_id", "resent_xid", "resent_origin", "closed_by", "closed_at")
+        theirs = {name: Coalesce(Subquery(sent.values(name)[:1]), F(name)) for name in names}
+        return self.unlanded().filter(chunk_start__lt=read).update(landed=True, **theirs)
 
 
 class RejectedRow(models.Model):

@@ -8,7 +8,6 @@ from typing import Any
 UNPRINTABLE = re.compile(
     "[\0-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2060\u3000\ufeff]"
 )
-CENT = Decimal("0.01")
 
 
 def account_fault(account: str) -> str | None:
@@ -24,7 +23,7 @@ def amount_fault(amount: Decimal | None) -> str | None:
         return "amount_not_finite"
     if amount == 0:
         return "amount_zero"
-    if amount % CENT:
+    if amount * 100 != (amount * 100).to_integral_value():
         return "amount_decimals"
     return "amount_out_of_range" if abs(amount) >= 10**13 else None
 

@@ -11,13 +11,15 @@
 
   function schedule(element) {
     const seconds = Number(element.dataset.poll);
-    if (!seconds) return;
-    clearTimeout(timers.get(element));
+    /* One that waits already keeps its time, or a quick part would put off a slow one for ever. */
+    if (!seconds || timers.has(element)) return;
     const wait = Math.min(seconds * 2 ** failures, Math.max(SLOWEST, seconds));
     timers.set(element, setTimeout(() => refresh(element), wait * 1000));
   }
 
   function refresh(element) {
+    clearTimeout(timers.get(element));
+    timers.delete(element);
     if (!element.isConnected || document.hidden) return;
     if (isBusy(element)) schedule(element);
     else htmx.trigger(element, "poll");
@@ -43,9 +45,23 @@
   }
 
   /* What a swap would lose: open folds, how far a table is scrolled sideways, what was ticked or
-     typed and not sent yet. */
+     typed and not sent yet, and the focus where it has no id (htmx itself keeps it where it has). */
   let kept = [];
   let entered = [];
+  let focused = null;
+
+  /* Where an element stands: within what has an id, a link by its address, another by its number. */
+  function placeOf(element) {
+    const around = element.closest("[id]");
+    const address = element.getAttribute("href");
+    const alike = address ? `a[href="${CSS.escape(address)}"]` : element.localName;
+    return { around: around.id, alike, at: [...around.querySelectorAll(alike)].indexOf(element) };
+  }
+
+  function focusAgain({ around, alike, at }) {
+    const twin = document.getElementById(around)?.querySelectorAll(alike)[at];
+    if (twin && document.activeElement === document.body) twin.focus({ preventScroll: true });
+  }
 
   function keep(target) {
     kept = [...target.querySelectorAll("details[id], .table-wrap[id]")].map((one) => ({
@@ -56,6 +72,8 @@
     entered = [...target.querySelectorAll("input[id]:not([type=hidden])")]
       .filter((one) => one.checked !== one.defaultChecked || one.value !== one.defaultValue)
       .map(({ id, checked, value, type }) => ({ id, checked, value, ticks: type === "checkbox" }));
+    const active = document.activeElement;
+    focused = target.contains(active) && !active.id ? placeOf(active) : null;
   }
 
   function restore() {
@@ -71,6 +89,8 @@
       else if (one) one.value = value;
     }
     kept = entered = [];
+    if (focused) focusAgain(focused);
+    focused = null;
     showHelpers();
   }
 

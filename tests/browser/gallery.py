@@ -127,11 +127,18 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 LIVE = """<section id="live" hx-get="/gallery/live/part/" hx-trigger="poll" hx-swap="outerHTML"
   data-poll="0.2"><output>{}</output><details id="fold"><summary>Ещё</summary>Текст</details>
-  <input id="note" aria-label="Заметка"></section>"""
+  <input id="note" aria-label="Заметка"><a href="/gallery/">К деталям</a></section>"""
+SLOW = """<section id="slow" hx-get="/gallery/live/slow/" hx-trigger="poll" hx-swap="outerHTML"
+  data-poll="0.7"><b>{}</b></section>"""
 
 
 def live(request: HttpRequest) -> HttpResponse:
-    return render(request, "live.html", {"part": mark_safe(LIVE.format(0))})
+    part = LIVE.format(0) + SLOW.format("ждёт")
+    return render(request, "live.html", {"part": mark_safe(part)})
+
+
+def live_slow(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(SLOW.format("спрошено"))
 
 
 def live_part(request: HttpRequest) -> HttpResponse:
@@ -152,5 +159,6 @@ urlpatterns = [
     path("gallery/confirm/", confirm),
     path("gallery/live/", live),
     path("gallery/live/part/", live_part),
+    path("gallery/live/slow/", live_slow),
     path("broken/", broken),
 ]

@@ -117,6 +117,20 @@ class TestPagesThatRefreshThemselves:
         expect(page.locator("#note")).to_have_value("заметка")
         expect(page.locator("#note")).to_be_focused()
 
+    def test_ask_for_a_slow_part_beside_a_quick_one(self, page: Page, log_in: Callable):
+        log_in(page, "operator")
+        page.goto("/gallery/live/")
+        expect(page.locator("#slow b")).to_have_text("спрошено")
+
+    def test_keep_the_focus_where_it_was_even_without_an_id(self, page: Page, log_in: Callable):
+        log_in(page, "operator")
+        page.goto("/gallery/live/")
+        for focused in (page.locator("#fold summary"), page.get_by_role("link", name="К деталям")):
+            focused.focus()
+            seen = page.locator("output").inner_text()
+            expect(page.locator("output")).not_to_have_text(seen)
+            expect(focused).to_be_focused()
+
     def test_rest_in_a_hidden_tab(self, page: Page, log_in: Callable):
         log_in(page, "operator")
         page.add_init_script("Object.defineProperty(document, 'hidden', {get: () => hidden})")

@@ -124,6 +124,16 @@ def test_a_failed_run_says_its_cause_in_the_list(client, eight):
     assert "does not answer: connection refused" in client.get(reverse("history")).content.decode()
 
 
+def test_the_counts_of_a_row_add_up_to_what_was_read(client, eight):
+    a_run(eight, "cards", read=1032, applied=1023, unchanged=9, rejected=0)
+    row = client.get(reverse("history")).context["table"].rows[0]
+    assert "1\u202f023" in row.get_cell("applied")
+    assert "9 unchanged" in row.get_cell("applied")
+    a_run(eight, "cards", read=5, applied=5)
+    row = client.get(reverse("history")).context["table"].rows[0]
+    assert "unchanged" not in row.get_cell("applied")
+
+
 def test_a_server_that_is_gone_keeps_its_name_in_the_history(client, eight):
     run = a_run(eight)
     eight.delete()

@@ -104,6 +104,11 @@ class TransferRunTable(RunTable):
     class Meta(RunTable.Meta):
         sequence = ("id", "state", "kind", "queued_at", "seconds", "...")
 
+    def render_applied(self, record: Any, value: int) -> str:
+        """With those that were so already: read = applied + unchanged + rejected."""
+        unchanged = _("%(unchanged)s unchanged") % {"unchanged": formats.number(record.unchanged)}
+        return with_note(transfer_ui.number(value), unchanged if record.unchanged else "")
+
     def render_rejected(self, value: int) -> str:
         shown = transfer_ui.number(value)
         return format_html('<span class="warn">{}</span>', shown) if value else shown

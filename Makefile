@@ -33,6 +33,7 @@ chaos: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.registers
 
 lint: $(STAMP)
 	@command -v xgettext >/dev/null || bash .ci/debian gettext

@@ -72,6 +72,12 @@ class TestTheSettingThatHidesTransferTasks:
         assert key_of(eight.tasks.first()) not in html
         assert "Purge the history" in html
 
+    def test_has_nothing_to_hide_before_the_first_server_and_says_what_to_do(self, client, olga):
+        assert "Dock a bonus server" in page(client)
+        assert reverse("server_add") not in page(client)
+        client.force_login(user("administrator", "anna"))
+        assert reverse("server_add") in page(client)
+
     def test_is_a_link_for_those_who_may_change_it(self, client):
         server()
         client.force_login(user("administrator"))

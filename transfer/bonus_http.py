@@ -43,6 +43,7 @@ class Line:
 
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
         self.endpoint, self.seconds = endpoint, seconds
+        self.connect_seconds = min(CONNECT_SECONDS, seconds)
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
 
@@ -89,7 +90,7 @@ class Line:
                 self._client = httpx.Client(
                     base_url=self.endpoint.url,
                     verify=tls_context(self.endpoint) if self.endpoint.tls else False,
-                    timeout=httpx.Timeout(self.seconds, connect=min(CONNECT_SECONDS, self.seconds)),
+                    timeout=httpx.Timeout(self.seconds, connect=self.connect_seconds),
                     # The deadline closes the connection of its own call.
                     limits=httpx.Limits(max_keepalive_connections=0),
                     trust_env=False,
@@ -118,7 +119,7 @@ class Line:
             if isinstance(cause, ConnectionRefusedError):
                 return self.error(errors.PortClosed, technical)
         if isinstance(error, httpx.ConnectTimeout) and not deadline.connected:
-            return self.error(errors.HostSilent, technical, seconds=f"{CONNECT_SECONDS:g}")
+            return self.error(errors.HostSilent, technical, seconds=f"{self.connect_seconds:g}")
         if deadline.passed or isinstance(error, httpx.TimeoutException):
             return self.error(errors.ApiTooSlow, technical)
         if isinstance(error, httpx.ConnectError):

@@ -53,6 +53,20 @@ def server(handler: Handler, context: ssl.SSLContext | None = None) -> Iterator[
             thread.join(5)
 
 
+@contextmanager
+def full_queue() -> Iterator[int]:
+    """A port that answers no new connection, as behind a firewall that drops them."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        yield port
+        for one in waiting:
+            one.close()
+
+
 def request_of(connection: socket.socket) -> bytes:
     """The whole request: it is not read from the other side while we answer."""
     data = b""

@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from tests.databases import connected, run
 from tests.servers import misbehaving
-from tests.servers.conftest import TOKEN
+from tests.servers.conftest import TOKEN, reference_server
+from tests.servers.test_failures import certificate
 from transfer import connection_test
 from transfer.connection_test import run_all, run_stage
 from transfer.models import AuditEntry, BonusServer
@@ -59,13 +60,34 @@ def test_it_stops_at_the_first_stage_that_fails(docked):
     )
 
 
+def test_over_https_with_a_certificate_of_the_own_authority(docked, bonus_of_reference, tmp_path):
+    authority, _context = certificate(tmp_path)
+    files = ("--certificate", str(tmp_path / "c.pem"), "--key", str(tmp_path / "c.key"))
+    with reference_server(bonus_of_reference, *files) as secured:
+        docked.admin_port, docked.work_port = secured.admin_port, secured.work_port
+        assert failing(docked).stage == "token", "without HTTPS"
+        docked.api_tls = True
+        failed = failing(docked)
+        assert (failed.stage, failed.sentence) == (
+            "token",
+            "Nobody trusted has signed the certificate of Бонусный сервер 8.",
+        )
+        docked.api_ca = authority
+        docked.full_clean()
+        assert all(one.ok for one in run_all(docked))
+        docked.host = "localhost"
+        assert "is not for the host localhost" in failing(docked).sentence
+
+
 def test_a_wrong_token_a_wrong_database_a_wrong_user(docked):
     docked.api_token = "wrong"
     assert failing(docked).stage == "token"
     docked.api_token, docked.db_name = TOKEN, "no_such_database"
     failed = failing(docked)
     assert failed.stage == "login"
-    assert failed.sentence.startswith("There is no database no_such_database on ")
+    assert failed.sentence.startswith(
+        "Бонусный сервер 8: there is no database no_such_database on "
+    )
 
 
 def test_a_silent_database(docked):

@@ -56,11 +56,20 @@ def test_an_unknown_name():
     assert sentence(error) == "The name no-such-host.invalid is not known in this network."
 
 
+def test_switched_off_or_behind_a_firewall():
+    with misbehaving.full_queue() as port:
+        error = failure(port)
+    assert sentence(error) == (
+        f"127.0.0.1 does not answer on port {port}: no connection within 1 s."
+    )
+
+
+@pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("handler", [misbehaving.is_silent, misbehaving.drips])
-def test_slow_half_open_or_dripping_ends_in_time(handler):
+def test_slow_half_open_or_dripping_ends_in_time(handler, tls):
     with misbehaving.server(handler) as port:
         began = time.monotonic()
-        error = failure(port)
+        error = failure(port, tls=tls)
         assert time.monotonic() - began < 2
     assert sentence(error) == "Server 8 did not answer within 1 s."
 
@@ -167,24 +176,15 @@ def test_the_token_stands_in_no_text(caplog):
 
 
 def certificate(folder, *, host="127.0.0.1", until=NOW + timedelta(days=1)):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of the tests")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(days=9))
-        .not_valid_after(until)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    (folder / "c.pem").write_bytes(pem)
+    """The authority's PEM, and a context with a certificate that it has signed for the host.
+
+    The files c.pem and c.key in the folder are of that certificate.
+    """
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = signed("authority of the tests", authority_key, None, authority_key)
+    extension = x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])
+    made = signed(host, key, authority, authority_key, until, extension)
+    (folder / "c.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (folder / "c.key").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -194,7 +194,31 @@ def certificate(folder, *, host="127.0.0.1", until=NOW + timedelta(days=1)):
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "c.pem", folder / "c.key")
-    return pem.decode(), context
+    return authority.public_bytes(serialization.Encoding.PEM).decode(), context
+
+
+def signed(name, key, authority, authority_key, until=NOW + timedelta(days=1), extension=None):
+    """A certificate of the key; without `extension` that of an authority itself."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    public = authority_key.public_key()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(authority.subject if authority else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=9))
+        .not_valid_after(until)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+    )
+    if extension:
+        builder = builder.add_extension(extension, False)
+    else:
+        builder = builder.add_extension(x509.BasicConstraints(True, None), True).add_extension(
+            x509.KeyUsage(False, False, False, False, False, True, False, False, False), True
+        )
+    return builder.sign(authority_key, hashes.SHA256())
 
 
 OK = b'{"name": "x", "version": "1", "time": "2026-11-24T14:00:00+00:00"}'

@@ -1,0 +1,107 @@
+"""What the pages say of a bonus server that fails, and that they come back at all."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.urls import reverse
+
+from tests.servers import misbehaving
+from tests.servers.conftest import TOKEN
+from tests.servers.test_failures import certificate, free_port
+from transfer.connections import check_connections
+from transfer.models import AuditEntry, CashRegister, RegisterAccount, Shop
+
+pytestmark = pytest.mark.django_db
+
+SENTENCES = {
+    "down": ("refuses connections on port", "отклоняет соединения на порту"),
+    "silent": ("did not answer within {} s.", "не ответил за {} с."),
+    "garbage": (
+        "does not speak the bonus server&#x27;s protocol.",
+        "отвечает не бонусный сервер: протокол другой.",
+    ),
+    "401": ("refuses the API token.", "не принимает токен API."),
+    "409": ("has an account of this register already.", "уже есть учётная запись этой кассы."),
+    "500": ("reports an error of its own (HTTP 500).", "сообщает о собственной ошибке (HTTP 500)."),
+    "503": ("is overloaded or its database does not answer.", "перегружен"),
+    "hangs up": ("closed the connection before it had answered.", "закрыл соединение"),
+    "certificate": ("Nobody trusted has signed the certificate of", "Сертификат"),
+}
+HANDLERS = {
+    "silent": misbehaving.is_silent,
+    "garbage": misbehaving.speaks_garbage,
+    "401": misbehaving.answers(401),
+    "409": misbehaving.answers(409),
+    "500": misbehaving.answers(500),
+    "503": misbehaving.answers(503),
+    "hangs up": misbehaving.hangs_up,
+    "certificate": misbehaving.answers(200),
+}
+
+
+@pytest.fixture(params=["en", "ru"])
+def language(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def operator(client, language):
+    user = User.objects.create_user("ivan")
+    user.groups.add(Group.objects.get(name="operator"))
+    client.force_login(user)
+    client.cookies["django_language"] = language
+    return client
+
+
+@pytest.fixture
+def server(dock, bonus):
+    server = dock(bonus, "Server 8")
+    server.host, server.api_token = "127.0.0.1", TOKEN
+    server.save()
+    return server
+
+
+@pytest.fixture
+def failing(server, tmp_path):
+    """Makes the server fail in a way; to be used as a context."""
+
+    def failing(way: str):
+        context = certificate(tmp_path)[1] if way == "certificate" else None
+        server.api_tls = context is not None
+        return misbehaving.server(HANDLERS[way], context)
+
+    return failing
+
+
+def said(way: str, language: str, seconds: int) -> str:
+    return SENTENCES[way][language == "ru"].format(seconds)
+
+
+@pytest.mark.parametrize("way", SENTENCES)
+def test_a_check_says_it_on_the_servers_page_and_in_the_list(
+    operator, server, failing, language, way
+):
+    if way == "down":
+        server.admin_port = free_port()
+        server.save()
+        check_connections()
+    else:
+        with failing(way) as server.admin_port:
+            server.save()
+            check_connections()
+    for url in (server.get_absolute_url(), reverse("servers")):
+        assert said(way, language, 7) in operator.get(url).text, url
+
+
+@pytest.mark.parametrize("way", [way for way in HANDLERS if way != "409"])
+def test_a_press_says_it_and_changes_nothing(operator, server, failing, language, way):
+    register = CashRegister.objects.create(code="17", shop=Shop.objects.create(code="111"))
+    account = RegisterAccount.objects.create(
+        server=server, register=register, state="created", login="r17"
+    )
+    with failing(way) as server.admin_port:
+        server.save()
+        page = operator.post(reverse("account_change", args=[account.pk, "block"]), follow=True)
+    assert said(way, language, 5) in page.text
+    account.refresh_from_db()
+    assert (account.state, account.blocked) == ("created", False)
+    assert not AuditEntry.objects.about(account).exists()

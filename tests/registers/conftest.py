@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -6,6 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
+from transfer.models.accounts import AccountState
 
 
 @pytest.fixture
@@ -53,3 +55,21 @@ def with_accounts() -> Callable[..., None]:
         )
 
     return with_accounts
+
+
+@pytest.fixture
+def one_of_each(servers, registers, with_accounts):
+    """A register in each state on the first server; none has an account on the second one."""
+    server, now = servers[0], timezone.now()
+    made = dict(zip(AccountState, registers(len(AccountState)), strict=True))
+    fields = {
+        AccountState.ERROR: {"state": "error", "login": "", "last_seen": None},
+        AccountState.BLOCKED: {"blocked": True},
+        AccountState.OFFLINE: {"last_seen": now - timedelta(minutes=6)},
+        AccountState.NEVER_SEEN: {"last_seen": None},
+        AccountState.WAITING: {"state": "waiting", "login": "", "last_seen": None},
+        AccountState.ONLINE: {"last_seen": now - timedelta(minutes=4)},
+    }
+    for state, changed in fields.items():
+        with_accounts(server, [made[state]], **changed)
+    return made

@@ -1,0 +1,193 @@
+"""Lists of registers: what is shown and found, in how many queries."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from transfer.models import AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
+from transfer.models.accounts import AccountState
+
+pytestmark = pytest.mark.django_db
+
+
+def states(page) -> list[str]:
+    return [row.record.shown_state for row in page.context["table"].page.object_list]
+
+
+def names(page) -> set[str]:
+    return {row.record.name for row in page.context["table"].page.object_list}
+
+
+def test_every_state_is_the_same_in_sql_and_in_python(servers, one_of_each):
+    accounts = RegisterAccount.objects.select_related("server").with_shown()
+    for account in accounts:
+        assert account.shown == account.shown_state
+    beside = CashRegister.objects.beside(servers[0])
+    assert {one.pk: one.account.shown if one.account else "not_created" for one in beside} == {
+        one.pk: state for state, one in one_of_each.items()
+    }
+
+
+@pytest.mark.parametrize("state", [*AccountState.values, "problem", "mothballed", ""])
+def test_the_servers_registers_are_filtered_by_state(operator, servers, one_of_each, state):
+    page = operator.get(servers[0].get_absolute_url(), {"state": state})
+    expected = {
+        "problem": {"error", "blocked", "offline", "never_seen", "not_created"},
+        "mothballed": set(),
+        "": set(AccountState.values),
+    }.get(state, {state})
+    assert set(states(page)) == expected
+
+
+def test_all_registers_are_filtered_by_problem_server_shop_and_letters(
+    operator, servers, one_of_each
+):
+    url = reverse("registers")
+    online = one_of_each[AccountState.ONLINE].name
+    on_first = {"server": servers[0].pk}
+    assert online not in names(operator.get(url, {"state": "problem", **on_first}))
+    assert online in names(operator.get(url, {"state": "problem"})), "no account on the second"
+    assert names(operator.get(url, {"state": "online"})) == {online}
+    assert names(operator.get(url, {"state": "online", "server": servers[1].pk})) == set()
+    assert names(operator.get(url, {"q": online[-3:]})) == {online}
+    other = Shop.objects.create(code="2")
+    assert names(operator.get(url, {"shop": other.pk})) == set()
+
+
+def test_a_mothballed_register_is_no_problem_and_gets_no_account_by_itself(
+    operator, servers, registers
+):
+    (old,) = registers(1, mothballed=True)
+    page = operator.get(servers[0].get_absolute_url(), {"state": "problem"})
+    assert names(page) == set()
+    assert page.context["missing"] == 0
+    assert operator.get(reverse("registers"), {"state": "mothballed"}).context["table"].rows
+    operator.post(reverse("register_mothball", args=[old.pk]), {"mothballed": "0"})
+    assert operator.get(servers[0].get_absolute_url()).context["missing"] == 1
+    assert AuditEntry.objects.about(old).get().new == {"mothballed": False}
+
+
+def test_sorting_by_state_puts_the_worst_first(operator, servers, one_of_each):
+    page = operator.get(servers[0].get_absolute_url(), {"sort": "shown_state"})
+    assert states(page) == list(AccountState.values)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/registers/",
+        "/registers/?state=problem",
+        "/registers/?state=online&sort=-shop",
+        "/registers/?q=c0",
+        "/registers/export.csv",
+        "/registers/{register}/",
+        "/servers/",
+        "/servers/{server}/",
+        "/servers/{server}/?state=online&sort=shown_state",
+        "/servers/{server}/live/",
+        "/shops/",
+    ],
+)
+def test_ten_or_a_thousand_registers_take_as_many_queries(
+    operator, servers, registers, with_accounts, address
+):
+    some = registers(10)
+    with_accounts(servers[0], some)
+    with_accounts(servers[1], some, last_seen=None)
+    url = address.format(register=some[0].pk, server=servers[0].pk)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            page = operator.get(f"{url}{'&' if '?' in url else '?'}per_page=250")
+            assert page.status_code == 200
+            assert not page.streaming or b"".join(page.streaming_content)
+        return len(captured)
+
+    queries()  # what is asked once
+    few = queries()
+    more = registers(980)
+    with_accounts(servers[0], more)
+    Shop.objects.bulk_create([Shop(code=f"s{n}") for n in range(300)])
+    assert queries() == few
+
+
+def test_two_or_twenty_servers_take_as_many_queries(operator, servers, registers, with_accounts):
+    some = registers(10)
+    with_accounts(servers[0], some)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            page = operator.get(reverse("registers"), {"state": "problem"})
+        assert len(page.context["table"].columns) == BonusServer.objects.count() + 2
+        return len(captured)
+
+    queries()  # what is asked once
+    few = queries()
+    for number in range(10, 28):
+        server = BonusServer(name=f"Server {number}", host="127.0.0.1", db_name="x")
+        server.dock()
+        with_accounts(server, some[:5])
+    assert queries() == few
+
+
+def test_the_list_shows_each_registers_state_on_each_server(
+    operator, servers, registers, with_accounts
+):
+    first, second = registers(2)
+    with_accounts(servers[0], [first], last_seen=timezone.now() - timedelta(hours=3))
+    with_accounts(servers[1], [second])
+    cells = rows_of(operator.get(reverse("registers")))
+    assert cells["Касса 00000"] == ["Offline 3 hours ago", "Not created"]
+    assert cells["Касса 00001"] == ["Not created", "Online"]
+
+
+def rows_of(page) -> dict[str, list[str]]:
+    """Register → what stands in the columns of the servers."""
+    rows = re.findall(r'<tr role="row" .*?</tr>', page.content.decode(), re.DOTALL)
+    cells = [[text(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for row in rows]
+    return {name.split()[0] + " " + name.split()[1]: states for name, _shop, *states in cells}
+
+
+def text(html: str) -> str:
+    return " ".join(re.sub(r"<.*?>", " ", html).split())
+
+
+def test_every_list_looks_like_one(operator, servers, registers):
+    registers(1)
+    for url in (reverse("registers"), servers[0].get_absolute_url(), reverse("shops")):
+        assert 'class="table cards' in operator.get(url).content.decode()
+
+
+def test_names_are_text_and_never_markup(operator, servers, registers, with_accounts):
+    shop = Shop.objects.create(code="<b>", name="<script>alert(1)</script>")
+    CashRegister.objects.create(code='"><i>', name="<em>x</em>", shop=shop)
+    for url in (reverse("registers"), servers[0].get_absolute_url(), reverse("shops")):
+        page = operator.get(url).content.decode()
+        assert "<script>alert" not in page
+        assert "<em>" not in page
+        assert '"><i>' not in page
+    assert "&lt;em&gt;x&lt;/em&gt;" in operator.get(reverse("registers")).content.decode()
+
+
+def test_the_chosen_shop_stays_chosen(operator, servers, registers):
+    registers(1)
+    shop = Shop.objects.get()
+    page = operator.get(reverse("registers"), {"shop": shop.pk}).content.decode()
+    assert f'<option value="{shop.pk}" selected>Ленина, 5</option>' in page
+
+
+def test_old_states_say_how_old_they_are(operator, servers, registers, with_accounts):
+    (register,) = registers(1)
+    with_accounts(servers[0], [register])
+    old = timezone.now() - timedelta(minutes=40)
+    BonusServer.objects.filter(pk=servers[0].pk).update(accounts_at=old, checked_at=old)
+    page = text(operator.get(servers[0].get_absolute_url()).text)
+    assert "as it was 40 minutes ago" in page
+    assert "is the scheduler running?" in page
+    assert "as they were 40 minutes ago" in page
+    assert "as it was 40 minutes ago" in text(operator.get(register.get_absolute_url()).text)

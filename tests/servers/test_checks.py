@@ -1,0 +1,45 @@
+"""Checks of all servers at once: what one suffers, the others don't."""
+
+import pytest
+
+from tests.servers import misbehaving
+from tests.servers.conftest import TOKEN
+from transfer.connections import check_connections, look_at_all
+from transfer.errors_api import ApiTooSlow
+from transfer.models import BonusServer
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def silent(dock, bonus):
+    """A second server, that accepts connections and never says a word."""
+    server = dock(bonus, "Server 9")
+    with misbehaving.server(misbehaving.is_silent) as port:
+        server.host, server.admin_port, server.api_token = "127.0.0.1", port, TOKEN
+        server.save()
+        yield server
+
+
+def test_a_silent_server_is_not_waited_for_by_the_others(docked, silent):
+    answers = look_at_all([silent, docked], seconds=3)
+    first, look = next(answers)
+    assert (first, look.accounts) == (docked, [])
+    ((last, error),) = answers
+    assert last == silent
+    assert isinstance(error, ApiTooSlow)
+
+
+def test_each_is_noted_by_itself(docked, silent, six, ordered):
+    ordered("create", six)
+    unreadable = BonusServer(name="Server 10", host="127.0.0.1", db_name="x", api_token="t")
+    unreadable.dock()
+    BonusServer.objects.filter(pk=unreadable.pk).update(api_token="gAAAA-of-another-key")
+    report = check_connections()
+    assert report == {"servers": 3, "failing": 2, "registers": 6}
+    states = dict(BonusServer.objects.values_list("name", "error_code"))
+    assert states == {
+        docked.name: "",
+        "Server 9": "api_too_slow",
+        "Server 10": "api_secret_unreadable",
+    }

@@ -4,7 +4,7 @@ A time that the clock skips is made up for right after the change; one that come
 once. Schedules by the minute or hour go on in real time. (cronsim does as Debian's cron.)
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -79,6 +79,11 @@ def _is_valid(number: int, part: str) -> bool:
         # Only whether the month has such a day is asked of the whole.
         return number == 2 and part.isdecimal() and 1 <= int(part) <= 31 and bool(error)
     return True
+
+
+def following_minute(now: datetime) -> datetime:
+    """When the schedule is looked at next. Reckoned from the clock, so that nothing adds up."""
+    return now.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def next_after(cron: str, moment: datetime, zone: ZoneInfo) -> datetime:

@@ -9,9 +9,9 @@ from django.utils import timezone, translation
 from tests.databases import connected, query, run, stage
 from tests.schedule.test_tick import wait_until
 from transfer.engine import CHUNK_ROWS
-from transfer.management.commands.run_scheduler import following_minute
 from transfer.models import AuditEntry, Heartbeat, TransferRun
 from transfer.models.runs import State
+from transfer.schedule import following_minute
 
 SERVER = "Бонусный сервер 8"
 

@@ -199,6 +199,10 @@ def test_every_number_leads_to_a_list_of_just_that_many(client, task):
         assert len(client.get(url).context["table"].rows) == number
 
 
+def test_it_says_whether_a_worker_is_there(client, task):
+    assert "No resident worker: runs start with the next tick." in look(client).content.decode()
+
+
 def test_what_runs_now_has_its_progress(client, task):
     run = a_run(task.server, state=State.RUNNING, expected=200, applied=50)
     html = look(client).content.decode()

@@ -204,6 +204,13 @@ class TestRunNow:
         run = TransferRun.objects.get()
         assert (run.state, run.trigger, run.actor.username) == (State.QUEUED, "manual", "olga")
 
+    def test_says_when_it_starts_where_no_worker_is_there(self, client, olga, task):
+        response = press(client, task, "run")
+        assert "It waits: no worker is there" in client.get(response.url).content.decode()
+        Heartbeat.beat("shop: cron")
+        run_page = client.get(TransferRun.objects.get().get_absolute_url()).content.decode()
+        assert "It starts with the next tick, " in run_page
+
     def test_a_second_press_opens_no_second_run(self, client, olga, task):
         press(client, task, "run")
         response = press(client, task, "run")
@@ -293,7 +300,7 @@ class TestTheChosenOnes:
     def test_are_run_at_once(self, client, olga, task):
         response = self.bulk(client, "run", list(task.server.tasks.all()))
         assert TransferRun.objects.queued().count() == 3
-        assert "3 runs are in the queue." in client.get(response.url).content.decode()
+        assert "3 runs are in the queue. They wait: no worker is there" in client.get(response.url).content.decode()
 
     def test_what_somebody_else_changed_meanwhile_is_asked_about_again(self, client, olga, task):
         other = task.server.tasks.select_related("server").get(kind="cards")

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from transfer import board, formats
+from transfer import board, formats, workers
 from transfer.access import role
 from transfer.forms.chosen import Chosen, chosen
 from transfer.forms.tasks import PauseForm, ReasonForm
@@ -65,7 +65,7 @@ def run_all(request: HttpRequest, tasks: list[Chosen], back: str) -> HttpRespons
             under_way += 1
     if started:
         said = ngettext("%(n)d run is in the queue.", "%(n)d runs are in the queue.", started)
-        messages.success(request, said % {"n": started})
+        messages.success(request, f"{said % {'n': started}} {workers.when_it_starts(started)}")
     if under_way:
         said = ngettext("%(n)d was under way already.", "%(n)d were under way already.", under_way)
         messages.info(request, said % {"n": under_way})

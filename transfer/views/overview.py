@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_tasks_db.models import DBTaskResult
 
-from transfer import board, links
+from transfer import board, formats, links, workers
 from transfer.board import Row
 from transfer.models import Heartbeat, MaintenanceTask, RegisterAccount, TransferRun
 from transfer.models.accounts import AccountState
@@ -53,6 +53,7 @@ def look(*, ask: bool) -> dict[str, Any]:
         "heartbeats": list(Heartbeat.objects.all()[:5]),
         "heartbeat": heartbeat,
         "queue": DBTaskResult.objects.filter(status="READY").aggregate(oldest=Min("enqueued_at")),
+        "workers": formats.sentence(workers.in_words(workers.seen())),
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
         "poll": (FAST if running else SLOW) if asked else 0.2,
     }

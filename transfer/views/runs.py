@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from transfer import formats, queue
+from transfer import formats, queue, workers
 from transfer.access import role
 from transfer.kinds import BALANCES
 from transfer.models import Actor, MaintenanceRun, TransferRun
@@ -100,6 +100,7 @@ def described(one: Any) -> dict[str, Any]:
         "run": one,
         "is_transfer": isinstance(one, TransferRun),
         "poll": POLL_SECONDS.get(one.state),
+        "starts": workers.when_it_starts() if one.state == State.QUEUED else "",
         "started_by": started_by(one),
         "cause": cause(one),
         **neighbours(one),

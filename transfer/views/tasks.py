@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from transfer import audit_words, board, formats, links
+from transfer import audit_words, board, formats, links, workers
 from transfer.access import role
 from transfer.cron_words import in_words
 from transfer.forms.tasks import PauseForm, ReasonForm, ScheduleForm
@@ -115,7 +115,8 @@ def run(request: HttpRequest, key: str) -> HttpResponse:
     found = board.find(key)
     try:
         run_now(found, Actor.of(request))
-        messages.success(request, _("%(task)s: a run is in the queue.") % {"task": found})
+        said = _("%(task)s: a run is in the queue.") % {"task": found}
+        messages.success(request, f"{said} {workers.when_it_starts()}")
     except RunIsOpen:
         messages.info(request, _("%(task)s: a run is under way already.") % {"task": found})
     return redirect(home(request, key))

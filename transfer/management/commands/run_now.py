@@ -9,6 +9,7 @@ from transfer.management.tasks import add_task_arguments, tasks_named
 from transfer.models import Actor
 from transfer.models.run_base import Trigger
 from transfer.queue import RunIsOpen, run_now
+from transfer.workers import when_it_starts
 
 
 class Command(BaseCommand):
@@ -21,7 +22,7 @@ class Command(BaseCommand):
         add_task_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        open_already = False
+        open_already, queued = False, 0
         for task in tasks_named(options["task"], options["server"]):
             try:
                 run = run_now(task, Actor.at_command_line(), Trigger.COMMAND)
@@ -33,6 +34,9 @@ class Command(BaseCommand):
                     run=error.run.pk,
                 )
             else:
+                queued += 1
                 self.say(gettext_noop("%(task)s: run %(run)s is queued"), task=task, run=run.pk)
+        if queued:
+            self.stdout.write(when_it_starts(queued))
         if open_already:
             sys.exit(ALREADY_RUNNING)

@@ -2,7 +2,6 @@ import logging
 import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection
@@ -14,7 +13,9 @@ from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
 from transfer.management.command import soft_stop
 from transfer.queue import drain
+from transfer.schedule import following_minute
 from transfer.tick import tick
+from transfer.workers import announce
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +26,6 @@ def count(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 64:
         raise ArgumentTypeError(gettext("workers: a whole number from 0 to 64"))
     return int(text)
-
-
-def following_minute(now: datetime) -> datetime:
-    """Reckoned from the clock each time, so that nothing adds up."""
-    return now.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 class Command(BaseCommand):
@@ -47,6 +43,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["workers"]:
+            announce("run_scheduler", options["workers"])
         workers: list[threading.Thread] = []
         pause = threading.Event()
         self.say(gettext_noop("The scheduler ticks. Ctrl-C ends it."))
@@ -87,6 +85,7 @@ class Command(BaseCommand):
 
 def work(stopped: Callable[[], int]) -> None:
     """A worker thread: ends with the queue."""
+    announce("run_scheduler", 0)  # it is one of those that were announced
     try:
         drain(lambda: bool(stopped()))
     except Exception:

@@ -300,7 +300,8 @@ class TestTheChosenOnes:
     def test_are_run_at_once(self, client, olga, task):
         response = self.bulk(client, "run", list(task.server.tasks.all()))
         assert TransferRun.objects.queued().count() == 3
-        assert "3 runs are in the queue. They wait: no worker is there" in client.get(response.url).content.decode()
+        said = client.get(response.url).content.decode()
+        assert "3 runs are in the queue. They wait: no worker is there" in said
 
     def test_what_somebody_else_changed_meanwhile_is_asked_about_again(self, client, olga, task):
         other = task.server.tasks.select_related("server").get(kind="cards")

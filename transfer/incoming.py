@@ -32,6 +32,7 @@ BESIDE = {
     "old_id": "bigint",
     "keeps": "boolean",
 }
+NOTHING_BESIDE = "\t\\N" * len(BESIDE)  # as COPY reads it
 
 STAGE = """
     insert into {table} ({names}) select {names} from incoming where {good} order by id
@@ -187,11 +188,10 @@ class Incoming(Notes):
         return sql.SQL(default or "null::bigint")
 
 
-def copied(*fields: str | None) -> str:
-    """A line as COPY reads it."""
-    return (
-        "\t".join("\\N" if field is None else field.translate(ESCAPES) for field in fields) + "\n"
-    )
+def copied(*fields: str | None, beside: str = "") -> str:
+    """A line as COPY reads it: its number, its values and what stands beside them."""
+    told = ["\\N" if field is None else field.translate(ESCAPES) for field in fields]
+    return "\t".join(told) + beside + "\n"
 
 
 class Readable(io.RawIOBase):

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import query, stage
+from tests.views.rejects import NUMBERS, PAYLOADS, a_reject, words
 from tests.views.runs import POSITION, a_run, server, user
 from transfer.models import AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
@@ -28,34 +29,6 @@ def eight():
     return server()
 
 
-NUMBERS = iter(range(1, 10**9))
-PAYLOADS = {
-    "balances": {"account": "4100", "amount": "0", "validfrom": None, "validto": None,
-                 "comment": None},
-    "cards": {"card": "7001", "account": None, "status": "2"},
-    "pincodes": {"account": "", "pincode": "••••"},
-}  # fmt: skip
-CODES = {"balances": "amount_zero", "cards": "card_unknown", "pincodes": "account_missing"}
-
-
-def a_reject(of, kind="balances", **fields):
-    """A reject as a run leaves it, made without a transfer."""
-    run = fields.pop("run", None)
-    values = {
-        "run": run,
-        "server": of,
-        "server_name": of.name,
-        "kind": kind,
-        "origin": POSITION["origin"],
-        "staging_id": next(NUMBERS),
-        "chunk_start": 0,
-        "landed": True,
-        "code": CODES[kind],
-        "payload": PAYLOADS[kind],
-    }
-    return RejectedRow.objects.create(**values | fields)
-
-
 @pytest.fixture
 def rejected(dock, bonus, shop_all):
     """Stages rows of a kind, moves them, and returns the rejects."""
@@ -72,10 +45,6 @@ def found(client, **filters):
     response = client.get(reverse("rejects"), filters)
     assert response.status_code == 200
     return [row.record.pk for row in response.context["table"].paginated_rows]
-
-
-def words(response):
-    return " ".join(response.content.decode().split())
 
 
 def lines(response, delimiter=","):
@@ -114,6 +83,7 @@ class TestTheList:
         }.items():
             assert found(client, **{name: value}) == [one.pk], name
         assert found(client, q=str(one.staging_id)) == [one.pk]
+        assert found(client, q=one.key.lower()) == [one.pk]
 
     def test_filters_that_make_no_sense_do_no_harm(self, client, eight):
         one = a_reject(eight)
@@ -251,48 +221,6 @@ class TestOneRow:
         client.post(address, {"reason": "a test of the till"})
         assert "a test of the till" in words(client.get(one.get_absolute_url()))
         assert AuditEntry.objects.get().reason == "a test of the till"
-
-
-class TestMany:
-    def test_chosen_ones_are_sent_with_the_same_correction(self, client, rejected, shop_all):
-        one, two, three = rejected("balances", ("4100", 0), ("4200", 0), ("4300", 0))
-        address = f"{reverse('rejects_resend')}?id={one.pk}&id={three.pk}"
-        assert "Send 2 rows again?" in words(client.get(address))
-        client.post(address, {"amount": "7"})
-        rows = query(
-            shop_all,
-            'select account, amount::int from "changeAccountBalanceTemp" order by id offset 3',
-        )
-        assert rows == [("4100", 7), ("4300", 7)]
-        assert list(RejectedRow.objects.open()) == [two]
-
-    def test_all_of_a_reason_are_sent_as_they_came_and_what_still_fails_is_told(
-        self, client, rejected
-    ):
-        rejected("balances", ("4100", 0), ("", 5))
-        address = f"{reverse('rejects_resend')}?kind=balances&code=amount_zero"
-        response = client.post(address, {}, follow=True)
-        assert "Not sent, 1 row: The amount is zero." in words(response)
-        assert RejectedRow.objects.open().count() == 2
-
-    def test_all_of_a_reason_are_discarded(self, client, eight):
-        a_reject(eight), a_reject(eight), a_reject(eight, "cards")
-        address = f"{reverse('rejects_discard')}?kind=balances&code=amount_zero"
-        assert "The amount is zero. (2)" in words(client.get(address))
-        assert RejectedRow.objects.open().count() == 3
-        client.post(address, {"reason": "zeros"})
-        assert [one.kind for one in RejectedRow.objects.open()] == ["cards"]
-        entry = AuditEntry.objects.get()
-        assert (entry.new, entry.reason) == ({"rows": 2}, "zeros")
-
-    def test_several_transfers_at_once_have_no_field_in_common(self, client, eight):
-        a_reject(eight), a_reject(eight, "cards")
-        assert client.get(reverse("rejects_resend")).context["form"] is None
-
-    def test_nothing_chosen_is_said(self, client, eight):
-        for name in ("rejects_resend", "rejects_discard"):
-            response = client.get(f"{reverse(name)}?id=x", follow=True)
-            assert "No open row is chosen" in words(response)
 
 
 class TestFiles:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from transfer.loading.headings import REJECT, missing
-from transfer.loading.words import heading, heading_of_place, table_choices
+from transfer.loading.words import alternatives, heading, heading_of_place, table_choices
 from transfer.models import Upload
 
 ENCODINGS = [
@@ -97,10 +97,8 @@ class ReadingForm(forms.Form):
             self.add_error(None, _("One column of the file is given twice."))
         # With another separator or sheet there are other columns: they are recognised anew.
         elif not self.rereads(cleaned) and (lacking := missing(self.upload.moves, columns)):
-            names = ", ".join(lacking)
-            self.add_error(
-                None, _("Say where it stands in the file: %(names)s.") % {"names": names}
-            )
+            told = _("Say where it stands in the file: %(names)s.")
+            self.add_error(None, told % {"names": alternatives(lacking)})
         return cleaned
 
     def columns(self, cleaned: dict[str, Any]) -> dict[str, int]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import xlsxwriter  # type: ignore[import-untyped]
 from django.utils.translation import gettext as _
@@ -14,7 +13,7 @@ from transfer.exports import Field, Sheet
 from transfer.kinds import Column, Kind
 from transfer.loading.headings import REJECT
 from transfer.loading.report import explain_line
-from transfer.loading.values import as_people_write, number
+from transfer.loading.values import number
 from transfer.loading.words import (
     HOW_TO_FILL_IN,
     KEPT_PIN,
@@ -23,7 +22,7 @@ from transfer.loading.words import (
     how_to_fill_in,
     named,
 )
-from transfer.models import BadLine, Settings, Upload
+from transfer.models import BadLine, Upload
 
 WIDTH = 22
 ROWS_AT_ONCE = 2000
@@ -35,10 +34,9 @@ def bad_lines(upload: Upload) -> Sheet:
     The columns that loading knows come first. The others have headings that it does not know.
     """
     explained = cache(explain_line)
-    zone = Settings.load().zone
     has_rejects = REJECT in upload.layout.get("columns", {})
     fields = [
-        *(Field(heading(column.name), _cell(column, zone)) for column in upload.moves.columns),
+        *(Field(heading(column.name), _cell(column)) for column in upload.moves.columns),
         *([Field(heading(REJECT), lambda line: line.cells.get(REJECT))] if has_rejects else []),
         Field(_("Line in the file"), lambda line: line.line),
         Field(_("What is wrong"), lambda line: explained(line.code).sentence),
@@ -53,9 +51,9 @@ def bad_lines(upload: Upload) -> Sheet:
     return Sheet(_("Bad lines"), fields, upload.bad_lines.all().iterator(chunk_size=ROWS_AT_ONCE))
 
 
-def _cell(column: Column, zone: ZoneInfo) -> Callable[[BadLine], Any]:
+def _cell(column: Column) -> Callable[[BadLine], Any]:
     def cell(line: BadLine) -> Any:
-        text = as_people_write(column.name, line.cells.get(column.name), zone)
+        text = line.cells.get(column.name, "")
         return exact(text) if column.carried_as == "numeric" else text
 
     return cell

@@ -77,6 +77,6 @@ def recognised(kind: Kind, cells: list[object]) -> dict[str, int]:
     return {column: places[0] for column, places in found.items() if len(places) == 1}
 
 
-def missing(kind: Kind, columns: dict[str, int]) -> list[str]:
-    """What has to be said by hand: "account", "account / status"."""
-    return [" / ".join(group) for group in NEEDED[kind.name] if not set(group) & set(columns)]
+def missing(kind: Kind, columns: dict[str, int]) -> list[tuple[str, ...]]:
+    """What has to be said by hand: of each group of columns one at least."""
+    return [group for group in NEEDED[kind.name] if not set(group) & set(columns)]

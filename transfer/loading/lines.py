@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.incoming import copied
+from transfer.incoming import NOTHING_BESIDE, copied
 from transfer.kinds import MASK, Column, Kind
 from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Row, is_blank
@@ -67,12 +67,14 @@ class Lines:
     def copied(self, rows: Iterator[Row]) -> Iterator[str]:
         """A line of COPY for each row of data, in the order of `incoming`."""
         data = (row for row in rows if self._is_data(*row))
-        size = AT_ONCE if REJECT in self.layout.columns else 1
-        while batch := list(islice(data, size)):
-            keys = {self._key(cells) for _, cells in batch} - {""}
-            known = self.resolve(keys) if keys else {}
-            for line, cells in batch:
-                yield self._line(line, cells, known)
+        if REJECT not in self.layout.columns:
+            yield from (self._line(line, cells) for line, cells in data)
+            return
+        while batch := list(islice(data, AT_ONCE)):
+            keys = [self._key(cells) for _, cells in batch]
+            known = self.resolve(set(keys) - {""}) | {"": NEW_ROW}
+            for (line, cells), key in zip(batch, keys, strict=True):
+                yield self._line(line, cells, key, known[key])
 
     def _is_data(self, line: int, cells: list[Cell]) -> bool:
         is_empty = line <= self.layout.header or all(is_blank(cell) for cell in cells)
@@ -94,11 +96,9 @@ class Lines:
         cell = _at(self.layout.columns.get(REJECT), cells)
         return "" if is_blank(cell) else described(cell)
 
-    def _line(self, line: int, cells: list[Cell], known: dict[str, Named]) -> str:
-        key = self._key(cells)
-        row = known[key] if key else NEW_ROW
+    def _line(self, line: int, cells: list[Cell], key: str = "", row: Named = NEW_ROW) -> str:
         values: list[str | None] = []
-        fault = _Fault(row.fault, REJECT, key) if row.fault else None
+        fault = self._fault(cells, key, row)
         keeps = False
         for column, place, read in self.fields:
             cell = _at(place, cells)
@@ -111,11 +111,19 @@ class Lines:
             if isinstance(cell, float) and read is text:
                 self.numbers_in.add(column.name)
             values.append(value)
-        if not fault and self._has_too_many(cells):
-            fault = _Fault("too_many_cells", value=self._whole(cells))
+        if not fault and not key:
+            return copied(str(line), *values, beside=NOTHING_BESIDE)
         about = [*fault, self._cells(fault, cells, keeps)] if fault else [None] * 4
         correction = [row.origin, str(row.old_id)] if row.old_id else [None, None]
         return copied(str(line), *values, *about, key or None, *correction, "t" if keeps else None)
+
+    def _fault(self, cells: list[Cell], key: str, row: Named) -> _Fault | None:
+        """What is wrong with the line as a whole."""
+        if row.fault:
+            return _Fault(row.fault, REJECT, key)
+        if self._has_too_many(cells):
+            return _Fault("too_many_cells", value=self._whole(cells))
+        return None
 
     def _has_too_many(self, cells: list[Cell]) -> bool:
         """An unquoted decimal comma shifts all that follows it."""

@@ -1,6 +1,9 @@
 """Tables and columns as the pages call them."""
 
+import re
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import translation
@@ -35,6 +38,7 @@ HOW_TO_FILL_IN = {
         "that row, which is closed. Empty: a new row."
     ),
 }
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00")  # as the database says it
 KEPT_PIN = gettext_lazy(
     "•••• keeps the PIN code of the rejected row, which is never shown. To replace it, write over "
     "it."
@@ -54,6 +58,11 @@ def named(columns: str) -> str:
     return ", ".join(heading(name) for name in columns.split(", ") if name)
 
 
+def alternatives(groups: list[tuple[str, ...]]) -> str:
+    """ "Card, Account / Status"."""
+    return ", ".join(" / ".join(map(heading, group)) for group in groups)
+
+
 def how_to_fill_in(kind: Kind, column: str) -> str:
     links_card = kind.name == "cards" and column == "account"
     return str(OPTIONAL_ACCOUNT if links_card else HOW_TO_FILL_IN[column])
@@ -66,6 +75,13 @@ def titles(kind: Kind) -> set[str]:
         with translation.override(language):
             found.add(gettext(kind.title))
     return found
+
+
+def with_local_moments(text: str, zone: ZoneInfo) -> str:
+    """The text with moments as people write them, in place of how the database says them."""
+    return MOMENT.sub(
+        lambda found: f"{datetime.fromisoformat(found[0]).astimezone(zone):%d.%m.%Y %H:%M:%S}", text
+    )
 
 
 def table_choices() -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -27,6 +28,8 @@ from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
 from transfer.loading.loader import BadLineFound, Loader
 from transfer.loading.report import report_of
+from transfer.loading.values import as_people_write
+from transfer.loading.words import with_local_moments
 from transfer.models import BadLine, Settings, Upload
 from transfer.models.uploads import UploadLock
 from transfer.resend import finish
@@ -44,6 +47,11 @@ BAD_LINES_AT_ONCE = 5000
 SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
 
 State = Upload.State
+Hear = Callable[[int, int], None]  # how much of the file is read, and of how much
+
+
+def nobody(done: int, total: int) -> None:
+    """Hears of the progress, and keeps it to itself."""
 
 
 def start(upload: Upload) -> None:
@@ -73,16 +81,16 @@ def go_on_queued(pk: int) -> None:
         go_on(upload)
 
 
-def go_on(upload: Upload) -> None:
+def go_on(upload: Upload, hear: Hear = nobody) -> None:
     """Does what the file waits for. Any failure stands in it; nobody else may be at it."""
     with suppress(AlreadyRunning), UploadLock(upload):
         upload.refresh_from_db()
         if upload.state == State.RECEIVED:
             with _failures(upload, State.FAILED):
-                examine(upload)
+                examine(upload, hear)
         elif upload.state == State.CONFIRMED:
             with _failures(upload, State.READY):
-                load_or_look_again(upload)
+                load_or_look_again(upload, hear)
 
 
 @contextmanager
@@ -105,7 +113,7 @@ def _stop(upload: Upload, state: str, error: TransferError) -> None:
     upload.save(update_fields=["state", "layout", "error_code", "error_params", "error_technical"])
 
 
-def examine(upload: Upload) -> None:
+def examine(upload: Upload, hear: Hear = nobody) -> None:
     """Reads and judges all of it; nothing is loaded. Raises TransferError."""
     layout = files.detect(upload.moves, upload.open, is_utf8=upload.is_utf8, chosen=upload.chosen)
     upload.layout = layout.as_json()
@@ -114,7 +122,7 @@ def examine(upload: Upload) -> None:
         upload.state = State.COLUMNS
         upload.save()
         return
-    with judged(upload, layout) as (loader, lines):
+    with judged(upload, layout, hear) as (loader, lines):
         totals = loader.totals()
         if not totals.good + totals.bad:
             raise NothingInside
@@ -129,11 +137,11 @@ def examine(upload: Upload) -> None:
 
 
 @contextmanager
-def judged(upload: Upload, layout: Layout) -> Iterator[tuple[Loader, Lines]]:
+def judged(upload: Upload, layout: Layout, hear: Hear) -> Iterator[tuple[Loader, Lines]]:
     """The file's lines in a temporary table, judged; the block commits if it wants that kept."""
     resolve = partial(named, upload.moves)
     lines = Lines(upload.moves, layout, Settings.load().zone, resolve)
-    note = _noting(upload)
+    note = _noting(upload, hear)
     with (
         Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
         loader.transaction(commit=False),
@@ -147,21 +155,21 @@ def judged(upload: Upload, layout: Layout) -> Iterator[tuple[Loader, Lines]]:
         yield loader, lines
 
 
-def _with_progress(
-    rows: Iterator[Any], content: Any, size: int, note: Callable[[int, int], None]
-) -> Iterator[Any]:
+def _with_progress(rows: Iterator[Any], content: Any, size: int, note: Hear) -> Iterator[Any]:
     for number, row in enumerate(rows):
         if not number % 5000:
             note(content.raw.position, size)
         yield row
+    note(size, size)
 
 
-def _noting(upload: Upload) -> Callable[[int, int], None]:
-    """Saves the progress, once a second at most."""
+def _noting(upload: Upload, hear: Hear) -> Hear:
+    """Tells the progress, and saves it once a second at most."""
     last = time.monotonic()
 
     def note(done: int, total: int) -> None:
         nonlocal last
+        hear(done, total)
         if time.monotonic() - last >= SECONDS_BETWEEN_NOTES:
             last = time.monotonic()
             upload.note_progress(done, total)
@@ -169,27 +177,35 @@ def _noting(upload: Upload) -> Callable[[int, int], None]:
     return note
 
 
+def _kept(upload: Upload, found: BadLineFound, zone: ZoneInfo) -> BadLine:
+    """A bad line as it is shown, and given back to be corrected: in words of people."""
+    cells = {name: as_people_write(name, text, zone) for name, text in found.cells.items()}
+    fields = found._asdict() | {"cells": cells, "value": with_local_moments(found.value, zone)}
+    return BadLine(upload=upload, **fields)
+
+
 def _save_bad_lines(upload: Upload, found: Iterator[BadLineFound]) -> None:
     batch: list[BadLine] = []
+    zone = Settings.load().zone
     for one in found:
-        batch.append(BadLine(upload=upload, **one._asdict()))
+        batch.append(_kept(upload, one, zone))
         if len(batch) == BAD_LINES_AT_ONCE:
             BadLine.objects.bulk_create(batch)
             batch.clear()
     BadLine.objects.bulk_create(batch)
 
 
-def load_or_look_again(upload: Upload) -> None:
+def load_or_look_again(upload: Upload, hear: Hear) -> None:
     """Loads what the preview showed; if it would be something else now, makes a new preview."""
     try:
-        load(upload)
+        load(upload, hear)
     except UnexpectedlyDifferent as error:
-        examine(upload)
+        examine(upload, hear)
         upload.note_error(error)
         upload.save()
 
 
-def load(upload: Upload) -> None:
+def load(upload: Upload, hear: Hear) -> None:
     """Loads the good lines, all of them or none, once. Raises TransferError.
 
     A worker that died after the staging database had committed finds its token there.
@@ -198,7 +214,7 @@ def load(upload: Upload) -> None:
     if rows is not None:
         upload.note_loaded(rows)
         return
-    with judged(upload, Layout(**upload.layout)) as (loader, _lines):
+    with judged(upload, Layout(**upload.layout), hear) as (loader, _lines):
         with transaction.atomic():
             rows = _insert(upload, loader)
             loader.connection.commit()

@@ -1,6 +1,7 @@
-"""The progress of a transfer: a bar on a terminal, plain lines elsewhere."""
+"""Progress on a terminal as a bar."""
 
 import time
+from typing import Self
 
 from django.core.management.base import OutputWrapper
 from django.utils.translation import gettext
@@ -12,7 +13,7 @@ SECONDS_BETWEEN_LINES = 1.0
 
 
 class Progress:
-    """Called with the run at its start and after each chunk."""
+    """Of a transfer: called with the run at its start and after each chunk. Elsewhere lines."""
 
     def __init__(self, out: OutputWrapper, title: str, *, quiet: bool) -> None:
         self.out = out
@@ -60,3 +61,26 @@ class Progress:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+class FileProgress:
+    """Of a file that is read: called with how much of it is, and of how much. Elsewhere nothing."""
+
+    def __init__(self, out: OutputWrapper, title: str) -> None:
+        self.bar = tqdm(
+            desc=title,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]",
+            leave=False,
+            mininterval=0,
+            disable=not out.isatty(),
+        )
+
+    def __call__(self, done: int, total: int) -> None:
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()

@@ -1,7 +1,6 @@
 """A file on its way into a staging table: uploaded, looked at, confirmed."""
 
 import re
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +23,13 @@ from transfer.loading.faults import FileRefused
 from transfer.loading.headings import REJECT
 from transfer.loading.report import explain_line, explain_stop
 from transfer.loading.warnings import HARMLESS, explain_warning
-from transfer.loading.words import heading, heading_of_place, how_to_fill_in
+from transfer.loading.words import (
+    MOMENT,
+    heading,
+    heading_of_place,
+    how_to_fill_in,
+    with_local_moments,
+)
 from transfer.models import Actor, Settings, TransferTask, Upload
 from transfer.tables.uploads import BadLineTable, UploadTable, state_badge
 from transfer.wording import explain_error
@@ -33,7 +38,6 @@ State = Upload.State
 BAD_LINES_SHOWN = 25
 STYLES = {"amount": "num", "comment": "break"}
 NUMBER = re.compile(r"-?\d+(\.\d{1,2})?")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00")  # as the database says it
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -147,9 +151,7 @@ def shown(column: str, cell: str, zone: ZoneInfo) -> str:
     """A value of a report as people read numbers and times; what can't be read, as it came."""
     if column == "amount" and NUMBER.fullmatch(cell):
         return formats.amount(Decimal(cell))
-    if MOMENT.fullmatch(cell):
-        return f"{datetime.fromisoformat(cell).astimezone(zone):%d.%m.%Y %H:%M:%S}"
-    return cell
+    return with_local_moments(cell, zone) if MOMENT.fullmatch(cell) else cell
 
 
 @role("operator")

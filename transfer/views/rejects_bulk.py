@@ -69,6 +69,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         "text": _("Each row is checked as a transfer would check it. What passes is staged anew."),
         "points": [
             *points(groups),
+            *at_several_servers(rows),
             *([_("Fill in only what shall change in all of them.")] if form else []),
             _("A new row goes to every bonus server, also to those that had taken the old one."),
         ],
@@ -127,6 +128,15 @@ def points(groups: list[dict[str, Any]]) -> list[str]:
         most = {"rows": formats.rows(AT_MOST)}
         told.append(_("At one press it is %(rows)s at most; press again for the rest.") % most)
     return told
+
+
+def at_several_servers(rows: RejectedRowQuerySet) -> list[str]:
+    each = rows.filter(pk__lte=upto(rows)).order_by().values("kind", "origin", "staging_id")
+    distinct = each.distinct().count()
+    if distinct == each.count():
+        return []
+    told = _("Several servers have rejected the same rows: each is sent once, %(rows)s in all.")
+    return [told % {"rows": formats.rows(distinct)}]
 
 
 def nothing_chosen(request: HttpRequest) -> HttpResponse:

@@ -13,9 +13,11 @@ from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
 from transfer.loading.report import explain_line
 from transfer.loading.warnings import explain_warning
+from transfer.loading.words import alternatives, named
 from transfer.loading.work import go_on
 from transfer.management.command import FAILED, USAGE
 from transfer.management.command import Command as BaseCommand
+from transfer.management.progress import FileProgress
 from transfer.models import Actor, Upload
 
 TABLES = {name: kind for kind in KINDS.values() for name in (kind.name, kind.staging)}
@@ -66,11 +68,10 @@ class Command(BaseCommand):
             ) from error
 
     def _load(self, upload: Upload, options: dict[str, Any]) -> int:
-        go_on(upload)
-        self._raise(upload)
+        self._go_on(upload, gettext("Checking"))
         if upload.state == Upload.State.COLUMNS:
             lacking = missing(upload.moves, upload.layout["columns"])
-            raise ColumnsMissing(columns=", ".join(lacking))
+            raise ColumnsMissing(columns=alternatives(lacking))
         self._report(upload)
         if upload.bad and not options["good_only"]:
             raise BadLinesLeft(bad=upload.bad)
@@ -85,15 +86,16 @@ class Command(BaseCommand):
             self.say(gettext_noop("Dry run: nothing was loaded."))
             return 0
         upload.confirm(Actor.at_command_line())
-        go_on(upload)
-        self._raise(upload)
+        self._go_on(upload, gettext("Loading"))
         rows = ngettext(
             "%(n)s row loaded into %(table)s", "%(n)s rows loaded into %(table)s", upload.good
         )
         self.stdout.write(rows % {"n": upload.good, "table": upload.moves.staging})
         return 0
 
-    def _raise(self, upload: Upload) -> None:
+    def _go_on(self, upload: Upload, title: str) -> None:
+        with FileProgress(self.stderr, title) as progress:
+            go_on(upload, progress)
         if upload.error_code:
             kind = TransferError.kinds.get(upload.error_code, TransferError)
             params = {
@@ -115,12 +117,17 @@ class Command(BaseCommand):
             ),
             **totals,
         )
+        if upload.corrections:
+            self.say(
+                gettext_noop("Lines that correct rejected rows, and close them: %(n)s"),
+                n=upload.corrections,
+            )
         if upload.amount is not None:
             self.say(gettext_noop("Sum of the good lines: %(sum)s"), sum=amount(upload.amount))
         for warning in upload.report["warnings"]:
             self.stderr.write(explain_warning(*warning))
         for bad in upload.bad_lines.all()[:LISTED]:
-            where = f"{bad.columns}={bad.value}" if bad.columns else bad.value
+            where = f"{named(bad.columns)}={bad.value}" if bad.columns else bad.value
             self.stderr.write(
                 gettext("Line %(line)s: %(where)s: %(reason)s")
                 % {"line": bad.line, "where": where, "reason": explain_line(bad.code).sentence}

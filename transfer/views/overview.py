@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count, F, Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -76,7 +76,7 @@ def upcoming(rows: list[Row]) -> list[Row]:
 def registers() -> list[tuple[AccountState, int, str]]:
     """The registers in use by their state on any server, the worst first, and the list of them."""
     accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
-    counted = accounts.values_list("shown_state").annotate(Count("register", distinct=True))
+    counted = accounts.values_list(F("shown_state")).annotate(Count("register", distinct=True))
     found = dict(counted)
     return [(one, found[one], links.registers(state=one)) for one in AccountState if one in found]
 

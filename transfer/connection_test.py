@@ -18,7 +18,7 @@ from transfer import errors_api as errors
 from transfer.bonus_api import BonusApi
 from transfer.bonus_db import BonusDatabase
 from transfer.bonus_http import CONNECT_SECONDS
-from transfer.errors import TransferError, Unreachable, gettext_noop
+from transfer.errors import TransferError, gettext_noop
 from transfer.kinds import BALANCES, CARDS, KINDS, PINCODES
 from transfer.models import BonusServer
 from transfer.wording import explain_error
@@ -98,32 +98,13 @@ def try_token(server: BonusServer) -> Said:
 def try_login(server: BonusServer) -> Said:
     server.check_secrets()
     with _database(server) as database:
-        try:
-            version, encrypted = database.one(
-                "select current_setting('server_version'), coalesce((select ssl from pg_stat_ssl "
-                "where pid = pg_backend_pid()), false)"
-            )
-        except Unreachable as error:
-            raise _why_not(server, error.params["reason"]) from None
+        version, encrypted = database.one(
+            "select current_setting('server_version'), coalesce((select ssl from pg_stat_ssl "
+            "where pid = pg_backend_pid()), false)"
+        )
     if encrypted:
         return gettext_noop("PostgreSQL %(version)s, encrypted."), {"version": version}
     return gettext_noop("PostgreSQL %(version)s, not encrypted."), {"version": version}
-
-
-def _why_not(server: BonusServer, reason: str) -> TransferError:
-    """libpq knows no codes for what happens before the log-in."""
-    where: dict[str, object] = {
-        "host": server.db_host or "localhost",
-        "port": server.db_port,
-        "name": server.db_name,
-        "user": server.db_user or "—",
-        "reason": reason,
-    }
-    if "does not exist" in reason and "database" in reason:
-        return errors.DatabaseMissing(reason, **where)
-    if any(words in reason for words in ("authentication", "pg_hba", "role ", "password")):
-        return errors.LoginRefused(reason, **where)
-    return errors.DatabaseSilent(reason, **where)
 
 
 def try_tables(server: BonusServer) -> Said:

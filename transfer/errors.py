@@ -42,6 +42,56 @@ class Unreachable(TransferError):
     )
 
 
+class DatabaseHostUnknown(Unreachable):
+    code = "database_host_unknown"
+    sentence = gettext_noop(
+        "%(database)s does not answer: the name %(host)s is not known in this network."
+    )
+    hint = gettext_noop(
+        "Check the spelling of the host, or enter its IP address. Is the name server of this "
+        "machine reachable?"
+    )
+
+
+class DatabasePortClosed(Unreachable):
+    code = "database_port_closed"
+    sentence = gettext_noop(
+        "%(database)s does not answer: nothing listens at %(host)s, port %(port)s."
+    )
+    hint = gettext_noop(
+        "Is PostgreSQL started there, does it listen for other machines (listen_addresses), and "
+        "is this the right port? Nothing is lost: the rows wait."
+    )
+
+
+class DatabaseSilent(Unreachable):
+    code = "database_silent"
+    sentence = gettext_noop(
+        "%(database)s does not answer: no connection to %(host)s, port %(port)s, within "
+        "%(seconds)s s."
+    )
+    hint = gettext_noop(
+        "Is the machine up, and does no firewall stand between? Nothing is lost: the rows wait."
+    )
+
+
+class DatabaseMissing(Unreachable):
+    code = "database_missing"
+    sentence = gettext_noop("%(database)s: there is no database %(name)s on %(host)s.")
+    hint = gettext_noop(
+        "Check the name of the database; capital letters count. Nothing is lost: the rows wait."
+    )
+
+
+class LoginRefused(Unreachable):
+    code = "login_refused"
+    sentence = gettext_noop("%(database)s refuses the log-in of the user %(user)s.")
+    hint = gettext_noop(
+        "Check user and password. The database's pg_hba.conf also has to let this machine in. "
+        "Nothing is lost: the rows wait."
+    )
+
+
 class ConnectionLost(TransferError):
     code = "connection_lost"
     sentence = gettext_noop("The connection to %(database)s broke off.")

@@ -194,29 +194,6 @@ class StageTooSlow(ApiError):
     )
 
 
-class LoginRefused(ApiError):
-    code = "test_login_refused"
-    sentence = gettext_noop("The database refuses the log-in of %(user)s: %(reason)s.")
-    hint = gettext_noop(
-        "Check user and password. The database's pg_hba.conf also has to let this machine in."
-    )
-
-
-class DatabaseMissing(ApiError):
-    code = "test_database_missing"
-    sentence = gettext_noop("There is no database %(name)s on %(host)s.")
-    hint = gettext_noop("Check the name of the database; capital letters count.")
-
-
-class DatabaseSilent(ApiError):
-    code = "test_database_silent"
-    sentence = gettext_noop("The database at %(host)s, port %(port)s, does not answer: %(reason)s.")
-    hint = gettext_noop(
-        "Is PostgreSQL started there, does it listen for other machines (listen_addresses), and "
-        "may this machine connect?"
-    )
-
-
 class RightsMissing(ApiError):
     code = "test_rights_missing"
     sentence = gettext_noop("The database user %(user)s may not do everything: %(missing)s.")

@@ -8,9 +8,20 @@ from typing import Any, Self
 import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
-from transfer.errors import ConnectionLost, QueryFailed, TooSlow, TransferError, Unreachable
+from transfer.errors import (
+    ConnectionLost,
+    DatabaseHostUnknown,
+    DatabaseMissing,
+    DatabasePortClosed,
+    DatabaseSilent,
+    LoginRefused,
+    QueryFailed,
+    TooSlow,
+    TransferError,
+    Unreachable,
+)
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 300
@@ -28,6 +39,15 @@ KEEPALIVE = {
 
 # psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
 BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpected message")
+
+# libpq has no codes for why there is no connection; the server says it in a language of its own.
+CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
+    (DatabaseMissing, 'database ".*" does not exist|база данных ".*" не существует'),
+    (LoginRefused, "authentication|pg_hba|password|role |подлинности|парол|роль "),
+    (DatabaseHostUnknown, "could not translate host name"),
+    (DatabasePortClosed, "Connection refused|No such file or directory"),
+    (DatabaseSilent, "timeout expired"),
+)
 
 
 class Database:
@@ -153,7 +173,22 @@ def connect(dsn: str, *, database: str, purpose: str) -> Connection:
             )
         )
     except psycopg2.OperationalError as error:
-        raise Unreachable(database=database, reason=_first_line(error)) from None
+        raise unreachable(dsn, database, _first_line(error)) from None
+
+
+def unreachable(dsn: str, database: str, reason: str) -> Unreachable:
+    parts = parse_dsn(dsn)
+    kind = next((one for one, words in CAUSES if re.search(words, reason)), Unreachable)
+    return kind(
+        reason,
+        database=database,
+        reason=reason,
+        host=parts.get("host", "localhost"),
+        port=parts.get("port", "5432"),
+        name=parts.get("dbname", ""),
+        user=parts.get("user", ""),
+        seconds=CONNECT_SECONDS,
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -48,7 +48,7 @@ def test_a_server_that_does_not_answer_does_not_hide_the_others(dock, bonus, sho
     found = backlogs(tasks())
     errors = {task.server_id: found[task.pk].error for task in tasks()}
     assert errors[well.pk] is None
-    assert errors[ill.pk].code == "unreachable"
+    assert errors[ill.pk].code == "database_missing"
 
 
 def test_a_count_that_takes_too_long_is_given_up(task, shop_all):

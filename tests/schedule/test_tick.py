@@ -216,7 +216,7 @@ def test_a_failed_run_keeps_its_task_enabled_and_says_when_it_is_tried_again(tas
     task.refresh_from_db()
     assert (run.state, run.error_code, task.enabled, task.failures) == (
         State.FAILED,
-        "unreachable",
+        "database_missing",
         True,
         1,
     )

@@ -6,7 +6,9 @@ from typing import Self
 
 from django.utils.translation import gettext, ngettext, pgettext
 
-STEPS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # others don't come evenly over the hour
+# Others don't come evenly over the hour, or the day.
+STEPS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
+HOUR_STEPS = (2, 3, 4, 6, 8, 12)
 WORKDAYS, WEEKEND, EVERY_DAY = (1, 2, 3, 4, 5), (6, 7), (1, 2, 3, 4, 5, 6, 7)
 DAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
@@ -14,6 +16,7 @@ DAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 class Rhythm(StrEnum):
     MINUTES = "minutes"
     HOURLY = "hourly"
+    HOURS = "hours"
     DAILY = "daily"
     WEEKLY = "weekly"
     MONTHLY = "monthly"
@@ -24,7 +27,8 @@ class Preset:
     """A usual schedule. Of the fields, those count that the rhythm needs."""
 
     rhythm: Rhythm
-    step: int = 5
+    step: int = 5  # minutes
+    hours: int = 6  # from one run to the next
     minute: int = 0
     hour: int = 0
     weekdays: tuple[int, ...] = WORKDAYS  # 1 Monday … 7 Sunday
@@ -38,6 +42,8 @@ class Preset:
                 return "* * * * *" if self.step == 1 else f"*/{self.step} * * * *"
             case Rhythm.HOURLY:
                 return f"{self.minute} * * * *"
+            case Rhythm.HOURS:
+                return f"{self.minute} */{self.hours} * * *"
             case Rhythm.DAILY:
                 return f"{at} * * *"
             case Rhythm.WEEKLY:
@@ -54,6 +60,8 @@ class Preset:
         minute, hour, day, _, weekday = parts
         if hour == "*" and day == "*" and weekday == "*":
             return cls._within_hour(minute)
+        if hour.startswith("*/") and day == "*" and weekday == "*":
+            return cls._within_day(minute, hour)
         at, days = (_number(minute, 59), _number(hour, 23)), _weekdays(weekday)
         if at[0] is None or at[1] is None or not days:
             return None
@@ -76,6 +84,13 @@ class Preset:
         number = _number(minute, 59)
         return None if number is None else cls(Rhythm.HOURLY, minute=number)
 
+    @classmethod
+    def _within_day(cls, minute: str, hour: str) -> Self | None:
+        step, number = _number(hour.removeprefix("*/"), 23), _number(minute, 59)
+        if number is None or step not in HOUR_STEPS:
+            return None
+        return cls(Rhythm.HOURS, hours=step, minute=number)
+
     @property
     def words(self) -> str:
         params = {"time": f"{self.hour:02}:{self.minute:02}", "day": self.day}
@@ -86,6 +101,8 @@ class Preset:
                 if self.minute == 0:
                     return gettext("every hour on the hour")
                 return gettext("every hour at minute %(minute)s") % {"minute": self.minute}
+            case Rhythm.HOURS:
+                return every_hours(self.hours, params["time"])
             case Rhythm.DAILY:
                 return gettext("every day at %(time)s") % params
             case Rhythm.WEEKLY:
@@ -108,6 +125,12 @@ def every_minutes(step: int) -> str:
     if step == 1:
         return gettext("every minute")
     return ngettext("every %(step)s minute", "every %(step)s minutes", step) % {"step": step}
+
+
+def every_hours(hours: int, time: str) -> str:
+    return ngettext(
+        "every %(n)s hour, from %(time)s on", "every %(n)s hours, from %(time)s on", hours
+    ) % {"n": hours, "time": time}
 
 
 def weekday_names() -> list[tuple[int, str]]:

@@ -1,7 +1,7 @@
 import pytest
 from django.utils import translation
 
-from transfer.cron_words import STEPS, Preset, Rhythm, in_words
+from transfer.cron_words import HOUR_STEPS, STEPS, Preset, Rhythm, in_words
 
 CRONS = [
     "* * * * *",
@@ -9,6 +9,9 @@ CRONS = [
     "*/2 * * * *",
     "0 * * * *",
     "7 * * * *",
+    "0 */2 * * *",
+    "0 */6 * * *",
+    "30 */12 * * *",
     "5 14 * * *",
     "30 9 * * 1-5",
     "0 10 * * 6,7",
@@ -31,6 +34,9 @@ CRONS = [
                 "every 2 minutes",
                 "every hour on the hour",
                 "every hour at minute 7",
+                "every 2 hours, from 00:00 on",
+                "every 6 hours, from 00:00 on",
+                "every 12 hours, from 00:30 on",
                 "every day at 14:05",
                 "on weekdays at 09:30",
                 "at weekends at 10:00",
@@ -60,6 +66,9 @@ def test_usual_schedules_are_said_in_english(cron, words):
                 "каждые 2 минуты",
                 "каждый час, в начале часа",
                 "каждый час на 7-й минуте",
+                "каждые 2 часа, начиная с 00:00",
+                "каждые 6 часов, начиная с 00:00",
+                "каждые 12 часов, начиная с 00:30",
                 "каждый день в 14:05",
                 "по будням в 09:30",
                 "по выходным в 10:00",
@@ -89,7 +98,9 @@ def test_usual_schedules_are_said_in_russian(cron, words):
         "0 9 L * *",
         "0 9 * * MON#1",
         "0 9 * * 5-1",
-        "0 */2 * * *",
+        "0 */5 * * *",  # 20 → 0 are four hours
+        "* */6 * * *",
+        "0 */6 * * 1-5",
         "nonsense",
     ],
 )
@@ -104,6 +115,7 @@ def test_any_other_schedule_is_shown_as_it_is(cron):
     [
         *[Preset(Rhythm.MINUTES, step=step) for step in STEPS],
         Preset(Rhythm.HOURLY, minute=59),
+        *[Preset(Rhythm.HOURS, hours=hours, minute=30) for hours in HOUR_STEPS],
         Preset(Rhythm.DAILY, minute=5, hour=14),
         Preset(Rhythm.WEEKLY, minute=5, hour=14, weekdays=(1, 4, 7)),
         Preset(Rhythm.WEEKLY, minute=5, hour=14, weekdays=(6, 7)),

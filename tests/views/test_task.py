@@ -96,6 +96,12 @@ class TestTheScheduleEditor:
         [
             ("minutes", {"step": 15}, "*/15 * * * *", "every 15 minutes"),
             ("hourly", {"minute": 40}, "40 * * * *", "every hour at minute 40"),
+            (
+                "hours",
+                {"hours": 6, "hours_minute": 30},
+                "30 */6 * * *",
+                "every 6 hours, from 00:30",
+            ),
             ("daily", {"daily_at": "23:05"}, "5 23 * * *", "every day at 23:05"),
             (
                 "weekly",
@@ -127,6 +133,12 @@ class TestTheScheduleEditor:
         assert form["weekdays"].value() == [1, 2, 3, 4, 5]
         assert form["weekly_at"].value().strftime("%H:%M") == "07:30"
 
+    def test_opens_with_every_so_many_hours(self, client, task):
+        task.reschedule("30 */8 * * *", IVAN)
+        form = client.get(url(task, "task_schedule")).context["form"]
+        assert form["rhythm"].value() == "hours"
+        assert (form["hours"].value(), form["hours_minute"].value()) == (8, 30)
+
     def test_opens_with_what_it_can_only_say_as_cron(self, client, task):
         task.reschedule("*/7 9-18 * * *", IVAN)
         form = client.get(url(task, "task_schedule")).context["form"]
@@ -141,6 +153,8 @@ class TestTheScheduleEditor:
             ("cron", {"cron": ""}, "cron", "This is needed."),
             ("weekly", {}, "weekdays", "This is needed."),
             ("hourly", {"minute": 60}, "minute", "less than or equal to 59"),
+            ("hours", {"hours": 5, "hours_minute": 0}, "hours", "Select a valid choice"),
+            ("hours", {"hours": 6, "hours_minute": ""}, "hours_minute", "This is needed."),
             ("daily", {"daily_at": "25:00"}, "daily_at", "Enter a valid time."),
             ("monthly", {"day": 32}, "day", "less than or equal to 31"),
         ],

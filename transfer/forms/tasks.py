@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from transfer import formats
-from transfer.cron_words import STEPS, Preset, Rhythm, weekday_names
+from transfer.cron_words import HOUR_STEPS, STEPS, Preset, Rhythm, weekday_names
 from transfer.schedule import validate_schedule
 
 MORNING = time(8)
@@ -86,6 +86,7 @@ class ScheduleForm(forms.Form):
     USED: dict[str, tuple[str, ...]] = {
         Rhythm.MINUTES: ("step",),
         Rhythm.HOURLY: ("minute",),
+        Rhythm.HOURS: ("hours", "hours_minute"),
         Rhythm.DAILY: ("daily_at",),
         Rhythm.WEEKLY: ("weekdays", "weekly_at"),
         Rhythm.MONTHLY: ("day", "monthly_at"),
@@ -104,6 +105,15 @@ class ScheduleForm(forms.Form):
         required=False,
     )
     minute = forms.IntegerField(
+        label=gettext_lazy("Minute of the hour"), min_value=0, max_value=59, required=False
+    )
+    hours = forms.TypedChoiceField(
+        label=gettext_lazy("Hours between two runs"),
+        coerce=int,
+        choices=[(n, n) for n in HOUR_STEPS],
+        required=False,
+    )
+    hours_minute = forms.IntegerField(
         label=gettext_lazy("Minute of the hour"), min_value=0, max_value=59, required=False
     )
     daily_at = forms.TimeField(label=gettext_lazy("Time of day"), required=False)
@@ -136,21 +146,15 @@ class ScheduleForm(forms.Form):
     def values_of(cls, cron: str) -> dict[str, Any]:
         """What the fields hold for a schedule; those it does not need hold something usual."""
         preset = Preset.of(cron)
-        at = (
-            time(preset.hour, preset.minute)
-            if preset
-            and preset.rhythm
-            not in (
-                Rhythm.MINUTES,
-                Rhythm.HOURLY,
-            )
-            else MORNING
-        )
+        has_time = preset and preset.rhythm in (Rhythm.DAILY, Rhythm.WEEKLY, Rhythm.MONTHLY)
         known = preset or Preset(Rhythm.MINUTES)
+        at = time(known.hour, known.minute) if has_time else MORNING
         return {
             "rhythm": preset.rhythm if preset else cls.CRON,
             "step": known.step,
             "minute": known.minute,
+            "hours": known.hours,
+            "hours_minute": known.minute,
             "weekdays": list(known.weekdays),
             "day": known.day,
             "cron": cron,
@@ -179,10 +183,12 @@ class ScheduleForm(forms.Form):
                 self.add_error("cron", error)
             return cron
         at = cleaned.get(f"{rhythm}_at") or time(0)
+        minutes = {Rhythm.HOURLY: "minute", Rhythm.HOURS: "hours_minute"}.get(Rhythm(rhythm))
         return Preset(
             Rhythm(rhythm),
             step=cleaned.get("step") or 5,
-            minute=cleaned["minute"] if rhythm == Rhythm.HOURLY else at.minute,
+            hours=cleaned.get("hours") or 6,
+            minute=cleaned[minutes] if minutes else at.minute,
             hour=at.hour,
             weekdays=tuple(cleaned.get("weekdays") or (1,)),
             day=cleaned.get("day") or 1,

@@ -28,6 +28,7 @@ from transfer.models import (
 from transfer.models.run_base import Run, State, StillQueued, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.queue import RunIsOpen, enqueue, open_run
+from transfer.resend_close import finish_interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,16 @@ def tick(way: str, now: datetime | None = None) -> Tick:
             _with_locked(tasks, pk, now, done, _plan)
         for pk in tasks.objects.due(now).values_list("pk", flat=True):
             _with_locked(tasks, pk, now, done, open_due)
+    _close_what_was_sent()
     return done
+
+
+def _close_what_was_sent() -> None:
+    """Last, since shop All may take its time to answer, or not answer at all."""
+    try:
+        finish_interrupted()
+    except TransferError as error:
+        logger.info("rejects that may have been sent: %s", error)
 
 
 def close_dead_runs(runs: Any) -> int:

@@ -1,0 +1,271 @@
+"""A walk over every page there is: accessible, translated, fitting, and never left the server."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, make_user, use_language
+from tests.databases import query, stage
+from tests.loading.conftest import check, olga  # noqa: F401 - fixtures
+from tests.servers.conftest import (  # noqa: F401 - fixtures
+    bonus_of_reference,
+    docked,
+    ordered,
+    reference,
+    running,
+    six,
+)
+from tests.views.runs import a_run
+from tests.views.test_access import own_patterns
+from transfer import waiting
+from transfer.connections import check_connections
+from transfer.kinds import KINDS
+from transfer.links import key_of
+from transfer.models import (
+    Actor,
+    Heartbeat,
+    MaintenanceRun,
+    MaintenanceTask,
+    RejectedRow,
+    Settings,
+    TransferTask,
+    Upload,
+)
+from transfer.models.run_base import State, Trigger
+from transfer.runs import run_here
+
+pytestmark = pytest.mark.django_db(transaction=True)
+IVAN = Actor("ivan", address="10.0.0.7")
+
+# These are not pages one walks to: files, parts of a page, what is only posted to.
+NO_PAGES = re.compile(
+    r".*_(csv|xlsx|live|row|again|tasks|reconciliation|test|show|download|template|bad_lines|export)"
+    r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
+    r"|upload_(file|reading|confirm|discard)|server_accounts|register_mothball|user_(close|reopen)"
+    r"|logout|set_\w+"
+)
+
+# What stands on the pages in any language: names, codes, and what one types on a server.
+SAME_IN_ALL = re.compile(
+    r"Data Transfer|магазина All|RU|EN|Русский|English|cron|CSV|XLSX|UTF-8|Windows-1251|CP1251"
+    r"|HTTPS|API|PEM|TCP|IP|PostgreSQL|Excel|[A-Z]\w+/\w+|olga|ivan|anna|shop:|file\.csv|\w+Temp"
+    r"|localhost|«(prefer|verify-full)»|\((account|amount|comment|card|status|validfrom|validto)\)"
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked() -> Iterator[None]:
+    waiting.forget()
+    yield
+    waiting.forget()
+
+
+@pytest.fixture
+def house(
+    shop_all: str,
+    docked: Any,  # noqa: F811
+    six: list,  # noqa: F811
+    ordered: Callable,  # noqa: F811
+    check: Callable,  # noqa: F811
+) -> SimpleNamespace:
+    """An installation in which something of everything has happened."""
+    Settings.load().change(IVAN, show_transfer_tasks=True)
+    Heartbeat.beat("shop: cron")
+    balances, cards = (docked.tasks.get(kind=kind) for kind in ("balances", "cards"))
+    cards.switch(True, IVAN, reason="2026")
+    cards.pause(timezone.now() + timedelta(hours=1), IVAN, reason="2027")
+    job = ordered("create", six[:4])
+    ordered("block", six[:1])
+    check_connections()
+    stage(shop_all, "balances", [("4100000011", 250), ("4100000011", 0), (None, 30)])
+    run_here(balances, Trigger.MANUAL)
+    stage(shop_all, "pincodes", [("4100000011", "7351")])
+    stage(shop_all, "cards", [("7780000000011", "4100000011", 1)])
+    error = {"database": docked.name, "reason": "…"}
+    TransferTask.objects.filter(pk=cards.pk).update(failures=2)
+    upkeep = MaintenanceTask.objects.get(kind="purge_history")
+    upkeep_run = MaintenanceRun.of(upkeep, Trigger.SCHEDULE)
+    upkeep_run.save()
+    return SimpleNamespace(
+        server=docked,
+        task=balances,
+        register=six[0],
+        job=job,
+        reject=RejectedRow.objects.landed().earliest("pk"),
+        done=docked.runs.get(kind="balances"),
+        running=a_run(docked, "pincodes", state=State.RUNNING, expected=100, applied=40),
+        failed=a_run(docked, "cards", state=State.FAILED, error_code="unreachable",
+                     error_params=error),
+        upkeep_run=upkeep_run,
+        preview=check("balances", "Счёт;Сумма\n4100;1,5\n;3\n4100;ноль\n".encode("cp1251")),
+        columns=check("cards", b"7780000000011;4100000011\n"),
+        unreadable=check("balances", b"MZ\x90\x00\x03"),
+        by_hand=by_hand(),
+        user=make_user("ivan", "viewer"),
+    )  # fmt: skip
+
+
+def by_hand() -> Upload:
+    """A change that waits for its confirmation."""
+    client = Client()
+    client.force_login(make_user("anna", "operator"))
+    url = reverse("entry", args=["balances"])
+    client.post(url, {"account": "4100000011", "amount": "250"})
+    return Upload.objects.get(way=Upload.Way.HAND)
+
+
+def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
+    """Name of the URL → where it is walked to."""
+
+    def at(name: str, *arguments: Any, query: str = "") -> str:
+        return f"{reverse(name, args=arguments)}{query}"
+
+    key, server, shop = key_of(house.task), house.server.pk, house.register.shop_id
+    changed = f"?changed={key}&v={house.task.version}"
+    return {
+        "overview": [at("overview")],
+        "scheduler": [at("scheduler"), at("scheduler", query=changed),
+                      at("scheduler", query="?state=paused")],
+        "task": [at("task", key)],
+        "task_schedule": [at("task_schedule", key)],
+        "task_pause": [at("task_pause", key)],
+        "history": [at("history"), at("history", query="?state=skipped")],
+        "history_maintenance": [at("history_maintenance")],
+        "run": [at("run", run.pk) for run in (house.done, house.running, house.failed)],
+        "run_cancel": [at("run_cancel", house.running.pk)],
+        "maintenance_run": [at("maintenance_run", house.upkeep_run.pk)],
+        "maintenance_run_cancel": [at("maintenance_run_cancel", house.upkeep_run.pk)],
+        "rejects": [at("rejects"), at("rejects", query="?state=discarded")],
+        "reject": [at("reject", house.reject.pk)],
+        "rejects_resend": [at("rejects_resend", query="?kind=balances")],
+        "rejects_discard": [at("rejects_discard")],
+        "loads": [at("loads")],
+        "upload": [at("upload", one.pk) for one in
+                   (house.preview, house.columns, house.unreadable)],
+        "entry": [at("entry", kind) for kind in KINDS],
+        "entry_confirm": [at("entry_confirm", house.by_hand.pk)],
+        "trace": [at("trace"), at("trace", query="?q=0011"),
+                  at("trace", query="?q=4100000011&in=account"),
+                  at("trace", query="?q=7780000000011&in=card")],
+        "servers": [at("servers")],
+        "server_add": [at("server_add")],
+        "server": [at("server", server)],
+        "server_edit": [at("server_edit", server)],
+        "server_remove": [at("server_remove", server)],
+        "account_job": [at("account_job", server, house.job.pk)],
+        "account_change": [at("account_change", account.pk, action)
+                           for account in house.register.accounts.all()
+                           for action in ("unblock", "delete")],
+        "registers": [at("registers"), at("registers", query="?state=problem")],
+        "register": [at("register", house.register.pk)],
+        "register_add": [at("register_add")],
+        "register_edit": [at("register_edit", house.register.pk)],
+        "register_remove": [at("register_remove", house.register.pk)],
+        "register_import": [at("register_import")],
+        "shops": [at("shops")],
+        "shop_add": [at("shop_add")],
+        "shop_edit": [at("shop_edit", shop)],
+        "shop_remove": [at("shop_remove", shop)],
+        "settings": [at("settings")],
+        "audit": [at("audit")],
+        "users": [at("users")],
+        "user_add": [at("user_add")],
+        "user": [at("user", house.user.pk)],
+        "user_password": [at("user_password", house.user.pk)],
+        "account": [at("account")],
+        "change_password": [at("change_password")],
+    }  # fmt: skip
+
+
+def walk(page: Page, house: SimpleNamespace) -> Iterator[str]:
+    """Opens every page, one after the other, and waits for what it fetches by itself."""
+    for urls in addresses(house).values():
+        for url in urls:
+            response = page.goto(url)
+            assert response is not None
+            assert response.status == 200, url
+            expect(page.locator("[data-poll='0.2']")).to_have_count(0)
+            expect(page.locator(".htmx-request")).to_have_count(0)
+            yield url
+
+
+def test_every_page_is_walked(house):
+    walked = addresses(house).keys() | {"login"}
+    names = {pattern.name for pattern in own_patterns()}
+    assert names - walked == {name for name in names if NO_PAGES.fullmatch(name)}
+
+
+@pytest.mark.parametrize(("language", "viewport"), [("ru", None), ("en", PHONE)])
+def test_every_page_is_accessible_and_fits(
+    open_page: Callable,
+    log_in: Callable,
+    check_accessible: Callable,
+    house,
+    language: str,
+    viewport: dict[str, int] | None,
+):
+    page = open_page(**({"viewport": viewport, "has_touch": True} if viewport else {}))
+    log_in(page, "administrator")
+    use_language(page, language)
+    for url in walk(page, house):
+        check_accessible(page)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= page.viewport_size["width"], url
+
+
+def texts(page: Page) -> set[str]:
+    """What a reader sees, hears of, or is told by a title; without code and what was entered."""
+    return set(
+        page.evaluate(
+            """() => {
+            const found = [];
+            const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (walker.nextNode()) {
+                if (!walker.currentNode.parentElement.closest("script, style, code, .mono, option"))
+                    found.push(walker.currentNode.data);
+            }
+            for (const one of document.querySelectorAll("[title], [aria-label], [placeholder]"))
+                for (const name of ["title", "aria-label", "placeholder"])
+                    found.push(one.getAttribute(name) || "");
+            return found.map(text => text.trim().replace(/\\s+/g, " "));
+        }"""
+        )
+    )
+
+
+def test_nothing_is_untranslated_in_russian(page: Page, log_in: Callable, house):
+    log_in(page, "administrator")
+    left = {}
+    for url in walk(page, house):
+        for text in texts(page):
+            if re.search("[A-Za-z]{2}", SAME_IN_ALL.sub("", text)):
+                left.setdefault(text, url)
+    assert left == {}
+
+
+def test_no_page_spills_its_markup(page: Page, log_in: Callable, house):
+    log_in(page, "administrator")
+    use_language(page, "en")
+    spilt = {}
+    for url in walk(page, house):
+        for text in texts(page):
+            if re.search(r"""="|</|\{[{%]|%\(|&\w+;""", text):
+                spilt.setdefault(text, url)
+    assert spilt == {}
+
+
+def test_no_page_holds_a_pin_code_or_a_token(page: Page, log_in: Callable, house, shop_all: str):
+    log_in(page, "administrator")
+    ((pin,),) = query(shop_all, 'select pincode from "accountpincodeTemp"')
+    for url in walk(page, house):
+        html = page.content()
+        assert pin not in re.sub(r"csrf\w+\W+value=\W\w+|nonce=\W\w+", "", html), url
+        assert house.server.api_token not in html, url

@@ -5,7 +5,6 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, use_language
 from tests.views.runs import POSITION, a_run, server
 from transfer.models.run_base import State
 
@@ -26,30 +25,6 @@ def one_of_each(eight):
             error_code="connection_lost" if state == State.FAILED else "",
             error_params={"database": "shop All"}, error_technical="08006",
         )  # fmt: skip
-
-
-@pytest.mark.parametrize("options", [{}, {"viewport": PHONE, "has_touch": True}])
-@pytest.mark.parametrize("language", ["ru", "en"])
-def test_history_and_runs_are_accessible_and_fit(
-    open_page: Callable, log_in: Callable, check_accessible: Callable, eight, options, language
-):
-    one_of_each(eight)
-    page = open_page(**options)
-    log_in(page, "operator")
-    use_language(page, language)
-    failed, running = (eight.runs.get(state=state) for state in (State.FAILED, State.RUNNING))
-    for address in (
-        "/history/",
-        "/history/?state=skipped&server=1",
-        "/history/maintenance/",
-        failed.get_absolute_url(),
-        running.get_absolute_url(),
-        f"{running.get_absolute_url()}cancel/",
-    ):
-        page.goto(address)
-        check_accessible(page)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= page.viewport_size["width"], address
 
 
 def test_a_filter_applies_at_once_keeps_the_sorting_and_is_cleared(

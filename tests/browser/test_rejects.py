@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, use_language
+from tests.browser.conftest import use_language
 from tests.databases import query, stage
 from transfer.models import RejectedRow
 from transfer.models.run_base import Trigger
@@ -21,29 +21,6 @@ def rejects(dock, bonus, shop_all):
     for kind in ("balances", "pincodes"):
         run_here(eight.tasks.get(kind=kind), Trigger.MANUAL)
     return list(RejectedRow.objects.landed().order_by("pk"))
-
-
-@pytest.mark.parametrize("options", [{}, {"viewport": PHONE, "has_touch": True}])
-@pytest.mark.parametrize("language", ["ru", "en"])
-def test_the_pages_are_accessible_and_fit(
-    open_page: Callable, log_in: Callable, check_accessible: Callable, rejects, options, language
-):
-    page = open_page(**options)
-    log_in(page, "operator")
-    use_language(page, language)
-    for address in (
-        "/rejects/",
-        "/rejects/?state=discarded",
-        rejects[0].get_absolute_url(),
-        rejects[2].get_absolute_url(),
-        "/rejects/resend/?kind=balances",
-        "/rejects/discard/",
-    ):
-        page.goto(address)
-        check_accessible(page)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= page.viewport_size["width"], address
-        assert "4711" not in page.content()
 
 
 @pytest.mark.parametrize("script", [True, False])

@@ -9,7 +9,6 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from psycopg2.extensions import parse_dsn
 
-from tests.browser.conftest import PHONE
 from tests.databases import stage
 from tests.servers.conftest import (  # noqa: F401 - fixtures
     SIX,
@@ -171,38 +170,3 @@ def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, do
     page.goto(docked.get_absolute_url())
     expect(page.locator("#live")).to_be_visible()
     expect(page.locator("#reconciliation .server-cause")).to_have_count(3)
-
-
-@pytest.mark.parametrize("device", ["desktop", "phone"])
-def test_every_page_is_accessible_and_fits(
-    open_page: Callable,
-    log_in: Callable,
-    check_accessible: Callable,
-    docked,  # noqa: F811
-    six: list,  # noqa: F811
-    ordered: Callable,  # noqa: F811
-    device: str,
-):
-    job = ordered("create", six[:4])
-    ordered("block", six[:1])
-    page = open_page(**({"viewport": PHONE} if device == "phone" else {}))
-    log_in(page, "administrator")
-    for address in (
-        "/servers/",
-        "/servers/add/",
-        docked.get_absolute_url(),
-        f"/servers/{docked.pk}/edit/",
-        f"/servers/{docked.pk}/remove/",
-        job.get_absolute_url(),
-        "/registers/",
-        six[0].get_absolute_url(),
-        "/registers/add/",
-        "/registers/import/",
-        "/shops/",
-        "/shops/add/",
-    ):
-        page.goto(address)
-        page.wait_for_load_state("networkidle")
-        check_accessible(page)
-        width = page.viewport_size["width"]
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address

@@ -15,7 +15,14 @@ from django_tasks_db.models import DBTaskResult
 from transfer.account_work import Work, settle
 from transfer.bonus_api import BonusApi
 from transfer.errors_api import RegisterExists, RegisterUnknown
-from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret, RegisterAccount
+from transfer.models import (
+    AccountJob,
+    Actor,
+    AuditEntry,
+    BonusServer,
+    IssuedSecret,
+    RegisterAccount,
+)
 from transfer.queue import noted_stop, task
 
 LOCK_SPACE = 4479
@@ -23,7 +30,9 @@ LOCK_SPACE = 4479
 Action = AccountJob.Action
 
 
-def order(server: Any, action: AccountJob.Action, registers: Any, actor: Actor) -> AccountJob:
+def order(
+    server: BonusServer, action: AccountJob.Action, registers: Any, actor: Actor
+) -> AccountJob:
     """Notes the job and puts it into the queue."""
     with transaction.atomic():
         job = AccountJob.order(server, action, registers, actor)
@@ -79,6 +88,11 @@ def recover() -> int:
 def _is_free(job: AccountJob) -> bool:
     with locked(job) as free:
         return free
+
+
+def under_way(server: BonusServer) -> bool:
+    """Whether somebody is changing the server's accounts at this moment."""
+    return not all(_is_free(job) for job in server.account_jobs.open())
 
 
 def change_one(account: RegisterAccount, action: AccountJob.Action, actor: Actor) -> None:

@@ -12,9 +12,11 @@ from tests.databases import connected, run
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN, reference_server
 from tests.servers.test_failures import certificate
+from tests.servers.test_killed import wait_for
 from transfer import connection_test
+from transfer.accounts import LOCK_SPACE
 from transfer.connection_test import run_all, run_stage
-from transfer.models import AuditEntry, BonusServer
+from transfer.models import AccountJob, Actor, AuditEntry, BonusServer
 
 pytestmark = pytest.mark.django_db
 
@@ -231,6 +233,21 @@ def test_a_server_is_not_undocked_while_rows_are_moved_to_it(admin, docked):
     TransferRun.of(task, TransferRun.Trigger.MANUAL).start()
     admin.post(reverse("server_remove", args=[docked.pk]))
     assert BonusServer.objects.exists()
+
+
+def test_nor_while_its_accounts_are_changed_and_passwords_that_wait_are_told_of(
+    admin, docked, six, ordered, own_database
+):
+    ordered("create", six)
+    url = reverse("server_remove", args=[docked.pk])
+    assert "The passwords of 6 registers have not been taken yet" in admin.get(url).text
+    job = AccountJob.order(docked, AccountJob.Action.BLOCK, [six[0].pk], Actor("olga"))
+    with connected(own_database) as worker:
+        run(worker, "select pg_advisory_lock(%s, %s)", [LOCK_SPACE, job.pk])
+        page = admin.post(url, follow=True)
+    assert "Accounts of registers are being changed on it." in page.text
+    assert BonusServer.objects.exists()
+    wait_for(lambda: admin.post(url) and not BonusServer.objects.exists())
 
 
 def test_a_token_that_was_refused_leaves_the_stored_ones_readable(admin, docked):

@@ -14,8 +14,16 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from transfer import formats
 from transfer.access import role
+from transfer.accounts import under_way
 from transfer.forms.servers import ServerForm
-from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    BonusServer,
+    CashRegister,
+    IssuedSecret,
+    RegisterAccount,
+)
 from transfer.models.accounts import AccountState, state_case
 from transfer.models.run_base import OPEN_STATES, State
 
@@ -102,16 +110,13 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Undocks a server. The history, the rejected rows and the audit stay."""
     server = get_object_or_404(BonusServer, pk=pk)
-    running = server.runs.filter(state=State.RUNNING).exists()
-    if request.method == "POST" and not running:
+    if why := why_not_now(server):
+        messages.warning(request, why)
+        return redirect(server)
+    if request.method == "POST":
         undock(server, Actor.of(request))
         messages.success(request, _("%(server)s is undocked.") % {"server": server.name})
         return redirect("servers")
-    if running:
-        messages.warning(
-            request, _("A transfer to it is under way. Wait for its end, or cancel it first.")
-        )
-        return redirect(server)
     context = {
         "title": _("Undock %(server)s?") % {"server": server},
         "text": _("Nothing is moved to it any more, and its settings and secrets are deleted."),
@@ -121,6 +126,15 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         "danger": True,
     }
     return render(request, "confirm.html", context)
+
+
+def why_not_now(server: BonusServer) -> str:
+    """What is under way on the server and has to end first."""
+    if server.runs.filter(state=State.RUNNING).exists():
+        return _("A transfer to it is under way. Wait for its end, or cancel it first.")
+    if under_way(server):
+        return _("Accounts of registers are being changed on it. Wait for the end.")
+    return ""
 
 
 def consequences(server: BonusServer) -> list[str]:
@@ -144,6 +158,15 @@ def consequences(server: BonusServer) -> list[str]:
                 accounts,
             )
             % {"n": formats.number(accounts)}
+        )
+    if secrets := IssuedSecret.objects.usable().filter(account__server=server).count():
+        points.append(
+            ngettext(
+                "The password of %(n)s register has not been taken yet, and is deleted.",
+                "The passwords of %(n)s registers have not been taken yet, and are deleted.",
+                secrets,
+            )
+            % {"n": formats.number(secrets)}
         )
     if server.runs.exists():
         points.append(_("The history of its transfers and its rejected rows stay."))

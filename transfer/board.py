@@ -91,7 +91,7 @@ class Row:
     def waiting(self) -> int | None:
         """Rows that wait; None: not known."""
         if self._told_by_run:
-            return int(self.last_run.waiting)
+            return self.last_run.waiting
         if self.known is None or self.known.backlog.error:
             return None
         return self.known.backlog.waiting

@@ -155,6 +155,15 @@ def test_an_unreachable_bonus_server_fails_alone_and_is_named(
     assert assets(second_bonus) == [("4100", 5)]
 
 
+def test_what_waits_is_unknown_after_a_failure_and_not_nothing(server, shop_all, capsys):
+    type(server).objects.update(db_host="127.0.0.1", db_port=1)
+    stage(shop_all, "balances", [("4100", 5)])
+    exit_code_of("balances", "--json")
+    assert json.loads(capsys.readouterr().out)["waiting"] is None
+    exit_code_of("balances")
+    assert "ждут: —;" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

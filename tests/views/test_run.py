@@ -82,6 +82,13 @@ def test_a_failure_says_its_cause_what_to_do_and_when_it_is_tried_again(client, 
     assert f'The last success before it: <a href="{good.get_absolute_url()}">' in page
 
 
+def test_a_failure_does_not_say_that_nothing_waits(client, eight):
+    run = a_run(eight, state=State.FAILED, error_code="unreachable")
+    page = squeezed(client.get(run.get_absolute_url()))
+    assert "<dt>Waiting</dt><dd>—</dd>" in page
+    assert "of 0 found" not in page
+
+
 def test_a_failure_that_was_tried_again_leads_to_that_run(client, eight):
     failed = a_run(eight, state=State.FAILED, error_code="connection_lost")
     again = a_run(eight)

@@ -109,7 +109,8 @@ class TransferRun(Run):
         output_field=models.BigIntegerField(_("read")),
         db_persist=True,
     )
-    waiting = models.BigIntegerField(_("waiting"), default=0)
+    # When the run ended; null where it ended so that nobody could count any more.
+    waiting = models.BigIntegerField(_("waiting"), null=True)
     chunks = models.IntegerField(_("chunks"), default=0)
     amount_applied = AmountField(_("sum applied"), default=0)
     amount_rejected = AmountField(_("sum rejected"), default=0)
@@ -218,7 +219,9 @@ class TransferRun(Run):
         """Whether nobody has closed the run meanwhile."""
         return type(self).objects.running().filter(pk=self.pk).exists()
 
-    def finish(self, state: State, waiting: int = 0, error: TransferError | None = None) -> None:
+    def finish(
+        self, state: State, waiting: int | None = None, error: TransferError | None = None
+    ) -> None:
         """Closes the run, unless somebody has closed it already, and tells its task."""
         self._close(state, error, waiting=waiting)
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from transfer import runs
 from transfer.engine import CHUNK_ROWS
 from transfer.errors import AlreadyRunning, TransferError, gettext_noop
+from transfer.formats import NOTHING
 from transfer.kinds import KINDS
 from transfer.management.command import ALREADY_RUNNING, FAILED, servers_named, soft_stop
 from transfer.management.command import Command as BaseCommand
@@ -119,7 +120,7 @@ class Command(BaseCommand):
             applied=run.applied,
             unchanged=run.unchanged,
             rejected=run.rejected,
-            waiting=run.waiting,
+            waiting=NOTHING if run.waiting is None else run.waiting,
             seconds=round(seconds, 1),
         )
         for code, rows in sorted(reasons.items(), key=lambda item: -item[1]):

@@ -100,8 +100,12 @@ class Row:
     def waiting_words(self) -> str:
         if self.waiting is None:
             return _("unknown")
-        more = self.known is not None and self.known.backlog.is_capped and not self._told_by_run
-        return formats.rows(self.waiting) + ("+" if more else "")
+        return formats.rows(self.waiting) + ("+" if self.waits_more else "")
+
+    @property
+    def waits_more(self) -> bool:
+        """Whether more rows wait than were counted."""
+        return self.known is not None and self.known.backlog.is_capped and not self._told_by_run
 
     @property
     def oldest(self) -> datetime | None:

@@ -11,6 +11,7 @@ from tests.views.runs import a_run, server, user
 from tests.views.tasks import many_tasks, wait_for
 from tests.views.test_rejects import a_reject
 from transfer import waiting
+from transfer.backlog import COUNTED_AT_MOST
 from transfer.errors import Unreachable
 from transfer.models import (
     Actor,
@@ -248,6 +249,22 @@ def test_a_server_that_is_gone_takes_a_few_seconds_at_most(client, alive, settin
     response = look(client, ask="1")
     assert timezone.now() - begun < timedelta(seconds=7)
     assert "unknown" in response.content.decode()
+
+
+def test_what_waits_in_all_says_of_how_many_tasks_it_is_not_known(client, alive):
+    many_tasks(3)
+    ill, much, few = TransferTask.objects.all()
+    wait_for(ill, error=Unreachable(database="work port", reason="refused"))
+    wait_for(few, 5)
+    wait_for(much, 7)
+    context = look(client).context
+    assert (context["waiting"], context["unknown"]) == ("12", 1)
+    assert "not known of 1 task" in look(client).content.decode()
+    wait_for(much, COUNTED_AT_MOST)
+    assert look(client).context["waiting"] == "1\u202f000\u202f005+"
+    for one in (few, much):
+        wait_for(one, error=Unreachable(database="work port", reason="refused"))
+    assert look(client).context["waiting"] == "—"
 
 
 def test_a_thousand_tasks_take_no_more_queries_than_ten(client, alive):

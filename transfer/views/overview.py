@@ -41,7 +41,8 @@ def look(*, ask: bool) -> dict[str, Any]:
     return {
         "rows": rows,
         "servers": by_server(rows),
-        "waiting": sum(row.waiting or 0 for row in rows) if asked else None,
+        "waiting": waiting_now(rows) if asked else formats.NOTHING,
+        "unknown": sum(row.waiting is None for row in rows) if asked else 0,
         "kinds": KindChoices.labels,
         "problems": problems([*rows, *upkeep], heartbeat),
         "asked": asked,
@@ -57,6 +58,15 @@ def look(*, ask: bool) -> dict[str, Any]:
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
         "poll": (FAST if running else SLOW) if asked else 0.2,
     }
+
+
+def waiting_now(rows: list[Row]) -> str:
+    """How many rows wait in all, as far as that is known."""
+    known = [row for row in rows if row.waiting is not None]
+    if rows and not known:
+        return formats.NOTHING
+    more = any(row.waits_more for row in known)
+    return formats.number(sum(row.waiting or 0 for row in known)) + ("+" if more else "")
 
 
 def by_server(rows: list[Row]) -> list[tuple[Any, list[Row]]]:

@@ -33,6 +33,7 @@ chaos: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.chunks
 	$(BIN)/python -m bench.registers
 
 lint: $(STAMP)

@@ -23,6 +23,31 @@ def rejects(dock, bonus, shop_all):
     return list(RejectedRow.objects.landed().order_by("pk"))
 
 
+def test_their_file_is_corrected_and_loaded_which_closes_them(
+    page: Page, log_in: Callable, check_accessible: Callable, shop_all, rejects, tmp_path
+):
+    log_in(page, "operator")
+    use_language(page, "ru")
+    page.goto("/rejects/?kind=balances")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    file = tmp_path / "rejects.csv"
+    text = download.value.path().read_text("utf-8-sig")
+    file.write_bytes(text.replace(";0;", ";12,50;").encode("cp1251"))
+    page.goto("/load/")
+    page.get_by_label("changeAccountBalanceTemp").check()
+    page.locator("[name=file]").set_input_files(file)
+    page.get_by_role("button", name="Проверить файл").click()
+    expect(page.locator("#confirm")).to_contain_text("2 строки исправляют отклонённые")
+    check_accessible(page)
+    page.get_by_role("button", name="Загрузить 2 строки").click()
+    expect(page.locator(".notice-ok")).to_contain_text("закрыты 2 отклонённые строки")
+    page.get_by_role("link", name="Отправленные снова").click()
+    expect(page.locator("table.rejects tbody tr")).to_have_count(2)
+    rows = query(shop_all, 'select account, amount::text from "changeAccountBalanceTemp"')
+    assert sorted(rows)[1::2] == [("4100", "12.50"), ("4200", "12.50")]
+
+
 @pytest.mark.parametrize("script", [True, False])
 def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
     open_page: Callable, log_in: Callable, shop_all, rejects, script

@@ -108,6 +108,26 @@ class TestCSV:
         )
         assert upload.layout["columns"] == {"amount": 0, "account": 1, "validto": 2}
 
+    def test_utf_8_that_is_spoilt_further_on_is_still_utf_8(self, check):
+        text = "Счёт;Сумма;Комментарий\n4100;5;Подарок\n".encode()
+        upload = check("balances", text + "4200;6;Подарок\n".encode("cp1251"))
+        assert (upload.layout["encoding"], upload.good) == ("utf-8-sig", 1)
+        assert [line[3] for line in bad(upload)] == ["unreadable_character"]
+
+    def test_a_hint_of_excel_above_the_headings(self, check):
+        upload = check("balances", "sep=;\nСчёт;Сумма\n4100;1,5\n".encode("cp1251"))
+        assert (upload.good, upload.bad) == (1, 0)
+
+    def test_empty_columns_at_the_end_are_none(self, check):
+        upload = check("balances", b"account;amount" + b";" * 5000 + b"\n4100;5\n")
+        assert (upload.good, list(upload.layout["headings"])) == (1, ["account", "amount"])
+
+    def test_more_columns_than_anybody_can_look_at(self, check):
+        upload = check("balances", b"x;" * 1000 + b"\n" + b"1;" * 1000 + b"\n")
+        assert upload.error_code == "too_many_columns"
+        commas = check("balances", b"account;amount;comment\n4100;5;" + b"a, " * 1000 + b"\n")
+        assert commas.good == 1
+
     def test_a_file_without_headings_is_mapped_by_hand(self, check, load, staged):
         upload = check("balances", b"4100;5\n4200;6\n")
         assert (upload.state, upload.layout["header"]) == (State.COLUMNS, 0)

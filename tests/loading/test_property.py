@@ -1,9 +1,15 @@
 """Whatever is uploaded, the answer is a preview or a clear error, and never a partial load."""
 
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.loading.conftest import workbook
+from tests.views.runs import user
 from transfer.kinds import KINDS
 from transfer.loading.report import explain_line, explain_stop
 from transfer.loading.warnings import explain_warning
@@ -38,6 +44,24 @@ BYTES = st.builds(lambda start, rest: start + rest, BEGINNINGS, st.binary(max_si
 FINE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
+@pytest.fixture
+def look(client: Client) -> Callable[[Upload], None]:
+    """Opens everything that the pages show of a file."""
+    client.force_login(user("operator"))
+
+    def look(upload: Upload) -> None:
+        addresses = [reverse("upload", args=[upload.pk]), reverse("loads")]
+        addresses += [
+            reverse("upload_bad_lines", args=[upload.pk, form]) for form in ("csv", "xlsx")
+        ]
+        for address in addresses:
+            response = client.get(address)
+            assert response.status_code == 200
+            b"".join(response)  # a file is written only now
+
+    return look
+
+
 def is_answered(upload: Upload) -> None:
     assert upload.error_code != "unexpected"
     assert upload.state in (State.READY, State.COLUMNS, State.REFUSED)
@@ -51,8 +75,10 @@ def is_answered(upload: Upload) -> None:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=FINE)
 @given(kind=st.sampled_from(list(KINDS)), content=st.one_of(BYTES, LIKE_CSV).filter(len))
-def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, staged, kind, content):
-    is_answered(check(kind, content))
+def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, look, staged, kind, content):
+    upload = check(kind, content)
+    is_answered(upload)
+    look(upload)
     assert staged(kind) == []
 
 

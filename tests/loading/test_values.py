@@ -77,6 +77,8 @@ def test_a_comma_is_never_taken_for_a_thousand_in_silence():
         (4100000001.0, "4100000001"),
         ("00123", "00123"),
         ("4E5X", "4E5X"),
+        ('\'="0041"', "0041"),
+        ("10.152", "10.152"),
         (None, None),
     ],
 )
@@ -91,6 +93,9 @@ def test_numbers_of_accounts_stay_what_they_are(cell, value):
         ("7.78E+11", "digits_lost"),
         (4.1e15, "digits_lost"),
         ("=1+1", "formula"),
+        ("'=1+1", "formula"),
+        ("4100000011.0", "written_as_amount"),
+        ("1234,00", "written_as_amount"),
         ("41\ufffd0", "unreadable_character"),
         ("4\x001", "unreadable_character"),
         ("4" * 10_001, "value_too_long"),
@@ -121,9 +126,25 @@ def test_dates_are_read_as_people_write_them(cell, value):
     assert reader(COLUMNS["validfrom"], MOSCOW)(cell) == (value, "")
 
 
-@pytest.mark.parametrize("cell", ["31.12.2026", "2026-12-31", NEW_YEARS_EVE, 46387.0])
+@pytest.mark.parametrize(
+    "cell", ["31.12.2026", "2026-12-31", "31.12.2026 0:00:00", NEW_YEARS_EVE, 46387.0]
+)
 def test_a_last_day_counts_to_its_end(cell):
     assert reader(COLUMNS["validto"], MOSCOW)(cell).value == "2026-12-31T20:59:59+00:00"
+
+
+def test_a_last_moment_that_is_said_is_that_moment():
+    assert reader(COLUMNS["validto"], MOSCOW)("31.12.2026 00:00").value == (
+        "2026-12-30T21:00:00+00:00"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("'=подарок", "=подарок"), ("'-10 %", "-10 %"), ("'тис", "'тис"), ("=раз", "=раз")],
+)
+def test_a_comment_is_what_was_written_before_an_export_defused_it(cell, value):
+    assert reader(COLUMNS["comment"], MOSCOW)(cell) == (value, "")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +175,7 @@ def test_what_is_no_date_is_never_guessed(cell):
         ("3 - только списание", "3"),
         ("7", "7"),
         ("-1", "-1"),
+        ("'-1", "-1"),
         ("", None),
     ],
 )

@@ -1,6 +1,9 @@
 """The pages of loading: who may, what they say, and that nothing happens by accident."""
 
+from io import BytesIO
+
 import pytest
+import xlsxwriter
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -8,6 +11,8 @@ from django.urls import reverse
 
 from tests.databases import query
 from tests.views.queries import queries_of
+from tests.views.rejects import a_reject
+from tests.views.runs import server
 from transfer.kinds import KINDS
 from transfer.models import AuditEntry, BadLine, Upload
 
@@ -118,6 +123,45 @@ def test_one_column_can_not_be_two_things(olga):
     values = {"header": 0, "column_account": "0", "column_amount": "0"}
     response = olga.post(reverse("upload_reading", args=[upload.pk]), values)
     assert "is given twice" in response.content.decode()
+
+
+def test_another_sheet_is_chosen_by_hand(olga):
+    file = BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        book.add_worksheet("Титул").write_row(0, 0, ["Отчёт", "о бонусах"])
+        book.add_worksheet("Данные").write_row(0, 0, ["account", "amount"])
+        book.get_worksheet_by_name("Данные").write_row(1, 0, ["4100", 5])
+    upload = send(olga, file.getvalue(), name="a.xlsx")
+    assert (upload.state, upload.layout["sheet"]) == (State.COLUMNS, "Титул")
+    olga.post(reverse("upload_reading", args=[upload.pk]), {"sheet": "Данные", "header": 1})
+    upload.refresh_from_db()
+    assert (upload.state, upload.good) == (State.READY, 1)
+    assert "“Данные”" in page(olga, upload)
+
+
+def test_a_line_that_corrects_a_rejected_row_says_so_before_and_after(olga, shop_all):
+    reject = a_reject(server(), origin=origin_of(shop_all))
+    upload = send(olga, f"Rejected row no.;account;amount\n{reject.key};4100;5\n".encode())
+    asked = page(olga, upload)
+    assert reject.key in asked
+    assert "1 line corrects a rejected row" in words(asked)
+    olga.post(reverse("upload_confirm", args=[upload.pk]))
+    assert "1 rejected row is closed with it" in words(page(olga, upload))
+
+
+def origin_of(dsn: str) -> str:
+    ((origin,),) = query(dsn, "select origin from datatransfer.origin")
+    return origin
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_moments_stand_in_the_zone_that_files_are_read_in(olga):
+    olga.cookies["timezone"] = "Asia/Vladivostok"
+    upload = send(olga, b"account;amount;validfrom;validto\n4100;5;2.1.2026;1.1.2026\n")
+    assert page(olga, upload).count("01.01.2026 23:59:59") == 2
 
 
 def test_another_encoding_is_chosen_by_hand(olga):

@@ -37,6 +37,15 @@ LINE_FAULTS = {
             ),
         ),
         Check(
+            "written_as_amount",
+            "",
+            gettext_noop("The number is written as an amount, with “.0” at its end."),
+            gettext_noop(
+                "A program has taken it for an amount: format the column as text there. Leading "
+                "zeros may be lost as well."
+            ),
+        ),
+        Check(
             "formula",
             "",
             gettext_noop("The cell holds a formula instead of a value."),
@@ -164,6 +173,14 @@ class WorkbookTooLarge(FileRefused):
     sentence = gettext_noop("Unpacked, the workbook is too large.")
     hint = gettext_noop(
         "Save the sheet as CSV in UTF-8, or copy the filled rows into a new workbook."
+    )
+
+
+class TooManyColumns(FileRefused):
+    code = "too_many_columns"
+    sentence = gettext_noop("The file has more than %(most)s columns.")
+    hint = gettext_noop(
+        "Remove those that are not needed, or save the file with another separator."
     )
 
 

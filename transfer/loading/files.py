@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from transfer.errors import gettext_noop
 from transfer.kinds import MASK, Kind
 from transfer.loading import workbook
-from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed
+from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed, TooManyColumns
 from transfer.loading.headings import REJECT, recognised
 from transfer.loading.values import printable
 from transfer.loading.words import titles
@@ -22,6 +22,7 @@ Progress = Callable[[int, int], None]
 
 DELIMITERS = {";": ";", ",": ",", "\t": "\t", "|": "|"}
 ENCODINGS = ("utf-8-sig", "cp1251", "utf-16", "cp866")
+MOST_COLUMNS = 256
 HEADINGS_WITHIN = 20  # rows: above them a report has its title
 SAMPLE = 1 << 16
 SHOWN_ROWS = 5
@@ -75,18 +76,24 @@ def detect(kind: Kind, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any])
     refuse_strangers(start)
     encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
     delimiters = [chosen["delimiter"]] if chosen.get("delimiter") else list(DELIMITERS)
-    found = []
+    found, is_too_wide = [], False
     for delimiter in delimiters:
         layout = Layout("csv", encoding, delimiter)
         rows = list(islice(csv_rows(io.BytesIO(start), layout, cut=True), 200))
         if len(start) == SAMPLE and len(rows) > 1:
             rows.pop()  # cut off in its midst
-        layout = with_columns(kind, layout, rows, chosen) if rows else layout
-        found.append((_fits(layout, rows), layout))
-    best = max(found, key=lambda one: one[0])
-    if not best[1].headings and not best[1].sample:
+        try:
+            layout = with_columns(kind, layout, rows, chosen) if rows else layout
+        except TooManyColumns:  # with another separator it may have fewer
+            is_too_wide = True
+        else:
+            found.append((_fits(layout, rows), layout))
+    best = max(found, key=lambda one: one[0], default=((), Layout("csv")))[1]
+    if is_too_wide and not best.columns:
+        raise TooManyColumns(most=MOST_COLUMNS)
+    if not best.headings and not best.sample:
         raise NothingInside
-    return best[1]
+    return best
 
 
 def _workbook(kind: Kind, opener: Opener, sheet: str) -> tuple[Layout, list[Row]]:
@@ -117,7 +124,14 @@ def refuse_strangers(start: bytes) -> None:
 def encoding_of(start: bytes, *, is_utf8: bool) -> str:
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
-    return "utf-8-sig" if is_utf8 else "cp1251"
+    return "utf-8-sig" if is_utf8 or _looks_like_utf8(start) else "cp1251"
+
+
+def _looks_like_utf8(start: bytes) -> bool:
+    """Whether it is UTF-8 with letters, though something in it is spoilt."""
+    text = start.decode(errors="replace")
+    spoilt = text.count("\ufffd")
+    return sum(not sign.isascii() for sign in text) - spoilt > spoilt
 
 
 def _fits(layout: Layout, rows: list[Row]) -> tuple[int, float, int]:
@@ -138,11 +152,18 @@ def with_columns(kind: Kind, layout: Layout, rows: list[Row], chosen: dict[str, 
     else:
         line, cells = _headings(kind, filled[:HEADINGS_WITHIN])
     columns = chosen["columns"] if "columns" in chosen else recognised(kind, list(cells))
-    width = max([len(cells), *(len(row) for n, row in filled if n > line)])
-    names = [shown(cell) for cell in cells] + [""] * (width - len(cells))
-    below = [row for n, row in filled if n > line][:SHOWN_ROWS]
-    sample = tuple(tuple(_sample(kind, columns, row)) for row in below)
+    below = [row for n, row in filled if n > line]
+    width = max(map(_width, [cells, *below]))
+    if width > MOST_COLUMNS:
+        raise TooManyColumns(most=MOST_COLUMNS)
+    names = [shown(cell) for cell in cells[:width]] + [""] * (width - len(cells))
+    sample = tuple(tuple(_sample(kind, columns, row[:width])) for row in below[:SHOWN_ROWS])
     return replace(layout, header=line, columns=columns, headings=tuple(names), sample=sample)
+
+
+def _width(cells: list[Any]) -> int:
+    """Without empty cells at the end."""
+    return next((place for place in range(len(cells), 0, -1) if not is_blank(cells[place - 1])), 0)
 
 
 def _sample(kind: Kind, columns: dict[str, int], row: list[Any]) -> Iterator[str]:

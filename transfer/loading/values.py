@@ -21,6 +21,7 @@ MASKED = re.compile(r"[•●∙·*?\x07\s]*[•●∙·*?\x07][•●∙·*?\x0
 # How a file names a rejected row: two numbers that must fit together, and Excel takes it for text.
 REJECT_KEY = re.compile(r"R([0-9]{1,18})-([0-9]{1,18})", re.IGNORECASE)
 POWER_OF_TEN = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
+WRITTEN_AS_AMOUNT = re.compile(r"[0-9]+[.,]0+")  # how programs write a number that has gaps
 UNIT = re.compile(r"(?:₽|руб(?:\.|лей|ля|ль)?|р\.|rub|баллов|бонусов)$", re.IGNORECASE)
 GROUPS = re.compile(r"\d{1,3}(?:(?P<sign>[.,'’])\d{3})(?:(?P=sign)\d{3})+")
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
@@ -81,6 +82,8 @@ def text(cell: Cell) -> Read:
         return Read(None, "formula")
     if value[:1].isdigit() and POWER_OF_TEN.fullmatch(value):
         return Read(None, "digits_lost")
+    if WRITTEN_AS_AMOUNT.fullmatch(value):
+        return Read(None, "written_as_amount")
     return _checked(value)
 
 
@@ -173,6 +176,7 @@ DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?:\s*г\.?)?(
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?")
 SERIAL_DAYS = (20_000, 80_000)  # 1954 to 2119, as Excel counts days
 EXCEL_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - Excel knows no zones
+NO_CLOCK = ("0:00", "0:00:00")  # how Excel and 1C write a day; by hand one says 00:00
 NO_TIME_LIMIT = {"бессрочно", "безсрока", "never", "-", "—"}
 
 
@@ -216,7 +220,7 @@ class Moments:
 
     def _day_first(self, day: str, month: str, year: str, clock: str | None) -> Read:
         when = date(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day))
-        if clock is None:
+        if clock is None or (self.ends and clock in NO_CLOCK):
             return self._at(when)
         found = CLOCK.fullmatch(clock.strip())
         if not found:

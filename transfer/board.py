@@ -20,7 +20,7 @@ from transfer.models.run_base import GOOD_STATES, attach_runs
 from transfer.models.schedules import ScheduledTask
 from transfer.schedule import next_times
 from transfer.waiting import Known
-from transfer.wording import Explanation, explain_error
+from transfer.wording import Explanation, explain_error, said_of
 
 LATE = timedelta(minutes=1)
 MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
@@ -175,6 +175,11 @@ class Row:
         if run.state == "interrupted":
             return Explanation(_("The process that ran it is gone."), "")
         return explain_error(run.error_code, run.error_params) if run.error_code else None
+
+    @property
+    def report(self) -> list[str]:
+        """What the last run of a maintenance task did."""
+        return [] if self.is_transfer or self.last_run is None else said_of(self.last_run)
 
     @property
     def meaning(self) -> str:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from transfer import errors_api as errors
@@ -156,10 +157,9 @@ def note(server: BonusServer, found: Look) -> None:
             cursor.execute(statement, told)
 
 
-def forget_old_days(now: datetime | None = None) -> int:
-    """Removes what no strip of a week shows any more."""
-    first = (now or timezone.now()).date() - timedelta(SeenDay.DAYS)
-    return SeenDay.objects.filter(day__lt=first).delete()[0]
+def old_days(now: datetime) -> QuerySet[SeenDay]:
+    """What no strip of a week shows any more."""
+    return SeenDay.objects.filter(day__lt=now.date() - timedelta(SeenDay.DAYS))
 
 
 def strip(

@@ -93,7 +93,8 @@ class Preset:
 
     @property
     def words(self) -> str:
-        params = {"time": f"{self.hour:02}:{self.minute:02}", "day": self.day}
+        at = f"{self.hour:02}:{self.minute:02}"
+        params = {"time": at, "day": self.day}
         match self.rhythm:
             case Rhythm.MINUTES:
                 return every_minutes(self.step)
@@ -102,7 +103,7 @@ class Preset:
                     return gettext("every hour on the hour")
                 return gettext("every hour at minute %(minute)s") % {"minute": self.minute}
             case Rhythm.HOURS:
-                return every_hours(self.hours, params["time"])
+                return every_hours(self.hours, at)
             case Rhythm.DAILY:
                 return gettext("every day at %(time)s") % params
             case Rhythm.WEEKLY:

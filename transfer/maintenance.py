@@ -1,16 +1,15 @@
 """What the maintenance tasks do: check the bonus servers, purge our history and the staging."""
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from transfer.connections import check_connections, forget_old_days
+from transfer.connections import check_connections, old_days
 from transfer.errors import OwnDatabaseFailed, TransferError
 from transfer.models import (
     AuditEntry,
@@ -34,7 +33,7 @@ QUEUE_DAYS = 1  # an entry that has been worked off says nothing that its run do
 def execute_maintenance(run: MaintenanceRun) -> None:
     """Executes a run that has started, and closes it whatever happens."""
     try:
-        run.finish(State.SUCCEEDED, _WORK[MaintenanceTask.Kind(run.kind)]())
+        run.finish(State.SUCCEEDED, _work(run))
     except TransferError as error:
         run.finish(State.FAILED, error=error)
     except DatabaseError as error:
@@ -53,30 +52,31 @@ def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict
     closed. A dry run counts, and removes nothing.
     """
     now, kept = now or timezone.now(), Settings.load()
-    if not dry_run:
-        return _purge_history(now, kept)
-    with transaction.atomic():
-        report = _purge_history(now, kept)
-        transaction.set_rollback(True)
+    long_ago = now - timedelta(kept.audit_days)
+    report = {
+        name: rows.count() if dry_run else _remove(rows) for name, rows in _old(now, kept).items()
+    }
+    report["audit"] = (
+        AuditEntry.objects.filter(at__lt=long_ago).count()
+        if dry_run
+        else AuditEntry.forget(long_ago)
+    )
     return report
 
 
-def _purge_history(now: datetime, kept: Settings) -> dict[str, int]:
-    long_ago = now - timedelta(kept.audit_days)
+def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
+    """What is old enough, by table. Of the audit its own rules let go."""
     closed = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN)
+    upkeep = _old_runs(MaintenanceRun, now, kept)
+    worked_off = DBTaskResult.objects.exclude(status="READY")
     return {
-        "rejects": _remove(closed.filter(closed_at__lt=now - timedelta(kept.reject_days))),
-        "loads": _remove(Upload.objects.filter(closed_at__lt=long_ago)),
-        "audit": AuditEntry.forget(long_ago),
-        "runs": _remove(_old_runs(TransferRun, now, kept)),
-        "maintenance": _remove(_old_runs(MaintenanceRun, now, kept)),
-        "checks": _remove(_old_checks(now)),
-        "seen_days": forget_old_days(now),
-        "queue": _remove(
-            DBTaskResult.objects.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)).exclude(
-                status="READY"
-            )
-        ),
+        "rejects": closed.filter(closed_at__lt=now - timedelta(kept.reject_days)),
+        "loads": Upload.objects.filter(closed_at__lt=now - timedelta(kept.audit_days)),
+        "runs": _old_runs(TransferRun, now, kept),
+        "maintenance": upkeep,
+        "checks": _old_checks(now).exclude(pk__in=upkeep.values("pk")),
+        "seen_days": old_days(now),
+        "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
     }
 
 
@@ -114,17 +114,18 @@ def _remove(rows: QuerySet[Any]) -> int:
     return removed
 
 
-def purge_staging() -> dict[str, Any]:
+def purge_staging(*, dry_run: bool = False) -> dict[str, Any]:
     """Removes staged rows that every task has moved long ago, by the settings.
 
-    table → rows removed, or the tasks that keep its rows back. Raises TransferError.
+    table → rows removed, or the tasks that keep its rows back. A dry run counts, and removes
+    nothing. Raises TransferError.
     """
     report: dict[str, Any] = {}
-    for result in purge_all(Settings.load().staging_days, dry_run=False):
+    for result in purge_all(Settings.load().staging_days, dry_run=dry_run):
         report[result.kind.staging] = (
             {
                 "kept_back_by": [
-                    {"task": task.pk, "error": error.code if error else ""}
+                    {**task.audit_params(), "error": error.code if error else ""}
                     for task, error in result.kept_back_by
                 ]
             }
@@ -134,8 +135,11 @@ def purge_staging() -> dict[str, Any]:
     return report
 
 
-_WORK: dict[str, Callable[[], dict[str, Any]]] = {
-    MaintenanceTask.Kind.CHECK_CONNECTIONS: check_connections,
-    MaintenanceTask.Kind.PURGE_HISTORY: purge_history,
-    MaintenanceTask.Kind.PURGE_STAGING: purge_staging,
-}
+def _work(run: MaintenanceRun) -> dict[str, Any]:
+    match MaintenanceTask.Kind(run.kind):
+        case MaintenanceTask.Kind.CHECK_CONNECTIONS:
+            return check_connections()
+        case MaintenanceTask.Kind.PURGE_HISTORY:
+            return purge_history(dry_run=run.dry_run)
+        case MaintenanceTask.Kind.PURGE_STAGING:
+            return purge_staging(dry_run=run.dry_run)

@@ -39,21 +39,26 @@ class RunIsOpen(Exception):
         super().__init__(str(run))
 
 
-def run_now(scheduled: ScheduledTask, actor: Actor, trigger: Trigger = Trigger.MANUAL) -> Any:
+def run_now(
+    scheduled: ScheduledTask, actor: Actor, trigger: Trigger = Trigger.MANUAL, **fields: Any
+) -> Any:
     """Puts a run of the task into the queue, and returns it. Raises RunIsOpen.
 
-    A task that is switched off or paused runs this once, too.
+    A task that is switched off or paused runs this once, too. `fields` of the run: dry_run.
     """
     with transaction.atomic():
-        run = open_run(scheduled, trigger, actor)
-        AuditEntry.record(actor, AuditEntry.Action.RUN, scheduled, new={"run": run.pk})
+        run = open_run(scheduled, trigger, actor, **fields)
+        what = "dry_run" if fields.get("dry_run") else "run"
+        AuditEntry.record(actor, AuditEntry.Action.RUN, scheduled, new={what: run.pk})
     return run
 
 
-def open_run(scheduled: ScheduledTask, trigger: Trigger, actor: Actor | None = None) -> Any:
+def open_run(
+    scheduled: ScheduledTask, trigger: Trigger, actor: Actor | None = None, **fields: Any
+) -> Any:
     """A new run in the queue. Raises RunIsOpen."""
     opened = scheduled.runs
-    run = opened.model.of(scheduled, trigger, actor.user if actor else None)
+    run = opened.model.of(scheduled, trigger, actor.user if actor else None, **fields)
     try:
         with transaction.atomic():
             run.save()
@@ -61,7 +66,7 @@ def open_run(scheduled: ScheduledTask, trigger: Trigger, actor: Actor | None = N
     except IntegrityError:
         current = opened.open().first()
         if current is None:  # it ended this very moment
-            return open_run(scheduled, trigger, actor)
+            return open_run(scheduled, trigger, actor, **fields)
         raise RunIsOpen(current) from None
     return run
 

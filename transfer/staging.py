@@ -195,17 +195,24 @@ class Staging(ShopAll):
 
         Returns rows and finite amounts removed. Their numbers are kept for the reconciliation.
         """
-        conditions = sql.SQL(" and ").join(moved(position) for position in positions)
-        delete = sql.SQL(
-            "with gone as (delete from {} where created_at < now() - make_interval(days => {}) "
-            "and {} returning *) select count(*), coalesce(sum({}), 0) from gone"
-        ).format(quoted(kind), sql.Literal(days), conditions, sql.SQL(kind.amount))
-        with self.transaction(commit=not dry_run):
+        old = sql.SQL("{} where created_at < now() - make_interval(days => {}) and {}").format(
+            quoted(kind),
+            sql.Literal(days),
+            sql.SQL(" and ").join(moved(position) for position in positions),
+        )
+        gone = sql.SQL("select * from {}" if dry_run else "delete from {} returning *").format(old)
+        with self.transaction():
             self.execute("set local statement_timeout = 0")
             self.one("select pg_advisory_xact_lock(%s)", [PURGE_LOCK])
             for position in positions:
                 self.check_position(kind, position)
-            rows, amount = self.one(delete)
+            rows, amount = self.one(
+                sql.SQL("with gone as ({}) select count(*), coalesce(sum({}), 0) from gone").format(
+                    gone, sql.SQL(kind.amount)
+                )
+            )
+            if dry_run:
+                return rows, amount
             self.execute(
                 "insert into datatransfer.purged as held values (%s, %s, %s) "
                 "on conflict (kind) do update set rows = held.rows + excluded.rows, "

@@ -9,7 +9,15 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from transfer.maintenance import purge_history
-from transfer.models import Actor, AuditEntry, RejectedRow, Settings, Upload
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    MaintenanceRun,
+    MaintenanceTask,
+    RejectedRow,
+    Settings,
+    Upload,
+)
 
 pytestmark = pytest.mark.django_db
 LATER = timezone.now() + timedelta(days=4000)
@@ -53,6 +61,20 @@ def test_a_dry_run_counts_and_removes_nothing(old_things, capsys):
     call_command("purge_history", "--dry-run")
     assert counted() == (3, 1, 1)
     assert capsys.readouterr().out
+
+
+def test_a_dry_run_counts_exactly_what_would_go(old_things):
+    upkeep = MaintenanceTask.objects.all()
+    for task in upkeep:
+        for days in (0, 2, 100, 400):
+            at = timezone.now() - timedelta(days)
+            for state in ("succeeded", "failed"):
+                MaintenanceRun.objects.create(
+                    task=task, kind=task.kind, trigger="manual", state=state, finished_at=at
+                )
+    told = purge_history(dry_run=True)
+    assert told == purge_history()
+    assert (told["maintenance"], told["checks"]) == (3, 1)
 
 
 def test_the_audit_stays_closed_to_everything_else(old_things):

@@ -50,6 +50,17 @@ def test_a_dry_run_counts_and_removes_nothing(server, shop_all, settings, capsys
     assert staged(shop_all) == ["old"]
 
 
+def test_a_dry_run_writes_nothing_at_all_to_the_table(server, shop_all):
+    """Rows removed and brought back would be as much work for the database as rows removed."""
+    stage(shop_all, "balances", [("old", 1)])
+    age(shop_all)
+    call_command("transfer", "balances")
+    versions = 'select ctid::text, xmax::text from "changeAccountBalanceTemp"'
+    before = query(shop_all, versions)
+    purge("--dry-run")
+    assert query(shop_all, versions) == before
+
+
 def test_an_enabled_task_that_has_not_run_keeps_everything_back(
     server, dock, second_bonus, shop_all
 ):

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from transfer.connections import forget_old_days, strip
+from transfer.connections import old_days, strip
 from transfer.models import AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
 from transfer.models.accounts import AccountState
 
@@ -41,15 +41,14 @@ def test_the_strip_does_not_say_offline_of_hours_that_nobody_knows(
     assert "seen in 0 of 1 hours" in page
 
 
-def test_old_days_are_forgotten(servers, registers, with_accounts):
+def test_days_that_no_strip_shows_are_old(servers, registers, with_accounts):
     with_accounts(servers[0], registers(1))
     account = RegisterAccount.objects.get()
     for back in range(12):
         SeenDay.objects.create(
             account=account, day=timezone.now().date() - timedelta(back), hours=1
         )
-    assert forget_old_days() == 3
-    assert SeenDay.objects.count() == 9
+    assert old_days(timezone.now()).count() == 3
 
 
 def test_a_registers_page_names_every_server(operator, servers, one_of_each):

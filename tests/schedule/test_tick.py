@@ -396,6 +396,21 @@ def test_maintenance_of_the_staging_tables_says_what_it_removed(task, ivan, shop
     assert (run.state, run.report["changeAccountBalanceTemp"]) == (State.SUCCEEDED, {"rows": 1})
 
 
+def test_a_dry_run_of_maintenance_removes_nothing(task, ivan, shop_all):
+    stage(shop_all, "balances", [("4100", 5)])
+    runs.run_here(task, Trigger.MANUAL)
+    query(
+        shop_all, "update \"changeAccountBalanceTemp\" set created_at = now() - interval '1 year'"
+    )
+    for kind in ("purge_staging", "purge_history"):
+        run_now(MaintenanceTask.objects.get(kind=kind), ivan, dry_run=True)
+    drain(go_on)
+    history, staging = MaintenanceRun.objects.order_by("kind")
+    assert (staging.state, staging.report["changeAccountBalanceTemp"]) == ("succeeded", {"rows": 1})
+    assert (history.state, history.dry_run) == ("succeeded", True)
+    assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
+
+
 def wait_until(condition, process=None, seconds=30):
     """Asks again and again; fails when it takes too long or the process has ended."""
     end = timezone.now() + timedelta(seconds=seconds)

@@ -165,6 +165,12 @@ def test_an_open_run_has_a_row_that_refreshes_itself_and_an_ended_one_has_not(cl
     assert "data-poll" not in client.get(reverse("run_row", args=[run.pk])).content.decode()
 
 
+def test_a_dry_run_of_maintenance_is_called_one(client):
+    task = MaintenanceTask.objects.get(kind="purge_staging")
+    MaintenanceRun.of(task, "manual", dry_run=True).save()
+    assert "dry run" in client.get(reverse("history_maintenance")).content.decode()
+
+
 @pytest.mark.parametrize("name", ["history", "history_maintenance"])
 def test_a_thousand_runs_take_as_many_queries_as_ten(client, eight, name):
     def queries():

@@ -206,11 +206,41 @@ def test_a_run_that_does_not_exist_is_a_404(client):
         assert client.get(reverse(name, args=[404])).status_code == 404
 
 
+NEW_SERVER = {"kind": "balances", "server": "Eight", "error": ""}
+
+
+def upkeep(**fields):
+    task = MaintenanceTask.objects.get(kind="purge_history")
+    times = {"started_at": NOON, "finished_at": NOON}
+    return MaintenanceRun.objects.create(
+        task=task, kind=task.kind, state="succeeded", trigger="manual", **times, **fields
+    )
+
+
+def test_a_dry_run_says_what_a_real_one_would_do_and_is_repeated_as_one(client):
+    run = upkeep(dry_run=True, report={"audit": 0, "runs": 1204, "checks": 3})
+    page = page_of(client, run)
+    assert "Purge the history: dry run" in page
+    told = [
+        "A dry run, which removes nothing. A real one would say:",
+        "Runs of transfers removed: 1\u202f204",
+        "Checks of connections removed: 3",
+    ]
+    assert re.findall("<li>(.*?)</li>", page[page.index('id="report"') :])[:3] == told
+    assert "audit removed" not in page
+    client.post(reverse("maintenance_run_again", args=[run.pk]))
+    assert MaintenanceRun.objects.queued().get().dry_run
+
+
+def test_of_a_run_that_found_nothing_to_remove_it_is_said(client):
+    assert "Nothing was old enough to be removed." in page_of(client, upkeep(report={"runs": 0}))
+
+
 def test_maintenance_runs_have_a_page_with_their_report(client):
     task = MaintenanceTask.objects.get(kind="purge_staging")
     report = {
         "accountpincodeTemp": {"rows": 12},
-        "changeAccountBalanceTemp": {"kept_back_by": [{"task": 1, "error": ""}]},
+        "changeAccountBalanceTemp": {"kept_back_by": [NEW_SERVER]},
     }
     run = MaintenanceRun.objects.create(
         task=task,
@@ -223,7 +253,7 @@ def test_maintenance_runs_have_a_page_with_their_report(client):
     )
     page = page_of(client, run)
     assert "accountpincodeTemp: rows removed: 12" in page
-    assert "kept back by tasks that have not moved all: 1" in page
+    assert "nothing is removed before Eight has begun (Balance changes)" in page
     client.post(reverse("maintenance_run_again", args=[run.pk]))
     assert MaintenanceRun.objects.filter(state=State.QUEUED).count() == 1
 

@@ -47,6 +47,15 @@ class TestSettings:
         assert entry.old == {"show_transfer_tasks": False, "history_days": 90}
         assert entry.new == {"show_transfer_tasks": True, "history_days": 30}
 
+    def test_name_the_tasks_that_remove_what_is_old_and_whether_they_are_on(self, client):
+        page = client.get(URL)
+        told = [(str(task), task.enabled, url) for task, url in page.context["purges"]]
+        assert [one[:2] for one in told] == [
+            ("Purge the history", True),
+            ("Purge the staging tables", False),
+        ]
+        assert all(client.get(url).status_code == 200 for _task, _on, url in told)
+
     @pytest.mark.parametrize(
         ("field", "value"),
         [("time_zone", "Mars/Olympus"), ("history_days", 0), ("staging_days", "x")],

@@ -8,8 +8,16 @@ from tests.views.queries import queries_of
 from tests.views.runs import a_run, server, user
 from tests.views.tasks import once_more, wait_for
 from transfer import waiting
+from transfer.errors import TransferError
 from transfer.links import key_of
-from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings, TransferTask
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    MaintenanceRun,
+    MaintenanceTask,
+    Settings,
+    TransferTask,
+)
 from transfer.models.run_base import State
 
 pytestmark = pytest.mark.django_db
@@ -88,6 +96,40 @@ class TestItsPage:
         few = queries_of(client, url(task))
         make(90)  # of each the page shows the latest only
         assert queries_of(client, url(task)) == few
+
+    def test_of_maintenance_says_what_its_last_run_did(self, client, db):
+        task = MaintenanceTask.objects.get(kind="purge_history")
+        run = MaintenanceRun.of(task, "manual")
+        run.start()
+        run.finish(State.SUCCEEDED, {"audit": 7})
+        assert "Entries of the audit removed: 7" in shown(client, task)
+
+
+class TestADryRun:
+    def test_of_what_removes_something_is_offered_and_leads_to_its_result(self, client, db):
+        task = MaintenanceTask.objects.get(kind="purge_history")
+        assert "What would it remove?" in shown(client, task)
+        response = client.post(url(task, "task_run"), {"dry": "1"})
+        run = MaintenanceRun.objects.get()
+        assert response.url == run.get_absolute_url()
+        assert run.dry_run
+        assert "By hand, olga, dry run" in " ".join(shown(client, task).split())
+        assert AuditEntry.objects.about(task).first().new == {"dry_run": run.pk}
+
+    def test_there_is_none_of_what_only_looks_or_moves(self, client, task):
+        check = MaintenanceTask.objects.get(kind="check_connections")
+        for one in (check, task):
+            assert "What would it remove?" not in shown(client, one)
+            client.post(url(one, "task_run"), {"dry": "1"})
+        assert not MaintenanceRun.objects.get().dry_run
+
+    def test_is_neither_the_last_result_nor_a_failure_of_the_task(self, client, db):
+        task = MaintenanceTask.objects.get(kind="purge_history")
+        run = MaintenanceRun.of(task, "manual", dry_run=True)
+        run.start()
+        run.finish(State.FAILED, error=TransferError())
+        assert "has never run" in shown(client, task)
+        assert MaintenanceTask.objects.get(pk=task.pk).failures == 0
 
 
 class TestTheScheduleEditor:

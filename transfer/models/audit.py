@@ -94,7 +94,13 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 
 
 # What entries tell beside fields of their subject, and the words of what is chosen from a few.
-FACTS = {"run": _("run"), "rows": _("rows"), "role": _("role"), "state": _("state")}
+FACTS = {
+    "run": _("run"),
+    "dry_run": _("dry run"),
+    "rows": _("rows"),
+    "role": _("role"),
+    "state": _("state"),
+}
 WORDS = {
     "role": {role.group: role.label for role in Role},
     "state": {"active": _("Active"), "closed": _("Closed")},

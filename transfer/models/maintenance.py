@@ -1,9 +1,10 @@
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.apps import apps as current_apps
 from django.db import models
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.errors import TransferError
@@ -21,6 +22,8 @@ class MaintenanceTask(ScheduledTask):
         PURGE_HISTORY = "purge_history", _("Purge the history")
         PURGE_STAGING = "purge_staging", _("Purge the staging tables")
 
+    REMOVING: ClassVar[list[str]] = [Kind.PURGE_HISTORY, Kind.PURGE_STAGING]
+
     kind = models.CharField(_("maintenance"), max_length=20, choices=Kind, unique=True)
 
     class Meta:
@@ -33,6 +36,11 @@ class MaintenanceTask(ScheduledTask):
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind}
+
+    @property
+    def removes(self) -> bool:
+        """Whether it removes something, so that a dry run tells what."""
+        return self.kind in self.REMOVING
 
 
 # Our own history may go by itself. Rows of head office's tables only when somebody says so.
@@ -58,6 +66,11 @@ def create_maintenance_tasks(
         model.objects.using(using).get_or_create(kind=kind, defaults=fields)
 
 
+class MaintenanceRunQuerySet(RunQuerySet):
+    def real(self) -> Self:
+        return self.filter(dry_run=False)
+
+
 class MaintenanceRun(Run):
     """One execution of a maintenance task."""
 
@@ -67,10 +80,12 @@ class MaintenanceRun(Run):
         MaintenanceTask, on_delete=models.SET_NULL, null=True, related_name="runs"
     )
     kind = models.CharField(_("maintenance"), max_length=20, choices=MaintenanceTask.Kind)
+    # It counts what it would remove, and removes nothing.
+    dry_run = models.BooleanField(_("dry run"), default=False)
     # What was removed, by table, and which tasks kept staged rows back.
     report = models.JSONField(_("report"), default=dict)
 
-    objects = RunQuerySet.as_manager()
+    objects = MaintenanceRunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -101,12 +116,15 @@ class MaintenanceRun(Run):
     @property
     def title(self) -> str:
         """What ran, in the reader's language."""
-        return str(self.get_kind_display())
+        what = str(self.get_kind_display())
+        return gettext("%(task)s: dry run") % {"task": what} if self.dry_run else what
 
     @classmethod
-    def of(cls, task: MaintenanceTask, trigger: Trigger, actor: Any = None) -> Self:
+    def of(
+        cls, task: MaintenanceTask, trigger: Trigger, actor: Any = None, *, dry_run: bool = False
+    ) -> Self:
         """A new run of the task, not saved."""
-        return cls(task=task, kind=task.kind, trigger=trigger, actor=actor)
+        return cls(task=task, kind=task.kind, trigger=trigger, actor=actor, dry_run=dry_run)
 
     def finish(
         self,
@@ -116,3 +134,7 @@ class MaintenanceRun(Run):
     ) -> None:
         """Closes the run, unless somebody has closed it already, and tells its task."""
         self._close(state, error, report=report or {})
+
+    def _tell_task(self) -> None:
+        if not self.dry_run:
+            super()._tell_task()

@@ -78,6 +78,10 @@ class RunQuerySet(models.QuerySet[Any]):
         """Those that moved all there was, with rejects or without."""
         return self.filter(state__in=GOOD_STATES)
 
+    def real(self) -> Self:
+        """Without those that only found out what they would do."""
+        return self
+
     def bad(self) -> Self:
         return self.filter(state__in=BAD_STATES)
 

@@ -66,8 +66,8 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
         runs = self.model._meta.get_field("runs").related_model.objects
         mine = runs.filter(task=OuterRef("pk")).order_by("-pk").values("pk")
         return self.annotate(
-            last_run_id=Subquery(mine.closed().exclude(state="skipped")[:1]),
-            last_success_id=Subquery(mine.good()[:1]),
+            last_run_id=Subquery(mine.real().closed().exclude(state="skipped")[:1]),
+            last_success_id=Subquery(mine.real().good()[:1]),
             open_run_id=Subquery(mine.open()[:1]),
         )
 

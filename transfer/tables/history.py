@@ -6,13 +6,14 @@ import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import F, QuerySet
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer import formats
 from transfer.models.run_base import Run, State
 from transfer.tables.base import DurationColumn, MomentColumn, NumberColumn, StateColumn, Table
 from transfer.templatetags import transfer_ui
-from transfer.wording import explain_error, report_lines, started_by
+from transfer.wording import explain_error, said_of, started_by
 
 POLL_SECONDS = 3  # how often the row of an open run is asked for again
 
@@ -82,9 +83,12 @@ class RunTable(Table):
         way = took.desc(nulls_last=True) if is_descending else took.asc(nulls_last=True)
         return runs.order_by(way, "-pk"), True
 
+    def note_of(self, record: Any) -> str:
+        """What stands under the name of what ran."""
+        raise NotImplementedError
+
     def render_kind(self, record: Run) -> str:
-        where = getattr(record, "server_name", "")
-        what = with_note(record.get_kind_display(), where)  # type: ignore[attr-defined]
+        what = with_note(record.get_kind_display(), self.note_of(record))  # type: ignore[attr-defined]
         if not record.error_code:
             return what
         tone = "warn" if record.state == State.SKIPPED else "bad"
@@ -109,6 +113,9 @@ class TransferRunTable(RunTable):
         unchanged = _("%(unchanged)s unchanged") % {"unchanged": formats.number(record.unchanged)}
         return with_note(transfer_ui.number(value), unchanged if record.unchanged else "")
 
+    def note_of(self, record: Any) -> str:
+        return record.server_name
+
     def render_rejected(self, value: int) -> str:
         shown = transfer_ui.number(value)
         return format_html('<span class="warn">{}</span>', shown) if value else shown
@@ -122,6 +129,9 @@ class MaintenanceRunTable(RunTable):
     class Meta(RunTable.Meta):
         sequence = ("id", "state", "kind", "queued_at", "seconds", "report")
 
+    def note_of(self, record: Any) -> str:
+        return gettext("dry run") if record.dry_run else ""
+
     def render_report(self, record: Any) -> str:
-        lines = ((line,) for line in report_lines(record.report))
+        lines = ((line,) for line in said_of(record))
         return format_html_join("", "<div>{}</div>", lines) or formats.NOTHING

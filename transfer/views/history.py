@@ -21,7 +21,7 @@ from transfer.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.tables.history import MaintenanceRunTable, RunTable, TransferRunTable
-from transfer.wording import explain_error, report_lines
+from transfer.wording import explain_error, said_of
 
 DAYS = 30
 DAYS_AT_MOST = 120  # a bar needs some room
@@ -142,7 +142,7 @@ def fields_of(kept: History) -> list[Field]:
     ]
     if kept is MAINTENANCE:
         start[2] = Field(_("Maintenance"), lambda run: run.get_kind_display())
-        done = Field(_("What it did"), lambda run: "; ".join(report_lines(run.report)))
+        done = Field(_("What it did"), lambda run: "; ".join(said_of(run)))
         return [*start, *who, done, *cause]
     counts = ["expected", "read", "applied", "unchanged", "rejected", "waiting", "chunks"]
     amounts = ["amount_applied", "amount_rejected"]

@@ -16,7 +16,7 @@ from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import Run, RunClosed, State
 from transfer.position import Position
 from transfer.tables.history import MaintenanceRunTable, TransferRunTable
-from transfer.wording import Explanation, explain_error, explain_reject, report_lines, started_by
+from transfer.wording import Explanation, explain_error, explain_reject, said_of, started_by
 
 POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
 
@@ -81,12 +81,17 @@ def run_again(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> 
         messages.error(request, _("The task of this run is no longer there."))
         return redirect(one)
     try:
-        started = queue.run_now(one.task, Actor.of(request))
+        started = queue.run_now(one.task, Actor.of(request), **same_way(one))
     except queue.RunIsOpen as already:
         messages.info(request, _("This task has a run under way: here it is."))
         return redirect(already.run)
     messages.success(request, _("The run is in the queue."))
     return redirect(started)
+
+
+def same_way(one: Run) -> dict[str, Any]:
+    """A dry run is repeated as one."""
+    return {"dry_run": True} if getattr(one, "dry_run", False) else {}
 
 
 def found(model: type[Run], pk: int) -> Any:
@@ -106,7 +111,7 @@ def described(one: Any) -> dict[str, Any]:
         **neighbours(one),
     }
     if isinstance(one, MaintenanceRun):
-        return context | {"report": list(report_lines(one.report))}
+        return context | {"report": said_of(one)}
     return context | {
         "speed": speed(one),
         "reasons": reasons(one),

@@ -7,10 +7,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from transfer import audit_words
+from transfer import audit_words, links
 from transfer.access import role
 from transfer.forms.settings import SettingsForm
-from transfer.models import Actor, AuditEntry, Settings
+from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings
 from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.views.conflicts import told
 from transfer.views.tasks import seen
@@ -42,6 +42,10 @@ def settings(request: HttpRequest) -> HttpResponse:
         "form": form,
         "version": held.version,
         "conflict": conflict,
+        "purges": [
+            (task, links.of_task(task))
+            for task in MaintenanceTask.objects.filter(kind__in=MaintenanceTask.REMOVING)
+        ],
         "entries": [(entry, audit_words.changes(entry)) for entry in entries],
     }
     status = 409 if conflict is not None else 200

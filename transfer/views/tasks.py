@@ -112,8 +112,11 @@ def explain(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @require_POST
 def run(request: HttpRequest, key: str) -> HttpResponse:
+    """With `dry`, what a maintenance task would remove is found out, and shown."""
     found = board.find(key)
     try:
+        if request.POST.get("dry") == "1" and getattr(found, "removes", False):
+            return redirect(run_now(found, Actor.of(request), dry_run=True))
         run_now(found, Actor.of(request))
         said = _("%(task)s: a run is in the queue.") % {"task": found}
         messages.success(request, f"{said} {workers.when_it_starts()}")

@@ -20,7 +20,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for line in report_lines(purge_history(dry_run=options["dry_run"])):
+        report = purge_history(dry_run=options["dry_run"])
+        for line in report_lines(report, dry_run=options["dry_run"]):
             self.stdout.write(line)
-        if options["dry_run"]:
-            self.say(gettext_noop("Dry run: nothing was removed."))

@@ -47,11 +47,12 @@ def number(value: int | None) -> str:
 
 
 def amount(value: Decimal | None, *, signed: bool = True) -> str:
-    """A sum with two decimals; `signed` puts a plus before what is added."""
+    """A sum with two decimals, or as many as it has; `signed` puts a plus before what is added."""
     if value is None:
         return NOTHING
-    # Not abs(): it rounds to 28 digits, and a staged sum may have more.
-    whole, cents = f"{value:,.2f}".removeprefix("-").split(".")
+    # Nothing is rounded. Not abs(): that rounds to 28 digits, and a staged sum may have more.
+    whole, _point, cents = f"{value:,f}".removeprefix("-").partition(".")
+    cents = cents.rstrip("0").ljust(2, "0")
     shown_as_zero = not int(whole.replace(",", "") + cents)
     sign = "" if shown_as_zero else MINUS if value < 0 else "+" if signed else ""
     return f"{sign}{whole.replace(',', THIN)}{get_format('DECIMAL_SEPARATOR')}{cents}"

@@ -55,6 +55,15 @@ def test_csv_holds_what_is_filtered_in_the_order_of_the_page(client):
     assert rows[0][heading.index("Applied")] == "500"
 
 
+def test_no_heading_of_a_russian_file_is_left_in_english(client):
+    a_run(server())
+    client.cookies["django_language"] = "ru"
+    for name in ("history_csv", "history_maintenance_csv", "rejects_csv"):
+        (heading,) = lines(client.get(reverse(name)), ";")[:1]
+        zone = "Europe/Moscow"
+        assert [one for one in heading if re.search("[A-Za-z]{2}", one.replace(zone, ""))] == []
+
+
 def test_times_stand_in_the_users_zone_and_the_heading_names_it(client):
     a_run(server())
     heading, row = lines(client.get(reverse("history_csv")))

@@ -29,11 +29,14 @@ def test_numbers_have_thin_spaces(value, text):
         ("1234.5", "+1 234.50"),
         ("-0.01", "−0.01"),
         ("0", "0.00"),
-        ("-0.001", "0.00"),
+        ("-0.000", "0.00"),
+        ("949.999", "+949.999"),
+        ("-0.0010", "−0.001"),
+        ("1E+3", "+1 000.00"),
         ("123456789012345678901234567890.12", "+123 456 789 012 345 678 901 234 567 890.12"),
     ],
 )
-def test_sums_have_a_sign_and_two_decimals(value, text):
+def test_sums_have_a_sign_and_two_decimals_and_are_never_rounded(value, text):
     assert formats.amount(Decimal(value)).replace("\u202f", " ") == text
 
 

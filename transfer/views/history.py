@@ -144,9 +144,13 @@ def fields_of(kept: History) -> list[Field]:
         start[2] = Field(_("Maintenance"), lambda run: run.get_kind_display())
         done = Field(_("What it did"), lambda run: "; ".join(said_of(run)))
         return [*start, *who, done, *cause]
-    counts = ["expected", "read", "applied", "unchanged", "rejected", "waiting", "chunks"]
-    amounts = ["amount_applied", "amount_rejected"]
-    return [*start, plain("server_name"), *who, *map(plain, counts + amounts), *cause]
+    counts = [
+        plain("expected"),
+        plain("read", _("Read")),
+        *map(plain, ("applied", "unchanged", "rejected", "waiting", "chunks")),
+        *map(plain, ("amount_applied", "amount_rejected")),
+    ]
+    return [*start, plain("server_name"), *who, *counts, *cause]
 
 
 def capitalised(label: Any) -> str:

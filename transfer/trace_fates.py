@@ -104,8 +104,12 @@ def _judge(row: Row, fate: Fate, answer: Answer) -> None:
     """Of a row whose reject may be gone: the checks tell, since a staged row never changes."""
     if row.fault is not None:
         fate.state, fate.code = "rejected", row.fault
-    elif row.may_fail and not answer.holding.cards:
-        # No transfer removes a card: the server has never known it.
+    elif row.may_fail and (_rejected_all(fate.run) or not answer.holding.cards):
+        # No transfer removes a card: one that the server does not know, it has never known.
         fate.state, fate.code = "rejected", row.kind.late_checks[0].code
     elif row.may_fail:
         fate.state = "read"
+
+
+def _rejected_all(run: TransferRun | None) -> bool:
+    return run is not None and run.rejected == run.read

@@ -152,10 +152,10 @@ def _gone(kept_days: int) -> str:
 
 def _maybe_rejected(kept_days: int) -> str:
     return ngettext(
-        "Rejected if the server did not know the card then, else moved: closed rejects are kept "
-        "for %(n)d day.",
-        "Rejected if the server did not know the card then, else moved: closed rejects are kept "
-        "for %(n)d days.",
+        "Rejected if the server did not know the card then, else moved. Nothing more is known: "
+        "closed rejects are kept for %(n)d day.",
+        "Rejected if the server did not know the card then, else moved. Nothing more is known: "
+        "closed rejects are kept for %(n)d days.",
         kept_days,
     ) % {"n": kept_days}
 

@@ -67,8 +67,16 @@ class TestAStatusAlone:
         assert fate.word == "Rejected"
         assert fate.detail.startswith("The bonus server does not know this card")
 
-    def test_a_card_that_it_knows_now_leaves_both(self, server, shop_all):
+    def test_a_run_that_rejected_all_it_read_leaves_no_doubt(self, server, shop_all):
         stage(shop_all, "cards", [STATUS_ONLY])
+        move(server, "cards")
+        stage(shop_all, "cards", [(CARD, ACCOUNT, 1)])
+        move(server, "cards")
+        purge_rejects()
+        assert states(trace(CARD, "card")) == [["moved"], ["rejected"]]
+
+    def test_a_card_that_it_knows_now_leaves_both(self, server, shop_all):
+        stage(shop_all, "cards", [STATUS_ONLY, ("7000", ACCOUNT, 1)])
         move(server, "cards")
         stage(shop_all, "cards", [(CARD, ACCOUNT, 1)])
         move(server, "cards")

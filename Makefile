@@ -35,6 +35,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.chunks
 	$(BIN)/python -m bench.registers
+	$(BIN)/python -m bench.trace
 
 lint: $(STAMP)
 	@command -v xgettext >/dev/null || bash .ci/debian gettext

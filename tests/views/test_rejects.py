@@ -271,12 +271,3 @@ class TestRoles:
         for name in ("reject_resend", "reject_discard"):
             assert reverse(name, args=[one.pk]) not in pages
         assert 'type="checkbox"' not in pages
-
-    def test_a_viewer_is_refused_what_only_an_operator_may(self, client, eight):
-        one = a_reject(eight)
-        for name in ("reject_resend", "reject_discard"):
-            assert client.post(reverse(name, args=[one.pk])).status_code == 403
-        for name in ("rejects_resend", "rejects_discard"):
-            assert client.get(reverse(name)).status_code == 403
-            assert client.post(reverse(name)).status_code == 403
-        assert RejectedRow.objects.open().exists()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from tests.databases import query, stage
 from transfer import resend, resend_close
@@ -97,6 +98,8 @@ class TestOne:
             {"amount": "0"},
             {"amount": "7", "resent_id": reject.resent_id},
         )
+        with translation.override("ru"):
+            assert entry.changes()[0][0] == "Сумма"
 
 
 @pytest.mark.django_db

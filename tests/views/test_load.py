@@ -147,6 +147,12 @@ def test_a_line_that_corrects_a_rejected_row_says_so_before_and_after(olga, shop
     assert "1 line corrects a rejected row" in words(asked)
     olga.post(reverse("upload_confirm", args=[upload.pk]))
     assert "1 rejected row is closed with it" in words(page(olga, upload))
+    content = f"account;amount;Rejected row no.\n4100;6;{reject.key}\n".encode()
+    olga.post(
+        reverse("upload_file"), {"kind": "balances", "file": SimpleUploadedFile("b.csv", content)}
+    )
+    refused = page(olga, Upload.objects.first())
+    assert f'href="/rejects/?q={reject.key}&amp;state=all"' in refused
 
 
 def origin_of(dsn: str) -> str:

@@ -62,6 +62,11 @@ class TestTheList:
             ("balances", "amount_zero", 1),
         ]
 
+    def test_offers_to_act_only_where_something_is_open(self, client, eight):
+        a_reject(eight), a_reject(eight, "cards", state="discarded")
+        page = words(client.get(reverse("rejects"), {"state": "all"}))
+        assert page.count(f'href="{reverse("rejects_resend")}?') == 1
+
     def test_shows_what_is_open_unless_one_asks_for_more(self, client, eight):
         first, closed = a_reject(eight), a_reject(eight, state="discarded")
         assert found(client) == [first.pk]

@@ -18,6 +18,7 @@ from encrypted_fields.fields import EncryptedFieldMixin
 
 from transfer.access import Role
 from transfer.kinds import KINDS, MASK
+from transfer.loading.words import HEADINGS
 
 GUARD = """
 create or replace function transfer_append_only() returns trigger language plpgsql as $$
@@ -95,6 +96,8 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 
 # What entries tell beside fields of their subject, and the words of what is chosen from a few.
 FACTS = {
+    **HEADINGS,
+    "corrections": _("rejected rows corrected"),
     "run": _("run"),
     "dry_run": _("dry run"),
     "rows": _("rows"),

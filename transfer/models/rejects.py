@@ -47,8 +47,15 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         return self.filter(kind=reject.kind, origin=reject.origin, staging_id=reject.staging_id)
 
     def groups(self) -> list[dict[str, Any]]:
-        """Transfer, reason and how many, the most frequent first. One query."""
-        counted = self.order_by().values("kind", "code").annotate(rows=models.Count("pk"))
+        """Transfer, reason, how many and how many of them open; most first. One query."""
+        counted = (
+            self.order_by()
+            .values("kind", "code")
+            .annotate(
+                rows=models.Count("pk"),
+                open=models.Count("pk", filter=models.Q(state=RejectedRow.State.OPEN)),
+            )
+        )
         return list(counted.order_by("-rows", "kind", "code"))
 
     def mark_landed(self, read: int) -> int:

@@ -3,7 +3,9 @@
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -71,6 +73,13 @@ class BadLineTable(Table):
         model = BadLine
         fields = ("line", "columns", "value", "code")
         order_by = "line"
+
+    def render_value(self, value: str, record: BadLine) -> SafeString | str:
+        """What stands there; the number of a rejected row leads to it."""
+        if record.code not in ("reject_closed", "reject_of_another"):
+            return value
+        where = f"{reverse('rejects')}?{urlencode({'q': value, 'state': 'all'})}"
+        return format_html('<a href="{}">{}</a>', where, value)
 
     def render_columns(self, value: Any) -> str:
         return named(value) or "—"

@@ -115,10 +115,16 @@ def state_badge(state: str) -> SafeString:
 
 
 @register.inclusion_tag("includes/progress.html")
-def progress(done: int, total: int, label: str = "") -> dict[str, Any]:
-    """`{% progress run.read run.expected %}`: a bar with its share in words."""
+def progress(done: int, total: int, label: str = "", words: str = "") -> dict[str, Any]:
+    """`{% progress run.read run.expected %}`: a bar with its share in words, or in `words`."""
     share = min(100, done * 100 // total) if total else 0
-    return {"done": min(done, total), "total": total, "share": share, "label": label or _("Moved")}
+    return {
+        "done": min(done, total),
+        "total": total,
+        "share": share,
+        "label": label or _("Moved"),
+        "words": words,
+    }
 
 
 def progress_bar(done: int, total: int) -> SafeString:

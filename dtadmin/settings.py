@@ -139,12 +139,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "transfer.middleware.LoginRequired",
     "transfer.access.RoleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "transfer.middleware.not_allowed",
 ]
+CSRF_FAILURE_VIEW = "transfer.views.errors.forged"
 
 TEMPLATES = [
     {

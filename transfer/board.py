@@ -103,6 +103,11 @@ class Row:
         return formats.rows(self.waiting) + ("+" if self.waits_more else "")
 
     @property
+    def waits_words(self) -> str:
+        """What waits, as a sentence begins or ends: "412 rows wait"."""
+        return formats.rows_wait(self.waiting or 0, "+" if self.waits_more else "")
+
+    @property
     def waits_more(self) -> bool:
         """Whether more rows wait than were counted."""
         return self.known is not None and self.known.backlog.is_capped and not self._told_by_run
@@ -192,18 +197,18 @@ class Row:
             return _("Rows that are staged from now on wait until it is switched on again.")
         if not self.waiting:
             return _("Nothing waits now; new rows wait until it is switched on again.")
-        return _("%(rows)s wait until it is switched on again.") % {"rows": self.waiting_words}
+        return _("%(waits)s until it is switched on again.") % {"waits": self.waits_words}
 
     def _meaning_on(self) -> str:
         at = self.task.upcoming_at
         if at is None:
             return _("The scheduler has not planned the task yet.")
-        words = {"rows": self.waiting_words, "next": self.next_words}
+        words = {"waits": self.waits_words, "next": self.next_words}
         if not self.is_transfer or self.waiting is None:
             return formats.sentence(self.next_words)
         if not self.waiting:
             return _("Nothing waits; %(next)s.") % words
-        return _("%(rows)s wait; %(next)s.") % words
+        return _("%(waits)s; %(next)s.") % words
 
 
 def rows(tasks: Iterable[Any]) -> list[Row]:

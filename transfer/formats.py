@@ -63,6 +63,12 @@ def rows(count: int) -> str:
     return ngettext("%(n)s row", "%(n)s rows", count) % {"n": number(count)}
 
 
+def rows_wait(count: int, more: str = "") -> str:
+    """A count with its noun and verb: "412 rows wait"; `more` stands behind the number."""
+    words = ngettext("%(n)s row waits", "%(n)s rows wait", count)
+    return words % {"n": f"{number(count)}{more}"}
+
+
 def zone_name(when: datetime | None = None) -> str:
     """The name of the user's time zone at that moment: "MSK", "UTC+5"."""
     local = timezone.localtime(when)

@@ -82,7 +82,7 @@ def of_rejects() -> Iterator[Problem]:
 
 
 def of_task(row: Row) -> Iterator[Problem]:
-    task, names = row.task, {"task": row.name, "rows": row.waiting_words}
+    task, names = row.task, {"task": row.name, "waits": row.waits_words}
     now = timezone.now()
     if run := row.run:
         yield from of_queue(row, run, now)
@@ -95,14 +95,14 @@ def of_task(row: Row) -> Iterator[Problem]:
         detail = f"{row.failure.sentence} {next_attempt(row)}".strip()
         yield Problem("bad", said, detail, row.last_run.get_absolute_url(), 5)
     if row.waiting and not task.enabled:
-        said = _("%(task)s is switched off, and %(rows)s wait") % names
+        said = _("%(task)s is switched off, and %(waits)s") % names
         yield Problem("warn", said, oldest_words(row), row.url, 20)
     elif row.waiting and row.is_paused:
         until = {**names, "until": formats.moment(task.paused_until)}
-        said = _("%(task)s is paused until %(until)s, and %(rows)s wait") % until
+        said = _("%(task)s is paused until %(until)s, and %(waits)s") % until
         yield Problem("warn", said, task.pause_reason, row.url, 30)
     elif waits_long(row, now) and not task.failures:
-        said = _("%(task)s: %(rows)s wait for longer than they should") % names
+        said = _("%(task)s: %(waits)s for too long") % names
         yield Problem("warn", said, f"{oldest_words(row)} {row.why}", row.url, 15)
     if row.writing_since and now - row.writing_since > OPEN_LONG:
         since = {**names, "ago": formats.ago(row.writing_since)}

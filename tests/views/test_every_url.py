@@ -137,7 +137,7 @@ RULES = {
     "user_reopen": Rule("administrator", "post"),
     # The user's own things. Without a log-in one logs in, or chooses how that page looks.
     "login": Rule("nobody", "get post put"),
-    "logout": Rule("without", "post"),
+    "logout": Rule("nobody", "post"),
     "account": Rule("without", "get"),
     "change_password": Rule("without", "get post put"),
     "set_time_zone": Rule("without", "post"),

@@ -116,3 +116,9 @@ def test_a_handful_of_rejects_beside_a_million_is_still_seen():
     (bar,) = StackedBars("Rows", ["today"], series).bars()
     assert [segment.tone for segment in bar.segments] == ["ok", "warn"]
     assert bar.segments[1].height >= 1
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "ждёт"), (2, "ждут"), (11, "ждут"), (441, "ждёт")])
+def test_one_row_waits_and_several_wait(count, text):
+    with translation.override("ru"):
+        assert formats.rows_wait(count).endswith(text)

@@ -115,7 +115,7 @@ def test_rows_that_wait_longer_than_two_runs(client, task):
     wait_for(task, 5, minutes=14)
     assert said(client) == []
     wait_for(task, 5, minutes=16)
-    assert said(client) == [f"{task}: 5 rows wait for longer than they should"]
+    assert said(client) == [f"{task}: 5 rows wait for too long"]
 
 
 def test_a_daily_task_may_let_its_rows_wait_for_a_day(client, task):

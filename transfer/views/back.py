@@ -1,5 +1,7 @@
 """Where a form's page leads afterwards: to where the form stood, never to another site."""
 
+from urllib.parse import urlsplit
+
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -7,7 +9,19 @@ from django.utils.http import url_has_allowed_host_and_scheme
 def next_url(request: HttpRequest, default: str) -> str:
     """The `next` that was posted or asked for, if it is ours."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    own = url_has_allowed_host_and_scheme(
+    return target if is_own(request, target) else default
+
+
+def page_before(request: HttpRequest, default: str) -> str:
+    """The page on which a button was pressed, if the browser tells and it is ours."""
+    came_from = request.META.get("HTTP_REFERER", "")
+    if not came_from.startswith("http") or not is_own(request, came_from):
+        return default
+    parts = urlsplit(came_from)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def is_own(request: HttpRequest, target: str) -> bool:
+    return url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return target if own else default

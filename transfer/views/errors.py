@@ -3,16 +3,25 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 
 from transfer.formats import full_moment
 from transfer.navigation import theme_of
+from transfer.views.back import page_before
 
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """400: also shown for a host name that is not allowed, so it asks nothing of the request."""
     return _plain(request, "400.html", 400)
+
+
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 of a form without a valid key; with the way back to the page that it stood on."""
+    back = page_before(request, reverse("overview"))
+    return render(request, "403_csrf.html", {"back": back}, status=403)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

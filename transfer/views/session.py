@@ -10,7 +10,6 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views import i18n
 from django.views.decorators.http import require_POST, require_safe
@@ -19,13 +18,15 @@ from transfer.access import any_user
 from transfer.forms.session import TimeZoneForm
 from transfer.models import Actor, AuditEntry
 from transfer.navigation import THEMES
+from transfer.views.back import next_url
 
 YEAR = 365 * 24 * 3600
 
 set_language = login_not_required(require_POST(i18n.set_language))
 
 log_in = auth_views.LoginView.as_view(redirect_authenticated_user=True)
-log_out = any_user(auth_views.LogoutView.as_view())
+# Open: whose session is over wants nothing else than the log-in page.
+log_out = login_not_required(auth_views.LogoutView.as_view())
 
 
 class PasswordChange(auth_views.PasswordChangeView):
@@ -55,7 +56,8 @@ def account(request: HttpRequest) -> HttpResponse:
 def set_theme(request: HttpRequest) -> HttpResponse:
     """Light, dark, or as the device has it."""
     theme = request.POST.get("theme", "")
-    return remember(back(request), request, "theme", theme if theme in THEMES else "")
+    back = redirect(next_url(request, "overview"))
+    return remember(back, request, "theme", theme if theme in THEMES else "")
 
 
 @any_user
@@ -76,12 +78,3 @@ def remember(response: HttpResponse, request: HttpRequest, name: str, value: str
         name, value, max_age=YEAR, httponly=True, samesite="Lax", secure=request.is_secure()
     )
     return response
-
-
-def back(request: HttpRequest) -> HttpResponse:
-    """To the page that the form stood on, never to another site."""
-    target = request.POST.get("next", "")
-    own = url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return redirect(target if own else "overview")

@@ -27,7 +27,9 @@ def test_after_the_session_is_over_it_leads_back_to_its_page_and_says_that_nothi
     assert not AuditEntry.objects.exists()
 
 
-@pytest.mark.parametrize("came_from", [None, "https://elsewhere.example/scheduler/", "nonsense", "http://["])
+@pytest.mark.parametrize(
+    "came_from", [None, "https://elsewhere.example/scheduler/", "nonsense", "http://["]
+)
 def test_never_leads_to_another_site(switch, came_from):
     browser = Client(headers={"referer": came_from} if came_from else {})
     assert browser.post(switch).url == "/login/?next=/"

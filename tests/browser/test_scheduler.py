@@ -120,8 +120,10 @@ def test_what_is_ticked_and_where_the_focus_is_outlives_a_refresh(
 
 
 def test_the_second_of_two_admins_is_asked(
-    page: Page, open_page: Callable, log_in: Callable, task: TransferTask
+    open_page: Callable, log_in: Callable, task: TransferTask
 ):
+    # A page that does not refresh itself, or it may show in time what the first one did.
+    page: Page = open_page(java_script_enabled=False)
     log_in(page, "operator")
     page.goto(f"/scheduler/{key_of(task)}/")
     task.pause(timezone.now() + timedelta(hours=1), IVAN, reason="инвентаризация")

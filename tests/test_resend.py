@@ -114,12 +114,12 @@ class TestPinCodes:
 
     def test_are_replaced_where_a_new_one_is_given_and_never_written_down(self, move, shop_all):
         (reject,) = move("pincodes", ("4100", None))
-        resend.resend(of(reject), {"pincode": "0042"}, OLGA)
-        assert self.columns(shop_all)[1] == ("4100", "0042")
+        resend.resend(of(reject), {"pincode": "0042 31 77"}, OLGA)
+        assert self.columns(shop_all)[1] == ("4100", "0042 31 77")
         with connection.cursor() as cursor:
             for table in ("auditentry", "rejectedrow", "transferrun"):
                 cursor.execute(f"select to_jsonb(t)::text from transfer_{table} as t")
-                assert "0042" not in str(cursor.fetchall())
+                assert "0042 31 77" not in str(cursor.fetchall())
         assert AuditEntry.objects.get(action="resend").new["pincode"] == "••••"
 
     def test_that_were_purged_meanwhile_have_to_be_given_anew(self, move, shop_all):

@@ -22,6 +22,7 @@ from django.utils.formats import get_format
 
 ROWS_AT_ONCE = 500
 ROWS_OF_A_SHEET = 1_048_575  # Excel's limit, without the heading
+WIDTH = 18
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 EXACT_DIGITS = 15  # of a longer number Excel would round the rest
 MOMENT = "%Y-%m-%d %H:%M:%S"
@@ -33,6 +34,7 @@ class Field:
 
     heading: Any
     value: Callable[[Any], Any]
+    is_text: bool = False  # what is entered in a workbook stays as it is, with its leading zeros
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def xlsx_response(name: str, sheets: Iterable[Sheet]) -> HttpResponseBase:
 def _write(book: Any, sheet: Sheet) -> None:
     bold = book.add_format({"bold": True, "bottom": 1})
     moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+    as_text = book.add_format({"num_format": "@"})
     rows = sheet.rows()
     first: list[Any] | None = next(rows, None)
     number = 0
@@ -131,7 +134,8 @@ def _write(book: Any, sheet: Sheet) -> None:
         number += 1
         page = book.add_worksheet(sheet.title[:25] + (f" {number}" if number > 1 else ""))
         page.freeze_panes(1, 0)
-        page.set_column(0, len(sheet.fields) - 1, 18)
+        for place, field in enumerate(sheet.fields):
+            page.set_column(place, place, WIDTH, as_text if field.is_text else None)
         page.write_row(0, 0, sheet.headings(), bold)
         some = chain([first] if first is not None else [], islice(rows, ROWS_OF_A_SHEET - 1))
         for line, row in enumerate(some, 1):

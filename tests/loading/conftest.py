@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from tests.databases import query
+from tests.databases import query, stage
 from transfer.kinds import KINDS
 from transfer.loading import work
-from transfer.models import Actor, Upload
+from transfer.models import Actor, BonusServer, RejectedRow, Upload
+from transfer.models.run_base import Trigger
+from transfer.runs import run_here
 
 
 @pytest.fixture
@@ -54,6 +56,23 @@ def staged(shop_all: str) -> Callable[[str], list[tuple[Any, ...]]]:
     return staged
 
 
+@pytest.fixture
+def eight(dock: Callable[..., BonusServer], bonus: str) -> BonusServer:
+    return dock(bonus)
+
+
+@pytest.fixture
+def rejected(eight: BonusServer, shop_all: str) -> Callable[..., list[RejectedRow]]:
+    """Stages rows of a kind, moves them, and returns the rejects."""
+
+    def rejected(kind: str, *rows: tuple[Any, ...]) -> list[RejectedRow]:
+        stage(shop_all, kind, rows)
+        run_here(eight.tasks.get(kind=kind), Trigger.MANUAL)
+        return list(RejectedRow.objects.landed().filter(kind=kind).order_by("staging_id"))
+
+    return rejected
+
+
 def workbook(rows: list[list[Any]], write: Callable[[Any, Any], None] | None = None) -> bytes:
     """An XLSX of these rows; `write` adds what rows can't say."""
     file = BytesIO()
@@ -70,3 +89,12 @@ def workbook(rows: list[list[Any]], write: Callable[[Any, Any], None] | None = N
 
 def bad(upload: Upload) -> list[tuple[int, str, str, str]]:
     return list(upload.bad_lines.values_list("line", "columns", "value", "code"))
+
+
+def rejects_file(*lines: str, head: str = "Rejected row no.;account;amount") -> bytes:
+    return "\n".join([head, *lines]).encode()
+
+
+def closed_as(reject: RejectedRow) -> tuple[str, str]:
+    reject.refresh_from_db()
+    return reject.state, reject.closed_by

@@ -2,22 +2,17 @@
 
 import csv
 import io
-import threading
 
 import pytest
-from django.db import connection
 from django.urls import reverse
 from python_calamine import CalamineWorkbook
 
-from tests.databases import query, stage
-from tests.loading.conftest import bad, workbook
+from tests.databases import query
+from tests.loading.conftest import bad, closed_as, rejects_file, workbook
 from tests.views.runs import user
 from transfer import resend
-from transfer.kinds import KINDS
-from transfer.loading import work
 from transfer.models import AuditEntry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
-from transfer.resend_close import finish_interrupted
 from transfer.runs import run_here
 
 pytestmark = pytest.mark.django_db
@@ -25,38 +20,12 @@ pytestmark = pytest.mark.django_db
 State = Upload.State
 
 
-@pytest.fixture
-def eight(dock, bonus):
-    return dock(bonus)
-
-
-@pytest.fixture
-def rejected(eight, shop_all):
-    """Stages rows of a kind, moves them, and returns the rejects."""
-
-    def rejected(kind, *rows):
-        stage(shop_all, kind, rows)
-        run_here(eight.tasks.get(kind=kind), Trigger.MANUAL)
-        return list(RejectedRow.objects.landed().filter(kind=kind).order_by("staging_id"))
-
-    return rejected
-
-
-def a_file(*lines, head="Rejected row no.;account;amount"):
-    return "\n".join([head, *lines]).encode()
-
-
-def closed_as(reject):
-    reject.refresh_from_db()
-    return reject.state, reject.closed_by
-
-
 class TestLoadingIt:
     def test_stages_the_lines_and_closes_the_rejects_with_a_link_to_the_new_rows(
         self, rejected, load, staged, shop_all
     ):
         one, two = rejected("balances", ("4100", 0), ("4200", 0))
-        upload = load("balances", a_file(f"{two.key};4200;2,5", f"{one.key};4100;1"))
+        upload = load("balances", rejects_file(f"{two.key};4200;2,5", f"{one.key};4100;1"))
         assert (upload.state, upload.good, upload.corrections) == (State.LOADED, 2, 2)
         assert [row[:2] for row in staged("balances")][2:] == [("4200", 2.5), ("4100", 1)]
         assert closed_as(one) == closed_as(two) == ("resent", "olga")
@@ -68,14 +37,14 @@ class TestLoadingIt:
 
     def test_leaves_nothing_to_send_again(self, rejected, load, staged, olga):
         (one,) = rejected("balances", ("4100", 0))
-        load("balances", a_file(f"{one.key};4100;1"))
+        load("balances", rejects_file(f"{one.key};4100;1"))
         outcome = resend.resend(RejectedRow.objects.all(), {"amount": "9"}, olga)
         assert outcome.rows == 0
         assert len(staged("balances")) == 2
 
     def test_is_audited_as_a_load_that_corrects(self, rejected, load):
         (one,) = rejected("balances", ("4100", 0))
-        load("balances", a_file(f"{one.key};4100;1"))
+        load("balances", rejects_file(f"{one.key};4100;1"))
         entry = AuditEntry.objects.get(action="load")
         assert (entry.who, entry.new["good"], entry.new["corrections"]) == ("olga", 1, 1)
 
@@ -85,7 +54,7 @@ class TestLoadingIt:
         (one,) = rejected("balances", ("4100", 0))
         nine = dock(second_bonus, "Бонусный сервер 9")
         run_here(nine.tasks.get(kind="balances"), Trigger.MANUAL)
-        load("balances", a_file(f"{one.key};4100;1"))
+        load("balances", rejects_file(f"{one.key};4100;1"))
         assert len(staged("balances")) == 2
         assert not RejectedRow.objects.open().exists()
 
@@ -93,7 +62,7 @@ class TestLoadingIt:
         self, rejected, load, staged
     ):
         one, two = rejected("balances", ("1", 0), ("2", 0))
-        lines = a_file("new;7", f"{two.key};2;2", ";new;8", f"{one.key};1;1")
+        lines = rejects_file("new;7", f"{two.key};2;2", ";new;8", f"{one.key};1;1")
         lines = lines.replace(b"new;7", b";new;7")
         upload = load("balances", lines)
         assert [row[:2] for row in staged("balances")][2:] == [
@@ -106,14 +75,14 @@ class TestLoadingIt:
 
     def test_moves_with_the_next_run_exactly_once(self, rejected, load, eight, bonus):
         (one,) = rejected("balances", ("4100", 0))
-        load("balances", a_file(f"{one.key};4100;7"))
+        load("balances", rejects_file(f"{one.key};4100;7"))
         for _ in range(2):
             run_here(eight.tasks.get(kind="balances"), Trigger.MANUAL)
         assert query(bonus, "select account, amount::int from asset") == [("4100", 7)]
 
     def test_the_column_is_chosen_by_hand_where_it_has_another_name(self, rejected, load):
         (one,) = rejected("balances", ("4100", 0))
-        content = a_file(f"4100;1;{one.key.lower()}", head="a;b;c")
+        content = rejects_file(f"4100;1;{one.key.lower()}", head="a;b;c")
         columns = {"account": 0, "amount": 1, "reject": 2}
         load("balances", content, header=1, columns=columns)
         assert closed_as(one) == ("resent", "olga")
@@ -131,7 +100,7 @@ class TestBadLines:
         resend.discard(RejectedRow.objects.filter(pk=two.pk), "late", olga)
         upload = check(
             "balances",
-            a_file(
+            rejects_file(
                 "R999999-1;4100;1",
                 f"R{one.pk}-{one.staging_id + 1};4100;1",
                 f"{one.staging_id};4100;1",
@@ -155,7 +124,7 @@ class TestBadLines:
         nine = dock(second_bonus, "Бонусный сервер 9")
         run_here(nine.tasks.get(kind="balances"), Trigger.MANUAL)
         one, same = RejectedRow.objects.order_by("pk")
-        upload = check("balances", a_file(f"{one.key};4100;1", f"{same.key};4100;2"))
+        upload = check("balances", rejects_file(f"{one.key};4100;1", f"{same.key};4100;2"))
         assert self.faults(upload) == [
             (2, "reject", "reject_twice"),
             (3, "reject", "reject_twice"),
@@ -163,7 +132,7 @@ class TestBadLines:
 
     def test_leave_their_rejects_open(self, rejected, load):
         one, two = rejected("balances", ("4100", 0), ("4200", 0))
-        upload = load("balances", a_file(f"{one.key};4100;1", f"{two.key};4200;0"))
+        upload = load("balances", rejects_file(f"{one.key};4100;1", f"{two.key};4200;0"))
         assert (upload.good, upload.bad) == (1, 1)
         assert (closed_as(one)[0], closed_as(two)[0]) == ("resent", "open")
 
@@ -175,26 +144,26 @@ class TestPinCodes:
         self, rejected, load, staged
     ):
         one, two = rejected("pincodes", ("", "4711"), ("", "4712"))
-        lines = a_file(f"{one.key};4100;••••", f"{two.key};4200;0042", head=self.HEAD)
+        lines = rejects_file(f"{one.key};4100;••••", f"{two.key};4200;0042", head=self.HEAD)
         upload = load("pincodes", lines)
         assert staged("pincodes")[2:] == [("4100", "4711"), ("4200", "0042")]
         assert "4711" not in repr(vars(upload))
 
     def test_the_mask_survives_another_encoding(self, rejected, load, staged):
         (one,) = rejected("pincodes", ("", "4711"))
-        load("pincodes", a_file(f"{one.key};4100;????", head=self.HEAD))
+        load("pincodes", rejects_file(f"{one.key};4100;????", head=self.HEAD))
         assert staged("pincodes")[1] == ("4100", "4711")
 
     def test_a_mask_without_a_rejected_row_is_no_pin_code(self, check, rejected):
         rejected("pincodes", ("", "4711"))
-        lines = a_file(";4100;••••", "R7-7;4200;••••", head=self.HEAD)
+        lines = rejects_file(";4100;••••", "R7-7;4200;••••", head=self.HEAD)
         codes = [code for *_, code in bad(check("pincodes", lines))]
         assert codes == ["pin_masked", "reject_unknown"]
 
     def test_what_is_not_there_any_more_has_to_be_entered(self, check, rejected, shop_all):
         (one,) = rejected("pincodes", ("", "4711"))
         query(shop_all, 'delete from "accountpincodeTemp"')
-        lines = a_file(f"{one.key};4100;••••", head=self.HEAD)
+        lines = rejects_file(f"{one.key};4100;••••", head=self.HEAD)
         assert bad(check("pincodes", lines)) == [(2, "pincode", "", "pin_gone")]
 
     def test_are_not_taken_from_another_database_that_knows_the_same_number(
@@ -202,13 +171,13 @@ class TestPinCodes:
     ):
         (one,) = rejected("pincodes", ("", "4711"))
         query(shop_all, "update datatransfer.origin set origin = gen_random_uuid()")
-        lines = a_file(f"{one.key};4100;••••", head=self.HEAD)
+        lines = rejects_file(f"{one.key};4100;••••", head=self.HEAD)
         assert bad(check("pincodes", lines))[0][3] == "pin_gone"
 
     def test_one_that_the_checks_refuse_is_said_though_it_is_kept(self, check, rejected, shop_all):
         query(shop_all, 'alter table "accountpincodeTemp" alter pincode type text')
         (one,) = rejected("pincodes", ("", "4" * 101))
-        lines = a_file(f"{one.key};4100;••••", head=self.HEAD)
+        lines = rejects_file(f"{one.key};4100;••••", head=self.HEAD)
         assert bad(check("pincodes", lines))[0][3] == "pin_too_long"
 
 
@@ -269,100 +238,3 @@ class TestTheDownloadedFile:
         content = download("xlsx")
         upload = load("cards", content, name="rejects.xlsx")
         assert (upload.good, closed_as(card)[0]) == (1, "resent")
-
-
-class TestOnceWhateverHappens:
-    def test_closed_since_the_preview_nothing_is_loaded_and_there_is_a_new_preview(
-        self, rejected, check, staged, olga
-    ):
-        one, two = rejected("balances", ("4100", 0), ("4200", 0))
-        upload = check("balances", a_file(f"{one.key};4100;1", f"{two.key};4200;1"))
-        resend.resend(RejectedRow.objects.filter(pk=one.pk), {"amount": "5"}, olga)
-        upload.confirm(olga)
-        work.go_on(upload)
-        assert (upload.state, upload.error_code) == (State.READY, "rejects_closed_meanwhile")
-        assert (upload.good, upload.bad, len(staged("balances"))) == (1, 1, 3)
-        upload.confirm(olga)
-        work.go_on(upload)
-        assert (upload.state, upload.error_code) == (State.LOADED, "")
-        assert len(staged("balances")) == 4
-
-    def test_sent_by_somebody_who_died_it_is_closed_and_not_staged(
-        self, rejected, check, staged, shop_all, olga
-    ):
-        """The note is there, though our database says that the reject is open."""
-        (one,) = rejected("balances", ("4100", 0))
-        query(
-            shop_all,
-            "insert into datatransfer.resent values (%s, 'balances', %s, 77, '9')",
-            [str(one.origin), one.staging_id],
-        )
-        upload = check("balances", a_file(f"{one.key};4100;1"))
-        assert bad(upload) == [(2, "reject", one.key, "reject_closed")]
-
-    def test_a_worker_that_dies_between_the_two_commits(
-        self, rejected, check, staged, olga, monkeypatch
-    ):
-        (one,) = rejected("balances", ("4100", 0))
-        upload = check("balances", a_file(f"{one.key};4100;1"))
-        upload.confirm(olga)
-        with monkeypatch.context() as patched:
-            patched.setattr(Upload, "note_loaded", die)
-            with pytest.raises(Died):
-                work.go_on(upload)
-        upload.refresh_from_db()
-        assert (upload.state, len(staged("balances")), closed_as(one)[0]) == (
-            State.CONFIRMED,
-            2,
-            "open",
-        )
-        assert finish_interrupted() == 1
-        work.go_on(upload)
-        assert (upload.state, len(staged("balances"))) == (State.LOADED, 2)
-        assert closed_as(one) == ("resent", "olga")
-
-    @pytest.mark.django_db(transaction=True)
-    def test_the_same_file_twice_and_a_press_at_the_same_moment_are_once(
-        self, rejected, check, staged, olga
-    ):
-        rejects = rejected("balances", *[("4100", 0)] * 50)
-        lines = [f"{one.key};4100;1" for one in rejects]
-        uploads = [check("balances", a_file(*lines)), check("balances", a_file(*lines[::-1]))]
-        for upload in uploads:
-            upload.confirm(olga)
-        works = [
-            *(lambda upload=upload: work.go_on(upload) for upload in uploads),
-            lambda: resend.resend(RejectedRow.objects.all(), {"amount": "1"}, olga),
-        ]
-        at_once(*works)
-        assert len(staged("balances")) == 100
-        assert not RejectedRow.objects.open().exists()
-
-
-class Died(BaseException):
-    """As if the process had been killed at this point."""
-
-
-def die(*_):
-    raise Died
-
-
-def at_once(*works):
-    def run(work):
-        work()
-        connection.close()
-
-    threads = [threading.Thread(target=run, args=[work]) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def test_a_workbook_of_many_corrections_is_one_load(rejected, load):
-    rejects = rejected("balances", *[("4100", 0)] * 30)
-    rows = [["Rejected row no.", "account", "amount"], *([one.key, "4100", 1] for one in rejects)]
-    upload = load("balances", workbook(rows), name="rejects.xlsx")
-    assert upload.corrections == 30
-    assert not RejectedRow.objects.open().exists()
-    assert set(KINDS) >= {upload.kind}

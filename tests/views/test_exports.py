@@ -11,6 +11,7 @@ import pytest
 from django.urls import reverse
 
 from tests.views.queries import queries_of
+from tests.views.rejects import a_reject
 from tests.views.runs import NOON, POSITION, a_run, server, user
 from transfer.exports import Field, Sheet, csv_response, defused, xlsx_response
 from transfer.models import MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
@@ -53,6 +54,16 @@ def test_csv_holds_what_is_filtered_in_the_order_of_the_page(client):
     )
     assert [row[0] for row in rows] == [str(large.pk), str(small.pk)]
     assert rows[0][heading.index("Applied")] == "500"
+
+
+def test_what_is_text_stays_text_when_it_is_edited_in_a_workbook(client):
+    """Typed into a column of numbers, 0042 would lose its zeros."""
+    a_reject(server(), "pincodes")
+    sheet = sheet_of(client.get(reverse("rejects_xlsx")))
+    of_text, others = re.findall("<col [^>]*>", sheet)
+    assert 'min="1" max="3"' in of_text  # number of the row, account, PIN code
+    assert "style=" in of_text
+    assert "style=" not in others
 
 
 def test_no_heading_of_a_russian_file_is_left_in_english(client):

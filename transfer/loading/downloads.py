@@ -36,7 +36,10 @@ def bad_lines(upload: Upload) -> Sheet:
     explained = cache(explain_line)
     has_rejects = REJECT in upload.layout.get("columns", {})
     fields = [
-        *(Field(heading(column.name), _cell(column)) for column in upload.moves.columns),
+        *(
+            Field(heading(column.name), _cell(column), column.carried_as == "text")
+            for column in upload.moves.columns
+        ),
         *([Field(heading(REJECT), lambda line: line.cells.get(REJECT))] if has_rejects else []),
         Field(_("Line in the file"), lambda line: line.line),
         Field(_("What is wrong"), lambda line: explained(line.code).sentence),

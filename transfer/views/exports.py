@@ -63,8 +63,11 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
     )
     zone = Settings.load().zone
     fields = [
-        Field(heading(REJECT), lambda one: one.key),
-        *(Field(heading(column.name), value_of(column, zone)) for column in kind.columns),
+        Field(heading(REJECT), lambda one: one.key, is_text=True),
+        *(
+            Field(heading(column.name), value_of(column, zone), column.carried_as == "text")
+            for column in kind.columns
+        ),
         Field(_("Why rejected"), lambda one: explain_reject(one.code).sentence),
         Field(_("What to do"), lambda one: explain_reject(one.code).hint),
         Field(zoned(_("Rejected")), lambda one: one.created_at),

@@ -18,8 +18,11 @@ from tests.databases import (
     as_url,
     initialise_shop_all,
     migrate_bonus_server,
+    stage,
 )
-from transfer.models import BonusServer
+from transfer.models import BonusServer, RejectedRow
+from transfer.models.run_base import Trigger
+from transfer.runs import run_here
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
@@ -108,6 +111,24 @@ def dock(db: None) -> Callable[..., BonusServer]:
         return server
 
     return dock
+
+
+@pytest.fixture
+def receiver(dock: Callable[..., BonusServer], bonus: str) -> BonusServer:
+    """A docked bonus server that rows can be moved to."""
+    return dock(bonus)
+
+
+@pytest.fixture
+def rejected(receiver: BonusServer, shop_all: str) -> Callable[..., list[RejectedRow]]:
+    """Stages rows of a kind, moves them, and returns the rejects: `rejected("cards", row, …)`."""
+
+    def rejected(kind: str, *rows: tuple[Any, ...]) -> list[RejectedRow]:
+        stage(shop_all, kind, rows)
+        run_here(receiver.tasks.get(kind=kind), Trigger.MANUAL)
+        return list(RejectedRow.objects.landed().filter(kind=kind).order_by("staging_id"))
+
+    return rejected
 
 
 @pytest.fixture

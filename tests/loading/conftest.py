@@ -5,12 +5,10 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from tests.databases import query, stage
+from tests.databases import query
 from transfer.kinds import KINDS
 from transfer.loading import work
-from transfer.models import Actor, BonusServer, RejectedRow, Upload
-from transfer.models.run_base import Trigger
-from transfer.runs import run_here
+from transfer.models import Actor, RejectedRow, Upload
 
 
 @pytest.fixture
@@ -54,23 +52,6 @@ def staged(shop_all: str) -> Callable[[str], list[tuple[Any, ...]]]:
         return query(shop_all, f'select {columns} from "{KINDS[kind].staging}" order by id')
 
     return staged
-
-
-@pytest.fixture
-def eight(dock: Callable[..., BonusServer], bonus: str) -> BonusServer:
-    return dock(bonus)
-
-
-@pytest.fixture
-def rejected(eight: BonusServer, shop_all: str) -> Callable[..., list[RejectedRow]]:
-    """Stages rows of a kind, moves them, and returns the rejects."""
-
-    def rejected(kind: str, *rows: tuple[Any, ...]) -> list[RejectedRow]:
-        stage(shop_all, kind, rows)
-        run_here(eight.tasks.get(kind=kind), Trigger.MANUAL)
-        return list(RejectedRow.objects.landed().filter(kind=kind).order_by("staging_id"))
-
-    return rejected
 
 
 def workbook(rows: list[list[Any]], write: Callable[[Any, Any], None] | None = None) -> bytes:

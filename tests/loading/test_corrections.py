@@ -73,11 +73,11 @@ class TestLoadingIt:
         ]
         assert ["new_rows", {"n": 2}] in upload.report["warnings"]
 
-    def test_moves_with_the_next_run_exactly_once(self, rejected, load, eight, bonus):
+    def test_moves_with_the_next_run_exactly_once(self, rejected, load, receiver, bonus):
         (one,) = rejected("balances", ("4100", 0))
         load("balances", rejects_file(f"{one.key};4100;7"))
         for _ in range(2):
-            run_here(eight.tasks.get(kind="balances"), Trigger.MANUAL)
+            run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
         assert query(bonus, "select account, amount::int from asset") == [("4100", 7)]
 
     def test_the_column_is_chosen_by_hand_where_it_has_another_name(self, rejected, load):

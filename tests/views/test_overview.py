@@ -7,9 +7,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import stage
+from tests.views.rejects import a_reject
 from tests.views.runs import a_run, server, user
 from tests.views.tasks import many_tasks, wait_for
-from tests.views.test_rejects import a_reject
 from transfer import waiting
 from transfer.backlog import COUNTED_AT_MOST
 from transfer.errors import Unreachable

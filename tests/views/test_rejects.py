@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.databases import query, stage
+from tests.databases import query
 from tests.views.rejects import NUMBERS, PAYLOADS, a_reject, words
 from tests.views.runs import POSITION, a_run, server, user
 from transfer.models import AuditEntry, RejectedRow
@@ -27,18 +27,6 @@ def operator(client, settings):
 @pytest.fixture
 def eight():
     return server()
-
-
-@pytest.fixture
-def rejected(dock, bonus, shop_all):
-    """Stages rows of a kind, moves them, and returns the rejects."""
-
-    def rejected(kind, *rows):
-        stage(shop_all, kind, rows)
-        run_here(dock(bonus).tasks.get(kind=kind), Trigger.MANUAL)
-        return list(RejectedRow.objects.landed().order_by("staging_id"))
-
-    return rejected
 
 
 def found(client, **filters):

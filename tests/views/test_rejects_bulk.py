@@ -3,12 +3,10 @@
 import pytest
 from django.urls import reverse
 
-from tests.databases import query, stage
+from tests.databases import query
 from tests.views.rejects import a_reject, words
 from tests.views.runs import server, user
 from transfer.models import AuditEntry, RejectedRow
-from transfer.models.run_base import Trigger
-from transfer.runs import run_here
 from transfer.views import rejects_bulk
 
 pytestmark = pytest.mark.django_db
@@ -23,18 +21,6 @@ def operator(client, settings):
 @pytest.fixture
 def eight():
     return server()
-
-
-@pytest.fixture
-def rejected(dock, bonus, shop_all):
-    """Stages rows of a kind, moves them, and returns the rejects."""
-
-    def rejected(kind, *rows):
-        stage(shop_all, kind, rows)
-        run_here(dock(bonus).tasks.get(kind=kind), Trigger.MANUAL)
-        return list(RejectedRow.objects.landed().order_by("staging_id"))
-
-    return rejected
 
 
 def test_chosen_ones_are_sent_with_the_same_correction(client, rejected, shop_all):

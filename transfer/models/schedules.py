@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import F, OuterRef, Q, Subquery
-from django.db.models.functions import Least
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -52,14 +51,6 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
     def unplanned(self) -> Self:
         """Switched on past `switch`: they have no next time yet."""
         return self.enabled().filter(next_run_at=None)
-
-    def by_next_time(self) -> Self:
-        """Those that will run, the next one first, with `upcoming`."""
-        return (
-            self.enabled()
-            .annotate(upcoming=Least("next_run_at", "retry_at"))
-            .order_by(F("upcoming").asc(nulls_last=True))
-        )
 
     def with_runs(self) -> Self:
         """For `attach_runs`: the numbers of the last run, the last success and the open run."""

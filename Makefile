@@ -29,7 +29,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP)
-	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/test_chaos.py -s
+	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/chaos -s
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

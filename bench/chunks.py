@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tests.chaos.cluster import Cluster
 from tests.databases import query
-from transfer import engine
-from transfer.bonus_db import BonusDatabase
-from transfer.kinds import CARDS, PINCODES, Kind
-from transfer.position import Totals
-from transfer.shop_all import ShopAll
+from transfer.engine import move
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import CARDS, PINCODES, Kind
+from transfer.engine.position import Totals
+from transfer.engine.shop_all import ShopAll
 
 ROWS = 50_000
 STAGE_CARDS = """
@@ -47,14 +47,14 @@ SCENES: list[tuple[str, Kind, str]] = [
 ]
 
 
-def move(cluster: Cluster, kind: Kind) -> tuple[float, Totals]:
+def timed(cluster: Cluster, kind: Kind) -> tuple[float, Totals]:
     began, totals = time.monotonic(), Totals()
     with (
         ShopAll(cluster.shop_all, "bench") as source,
         BonusDatabase(cluster.bonus, "bonus server", "bench") as target,
     ):
-        origin = engine.prepare(kind, source, target).origin
-        for chunk in engine.transfer(kind, source, target, origin):
+        origin = move.prepare(kind, source, target).origin
+        for chunk in move.transfer(kind, source, target, origin):
             totals += chunk.totals
     return time.monotonic() - began, totals
 
@@ -68,7 +68,7 @@ def main() -> None:
             for name, kind, columns in SCENES:
                 stage = STAGE_CARDS if kind is CARDS else STAGE_PINS
                 query(cluster.shop_all, stage.format(columns), [ROWS])
-                seconds, totals = move(cluster, kind)
+                seconds, totals = timed(cluster, kind)
                 print(
                     f"{name:34}{seconds:9.2f}{totals.applied:9}{totals.unchanged:9}"
                     f"{totals.rejected:9}"

@@ -8,10 +8,10 @@ from pathlib import Path
 from bench.peak import MARK
 from tests.chaos.cluster import Cluster
 from tests.databases import query
-from transfer import engine
-from transfer.bonus_db import BonusDatabase
-from transfer.kinds import BALANCES
-from transfer.shop_all import ShopAll
+from transfer.engine import move
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import BALANCES
+from transfer.engine.shop_all import ShopAll
 
 ROWS_A_TRANSACTION = 10_000
 COLUMNS = "account, amount, validfrom, validto, comment"
@@ -41,7 +41,7 @@ class Ground:
             query(self.cluster.shop_all, STAGE, [first, last])
         query(self.cluster.shop_all, 'vacuum analyze "changeAccountBalanceTemp"')
         with ShopAll(self.cluster.shop_all, "bench") as source, self._target() as target:
-            engine.prepare(BALANCES, source, target)
+            move.prepare(BALANCES, source, target)
 
     def empty_target(self) -> None:
         query(self.cluster.bonus, "truncate asset; delete from datatransfer.position")
@@ -73,8 +73,8 @@ class Ground:
     def by_engine(self) -> tuple[float, float | None]:
         began = time.monotonic()
         with ShopAll(self.cluster.shop_all, "bench") as source, self._target() as target:
-            origin = engine.prepare(BALANCES, source, target).origin
-            for _ in engine.transfer(BALANCES, source, target, origin):
+            origin = move.prepare(BALANCES, source, target).origin
+            for _ in move.transfer(BALANCES, source, target, origin):
                 pass
         return time.monotonic() - began, None
 

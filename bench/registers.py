@@ -115,7 +115,7 @@ class watching:
 
 
 def report_checks() -> None:
-    from transfer.connections import check_connections
+    from transfer.servers.checks import check_connections
 
     for words in ("the first check, which learns all of them", "a check"):
         seconds, told = timed(check_connections)

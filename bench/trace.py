@@ -64,16 +64,15 @@ def measure(own: str, shop_all: str, rounds: int) -> None:
     import django
 
     django.setup()
-    from transfer import trace_inside
-    from transfer.trace_inside import search_inside
-    from transfer.trace_search import search
+    from transfer.trace import search as searching
+    from transfer.trace.search import search, search_inside
 
     say("a whole number", rounds, lambda: search("4100000037").exact)
     say("how one begins", rounds, lambda: search("410000").accounts)
     say("how one ends", rounds, lambda: search("0037").accounts)
     say("neither begins nor ends so", rounds, lambda: search("99999999").accounts)
     say("inside, found soon", rounds, lambda: search_inside("567").accounts)
-    given, trace_inside.SECONDS = trace_inside.SECONDS, 300
+    given, searching.SECONDS = searching.SECONDS, 300
     say("inside, not there", rounds, lambda: search_inside("x567").accounts)
     print(f"\nA page searches inside numbers for {given:g} seconds at most.")
 

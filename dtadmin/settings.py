@@ -139,14 +139,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "transfer.middleware.LoginRequired",
+    "transfer.pages.middleware.LoginRequired",
     "transfer.access.RoleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "transfer.middleware.not_allowed",
+    "transfer.pages.middleware.not_allowed",
 ]
-CSRF_FAILURE_VIEW = "transfer.views.errors.forged"
+CSRF_FAILURE_VIEW = "transfer.pages.error_pages.forged"
 
 TEMPLATES = [
     {
@@ -159,7 +159,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "transfer.access.context",
-                "transfer.navigation.context",
+                "transfer.pages.navigation.context",
             ],
         },
     }

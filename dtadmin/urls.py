@@ -2,8 +2,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-handler400 = "transfer.views.errors.bad_request"
-handler500 = "transfer.views.errors.server_error"
+handler400 = "transfer.pages.error_pages.bad_request"
+handler500 = "transfer.pages.error_pages.server_error"
 
 urlpatterns = [
     # Ours notes it in the audit.

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,10 +21,11 @@ from tests.databases import (
     migrate_bonus_server,
     stage,
 )
-from transfer.models import BonusServer, RejectedRow
+from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow
 from transfer.models.run_base import Trigger
-from transfer.runs import run_here
+from transfer.runs.execute import run_here
 
+NOON = datetime(2026, 7, 1, 12, 0, 30, tzinfo=UTC)
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 
@@ -166,3 +168,33 @@ def manage(own_database: str, shop_all: str) -> Callable[..., subprocess.Popen[s
         )
 
     return manage
+
+
+@pytest.fixture
+def ivan():
+    return Actor("ivan", address="10.0.0.7")
+
+
+@pytest.fixture
+def olga():
+    return Actor("olga", address="10.0.0.8")
+
+
+@pytest.fixture
+def server(dock, bonus, shop_all):
+    """Docked; nothing but its transfers is on the schedule."""
+    MaintenanceTask.objects.update(enabled=False, next_run_at=None)
+    return dock(bonus)
+
+
+@pytest.fixture
+def task(server):
+    """A transfer of balances, switched off, every 5 minutes."""
+    return server.tasks.select_related("server").get(kind="balances")
+
+
+@pytest.fixture
+def switched_on(task, ivan):
+    """The same, switched on at NOON; its next time is 12:05."""
+    task.switch(True, ivan, now=NOON)
+    return task

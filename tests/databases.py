@@ -14,13 +14,13 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from transfer import engine
-from transfer.bonus_db import BonusDatabase
-from transfer.engine import Chunk, Reject
-from transfer.kinds import KINDS
-from transfer.position import Position, Totals
-from transfer.shop_all import ShopAll
-from transfer.staging import Staging
+from transfer.engine import move
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import KINDS
+from transfer.engine.move import Chunk, Reject
+from transfer.engine.position import Position, Totals
+from transfer.engine.shop_all import ShopAll
+from transfer.engine.staging import Staging
 
 ROOT = Path(__file__).parent.parent
 
@@ -145,8 +145,8 @@ class Flow:
         moved = Moved()
         kind = KINDS[self.kind]
         with self.doors() as (source, target):
-            position = engine.prepare(kind, source, target, dry_run=dry_run)
-            for chunk in engine.transfer(
+            position = move.prepare(kind, source, target, dry_run=dry_run)
+            for chunk in move.transfer(
                 kind,
                 source,
                 target,
@@ -162,8 +162,8 @@ class Flow:
         """The first chunk of a transfer that ends there, as a killed one would."""
         kind = KINDS[self.kind]
         with self.doors() as (source, target):
-            origin = engine.prepare(kind, source, target).origin
-            return next(engine.transfer(kind, source, target, origin, chunk_rows=chunk_rows))
+            origin = move.prepare(kind, source, target).origin
+            return next(move.transfer(kind, source, target, origin, chunk_rows=chunk_rows))
 
     def origin(self) -> str:
         with self.doors() as (source, _):

@@ -14,9 +14,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from transfer import accounts
 from transfer.errors import AlreadyRunning, TransferError
-from transfer.loading import work
+from transfer.loading import upload_job
 from transfer.models import (
     Heartbeat,
     MaintenanceRun,
@@ -27,8 +26,9 @@ from transfer.models import (
 )
 from transfer.models.run_base import Run, State, StillQueued, Trigger
 from transfer.models.schedules import ScheduledTask
-from transfer.queue import RunIsOpen, enqueue, open_run
-from transfer.resend_close import finish_interrupted
+from transfer.rejects.closing import finish_interrupted
+from transfer.runs.start import RunIsOpen, enqueue, open_run
+from transfer.servers import accounts
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def tick(way: str, now: datetime | None = None) -> Tick:
     for runs in RUNS:
         done.interrupted += close_dead_runs(runs)
         done.queued_again += enqueue_lost_runs(runs)
-    work.recover(now)
+    upload_job.recover(now)
     accounts.recover()
     for tasks in TASKS:
         for pk in tasks.objects.unplanned().values_list("pk", flat=True):

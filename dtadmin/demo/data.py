@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
-from transfer.kinds import BALANCES, CARDS, PINCODES, Kind
+from transfer.engine.kinds import BALANCES, CARDS, PINCODES, Kind
 
 ACCOUNTS = 6_000
 COMMENTS = (

@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from dtadmin.demo.data import card
 from dtadmin.demo.processes import Processes, free_port
-from transfer.account_work import Work
-from transfer.bonus_api import BonusApi
-from transfer.connections import check_connections
+from transfer.bonus_api.client import BonusApi
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, Shop
+from transfer.servers.account_job import Work
+from transfer.servers.checks import check_connections
 
 SHOPS = {"1": "", "111": "", "12": "Магазин на Ленина, 5"}
 # Code, name, shop: the first six are those of the manual.

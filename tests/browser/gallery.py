@@ -15,12 +15,11 @@ from django.utils import timezone
 from django.utils.safestring import mark_safe
 
 from dtadmin import urls as product
-from transfer import formats
-from transfer.charts import Series, StackedBars
-from transfer.filters import DateFilter, FilterSet
 from transfer.models import TransferRun
 from transfer.models.runs import State
-from transfer.tables import (
+from transfer.pages.filters import DateFilter, FilterSet
+from transfer.pages.history.charts import Series, StackedBars
+from transfer.pages.tables import (
     AmountColumn,
     DurationColumn,
     MomentColumn,
@@ -28,6 +27,7 @@ from transfer.tables import (
     StateColumn,
     Table,
 )
+from transfer.words import formats
 
 handler400, handler500 = product.handler400, product.handler500
 

@@ -14,7 +14,9 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, make_user, use_language
 from tests.databases import stage
-from tests.loading.conftest import check, olga  # noqa: F401 - fixtures
+from tests.loading.conftest import check  # noqa: F401 - fixtures
+from tests.pages.history.runs import a_run
+from tests.pages.test_access import own_patterns
 from tests.servers.conftest import (  # noqa: F401 - fixtures
     bonus_of_reference,
     docked,
@@ -23,12 +25,7 @@ from tests.servers.conftest import (  # noqa: F401 - fixtures
     running,
     six,
 )
-from tests.views.runs import a_run
-from tests.views.test_access import own_patterns
-from transfer import waiting
-from transfer.connections import check_connections
-from transfer.kinds import KINDS
-from transfer.links import key_of
+from transfer.engine.kinds import KINDS
 from transfer.models import (
     Actor,
     Heartbeat,
@@ -40,7 +37,10 @@ from transfer.models import (
     Upload,
 )
 from transfer.models.run_base import State, Trigger
-from transfer.runs import run_here
+from transfer.pages.links import key_of
+from transfer.runs import backlog
+from transfer.runs.execute import run_here
+from transfer.servers.checks import check_connections
 
 pytestmark = pytest.mark.django_db(transaction=True)
 IVAN = Actor("ivan", address="10.0.0.7")
@@ -64,9 +64,9 @@ SAME_IN_ALL = re.compile(
 
 @pytest.fixture(autouse=True)
 def nothing_asked() -> Iterator[None]:
-    waiting.forget()
+    backlog.forget()
     yield
-    waiting.forget()
+    backlog.forget()
 
 
 @pytest.fixture

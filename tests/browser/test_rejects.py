@@ -7,7 +7,7 @@ from tests.browser.conftest import use_language
 from tests.databases import query, stage
 from transfer.models import RejectedRow
 from transfer.models.run_base import Trigger
-from transfer.runs import run_here
+from transfer.runs.execute import run_here
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,11 +6,11 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests.databases import stage
-from tests.views.runs import a_run
-from transfer import waiting
-from transfer.links import key_of
+from tests.pages.history.runs import a_run
 from transfer.models import Actor, Heartbeat, Settings, TransferTask
 from transfer.models.run_base import State
+from transfer.pages.links import key_of
+from transfer.runs import backlog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 IVAN = Actor("ivan", address="10.0.0.7")
@@ -18,9 +18,9 @@ IVAN = Actor("ivan", address="10.0.0.7")
 
 @pytest.fixture(autouse=True)
 def nothing_asked():
-    waiting.forget()
+    backlog.forget()
     yield
-    waiting.forget()
+    backlog.forget()
 
 
 @pytest.fixture

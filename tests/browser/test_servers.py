@@ -20,9 +20,9 @@ from tests.servers.conftest import (  # noqa: F401 - fixtures
     running,
     six,
 )
-from transfer.connections import check_connections
 from transfer.models import BonusServer, IssuedSecret
-from transfer.queue import drain
+from transfer.runs.start import drain
+from transfer.servers.checks import check_connections
 from transfer.tick import tick
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,8 +5,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, use_language
 from tests.databases import stage
-from transfer import runs
 from transfer.models.run_base import Trigger
+from transfer.runs import execute
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,7 +19,7 @@ def changes(dock: Callable, bonus: str, shop_all: str) -> None:
     stage(shop_all, "cards", [("7780000000011", "4100000011", 1)])
     for kind in ("balances", "cards"):
         task = server.tasks.select_related("server").get(kind=kind)
-        runs.run_here(task, Trigger.COMMAND)
+        execute.run_here(task, Trigger.COMMAND)
     stage(shop_all, "pincodes", [("4100000011", "7351")])
 
 

@@ -11,10 +11,10 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD, make_user, use_language
 from tests.databases import query, stage
-from transfer import waiting
-from transfer.links import key_of
 from transfer.models import Actor, Heartbeat, Settings, TransferRun
 from transfer.models.run_base import State
+from transfer.pages.links import key_of
+from transfer.runs import backlog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,7 +47,7 @@ WORDS = {
 @pytest.fixture
 def task(dock, shop_all, bonus):
     """Balance changes, switched off. Three rows wait, of which one will be rejected."""
-    waiting.forget()
+    backlog.forget()
     stage(shop_all, "balances", [("1", 10), ("2", 20), (None, 30)])
     Settings.load().change(Actor("anna"), show_transfer_tasks=True)
     Heartbeat.beat("shop: cron")

@@ -1,7 +1,7 @@
 """What the tests of the guards share: rows to move, and what a fault must have left of them."""
 
 from tests.databases import query
-from transfer.position import NOTHING_READ
+from transfer.engine.position import NOTHING_READ
 
 
 def stage_many(flow, rows):

@@ -6,14 +6,9 @@ import pytest
 import xlsxwriter
 
 from tests.databases import query
-from transfer.kinds import KINDS
-from transfer.loading import work
+from transfer.engine.kinds import KINDS
+from transfer.loading import upload_job
 from transfer.models import Actor, RejectedRow, Upload
-
-
-@pytest.fixture
-def olga() -> Actor:
-    return Actor("olga", address="10.0.0.8")
 
 
 @pytest.fixture
@@ -24,7 +19,7 @@ def check(db: None, shop_all: str, olga: Actor) -> Callable[..., Upload]:
         upload = Upload.receive(KINDS[kind], [content], olga, name=name)
         upload.chosen = chosen
         upload.save()
-        work.go_on(upload)
+        upload_job.go_on(upload)
         return upload
 
     return check
@@ -37,7 +32,7 @@ def load(check: Callable[..., Upload], olga: Actor) -> Callable[..., Upload]:
     def load(*arguments: Any, **options: Any) -> Upload:
         upload = check(*arguments, **options)
         assert upload.confirm(olga)
-        work.go_on(upload)
+        upload_job.go_on(upload)
         return upload
 
     return load

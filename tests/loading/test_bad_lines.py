@@ -13,10 +13,10 @@ from python_calamine import CalamineWorkbook
 from tests.databases import stage
 from tests.loading.conftest import bad, workbook
 from tests.loading.test_property import CELLS, FINE
-from tests.views.runs import user
+from tests.pages.history.runs import user
 from transfer.models import RejectedRow
 from transfer.models.run_base import Trigger
-from transfer.runs import run_here
+from transfer.runs.execute import run_here
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from django.utils import translation
 from tests.databases import stage
 from transfer.models import AuditEntry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
-from transfer.runs import run_here
+from transfer.runs.execute import run_here
 
 GOOD = "Счет;Сумма\n4100;10,50\n4200;-3\n".encode("cp1251")
 MIXED = b"account;amount\n4100;10\n4200;0\n"

@@ -9,11 +9,11 @@ from python_calamine import CalamineWorkbook
 
 from tests.databases import query
 from tests.loading.conftest import bad, closed_as, rejects_file, workbook
-from tests.views.runs import user
-from transfer import resend
+from tests.pages.history.runs import user
 from transfer.models import AuditEntry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
-from transfer.runs import run_here
+from transfer.rejects import resend
+from transfer.runs.execute import run_here
 
 pytestmark = pytest.mark.django_db
 

@@ -7,10 +7,10 @@ from django.db import connection
 
 from tests.databases import query
 from tests.loading.conftest import bad, closed_as, rejects_file
-from transfer import resend
-from transfer.loading import work
+from transfer.loading import upload_job
 from transfer.models import RejectedRow, Upload
-from transfer.resend_close import finish_interrupted
+from transfer.rejects import resend
+from transfer.rejects.closing import finish_interrupted
 
 pytestmark = pytest.mark.django_db
 
@@ -24,11 +24,11 @@ def test_closed_since_the_preview_nothing_is_loaded_and_there_is_a_new_preview(
     upload = check("balances", rejects_file(f"{one.key};4100;1", f"{two.key};4200;1"))
     resend.resend(RejectedRow.objects.filter(pk=one.pk), {"amount": "5"}, olga)
     upload.confirm(olga)
-    work.go_on(upload)
+    upload_job.go_on(upload)
     assert (upload.state, upload.error_code) == (State.READY, "rejects_closed_meanwhile")
     assert (upload.good, upload.bad, len(staged("balances"))) == (1, 1, 3)
     upload.confirm(olga)
-    work.go_on(upload)
+    upload_job.go_on(upload)
     assert (upload.state, upload.error_code) == (State.LOADED, "")
     assert len(staged("balances")) == 4
 
@@ -54,7 +54,7 @@ def test_a_worker_that_dies_between_the_two_commits(rejected, check, staged, olg
     with monkeypatch.context() as patched:
         patched.setattr(Upload, "note_loaded", die)
         with pytest.raises(Died):
-            work.go_on(upload)
+            upload_job.go_on(upload)
     upload.refresh_from_db()
     assert (upload.state, len(staged("balances")), closed_as(one)[0]) == (
         State.CONFIRMED,
@@ -62,7 +62,7 @@ def test_a_worker_that_dies_between_the_two_commits(rejected, check, staged, olg
         "open",
     )
     assert finish_interrupted() == 1
-    work.go_on(upload)
+    upload_job.go_on(upload)
     assert (upload.state, len(staged("balances"))) == (State.LOADED, 2)
     assert closed_as(one) == ("resent", "olga")
 
@@ -78,7 +78,7 @@ def test_the_same_file_twice_and_a_press_at_the_same_moment_are_once(rejected, c
     for upload in uploads:
         upload.confirm(olga)
     works = [
-        *(lambda upload=upload: work.go_on(upload) for upload in uploads),
+        *(lambda upload=upload: upload_job.go_on(upload) for upload in uploads),
         lambda: resend.resend(RejectedRow.objects.all(), {"amount": "1"}, olga),
     ]
     at_once(*works)
@@ -96,10 +96,10 @@ def die(*_):
 
 def at_once(*works):
     def run(work):
-        work()
+        upload_job()
         connection.close()
 
-    threads = [threading.Thread(target=run, args=[work]) for work in works]
+    threads = [threading.Thread(target=run, args=[upload_job]) for upload_job in works]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -10,8 +10,8 @@ from itertools import repeat
 import pytest
 
 from tests.loading.conftest import bad, workbook
-from transfer.kinds import KINDS
-from transfer.loading import spreadsheet, work
+from transfer.engine.kinds import KINDS
+from transfer.loading import spreadsheet, upload_job
 from transfer.models import Upload
 
 State = Upload.State
@@ -146,7 +146,7 @@ def test_a_file_of_40_mb_never_stands_in_memory(db, shop_all, olga):
     tracemalloc.start()
     try:
         upload = Upload.receive(KINDS["balances"], lines, olga, name="a.csv")
-        work.go_on(upload)
+        upload_job.go_on(upload)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()

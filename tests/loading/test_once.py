@@ -11,12 +11,12 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from tests.databases import connected, run
-from transfer.kinds import KINDS
-from transfer.loading import work
+from transfer.engine.kinds import KINDS
+from transfer.loading import upload_job
 from transfer.loading.loader import Loader
 from transfer.models import Actor, AuditEntry, Upload, UploadPiece
 from transfer.models.uploads import UploadLock
-from transfer.queue import drain
+from transfer.runs.start import drain
 
 State = Upload.State
 GOOD = b"account;amount\n4100;10\n4200;20\n"
@@ -39,9 +39,9 @@ def test_a_worker_that_dies_before_the_commit_has_loaded_nothing_and_another_loa
     with monkeypatch.context() as patched:
         patched.setattr(Loader, "insert", die_after(Loader.insert))
         with pytest.raises(Died):
-            work.go_on(confirmed)
+            upload_job.go_on(confirmed)
     assert staged("balances") == []
-    work.go_on(confirmed)
+    upload_job.go_on(confirmed)
     assert len(staged("balances")) == 2
 
 
@@ -49,10 +49,10 @@ def test_a_worker_that_dies_after_the_commit_is_not_repeated(confirmed, staged, 
     with monkeypatch.context() as patched:
         patched.setattr(Upload, "note_loaded", die_after(lambda *_: None))
         with pytest.raises(Died):
-            work.go_on(confirmed)
+            upload_job.go_on(confirmed)
     confirmed.refresh_from_db()
     assert (confirmed.state, len(staged("balances"))) == (State.CONFIRMED, 2)
-    work.go_on(confirmed)
+    upload_job.go_on(confirmed)
     assert (confirmed.state, len(staged("balances"))) == (State.LOADED, 2)
     assert AuditEntry.objects.filter(action="load").count() == 1
 
@@ -78,7 +78,7 @@ def test_two_workers_at_once_load_once(confirmed, staged):
 def go_on_and_close(pk):
     from django.db import connection
 
-    work.go_on(Upload.objects.get(pk=pk))
+    upload_job.go_on(Upload.objects.get(pk=pk))
     connection.close()
 
 
@@ -88,19 +88,19 @@ def test_a_failing_insert_loads_nothing_says_why_and_can_be_confirmed_again(
     with connected(shop_all) as head_office:
         table = f'"{KINDS["balances"].staging}"'
         run(head_office, f"alter table {table} add constraint c check (account <> '4200')")
-        work.go_on(confirmed)
+        upload_job.go_on(confirmed)
         assert (confirmed.state, confirmed.error_code) == (State.READY, "query_failed")
         assert staged("balances") == []
         run(head_office, f"alter table {table} drop constraint c")
     assert confirmed.confirm(olga)
-    work.go_on(confirmed)
+    upload_job.go_on(confirmed)
     assert len(staged("balances")) == 2
 
 
 def test_a_file_that_is_judged_differently_than_was_shown_is_not_loaded(confirmed, staged):
     confirmed.good = 3
     confirmed.save()
-    work.go_on(confirmed)
+    upload_job.go_on(confirmed)
     assert (confirmed.state, confirmed.error_code) == (State.READY, "upload_differs")
     assert staged("balances") == []
 
@@ -110,7 +110,7 @@ def test_without_shop_all_the_check_fails_in_words_and_is_tried_again(check, sho
         upload = check("balances", GOOD)
     assert (upload.state, upload.error_code) == (State.FAILED, "database_port_closed")
     upload.go_on(State.RECEIVED)
-    work.go_on(upload)
+    upload_job.go_on(upload)
     assert upload.state == State.READY
 
 
@@ -130,20 +130,20 @@ class TestTheQueue:
     def test_a_large_file_is_checked_and_loaded_by_a_worker(self, shop_all, olga, staged):
         lines = b"account;amount\n" + b"4100000001;1\n" * 60_000
         upload = Upload.receive(KINDS["balances"], [lines], olga, name="a.csv")
-        work.start(upload)
+        upload_job.start(upload)
         assert upload.state == State.RECEIVED
         drain(lambda: False)
         upload.refresh_from_db()
         assert (upload.state, upload.good) == (State.READY, 60_000)
         upload.confirm(olga)
-        work.start(upload)
+        upload_job.start(upload)
         drain(lambda: False)
         assert len(staged("balances")) == 60_000
 
     def test_a_file_whose_worker_is_gone_is_taken_up_by_the_next_tick(self, confirmed, staged):
-        work.recover()
+        upload_job.recover()
         assert DBTaskResult.objects.filter(status="READY").count() == 1
-        work.recover()
+        upload_job.recover()
         assert DBTaskResult.objects.filter(status="READY").count() == 1
         drain(lambda: False)
         assert len(staged("balances")) == 2
@@ -155,7 +155,7 @@ class TestTheQueue:
         )
         with other.cursor() as cursor:
             cursor.execute("select pg_advisory_lock(%s, %s)", [Upload.LOCK_SPACE, confirmed.pk])
-        work.recover()
+        upload_job.recover()
         other.close()
         assert not DBTaskResult.objects.exists()
 
@@ -175,9 +175,9 @@ class TestTheContent:
 
     def test_goes_a_day_after_nobody_has_confirmed_it(self, check):
         upload = check("balances", GOOD)
-        work.recover(timezone.now() + timedelta(hours=23))
+        upload_job.recover(timezone.now() + timedelta(hours=23))
         assert upload.pieces.exists()
-        work.recover(timezone.now() + timedelta(hours=25))
+        upload_job.recover(timezone.now() + timedelta(hours=25))
         upload.refresh_from_db()
         assert (upload.state, upload.pieces.count()) == (State.EXPIRED, 0)
 

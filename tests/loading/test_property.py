@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.loading.conftest import workbook
-from tests.views.runs import user
-from transfer.kinds import KINDS
+from tests.pages.history.runs import user
+from transfer.engine.kinds import KINDS
 from transfer.loading.report import explain_line, explain_stop
 from transfer.loading.warnings import explain_warning
 from transfer.models import Upload
@@ -87,7 +87,7 @@ def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, look, stag
 def test_columns_chosen_by_hand_load_all_good_lines_or_none(
     check, staged, olga, kind, content, data
 ):
-    from transfer.loading import work
+    from transfer.loading import upload_job
 
     names = [column.name for column in KINDS[kind].columns]
     places = data.draw(st.permutations(range(5)))
@@ -96,7 +96,7 @@ def test_columns_chosen_by_hand_load_all_good_lines_or_none(
     before = len(staged(kind))
     if upload.state == State.READY and upload.good:
         upload.confirm(olga)
-        work.go_on(upload)
+        upload_job.go_on(upload)
         assert upload.state == State.LOADED
         assert len(staged(kind)) - before == upload.good
 

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from transfer.kinds import KINDS
+from transfer.engine.kinds import KINDS
 from transfer.loading.values import number, reader, status, text
 
 # As a workbook holds dates: without a zone.

@@ -13,7 +13,7 @@ import pytest
 from django.utils import translation
 
 from tests.databases import ROOT, as_url
-from transfer.bonus_http import Endpoint
+from transfer.bonus_api.http import Endpoint
 from transfer.models import AccountJob, BonusServer, CashRegister, Shop
 
 TOKEN = "token-of-the-tests-0123456789"
@@ -135,8 +135,8 @@ def six(db) -> list[CashRegister]:
 @pytest.fixture
 def ordered(docked) -> Callable[..., AccountJob]:
     """Orders a change of accounts and does it here and now."""
-    from transfer.account_work import Work
     from transfer.models import Actor
+    from transfer.servers.account_job import Work
 
     def ordered(action: str, registers: list[CashRegister], server=None) -> AccountJob:
         job = AccountJob.order(

@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from transfer.connections import check_connections
 from transfer.models import AccountJob, IssuedSecret, RegisterAccount, SeenDay
 from transfer.models.accounts import AccountState
+from transfer.servers.checks import check_connections
 
 pytestmark = pytest.mark.django_db
 

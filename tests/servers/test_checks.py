@@ -4,9 +4,9 @@ import pytest
 
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN
-from transfer.connections import check_connections, look_at_all
-from transfer.errors_api import ApiTooSlow
+from transfer.bonus_api.errors import ApiTooSlow
 from transfer.models import BonusServer
+from transfer.servers.checks import check_connections, look_at_all
 
 pytestmark = pytest.mark.django_db
 

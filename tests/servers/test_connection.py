@@ -13,10 +13,10 @@ from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN, reference_server
 from tests.servers.test_failures import certificate
 from tests.servers.test_killed import wait_for
-from transfer import connection_test
-from transfer.accounts import LOCK_SPACE
-from transfer.connection_test import run_all, run_stage
 from transfer.models import AccountJob, Actor, AuditEntry, BonusServer
+from transfer.servers import stages
+from transfer.servers.accounts import LOCK_SPACE
+from transfer.servers.stages import run_all, run_stage
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +38,7 @@ def fields(server: BonusServer, **changed) -> dict:
 
 def test_all_stages_of_a_good_server_pass(docked):
     results = list(run_all(docked))
-    assert [one.stage for one in results] == list(connection_test.STAGES)
+    assert [one.stage for one in results] == list(stages.STAGES)
     assert all(one.ok for one in results), results
     assert "Бонусный сервер 8" in results[2].sentence
 
@@ -136,7 +136,7 @@ def test_the_page_runs_stage_after_stage_and_uses_the_stored_secret(admin, docke
             break
         stage = following[1]
         asked.append(stage)
-    assert asked == list(connection_test.STAGES)
+    assert asked == list(stages.STAGES)
     assert "may do all" in text
 
 

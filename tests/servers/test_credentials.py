@@ -8,10 +8,8 @@ from django.contrib.auth.models import Group, User
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.pages.queries import queries_of
 from tests.servers.conftest import TOKEN
-from tests.views.queries import queries_of
-from transfer.account_work import Work
-from transfer.connections import check_connections
 from transfer.models import (
     AccountJob,
     Actor,
@@ -20,6 +18,8 @@ from transfer.models import (
     IssuedSecret,
     RegisterAccount,
 )
+from transfer.servers.account_job import Work
+from transfer.servers.checks import check_connections
 from transfer.tick import tick
 
 pytestmark = pytest.mark.django_db

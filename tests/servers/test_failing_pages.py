@@ -7,8 +7,8 @@ from django.urls import reverse
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN
 from tests.servers.test_failures import certificate, free_port
-from transfer.connections import check_connections
 from transfer.models import AuditEntry, CashRegister, RegisterAccount, Shop
+from transfer.servers.checks import check_connections
 
 pytestmark = pytest.mark.django_db
 

@@ -14,11 +14,11 @@ from cryptography.x509.oid import NameOID
 
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN
-from transfer import errors_api as errors
-from transfer.bonus_api import BonusApi
-from transfer.bonus_http import Endpoint
+from transfer.bonus_api import errors as errors
+from transfer.bonus_api.client import BonusApi
+from transfer.bonus_api.http import Endpoint
 from transfer.errors import TransferError
-from transfer.wording import explain_error
+from transfer.words.explain import explain_error
 
 NOW = datetime.now(UTC)
 

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN
-from transfer import accounts
-from transfer.account_work import Work
 from transfer.models import AccountJob, Actor, CashRegister, IssuedSecret, MaintenanceTask, Shop
-from transfer.queue import drain, run_now
+from transfer.runs.start import drain, run_now
+from transfer.servers import accounts
+from transfer.servers.account_job import Work
 
 pytestmark = pytest.mark.django_db
 

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from tests.databases import query
-from transfer import accounts
 from transfer.models import AccountJob, Actor, CashRegister, IssuedSecret, Shop
-from transfer.queue import drain
+from transfer.runs.start import drain
+from transfer.servers import accounts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

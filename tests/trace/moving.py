@@ -1,15 +1,15 @@
 """What the tests of the trace have in common."""
 
-from transfer import runs
 from transfer.models.run_base import Trigger
-from transfer.trace_words import told_row
+from transfer.pages.trace.words import told_row
+from transfer.runs import execute
 
 ACCOUNT, CARD = "4100000011", "7780000000011"
 
 
 def move(server, kind="balances"):
     task = server.tasks.select_related("server").get(kind=kind)
-    return runs.run_here(task, Trigger.COMMAND)
+    return execute.run_here(task, Trigger.COMMAND)
 
 
 def states(found):

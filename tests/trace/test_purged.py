@@ -3,8 +3,8 @@
 from tests.databases import query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
 from transfer.models import Actor, RejectedRow, TransferRun
-from transfer.resend import discard, resend
-from transfer.trace import trace
+from transfer.rejects.resend import discard, resend
+from transfer.trace.subject import trace
 
 OLGA = Actor("olga")
 STATUS_ONLY = (CARD, None, 2)

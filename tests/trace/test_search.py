@@ -4,9 +4,8 @@ import pytest
 
 from tests.databases import connected, query, run, stage
 from tests.trace.moving import ACCOUNT, CARD
-from transfer import trace_inside
-from transfer.trace_inside import Stop, search_inside
-from transfer.trace_search import MOST, search
+from transfer.trace import search as searching
+from transfer.trace.search import MOST, Stop, search, search_inside
 
 
 class TestSearch:
@@ -69,7 +68,7 @@ class TestInside:
             assert search_inside(between).accounts == [between]
 
     def test_out_of_time_it_says_where_it_stopped(self, many, monkeypatch):
-        monkeypatch.setattr(trace_inside, "SECONDS", 0)
+        monkeypatch.setattr(searching, "SECONDS", 0)
         assert search_inside("19999").stopped == Stop("account", "")
 
     def test_it_goes_on_from_there(self, many):
@@ -83,7 +82,7 @@ class TestInside:
         with connected(many) as busy:
             busy.autocommit = False
             run(busy, 'lock "changeAccountBalanceTemp"')
-            monkeypatch.setattr(trace_inside, "SECONDS", 0.2)
+            monkeypatch.setattr(searching, "SECONDS", 0.2)
             found = search_inside("19999")
         assert found.stopped == Stop("account", "")
 
@@ -91,7 +90,7 @@ class TestInside:
         slow = "select null::text as account, pg_sleep(5)::text as card"
         query(many, 'drop table "changeCardAccountTemp"')
         query(many, f'create view "changeCardAccountTemp" as {slow}')
-        monkeypatch.setattr(trace_inside, "SECONDS", 1)
+        monkeypatch.setattr(searching, "SECONDS", 1)
         found = search_inside("1999")
         assert "19990" in found.accounts
         assert found.stopped == Stop("card", "")

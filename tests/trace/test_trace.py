@@ -10,14 +10,14 @@ from psycopg2 import sql
 
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
-from transfer import runs
+from transfer.engine.position import Position, moved
+from transfer.engine.shop_all import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
-from transfer.position import Position, moved
-from transfer.shop_all import ShopAll
-from transfer.trace import ROWS_ON_A_PAGE, trace
-from transfer.trace_runs import Snapshot, has_moved
-from transfer.trace_words import holding, told_row
+from transfer.pages.trace.words import holding, told_row
+from transfer.runs import execute
+from transfer.trace.runs import Snapshot, has_moved
+from transfer.trace.subject import ROWS_ON_A_PAGE, trace
 
 
 def test_every_change_of_an_account_is_there_in_all_three_tables_the_latest_first(server, shop_all):
@@ -87,7 +87,7 @@ def test_within_a_batch_that_was_cut_short_rows_are_told_by_their_order(server, 
     stage(shop_all, "balances", [(ACCOUNT, amount) for amount in range(1, 6)])
     task = server.tasks.select_related("server").get(kind="balances")
     asked = iter([False, True])
-    runs.run_here(task, Trigger.COMMAND, chunk_rows=2, stopped=lambda: next(asked, True))
+    execute.run_here(task, Trigger.COMMAND, chunk_rows=2, stopped=lambda: next(asked, True))
     assert states(trace(ACCOUNT, "account")) == [["waiting"]] + [["moved"]] * 4
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef
 
-from transfer.kinds import Kind
+from transfer.engine.kinds import Kind
 from transfer.loading.values import REJECT_KEY, SPACES
 from transfer.models import RejectedRow
 

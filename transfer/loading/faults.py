@@ -2,8 +2,8 @@
 
 import re
 
+from transfer.engine.kinds import Check, Kind
 from transfer.errors import TransferError, gettext_noop
-from transfer.kinds import Check, Kind
 
 # Reasons why a cell can't be read. What it says is judged by the checks of its kind.
 LINE_FAULTS = {

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, BinaryIO
 
+from transfer.engine.kinds import MASK, Kind
 from transfer.errors import gettext_noop
-from transfer.kinds import MASK, Kind
 from transfer.loading import workbook
 from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed, TooManyColumns
 from transfer.loading.headings import REJECT, recognised
 from transfer.loading.values import printable
-from transfer.loading.words import titles
 from transfer.loading.workbook import Row
+from transfer.words.columns import titles
 
 Opener = Callable[[], BinaryIO]
 Progress = Callable[[int, int], None]

@@ -2,7 +2,7 @@
 
 import re
 
-from transfer.kinds import BALANCES, CARDS, PINCODES, Kind
+from transfer.engine.kinds import BALANCES, CARDS, PINCODES, Kind
 
 HEADINGS = {
     "account": (

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.incoming import NOTHING_BESIDE, copied
-from transfer.kinds import MASK, Column, Kind
+from transfer.engine.incoming import NOTHING_BESIDE, copied
+from transfer.engine.kinds import MASK, Column, Kind
 from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Row, is_blank
 from transfer.loading.headings import REJECT

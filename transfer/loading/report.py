@@ -4,11 +4,11 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from transfer.kinds import MASK
+from transfer.engine.kinds import MASK
 from transfer.loading.faults import LINE_FAULTS
 from transfer.loading.lines import Lines
 from transfer.loading.loader import Loader, Totals
-from transfer.wording import Explanation, explain_error, explain_reject
+from transfer.words.explain import Explanation, explain_error, explain_reject
 
 
 def report_of(loader: Loader, lines: Lines, totals: Totals) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.kinds import Column
+from transfer.engine.kinds import Column
 
 Cell = str | float | int | bool | date | datetime | time | timedelta | None
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from transfer import formats
 from transfer.errors import gettext_noop
-from transfer.loading.words import heading
+from transfer.words import formats
+from transfer.words.columns import heading
 
 WARNINGS = {
     "zeros_lost": gettext_noop(

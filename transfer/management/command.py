@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from transfer.errors import TransferError
 from transfer.models import BonusServer
-from transfer.wording import explain_error
+from transfer.words.explain import explain_error
 
 FAILED, USAGE, ALREADY_RUNNING = 1, 2, 3
 

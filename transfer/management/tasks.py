@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from django.core.management.base import CommandError
 from django.utils.translation import gettext
 
-from transfer.kinds import KINDS
+from transfer.engine.kinds import KINDS
 from transfer.management.command import USAGE, servers_named
 from transfer.models import MaintenanceTask, TransferTask
 from transfer.models.schedules import ScheduledTask

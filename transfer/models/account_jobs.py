@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from transfer.errors_api import SecretNotTaken
+from transfer.bonus_api.errors import SecretNotTaken
 from transfer.models.accounts import RegisterAccount, RegisterAccountQuerySet
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.registers import CashRegister

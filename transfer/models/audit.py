@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from encrypted_fields.fields import EncryptedFieldMixin
 
 from transfer.access import Role
-from transfer.kinds import KINDS, MASK
-from transfer.loading.words import HEADINGS
+from transfer.engine.kinds import KINDS, MASK
+from transfer.words.columns import HEADINGS
 
 GUARD = """
 create or replace function transfer_append_only() returns trigger language plpgsql as $$

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from transfer.kinds import KINDS, Kind
+from transfer.engine.kinds import KINDS, Kind
 from transfer.loading.values import reject_key
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from transfer.engine.position import Position, Totals
 from transfer.errors import TransferError
 from transfer.models.run_base import (
     BAD_STATES,
@@ -21,7 +22,6 @@ from transfer.models.run_base import (
 )
 from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices, TransferTask
-from transfer.position import Position, Totals
 
 __all__ = ["OPEN_STATES", "AmountField", "State", "TransferRun", "Trigger"]
 

@@ -12,10 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from encrypted_fields.fields import EncryptedFieldMixin
 from psycopg2.extensions import make_dsn
 
-from transfer.bonus_http import Endpoint
+from transfer.bonus_api.errors import SecretUnreadable
+from transfer.bonus_api.http import Endpoint
+from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
-from transfer.errors_api import SecretUnreadable
-from transfer.kinds import KINDS
 from transfer.models.secret import ENCRYPTED, SecretField
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]

@@ -2,7 +2,7 @@ from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from transfer.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
+from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import AlreadyRunning, TransferError
-from transfer.kinds import KINDS, Kind
 from transfer.loading.faults import EmptyFile, FileTooLarge
 from transfer.loading.values import printable
 from transfer.models.audit import Actor, AuditEntry

@@ -10,11 +10,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from transfer import formats
 from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import AccountState
 from transfer.templatetags.transfer_ui import badge
-from transfer.wording import Explanation, explain_error
+from transfer.words import formats
+from transfer.words.explain import Explanation, explain_error
 
 register = template.Library()
 

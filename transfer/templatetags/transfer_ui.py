@@ -11,9 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from transfer import formats
-from transfer.charts import StackedBars
 from transfer.models.runs import State
+from transfer.pages.history.charts import StackedBars
+from transfer.words import formats
 
 register = template.Library()
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from django_tasks_db.management.commands.db_worker import Command as LibraryCommand
 
-from transfer.workers import announce
+from transfer.runs.workers import announce
 
 
 class Command(LibraryCommand):

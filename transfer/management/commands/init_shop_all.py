@@ -2,9 +2,9 @@ from typing import Any
 
 from django.conf import settings
 
+from transfer.engine.staging import Staging
 from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
-from transfer.staging import Staging
 
 
 class Command(BaseCommand):

@@ -6,19 +6,19 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext, ngettext
 
+from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import TransferError, gettext_noop
-from transfer.formats import amount, full_moment
-from transfer.kinds import KINDS, Kind
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
 from transfer.loading.report import explain_line
+from transfer.loading.upload_job import go_on
 from transfer.loading.warnings import explain_warning
-from transfer.loading.words import alternatives, named
-from transfer.loading.work import go_on
 from transfer.management.command import FAILED, USAGE
 from transfer.management.command import Command as BaseCommand
 from transfer.management.progress import FileProgress
 from transfer.models import Actor, Upload
+from transfer.words.columns import alternatives, named
+from transfer.words.formats import amount, full_moment
 
 TABLES = {name: kind for kind in KINDS.values() for name in (kind.name, kind.staging)}
 CHUNK = 1 << 20

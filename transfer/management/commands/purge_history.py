@@ -4,9 +4,9 @@ from typing import Any
 from django.utils.translation import gettext
 
 from transfer.errors import gettext_noop
-from transfer.maintenance import purge_history
 from transfer.management.command import Command as BaseCommand
-from transfer.wording import report_lines
+from transfer.runs.maintenance import purge_history
+from transfer.words.explain import report_lines
 
 
 class Command(BaseCommand):

@@ -7,8 +7,8 @@ from django.utils.translation import gettext
 from transfer.errors import gettext_noop
 from transfer.management.command import FAILED
 from transfer.management.command import Command as BaseCommand
-from transfer.upkeep import purge_all
-from transfer.wording import explain_error
+from transfer.runs.reconcile import purge_all
+from transfer.words.explain import explain_error
 
 
 def days(text: str) -> int:

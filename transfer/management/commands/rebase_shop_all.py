@@ -3,12 +3,12 @@ from typing import Any
 
 from django.conf import settings
 
-from transfer.bonus_db import BonusDatabase
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.rebase import rebase
+from transfer.engine.staging import Staging
 from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
 from transfer.models import BonusServer
-from transfer.rebase import rebase
-from transfer.staging import Staging
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from transfer.errors import TransferError, gettext_noop
 from transfer.management.command import FAILED, servers_named
 from transfer.management.command import Command as BaseCommand
 from transfer.models import TransferTask
-from transfer.upkeep import Reconciliation, reconcile
-from transfer.wording import explain_error
+from transfer.runs.reconcile import Reconciliation, reconcile
+from transfer.words.explain import explain_error
 
 
 class Command(BaseCommand):

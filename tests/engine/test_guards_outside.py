@@ -1,0 +1,188 @@
+"""Guards at the edges: PINs stay secret, rejects outlive a roll-back, errors say what to do."""
+
+import socket
+
+import pytest
+from django.core.management import call_command
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from tests.databases import Flow, query, stage
+from transfer.engine import postgres
+from transfer.errors import NoRightForSchema, Unreachable
+from transfer.models import RejectedRow, TransferRun
+from transfer.models.runs import State
+from transfer.runs import execute
+
+# A run closes its connection where it broke: no transaction may be around it.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PIN = "4711-secret"
+
+
+def run_task(server, kind, **options):
+    task = server.tasks.get(kind=kind)
+    return execute.run_here(task, TransferRun.Trigger.COMMAND, **options)
+
+
+# --- PIN codes ----------------------------------------------------------------------------------
+
+LOUD_TRIGGER = """
+    create function tell() returns trigger language plpgsql as $$ begin
+        raise exception 'PIN %', new.pincode
+              using detail = 'it was ' || new.pincode, hint = new.pincode;
+    end $$;
+    create trigger tell before insert on pincode for each row execute function tell()
+"""
+LOUD_CONSTRAINT = "alter table pincode add constraint no_such_pin check (pincode not like '4711%')"
+LOUD_CAST = """
+    create function tell() returns trigger language plpgsql as $$ begin
+        perform new.pincode::integer; return new;
+    end $$;
+    create trigger tell before insert on pincode for each row execute function tell()
+"""
+
+
+@pytest.mark.parametrize("harm", [LOUD_TRIGGER, LOUD_CONSTRAINT, LOUD_CAST])
+def test_an_error_that_quotes_the_pin_is_told_without_it(
+    dock, shop_all, bonus, harm, capsys, caplog
+):
+    dock(bonus)
+    query(bonus, harm)
+    stage(shop_all, "pincodes", [("1", PIN)])
+    with pytest.raises(SystemExit):
+        call_command("transfer", "pincodes", "--json")
+    run = TransferRun.objects.get()
+    assert (run.state, run.error_code) == (State.FAILED, "query_failed")
+    told = capsys.readouterr()
+    kept = str(TransferRun.objects.values()) + told.out + told.err + caplog.text
+    assert told.err
+    assert "4711" not in kept
+
+
+def test_a_reject_keeps_the_account_and_masks_the_pin(dock, shop_all, bonus, capsys):
+    dock(bonus)
+    stage(shop_all, "pincodes", [("with space", PIN), ("1", "")])
+    call_command("transfer", "pincodes")
+    payloads = {reject.code: reject.payload for reject in RejectedRow.objects.all()}
+    assert payloads == {
+        "account_has_spaces": {"account": "with space", "pincode": "••••"},
+        "pin_missing": {"account": "1", "pincode": "••••"},
+    }
+    told = capsys.readouterr()
+    assert "4711" not in told.out + told.err
+
+
+def test_a_lost_connection_quotes_no_pin(dock, shop_all, bonus, caplog):
+    server = dock(bonus)
+    query(
+        bonus,
+        "create function die() returns trigger language plpgsql as $$ begin "
+        "perform pg_terminate_backend(pg_backend_pid()); return new; end $$; "
+        "create trigger die before insert on pincode for each row execute function die()",
+    )
+    stage(shop_all, "pincodes", [("1", PIN)])
+    run = run_task(server, "pincodes")
+    assert (run.state, run.error_code) == (State.FAILED, "connection_lost")
+    assert "4711" not in str(TransferRun.objects.values()) + caplog.text
+
+
+# --- Rejects outlive a roll-back, once ----------------------------------------------------------
+
+
+def test_rejects_of_a_chunk_that_was_rolled_back_are_replaced(dock, shop_all, bonus):
+    server = dock(bonus)
+    query(
+        bonus,
+        "create function meddle() returns trigger language plpgsql as "
+        "$$ begin raise exception 'no'; end $$; "
+        'create trigger meddle after insert on "cardAccounting" execute function meddle()',
+    )
+    stage(shop_all, "cards", [("1", "a", 9), ("2", None, 1), ("3", "a", 1)])
+    assert run_task(server, "cards").state == State.FAILED
+    before = RejectedRow.objects.values_list("code", "landed").order_by("staging_id")
+    assert list(before) == [("status_unknown", False), ("card_unknown", False)]
+
+    # Meanwhile the server has learnt card 2: the same row is good now, and no reject any more.
+    query(bonus, 'drop trigger meddle on "cardAccounting"')
+    query(bonus, "insert into \"cardAccounting\" values ('2', 'b', 0)")
+    run = run_task(server, "cards", chunk_rows=1)
+    assert (run.state, run.applied, run.rejected) == (State.REJECTS, 2, 1)
+    after = RejectedRow.objects.values_list("code", "landed", "run")
+    assert list(after) == [("status_unknown", True, run.pk)]
+
+
+# --- Errors that say what to do -----------------------------------------------------------------
+
+
+@pytest.fixture
+def limited(bonus):
+    """The DSN of an account that may use the vendor's tables and nothing else."""
+    role = f"limited_{parse_dsn(bonus)['dbname']}"
+    query(bonus, f"drop role if exists {role}")
+    query(
+        bonus,
+        f"create role {role} login password 'limited'; "
+        f"grant select, insert, update on all tables in schema public to {role}",
+    )
+    yield make_dsn(bonus, user=role, password="limited")
+    query(bonus, f"drop owned by {role}; drop role {role}")
+
+
+def test_without_the_right_to_create_the_schema_the_error_prints_the_sql(shop_all, bonus, limited):
+    flow = Flow("balances", shop_all, limited)
+    flow.stage(("1", 1))
+    with pytest.raises(NoRightForSchema) as caught:
+        flow.move()
+    assert Flow("balances", shop_all, bonus).target_rows() == []
+    query(bonus, caught.value.params["statements"])  # as the vendor's administrator
+    assert flow.move().totals.applied == 1
+    flow.stage(("2", 1))
+    assert flow.move().totals.applied == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"dbname": "no_such"}, "bonus server: there is no database no_such on "),
+        ({"user": "nobody_here"}, "bonus server refuses the log-in of the user nobody_here."),
+        (
+            {"host": "127.0.0.1", "port": "1"},
+            "bonus server does not answer: nothing listens at 127.0.0.1, port 1.",
+        ),
+        (
+            {"host": "no-such-host.invalid"},
+            "bonus server does not answer: the name no-such-host.invalid is not known",
+        ),
+    ],
+)
+def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, parts, says):
+    with pytest.raises(Unreachable) as caught:
+        Flow("balances", shop_all, make_dsn(bonus, **parts)).move()
+    assert str(caught.value).startswith(says)
+    assert caught.value.technical  # what libpq said
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('база данных "x" не существует', "database_missing"),
+        ('пользователь "x" не прошёл проверку подлинности (по паролю)', "login_refused"),
+        ('роль "x" не существует', "login_refused"),
+        ("в pg_hba.conf нет записи для компьютера", "login_refused"),
+        ("извините, уже слишком много клиентов", "unreachable"),
+    ],
+)
+def test_a_server_that_speaks_russian_is_understood_too(said, code):
+    assert postgres.unreachable("dbname=x", "bonus server", said).code == code
+
+
+def test_a_server_that_accepts_and_never_answers_is_unreachable(shop_all, monkeypatch):
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        flow = Flow("balances", shop_all, f"postgresql://nobody@127.0.0.1:{port}/bonus")
+        with pytest.raises(Unreachable) as caught:
+            flow.move()
+    assert str(caught.value) == (
+        f"bonus server does not answer: no connection to 127.0.0.1, port {port}, within 2 s."
+    )

@@ -1,0 +1,214 @@
+"""Guards of DESIGN §3 around the position, each provoked: without it a test here fails."""
+
+from contextlib import contextmanager
+
+import pytest
+from psycopg2.errors import UniqueViolation
+
+from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
+from tests.databases import Flow, connected, insert, query, run
+from transfer.engine import move, postgres
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import BALANCES
+from transfer.errors import (
+    AlreadyRunning,
+    FutureTransactions,
+    NotInitialised,
+    PositionMoved,
+    QueryFailed,
+    TransferError,
+)
+
+FUTURE = "4000000000"
+STAMPS = 'select account, xid::text, id from "changeAccountBalanceTemp" order by 1'
+
+
+@pytest.fixture
+def balances(flow):
+    return flow("balances")
+
+
+# --- The position ---------------------------------------------------------------------------------
+
+
+def on_insert_into_asset(flow, body):
+    """A trigger of the vendor's: it runs within the chunk's transaction, after the rows."""
+    query(
+        flow.bonus,
+        "create function meddle() returns trigger language plpgsql as "
+        f"$$ begin {body}; return null; end $$; "
+        "create trigger meddle after insert on asset execute function meddle()",
+    )
+
+
+def stop_meddling(flow):
+    query(flow.bonus, "drop trigger meddle on asset")
+
+
+def test_a_position_that_somebody_moved_meanwhile_rolls_the_chunk_back(balances):
+    on_insert_into_asset(balances, "update datatransfer.position set read_through = '3:99:'")
+    balances.stage(("1", 1))
+    with pytest.raises(PositionMoved):
+        balances.move()
+    assert_nothing_moved(balances)
+    stop_meddling(balances)
+    assert_all_moved_once(balances, 1)
+
+
+def test_a_second_runner_is_told_who_runs_and_does_not_wait(balances, monkeypatch):
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0)  # whoever waits, waits until it is too slow
+    monkeypatch.setattr(postgres, "STATEMENT_SECONDS", 2)
+    balances.move()
+    balances.stage(("1", 1))
+    with BonusDatabase(balances.bonus, "bonus", "run 17") as holder, holder.transaction():
+        holder.lock_position(balances.position().origin, BALANCES)
+        with pytest.raises(AlreadyRunning, match="dtadmin run 17"):
+            balances.move()
+    assert balances.target_rows() == []
+    assert_all_moved_once(balances, 1)
+
+
+def test_anything_unexpected_rolls_everything_back(balances):
+    on_insert_into_asset(balances, "raise exception 'no'")
+    stage_many(balances, 5)
+    with pytest.raises(QueryFailed, match="no"):
+        balances.move()
+    assert_nothing_moved(balances)
+    stop_meddling(balances)
+    assert_all_moved_once(balances, 5)
+
+
+# --- Identity -------------------------------------------------------------------------------------
+
+
+def test_a_staging_database_made_anew_starts_anew(balances, postgres, shop_all_template):
+    name = shop_all_template.replace("template", "made_anew")
+    anew = Flow("balances", postgres.create(name, shop_all_template), balances.bonus)
+    query(anew.shop_all, "update datatransfer.origin set origin = gen_random_uuid()")
+    try:
+        anew.stage(("new", 2))
+        balances.stage(("old", 1))
+        balances.move()  # its position is past the other database's row
+        assert anew.move().totals.applied == 1
+        assert [row[0] for row in balances.target_rows()] == ["new", "old"]
+    finally:
+        postgres.drop(name)
+
+
+def test_rows_from_the_future_are_refused(balances):
+    balances.stage(("1", 1), ("2", 2))
+    query(
+        balances.shop_all,
+        'alter table "changeAccountBalanceTemp" disable trigger datatransfer_stamp; '
+        f"update \"changeAccountBalanceTemp\" set xid = '{FUTURE}' where account = '1'; "
+        'alter table "changeAccountBalanceTemp" enable always trigger datatransfer_stamp',
+    )
+    with pytest.raises(FutureTransactions, match="changeAccountBalanceTemp"):
+        balances.move()
+    assert_nothing_moved(balances)
+
+
+@pytest.mark.parametrize("field", ["read_through", "reading"])
+def test_a_position_from_the_future_is_refused(balances, field):
+    balances.move()
+    query(
+        balances.bonus,
+        f"update datatransfer.position set {field} = '{FUTURE}:{FUTURE}:', "
+        f"last_xid = case '{field}' when 'reading' then '3'::xid8 end, last_id = 0",
+    )
+    balances.stage(("1", 1))
+    with pytest.raises(FutureTransactions, match=r"datatransfer\.position"):
+        balances.move()
+    assert balances.target_rows() == []
+
+
+WITH_NUMBERS = """
+    insert into "changeAccountBalanceTemp" (account, amount, id, xid)
+    overriding system value values (%s, 1, %s, '4')
+"""
+
+
+@pytest.mark.parametrize("role", ["origin", "replica"])
+def test_a_writer_can_not_choose_xid_nor_change_id_nor_use_one_twice(balances, role):
+    """Rows with a number from the past would be skipped; of two rejects one would be hidden."""
+    balances.stage(("0", 1))
+    balances.move()
+    with connected(balances.shop_all) as writer:
+        run(writer, f"set session_replication_role = {role}")
+        for account, number in (("1", 501), ("2", 502)):
+            run(writer, WITH_NUMBERS, [account, number])
+        with pytest.raises(UniqueViolation):
+            run(writer, WITH_NUMBERS, ["3", 502])
+        before = run(writer, STAMPS)
+        run(writer, "update \"changeAccountBalanceTemp\" set xid = '4', id = default")
+        assert run(writer, STAMPS) == before
+    assert balances.move().totals.applied == 2
+    assert [row[0] for row in balances.target_rows()] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("harm", ["drop trigger {0} on {1}", "alter table {1} disable trigger {0}"])
+def test_a_stamp_that_is_off_is_noticed(balances, harm):
+    balances.stage(("1", 1))
+    query(balances.shop_all, harm.format("datatransfer_stamp", '"changeAccountBalanceTemp"'))
+    with pytest.raises(NotInitialised, match="datatransfer_stamp"):
+        balances.move()
+    assert_nothing_moved(balances)
+
+
+# --- Batches and rejects --------------------------------------------------------------------------
+
+
+@contextmanager
+def stopped_after_one_chunk(flow, chunk_rows):
+    """A run that dies after its first chunk."""
+    with flow.doors() as (source, target):
+        position = move.prepare(BALANCES, source, target)
+        chunks = move.transfer(BALANCES, source, target, position.origin, chunk_rows=chunk_rows)
+        yield next(chunks)
+
+
+def test_a_batch_cut_short_is_resumed_with_its_snapshot(balances):
+    with connected(balances.shop_all) as late:
+        late.autocommit = False
+        insert(late, "balances", [("late", 1)])  # an older transaction than all that follow
+        balances.stage(*[(f"early {n}".replace(" ", "-"), 1) for n in range(5)])
+        with stopped_after_one_chunk(balances, chunk_rows=3) as first:
+            assert first.totals.applied == 3
+        late.commit()
+        balances.stage(("later", 1))
+    resumed = balances.move(chunk_rows=3).chunks
+    assert resumed[0].before.reading == first.after.reading
+    assert [chunk.totals.applied for chunk in resumed] == [2, 2]
+    assert [row[0] for row in balances.target_rows()] == [
+        *[f"early-{n}" for n in range(5)],
+        "late",
+        "later",
+    ]
+
+
+def test_rejects_are_saved_before_the_chunk_commits(balances):
+    balances.stage(("1", 1), ("2", 0))
+    landed = []
+
+    def save(before, rejects):
+        landed.append(([reject.code for reject in rejects], balances.target_rows()))
+
+    with balances.doors() as (source, target):
+        origin = move.prepare(BALANCES, source, target).origin
+        list(move.transfer(BALANCES, source, target, origin, save_rejects=save))
+    assert landed == [(["amount_zero"], [])]
+    assert len(balances.target_rows()) == 1
+
+
+def test_what_fails_to_be_saved_as_a_reject_stops_the_chunk(balances):
+    balances.stage(("1", 1), ("2", 0))
+
+    def save(before, rejects):
+        raise TransferError
+
+    with balances.doors() as (source, target):
+        origin = move.prepare(BALANCES, source, target).origin
+        moving = move.transfer(BALANCES, source, target, origin, save_rejects=save)
+        with pytest.raises(TransferError):
+            list(moving)
+    assert_nothing_moved(balances)

@@ -1,0 +1,148 @@
+"""Commits come in any order, and nothing is lost, doubled or waited for."""
+
+import random
+import threading
+from collections import Counter
+
+import pytest
+
+from tests.chaos.reference import REFERENCES
+from tests.databases import connected, insert, query, run
+from transfer.engine.kinds import KINDS
+
+WRITERS = 12
+TRANSACTIONS = 25
+PATIENCE = 60  # seconds until a test that hangs fails
+
+
+class Transfers:
+    """Counts the transfers that have ended, so that a writer can hold a commit open over one."""
+
+    def __init__(self):
+        self.done = 0
+        self.changed = threading.Condition()
+
+    def ended(self):
+        with self.changed:
+            self.done += 1
+            self.changed.notify_all()
+
+    def wait_for_another(self):
+        with self.changed:
+            # The one under way may have begun before; the next one begins and ends after.
+            seen = self.done
+            assert self.changed.wait_for(lambda: self.done >= seen + 2, PATIENCE)
+
+
+def some_row(kind, writer, number, chance):
+    """A row of the writer's own accounts and cards, so that its transactions alone order them."""
+    account = f"account-{writer}-{chance.randrange(3)}"
+    if kind == "balances":
+        return account, f"{chance.randrange(1, 10_000)}.{number % 100:02}", None, None, number
+    if kind == "pincodes":
+        return account, f"{writer}{number:06}"
+    linked = chance.choice([account, None])
+    return f"card-{writer}-{chance.randrange(3)}", linked, chance.choice([None, 0, 1, 2, 3])
+
+
+def write(dsn, kind, writer, transfers):
+    """Transactions short and long, with savepoints; some of them are rolled back."""
+    chance = random.Random(f"{kind} {writer}")
+    with connected(dsn) as connection:
+        connection.autocommit = False
+        for number in range(TRANSACTIONS):
+            for part in range(chance.randrange(1, 5)):
+                run(connection, "savepoint part")
+                key = (number * 10 + part) * 100 + writer
+                insert(connection, kind, [some_row(kind, writer, key, chance)])
+                if chance.random() < 0.2:
+                    run(connection, "rollback to savepoint part")
+                    continue
+                run(connection, "release savepoint part")
+                if chance.random() < 0.15:
+                    transfers.wait_for_another()
+            if chance.random() < 0.15:
+                connection.rollback()
+            else:
+                connection.commit()
+
+
+class NaiveReader:
+    """What everybody writes first: it remembers the last id."""
+
+    def __init__(self, dsn, kind):
+        self.dsn = dsn
+        self.statement = f'select id from "{KINDS[kind].staging}" where id > %s order by id'
+        self.last = 0
+        self.rows = 0
+
+    def read(self):
+        found = query(self.dsn, self.statement, [self.last])
+        self.rows += len(found)
+        self.last = found[-1][0] if found else self.last
+
+
+def run_beside_writers(flow, naive):
+    """Transfers again and again while the writers write, and once more after."""
+    transfers, failures, moved = Transfers(), [], []
+
+    def writing(writer):
+        try:
+            write(flow.shop_all, flow.kind, writer, transfers)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=writing, args=[number]) for number in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        moved.append(flow.move(chunk_rows=7))
+        naive.read()
+        transfers.ended()
+    moved.append(flow.move(chunk_rows=7))
+    naive.read()
+    assert not failures
+    return moved
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_twelve_writers_with_late_commits_lose_and_double_nothing(flow, kind):
+    flow = flow(kind)
+    naive = NaiveReader(flow.shop_all, kind)
+    moved = run_beside_writers(flow, naive)
+
+    columns = ", ".join(column.name for column in KINDS[kind].columns)
+    staged = query(
+        flow.shop_all, f'select id, {columns} from "{KINDS[kind].staging}" order by xid, id'
+    )
+    reference = REFERENCES[kind]()
+    rejects = {row[0]: code for row in staged if (code := reference.take(*row[1:]))}
+
+    assert len(staged) > 300
+    assert Counter(flow.target_rows()) == Counter(reference.rows())
+    found = [(reject.id, reject.code) for each in moved for reject in each.rejects]
+    assert sorted(found) == sorted(rejects.items())
+    assert sum(each.totals.read for each in moved) == len(staged)
+    assert flow.position().totals.read == len(staged)
+    assert naive.rows < len(staged), "the input was too tame to prove anything"
+
+
+@pytest.mark.parametrize("table", ["another database", "another table", "the staging table"])
+def test_an_idle_writer_holds_back_its_own_rows_only(flow, postgres, table):
+    flow = flow("balances")
+    query(flow.shop_all, "create table elsewhere (a integer)")
+    elsewhere = flow.bonus if table == "another database" else flow.shop_all
+    with connected(elsewhere) as idle:
+        idle.autocommit = False
+        if table == "the staging table":
+            insert(idle, "balances", [("idle", 1)])
+        else:
+            run(idle, "create table written_by_idler as select pg_current_xact_id()")
+        flow.stage(("a", 1), ("b", 2))
+        assert flow.move().totals.applied == 2
+        flow.stage(("c", 3))
+        assert flow.move().totals.applied == 1
+        idle.commit()
+    own = 1 if table == "the staging table" else 0
+    assert flow.move().totals.applied == own
+    assert [row[0] for row in flow.target_rows()] == ["a", "b", "c", *["idle"] * own]

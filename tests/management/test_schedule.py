@@ -1,0 +1,177 @@
+import signal
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone, translation
+
+from tests.databases import connected, query, run, stage
+from tests.test_tick import wait_until
+from transfer.engine.move import CHUNK_ROWS
+from transfer.models import AuditEntry, Heartbeat, TransferRun
+from transfer.models.runs import State
+from transfer.schedule import following_minute
+
+SERVER = "Бонусный сервер 8"
+
+
+def say(*arguments):
+    """Runs a command in English; returns its exit code and what it wrote."""
+    out = StringIO()
+    with translation.override("en"):
+        try:
+            call_command(*arguments, stdout=out)
+        except SystemExit as ended:
+            return ended.code, out.getvalue()
+        except CommandError as error:
+            return error.returncode, str(error)
+    return 0, out.getvalue()
+
+
+def test_a_task_is_switched_on_and_off(task):
+    code, said = say("switch", "on", "balances", "--server", SERVER, "--reason", "go")
+    task.refresh_from_db()
+    assert (code, task.enabled, task.change_reason) == (0, True, "go")
+    assert "next run" in said
+    assert task.changed_by.endswith("(manage.py)")
+    assert "switched off" in say("switch", "off", "balances")[1]
+
+
+def test_all_transfers_are_switched_together(server):
+    say("switch", "on", "all")
+    assert server.tasks.enabled().count() == 3
+
+
+@pytest.mark.parametrize("until", ["30m", "2h", "3d"])
+def test_a_pause_ends_after_a_while(task, until):
+    assert say("pause", "balances", "--until", until, "--reason", "inventory")[0] == 0
+    task.refresh_from_db()
+    assert task.is_paused()
+    assert say("resume", "balances")[0] == 0
+    task.refresh_from_db()
+    assert not task.is_paused()
+
+
+def test_a_pause_until_a_time_is_read_in_the_settings_zone(task):
+    assert say("pause", "balances", "--until", "2099-12-31T08:00")[0] == 0
+    task.refresh_from_db()
+    assert task.paused_until == datetime(2099, 12, 31, 5, tzinfo=UTC)
+    code, said = say("pause", "balances", "--until", "2001-01-01")
+    assert (code, said) == (2, "The pause has to end in the future.")
+
+
+def test_a_schedule_is_changed_and_said_in_words(task):
+    code, said = say("reschedule", "balances", "--cron", "0 9 * * 1")
+    assert code == 0
+    assert "on Mondays at 09:00" in said
+    assert say("reschedule", "balances", "--cron", "61 * * * *") == (
+        2,
+        "Minute: “61” won’t do. Give 0–59, *, */5, 10-20 or 0,30.",
+    )
+
+
+def test_run_now_queues_and_refuses_a_second_one(task):
+    assert say("run_now", "balances")[0] == 0
+    assert TransferRun.objects.get().state == State.QUEUED
+    assert say("run_now", "balances")[0] == 3
+    assert AuditEntry.objects.filter(action="run").count() == 1
+
+
+def test_a_run_is_cancelled(task):
+    say("run_now", "balances")
+    pk = TransferRun.objects.get().pk
+    assert say("cancel_run", str(pk)) == (0, f"Run {pk} is cancelled.\n")
+    assert say("cancel_run", str(pk))[0] == 1
+    assert say("cancel_run", "0")[0] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_tick_moves_what_is_due_without_a_word(switched_on, shop_all, bonus, manage):
+    stage(shop_all, "balances", [("4100", 5)])  # due since NOON
+    tick = manage("run_due_tasks")
+    assert tick.communicate() == ("", "")
+    assert tick.returncode == 0
+    assert query(bonus, "select account, amount from asset") == [("4100", 5)]
+
+
+def test_the_scheduler_ticks_at_full_minutes_whatever_a_tick_takes():
+    due = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+    for took in (0.2, 59.9, 3.0):
+        due = following_minute(due + timedelta(seconds=took))
+        assert (due.second, due.microsecond) == (0, 0)
+    assert due == datetime(2026, 7, 1, 12, 3, tzinfo=UTC)
+    assert following_minute(due + timedelta(minutes=7, seconds=1)).minute == 11
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_scheduler_in_the_foreground_ends_after_the_chunk_under_way(
+    switched_on, shop_all, bonus, manage, number
+):
+    stage_more_than_a_chunk(shop_all)
+    with connected(bonus) as holder:
+        holder.autocommit = False
+        run(holder, "lock table asset in exclusive mode")
+        scheduler = manage("run_scheduler")
+        wait_until(lambda: holding_up(bonus), scheduler)
+        scheduler.send_signal(number)
+        assert "ticks" in scheduler.stdout.readline()
+        assert "Ending after the chunk" in scheduler.stdout.readline()
+        assert scheduler.poll() is None
+        holder.rollback()
+    out, err = scheduler.communicate(timeout=30)
+    assert (scheduler.returncode, err) == (0, "")
+    assert "has ended" in out
+    assert query(bonus, "select count(*) from asset") == [(CHUNK_ROWS,)]
+    ended = switched_on.runs.get()
+    assert (ended.state, ended.applied, ended.waiting) == (State.INTERRUPTED, CHUNK_ROWS, 1)
+    assert Heartbeat.last().source.endswith("run_scheduler")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_resident_worker_ends_after_the_chunk_under_way(task, shop_all, bonus, manage):
+    stage_more_than_a_chunk(shop_all)
+    say("run_now", "balances")
+    with connected(bonus) as holder:
+        holder.autocommit = False
+        run(holder, "lock table asset in exclusive mode")
+        worker = manage("db_worker", "--no-startup-delay", "--no-reload")
+        wait_until(lambda: holding_up(bonus), worker)
+        worker.send_signal(signal.SIGTERM)
+        holder.rollback()
+    worker.communicate(timeout=30)
+    ended = TransferRun.objects.get()
+    assert (ended.state, ended.applied, ended.waiting) == (State.INTERRUPTED, CHUNK_ROWS, 1)
+
+
+def stage_more_than_a_chunk(shop_all):
+    query(
+        shop_all,
+        'insert into "changeAccountBalanceTemp" (account, amount) '
+        "select '4100', number from generate_series(1, %s) as number",
+        [CHUNK_ROWS + 1],
+    )
+
+
+def holding_up(bonus):
+    """Whether somebody waits for a lock in the bonus server's database."""
+    waiting = (
+        "select count(*) from pg_locks join pg_database on pg_database.oid = database "
+        "where not granted and locktype = 'relation' and datname = current_database()"
+    )
+    return query(bonus, waiting) != [(0,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_resident_worker_makes_run_now_immediate(task, shop_all, bonus, manage):
+    stage(shop_all, "balances", [("4100", 5)])
+    worker = manage("db_worker", "--no-startup-delay", "--no-reload", "--interval=0.1")
+    try:
+        say("run_now", "balances")
+        began = timezone.now()
+        wait_until(lambda: TransferRun.objects.good().exists(), worker)
+        assert timezone.now() - began < timedelta(seconds=20)
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=30)

@@ -1,0 +1,222 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from tests.pages.history.runs import NOON, a_run, server, user
+from transfer.models import MaintenanceRun, MaintenanceTask, TransferRun
+from transfer.models.run_base import State, Trigger
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def viewer(client, settings):
+    settings.LANGUAGE_CODE = "en"
+    client.force_login(user("viewer"))
+
+
+@pytest.fixture
+def eight():
+    return server()
+
+
+def found(client, **filters):
+    """The numbers of the runs that the page shows, in its order."""
+    response = client.get(reverse("history"), filters)
+    assert response.status_code == 200
+    return [row.record.pk for row in response.context["table"].paginated_rows]
+
+
+def test_the_newest_run_comes_first(client, eight):
+    first, second = a_run(eight), a_run(eight)
+    assert found(client) == [second.pk, first.pk]
+
+
+def test_runs_are_found_by_server_kind_state_trigger_and_user(client, eight):
+    nine = server("Бонусный сервер 9")
+    ivan = user("operator", "ivan")
+    a_run(eight)
+    other = a_run(
+        nine, "cards", state=State.FAILED, trigger=Trigger.MANUAL, actor=ivan, error_code="too_slow"
+    )
+    for name, value in {
+        "server": nine.pk,
+        "kind": "cards",
+        "state": "failed",
+        "trigger": "manual",
+        "actor": ivan.pk,
+    }.items():
+        assert found(client, **{name: value}) == [other.pk], name
+
+
+@pytest.mark.parametrize(
+    ("group", "states"),
+    [
+        ("good", [State.SUCCEEDED, State.REJECTS]),
+        ("bad", [State.FAILED, State.INTERRUPTED]),
+        ("open", [State.QUEUED, State.RUNNING]),
+    ],
+)
+def test_states_are_found_by_what_they_mean_too(client, eight, group, states):
+    made = {}
+    for state, kind in zip(State, ["balances", "cards"] * 4, strict=True):
+        made[state] = a_run(eight, kind, state=state).pk
+    assert sorted(found(client, state=group)) == sorted(made[state] for state in states)
+
+
+def test_days_are_those_of_the_users_time_zone(client, eight):
+    late = a_run(eight, queued_at=datetime(2026, 11, 20, 21, 30, tzinfo=UTC))  # 00:30 in Moscow
+    assert found(client, since="2026-11-21", until="2026-11-21") == [late.pk]
+    assert found(client, since="2026-11-20", until="2026-11-20") == []
+    client.cookies["timezone"] = "UTC"
+    assert found(client, since="2026-11-20", until="2026-11-20") == [late.pk]
+
+
+def test_filters_that_make_no_sense_do_no_harm(client, eight):
+    run = a_run(eight)
+    nonsense = {"server": "x", "state": "x", "actor": "999", "since": "yesterday", "sort": "x"}
+    assert found(client, **nonsense, page="x", per_page="1e9") == [run.pk]
+
+
+@pytest.mark.parametrize("column", ["kind", "queued_at", "seconds", "read", "rejected", "state"])
+def test_among_equals_the_order_is_the_same_on_every_page(client, eight, column):
+    runs = [a_run(eight).pk for _ in range(30)]
+    sort = f"-{column}"
+    assert found(client, sort=sort) + found(client, sort=sort, page=2) == runs[::-1]
+
+
+def test_sorting_by_duration_puts_the_longest_first_and_what_has_not_ended_last(client, eight):
+    short, running = a_run(eight), a_run(eight, state=State.RUNNING)
+    long = a_run(eight, finished_at=NOON + timedelta(minutes=5))
+    assert found(client, sort="-seconds") == [long.pk, short.pk, running.pk]
+
+
+def test_the_chart_is_of_what_is_found_and_stands_as_a_table_too(client, eight):
+    a_run(eight, queued_at=timezone.now(), applied=40, rejected=2)
+    a_run(eight, "cards", queued_at=timezone.now(), applied=7)
+    chart = client.get(reverse("history"), {"kind": "balances"}).context["chart"]
+    assert [sum(one.values) for one in chart.series] == [40, 0, 2]
+    assert len(chart.labels) == 30
+    assert "kind=balances" in chart.urls[-1]
+    assert '<th scope="row">' in client.get(reverse("history")).content.decode()
+
+
+def test_the_chart_shows_the_days_of_the_filter_and_not_more_than_fit(client, eight):
+    days = {"since": "2020-01-01", "until": "2026-11-20"}
+    a_run(eight, applied=5)
+    chart = client.get(reverse("history"), days).context["chart"]
+    assert (len(chart.labels), chart.totals[-1]) == (120, 5)
+    days["since"] = "2026-11-14"
+    assert len(client.get(reverse("history"), days).context["chart"].labels) == 7
+
+
+def test_a_failed_run_says_its_cause_in_the_list(client, eight):
+    a_run(
+        eight,
+        state=State.FAILED,
+        error_code="unreachable",
+        error_params={"database": "Бонусный сервер 8", "reason": "connection refused"},
+    )
+    assert "does not answer: connection refused" in client.get(reverse("history")).content.decode()
+
+
+def test_the_counts_of_a_row_add_up_to_what_was_read(client, eight):
+    a_run(eight, "cards", read=1032, applied=1023, unchanged=9, rejected=0)
+    row = client.get(reverse("history")).context["table"].rows[0]
+    assert "1\u202f023" in row.get_cell("applied")
+    assert "9 unchanged" in row.get_cell("applied")
+    a_run(eight, "cards", read=5, applied=5)
+    row = client.get(reverse("history")).context["table"].rows[0]
+    assert "unchanged" not in row.get_cell("applied")
+
+
+def test_a_server_that_is_gone_keeps_its_name_in_the_history(client, eight):
+    run = a_run(eight)
+    eight.delete()
+    assert found(client) == [run.pk]
+    assert "Бонусный сервер 8" in client.get(reverse("history")).content.decode()
+
+
+def test_maintenance_has_a_history_of_its_own_with_what_it_did(client):
+    task = MaintenanceTask.objects.get(kind="purge_history")
+    MaintenanceRun.objects.create(
+        task=task, kind=task.kind, state=State.SUCCEEDED, trigger="schedule", report={"runs": 1204}
+    )
+    page = client.get(reverse("history_maintenance")).content.decode()
+    assert "Runs of transfers removed: 1\u202f204" in page
+
+
+def test_an_empty_history_says_what_to_do_next(client):
+    for name in ("history", "history_maintenance"):
+        assert "Nothing has run yet" in client.get(reverse(name)).content.decode()
+    assert "No run fits" in client.get(reverse("history"), {"kind": "cards"}).content.decode()
+
+
+def test_an_open_run_has_a_row_that_refreshes_itself_and_an_ended_one_has_not(client, eight):
+    run = a_run(eight, state=State.RUNNING, expected=10, applied=4)
+    row = client.get(reverse("run_row", args=[run.pk])).content.decode()
+    assert f'hx-get="{reverse("run_row", args=[run.pk])}"' in row
+    assert "data-poll" in row
+    run.finish(State.SUCCEEDED)
+    assert "data-poll" not in client.get(reverse("run_row", args=[run.pk])).content.decode()
+
+
+def test_a_dry_run_of_maintenance_is_called_one(client):
+    task = MaintenanceTask.objects.get(kind="purge_staging")
+    MaintenanceRun.of(task, "manual", dry_run=True).save()
+    assert "dry run" in client.get(reverse("history_maintenance")).content.decode()
+
+
+@pytest.mark.parametrize("name", ["history", "history_maintenance"])
+def test_a_thousand_runs_take_as_many_queries_as_ten(client, eight, name):
+    def queries():
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            client.get(reverse(name), {"per_page": 250})
+        return len(captured)
+
+    def make(count):
+        ivan = user("operator", f"ivan{count}")
+        task = MaintenanceTask.objects.get(kind="purge_history")
+        TransferRun.objects.bulk_create(
+            TransferRun(
+                server=eight,
+                server_name="8",
+                kind="cards",
+                state="failed",
+                actor=ivan,
+                trigger="manual",
+                error_code="too_slow",
+                error_params={"database": "x", "reason": "y"},
+            )
+            for _ in range(count)
+        )
+        MaintenanceRun.objects.bulk_create(
+            MaintenanceRun(
+                task=task,
+                kind=task.kind,
+                state="succeeded",
+                trigger="manual",
+                actor=ivan,
+                report={"runs": 1},
+            )
+            for _ in range(count)
+        )
+
+    make(10)
+    few = queries()
+    make(990)
+    assert queries() == few < 20
+
+
+def test_the_page_is_in_russian_too(client, eight, settings):
+    a_run(eight)
+    client.cookies["django_language"] = "ru"
+    with translation.override("ru"):
+        page = client.get(reverse("history")).content.decode()
+    assert "История" in page

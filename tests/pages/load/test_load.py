@@ -1,0 +1,278 @@
+"""The pages of loading: who may, what they say, and that nothing happens by accident."""
+
+from io import BytesIO
+
+import pytest
+import xlsxwriter
+from django.contrib.auth.models import Group, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from tests.databases import query
+from tests.pages.history.runs import server
+from tests.pages.queries import queries_of
+from tests.pages.rejects.rows import a_reject
+from transfer.engine.kinds import KINDS
+from transfer.models import AuditEntry, BadLine, Upload
+
+State = Upload.State
+GOOD = "Счет;Сумма\n4100;10,50\n4200;-3\n".encode("cp1251")
+MIXED = b"account;amount\n4100;10\n4200;0\n;5\n4300;ten\n"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def olga(client: Client, shop_all: str) -> Client:
+    return logged_in(client, "operator")
+
+
+def logged_in(client: Client, group: str) -> Client:
+    user = User.objects.create_user(f"{group}-olga")
+    user.groups.add(Group.objects.get(name=group))
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    return client
+
+
+def send(
+    client: Client, content: bytes, kind: str = "balances", name: str = "Бонусы.csv"
+) -> Upload:
+    response = client.post(
+        reverse("upload_file"), {"kind": kind, "file": SimpleUploadedFile(name, content)}
+    )
+    assert response.status_code == 302, response.content.decode()
+    return Upload.objects.get()
+
+
+def page(client: Client, upload: Upload) -> str:
+    return client.get(reverse("upload", args=[upload.pk])).content.decode()
+
+
+def staged(dsn: str, kind: str = "balances") -> int:
+    ((rows,),) = query(dsn, f'select count(*) from "{KINDS[kind].staging}"')
+    return rows
+
+
+def test_a_file_is_shown_and_nothing_is_loaded_before_it_is_confirmed(olga, shop_all):
+    upload = send(olga, MIXED)
+    shown = page(olga, upload)
+    assert "Бонусы.csv" in shown
+    assert "This is not a number." in shown
+    assert "Load 1 line" in shown
+    assert staged(shop_all) == 0
+
+
+def test_confirmed_the_good_lines_are_staged_and_the_audit_says_so(olga, shop_all):
+    upload = send(olga, MIXED)
+    olga.post(reverse("upload_confirm", args=[upload.pk]))
+    assert query(shop_all, 'select account, amount from "changeAccountBalanceTemp"') == [
+        ("4100", 10)
+    ]
+    entry = AuditEntry.objects.get(action="load")
+    assert (entry.who, entry.new["good"], entry.new["bad"]) == ("operator-olga", 1, 3)
+    assert not upload.pieces.exists()
+
+
+def test_confirming_twice_loads_once(olga, shop_all):
+    upload = send(olga, GOOD)
+    for _ in range(2):
+        olga.post(reverse("upload_confirm", args=[upload.pk]))
+    assert staged(shop_all) == 2
+
+
+def test_the_same_content_again_is_warned_of_and_needs_a_tick(olga, shop_all):
+    first = send(olga, GOOD)
+    olga.post(reverse("upload_confirm", args=[first.pk]))
+    olga.post(
+        reverse("upload_file"), {"kind": "balances", "file": SimpleUploadedFile("b.csv", GOOD)}
+    )
+    second = Upload.objects.first()
+    shown = page(olga, second)
+    assert "exactly this content was loaded before" in shown
+    assert "operator-olga" in shown
+    olga.post(reverse("upload_confirm", args=[second.pk]))
+    assert staged(shop_all) == 2
+    olga.post(reverse("upload_confirm", args=[second.pk]), {"again": "1"})
+    assert staged(shop_all) == 4
+
+
+def test_a_discarded_file_is_deleted_and_can_not_be_loaded_any_more(olga, shop_all):
+    upload = send(olga, GOOD)
+    olga.post(reverse("upload_discard", args=[upload.pk]))
+    assert not upload.pieces.exists()
+    olga.post(reverse("upload_confirm", args=[upload.pk]))
+    upload.refresh_from_db()
+    assert (upload.state, staged(shop_all)) == (State.DISCARDED, 0)
+
+
+def test_columns_that_are_not_recognised_are_chosen_by_hand(olga, shop_all):
+    upload = send(olga, b"4100;10\n4200;20\n")
+    assert "Not all columns are recognised" in page(olga, upload)
+    values = {"header": 0, "column_account": "0", "column_amount": "1"}
+    incomplete = olga.post(reverse("upload_reading", args=[upload.pk]), {"header": 0})
+    assert incomplete.status_code == 422
+    olga.post(reverse("upload_reading", args=[upload.pk]), values)
+    upload.refresh_from_db()
+    assert (upload.state, upload.good, upload.bad) == (State.READY, 2, 0)
+
+
+def test_one_column_can_not_be_two_things(olga):
+    upload = send(olga, b"4100;10\n")
+    values = {"header": 0, "column_account": "0", "column_amount": "0"}
+    response = olga.post(reverse("upload_reading", args=[upload.pk]), values)
+    assert "is given twice" in response.content.decode()
+
+
+def test_another_sheet_is_chosen_by_hand(olga):
+    file = BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        book.add_worksheet("Титул").write_row(0, 0, ["Отчёт", "о бонусах"])
+        book.add_worksheet("Данные").write_row(0, 0, ["account", "amount"])
+        book.get_worksheet_by_name("Данные").write_row(1, 0, ["4100", 5])
+    upload = send(olga, file.getvalue(), name="a.xlsx")
+    assert (upload.state, upload.layout["sheet"]) == (State.COLUMNS, "Титул")
+    olga.post(reverse("upload_reading", args=[upload.pk]), {"sheet": "Данные", "header": 1})
+    upload.refresh_from_db()
+    assert (upload.state, upload.good) == (State.READY, 1)
+    assert "“Данные”" in page(olga, upload)
+
+
+def test_a_line_that_corrects_a_rejected_row_says_so_before_and_after(olga, shop_all):
+    reject = a_reject(server(), origin=origin_of(shop_all))
+    upload = send(olga, f"Rejected row no.;account;amount\n{reject.key};4100;5\n".encode())
+    asked = page(olga, upload)
+    assert reject.key in asked
+    assert "1 line corrects a rejected row" in words(asked)
+    olga.post(reverse("upload_confirm", args=[upload.pk]))
+    assert "1 rejected row is closed with it" in words(page(olga, upload))
+    content = f"account;amount;Rejected row no.\n4100;6;{reject.key}\n".encode()
+    olga.post(
+        reverse("upload_file"), {"kind": "balances", "file": SimpleUploadedFile("b.csv", content)}
+    )
+    refused = page(olga, Upload.objects.first())
+    assert f'href="/rejects/?q={reject.key}&amp;state=all"' in refused
+
+
+def origin_of(dsn: str) -> str:
+    ((origin,),) = query(dsn, "select origin from datatransfer.origin")
+    return origin
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_moments_stand_in_the_zone_that_files_are_read_in(olga):
+    olga.cookies["timezone"] = "Asia/Vladivostok"
+    upload = send(olga, b"account;amount;validfrom;validto\n4100;5;2.1.2026;1.1.2026\n")
+    assert page(olga, upload).count("01.01.2026 23:59:59") == 2
+
+
+def test_another_encoding_is_chosen_by_hand(olga):
+    upload = send(olga, "Счет;Сумма\n41;5\n".encode("cp866"))
+    assert upload.state == State.COLUMNS
+    olga.post(reverse("upload_reading", args=[upload.pk]), {"encoding": "cp866", "header": 0})
+    upload.refresh_from_db()
+    assert (upload.state, upload.good) == (State.READY, 1)
+
+
+def test_a_pin_code_is_on_no_page_and_in_no_table_of_ours(olga, caplog):
+    content = "Счет;ПИН\n4100;73519\n;73519\n4200;7,3519E+4\n4300;73519;73519\n".encode("cp1251")
+    upload = send(olga, content, "pincodes")
+    told = page(olga, upload)
+    for form in ("csv", "xlsx"):
+        response = olga.get(reverse("upload_bad_lines", args=[upload.pk, form]))
+        told += b"".join(response.streaming_content).decode(errors="replace")
+    olga.post(reverse("upload_confirm", args=[upload.pk]))
+    told += page(olga, upload) + caplog.text
+    told += repr(list(Upload.objects.values())) + repr(list(upload.bad_lines.values()))
+    told += repr(list(AuditEntry.objects.values()))
+    assert "73519" not in told
+    assert "7,3519E+4" not in told
+    assert "••••" in told
+
+
+def test_a_pin_code_is_on_no_page_when_its_column_is_not_recognised(olga):
+    upload = send(olga, b"4100;73519\n4200;73519\n", "pincodes")
+    assert upload.state == State.COLUMNS
+    assert "73519" not in page(olga, upload) + repr(list(Upload.objects.values()))
+
+
+def test_the_bad_lines_can_not_run_in_excel(olga):
+    upload = send(olga, b"account;amount\n=cmd|' /C calc'!A0;5\n+1;@x\n")
+    response = olga.get(reverse("upload_bad_lines", args=[upload.pk, "csv"]))
+    lines = b"".join(response.streaming_content).decode("utf-8-sig").splitlines()
+    assert "'=cmd" in lines[1]
+    assert "'@x" in lines[2]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_template_is_recognised_when_it_comes_back(olga, kind, language, form):
+    olga.cookies["django_language"] = language
+    response = olga.get(reverse("load_template", args=[kind, form]))
+    content = b"".join(response) if form == "xlsx" else b"".join(response.streaming_content)
+    upload = send(olga, content, kind, f"{kind}.{form}")
+    assert upload.error_code == "file_without_rows"
+    assert set(upload.layout["columns"]) == {column.name for column in KINDS[kind].columns}
+
+
+def test_a_viewer_looks_and_is_offered_no_change(olga):
+    upload = send(olga, GOOD)
+    viewer = logged_in(Client(), "viewer")
+    shown = page(viewer, upload)
+    assert "10.5" in shown
+    assert "Load 2 lines" not in shown
+    assert "Choose a file" not in viewer.get(reverse("loads")).content.decode()
+
+
+@pytest.mark.parametrize("content", [b"", b"MZ\x90"])
+def test_a_file_that_is_none_is_refused_in_words(olga, content):
+    response = olga.post(
+        reverse("upload_file"),
+        {"kind": "balances", "file": SimpleUploadedFile("Бонусы.exe", content)},
+        follow=True,
+    )
+    shown = response.content.decode()
+    assert "The file is empty." in shown or "a program" in shown
+
+
+def test_nothing_chosen_says_so_at_the_fields(olga):
+    response = olga.post(reverse("upload_file"))
+    assert response.status_code == 422
+    assert response.content.decode().count("errorlist") == 2
+
+
+def test_a_thousand_loads_take_as_many_queries_as_ten(olga):
+    def make(count):
+        Upload.objects.bulk_create(
+            Upload(kind="balances", name="x.csv", state="loaded", created_by="olga", good=5)
+            for _ in range(count)
+        )
+
+    make(10)
+    few = queries_of(olga, reverse("loads"), per_page=250)
+    make(990)
+    assert queries_of(olga, reverse("loads"), per_page=250) == few
+
+
+@pytest.mark.parametrize("part", ["page", "csv", "xlsx"])
+def test_a_thousand_bad_lines_take_as_many_queries_as_ten(olga, part):
+    upload = send(olga, MIXED)
+    url = reverse("upload", args=[upload.pk])
+    if part != "page":
+        url = reverse("upload_bad_lines", args=[upload.pk, part])
+
+    def make(count):
+        BadLine.objects.bulk_create(
+            BadLine(upload=upload, line=line, columns="amount", value="0", code="amount_zero")
+            for line in range(count)
+        )
+
+    make(7)
+    few = queries_of(olga, url)
+    make(990)
+    assert queries_of(olga, url) == few

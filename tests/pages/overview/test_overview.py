@@ -1,0 +1,277 @@
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.databases import stage
+from tests.pages.history.runs import a_run, server, user
+from tests.pages.rejects.rows import a_reject
+from tests.pages.scheduler.tasks import many_tasks, wait_for
+from transfer.errors import Unreachable
+from transfer.models import (
+    Actor,
+    CashRegister,
+    Heartbeat,
+    RegisterAccount,
+    RejectedRow,
+    Settings,
+    Shop,
+    TransferTask,
+)
+from transfer.models.run_base import State
+from transfer.runs import backlog
+from transfer.runs.backlog import COUNTED_AT_MOST
+from transfer.runs.start import run_now
+
+pytestmark = pytest.mark.django_db
+IVAN = Actor("ivan")
+
+
+@pytest.fixture(autouse=True)
+def viewer(client, settings):
+    settings.LANGUAGE_CODE = "en"
+    backlog.forget()
+    client.force_login(user("viewer"))
+
+
+@pytest.fixture
+def alive(db):
+    Settings.load()
+    Heartbeat.beat("shop: cron")
+
+
+@pytest.fixture
+def task(alive):
+    """Balance changes, switched on; nothing waits for any task."""
+    eight = server()
+    task = eight.tasks.select_related("server").get(kind="balances")
+    task.switch(True, IVAN)
+    for one in eight.tasks.all():
+        wait_for(one, 0)
+    return task
+
+
+def look(client, **query):
+    response = client.get(reverse("overview"), query)
+    assert response.status_code == 200
+    return response
+
+
+def said(client):
+    """What the problems say, the worst first."""
+    return [one.what for one in look(client).context["problems"]]
+
+
+def test_an_empty_installation_says_what_to_do_next(client, alive):
+    assert "No bonus server yet" in look(client).content.decode()
+
+
+def test_everything_arrives(client, task):
+    assert "Everything arrives." in look(client).content.decode()
+    assert said(client) == []
+
+
+def test_it_does_not_say_so_before_it_has_asked(client, task):
+    backlog.forget()
+    html = look(client).content.decode()
+    assert "Everything arrives." not in html
+    assert "being asked" in html
+
+
+def test_a_scheduler_that_never_ran_or_is_silent_comes_first(client, task):
+    Heartbeat.objects.all().delete()
+    assert said(client)[0] == "The scheduler has never run"
+    Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=10))
+    assert said(client)[0] == "The scheduler is silent: it last looked 10 minutes ago"
+
+
+def test_a_failing_task_leads_to_its_run_and_says_when_it_is_tried_again(client, task):
+    params = {"database": "Бонусный сервер 8", "reason": "timeout"}
+    run = a_run(task.server, state=State.FAILED, error_code="unreachable", error_params=params)
+    TransferTask.objects.filter(pk=task.pk).update(failures=3)
+    (problem,) = look(client).context["problems"]
+    assert problem.what == f"{task}: the last 3 runs failed"
+    assert "does not answer" in problem.detail
+    assert "Next attempt:" in problem.detail
+    assert problem.url == run.get_absolute_url()
+
+
+def test_a_task_that_is_off_with_rows_waiting(client, task):
+    cards = task.server.tasks.get(kind="cards")
+    wait_for(cards, 412)
+    (problem,) = look(client).context["problems"]
+    assert problem.what.endswith("is switched off, and 412 rows wait")
+    assert problem.url == reverse("task", args=[f"transfer-{cards.pk}"])
+
+
+def test_a_task_that_is_off_with_nothing_waiting_is_no_problem(client, task):
+    assert said(client) == []
+
+
+def test_rows_that_wait_longer_than_two_runs(client, task):
+    wait_for(task, 5, minutes=14)
+    assert said(client) == []
+    wait_for(task, 5, minutes=16)
+    assert said(client) == [f"{task}: 5 rows wait for too long"]
+
+
+def test_a_daily_task_may_let_its_rows_wait_for_a_day(client, task):
+    task.reschedule("0 3 * * *", IVAN)
+    wait_for(task, 5, minutes=20 * 60)
+    assert said(client) == []
+
+
+def test_a_pause_with_rows_waiting_says_its_reason(client, task):
+    task.pause(timezone.now() + timedelta(hours=1), IVAN, reason="inventory")
+    wait_for(task, 5)
+    (problem,) = look(client).context["problems"]
+    assert "is paused until" in problem.what
+    assert problem.detail == "inventory"
+
+
+def test_a_run_that_no_worker_takes(client, task):
+    run = run_now(task, IVAN)
+    assert said(client) == []
+    type(run).objects.update(queued_at=timezone.now() - timedelta(minutes=4))
+    assert "a run has waited in the queue since" in said(client)[0]
+
+
+def test_a_server_that_does_not_answer_is_one_problem_not_three(client, task):
+    for one in task.server.tasks.all():
+        wait_for(one, error=Unreachable(database=task.server.name, reason="timeout"))
+    assert said(client) == ["Бонусный сервер 8 does not answer: timeout"]
+
+
+def test_a_server_that_failed_its_check_is_named_with_the_cause_and_since_when(client, task):
+    task.server.note_failure(timezone.now(), Unreachable(database="work port", reason="refused"))
+    (problem,) = look(client).context["problems"]
+    assert problem.what == "work port does not answer: refused"
+    assert problem.detail.startswith("Since today")
+    assert problem.url == task.server.get_absolute_url()
+
+
+def test_rejected_rows_are_a_problem_until_the_last_is_closed(client, task):
+    for state in ("open", "open", "discarded"):
+        a_reject(task.server, state=state)
+    RejectedRow.objects.update(created_at=timezone.now() - timedelta(days=3))
+    assert said(client) == ["2 rejected rows wait for a decision"]
+    RejectedRow.objects.update(state="discarded")
+    assert said(client) == []
+
+
+def test_registers_in_use_are_counted_by_state_and_each_number_leads_to_just_those(client, task):
+    task.server.note_answer(timezone.now(), 0.01, 0, "1")
+    nine = server(name="Бонусный сервер 9")
+    shop = Shop.objects.create(code="1", name="Ленина, 5")
+    for number, fields in enumerate(
+        [{"last_seen": timezone.now()}, {}, {}, {"blocked": True}, {"mothballed": True}]
+    ):
+        idle = fields.pop("mothballed", False)
+        till = CashRegister.objects.create(
+            shop=shop, code=str(number), name=str(number), mothballed=idle
+        )
+        for one in (task.server, nine):
+            RegisterAccount.objects.create(server=one, register=till, state="created", **fields)
+    counted = look(client).context["registers"]
+    assert {str(state): number for state, number, _ in counted} == {
+        "blocked": 1, "offline": 1, "never_seen": 2, "online": 1,
+    }  # fmt: skip
+    for _, number, url in counted:
+        assert len(client.get(url).context["table"].rows) == number
+
+
+def test_somebody_who_has_not_committed_for_long(client, task):
+    wait_for(task, 0, writing_since=timezone.now() - timedelta(minutes=11))
+    assert "has not committed" in said(client)[0]
+
+
+def test_every_number_leads_to_a_list_of_just_that_many(client, task):
+    now = timezone.now()
+    a_run(task.server, queued_at=now - timedelta(hours=1), applied=70, unchanged=3)
+    a_run(task.server, queued_at=now - timedelta(hours=2), state=State.REJECTS, rejected=2)
+    a_run(task.server, queued_at=now - timedelta(hours=3), state=State.FAILED)
+    a_run(task.server, queued_at=now - timedelta(hours=25), state=State.FAILED)
+    day = look(client).context["day"]
+    assert (day["runs"], day["applied"], day["rejected"], day["bad"]) == (3, 70, 2, 1)
+    for url, number in [(day["url"], 3), (day["bad_url"], 1), (day["rejects_url"], 1)]:
+        assert len(client.get(url).context["table"].rows) == number
+
+
+def test_it_says_whether_a_worker_is_there(client, task):
+    assert "No resident worker: runs start with the next tick." in look(client).content.decode()
+
+
+def test_what_runs_now_has_its_progress(client, task):
+    run = a_run(task.server, state=State.RUNNING, expected=200, applied=50)
+    html = look(client).content.decode()
+    assert run.get_absolute_url() in html
+    assert "25 %" in html
+    assert 'data-poll="2"' in html
+
+
+def test_the_next_runs_come_in_their_order(client, task):
+    task.server.tasks.get(kind="cards").reschedule("0 3 1 1 *", IVAN)
+    for one in task.server.tasks.all():
+        one.switch(True, IVAN)
+    rows = look(client).context["upcoming"]
+    # The history's purge is planned by the tick, which has not been here.
+    assert [row.task.kind for row in rows] == ["balances", "pincodes", "cards"]
+
+
+def test_the_page_itself_asks_no_server(client, alive, monkeypatch):
+    server()
+    monkeypatch.setattr(backlog, "backlogs", lambda *_, **__: pytest.fail("asked"))
+    assert "being asked" in look(client).content.decode()
+
+
+def test_asked_by_hand_or_by_htmx_it_counts_what_waits(client, dock, shop_all, bonus, alive):
+    stage(shop_all, "pincodes", [("1", "1"), ("2", "2")])
+    eight = dock(bonus)
+    task = eight.tasks.get(kind="pincodes")
+    response = look(client, ask="1")
+    (row,) = (row for row in response.context["rows"] if row.task == task)
+    assert (row.waiting, row.why_code) == (2, "disabled")
+    backlog.forget()
+    part = client.get(reverse("overview"), headers={"hx-request": "true"}).content.decode()
+    assert "2 rows" in part
+    assert "<html" not in part
+
+
+def test_a_server_that_is_gone_takes_a_few_seconds_at_most(client, alive, settings):
+    eight = server()
+    eight.db_host = "127.0.0.1"
+    eight.db_port = 1
+    eight.save()
+    begun = timezone.now()
+    response = look(client, ask="1")
+    assert timezone.now() - begun < timedelta(seconds=7)
+    assert "unknown" in response.content.decode()
+
+
+def test_what_waits_in_all_says_of_how_many_tasks_it_is_not_known(client, alive):
+    many_tasks(3)
+    ill, much, few = TransferTask.objects.all()
+    wait_for(ill, error=Unreachable(database="work port", reason="refused"))
+    wait_for(few, 5)
+    wait_for(much, 7)
+    context = look(client).context
+    assert (context["waiting"], context["unknown"]) == ("12", 1)
+    assert "not known of 1 task" in look(client).content.decode()
+    wait_for(much, COUNTED_AT_MOST)
+    assert look(client).context["waiting"] == "1\u202f000\u202f005+"
+    for one in (few, much):
+        wait_for(one, error=Unreachable(database="work port", reason="refused"))
+    assert look(client).context["waiting"] == "—"
+
+
+def test_a_thousand_tasks_take_no_more_queries_than_ten(client, alive):
+    many_tasks(10)
+    with CaptureQueriesContext(connection) as few:
+        look(client)
+    many_tasks(990)
+    with CaptureQueriesContext(connection) as lots:
+        look(client)
+    assert len(lots) == len(few)

@@ -1,0 +1,97 @@
+"""One register: its page, the strip of a week; added, changed, removed."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from transfer.models import AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
+from transfer.models.accounts import AccountState
+from transfer.servers.checks import old_days, strip
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_strip_shows_the_hours_in_the_users_zone(servers, registers, with_accounts):
+    with_accounts(servers[0], registers(1))
+    account = RegisterAccount.objects.get()
+    SeenDay.objects.create(account=account, day=date(2026, 11, 23), hours=1 << 22)
+    with timezone.override("Europe/Moscow"):
+        days = strip(account, datetime(2026, 11, 24, 12, tzinfo=UTC))
+    assert len(days) == 7
+    seen = [(str(day.date()), hours.index(True)) for day, hours in days if any(hours)]
+    assert seen == [("2026-11-24", 1)]
+
+
+def test_the_strip_does_not_say_offline_of_hours_that_nobody_knows(
+    operator, servers, registers, with_accounts
+):
+    (register,) = registers(1)
+    made = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+    with_accounts(servers[0], [register], created_at=made)
+    account = RegisterAccount.objects.get()
+    with timezone.override("Europe/Moscow"):
+        days = strip(account, datetime(2026, 11, 24, 9, 59, tzinfo=UTC))
+    known = [24 - hours.count(None) for _day, hours in days]
+    assert known == [15, 13], "of yesterday and today"
+    RegisterAccount.objects.update(created_at=timezone.now())
+    page = operator.get(register.get_absolute_url()).content.decode()
+    assert page.count('class="strip-day"') == 1
+    assert "seen in 0 of 1 hours" in page
+
+
+def test_days_that_no_strip_shows_are_old(servers, registers, with_accounts):
+    with_accounts(servers[0], registers(1))
+    account = RegisterAccount.objects.get()
+    for back in range(12):
+        SeenDay.objects.create(
+            account=account, day=timezone.now().date() - timedelta(back), hours=1
+        )
+    assert old_days(timezone.now()).count() == 3
+
+
+def test_a_registers_page_names_every_server(operator, servers, one_of_each):
+    page = operator.get(one_of_each[AccountState.ONLINE].get_absolute_url())
+    told = {part["server"].name: part["state"] for part in page.context["parts"]}
+    assert told == {"Server 8": "online", "Server 9": "not_created"}
+
+
+def test_add_change_and_remove(operator, servers):
+    operator.post(reverse("shop_add"), {"code": "111", "name": ""})
+    shop = Shop.objects.get()
+    operator.post(reverse("register_add"), {"shop": shop.pk, "code": "10.152", "name": ""})
+    register = CashRegister.objects.get()
+    assert register.name == "10.152"
+    operator.post(
+        reverse("register_edit", args=[register.pk]),
+        {"shop": shop.pk, "code": "10.152", "name": "Касса 10.152", "mothballed": "on"},
+    )
+    register.refresh_from_db()
+    assert (register.name, register.mothballed) == ("Касса 10.152", True)
+    operator.post(reverse("shop_remove", args=[shop.pk]))
+    assert Shop.objects.exists(), "it has a register"
+    operator.post(reverse("register_remove", args=[register.pk]))
+    operator.post(reverse("shop_remove", args=[shop.pk]))
+    assert not Shop.objects.exists()
+    assert AuditEntry.objects.filter(action="delete").count() == 2
+
+
+@pytest.mark.parametrize("code", ["a/b", "..", "a\nb"])
+def test_a_code_that_no_bonus_server_accepts_is_refused(operator, servers, code):
+    shop = Shop.objects.create(code="1")
+    page = operator.post(reverse("register_add"), {"shop": shop.pk, "code": code, "name": "x"})
+    assert page.context["form"].errors.keys() == {"code"}
+
+
+def test_the_code_stays_while_a_server_knows_the_register_by_it(
+    operator, servers, registers, with_accounts
+):
+    (register,) = registers(1)
+    with_accounts(servers[0], [register])
+    operator.post(
+        reverse("register_edit", args=[register.pk]),
+        {"shop": register.shop_id, "code": "another", "name": "x"},
+    )
+    register.refresh_from_db()
+    assert (register.code, register.name) == ("c00000", "x")

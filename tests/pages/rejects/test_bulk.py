@@ -1,0 +1,109 @@
+"""Many rejected rows at once."""
+
+import pytest
+from django.urls import reverse
+
+from tests.databases import query
+from tests.pages.history.runs import server, user
+from tests.pages.rejects.rows import a_reject, words
+from transfer.models import AuditEntry, RejectedRow
+from transfer.pages.rejects import bulk
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def operator(client, settings):
+    settings.LANGUAGE_CODE = "en"
+    client.force_login(user("operator"))
+
+
+@pytest.fixture
+def eight():
+    return server()
+
+
+def test_chosen_ones_are_sent_with_the_same_correction(client, rejected, shop_all):
+    one, two, three = rejected("balances", ("4100", 0), ("4200", 0), ("4300", 0))
+    address = f"{reverse('rejects_resend')}?id={one.pk}&id={three.pk}"
+    assert "Send 2 rows again?" in words(client.get(address))
+    client.post(address, {"amount": "7"})
+    rows = query(
+        shop_all,
+        'select account, amount::int from "changeAccountBalanceTemp" order by id offset 3',
+    )
+    assert rows == [("4100", 7), ("4300", 7)]
+    assert list(RejectedRow.objects.open()) == [two]
+
+
+def test_all_of_a_reason_are_sent_as_they_came_and_what_still_fails_is_told(client, rejected):
+    rejected("balances", ("4100", 0), ("", 5))
+    address = f"{reverse('rejects_resend')}?kind=balances&code=amount_zero"
+    response = client.post(address, {}, follow=True)
+    assert "Not sent, 1 row: The amount is zero." in words(response)
+    assert RejectedRow.objects.open().count() == 2
+
+
+def test_all_of_a_reason_are_discarded(client, eight):
+    a_reject(eight), a_reject(eight), a_reject(eight, "cards")
+    address = f"{reverse('rejects_discard')}?kind=balances&code=amount_zero"
+    assert "The amount is zero. (2)" in words(client.get(address))
+    assert RejectedRow.objects.open().count() == 3
+    client.post(address, {"reason": "zeros"})
+    assert [one.kind for one in RejectedRow.objects.open()] == ["cards"]
+    entry = AuditEntry.objects.get()
+    assert (entry.new, entry.reason) == ({"rows": 2}, "zeros")
+
+
+def test_several_transfers_at_once_have_no_field_in_common(client, eight):
+    a_reject(eight), a_reject(eight, "cards")
+    assert client.get(reverse("rejects_resend")).context["form"] is None
+
+
+def test_nothing_chosen_is_said(client, eight):
+    for name in ("rejects_resend", "rejects_discard"):
+        response = client.get(f"{reverse(name)}?id=x", follow=True)
+        assert "No open row is chosen" in words(response)
+
+
+def test_what_was_rejected_since_the_question_is_left_alone(client, eight):
+    a_reject(eight)
+    asked = client.get(reverse("rejects_discard")).context["hidden"]
+    late = a_reject(eight)
+    client.post(reverse("rejects_discard"), {"reason": "zeros"} | asked)
+    assert list(RejectedRow.objects.open()) == [late]
+
+
+@pytest.mark.parametrize("name", ["rejects_resend", "rejects_discard"])
+def test_more_than_one_press_takes_is_said_and_the_rest_stays(client, rejected, monkeypatch, name):
+    monkeypatch.setattr(bulk, "AT_MOST", 2)
+    rejected("balances", *[("4100", 0)] * 3)
+    page = client.get(reverse(name))
+    assert "At one press it is 2 rows at most" in words(page)
+    data = {"reason": "zeros", "amount": "5"} | page.context["hidden"]
+    client.post(reverse(name), data)
+    assert RejectedRow.objects.open().count() == 1
+
+
+def test_rows_that_several_servers_have_rejected_are_counted_as_what_is_sent(client, eight):
+    one = a_reject(eight)
+    a_reject(server("Бонусный сервер 9"), staging_id=one.staging_id)
+    page = words(client.get(reverse("rejects_resend")))
+    assert "each is sent once, 1 row in all" in page
+
+
+def test_a_staging_database_that_does_not_answer_is_said_in_plain_words(client, eight, settings):
+    settings.SHOP_ALL_DATABASE_URL = "host=127.0.0.1 port=1 dbname=x"
+    a_reject(eight)
+    for name in ("rejects_resend", "rejects_discard"):
+        response = client.post(reverse(name), {"reason": "zeros"}, follow=True)
+        assert "shop All does not answer" in words(response)
+    assert RejectedRow.objects.open().exists()
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "٣", "-1", ""])
+def test_numbers_that_make_no_sense_do_no_harm(client, eight, number):
+    a_reject(eight)
+    response = client.get(f"{reverse('rejects_discard')}?id={number}", follow=True)
+    assert "No open row is chosen" in words(response)
+    client.post(reverse("rejects_discard"), {"reason": "zeros", "upto": number or "x" * 99})

@@ -1,0 +1,266 @@
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.databases import query
+from tests.pages.history.runs import POSITION, a_run, server, user
+from tests.pages.rejects.rows import NUMBERS, PAYLOADS, a_reject, words
+from transfer.models import AuditEntry, RejectedRow
+from transfer.models.run_base import Trigger
+from transfer.runs.execute import run_here
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def operator(client, settings):
+    settings.LANGUAGE_CODE = "en"
+    client.force_login(user("operator"))
+
+
+@pytest.fixture
+def eight():
+    return server()
+
+
+def found(client, **filters):
+    response = client.get(reverse("rejects"), filters)
+    assert response.status_code == 200
+    return [row.record.pk for row in response.context["table"].paginated_rows]
+
+
+def lines(response, delimiter=","):
+    text = b"".join(response.streaming_content).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+
+
+class TestTheList:
+    def test_groups_by_transfer_and_reason_the_most_frequent_first(self, client, eight):
+        for kind in ("cards", "balances", "cards"):
+            a_reject(eight, kind)
+        groups = client.get(reverse("rejects")).context["groups"]
+        assert [(one["kind"], one["code"], one["rows"]) for one in groups] == [
+            ("cards", "card_unknown", 2),
+            ("balances", "amount_zero", 1),
+        ]
+
+    def test_offers_to_act_only_where_something_is_open(self, client, eight):
+        a_reject(eight), a_reject(eight, "cards", state="discarded")
+        page = words(client.get(reverse("rejects"), {"state": "all"}))
+        assert page.count(f'href="{reverse("rejects_resend")}?') == 1
+
+    def test_shows_what_is_open_unless_one_asks_for_more(self, client, eight):
+        first, closed = a_reject(eight), a_reject(eight, state="discarded")
+        assert found(client) == [first.pk]
+        assert found(client, state="discarded") == [closed.pk]
+        assert sorted(found(client, state="all")) == [first.pk, closed.pk]
+
+    def test_is_filtered_by_transfer_reason_server_run_text_and_days(self, client, eight):
+        nine = server("Бонусный сервер 9")
+        a_reject(eight)
+        one = a_reject(nine, "cards", run=a_run(nine, "cards"))
+        RejectedRow.objects.exclude(pk=one.pk).update(created_at=timezone.now() - timedelta(9))
+        for name, value in {
+            "kind": "cards",
+            "code": "card_unknown",
+            "server": nine.pk,
+            "run": one.run.pk,
+            "q": "700",
+            "since": timezone.localdate().isoformat(),
+        }.items():
+            assert found(client, **{name: value}) == [one.pk], name
+        assert found(client, q=str(one.staging_id)) == [one.pk]
+        assert found(client, q=one.key.lower()) == [one.pk]
+
+    def test_filters_that_make_no_sense_do_no_harm(self, client, eight):
+        one = a_reject(eight)
+        assert found(client, kind="x", state="x", server="x", run="x", since="x") == [one.pk]
+        assert found(client, q="%_\\'\"" * 9) == []
+
+    def test_does_not_show_a_chunk_that_has_not_landed(self, client, eight):
+        one = a_reject(eight, landed=False)
+        assert found(client, state="all") == []
+        assert client.get(reverse("reject", args=[one.pk])).status_code == 404
+
+    def test_of_a_thousand_takes_as_many_queries_as_of_ten(self, client, eight):
+        def queries():
+            with CaptureQueriesContext(connection) as captured:
+                client.get(reverse("rejects"), {"per_page": 250})
+            return len(captured)
+
+        run = a_run(eight)
+        for _ in range(10):
+            a_reject(eight, run=run)
+        queries()  # the first visit of all makes the settings
+        few = queries()
+        RejectedRow.objects.bulk_create(
+            RejectedRow(
+                run=run, server=eight, server_name="8", kind="balances", code="amount_zero",
+                origin=POSITION["origin"], staging_id=next(NUMBERS), chunk_start=0, landed=True,
+                payload=PAYLOADS["balances"],
+            )
+            for _ in range(990)
+        )  # fmt: skip
+        assert queries() == few < 20
+
+    def test_an_empty_list_says_why(self, client, eight):
+        assert "No row has been rejected" in words(client.get(reverse("rejects")))
+        a_reject(eight, state="discarded")
+        assert "Nothing is left to do" in words(client.get(reverse("rejects")))
+
+
+class TestOneRow:
+    def test_shows_it_as_it_came_why_and_what_to_do(self, client, rejected):
+        (one,) = rejected("balances", ("4100 ", 5))
+        page = words(client.get(one.get_absolute_url()))
+        assert "The account contains a space" in page
+        assert "often it came along when the number was copied" in page
+        assert ">4100 </code>" in page
+
+    def test_a_pin_code_is_on_no_page_and_in_no_file(self, client, rejected):
+        (one,) = rejected("pincodes", ("", "4711"))
+        for name, arguments in (("rejects", []), ("reject", [one.pk]), ("rejects_resend", [])):
+            page = words(client.get(reverse(name, args=arguments)))
+            assert "4711" not in page
+        (heading, row) = lines(client.get(reverse("rejects_csv")))
+        assert row[heading.index("PIN code")] == "••••"
+        assert "which is never shown" in row[heading.index("About the PIN code")]
+
+    def test_the_form_holds_its_values_as_people_write_them(self, client, eight):
+        payload = PAYLOADS["balances"] | {
+            "validfrom": "2026-11-30 21:00:00+00",
+            "validto": "2026-12-31 20:59:59+00",
+        }
+        form = client.get(a_reject(eight, payload=payload).get_absolute_url()).context["form"]
+        assert form.initial["validfrom"] == "01.12.2026"
+        assert form.initial["validto"] == "31.12.2026"
+
+    def test_is_corrected_and_sent_with_what_people_write(self, client, rejected, shop_all):
+        (one,) = rejected("balances", ("4100", 0))
+        data = {"account": "4100", "amount": "1 234,50", "validto": "31.12.2026"}
+        response = client.post(reverse("reject_resend", args=[one.pk]), data, follow=True)
+        assert "1 row is staged anew" in words(response)
+        rows = query(
+            shop_all, 'select account, amount::text, validto from "changeAccountBalanceTemp"'
+        )
+        assert rows[1][:2] == ("4100", "1234.50")
+        assert rows[1][2].isoformat() == "2026-12-31T20:59:59+00:00"
+
+    @pytest.mark.parametrize(
+        ("data", "field", "told"),
+        [
+            ({"account": "4100", "amount": "0"}, "amount", "The amount is zero."),
+            ({"account": "41 00", "amount": "5"}, "account", "contains a space"),
+            ({"account": "4100", "amount": "five"}, "amount", "This is not a number."),
+            ({"account": "4100", "amount": "5", "validto": "soon"}, "validto", "not a date"),
+        ],
+    )
+    def test_a_correction_that_fails_says_so_at_the_field(
+        self, client, rejected, shop_all, data, field, told
+    ):
+        (one,) = rejected("balances", ("4100", 0))
+        response = client.post(reverse("reject_resend", args=[one.pk]), data)
+        assert response.status_code == 422
+        assert told in str(response.context["form"].errors[field])
+        assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
+
+    def test_its_pin_code_is_kept_when_the_field_stays_empty(self, client, rejected, shop_all):
+        (one,) = rejected("pincodes", ("", "4711"))
+        client.post(reverse("reject_resend", args=[one.pk]), {"account": "4100", "pincode": ""})
+        rows = query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id')
+        assert rows[1] == ("4100", "4711")
+
+    def test_a_closed_one_leads_to_its_new_row_and_the_run_that_moved_it(
+        self, client, rejected, dock
+    ):
+        (one,) = rejected("balances", ("4100", 0))
+        client.post(reverse("reject_resend", args=[one.pk]), {"account": "4100", "amount": "5"})
+        assert "waits for the next run" in words(client.get(one.get_absolute_url()))
+        run = run_here(one.server.tasks.get(kind="balances"), Trigger.MANUAL)
+        page = words(client.get(one.get_absolute_url()))
+        one.refresh_from_db()
+        assert f"?q={one.resent_id}" in page
+        assert f'moved by <a href="{run.get_absolute_url()}">' in page
+
+    def test_sending_twice_from_two_browsers_sends_once(self, client, rejected, shop_all):
+        (one,) = rejected("balances", ("4100", 0))
+        address = reverse("reject_resend", args=[one.pk])
+        client.post(address, {"account": "4100", "amount": "5"})
+        response = client.post(address, {"account": "4100", "amount": "6"}, follow=True)
+        assert "Somebody was faster" in words(response)
+        assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(2,)]
+
+    def test_a_staging_database_that_does_not_answer_is_said_in_plain_words(
+        self, client, eight, settings
+    ):
+        settings.SHOP_ALL_DATABASE_URL = "host=127.0.0.1 port=1 dbname=x"
+        one = a_reject(eight)
+        data = {"account": "4100", "amount": "5"}
+        response = client.post(reverse("reject_resend", args=[one.pk]), data)
+        assert "shop All does not answer" in words(response)
+        assert RejectedRow.objects.open().exists()
+
+    def test_is_discarded_with_a_reason_and_not_without(self, client, eight):
+        one = a_reject(eight)
+        address = reverse("reject_discard", args=[one.pk])
+        client.post(address, {"reason": " "})
+        assert RejectedRow.objects.open().exists()
+        client.post(address, {"reason": "a test of the till"})
+        assert "a test of the till" in words(client.get(one.get_absolute_url()))
+        assert AuditEntry.objects.get().reason == "a test of the till"
+
+
+class TestFiles:
+    def test_hold_a_row_once_though_two_servers_have_rejected_it(self, client, eight):
+        one = a_reject(eight)
+        a_reject(server("Бонусный сервер 9"), staging_id=one.staging_id)
+        assert len(lines(client.get(reverse("rejects_csv")))) == 2
+
+    @pytest.mark.parametrize("language", ["ru", "en"])
+    def test_can_be_loaded_again_by_their_headings(self, client, eight, language):
+        from transfer.engine.kinds import KINDS
+        from transfer.loading.headings import missing, recognised
+
+        for kind in KINDS.values():
+            a_reject(eight, kind.name)
+            client.cookies["django_language"] = language
+            response = client.get(reverse("rejects_csv"), {"kind": kind.name})
+            (heading, *_rows) = lines(response, ";" if language == "ru" else ",")
+            columns = recognised(kind, heading)
+            assert missing(kind, columns) == []
+            assert set(columns) == {"reject", *(column.name for column in kind.columns)}
+
+    def test_are_defused_and_keep_negative_amounts_as_numbers(self, client, eight):
+        payload = PAYLOADS["balances"] | {"account": "=1+1", "amount": "-25.505"}
+        a_reject(eight, payload=payload)
+        row = lines(client.get(reverse("rejects_csv")))[1]
+        assert row[1:3] == ["'=1+1", "-25.505"]
+
+    def test_of_several_transfers_are_a_workbook_with_a_sheet_each(self, client, eight):
+        a_reject(eight), a_reject(eight, "cards")
+        response = client.get(reverse("rejects_csv"), {"state": "open"})
+        assert response.headers["Location"] == f"{reverse('rejects_xlsx')}?state=open"
+        book = b"".join(client.get(reverse("rejects_xlsx")).streaming_content)
+        assert book.count(b"xl/worksheets/sheet2.xml") >= 1
+
+
+class TestRoles:
+    @pytest.fixture(autouse=True)
+    def viewer(self, client, operator):
+        client.force_login(user("viewer", "vera"))
+
+    def test_a_viewer_sees_everything_and_no_button(self, client, eight):
+        one = a_reject(eight)
+        pages = words(client.get(reverse("rejects"))) + words(client.get(one.get_absolute_url()))
+        assert "The amount is zero." in pages
+        for name in ("rejects_resend", "rejects_discard"):
+            assert reverse(name) not in pages
+        for name in ("reject_resend", "reject_discard"):
+            assert reverse(name, args=[one.pk]) not in pages
+        assert 'type="checkbox"' not in pages

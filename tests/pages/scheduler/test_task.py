@@ -1,0 +1,251 @@
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from tests.pages.history.runs import a_run, server, user
+from tests.pages.queries import queries_of
+from tests.pages.scheduler.tasks import once_more, wait_for
+from transfer.errors import TransferError
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    MaintenanceRun,
+    MaintenanceTask,
+    Settings,
+    TransferTask,
+)
+from transfer.models.run_base import State
+from transfer.pages.links import key_of
+from transfer.runs import backlog
+
+pytestmark = pytest.mark.django_db
+IVAN = Actor("ivan", address="10.0.0.7")
+FIELDS = {"step": 5, "minute": 0, "daily_at": "08:00", "weekly_at": "08:00", "monthly_at": "08:00"}
+
+
+@pytest.fixture(autouse=True)
+def olga(client, settings):
+    settings.LANGUAGE_CODE = "en"
+    backlog.forget()
+    client.force_login(user("operator"))
+
+
+@pytest.fixture
+def task(db):
+    return server().tasks.select_related("server").get(kind="balances")
+
+
+def url(task, name="task"):
+    return reverse(name, args=[key_of(task)])
+
+
+def shown(client, task):
+    response = client.get(url(task))
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def stored(task):
+    return TransferTask.objects.select_related("server").get(pk=task.pk)
+
+
+def save(client, task, rhythm, **fields):
+    data = {**FIELDS, "rhythm": rhythm, "seen": task.version, **fields}
+    return client.post(url(task, "task_schedule"), data)
+
+
+class TestItsPage:
+    def test_shows_what_waits_why_and_the_next_five_times(self, client, task):
+        wait_for(task)
+        html = shown(client, task)
+        assert "412 rows" in html
+        assert "The task is switched off." in html
+        assert html.count("MSK</time></li>") == 5
+
+    def test_shows_the_history_of_its_switch_with_reasons(self, client, task):
+        task.switch(True, IVAN, reason="go")
+        task.switch(False, IVAN, reason="stop")
+        html = shown(client, task)
+        assert html.index("stop") < html.index(">go<")
+        assert "10.0.0.7" not in html  # that is for administrators, in the audit
+
+    def test_shows_its_last_runs_and_leads_to_all_of_them(self, client, task):
+        run = a_run(task.server, state=State.FAILED, error_code="too_slow")
+        html = shown(client, task)
+        assert run.get_absolute_url() in html
+        assert f"server={task.server.pk}&amp;kind=balances" in html
+
+    def test_exists_for_maintenance_too(self, client):
+        task = MaintenanceTask.objects.get(kind="purge_history")
+        assert "every day at 03:30" in shown(client, task)
+
+    @pytest.mark.parametrize("key", ["transfer-999999", "maintenance-0", "user-1", "transfer-x"])
+    def test_is_not_found_without_a_task(self, client, key):
+        assert client.get(f"/scheduler/{key}/").status_code == 404
+
+    def test_of_a_thousand_runs_and_changes_takes_as_many_queries_as_of_ten(self, client, task):
+        def make(count):
+            ivan = user("operator", f"ivan{count}")
+            for number in range(count):
+                a_run(task.server, actor=ivan)
+                task.switch(number % 2 == 0, IVAN, reason="x")
+
+        make(10)
+        few = queries_of(client, url(task))
+        make(90)  # of each the page shows the latest only
+        assert queries_of(client, url(task)) == few
+
+    def test_of_maintenance_says_what_its_last_run_did(self, client, db):
+        task = MaintenanceTask.objects.get(kind="purge_history")
+        run = MaintenanceRun.of(task, "manual")
+        run.start()
+        run.finish(State.SUCCEEDED, {"audit": 7})
+        assert "Entries of the audit removed: 7" in shown(client, task)
+
+
+class TestADryRun:
+    def test_of_what_removes_something_is_offered_and_leads_to_its_result(self, client, db):
+        task = MaintenanceTask.objects.get(kind="purge_history")
+        assert "What would it remove?" in shown(client, task)
+        response = client.post(url(task, "task_run"), {"dry": "1"})
+        run = MaintenanceRun.objects.get()
+        assert response.url == run.get_absolute_url()
+        assert run.dry_run
+        assert "By hand, olga, dry run" in " ".join(shown(client, task).split())
+        assert AuditEntry.objects.about(task).first().new == {"dry_run": run.pk}
+
+    def test_there_is_none_of_what_only_looks_or_moves(self, client, task):
+        check = MaintenanceTask.objects.get(kind="check_connections")
+        for one in (check, task):
+            assert "What would it remove?" not in shown(client, one)
+            client.post(url(one, "task_run"), {"dry": "1"})
+        assert not MaintenanceRun.objects.get().dry_run
+
+    def test_is_neither_the_last_result_nor_a_failure_of_the_task(self, client, db):
+        task = MaintenanceTask.objects.get(kind="purge_history")
+        run = MaintenanceRun.of(task, "manual", dry_run=True)
+        run.start()
+        run.finish(State.FAILED, error=TransferError())
+        assert "has never run" in shown(client, task)
+        assert MaintenanceTask.objects.get(pk=task.pk).failures == 0
+
+
+class TestTheScheduleEditor:
+    @pytest.mark.parametrize(
+        ("rhythm", "fields", "cron", "words"),
+        [
+            ("minutes", {"step": 15}, "*/15 * * * *", "every 15 minutes"),
+            ("hourly", {"minute": 40}, "40 * * * *", "every hour at minute 40"),
+            (
+                "hours",
+                {"hours": 6, "hours_minute": 30},
+                "30 */6 * * *",
+                "every 6 hours, from 00:30",
+            ),
+            ("daily", {"daily_at": "23:05"}, "5 23 * * *", "every day at 23:05"),
+            (
+                "weekly",
+                {"weekdays": [1, 3], "weekly_at": "07:30"},
+                "30 7 * * 1,3",
+                "on Mondays and Wednesdays at 07:30",
+            ),
+            ("monthly", {"day": 15, "monthly_at": "04:00"}, "0 4 15 * *", "on day 15 of every"),
+            ("cron", {"cron": "*/7  9-18 * * *"}, "*/7 9-18 * * *", "by the schedule cron"),
+        ],
+    )
+    def test_saves_each_rhythm_and_says_it_in_words(
+        self, client, task, rhythm, fields, cron, words
+    ):
+        response = save(client, task, rhythm, **fields)
+        assert stored(task).schedule == cron
+        assert words in client.get(response.url).content.decode()
+        entry = AuditEntry.objects.about(task).first()
+        assert (entry.who, entry.old, entry.new) == (
+            "olga",
+            {"schedule": "*/5 * * * *"},
+            {"schedule": cron},
+        )
+
+    def test_opens_with_the_schedule_as_it_is(self, client, task):
+        task.reschedule("30 7 * * 1-5", IVAN)
+        form = client.get(url(task, "task_schedule")).context["form"]
+        assert form["rhythm"].value() == "weekly"
+        assert form["weekdays"].value() == [1, 2, 3, 4, 5]
+        assert form["weekly_at"].value().strftime("%H:%M") == "07:30"
+
+    def test_opens_with_every_so_many_hours(self, client, task):
+        task.reschedule("30 */8 * * *", IVAN)
+        form = client.get(url(task, "task_schedule")).context["form"]
+        assert form["rhythm"].value() == "hours"
+        assert (form["hours"].value(), form["hours_minute"].value()) == (8, 30)
+
+    def test_opens_with_what_it_can_only_say_as_cron(self, client, task):
+        task.reschedule("*/7 9-18 * * *", IVAN)
+        form = client.get(url(task, "task_schedule")).context["form"]
+        assert (form["rhythm"].value(), form["cron"].value()) == ("cron", "*/7 9-18 * * *")
+
+    @pytest.mark.parametrize(
+        ("rhythm", "fields", "field", "error"),
+        [
+            ("cron", {"cron": "61 * * * *"}, "cron", "Minute: “61” won’t do."),
+            ("cron", {"cron": "* * *"}, "cron", "A schedule has five fields"),
+            ("cron", {"cron": "0 0 30 2 *"}, "cron", "This schedule never comes"),
+            ("cron", {"cron": ""}, "cron", "This is needed."),
+            ("weekly", {}, "weekdays", "This is needed."),
+            ("hourly", {"minute": 60}, "minute", "less than or equal to 59"),
+            ("hours", {"hours": 5, "hours_minute": 0}, "hours", "Select a valid choice"),
+            ("hours", {"hours": 6, "hours_minute": ""}, "hours_minute", "This is needed."),
+            ("daily", {"daily_at": "25:00"}, "daily_at", "Enter a valid time."),
+            ("monthly", {"day": 32}, "day", "less than or equal to 31"),
+        ],
+    )
+    def test_names_what_is_wrong_at_its_field(self, client, task, rhythm, fields, field, error):
+        form = save(client, task, rhythm, **fields).context["form"]
+        assert list(form.errors) == [field]
+        assert error in form.errors[field][0]
+        assert stored(task).schedule == "*/5 * * * *"
+
+    def test_ignores_what_is_wrong_with_a_field_that_does_not_count(self, client, task):
+        save(client, task, "daily", daily_at="09:00", minute="99", cron="nonsense")
+        assert stored(task).schedule == "0 9 * * *"
+
+    def test_shows_the_next_five_times_before_anything_is_saved(self, client, task):
+        asked = {**FIELDS, "rhythm": "daily", "daily_at": "09:00"}
+        response = client.get(url(task, "task_schedule"), asked)
+        assert response.context["words"] == "every day at 09:00"
+        assert [f"{at:%H:%M}" for at in response.context["times"]] == ["09:00"] * 5
+        assert "Europe/Moscow" in response.content.decode()
+        assert stored(task).schedule == "*/5 * * * *"
+
+    def test_says_it_in_russian_with_the_right_plural(self, client, task):
+        asked = {**FIELDS, "rhythm": "minutes", "step": 2}
+        with translation.override("ru"):
+            client.cookies["django_language"] = "ru"
+            response = client.get(url(task, "task_schedule"), asked)
+        assert response.context["words"] == "каждые 2 минуты"
+
+    def test_follows_the_zone_of_the_settings(self, client, task):
+        Settings.load().change(IVAN, time_zone="Asia/Vladivostok")
+        asked = {**FIELDS, "rhythm": "daily", "daily_at": "09:00"}
+        response = client.get(url(task, "task_schedule"), asked)
+        assert "02:00" in response.content.decode()  # as the reader's clock in Moscow shows it
+        assert "Asia/Vladivostok" in response.content.decode()
+
+    def test_asks_when_somebody_else_has_changed_the_task(self, client, task):
+        seen = stored(task)
+        task.reschedule("0 3 * * *", IVAN)
+        response = save(client, seen, "daily", daily_at="09:00")
+        assert response.status_code == 409
+        assert "every day at 03:00" in response.content.decode()
+        assert stored(task).schedule == "0 3 * * *"
+        client.post(url(task, "task_schedule"), once_more(response))
+        assert stored(task).schedule == "0 9 * * *"
+
+    def test_a_conflict_keeps_the_chosen_days(self, client, task):
+        seen = stored(task)
+        task.pause(timezone.now() + timedelta(hours=1), IVAN)
+        asked = save(client, seen, "weekly", weekdays=[2, 4])
+        client.post(url(task, "task_schedule"), once_more(asked))
+        assert stored(task).schedule == "0 8 * * 2,4"

@@ -1,0 +1,151 @@
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection
+from django.forms import model_to_dict
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.pages.history.runs import server, user
+from transfer.models import Actor, AuditEntry, Settings
+from transfer.pages.links import key_of
+
+pytestmark = pytest.mark.django_db
+IVAN = Actor("ivan", address="10.0.0.7")
+URL = "/settings/"
+# All fields but the check box, which is not ticked.
+AS_THEY_CAME = model_to_dict(Settings(), exclude=["id", "show_transfer_tasks"])
+
+
+@pytest.fixture(autouse=True)
+def anna(client, settings):
+    settings.LANGUAGE_CODE = "en"
+    client.force_login(user("administrator", "anna"))
+
+
+def save(client, **fields):
+    data = {**AS_THEY_CAME, "seen": Settings.load().version, **fields}
+    return client.post(URL, data, follow=True)
+
+
+class TestSettings:
+    def test_has_the_setting_of_the_vendors_document_in_its_words(self, client):
+        client.cookies["django_language"] = "ru"
+        html = client.get(URL).content.decode()
+        assert "Прочее" in html
+        assert "Включение отображения задач трансфера в планировщике" in html
+
+    def test_saves_and_says_who_did_it(self, client):
+        html = save(client, show_transfer_tasks="on", history_days=30).content.decode()
+        held = Settings.load()
+        assert (held.show_transfer_tasks, held.history_days) == (True, 30)
+        assert "The settings are saved." in html
+        assert "anna" in html
+        entry = AuditEntry.objects.get()
+        assert entry.old == {"show_transfer_tasks": False, "history_days": 90}
+        assert entry.new == {"show_transfer_tasks": True, "history_days": 30}
+
+    def test_name_the_tasks_that_remove_what_is_old_and_whether_they_are_on(self, client):
+        page = client.get(URL)
+        told = [(str(task), task.enabled, url) for task, url in page.context["purges"]]
+        assert [one[:2] for one in told] == [
+            ("Purge the history", True),
+            ("Purge the staging tables", False),
+        ]
+        assert all(client.get(url).status_code == 200 for _task, _on, url in told)
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("time_zone", "Mars/Olympus"), ("history_days", 0), ("staging_days", "x")],
+    )
+    def test_names_what_is_wrong_at_its_field(self, client, field, value):
+        form = save(client, **{field: value}).context["form"]
+        assert list(form.errors) == [field]
+        assert not AuditEntry.objects.exists()
+
+    def test_another_zone_moves_the_next_times(self, client):
+        task = server().tasks.get(kind="cards")
+        task.reschedule("0 15 * * *", IVAN)
+        task.switch(True, IVAN)
+        save(client, time_zone="Asia/Vladivostok")
+        task.refresh_from_db()
+        assert task.next_run_at.astimezone(ZoneInfo("Asia/Vladivostok")).hour == 15
+
+    def test_somebody_elses_change_is_never_overwritten_unseen(self, client):
+        seen = Settings.load().version
+        Settings.load().change(IVAN, history_days=7)
+        response = save(client, seen=seen, history_days=60)
+        html = response.content.decode()
+        assert response.status_code == 409
+        assert "ivan" in html
+        assert 'value="60"' in html  # what anna has entered
+        assert Settings.load().history_days == 7
+        client.post(URL, {**AS_THEY_CAME, "history_days": 60, "seen": response.context["version"]})
+        assert Settings.load().history_days == 60
+
+
+class TestTheAudit:
+    def shown(self, client, **query):
+        response = client.get(reverse("audit"), query)
+        assert response.status_code == 200
+        return [row.record for row in response.context["table"].paginated_rows]
+
+    def test_says_who_did_what_and_from_where(self, client):
+        server().tasks.get(kind="cards").switch(True, IVAN, reason="go")
+        html = client.get(reverse("audit")).content.decode()
+        for word in ("ivan", "10.0.0.7", "Switched on or off", "Бонусный сервер 8", "go"):
+            assert word in html
+
+    def test_is_found_by_person_action_thing_and_day(self, client):
+        task = server().tasks.get(kind="cards")
+        task.switch(True, IVAN)
+        Settings.load().change(Actor("anna"), history_days=7)
+        today = timezone.localdate()
+        assert [one.who for one in self.shown(client, who="ivan")] == ["ivan"]
+        assert [one.who for one in self.shown(client, action="settings")] == ["anna"]
+        assert [one.who for one in self.shown(client, about=key_of(task))] == ["ivan"]
+        assert len(self.shown(client, since=today, until=today)) == 2
+        assert self.shown(client, since=today + timedelta(1)) == []
+        assert self.shown(client, about="nonsense") == []
+
+    def test_shows_moments_and_schedules_as_people_read_them(self, client):
+        task = server().tasks.get(kind="cards")
+        task.reschedule("0 3 * * *", IVAN)
+        task.pause(datetime(2100, 1, 2, 12, tzinfo=ZoneInfo("Europe/Moscow")), IVAN)
+        html = client.get(reverse("audit")).content.decode().replace("\u00a0", " ")
+        assert "every day at 03:00" in html
+        assert "2 Jan 2100 12:00 MSK" in html
+
+    def test_of_a_run_by_hand_can_be_read(self, client):
+        task = server().tasks.get(kind="cards")
+        client.post(reverse("task_run", args=[key_of(task)]))
+        assert "Started by hand" in client.get(reverse("audit")).content.decode()
+
+    def test_of_a_thousand_entries_takes_no_more_queries_than_of_ten(self, client):
+        task = server().tasks.get(kind="cards")
+        self.many(task, 10)
+        with CaptureQueriesContext(connection) as few:
+            self.shown(client, per_page=250)
+        self.many(task, 990)
+        with CaptureQueriesContext(connection) as lots:
+            assert len(self.shown(client, per_page=250)) == 250
+        assert len(lots) == len(few)
+
+    def many(self, task, count):
+        entry = AuditEntry.record(IVAN, AuditEntry.Action.SWITCH, task, new={"enabled": True})
+        entry.pk = None
+        copies = [AuditEntry(**{f.name: getattr(entry, f.name) for f in entry._meta.fields})]
+        AuditEntry.objects.bulk_create(
+            [
+                AuditEntry(
+                    **{
+                        field.name: getattr(one, field.name)
+                        for field in one._meta.fields
+                        if field.name != "id"
+                    }
+                )
+                for one in copies * (count - 1)
+            ]
+        )

@@ -1,0 +1,269 @@
+"""Every URL × role × method: who may open what, and who is refused."""
+
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
+from django.urls import reverse
+
+from tests.pages.history.runs import server, user
+from tests.pages.test_access import own_patterns
+from transfer.models import (
+    AccountJob,
+    CashRegister,
+    MaintenanceRun,
+    MaintenanceTask,
+    RegisterAccount,
+    RejectedRow,
+    Shop,
+    TransferRun,
+    Upload,
+)
+from transfer.pages.links import key_of
+
+ROLES = ["nobody", "without", "viewer", "operator", "administrator"]
+METHODS = ["get", "head", "post", "put"]
+
+
+class Rule(NamedTuple):
+    """The lowest role that may, and by which methods. Where GET may, HEAD may, too."""
+
+    needs: str
+    methods: str
+
+
+LOOK = Rule("viewer", "get")
+ACT = Rule("operator", "post")
+FORM = Rule("operator", "get post")
+RULE = Rule("administrator", "get post")
+
+RULES = {
+    "overview": LOOK,
+    # The scheduler
+    "scheduler": LOOK,
+    "scheduler_show": Rule("viewer", "post"),
+    "scheduler_bulk": ACT,
+    "task": LOOK,
+    "task_switch": ACT,
+    "task_undo": ACT,
+    "task_explain": ACT,
+    "task_run": ACT,
+    "task_cancel": ACT,
+    "task_pause": FORM,
+    "task_resume": ACT,
+    "task_schedule": FORM,
+    # The history
+    "history": LOOK,
+    "history_csv": LOOK,
+    "history_xlsx": LOOK,
+    "history_maintenance": LOOK,
+    "history_maintenance_csv": LOOK,
+    "history_maintenance_xlsx": LOOK,
+    "run": LOOK,
+    "run_live": LOOK,
+    "run_row": LOOK,
+    "run_cancel": FORM,
+    "run_again": ACT,
+    "maintenance_run": LOOK,
+    "maintenance_run_live": LOOK,
+    "maintenance_run_row": LOOK,
+    "maintenance_run_cancel": FORM,
+    "maintenance_run_again": ACT,
+    # Bonus servers
+    "servers": LOOK,
+    "server_add": RULE,
+    "server_add_test": Rule("administrator", "post"),
+    "server": LOOK,
+    "server_live": LOOK,
+    "server_tasks": LOOK,
+    "server_edit": RULE,
+    "server_edit_test": Rule("administrator", "post"),
+    "server_remove": RULE,
+    "server_test": ACT,
+    "server_reconciliation": LOOK,
+    # Accounts of registers
+    "server_accounts": ACT,
+    "account_job": Rule("operator", "get"),
+    "job_again": ACT,
+    "credentials_show": ACT,
+    "credentials_download": ACT,
+    "account_change": FORM,
+    # Registers and shops
+    "registers": LOOK,
+    "register_add": FORM,
+    "register_import": FORM,
+    "register_export": LOOK,
+    "register": LOOK,
+    "register_edit": FORM,
+    "register_remove": FORM,
+    "register_mothball": ACT,
+    "shops": LOOK,
+    "shop_add": FORM,
+    "shop_edit": FORM,
+    "shop_remove": FORM,
+    # Files, single changes, the trace
+    "loads": LOOK,
+    "upload_file": ACT,
+    "load_template": LOOK,
+    "upload": LOOK,
+    "upload_reading": ACT,
+    "upload_confirm": ACT,
+    "upload_discard": ACT,
+    "upload_again": ACT,
+    "upload_bad_lines": LOOK,
+    "entry": FORM,
+    "entry_confirm": FORM,
+    "trace": LOOK,
+    # Rejected rows
+    "rejects": LOOK,
+    "rejects_csv": LOOK,
+    "rejects_xlsx": LOOK,
+    "rejects_resend": FORM,
+    "rejects_discard": FORM,
+    "reject": LOOK,
+    "reject_resend": ACT,
+    "reject_discard": ACT,
+    # For administrators
+    "settings": RULE,
+    "audit": Rule("administrator", "get"),
+    "users": Rule("administrator", "get"),
+    "user_add": RULE,
+    "user": RULE,
+    "user_password": RULE,
+    "user_close": RULE,
+    "user_reopen": Rule("administrator", "post"),
+    # The user's own things. Without a log-in one logs in, or chooses how that page looks.
+    "login": Rule("nobody", "get post put"),
+    "logout": Rule("nobody", "post"),
+    "account": Rule("without", "get"),
+    "change_password": Rule("without", "get post put"),
+    "set_time_zone": Rule("without", "post"),
+    "set_language": Rule("nobody", "post"),
+    "set_theme": Rule("nobody", "post"),
+}
+
+
+ENTERED = {"sample": [{"cells": ["7780000000011", "4100000011", "1"]}]}
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """Each refusal is logged, with all of its page's variables."""
+    caplog.set_level("CRITICAL", "django.request")
+
+
+@pytest.fixture
+def urls(db, shop_all) -> dict[str, str]:
+    """The address of every page, about something that is there."""
+    about = things()
+    return {name: reverse(name, kwargs=arguments(name, about)) for name in RULES}
+
+
+def things() -> dict[str, Any]:
+    """One of each thing that a page can be about."""
+    eight = server()
+    register = CashRegister.objects.create(
+        shop=Shop.objects.create(code="1"), code="10.50", name="Касса 10.50"
+    )
+    task = eight.tasks.get(kind="cards")
+    upkeep = MaintenanceTask.objects.get(kind="purge_history")
+    return {
+        "server": eight,
+        "task": task,
+        "run": saved(TransferRun.of(task, "schedule")),
+        "maintenance_run": saved(MaintenanceRun.of(upkeep, "schedule")),
+        "register": register,
+        "shop": register.shop,
+        "account": RegisterAccount.objects.create(server=eight, register=register, state="created"),
+        "job": AccountJob.objects.create(server=eight, action="create", actor="olga"),
+        "upload": Upload.objects.create(kind="cards", name="cards.csv", state="ready"),
+        "entry": Upload.objects.create(kind="cards", state="ready", way="hand", report=ENTERED),
+        "reject": RejectedRow.objects.create(
+            kind="balances",
+            server=eight,
+            origin=uuid4(),
+            staging_id=1,
+            chunk_start=0,
+            code="amount_zero",
+            payload={"account": "4100", "amount": "0"},
+            landed=True,
+        ),
+        "user": User.objects.create_user("somebody"),
+    }
+
+
+def saved(one: Any) -> Any:
+    one.save()
+    return one
+
+
+def arguments(name: str, about: dict[str, Any]) -> dict[str, Any]:
+    """What the address of the page needs."""
+    (pattern,) = [one for one in own_patterns() if one.name == name]
+    wanted = set(pattern.pattern.regex.groupindex) | set(pattern.pattern.converters)
+    key = key_of(about["task"])
+    known = {"key": key, "kind": "cards", "form": "csv", "action": "block"}
+    values = {one: known[one] for one in wanted & set(known)}
+    if "job" in wanted:
+        return values | {"pk": about["server"].pk, "job": about["job"].pk}
+    if "pk" in wanted:
+        # The longest of the names that it begins with: maintenance_run_live, run_live.
+        subject = max((one for one in about if name.startswith(one)), key=len)
+        values["pk"] = about[subject].pk
+    return values
+
+
+def ask(role: str, method: str, url: str) -> Any:
+    """Whatever it changes is undone; a client of its own, since one of them logs out."""
+    client = Client(raise_request_exception=False)
+    if role != "nobody":
+        client.force_login(User.objects.get(username=role))
+    with transaction.atomic():
+        response = getattr(client, method)(url)
+        if response.streaming:
+            b"".join(response)
+        transaction.set_rollback(True)
+    return response
+
+
+def is_right(rule: Rule, role: str, method: str, response: Any) -> bool:
+    code = response.status_code
+    if ROLES.index(role) < ROLES.index(rule.needs):
+        to_the_login = code == 302 and response.url.startswith("/login/")
+        return to_the_login if role == "nobody" else code == 403
+    if method.replace("head", "get") not in rule.methods.split():
+        return code == 405
+    return code in {200, 302, 409, 422}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_may_do_what_the_table_says_and_nothing_else(urls, role):
+    if role != "nobody":
+        user(None if role == "without" else role, role)
+    wrong = []
+    for name, rule in RULES.items():
+        for method in METHODS:
+            response = ask(role, method, urls[name])
+            if not is_right(rule, role, method, response):
+                wrong.append((name, method, response.status_code))
+    assert wrong == []
+
+
+def test_every_url_stands_in_the_table():
+    assert {one.name for one in own_patterns()} == set(RULES)
+
+
+def test_nothing_is_written_without_the_key_against_forgery(urls):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("root"))
+    open_to = []
+    for name, rule in RULES.items():
+        if "post" in rule.methods:
+            response = client.post(urls[name])
+            refused = [one.name for one in response.templates if one.name == "403_csrf.html"]
+            if response.status_code != 403 or not refused:
+                open_to.append(name)
+    assert open_to == []

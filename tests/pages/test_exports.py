@@ -1,0 +1,185 @@
+"""Files of what is filtered: CSV as a stream, XLSX with flat memory."""
+
+import csv
+import io
+import re
+import zipfile
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.urls import reverse
+
+from tests.pages.history.runs import NOON, POSITION, a_run, server, user
+from tests.pages.queries import queries_of
+from tests.pages.rejects.rows import a_reject
+from transfer.models import MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
+from transfer.models.run_base import State
+from transfer.pages.exports import Field, Sheet, csv_response, defused, xlsx_response
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def viewer(client, settings):
+    settings.LANGUAGE_CODE = "en"
+    client.force_login(user("viewer"))
+
+
+def content(response):
+    """Without closing the response, which would close the connection of the test, too."""
+    found = b"".join(response.streaming_content)
+    if file := getattr(response, "file_to_stream", None):
+        file.close()
+    return found
+
+
+def lines(response, delimiter=","):
+    text = content(response).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+
+
+def sheet_of(response, number=1):
+    """The XML of a worksheet."""
+    book = zipfile.ZipFile(io.BytesIO(content(response)))
+    return book.read(f"xl/worksheets/sheet{number}.xml").decode()
+
+
+def test_csv_holds_what_is_filtered_in_the_order_of_the_page(client):
+    eight = server()
+    small, large = a_run(eight, applied=5), a_run(eight, applied=500)
+    a_run(eight, "cards", applied=7)
+    heading, *rows = lines(
+        client.get(reverse("history_csv"), {"kind": "balances", "sort": "-read"})
+    )
+    assert [row[0] for row in rows] == [str(large.pk), str(small.pk)]
+    assert rows[0][heading.index("Applied")] == "500"
+
+
+def test_what_is_text_stays_text_when_it_is_edited_in_a_workbook(client):
+    """Typed into a column of numbers, 0042 would lose its zeros."""
+    a_reject(server(), "pincodes")
+    sheet = sheet_of(client.get(reverse("rejects_xlsx")))
+    of_text, others = re.findall("<col [^>]*>", sheet)
+    assert 'min="1" max="3"' in of_text  # number of the row, account, PIN code
+    assert "style=" in of_text
+    assert "style=" not in others
+
+
+def test_no_heading_of_a_russian_file_is_left_in_english(client):
+    a_run(server())
+    client.cookies["django_language"] = "ru"
+    for name in ("history_csv", "history_maintenance_csv", "rejects_csv"):
+        (heading,) = lines(client.get(reverse(name)), ";")[:1]
+        zone = "Europe/Moscow"
+        assert [one for one in heading if re.search("[A-Za-z]{2}", one.replace(zone, ""))] == []
+
+
+def test_times_stand_in_the_users_zone_and_the_heading_names_it(client):
+    a_run(server())
+    heading, row = lines(client.get(reverse("history_csv")))
+    assert row[heading.index("Queued at, Europe/Moscow")] == "2026-11-20 15:00:00"
+    client.cookies["timezone"] = "Asia/Yekaterinburg"
+    heading, row = lines(client.get(reverse("history_csv")))
+    assert row[heading.index("Queued at, Asia/Yekaterinburg")] == "2026-11-20 17:00:00"
+
+
+def test_a_file_in_russian_is_as_excel_in_russia_reads_it(client):
+    a_run(server(), amount_applied=Decimal("1234.50"), finished_at=NOON + timedelta(seconds=1.5))
+    client.cookies["django_language"] = "ru"
+    response = client.get(reverse("history_csv"))
+    row = lines(response, ";")[1]
+    assert "1234,50" in row
+    assert "1,5" in row
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
+def test_cells_that_excel_would_run_are_defused(client, text):
+    assert defused(text) == f"'{text}"
+    sheet = Sheet("x", [Field("what", lambda record: record)], [text])
+    assert lines(csv_response("x", sheet))[1] == [f"'{text}"]
+    page = sheet_of(xlsx_response("x", [sheet]))
+    assert "<f>" not in page
+    assert re.search(r"<t[^>]*>&apos;|<t[^>]*>'", page)
+
+
+def test_the_cause_of_a_failure_is_defused_in_the_history_too(client):
+    a_run(server(), state=State.FAILED, error_code="unexpected", error_technical="=cmd()")
+    assert "'=cmd()" in lines(client.get(reverse("history_csv")))[1]
+
+
+def test_numbers_stay_numbers_even_below_zero(client):
+    sheet = Sheet("x", [Field("sum", lambda record: record)], [Decimal("-25.50")])
+    assert lines(csv_response("x", sheet))[1] == ["-25.50"]
+    assert "<v>-25.5" in sheet_of(xlsx_response("x", [sheet]))
+
+
+def test_a_number_that_excel_would_round_is_text(client):
+    sheet = Sheet("x", [Field("sum", lambda record: record)], [Decimal("12345678901234567.89")])
+    assert "12345678901234567.89" in sheet_of(xlsx_response("x", [sheet]))
+
+
+def test_csv_is_a_stream_that_asks_for_rows_as_it_goes(client):
+    asked = []
+
+    def records():
+        for number in range(2000):
+            asked.append(number)
+            yield number
+
+    response = csv_response("x", Sheet("x", [Field("n", lambda record: record)], records()))
+    stream = iter(response.streaming_content)
+    next(stream), next(stream)
+    assert 0 < len(asked) < 600
+    assert b"".join(stream).count(b"\r\n") > 1400
+
+
+def test_xlsx_goes_on_to_another_sheet_where_one_is_full(client, monkeypatch):
+    monkeypatch.setattr("transfer.pages.exports.ROWS_OF_A_SHEET", 2)
+    sheet = Sheet("rows", [Field("n", lambda record: record)], range(1, 6))
+    response = xlsx_response("x", [sheet])
+    book = zipfile.ZipFile(io.BytesIO(content(response)))
+    pages = [book.read(name).decode() for name in book.namelist() if "worksheets/sheet" in name]
+    assert len(pages) == 3
+    numbers = [number for page in pages for number in re.findall(r"<v>(\d+)</v>", page)]
+    assert numbers == ["1", "2", "3", "4", "5"]
+
+
+def test_maintenance_can_be_downloaded_too_and_an_empty_file_has_its_heading(client):
+    assert lines(client.get(reverse("history_maintenance_csv")))[0][0] == "№"
+    assert "sheetData" in sheet_of(client.get(reverse("history_maintenance_xlsx")))
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+@pytest.mark.parametrize("name", ["history", "history_maintenance", "rejects"])
+def test_a_file_of_a_thousand_takes_as_many_queries_as_one_of_ten(client, name, form):
+    """Up to a thousand are fetched at a time."""
+    eight = server()
+
+    def make(count):
+        ivan = user("operator", f"ivan{count}")
+        upkeep = MaintenanceTask.objects.get(kind="purge_history")
+        start = RejectedRow.objects.count()
+        for number in range(start, start + count):
+            run = TransferRun.of(eight.tasks.get(kind="cards"), "manual", ivan)
+            run.state = "failed"
+            run.save()
+            MaintenanceRun(
+                task=upkeep, kind=upkeep.kind, trigger="manual", actor=ivan, state="succeeded"
+            ).save()
+            RejectedRow.objects.create(
+                run=run,
+                server=eight,
+                kind="balances",
+                origin=POSITION["origin"],
+                staging_id=number,
+                chunk_start=0,
+                landed=True,
+                code="amount_zero",
+                payload={"account": "4100", "amount": "0"},
+            )
+
+    make(10)
+    few = queries_of(client, reverse(f"{name}_{form}"))
+    make(190)
+    assert queries_of(client, reverse(f"{name}_{form}")) == few

@@ -1,0 +1,119 @@
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+
+from tests.databases import stage
+from tests.pages.queries import queries_of
+from transfer.trace import search as searching
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def viewer(client: Client, dock, bonus, shop_all) -> Client:
+    dock(bonus)
+    user = User.objects.create_user("vera")
+    user.groups.add(Group.objects.get(name="viewer"))
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    return client
+
+
+def ask(client, **query):
+    return client.get(reverse("trace"), query, follow=True).content.decode()
+
+
+def test_an_exact_number_leads_to_its_changes(viewer, shop_all):
+    stage(shop_all, "balances", [("4100", 250)])
+    shown = ask(viewer, q=" 4100 ")
+    assert "Account 4100" in shown
+    assert "+250.00" in shown
+    assert "Waiting" in shown
+
+
+def test_a_part_of_a_number_offers_what_may_be_meant(viewer, shop_all):
+    stage(shop_all, "balances", [("4100000011", 1), ("4200000011", 1)])
+    shown = ask(viewer, q="0011")
+    assert "4100000011" in shown
+    assert "4200000011" in shown
+
+
+def test_what_begins_and_ends_so_comes_first_and_the_middle_on_demand(viewer, shop_all):
+    stage(shop_all, "balances", [("4100-55-11", 1), ("4200-11-55", 1)])
+    shown = ask(viewer, q="-55")
+    assert "4200-11<b>-55</b>" in shown
+    assert "4100" not in shown
+    assert "Search inside numbers too" in shown
+    assert "the beginning and the end of accounts" in shown
+    shown = ask(viewer, q="-55", inside="1")
+    assert "4100" in shown
+    assert "these are all accounts and cards with -55 anywhere" in shown
+
+
+def test_where_nothing_begins_or_ends_so_the_page_looks_inside_by_itself(viewer, shop_all):
+    stage(shop_all, "balances", [("4100-55-11", 1)])
+    shown = ask(viewer, q="-55-")
+    assert 'hx-get="/trace/?q=-55-&amp;inside=1"' in shown
+    assert 'href="/trace/?q=-55-&amp;inside=1"' in shown  # without JavaScript
+    assert "/trace/?q=4100-55-11&amp;in=account" in ask(viewer, q="-55-", inside="1")
+    assert "hx-get" not in ask(viewer, q="-56-", inside="1")
+
+
+def test_a_search_that_runs_out_of_time_says_so_and_goes_on_from_there(
+    viewer, shop_all, monkeypatch
+):
+    stage(shop_all, "balances", [("4100-55-11", 1), ("-55-", 1), ("-55-", 2)])
+    stage(shop_all, "pincodes", [("4200-55-11", 1)])
+    monkeypatch.setattr(searching, "SECONDS", 0)
+    shown = ask(viewer, q="-55", inside="1", after="account:4100")
+    assert "stopped after 5 s: accounts up to 4100 have been looked at, cards have not" in shown
+    assert "/trace/?q=-55&amp;inside=1&amp;after=account%3A4100" in shown
+    assert "/trace/?q=-55-&amp;in=account" in shown  # which begins so, and is told all the same
+    assert "Search on from there" in ask(viewer, q="0-5", inside="1")
+
+
+@pytest.mark.parametrize(
+    "after", ["", "x", "account", "shop:1", "account:\x00", "card:" + 900 * "9"]
+)
+def test_a_place_to_go_on_from_that_makes_no_sense_does_no_harm(viewer, after):
+    query = {"q": "-55-", "inside": "1", "after": after}
+    assert viewer.get(reverse("trace"), query).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["nothing", "%", "\x00", "'; drop table x", "9" * 500, "№ 5"])
+def test_whatever_is_asked_there_is_a_page(viewer, text):
+    assert viewer.get(reverse("trace"), {"q": text}).status_code == 200
+    assert viewer.get(reverse("trace"), {"q": text, "in": "account"}).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["x", "-1", "0", "99999999", "2"])
+def test_a_page_that_makes_no_sense_does_no_harm(viewer, page):
+    query = {"q": "4100", "in": "account", "page": page}
+    assert viewer.get(reverse("trace"), query).status_code == 200
+
+
+def test_a_pin_code_is_not_there(viewer, shop_all):
+    stage(shop_all, "pincodes", [("4100", "73519")])
+    shown = ask(viewer, q="4100")
+    assert "••••" in shown
+    assert "73519" not in shown
+
+
+def test_without_shop_all_the_page_says_so(viewer, settings):
+    settings.SHOP_ALL_DATABASE_URL = "postgresql://localhost:9/nowhere"
+    assert "does not answer" in ask(viewer, q="4100")
+
+
+def test_a_viewer_is_not_offered_changes(viewer, shop_all):
+    stage(shop_all, "balances", [("4100", 250)])
+    assert "by-hand" not in ask(viewer, q="4100")
+
+
+@pytest.mark.parametrize("query", [{"q": "4100", "in": "account"}, {"q": "41", "inside": "1"}])
+def test_a_thousand_changes_take_as_many_queries_as_ten(viewer, shop_all, query):
+    stage(shop_all, "balances", [("4100", number) for number in range(10)])
+    few = queries_of(viewer, reverse("trace"), **query)
+    stage(shop_all, "balances", [("4100", number) for number in range(990)])
+    stage(shop_all, "balances", [(f"41000{number}", 1) for number in range(99)])
+    assert queries_of(viewer, reverse("trace"), **query) == few

@@ -1,0 +1,100 @@
+import socket
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from tests.conftest import NOON
+from tests.databases import connected, insert, query, stage
+from transfer.models import TransferTask
+from transfer.models.run_base import Trigger, attach_runs
+from transfer.runs import execute
+from transfer.runs.backlog import backlogs, why
+from transfer.runs.start import open_run
+
+
+def tasks():
+    return list(TransferTask.objects.select_related("server"))
+
+
+def test_what_waits_is_counted_per_task_with_the_oldest_row(task, shop_all):
+    stage(shop_all, "balances", [("4100", 1)])
+    execute.run_here(task, Trigger.MANUAL)
+    stage(shop_all, "balances", [("4100", 2), ("4100", 3)])
+    (staged_at,) = query(
+        shop_all, 'select min(created_at) from "changeAccountBalanceTemp" where amount > 1'
+    )[0]
+    found = backlogs(tasks())
+    assert len(found) == 3
+    assert (found[task.pk].waiting, found[task.pk].oldest) == (2, staged_at)
+    assert sorted(one.waiting for one in found.values()) == [0, 0, 2]
+
+
+def test_a_transaction_that_holds_unseen_rows_is_told(task, shop_all):
+    with connected(shop_all) as writer:
+        writer.autocommit = False
+        insert(writer, "balances", [("4100", 1)])
+        found = backlogs(tasks())
+        assert found[task.pk].waiting == 0
+        assert timezone.now() - found[task.pk].writing_since < timedelta(minutes=1)
+    assert backlogs(tasks())[task.pk].writing_since is None
+
+
+def test_a_server_that_does_not_answer_does_not_hide_the_others(dock, bonus, shop_all):
+    well = dock(bonus)
+    ill = dock(bonus, "Бонусный сервер 9")
+    ill.db_name = "there_is_none"
+    ill.save()
+    found = backlogs(tasks())
+    errors = {task.server_id: found[task.pk].error for task in tasks()}
+    assert errors[well.pk] is None
+    assert errors[ill.pk].code == "database_missing"
+
+
+def test_a_count_that_takes_too_long_is_given_up(task, shop_all):
+    with connected(shop_all) as holder:
+        holder.autocommit = False
+        query_in(holder, 'lock table "changeAccountBalanceTemp" in access exclusive mode')
+        began = timezone.now()
+        found = backlogs(tasks(), seconds=1)
+        assert timezone.now() - began < timedelta(seconds=5)
+        assert found[task.pk].error.code == "too_slow"
+
+
+def test_a_server_that_accepts_and_never_answers_is_given_up(task):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        task.server.db_host, task.server.db_port = "127.0.0.1", silent.getsockname()[1]
+        task.server.save()
+        began = timezone.now()
+        found = backlogs(tasks(), seconds=0.5)
+        assert timezone.now() - began < timedelta(seconds=3)
+    assert found[task.pk].error.code == "too_slow"
+
+
+def query_in(connection, statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("off", "disabled"),
+        ("on", "next_run"),
+        ("paused", "paused"),
+        ("failing", "failing"),
+        ("queued", "queued"),
+    ],
+)
+def test_why_rows_wait(task, ivan, state, code):
+    if state != "off":
+        task.switch(True, ivan, now=NOON)
+    if state == "paused":
+        task.pause(timezone.now() + timedelta(hours=1), ivan)
+    if state == "failing":
+        task.note_failure(NOON)
+    if state == "queued":
+        open_run(task, Trigger.SCHEDULE)
+    (mine,) = attach_runs(TransferTask.objects.filter(pk=task.pk).with_runs())
+    assert why(mine).code == code
+    assert why(mine).sentence % why(mine).params

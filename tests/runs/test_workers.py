@@ -1,0 +1,125 @@
+"""Whether somebody waits for runs, told by the sessions of real processes."""
+
+import signal
+
+import pytest
+from django.utils import translation
+
+from tests.databases import connected, query, run, stage
+from tests.test_tick import wait_until
+from transfer.models import Actor, Heartbeat, TransferRun
+from transfer.runs.start import run_now
+from transfer.runs.workers import Workers, in_words, seen, when_it_starts
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WORKER = ("db_worker", "--no-startup-delay", "--no-reload")
+
+
+@pytest.fixture(autouse=True)
+def in_english():
+    with translation.override("en"):
+        yield
+
+
+@pytest.fixture
+def start(manage):
+    """Starts processes that end with the test."""
+    started = []
+
+    def start(*arguments):
+        started.append(manage(*arguments))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def is_idle(dsn):
+    """A worker that has asked nothing for a second: it is between two looks."""
+    return query(
+        dsn,
+        "select pid from pg_stat_activity where application_name = 'dtadmin db_worker 1' "
+        "and state = 'idle' and state_change < clock_timestamp() - interval '1 second'",
+    )
+
+
+def test_a_worker_is_there_between_two_looks_and_gone_once_it_is_killed(start, own_database):
+    assert seen() == Workers()
+    worker = start(*WORKER, "--interval=60")
+    wait_until(lambda: is_idle(own_database), worker)
+    assert in_words(seen()) == "1 worker is resident: runs start at once"
+    worker.send_signal(signal.SIGKILL)
+    wait_until(lambda: seen() == Workers())
+    assert in_words(seen()) == "no resident worker: runs start with the next tick"
+
+
+def test_a_worker_whose_session_was_cut_comes_back(start, own_database):
+    worker = start(*WORKER, "--interval=4")
+    wait_until(lambda: is_idle(own_database), worker)
+    ended = query(
+        own_database,
+        "select pg_terminate_backend(pid), pid from pg_stat_activity "
+        "where application_name = 'dtadmin db_worker 1' and datname = current_database()",
+    )
+    wait_until(lambda: seen() == Workers(1) and pid_of_worker(own_database) != ended[0][1], worker)
+
+
+def pid_of_worker(dsn):
+    return query(
+        dsn, "select max(pid) from pg_stat_activity where application_name = 'dtadmin db_worker 1'"
+    )[0][0]
+
+
+def test_one_that_ends_with_the_queue_is_not_resident(start, task, shop_all, bonus):
+    stage(shop_all, "balances", [("4100", 5)])
+    run_now(task, Actor("olga"))
+    with connected(bonus) as holder:
+        holder.autocommit = False
+        run(holder, "lock asset")
+        worker = start(*WORKER, "--batch")
+        wait_until(lambda: TransferRun.objects.running().filter(expected=1).exists(), worker)
+        assert seen() == Workers()
+        holder.rollback()
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_a_scheduler_brings_the_workers_it_is_told_to(start, workers):
+    scheduler = start("run_scheduler", f"--workers={workers}")
+    wait_until(lambda: Heartbeat.objects.exists(), scheduler)
+    assert seen() == Workers(resident=workers)
+
+
+@pytest.mark.parametrize("command", [WORKER, ("run_scheduler", "--workers=1")])
+def test_one_at_work_is_not_free(start, command, task, shop_all, bonus):
+    stage(shop_all, "balances", [("4100", 5)])
+    worker = start(*command)
+    wait_until(lambda: seen() == Workers(1), worker)
+    assert when_it_starts() == "It starts at once."
+    with connected(bonus) as holder:
+        holder.autocommit = False
+        run(holder, "lock asset")
+        run_now(task, Actor("olga"))
+        wait_until(lambda: seen() == Workers(1, at_work=1), worker)
+        assert when_it_starts() == "It starts as soon as a worker is free."
+        assert in_words(seen()) == "1 worker is resident, and at work: runs start once it is free"
+        holder.rollback()
+    wait_until(lambda: seen() == Workers(1), worker)
+    assert TransferRun.objects.good().exists()
+
+
+def test_free_workers_are_counted_against_what_waits_before(start, task):
+    worker = start(*WORKER, "--interval=60", "--queue-name=another")
+    wait_until(lambda: seen() == Workers(1), worker)
+    run_now(task, Actor("olga"))
+    assert when_it_starts() == "It starts at once."
+    run_now(task.server.tasks.get(kind="cards"), Actor("olga"))
+    assert when_it_starts() == "It starts as soon as a worker is free."
+
+
+def test_without_workers_the_tick_takes_it_and_without_that_nobody():
+    assert when_it_starts() == "It waits: no worker is there, and the scheduler is silent."
+    Heartbeat.beat("shop: cron")
+    assert when_it_starts().startswith("It starts with the next tick, today")
+    assert when_it_starts(2).startswith("They start with the next tick, today")

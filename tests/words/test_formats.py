@@ -1,0 +1,124 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone, translation
+
+from transfer.pages.history.charts import Series, StackedBars
+from transfer.words import formats
+
+NOW = datetime(2026, 11, 24, 11, 5, 33, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def english_in_moscow():
+    with translation.override("en"), timezone.override("Europe/Moscow"):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (1234567, "1 234 567"), (-1000, "−1 000"), (None, "—")]
+)
+def test_numbers_have_thin_spaces(value, text):
+    assert formats.number(value).replace("\u202f", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1234.5", "+1 234.50"),
+        ("-0.01", "−0.01"),
+        ("0", "0.00"),
+        ("-0.000", "0.00"),
+        ("949.999", "+949.999"),
+        ("-0.0010", "−0.001"),
+        ("1E+3", "+1 000.00"),
+        ("123456789012345678901234567890.12", "+123 456 789 012 345 678 901 234 567 890.12"),
+    ],
+)
+def test_sums_have_a_sign_and_two_decimals_and_are_never_rounded(value, text):
+    assert formats.amount(Decimal(value)).replace("\u202f", " ") == text
+
+
+def test_sums_have_the_decimal_sign_of_the_language():
+    with translation.override("ru"):
+        assert formats.amount(Decimal("1.5"), signed=False) == "1,50"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "russian"),
+    [
+        (2, "just now", "только что"),
+        (21, "21 seconds ago", "21 секунду назад"),
+        (60, "1 minute ago", "1 минуту назад"),
+        (3 * 60, "3 minutes ago", "3 минуты назад"),
+        (11 * 3600, "11 hours ago", "11 часов назад"),
+        (22 * 86400, "22 days ago", "22 дня назад"),
+        (-2 * 3600, "in 2 hours", "через 2 часа"),
+        (-5 * 60, "in 5 minutes", "через 5 минут"),
+    ],
+)
+def test_relative_times_have_the_right_plural(seconds, english, russian):
+    when = NOW - timedelta(seconds=seconds)
+    assert formats.ago(when, now=NOW) == english
+    with translation.override("ru"):
+        assert formats.ago(when, now=NOW) == russian
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.34, "340 ms"),
+        (12.7, "12 s"),
+        (125, "2 min 05 s"),
+        (timedelta(hours=1, minutes=2), "1 h 02 min"),
+        (timedelta(days=3, hours=4), "3 d 4 h"),
+        (None, "—"),
+    ],
+)
+def test_durations_have_two_units(value, text):
+    assert formats.duration(value).replace("\u00a0", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("zone", "name"),
+    [
+        ("Europe/Moscow", "MSK"),
+        ("Asia/Yekaterinburg", "UTC+5"),
+        ("Asia/Kolkata", "IST"),
+        ("Asia/Kathmandu", "UTC+5:45"),
+        ("America/Sao_Paulo", "UTC−3"),
+        ("Europe/Berlin", "CET"),
+    ],
+)
+def test_every_zone_has_a_name(zone, name):
+    with timezone.override(zone):
+        assert formats.zone_name(NOW) == name
+
+
+def test_near_days_are_words_and_far_ones_have_their_year():
+    today = NOW.date()
+    near = [formats.day(today + timedelta(days=days), today=today) for days in (-1, 0, 1, 2)]
+    assert near == ["yesterday", "today", "tomorrow", "26\u00a0Nov"]
+    assert formats.day(today.replace(year=2025), today=today) == "24\u00a0Nov\u00a02025"
+
+
+@pytest.mark.parametrize(
+    ("largest", "top"), [(0, 1), (1, 1), (3, 5), (6, 10), (1000, 1000), (1001, 2000)]
+)
+def test_the_scale_of_a_chart_ends_at_a_round_number(largest, top):
+    chart = StackedBars("Rows", ["today"], [Series("Applied", "ok", [largest])])
+    assert chart.top == top
+
+
+def test_a_handful_of_rejects_beside_a_million_is_still_seen():
+    series = [Series("Applied", "ok", [10**6]), Series("Rejected", "warn", [3])]
+    (bar,) = StackedBars("Rows", ["today"], series).bars()
+    assert [segment.tone for segment in bar.segments] == ["ok", "warn"]
+    assert bar.segments[1].height >= 1
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "ждёт"), (2, "ждут"), (11, "ждут"), (441, "ждёт")])
+def test_one_row_waits_and_several_wait(count, text):
+    with translation.override("ru"):
+        assert formats.rows_wait(count).endswith(text)

@@ -1,0 +1,138 @@
+"""The door to a bonus server's administration port: the contract in bonusserver/README.md.
+
+A vendor's own protocol takes its place by another module with this class. No Django. Every failure
+is an ApiError.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+from urllib.parse import quote
+
+from transfer.bonus_api import errors as errors
+from transfer.bonus_api.http import Endpoint, Line
+
+ANSWER_SECONDS = 5.0
+PAUSES = (0.2, 0.5)  # before what only reads is asked again
+PAGE_ROWS = 5000
+MOST_PAGES = 40
+
+
+@dataclass(frozen=True)
+class Status:
+    name: str
+    version: str
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Account:
+    """A register's account, as the bonus server has it; `secret` only when it is new."""
+
+    register: str
+    login: str
+    created: datetime
+    last_seen: datetime | None
+    blocked: bool
+    secret: str = field(default="", repr=False)
+
+
+class BonusApi:
+    """What can be asked of one server, from any number of threads."""
+
+    def __init__(self, endpoint: Endpoint, seconds: float = ANSWER_SECONDS) -> None:
+        self._line = Line(endpoint, seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._line.close()
+
+    def status(self) -> Status:
+        return self._understood(
+            lambda told: Status(_text(told["name"]), _text(told["version"]), _time(told["time"])),
+            self._read("/status"),
+        )
+
+    def accounts(self) -> list[Account]:
+        """All accounts, page by page."""
+        found: list[Account] = []
+        after = ""
+        for _page in range(MOST_PAGES):
+            told = self._read(f"/accounts?limit={PAGE_ROWS}&after={quote(after, safe='')}")
+            page, following = self._understood(
+                lambda told: ([_account(one) for one in told["accounts"]], told["next"]), told
+            )
+            found += page
+            if following is None:
+                return found
+            if following == after or not isinstance(following, str):
+                break
+            after = following
+        raise self._line.error(errors.Nonsense)
+
+    def create(self, register: str, shop: str, name: str) -> Account:
+        """The new account with its secret. Raises RegisterExists."""
+        told = self._line.call(
+            "POST", "/accounts", {"register": register, "shop": shop, "name": name}
+        )
+        return self._understood(lambda told: _account(told, secret=_text(told["secret"])), told)
+
+    def delete(self, register: str) -> None:
+        """Raises RegisterUnknown."""
+        self._line.call("DELETE", self._path(register))
+
+    def set_blocked(self, register: str, blocked: bool) -> Account:
+        """Raises RegisterUnknown."""
+        action = "block" if blocked else "unblock"
+        return self._understood(
+            _account, self._line.call("POST", f"{self._path(register)}/{action}")
+        )
+
+    def _path(self, register: str) -> str:
+        return f"/accounts/{quote(register, safe='')}"
+
+    def _understood(self, read: Callable[[Any], Any], told: Any) -> Any:
+        try:
+            return read(told)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._line.error(errors.Nonsense, type(error).__name__) from None
+
+    def _read(self, path: str) -> Any:
+        """Asked again when the connection failed or the server was busy; never after a time-out."""
+        until = time.monotonic() + self._line.seconds
+        for pause in PAUSES:
+            try:
+                return self._line.call("GET", path)
+            except (errors.CutOff, errors.ApiBusy, errors.PortClosed):
+                if time.monotonic() + pause >= until:
+                    raise
+                time.sleep(pause)
+        return self._line.call("GET", path)
+
+
+def _account(told: Any, secret: str = "") -> Account:
+    return Account(
+        register=_text(told["register"]),
+        login=_text(told["login"]),
+        created=_time(told["created"]),
+        last_seen=None if told["last_seen"] is None else _time(told["last_seen"]),
+        blocked=told["blocked"] is True,
+        secret=secret,
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or len(value) > 200 or "\0" in value:
+        raise ValueError("no text")
+    return value
+
+
+def _time(value: Any) -> datetime:
+    when = datetime.fromisoformat(_text(value))
+    if when.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return when

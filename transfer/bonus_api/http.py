@@ -1,0 +1,216 @@
+"""Calls to a bonus server's administration port by HTTP, each bounded in time, size and trust.
+
+No Django, and no token in a log, an error or a `repr`. Every failure is an ApiError.
+"""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx
+
+from transfer.bonus_api import errors as errors
+from transfer.bonus_api.errors import ApiError
+
+CONNECT_SECONDS = 3.0
+MOST_BYTES = 16 * 1024 * 1024
+EXPIRED, WRONG_NAMES = 10, {62, 64}  # OpenSSL's numbers
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a bonus server's administration port is, and the key to it."""
+
+    name: str
+    host: str
+    port: int
+    token: str = field(repr=False)
+    tls: bool = False
+    verify: bool = True
+    ca: str = ""
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+class Line:
+    """The way to one server. Each call has its time, all of it, and a connection of its own."""
+
+    def __init__(self, endpoint: Endpoint, seconds: float) -> None:
+        self.endpoint, self.seconds = endpoint, seconds
+        self.connect_seconds = min(CONNECT_SECONDS, seconds)
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
+        """The JSON of the answer; None if it has no body. Raises ApiError."""
+        if not self.endpoint.token:
+            raise self.error(errors.NoToken)
+        with Deadline(self.seconds) as deadline:
+            try:
+                status, content = self._answer(deadline, method, path, body)
+            except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+                raise self._failure(error, deadline) from None
+        if status >= 400:
+            raise self._refusal(status, content)
+        if status == 204:
+            return None
+        try:
+            return httpx.Response(200, content=content).json()
+        except ValueError as error:
+            raise self.error(errors.Nonsense, type(error).__name__) from None
+
+    def _answer(
+        self, deadline: "Deadline", method: str, path: str, body: dict[str, str] | None
+    ) -> tuple[int, bytes]:
+        headers = {"Authorization": f"Bearer {self.endpoint.token}"}
+        request = self._connected().stream(
+            method, path, json=body, headers=headers, extensions={"trace": deadline.trace}
+        )
+        content = bytearray()
+        with request as response:
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > MOST_BYTES:
+                    raise httpx.RemoteProtocolError("too large")
+            return response.status_code, bytes(content)
+
+    def _connected(self) -> httpx.Client:
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(
+                    base_url=self.endpoint.url,
+                    verify=tls_context(self.endpoint) if self.endpoint.tls else False,
+                    timeout=httpx.Timeout(self.seconds, connect=self.connect_seconds),
+                    # The deadline closes the connection of its own call.
+                    limits=httpx.Limits(max_keepalive_connections=0),
+                    trust_env=False,
+                )
+            return self._client
+
+    def error(self, kind: type[ApiError], technical: str = "", **params: object) -> ApiError:
+        known = {
+            "server": self.endpoint.name,
+            "host": self.endpoint.host,
+            "port": self.endpoint.port,
+            "seconds": f"{self.seconds:g}",
+        }
+        return kind(technical, **{**known, "reason": technical, **params})
+
+    def _failure(self, error: Exception, deadline: "Deadline") -> ApiError:
+        causes = list(_causes(error))
+        technical = f"{type(error).__name__}: {error}"[:500]
+        for cause in causes:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return self.error(_certificate(cause), cause.verify_message)
+            if isinstance(cause, ssl.SSLError):
+                return self.error(errors.NoTls, cause.reason or technical)
+            if isinstance(cause, socket.gaierror | UnicodeError | httpx.InvalidURL):
+                return self.error(errors.HostUnknown, technical)
+            if isinstance(cause, ConnectionRefusedError):
+                return self.error(errors.PortClosed, technical)
+        if isinstance(error, httpx.ConnectTimeout) and not deadline.connected:
+            return self.error(errors.HostSilent, technical, seconds=f"{self.connect_seconds:g}")
+        if deadline.passed or isinstance(error, httpx.TimeoutException):
+            return self.error(errors.ApiTooSlow, technical)
+        if isinstance(error, httpx.ConnectError):
+            reason = next((one.strerror for one in causes if isinstance(one, OSError)), None)
+            return self.error(errors.NoRoute, technical, reason=reason or technical)
+        if isinstance(error, httpx.NetworkError) or "disconnected without" in technical:
+            return self.error(errors.CutOff, technical)
+        if "closed" in technical and isinstance(error, httpx.RemoteProtocolError):
+            return self.error(errors.CutOff, technical)
+        return self.error(errors.Nonsense, technical)
+
+    def _refusal(self, status: int, content: bytes) -> ApiError:
+        """What the server says of a request that it refused: only its own codes are taken over."""
+        try:
+            told = httpx.Response(200, content=content).json()
+            code, said = str(told["error"]), str(told["message"])[:500]
+        except (KeyError, TypeError, ValueError):
+            code, said = "", ""
+        technical = f"HTTP {status} {code} {said}".strip()
+        kinds: dict[Any, type[ApiError]] = {
+            401: errors.TokenRefused,
+            (409, "register_exists"): errors.RegisterExists,
+            (404, "register_unknown"): errors.RegisterUnknown,
+            503: errors.ApiBusy,
+        }
+        kind = kinds.get((status, code)) or kinds.get(status)
+        if kind is None and status == 409:
+            kind = errors.RegisterExists
+        if kind is None:
+            unknown = errors.ApiBroken if status >= 500 else errors.ApiRefused
+            kind = errors.Nonsense if status in (404, 405) else unknown
+        return self.error(kind, technical, status=status)
+
+
+class Deadline:
+    """Ends a call whose server answers a byte at a time: httpx bounds each read, not their sum."""
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._socket = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there was a connection; what came next may still have hung."""
+        return self._socket is not None
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """httpx tells of every step; here, of the connection that it opened."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def _cut(self) -> None:
+        self.passed = True
+        connection = self._socket
+        if connection is not None:
+            try:
+                # Past TLS, which would first wait for the other side.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            except OSError:
+                return  # it ended this very moment
+
+
+def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
+    """The machine's authorities, or the server's own one alone. Raises ssl.SSLError."""
+    context = ssl.create_default_context(cadata=endpoint.ca or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not endpoint.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _certificate(error: ssl.SSLCertVerificationError) -> type[ApiError]:
+    if error.verify_code == EXPIRED:
+        return errors.CertificateExpired
+    if error.verify_code in WRONG_NAMES:
+        return errors.CertificateOfAnother
+    return errors.CertificateUnknown
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

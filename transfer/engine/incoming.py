@@ -1,0 +1,249 @@
+"""Lines on their way into a staging table: received, judged by the checks, staged. No Django.
+
+They stand in the temporary table `incoming`, and everything happens in one transaction. A line
+may correct a rejected row: then it carries that row's origin and number, and is staged only if no
+note says that it was before.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+
+from psycopg2 import sql
+
+from transfer.engine.kinds import Kind
+from transfer.engine.resent import Notes, Sent
+from transfer.engine.shop_all import quoted
+from transfer.errors import TransferError
+
+BUFFER = 1 << 16
+GOOD = "unread is null and fault is null"
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+# Beside the number of the line and its values: why a cell could not be read, which and what stood
+# there; the cells of such a line; and of a correction how the line names the rejected row, which
+# row that is, and whether its secret is kept.
+BESIDE = {
+    "unread": "text",
+    "unread_column": "text",
+    "unread_value": "text",
+    "unread_cells": "text",
+    "reject": "text",
+    "origin": "uuid",
+    "old_id": "bigint",
+    "keeps": "boolean",
+}
+NOTHING_BESIDE = "\t\\N" * len(BESIDE)  # as COPY reads it
+
+STAGE = """
+    insert into {table} ({names}) select {names} from incoming where {good} order by id
+"""
+
+# The numbers of the new rows are drawn first, so that it is known which of them replaces which.
+# The notes come in the order of the old rows: two at once then wait for each other.
+STAGE_CORRECTIONS = """
+    with numbered as materialized (
+        select line.*, {next_id} as new_id
+          from (select * from incoming where {good} order by id) as line
+    ), noted as (
+        insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid)
+        select origin, {kind}, old_id, new_id, pg_current_xact_id()
+          from numbered where old_id is not null order by origin, old_id
+            on conflict do nothing
+        returning new_id
+    )
+    insert into {table} (id, {names}) overriding system value
+    select new_id, {values} from numbered as line {old}
+     where line.old_id is null or new_id in (select new_id from noted)
+     order by new_id
+"""
+
+# The row that a line corrects, for what it keeps of it; only in the database that holds it.
+OLD = """
+    left join {table} as old
+      on line.keeps and old.id = line.old_id
+     and line.origin = (select origin from datatransfer.origin)
+"""
+
+REFUSE_KEPT = """
+    update incoming as mine
+       set unread = case judged.code when 'pin_missing' then 'pin_gone' else judged.code end,
+           unread_column = {secret}, unread_value = ''
+      from (select number, {fault} as code
+              from (select line.id as number, {values} from incoming as line {old}
+                     where line.keeps) as line) as judged
+     where mine.id = judged.number and mine.unread is null and mine.fault is null
+       and judged.code is not null
+"""
+
+SENT = """
+    select line.origin::text, line.old_id, note.new_id, note.new_xid::text::bigint
+      from incoming as line
+      join datatransfer.resent as note
+        on note.origin = line.origin and note.kind = %s and note.old_id = line.old_id
+     order by line.origin, line.old_id
+"""
+
+
+class Incoming(Notes):
+    """The lines of one kind."""
+
+    def __init__(self, dsn: str, purpose: str, kind: Kind) -> None:
+        super().__init__(dsn, purpose, secret=any(column.secret for column in kind.columns))
+        self.kind = kind
+        self.names = [column.name for column in kind.columns]
+        self.corrections = 0  # lines that name a rejected row
+        self.xid: int | None = None  # the transaction that has sent some
+
+    def receive(self, lines: Iterator[str]) -> None:
+        """Copies the lines in (see `copied`); the checks run while they arrive."""
+        self.check_columns(self.kind)
+        self.execute("set local statement_timeout = 0")
+        self.execute(self.kind.incoming)
+        beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
+        self.execute(f"alter table incoming {beside}")
+        names = ", ".join(["id", *self.names, *BESIDE])
+        file = Readable(lines)
+        try:
+            with self.explained(), self.connection.cursor() as cursor:
+                cursor.copy_expert(f"copy incoming ({names}) from stdin", file, BUFFER)
+        except TransferError:
+            if file.error is not None:
+                raise file.error from None
+            raise
+        self._judge_corrections()
+
+    def _judge_corrections(self) -> None:
+        (self.corrections,) = self.one("select count(old_id) from incoming")
+        if self.corrections:
+            self.require_notes()
+            for column in self.kind.columns:
+                if column.secret:
+                    self.execute(self._about(REFUSE_KEPT, secret=sql.Literal(column.name)))
+
+    def corrected(self) -> Iterator[tuple[str, int]]:
+        """The rejected rows that good lines correct, in the order in which rejects are locked."""
+        query = (
+            f"select origin::text, old_id from incoming where old_id is not null and {GOOD} "
+            "order by origin, old_id"
+        )
+        with self.explained(), self.connection.cursor("dtadmin_corrected") as cursor:
+            cursor.itersize = 5000
+            cursor.execute(query)
+            yield from cursor
+
+    def stage(self, sent_by: str) -> int:
+        """Inserts the good lines, and notes which rejected rows they correct.
+
+        Those that have a note already are left out. Returns how many rows there are new.
+        """
+        if not self.corrections:  # needs no right to draw numbers, and takes half the time
+            return self.execute(self._about(STAGE))
+        (self.xid,) = self.one(
+            "insert into datatransfer.resending (xid, kind, sent_by) "
+            "values (pg_current_xact_id(), %s, %s) returning xid::text::bigint",
+            [self.kind.name, sent_by],
+        )
+        return self.execute(self._about(STAGE_CORRECTIONS, next_id=self._next_id()))
+
+    def count_sent(self) -> int:
+        """How many of the rows that lines correct are staged anew, now or before."""
+        query = sql.SQL("select count(*) from ({}) as sent").format(sql.SQL(SENT))
+        return int(self.one(query, [self.kind.name])[0]) if self.corrections else 0
+
+    def sent(self) -> Iterator[Sent]:
+        """What is staged in place of the rows that lines correct, now or before."""
+        return self.sent_by_query(SENT, [self.kind.name])
+
+    def _about(self, statement: str, **more: sql.Composable) -> sql.Composed:
+        kept = {column.name for column in self.kind.columns if column.secret}
+        names = {name: sql.Identifier(name) for name in self.names}
+        values = [
+            sql.SQL("case when line.keeps then old.{0} else line.{0} end as {0}").format(column)
+            if name in kept
+            else sql.SQL("line.{}").format(column)
+            for name, column in names.items()
+        ]
+        return sql.SQL(statement).format(
+            table=quoted(self.kind),
+            kind=sql.Literal(self.kind.name),
+            names=sql.SQL(", ").join(names.values()),
+            values=sql.SQL(", ").join(values),
+            good=sql.SQL(GOOD),
+            fault=sql.SQL(self.kind.fault),
+            old=sql.SQL(OLD if kept else "").format(table=quoted(self.kind)),
+            **more,
+        )
+
+    def _next_id(self) -> sql.Composable:
+        """SQL: draws the next number of the table, from its identity or as its default does."""
+        (sequence, default) = self.one(
+            "select pg_get_serial_sequence(%(table)s, 'id'), "
+            "(select pg_get_expr(adbin, adrelid) from pg_attrdef join pg_attribute "
+            "on attrelid = adrelid and attnum = adnum "
+            "where adrelid = to_regclass(%(table)s) and attname = 'id')",
+            {"table": f'"{self.kind.staging}"'},
+        )
+        if sequence is not None:
+            return sql.SQL("nextval({})").format(sql.Literal(sequence))
+        return sql.SQL(default or "null::bigint")
+
+
+def copied(*fields: str | None, beside: str = "") -> str:
+    """A line as COPY reads it: its number, its values and what stands beside them."""
+    told = ["\\N" if field is None else field.translate(ESCAPES) for field in fields]
+    return "\t".join(told) + beside + "\n"
+
+
+class Readable(io.RawIOBase):
+    """Lines as the file that COPY reads; what breaks on the way is kept in `error`.
+
+    psycopg2 would send the text of an exception to the server and its log.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = iter(lines)
+        self.error: Exception | None = None
+        self.rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._read(size)
+        except Exception as error:
+            self.error = error
+            raise OSError("stopped") from None
+
+    def _read(self, size: int) -> bytes:
+        parts, held = [self.rest], len(self.rest)
+        while held < size:
+            line = next(self.lines, None)
+            if line is None:
+                break
+            parts.append(line.encode())
+            held += len(parts[-1])
+        whole = b"".join(parts)
+        self.rest = whole[size:]
+        return whole[:size]
+
+
+FAULTS = f"""
+    select coalesce(unread, fault) as code, count(*) from incoming as line
+     where not ({GOOD})
+       and not exists (select from datatransfer.resent as note
+                        where note.origin = line.origin and note.kind = %s
+                          and note.old_id = line.old_id)
+     group by code order by 2 desc, 1
+"""
+
+
+class ResendDoor(Incoming):
+    """The rejected rows of one kind, each with the values that it shall have."""
+
+    def __init__(self, dsn: str, kind: Kind) -> None:
+        super().__init__(dsn, "resend", kind)
+
+    def faults(self) -> dict[str, int]:
+        """Code of the failed check → how many rows fail it, of those that were never sent."""
+        return dict(self.rows(FAULTS, [self.kind.name]))

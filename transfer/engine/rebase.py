@@ -1,0 +1,228 @@
+"""Carries the positions over when the database of shop All was restored from a copy. No Django.
+
+Its rows then carry transactions that the new cluster has not reached, or will use again. Every
+row gets a transaction of this cluster, and every position a snapshot that tells the same rows.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from psycopg2 import sql
+
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.position import Position, moved
+from transfer.engine.shop_all import quoted
+from transfer.engine.staging import Staging
+from transfer.errors import FutureTransactions
+
+Held = list[tuple[BonusDatabase, Position]]
+
+# pg_trigger.tgenabled (PostgreSQL, "pg_trigger") and what turns a trigger on that way.
+ENABLE = {"O": "enable", "A": "enable always", "R": "enable replica"}
+
+
+@dataclass(frozen=True)
+class Rebased:
+    """One position carried over."""
+
+    database: str
+    kind: str
+    moved: int
+    waiting: int
+    vanished: int  # rows that had been moved and are not in the restored table
+
+
+@dataclass(frozen=True)
+class Group:
+    """Staged rows that the same positions have moved, and their new transaction."""
+
+    xid: int
+    signature: str  # one character a position: 1 moved, 0 not
+    rows: int
+    amount: Decimal
+
+
+def rebase(staging: Staging, targets: list[BonusDatabase]) -> list[Rebased]:
+    """Rebases all staging tables, with every position of `targets`, under a new origin.
+
+    What a bonus server had received stays received; what was written since the restore waits.
+    The new positions are committed first, under the new origin, and the staging database last:
+    cut short in between, everything is as before. Returns nothing when nothing was wrong.
+    Raises AlreadyRunning while a transfer holds a position.
+    """
+    with staging.transaction():
+        staging.execute("set local statement_timeout = 0")
+        staging.one("select pg_current_xact_id()")  # from here on age() counts from it
+        for kind in KINDS.values():
+            staging.execute(sql.SQL("lock table {} in access exclusive mode").format(quoted(kind)))
+        origin = staging.origin()
+        held = [pair for target in targets for pair in _lock_positions(target, origin)]
+        if not any(_is_ahead(staging, kind, origin, held) for kind in KINDS.values()):
+            return []
+        groups = {kind.name: _regroup(staging, kind, held) for kind in KINDS.values()}
+        (fresh,) = staging.one(
+            "update datatransfer.origin set origin = gen_random_uuid() returning origin"
+        )
+        now = staging.current_snapshot()
+        report = [
+            _carry_over(staging, target, position, str(fresh), now, groups[position.kind], index)
+            for index, (target, position) in _numbered(held)
+        ]
+        for target in targets:
+            with target.explained():
+                target.connection.commit()
+    return report
+
+
+def _numbered(held: Held) -> list[tuple[int, tuple[BonusDatabase, Position]]]:
+    """Each position with its place among those of its kind: its place in the signatures."""
+    places: dict[str, int] = {}
+    numbered = []
+    for pair in held:
+        place = places.get(pair[1].kind, 0)
+        places[pair[1].kind] = place + 1
+        numbered.append((place, pair))
+    return numbered
+
+
+def _lock_positions(target: BonusDatabase, origin: str) -> Held:
+    target.ensure_schema()
+    return [
+        (target, target.lock_position(origin, kind))
+        for kind in KINDS.values()
+        if target.position(origin, kind) is not None
+    ]
+
+
+def _is_ahead(staging: Staging, kind: Kind, origin: str, held: Held) -> bool:
+    positions = [position for _, position in held if position.kind == kind.name]
+    try:
+        for position in positions or [Position(origin, kind.name)]:
+            staging.check_position(kind, position)
+    except FutureTransactions:
+        return True
+    return False
+
+
+def _regroup(staging: Staging, kind: Kind, held: Held) -> list[Group]:
+    """Gives every group of rows a transaction of its own, older ones first."""
+    signature = _signature(staging, kind, [pos for _, pos in held if pos.kind == kind.name])
+    found = staging.rows(
+        sql.SQL(
+            "select {signature}, count(*), coalesce(sum({amount}), 0) from {table} group by 1"
+        ).format(signature=signature, amount=sql.SQL(kind.amount), table=quoted(kind))
+    )
+    # Moved by more servers means staged earlier; what was written since the restore comes last.
+    found.sort(key=lambda row: (-row[0].count("1"), row[0].startswith("n")))
+    groups = [
+        Group(_new_transaction(staging), written.lstrip("nr"), rows, amount)
+        for written, rows, amount in found
+    ]
+    if found:
+        cases = sql.SQL(" ").join(
+            sql.SQL("when {} then {}::xid8").format(sql.Literal(row[0]), sql.Literal(str(g.xid)))
+            for row, g in zip(found, groups, strict=True)
+        )
+        with _triggers_off(staging, kind):
+            staging.execute(
+                sql.SQL("update {} set xid = case {} {} end").format(quoted(kind), signature, cases)
+            )
+    return groups
+
+
+@contextmanager
+def _triggers_off(staging: Staging, kind: Kind) -> Iterator[None]:
+    """Neither ours nor head office's own fire within; after, each is on as it was."""
+    on = staging.rows(
+        "select tgname, tgenabled from pg_trigger "
+        "where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'",
+        [f'"{kind.staging}"'],
+    )
+    staging.execute(sql.SQL("alter table {} disable trigger user").format(quoted(kind)))
+    yield
+    for name, enabled in on:
+        staging.execute(
+            sql.SQL("alter table {} {} trigger {}").format(
+                quoted(kind), sql.SQL(ENABLE[enabled]), sql.Identifier(name)
+            )
+        )
+
+
+def _signature(staging: Staging, kind: Kind, positions: list[Position]) -> sql.Composable:
+    """SQL over a row: 'n' (new since the restore) or 'r' (restored), then 1 or 0 a position.
+
+    The restore wrote its rows in transactions of this cluster, so a restored row's version
+    (`xmin`) is older than the transaction that it carries, or its transaction is older than the
+    restore. A new row carries a transaction after the restore, and it or a later one (an update,
+    a savepoint) wrote the version. PostgreSQL, "System Columns" and "Transaction ID functions".
+    """
+    written = sql.SQL("(pg_current_xact_id()::text::bigint - age(xmin))")
+    (restored,) = staging.one(
+        sql.SQL(
+            "select max({written}) from (select xmin from datatransfer.origin union all "
+            "select xmin from {table} where xid > pg_current_xact_id()) as restored"
+        ).format(written=written, table=quoted(kind))
+    )
+    is_new = sql.SQL(
+        "(xid > {restored}::xid8 and xid < pg_current_xact_id() and xid::text::bigint <= {written})"
+    ).format(restored=sql.Literal(str(restored)), written=written)
+    flags = [
+        sql.SQL("case when not {} and {} then '1' else '0' end").format(is_new, moved(position))
+        for position in positions
+    ]
+    return sql.SQL(" || ").join(
+        [sql.SQL("case when {} then 'n' else 'r' end").format(is_new), *flags]
+    )
+
+
+def _new_transaction(staging: Staging) -> int:
+    """Uses up a transaction of the cluster, so that no other row will ever carry it."""
+    with Staging(staging.dsn, "rebase") as other, other.transaction():
+        return int(other.one("select pg_current_xact_id()")[0])
+
+
+def _carry_over(
+    staging: Staging,
+    target: BonusDatabase,
+    position: Position,
+    origin: str,
+    now: str,
+    groups: list[Group],
+    place: int,
+) -> Rebased:
+    done = [group for group in groups if group.signature[place] == "1"]
+    left = [group for group in groups if group.signature[place] == "0"]
+    rows = sum(group.rows for group in done)
+    amount = sum((group.amount for group in done), Decimal(0))
+    totals = position.totals
+    purged_rows, purged_amount = staging.purged(KINDS[position.kind])
+    target.begin_position(
+        replace(
+            position,
+            origin=origin,
+            read_through=snapshot_without(now, [group.xid for group in left]),
+            reading=None,
+            last_xid=None,
+            last_id=None,
+            # What vanished with the restore counts as removed from now on.
+            purged_rows=rows + purged_rows - totals.read,
+            purged_amount=amount + purged_amount - totals.amount_applied - totals.amount_rejected,
+        )
+    )
+    vanished = totals.read - rows - (purged_rows - position.purged_rows)
+    waiting = sum(group.rows for group in left)
+    return Rebased(target.name, position.kind, rows, waiting, vanished)
+
+
+def snapshot_without(snapshot: str, hidden: list[int]) -> str:
+    """The snapshot in which the transactions `hidden` are not visible either.
+
+    The text form is xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
+    """
+    _, end, running = snapshot.split(":")
+    invisible = sorted({int(xid) for xid in running.split(",") if xid} | set(hidden))
+    begin = invisible[0] if invisible else int(end)
+    return f"{begin}:{end}:{','.join(map(str, invisible))}"

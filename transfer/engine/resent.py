@@ -1,0 +1,89 @@
+"""Which rejected rows have been staged anew, as the staging database itself knows it. No Django.
+
+A row and its note are written in one transaction, so that a process which dies afterwards, or a
+second browser, can't send it twice.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from transfer.engine.kinds import Kind
+from transfer.engine.staging import Staging
+from transfer.errors import NotInitialised
+
+TABLES = ("datatransfer.resent", "datatransfer.resending")
+
+NOTES = """
+    select origin::text, old_id, new_id, new_xid::text::bigint from datatransfer.resent
+"""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The row that was staged in place of a rejected one, which `origin` and `old_id` name."""
+
+    origin: str
+    old_id: int
+    new_id: int
+    new_xid: int
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A transaction that has sent corrected rows, and nobody has said that they are closed."""
+
+    xid: int
+    kind: str
+    sent_by: str
+
+
+class Notes(Staging):
+    def have_notes(self) -> bool:
+        """Whether the staging database has our tables for them."""
+        return not self._missing()
+
+    def require_notes(self) -> None:
+        """Raises NotInitialised."""
+        if missing := self._missing():
+            raise NotInitialised(missing=missing)
+
+    def _missing(self) -> str:
+        (missing,) = self.one(
+            "select min(name) from unnest(%s) as name where to_regclass(name) is null",
+            [list(TABLES)],
+        )
+        return missing or ""
+
+    def notes_of(self, kind: Kind, origin: str, old_ids: list[int]) -> list[Sent]:
+        """What was sent in place of these rows, as far as anything was."""
+        found = self.rows(
+            f"{NOTES} where origin = %s and kind = %s and old_id = any(%s)",
+            [origin, kind.name, old_ids],
+        )
+        return [Sent(*row) for row in found]
+
+    def unfinished(self) -> list[Unfinished]:
+        """Locked until the transaction ends; those that somebody else has in hand are left out."""
+        found = self.rows(
+            "select xid::text::bigint, kind, sent_by from datatransfer.resending "
+            "order by xid for update skip locked"
+        )
+        return [Unfinished(*row) for row in found]
+
+    def sent_in(self, unfinished: Unfinished) -> Iterator[Sent]:
+        """What a transaction has sent, in the order in which rejects are locked."""
+        return self.sent_by_query(
+            f"{NOTES} where kind = %s and new_xid = %s::text::xid8 order by origin, old_id",
+            [unfinished.kind, unfinished.xid],
+        )
+
+    def sent_by_query(self, query: str, values: list[object]) -> Iterator[Sent]:
+        with self.explained(), self.connection.cursor("dtadmin_sent") as cursor:
+            cursor.itersize = 5000
+            cursor.execute(query, values)
+            for row in cursor:
+                yield Sent(*row)
+
+    def finish(self, xid: int) -> None:
+        """Notes that the rejects of a transaction are closed; the caller commits."""
+        self.execute("delete from datatransfer.resending where xid = %s::text::xid8", [xid])

@@ -1,0 +1,222 @@
+"""Makes, mends and tidies the staging tables of shop All. No Django.
+
+`shop_all.py` reads them for transfers; what changes them stands here.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from psycopg2 import sql
+
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.position import Position, moved
+from transfer.engine.postgres import COLUMNS
+from transfer.engine.shop_all import PURGE_LOCK, STAMP_TRIGGER, ShopAll, quoted
+from transfer.errors import gettext_noop
+
+SCHEMA = """
+create schema if not exists datatransfer;
+create table if not exists datatransfer.origin (
+    one boolean primary key default true check (one),
+    origin uuid not null default gen_random_uuid(),
+    created_at timestamptz not null default now()
+);
+insert into datatransfer.origin (one) values (true) on conflict do nothing;
+create table if not exists datatransfer.purged (
+    kind text primary key,
+    rows bigint not null,
+    amount numeric not null
+);
+-- Loads that have committed: one whose answer was lost is not repeated.
+create table if not exists datatransfer.loaded (
+    token uuid primary key,
+    kind text not null,
+    rows bigint not null,
+    loaded_at timestamptz not null default now()
+);
+-- Rejected rows that were corrected: each is staged anew once, whoever asks, and how often.
+create table if not exists datatransfer.resent (
+    origin uuid not null,
+    kind text not null,
+    old_id bigint not null,
+    new_id bigint,
+    new_xid xid8,
+    sent_at timestamptz not null default now(),
+    primary key (origin, kind, old_id)
+);
+-- Transactions that have sent corrected rows, until their rejects are closed in our own database:
+-- what a process that died in between leaves behind.
+create table if not exists datatransfer.resending (
+    xid xid8 primary key,
+    kind text not null,
+    sent_by text not null,
+    sent_at timestamptz not null default now()
+);
+-- A writer must not choose xid or id: a row with a number from the past would be skipped.
+create or replace function datatransfer.stamp() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'INSERT' then
+        new.xid := pg_current_xact_id();
+    else
+        new.xid := old.xid;
+        new.id := old.id;
+    end if;
+    return new;
+end $$;
+"""
+
+# Columns of ours, and how each is added to a table that has rows already. Rows that were there
+# get the transaction that adds `xid`, and move with the next transfer.
+OURS = {
+    "id": "bigint generated always as identity",
+    "xid": "xid8 not null default pg_current_xact_id()",
+    "created_at": "timestamptz default now()",
+}
+
+
+# What the trace looks rows up by: the number in the table, and how an account or a card begins or
+# ends ("the card that ends with 1234"). Name of the index → what it indexes. The number is unique:
+# a writer that used one twice would hide one reject behind the other.
+def lookups(kind: Kind) -> dict[str, str]:
+    names = [column.name for column in kind.columns if column.name in ("account", "card")]
+    return (
+        {f"datatransfer_{kind.name}_id": "id"}
+        | {f"datatransfer_{kind.name}_{name}": f"{name} text_pattern_ops" for name in names}
+        | {
+            f"datatransfer_{kind.name}_{name}_end": f"reverse({name}) text_pattern_ops"
+            for name in names
+        }
+    )
+
+
+CREATED = gettext_noop("%(table)s: created")
+ADDED = gettext_noop("%(table)s: column %(column)s added")
+INDEXED = gettext_noop("%(table)s: index on (xid, id) created")
+LOOKED_UP = gettext_noop("%(table)s: index %(index)s created, for the trace")
+GUARDED = gettext_noop("%(table)s: trigger created that stamps xid")
+COMPLETE = gettext_noop("%(table)s: nothing was missing")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that was done: a message id and its parameters."""
+
+    sentence: str
+    params: dict[str, str]
+
+
+class Staging(ShopAll):
+    """The same door with the right to change what is behind it."""
+
+    def initialise(self) -> list[Step]:
+        """Creates what is missing and keeps what is there; all of it or nothing.
+
+        Raises WrongColumns when an existing column has another type.
+        """
+        steps: list[Step] = []
+        with self.transaction():
+            self.execute("set local statement_timeout = 0")
+            self.execute(SCHEMA)
+            for kind in KINDS.values():
+                done = self._initialise(kind)
+                self.check_columns(kind)
+                done += self._index_lookups(kind)
+                steps += done or [Step(COMPLETE, {"table": kind.staging})]
+        return steps
+
+    def _initialise(self, kind: Kind) -> list[Step]:
+        steps = []
+        found = {row[0] for row in self.rows(COLUMNS, [f'"{kind.staging}"'])}
+        wanted = {column.name: column.created_as for column in kind.columns} | OURS
+        missing = [name for name in wanted if name not in found]
+        if not found:
+            body = ", ".join(f'"{name}" {type_}' for name, type_ in wanted.items())
+            self.execute(sql.SQL(f"create table {{}} ({body})").format(quoted(kind)))
+            steps.append(Step(CREATED, {"table": kind.staging}))
+        elif missing:
+            body = ", ".join(f'add column "{name}" {wanted[name]}' for name in missing)
+            self.execute(sql.SQL(f"alter table {{}} {body}").format(quoted(kind)))
+            steps += [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
+        if not self._has_index(kind):
+            # Unique, so that (xid, id) orders the rows without ties.
+            self.execute(sql.SQL("create unique index on {} (xid, id)").format(quoted(kind)))
+            steps.append(Step(INDEXED, {"table": kind.staging}))
+        if not self.is_stamped(kind):
+            self._create_trigger(kind)
+            steps.append(Step(GUARDED, {"table": kind.staging}))
+        return steps
+
+    def _has_index(self, kind: Kind) -> bool:
+        return bool(
+            self.rows(
+                "select from pg_index where indrelid = to_regclass(%s) and indisunique "
+                "and indpred is null and pg_get_indexdef(indexrelid) like '%%(xid, id)'",
+                [f'"{kind.staging}"'],
+            )
+        )
+
+    def _index_lookups(self, kind: Kind) -> list[Step]:
+        there = {
+            name
+            for (name,) in self.rows(
+                "select relname from pg_index join pg_class on oid = indexrelid "
+                "where indrelid = to_regclass(%s)",
+                [f'"{kind.staging}"'],
+            )
+        }
+        missing = {name: on for name, on in lookups(kind).items() if name not in there}
+        for name, on in missing.items():
+            self.execute(
+                sql.SQL("create {} index {} on {} ({})").format(
+                    sql.SQL("unique" if on == "id" else ""),
+                    sql.Identifier(name),
+                    quoted(kind),
+                    sql.SQL(on),
+                )
+            )
+        return [Step(LOOKED_UP, {"table": kind.staging, "index": name}) for name in missing]
+
+    def _create_trigger(self, kind: Kind) -> None:
+        names = {"trigger": sql.Identifier(STAMP_TRIGGER), "table": quoted(kind)}
+        self.execute(sql.SQL("drop trigger if exists {trigger} on {table}").format(**names))
+        self.execute(
+            sql.SQL(
+                "create trigger {trigger} before insert or update on {table} "
+                "for each row execute function datatransfer.stamp(); "
+                # Always: also for sessions that replicate.
+                "alter table {table} enable always trigger {trigger}"
+            ).format(**names)
+        )
+
+    def purge(
+        self, kind: Kind, positions: list[Position], days: int, *, dry_run: bool = False
+    ) -> tuple[int, Decimal]:
+        """Removes rows older than `days` that every one of `positions` has moved.
+
+        Returns rows and finite amounts removed. Their numbers are kept for the reconciliation.
+        """
+        old = sql.SQL("{} where created_at < now() - make_interval(days => {}) and {}").format(
+            quoted(kind),
+            sql.Literal(days),
+            sql.SQL(" and ").join(moved(position) for position in positions),
+        )
+        gone = sql.SQL("select * from {}" if dry_run else "delete from {} returning *").format(old)
+        with self.transaction():
+            self.execute("set local statement_timeout = 0")
+            self.one("select pg_advisory_xact_lock(%s)", [PURGE_LOCK])
+            for position in positions:
+                self.check_position(kind, position)
+            rows, amount = self.one(
+                sql.SQL("with gone as ({}) select count(*), coalesce(sum({}), 0) from gone").format(
+                    gone, sql.SQL(kind.amount)
+                )
+            )
+            if dry_run:
+                return rows, amount
+            self.execute(
+                "insert into datatransfer.purged as held values (%s, %s, %s) "
+                "on conflict (kind) do update set rows = held.rows + excluded.rows, "
+                "amount = held.amount + excluded.amount",
+                [kind.name, rows, amount],
+            )
+        return rows, amount

@@ -1,0 +1,259 @@
+"""What becomes of a file: checked, confirmed, loaded. By a worker, or at once if it is small."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from transfer.errors import AlreadyRunning, TransferError
+from transfer.loading import files
+from transfer.loading.corrections import named
+from transfer.loading.faults import (
+    FileRefused,
+    NothingInside,
+    RejectsClosedMeanwhile,
+    UnexpectedlyDifferent,
+)
+from transfer.loading.files import Layout
+from transfer.loading.headings import missing
+from transfer.loading.lines import Lines
+from transfer.loading.loader import BadLineFound, Loader
+from transfer.loading.report import report_of
+from transfer.loading.values import as_people_write
+from transfer.models import BadLine, Settings, Upload
+from transfer.models.uploads import UploadLock
+from transfer.rejects.closing import close_sent, lock
+from transfer.rejects.resend import finish
+from transfer.words.columns import with_local_moments
+
+try:
+    from django.tasks import task
+except ImportError:  # Django before 6.0
+    from django_tasks import task  # type: ignore[no-redef]
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_NOTES = 1.0
+BAD_LINES_AT_ONCE = 5000
+SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
+
+State = Upload.State
+Hear = Callable[[int, int], None]  # how much of the file is read, and of how much
+
+
+def nobody(done: int, total: int) -> None:
+    """Hears of the progress, and keeps it to itself."""
+
+
+def start(upload: Upload) -> None:
+    """Goes on with the file: here and now if it is small, else in the queue."""
+    if is_small(upload):
+        go_on(upload)
+    else:
+        enqueue(upload)
+
+
+def is_small(upload: Upload) -> bool:
+    """Whether a page can wait for it."""
+    is_workbook = upload.name.lower().endswith((".xlsx", ".xlsm"))
+    return upload.lines <= FEW_LINES and upload.size <= (
+        SMALL_WORKBOOK if is_workbook else SMALL_CSV
+    )
+
+
+def enqueue(upload: Upload) -> None:
+    upload.queue_entry = go_on_queued.enqueue(upload.pk).id
+    upload.save(update_fields=["queue_entry"])
+
+
+@task()
+def go_on_queued(pk: int) -> None:
+    if upload := Upload.objects.working().filter(pk=pk).first():
+        go_on(upload)
+
+
+def go_on(upload: Upload, hear: Hear = nobody) -> None:
+    """Does what the file waits for. Any failure stands in it; nobody else may be at it."""
+    with suppress(AlreadyRunning), UploadLock(upload):
+        upload.refresh_from_db()
+        if upload.state == State.RECEIVED:
+            with _failures(upload, State.FAILED):
+                examine(upload, hear)
+        elif upload.state == State.CONFIRMED:
+            with _failures(upload, State.READY):
+                load_or_look_again(upload, hear)
+
+
+@contextmanager
+def _failures(upload: Upload, state: str) -> Iterator[None]:
+    try:
+        yield
+    except FileRefused as error:
+        _stop(upload, State.REFUSED if state == State.FAILED else state, error)
+    except TransferError as error:
+        _stop(upload, state, error)
+    except Exception as error:
+        # Without the traceback's text: it may quote what stands in a cell.
+        logger.error("upload %s: %s", upload.pk, type(error).__name__)
+        _stop(upload, state, TransferError(type(error).__name__))
+
+
+def _stop(upload: Upload, state: str, error: TransferError) -> None:
+    upload.state = state
+    upload.note_error(error)
+    upload.save(update_fields=["state", "layout", "error_code", "error_params", "error_technical"])
+
+
+def examine(upload: Upload, hear: Hear = nobody) -> None:
+    """Reads and judges all of it; nothing is loaded. Raises TransferError."""
+    layout = files.detect(upload.moves, upload.open, is_utf8=upload.is_utf8, chosen=upload.chosen)
+    upload.layout = layout.as_json()
+    upload.note_error(None)
+    if missing(upload.moves, layout.columns):
+        upload.state = State.COLUMNS
+        upload.save()
+        return
+    with judged(upload, layout, hear) as (loader, lines):
+        totals = loader.totals()
+        if not totals.good + totals.bad:
+            raise NothingInside
+        upload.good, upload.bad = totals.good, totals.bad
+        upload.subjects, upload.amount = totals.subjects, totals.amount
+        upload.report = report_of(loader, lines, totals)
+        with transaction.atomic():
+            upload.bad_lines.all().delete()
+            _save_bad_lines(upload, loader.bad_lines())
+            upload.state = State.READY
+            upload.save()
+
+
+@contextmanager
+def judged(upload: Upload, layout: Layout, hear: Hear) -> Iterator[tuple[Loader, Lines]]:
+    """The file's lines in a temporary table, judged; the block commits if it wants that kept."""
+    resolve = partial(named, upload.moves)
+    lines = Lines(upload.moves, layout, Settings.load().zone, resolve)
+    note = _noting(upload, hear)
+    with (
+        Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
+        loader.transaction(commit=False),
+    ):
+        loader.require_loaded_table()
+        content = upload.open()
+        rows = files.rows_of(content, layout, note)
+        if layout.format == "csv":
+            rows = _with_progress(rows, content, upload.size, note)
+        loader.receive(lines.copied(rows))
+        yield loader, lines
+
+
+def _with_progress(rows: Iterator[Any], content: Any, size: int, note: Hear) -> Iterator[Any]:
+    for number, row in enumerate(rows):
+        if not number % 5000:
+            note(content.raw.position, size)
+        yield row
+    note(size, size)
+
+
+def _noting(upload: Upload, hear: Hear) -> Hear:
+    """Tells the progress, and saves it once a second at most."""
+    last = time.monotonic()
+
+    def note(done: int, total: int) -> None:
+        nonlocal last
+        hear(done, total)
+        if time.monotonic() - last >= SECONDS_BETWEEN_NOTES:
+            last = time.monotonic()
+            upload.note_progress(done, total)
+
+    return note
+
+
+def _kept(upload: Upload, found: BadLineFound, zone: ZoneInfo) -> BadLine:
+    """A bad line as it is shown, and given back to be corrected: in words of people."""
+    cells = {name: as_people_write(name, text, zone) for name, text in found.cells.items()}
+    fields = found._asdict() | {"cells": cells, "value": with_local_moments(found.value, zone)}
+    return BadLine(upload=upload, **fields)
+
+
+def _save_bad_lines(upload: Upload, found: Iterator[BadLineFound]) -> None:
+    batch: list[BadLine] = []
+    zone = Settings.load().zone
+    for one in found:
+        batch.append(_kept(upload, one, zone))
+        if len(batch) == BAD_LINES_AT_ONCE:
+            BadLine.objects.bulk_create(batch)
+            batch.clear()
+    BadLine.objects.bulk_create(batch)
+
+
+def load_or_look_again(upload: Upload, hear: Hear) -> None:
+    """Loads what the preview showed; if it would be something else now, makes a new preview."""
+    try:
+        load(upload, hear)
+    except UnexpectedlyDifferent as error:
+        examine(upload, hear)
+        upload.note_error(error)
+        upload.save()
+
+
+def load(upload: Upload, hear: Hear) -> None:
+    """Loads the good lines, all of them or none, once. Raises TransferError.
+
+    A worker that died after the staging database had committed finds its token there.
+    """
+    rows = _already_loaded(upload)
+    if rows is not None:
+        upload.note_loaded(rows)
+        return
+    with judged(upload, Layout(**upload.layout), hear) as (loader, _lines):
+        with transaction.atomic():
+            rows = _insert(upload, loader)
+            loader.connection.commit()
+            upload.note_loaded(rows)
+        finish(loader)
+
+
+def _already_loaded(upload: Upload) -> int | None:
+    with (
+        Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
+        loader.transaction(commit=False),
+    ):
+        loader.require_loaded_table()
+        return loader.already_loaded(upload.token)
+
+
+def _insert(upload: Upload, loader: Loader) -> int:
+    """Stages what the preview showed, and closes the rejected rows that it corrects.
+
+    Raises UnexpectedlyDifferent when that is something else now.
+    """
+    kind, by, corrections = upload.moves, upload.confirmed_by, upload.corrections
+    if corrections and lock(kind, loader.corrected()) != corrections:
+        raise RejectsClosedMeanwhile
+    rows = loader.insert(upload.token, by)
+    if rows != upload.good:
+        raise UnexpectedlyDifferent
+    if corrections:
+        close_sent(kind, loader.sent(), loader.origin(), by)
+    return rows
+
+
+def recover(now: Any = None) -> None:
+    """At every tick: files whose worker is gone go on, those that nobody confirmed are deleted."""
+    waiting = DBTaskResult.objects.filter(status="READY").values("pk")
+    lost = Q(queue_entry=None) | ~Q(queue_entry__in=waiting)
+    with transaction.atomic():
+        idle = Upload.objects.working().idle().filter(lost)
+        for upload in idle.select_for_update(skip_locked=True):
+            enqueue(upload)
+    for upload in Upload.objects.forgotten(now or timezone.now()):
+        upload.close(State.EXPIRED)

@@ -1,0 +1,80 @@
+"""The user's own things: log-in, password, language, theme, time zone."""
+
+import zoneinfo
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import views as auth_views
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.views import i18n
+from django.views.decorators.http import require_POST, require_safe
+
+from transfer.access import any_user
+from transfer.models import Actor, AuditEntry
+from transfer.pages.account.forms import TimeZoneForm
+from transfer.pages.back import next_url
+from transfer.pages.navigation import THEMES
+
+YEAR = 365 * 24 * 3600
+
+set_language = login_not_required(require_POST(i18n.set_language))
+
+log_in = auth_views.LoginView.as_view(redirect_authenticated_user=True)
+# Open: whose session is over wants nothing else than the log-in page.
+log_out = login_not_required(auth_views.LogoutView.as_view())
+
+
+class PasswordChange(auth_views.PasswordChangeView):
+    success_url = reverse_lazy("account")
+    template_name = "account/password.html"
+
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        AuditEntry.record(Actor.of(self.request), AuditEntry.Action.PASSWORD, form.user)
+        messages.success(self.request, _("Your password is changed."))
+        return super().form_valid(form)
+
+
+change_password = any_user(PasswordChange.as_view())
+
+
+@any_user
+@require_safe
+def account(request: HttpRequest) -> HttpResponse:
+    """Who one is logged in as, and how the pages look."""
+    form = TimeZoneForm(initial={"zone": request.COOKIES.get("timezone", "")})
+    return render(request, "account/account.html", {"form": form})
+
+
+@login_not_required
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Light, dark, or as the device has it."""
+    theme = request.POST.get("theme", "")
+    back = redirect(next_url(request, "overview"))
+    return remember(back, request, "theme", theme if theme in THEMES else "")
+
+
+@any_user
+@require_POST
+def set_time_zone(request: HttpRequest) -> HttpResponse:
+    """The zone in which this user reads times; empty is the installation's."""
+    zone = request.POST.get("zone", "")
+    known = zone in zoneinfo.available_timezones()
+    return remember(redirect("account"), request, "timezone", zone if known else "")
+
+
+def remember(response: HttpResponse, request: HttpRequest, name: str, value: str) -> HttpResponse:
+    """Keeps a choice of the user's in this browser; an empty one is forgotten."""
+    if not value:
+        response.delete_cookie(name)
+        return response
+    response.set_cookie(
+        name, value, max_age=YEAR, httponly=True, samesite="Lax", secure=request.is_secure()
+    )
+    return response

@@ -1,0 +1,39 @@
+from typing import Any
+
+import django_tables2 as tables  # type: ignore[import-untyped]
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import AuditEntry
+from transfer.pages.audit import words
+from transfer.pages.tables import MomentColumn, Table
+from transfer.words import formats
+
+
+class AuditTable(Table):
+    """Who did what, to what, and what it changed."""
+
+    caption = _("Audit")
+
+    at = MomentColumn(_("When"), order_by=("id",))
+    who = tables.Column(_("Who"), order_by=("who", "-id"))
+    action = tables.Column(_("What"), order_by=("action", "-id"))
+    subject = tables.Column(_("Of what"), orderable=False)
+    change = tables.Column(_("Before → after"), orderable=False, empty_values=())
+
+    class Meta(Table.Meta):
+        order_by = "-at"
+
+    def render_who(self, record: AuditEntry) -> str:
+        address = record.address or _("command line")
+        return format_html('<div>{}<div class="note">{}</div></div>', record.who, address)
+
+    def render_action(self, record: AuditEntry) -> str:
+        return str(record.get_action_display())
+
+    def render_change(self, record: AuditEntry) -> Any:
+        changes = words.changes(record)
+        if not changes and not record.reason:
+            return formats.NOTHING
+        return render_to_string("audit/change.html", {"entry": record, "changes": changes})

@@ -1,0 +1,34 @@
+"""The error pages that Django would show without the request's theme and language."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from transfer.pages.back import page_before
+from transfer.pages.navigation import theme_of
+from transfer.words.formats import full_moment
+
+
+def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """400: also shown for a host name that is not allowed, so it asks nothing of the request."""
+    return _plain(request, "400.html", 400)
+
+
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 of a form without a valid key; with the way back to the page that it stood on."""
+    back = page_before(request, reverse("overview"))
+    return render(request, "403_csrf.html", {"back": back}, status=403)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: rendered without the database, which may be what failed."""
+    return _plain(request, "500.html", 500)
+
+
+def _plain(request: HttpRequest, template: str, status: int) -> HttpResponse:
+    context = {"theme": theme_of(request), "when": full_moment(timezone.now())}
+    return HttpResponse(render_to_string(template, context), status=status)

@@ -1,0 +1,170 @@
+"""One run: what it did, why it failed, and what comes next."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from transfer.access import role
+from transfer.engine.kinds import BALANCES
+from transfer.engine.position import Position
+from transfer.models import Actor, MaintenanceRun, TransferRun
+from transfer.models.run_base import Run, RunClosed, State
+from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
+from transfer.runs import start, workers
+from transfer.words import formats
+from transfer.words.explain import Explanation, explain_error, explain_reject, said_of, started_by
+
+POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
+
+
+@require_safe
+def run(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
+    return render(request, "history/run.html", described(found(model, pk)))
+
+
+@require_safe
+def run_live(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
+    """The part of the page that changes while the run goes on."""
+    return render(request, "history/live.html", described(found(model, pk)))
+
+
+@require_safe
+def run_row(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
+    """The run as a row of the history, which refreshes itself."""
+    table = TransferRunTable if model is TransferRun else MaintenanceRunTable
+    return render(request, "history/row.html", {"table": table([found(model, pk)])})
+
+
+@role("operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def run_cancel(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
+    """Asks, then cancels: a queued run at once, a running one after the chunk under way."""
+    one = found(model, pk)
+    if request.method != "POST" and one.is_open:
+        return render(request, "confirm.html", confirmation(one))
+    try:
+        one.cancel(Actor.of(request))
+    except RunClosed:
+        messages.warning(request, _("There is nothing to cancel: the run has ended."))
+    else:
+        ended = _("The run is cancelled.")
+        asked = _("The run will end after the chunk under way.")
+        messages.success(request, ended if one.state == State.CANCELLED else asked)
+    return redirect(one)
+
+
+def confirmation(one: Any) -> dict[str, Any]:
+    return {
+        "title": _("Cancel run %(number)s?") % {"number": one.pk},
+        "text": one.title,
+        "points": [
+            _("It ends after the chunk under way; what has been moved stays moved."),
+            _("Nothing is lost: the next run moves the rest."),
+            _("The task stays enabled and runs again by its schedule."),
+        ],
+        "action": _("Cancel the run"),
+        "back": one.get_absolute_url(),
+        "danger": True,
+    }
+
+
+@role("operator")
+@require_POST
+def run_again(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
+    """Puts another run of the same task into the queue."""
+    one = found(model, pk)
+    if one.task is None:
+        messages.error(request, _("The task of this run is no longer there."))
+        return redirect(one)
+    try:
+        started = start.run_now(one.task, Actor.of(request), **same_way(one))
+    except start.RunIsOpen as already:
+        messages.info(request, _("This task has a run under way: here it is."))
+        return redirect(already.run)
+    messages.success(request, _("The run is in the queue."))
+    return redirect(started)
+
+
+def same_way(one: Run) -> dict[str, Any]:
+    """A dry run is repeated as one."""
+    return {"dry_run": True} if getattr(one, "dry_run", False) else {}
+
+
+def found(model: type[Run], pk: int) -> Any:
+    related = ["actor", "task"] + (["task__server"] if model is TransferRun else [])
+    return get_object_or_404(model._default_manager.select_related(*related), pk=pk)
+
+
+def described(one: Any) -> dict[str, Any]:
+    """All that the page of a run says."""
+    context = {
+        "run": one,
+        "is_transfer": isinstance(one, TransferRun),
+        "poll": POLL_SECONDS.get(one.state),
+        "starts": workers.when_it_starts() if one.state == State.QUEUED else "",
+        "started_by": started_by(one),
+        "cause": cause(one),
+        **neighbours(one),
+    }
+    if isinstance(one, MaintenanceRun):
+        return context | {"report": said_of(one)}
+    return context | {
+        "speed": speed(one),
+        "reasons": reasons(one),
+        "has_amounts": one.kind == BALANCES.name,
+        "position_from": Position.from_json(one.position_from) if one.position_from else None,
+        "position_to": Position.from_json(one.position_to) if one.position_to else None,
+    }
+
+
+def cause(one: Run) -> Explanation | None:
+    """Why the run did not do what it should, in plain words."""
+    if one.error_code:
+        return explain_error(one.error_code, one.error_params)
+    if one.state == State.INTERRUPTED:
+        return Explanation(
+            _("The process that executed the run is gone."),
+            _("Nothing was half done: the chunk under way was rolled back. The next run goes on."),
+        )
+    if one.state == State.CANCELLED and one.cancelled_by:
+        who = {"name": one.cancelled_by}
+        return Explanation(
+            _("%(name)s cancelled the run.") % who, _("The next run moves the rest.")
+        )
+    return None
+
+
+def neighbours(one: Any) -> dict[str, Any]:
+    """The runs of the same task before and after, and the last success before."""
+    if one.task is None:
+        return {}
+    before, after = one.task.runs.filter(pk__lt=one.pk), one.task.runs.filter(pk__gt=one.pk)
+    return {
+        "previous": before.order_by("-pk").first(),
+        "following": after.order_by("pk").first(),
+        "previous_success": before.good().order_by("-pk").first(),
+    }
+
+
+def speed(one: TransferRun) -> dict[str, Any]:
+    """Rows a second, and how long the rest takes at that rate."""
+    seconds = one.seconds
+    if not seconds or not one.read:
+        return {}
+    rate = one.read / seconds
+    left = max(one.expected - one.read, 0)
+    return {
+        "rate": formats.number(max(round(rate), 1)),
+        "left": timedelta(seconds=max(round(left / rate), 1)) if left else None,
+    }
+
+
+def reasons(one: TransferRun) -> list[dict[str, Any]]:
+    """The rejects of the run by reason, the most frequent first."""
+    counted = sorted(one.count_reasons().items(), key=lambda pair: (-pair[1], pair[0]))
+    return [{"code": code, "rows": rows, "reason": explain_reject(code)} for code, rows in counted]

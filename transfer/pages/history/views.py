@@ -1,0 +1,162 @@
+"""Every run there was: found by filters that live in the URL, and as a file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from transfer.models import MaintenanceRun, TransferRun
+from transfer.models.run_base import Run
+from transfer.pages.exports import Field, Sheet, csv_response, xlsx_response, zoned
+from transfer.pages.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
+from transfer.pages.history.charts import Series, StackedBars
+from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
+from transfer.words import formats
+from transfer.words.explain import explain_error, said_of
+
+DAYS = 30
+DAYS_AT_MOST = 120  # a bar needs some room
+
+
+@dataclass(frozen=True)
+class History:
+    """One of the two kinds of runs, and how the pages show it."""
+
+    name: str
+    model: type[Run]
+    filter: type[RunFilter]
+    table: type[RunTable]
+
+    def filtered(self, request: HttpRequest) -> RunFilter:
+        runs = self.model._default_manager.select_related("actor")
+        return self.filter(request.GET, runs)
+
+    def tabled(self, request: HttpRequest, runs: Iterable[Any]) -> RunTable:
+        return self.table(runs).paged(request)
+
+
+TRANSFERS = History("transfers", TransferRun, TransferRunFilter, TransferRunTable)
+MAINTENANCE = History("maintenance", MaintenanceRun, MaintenanceRunFilter, MaintenanceRunTable)
+
+
+@require_safe
+def history(request: HttpRequest, kept: History = TRANSFERS) -> HttpResponse:
+    """The runs of all transfers, or of all maintenance."""
+    found = kept.filtered(request)
+    context = {
+        "history": kept.name,
+        "filter": found,
+        "table": kept.tabled(request, found.qs),
+        "is_new": not found.active and not kept.model._default_manager.exists(),
+        "query": request.GET.urlencode(),
+    }
+    if kept is TRANSFERS:
+        context["totals"] = found.qs.order_by().totals()
+        context["chart"] = rows_per_day(request, found)
+    return render(request, "history/history.html", context)
+
+
+def rows_per_day(request: HttpRequest, found: RunFilter) -> StackedBars:
+    """What became of the rows of the runs that are found, by day."""
+    first, last = chart_days(found)
+    zone = timezone.get_current_timezone()
+    until = datetime.combine(last, time(12), zone)
+    counted = found.qs.rows_per_day((last - first).days + 1, zone, until)
+    series = [
+        Series(str(label), tone, [line[f"{name}_rows"] for line in counted])
+        for name, tone, label in (
+            ("applied", "ok", gettext_lazy("Applied")),
+            ("unchanged", "idle", gettext_lazy("Unchanged")),
+            ("rejected", "warn", gettext_lazy("Rejected")),
+        )
+    ]
+    return StackedBars(
+        title=_("Rows per day, %(first)s – %(last)s")
+        % {"first": formats.day(first), "last": formats.day(last)},
+        labels=[formats.day(line["day"]) for line in counted],
+        series=series,
+        urls=[day_url(request, line["day"]) for line in counted],
+    )
+
+
+def chart_days(found: RunFilter) -> tuple[date, date]:
+    """The days of the filter: the last of them, when they are too many for a chart."""
+    since, until = found.days
+    last = until or timezone.localdate()
+    first = since or last - timedelta(DAYS - 1)
+    return max(min(first, last), last - timedelta(DAYS_AT_MOST - 1)), last
+
+
+def day_url(request: HttpRequest, day: date) -> str:
+    query = request.GET.copy()
+    query["since"] = query["until"] = day.isoformat()
+    query.pop("page", None)
+    return f"?{query.urlencode()}"
+
+
+@require_safe
+def export(request: HttpRequest, form: str, kept: History = TRANSFERS) -> HttpResponseBase:
+    """The runs that are found, in the order of the page, as CSV or XLSX."""
+    table = kept.table(kept.filtered(request).qs)
+    table.order_by = request.GET.getlist("sort") or table.order_by
+    runs: QuerySet[Any] = table.data.data
+    name = f"{kept.name}-{timezone.localtime():%Y-%m-%d-%H%M}"
+    sheet = Sheet(_("History"), fields_of(kept), runs.iterator(chunk_size=1000))
+    return csv_response(name, sheet) if form == "csv" else xlsx_response(name, [sheet])
+
+
+def fields_of(kept: History) -> list[Field]:
+    """The columns of a file: more than the page shows."""
+
+    def plain(name: str, heading: Any = None) -> Field:
+        label = heading or kept.model._meta.get_field(name).verbose_name  # type: ignore[union-attr]
+        return Field(capitalised(label), lambda run: getattr(run, name))
+
+    def moment(name: str) -> Field:
+        field = plain(name)
+        return Field(zoned(field.heading), field.value)
+
+    start = [
+        plain("id", _("№")),
+        Field(_("State"), lambda run: run.get_state_display()),
+        Field(_("Transfer"), lambda run: run.get_kind_display()),
+    ]
+    who = [
+        Field(_("Started by"), lambda run: run.get_trigger_display()),
+        Field(_("User"), lambda run: run.actor.get_username() if run.actor else ""),
+        *map(moment, ("queued_at", "started_at", "finished_at")),
+        Field(_("Took, seconds"), lambda run: run.seconds and round(run.seconds, 3)),
+    ]
+    cause = [
+        Field(_("Cause"), lambda run: sentence(run)),
+        Field(_("Technical text"), lambda run: run.error_technical),
+    ]
+    if kept is MAINTENANCE:
+        start[2] = Field(_("Maintenance"), lambda run: run.get_kind_display())
+        done = Field(_("What it did"), lambda run: "; ".join(said_of(run)))
+        return [*start, *who, done, *cause]
+    counts = [
+        plain("expected"),
+        plain("read", _("Read")),
+        *map(plain, ("applied", "unchanged", "rejected", "waiting", "chunks")),
+        *map(plain, ("amount_applied", "amount_rejected")),
+    ]
+    return [*start, plain("server_name"), *who, *counts, *cause]
+
+
+def capitalised(label: Any) -> str:
+    text = str(label)
+    return text[:1].upper() + text[1:]
+
+
+def sentence(run: Run) -> str:
+    return explain_error(run.error_code, run.error_params).sentence if run.error_code else ""

@@ -1,0 +1,99 @@
+"""A single change by hand: entered, looked at once more, and then staged."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from transfer.access import role
+from transfer.engine.kinds import KINDS, Kind
+from transfer.loading import upload_job
+from transfer.loading.faults import NothingInside
+from transfer.models import Actor, Settings, Upload
+from transfer.pages.load.entry_form import EntryForm
+from transfer.pages.load.views import shown
+from transfer.words import formats
+from transfer.words.columns import heading
+from transfer.words.explain import explain_error
+
+State = Upload.State
+
+
+@role("operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def entry(request: HttpRequest, kind: str) -> HttpResponse:
+    """The form. What passes the checks is confirmed on a page of its own."""
+    if kind not in KINDS:
+        raise Http404
+    names = [column.name for column in KINDS[kind].columns if not column.secret]
+    initial = {name: request.GET[name] for name in names if name in request.GET}
+    form = EntryForm(KINDS[kind], request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        upload = _judge(form, Actor.of(request))
+        if upload is not None:
+            return redirect("entry_confirm", upload.pk)
+    context = {"form": form, "kind": KINDS[kind], "kinds": list(KINDS.values())}
+    return render(request, "load/entry.html", context, status=422 if form.errors else 200)
+
+
+def _judge(form: EntryForm, actor: Actor) -> Upload | None:
+    """Keeps the change for the confirmation, or says in the form what is wrong with it."""
+    way = Upload.Way.HAND
+    upload = Upload.receive(form.kind, [form.line()], actor, name=form.subject(), way=way)
+    upload.chosen = form.reading()
+    upload.save(update_fields=["chosen"])
+    upload_job.go_on(upload)
+    if upload.state == State.READY and upload.good == 1:
+        return upload
+    if upload.error_code not in ("", NothingInside.code):
+        form.add_error(None, " ".join(explain_error(upload.error_code, upload.error_params)))
+    else:
+        form.refuse(upload)
+    upload.delete()
+    return None
+
+
+@role("operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm(request: HttpRequest, pk: int) -> HttpResponse:
+    """Says what will be staged, and stages it once."""
+    upload = get_object_or_404(Upload, pk=pk, way=Upload.Way.HAND)
+    if request.method == "POST":
+        if upload.confirm(Actor.of(request)):
+            upload_job.go_on(upload)
+        if upload.state == State.READY and upload.error_code:
+            messages.error(request, " ".join(explain_error(upload.error_code, upload.error_params)))
+            return redirect("entry_confirm", upload.pk)
+    if upload.state != State.READY:
+        if upload.state == State.LOADED:
+            messages.success(request, _("The change is staged. Below you see where it is."))
+        subject = urlencode({"q": upload.report["sample"][0]["cells"][0]})
+        return redirect(f"{reverse('trace')}?{subject}")
+    return render(request, "confirm.html", _question(upload))
+
+
+def _question(upload: Upload) -> dict[str, Any]:
+    kind: Kind = upload.moves
+    cells = upload.report["sample"][0]["cells"]
+    zone = Settings.load().zone
+    points = [
+        f"{heading(column.name)}: {shown(column.name, cell, zone)}"
+        for column, cell in zip(kind.columns, cells, strict=True)
+        if cell
+    ]
+    if (earlier := upload.earlier()) and earlier.closed_at:
+        told = {"when": formats.moment(earlier.closed_at), "who": earlier.confirmed_by}
+        points.append(_("Exactly this was loaded before: %(when)s, by %(who)s.") % told)
+    return {
+        "title": _("Stage this change?"),
+        "text": _("It goes into %(table)s and moves to every bonus server with its next run.")
+        % {"table": kind.staging},
+        "points": points,
+        "action": _("Stage it"),
+        "back": reverse("entry", args=[upload.kind]),
+    }

@@ -1,0 +1,86 @@
+"""A single change, entered by hand. What it says is judged as a line of a file is."""
+
+import csv
+import io
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from transfer.engine.kinds import Column, Kind
+from transfer.loading.report import explain_line
+from transfer.models import Upload
+from transfer.words.columns import heading, how_to_fill_in
+
+STATUSES = [
+    ("", gettext_lazy("stays as it is")),
+    ("0", gettext_lazy("0 – earn only")),
+    ("1", gettext_lazy("1 – earn and pay")),
+    ("2", gettext_lazy("2 – no operations (blocked)")),
+    ("3", gettext_lazy("3 – pay only")),
+]
+NEEDED = {"pincodes": {"account", "pincode"}, "balances": {"account", "amount"}, "cards": {"card"}}
+LONGEST = 1000
+DELIMITER = ";"
+
+
+class EntryForm(forms.Form):
+    """A field for each column of the kind's staging table."""
+
+    def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.kind = kind
+        for column in kind.columns:
+            self.fields[column.name] = _field(kind, column)
+
+    def line(self) -> bytes:
+        """The change as a file of one line."""
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=DELIMITER)
+        writer.writerow([column.name for column in self.kind.columns])
+        writer.writerow([self.cleaned_data[column.name] for column in self.kind.columns])
+        return text.getvalue().encode()
+
+    def reading(self) -> dict[str, Any]:
+        """How that file is to be read."""
+        places = {column.name: place for place, column in enumerate(self.kind.columns)}
+        return {
+            "encoding": "utf-8-sig",
+            "delimiter": DELIMITER,
+            "header": 1,
+            "columns": places,
+        }
+
+    def subject(self) -> str:
+        return str(self.cleaned_data[self.kind.columns[0].name]).strip()
+
+    def refuse(self, upload: Upload) -> None:
+        """Says at the fields what the checks have found."""
+        for line in upload.bad_lines.all():
+            told = explain_line(line.code)
+            column = line.columns.split(", ")[-1]
+            field = column if column in self.fields else None
+            self.add_error(field, f"{told.sentence} {told.hint}")
+        if not self.errors:
+            self.add_error(None, _("This can't be read as a change."))
+
+
+def _field(kind: Kind, column: Column) -> forms.Field:
+    common: dict[str, Any] = {
+        "label": heading(column.name),
+        "required": column.name in NEEDED[kind.name],
+    }
+    if column.name == "status":
+        return forms.ChoiceField(choices=STATUSES, **common)
+    common |= {"help_text": how_to_fill_in(kind, column.name), "max_length": LONGEST}
+    attributes: dict[str, Any] = {"autocomplete": "off"}
+    if column.secret:
+        common["help_text"] = _("It is not shown again, neither here nor anywhere else.")
+        hidden = forms.PasswordInput(attrs=attributes | {"autocomplete": "new-password"})
+        return forms.CharField(widget=hidden, strip=False, **common)
+    if column.name == "amount":
+        attributes["inputmode"] = "decimal"
+    if column.carried_as == "text" and column.name in ("account", "card"):
+        common["help_text"] = "" if common["required"] else common["help_text"]
+    return forms.CharField(widget=forms.TextInput(attrs=attributes), **common)

@@ -1,0 +1,119 @@
+"""The forms around a file: which table it is for, and how to read it."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from transfer.loading.headings import REJECT, missing
+from transfer.models import Upload
+from transfer.words.columns import alternatives, heading, heading_of_place, table_choices
+
+ENCODINGS = [
+    ("", gettext_lazy("Found out by itself")),
+    ("utf-8-sig", "UTF-8"),
+    ("cp1251", "Windows-1251 (CP1251)"),
+    ("cp866", "DOS (CP866)"),
+    ("utf-16", "UTF-16"),
+]
+DELIMITERS = [
+    ("", gettext_lazy("Found out by itself")),
+    (";", gettext_lazy("Semicolon ;")),
+    (",", gettext_lazy("Comma ,")),
+    ("\t", gettext_lazy("Tab")),
+    ("|", gettext_lazy("Bar |")),
+]
+
+
+class UploadForm(forms.Form):
+    kind = forms.ChoiceField(
+        label=gettext_lazy("What is in the file"), choices=table_choices, widget=forms.RadioSelect
+    )
+    file = forms.FileField(
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy("CSV or XLSX, up to 256 MB and a million lines."),
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.tsv,.xlsx,.xlsm"}),
+        allow_empty_file=True,  # said by whoever reads it
+        max_length=1000,
+    )
+
+
+class Choice(forms.ChoiceField):
+    """One whose empty choice is as good as the others: not marked as optional."""
+
+    def validate(self, value: Any) -> None:
+        if value:
+            super().validate(value)
+
+
+class ReadingForm(forms.Form):
+    """Which column is which; for CSV also how the text is written."""
+
+    use_required_attribute = False
+
+    header = forms.IntegerField(
+        label=gettext_lazy("Line of the headings"),
+        min_value=0,
+        max_value=1000,
+        help_text=gettext_lazy("0: the file has no headings. Lines above them are not read."),
+    )
+
+    def __init__(self, upload: Upload, data: Any = None) -> None:
+        layout = upload.layout
+        super().__init__(data, initial={"header": layout["header"]} | self.chosen_in(upload))
+        self.upload = upload
+        if layout["format"] == "csv":
+            self.fields["encoding"] = Choice(label=_("Encoding"), choices=ENCODINGS)
+            self.fields["delimiter"] = Choice(label=_("Separator"), choices=DELIMITERS)
+        if len(layout.get("sheets", [])) > 1:
+            names = [(name, name) for name in layout["sheets"]]
+            self.fields["sheet"] = forms.ChoiceField(label=_("Sheet"), choices=names)
+        places = [("", _("is not in the file"))] + [
+            (str(place), heading_of_place(layout, place))
+            for place in range(len(layout["headings"]))
+        ]
+        for name in self.names():
+            place = layout["columns"].get(name)
+            self.fields[f"column_{name}"] = Choice(
+                label=heading(name) if name == REJECT else f"{heading(name)} ({name})",
+                choices=places,
+                initial="" if place is None else str(place),
+            )
+
+    def names(self) -> list[str]:
+        return [*(column.name for column in self.upload.moves.columns), REJECT]
+
+    @staticmethod
+    def chosen_in(upload: Upload) -> dict[str, Any]:
+        """What decides which columns there are."""
+        chosen = {name: upload.chosen.get(name, "") for name in ("encoding", "delimiter")}
+        return chosen | {"sheet": upload.layout.get("sheet", "")}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        columns = self.columns(cleaned)
+        if len(set(columns.values())) < len(columns):
+            self.add_error(None, _("One column of the file is given twice."))
+        # With another separator or sheet there are other columns: they are recognised anew.
+        elif not self.rereads(cleaned) and (lacking := missing(self.upload.moves, columns)):
+            told = _("Say where it stands in the file: %(names)s.")
+            self.add_error(None, told % {"names": alternatives(lacking)})
+        return cleaned
+
+    def columns(self, cleaned: dict[str, Any]) -> dict[str, int]:
+        named = {name: cleaned.get(f"column_{name}") for name in self.names()}
+        return {name: int(place) for name, place in named.items() if place}
+
+    def rereads(self, cleaned: dict[str, Any]) -> bool:
+        before = self.chosen_in(self.upload)
+        return any(cleaned.get(name, before[name]) != before[name] for name in before)
+
+    def chosen(self) -> dict[str, Any]:
+        """What to keep in the upload."""
+        cleaned = self.cleaned_data
+        names = ("encoding", "delimiter", "sheet")
+        chosen = {name: cleaned[name] for name in names if cleaned.get(name)}
+        if self.rereads(cleaned):
+            return chosen
+        return chosen | {"header": cleaned["header"], "columns": self.columns(cleaned)}

@@ -1,0 +1,89 @@
+"""The loads there were, and the bad lines of one."""
+
+from typing import Any
+
+import django_tables2 as tables  # type: ignore[import-untyped]
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from transfer.loading.report import explain_line
+from transfer.models import BadLine, Upload
+from transfer.pages.tables import AmountColumn, MomentColumn, NumberColumn, Table
+from transfer.templatetags import transfer_ui
+from transfer.words.columns import named
+
+State = Upload.State
+BADGES = {
+    State.RECEIVED: ("info", "play"),
+    State.COLUMNS: ("warn", "warning"),
+    State.READY: ("warn", "clock"),
+    State.CONFIRMED: ("info", "play"),
+    State.LOADED: ("ok", "check"),
+    State.REFUSED: ("bad", "cross"),
+    State.FAILED: ("bad", "cross"),
+    State.DISCARDED: ("idle", "ban"),
+    State.EXPIRED: ("idle", "clock"),
+}
+
+
+def state_badge(upload: Upload) -> SafeString:
+    tone, icon = BADGES[State(upload.state)]
+    return transfer_ui.badge(tone, upload.get_state_display(), icon)
+
+
+class UploadTable(Table):
+    """The latest loads."""
+
+    caption = _("Loads, the latest first")
+    created_at = MomentColumn(_("When"))
+    name = tables.Column(_("File, by whom"), empty_values=(), attrs={"td": {"class": "file"}})
+    state = tables.Column(_("State"))
+    good = NumberColumn(_("Good"))
+    bad = NumberColumn(_("Bad"))
+    amount = AmountColumn(_("Sum"))
+
+    class Meta(Table.Meta):
+        model = Upload
+        fields = ("created_at", "name", "state", "good", "bad", "amount")
+        order_by = "-created_at"
+
+    def render_name(self, record: Upload) -> SafeString:
+        return format_html(
+            '<div><a href="{}">{}</a><div class="note">{}</div></div>',
+            record.get_absolute_url(),
+            record,
+            f"{record.get_kind_display()} · {record.created_by}",
+        )
+
+    def render_state(self, record: Upload) -> SafeString:
+        return state_badge(record)
+
+
+class BadLineTable(Table):
+    caption = _("Bad lines")
+    line = NumberColumn(_("Line"))
+    columns = tables.Column(_("Column"), empty_values=())
+    value = tables.Column(_("What stands there"), attrs={"td": {"class": "break"}})
+    code = tables.Column(_("What is wrong, and what to do"), orderable=False)
+
+    class Meta(Table.Meta):
+        model = BadLine
+        fields = ("line", "columns", "value", "code")
+        order_by = "line"
+
+    def render_value(self, value: str, record: BadLine) -> SafeString | str:
+        """What stands there; the number of a rejected row leads to it."""
+        if record.code not in ("reject_closed", "reject_of_another"):
+            return value
+        where = f"{reverse('rejects')}?{urlencode({'q': value, 'state': 'all'})}"
+        return format_html('<a href="{}">{}</a>', where, value)
+
+    def render_columns(self, value: Any) -> str:
+        return named(value) or "—"
+
+    def render_code(self, value: str) -> SafeString:
+        sentence, hint = explain_line(value)
+        return format_html('<div>{}<div class="note">{}</div></div>', sentence, hint)

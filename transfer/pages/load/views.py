@@ -1,0 +1,221 @@
+"""A file on its way into a staging table: uploaded, looked at, confirmed."""
+
+import re
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from transfer.access import Role, has_role, role
+from transfer.engine.kinds import KINDS
+from transfer.loading import upload_job
+from transfer.loading.faults import FileRefused
+from transfer.loading.headings import REJECT
+from transfer.loading.report import explain_line, explain_stop
+from transfer.loading.warnings import HARMLESS, explain_warning
+from transfer.models import Actor, Settings, TransferTask, Upload
+from transfer.pages.exports import csv_response, xlsx_response
+from transfer.pages.load import downloads
+from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
+from transfer.pages.load.tables import BadLineTable, UploadTable, state_badge
+from transfer.words import formats
+from transfer.words.columns import (
+    MOMENT,
+    heading,
+    heading_of_place,
+    how_to_fill_in,
+    with_local_moments,
+)
+from transfer.words.explain import explain_error
+
+State = Upload.State
+BAD_LINES_SHOWN = 25
+STYLES = {"amount": "num", "comment": "break"}
+NUMBER = re.compile(r"-?\d+(\.\d{1,2})?")
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@require_safe
+def loads(request: HttpRequest) -> HttpResponse:
+    """Where a file is chosen, and what became of earlier ones."""
+    kind = request.GET.get("kind")
+    form = UploadForm(initial={"kind": kind if kind in KINDS else None})
+    return _loads(request, form)
+
+
+def _loads(request: HttpRequest, form: UploadForm, status: int = 200) -> HttpResponse:
+    context = {
+        "form": form,
+        "kinds": [
+            (kind, [(heading(c.name), how_to_fill_in(kind, c.name)) for c in kind.columns])
+            for kind in KINDS.values()
+        ],
+        "table": UploadTable(Upload.objects.all()).paged(request),
+        "zone": Settings.load().zone,
+    }
+    return render(request, "load/loads.html", context, status=status)
+
+
+@role("operator")
+@require_POST
+def upload_file(request: HttpRequest) -> HttpResponse:
+    """Takes a file; what is in it is seen on its page."""
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _loads(request, form, 422)
+    file = form.cleaned_data["file"]
+    kind = KINDS[form.cleaned_data["kind"]]
+    try:
+        upload = Upload.receive(kind, file.chunks(), Actor.of(request), name=file.name)
+    except FileRefused as error:
+        form.add_error("file", " ".join(explain_error(error.code, error.params)))
+        return _loads(request, form, 422)
+    upload_job.start(upload)
+    return redirect(upload)
+
+
+@require_safe
+def upload(request: HttpRequest, pk: int) -> HttpResponse:
+    """Everything about one file; while somebody works on it, the page refreshes itself."""
+    found = get_object_or_404(Upload, pk=pk)
+    if found.way == Upload.Way.HAND and found.state == State.READY:
+        return redirect("entry_confirm", pk)
+    template = "load/part.html" if request.htmx else "load/upload.html"  # type: ignore[attr-defined]
+    return render(request, template, _context(request, found))
+
+
+def _context(
+    request: HttpRequest, found: Upload, form: ReadingForm | None = None
+) -> dict[str, Any]:
+    error = explain_stop(found.error_code, found.error_params) if found.error_code else None
+    layout = found.layout
+    context = {"upload": found, "badge": state_badge(found), "error": error, "layout": layout}
+    if layout and found.is_undecided and has_role(request.user, Role.OPERATOR):
+        context["reading_form"] = form or ReadingForm(found)
+        context["places"] = [heading_of_place(layout, n) for n in range(len(layout["headings"]))]
+    if found.state in (State.READY, State.CONFIRMED, State.LOADED):
+        context |= _preview(found)
+    return context
+
+
+def _preview(found: Upload) -> dict[str, Any]:
+    warnings = [
+        (explain_warning(code, params), code in HARMLESS)
+        for code, params in found.report.get("warnings", [])
+    ]
+    zone = Settings.load().zone
+    added, taken = (found.report.get(name) for name in ("added", "taken"))
+    return {
+        "warnings": warnings,
+        "notes": [text for text, harmless in warnings if harmless],
+        "earlier": found.earlier() if found.state == State.READY else None,
+        "bad_lines": BadLineTable(found.bad_lines.all()[:BAD_LINES_SHOWN], orderable=False),
+        "shown": BAD_LINES_SHOWN,
+        "reasons": [
+            (explain_line(code).sentence, count) for code, count in found.report.get("reasons", [])
+        ],
+        "added": Decimal(added or 0),
+        "taken": Decimal(taken or 0),
+        "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in found.moves.columns],
+        "names_rejects": REJECT in found.layout.get("columns", {}),
+        "sample": [
+            (
+                row["line"],
+                row.get("reject", ""),
+                _cells(found, row["cells"], zone),
+                explain_line(row["fault"]).sentence if row["fault"] else "",
+            )
+            for row in found.report.get("sample", [])
+        ],
+        "encoding": dict(ENCODINGS).get(found.layout.get("encoding", ""), ""),
+        "delimiter": dict(DELIMITERS).get(found.layout.get("delimiter", ""), ""),
+        "tasks": TransferTask.objects.filter(kind=found.kind).select_related("server"),
+    }
+
+
+def _cells(found: Upload, cells: list[str], zone: ZoneInfo) -> list[tuple[str, str, str]]:
+    """Heading, look and text of each cell of a line."""
+    return [
+        (heading(column.name), STYLES.get(column.name, ""), shown(column.name, cell, zone))
+        for column, cell in zip(found.moves.columns, cells, strict=True)
+    ]
+
+
+def shown(column: str, cell: str, zone: ZoneInfo) -> str:
+    """A value of a report as people read numbers and times; what can't be read, as it came."""
+    if column == "amount" and NUMBER.fullmatch(cell):
+        return formats.amount(Decimal(cell))
+    return with_local_moments(cell, zone) if MOMENT.fullmatch(cell) else cell
+
+
+@role("operator")
+@require_POST
+def upload_reading(request: HttpRequest, pk: int) -> HttpResponse:
+    """Reads the file anew, as somebody says that it is written."""
+    found = get_object_or_404(Upload, pk=pk)
+    if not found.layout or not found.is_undecided:
+        return redirect(found)
+    form = ReadingForm(found, request.POST)
+    if not form.is_valid():
+        return render(request, "load/upload.html", _context(request, found, form), status=422)
+    if found.go_on(State.RECEIVED, chosen=form.chosen(), done=0, error_code=""):
+        upload_job.start(found)
+    return redirect(found)
+
+
+@role("operator")
+@require_POST
+def upload_confirm(request: HttpRequest, pk: int) -> HttpResponse:
+    """Loads the good lines, if they are still the ones that the page showed."""
+    found = get_object_or_404(Upload, pk=pk)
+    if found.earlier() and not request.POST.get("again"):
+        messages.error(request, _("The file was loaded before: tick that you want it again."))
+    elif found.good and found.confirm(Actor.of(request)):
+        upload_job.start(found)
+    return redirect(found)
+
+
+@role("operator")
+@require_POST
+def upload_discard(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(Upload, pk=pk)
+    if found.close(State.DISCARDED):
+        messages.success(request, _("Discarded: nothing was loaded, and the file is deleted."))
+    return redirect("loads")
+
+
+@role("operator")
+@require_POST
+def upload_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Checks a file once more, whose check a database had broken off."""
+    found = get_object_or_404(Upload, pk=pk)
+    if found.state == State.FAILED and found.go_on(State.RECEIVED, done=0, error_code=""):
+        upload_job.start(found)
+    return redirect(found)
+
+
+@require_safe
+def upload_bad_lines(request: HttpRequest, pk: int, form: str) -> HttpResponseBase:
+    found = get_object_or_404(Upload, pk=pk)
+    name = f"bad-lines-{found.pk}-{slugify(found.kind)}"
+    sheet = downloads.bad_lines(found)
+    return csv_response(name, sheet) if form == "csv" else xlsx_response(name, [sheet])
+
+
+@require_safe
+def template(request: HttpRequest, kind: str, form: str) -> HttpResponseBase:
+    """An empty file to fill in."""
+    if kind not in KINDS:
+        raise Http404
+    if form == "csv":
+        return csv_response(kind, downloads.empty(KINDS[kind]))
+    response = HttpResponse(downloads.workbook(KINDS[kind]), content_type=XLSX)
+    response.headers["Content-Disposition"] = f'attachment; filename="{kind}.xlsx"'
+    return response

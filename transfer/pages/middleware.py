@@ -1,0 +1,48 @@
+"""What the pages add to Django's middleware: where a press leads that could not be carried out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from transfer.pages.back import page_before
+
+LOOKS = ("GET", "HEAD")
+
+
+class LoginRequired(LoginRequiredMiddleware):
+    """After the log-in one is where the button was: what the press was sent to is no page."""
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseRedirect:
+        if request.method in LOOKS:
+            return super().handle_no_permission(request, view_func)
+        messages.warning(
+            request, _("You had been logged out, so nothing was done. Press the button again.")
+        )
+        return redirect_to_login(
+            page_before(request, reverse("overview")),
+            self.get_login_url(view_func),
+            self.get_redirect_field_name(view_func),
+        )
+
+
+def not_allowed(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """A page of ours where somebody opens an address that only buttons are sent to."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed) or request.method not in LOOKS:
+            return response
+        page = render(request, "405.html", status=response.status_code)
+        page.headers["Allow"] = response.headers["Allow"]
+        return page
+
+    return middleware

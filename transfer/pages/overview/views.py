@@ -1,0 +1,104 @@
+"""Does everything arrive?"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, F, Min
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from django_tasks_db.models import DBTaskResult
+
+from transfer.models import Heartbeat, MaintenanceTask, RegisterAccount, TransferRun
+from transfer.models.accounts import AccountState
+from transfer.models.tasks import KindChoices
+from transfer.pages import links
+from transfer.pages.overview.problems import problems
+from transfer.pages.scheduler import board
+from transfer.pages.scheduler.board import Row
+from transfer.runs import workers
+from transfer.words import formats
+
+FAST, SLOW = 2, 15  # seconds between two looks: while something runs, and while nothing does
+NEXT = 6
+DAY = 24
+
+
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """At once with what is known; then the page asks the servers, and refreshes itself."""
+    part = bool(request.htmx)  # type: ignore[attr-defined]
+    context = look(ask=part or "ask" in request.GET)
+    return render(request, "overview/live.html" if part else "overview/overview.html", context)
+
+
+def look(*, ask: bool) -> dict[str, Any]:
+    rows = board.rows(board.transfer_tasks())
+    if ask:
+        board.ask(rows)
+    upkeep = board.rows(MaintenanceTask.objects.with_runs())
+    heartbeat = Heartbeat.last()
+    running = [row for row in [*rows, *upkeep] if row.run]
+    asked = all(row.asked_at for row in rows)
+    return {
+        "rows": rows,
+        "servers": by_server(rows),
+        "waiting": waiting_now(rows) if asked else formats.NOTHING,
+        "unknown": sum(row.waiting is None for row in rows) if asked else 0,
+        "kinds": KindChoices.labels,
+        "problems": problems([*rows, *upkeep], heartbeat),
+        "asked": asked,
+        "asked_at": min((row.asked_at for row in rows if row.asked_at), default=None),
+        "running": running,
+        "upcoming": upcoming([*rows, *upkeep]),
+        "registers": registers(),
+        "day": last_day(),
+        "heartbeats": list(Heartbeat.objects.all()[:5]),
+        "heartbeat": heartbeat,
+        "queue": DBTaskResult.objects.filter(status="READY").aggregate(oldest=Min("enqueued_at")),
+        "workers": formats.sentence(workers.in_words(workers.seen())),
+        "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
+        "poll": (FAST if running else SLOW) if asked else 0.2,
+    }
+
+
+def waiting_now(rows: list[Row]) -> str:
+    """How many rows wait in all, as far as that is known."""
+    known = [row for row in rows if row.waiting is not None]
+    if rows and not known:
+        return formats.NOTHING
+    more = any(row.waits_more for row in known)
+    return formats.number(sum(row.waiting or 0 for row in known)) + ("+" if more else "")
+
+
+def by_server(rows: list[Row]) -> list[tuple[Any, list[Row]]]:
+    """Server → its flows, in the order of the kinds."""
+    order = {kind: number for number, kind in enumerate(KindChoices.values)}
+    found: dict[Any, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: order[row.task.kind]):
+        found.setdefault(row.task.server, []).append(row)
+    return sorted(found.items(), key=lambda one: str(one[0]))
+
+
+def upcoming(rows: list[Row]) -> list[Row]:
+    planned = [row for row in rows if row.task.upcoming_at]
+    return sorted(planned, key=lambda row: row.task.upcoming_at)[:NEXT]
+
+
+def registers() -> list[tuple[AccountState, int, str]]:
+    """The registers in use by their state on any server, the worst first, and the list of them."""
+    accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
+    counted = accounts.values_list(F("shown_state")).annotate(Count("register", distinct=True))
+    found = dict(counted)
+    return [(one, found[one], links.registers(state=one)) for one in AccountState if one in found]
+
+
+def last_day() -> dict[str, Any]:
+    """Runs and rows of the last 24 hours, and where each number leads."""
+    since = timezone.now() - timedelta(hours=DAY)
+    totals = TransferRun.objects.filter(queued_at__gte=since).totals()
+    totals["url"] = links.history(hours=DAY)
+    for state in ("good", "bad", "rejects", "skipped"):
+        totals[f"{state}_url"] = links.history(hours=DAY, state=state)
+    return totals

@@ -1,0 +1,104 @@
+"""Registers as a file: out, and in again with a preview."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from transfer.access import role
+from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
+from transfer.models.accounts import AccountState, attach_states
+from transfer.pages.exports import Field, Sheet, csv_response
+from transfer.pages.registers.forms import ImportForm
+from transfer.pages.registers.views import filtered
+from transfer.registers.file import FileUnreadable, Plan, apply, decoded, read
+from transfer.words import formats
+
+LINES_SHOWN = 200
+AT_ONCE = 1000
+
+
+@require_safe
+def export(request: HttpRequest) -> HttpResponseBase:
+    """The filtered list; the import reads it again."""
+    servers = list(BonusServer.objects.all())
+    fields = [
+        Field(gettext_lazy("Shop"), lambda one: one.shop.code),
+        Field(gettext_lazy("Shop’s name"), lambda one: one.shop.name),
+        Field(gettext_lazy("Code"), lambda one: one.code),
+        Field(gettext_lazy("Register’s name"), lambda one: one.name),
+        Field(gettext_lazy("Mothballed"), lambda one: _("yes") if one.mothballed else _("no")),
+        *(Field(server.name, state_on(server)) for server in servers),
+    ]
+    listed = filtered(request).qs.order_by("shop__code", "name")
+    return csv_response("registers", Sheet(_("Cash registers"), fields, beside(servers, listed)))
+
+
+def beside(servers: list[BonusServer], listed: QuerySet[CashRegister]) -> Iterator[CashRegister]:
+    """The registers with their states, a batch in memory at a time."""
+    registers = listed.iterator(chunk_size=AT_ONCE)
+    while batch := list(islice(registers, AT_ONCE)):
+        yield from attach_states(batch, servers)
+
+
+def state_on(server: BonusServer) -> Callable[[CashRegister], str]:
+    def state(register: CashRegister) -> str:
+        shown, _seen = register.states.get(server.pk, (AccountState.NOT_CREATED, None))
+        return str(shown.label)
+
+    return state
+
+
+@role("operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def load(request: HttpRequest) -> HttpResponse:
+    """A file is read and shown; nothing is saved before it is confirmed."""
+    if request.method != "POST":
+        return render(request, "registers/import.html", {"form": ImportForm()})
+    form = ImportForm(request.POST, request.FILES)
+    try:
+        if "confirmed" in request.POST:
+            text = request.POST.get("text", "")
+        elif form.is_valid():
+            text = decoded(form.cleaned_data["file"].read())
+        else:
+            return render(request, "registers/import.html", {"form": form})
+        plan = read(text)
+    except FileUnreadable as error:
+        return render(request, "registers/import.html", {"form": ImportForm(), "error": str(error)})
+    if "confirmed" in request.POST and not plan.bad:
+        return save(request, plan)
+    context = {
+        "plan": plan,
+        "text": text,
+        "shown": plan.telling[:LINES_SHOWN],
+        "more": max(len(plan.telling) - LINES_SHOWN, 0),
+        "may_save": not plan.bad and (plan.new or plan.changed),
+    }
+    return render(request, "registers/preview.html", context)
+
+
+def save(request: HttpRequest, plan: Plan) -> HttpResponse:
+    with transaction.atomic():
+        apply(plan)
+        counts = {"new": len(plan.new), "changed": len(plan.changed)}
+        subject = CashRegister(name=_("Import of registers"))
+        AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, subject, new=counts)
+    messages.success(
+        request,
+        _("Imported: %(new)s new registers, %(changed)s changed, %(same)s as they were.")
+        % {
+            "new": formats.number(len(plan.new)),
+            "changed": formats.number(len(plan.changed)),
+            "same": formats.number(len(plan.same)),
+        },
+    )
+    return redirect("registers")

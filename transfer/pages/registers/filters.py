@@ -1,0 +1,85 @@
+"""What registers are found by: shop, state, server, a few letters."""
+
+from typing import Any
+
+import django_filters  # type: ignore[import-untyped]
+from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
+from transfer.models.accounts import PROBLEMS, AccountState
+from transfer.pages.filters import FilterSet
+from transfer.pages.registers.widgets import LongSelect
+
+ANY_PROBLEM, MOTHBALLED = "problem", "mothballed"
+
+
+def state_choices() -> list[tuple[str, Any]]:
+    return [
+        (ANY_PROBLEM, _("Any problem")),
+        *((state.value, state.label) for state in AccountState),
+        (MOTHBALLED, _("Mothballed")),
+    ]
+
+
+class Search(FilterSet):
+    q = django_filters.CharFilter(label=_("Register"), method="search")
+    shop = django_filters.ModelChoiceFilter(
+        label=_("Shop"), queryset=Shop.objects.all(), widget=LongSelect
+    )
+    state = django_filters.ChoiceFilter(
+        label=_("State"), choices=state_choices, method="filter_state"
+    )
+
+    def search(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return registers.filter(Q(name__icontains=value) | Q(code__icontains=value))
+
+
+class AccountFilter(Search):
+    """Registers beside one server, each with `shown_state`."""
+
+    class Meta:
+        model = CashRegister
+        fields = ["q", "shop", "state"]
+
+    def filter_state(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        if value == MOTHBALLED:
+            return registers.filter(mothballed=True)
+        states = PROBLEMS if value == ANY_PROBLEM else [value]
+        return registers.filter(mothballed=False, shown_state__in=states)
+
+
+class RegisterFilter(Search):
+    """Registers beside all servers, or one."""
+
+    server = django_filters.ModelChoiceFilter(
+        label=_("Bonus server"), queryset=BonusServer.objects.all(), method="filter_server"
+    )
+
+    class Meta:
+        model = CashRegister
+        fields = ["q", "shop", "state", "server"]
+
+    def filter_server(self, registers: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
+        """Only says where the state is looked for."""
+        return registers
+
+    def filter_state(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        if value == MOTHBALLED:
+            return registers.filter(mothballed=True)
+        registers = registers.filter(mothballed=False)
+        server = self.form.cleaned_data.get("server")
+        servers = [server] if server else list(BonusServer.objects.all())
+        states = PROBLEMS if value == ANY_PROBLEM else [AccountState(value)]
+        return registers.filter(in_state(servers, states))
+
+
+def in_state(servers: list[BonusServer], states: list[AccountState]) -> Q:
+    """Registers that are in one of the states on one of the servers."""
+    accounts: Any = RegisterAccount.objects.filter(server__in=servers).order_by()
+    there = accounts.with_shown().filter(shown_state__in=states)
+    found = Q(pk__in=there.values("register"))
+    if AccountState.NOT_CREATED in states:
+        everywhere = accounts.values("register").annotate(known=Count("pk"))
+        found |= ~Q(pk__in=everywhere.filter(known=len(servers)).values("register"))
+    return found

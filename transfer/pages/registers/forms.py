@@ -1,0 +1,55 @@
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import CashRegister, Shop
+from transfer.pages.registers.widgets import LongSelect
+
+
+class RegisterForm(forms.ModelForm[CashRegister]):
+    class Meta:
+        model = CashRegister
+        fields = ["shop", "code", "name", "mothballed"]
+        labels = {
+            "shop": _("Shop"),
+            "code": _("Code"),
+            "name": _("Register’s name"),
+            "mothballed": _("Mothballed"),
+        }
+        widgets = {"shop": LongSelect}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].required = False
+        self.fields["name"].help_text = _("As people call it. Empty: the code.")
+        if self.instance.pk and self.instance.accounts.settled().exists():
+            self.fields["code"].disabled = True
+            self.fields["code"].help_text = _(
+                "It can't be changed: a bonus server knows the register by it. Delete its "
+                "accounts first."
+            )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        cleaned["name"] = cleaned.get("name") or cleaned.get("code", "")
+        return cleaned
+
+
+class ShopForm(forms.ModelForm[Shop]):
+    class Meta:
+        model = Shop
+        fields = ["code", "name"]
+        labels = {"code": _("Code"), "name": _("Shop’s name")}
+        help_texts = {
+            "code": _("Unique in the chain; it goes to the bonus servers with each account."),
+            "name": _("As people call it. Empty: the code."),
+        }
+
+
+class ImportForm(forms.Form):
+    file = forms.FileField(
+        label=_("File"),
+        help_text=_("CSV of up to 2 MB, from Excel or in UTF-8; semicolons, commas or tabs."),
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv"}),
+    )

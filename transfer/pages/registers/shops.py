@@ -1,0 +1,87 @@
+"""Shops: a list, add, change, remove."""
+
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from transfer.access import Role, has_role, role
+from transfer.models import AuditEntry, Shop
+from transfer.pages.registers.forms import ShopForm
+from transfer.pages.registers.tables import ShopTable
+from transfer.pages.registers.views import note
+from transfer.pages.servers.views import READ_OR_POST
+from transfer.words import formats
+
+
+@require_safe
+def shops(request: HttpRequest) -> HttpResponse:
+    table = ShopTable(Shop.objects.annotate(count=Count("registers"))).paged(request)
+    if not has_role(request.user, Role.OPERATOR):
+        table.columns.hide("actions")
+    return render(request, "registers/shops.html", {"table": table})
+
+
+@role("operator")
+@require_http_methods(READ_OR_POST)
+def add(request: HttpRequest) -> HttpResponse:
+    form = ShopForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            shop = form.save()
+            new = {"code": shop.code, "name": shop.name}
+            note(request, AuditEntry.Action.CREATE, shop, new=new)
+        messages.success(request, _("Shop %(shop)s is added.") % {"shop": shop})
+        return redirect("shops")
+    return render(request, "registers/shop_form.html", {"form": form})
+
+
+@role("operator")
+@require_http_methods(READ_OR_POST)
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    shop = get_object_or_404(Shop, pk=pk)
+    old, name = {"code": shop.code, "name": shop.name}, str(shop)
+    form = ShopForm(request.POST or None, instance=shop)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            saved = form.save()
+            new = {"code": saved.code, "name": saved.name}
+            if new != old:
+                note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        messages.success(request, _("The shop is saved."))
+        return redirect("shops")
+    return render(request, "registers/shop_form.html", {"form": form, "shop": shop, "name": name})
+
+
+@role("operator")
+@require_http_methods(READ_OR_POST)
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    shop = get_object_or_404(Shop, pk=pk)
+    if count := shop.registers.count():
+        said = ngettext(
+            "%(shop)s still has %(n)s register. Remove it or move it to another shop first.",
+            "%(shop)s still has %(n)s registers. Remove them or move them to another shop first.",
+            count,
+        )
+        messages.warning(request, said % {"shop": shop, "n": formats.number(count)})
+        return redirect("shops")
+    if request.method == "POST":
+        with transaction.atomic():
+            old = {"code": shop.code, "name": shop.name}
+            note(request, AuditEntry.Action.DELETE, shop, old=old)
+            shop.delete()
+        messages.success(request, _("Shop %(shop)s is removed.") % {"shop": shop})
+        return redirect("shops")
+    context = {
+        "title": _("Remove the shop %(shop)s?") % {"shop": shop},
+        "text": _("It has no registers."),
+        "action": _("Remove"),
+        "back": reverse("shops"),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)

@@ -1,0 +1,206 @@
+"""Tables of registers: those beside one server, all of them with all servers, and shops.
+
+They may have 250 rows and many servers: their cells are drawn in Python, and few queries are made.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import django_tables2 as tables  # type: ignore[import-untyped]
+from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import lazy
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import BonusServer, CashRegister, Shop
+from transfer.models.accounts import AccountState, attach_states
+from transfer.pages.tables import DrawnColumn, NumberColumn, Table
+from transfer.templatetags.register_ui import account_badge, register_name
+from transfer.templatetags.transfer_ui import ago
+from transfer.words import formats
+from transfer.words.explain import Explanation, explain_error
+
+# The worst first, as AccountState lists them.
+SEVERITY = Case(
+    *(When(shown_state=state, then=Value(number)) for number, state in enumerate(AccountState)),
+    default=Value(99),
+    output_field=IntegerField(),
+)
+
+
+def classed(name: str) -> dict[str, dict[str, str]]:
+    return {"td": {"class": name}, "th": {"class": name}}
+
+
+def unseen(heading: Any) -> Any:
+    """A heading for screen readers alone."""
+    return lazy(lambda: format_html('<span class="visually-hidden">{}</span>', heading), str)()
+
+
+class ChooseColumn(DrawnColumn):
+    attrs = classed("cell-choose")
+
+    def draw(self, record: CashRegister) -> SafeString:
+        return format_html(
+            '<label class="choose"><input type="checkbox" form="bulk" name="register" value="{}">'
+            '<span class="visually-hidden">{}</span></label>',
+            record.pk,
+            gettext("Choose %(register)s") % {"register": record.name},
+        )
+
+
+class NameColumn(DrawnColumn):
+    attrs = classed("cell-name")
+
+    def draw(self, record: CashRegister) -> SafeString:
+        return register_name(record)
+
+
+class ShopColumn(DrawnColumn):
+    attrs = classed("cell-shop")
+
+    def draw(self, record: CashRegister) -> SafeString:
+        return format_html("{}", record.shop)
+
+
+class StateColumn(DrawnColumn):
+    """The state of `record.account`, and the error that it keeps."""
+
+    attrs = classed("cell-state")
+
+    def draw(self, record: CashRegister) -> SafeString:
+        state, account = record.shown_state, record.account  # type: ignore[attr-defined]
+        badge = account_badge(state, record.mothballed)
+        if account is None or not account.error_code:
+            return format_html("<div>{}</div>", badge)
+        note = self.note(explain_error(account.error_code, account.error_params))
+        return format_html('<div>{}<div class="note">{}</div></div>', badge, note)
+
+    def note(self, cause: Explanation) -> str:
+        return f"{cause.sentence} {cause.hint}"
+
+
+class OutcomeColumn(StateColumn):
+    """What to do stands above the table, once for each cause."""
+
+    def note(self, cause: Explanation) -> str:
+        return cause.sentence
+
+
+class SeenColumn(DrawnColumn):
+    attrs = classed("cell-seen")
+
+    def draw(self, record: CashRegister) -> SafeString:
+        if record.account is None or record.account.last_seen is None:
+            return format_html('<span class="muted">{}</span>', formats.NOTHING)
+        return format_html("{}", ago(record.account.last_seen))
+
+
+class StateOnServer(DrawnColumn):
+    """The state on one server, of registers that `attach_states` has seen."""
+
+    def __init__(self, server: BonusServer) -> None:
+        super().__init__(verbose_name=server.name, orderable=False)
+        self.server = server
+        self.badges: dict[tuple[AccountState, bool], SafeString] = {}
+
+    def draw(self, record: CashRegister) -> SafeString:
+        state, seen = record.states.get(self.server.pk, (AccountState.NOT_CREATED, None))
+        badge = self._badge(state, record.mothballed)
+        return badge if state != AccountState.OFFLINE else self._since(badge, seen)
+
+    def _badge(self, *key: Any) -> SafeString:
+        if key not in self.badges:
+            self.badges[key] = account_badge(*key)
+        return self.badges[key]
+
+    def _since(self, badge: SafeString, seen: datetime | None) -> SafeString:
+        words = '<span class="row">{}<span class="muted small">{}</span></span>'
+        return format_html(words, badge, formats.ago(seen))
+
+
+class ShopCodeColumn(DrawnColumn):
+    """A shop's code leads to its registers."""
+
+    def draw(self, record: Shop) -> SafeString:
+        address = reverse("registers", query={"shop": record.pk})
+        return format_html('<a href="{}">{}</a>', address, record.code)
+
+
+class ShopActionsColumn(DrawnColumn):
+    LINK = '<a class="button plain small" href="{}">{}<span class="visually-hidden">: {}</span></a>'
+    ACTIONS = (("shop_edit", _("Edit")), ("shop_remove", _("Remove")))
+
+    def draw(self, record: Shop) -> SafeString:
+        links = ((reverse(name, args=[record.pk]), word, record) for name, word in self.ACTIONS)
+        return format_html('<div class="row">{}</div>', format_html_join("", self.LINK, links))
+
+
+class AccountTable(Table):
+    """The registers beside one server: "Information about the server accounts"."""
+
+    caption = _("Accounts of the registers on this server")
+
+    choose = ChooseColumn(unseen(_("Choose")), orderable=False)
+    name = NameColumn(_("Register’s name"), order_by=("name", "code"))
+    shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    shown_state = StateColumn(_("State"))
+    last_seen = SeenColumn(_("Last seen"), accessor="account__last_seen")
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards accounts"}
+
+    def order_shown_state(
+        self, registers: QuerySet[CashRegister], descending: bool
+    ) -> tuple[QuerySet[CashRegister], bool]:
+        ordered = registers.alias(severity=SEVERITY)
+        return ordered.order_by("-severity" if descending else "severity", "name", "code"), True
+
+
+class ResultTable(Table):
+    """What a change of accounts has come to, register by register."""
+
+    caption = _("Results")
+
+    name = NameColumn(_("Register’s name"), order_by=("name", "code"))
+    shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    shown_state = OutcomeColumn(_("State"), orderable=False)
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards accounts"}
+
+
+class RegisterTable(Table):
+    """All registers; a column of states for each server."""
+
+    caption = _("Cash registers")
+
+    name = NameColumn(_("Register’s name"), order_by=("name", "code"))
+    shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards accounts beside-all"}
+
+    def __init__(self, registers: Any, servers: Iterable[BonusServer]) -> None:
+        self.servers = list(servers)
+        states = [(f"server_{server.pk}", StateOnServer(server)) for server in self.servers]
+        super().__init__(registers, extra_columns=states)
+
+    def before_render(self, request: HttpRequest) -> None:
+        attach_states((row.record for row in self.paginated_rows), self.servers)
+
+
+class ShopTable(Table):
+    """Shops, each with the `count` of its registers."""
+
+    caption = _("Shops")
+
+    code = ShopCodeColumn(_("Code"))
+    name = tables.Column(_("Shop’s name"))
+    count = NumberColumn(verbose_name=_("Cash registers"))
+    actions = ShopActionsColumn(_("Actions"), orderable=False)

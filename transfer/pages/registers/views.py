@@ -1,0 +1,179 @@
+"""Cash registers: the list, one of them, add, change, mothball, remove."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from transfer.access import role
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    BonusServer,
+    CashRegister,
+    RegisterAccount,
+    Shop,
+)
+from transfer.models.accounts import AccountState
+from transfer.pages.registers.filters import RegisterFilter
+from transfer.pages.registers.forms import RegisterForm
+from transfer.pages.registers.tables import RegisterTable
+from transfer.pages.servers.views import READ_OR_POST, states_by_server, summary
+from transfer.servers.checks import strip
+from transfer.words.explain import explain_error
+
+
+def filtered(request: HttpRequest) -> RegisterFilter:
+    return RegisterFilter(request.GET, CashRegister.objects.select_related("shop"))
+
+
+@require_safe
+def registers(request: HttpRequest) -> HttpResponse:
+    """All registers and their state on every server."""
+    chosen = filtered(request)
+    servers = list(BonusServer.objects.all())
+    only = chosen.form.cleaned_data.get("server") if chosen.form.is_valid() else None
+    shown = [one for one in servers if only is None or one == only]
+    counts = states_by_server()
+    in_use = CashRegister.objects.in_use().count()
+    context = {
+        "filter": chosen,
+        "table": RegisterTable(chosen.qs, shown).paged(request),
+        "servers": [(one, summary(counts.get(one.pk, {}), in_use)) for one in servers],
+        "any": in_use or CashRegister.objects.exists(),
+        "shops": Shop.objects.count(),
+    }
+    return render(request, "registers/registers.html", context)
+
+
+@require_safe
+def register(request: HttpRequest, pk: int) -> HttpResponse:
+    """One register: its accounts, and when each server saw it in the last seven days."""
+    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    known = {
+        account.server_id: account
+        for account in found.accounts.select_related("server", "job").prefetch_related("seen_days")
+    }
+    parts = [part(server, known.get(server.pk)) for server in BonusServer.objects.all()]
+    return render(request, "registers/register.html", {"register": found, "parts": parts})
+
+
+def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:
+    """What the page says of one server."""
+    if account is None:
+        return {"server": server, "account": None, "state": AccountState.NOT_CREATED}
+    cause = explain_error(account.error_code, account.error_params) if account.error_code else None
+    return {
+        "server": server,
+        "account": account,
+        "state": account.shown,
+        "cause": cause,
+        "days": strip(account) if account.login else [],
+    }
+
+
+@role("operator")
+@require_http_methods(READ_OR_POST)
+def add(request: HttpRequest) -> HttpResponse:
+    form = RegisterForm(request.POST or None, initial={"shop": request.GET.get("shop")})
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            saved = form.save()
+            note(request, AuditEntry.Action.CREATE, saved, new=values(saved))
+        messages.success(request, _("%(register)s is added.") % {"register": saved})
+        return redirect(saved)
+    return render(request, "registers/form.html", {"form": form, "shops": Shop.objects.exists()})
+
+
+@role("operator")
+@require_http_methods(READ_OR_POST)
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    before, name = values(found), found.name
+    form = RegisterForm(request.POST or None, instance=found)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            saved = form.save()
+            after = values(saved)
+            changed = [field for field in after if after[field] != before[field]]
+            if changed:
+                old, new = ({k: one[k] for k in changed} for one in (before, after))
+                note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        messages.success(request, _("The register is saved."))
+        return redirect(saved)
+    context = {"form": form, "register": found, "name": name, "shops": True}
+    return render(request, "registers/form.html", context)
+
+
+@role("operator")
+@require_POST
+def mothball(request: HttpRequest, pk: int) -> HttpResponse:
+    """Out of use, or in use again: what the press asks for."""
+    found = get_object_or_404(CashRegister, pk=pk)
+    wanted = request.POST.get("mothballed") == "1"
+    if found.mothballed != wanted:
+        with transaction.atomic():
+            CashRegister.objects.filter(pk=pk).update(mothballed=wanted)
+            change = {"old": {"mothballed": not wanted}, "new": {"mothballed": wanted}}
+            note(request, AuditEntry.Action.CHANGE, found, **change)
+    said = (
+        _("%(register)s is mothballed: it counts as no problem.")
+        if wanted
+        else _("%(register)s is in use again.")
+    )
+    messages.success(request, said % {"register": found})
+    return redirect(found)
+
+
+@role("operator")
+@require_http_methods(READ_OR_POST)
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    if request.method == "POST":
+        with transaction.atomic():
+            note(request, AuditEntry.Action.DELETE, found, old=values(found))
+            found.delete()
+        messages.success(request, _("%(register)s is removed.") % {"register": found.name})
+        return redirect("registers")
+    accounts = found.accounts.created().count()
+    points = []
+    if accounts:
+        said = ngettext(
+            "Its account on %(n)s server is not deleted: it can go on calling there.",
+            "Its accounts on %(n)s servers are not deleted: it can go on calling there.",
+            accounts,
+        )
+        points = [said % {"n": accounts}, _("Delete or block them first, if it shall not.")]
+    context = {
+        "title": _("Remove %(register)s?") % {"register": found},
+        "text": _("It disappears from all lists, with the record of when it was seen."),
+        "points": points,
+        "action": _("Remove"),
+        "back": found.get_absolute_url(),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)
+
+
+def values(register: CashRegister) -> dict[str, Any]:
+    return {
+        "code": register.code,
+        "name": register.name,
+        "shop": str(register.shop),
+        "mothballed": register.mothballed,
+    }
+
+
+def note(
+    request: HttpRequest,
+    action: AuditEntry.Action,
+    subject: Any,
+    old: dict[str, Any] | None = None,
+    new: dict[str, Any] | None = None,
+) -> None:
+    AuditEntry.record(Actor.of(request), action, subject, old=old, new=new)

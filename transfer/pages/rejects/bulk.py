@@ -1,0 +1,145 @@
+"""Many rejected rows at once: sent again, or discarded."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from transfer.access import role
+from transfer.engine.kinds import KINDS
+from transfer.errors import TransferError
+from transfer.models import Actor, RejectedRow
+from transfer.models.rejects import RejectedRowQuerySet
+from transfer.models.tasks import KindChoices
+from transfer.pages.rejects.forms import BulkForm, DiscardForm
+from transfer.pages.rejects.views import found, tell, tell_sent_before
+from transfer.rejects import resend
+from transfer.words import formats
+from transfer.words.explain import explain_error, explain_reject
+
+AT_MOST = 100_000  # rows at one press: a browser, or a proxy, does not wait for ever
+
+
+def chosen(request: HttpRequest) -> RejectedRowQuerySet:
+    """The open rows that are meant: those with these numbers, or all that the filter finds."""
+    if "id" in request.GET:
+        numbers = [int(one) for one in request.GET.getlist("id") if one.isdecimal()]
+        return RejectedRow.objects.open().filter(pk__in=numbers[:AT_MOST])
+    rows: RejectedRowQuerySet = found(request).qs
+    return rows.open()
+
+
+def asked_for(request: HttpRequest, rows: RejectedRowQuerySet) -> RejectedRowQuerySet:
+    """Those that the question counted: none that was rejected since, nor more than AT_MOST."""
+    last = request.POST.get("upto", "")
+    return rows.filter(pk__lte=int(last) if last.isdecimal() else upto(rows))
+
+
+def upto(rows: RejectedRowQuerySet) -> int:
+    """The last reject that one press takes."""
+    numbers = rows.order_by("pk").values_list("pk", flat=True)
+    return numbers[AT_MOST - 1 : AT_MOST].first() or numbers.last() or 0
+
+
+@role("operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def rejects_resend(request: HttpRequest) -> HttpResponse:
+    """Many at once: as they came, or with the same correction in all of them."""
+    rows = chosen(request)
+    groups = rows.groups()
+    if not groups:
+        return nothing_chosen(request)
+    kinds = {group["kind"] for group in groups}
+    posted = request.POST if request.method == "POST" else None
+    form = BulkForm(KINDS[kinds.pop()], posted) if len(kinds) == 1 else None
+    if request.method == "POST" and (form is None or form.is_valid()):
+        values = form.values if form else {}
+        try:
+            outcome = resend.resend(asked_for(request, rows), values, Actor.of(request))
+        except TransferError as error:
+            messages.error(request, " ".join(explain_error(error.code, error.params)))
+        else:
+            tell(request, outcome)
+        return redirect("rejects")
+    context = {
+        "title": _("Send %(rows)s again?") % {"rows": counted(groups)},
+        "text": _("Each row is checked as a transfer would check it. What passes is staged anew."),
+        "points": [
+            *points(groups),
+            *at_several_servers(rows),
+            *([_("Fill in only what shall change in all of them.")] if form else []),
+            _("A new row goes to every bonus server, also to those that had taken the old one."),
+        ],
+        "form": form,
+        "hidden": {"upto": upto(rows)},
+        "action": _("Send again"),
+        "back": reverse("rejects"),
+    }
+    return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
+
+
+@role("operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def rejects_discard(request: HttpRequest) -> HttpResponse:
+    """Many at once, with one reason."""
+    rows = chosen(request)
+    groups = rows.groups()
+    if not groups:
+        return nothing_chosen(request)
+    form = DiscardForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        reason, actor = form.cleaned_data["reason"], Actor.of(request)
+        try:
+            done = resend.discard(asked_for(request, rows), reason, actor)
+        except TransferError as error:
+            messages.error(request, " ".join(explain_error(error.code, error.params)))
+        else:
+            tell_sent_before(request, done.sent_before)
+            text = _("Discarded: %(rows)s.") % {"rows": formats.rows(done.rows)}
+            messages.success(request, text)
+        return redirect("rejects")
+    context = {
+        "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
+        "text": _("They are never sent. The rows stay in this list, with your reason."),
+        "points": points(groups),
+        "form": form,
+        "hidden": {"upto": upto(rows)},
+        "action": _("Discard"),
+        "back": reverse("rejects"),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context, status=422 if form.errors else 200)
+
+
+def counted(groups: list[dict[str, Any]]) -> str:
+    return formats.rows(min(sum(group["rows"] for group in groups), AT_MOST))
+
+
+def points(groups: list[dict[str, Any]]) -> list[str]:
+    told = [
+        f"{KindChoices(group['kind']).label}: {explain_reject(group['code']).sentence} "
+        f"({formats.number(group['rows'])})"
+        for group in groups
+    ]
+    if sum(group["rows"] for group in groups) > AT_MOST:
+        most = {"rows": formats.rows(AT_MOST)}
+        told.append(_("At one press it is %(rows)s at most; press again for the rest.") % most)
+    return told
+
+
+def at_several_servers(rows: RejectedRowQuerySet) -> list[str]:
+    each = rows.filter(pk__lte=upto(rows)).order_by().values("kind", "origin", "staging_id")
+    distinct = each.distinct().count()
+    if distinct == each.count():
+        return []
+    told = _("Several servers have rejected the same rows: each is sent once, %(rows)s in all.")
+    return [told % {"rows": formats.rows(distinct)}]
+
+
+def nothing_chosen(request: HttpRequest) -> HttpResponse:
+    messages.warning(request, _("No open row is chosen: tick the boxes on the left."))
+    return redirect("rejects")

@@ -1,0 +1,88 @@
+"""Rejected rows as a file that can be corrected and loaded again."""
+
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from transfer.engine.kinds import KINDS, Column, Kind
+from transfer.loading.headings import REJECT
+from transfer.loading.values import as_people_write
+from transfer.models import RejectedRow, Settings
+from transfer.models.tasks import KindChoices
+from transfer.pages.exports import Field, Sheet, csv_response, xlsx_response, zoned
+from transfer.pages.load.downloads import exact
+from transfer.pages.rejects.views import found
+from transfer.words.columns import KEPT_PIN, heading
+from transfer.words.explain import explain_reject
+
+
+@require_safe
+def rejects_csv(request: HttpRequest) -> HttpResponseBase:
+    """The rows of one transfer: where several are found, a workbook, which has sheets."""
+    rows = found(request).qs
+    kinds = kinds_of(rows)
+    if len(kinds) > 1:
+        return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
+    return csv_response(name_of(), sheet_of(KINDS[kinds[0] if kinds else "pincodes"], rows))
+
+
+@require_safe
+def rejects_xlsx(request: HttpRequest) -> HttpResponseBase:
+    rows = found(request).qs
+    kinds = kinds_of(rows) or ["pincodes"]
+    return xlsx_response(name_of(), [sheet_of(KINDS[kind], rows) for kind in kinds])
+
+
+def kinds_of(rows: QuerySet[Any]) -> list[str]:
+    there = set(rows.order_by().values_list("kind", flat=True).distinct())
+    return [kind for kind in KINDS if kind in there]
+
+
+def name_of() -> str:
+    return f"rejects-{timezone.localtime():%Y-%m-%d-%H%M}"
+
+
+def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
+    """The columns that loading knows first. The others have headings that it does not know.
+
+    A row that several servers have rejected stands there once, or it would be loaded as often.
+    """
+    once = (
+        rows.filter(kind=kind.name)
+        .order_by("origin", "staging_id", "pk")
+        .distinct("origin", "staging_id")
+    )
+    zone = Settings.load().zone
+    fields = [
+        Field(heading(REJECT), lambda one: one.key, is_text=True),
+        *(
+            Field(heading(column.name), value_of(column, zone), column.carried_as == "text")
+            for column in kind.columns
+        ),
+        Field(_("Why rejected"), lambda one: explain_reject(one.code).sentence),
+        Field(_("What to do"), lambda one: explain_reject(one.code).hint),
+        Field(zoned(_("Rejected")), lambda one: one.created_at),
+        Field(_("Number in the staging table"), lambda one: one.staging_id),
+    ]
+    if any(column.secret for column in kind.columns):
+        fields.append(Field(_("About the PIN code"), lambda one: str(KEPT_PIN)))
+    return Sheet(str(KindChoices(kind.name).label), fields, once.iterator(chunk_size=1000))
+
+
+def value_of(column: Column, zone: ZoneInfo) -> Callable[[RejectedRow], Any]:
+    """What a cell holds: of a secret its mask, which keeps it; amounts as numbers."""
+
+    def value(one: RejectedRow) -> Any:
+        text = as_people_write(column.name, one.payload.get(column.name), zone)
+        return exact(text) if column.carried_as == "numeric" else text
+
+    return value

@@ -1,0 +1,90 @@
+"""Corrections of rejected rows: read as a line of a file is, judged by the same checks."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from transfer.engine.kinds import Kind
+from transfer.loading.faults import LINE_FAULTS, columns_of
+from transfer.loading.report import explain_line
+from transfer.loading.values import as_people_write, is_masked, reader
+from transfer.models import RejectedRow, Settings
+from transfer.pages.load.entry_form import STATUSES, EntryForm
+from transfer.words.explain import CHECKS
+
+
+class CorrectionForm(EntryForm):
+    """The fields of a row. An empty secret is kept: it is never shown, and need not be known."""
+
+    def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
+        super().__init__(kind, *args, **options)
+        self.values: dict[str, str | None] = {}
+        for column in kind.columns:
+            if column.secret:
+                field = self.fields[column.name]
+                field.required = False
+                field.help_text = _("Leave it empty to keep the PIN code of the row as it is.")
+
+    def keeps(self, name: str) -> bool:
+        """Whether an empty field means: as it was."""
+        return any(column.secret and column.name == name for column in self.kind.columns)
+
+    def clean(self) -> dict[str, Any]:
+        zone = Settings.load().zone
+        for column in self.kind.columns:
+            cell = self.cleaned_data.get(column.name, "")
+            is_kept = column.secret and is_masked(cell)
+            if column.name in self.errors or is_kept or (cell == "" and self.keeps(column.name)):
+                continue
+            found = reader(column, zone)(cell)
+            if found.fault:
+                self.add_error(column.name, " ".join(explain_line(found.fault)))
+            else:
+                self.values[column.name] = found.value
+        return self.cleaned_data
+
+    def refuse_code(self, code: str) -> None:
+        """Says at the field what the checks have found."""
+        names = columns_of(self.kind, (CHECKS | LINE_FAULTS)[code])
+        self.add_error(names[-1] if names else None, " ".join(explain_line(code)))
+
+
+def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
+    """The form with the row's values in it, except secrets."""
+    hidden = {column.name for column in reject.moves.columns if column.secret}
+    zone = Settings.load().zone
+    initial = {
+        name: as_people_write(name, text, zone)
+        for name, text in reject.payload.items()
+        if name not in hidden
+    }
+    return CorrectionForm(reject.moves, data, initial=initial)
+
+
+class BulkForm(CorrectionForm):
+    """What changes in all rows alike. An empty field leaves each row its own value."""
+
+    def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
+        super().__init__(kind, *args, **options)
+        for field in self.fields.values():
+            field.required, field.help_text = False, ""
+            if isinstance(field, forms.ChoiceField):
+                field.choices = [("", _("each keeps its own")), *STATUSES[1:]]
+            else:
+                field.widget.attrs["placeholder"] = _("each keeps its own")
+
+    def keeps(self, name: str) -> bool:
+        return True
+
+
+class DiscardForm(forms.Form):
+    """Why rows are never sent: whoever asks later finds it in the audit and at the row."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        help_text=gettext_lazy("It stands at the row and in the audit."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

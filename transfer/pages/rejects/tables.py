@@ -1,0 +1,103 @@
+"""The table of rejected rows."""
+
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import django_tables2 as tables  # type: ignore[import-untyped]
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from transfer.loading.values import as_people_write
+from transfer.models import RejectedRow, Settings
+from transfer.pages.history.tables import with_note
+from transfer.pages.tables import MomentColumn, Table
+from transfer.templatetags import transfer_ui
+from transfer.words import formats
+from transfer.words.columns import heading
+from transfer.words.explain import explain_reject
+
+TONES = {"open": ("warn", "warning"), "resent": ("ok", "check"), "discarded": ("idle", "ban")}
+
+
+def state_of(reject: RejectedRow) -> SafeString:
+    tone, icon = TONES[reject.state]
+    return transfer_ui.badge(tone, reject.get_state_display(), icon)
+
+
+def cells(reject: RejectedRow, zone: ZoneInfo) -> list[tuple[str, str]]:
+    """The row as it came: heading and text of each column, in the table's order."""
+    shown = []
+    for column in reject.moves.columns:
+        text = as_people_write(column.name, reject.payload.get(column.name), zone)
+        shown.append((heading(column.name), text or formats.NOTHING))
+    return shown
+
+
+class ChooseColumn(tables.Column):
+    """A box for each row that is still open."""
+
+    def __init__(self) -> None:
+        heading = format_html('<span class="visually-hidden">{}</span>', _("Choose"))
+        pick = {"td": {"class": "pick"}, "th": {"class": "pick"}}
+        super().__init__(heading, accessor="pk", orderable=False, attrs=pick)
+
+    def render(self, record: RejectedRow) -> SafeString | str:
+        if not record.is_open:
+            return ""
+        label = gettext("Choose row %(number)s") % {"number": record.staging_id}
+        return format_html(
+            '<input type="checkbox" name="id" value="{}" form="choose" aria-label="{}">',
+            record.pk,
+            label,
+        )
+
+
+class RejectTable(Table):
+    caption = _("Rejected rows")
+
+    choose = ChooseColumn()
+    staging_id = tables.Column(
+        _("Row"), linkify=True, order_by=("staging_id", "pk"), attrs={"td": {"class": "num"}}
+    )
+    payload = tables.Column(_("As it came"), orderable=False)
+    code = tables.Column(_("Reason"), order_by=("code", "pk"))
+    server_name = tables.Column(
+        _("Bonus server"), order_by=("server_name", "pk"), attrs={"td": {"class": "server"}}
+    )
+    created_at = MomentColumn(_("Rejected"), order_by=("created_at", "pk"))
+    state = tables.Column(_("State"), order_by=("state", "pk"))
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards rejects"}
+        order_by = "-created_at"
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone of the moments that rows hold."""
+        return Settings.load().zone
+
+    def render_payload(self, record: RejectedRow) -> SafeString:
+        shown = [(name, text) for name, text in cells(record, self.zone) if text != formats.NOTHING]
+        told = format_html_join(" ", "<span><span>{}</span> <code>{}</code></span>", shown)
+        return with_note(  # type: ignore[return-value]
+            format_html('<div class="payload">{}</div>', told), record.get_kind_display()
+        )
+
+    def render_code(self, value: str) -> str:
+        return explain_reject(value).sentence
+
+    def render_server_name(self, record: RejectedRow) -> SafeString | str:
+        if record.run_id is None:
+            return record.server_name
+        run = gettext("run %(number)s") % {"number": record.run_id}
+        link = format_html('<a href="{}">{}</a>', record.run.get_absolute_url(), run)  # type: ignore[union-attr]
+        return with_note(record.server_name, link)
+
+    def render_state(self, record: RejectedRow) -> Any:
+        note = record.closed_by
+        if record.resent_id is not None:
+            note = gettext("as row %(number)s") % {"number": record.resent_id}
+        return with_note(state_of(record), note or record.close_reason)

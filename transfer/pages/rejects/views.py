@@ -1,0 +1,166 @@
+"""Rejected rows: why, and what becomes of them: corrected and sent again, or discarded."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from transfer.access import Role, has_role, role
+from transfer.errors import TransferError
+from transfer.loading.report import explain_line
+from transfer.models import Actor, RejectedRow, Settings
+from transfer.models.tasks import KindChoices
+from transfer.pages.filters import RejectFilter
+from transfer.pages.rejects.forms import DiscardForm, form_of
+from transfer.pages.rejects.tables import RejectTable, cells, state_of
+from transfer.rejects import resend
+from transfer.trace.runs import moving_run
+from transfer.words import formats
+from transfer.words.explain import explain_error, explain_reject
+
+
+def found(request: HttpRequest) -> RejectFilter:
+    return RejectFilter(request.GET, RejectedRow.objects.landed().select_related("run"))
+
+
+@require_safe
+def rejects(request: HttpRequest) -> HttpResponse:
+    """Grouped by reason, and row by row."""
+    rows = found(request)
+    table = RejectTable(rows.qs).paged(request)
+    if not has_role(request.user, Role.OPERATOR):
+        table.columns.hide("choose")
+    if rows.data["state"] == RejectedRow.State.OPEN:
+        table.columns.hide("state")
+    groups = [described(request, group) for group in rows.qs.groups()]
+    context = {
+        "filter": rows,
+        "table": table,
+        "groups": groups,
+        "query": request.GET.urlencode(),
+        "one_kind": len({group["kind"] for group in groups}) == 1,
+        "can_act": rows.data["state"] in (RejectedRow.State.OPEN, "all"),
+        "is_new": not rows.active and not RejectedRow.objects.landed().exists(),
+        "is_done": not rows.active and not groups,
+    }
+    return render(request, "rejects/rejects.html", context)
+
+
+def described(request: HttpRequest, group: dict[str, Any]) -> dict[str, Any]:
+    """A reason with its count, its words, and the query that finds its rows."""
+    query = request.GET.copy()
+    query["kind"], query["code"] = group["kind"], group["code"]
+    query.pop("page", None)
+    return group | {
+        "kind_label": KindChoices(group["kind"]).label,
+        "reason": explain_reject(group["code"]),
+        "query": query.urlencode(),
+    }
+
+
+@require_safe
+def reject(request: HttpRequest, pk: int) -> HttpResponse:
+    one = one_of(pk)
+    return page_of(request, one, form_of(one))
+
+
+def one_of(pk: int) -> RejectedRow:
+    landed = RejectedRow.objects.landed().select_related("run", "server")
+    return get_object_or_404(landed, pk=pk)
+
+
+def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200) -> HttpResponse:
+    same_row = RejectedRow.objects.landed().of_row(one).exclude(pk=one.pk)
+    context = {
+        "reject": one,
+        "state": state_of(one),
+        "cells": cells(one, Settings.load().zone),
+        "reason": explain_reject(one.code),
+        "form": form,
+        "discard_form": DiscardForm(),
+        "others": same_row.order_by("server_name"),
+    }
+    if one.resent_id is not None and one.resent_origin is not None:
+        context["new_row_url"] = f"{reverse('trace')}?{urlencode({'q': one.resent_id})}"
+        context["moved_by"] = moving_run(one)
+        context["again"] = (
+            RejectedRow.objects.landed()
+            .filter(server=one.server_id, kind=one.kind, origin=one.resent_origin)
+            .filter(staging_id=one.resent_id)
+            .first()
+        )
+    return render(request, "rejects/reject.html", context, status=status)
+
+
+@role("operator")
+@require_POST
+def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stages the corrected row, if it passes the checks."""
+    one = one_of(pk)
+    form = form_of(one, request.POST)
+    if not form.is_valid():
+        return page_of(request, one, form, status=422)
+    try:
+        outcome = resend.resend(RejectedRow.objects.filter(pk=pk), form.values, Actor.of(request))
+    except TransferError as error:
+        form.add_error(None, " ".join(explain_error(error.code, error.params)))
+        return page_of(request, one, form, status=422)
+    if outcome.faults:
+        form.refuse_code(next(iter(outcome.faults)))
+        return page_of(request, one, form, status=422)
+    tell(request, outcome)
+    return redirect(one)
+
+
+def tell(request: HttpRequest, outcome: resend.Outcome) -> None:
+    """What became of the rows, in one message each."""
+    if outcome.sent:
+        text = ngettext(
+            "%(n)s row is staged anew. It moves with the next run.",
+            "%(n)s rows are staged anew. They move with the next run.",
+            outcome.sent,
+        )
+        messages.success(request, text % {"n": formats.number(outcome.sent)})
+    tell_sent_before(request, outcome.sent_before)
+    for code, count in outcome.faults.items():
+        words = {"rows": formats.rows(count), "reason": explain_line(code).sentence}
+        messages.error(request, _("Not sent, %(rows)s: %(reason)s") % words)
+    if not (outcome.rows or outcome.faults):
+        messages.warning(request, _("Somebody was faster: it is closed already."))
+
+
+def tell_sent_before(request: HttpRequest, rows: int) -> None:
+    if rows:
+        text = ngettext(
+            "%(n)s row had been sent before. It was not sent again, and is closed now.",
+            "%(n)s rows had been sent before. They were not sent again, and are closed now.",
+            rows,
+        )
+        messages.warning(request, text % {"n": formats.number(rows)})
+
+
+@role("operator")
+@require_POST
+def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
+    one, form = one_of(pk), DiscardForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Say why the row is discarded."))
+        return redirect(one)
+    mine = RejectedRow.objects.filter(pk=pk)
+    try:
+        done = resend.discard(mine, form.cleaned_data["reason"], Actor.of(request))
+    except TransferError as error:
+        messages.error(request, " ".join(explain_error(error.code, error.params)))
+        return redirect(one)
+    tell_sent_before(request, done.sent_before)
+    if done.rows:
+        messages.success(request, _("The row is discarded: it is never sent."))
+    elif not done.sent_before:
+        messages.warning(request, _("Somebody was faster: it is closed already."))
+    return redirect(one)

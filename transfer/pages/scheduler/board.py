@@ -1,0 +1,253 @@
+"""A task as the pages show it: its schedule in words, what waits and why, what it did last."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.http import Http404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from transfer.errors import TransferError
+from transfer.models import MaintenanceTask, Settings, TransferTask
+from transfer.models.run_base import GOOD_STATES, attach_runs
+from transfer.models.schedules import ScheduledTask
+from transfer.pages import links
+from transfer.runs import backlog
+from transfer.runs.backlog import Known, why
+from transfer.schedule import next_times
+from transfer.words import formats
+from transfer.words.explain import Explanation, explain_error, said_of
+from transfer.words.schedule import in_words
+
+LATE = timedelta(minutes=1)
+MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
+
+
+class Row:
+    """One task, as it comes from `attach_runs`."""
+
+    def __init__(self, task: Any, zone: ZoneInfo, known: Known | None = None) -> None:
+        self.task, self.zone = task, zone
+        self.known = known
+        self.run = task.open_run
+        self.last_run, self.last_success = task.last_run, task.last_success
+
+    def __str__(self) -> str:
+        return str(self.task)
+
+    @property
+    def name(self) -> str:
+        """What it is sorted by."""
+        return str(self.task)
+
+    @cached_property
+    def key(self) -> str:
+        return links.key_of(self.task)
+
+    @cached_property
+    def url(self) -> str:
+        return links.of_task(self.task)
+
+    @property
+    def history_url(self) -> str:
+        if self.is_transfer:
+            return links.history(server=self.task.server_id, kind=self.task.kind)
+        return links.with_query(reverse("history_maintenance"), kind=self.task.kind)
+
+    @property
+    def is_transfer(self) -> bool:
+        return isinstance(self.task, TransferTask)
+
+    @property
+    def words(self) -> str:
+        return in_words(self.task.schedule)
+
+    @cached_property
+    def is_paused(self) -> bool:
+        return bool(self.task.is_paused())
+
+    @cached_property
+    def times(self) -> list[datetime]:
+        """The next five times, as if it were switched on."""
+        start = self.task.paused_until if self.is_paused else timezone.now()
+        return next_times(self.task.schedule, 5, start, self.zone)
+
+    @property
+    def is_running(self) -> bool:
+        return self.run is not None and self.run.state == "running"
+
+    @property
+    def _told_by_run(self) -> bool:
+        """Whether the last run knows more lately than the last asking."""
+        last = self.last_run
+        if last is None or not self.is_transfer or last.state not in GOOD_STATES:
+            return False
+        return self.known is None or last.finished_at > self.known.at
+
+    @property
+    def waiting(self) -> int | None:
+        """Rows that wait; None: not known."""
+        if self._told_by_run:
+            return self.last_run.waiting
+        if self.known is None or self.known.backlog.error:
+            return None
+        return self.known.backlog.waiting
+
+    @property
+    def waiting_words(self) -> str:
+        if self.waiting is None:
+            return _("unknown")
+        return formats.rows(self.waiting) + ("+" if self.waits_more else "")
+
+    @property
+    def waits_words(self) -> str:
+        """What waits, as a sentence begins or ends: "412 rows wait"."""
+        return formats.rows_wait(self.waiting or 0, "+" if self.waits_more else "")
+
+    @property
+    def waits_more(self) -> bool:
+        """Whether more rows wait than were counted."""
+        return self.known is not None and self.known.backlog.is_capped and not self._told_by_run
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the oldest row that waits was staged."""
+        if not self.waiting or self._told_by_run or self.known is None:
+            return None
+        return self.known.backlog.oldest
+
+    @property
+    def writing_since(self) -> datetime | None:
+        return self.known.backlog.writing_since if self.known else None
+
+    @property
+    def asked_at(self) -> datetime | None:
+        if self._told_by_run:
+            return self.last_run.finished_at
+        return self.known.at if self.known else None
+
+    @property
+    def error(self) -> TransferError | None:
+        """Why it could not be asked what waits."""
+        return self.known.backlog.error if self.known and not self._told_by_run else None
+
+    @property
+    def error_words(self) -> str:
+        return explain_error(self.error.code, self.error.params).sentence if self.error else ""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it should have run already: the tick, which comes every minute, is late."""
+        at = self.task.upcoming_at
+        return at is not None and timezone.now() - at > LATE and self.run is None
+
+    @property
+    def next_words(self) -> str:
+        """When it runs next; of a task that is off, when it would."""
+        at = formats.moment(self.task.upcoming_at or self.times[0])
+        if not self.task.enabled:
+            return _("switched on, it would run %(at)s") % {"at": at}
+        if self.task.upcoming_at is None:
+            return _("not planned yet")
+        if self.is_overdue:
+            return _("overdue since %(at)s") % {"at": at}
+        if self.task.upcoming_at == self.task.retry_at:
+            return _("tried again %(at)s") % {"at": at}
+        return _("next run %(at)s") % {"at": at}
+
+    @property
+    def why(self) -> str:
+        """Why the rows wait."""
+        if self.is_overdue:
+            return formats.sentence(self.next_words)
+        reason = why(self.task)
+        times = {name: formats.moment(at) for name, at in reason.params.items()}  # type: ignore[arg-type]
+        return _(reason.sentence) % times
+
+    @property
+    def why_code(self) -> str:
+        return why(self.task).code
+
+    @property
+    def failure(self) -> Explanation | None:
+        """What the last run failed of, if it did."""
+        run = self.last_run
+        if run is None or not self.task.failures:
+            return None
+        if run.state == "interrupted":
+            return Explanation(_("The process that ran it is gone."), "")
+        return explain_error(run.error_code, run.error_params) if run.error_code else None
+
+    @property
+    def report(self) -> list[str]:
+        """What the last run of a maintenance task did."""
+        return [] if self.is_transfer or self.last_run is None else said_of(self.last_run)
+
+    @property
+    def meaning(self) -> str:
+        """What its switch means now, in one sentence."""
+        if self.task.enabled:
+            return self._meaning_on()
+        if not self.is_transfer:
+            return _("It does not run by itself.")
+        if self.waiting is None:
+            return _("Rows that are staged from now on wait until it is switched on again.")
+        if not self.waiting:
+            return _("Nothing waits now; new rows wait until it is switched on again.")
+        return _("%(waits)s until it is switched on again.") % {"waits": self.waits_words}
+
+    def _meaning_on(self) -> str:
+        at = self.task.upcoming_at
+        if at is None:
+            return _("The scheduler has not planned the task yet.")
+        words = {"waits": self.waits_words, "next": self.next_words}
+        if not self.is_transfer or self.waiting is None:
+            return formats.sentence(self.next_words)
+        if not self.waiting:
+            return _("Nothing waits; %(next)s.") % words
+        return _("%(waits)s; %(next)s.") % words
+
+
+def rows(tasks: Iterable[Any]) -> list[Row]:
+    """Tasks that came from `with_runs`, with what is known of their backlogs."""
+    listed = attach_runs(tasks)
+    found = backlog.known(task for task in listed if isinstance(task, TransferTask))
+    zone = Settings.load().zone
+    return [
+        Row(task, zone, found.get(task.pk) if isinstance(task, TransferTask) else None)
+        for task in listed
+    ]
+
+
+def ask(listed: Iterable[Row]) -> None:
+    """Asks the servers what waits, for some seconds at most."""
+    transfers = [row for row in listed if row.is_transfer]
+    found = backlog.ask(row.task for row in transfers)
+    for row in transfers:
+        row.known = found.get(row.task.pk)
+
+
+def transfer_tasks() -> Any:
+    return TransferTask.objects.with_runs().select_related("server")
+
+
+def find(key: str) -> ScheduledTask:
+    """The task of that key. Raises Http404."""
+    model, _dash, number = key.partition("-")
+    tasks = transfer_tasks() if model == "transfer" else MODELS[model].objects.with_runs()
+    task = tasks.filter(pk=number).first()
+    if task is None:
+        raise Http404
+    return task
+
+
+def row(task: ScheduledTask, *, asking: bool = False) -> Row:
+    """A single task; see `rows`."""
+    (found,) = rows([task])
+    if asking:
+        ask([found])
+    return found

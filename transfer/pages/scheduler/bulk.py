@@ -1,0 +1,139 @@
+"""One thing done to several tasks of the scheduler."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+
+from transfer.access import role
+from transfer.models import Actor
+from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
+from transfer.pages.back import next_url
+from transfer.pages.scheduler import board
+from transfer.pages.scheduler.chosen import Chosen, chosen
+from transfer.pages.scheduler.conflicts import told
+from transfer.pages.scheduler.forms import PauseForm, ReasonForm
+from transfer.runs import workers
+from transfer.runs.start import RunIsOpen, run_now
+from transfer.words import formats
+
+Change = Callable[[ScheduledTask, int], None]
+
+# Action → the question, the words of its button.
+WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
+    "on": (gettext_lazy("Switch on the chosen tasks?"), gettext_lazy("Switch on")),
+    "off": (gettext_lazy("Switch off the chosen tasks?"), gettext_lazy("Switch off")),
+    "pause": (gettext_lazy("Pause the chosen tasks?"), gettext_lazy("Pause")),
+}
+
+
+@role("operator")
+@require_POST
+def bulk(request: HttpRequest) -> HttpResponse:
+    action, tasks = request.POST.get("action", ""), chosen(request)
+    back = next_url(request, reverse("scheduler"))
+    if not tasks:
+        messages.warning(request, _("Choose at least one task: tick the boxes on the left."))
+        return redirect(back)
+    if action == "run":
+        return run_all(request, tasks, back)
+    if action not in WORDS:
+        return redirect(back)
+    confirmed = request.POST if "confirmed" in request.POST else None
+    form = PauseForm(confirmed) if action == "pause" else ReasonForm(confirmed)
+    if not confirmed or not form.is_valid():
+        return ask(request, action, [one.key for one in tasks], form, back)
+    late = change_all(tasks, change_of(action, form, Actor.of(request)))
+    say_done(request, action, len(tasks) - len(late), [one.key for one in tasks])
+    if late:  # somebody was faster with these
+        return ask(request, action, list(late), form, back, late)
+    return redirect(back)
+
+
+def run_all(request: HttpRequest, tasks: list[Chosen], back: str) -> HttpResponse:
+    started = under_way = 0
+    for one in tasks:
+        try:
+            run_now(board.find(one.key), Actor.of(request))
+            started += 1
+        except RunIsOpen:
+            under_way += 1
+    if started:
+        said = ngettext("%(n)d run is in the queue.", "%(n)d runs are in the queue.", started)
+        messages.success(request, f"{said % {'n': started}} {workers.when_it_starts(started)}")
+    if under_way:
+        said = ngettext("%(n)d was under way already.", "%(n)d were under way already.", under_way)
+        messages.info(request, said % {"n": under_way})
+    return redirect(back)
+
+
+def change_of(action: str, form: Any, actor: Actor) -> Change:
+    reason = form.cleaned_data["reason"]
+    if action == "pause":
+        until = form.cleaned_data["moment"]
+        return lambda task, version: task.pause(
+            until, actor, reason=reason, expected_version=version
+        )
+    return lambda task, version: task.switch(
+        action == "on", actor, reason=reason, expected_version=version
+    )
+
+
+def change_all(tasks: list[Chosen], change: Change) -> dict[str, ChangedMeanwhile]:
+    """Changes each task by itself; returns those that somebody else changed meanwhile."""
+    late = {}
+    for key, version in tasks:
+        try:
+            change(board.find(key), version)
+        except ChangedMeanwhile as conflict:
+            late[key] = conflict
+    return late
+
+
+def say_done(request: HttpRequest, action: str, count: int, keys: list[str]) -> None:
+    if not count:
+        return
+    said = {
+        "on": ngettext("%(n)d task is switched on.", "%(n)d tasks are switched on.", count),
+        "off": ngettext("%(n)d task is switched off.", "%(n)d tasks are switched off.", count),
+        "pause": ngettext("%(n)d task is paused.", "%(n)d tasks are paused.", count),
+    }[action] % {"n": count}
+    if action == "on":
+        times = [board.find(key).upcoming_at for key in keys]
+        if first := min((at for at in times if at), default=None):
+            said += " " + _("The first run: %(at)s.") % {"at": formats.moment(first)}
+    messages.success(request, said)
+
+
+def ask(
+    request: HttpRequest,
+    action: str,
+    keys: list[str],
+    form: Any,
+    back: str,
+    late: dict[str, ChangedMeanwhile] | None = None,
+) -> HttpResponse:
+    """What it means for each task; then one button."""
+    rows = [board.row(board.find(key)) for key in keys]
+    conflicts = late or {}
+    context = {
+        "title": WORDS[action][0],
+        "button": WORDS[action][1],
+        "action": action,
+        "rows": [
+            (row, told(conflict.entry) if conflict and conflict.entry else [])
+            for row, conflict in ((row, conflicts.get(row.key)) for row in rows)
+        ],
+        "late": bool(late),
+        "form": form,
+        "back": back,
+        "here": back,
+    }
+    return render(request, "scheduler/bulk.html", context, status=409 if late else 200)

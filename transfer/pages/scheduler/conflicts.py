@@ -1,0 +1,43 @@
+"""Two people at once: the second one sees what the first did, and is asked."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from transfer.models import AuditEntry
+from transfer.models.schedules import ChangedMeanwhile
+from transfer.pages import links
+from transfer.pages.audit import words
+from transfer.words import formats
+
+
+def told(entry: AuditEntry) -> list[str]:
+    """Who did it and when, what, and why."""
+    who = {"who": entry.who, "when": formats.ago(entry.at)}
+    points = [_("%(who)s, %(when)s") % who, words.sentence(entry)]
+    if entry.reason:
+        points.append(_("Reason: %(reason)s") % {"reason": entry.reason})
+    return points
+
+
+def ask_again(
+    request: HttpRequest, conflict: ChangedMeanwhile, action: str, back: str
+) -> HttpResponse:
+    """Asks whether to do it all the same. Who says yes has seen what the other did."""
+    sent = [
+        (name, value)
+        for name, values in request.POST.lists()
+        for value in values
+        if name not in ("csrfmiddlewaretoken", "seen")
+    ]
+    context = {
+        "title": _("Somebody was faster: %(task)s") % {"task": conflict.task},
+        "text": _("The task was changed after you opened the page. Nothing of yours is done yet."),
+        "points": told(conflict.entry) if conflict.entry else [],
+        "action": action,
+        "back": back,
+        "here": links.of_task(conflict.task),
+        "hidden": {"seen": conflict.task.version},
+        "sent": sent,
+    }
+    return render(request, "confirm.html", context, status=409)

@@ -1,0 +1,195 @@
+"""Pausing a task, and its schedule."""
+
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from transfer.schedule import validate_schedule
+from transfer.words import formats
+from transfer.words.schedule import HOUR_STEPS, STEPS, Preset, Rhythm, weekday_names
+
+MORNING = time(8)
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        required=False,
+        help_text=gettext_lazy("Stands beside the switch, and in the audit."),
+    )
+
+
+class LocalMoment(forms.DateTimeInput):
+    """The browser's own field for a day and a time."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+def tomorrow_morning() -> datetime:
+    local = timezone.localtime()
+    return datetime.combine(local.date() + timedelta(1), MORNING, local.tzinfo)
+
+
+class PauseForm(ReasonForm):
+    HOUR, TOMORROW, OTHER = "hour", "tomorrow", "other"
+
+    until = forms.ChoiceField(
+        label=gettext_lazy("Pause"), widget=forms.RadioSelect, initial=HOUR, choices=()
+    )
+    moment = forms.DateTimeField(
+        label=gettext_lazy("Until when"), required=False, widget=LocalMoment()
+    )
+    field_order = ("until", "moment", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        hour = formats.moment(timezone.now() + timedelta(hours=1))
+        self.fields["until"].choices = [  # type: ignore[attr-defined]
+            (self.HOUR, _("for 1 hour, until %(at)s") % {"at": hour}),
+            (self.TOMORROW, _("until %(at)s") % {"at": formats.moment(tomorrow_morning())}),
+            (self.OTHER, _("until another time")),
+        ]
+        self.fields["moment"].help_text = _("In your time zone, %(zone)s.") % {
+            "zone": formats.zone_name()
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        match cleaned.get("until"):
+            case self.HOUR:
+                cleaned["moment"] = timezone.now() + timedelta(hours=1)
+            case self.TOMORROW:
+                cleaned["moment"] = tomorrow_morning()
+            case self.OTHER if "moment" not in self.errors:
+                self._check(cleaned.get("moment"))
+        return cleaned
+
+    def _check(self, moment: datetime | None) -> None:
+        if moment is None:
+            self.add_error("moment", _("Say until when."))
+        elif moment <= timezone.now():
+            self.add_error("moment", _("The pause has to end in the future."))
+
+
+class ScheduleForm(forms.Form):
+    """A usual schedule, or a cron expression. Of the fields, those count that the rhythm needs."""
+
+    CRON = "cron"
+    USED: dict[str, tuple[str, ...]] = {
+        Rhythm.MINUTES: ("step",),
+        Rhythm.HOURLY: ("minute",),
+        Rhythm.HOURS: ("hours", "hours_minute"),
+        Rhythm.DAILY: ("daily_at",),
+        Rhythm.WEEKLY: ("weekdays", "weekly_at"),
+        Rhythm.MONTHLY: ("day", "monthly_at"),
+        CRON: ("cron",),
+    }
+
+    rhythm = forms.ChoiceField(
+        label=gettext_lazy("How often"),
+        choices=[(one, one) for one in USED],
+        widget=forms.RadioSelect,
+    )
+    step = forms.TypedChoiceField(
+        label=gettext_lazy("Minutes between two runs"),
+        coerce=int,
+        choices=[(n, n) for n in STEPS],
+        required=False,
+    )
+    minute = forms.IntegerField(
+        label=gettext_lazy("Minute of the hour"), min_value=0, max_value=59, required=False
+    )
+    hours = forms.TypedChoiceField(
+        label=gettext_lazy("Hours between two runs"),
+        coerce=int,
+        choices=[(n, n) for n in HOUR_STEPS],
+        required=False,
+    )
+    hours_minute = forms.IntegerField(
+        label=gettext_lazy("Minute of the hour"), min_value=0, max_value=59, required=False
+    )
+    daily_at = forms.TimeField(label=gettext_lazy("Time of day"), required=False)
+    weekdays = forms.TypedMultipleChoiceField(
+        label=gettext_lazy("Days of the week"),
+        coerce=int,
+        choices=weekday_names,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    weekly_at = forms.TimeField(label=gettext_lazy("Time of day"), required=False)
+    day = forms.IntegerField(
+        label=gettext_lazy("Day of the month"), min_value=1, max_value=31, required=False
+    )
+    monthly_at = forms.TimeField(label=gettext_lazy("Time of day"), required=False)
+    cron = forms.CharField(
+        label=gettext_lazy("Five cron fields"),
+        max_length=100,
+        required=False,
+        help_text=gettext_lazy("Minute, hour, day of the month, month, day of the week."),
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("daily_at", "weekly_at", "monthly_at"):
+            self.fields[name].widget = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+
+    @classmethod
+    def values_of(cls, cron: str) -> dict[str, Any]:
+        """What the fields hold for a schedule; those it does not need hold something usual."""
+        preset = Preset.of(cron)
+        has_time = preset and preset.rhythm in (Rhythm.DAILY, Rhythm.WEEKLY, Rhythm.MONTHLY)
+        known = preset or Preset(Rhythm.MINUTES)
+        at = time(known.hour, known.minute) if has_time else MORNING
+        return {
+            "rhythm": preset.rhythm if preset else cls.CRON,
+            "step": known.step,
+            "minute": known.minute,
+            "hours": known.hours,
+            "hours_minute": known.minute,
+            "weekdays": list(known.weekdays),
+            "day": known.day,
+            "cron": cron,
+            **dict.fromkeys(("daily_at", "weekly_at", "monthly_at"), at),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        rhythm = cleaned.get("rhythm")
+        used = self.USED.get(rhythm, ())  # type: ignore[arg-type]
+        for name in set(self.errors) - {"rhythm", *used}:
+            del self.errors[name]  # of a field that does not count
+        for name in used:
+            if name not in self.errors and cleaned.get(name) in (None, "", []):
+                self.add_error(name, _("This is needed."))
+        if rhythm and not self.errors:
+            cleaned["schedule"] = self._schedule(rhythm, cleaned)
+        return cleaned
+
+    def _schedule(self, rhythm: str, cleaned: dict[str, Any]) -> str:
+        if rhythm == self.CRON:
+            cron = " ".join(str(cleaned["cron"]).split())
+            try:
+                validate_schedule(cron)
+            except forms.ValidationError as error:
+                self.add_error("cron", error)
+            return cron
+        at = cleaned.get(f"{rhythm}_at") or time(0)
+        minutes = {Rhythm.HOURLY: "minute", Rhythm.HOURS: "hours_minute"}.get(Rhythm(rhythm))
+        return Preset(
+            Rhythm(rhythm),
+            step=cleaned.get("step") or 5,
+            hours=cleaned.get("hours") or 6,
+            minute=cleaned[minutes] if minutes else at.minute,
+            hour=at.hour,
+            weekdays=tuple(cleaned.get("weekdays") or (1,)),
+            day=cleaned.get("day") or 1,
+        ).cron

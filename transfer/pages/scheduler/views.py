@@ -1,0 +1,95 @@
+"""All tasks: those of the transfers, which a setting may hide, and those of maintenance."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from transfer.access import Role, has_role
+from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
+from transfer.pages.back import next_url
+from transfer.pages.scheduler import board
+from transfer.pages.scheduler.board import Row
+from transfer.pages.scheduler.filters import TaskFilter
+from transfer.pages.scheduler.tables import MaintenanceTable, TaskTable
+
+# Seconds until the next look: what waits is not known yet, something runs, nothing does.
+AT_ONCE, FAST, SLOW = 0.2, 2, 20
+OWN_CHOICE = "show_transfer_tasks"
+
+
+@require_safe
+def scheduler(request: HttpRequest) -> HttpResponse:
+    """Both tables. They refresh themselves; then the servers are asked what waits."""
+    ask = bool(request.htmx) or "ask" in request.GET  # type: ignore[attr-defined]
+    kept = Settings.load()
+    shown = shows_transfers(request, kept)
+    context: dict[str, Any] = {
+        "settings": kept,
+        "shown": shown,
+        "heartbeat": Heartbeat.last(),
+        "here": request.get_full_path(),
+        "maintenance": maintenance(request),
+        "hidden": None if shown else hidden(),
+    }
+    if shown:
+        tasks = TaskFilter(request.GET, board.transfer_tasks())
+        table = transfers(request, tasks, ask=ask)
+        context |= {"filter": tasks, "table": table, "any": TransferTask.objects.exists()}
+        rows = [one.record for one in table.paginated_rows] + list(context["maintenance"].data)
+    else:
+        rows = list(context["maintenance"].data)
+    context["changed_row"] = changed(request, rows)
+    context["poll"] = FAST if any(row.run for row in rows) else SLOW
+    if not all(row.asked_at for row in rows if row.is_transfer) and not ask:
+        context["poll"] = AT_ONCE
+    part = bool(request.htmx) and request.htmx.target == "board"  # type: ignore[attr-defined]
+    return render(request, "scheduler/board.html" if part else "scheduler/scheduler.html", context)
+
+
+def changed(request: HttpRequest, rows: list[Row]) -> Row | None:
+    """The task that was changed by the press that led here, if nobody has changed it since."""
+    wanted = (request.GET.get("changed"), request.GET.get("v"))
+    return next((row for row in rows if (row.key, str(row.task.version)) == wanted), None)
+
+
+def transfers(request: HttpRequest, tasks: TaskFilter, *, ask: bool) -> TaskTable:
+    """Asks for the tasks of the page alone: they may be many."""
+    table = TaskTable(board.rows(tasks.qs)).paged(request)
+    if ask:
+        board.ask([one.record for one in table.paginated_rows])
+    return table if has_role(request.user, Role.OPERATOR) else table.for_viewers()
+
+
+def maintenance(request: HttpRequest) -> TaskTable:
+    rows = board.rows(MaintenanceTask.objects.with_runs())
+    table = MaintenanceTable(rows, prefix="m-", orderable=False)
+    return table if has_role(request.user, Role.OPERATOR) else table.for_viewers()
+
+
+def shows_transfers(request: HttpRequest, kept: Settings) -> bool:
+    """As the setting says, unless this user's own switch says otherwise since.
+
+    Whoever comes by a link to chosen tasks wants to see them.
+    """
+    own, when_setting_was = request.session.get(OWN_CHOICE, (None, None))
+    if own is not None and when_setting_was == kept.show_transfer_tasks:
+        return bool(own)
+    asked_for = {"server", "kind", "state", "sort"} & set(request.GET)
+    if request.GET.get("changed", "").startswith("transfer"):
+        return True
+    return kept.show_transfer_tasks or bool(asked_for)
+
+
+def hidden() -> dict[str, int]:
+    tasks = TransferTask.objects.all()
+    return {"count": tasks.count(), "enabled": tasks.enabled().count()}
+
+
+@require_POST
+def show_transfers(request: HttpRequest) -> HttpResponse:
+    """The scheduler's own switch: for this user, until the setting is changed."""
+    setting = Settings.load().show_transfer_tasks
+    request.session[OWN_CHOICE] = (request.POST.get("enabled") == "1", setting)
+    return redirect(next_url(request, "scheduler"))

@@ -1,0 +1,209 @@
+"""Accounts of registers: made, blocked, unblocked, deleted; one, or many as a job."""
+
+import re
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Case, Count, Min, Q, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
+
+from transfer.access import role
+from transfer.errors import TransferError
+from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
+from transfer.models.accounts import state_case
+from transfer.pages.back import next_url
+from transfer.pages.registers.filters import AccountFilter
+from transfer.pages.registers.tables import ResultTable
+from transfer.pages.servers.credentials import taken
+from transfer.servers.accounts import change_one, order
+from transfer.words import formats
+from transfer.words.explain import Explanation, explain_error
+
+Action = AccountJob.Action
+NAMED_AT_MOST = 12
+
+WORDS: dict[str, tuple[Any, Any, Any]] = {
+    Action.BLOCK: (
+        gettext_lazy("Block the chosen accounts?"),
+        gettext_lazy(
+            "The server refuses these registers until they are unblocked: no bonuses are accrued "
+            "or redeemed there."
+        ),
+        gettext_lazy("Block"),
+    ),
+    Action.UNBLOCK: (
+        gettext_lazy("Unblock the chosen accounts?"),
+        gettext_lazy("The server serves these registers again, with the logins that they have."),
+        gettext_lazy("Unblock"),
+    ),
+    Action.DELETE: (
+        gettext_lazy("Delete the chosen accounts?"),
+        gettext_lazy(
+            "The server refuses these registers from then on. A new account gets another login "
+            "and another password, which have to be entered at the register."
+        ),
+        gettext_lazy("Delete"),
+    ),
+}
+
+
+def chosen(request: HttpRequest) -> list[int]:
+    """The ticked registers; from the confirm page they come in one field."""
+    texts = [*request.POST.getlist("register"), *request.POST.get("registers", "").split(",")]
+    return list(dict.fromkeys(int(one) for one in texts if re.fullmatch(r"[0-9]{1,9}", one)))
+
+
+@role("operator")
+@require_POST
+def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
+    """One thing done to the chosen registers, or accounts for all that have none."""
+    server = get_object_or_404(BonusServer, pk=pk)
+    action, registers = request.POST.get("action", ""), chosen(request)
+    if action == "create_all":
+        missing = CashRegister.objects.in_use().unsettled(server)
+        return begin(request, server, Action.CREATE, missing.values_list("pk", flat=True))
+    if action not in Action.values:
+        return redirect(server)
+    if not registers:
+        messages.warning(request, _("Choose at least one register: tick the boxes on the left."))
+        return redirect(next_url(request, server.get_absolute_url()))
+    if action != Action.CREATE and "confirmed" not in request.POST:
+        return ask(request, server, action, registers)
+    return begin(request, server, Action(action), registers)
+
+
+def begin(request: HttpRequest, server: BonusServer, action: Action, registers: Any) -> Any:
+    job = order(server, action, registers, Actor.of(request))
+    if not job.total:
+        messages.info(request, _("There was nothing to do: see the states below."))
+        job.delete()
+        return redirect(server)
+    return redirect(job)
+
+
+def ask(request: HttpRequest, server: BonusServer, action: str, registers: list[int]) -> Any:
+    accounts = server.accounts.created().filter(register__in=registers)
+    names = list(accounts.order_by("register__name").values_list("register__name", flat=True))
+    if not names:
+        messages.warning(request, _("None of the chosen registers has an account on this server."))
+        return redirect(next_url(request, server.get_absolute_url()))
+    more = len(names) - NAMED_AT_MOST
+    points = names[:NAMED_AT_MOST]
+    if more > 0:
+        points.append(
+            ngettext("and %(n)s more", "and %(n)s more", more) % {"n": formats.number(more)}
+        )
+    title, text, button = WORDS[action]
+    context = {
+        "title": title,
+        "text": text,
+        "points": points,
+        "action": button,
+        "back": next_url(request, server.get_absolute_url()),
+        "danger": action == Action.DELETE,
+        "hidden": {
+            "action": action,
+            "confirmed": 1,
+            "registers": ",".join(str(one) for one in registers),
+        },
+    }
+    return render(request, "confirm.html", context)
+
+
+@role("operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
+    """Blocks, unblocks or deletes one account, and waits for the answer."""
+    account = get_object_or_404(
+        RegisterAccount.objects.created().select_related("server", "register"), pk=pk
+    )
+    names = {"register": account.register, "server": account.server}
+    if request.method != "POST":
+        _title, text, button = WORDS[action]
+        titles = {
+            Action.BLOCK: _("Block %(register)s on %(server)s?"),
+            Action.UNBLOCK: _("Unblock %(register)s on %(server)s?"),
+            Action.DELETE: _("Delete the account of %(register)s on %(server)s?"),
+        }
+        context = {
+            "title": titles[Action(action)] % names,
+            "text": text,
+            "action": button,
+            "back": account.register.get_absolute_url(),
+            "danger": action == Action.DELETE,
+        }
+        return render(request, "confirm.html", context)
+    try:
+        change_one(account, Action(action), Actor.of(request))
+    except TransferError as error:
+        sentence, hint = explain_error(error.code, error.params)
+        messages.error(request, f"{sentence} {hint}")
+    else:
+        said = {
+            Action.BLOCK: _("%(register)s is blocked on %(server)s."),
+            Action.UNBLOCK: _("%(register)s is unblocked on %(server)s."),
+            Action.DELETE: _("%(register)s has no account on %(server)s any more."),
+        }
+        messages.success(request, said[Action(action)] % names)
+    return redirect(account.register)
+
+
+def found_job(pk: int, job: int) -> AccountJob:
+    jobs = AccountJob.objects.select_related("server")
+    return get_object_or_404(jobs, pk=job, server=pk)
+
+
+@role("operator")
+@require_safe
+def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
+    """How far it is; then what came of it, register by register."""
+    found = found_job(pk, job)
+    if request.GET.get("part"):
+        if not found.is_open:
+            return HttpResponseClientRefresh()
+        return render(request, "servers/job_live.html", {"job": found})
+    context = {"job": found} | (
+        {} if found.is_open else {**taken(found), **results(request, found)}
+    )
+    return render(request, "servers/job.html", context)
+
+
+def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
+    """Each register of the job, the failed ones first. A later job takes its registers over."""
+    registers = (
+        CashRegister.objects.beside(job.server)
+        .filter(Q(account__job=job))
+        .annotate(shown_state=state_case("account__", job.server))
+        .order_by(Case(When(account__error_code="", then=1), default=0), "name", "code")
+    )
+    chosen = AccountFilter(request.GET, registers)
+    return {
+        "filter": chosen,
+        "table": ResultTable(chosen.qs).paged(request),
+        "failed": job.failed_accounts().count(),
+        "causes": causes(job),
+        "elsewhere": max(job.total - job.accounts.count(), 0),
+    }
+
+
+def causes(job: AccountJob) -> list[tuple[int, Explanation]]:
+    """What went wrong, each cause once: how many registers, and what to do."""
+    wrong = job.accounts.exclude(error_code="").values("error_code")
+    counted = list(wrong.annotate(n=Count("pk"), one=Min("pk")).order_by("-n"))
+    accounts = RegisterAccount.objects.in_bulk([line["one"] for line in counted])
+    told = ((line["n"], accounts[line["one"]]) for line in counted)
+    return [(n, explain_error(one.error_code, one.error_params)) for n, one in told]
+
+
+@role("operator")
+@require_POST
+def job_again(request: HttpRequest, pk: int, job: int) -> HttpResponse:
+    """The failed ones of a job once more; what is there stays as it is."""
+    found = found_job(pk, job)
+    registers = found.failed_accounts().values_list("register", flat=True)
+    return begin(request, found.server, Action(found.action), list(registers))

@@ -1,0 +1,122 @@
+"""The credentials that a change of accounts has brought: shown once, downloaded once."""
+
+import csv
+import io
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from transfer.access import role
+from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
+from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
+from transfer.pages.exports import defused
+from transfer.words.explain import explain_error
+
+SHOWN_AT_MOST = 200
+
+
+def taken(job: AccountJob) -> dict[str, Any]:
+    """What there is to say of the credentials that a job has brought."""
+    secrets = job.secrets.usable()
+    count = secrets.count()
+    return {
+        "secrets": count,
+        "until": secrets.until(),
+        "may_show": bool(count) and job.shown_at is None and count <= SHOWN_AT_MOST,
+        "thrown_away": job.accounts.filter(error_code=SecretNotTaken.code).count(),
+    }
+
+
+@role("operator")
+@require_POST
+@never_cache
+def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
+    """Shows the credentials, this once. They can still be downloaded once."""
+    with transaction.atomic():
+        jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
+        found = get_object_or_404(jobs, pk=job, server=pk)
+        if not taken(found)["may_show"]:
+            messages.warning(request, _("The credentials were shown already, or are gone."))
+            return redirect(found)
+        shown = list(issued(found))
+        if not all(one.is_readable for one in shown):
+            return unreadable(request, found)
+        found.shown_at = timezone.now()
+        found.save(update_fields=["shown_at"])
+        note_taken(request, found, "shown_at")
+    response = render(request, "servers/credentials.html", {"job": found, "secrets": shown})
+    return no_store(response)
+
+
+@role("operator")
+@require_POST
+def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
+    """The credentials as CSV; with that they are deleted here."""
+    with transaction.atomic():
+        jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
+        found = get_object_or_404(jobs, pk=job, server=pk)
+        secrets = list(issued(found))
+        if not secrets:
+            messages.warning(request, _("The credentials were downloaded already, or are gone."))
+            return redirect(found)
+        if not all(one.is_readable for one in secrets):
+            return unreadable(request, found)
+        text = as_csv(secrets)
+        found.secrets.all().delete()
+        found.downloaded_at = timezone.now()
+        found.save(update_fields=["downloaded_at"])
+        note_taken(request, found, "downloaded_at")
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="accounts-{found.pk}.csv"'
+    return no_store(response)
+
+
+def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
+    """They stay: with the old key they can still be taken."""
+    explained = explain_error(SecretUnreadable.code, {"server": job.server.name})
+    messages.error(request, f"{explained.sentence} {explained.hint}")
+    return redirect(job)
+
+
+def no_store(response: HttpResponse) -> HttpResponse:
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def note_taken(request: HttpRequest, job: AccountJob, field: str) -> None:
+    AuditEntry.record(
+        Actor.of(request), AuditEntry.Action.CHANGE, job, new={field: getattr(job, field)}
+    )
+
+
+def issued(job: AccountJob) -> QuerySet[IssuedSecret]:
+    secrets = job.secrets.usable().select_related("account__register__shop")
+    return secrets.order_by("account__register__shop__code", "account__register__name")
+
+
+def as_csv(secrets: list[IssuedSecret]) -> str:
+    rows = [
+        [
+            secret.account.register.shop.code,
+            secret.account.register.code,
+            secret.account.register.name,
+            secret.account.login,
+            secret.secret,
+        ]
+        for secret in secrets
+    ]
+    text = io.StringIO()
+    text.write("\ufeff")
+    writer = csv.writer(text, delimiter=";")
+    writer.writerow([_("Shop"), _("Code"), _("Register’s name"), _("Login"), _("Password")])
+    # The password is random letters and digits of the server's: it is left as it is.
+    writer.writerows([[*map(defused, row[:4]), row[4]] for row in rows])
+    return text.getvalue()

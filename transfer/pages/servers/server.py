@@ -1,0 +1,178 @@
+"""A bonus server's page: its accounts, its three tasks, whether the sums hold; its test."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from transfer.access import Role, has_role, role
+from transfer.errors import TooSlow, TransferError
+from transfer.models import BonusServer, CashRegister, TransferTask
+from transfer.models.accounts import state_case
+from transfer.pages.registers.filters import AccountFilter
+from transfer.pages.registers.tables import AccountTable
+from transfer.pages.scheduler import board
+from transfer.pages.scheduler.tables import TaskTable, cell
+from transfer.pages.servers.forms import ServerForm
+from transfer.pages.servers.views import summary
+from transfer.runs.reconcile import reconcile
+from transfer.servers.stages import STAGES, Result, following, run_all, run_stage
+from transfer.words.explain import explain_error
+
+RECONCILE_SECONDS = 8
+
+
+class ServerTasks(TaskTable):
+    actions = cell("actions", _("Actions"), orderable=False)
+
+    class Meta(TaskTable.Meta):
+        exclude = ("choose",)
+        orderable = False
+
+
+@require_safe
+def server(request: HttpRequest, pk: int) -> HttpResponse:
+    """Information about the server accounts."""
+    found = get_object_or_404(BonusServer, pk=pk)
+    registers = CashRegister.objects.beside(found).annotate(
+        shown_state=state_case("account__", found)
+    )
+    chosen = AccountFilter(request.GET, registers)
+    table = AccountTable(chosen.qs).paged(request)
+    if not has_role(request.user, Role.OPERATOR):
+        table.columns.hide("choose")
+    context = {
+        "filter": chosen,
+        "table": table,
+        "any": CashRegister.objects.exists(),
+        "missing": CashRegister.objects.in_use().unsettled(found).count(),
+        **of_server(found),
+        **tasks_of(request, found),
+    }
+    return render(request, "servers/server.html", context)
+
+
+@require_safe
+def server_live(request: HttpRequest, pk: int) -> HttpResponse:
+    """The part of the page that refreshes itself."""
+    found = get_object_or_404(BonusServer, pk=pk)
+    return render(request, "servers/live.html", of_server(found))
+
+
+@require_safe
+def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
+    """Its three tasks, which refresh themselves."""
+    found = get_object_or_404(BonusServer, pk=pk)
+    return render(request, "servers/tasks.html", {"server": found, **tasks_of(request, found)})
+
+
+def tasks_of(request: HttpRequest, found: BonusServer) -> dict[str, Any]:
+    table = ServerTasks(board.rows(board.transfer_tasks().filter(server=found)))
+    if not has_role(request.user, Role.OPERATOR):
+        table.columns.hide("actions")
+    # Where the switches lead afterwards.
+    return {"tasks": table, "here": found.get_absolute_url()}
+
+
+def of_server(found: BonusServer) -> dict[str, Any]:
+    in_use = CashRegister.objects.in_use().count()
+    return {
+        "server": found,
+        "states": summary(found.accounts.count_states(), in_use),
+        "jobs": found.account_jobs.open(),
+        "untaken": found.account_jobs.with_secrets(),
+        "last_job": found.account_jobs.exclude(finished_at=None).first(),
+    }
+
+
+@require_safe
+def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
+    """Whether all that was staged is accounted for; asked of both databases, not for long."""
+    found = get_object_or_404(BonusServer, pk=pk)
+    lines = reconciled(list(found.tasks.select_related("server")))
+    return render(request, "servers/reconciliation.html", {"server": found, "lines": lines})
+
+
+def reconciled(tasks: list[TransferTask]) -> list[dict[str, Any]]:
+    pool = ThreadPoolExecutor(len(tasks) or 1, thread_name_prefix="reconcile")
+    # No query of ours is made in the threads: each task comes with its server.
+    futures = {pool.submit(reconcile, task): task for task in tasks}
+    done, _late = wait(futures, timeout=RECONCILE_SECONDS)
+    pool.shutdown(wait=False, cancel_futures=True)
+    lines = []
+    for future, task in futures.items():
+        line: dict[str, Any] = {"task": task}
+        try:
+            if future not in done:
+                raise TooSlow(database=task.server.name, reason=f"> {RECONCILE_SECONDS} s")
+            found = line["found"] = future.result()
+            if found is not None:
+                line["staged"] = found.staged.rows + found.staged.purged_rows
+        except TransferError as error:
+            line["cause"] = explain_error(error.code, error.params)
+        except Exception as error:
+            line["cause"] = explain_error("unexpected", {})
+            line["technical"] = type(error).__name__
+        lines.append(line)
+    return lines
+
+
+@role("operator")
+@require_POST
+def server_test(request: HttpRequest, pk: int) -> HttpResponse:
+    """Tests the server as it is stored."""
+    found = get_object_or_404(BonusServer, pk=pk)
+    if request.htmx:  # type: ignore[attr-defined]
+        return stages(request, found)
+    context = {"server": found, "results": list(run_all(found)), "left": []}
+    return render(request, "servers/test.html", with_untried(context))
+
+
+@role("administrator")
+@require_POST
+def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """Tests what stands in the form, before it is saved; a secret left empty is the stored one."""
+    stored = get_object_or_404(BonusServer, pk=pk) if pk else None
+    name = stored.name if stored else ""
+    form = ServerForm(request.POST, instance=stored)
+    is_valid = form.is_valid()
+    if request.htmx:  # type: ignore[attr-defined]
+        if not is_valid:
+            return render(request, "servers/test_invalid.html", {"form": form})
+        return stages(request, form.instance)
+    context = {"form": form, "server": stored, "name": name}
+    if is_valid:
+        context |= with_untried({"results": list(run_all(form.instance))})
+    return render(request, "servers/form.html", context)
+
+
+def with_untried(context: dict[str, Any]) -> dict[str, Any]:
+    results: list[Result] = context["results"]
+    untried = list(STAGES)[len(results) :]
+    return context | {"untried": [STAGES[name][0] for name in untried]}
+
+
+def stages(request: HttpRequest, tested: BonusServer) -> HttpResponse:
+    """One stage, and whoever asks for the next one; without a stage, whoever asks for the first."""
+    stage = request.POST.get("stage", "")
+    context: dict[str, Any] = {"url": request.path}
+    if stage in STAGES:
+        result = run_stage(stage, tested)
+        context["results"] = [result]
+        after = following(stage) if result.ok else None
+        if not result.ok:
+            context["untried"] = [STAGES[name][0] for name in list(STAGES)[position(stage) + 1 :]]
+    else:
+        after = next(iter(STAGES))
+        context["begins"] = True
+    if after:
+        place = {"number": position(after) + 1, "total": len(STAGES)}
+        context |= {"stage": after, "label": STAGES[after][0], **place}
+    return render(request, "servers/stages.html", context)
+
+
+def position(stage: str) -> int:
+    return list(STAGES).index(stage)

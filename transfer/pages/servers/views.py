@@ -1,0 +1,189 @@
+"""Bonus servers: the list; dock, change, undock."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from transfer.access import role
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    BonusServer,
+    CashRegister,
+    IssuedSecret,
+    RegisterAccount,
+)
+from transfer.models.accounts import AccountState, state_case
+from transfer.models.run_base import OPEN_STATES, State
+from transfer.pages.servers.forms import ServerForm
+from transfer.servers.accounts import under_way
+from transfer.words import formats
+
+READ_OR_POST = ["GET", "HEAD", "POST"]
+
+
+@require_safe
+def servers(request: HttpRequest) -> HttpResponse:
+    """All bonus servers, how they are, and how their registers are."""
+    enabled = Count("tasks", filter=Q(tasks__enabled=True))
+    listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
+    counts = states_by_server()
+    in_use = CashRegister.objects.in_use().count()
+    rows = [(server, summary(counts.get(server.pk, {}), in_use)) for server in listed]
+    template = "servers/cards.html" if request.GET.get("part") else "servers/servers.html"
+    return render(request, template, {"rows": rows, "in_use": in_use})
+
+
+def states_by_server() -> dict[int, dict[str, int]]:
+    """Server → shown state → registers in use. One query."""
+    counted = (
+        RegisterAccount.objects.filter(register__mothballed=False)
+        .annotate(shown_state=state_case())
+        .order_by()
+        .values_list("server", "shown_state")
+        .annotate(Count("pk"))
+    )
+    found: dict[int, dict[str, int]] = {}
+    for server, state, count in counted:
+        found.setdefault(server, {})[state] = count
+    return found
+
+
+def summary(counts: dict[str, int], in_use: int) -> list[tuple[str, Any, int]]:
+    """Of each state that there is: code, words, registers in use."""
+    full = {**counts}
+    there = sum(count for state, count in counts.items() if state != AccountState.NOT_CREATED)
+    full[AccountState.NOT_CREATED] = in_use - there
+    return [(state.value, state.label, full[state]) for state in AccountState if full.get(state)]
+
+
+@role("administrator")
+@require_http_methods(READ_OR_POST)
+def add(request: HttpRequest) -> HttpResponse:
+    form = ServerForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        server = form.save(commit=False)
+        with transaction.atomic():
+            _old, new = form.changes()
+            server.dock()
+            AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, server, new=new)
+        messages.success(
+            request,
+            _("%(server)s is docked. Its three tasks are off until you switch them on.")
+            % {"server": server},
+        )
+        return redirect(server)
+    return render(request, "servers/form.html", {"form": form})
+
+
+@role("administrator")
+@require_http_methods(READ_OR_POST)
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    server = get_object_or_404(BonusServer, pk=pk)
+    form = ServerForm(request.POST or None, instance=server)
+    name = server.name
+    if request.method == "POST" and form.is_valid():
+        old, new = form.changes()
+        if new:
+            with transaction.atomic():
+                form.save()
+                AuditEntry.record(
+                    Actor.of(request), AuditEntry.Action.CHANGE, server, old=old, new=new
+                )
+            messages.success(request, _("The settings are saved."))
+        else:
+            messages.info(request, _("Nothing was changed."))
+        return redirect(server)
+    return render(request, "servers/form.html", {"form": form, "server": server, "name": name})
+
+
+@role("administrator")
+@require_http_methods(READ_OR_POST)
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Undocks a server. The history, the rejected rows and the audit stay."""
+    server = get_object_or_404(BonusServer, pk=pk)
+    if why := why_not_now(server):
+        messages.warning(request, why)
+        return redirect(server)
+    if request.method == "POST":
+        undock(server, Actor.of(request))
+        messages.success(request, _("%(server)s is undocked.") % {"server": server.name})
+        return redirect("servers")
+    context = {
+        "title": _("Undock %(server)s?") % {"server": server},
+        "text": _("Nothing is moved to it any more, and its settings and secrets are deleted."),
+        "points": consequences(server),
+        "action": _("Undock"),
+        "back": reverse("server", args=[pk]),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)
+
+
+def why_not_now(server: BonusServer) -> str:
+    """What is under way on the server and has to end first."""
+    if server.runs.filter(state=State.RUNNING).exists():
+        return _("A transfer to it is under way. Wait for its end, or cancel it first.")
+    if under_way(server):
+        return _("Accounts of registers are being changed on it. Wait for the end.")
+    return ""
+
+
+def consequences(server: BonusServer) -> list[str]:
+    enabled = server.tasks.enabled().count()
+    accounts = server.accounts.created().count()
+    points = []
+    if enabled:
+        points.append(
+            ngettext(
+                "%(n)s of its three tasks is switched on; rows that wait will not be moved.",
+                "%(n)s of its three tasks are switched on; rows that wait will not be moved.",
+                enabled,
+            )
+            % {"n": enabled}
+        )
+    if accounts:
+        points.append(
+            ngettext(
+                "%(n)s register keeps its account on the server, and works on.",
+                "%(n)s registers keep their accounts on the server, and work on.",
+                accounts,
+            )
+            % {"n": formats.number(accounts)}
+        )
+    if secrets := IssuedSecret.objects.usable().filter(account__server=server).count():
+        points.append(
+            ngettext(
+                "The password of %(n)s register has not been taken yet, and is deleted.",
+                "The passwords of %(n)s registers have not been taken yet, and are deleted.",
+                secrets,
+            )
+            % {"n": formats.number(secrets)}
+        )
+    if server.runs.exists():
+        points.append(_("The history of its transfers and its rejected rows stay."))
+    points.append(
+        _("What was moved is noted in the server's own database: docked again, it goes on there.")
+    )
+    return points
+
+
+@transaction.atomic
+def undock(server: BonusServer, actor: Actor) -> None:
+    for run in server.runs.filter(state__in=OPEN_STATES):
+        run.cancel(actor)
+    AuditEntry.record(
+        actor,
+        AuditEntry.Action.DELETE,
+        server,
+        old={"name": server.name, "host": server.host, "db_name": server.db_name},
+    )
+    server.delete()

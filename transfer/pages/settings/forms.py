@@ -1,0 +1,55 @@
+from typing import Any
+
+from django import forms
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import Settings
+from transfer.pages.account.forms import zones
+
+
+class SettingsForm(forms.ModelForm):
+    """What administrators decide. The first field is named as in the vendor's documentation."""
+
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        choices=zones,
+        required=False,
+        help_text=_("Schedules follow its clock. Whoever reads the pages may choose another one."),
+    )
+
+    class Meta:
+        model = Settings
+        fields = [
+            "show_transfer_tasks",
+            "time_zone",
+            "history_days",
+            "failure_days",
+            "staging_days",
+            "reject_days",
+            "audit_days",
+        ]
+        help_texts = {
+            "show_transfer_tasks": _(
+                "Off: the scheduler hides the transfer tasks and says how many. They run all the "
+                "same: only their own switches stop them."
+            ),
+            "history_days": _("Older runs that succeeded are removed every night."),
+            "failure_days": _("They are kept longer, to find out what happened."),
+            "staging_days": _(
+                "Older rows are removed from the staging tables once every task has moved them, "
+                "if the maintenance task for it is on."
+            ),
+            "reject_days": _("Only those that were sent again or discarded. Open ones stay."),
+            "audit_days": _("Who did what, and which files were loaded when and by whom."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("history_days", "failure_days", "staging_days", "reject_days", "audit_days"):
+            field = self.fields[name]
+            field.label = capfirst(field.label)
+            field.widget.attrs |= {"min": 1, "max": 36_500, "inputmode": "numeric"}
+        self.fields["show_transfer_tasks"].label = capfirst(
+            self.fields["show_transfer_tasks"].label
+        )

@@ -1,0 +1,53 @@
+"""What administrators decide for the whole installation."""
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from transfer.access import role
+from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings
+from transfer.models.settings import SettingsChangedMeanwhile
+from transfer.pages import links
+from transfer.pages.audit import words
+from transfer.pages.scheduler.conflicts import told
+from transfer.pages.scheduler.task import seen
+from transfer.pages.settings.forms import SettingsForm
+
+SHOWN = 10
+
+
+@role("administrator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings(request: HttpRequest) -> HttpResponse:
+    """Saves nothing over what somebody else has changed meanwhile: it says so, and asks."""
+    held = Settings.load()
+    form = SettingsForm(request.POST or None, instance=Settings.load())
+    conflict = None
+    if request.method == "POST" and form.is_valid():
+        values = {name: form.cleaned_data[name] for name in form.fields}
+        try:
+            held.change(Actor.of(request), expected_version=seen(request), **values)
+        except SettingsChangedMeanwhile as error:
+            conflict = told(error.entry) if error.entry else []
+            held = Settings.load()
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, _("The settings are saved."))
+            return redirect("settings")
+    entries = AuditEntry.objects.about(held)[:SHOWN]
+    context = {
+        "form": form,
+        "version": held.version,
+        "conflict": conflict,
+        "purges": [
+            (task, links.of_task(task))
+            for task in MaintenanceTask.objects.filter(kind__in=MaintenanceTask.REMOVING)
+        ],
+        "entries": [(entry, words.changes(entry)) for entry in entries],
+    }
+    status = 409 if conflict is not None else 200
+    return render(request, "settings/settings.html", context, status=status)

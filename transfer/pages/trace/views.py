@@ -1,0 +1,123 @@
+"""Where a card's or an account's changes are."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from transfer.engine.kinds import KINDS, Kind
+from transfer.errors import TransferError
+from transfer.models import Settings
+from transfer.pages.trace.words import holding, stopped_words, told_row
+from transfer.trace.search import (
+    COLUMNS,
+    LONGEST,
+    MOST,
+    SHORTEST,
+    Found,
+    Inside,
+    Stop,
+    search,
+    search_inside,
+)
+from transfer.trace.subject import trace as trace_of
+from transfer.words.explain import explain_error
+
+
+@require_safe
+def trace(request: HttpRequest) -> HttpResponse:
+    """The search; with an account or a card its changes, and where each of them is."""
+    text = request.GET.get("q", "").strip()[:LONGEST].replace("\x00", "")
+    column = request.GET.get("in", "")
+    context: dict[str, Any] = {"q": text, "kept": Settings.load()}
+    try:
+        if text and column in COLUMNS:
+            context |= _found(text, column, _page(request), context["kept"].reject_days)
+        elif text:
+            found = search(text)
+            is_inside = "inside" in request.GET and len(text) >= SHORTEST
+            if len(found.exact) == 1 and not found.rows and not is_inside:
+                return redirect(url_of(text, found.exact[0]))
+            inside = search_inside(text, _start(request)) if is_inside else None
+            context |= _meant(text, found, inside)
+    except TransferError as error:
+        context["error"] = explain_error(error.code, error.params)
+    return render(request, "trace/trace.html", context)
+
+
+def url_of(subject: str, column: str) -> str:
+    return f"{reverse('trace')}?{urlencode({'q': subject, 'in': column})}"
+
+
+def _page(request: HttpRequest) -> int:
+    number = request.GET.get("page", "")
+    return max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 6 else 1
+
+
+def _found(subject: str, column: str, page: int, kept_days: int) -> dict[str, Any]:
+    found = trace_of(subject, column, page)
+    return {
+        "trace": found,
+        "rows": [told_row(row, kept_days, subject) for row in found.rows],
+        "writing": [(KINDS[name].staging, since) for name, since in found.writing.items()],
+        "holdings": [holding(answer, column) for answer in found.answers],
+        "column": column,
+        "is_account": column == "account",
+        "earlier_page": page + 1 if found.has_more else None,
+        "later_page": page - 1 if page > 1 else None,
+    }
+
+
+def _start(request: HttpRequest) -> Stop | None:
+    """Where an earlier search inside numbers stopped."""
+    column, colon, value = request.GET.get("after", "")[: 2 * LONGEST].partition(":")
+    return Stop(column, value.replace("\x00", "")) if colon and column in COLUMNS else None
+
+
+def _meant(text: str, found: Found, inside: Inside | None) -> dict[str, Any]:
+    accounts = {*found.accounts, *(inside.accounts if inside else [])}
+    cards = {*found.cards, *(inside.cards if inside else [])}
+    query = {"q": text, "inside": "1"}
+    if inside and inside.stopped:
+        query["after"] = f"{inside.stopped.column}:{inside.stopped.value}"
+    return {
+        "found": found,
+        "inside": inside,
+        "groups": _groups(text, found, sorted(accounts), sorted(cards)),
+        "is_cut": max(len(accounts), len(cards)) >= MOST,
+        "stopped": stopped_words(inside.stopped) if inside and inside.stopped else "",
+        "inside_url": f"{reverse('trace')}?{urlencode(query)}",
+        "ask_urls": [url_of(text, column) for column in COLUMNS],
+    }
+
+
+Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle match; address
+
+
+def _groups(
+    text: str, found: Found, accounts: list[str], cards: list[str]
+) -> list[tuple[str, list[Link]]]:
+    """Everything that may be meant, under what it is."""
+    whole = {one: [text] for one in found.exact}
+    groups: list[tuple[str, list[Link]]] = [
+        (heading, [(value.partition(text), url_of(value, column)) for value in values])
+        for heading, column, values in (
+            (_("Account"), "account", whole.get("account", []) + accounts),
+            (_("Card"), "card", whole.get("card", []) + cards),
+        )
+    ]
+    groups.append((_("Staged row"), [_row_link(*row) for row in found.rows]))
+    return [group for group in groups if group[1]]
+
+
+def _row_link(kind: Kind, number: int, column: str, subject: str) -> Link:
+    words = _("row %(number)s of %(table)s: %(subject)s") % {
+        "number": number,
+        "table": kind.staging,
+        "subject": subject or "—",
+    }
+    return (words, "", ""), url_of(subject, column) if subject else ""

@@ -1,0 +1,38 @@
+import django_tables2 as tables  # type: ignore[import-untyped]
+from django.db.models import F, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import User
+from transfer.pages.tables import Table
+
+
+def cell(name: str, heading: object, **options: object) -> tables.TemplateColumn:
+    """A column whose cells are drawn by a template of templates/users/cells/."""
+    return tables.TemplateColumn(
+        template_name=f"users/cells/{name}.html", verbose_name=heading, **options
+    )
+
+
+class UserTable(Table):
+    """Who may log in, and as what."""
+
+    caption = _("Users")
+
+    username = cell("login", _("User name"))
+    name = tables.Column(
+        _("Full name"), accessor="get_full_name", order_by=("first_name", "last_name", "username")
+    )
+    level = cell("role", _("Role"), order_by=("-level", "username"))
+    last_login = cell("last_login", _("Last log-in"))
+    is_active = cell("state", _("State"), order_by=("-is_active", "username"))
+
+    class Meta(Table.Meta):
+        order_by = "is_active"
+
+    def order_last_login(
+        self, users: QuerySet[User], descending: bool
+    ) -> tuple[QuerySet[User], bool]:
+        """Who has never logged in comes last either way."""
+        last = F("last_login")
+        order = last.desc(nulls_last=True) if descending else last.asc(nulls_last=True)
+        return users.order_by(order, "username"), True

@@ -1,0 +1,135 @@
+"""Users: the list, add, change, a new password, close and reopen. None is ever deleted."""
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from transfer.access import role
+from transfer.models import Actor, AuditEntry, User
+from transfer.pages.audit import words
+from transfer.pages.servers.views import READ_OR_POST
+from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
+from transfer.pages.users.tables import UserTable
+
+SHOWN = 10
+
+
+@role("administrator")
+@require_safe
+def users(request: HttpRequest) -> HttpResponse:
+    table = UserTable(User.objects.with_level()).paged(request)
+    return render(request, "users/users.html", {"table": table})
+
+
+@role("administrator")
+@require_http_methods(READ_OR_POST)
+@sensitive_post_parameters("password", "again")
+@never_cache
+def add(request: HttpRequest) -> HttpResponse:
+    form = AddUserForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        password, generated = form.chosen()
+        given = {"role": form.cleaned_data["role"], **form.fields_of_user()}
+        try:
+            user = User.add(Actor.of(request), password=password, **given)
+        except ValidationError as error:  # somebody was faster
+            form.add_error("username", error)
+        else:
+            said = _("The user %(login)s is added.") % {"login": user.username}
+            return done(request, user, said, password if generated else "")
+    return render(request, "users/add.html", {"form": form})
+
+
+@role("administrator")
+@require_http_methods(READ_OR_POST)
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    own = user.pk == request.user.pk
+    form = EditUserForm(request.POST or None, instance=get_object_or_404(User, pk=pk), own=own)
+    if request.method == "POST" and form.is_valid():
+        try:
+            user.edit(Actor.of(request), **form.changes())
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, _("The user %(login)s is saved.") % {"login": user.username})
+            return redirect("users")
+    entries = AuditEntry.objects.about(user)[:SHOWN]
+    context = {
+        "form": form,
+        "one": user,
+        "own": own,
+        "entries": [(entry, words.changes(entry)) for entry in entries],
+    }
+    return render(request, "users/user.html", context)
+
+
+@role("administrator")
+@require_http_methods(READ_OR_POST)
+@sensitive_post_parameters("password", "again")
+@never_cache
+def new_password(request: HttpRequest, pk: int) -> HttpResponse:
+    """In place of a lost one. One's own is changed by whoever knows the old one."""
+    user = get_object_or_404(User, pk=pk)
+    if user.pk == request.user.pk:
+        return redirect("change_password")
+    form = NewPasswordForm(user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        password, generated = form.chosen()
+        user.replace_password(Actor.of(request), password)
+        said = _("%(login)s has a new password, and is logged out everywhere.")
+        said %= {"login": user.username}
+        return done(request, user, said, password if generated else "")
+    return render(request, "users/password.html", {"form": form, "one": user})
+
+
+def done(request: HttpRequest, user: User, said: str, generated: str) -> HttpResponse:
+    """Back to the list; by way of the page that shows a generated password, this once."""
+    if not generated:
+        messages.success(request, said)
+        return redirect("users")
+    context = {"one": user, "said": said, "generated": generated}
+    return render(request, "users/generated.html", context)
+
+
+@role("administrator")
+@require_http_methods(READ_OR_POST)
+def close(request: HttpRequest, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    if request.method == "POST":
+        try:
+            user.close(Actor.of(request))
+        except ValidationError as error:
+            messages.warning(request, " ".join(error.messages))
+            return redirect("user", pk)
+        messages.success(request, _("%(login)s is closed.") % {"login": user.username})
+        return redirect("users")
+    context = {
+        "title": _("Close the user %(login)s?") % {"login": user.username},
+        "text": _("Nobody can log in under this name until it is reopened."),
+        "points": [
+            _("Whoever is logged in under it is logged out at once, everywhere."),
+            _("What the user did stays in the history and in the audit."),
+        ],
+        "action": _("Close the user"),
+        "back": reverse("user", args=[pk]),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)
+
+
+@role("administrator")
+@require_POST
+def reopen(request: HttpRequest, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    user.reopen(Actor.of(request))
+    messages.success(
+        request, _("%(login)s may log in again, with the old password.") % {"login": user.username}
+    )
+    return redirect("user", pk)

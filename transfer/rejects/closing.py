@@ -1,0 +1,94 @@
+"""Closing the rejects whose rows were staged anew, also after whoever staged them has died."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.resent import Notes, Sent, Unfinished
+from transfer.models import Actor, AuditEntry, RejectedRow
+
+AT_ONCE = 5000
+
+CLOSE = """
+    update transfer_rejectedrow as reject
+       set state = 'resent', closed_at = %s, closed_by = %s,
+           resent_id = sent.new_id, resent_xid = sent.new_xid, resent_origin = %s
+      from unnest(%s::bigint[], %s::bigint[], %s::bigint[]) as sent (old_id, new_id, new_xid)
+     where reject.kind = %s and reject.origin = %s and reject.staging_id = sent.old_id
+       and reject.landed and reject.state = 'open'
+"""
+
+
+def lock(kind: Kind, rows: Iterable[tuple[str, int]]) -> int:
+    """Locks the open rejects of these rows; returns how many of the rows have any.
+
+    The rows come in the order of origin and number, in which everybody locks, or two would lock
+    each other out.
+    """
+    locked = 0
+    for origin, numbers in _batches(rows):
+        rejects = (
+            RejectedRow.objects.open()
+            .filter(kind=kind.name, origin=origin, staging_id__in=numbers)
+            .in_locking_order()
+            .select_for_update(of=("self",))
+        )
+        locked += len(set(rejects.values_list("staging_id", flat=True)))
+    return locked
+
+
+def _batches(rows: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[int]]]:
+    for origin, some in groupby(rows, key=lambda row: row[0]):
+        while numbers := [number for _, number in islice(some, AT_ONCE)]:
+            yield origin, numbers
+
+
+def close_sent(kind: Kind, sent: Iterable[Sent], origin: str, by: str) -> int:
+    """Closes the open rejects of rows that were staged anew, in the database `origin`.
+
+    At every server that has rejected them. Returns how many rejects that were.
+    """
+    closed, now = 0, timezone.now()
+    with connection.cursor() as cursor:
+        for old_origin, some in groupby(sent, key=lambda one: one.origin):
+            while batch := list(islice(some, AT_ONCE)):
+                arrays = zip(*((one.old_id, one.new_id, one.new_xid) for one in batch), strict=True)
+                cursor.execute(CLOSE, [now, by, origin, *map(list, arrays), kind.name, old_origin])
+                closed += cursor.rowcount
+    return closed
+
+
+def close_noted(notes: Notes, kind: Kind, origin: str, numbers: list[int], by: str) -> None:
+    """Closes those of these rejects that are open though their rows were sent."""
+    if notes.have_notes():
+        close_sent(kind, notes.notes_of(kind, origin, numbers), notes.origin(), by)
+
+
+def finish_interrupted() -> int:
+    """Closes rejects that were sent by somebody who died before closing them; returns how many.
+
+    Cheap when there are none. Raises TransferError.
+    """
+    if not RejectedRow.objects.open().exists():
+        return 0
+    closed = 0
+    with Notes(settings.SHOP_ALL_DATABASE_URL, "resend", secret=True) as notes, notes.transaction():
+        if notes.have_notes():
+            for unfinished in notes.unfinished():
+                closed += _finish(notes, unfinished)
+    return closed
+
+
+@transaction.atomic
+def _finish(notes: Notes, unfinished: Unfinished) -> int:
+    kind, by = KINDS[unfinished.kind], unfinished.sent_by
+    closed = close_sent(kind, notes.sent_in(unfinished), notes.origin(), by)
+    notes.finish(unfinished.xid)
+    if closed:
+        subject = RejectedRow(kind=kind.name)
+        AuditEntry.record(Actor(by), AuditEntry.Action.RESEND, subject, new={"rows": closed})
+    return closed

@@ -1,0 +1,199 @@
+"""What becomes of rejected rows: corrected and staged anew, or discarded. Audited.
+
+The order (DESIGN §3): the rejects are locked, the new rows are staged together with a note of it
+in the staging database, the rejects are closed, and the two databases commit one after the other.
+Whoever dies in between leaves rejects open whose rows were sent: the next tick finds the notes and
+closes them, and so does whoever presses meanwhile.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from transfer.engine.incoming import Incoming, ResendDoor, copied
+from transfer.engine.kinds import KINDS, MASK, Kind
+from transfer.engine.resent import Notes
+from transfer.errors import TransferError
+from transfer.models import Actor, AuditEntry, RejectedRow
+from transfer.models.rejects import RejectedRowQuerySet
+from transfer.rejects.closing import AT_ONCE, close_noted, close_sent
+
+Values = dict[str, str | None]
+State = RejectedRow.State
+
+
+@dataclass
+class Outcome:
+    """What became of the rejected rows that somebody wanted to send again."""
+
+    sent: int = 0
+    sent_before: int = 0  # only closed: an earlier attempt had staged the row
+    faults: dict[str, int] = field(default_factory=dict)  # failed check → rows
+
+    @property
+    def rows(self) -> int:
+        return self.sent + self.sent_before
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        codes = dict.fromkeys([*self.faults, *other.faults])
+        return Outcome(
+            self.sent + other.sent,
+            self.sent_before + other.sent_before,
+            {code: self.faults.get(code, 0) + other.faults.get(code, 0) for code in codes},
+        )
+
+
+class Discarded(NamedTuple):
+    """How many rejects are discarded, and how many turned out to be sent before."""
+
+    rows: int
+    sent_before: int
+
+
+def secrets(kind: Kind) -> frozenset[str]:
+    return frozenset(column.name for column in kind.columns if column.secret)
+
+
+def resend(chosen: RejectedRowQuerySet, values: Values, actor: Actor) -> Outcome:
+    """Sends the open ones of these rejects again, those that pass the checks.
+
+    `values` takes the place of what stood in the rows; a PIN code that is not among them is kept.
+    A row that several servers have rejected is sent once, and all of its rejects are closed.
+    Raises TransferError.
+    """
+    outcome = Outcome()
+    for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
+        outcome += _resend(chosen.filter(kind=name), KINDS[name], values, actor)
+    return outcome
+
+
+def _resend(chosen: RejectedRowQuerySet, kind: Kind, values: Values, actor: Actor) -> Outcome:
+    rows = _Rows(chosen, kind, values)
+    with ResendDoor(settings.SHOP_ALL_DATABASE_URL, kind) as door:
+        with transaction.atomic(), door.transaction(commit=False):
+            door.require_notes()
+            door.receive(rows.lines())
+            sent = door.stage(actor.name)
+            outcome = Outcome(sent, door.count_sent() - sent, door.faults())
+            close_sent(kind, door.sent(), door.origin(), actor.name)
+            door.connection.commit()
+            if outcome.rows:
+                _note_resent(rows, outcome, actor)
+        finish(door)
+    return outcome
+
+
+def finish(door: Incoming) -> None:
+    """Tells the staging database that the rejects are closed; failing that, the next tick does."""
+    if door.xid is not None:
+        with suppress(TransferError), door.transaction():
+            door.finish(door.xid)
+
+
+class _Rows:
+    """The rows of open rejects as they shall be staged; walking over them locks the rejects."""
+
+    def __init__(self, chosen: RejectedRowQuerySet, kind: Kind, values: Values) -> None:
+        self.kind = kind
+        self.values = values
+        self.count = 0
+        self.latest = 0  # number of a reject of the latest row
+        same_row = {"origin": OuterRef("origin"), "staging_id": OuterRef("staging_id")}
+        # With those of the same rows at other servers, which are closed as well.
+        self.rejects = (
+            RejectedRow.objects.open()
+            .filter(Exists(chosen.open().filter(**same_row)), kind=kind.name)
+            .annotate(is_chosen=Exists(chosen.open().filter(pk=OuterRef("pk"))))
+            .in_locking_order()
+            .select_for_update()
+        )
+
+    def lines(self) -> Iterator[str]:
+        found = self.rejects.values_list("is_chosen", "pk", "origin", "staging_id", "payload")
+        for (origin, old_id), same in groupby(found.iterator(AT_ONCE), key=lambda row: row[2:4]):
+            chosen = [(pk, payload) for is_chosen, pk, _, _, payload in same if is_chosen]
+            if chosen:  # nobody has closed it since
+                self.count += 1
+                self.latest, payload = chosen[0]
+                yield self._line(str(origin), old_id, payload)
+
+    def _line(self, origin: str, old_id: int, payload: Values) -> str:
+        given = payload | self.values
+        keeps = any(payload.get(name) and name not in self.values for name in secrets(self.kind))
+        values = [given.get(column.name) for column in self.kind.columns]
+        correction = [origin, str(old_id), "t" if keeps else None]
+        return copied(str(self.count), *values, *[None] * 5, *correction)
+
+
+def _note_resent(rows: _Rows, outcome: Outcome, actor: Actor) -> None:
+    hidden = secrets(rows.kind)
+    shown = {name: MASK if name in hidden else value for name, value in rows.values.items()}
+    if rows.count > 1:
+        _note_many(AuditEntry.Action.RESEND, rows.kind, outcome.rows, actor, new=shown)
+        return
+    reject = RejectedRow.objects.get(pk=rows.latest)
+    changed = [name for name, value in rows.values.items() if value != reject.payload.get(name)]
+    old = {name: reject.payload.get(name) for name in changed}
+    new: dict[str, Any] = {name: shown[name] for name in changed}
+    new["resent_id"] = reject.resent_id
+    AuditEntry.record(actor, AuditEntry.Action.RESEND, reject, old=old, new=new)
+
+
+def _note_many(
+    action: AuditEntry.Action,
+    kind: Kind,
+    rows: int,
+    actor: Actor,
+    *,
+    new: Values | None = None,
+    reason: str = "",
+) -> None:
+    """One entry for all; each row says itself who closed it, and when."""
+    if rows:
+        subject = RejectedRow(kind=kind.name)
+        AuditEntry.record(actor, action, subject, new={**(new or {}), "rows": rows}, reason=reason)
+
+
+@transaction.atomic
+def discard(chosen: RejectedRowQuerySet, reason: str, actor: Actor) -> Discarded:
+    """Closes the open ones of these rejects with a reason: their rows are never sent.
+
+    One whose row was sent by somebody who died before closing it is closed as sent. Raises
+    TransferError when the staging database can't be asked.
+    """
+    total = Discarded(0, 0)
+    with Notes(settings.SHOP_ALL_DATABASE_URL, "discard", secret=True) as notes:
+        for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
+            kind = KINDS[name]
+            done = _discard(chosen.filter(kind=name), kind, reason, actor, notes)
+            _note_many(AuditEntry.Action.RESEND, kind, done.sent_before, actor)
+            total = Discarded(total.rows + done.rows, total.sent_before + done.sent_before)
+    return total
+
+
+def _discard(
+    chosen: RejectedRowQuerySet, kind: Kind, reason: str, actor: Actor, notes: Notes
+) -> Discarded:
+    locked = chosen.open().in_locking_order().select_for_update()
+    found = locked.values_list("origin", "staging_id", "pk").iterator(AT_ONCE)
+    numbers: list[int] = []
+    rows = seen = 0
+    for origin, some in groupby(found, key=lambda row: str(row[0])):
+        while batch := list(islice(some, AT_ONCE)):
+            numbers = [pk for _, _, pk in batch]
+            seen += len(numbers)
+            close_noted(notes, kind, origin, [number for _, number, _ in batch], actor.name)
+            rows += RejectedRow.objects.open().filter(pk__in=numbers).discard(reason, actor.name)
+    if rows == seen == 1:
+        told = {"new": {"state": State.DISCARDED}, "old": {"state": State.OPEN}}
+        reject = RejectedRow.objects.get(pk=numbers[0])
+        AuditEntry.record(actor, AuditEntry.Action.DISCARD, reject, reason=reason, **told)
+    else:
+        _note_many(AuditEntry.Action.DISCARD, kind, rows, actor, reason=reason)
+    return Discarded(rows, seen - rows)

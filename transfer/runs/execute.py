@@ -1,0 +1,241 @@
+"""Opens, executes and closes runs of transfer tasks, and finds the dead ones."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from transfer.engine import move
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.move import CHUNK_ROWS, Chunk, Reject
+from transfer.engine.position import Position
+from transfer.engine.shop_all import ShopAll
+from transfer.errors import AlreadyRunning, OwnDatabaseFailed, RunTakenOver, TransferError
+from transfer.models import RejectedRow, TransferRun, TransferTask
+from transfer.models.runs import State, Trigger
+from transfer.models.schedules import ScheduledTask
+
+logger = logging.getLogger(__name__)
+
+REJECTS_AT_ONCE = 1000
+
+Progress = Callable[[TransferRun], None]
+Stopped = Callable[[], bool]
+
+
+def run_here(
+    task: TransferTask,
+    trigger: Trigger,
+    actor: AbstractBaseUser | None = None,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    progress: Progress = lambda run: None,
+    stopped: Stopped = lambda: False,
+) -> TransferRun:
+    """Runs the task in this process and returns its run, closed.
+
+    A run that waits in the queue is taken over. `progress` hears of the start and of each chunk;
+    `stopped` is asked after each chunk. Raises AlreadyRunning; any other failure stands in the run.
+    """
+    with task_lock(task):
+        close_dead(task)
+        run = _started(task, trigger, actor)
+        execute(run, task, chunk_rows=chunk_rows, progress=progress, stopped=stopped)
+    return run
+
+
+def _started(task: TransferTask, trigger: Trigger, actor: AbstractBaseUser | None) -> TransferRun:
+    while True:
+        queued = task.runs.queued().first()
+        if queued is None:
+            run = TransferRun.of(task, trigger, actor)
+            with suppress(IntegrityError):  # one was queued a moment ago
+                run.start()
+                return run
+        elif queued.claim():
+            return queued
+
+
+@contextmanager
+def task_lock(task: ScheduledTask) -> Iterator[None]:
+    """Holds the task's lock, which ends with this process at the latest. Raises AlreadyRunning."""
+    key = [task.LOCK_SPACE, task.pk]
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(%s, %s)", key)
+        if cursor.fetchone() != (True,):
+            raise AlreadyRunning(holder=str(task.runs.running().first() or task))
+    try:
+        yield
+    finally:
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_unlock(%s, %s)", key)
+
+
+def close_dead(task: ScheduledTask) -> None:
+    """Whoever holds the task's lock knows that no other run of the task is alive."""
+    for run in task.runs.running():
+        run.interrupt()
+
+
+def execute(
+    run: TransferRun,
+    task: TransferTask,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    progress: Progress = lambda run: None,
+    stopped: Stopped,
+    stopped_as: State = State.CANCELLED,
+) -> None:
+    """Executes a run that has started, and closes it whatever happens."""
+
+    def ended() -> State | None:
+        if run.is_cancelled():
+            return State.CANCELLED
+        return stopped_as if stopped() else None
+
+    try:
+        state, waiting = _move(run, task, chunk_rows, progress, ended)
+        run.finish(state, waiting)
+    except AlreadyRunning as error:  # by another installation: an overlap is no failure
+        run.finish(State.SKIPPED, error=error)
+    except TransferError as error:
+        run.finish(State.FAILED, error=error)
+    except DatabaseError as error:
+        connection.close_if_unusable_or_obsolete()
+        run.finish(State.FAILED, error=OwnDatabaseFailed(type(error).__name__))
+    except Exception as error:
+        logger.exception("run %s", run.pk)
+        run.finish(State.FAILED, error=TransferError(type(error).__name__))
+
+
+@contextmanager
+def doors(task: TransferTask, purpose: str) -> Iterator[tuple[ShopAll, BonusDatabase]]:
+    """Both databases of a task. PIN codes stay out of error texts."""
+    secret = any(column.secret for column in task.moves.columns)
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, secret=secret) as source,
+        BonusDatabase(task.server.dsn, task.server.name, purpose, secret=secret) as target,
+    ):
+        yield source, target
+
+
+def _move(
+    run: TransferRun,
+    task: TransferTask,
+    chunk_rows: int,
+    progress: Progress,
+    ended: Callable[[], State | None],
+) -> tuple[State, int]:
+    kind = task.moves
+    with doors(task, f"run {run.pk}") as (source, target):
+        position = move.prepare(kind, source, target)
+        _settle_previous(run, position)
+        run.begin(position, count_waiting(source, task, position))
+        progress(run)
+        for chunk in move.transfer(
+            kind,
+            source,
+            target,
+            position.origin,
+            chunk_rows=chunk_rows,
+            save_rejects=lambda before, rejects: _save_rejects(run, before, rejects),
+        ):
+            if not run.chunks and chunk.before != position:
+                # A dying run's last chunk landed after we had looked; it is that run's.
+                _settle_previous(run, chunk.before)
+                run.begin(chunk.before, run.expected)
+            _count(run, chunk)
+            position = chunk.after
+            progress(run)
+            if (state := ended()) and (waiting := count_waiting(source, task, position)):
+                return state, waiting
+        waiting = count_waiting(source, task, position)
+    return State.REJECTS if run.rejected else State.SUCCEEDED, waiting
+
+
+def _settle_previous(run: TransferRun, position: Position) -> None:
+    previous = TransferRun.objects.filter(task=run.task, pk__lt=run.pk).begun().first()
+    if previous is not None:
+        previous.settle(position)
+
+
+def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> int:
+    """Committed rows that the task has not moved."""
+    with source.snapshot():
+        source.read_in_order()
+        return source.count_waiting(task.moves, position)
+
+
+def _save_rejects(run: TransferRun, before: Position, rejects: Iterator[Reject]) -> None:
+    """Called before the target commits; see engine.SaveRejects."""
+    with transaction.atomic():
+        mine = RejectedRow.objects.of(run, before.origin)
+        mine.mark_landed(before.totals.read)
+        mine.unlanded().delete()
+        rows = (
+            RejectedRow(
+                run=run,
+                server=run.server,
+                server_name=run.server_name,
+                kind=run.kind,
+                origin=before.origin,
+                staging_id=reject.id,
+                chunk_start=before.totals.read,
+                code=reject.code,
+                payload=reject.payload,
+            )
+            for reject in rejects
+        )
+        while batch := list(islice(rows, REJECTS_AT_ONCE)):
+            # A bonus server restored from a copy sees old rows, and so old rejects, once more.
+            RejectedRow.objects.bulk_create(batch, ignore_conflicts=True)
+
+
+def _count(run: TransferRun, chunk: Chunk) -> None:
+    run.add_chunk(chunk.totals, chunk.after)
+    if chunk.totals.rejected:
+        RejectedRow.objects.of(run, chunk.after.origin).mark_landed(chunk.after.totals.read)
+    if not run.is_still_mine():
+        raise RunTakenOver
+
+
+def rehearse(
+    task: TransferTask,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    progress: Progress = lambda run: None,
+    stopped: Stopped = lambda: False,
+) -> tuple[TransferRun, dict[str, int]]:
+    """Does what `run_here` would do, and rolls it back. Nothing of it stays in the history.
+
+    Returns a run that was not saved, and how many rows each check would reject.
+    Raises TransferError.
+    """
+    run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
+    reasons: dict[str, int] = {}
+    with doors(task, "dry run") as (source, target):
+        position = move.prepare(task.moves, source, target, dry_run=True)
+        run.expected = count_waiting(source, task, position)
+        progress(run)
+        for chunk in move.transfer(
+            task.moves, source, target, position.origin, chunk_rows=chunk_rows, dry_run=True
+        ):
+            run.totals += chunk.totals
+            position = chunk.after
+            for code, rows in chunk.reasons.items():
+                reasons[code] = reasons.get(code, 0) + rows
+            progress(run)
+            if stopped():
+                break
+        run.waiting = count_waiting(source, task, position)
+    if stopped():
+        run.state = State.CANCELLED
+    else:
+        run.state = State.REJECTS if run.rejected else State.SUCCEEDED
+    return run, reasons

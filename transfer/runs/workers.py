@@ -1,0 +1,102 @@
+"""Which processes wait for runs: told by their sessions in our own database, without heartbeats.
+
+A resident worker stays connected between two looks at the queue, under a name that says what it
+is. It is gone as soon as its session is.
+"""
+
+from dataclasses import dataclass
+
+from django.db import connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django_tasks_db.models import DBTaskResult
+
+from transfer.models import Heartbeat
+from transfer.schedule import following_minute
+from transfer.words import formats
+
+# The session of a machine that lost its power is there for long. One that neither asks anything
+# nor holds the lock of what it executes is nobody's.
+SESSIONS = """
+    select coalesce(sum(substring(application_name from '[0-9]+$')::int), 0),
+           count(*) filter (where at_work)
+      from (select application_name, state_change,
+                   exists (select from pg_locks as held
+                            where held.pid = session.pid and held.locktype = 'advisory') as at_work
+              from pg_stat_activity as session
+             where datname = current_database()
+               and application_name ~ '^dtadmin (db_worker|run_scheduler) [0-9]+$') as session
+     where at_work or state_change > clock_timestamp() - interval '3 minutes'
+"""
+
+
+@dataclass(frozen=True)
+class Workers:
+    resident: int = 0
+    at_work: int = 0
+
+    @property
+    def free(self) -> int:
+        return max(self.resident - self.at_work, 0)
+
+
+def announce(command: str, workers: int) -> None:
+    """From here on this thread stays connected, as `workers` workers of a manage.py command."""
+    connection.close()
+    kept = connection.settings_dict
+    connection.settings_dict = {
+        **kept,
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {**kept["OPTIONS"], "application_name": f"dtadmin {command} {workers}"},
+    }
+
+
+def seen() -> Workers:
+    """The workers that there are at this moment, on all machines."""
+    with connection.cursor() as cursor:
+        cursor.execute(SESSIONS)
+        resident, at_work = cursor.fetchone()
+    return Workers(resident, min(resident, at_work))
+
+
+def in_words(workers: Workers) -> str:
+    """Whether a run that is queued now starts at once."""
+    if not workers.resident:
+        return _("no resident worker: runs start with the next tick")
+    if not workers.free:
+        return ngettext(
+            "%(n)d worker is resident, and at work: runs start once it is free",
+            "%(n)d workers are resident, and all at work: runs start once one is free",
+            workers.resident,
+        ) % {"n": workers.resident}
+    return ngettext(
+        "%(n)d worker is resident: runs start at once",
+        "%(n)d workers are resident: runs start at once",
+        workers.resident,
+    ) % {"n": workers.resident}
+
+
+def when_it_starts(runs: int = 1) -> str:
+    """A sentence about runs that wait in the queue."""
+    workers, beat = seen(), Heartbeat.last()
+    if workers.free and workers.free >= DBTaskResult.objects.filter(status="READY").count():
+        return ngettext("It starts at once.", "They start at once.", runs)
+    if workers.resident:
+        return ngettext(
+            "It starts as soon as a worker is free.",
+            "They start as soon as a worker is free.",
+            runs,
+        )
+    if beat is None or not beat.is_alive():
+        return ngettext(
+            "It waits: no worker is there, and the scheduler is silent.",
+            "They wait: no worker is there, and the scheduler is silent.",
+            runs,
+        )
+    return ngettext(
+        "It starts with the next tick, %(at)s at the latest.",
+        "They start with the next tick, %(at)s at the latest.",
+        runs,
+    ) % {"at": formats.moment(following_minute(timezone.now()))}

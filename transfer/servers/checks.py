@@ -1,0 +1,195 @@
+"""Asks all bonus servers at once how they are, and when they last saw which register."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import TimeoutError as StillRunning
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from transfer.bonus_api import errors as errors
+from transfer.bonus_api.client import Account, BonusApi, Status
+from transfer.bonus_api.http import Endpoint
+from transfer.errors import TransferError
+from transfer.models import BonusServer, RegisterAccount, SeenDay
+
+SERVERS_AT_ONCE = 32
+SECONDS = 8.0  # for all of them together
+
+# Its account is there: so it is created, unless somebody makes it now, or nobody has its secret;
+# a register that calls has it. That an account was there before is said until its register calls.
+# A register calls every few seconds: what moved by less than two is the answer's own delay.
+TOLD = """
+    insert into transfer_registeraccount as a (
+        server_id, register_id, state, login, created_at, last_seen, blocked, reply_lost,
+        error_code, error_params, error_technical)
+    select %(server)s, r.id, 'created', t.login, t.created_at, t.last_seen, t.blocked, false,
+           '', '{}', ''
+      from unnest(%(codes)s::text[], %(logins)s::text[], %(created)s::timestamptz[],
+                  %(seen)s::timestamptz[], %(blocked)s::boolean[])
+           as t(code, login, created_at, last_seen, blocked)
+      join transfer_cashregister as r using (code)
+    on conflict (server_id, register_id) do update
+       set state = 'created', login = excluded.login, created_at = excluded.created_at,
+           last_seen = excluded.last_seen, blocked = excluded.blocked, reply_lost = false,
+           error_code = case when a.state = 'error' or a.error_code = %(was_there)s
+                                  and excluded.last_seen is not null
+                             then '' else a.error_code end
+     where a.state <> 'waiting' and (not a.reply_lost or excluded.last_seen is not null)
+       and (a.state <> 'created' or a.login <> excluded.login or a.blocked <> excluded.blocked
+            or a.created_at is distinct from excluded.created_at
+            or (a.last_seen is null) <> (excluded.last_seen is null)
+            or a.error_code = %(was_there)s and excluded.last_seen is not null
+            or abs(extract(epoch from a.last_seen - excluded.last_seen)) > 2)
+"""
+
+# Not those that were made after the server had been asked.
+GONE = """
+    update transfer_registeraccount as a
+       set state = 'not_created', login = '', blocked = false, created_at = null,
+           last_seen = null, error_code = ''
+      from transfer_cashregister as r
+     where a.register_id = r.id and a.server_id = %(server)s and a.state = 'created'
+       and (a.created_at is null or a.created_at < %(asked)s)
+       and not r.code = any(%(codes)s::text[])
+"""
+
+SEEN = """
+    insert into transfer_seenday as d (account_id, day, hours)
+    select id, (last_seen at time zone 'UTC')::date,
+           1 << extract(hour from last_seen at time zone 'UTC')::int
+      from transfer_registeraccount
+     where server_id = %(server)s and last_seen > %(oldest)s
+    on conflict (account_id, day) do update set hours = d.hours | excluded.hours
+     where d.hours & excluded.hours = 0
+"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a server answered, and how fast."""
+
+    status: Status
+    accounts: list[Account]
+    asked_at: datetime
+    latency: float
+
+    @property
+    def clock_ahead(self) -> timedelta:
+        return self.status.time - self.asked_at
+
+
+def look(endpoint: Endpoint, seconds: float = SECONDS) -> Look:
+    """Raises ApiError. Knows no database: it runs in a thread."""
+    with BonusApi(endpoint, seconds) as api:
+        asked_at, began = timezone.now(), monotonic()
+        status = api.status()
+        latency = monotonic() - began
+        return Look(status, api.accounts(), asked_at, latency)
+
+
+def look_at_all(
+    servers: Iterable[BonusServer], seconds: float = SECONDS
+) -> Iterator[tuple[BonusServer, Look | TransferError]]:
+    """All servers at once, each as soon as it has answered. Never raises, ends after `seconds`."""
+    pool = ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="look")
+    futures: dict[Future[Look], BonusServer] = {}
+    for server in servers:
+        try:
+            futures[pool.submit(look, server.endpoint, seconds - 1)] = server
+        except TransferError as error:
+            yield server, error
+    try:
+        for future in as_completed(list(futures), timeout=seconds):
+            yield futures.pop(future), _outcome(future)
+    except StillRunning:
+        for server in futures.values():
+            yield server, errors.ApiTooSlow(server=server.name, seconds=f"{seconds:g}")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcome(future: "Future[Look]") -> Look | TransferError:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return error if isinstance(error, TransferError) else TransferError(type(error).__name__)
+
+
+def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str, int]:
+    """Refreshes the state of servers and registers. What one server suffers, the others don't."""
+    asked = list(BonusServer.objects.all() if servers is None else servers)
+    report = {"servers": len(asked), "failing": 0, "registers": 0}
+    for server, found in look_at_all(asked):
+        if isinstance(found, TransferError):
+            server.note_failure(timezone.now(), found)
+            report["failing"] += 1
+        else:
+            note(server, found)
+            report["registers"] += len(found.accounts)
+    return report
+
+
+@transaction.atomic
+def note(server: BonusServer, found: Look) -> None:
+    """Saves what the server told, in a handful of statements however many registers it has."""
+    ahead = found.clock_ahead
+    server.note_answer(found.asked_at, found.latency, ahead.total_seconds(), found.status.version)
+    accounts = found.accounts
+    told: dict[str, Any] = {
+        "server": server.pk,
+        "asked": found.status.time,
+        "was_there": errors.RegisterExists.code,
+        "oldest": found.asked_at - timedelta(SeenDay.DAYS),
+        "codes": [account.register for account in accounts],
+        "logins": [account.login for account in accounts],
+        "created": [account.created for account in accounts],
+        "seen": [account.last_seen and account.last_seen - ahead for account in accounts],
+        "blocked": [account.blocked for account in accounts],
+    }
+    with connection.cursor() as cursor:
+        for statement in (TOLD, GONE, SEEN):
+            cursor.execute(statement, told)
+
+
+def old_days(now: datetime) -> QuerySet[SeenDay]:
+    """What no strip of a week shows any more."""
+    return SeenDay.objects.filter(day__lt=now.date() - timedelta(SeenDay.DAYS))
+
+
+def strip(
+    account: RegisterAccount, now: datetime | None = None
+) -> list[tuple[datetime, list[bool | None]]]:
+    """The last seven days in the user's zone: the day, and of each hour whether it was seen.
+
+    None where nobody can know: before the account was made, and in hours to come. Days of which
+    nothing is known are left out.
+    """
+    now = timezone.localtime(now)
+    first = _hour(account.created_at) if account.created_at else (date.min, 0)
+    seen = set(_seen_hours(account))
+
+    def told(hour: tuple[date, int]) -> bool | None:
+        return hour in seen or (False if first <= hour <= _hour(now) else None)
+
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [midnight - timedelta(back) for back in range(6, -1, -1)]
+    hours = [(day, [told((day.date(), hour)) for hour in range(24)]) for day in days]
+    return [(day, told) for day, told in hours if any(hour is not None for hour in told)]
+
+
+def _seen_hours(account: RegisterAccount) -> Iterator[tuple[date, int]]:
+    for one in account.seen_days.all():
+        for hour in range(24):
+            if one.hours >> hour & 1:
+                yield _hour(datetime.combine(one.day, time(hour), UTC))
+
+
+def _hour(when: datetime) -> tuple[date, int]:
+    local = timezone.localtime(when)
+    return local.date(), local.hour

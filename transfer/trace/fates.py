@@ -1,0 +1,115 @@
+"""What became of each staged row at each server: waiting, moved by a run, or rejected."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count
+
+from transfer.engine.kinds import Kind
+from transfer.errors import TransferError
+from transfer.models import BonusServer, RejectedRow, TransferRun
+from transfer.trace.runs import Key, runs_that_moved
+from transfer.trace.servers import Answer
+
+
+@dataclass
+class Fate:
+    """What became of one staged row at one server."""
+
+    server: BonusServer
+    state: str  # waiting, moved, rejected, unknown; read: moved or rejected, which is not kept
+    task: Any = None
+    run: TransferRun | None = None
+    reject: RejectedRow | None = None
+    code: str = ""  # of a rejected row: the check that it failed
+    error: TransferError | None = None
+
+
+@dataclass
+class Row:
+    """A staged change."""
+
+    kind: Kind
+    xid: int
+    id: int
+    created_at: datetime | None
+    payload: dict[str, str | None]
+    fault: str | None  # the check that it fails at every server
+    may_fail: bool  # whether it can fail one that depends on what the server holds
+    reached: dict[int, bool]  # server → whether its position is past the row
+    sent_again: tuple[int, datetime] | None = None  # the row in its place, and since when
+    fates: list[Fate] = field(default_factory=list)
+
+
+def tell_fates(rows: list[Row], answers: list[Answer], tasks: list[Any], origin: str) -> None:
+    """For every row and server: what became of it."""
+    of = {(task.server_id, task.kind): task for task in tasks}
+    rejects = _rejects(rows, origin)
+    for row in rows:
+        row.fates = [_fate(row, answer, of, rejects) for answer in answers]
+    moved = [
+        (row, fate, answer)
+        for row in rows
+        for fate, answer in zip(row.fates, answers, strict=True)
+        if fate.state == "moved" and fate.task is not None
+    ]
+    keys: list[Key] = [(fate.task.pk, row.xid, row.id) for row, fate, _ in moved]
+    runs = runs_that_moved(keys, origin)
+    complete = _with_all_rejects(runs.values())
+    for key, (row, fate, answer) in zip(keys, moved, strict=True):
+        fate.run = runs.get(key)
+        if fate.run is None or fate.run.pk not in complete:
+            _judge(row, fate, answer)
+
+
+def _rejects(rows: list[Row], origin: str) -> dict[tuple[int | None, str, int], RejectedRow]:
+    ids: dict[str, list[int]] = {}
+    for row in rows:
+        ids.setdefault(row.kind.name, []).append(row.id)
+    return {
+        (reject.server_id, kind, reject.staging_id): reject
+        for kind, numbers in ids.items()
+        for reject in RejectedRow.objects.landed()
+        .filter(kind=kind, origin=origin, staging_id__in=numbers)
+        .select_related("run")
+    }
+
+
+def _fate(row: Row, answer: Answer, of: dict[Any, Any], rejects: dict[Any, Any]) -> Fate:
+    server, kind = answer.server, row.kind.name
+    task = of.get((server.pk, kind))
+    reject = rejects.get((server.pk, kind, row.id))
+    if reject is not None:
+        return Fate(server, "rejected", task, reject.run, reject, reject.code)
+    if answer.error is not None:
+        return Fate(server, "unknown", task, error=answer.error)
+    return Fate(server, "moved" if row.reached[server.pk] else "waiting", task)
+
+
+def _with_all_rejects(runs: Iterable[TransferRun]) -> set[int]:
+    """The runs whose rejects are all kept: a row that is not among those was applied."""
+    rejected = {run.pk: run.rejected for run in runs}
+    kept = dict(
+        RejectedRow.objects.filter(run__in=[pk for pk, rows in rejected.items() if rows])
+        .order_by()
+        .values_list("run")
+        .annotate(Count("pk"))
+    )
+    return {pk for pk, rows in rejected.items() if kept.get(pk, 0) >= rows}
+
+
+def _judge(row: Row, fate: Fate, answer: Answer) -> None:
+    """Of a row whose reject may be gone: the checks tell, since a staged row never changes."""
+    if row.fault is not None:
+        fate.state, fate.code = "rejected", row.fault
+    elif row.may_fail and (_rejected_all(fate.run) or not answer.holding.cards):
+        # No transfer removes a card: one that the server does not know, it has never known.
+        fate.state, fate.code = "rejected", row.kind.late_checks[0].code
+    elif row.may_fail:
+        fate.state = "read"
+
+
+def _rejected_all(run: TransferRun | None) -> bool:
+    return run is not None and run.rejected == run.read

@@ -1,0 +1,136 @@
+"""Where a card's or an account's changes are: staged, waiting, moved by a run, rejected.
+
+What has reached a server is told by its own position, as the engine tells it; no flag is trusted.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from psycopg2 import sql
+
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.position import Position, moved
+from transfer.engine.shop_all import ShopAll, quoted
+from transfer.models import TransferTask
+from transfer.models.run_base import attach_runs
+from transfer.runs.backlog import WRITERS
+from transfer.trace.fates import Row, tell_fates
+from transfer.trace.search import kinds_of
+from transfer.trace.servers import Answer, ask
+
+ROWS_ON_A_PAGE = 50
+SECONDS = 3.0
+
+ROWS = """
+    select {kind}, xid::text::bigint, id, created_at, {payload}, {fault}, {may_fail}, {moved}
+      from {table} where {column} = {value}
+"""
+SENT_AGAIN = """
+    select old_id, new_id, sent_at from datatransfer.resent
+     where origin = %s and kind = %s and old_id = any(%s) and new_id is not null
+"""
+
+
+@dataclass
+class Trace:
+    subject: str
+    column: str  # account or card
+    rows: list[Row]
+    page: int
+    has_more: bool
+    answers: list[Answer]
+    writing: dict[str, datetime]  # kind → since when a transaction may hold unseen rows
+
+
+def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS) -> Trace:
+    """Every staged change of the account or the card, the latest first, and where each is.
+
+    Asks the servers in parallel, for `seconds` at most. Raises TransferError when shop All fails.
+    """
+    tasks = attach_runs(TransferTask.objects.select_related("server").with_runs())
+    servers = list({task.server_id: task.server for task in tasks}.values())
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace") as source:
+        with source.transaction():
+            source.execute(f"set statement_timeout = {int(seconds * 1000)}")
+        with source.snapshot():
+            origin = source.origin()
+        # Before the rows are read: what a position has moved is then visible among them.
+        answers = ask(servers, origin, subject, column, seconds)
+        with source.snapshot():
+            rows = staged_rows(source, subject, column, answers, page)
+            note_sent_again(source, rows, origin)
+            writing = writers(source, column)
+    found = Trace(
+        subject, column, rows[:ROWS_ON_A_PAGE], page, len(rows) > ROWS_ON_A_PAGE, answers, writing
+    )
+    tell_fates(found.rows, answers, tasks, origin)
+    return found
+
+
+def staged_rows(
+    source: ShopAll, subject: str, column: str, answers: list[Answer], page: int
+) -> list[Row]:
+    """One page of the rows, and one row more if there is another page."""
+    parts, servers = [], {}
+    for kind in kinds_of(column):
+        known = [(a.server.pk, a.positions.get(kind.name)) for a in answers if a.error is None]
+        servers[kind.name] = [pk for pk, _ in known]
+        parts.append(
+            sql.SQL(ROWS).format(
+                kind=sql.Literal(kind.name),
+                payload=sql.SQL(f"{kind.payload}::jsonb"),
+                fault=sql.SQL(kind.fault),
+                may_fail=sql.SQL(_may_fail(kind)),
+                moved=_moved([position for _, position in known]),
+                table=quoted(kind),
+                column=sql.Identifier(column),
+                value=sql.Literal(subject),
+            )
+        )
+    query = sql.SQL("{} order by 2 desc, 3 desc limit {} offset {}").format(
+        sql.SQL(" union all ").join(parts),
+        sql.Literal(ROWS_ON_A_PAGE + 1),
+        sql.Literal((page - 1) * ROWS_ON_A_PAGE),
+    )
+    return [
+        Row(
+            KINDS[kind],
+            xid,
+            id_,
+            at,
+            told,
+            fault,
+            may_fail,
+            dict(zip(servers[kind], past, strict=True)),
+        )
+        for kind, xid, id_, at, told, fault, may_fail, past in source.rows(query)
+    ]
+
+
+def _may_fail(kind: Kind) -> str:
+    return " or ".join(check.fails for check in kind.late_checks) or "false"
+
+
+def _moved(positions: Iterable[Position | None]) -> sql.Composable:
+    each = [sql.SQL("false") if p is None else moved(p) for p in positions]
+    return sql.SQL("array[{}]::boolean[]").format(sql.SQL(", ").join(each))
+
+
+def note_sent_again(source: ShopAll, rows: list[Row], origin: str) -> None:
+    """Rejected rows that were corrected, by the staging database's own note of it."""
+    (is_there,) = source.one("select to_regclass('datatransfer.resent') is not null")
+    for kind in {row.kind.name for row in rows if is_there}:
+        mine = {row.id: row for row in rows if row.kind.name == kind}
+        for old_id, new_id, at in source.rows(SENT_AGAIN, [origin, kind, list(mine)]):
+            mine[old_id].sent_again = new_id, at
+
+
+def writers(source: ShopAll, column: str) -> dict[str, datetime]:
+    found = {}
+    for kind in kinds_of(column):
+        (since,) = source.one(WRITERS, [f'"{kind.staging}"'])
+        if since is not None:
+            found[kind.name] = since
+    return found

@@ -161,6 +161,13 @@ TEMPLATES = [
                 "transfer.access.context",
                 "transfer.pages.navigation.context",
             ],
+            "builtins": [
+                "django.templatetags.i18n",
+                "django.templatetags.l10n",
+                "django.templatetags.static",
+                "django_tables2.templatetags.django_tables2",
+                "transfer.templatetags.transfer_ui",
+            ],
         },
     }
 ]

@@ -21,8 +21,9 @@ from transfer.models import (
 )
 from transfer.models.run_base import RunClosed, Trigger
 from transfer.models.runs import State
+from transfer.queue.worker import drain
 from transfer.runs import execute
-from transfer.runs.start import RunIsOpen, drain, enqueue, open_run, run_now
+from transfer.runs.start import RunIsOpen, enqueue, open_run, run_now
 from transfer.tick import Tick, open_due, tick
 
 pytestmark = pytest.mark.django_db(transaction=True)

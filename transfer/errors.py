@@ -210,3 +210,12 @@ class RunTakenOver(TransferError):
         "Its connection to the own database had broken, so it was taken for dead. What it moved "
         "is counted; the next run goes on from there."
     )
+
+
+class StillQueued(TransferError):
+    code = "still_queued"
+    sentence = gettext_noop("The run before it still waits in the queue, since %(since)s.")
+    hint = gettext_noop(
+        "Nothing is lost: the run that waits moves all rows. If this happens often, start more "
+        "workers (manage.py db_worker) or run this task less often."
+    )

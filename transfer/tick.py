@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from transfer.errors import AlreadyRunning, TransferError
+from transfer.errors import AlreadyRunning, StillQueued, TransferError
 from transfer.loading import upload_job
 from transfer.models import (
     Heartbeat,
@@ -24,7 +24,7 @@ from transfer.models import (
     TransferRun,
     TransferTask,
 )
-from transfer.models.run_base import Run, State, StillQueued, Trigger
+from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.rejects.closing import finish_interrupted
 from transfer.runs.start import RunIsOpen, enqueue, open_run

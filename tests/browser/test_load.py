@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PHONE, use_language
 from tests.databases import query
 from transfer.models import Upload
-from transfer.runs.start import drain
+from transfer.queue.worker import drain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

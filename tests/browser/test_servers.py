@@ -21,7 +21,7 @@ from tests.servers.conftest import (  # noqa: F401 - fixtures
     six,
 )
 from transfer.models import BonusServer, IssuedSecret
-from transfer.runs.start import drain
+from transfer.queue.worker import drain
 from transfer.servers.checks import check_connections
 from transfer.tick import tick
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import use_language
 from tests.databases import query
 from transfer.models import Actor, RejectedRow, Settings, TransferRun
-from transfer.runs.start import drain
+from transfer.queue.worker import drain
 from transfer.tick import tick
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,6 +8,7 @@ import xlsxwriter
 from tests.databases import query
 from transfer.engine.kinds import KINDS
 from transfer.loading import upload_job
+from transfer.loading.receive import receive
 from transfer.models import Actor, RejectedRow, Upload
 
 
@@ -16,7 +17,7 @@ def check(db: None, shop_all: str, olga: Actor) -> Callable[..., Upload]:
     """Uploads a file and has it checked: `check("balances", b"…", name="a.csv")`."""
 
     def check(kind: str, content: bytes, name: str = "file.csv", **chosen: Any) -> Upload:
-        upload = Upload.receive(KINDS[kind], [content], olga, name=name)
+        upload = receive(KINDS[kind], [content], olga, name=name)
         upload.chosen = chosen
         upload.save()
         upload_job.go_on(upload)

@@ -96,10 +96,10 @@ def die(*_):
 
 def at_once(*works):
     def run(work):
-        upload_job()
+        work()
         connection.close()
 
-    threads = [threading.Thread(target=run, args=[upload_job]) for upload_job in works]
+    threads = [threading.Thread(target=run, args=[work]) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:

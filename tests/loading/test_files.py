@@ -12,6 +12,7 @@ import pytest
 from tests.loading.conftest import bad, workbook
 from transfer.engine.kinds import KINDS
 from transfer.loading import spreadsheet, upload_job
+from transfer.loading.receive import receive
 from transfer.models import Upload
 
 State = Upload.State
@@ -145,7 +146,7 @@ def test_a_file_of_40_mb_never_stands_in_memory(db, shop_all, olga):
     lines = [b"account;amount;comment\n", *repeat(line, 40 * 2**20 // len(line))]
     tracemalloc.start()
     try:
-        upload = Upload.receive(KINDS["balances"], lines, olga, name="a.csv")
+        upload = receive(KINDS["balances"], lines, olga, name="a.csv")
         upload_job.go_on(upload)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:

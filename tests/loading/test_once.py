@@ -14,9 +14,10 @@ from tests.databases import connected, run
 from transfer.engine.kinds import KINDS
 from transfer.loading import upload_job
 from transfer.loading.loader import Loader
+from transfer.loading.receive import receive
 from transfer.models import Actor, AuditEntry, Upload, UploadPiece
-from transfer.models.uploads import UploadLock
-from transfer.runs.start import drain
+from transfer.queue.locks import Space, lock
+from transfer.queue.worker import drain
 
 State = Upload.State
 GOOD = b"account;amount\n4100;10\n4200;20\n"
@@ -129,7 +130,7 @@ def query_without_result(dsn, statement):
 class TestTheQueue:
     def test_a_large_file_is_checked_and_loaded_by_a_worker(self, shop_all, olga, staged):
         lines = b"account;amount\n" + b"4100000001;1\n" * 60_000
-        upload = Upload.receive(KINDS["balances"], [lines], olga, name="a.csv")
+        upload = receive(KINDS["balances"], [lines], olga, name="a.csv")
         upload_job.start(upload)
         assert upload.state == State.RECEIVED
         drain(lambda: False)
@@ -154,13 +155,13 @@ class TestTheQueue:
             host=own["HOST"], dbname=own["NAME"], user=own["USER"], password=own["PASSWORD"] or None
         )
         with other.cursor() as cursor:
-            cursor.execute("select pg_advisory_lock(%s, %s)", [Upload.LOCK_SPACE, confirmed.pk])
+            cursor.execute("select pg_advisory_lock(%s, %s)", [Space.UPLOAD, confirmed.pk])
         upload_job.recover()
         other.close()
         assert not DBTaskResult.objects.exists()
 
     def test_the_lock_ends_with_the_work(self, confirmed):
-        with UploadLock(confirmed):
+        with lock(Space.UPLOAD, confirmed.pk):
             assert not Upload.objects.idle().exists()
         assert Upload.objects.idle().exists()
 
@@ -184,14 +185,14 @@ class TestTheContent:
     def test_stands_whole_in_pieces_of_any_size(self, db, olga):
         content = bytes(range(256)) * 12_000
         chunks = [content[:7], content[7:2_000_000], content[2_000_000:]]
-        upload = Upload.receive(KINDS["balances"], chunks, olga)
+        upload = receive(KINDS["balances"], chunks, olga)
         assert upload.pieces.count() == 3
         assert upload.open().read() == content
 
     def test_too_large_is_refused_and_nothing_is_kept(self, db, olga, monkeypatch):
-        monkeypatch.setattr("transfer.models.uploads.LARGEST", 10)
+        monkeypatch.setattr("transfer.loading.receive.LARGEST", 10)
         with pytest.raises(Exception, match="larger than"):
-            Upload.receive(KINDS["balances"], [b"12345678901"], olga)
+            receive(KINDS["balances"], [b"12345678901"], olga)
         assert not Upload.objects.exists()
 
 

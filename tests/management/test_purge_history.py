@@ -17,7 +17,7 @@ from transfer.models import (
     Settings,
     Upload,
 )
-from transfer.runs.maintenance import purge_history
+from transfer.runs.purge import purge_history
 
 pytestmark = pytest.mark.django_db
 LATER = timezone.now() + timedelta(days=4000)

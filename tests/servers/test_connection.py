@@ -14,8 +14,8 @@ from tests.servers.conftest import TOKEN, reference_server
 from tests.servers.test_failures import certificate
 from tests.servers.test_killed import wait_for
 from transfer.models import AccountJob, Actor, AuditEntry, BonusServer
+from transfer.queue.locks import Space
 from transfer.servers import stages
-from transfer.servers.accounts import LOCK_SPACE
 from transfer.servers.stages import run_all, run_stage
 
 pytestmark = pytest.mark.django_db
@@ -243,7 +243,7 @@ def test_nor_while_its_accounts_are_changed_and_passwords_that_wait_are_told_of(
     assert "The passwords of 6 registers have not been taken yet" in admin.get(url).text
     job = AccountJob.order(docked, AccountJob.Action.BLOCK, [six[0].pk], Actor("olga"))
     with connected(own_database) as worker:
-        run(worker, "select pg_advisory_lock(%s, %s)", [LOCK_SPACE, job.pk])
+        run(worker, "select pg_advisory_lock(%s, %s)", [Space.ACCOUNT_JOB, job.pk])
         page = admin.post(url, follow=True)
     assert "Accounts of registers are being changed on it." in page.text
     assert BonusServer.objects.exists()

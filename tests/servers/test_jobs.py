@@ -10,7 +10,8 @@ from django.utils import timezone
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN
 from transfer.models import AccountJob, Actor, CashRegister, IssuedSecret, MaintenanceTask, Shop
-from transfer.runs.start import drain, run_now
+from transfer.queue.worker import drain
+from transfer.runs.start import run_now
 from transfer.servers import accounts
 from transfer.servers.account_job import Work
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.databases import query
 from transfer.models import AccountJob, Actor, CashRegister, IssuedSecret, Shop
-from transfer.runs.start import drain
+from transfer.queue.worker import drain
 from transfer.servers import accounts
 
 pytestmark = pytest.mark.django_db(transaction=True)

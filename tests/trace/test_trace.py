@@ -10,13 +10,12 @@ from psycopg2 import sql
 
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
-from transfer.engine.position import Position, moved
+from transfer.engine.position import Position, Snapshot, has_moved, moved
 from transfer.engine.shop_all import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
 from transfer.pages.trace.words import holding, told_row
 from transfer.runs import execute
-from transfer.trace.runs import Snapshot, has_moved
 from transfer.trace.subject import ROWS_ON_A_PAGE, trace
 
 

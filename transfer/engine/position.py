@@ -126,3 +126,32 @@ def batch(position: Position, reading: str) -> sql.Composable:
     if position.last_xid is None:
         return condition
     return sql.SQL("(xid, id) > {} and ").format(_last(position)) + condition
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """pg_snapshot as text, `xmin:xmax:xip,…`; PostgreSQL, "System Information Functions"."""
+
+    xmin: int
+    xmax: int
+    under_way: frozenset[int]
+
+    @classmethod
+    def of(cls, text: str) -> "Snapshot":
+        xmin, xmax, under_way = text.split(":")
+        return cls(int(xmin), int(xmax), frozenset(map(int, filter(None, under_way.split(",")))))
+
+    def sees(self, xid: int) -> bool:
+        return xid < self.xmin or (xid < self.xmax and xid not in self.under_way)
+
+
+def has_moved(position: dict[str, Any] | None, origin: str, xid: int, id_: int) -> bool:
+    """`position.moved`, for a position as a run keeps it."""
+    if position is None or position["origin"] != origin:
+        return False
+    if Snapshot.of(position["read_through"]).sees(xid):
+        return True
+    if position["reading"] is None or position["last_xid"] is None:
+        return False
+    last = (int(position["last_xid"]), int(position["last_id"]))
+    return Snapshot.of(position["reading"]).sees(xid) and (xid, id_) <= last

@@ -6,8 +6,9 @@ from typing import NamedTuple
 from django.db.models import Exists, OuterRef
 
 from transfer.engine.kinds import Kind
-from transfer.loading.values import REJECT_KEY, SPACES
+from transfer.loading.values import SPACES
 from transfer.models import RejectedRow
+from transfer.models.rejects import REJECT_KEY
 
 
 class Named(NamedTuple):

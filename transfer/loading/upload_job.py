@@ -30,15 +30,12 @@ from transfer.loading.loader import BadLineFound, Loader
 from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
 from transfer.models import BadLine, Settings, Upload
-from transfer.models.uploads import UploadLock
+from transfer.queue.locks import Space
+from transfer.queue.locks import lock as locked
+from transfer.queue.worker import task
 from transfer.rejects.closing import close_sent, lock
 from transfer.rejects.resend import finish
 from transfer.words.columns import with_local_moments
-
-try:
-    from django.tasks import task
-except ImportError:  # Django before 6.0
-    from django_tasks import task  # type: ignore[no-redef]
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +80,7 @@ def go_on_queued(pk: int) -> None:
 
 def go_on(upload: Upload, hear: Hear = nobody) -> None:
     """Does what the file waits for. Any failure stands in it; nobody else may be at it."""
-    with suppress(AlreadyRunning), UploadLock(upload):
+    with suppress(AlreadyRunning), locked(Space.UPLOAD, upload.pk):
         upload.refresh_from_db()
         if upload.state == State.RECEIVED:
             with _failures(upload, State.FAILED):

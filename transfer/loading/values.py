@@ -18,8 +18,6 @@ SPACES = " \t\r\n\u00a0\u2007\u202f\u2009\ufeff"
 UNREADABLE = re.compile("[\x00\ufffd\ud800-\udfff]")  # PostgreSQL stores none, or means none
 # The mask of a PIN code, or what another encoding makes of it.
 MASKED = re.compile(r"[•●∙·*?\x07\s]*[•●∙·*?\x07][•●∙·*?\x07\s]*")
-# How a file names a rejected row: two numbers that must fit together, and Excel takes it for text.
-REJECT_KEY = re.compile(r"R([0-9]{1,18})-([0-9]{1,18})", re.IGNORECASE)
 POWER_OF_TEN = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
 WRITTEN_AS_AMOUNT = re.compile(r"[0-9]+[.,]0+")  # how programs write a number that has gaps
 UNIT = re.compile(r"(?:₽|руб(?:\.|лей|ля|ль)?|р\.|rub|баллов|бонусов)$", re.IGNORECASE)
@@ -235,11 +233,6 @@ class Moments:
             return Read(None, "not_a_date")
         zoned = when if when.tzinfo else when.replace(tzinfo=self.zone)
         return Read(zoned.astimezone(UTC).isoformat())
-
-
-def reject_key(number: int, staging_id: int) -> str:
-    """What names a rejected row in a file."""
-    return f"R{number}-{staging_id}"
 
 
 def is_masked(cell: Cell) -> bool:

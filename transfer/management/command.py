@@ -1,9 +1,6 @@
 """What every command of ours shares: one-line errors, tables, and a soft stop."""
 
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -66,25 +63,3 @@ def servers_named(name: str | None) -> list[BonusServer]:
             returncode=USAGE,
         )
     return found
-
-
-@contextmanager
-def soft_stop() -> Iterator[Callable[[], int]]:
-    """Ctrl-C and SIGTERM only note themselves: the block asks for the signal when it can stop.
-
-    A second one ends the process as usual.
-    """
-    noted: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        noted.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield lambda: noted[0] if noted else 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,12 +10,13 @@ from django.utils.translation import gettext_lazy as _
 from transfer.errors import TransferError
 from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, RunQuerySet, State, Trigger
 from transfer.models.schedules import ScheduledTask
+from transfer.queue.locks import Space
 
 
 class MaintenanceTask(ScheduledTask):
     """What keeps the installation tidy, on the same page as the transfers."""
 
-    LOCK_SPACE = 4478
+    LOCK_SPACE = Space.MAINTENANCE_TASK
 
     class Kind(models.TextChoices):
         CHECK_CONNECTIONS = "check_connections", _("Check the connections")

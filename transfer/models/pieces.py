@@ -1,8 +1,6 @@
 """The content of a file, in encrypted pieces of our own database."""
 
-import codecs
 import io
-from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -57,33 +55,3 @@ class Pieces(io.RawIOBase):
         self.rest = self.rest[size:]
         self.position += size
         return size
-
-
-class Utf8:
-    """Whether bytes that come in pieces are UTF-8, all of them."""
-
-    def __init__(self) -> None:
-        self.decoder = codecs.getincrementaldecoder("utf-8")()
-        self.good = True
-
-    def feed(self, piece: bytes, *, final: bool = False) -> None:
-        if self.good:
-            try:
-                self.decoder.decode(piece, final)
-            except UnicodeDecodeError:
-                self.good = False
-
-    def ends_well(self) -> bool:
-        self.feed(b"", final=True)
-        return self.good
-
-
-def of_size(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    held = bytearray()
-    for chunk in chunks:
-        held += chunk
-        while len(held) >= size:
-            yield bytes(held[:size])
-            del held[:size]
-    if held:
-        yield bytes(held)

@@ -1,3 +1,4 @@
+import re
 from typing import Any, Self
 
 from django.db import models
@@ -8,10 +9,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.loading.values import reject_key
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices
+
+# How a file names a rejected row: two numbers that must fit together, and Excel takes it for text.
+REJECT_KEY = re.compile(r"R([0-9]{1,18})-([0-9]{1,18})", re.IGNORECASE)
 
 
 class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
@@ -158,3 +161,8 @@ class RejectedRow(models.Model):
     @property
     def moves(self) -> Kind:
         return KINDS[self.kind]
+
+
+def reject_key(number: int, staging_id: int) -> str:
+    """What names a rejected row in a file."""
+    return f"R{number}-{staging_id}"

@@ -8,23 +8,14 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
-from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from transfer.errors import TransferError, gettext_noop
+from transfer.errors import TransferError
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.schedules import ScheduledTask
-
-
-class StillQueued(TransferError):
-    code = "still_queued"
-    sentence = gettext_noop("The run before it still waits in the queue, since %(since)s.")
-    hint = gettext_noop(
-        "Nothing is lost: the run that waits moves all rows. If this happens often, start more "
-        "workers (manage.py db_worker) or run this task less often."
-    )
+from transfer.queue.locks import held
 
 
 class RunClosed(Exception):
@@ -51,14 +42,6 @@ class Trigger(models.TextChoices):
     SCHEDULE = "schedule", _("Schedule")
     MANUAL = "manual", _("By hand")
     COMMAND = "command", _("Command line")
-
-
-# Who executes a run holds its task's advisory lock, under both keys of 32 bits (objsubid 2).
-LOCKED_TASKS = """
-    select objid::bigint from pg_locks
-     where locktype = 'advisory' and objsubid = 2 and granted and classid = %s
-       and database = (select oid from pg_database where datname = current_database())
-"""
 
 
 class RunQuerySet(models.QuerySet[Any]):
@@ -90,7 +73,7 @@ class RunQuerySet(models.QuerySet[Any]):
 
     def dead(self) -> Self:
         """Marked running, and nobody holds the task's lock."""
-        locked = RawSQL(LOCKED_TASKS, [self.model.task_model().LOCK_SPACE])  # noqa: S611
+        locked = held(self.model.task_model().LOCK_SPACE)
         return self.running().filter(Q(task=None) | ~Q(task__in=locked))
 
     def finished_since(self, moment: datetime) -> Self:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.settings import Settings
+from transfer.queue.locks import Space
 from transfer.schedule import next_after, next_times, validate_schedule
 
 LONGEST_DELAY = timedelta(minutes=30)
@@ -80,7 +81,7 @@ class ScheduledTask(models.Model):
     """
 
     runs: Any  # of each kind of task
-    LOCK_SPACE: ClassVar[int]  # of the advisory lock that whoever runs the task holds
+    LOCK_SPACE: ClassVar[Space]  # of the advisory lock that whoever runs the task holds
     DECIDED: ClassVar[list[str]] = [
         "enabled",
         "schedule",

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
+from transfer.queue.locks import Space
 
 
 class KindChoices(models.TextChoices):
@@ -16,8 +17,8 @@ class KindChoices(models.TextChoices):
 class TransferTask(ScheduledTask):
     """One kind of transfer to one bonus server."""
 
-    # Taken by whoever runs the task (`runs.task_lock`): free means that nobody does.
-    LOCK_SPACE = 4477
+    # Taken by whoever runs the task (`runs.execute.task_lock`): free means that nobody does.
+    LOCK_SPACE = Space.TRANSFER_TASK
 
     server = models.ForeignKey(
         BonusServer, on_delete=models.CASCADE, related_name="tasks", verbose_name=_("bonus server")

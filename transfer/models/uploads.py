@@ -2,31 +2,25 @@
 
 import io
 import uuid
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import Q
-from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.errors import AlreadyRunning, TransferError
-from transfer.loading.faults import EmptyFile, FileTooLarge
-from transfer.loading.values import printable
+from transfer.errors import TransferError
 from transfer.models.audit import Actor, AuditEntry
-from transfer.models.pieces import PIECE, Pieces, Utf8, cipher, of_size
-from transfer.models.run_base import LOCKED_TASKS
+from transfer.models.pieces import PIECE, Pieces
 from transfer.models.runs import AmountField
 from transfer.models.tasks import KindChoices
+from transfer.queue.locks import Space, held
 
-LARGEST = 256 << 20
 UNCONFIRMED_HOURS = 24
 
 
@@ -37,7 +31,7 @@ class UploadQuerySet(models.QuerySet["Upload"]):
 
     def idle(self) -> Self:
         """Without those that a worker is at work on at this moment."""
-        return self.exclude(pk__in=RawSQL(LOCKED_TASKS, [Upload.LOCK_SPACE]))  # noqa: S611
+        return self.exclude(pk__in=held(Space.UPLOAD))
 
     def loaded(self) -> Self:
         return self.filter(state=Upload.State.LOADED)
@@ -71,7 +65,6 @@ class Upload(models.Model):
         HAND = "hand", _("By hand")
         COMMAND = "command", _("Command line")
 
-    LOCK_SPACE = 4479
     UNDECIDED: ClassVar[list[str]] = [State.COLUMNS, State.READY, State.REFUSED, State.FAILED]
 
     # Noted in the staging database in the transaction that loads: a load happens once.
@@ -151,35 +144,6 @@ class Upload(models.Model):
     def corrections(self) -> int:
         """Good lines that correct rejected rows."""
         return int(self.report.get("corrections", 0))
-
-    @classmethod
-    def receive(
-        cls, kind: Kind, chunks: Iterable[bytes], actor: Actor, *, name: str = "", way: str = "file"
-    ) -> Self:
-        """Keeps a file, piece by piece. Raises FileRefused when it is empty or too large."""
-        upload = cls(
-            kind=kind.name,
-            name=printable(name)[-255:],
-            way=way,
-            created_by=actor.name,
-            user=actor.user,
-            address=actor.address,
-        )
-        digest, text = sha256(), Utf8()
-        with transaction.atomic():
-            upload.save()
-            for number, piece in enumerate(of_size(chunks, PIECE)):
-                upload.size += len(piece)
-                if upload.size > LARGEST:
-                    raise FileTooLarge(most=LARGEST >> 20)
-                digest.update(piece)
-                text.feed(piece)
-                upload.pieces.create(number=number, content=cipher().encrypt(piece))
-            if not upload.size:
-                raise EmptyFile
-            upload.sha256, upload.is_utf8 = digest.hexdigest(), text.ends_well()
-            upload.save(update_fields=["size", "sha256", "is_utf8"])
-        return upload
 
     def open(self) -> io.BufferedReader:
         """The content, a piece in memory at a time."""
@@ -265,22 +229,3 @@ class BadLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upload_id}, {self.line}: {self.code}"
-
-
-class UploadLock:
-    """Held by whoever works on a file; it ends with that process. Raises AlreadyRunning."""
-
-    def __init__(self, upload: Upload) -> None:
-        self.key = [Upload.LOCK_SPACE, upload.pk]
-
-    def __enter__(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_try_advisory_lock(%s, %s)", self.key)
-            if cursor.fetchone() != (True,):
-                raise AlreadyRunning(holder="")
-
-    def __exit__(self, *_: object) -> None:
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_unlock(%s, %s)", self.key)

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
+READ_OR_POST = ["GET", "HEAD", "POST"]
+
 
 def next_url(request: HttpRequest, default: str) -> str:
     """The `next` that was posted or asked for, if it is ours."""

@@ -7,10 +7,10 @@ from django.core.paginator import EmptyPage
 from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.template.base import render_value_in_context
-from django.utils.html import strip_tags
+from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 
-from transfer.templatetags import transfer_ui
+from transfer.pages import drawing
 from transfer.words import formats
 
 PAGE_SIZES = (25, 50, 100, 250)
@@ -107,7 +107,7 @@ class MomentColumn(tables.Column):
     """A moment in the user's time zone, which is named."""
 
     def render(self, value: Any) -> str:
-        return transfer_ui.moment(value)
+        return drawing.moment(value)
 
     def value(self, value: Any) -> Any:
         return value
@@ -117,7 +117,14 @@ class StateColumn(tables.Column):
     """The state of a run, as a badge."""
 
     def render(self, record: Any, bound_column: Any) -> str:
-        return transfer_ui.state_badge(bound_column.accessor.resolve(record))
+        return drawing.state_badge(bound_column.accessor.resolve(record))
 
     def value(self, value: Any) -> Any:
         return value
+
+
+def with_note(main: Any, note: Any, tone: str = "muted") -> SafeString | str:
+    """A cell of two lines, the second one small."""
+    if not note:
+        return main
+    return format_html('<div>{}<div class="cell-note {}">{}</div></div>', main, tone, note)

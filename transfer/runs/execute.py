@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from transfer.errors import AlreadyRunning, OwnDatabaseFailed, RunTakenOver, Tra
 from transfer.models import RejectedRow, TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
 from transfer.models.schedules import ScheduledTask
+from transfer.queue.locks import lock
 
 logger = logging.getLogger(__name__)
 
@@ -60,21 +61,9 @@ def _started(task: TransferTask, trigger: Trigger, actor: AbstractBaseUser | Non
             return queued
 
 
-@contextmanager
-def task_lock(task: ScheduledTask) -> Iterator[None]:
+def task_lock(task: ScheduledTask) -> AbstractContextManager[None]:
     """Holds the task's lock, which ends with this process at the latest. Raises AlreadyRunning."""
-    key = [task.LOCK_SPACE, task.pk]
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_lock(%s, %s)", key)
-        if cursor.fetchone() != (True,):
-            raise AlreadyRunning(holder=str(task.runs.running().first() or task))
-    try:
-        yield
-    finally:
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_unlock(%s, %s)", key)
+    return lock(task.LOCK_SPACE, task.pk, holder=lambda: task.runs.running().first() or task)
 
 
 def close_dead(task: ScheduledTask) -> None:

@@ -1,34 +1,18 @@
 """Runs are put into the queue here, and taken out of it: by the tick, or by `db_worker`."""
 
-import os
-import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
 from django.db import IntegrityError, transaction
-from django_tasks_db.management.commands.db_worker import Worker
-from django_tasks_db.models import DBTaskResult
 
 from transfer.errors import AlreadyRunning
 from transfer.models import Actor, AuditEntry, TransferRun
 from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
+from transfer.queue.worker import noted_stop, task
 from transfer.runs import execute
 from transfer.runs.maintenance import execute_maintenance
-
-try:
-    from django.tasks import task
-except ImportError:  # Django before 6.0
-    from django_tasks import task  # type: ignore[no-redef]
-
-Stopped = Callable[[], bool]
-
-_stopped: ContextVar[Stopped | None] = ContextVar("stopped", default=None)
 
 
 class RunIsOpen(Exception):
@@ -93,68 +77,3 @@ def execute_queued(model: str, pk: int) -> None:
             execute.execute(run, run.task, stopped=stopped, stopped_as=State.INTERRUPTED)
         else:
             execute_maintenance(run)
-
-
-@contextmanager
-def noted_stop() -> Iterator[Stopped]:
-    """Whether whoever works off the queue has been told to end.
-
-    `drain` says so itself. `db_worker` only waits for the task under way, so its signal is noted
-    here beside it, and the run ends after the chunk under way.
-    """
-    given = _stopped.get()
-    if given is not None or threading.current_thread() is not threading.main_thread():
-        yield given or (lambda: False)
-        return
-    noted = threading.Event()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in handlers.items() if callable(handler)}
-
-    def note(number: int, frame: Any) -> None:
-        noted.set()
-        before[signal.Signals(number)](number, frame)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield noted.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def drain(stopped: Stopped) -> int:
-    """Works off the queue until it is empty, or until `stopped`; returns how many entries."""
-    if stopped():
-        return 0
-    worker = Drain(stopped)
-    token = _stopped.set(stopped)
-    try:
-        worker.run()
-    finally:
-        _stopped.reset(token)
-    return worker.worked_off
-
-
-class Drain(Worker):
-    """A worker that ends with the queue, and after the entry under way when it is told to."""
-
-    def __init__(self, stopped: Stopped) -> None:
-        who = f"{socket.gethostname()[:30]}-{os.getpid()}-{threading.get_native_id()}"
-        super().__init__(
-            queue_names=["*"],
-            interval=0,
-            batch=True,
-            backend_name="default",
-            startup_delay=False,
-            max_tasks=None,
-            worker_id=who,
-            excluded_queue_names=[],
-        )
-        self.stopped = stopped
-        self.worked_off = 0
-
-    def run_task(self, db_task_result: DBTaskResult) -> None:
-        super().run_task(db_task_result)
-        self.worked_off += 1
-        self.running = not self.stopped()

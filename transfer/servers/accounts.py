@@ -4,16 +4,16 @@ Many at a time are a job in the queue. It may be killed at any moment and is the
 an account whose secret got lost on the way is deleted and made anew, since nobody can use it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django_tasks_db.models import DBTaskResult
 
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.errors import RegisterExists, RegisterUnknown
+from transfer.errors import AlreadyRunning
 from transfer.models import (
     AccountJob,
     Actor,
@@ -22,10 +22,9 @@ from transfer.models import (
     IssuedSecret,
     RegisterAccount,
 )
-from transfer.runs.start import noted_stop, task
+from transfer.queue.locks import Space, held, lock
+from transfer.queue.worker import noted_stop, task
 from transfer.servers.account_job import Work, settle
-
-LOCK_SPACE = 4479
 
 Action = AccountJob.Action
 
@@ -51,25 +50,8 @@ def run_account_job(pk: int) -> None:
     job = AccountJob.objects.open().select_related("server").filter(pk=pk).first()
     if job is None:
         return
-    with locked(job) as mine, noted_stop() as stopped:
-        if mine:
-            Work(job, stopped).do()
-
-
-@contextmanager
-def locked(job: AccountJob) -> Iterator[bool]:
-    """Whether nobody else does the job; the lock ends with this process at the latest."""
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_lock(%s, %s)", [LOCK_SPACE, job.pk])
-        (mine,) = cursor.fetchone() or (False,)
-    try:
-        yield mine
-    finally:
-        if mine:
-            if not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()
-            with connection.cursor() as cursor:
-                cursor.execute("select pg_advisory_unlock(%s, %s)", [LOCK_SPACE, job.pk])
+    with suppress(AlreadyRunning), lock(Space.ACCOUNT_JOB, job.pk), noted_stop() as stopped:
+        Work(job, stopped).do()
 
 
 def recover() -> int:
@@ -79,20 +61,15 @@ def recover() -> int:
     IssuedSecret.drop_expired()
     waiting = DBTaskResult.objects.filter(status="READY").values("pk")
     out = AccountJob.objects.open().filter(Q(queue_entry=None) | ~Q(queue_entry__in=waiting))
-    lost = [job for job in out if _is_free(job)]
+    lost = list(out.exclude(pk__in=held(Space.ACCOUNT_JOB)))
     for job in lost:
         enqueue(job)
     return len(lost)
 
 
-def _is_free(job: AccountJob) -> bool:
-    with locked(job) as free:
-        return free
-
-
 def under_way(server: BonusServer) -> bool:
     """Whether somebody is changing the server's accounts at this moment."""
-    return not all(_is_free(job) for job in server.account_jobs.open())
+    return server.account_jobs.open().filter(pk__in=held(Space.ACCOUNT_JOB)).exists()
 
 
 def change_one(account: RegisterAccount, action: AccountJob.Action, actor: Actor) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -16,7 +16,7 @@ from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import Account, BonusApi, Status
 from transfer.bonus_api.http import Endpoint
 from transfer.errors import TransferError
-from transfer.models import BonusServer, RegisterAccount, SeenDay
+from transfer.models import BonusServer, SeenDay
 
 SERVERS_AT_ONCE = 32
 SECONDS = 8.0  # for all of them together
@@ -160,36 +160,3 @@ def note(server: BonusServer, found: Look) -> None:
 def old_days(now: datetime) -> QuerySet[SeenDay]:
     """What no strip of a week shows any more."""
     return SeenDay.objects.filter(day__lt=now.date() - timedelta(SeenDay.DAYS))
-
-
-def strip(
-    account: RegisterAccount, now: datetime | None = None
-) -> list[tuple[datetime, list[bool | None]]]:
-    """The last seven days in the user's zone: the day, and of each hour whether it was seen.
-
-    None where nobody can know: before the account was made, and in hours to come. Days of which
-    nothing is known are left out.
-    """
-    now = timezone.localtime(now)
-    first = _hour(account.created_at) if account.created_at else (date.min, 0)
-    seen = set(_seen_hours(account))
-
-    def told(hour: tuple[date, int]) -> bool | None:
-        return hour in seen or (False if first <= hour <= _hour(now) else None)
-
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [midnight - timedelta(back) for back in range(6, -1, -1)]
-    hours = [(day, [told((day.date(), hour)) for hour in range(24)]) for day in days]
-    return [(day, told) for day, told in hours if any(hour is not None for hour in told)]
-
-
-def _seen_hours(account: RegisterAccount) -> Iterator[tuple[date, int]]:
-    for one in account.seen_days.all():
-        for hour in range(24):
-            if one.hours >> hour & 1:
-                yield _hour(datetime.combine(one.day, time(hour), UTC))
-
-
-def _hour(when: datetime) -> tuple[date, int]:
-    local = timezone.localtime(when)
-    return local.date(), local.hour

@@ -1,46 +1,16 @@
 """Which run moved a row: found by bisection, since positions only ever move on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 from django.db.models import Q
 from psycopg2 import sql
 
-from transfer.engine.position import Position, moved
+from transfer.engine.position import Position, has_moved, moved
 from transfer.models import RejectedRow, TransferRun
 
 Key = tuple[int, int, int]  # task, xid, id
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """pg_snapshot as text, `xmin:xmax:xip,…`; PostgreSQL, "System Information Functions"."""
-
-    xmin: int
-    xmax: int
-    under_way: frozenset[int]
-
-    @classmethod
-    def of(cls, text: str) -> "Snapshot":
-        xmin, xmax, under_way = text.split(":")
-        return cls(int(xmin), int(xmax), frozenset(map(int, filter(None, under_way.split(",")))))
-
-    def sees(self, xid: int) -> bool:
-        return xid < self.xmin or (xid < self.xmax and xid not in self.under_way)
-
-
-def has_moved(position: dict[str, Any] | None, origin: str, xid: int, id_: int) -> bool:
-    """`position.moved`, for a position as a run keeps it."""
-    if position is None or position["origin"] != origin:
-        return False
-    if Snapshot.of(position["read_through"]).sees(xid):
-        return True
-    if position["reading"] is None or position["last_xid"] is None:
-        return False
-    last = (int(position["last_xid"]), int(position["last_id"]))
-    return Snapshot.of(position["reading"]).sees(xid) and (xid, id_) <= last
 
 
 def runs_that_moved(wanted: Iterable[Key], origin: str) -> dict[Key, TransferRun]:
@@ -109,8 +79,8 @@ def moving_run(reject: RejectedRow) -> TransferRun | None:
     )
     for start in range(0, runs.count(), RUNS_AT_ONCE):
         some = list(runs[start : start + RUNS_AT_ONCE])
-        for run, has_moved in zip(some, _moved(reject, some), strict=True):
-            if has_moved:
+        for run, is_past in zip(some, _moved(reject, some), strict=True):
+            if is_past:
                 return run
     return None
 

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from transfer.models import AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
 from transfer.models.accounts import AccountState
-from transfer.servers.checks import old_days, strip
+from transfer.registers.seen import strip
+from transfer.servers.checks import old_days
 
 pytestmark = pytest.mark.django_db
 

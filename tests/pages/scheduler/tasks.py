@@ -6,6 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from transfer.models import BonusServer, TransferTask
+from transfer.runs import backlog
 from transfer.runs.backlog import Backlog, Known
 
 
@@ -14,8 +15,8 @@ def wait_for(
 ) -> None:
     """As if the servers had just been asked."""
     oldest = timezone.now() - timedelta(minutes=minutes) if rows else None
-    backlog = Backlog(error=error) if error else Backlog(rows, oldest, **fields)
-    backlog._known[task.pk] = Known(backlog, timezone.now())
+    of_task = Backlog(error=error) if error else Backlog(rows, oldest, **fields)
+    backlog._known[task.pk] = Known(of_task, timezone.now())
 
 
 def once_more(response: Any) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import TransferError, gettext_noop
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
+from transfer.loading.receive import receive
 from transfer.loading.report import explain_line
 from transfer.loading.upload_job import go_on
 from transfer.loading.warnings import explain_warning
@@ -59,7 +60,7 @@ class Command(BaseCommand):
                 chunks = iter(lambda: file.read(CHUNK), b"")
                 way = Upload.Way.COMMAND
                 actor = Actor.at_command_line()
-                return Upload.receive(kind, chunks, actor, name=path.name, way=way)
+                return receive(kind, chunks, actor, name=path.name, way=way)
         except OSError as error:
             raise CommandError(
                 gettext("%(file)s can't be read: %(reason)s")

@@ -5,8 +5,8 @@ from django.utils.translation import gettext
 
 from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
-from transfer.runs.maintenance import purge_history
-from transfer.words.explain import report_lines
+from transfer.runs.purge import purge_history
+from transfer.words.reports import report_lines
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 from transfer.errors import gettext_noop
 from transfer.management.command import FAILED
 from transfer.management.command import Command as BaseCommand
-from transfer.runs.reconcile import purge_all
+from transfer.runs.purge import purge_all
 from transfer.words.explain import explain_error
 
 

@@ -5,8 +5,7 @@ from django.utils.translation import gettext
 
 from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
-from transfer.management.command import soft_stop
-from transfer.runs.start import drain
+from transfer.queue.worker import drain, soft_stop
 from transfer.tick import tick
 
 

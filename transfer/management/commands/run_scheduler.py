@@ -11,8 +11,7 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
-from transfer.management.command import soft_stop
-from transfer.runs.start import drain
+from transfer.queue.worker import drain, soft_stop
 from transfer.runs.workers import announce
 from transfer.schedule import following_minute
 from transfer.tick import tick

@@ -8,11 +8,12 @@ from django.utils.translation import gettext
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import CHUNK_ROWS
 from transfer.errors import AlreadyRunning, TransferError, gettext_noop
-from transfer.management.command import ALREADY_RUNNING, FAILED, servers_named, soft_stop
+from transfer.management.command import ALREADY_RUNNING, FAILED, servers_named
 from transfer.management.command import Command as BaseCommand
 from transfer.management.progress import Progress
 from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import State
+from transfer.queue.worker import soft_stop
 from transfer.runs import execute
 from transfer.words.explain import explain_error, explain_reject
 from transfer.words.formats import NOTHING

@@ -17,7 +17,8 @@ from transfer.models.run_base import Run, RunClosed, State
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
 from transfer.runs import start, workers
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error, explain_reject, said_of, started_by
+from transfer.words.explain import Explanation, explain_error, explain_reject, started_by
+from transfer.words.reports import said_of
 
 POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
 

@@ -5,15 +5,22 @@ from typing import Any
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import F, QuerySet
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.models.run_base import Run, State
-from transfer.pages.tables import DurationColumn, MomentColumn, NumberColumn, StateColumn, Table
-from transfer.templatetags import transfer_ui
+from transfer.pages import drawing
+from transfer.pages.tables import (
+    DurationColumn,
+    MomentColumn,
+    NumberColumn,
+    StateColumn,
+    Table,
+    with_note,
+)
 from transfer.words import formats
-from transfer.words.explain import explain_error, said_of, started_by
+from transfer.words.explain import explain_error, started_by
+from transfer.words.reports import said_of
 
 POLL_SECONDS = 3  # how often the row of an open run is asked for again
 
@@ -33,13 +40,6 @@ ROW = {
 }
 
 
-def with_note(main: Any, note: Any, tone: str = "muted") -> SafeString | str:
-    """A cell of two lines, the second one small."""
-    if not note:
-        return main
-    return format_html('<div>{}<div class="cell-note {}">{}</div></div>', main, tone, note)
-
-
 class DescribedState(StateColumn):
     """The badge; under it, while the run goes on, how far it is."""
 
@@ -47,7 +47,7 @@ class DescribedState(StateColumn):
         badge = super().render(record, bound_column)
         if record.state != State.RUNNING or not getattr(record, "expected", 0):
             return badge
-        bar = transfer_ui.progress_bar(record.read, record.expected)
+        bar = drawing.progress_bar(record.read, record.expected)
         return format_html('<div class="cell-progress">{}{}</div>', badge, bar)
 
 
@@ -55,7 +55,7 @@ class WhenColumn(MomentColumn):
     """When the run was queued; under it, by whom."""
 
     def render(self, record: Any) -> str:
-        return with_note(transfer_ui.moment(record.queued_at), started_by(record))
+        return with_note(drawing.moment(record.queued_at), started_by(record))
 
 
 class RunTable(Table):
@@ -111,13 +111,13 @@ class TransferRunTable(RunTable):
     def render_applied(self, record: Any, value: int) -> str:
         """With those that were so already: read = applied + unchanged + rejected."""
         unchanged = _("%(unchanged)s unchanged") % {"unchanged": formats.number(record.unchanged)}
-        return with_note(transfer_ui.number(value), unchanged if record.unchanged else "")
+        return with_note(formats.number(value), unchanged if record.unchanged else "")
 
     def note_of(self, record: Any) -> str:
         return record.server_name
 
     def render_rejected(self, value: int) -> str:
-        shown = transfer_ui.number(value)
+        shown = formats.number(value)
         return format_html('<span class="warn">{}</span>', shown) if value else shown
 
 

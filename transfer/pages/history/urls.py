@@ -18,7 +18,7 @@ def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
     ]
 
 
-def history_of(base: str, name: str, **which: str) -> list[URLPattern]:
+def history_of(base: str, name: str, **which: object) -> list[URLPattern]:
     """A list of runs, and the same as files."""
     return [
         path(base, views.history, which, name=name),

@@ -17,11 +17,12 @@ from django.views.decorators.http import require_safe
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.pages.exports import Field, Sheet, csv_response, xlsx_response, zoned
-from transfer.pages.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.pages.history.charts import Series, StackedBars
+from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
 from transfer.words import formats
-from transfer.words.explain import explain_error, said_of
+from transfer.words.explain import explain_error
+from transfer.words.reports import said_of
 
 DAYS = 30
 DAYS_AT_MOST = 120  # a bar needs some room

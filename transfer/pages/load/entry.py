@@ -14,6 +14,7 @@ from transfer.access import role
 from transfer.engine.kinds import KINDS, Kind
 from transfer.loading import upload_job
 from transfer.loading.faults import NothingInside
+from transfer.loading.receive import receive
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.load.entry_form import EntryForm
 from transfer.pages.load.views import shown
@@ -44,7 +45,7 @@ def entry(request: HttpRequest, kind: str) -> HttpResponse:
 def _judge(form: EntryForm, actor: Actor) -> Upload | None:
     """Keeps the change for the confirmation, or says in the form what is wrong with it."""
     way = Upload.Way.HAND
-    upload = Upload.receive(form.kind, [form.line()], actor, name=form.subject(), way=way)
+    upload = receive(form.kind, [form.line()], actor, name=form.subject(), way=way)
     upload.chosen = form.reading()
     upload.save(update_fields=["chosen"])
     upload_job.go_on(upload)

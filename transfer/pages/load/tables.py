@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from transfer.loading.report import explain_line
 from transfer.models import BadLine, Upload
+from transfer.pages import drawing
 from transfer.pages.tables import AmountColumn, MomentColumn, NumberColumn, Table
-from transfer.templatetags import transfer_ui
 from transfer.words.columns import named
 
 State = Upload.State
@@ -31,7 +31,7 @@ BADGES = {
 
 def state_badge(upload: Upload) -> SafeString:
     tone, icon = BADGES[State(upload.state)]
-    return transfer_ui.badge(tone, upload.get_state_display(), icon)
+    return drawing.badge(tone, upload.get_state_display(), icon)
 
 
 class UploadTable(Table):

@@ -18,6 +18,7 @@ from transfer.engine.kinds import KINDS
 from transfer.loading import upload_job
 from transfer.loading.faults import FileRefused
 from transfer.loading.headings import REJECT
+from transfer.loading.receive import receive
 from transfer.loading.report import explain_line, explain_stop
 from transfer.loading.warnings import HARMLESS, explain_warning
 from transfer.models import Actor, Settings, TransferTask, Upload
@@ -73,7 +74,7 @@ def upload_file(request: HttpRequest) -> HttpResponse:
     file = form.cleaned_data["file"]
     kind = KINDS[form.cleaned_data["kind"]]
     try:
-        upload = Upload.receive(kind, file.chunks(), Actor.of(request), name=file.name)
+        upload = receive(kind, file.chunks(), Actor.of(request), name=file.name)
     except FileRefused as error:
         form.add_error("file", " ".join(explain_error(error.code, error.params)))
         return _loads(request, form, 422)

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from transfer.access import Role, has_role, role
 from transfer.models import AuditEntry, Shop
+from transfer.pages.back import READ_OR_POST
 from transfer.pages.registers.forms import ShopForm
 from transfer.pages.registers.tables import ShopTable
 from transfer.pages.registers.views import note
-from transfer.pages.servers.views import READ_OR_POST
 from transfer.words import formats
 
 

@@ -19,9 +19,9 @@ from django.utils.translation import gettext_lazy as _
 
 from transfer.models import BonusServer, CashRegister, Shop
 from transfer.models.accounts import AccountState, attach_states
+from transfer.pages.drawing import ago
+from transfer.pages.registers.drawing import account_badge, register_name
 from transfer.pages.tables import DrawnColumn, NumberColumn, Table
-from transfer.templatetags.register_ui import account_badge, register_name
-from transfer.templatetags.transfer_ui import ago
 from transfer.words import formats
 from transfer.words.explain import Explanation, explain_error
 

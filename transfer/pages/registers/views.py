@@ -20,11 +20,12 @@ from transfer.models import (
     Shop,
 )
 from transfer.models.accounts import AccountState
+from transfer.pages.back import READ_OR_POST
+from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.registers.filters import RegisterFilter
 from transfer.pages.registers.forms import RegisterForm
 from transfer.pages.registers.tables import RegisterTable
-from transfer.pages.servers.views import READ_OR_POST, states_by_server, summary
-from transfer.servers.checks import strip
+from transfer.registers.seen import strip
 from transfer.words.explain import explain_error
 
 

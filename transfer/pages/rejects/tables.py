@@ -12,9 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from transfer.loading.values import as_people_write
 from transfer.models import RejectedRow, Settings
-from transfer.pages.history.tables import with_note
-from transfer.pages.tables import MomentColumn, Table
-from transfer.templatetags import transfer_ui
+from transfer.pages import drawing
+from transfer.pages.tables import MomentColumn, Table, with_note
 from transfer.words import formats
 from transfer.words.columns import heading
 from transfer.words.explain import explain_reject
@@ -24,7 +23,7 @@ TONES = {"open": ("warn", "warning"), "resent": ("ok", "check"), "discarded": ("
 
 def state_of(reject: RejectedRow) -> SafeString:
     tone, icon = TONES[reject.state]
-    return transfer_ui.badge(tone, reject.get_state_display(), icon)
+    return drawing.badge(tone, reject.get_state_display(), icon)
 
 
 def cells(reject: RejectedRow, zone: ZoneInfo) -> list[tuple[str, str]]:

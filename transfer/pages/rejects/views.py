@@ -16,7 +16,7 @@ from transfer.errors import TransferError
 from transfer.loading.report import explain_line
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.filters import RejectFilter
+from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import DiscardForm, form_of
 from transfer.pages.rejects.tables import RejectTable, cells, state_of
 from transfer.rejects import resend

@@ -20,7 +20,8 @@ from transfer.runs import backlog
 from transfer.runs.backlog import Known, why
 from transfer.schedule import next_times
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error, said_of
+from transfer.words.explain import Explanation, explain_error
+from transfer.words.reports import said_of
 from transfer.words.schedule import in_words
 
 LATE = timedelta(minutes=1)

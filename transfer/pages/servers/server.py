@@ -12,12 +12,12 @@ from transfer.access import Role, has_role, role
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, CashRegister, TransferTask
 from transfer.models.accounts import state_case
+from transfer.pages.registers.counts import summary
 from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import board
 from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
-from transfer.pages.servers.views import summary
 from transfer.runs.reconcile import reconcile
 from transfer.servers.stages import STAGES, Result, following, run_all, run_stage
 from transfer.words.explain import explain_error

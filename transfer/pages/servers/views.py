@@ -1,7 +1,5 @@
 """Bonus servers: the list; dock, change, undock."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Count, Q
@@ -19,15 +17,13 @@ from transfer.models import (
     BonusServer,
     CashRegister,
     IssuedSecret,
-    RegisterAccount,
 )
-from transfer.models.accounts import AccountState, state_case
 from transfer.models.run_base import OPEN_STATES, State
+from transfer.pages.back import READ_OR_POST
+from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.servers.forms import ServerForm
 from transfer.servers.accounts import under_way
 from transfer.words import formats
-
-READ_OR_POST = ["GET", "HEAD", "POST"]
 
 
 @require_safe
@@ -40,29 +36,6 @@ def servers(request: HttpRequest) -> HttpResponse:
     rows = [(server, summary(counts.get(server.pk, {}), in_use)) for server in listed]
     template = "servers/cards.html" if request.GET.get("part") else "servers/servers.html"
     return render(request, template, {"rows": rows, "in_use": in_use})
-
-
-def states_by_server() -> dict[int, dict[str, int]]:
-    """Server → shown state → registers in use. One query."""
-    counted = (
-        RegisterAccount.objects.filter(register__mothballed=False)
-        .annotate(shown_state=state_case())
-        .order_by()
-        .values_list("server", "shown_state")
-        .annotate(Count("pk"))
-    )
-    found: dict[int, dict[str, int]] = {}
-    for server, state, count in counted:
-        found.setdefault(server, {})[state] = count
-    return found
-
-
-def summary(counts: dict[str, int], in_use: int) -> list[tuple[str, Any, int]]:
-    """Of each state that there is: code, words, registers in use."""
-    full = {**counts}
-    there = sum(count for state, count in counts.items() if state != AccountState.NOT_CREATED)
-    full[AccountState.NOT_CREATED] = in_use - there
-    return [(state.value, state.label, full[state]) for state in AccountState if full.get(state)]
 
 
 @role("administrator")

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, User
 from transfer.pages.audit import words
-from transfer.pages.servers.views import READ_OR_POST
+from transfer.pages.back import READ_OR_POST
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
 from transfer.pages.users.tables import UserTable
 

@@ -1,22 +1,18 @@
-"""The tags of the pages of servers and registers: `{% load register_ui %}`."""
+"""Registers, their accounts and servers, as HTML."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import AccountState
-from transfer.templatetags.transfer_ui import badge
+from transfer.pages.drawing import badge
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error
-
-register = template.Library()
 
 # Every state: its tone and its icon. Colour never says it alone.
 STATES = {
@@ -35,7 +31,6 @@ SERVER_STATES = {
 }
 
 
-@register.simple_tag
 def register_name(named: CashRegister) -> SafeString:
     """A register's name, as a link; below it its code, where that says more."""
     mothballed = badge("idle", _("Mothballed"), "pause") if named.mothballed else ""
@@ -49,7 +44,6 @@ def register_name(named: CashRegister) -> SafeString:
     )
 
 
-@register.simple_tag
 def account_badge(state: str, mothballed: bool = False) -> SafeString:
     """The state of a register's account; of a mothballed register it raises no alarm."""
     tone, icon = STATES[AccountState(state)]
@@ -59,19 +53,16 @@ def account_badge(state: str, mothballed: bool = False) -> SafeString:
     return badge(tone, label, icon)
 
 
-@register.simple_tag
 def server_badge(server: BonusServer) -> SafeString:
     tone, icon = SERVER_STATES[BonusServer.State(server.state)]
     return badge(tone, BonusServer.State(server.state).label, icon)
 
 
-@register.filter
 def tone(state: str) -> str:
     """The tone of an account's state, for a number that stands beside its word."""
     return STATES[AccountState(state)][0]
 
 
-@register.simple_tag
 def day_strip(hours: list[bool | None], day: datetime) -> dict[str, Any]:
     """A day of the strip: its hours as runs, and in words for who can't see it."""
     seen, known = hours.count(True), len(hours) - hours.count(None)
@@ -92,9 +83,3 @@ def runs(hours: list[bool]) -> Iterator[dict[str, int]]:
         if wanted:
             yield {"x": start, "width": width}
         start += width
-
-
-@register.simple_tag
-def explained(failed: Any) -> Explanation:
-    """The error that a server or an account keeps, in the user's language."""
-    return explain_error(failed.error_code, failed.error_params)

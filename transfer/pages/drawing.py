@@ -1,0 +1,91 @@
+"""Icons, badges, moments and bars, as HTML."""
+
+from datetime import datetime
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+
+from transfer.models.runs import State
+from transfer.words import formats
+
+TONE_ICONS = {
+    "ok": "check",
+    "warn": "warning",
+    "bad": "cross",
+    "info": "play",
+    "idle": "circle",
+}
+# Every state: its tone and its icon. Colour never says it alone.
+STATES = {
+    State.QUEUED: ("idle", "clock"),
+    State.RUNNING: ("info", "play"),
+    State.SUCCEEDED: ("ok", "check"),
+    State.REJECTS: ("warn", "warning"),
+    State.FAILED: ("bad", "cross"),
+    State.SKIPPED: ("idle", "skip"),
+    State.CANCELLED: ("idle", "ban"),
+    State.INTERRUPTED: ("bad", "broken"),
+}
+
+
+def _time(when: datetime | None, text: str) -> SafeString | str:
+    if when is None:
+        return text
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        when.isoformat(),
+        formats.full_moment(when),
+        text,
+    )
+
+
+def moment(when: datetime | None, zone: str = "zone") -> SafeString | str:
+    """`{{ run.started_at|moment }}`: today 14:05 MSK. `|moment:"bare"` leaves the zone out."""
+    return _time(when, formats.moment(when, zone=zone == "zone"))
+
+
+def ago(when: datetime | None) -> SafeString | str:
+    """`{{ run.finished_at|ago }}`: 5 minutes ago, in 2 hours."""
+    return _time(when, formats.ago(when))
+
+
+def icon(name: str) -> SafeString:
+    """An icon of static/icons.svg. It is decoration: the word stands beside it."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        static("icons.svg"),
+        name,
+    )
+
+
+def badge(tone: str, text: Any, icon_name: str = "") -> SafeString:
+    """`{% badge "ok" _("Online") %}`: icon, word and colour."""
+    return format_html(
+        '<span class="badge badge-{}">{}{}</span>', tone, icon(icon_name or TONE_ICONS[tone]), text
+    )
+
+
+def state_badge(state: str) -> SafeString:
+    """The state of a run: `{% state_badge run.state %}`."""
+    return badge(STATES[State(state)][0], State(state).label, STATES[State(state)][1])
+
+
+def progress(done: int, total: int, label: str = "", words: str = "") -> dict[str, Any]:
+    """`{% progress run.read run.expected %}`: a bar with its share in words, or in `words`."""
+    share = min(100, done * 100 // total) if total else 0
+    return {
+        "done": min(done, total),
+        "total": total,
+        "share": share,
+        "label": label or _("Moved"),
+        "words": words,
+    }
+
+
+def progress_bar(done: int, total: int) -> SafeString:
+    """The same for a cell of a table."""
+    return mark_safe(render_to_string("includes/progress.html", progress(done, total)))  # noqa: S308

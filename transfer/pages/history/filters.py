@@ -1,0 +1,78 @@
+"""What runs of the history are found by."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import django_filters  # type: ignore[import-untyped]
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import BonusServer, MaintenanceRun, TransferRun
+from transfer.models.run_base import BAD_STATES, GOOD_STATES, OPEN_STATES, State, Trigger
+from transfer.pages.filters import DateFilter, FilterSet, midnight
+
+# What one looks for more often than a single state.
+STATE_GROUPS = {
+    "good": (_("All that moved everything"), GOOD_STATES),
+    "bad": (_("All that went wrong"), BAD_STATES),
+    "open": (_("All under way"), OPEN_STATES),
+}
+PERIODS = {24: _("Last 24 hours"), 168: _("Last 7 days"), 720: _("Last 30 days")}
+
+
+def state_choices() -> list[tuple[str, Any]]:
+    return [*State.choices, *((name, label) for name, (label, _states) in STATE_GROUPS.items())]
+
+
+class RunFilter(FilterSet):
+    """What runs of both kinds are found by."""
+
+    state = django_filters.ChoiceFilter(
+        label=_("State"), choices=state_choices, method="filter_state"
+    )
+    trigger = django_filters.ChoiceFilter(label=_("Started by"), choices=Trigger.choices)
+    actor = django_filters.ModelChoiceFilter(
+        label=_("User"), queryset=User.objects.order_by("username")
+    )
+    since = DateFilter(label=_("From day"), method="filter_since")
+    until = DateFilter(label=_("To day"), method="filter_until")
+    hours = django_filters.ChoiceFilter(
+        label=_("Period"), choices=list(PERIODS.items()), method="filter_hours"
+    )
+
+    def filter_hours(self, runs: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return runs.filter(queued_at__gte=timezone.now() - timedelta(hours=int(value)))
+
+    def filter_state(self, runs: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        _label, states = STATE_GROUPS.get(value, ("", [value]))
+        return runs.filter(state__in=states)
+
+    def filter_since(self, runs: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
+        return runs.filter(queued_at__gte=midnight(value))
+
+    def filter_until(self, runs: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
+        return runs.filter(queued_at__lt=midnight(value + timedelta(1)))
+
+    @property
+    def days(self) -> tuple[date | None, date | None]:
+        """The first and the last day that the filter asks for."""
+        cleaned = getattr(self.form, "cleaned_data", {}) if self.form.is_valid() else {}
+        return cleaned.get("since"), cleaned.get("until")
+
+
+class TransferRunFilter(RunFilter):
+    server = django_filters.ModelChoiceFilter(
+        label=_("Bonus server"), queryset=BonusServer.objects.all()
+    )
+
+    class Meta:
+        model = TransferRun
+        fields = ["server", "kind", "state", "trigger", "actor", "since", "until", "hours"]
+
+
+class MaintenanceRunFilter(RunFilter):
+    class Meta:
+        model = MaintenanceRun
+        fields = ["kind", "state", "trigger", "actor", "since", "until", "hours"]

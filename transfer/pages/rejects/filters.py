@@ -1,0 +1,74 @@
+"""What rejected rows are found by."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import django_filters  # type: ignore[import-untyped]
+from django.db.models import Q, QuerySet
+from django.forms import HiddenInput
+from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from transfer.models import BonusServer, RejectedRow
+from transfer.models.rejects import REJECT_KEY
+from transfer.models.tasks import KindChoices
+from transfer.pages.filters import DateFilter, FilterSet, midnight
+from transfer.words.explain import CHECKS
+
+
+def reason_choices() -> list[tuple[str, str]]:
+    return [(code, gettext(check.sentence)) for code, check in CHECKS.items()]
+
+
+class RejectFilter(FilterSet):
+    """What rejected rows are found by. What is open comes first, unless one asks for more."""
+
+    kind = django_filters.ChoiceFilter(label=_("Transfer"), choices=KindChoices.choices)
+    code = django_filters.ChoiceFilter(label=_("Reason"), choices=reason_choices)
+    server = django_filters.ModelChoiceFilter(
+        label=_("Bonus server"), queryset=BonusServer.objects.all()
+    )
+    state = django_filters.ChoiceFilter(
+        label=_("State"),
+        choices=[*RejectedRow.State.choices, ("all", _("All"))],
+        empty_label=None,
+        method="filter_state",
+    )
+    q = django_filters.CharFilter(label=_("Account, card or row number"), method="filter_text")
+    since = DateFilter(label=_("From day"), method="filter_since")
+    until = DateFilter(label=_("To day"), method="filter_until")
+    run = django_filters.NumberFilter(widget=HiddenInput)
+
+    class Meta:
+        model = RejectedRow
+        fields = ["kind", "code", "server", "state", "q", "since", "until", "run"]
+
+    def __init__(self, data: QueryDict, queryset: QuerySet[Any]) -> None:
+        asked = data.copy()
+        if asked.get("state") not in {"all", *RejectedRow.State.values}:
+            asked["state"] = RejectedRow.State.OPEN
+        super().__init__(asked, queryset)
+
+    @property
+    def active(self) -> bool:
+        given = {name for name in self.form.fields if self.data.get(name)}
+        return given != {"state"} or self.data["state"] != RejectedRow.State.OPEN
+
+    def filter_state(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return rows if value == "all" else rows.filter(state=value)
+
+    def filter_text(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        text = value.strip()
+        fits = Q(payload__account__startswith=text) | Q(payload__card__startswith=text)
+        if key := REJECT_KEY.fullmatch(text):
+            fits |= Q(pk=int(key[1]), staging_id=int(key[2]))
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            fits |= Q(staging_id=int(text)) | Q(resent_id=int(text))
+        return rows.filter(fits)
+
+    def filter_since(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
+        return rows.filter(created_at__gte=midnight(value))
+
+    def filter_until(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
+        return rows.filter(created_at__lt=midnight(value + timedelta(1)))

@@ -1,0 +1,52 @@
+"""The advisory locks of our own database: each space has its number and its name here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+from django.db import connection
+from django.db.models.expressions import RawSQL
+
+from transfer.errors import AlreadyRunning
+
+
+class Space(IntEnum):
+    """What is locked; the second key is the number of the row."""
+
+    TRANSFER_TASK = 4477
+    MAINTENANCE_TASK = 4478
+    UPLOAD = 4479
+    ACCOUNT_JOB = 4480
+
+
+# Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").
+HELD = """
+    select objid::bigint from pg_locks
+     where locktype = 'advisory' and objsubid = 2 and granted and classid = %s
+       and database = (select oid from pg_database where datname = current_database())
+"""
+
+
+def held(space: Space) -> RawSQL:
+    """SQL: the numbers that somebody holds the lock of, at this moment."""
+    return RawSQL(HELD, [space])  # noqa: S611 - a constant
+
+
+@contextmanager
+def lock(space: Space, number: int, holder: Callable[[], object] = str) -> Iterator[None]:
+    """Holds the lock, which ends with this process at the latest.
+
+    Raises AlreadyRunning, which names what `holder` returns.
+    """
+    key = [space, number]
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(%s, %s)", key)
+        if cursor.fetchone() != (True,):
+            raise AlreadyRunning(holder=holder())
+    try:
+        yield
+    finally:
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_unlock(%s, %s)", key)

@@ -1,0 +1,42 @@
+"""The hours in which a register was seen on line."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.utils import timezone
+
+from transfer.bonus_api import errors as errors
+from transfer.models import RegisterAccount
+
+
+def strip(
+    account: RegisterAccount, now: datetime | None = None
+) -> list[tuple[datetime, list[bool | None]]]:
+    """The last seven days in the user's zone: the day, and of each hour whether it was seen.
+
+    None where nobody can know: before the account was made, and in hours to come. Days of which
+    nothing is known are left out.
+    """
+    now = timezone.localtime(now)
+    first = _hour(account.created_at) if account.created_at else (date.min, 0)
+    seen = set(_seen_hours(account))
+
+    def told(hour: tuple[date, int]) -> bool | None:
+        return hour in seen or (False if first <= hour <= _hour(now) else None)
+
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [midnight - timedelta(back) for back in range(6, -1, -1)]
+    hours = [(day, [told((day.date(), hour)) for hour in range(24)]) for day in days]
+    return [(day, told) for day, told in hours if any(hour is not None for hour in told)]
+
+
+def _seen_hours(account: RegisterAccount) -> Iterator[tuple[date, int]]:
+    for one in account.seen_days.all():
+        for hour in range(24):
+            if one.hours >> hour & 1:
+                yield _hour(datetime.combine(one.day, time(hour), UTC))
+
+
+def _hour(when: datetime) -> tuple[date, int]:
+    local = timezone.localtime(when)
+    return local.date(), local.hour

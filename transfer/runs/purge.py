@@ -1,0 +1,177 @@
+"""What is old enough to go: staged rows that were moved, and our own history."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Max, Q, QuerySet
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Position
+from transfer.engine.shop_all import ShopAll
+from transfer.engine.staging import Staging
+from transfer.errors import TransferError
+from transfer.models import (
+    AuditEntry,
+    MaintenanceRun,
+    MaintenanceTask,
+    RejectedRow,
+    Settings,
+    TransferRun,
+    TransferTask,
+    Upload,
+)
+from transfer.models.run_base import BAD_STATES, GOOD_STATES, State
+from transfer.servers.checks import old_days
+
+ROWS_AT_ONCE = 5000
+CHECK_DAYS = 1
+QUEUE_DAYS = 1  # an entry that has been worked off says nothing that its run does not say
+
+
+@dataclass
+class Purge:
+    """What a purge of one staging table removed, or what kept it from that."""
+
+    kind: Kind
+    rows: int = 0
+    amount: Decimal = Decimal(0)
+    kept_back_by: list[tuple[TransferTask, TransferError | None]] = field(default_factory=list)
+
+
+def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool) -> Purge:
+    """Removes staged rows older than `days` that every task of the kind has moved.
+
+    An enabled task that has never run keeps all rows back, and so does one whose position can't
+    be read. A disabled task counts if it has ever run: switched on again, it goes on where it
+    stopped. Without any position nothing is removed.
+    """
+    result = Purge(kind)
+    positions = []
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as source, source.snapshot():
+        origin = source.origin()
+    for task in tasks:
+        try:
+            with BonusDatabase(task.server.dsn, task.server.name, "purge") as target:
+                position = target.existing_position(origin, kind)
+        except TransferError as error:
+            result.kept_back_by.append((task, error))
+            continue
+        if position is not None:
+            positions.append(position)
+        elif task.enabled:
+            result.kept_back_by.append((task, None))
+    if positions and not result.kept_back_by:
+        result.rows, result.amount = _remove_staged(kind, positions, days, dry_run=dry_run)
+    return result
+
+
+def _remove_staged(
+    kind: Kind, positions: list[Position], days: int, *, dry_run: bool
+) -> tuple[int, Decimal]:
+    with Staging(settings.SHOP_ALL_DATABASE_URL, "purge") as staging:
+        return staging.purge(kind, positions, days, dry_run=dry_run)
+
+
+def purge_all(days: int, *, dry_run: bool) -> Iterator[Purge]:
+    """Purges the staging tables of all kinds. Raises TransferError."""
+    tasks = list(TransferTask.objects.select_related("server"))
+    for kind in {task.moves.name: task.moves for task in tasks}.values():
+        yield purge(kind, [t for t in tasks if t.kind == kind.name], days, dry_run=dry_run)
+
+
+def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict[str, int]:
+    """Removes runs that ended long ago, by the settings: table → rows removed.
+
+    Failures, and runs with rejects, are kept longer; of each task the latest run, the latest
+    success and the latest that knows its position always stay. Rejected rows go once they are
+    closed. A dry run counts, and removes nothing.
+    """
+    now, kept = now or timezone.now(), Settings.load()
+    long_ago = now - timedelta(kept.audit_days)
+    report = {
+        name: rows.count() if dry_run else _remove(rows) for name, rows in _old(now, kept).items()
+    }
+    report["audit"] = (
+        AuditEntry.objects.filter(at__lt=long_ago).count()
+        if dry_run
+        else AuditEntry.forget(long_ago)
+    )
+    return report
+
+
+def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
+    """What is old enough, by table. Of the audit its own rules let go."""
+    closed = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN)
+    upkeep = _old_runs(MaintenanceRun, now, kept)
+    worked_off = DBTaskResult.objects.exclude(status="READY")
+    return {
+        "rejects": closed.filter(closed_at__lt=now - timedelta(kept.reject_days)),
+        "loads": Upload.objects.filter(closed_at__lt=now - timedelta(kept.audit_days)),
+        "runs": _old_runs(TransferRun, now, kept),
+        "maintenance": upkeep,
+        "checks": _old_checks(now).exclude(pk__in=upkeep.values("pk")),
+        "seen_days": old_days(now),
+        "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
+    }
+
+
+def _old_checks(now: datetime) -> QuerySet[Any]:
+    """There is one every minute, and of those that went well only the latest says anything."""
+    checks = MaintenanceRun.objects.filter(kind=MaintenanceTask.Kind.CHECK_CONNECTIONS).good()
+    latest = checks.order_by().aggregate(latest=Max("pk"))["latest"]
+    return checks.filter(finished_at__lt=now - timedelta(CHECK_DAYS)).exclude(pk=latest)
+
+
+def _old_runs(model: Any, now: datetime, kept: Settings) -> QuerySet[Any]:
+    longer = Q(state__in=[*BAD_STATES, State.REJECTS])
+    latest = [Max("pk"), Max("pk", filter=Q(state__in=GOOD_STATES))]
+    if model is TransferRun:
+        latest.append(Max("pk", filter=Q(position_from__isnull=False)))
+    lines = (
+        model.objects.order_by()
+        .values("task")
+        .annotate(**{f"latest_{number}": one for number, one in enumerate(latest)})
+    )
+    stay = {pk for line in lines for name, pk in line.items() if name != "task"}
+    runs = model.objects.closed().exclude(pk__in=stay - {None})
+    return runs.filter(
+        (~longer & Q(finished_at__lt=now - timedelta(kept.history_days)))
+        | Q(finished_at__lt=now - timedelta(kept.failure_days))
+    )
+
+
+def _remove(rows: QuerySet[Any]) -> int:
+    """Removes them a batch at a time, so that nobody waits for long."""
+    removed = 0
+    while batch := list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS_AT_ONCE]):
+        rows.model._default_manager.filter(pk__in=batch).delete()
+        removed += len(batch)
+    return removed
+
+
+def purge_staging(*, dry_run: bool = False) -> dict[str, Any]:
+    """Removes staged rows that every task has moved long ago, by the settings.
+
+    table → rows removed, or the tasks that keep its rows back. A dry run counts, and removes
+    nothing. Raises TransferError.
+    """
+    report: dict[str, Any] = {}
+    for result in purge_all(Settings.load().staging_days, dry_run=dry_run):
+        report[result.kind.staging] = (
+            {
+                "kept_back_by": [
+                    {**task.audit_params(), "error": error.code if error else ""}
+                    for task, error in result.kept_back_by
+                ]
+            }
+            if result.kept_back_by
+            else {"rows": result.rows}
+        )
+    return report

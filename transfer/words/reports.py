@@ -1,0 +1,67 @@
+"""What a maintenance run has done, in words."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils.translation import gettext
+
+from transfer.engine.kinds import KINDS
+from transfer.errors import gettext_noop
+from transfer.words import formats
+
+REMOVED = {
+    "runs": gettext_noop("Runs of transfers removed"),
+    "maintenance": gettext_noop("Runs of maintenance removed"),
+    "queue": gettext_noop("Entries of the queue removed"),
+    "rejects": gettext_noop("Closed rejected rows removed"),
+    "loads": gettext_noop("Entries of the list of loads removed"),
+    "audit": gettext_noop("Entries of the audit removed"),
+    "checks": gettext_noop("Checks of connections removed"),
+    "seen_days": gettext_noop("Days in which registers were seen removed"),
+}
+CHECKED = {
+    "servers": gettext_noop("Bonus servers asked"),
+    "failing": gettext_noop("Of them not available"),
+    "registers": gettext_noop("Accounts of registers read"),
+}
+TABLES = [kind.staging for kind in KINDS.values()]
+
+
+def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[str]:
+    """What a maintenance run did: "Runs of transfers removed: 1 204"."""
+    # Kept as JSON, it has lost its order.
+    lines = [
+        line
+        for name in [*CHECKED, *REMOVED, *TABLES]
+        if name in report
+        for line in _report_lines(name, report[name])
+    ]
+    if report and not lines:
+        yield gettext("Nothing was old enough to be removed.")
+    elif dry_run and report:
+        yield gettext("A dry run, which removes nothing. A real one would say:")
+    yield from lines
+
+
+def said_of(run: Any) -> list[str]:
+    """The report of a maintenance run."""
+    return list(report_lines(run.report, dry_run=run.dry_run))
+
+
+def _report_lines(name: str, value: Any) -> Iterator[str]:
+    if name in CHECKED:
+        yield f"{gettext(CHECKED[name])}: {formats.number(value)}"
+    elif name in REMOVED and value:
+        yield f"{gettext(REMOVED[name])}: {formats.number(value)}"
+    elif name in TABLES:
+        for task in value.get("kept_back_by", []):
+            said = (
+                gettext("%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s)")
+                if task["error"]
+                else gettext("%(table)s: nothing is removed before %(server)s has begun (%(kind)s)")
+            )
+            kind = gettext(KINDS[task["kind"]].title)
+            yield said % {"table": name, "server": task["server"], "kind": kind}
+        if value.get("rows"):
+            rows = {"table": name, "n": formats.number(value["rows"])}
+            yield gettext("%(table)s: rows removed: %(n)s") % rows

@@ -24,7 +24,9 @@ YEAR = 365 * 24 * 3600
 
 set_language = login_not_required(require_POST(i18n.set_language))
 
-log_in = auth_views.LoginView.as_view(redirect_authenticated_user=True)
+log_in = auth_views.LoginView.as_view(
+    template_name="account/login.html", redirect_authenticated_user=True
+)
 # Open: whose session is over wants nothing else than the log-in page.
 log_out = login_not_required(auth_views.LogoutView.as_view())
 

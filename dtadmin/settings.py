@@ -132,6 +132,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
     "dtadmin.middleware.content_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "dtadmin.middleware.LanguageMiddleware",
@@ -144,6 +145,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "transfer.pages.middleware.parts",
     "transfer.pages.middleware.not_allowed",
 ]
 CSRF_FAILURE_VIEW = "transfer.pages.error_pages.forged"

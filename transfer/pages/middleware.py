@@ -1,4 +1,4 @@
-"""What the pages add to Django's middleware: where a press leads that could not be carried out."""
+"""What the pages add to Django's middleware: presses in vain, and parts of pages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +9,13 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext as _
 
 from transfer.pages.back import page_before
 
 LOOKS = ("GET", "HEAD")
+View = Callable[[HttpRequest], HttpResponse]
 
 
 class LoginRequired(LoginRequiredMiddleware):
@@ -32,9 +34,23 @@ class LoginRequired(LoginRequiredMiddleware):
         )
 
 
-def not_allowed(
-    get_response: Callable[[HttpRequest], HttpResponse],
-) -> Callable[[HttpRequest], HttpResponse]:
+def parts(get_response: View) -> View:
+    """A part of a page has the page's address: a browser must not keep it, or show it as the page.
+
+    Going back, browsers take even what is stale from their cache, unless it was not to be stored.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        patch_vary_headers(response, ["HX-Request"])
+        if request.htmx:  # type: ignore[attr-defined]
+            add_never_cache_headers(response)
+        return response
+
+    return middleware
+
+
+def not_allowed(get_response: View) -> View:
     """A page of ours where somebody opens an address that only buttons are sent to."""
 
     def middleware(request: HttpRequest) -> HttpResponse:

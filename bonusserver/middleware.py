@@ -1,4 +1,4 @@
-"""Around every call: which port, who calls, one line in the log, no trace of an error outside."""
+"""What surrounds every request: the authentication of its port, its line in the log, its errors."""
 
 import logging
 from collections.abc import Callable
@@ -15,13 +15,13 @@ KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class PortMiddleware:
-    """Nothing is reached, not even an unknown path, without the port's own authentication."""
+    """Without the authentication of the port nothing is reached, not even an unknown path."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        began = perf_counter()
+        start = perf_counter()
         port = request.META["bonusserver.port"]
         request.urlconf = f"bonusserver.{port}_port"
         try:
@@ -29,21 +29,20 @@ class PortMiddleware:
             response = self.get_response(request)
         except Exception as error:
             response = reply_to(error)
-        response.headers["Cache-Control"] = "no-store"  # a secret or a balance: not to be kept
-        log.info("%s %s", port, line(request, response, perf_counter() - began))
+        log.info("%s %s", port, log_line(request, response, perf_counter() - start))
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse:
         return reply_to(exception)
 
 
-def line(request: HttpRequest, response: HttpResponse, seconds: float) -> str:
-    """The route instead of the path: whatever a caller puts into a URL stays out of the log."""
+def log_line(request: HttpRequest, response: HttpResponse, seconds: float) -> str:
+    """It has the route and not the path, so that nothing of a caller's URL reaches the log."""
     method = request.method if request.method in KNOWN_METHODS else "?"
     route = request.resolver_match.route if request.resolver_match else "-"
     caller = getattr(request, "register", None)
-    who = f" register={caller.register}" if caller else ""
-    return f"{method} {route} {response.status_code} {seconds * 1000:.0f}ms{who}"
+    register = f" register={caller.register}" if caller else ""
+    return f"{method} {route} {response.status_code} {seconds * 1000:.0f}ms{register}"
 
 
 def reply_to(error: Exception) -> HttpResponse:

@@ -1,225 +1,162 @@
-"""HTTP and TLS by the standard library: a thread per connection, one request on each.
+"""HTTP and TLS of one port: asyncio receives a request, and then a thread of Django answers it.
 
-Enough for a demo and for tests in a LAN. The whole body is read before Django is asked, so that
-a slow caller holds a thread but neither a database connection nor a place among those at work.
+A slow caller therefore holds neither a thread nor a database connection. No ready-made server does
+what the contract asks: waitress has no TLS, and gunicorn, uvicorn and cheroot refuse in plain text
+or HTML, and let silent callers stay or hold others up.
 """
 
-import json
+import asyncio
 import logging
 import socket
 import ssl
-import sys
-import time
-from http import HTTPStatus
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
-from socketserver import TCPServer, ThreadingMixIn
-from threading import BoundedSemaphore
 from typing import Any, cast
-from wsgiref.handlers import SimpleHandler
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from urllib.parse import unquote
+
+import h11
+from django.core.handlers.asgi import ASGIRequest
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse
+
+from bonusserver.replies import Refused
 
 log = logging.getLogger("bonusserver")
 
-LARGEST_BODY = 64 * 1024
-LONGEST_LINE = 65536
-WORKING_AT_ONCE = 16
-DISCARDED = 16 * 1024 * 1024
-
-CODES = {
-    HTTPStatus.BAD_REQUEST: ("bad_request", "This is not a complete HTTP request."),
-    HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "The request did not arrive in time."),
-    HTTPStatus.LENGTH_REQUIRED: ("length_required", "The body must come with a Content-Length."),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
-        "body_too_large",
-        f"The body is larger than {LARGEST_BODY} bytes.",
-    ),
-    HTTPStatus.REQUEST_URI_TOO_LONG: ("uri_too_long", "The request line is too long."),
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
-        "headers_too_large",
-        "The headers are too many or too long.",
-    ),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("busy", "The server is busy; try again."),
-    HTTPStatus.INTERNAL_SERVER_ERROR: ("internal_error", "The server made a mistake."),
-}
+LIMIT = 64 * 1024  # bytes of a body, and of what comes before it
+MOST_LINES = 102  # a request line, a hundred headers and an empty line
+PLACES = 16  # requests at work at once
 
 
-def error_body(status: HTTPStatus) -> bytes:
-    code, message = CODES[status]
-    return json.dumps({"error": code, "message": message}).encode()
-
-
-class Unacceptable(Exception):
-    """A request that is refused before Django is asked."""
-
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-class Server(ThreadingMixIn, WSGIServer):
-    """One port. `environ` goes with every request; `patience` is how many seconds a silent caller,
-    or one that finds all places at work taken, is waited for.
-
-    Raises OSError where the port is taken.
+class Port:
+    """`environ` goes with every request. `patience` is how many seconds a request may take to
+    arrive, to get one of the places at work, and to have its reply taken.
     """
 
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    application: Any
+    def __init__(self, environ: dict[str, str], patience: float) -> None:
+        self.environ, self.patience = environ, patience
+        self.django = get_wsgi_application()
+        self.places = asyncio.Semaphore(PLACES)
+        self.threads = ThreadPoolExecutor(PLACES)
 
-    def __init__(
-        self,
-        address: tuple[str, int],
-        app: Any,
-        environ: dict[str, str],
-        tls: ssl.SSLContext | None,
-        patience: float,
-    ) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.tls = tls
-        self.patience = patience
-        self.at_work = BoundedSemaphore(WORKING_AT_ONCE)
-        super().__init__(address, Handler)
-        self.base_environ.update(environ)
-        self.base_environ["wsgi.url_scheme"] = self.scheme
-        self.application = app
+    async def open(self, host: str, number: int, tls: ssl.SSLContext | None) -> str:
+        """Returns the URL. Raises OSError or OverflowError where the port can't be had."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, number), family=family, backlog=128)
+        timeout = self.patience if tls else None
+        self.server = await asyncio.start_server(
+            self.converse, sock=listener, limit=LIMIT, ssl=tls, ssl_handshake_timeout=timeout
+        )
+        address, number = listener.getsockname()[:2]
+        scheme, name = "https" if tls else "http", f"[{address}]" if ":" in address else address
+        return f"{scheme}://{name}:{number}"
 
-    @property
-    def scheme(self) -> str:
-        return "https" if self.tls else "http"
+    async def close(self) -> None:
+        """Lets no new requests in. Those at work may end, while the patience lasts."""
+        self.server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.patience):
+                for _ in range(PLACES):
+                    await self.places.acquire()
 
-    @property
-    def url(self) -> str:
-        host = f"[{self.server_name}]" if ":" in self.server_name else self.server_name
-        return f"{self.scheme}://{host}:{self.server_port}"
-
-    def server_bind(self) -> None:
-        # HTTPServer's own asks the name service for our name, which may take long.
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = cast("tuple[str, int]", self.server_address[:2])
-        self.setup_environ()
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        connection.settimeout(self.patience)
-        if self.tls:
-            # The handshake waits for the caller: it belongs into the caller's thread.
-            connection = self.tls.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
-        return connection, address
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.info("A connection broke off: %s", type(sys.exc_info()[1]).__name__)
-
-    def stop(self) -> None:
-        """No new requests; those at work may end, while our patience lasts."""
-        self.shutdown()
-        self.server_close()
-        deadline = time.monotonic() + self.patience
-        for _ in range(WORKING_AT_ONCE):
-            self.at_work.acquire(timeout=max(0.0, deadline - time.monotonic()))
-
-
-class Handler(WSGIRequestHandler):
-    server: Server
-
-    def setup(self) -> None:
-        if isinstance(self.request, ssl.SSLSocket):
-            self.request.do_handshake()
-        super().setup()
-
-    def handle(self) -> None:
+    async def converse(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
-            body = self.read_request()
-            if body is None:
-                self.discard()
-            else:
-                self.answer(body)
-        except TimeoutError:
-            self.send_error(HTTPStatus.REQUEST_TIMEOUT)
-        except Unacceptable as refusal:
-            self.send_error(refusal.status)
-            self.discard()
-
-    def read_request(self) -> bytes | None:
-        """The body; None where there was no request, or http.server has refused it already.
-
-        Raises Unacceptable, TimeoutError.
-        """
-        self.command = self.request_version = self.requestline = ""
-        self.raw_requestline = self.rfile.readline(LONGEST_LINE + 1)
-        if len(self.raw_requestline) > LONGEST_LINE:
-            raise Unacceptable(HTTPStatus.REQUEST_URI_TOO_LONG)
-        if not self.parse_request():
-            return None
-        length = self.length_of_body()
-        body = self.rfile.read(length)
-        if len(body) < length:
-            raise Unacceptable(HTTPStatus.BAD_REQUEST)
-        return body
-
-    def length_of_body(self) -> int:
-        if "Transfer-Encoding" in self.headers:
-            raise Unacceptable(HTTPStatus.LENGTH_REQUIRED)
-        length = self.headers.get("Content-Length", "0").strip()
-        if not (length.isascii() and length.isdigit()):
-            raise Unacceptable(HTTPStatus.BAD_REQUEST)
-        if len(length) > 9 or int(length) > LARGEST_BODY:
-            raise Unacceptable(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        return int(length)
-
-    def answer(self, body: bytes) -> None:
-        """Raises Unacceptable where all places at work stay taken."""
-        if not self.server.at_work.acquire(timeout=self.server.patience):
-            raise Unacceptable(HTTPStatus.SERVICE_UNAVAILABLE)
-        try:
-            answer = Answer(BytesIO(body), self.wfile, self.get_stderr(), self.get_environ())
-            answer.run(self.server.application)
+            try:
+                await self.answer(reader, writer)
+            except Refused as refusal:
+                log.info("%s refused %s", self.environ["bonusserver.port"], refusal.status)
+                await self.send(refusal.reply(), writer)
+            await self.discard(reader, writer)
+        # Timeouts and failures of TLS are OSErrors; the end of the server cancels.
+        except (OSError, asyncio.CancelledError) as error:
+            log.info("A connection broke off: %s", type(error).__name__)
+            writer.transport.abort()  # A caller who takes nothing would keep it open.
         finally:
-            self.server.at_work.release()
+            writer.close()
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """As JSON. What http.server would say repeats the request, so it is dropped."""
-        status = HTTPStatus(code) if code in CODES else HTTPStatus.BAD_REQUEST
-        body = error_body(status)
-        self.request_version = "HTTP/1.0"  # 0.9, which rubbish counts as, has no headers
-        self.send_response_only(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(body)
-        log.info("%s refused %s", self.server.base_environ["bonusserver.port"], int(status))
+    async def answer(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Raises Refused, OSError."""
+        slow = Refused(408, "request_timeout", "The request did not arrive in time.")
+        busy = Refused(503, "busy", "The server is busy; try again.")
+        request: HttpRequest = await self.wait(request_from(reader), slow)
+        request.META.update(self.environ)
+        await self.wait(self.places.acquire(), busy)
+        loop = asyncio.get_running_loop()
+        try:
+            response = await loop.run_in_executor(self.threads, self.response_to, request)
+            await self.send(response, writer)
+        finally:
+            self.places.release()
 
-    def discard(self) -> None:
+    async def wait(self, awaitable: Awaitable[Any], refusal: Refused) -> Any:
+        """Raises `refusal` where the patience ends first."""
+        try:
+            return await asyncio.wait_for(awaitable, self.patience)
+        except TimeoutError:
+            raise refusal from None
+
+    def response_to(self, request: HttpRequest) -> HttpResponse:
+        response = self.django.get_response(request)
+        response.close()  # Django closes the thread's database connection with it.
+        return cast("HttpResponse", response)
+
+    async def send(self, response: HttpResponse, writer: StreamWriter) -> None:
+        response["Cache-Control"] = "no-store"  # It may hold a secret or a balance.
+        response["Connection"] = "close"
+        response["Content-Length"] = len(response.content)
+        status = f"HTTP/1.1 {response.status_code} {response.reason_phrase}\r\n"
+        writer.transport.set_write_buffer_limits(0)  # The wait is then for the last byte.
+        writer.write(status.encode() + response.serialize())
+        await asyncio.wait_for(writer.drain(), self.patience)
+
+    async def discard(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Reads what still comes: to close on it would reset the connection and lose the reply."""
-        deadline, left = time.monotonic() + self.server.patience, DISCARDED
-        self.connection.shutdown(socket.SHUT_WR)
-        while left > 0 and time.monotonic() < deadline:
-            received = self.connection.recv(65536)
-            if not received:
-                break
-            left -= len(received)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the middleware logs calls, by their route."""
+        if writer.can_write_eof():
+            writer.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.patience):
+                while await reader.read(LIMIT):
+                    pass
 
 
-class Answer(SimpleHandler):
-    error_status = "500 Internal Server Error"
-    error_headers = [("Content-Type", "application/json")]
-    error_body = error_body(HTTPStatus.INTERNAL_SERVER_ERROR)
-    server_software = "bonusserver"
-    wsgi_multithread = True
+async def request_from(reader: StreamReader) -> HttpRequest:
+    """Raises Refused (400, 411, 413, 414, 431)."""
+    try:
+        head = await head_from(reader)
+        body = await reader.readexactly(length_of_body(dict(head.headers)))
+    except (asyncio.IncompleteReadError, h11.RemoteProtocolError):
+        raise Refused(400, "bad_request", "This is not a complete HTTP request.") from None
+    path, _, query = head.target.decode().partition("?")
+    scope = {"method": head.method.decode(), "path": unquote(path), "query_string": query}
+    return ASGIRequest({**scope, "headers": head.headers}, BytesIO(body))
 
-    def __init__(self, stdin: Any, stdout: Any, stderr: Any, environ: dict[str, Any]) -> None:
-        # The process's environment holds the token and the database's password.
-        self.os_environ: dict[str, str] = {}
-        super().__init__(stdin, stdout, stderr, environ)
 
-    def log_exception(self, exc_info: Any) -> None:
-        # Django answers its own errors, so what comes here is a caller that went away.
-        log.info("A reply broke off: %s", exc_info[0].__name__)
+async def head_from(reader: StreamReader) -> h11.Request:
+    """Raises Refused (414, 431), IncompleteReadError, RemoteProtocolError."""
+    try:
+        lines = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        lines = await reader.read(LIMIT)
+    if b"\n" not in lines:
+        raise Refused(414, "uri_too_long", "The request line is too long.")
+    if not lines.endswith(b"\r\n\r\n") or lines.count(b"\n") > MOST_LINES:
+        raise Refused(431, "headers_too_large", "The headers are too many or too long.")
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=2 * LIMIT)
+    parser.receive_data(lines)
+    head = parser.next_event()
+    if not isinstance(head, h11.Request) or head.http_version not in {b"1.0", b"1.1"}:
+        raise h11.RemoteProtocolError("an unknown version of HTTP")
+    return head
+
+
+def length_of_body(headers: dict[bytes, bytes]) -> int:
+    """Raises Refused (411, 413)."""
+    if b"transfer-encoding" in headers:
+        raise Refused(411, "length_required", "The body must come with a Content-Length.")
+    length = int(headers.get(b"content-length", 0))
+    if length > LIMIT:
+        raise Refused(413, "body_too_large", f"The body is larger than {LIMIT} bytes.")
+    return length

@@ -1,11 +1,8 @@
-"""A reference bonus server in a process of its own, on a PostgreSQL of its own."""
+"""A reference bonus server in a process of its own, on a database of its own."""
 
-import atexit
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,9 +16,8 @@ import httpx
 import psycopg2
 import pytest
 
-from dtadmin import embedded
+from tests.databases import ROOT, Server, as_url
 
-ROOT = Path(__file__).parents[2]
 TABLES = [
     *("pincode", "asset", '"cardAccounting"'),
     *("register_account", "operation", "pin_guard"),
@@ -98,33 +94,15 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def folder() -> Path:
-    """Not one of pytest's: each run of it takes back the rights that PostgreSQL's user needs there
-    when root runs the tests."""
-    path = Path(tempfile.mkdtemp(prefix="bonusserver-"))
-    # Registered before PostgreSQL's own clean-up, and so done after it.
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("bonusserver")
 
 
 @pytest.fixture(scope="session")
-def postgres(folder) -> str:
-    return embedded.start(folder)
-
-
-@contextmanager
-def migrated_database(postgres: str, name: str, folder: Path) -> Iterator[str]:
-    url = embedded.database_url(postgres, name)
-    environ = {"BONUSSERVER_DATABASE_URL": url}
-    migrate = Process(["migrate", "--verbosity", "0"], environ, folder / f"{name}-migrate.log")
-    assert migrate.wait() == 0, migrate.log
-    yield url
-
-
-@pytest.fixture(scope="session")
-def database_url(postgres, folder) -> Iterator[str]:
-    with migrated_database(postgres, "bonus", folder) as url:
-        yield url
+def database_url(postgres: Server, bonus_template: str) -> Iterator[str]:
+    name = f"test_bonusserver_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    yield as_url(postgres.create(name, bonus_template))
+    postgres.drop(name)
 
 
 @contextmanager
@@ -137,7 +115,7 @@ def serving(database_url: str, folder: Path, *arguments: str) -> Iterator[Served
         urls = dict(process.line().split(" ") for _ in range(2))
         yield Served(process, urls["admin"], urls["work"])
     finally:
-        process.stop()
+        assert process.stop() == 0, process.log
 
 
 @pytest.fixture(scope="session")
@@ -213,6 +191,25 @@ def calling(url: str, account: dict[str, Any], **options: Any) -> Iterator[httpx
 def register(served, admin) -> Iterator[httpx.Client]:
     with calling(served.work_url, account(admin)) as client:
         yield client
+
+
+@contextmanager
+def locked(db: Database, account: str) -> Iterator[None]:
+    """The account is locked, as by an operation on it that has not ended yet."""
+    db.run("select pg_advisory_lock(hashtextextended(%s, 7771))", account)
+    try:
+        yield
+    finally:
+        db.run("select pg_advisory_unlock(hashtextextended(%s, 7771))", account)
+
+
+def waiting(db: Database) -> int:
+    """How many operations wait for a lock."""
+    (row,) = db.run("""
+        select count(*) from pg_locks join pg_database on pg_database.oid = database
+         where locktype = 'advisory' and not granted and datname = current_database()
+    """)
+    return row[0]
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> bool:

@@ -1,27 +1,24 @@
 """The commands as an administrator starts and stops them."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.bonusserver.conftest import (
-    ROOT,
     TOKEN,
     Process,
     account,
     admin_client,
     calling,
-    embedded,
+    locked,
     serving,
     until,
+    waiting,
 )
-from tests.bonusserver.test_protocol import hold_account
+from tests.databases import as_url
 
 
 def serve(database_url, folder, *arguments, token=TOKEN) -> Process:
@@ -36,13 +33,13 @@ def test_without_a_token_the_server_does_not_start(database_url, folder):
     assert "Traceback" not in process.log
 
 
-def test_without_its_tables_the_server_says_what_to_do(postgres, folder):
-    process = serve(embedded.database_url(postgres, "empty"), folder)
+def test_without_its_tables_the_server_says_what_to_do(empty_database, folder):
+    process = serve(as_url(empty_database), folder)
     assert process.wait() == 1
     assert "python -m bonusserver migrate" in process.log
 
 
-def test_a_port_that_is_taken_is_told(database_url, folder, served):
+def test_a_port_that_is_taken_is_named(database_url, folder, served):
     port = urlsplit(served.work_url).port
     process = serve(database_url, folder, "--admin-port", "0", "--work-port", str(port))
     assert process.wait() == 1
@@ -50,48 +47,33 @@ def test_a_port_that_is_taken_is_told(database_url, folder, served):
     assert "Traceback" not in process.log
 
 
-def test_a_certificate_that_is_not_there_is_told(database_url, folder):
+def test_a_certificate_that_is_not_there_is_named(database_url, folder):
     process = serve(database_url, folder, "--certificate", "nowhere.pem")
     assert process.wait() == 1
     assert "Can't use the certificate nowhere.pem" in process.log
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_server_at_once_also_with_callers_connected(
-    database_url, folder, db, signum
-):
-    with serving(database_url, folder) as served:
-        address = urlsplit(served.work_url)
-        with socket.create_connection((address.hostname, address.port)):
-            served.process.popen.send_signal(signum)
-            assert served.process.popen.wait(timeout=5) == 0
-    assert "Traceback" not in served.log
-
-
-def test_a_stopping_server_ends_the_request_it_is_at(database_url, folder, db):
+def test_ctrl_c_ends_the_request_at_work_and_waits_for_no_silent_caller(database_url, folder, db):
     db.card("1001", "a1", 1)
     body = {"operation": "1", "card": "1001", "kind": "accrue", "amount": "5"}
     with serving(database_url, folder) as served:
         with admin_client(served.admin_url) as admin:
             made = account(admin)
-        with calling(served.work_url, made) as register, ThreadPoolExecutor(1) as pool:
-            with hold_account(db, "a1"):
+        address = urlsplit(served.work_url)
+        with (
+            socket.create_connection((address.hostname, address.port)) as silent,
+            calling(served.work_url, made) as register,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            with locked(db, "a1"):
                 answer = pool.submit(register.post, "/operations", json=body)
-                until(lambda: waits_for_a_lock(db))
-                served.process.popen.terminate()
+                until(lambda: waiting(db))
+                served.process.popen.send_signal(signal.SIGINT)
                 until(lambda: not listens(served.work_url))
             assert answer.result().status_code == 201
-        assert served.process.popen.wait(timeout=20) == 0
-
-
-HELD = """
-    select 1 from pg_locks join pg_database on pg_database.oid = database
-     where locktype = 'advisory' and not granted and datname = current_database()
-"""
-
-
-def waits_for_a_lock(db) -> bool:
-    return bool(db.run(HELD))
+            assert silent.recv(1) == b""
+    assert "Traceback" not in served.log
+    assert "request_timeout" not in served.log
 
 
 def listens(url) -> bool:
@@ -145,15 +127,15 @@ def test_a_register_goes_away_and_comes_back(served, admin, db, play):
     made = account(admin)
     away = ["--card", "1001", "--away-after", "2", "--away-for", "0.3", "--no-operations"]
     process = play(served.work_url, made["login"], made["secret"], *away)
-    said = [process.line().split(" ", 2)[2] for _ in range(4)]
+    lines = [process.line().split(" ", 2)[2] for _ in range(4)]
     call = "card 1001: EARN_ONLY, balance 0.00"
-    assert said == [call, call, "away for 0.3 s", call]
+    assert lines == [call, call, "away for 0.3 s", call]
 
 
 def test_a_register_asks_again_for_an_operation_whose_answer_was_lost(served, admin, db, play):
     db.card("1001", "a1", 0)
     made = account(admin)
-    with hold_account(db, "a1"):
+    with locked(db, "a1"):
         options = ["--card", "1001", "--timeout", "1"]
         process = play(served.work_url, made["login"], made["secret"], *options)
         assert "no answer: timed out" in process.line()
@@ -171,29 +153,6 @@ def test_a_register_outlives_a_server_that_is_down(served, admin, play):
     process = play(f"http://127.0.0.1:{port}", made["login"], made["secret"])
     for _ in range(2):
         assert "no answer: " in process.line()
-
-
-def test_a_register_needs_no_database_and_the_product_is_never_imported():
-    code = (
-        "import sys, bonusserver.register, bonusserver.server, bonusserver.replies\n"
-        "sys.exit(any(m.split('.')[0] in ('transfer', 'dtadmin') for m in sys.modules))"
-    )
-    environ = {"PATH": os.environ["PATH"]}
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ).returncode == 0
-
-
-def test_no_import_leads_from_here_to_the_product_or_back():
-    def imports(folder, *names):
-        lines = [
-            line.strip()
-            for file in (ROOT / folder).rglob("*.py")
-            for line in file.read_text().splitlines()
-        ]
-        starts = tuple(f"{word} {name}" for word in ("import", "from") for name in names)
-        return [line for line in lines if line.startswith(starts)]
-
-    assert imports("bonusserver", "transfer", "dtadmin") == []
-    assert imports("transfer", "bonusserver") == imports("dtadmin", "bonusserver") == []
 
 
 def test_the_migrations_are_in_step_with_the_models(database_url, folder):

@@ -1,19 +1,18 @@
 """Runs the administration port and the work port in one process until SIGTERM or SIGINT."""
 
+import asyncio
 import os
 import signal
 import ssl
 from argparse import ArgumentParser
-from threading import Thread
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.core.wsgi import get_wsgi_application
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from bonusserver.models import digest
-from bonusserver.server import Server
+from bonusserver.server import Port
 
 STOP = {signal.SIGTERM, signal.SIGINT}
 
@@ -36,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--certificate", help="a PEM file: both ports then speak TLS")
         parser.add_argument("--key", help="the certificate's key, unless it is in the same file")
         parser.add_argument(
-            "--patience", type=float, default=10.0, help="seconds that a silent caller may take"
+            "--patience", type=float, default=10.0, help="seconds in which a request must arrive"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,39 +43,36 @@ class Command(BaseCommand):
             raise CommandError("Set the API token: BONUSSERVER_TOKEN or --token.")
         check_tables()
         tls = tls_context(options["certificate"], options["key"])
-        # Blocked from here on in every thread and waited for below: a handler that sets an event
-        # can run just before the wait for that event begins, which then never ends.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
-        ports = {"admin": options["admin_port"], "work": options["work_port"]}
         environ = {
             "bonusserver.token_digest": digest(options["token"]),
             "bonusserver.name": options["name"],
         }
-        servers = [
-            listen(
-                (options["host"], port),
-                {**environ, "bonusserver.port": name},
-                tls,
-                options["patience"],
-            )
+        ports = {
+            name: Port({**environ, "bonusserver.port": name}, options["patience"])
+            for name in ("admin", "work")
+        }
+        # They stay blocked in every thread, so that a second one does not cut the first one short.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+        asyncio.run(self.serve(ports, tls, options))
+
+    async def serve(
+        self, ports: dict[str, Port], tls: ssl.SSLContext | None, options: dict[str, Any]
+    ) -> None:
+        urls = [
+            f"{name} {await listen(port, options['host'], options[f'{name}_port'], tls)}"
             for name, port in ports.items()
         ]
-        for server in servers:
-            Thread(target=server.serve_forever, args=[0.1], daemon=True).start()
-            self.stdout.write(f"{server.base_environ['bonusserver.port']} {server.url}")
+        self.stdout.write("\n".join(urls))
         self.stdout.flush()
-        signal.sigwait(STOP)
-        for server in servers:
-            server.stop()
+        await asyncio.to_thread(signal.sigwait, STOP)
+        await asyncio.gather(*(port.close() for port in ports.values()))
 
 
-def listen(
-    address: tuple[str, int], environ: dict[str, str], tls: ssl.SSLContext | None, patience: float
-) -> Server:
+async def listen(port: Port, host: str, number: int, tls: ssl.SSLContext | None) -> str:
     try:
-        return Server(address, get_wsgi_application(), environ, tls, patience)
+        return await port.open(host, number, tls)
     except (OSError, OverflowError) as error:
-        raise CommandError(f"Can't listen on {address[0]}:{address[1]}: {error}") from None
+        raise CommandError(f"Can't listen on {host}:{number}: {error}") from None
 
 
 def tls_context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:

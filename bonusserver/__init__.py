@@ -1,1 +1,1 @@
-VERSION = "1.0"  # of the contract in README.md, and of this server of it
+VERSION = "1.0"  # of the contract in README.md, and of this server

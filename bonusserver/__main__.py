@@ -4,7 +4,7 @@ import os
 import sys
 
 if sys.argv[1:2] == ["register"]:
-    # A register is a client: it has neither Django nor a database.
+    # A register is a client. It needs neither Django nor a database.
     from bonusserver.register import main
 
     sys.exit(main(sys.argv[2:]))

@@ -1,4 +1,4 @@
-"""The administration port: the accounts of registers. Every call carries the API token."""
+"""The administration port: the accounts of registers. Every request carries the API token."""
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Q
@@ -26,15 +26,15 @@ COUNTED_EXACTLY = 100_000
 def authenticate(request: HttpRequest) -> None:
     """Raises Refused (401 unauthorized)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    known = request.META["bonusserver.token_digest"]
-    if scheme.lower() != "bearer" or not same_secret(token.strip(), known):
+    token_digest = request.META["bonusserver.token_digest"]
+    if scheme.lower() != "bearer" or not same_secret(token.strip(), token_digest):
         raise Refused(
             401, "unauthorized", "The API token is missing or wrong.", WWW_Authenticate="Bearer"
         )
 
 
 def status(request: HttpRequest) -> HttpResponse:
-    accounts = RegisterAccount.objects.aggregate(
+    register_accounts = RegisterAccount.objects.aggregate(
         total=Count("id"), blocked=Count("id", filter=Q(blocked=True))
     )
     return reply(
@@ -43,8 +43,8 @@ def status(request: HttpRequest) -> HttpResponse:
             "version": VERSION,
             "time": stamp(timezone.now()),
             "counts": {
-                "accounts": accounts["total"],
-                "blocked": accounts["blocked"],
+                "accounts": register_accounts["total"],
+                "blocked": register_accounts["blocked"],
                 "cards": rows_in('"cardAccounting"'),
                 "pins": rows_in("pincode"),
                 "assets": rows_in("asset"),
@@ -54,14 +54,14 @@ def status(request: HttpRequest) -> HttpResponse:
 
 
 def rows_in(table: str) -> int:
-    """Exact for a small table; PostgreSQL's estimate for a large one, which takes no time."""
+    """Exact for a small table. For a large one PostgreSQL's estimate, which takes no time."""
     with connection.cursor() as cursor:
         cursor.execute("select reltuples::bigint from pg_class where oid = %s::regclass", [table])
-        (estimate,) = cursor.fetchone()
-        if estimate < COUNTED_EXACTLY:
-            cursor.execute(f"select count(*) from {table}")  # noqa: S608 - one of our constants
-            (estimate,) = cursor.fetchone()
-    return int(estimate)
+        (rows,) = cursor.fetchone()
+        if rows < COUNTED_EXACTLY:
+            cursor.execute(f"select count(*) from {table}")  # noqa: S608 - It is our constant.
+            (rows,) = cursor.fetchone()
+    return int(rows)
 
 
 def list_accounts(request: HttpRequest) -> HttpResponse:
@@ -73,16 +73,16 @@ def list_accounts(request: HttpRequest) -> HttpResponse:
     page = rows[:limit]
     return reply(
         {
-            "accounts": [account.as_json() for account in page],
+            "accounts": [row.as_json() for row in page],
             "next": page[-1].register if len(rows) > limit else None,
         }
     )
 
 
-def page_size(given: str) -> int:
-    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= LARGEST_PAGE:
+def page_size(limit: str) -> int:
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= LARGEST_PAGE:
         raise Refused(400, "bad_field", f'"limit" must be a number from 1 to {LARGEST_PAGE}.')
-    return int(given)
+    return int(limit)
 
 
 def create_account(request: HttpRequest) -> HttpResponse:
@@ -95,16 +95,16 @@ def create_account(request: HttpRequest) -> HttpResponse:
     shop, name = text(body, "shop"), text(body, "name")
     try:
         with transaction.atomic():
-            account, secret = RegisterAccount.objects.issue(register, shop, name)
+            register_account, secret = RegisterAccount.objects.issue(register, shop, name)
     except IntegrityError:
         raise Refused(
             409, "register_exists", "This register has an account already; delete it first."
         ) from None
-    return reply({**account.as_json(), "secret": secret}, status=201)
+    return reply({**register_account.as_json(), "secret": secret}, status=201)
 
 
 def delete_account(request: HttpRequest, register: str) -> HttpResponse:
-    account_of(register).delete()
+    existing(register).delete()
     return HttpResponse(status=204)
 
 
@@ -117,16 +117,17 @@ def unblock(request: HttpRequest, register: str) -> HttpResponse:
 
 
 def set_blocked(register: str, blocked: bool) -> HttpResponse:
-    RegisterAccount.objects.filter(pk=account_of(register).pk).update(blocked=blocked)
-    return reply(account_of(register).as_json())
+    RegisterAccount.objects.filter(pk=existing(register).pk).update(blocked=blocked)
+    return reply(existing(register).as_json())
 
 
-def account_of(register: str) -> RegisterAccount:
+def existing(register: str) -> RegisterAccount:
     """Raises Refused (404 register_unknown)."""
-    account = is_text(register) and RegisterAccount.objects.filter(register=register).first()
-    if not account:
+    accounts = RegisterAccount.objects.filter(register=register if is_text(register) else "")
+    register_account = accounts.first()
+    if register_account is None:
         raise Refused(404, "register_unknown", "This register has no account here.")
-    return account
+    return register_account
 
 
 handler404 = unknown_path

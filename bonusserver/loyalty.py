@@ -1,4 +1,4 @@
-"""The rules of bonuses: what a card may do, what an account holds, and who knows its PIN."""
+"""The rules of bonuses: what a card may do, what an account has, and how its PIN is checked."""
 
 import hmac
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
-from django.db.models import F, Sum
+from django.db.models import DateTimeField, F, Sum, TextField, Value
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from bonusserver.models import Asset, CardAccounting, Operation, Pincode, PinGuard
@@ -14,49 +15,54 @@ from bonusserver.replies import Refused
 from bonusserver.settings import PIN_LOCK_SECONDS
 
 PIN_ATTEMPTS = 5
-LOCK_SPACE = 7771  # keeps our advisory locks apart from other programs'
+LOCK_SPACE = 7771  # It keeps our advisory locks apart from those of other programs.
 
 
 @dataclass(frozen=True)
 class Lot:
-    """What is left of an account's valid bonuses that end at the same time (None: never)."""
+    """What is left of an account's valid bonuses that end at the same time.
 
-    ends: datetime | None
-    left: Decimal
+    `end` is as PostgreSQL writes it, None for never. Transfers bring `infinity` and years beyond
+    9999, for which Python has no date.
+    """
+
+    end: str | None
+    amount: Decimal
 
 
-def held_card(number: str) -> CardAccounting:
+def known_card(number: str) -> CardAccounting:
     """Raises Refused (404 card_unknown)."""
-    card = CardAccounting.objects.filter(card=number).first()
+    # The time of the change may be one that Python has no date for, and nobody asks for it.
+    card = CardAccounting.objects.defer("changed_at").filter(card=number).first()
     if card is None:
         raise Refused(404, "card_unknown", "This server does not know the card.")
     return card
 
 
-def linked(card: CardAccounting) -> str:
-    """The card's account. Raises Refused (409 card_not_linked)."""
+def linked_account(card: CardAccounting) -> str:
+    """Raises Refused (409 card_not_linked)."""
     if not card.account:
         raise Refused(409, "card_not_linked", "The card is not linked to an account.")
     return card.account
 
 
-def lots(account: str) -> list[Lot]:
+def valid_lots(account: str) -> list[Lot]:
     """The soonest to end first."""
-    ends = F("validto").asc(nulls_last=True)
-    rows = Asset.objects.valid(account).values("validto").annotate(left=Sum("amount"))
-    return [Lot(row["validto"], row["left"]) for row in rows.order_by(ends)]
+    lots = Asset.objects.valid(account).values(end=Cast("validto", TextField()))
+    sums = lots.annotate(sum=Sum("amount")).order_by(F("validto").asc(nulls_last=True))
+    return [Lot(row["end"], row["sum"]) for row in sums]
 
 
-def total(held: list[Lot]) -> Decimal:
-    return sum((lot.left for lot in held), Decimal(0))
+def total(lots: list[Lot]) -> Decimal:
+    return sum((lot.amount for lot in lots), Decimal(0))
 
 
 def balance(account: str) -> Decimal:
-    return total(lots(account))
+    return total(valid_lots(account))
 
 
-def book(wanted: Operation) -> tuple[Operation, bool]:
-    """Does an operation once, however often it is asked for.
+def book(order: Operation) -> tuple[Operation, bool]:
+    """Does an operation once, however often it is ordered.
 
     Returns it as it was done, and whether that was before this call. Raises Refused: 404
     card_unknown, 409 card_not_linked, status_forbids, balance_too_low or operation_differs.
@@ -65,13 +71,13 @@ def book(wanted: Operation) -> tuple[Operation, bool]:
     with transaction.atomic():
         # The unique constraint makes a simultaneous repetition wait here for the outcome.
         operation, is_new = Operation.objects.get_or_create(
-            register=wanted.register,
-            number=wanted.number,
-            defaults={"card": wanted.card, "kind": wanted.kind, "amount": wanted.amount},
+            register=order.register,
+            number=order.number,
+            defaults={"card": order.card, "kind": order.kind, "amount": order.amount},
         )
         if is_new:
-            _carry_out(operation)
-    if not operation.says_the_same_as(wanted):
+            carry_out(operation)
+    if not operation.matches(order):
         raise Refused(
             409,
             "operation_differs",
@@ -80,50 +86,60 @@ def book(wanted: Operation) -> tuple[Operation, bool]:
     return operation, not is_new
 
 
-def _carry_out(operation: Operation) -> None:
-    card = held_card(operation.card)
-    account = linked(card)
+def carry_out(operation: Operation) -> None:
+    """Raises Refused, and is to be rolled back then."""
+    card = known_card(operation.card)
+    operation.account = linked_account(card)
     if not card.allows(operation.kind):
         raise Refused(
             409, "status_forbids", f"A card with the status {card.status_name} may not do this."
         )
-    _one_at_a_time(account)
-    held = lots(account)
-    operation.account = account
-    operation.balance = total(held) + operation.signed_amount
-    if operation.kind == Operation.Kind.REDEEM:
-        if operation.balance < 0:
-            raise Refused(409, "balance_too_low", "The balance is lower than the amount.")
-        changes = spend(held, operation.amount)
-    else:
-        changes = [Lot(None, operation.amount)]
-    Asset.objects.bulk_create(
-        Asset(account=account, amount=lot.left, validto=lot.ends, comment=operation.comment)
-        for lot in changes
+    lock(operation.account)
+    lots = valid_lots(operation.account)
+    operation.balance = total(lots) + operation.signed_amount
+    is_redemption = operation.kind == Operation.Kind.REDEEM
+    if is_redemption and operation.balance < 0:
+        raise Refused(409, "balance_too_low", "The balance is lower than the amount.")
+    add(
+        operation,
+        redeem(lots, operation.amount) if is_redemption else [Lot(None, operation.amount)],
     )
     operation.save(update_fields=["account", "balance"])
 
 
-def spend(held: list[Lot], amount: Decimal) -> list[Lot]:
-    """Takes `amount` from what ends soonest, and lets each part end with what it was taken from.
-
-    Otherwise the balance would fall below zero on the day that spent bonuses end.
-    """
-    changes = []
-    for lot in held:
-        part = min(lot.left, amount)
-        if part > 0:
-            changes.append(Lot(lot.ends, -part))
-            amount -= part
-    return changes
-
-
-def _one_at_a_time(account: str) -> None:
-    """Holds the account until the transaction ends: two registers may not spend the same bonus."""
+def lock(account: str) -> None:
+    """Until the transaction ends, so that no two registers redeem the same bonus."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select pg_advisory_xact_lock(hashtextextended(%s, %s))", [account, LOCK_SPACE]
         )
+
+
+def redeem(lots: list[Lot], amount: Decimal) -> list[Lot]:
+    """The changes that take `amount` from what ends soonest.
+
+    Each ends with what it was taken from. Otherwise the balance would fall below zero on the day
+    on which bonuses end that were redeemed before.
+    """
+    changes = []
+    for lot in lots:
+        part = min(lot.amount, amount)
+        if part > 0:
+            changes.append(Lot(lot.end, -part))
+            amount -= part
+    return changes
+
+
+def add(operation: Operation, changes: list[Lot]) -> None:
+    Asset.objects.bulk_create(
+        Asset(
+            account=operation.account,
+            amount=change.amount,
+            validto=Cast(Value(change.end, TextField()), DateTimeField()),
+            comment=operation.comment,
+        )
+        for change in changes
+    )
 
 
 @dataclass(frozen=True)
@@ -133,18 +149,18 @@ class PinCheck:
     locked_until: datetime | None
 
 
-def check_pin(account: str, given: str) -> PinCheck:
+def check_pin(account: str, pin: str) -> PinCheck:
     """Counts wrong PINs, under a lock so that nobody guesses in parallel.
 
     Raises Refused (409 pin_not_set, 423 pin_locked).
     """
-    pincode = Pincode.objects.filter(account=account).first()
+    pincode = Pincode.objects.filter(account=account).values_list("pincode", flat=True).first()
     if pincode is None:
         raise Refused(409, "pin_not_set", "The account has no PIN.")
     with transaction.atomic():
         guard, _ = PinGuard.objects.select_for_update().get_or_create(account=account)
-        _refuse_while_locked(guard)
-        right = hmac.compare_digest(given.encode(), pincode.pincode.encode())
+        end_lock(guard)
+        right = hmac.compare_digest(pin.encode(), pincode.encode())
         guard.wrong = 0 if right else guard.wrong + 1
         if guard.wrong == PIN_ATTEMPTS:
             guard.locked_until = timezone.now() + timedelta(seconds=PIN_LOCK_SECONDS)
@@ -152,7 +168,8 @@ def check_pin(account: str, given: str) -> PinCheck:
     return PinCheck(right, PIN_ATTEMPTS - guard.wrong, guard.locked_until)
 
 
-def _refuse_while_locked(guard: PinGuard) -> None:
+def end_lock(guard: PinGuard) -> None:
+    """Raises Refused (423 pin_locked) where it is too early for that."""
     if guard.locked_until is None:
         return
     seconds = (guard.locked_until - timezone.now()).total_seconds()

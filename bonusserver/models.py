@@ -1,8 +1,8 @@
-"""The tables of a bonus server that transfers write to (names and types as the vendor has them),
-and this server's own: the accounts of registers, what they did, and wrong PINs.
+"""The tables that transfers write to, with the vendor's names and types, and this server's own.
 
-The managers are written out because the type checker reads the product's settings, in which these
-models are not installed.
+Its own are the accounts of registers, their operations, and the count of wrong PINs. The managers
+are written out because the type checker reads the product's settings, which do not install these
+models.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def same_secret(given: str, known_digest: str) -> bool:
-    return hmac.compare_digest(digest(given), known_digest)
+def same_secret(secret: str, secret_digest: str) -> bool:
+    return hmac.compare_digest(digest(secret), secret_digest)
 
 
 class Pincode(models.Model):
@@ -43,20 +43,20 @@ class Pincode(models.Model):
 
 class AssetQuerySet(models.QuerySet["Asset"]):
     def valid(self, account: str) -> "AssetQuerySet":
-        """Those of `account` that count now: from validfrom to validto, both included."""
+        """The changes of `account` that count now: from validfrom to validto, both included."""
         begun = Q(validfrom=None) | Q(validfrom__lte=Now())
         not_ended = Q(validto=None) | Q(validto__gte=Now())
         return self.filter(begun, not_ended, account=account)
 
 
 class Asset(models.Model):
-    """A change of an account's balance; the valid ones add up to it."""
+    """A change of an account's balance. The balance is the sum of the valid ones."""
 
     account = models.CharField(max_length=100)
     amount = models.DecimalField(max_digits=15, decimal_places=2)
     validfrom = models.DateTimeField(null=True)
     validto = models.DateTimeField(null=True)
-    comment = models.TextField(null=True)  # noqa: DJ001 - null is what the transfer brings
+    comment = models.TextField(null=True)  # noqa: DJ001 - A transfer brings null.
     created_at = models.DateTimeField(db_default=Now())
 
     objects = AssetQuerySet.as_manager()
@@ -77,7 +77,7 @@ class CardAccounting(models.Model):
         PAY_ONLY = 3
 
     card = models.CharField(max_length=100, primary_key=True)
-    account = models.CharField(max_length=100, null=True)  # noqa: DJ001 - as the vendor has it
+    account = models.CharField(max_length=100, null=True)  # noqa: DJ001 - The vendor has it so.
     status = models.IntegerField(choices=Status)
     changed_at = models.DateTimeField(null=True, db_default=Now())
 
@@ -91,31 +91,26 @@ class CardAccounting(models.Model):
 
     @property
     def status_name(self) -> str:
-        """UNKNOWN for a number that is no status: such a card may do nothing."""
+        """UNKNOWN for a number that is no status. Such a card may do nothing."""
         return self.Status(self.status).name if self.status in self.Status else "UNKNOWN"
 
     def allows(self, kind: str) -> bool:
-        return (
-            self.status
-            in {
-                Operation.Kind.ACCRUE: {self.Status.EARN_ONLY, self.Status.EARN_PAY},
-                Operation.Kind.REDEEM: {self.Status.PAY_ONLY, self.Status.EARN_PAY},
-            }[Operation.Kind(kind)]
-        )
+        single = self.Status.EARN_ONLY if kind == Operation.Kind.ACCRUE else self.Status.PAY_ONLY
+        return self.status in {single, self.Status.EARN_PAY}
 
 
 class RegisterAccountManager(models.Manager["RegisterAccount"]):
     def issue(self, register: str, shop: str, name: str) -> tuple["RegisterAccount", str]:
-        """A new account, and its secret: this is the only time that the secret can be seen.
+        """A new account and its secret, of which only a digest is stored.
 
-        Raises IntegrityError where the register has one.
+        Raises IntegrityError where the register has an account.
         """
         secret = secrets.token_urlsafe(24)
         login = f"r{secrets.token_hex(6)}"
-        account = self.create(
+        register_account = self.create(
             register=register, shop=shop, name=name, login=login, secret_digest=digest(secret)
         )
-        return account, secret
+        return register_account, secret
 
 
 class RegisterAccount(models.Model):
@@ -137,7 +132,7 @@ class RegisterAccount(models.Model):
     def __str__(self) -> str:
         return self.register
 
-    def seen(self) -> None:
+    def mark_seen(self) -> None:
         RegisterAccount.objects.filter(pk=self.pk).update(last_seen=Now())
 
     def as_json(self) -> dict[str, Any]:
@@ -153,8 +148,10 @@ class RegisterAccount(models.Model):
 
 
 class Operation(models.Model):
-    """What a register did. It names the register, not its account: numbers that were used stay
-    used when the account is deleted and made anew.
+    """What a register did.
+
+    It names the register and not the register's account: a number that was used stays used when
+    the account is deleted and made anew.
     """
 
     class Kind(models.TextChoices):
@@ -189,12 +186,12 @@ class Operation(models.Model):
     def comment(self) -> str:
         return f"{self.register}, operation {self.number}"
 
-    def says_the_same_as(self, other: "Operation") -> bool:
+    def matches(self, other: "Operation") -> bool:
         return (self.card, self.kind, self.amount) == (other.card, other.kind, other.amount)
 
 
 class PinGuard(models.Model):
-    """Wrong PINs of an account, in a row."""
+    """How many wrong PINs in a row an account had, and until when it is locked for that."""
 
     account = models.CharField(max_length=100, primary_key=True)
     wrong = models.IntegerField(default=0)

@@ -1,7 +1,7 @@
 """Plays a cash register: `python -m bonusserver register --url … --login … --secret …`.
 
-Asks for its cards in turn, does a small operation on each, and says what came of it in one line.
-An operation whose answer was lost is asked for again under the same number.
+It asks for its cards in turn, does a small operation on each, and prints a line about each visit.
+An operation whose answer was lost is repeated under the same number.
 """
 
 import argparse
@@ -22,32 +22,31 @@ import httpx
 log = logging.getLogger("bonusserver.register")
 
 STOP = {signal.SIGTERM, signal.SIGINT}
-ACCRUED, REDEEMED = Decimal("5.00"), Decimal("1.00")
+# A kind of operation, its amount, the statuses of a card that allow it, the least balance.
+KINDS = [
+    ("accrue", "5.00", {"EARN_ONLY", "EARN_PAY"}, Decimal("-Infinity")),
+    ("redeem", "1.00", {"PAY_ONLY", "EARN_PAY"}, Decimal("1.00")),
+]
 
 
 class Register:
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
-        # Numbers go on growing when the register is started anew.
+        # Numbers go on growing when the register is started again.
         self.numbers: Iterator[int] = itertools.count(time.time_ns() // 1_000_000)
         self.unanswered: dict[str, Any] | None = None
 
-    def call(self, card: str, with_operation: bool) -> str:
-        """One visit with `card`: what to print about it. Raises httpx.HTTPError."""
+    def visit(self, number: str, with_operation: bool) -> str:
+        """What there is to print about a visit with a card. Raises httpx.HTTPError."""
         if self.unanswered:
             return f"again: {self.operate(self.unanswered)}"
-        held = self.client.get(f"/cards/{quote(card, safe='')}")
-        if not held.is_success:
-            return f"card {card}: {refusal(held)}"
-        said = held.json()
-        seen = f"card {card}: {said['status_name']}, balance {said['balance']}"
-        number = next(self.numbers)
-        kind = chosen_kind(said, number) if with_operation else None
-        if kind is None:
-            return seen
-        amount = ACCRUED if kind == "accrue" else REDEEMED
-        operation = {"operation": str(number), "card": card, "kind": kind, "amount": str(amount)}
-        return f"{seen}; {self.operate(operation)}"
+        answer = self.client.get(f"/cards/{quote(number, safe='')}")
+        if not answer.is_success:
+            return f"card {number}: {refusal(answer)}"
+        card = answer.json()
+        line = f"card {number}: {card['status_name']}, balance {card['balance']}"
+        operation = next_operation(card, next(self.numbers)) if with_operation else None
+        return f"{line}; {self.operate(operation)}" if operation else line
 
     def operate(self, operation: dict[str, Any]) -> str:
         self.unanswered = operation
@@ -56,17 +55,20 @@ class Register:
             self.unanswered = None
         if not answer.is_success:
             return f"{operation['kind']} {operation['amount']}: {refusal(answer)}"
-        done = answer.json()
-        return f"{done['kind']} {done['amount']}, balance {done['balance']}"
+        result = answer.json()
+        return f"{result['kind']} {result['amount']}, balance {result['balance']}"
 
 
-def chosen_kind(card: dict[str, Any], number: int) -> str | None:
-    """What the card's status and balance let us do; turn about where it is either."""
-    may = {"EARN_ONLY": ["accrue"], "EARN_PAY": ["accrue", "redeem"], "PAY_ONLY": ["redeem"]}
-    kinds = list(may.get(card["status_name"], [])) if card["balance"] is not None else []
-    if "redeem" in kinds and Decimal(card["balance"]) < REDEEMED:
-        kinds.remove("redeem")
-    return kinds[number % len(kinds)] if kinds else None
+def next_operation(card: dict[str, Any], number: int) -> dict[str, Any] | None:
+    """What the card's status and balance allow. Where both kinds are allowed, they alternate."""
+    if card["balance"] is None:
+        return None
+    operations = [
+        {"operation": str(number), "card": card["card"], "kind": kind, "amount": amount}
+        for kind, amount, statuses, least in KINDS
+        if card["status_name"] in statuses and Decimal(card["balance"]) >= least
+    ]
+    return operations[number % len(operations)] if operations else None
 
 
 def refusal(answer: httpx.Response) -> str:
@@ -77,7 +79,7 @@ def refusal(answer: httpx.Response) -> str:
 
 
 def run(register: Register, options: argparse.Namespace) -> None:
-    """Until a signal to stop, which lets a visit that is under way come to its end."""
+    """Visits until a signal to stop. A visit under way then comes to its end."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     cards = itertools.cycle(options.card or ["1"])
     pause = 0.0
@@ -87,7 +89,7 @@ def run(register: Register, options: argparse.Namespace) -> None:
             return
         pause = options.every
         try:
-            log.info(register.call(next(cards), options.operations))
+            log.info(register.visit(next(cards), options.operations))
         except httpx.HTTPError as error:
             log.info("no answer: %s", error or type(error).__name__)
         except (ValueError, KeyError, TypeError):
@@ -101,7 +103,7 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     if not options.secret:
         parser().error("give --secret, or set BONUSSERVER_REGISTER_SECRET")
-    say_to_stdout(options.login)
+    log_to_stdout(options.login)
     try:
         with httpx.Client(
             base_url=options.url,
@@ -116,7 +118,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def say_to_stdout(login: str) -> None:
+def log_to_stdout(login: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter(f"%(asctime)s {login} %(message)s", "%H:%M:%S"))
     log.addHandler(handler)

@@ -15,8 +15,8 @@ AMOUNT = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 class Refused(Exception):
     """A request that is answered with an error.
 
-    `code` is for programs and stays as it is; `message` is a plain sentence and never repeats
-    what the request held, for that may be a secret.
+    `code` is for programs and never changes. `message` is a plain sentence, and never repeats the
+    request, which may hold a secret.
     """
 
     def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
@@ -37,16 +37,16 @@ def reply(body: object, status: int = 200, headers: dict[str, str] | None = None
 
 
 def methods(**views: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """The view of a path, put together from one view per HTTP method."""
+    """The view of a path, made of one view for each HTTP method."""
 
     def view(request: HttpRequest, **arguments: str) -> HttpResponse:
-        chosen = views.get(request.method or "")
-        if chosen is None:
+        method_view = views.get(request.method or "")
+        if method_view is None:
             allowed = ", ".join(views)
             raise Refused(
                 405, "method_not_allowed", f"This path answers to {allowed} only.", Allow=allowed
             )
-        return chosen(request, **arguments)
+        return method_view(request, **arguments)
 
     return view
 
@@ -58,7 +58,7 @@ def unknown_path(request: HttpRequest, exception: Exception) -> HttpResponse:
 def body_of(request: HttpRequest) -> dict[str, Any]:
     """The JSON object in the request's body. Raises Refused (400 bad_json)."""
     try:
-        body = json.loads(request.body, parse_constant=_no_number)
+        body = json.loads(request.body, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         raise Refused(400, "bad_json", "The body is not valid JSON in UTF-8.") from None
     if not isinstance(body, dict):
@@ -66,7 +66,7 @@ def body_of(request: HttpRequest) -> dict[str, Any]:
     return body
 
 
-def _no_number(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
@@ -84,7 +84,7 @@ def text(body: dict[str, Any], field: str, limit: int = 100) -> str:
 
 
 def is_text(value: str, limit: int = 100) -> bool:
-    # Not printable: control characters, NUL, half a surrogate, which PostgreSQL would not take.
+    # Control characters, NUL and half a surrogate, which PostgreSQL refuses, are not printable.
     return 0 < len(value) <= limit and value.isprintable() and value == value.strip()
 
 

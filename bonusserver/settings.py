@@ -10,7 +10,7 @@ if not DATABASE_URL:
     raise ImproperlyConfigured(
         "BONUSSERVER_DATABASE_URL is not set, for example postgresql://user:password@host/bonus"
     )
-# Calls are short: one that waits longer than this for a lock is better told "try again".
+# Requests are short. After these waits it is better that the register tries again.
 TIMEOUTS = "-c lock_timeout=5s -c statement_timeout=15s"
 
 parts = parse_dsn(DATABASE_URL)
@@ -36,7 +36,7 @@ PIN_LOCK_SECONDS = float(os.environ.get("BONUSSERVER_PIN_LOCK_SECONDS", "900"))
 
 INSTALLED_APPS = ["bonusserver"]
 MIDDLEWARE = ["bonusserver.middleware.PortMiddleware"]
-ROOT_URLCONF = "bonusserver.admin_port"  # the middleware says which port's it is
+ROOT_URLCONF = "bonusserver.admin_port"  # The middleware replaces it on the work port.
 ALLOWED_HOSTS = ["*"]
 SECRET_KEY = os.environ.get("BONUSSERVER_SECRET_KEY", "nothing is signed with it")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -50,7 +50,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
         "bonusserver": {"handlers": ["stderr"], "level": "INFO"},
-        # It would log paths, and a path may hold what was meant for the body.
+        # It would log paths, and a path may hold a secret that was meant for the body.
         "django.request": {"handlers": ["stderr"], "level": "CRITICAL", "propagate": False},
     },
 }

@@ -23,23 +23,23 @@ from bonusserver.replies import (
 
 
 class RegisterRequest(HttpRequest):
-    register: RegisterAccount  # who calls: set by `authenticate`
+    register: RegisterAccount  # The caller, set by `authenticate`.
 
 
 def authenticate(request: RegisterRequest) -> None:
     """Marks the register as seen. Raises Refused (401 unauthorized, 403 register_blocked)."""
     login, secret = credentials(request.headers.get("Authorization", ""))
-    account = RegisterAccount.objects.filter(login=login).first()
-    if not same_secret(secret, account.secret_digest if account else "") or account is None:
+    register = RegisterAccount.objects.filter(login=login).first()
+    if not same_secret(secret, register.secret_digest if register else "") or register is None:
         raise Refused(
             401,
             "unauthorized",
             "The register's login or secret is missing or wrong.",
             WWW_Authenticate='Basic realm="bonus", charset="UTF-8"',
         )
-    account.seen()
-    request.register = account
-    if account.blocked:
+    register.mark_seen()
+    request.register = register
+    if register.blocked:
         raise Refused(403, "register_blocked", "This register is blocked.")
 
 
@@ -56,22 +56,22 @@ def credentials(header: str) -> tuple[str, str]:
 
 
 def card(request: RegisterRequest, card: str) -> HttpResponse:
-    held = card_named(card)
-    balance = loyalty.balance(held.account) if held.account else None
+    known = known_card(card)
+    balance = loyalty.balance(known.account) if known.account else None
     return reply(
         {
-            "card": held.card,
-            "account": held.account,
-            "status": held.status,
-            "status_name": held.status_name,
+            "card": known.card,
+            "account": known.account,
+            "status": known.status,
+            "status_name": known.status_name,
             "balance": None if balance is None else money(balance),
         }
     )
 
 
 def pin(request: RegisterRequest, card: str) -> HttpResponse:
-    given = text(body_of(request), "pin")
-    check = loyalty.check_pin(loyalty.linked(card_named(card)), given)
+    pin = text(body_of(request), "pin")
+    check = loyalty.check_pin(loyalty.linked_account(known_card(card)), pin)
     return reply(
         {
             "right": check.right,
@@ -83,32 +83,32 @@ def pin(request: RegisterRequest, card: str) -> HttpResponse:
 
 def operations(request: RegisterRequest) -> HttpResponse:
     body = body_of(request)
-    wanted = Operation(
+    order = Operation(
         register=request.register.register,
         number=text(body, "operation", limit=64),
         card=text(body, "card"),
         kind=choice(body, "kind", Operation.Kind.values),
         amount=amount(body, "amount"),
     )
-    done, repeated = loyalty.book(wanted)
+    operation, repeated = loyalty.book(order)
     return reply(
         {
-            "operation": done.number,
-            "card": done.card,
-            "account": done.account,
-            "kind": done.kind,
-            "amount": money(done.amount),
-            "balance": money(done.balance),
-            "time": stamp(done.created),
+            "operation": operation.number,
+            "card": operation.card,
+            "account": operation.account,
+            "kind": operation.kind,
+            "amount": money(operation.amount),
+            "balance": money(operation.balance),
+            "time": stamp(operation.created),
             "repeated": repeated,
         },
         status=200 if repeated else 201,
     )
 
 
-def card_named(number: str) -> CardAccounting:
+def known_card(number: str) -> CardAccounting:
     """Raises Refused (404 card_unknown)."""
-    return loyalty.held_card(number if is_text(number) else "")
+    return loyalty.known_card(number if is_text(number) else "")
 
 
 handler404 = unknown_path

@@ -148,16 +148,16 @@ class TestTheQueue:
         assert len(staged("balances")) == 60_000
 
     def test_a_file_whose_worker_is_gone_is_taken_up_by_the_next_tick(self, confirmed, staged):
-        upload_job.recover()
+        Upload.objects.enqueue_lost()
         assert DBTaskResult.objects.filter(status="READY").count() == 1
-        upload_job.recover()
+        Upload.objects.enqueue_lost()
         assert DBTaskResult.objects.filter(status="READY").count() == 1
         drain(lambda: False)
         assert len(staged("balances")) == 2
 
     def test_a_file_that_somebody_works_on_is_left_alone(self, confirmed, own_database):
         with somebody_holding(own_database, Space.UPLOAD, confirmed.pk):
-            upload_job.recover()
+            Upload.objects.enqueue_lost()
         assert not DBTaskResult.objects.exists()
 
     def test_a_change_of_accounts_does_not_hold_up_the_file_with_the_same_number(
@@ -183,9 +183,9 @@ class TestTheContent:
 
     def test_goes_a_day_after_nobody_has_confirmed_it(self, check):
         upload = check("balances", GOOD)
-        upload_job.recover(timezone.now() + timedelta(hours=23))
+        Upload.objects.expire(timezone.now() + timedelta(hours=23))
         assert upload.pieces.exists()
-        upload_job.recover(timezone.now() + timedelta(hours=25))
+        Upload.objects.expire(timezone.now() + timedelta(hours=25))
         upload.refresh_from_db()
         assert (upload.state, upload.pieces.count()) == (State.EXPIRED, 0)
 

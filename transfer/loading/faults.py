@@ -3,7 +3,7 @@
 import re
 
 from transfer.engine.kinds import Check, Kind
-from transfer.errors import TransferError, gettext_noop
+from transfer.errors import FileRefused, gettext_noop
 
 # Reasons why a cell can't be read. What it says is judged by the checks of its kind.
 LINE_FAULTS = {
@@ -134,14 +134,6 @@ LINE_FAULTS = {
 def columns_of(kind: Kind, check: Check) -> list[str]:
     """The columns that a check of the kind looks at."""
     return [column.name for column in kind.columns if re.search(rf"\b{column.name}\b", check.fails)]
-
-
-class FileRefused(TransferError):
-    """The file can't be read. Nothing of it is loaded."""
-
-    code = "file_refused"
-    sentence = gettext_noop("The file can't be read.")
-    hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")
 
 
 class EmptyFile(FileRefused):

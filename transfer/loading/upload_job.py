@@ -1,24 +1,19 @@
 """What becomes of a file: checked, confirmed, loaded. By a worker, or at once if it is small."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
-from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
-from transfer.errors import AlreadyRunning, TransferError
 from transfer.loading import files
 from transfer.loading.corrections import named
 from transfer.loading.faults import (
-    FileRefused,
     NothingInside,
     RejectsClosedMeanwhile,
     UnexpectedlyDifferent,
@@ -30,14 +25,9 @@ from transfer.loading.loader import BadLineFound, Loader
 from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
 from transfer.models import BadLine, Settings, Upload
-from transfer.queue.locks import Space
-from transfer.queue.locks import lock as locked
-from transfer.queue.worker import task
 from transfer.rejects.closing import close_sent, lock
 from transfer.rejects.resend import finish
 from transfer.words.columns import with_local_moments
-
-logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_NOTES = 1.0
 BAD_LINES_AT_ONCE = 5000
@@ -56,7 +46,7 @@ def start(upload: Upload) -> None:
     if is_small(upload):
         go_on(upload)
     else:
-        enqueue(upload)
+        upload.enqueue()
 
 
 def is_small(upload: Upload) -> bool:
@@ -67,47 +57,20 @@ def is_small(upload: Upload) -> bool:
     )
 
 
-def enqueue(upload: Upload) -> None:
-    upload.queue_entry = go_on_queued.enqueue(upload.pk).id
-    upload.save(update_fields=["queue_entry"])
-
-
-@task()
-def go_on_queued(pk: int) -> None:
-    if upload := Upload.objects.working().filter(pk=pk).first():
-        go_on(upload)
-
-
 def go_on(upload: Upload, hear: Hear = nobody) -> None:
-    """Does what the file waits for. Any failure stands in it; nobody else may be at it."""
-    with suppress(AlreadyRunning), locked(Space.UPLOAD, upload.pk):
-        upload.refresh_from_db()
-        if upload.state == State.RECEIVED:
-            with _failures(upload, State.FAILED):
-                examine(upload, hear)
-        elif upload.state == State.CONFIRMED:
-            with _failures(upload, State.READY):
-                load_or_look_again(upload, hear)
+    """Does here and now what the file waits for, unless somebody is at it.
+
+    Any failure stands in the file.
+    """
+    upload.do(lambda: work(upload, hear=hear))
 
 
-@contextmanager
-def _failures(upload: Upload, state: str) -> Iterator[None]:
-    try:
-        yield
-    except FileRefused as error:
-        _stop(upload, State.REFUSED if state == State.FAILED else state, error)
-    except TransferError as error:
-        _stop(upload, state, error)
-    except Exception as error:
-        # Without the traceback's text: it may quote what stands in a cell.
-        logger.error("upload %s: %s", upload.pk, type(error).__name__)
-        _stop(upload, state, TransferError(type(error).__name__))
-
-
-def _stop(upload: Upload, state: str, error: TransferError) -> None:
-    upload.state = state
-    upload.note_error(error)
-    upload.save(update_fields=["state", "layout", "error_code", "error_params", "error_technical"])
+def work(upload: Upload, _stopped: object = None, hear: Hear = nobody) -> None:
+    """Raises TransferError."""
+    if upload.state == State.RECEIVED:
+        examine(upload, hear)
+    else:
+        load_or_look_again(upload, hear)
 
 
 def examine(upload: Upload, hear: Hear = nobody) -> None:
@@ -174,22 +137,18 @@ def _noting(upload: Upload, hear: Hear) -> Hear:
     return note
 
 
-def _kept(upload: Upload, found: BadLineFound, zone: ZoneInfo) -> BadLine:
-    """A bad line as it is shown, and given back to be corrected: in words of people."""
-    cells = {name: as_people_write(name, text, zone) for name, text in found.cells.items()}
-    fields = found._asdict() | {"cells": cells, "value": with_local_moments(found.value, zone)}
-    return BadLine(upload=upload, **fields)
-
-
-def _save_bad_lines(upload: Upload, found: Iterator[BadLineFound]) -> None:
-    batch: list[BadLine] = []
+def _save_bad_lines(upload: Upload, lines: Iterator[BadLineFound]) -> None:
+    """As they are shown, and given back to be corrected: in words of people."""
     zone = Settings.load().zone
-    for one in found:
-        batch.append(_kept(upload, one, zone))
-        if len(batch) == BAD_LINES_AT_ONCE:
-            BadLine.objects.bulk_create(batch)
-            batch.clear()
-    BadLine.objects.bulk_create(batch)
+    rows = (_bad_line(upload, line, zone) for line in lines)
+    while batch := list(islice(rows, BAD_LINES_AT_ONCE)):
+        BadLine.objects.bulk_create(batch)
+
+
+def _bad_line(upload: Upload, line: BadLineFound, zone: ZoneInfo) -> BadLine:
+    cells = {name: as_people_write(name, text, zone) for name, text in line.cells.items()}
+    fields = line._asdict() | {"cells": cells, "value": with_local_moments(line.value, zone)}
+    return BadLine(upload=upload, **fields)
 
 
 def load_or_look_again(upload: Upload, hear: Hear) -> None:
@@ -242,15 +201,3 @@ def _insert(upload: Upload, loader: Loader) -> int:
     if corrections:
         close_sent(kind, loader.sent(), loader.origin(), by)
     return rows
-
-
-def recover(now: Any = None) -> None:
-    """At every tick: files whose worker is gone go on, those that nobody confirmed are deleted."""
-    waiting = DBTaskResult.objects.filter(status="READY").values("pk")
-    lost = Q(queue_entry=None) | ~Q(queue_entry__in=waiting)
-    with transaction.atomic():
-        idle = Upload.objects.working().idle().filter(lost)
-        for upload in idle.select_for_update(skip_locked=True):
-            enqueue(upload)
-    for upload in Upload.objects.forgotten(now or timezone.now()):
-        upload.close(State.EXPIRED)

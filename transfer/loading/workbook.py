@@ -9,9 +9,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from transfer.errors import gettext_noop
+from transfer.errors import FileRefused, gettext_noop
 from transfer.loading import spreadsheet
-from transfer.loading.faults import DamagedWorkbook, FileRefused, NotATable, WorkbookTooLarge
+from transfer.loading.faults import DamagedWorkbook, NotATable, WorkbookTooLarge
 from transfer.loading.values import Cell
 
 Row = tuple[int, list[Cell]]

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from transfer.errors import TransferError
+from transfer.models.failing import FAILURE, Failing
 from transfer.models.registers import CashRegister
 from transfer.models.servers import BonusServer
 
@@ -93,7 +94,7 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
         return dict(counted)
 
 
-class RegisterAccount(models.Model):
+class RegisterAccount(Failing):
     """A register's account on a server. No row at all means: not created."""
 
     class State(models.TextChoices):
@@ -124,9 +125,6 @@ class RegisterAccount(models.Model):
     job = models.ForeignKey(
         "AccountJob", on_delete=models.SET_NULL, null=True, related_name="accounts", editable=False
     )
-    error_code = models.CharField(max_length=40, blank=True, editable=False)
-    error_params = models.JSONField(default=dict, editable=False)
-    error_technical = models.TextField(_("technical text"), blank=True, editable=False)
 
     objects = RegisterAccountQuerySet.as_manager()
 
@@ -150,12 +148,12 @@ class RegisterAccount(models.Model):
     @property
     def shown(self) -> AccountState:
         """As `state_case`; the server must have been selected with it."""
-        kept = {
+        unsettled = {
             self.State.ERROR: AccountState.ERROR,
             self.State.WAITING: AccountState.WAITING,
             self.State.NOT_CREATED: AccountState.NOT_CREATED,
         }
-        if state := kept.get(self.State(self.state)):
+        if state := unsettled.get(self.State(self.state)):
             return state
         if self.blocked:
             return AccountState.BLOCKED
@@ -173,16 +171,12 @@ class RegisterAccount(models.Model):
         "created_at",
         "last_seen",
         "reply_lost",
-        "error_code",
-        "error_params",
-        "error_technical",
+        *FAILURE,
     ]
 
     def became(self, state: State, error: TransferError | None = None, **fields: Any) -> None:
         self.state, self.reply_lost = state, False
-        self.error_code = error.code if error else ""
-        self.error_params = error.params if error else {}
-        self.error_technical = error.technical if error else ""
+        self.note_error(error)
         for name, value in fields.items():
             setattr(self, name, value)
 

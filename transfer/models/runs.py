@@ -10,7 +10,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.engine.position import Position, Totals
-from transfer.errors import TransferError
 from transfer.models.run_base import (
     BAD_STATES,
     GOOD_STATES,
@@ -85,6 +84,7 @@ class TransferRun(Run):
     """One execution of a transfer task: what it moved, and how it ended."""
 
     URL_NAME = "run"
+    LOCK_SPACE = TransferTask.LOCK_SPACE
 
     task = models.ForeignKey(
         TransferTask, on_delete=models.SET_NULL, null=True, related_name="runs"
@@ -218,12 +218,6 @@ class TransferRun(Run):
     def is_still_mine(self) -> bool:
         """Whether nobody has closed the run meanwhile."""
         return type(self).objects.running().filter(pk=self.pk).exists()
-
-    def finish(
-        self, state: State, waiting: int | None = None, error: TransferError | None = None
-    ) -> None:
-        """Closes the run, unless somebody has closed it already, and tells its task."""
-        self._close(state, error, waiting=waiting)
 
 
 COUNTS = ["applied", "unchanged", "rejected", "amount_applied", "amount_rejected"]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.settings import Settings
-from transfer.queue.locks import Space
+from transfer.queue.locks import Space, lock
 from transfer.schedule import next_after, next_times, validate_schedule
 
 LONGEST_DELAY = timedelta(minutes=30)
@@ -120,6 +120,17 @@ class ScheduledTask(models.Model):
 
     def audit_params(self) -> dict[str, str]:
         raise NotImplementedError
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Whoever runs the task holds it. Closes runs whose process is gone. Raises AlreadyRunning.
+
+        Free means that nobody runs the task: the lock ends with its process at the latest.
+        """
+        holder = lambda: self.runs.running().first() or self  # noqa: E731
+        with lock(self.LOCK_SPACE, self.pk, holder):
+            self.runs.running().interrupt()
+            yield
 
     def is_paused(self, now: datetime | None = None) -> bool:
         return self.paused_until is not None and self.paused_until > (now or timezone.now())

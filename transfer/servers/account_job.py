@@ -1,7 +1,6 @@
 """Does a change of many accounts: calls go out in parallel, results are saved in batches."""
 
 import time
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any
@@ -13,6 +12,7 @@ from transfer.bonus_api.client import Account, BonusApi
 from transfer.bonus_api.errors import ApiError, RegisterExists, RegisterUnknown
 from transfer.errors import TransferError
 from transfer.models import AccountJob, IssuedSecret, RegisterAccount
+from transfer.queue.worker import Stopped
 
 AT_ONCE = 8  # the contract lets 16 be worked on at once, and registers are asked for, too
 SAVED_AT_ONCE = 64
@@ -22,17 +22,20 @@ State = RegisterAccount.State
 Action = AccountJob.Action
 
 
+def work(job: AccountJob, stopped: Stopped) -> None:
+    Work(job, stopped).do()
+
+
 class Work:
     """One execution of a job; whoever calls holds its lock."""
 
-    def __init__(self, job: AccountJob, stopped: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, job: AccountJob, stopped: Stopped = lambda: 0) -> None:
         self.job, self.stopped = job, stopped
         self.there: dict[str, Account] = {}
         self.end: ApiError | None = None  # why the rest is not tried
         self.in_a_row = 0
 
     def do(self) -> None:
-        AccountJob.objects.filter(pk=self.job.pk, started_at=None).update(started_at=timezone.now())
         left = self._left()
         self.job.done, self.job.failed = self.job.total - len(left), self._failed_before()
         try:

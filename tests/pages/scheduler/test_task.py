@@ -101,7 +101,7 @@ class TestItsPage:
         task = MaintenanceTask.objects.get(kind="purge_history")
         run = MaintenanceRun.of(task, "manual")
         run.start()
-        run.finish(State.SUCCEEDED, {"audit": 7})
+        run.finish(State.SUCCEEDED, report={"audit": 7})
         assert "Entries of the audit removed: 7" in shown(client, task)
 
 

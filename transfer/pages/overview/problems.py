@@ -9,12 +9,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from transfer.errors import TransferError
 from transfer.models import BonusServer, Heartbeat, RejectedRow
 from transfer.models.run_base import Run, State
 from transfer.pages import links
 from transfer.pages.scheduler.board import Row
 from transfer.words import formats
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 # A row that waits longer than this, and longer than two runs, waits too long.
 LONG = timedelta(minutes=15)
@@ -65,7 +66,7 @@ def of_databases(rows: list[Row]) -> Iterator[Problem]:
 def of_servers() -> Iterator[Problem]:
     """Servers with which no register can work, or whose accounts can't be looked after."""
     for server in BonusServer.objects.failing():
-        words = explain_error(server.error_code, server.error_params)
+        words = server.explained or explain(TransferError())
         since = _("Since %(since)s.") % {"since": formats.moment(server.failing_since)}
         url = server.get_absolute_url()
         yield Problem("bad", words.sentence.rstrip("."), f"{since} {words.hint}", url, 12)

@@ -23,7 +23,7 @@ from transfer.pages.drawing import ago
 from transfer.pages.registers.drawing import account_badge, register_name
 from transfer.pages.tables import DrawnColumn, NumberColumn, Table
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error
+from transfer.words.explain import Explanation
 
 # The worst first, as AccountState lists them.
 SEVERITY = Case(
@@ -76,13 +76,13 @@ class StateColumn(DrawnColumn):
     def draw(self, record: CashRegister) -> SafeString:
         state, account = record.shown_state, record.account  # type: ignore[attr-defined]
         badge = account_badge(state, record.mothballed)
-        if account is None or not account.error_code:
+        if account is None or not account.explained:
             return format_html("<div>{}</div>", badge)
-        note = self.note(explain_error(account.error_code, account.error_params))
+        note = self.note(account.explained)
         return format_html('<div>{}<div class="note">{}</div></div>', badge, note)
 
     def note(self, cause: Explanation) -> str:
-        return f"{cause.sentence} {cause.hint}"
+        return str(cause)
 
 
 class OutcomeColumn(StateColumn):

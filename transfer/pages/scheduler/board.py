@@ -20,7 +20,7 @@ from transfer.runs import backlog
 from transfer.runs.backlog import Known, why
 from transfer.schedule import next_times
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error
+from transfer.words.explain import Explanation, explain
 from transfer.words.reports import said_of
 from transfer.words.schedule import in_words
 
@@ -138,7 +138,7 @@ class Row:
 
     @property
     def error_words(self) -> str:
-        return explain_error(self.error.code, self.error.params).sentence if self.error else ""
+        return explain(self.error).sentence if self.error else ""
 
     @property
     def is_overdue(self) -> bool:
@@ -181,7 +181,7 @@ class Row:
             return None
         if run.state == "interrupted":
             return Explanation(_("The process that ran it is gone."), "")
-        return explain_error(run.error_code, run.error_params) if run.error_code else None
+        return run.explained
 
     @property
     def report(self) -> list[str]:

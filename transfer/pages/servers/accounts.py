@@ -22,7 +22,7 @@ from transfer.pages.registers.tables import ResultTable
 from transfer.pages.servers.credentials import taken
 from transfer.servers.accounts import change_one, order
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error
+from transfer.words.explain import Explanation, explain
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12
@@ -141,8 +141,7 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     try:
         change_one(account, Action(action), Actor.of(request))
     except TransferError as error:
-        sentence, hint = explain_error(error.code, error.params)
-        messages.error(request, f"{sentence} {hint}")
+        messages.error(request, str(explain(error)))
     else:
         said = {
             Action.BLOCK: _("%(register)s is blocked on %(server)s."),
@@ -191,13 +190,12 @@ def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
     }
 
 
-def causes(job: AccountJob) -> list[tuple[int, Explanation]]:
+def causes(job: AccountJob) -> list[tuple[int, Explanation | None]]:
     """What went wrong, each cause once: how many registers, and what to do."""
     wrong = job.accounts.exclude(error_code="").values("error_code")
     counted = list(wrong.annotate(n=Count("pk"), one=Min("pk")).order_by("-n"))
     accounts = RegisterAccount.objects.in_bulk([line["one"] for line in counted])
-    told = ((line["n"], accounts[line["one"]]) for line in counted)
-    return [(n, explain_error(one.error_code, one.error_params)) for n, one in told]
+    return [(line["n"], accounts[line["one"]].explained) for line in counted]
 
 
 @role("operator")

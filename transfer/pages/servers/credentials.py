@@ -18,7 +18,7 @@ from transfer.access import role
 from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
 from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
 from transfer.pages.exports import defused
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 SHOWN_AT_MOST = 200
 
@@ -81,8 +81,7 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 
 def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
     """They stay: with the old key they can still be taken."""
-    explained = explain_error(SecretUnreadable.code, {"server": job.server.name})
-    messages.error(request, f"{explained.sentence} {explained.hint}")
+    messages.error(request, str(explain(SecretUnreadable(server=job.server.name))))
     return redirect(job)
 
 

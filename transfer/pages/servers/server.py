@@ -20,7 +20,7 @@ from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
 from transfer.runs.reconcile import reconcile
 from transfer.servers.stages import STAGES, Result, following, run_all, run_stage
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 RECONCILE_SECONDS = 8
 
@@ -82,7 +82,7 @@ def of_server(found: BonusServer) -> dict[str, Any]:
     return {
         "server": found,
         "states": summary(found.accounts.count_states(), in_use),
-        "jobs": found.account_jobs.open(),
+        "jobs": found.account_jobs.pending(),
         "untaken": found.account_jobs.with_secrets(),
         "last_job": found.account_jobs.exclude(finished_at=None).first(),
     }
@@ -112,9 +112,9 @@ def reconciled(tasks: list[TransferTask]) -> list[dict[str, Any]]:
             if found is not None:
                 line["staged"] = found.staged.rows + found.staged.purged_rows
         except TransferError as error:
-            line["cause"] = explain_error(error.code, error.params)
+            line["cause"] = explain(error)
         except Exception as error:
-            line["cause"] = explain_error("unexpected", {})
+            line["cause"] = explain(TransferError())
             line["technical"] = type(error).__name__
         lines.append(line)
     return lines

@@ -25,7 +25,7 @@ from transfer.trace.search import (
     search_inside,
 )
 from transfer.trace.subject import trace as trace_of
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 
 @require_safe
@@ -45,7 +45,7 @@ def trace(request: HttpRequest) -> HttpResponse:
             inside = search_inside(text, _start(request)) if is_inside else None
             context |= _meant(text, found, inside)
     except TransferError as error:
-        context["error"] = explain_error(error.code, error.params)
+        context["error"] = explain(error)
     return render(request, "trace/trace.html", context)
 
 

@@ -15,7 +15,7 @@ from transfer.trace.search import COLUMNS, SECONDS, Stop
 from transfer.trace.servers import Answer
 from transfer.words import formats
 from transfer.words.columns import heading
-from transfer.words.explain import explain_error, explain_reject
+from transfer.words.explain import explain, explain_reject
 
 STATUSES = {
     0: gettext_lazy("0 – earn only"),
@@ -114,7 +114,7 @@ def told(row: Row, fate: Fate, kept_days: int) -> Told:
             fate.server, "warn", "clock", pgettext("one row", "Waiting"), why_waiting(fate.task)
         )
     error = fate.error
-    words = explain_error(error.code, error.params).sentence if error else ""
+    words = explain(error).sentence if error else ""
     return Told(fate.server, "idle", "offline", _("Not known"), words)
 
 
@@ -197,7 +197,7 @@ def why_waiting(task: Any) -> str:
 
 def holding(answer: Answer, column: str) -> ToldHolding:
     if answer.error is not None:
-        error = explain_error(answer.error.code, answer.error.params)
+        error = explain(answer.error)
         return ToldHolding(answer.server, error=error.sentence)
     held = answer.holding
     cards = [

@@ -13,11 +13,7 @@ from django.db import transaction
 
 from transfer.loading import files
 from transfer.loading.corrections import named
-from transfer.loading.faults import (
-    NothingInside,
-    RejectsClosedMeanwhile,
-    UnexpectedlyDifferent,
-)
+from transfer.loading.faults import NothingInside, RejectsClosedMeanwhile, UnexpectedlyDifferent
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
@@ -34,11 +30,11 @@ BAD_LINES_AT_ONCE = 5000
 SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
 
 State = Upload.State
-Hear = Callable[[int, int], None]  # how much of the file is read, and of how much
+Progress = Callable[[int, int], None]  # how much of the file is read, and of how much
 
 
-def nobody(done: int, total: int) -> None:
-    """Hears of the progress, and keeps it to itself."""
+def unseen(done: int, total: int) -> None:
+    """Shows the progress to nobody."""
 
 
 def start(upload: Upload) -> None:
@@ -57,23 +53,23 @@ def is_small(upload: Upload) -> bool:
     )
 
 
-def go_on(upload: Upload, hear: Hear = nobody) -> None:
+def go_on(upload: Upload, progress: Progress = unseen) -> None:
     """Does here and now what the file waits for, unless somebody is at it.
 
     Any failure stands in the file.
     """
-    upload.do(lambda: work(upload, hear=hear))
+    upload.do(lambda: work(upload, progress=progress))
 
 
-def work(upload: Upload, _stopped: object = None, hear: Hear = nobody) -> None:
-    """Raises TransferError."""
+def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -> None:
+    """Checks or loads it. Raises TransferError."""
     if upload.state == State.RECEIVED:
-        examine(upload, hear)
+        examine(upload, progress)
     else:
-        load_or_look_again(upload, hear)
+        load_or_look_again(upload, progress)
 
 
-def examine(upload: Upload, hear: Hear = nobody) -> None:
+def examine(upload: Upload, progress: Progress) -> None:
     """Reads and judges all of it; nothing is loaded. Raises TransferError."""
     layout = files.detect(upload.moves, upload.open, is_utf8=upload.is_utf8, chosen=upload.chosen)
     upload.layout = layout.as_json()
@@ -82,7 +78,7 @@ def examine(upload: Upload, hear: Hear = nobody) -> None:
         upload.state = State.COLUMNS
         upload.save()
         return
-    with judged(upload, layout, hear) as (loader, lines):
+    with judged(upload, layout, progress) as (loader, lines):
         totals = loader.totals()
         if not totals.good + totals.bad:
             raise NothingInside
@@ -97,16 +93,23 @@ def examine(upload: Upload, hear: Hear = nobody) -> None:
 
 
 @contextmanager
-def judged(upload: Upload, layout: Layout, hear: Hear) -> Iterator[tuple[Loader, Lines]]:
-    """The file's lines in a temporary table, judged; the block commits if it wants that kept."""
-    resolve = partial(named, upload.moves)
-    lines = Lines(upload.moves, layout, Settings.load().zone, resolve)
-    note = _noting(upload, hear)
+def loading(upload: Upload) -> Iterator[Loader]:
+    """The block commits if it wants something saved."""
     with (
         Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
         loader.transaction(commit=False),
     ):
         loader.require_loaded_table()
+        yield loader
+
+
+@contextmanager
+def judged(upload: Upload, layout: Layout, progress: Progress) -> Iterator[tuple[Loader, Lines]]:
+    """The file's lines in a temporary table, judged."""
+    resolve = partial(named, upload.moves)
+    lines = Lines(upload.moves, layout, Settings.load().zone, resolve)
+    note = _noting(upload, progress)
+    with loading(upload) as loader:
         content = upload.open()
         rows = files.rows_of(content, layout, note)
         if layout.format == "csv":
@@ -115,7 +118,7 @@ def judged(upload: Upload, layout: Layout, hear: Hear) -> Iterator[tuple[Loader,
         yield loader, lines
 
 
-def _with_progress(rows: Iterator[Any], content: Any, size: int, note: Hear) -> Iterator[Any]:
+def _with_progress(rows: Iterator[Any], content: Any, size: int, note: Progress) -> Iterator[Any]:
     for number, row in enumerate(rows):
         if not number % 5000:
             note(content.raw.position, size)
@@ -123,13 +126,13 @@ def _with_progress(rows: Iterator[Any], content: Any, size: int, note: Hear) -> 
     note(size, size)
 
 
-def _noting(upload: Upload, hear: Hear) -> Hear:
+def _noting(upload: Upload, progress: Progress) -> Progress:
     """Tells the progress, and saves it once a second at most."""
     last = time.monotonic()
 
     def note(done: int, total: int) -> None:
         nonlocal last
-        hear(done, total)
+        progress(done, total)
         if time.monotonic() - last >= SECONDS_BETWEEN_NOTES:
             last = time.monotonic()
             upload.note_progress(done, total)
@@ -151,40 +154,32 @@ def _bad_line(upload: Upload, line: BadLineFound, zone: ZoneInfo) -> BadLine:
     return BadLine(upload=upload, **fields)
 
 
-def load_or_look_again(upload: Upload, hear: Hear) -> None:
+def load_or_look_again(upload: Upload, progress: Progress) -> None:
     """Loads what the preview showed; if it would be something else now, makes a new preview."""
     try:
-        load(upload, hear)
+        load(upload, progress)
     except UnexpectedlyDifferent as error:
-        examine(upload, hear)
+        examine(upload, progress)
         upload.note_error(error)
         upload.save()
 
 
-def load(upload: Upload, hear: Hear) -> None:
+def load(upload: Upload, progress: Progress) -> None:
     """Loads the good lines, all of them or none, once. Raises TransferError.
 
     A worker that died after the staging database had committed finds its token there.
     """
-    rows = _already_loaded(upload)
+    with loading(upload) as loader:
+        rows = loader.already_loaded(upload.token)
     if rows is not None:
         upload.note_loaded(rows)
         return
-    with judged(upload, Layout(**upload.layout), hear) as (loader, _lines):
+    with judged(upload, Layout(**upload.layout), progress) as (loader, _lines):
         with transaction.atomic():
             rows = _insert(upload, loader)
             loader.connection.commit()
             upload.note_loaded(rows)
         finish(loader)
-
-
-def _already_loaded(upload: Upload) -> int | None:
-    with (
-        Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
-        loader.transaction(commit=False),
-    ):
-        loader.require_loaded_table()
-        return loader.already_loaded(upload.token)
 
 
 def _insert(upload: Upload, loader: Loader) -> int:

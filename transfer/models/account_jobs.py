@@ -109,8 +109,8 @@ class AccountJob(Job):
         """Marks the accounts that the job is about; those that have nothing to be done are left."""
         wanted = CashRegister.objects.filter(pk__in=registers)
         if self.action != self.Action.CREATE:
-            mine = RegisterAccount.objects.created().filter(server=self.server, register__in=wanted)
-            return mine.update(job=self, **failure(None))
+            accounts = RegisterAccount.objects.created().filter(server=self.server)
+            return accounts.filter(register__in=wanted).update(job=self, **failure(None))
         waiting = RegisterAccount.State.WAITING
         new = [
             RegisterAccount(server=self.server, register=register, job=self, state=waiting)
@@ -126,8 +126,8 @@ class AccountJob(Job):
         return len(new)
 
     def claim(self) -> bool:
-        mine = AccountJob.objects.pending().filter(pk=self.pk)
-        return bool(mine.update(started_at=Coalesce("started_at", timezone.now())))
+        pending = AccountJob.objects.pending().filter(pk=self.pk)
+        return bool(pending.update(started_at=Coalesce("started_at", timezone.now())))
 
     def fail(self, error: TransferError) -> None:
         """It stays pending, and the tick puts it into the queue again."""

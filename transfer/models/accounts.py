@@ -1,7 +1,7 @@
 """The accounts of registers on bonus servers: their state, and when they were seen."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from django.db import models
@@ -43,20 +43,21 @@ def state_case(prefix: str = "", server: BonusServer | None = None) -> Case:
 
     With the `server` that all of them are on, its table is not joined.
     """
-    created = Q(**{f"{prefix}state": RegisterAccount.State.CREATED})
-    online = Q(**{f"{prefix}last_seen__gte": F(f"{prefix}server__accounts_at") - ONLINE_FOR})
+    State = RegisterAccount.State
+
+    def has(**lookups: object) -> Q:
+        return Q(**{f"{prefix}{name}": value for name, value in lookups.items()})
+
+    created = has(state=State.CREATED)
+    online = has(last_seen__gte=F(f"{prefix}server__accounts_at") - ONLINE_FOR)
     if server is not None:
         since = server.accounts_at and server.accounts_at - ONLINE_FOR
-        online = Q(**{f"{prefix}last_seen__gte": since}) if since else Q(pk=None)
+        online = has(last_seen__gte=since) if since else Q(pk=None)
     return Case(
-        When(Q(**{f"{prefix}state": RegisterAccount.State.ERROR}), then=Value(AccountState.ERROR)),
-        When(
-            Q(**{f"{prefix}state": RegisterAccount.State.WAITING}), then=Value(AccountState.WAITING)
-        ),
-        When(created & Q(**{f"{prefix}blocked": True}), then=Value(AccountState.BLOCKED)),
-        When(
-            created & Q(**{f"{prefix}last_seen__isnull": True}), then=Value(AccountState.NEVER_SEEN)
-        ),
+        When(has(state=State.ERROR), then=Value(AccountState.ERROR)),
+        When(has(state=State.WAITING), then=Value(AccountState.WAITING)),
+        When(created & has(blocked=True), then=Value(AccountState.BLOCKED)),
+        When(created & has(last_seen__isnull=True), then=Value(AccountState.NEVER_SEEN)),
         When(created & online, then=Value(AccountState.ONLINE)),
         When(created, then=Value(AccountState.OFFLINE)),
         default=Value(AccountState.NOT_CREATED),
@@ -86,7 +87,7 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
         """Shown state → registers in use. One query."""
         counted = (
             self.filter(register__mothballed=False)
-            .annotate(shown_state=state_case())
+            .with_shown()
             .order_by()
             .values_list("shown_state")
             .annotate(models.Count("pk"))
@@ -139,11 +140,6 @@ class RegisterAccount(Failing):
 
     def audit_params(self) -> dict[str, str]:
         return {"name": str(self)}
-
-    @property
-    def checked_at(self) -> datetime | None:
-        """How old what is shown is: a server's accounts are read all at once."""
-        return self.server.accounts_at
 
     @property
     def shown(self) -> AccountState:

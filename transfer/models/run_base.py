@@ -66,7 +66,7 @@ class RunQuerySet(JobQuerySet):
         return self.filter(state__in=GOOD_STATES)
 
     def real(self) -> Self:
-        """Without those that only found out what they would do."""
+        """Without dry runs."""
         return self
 
     def bad(self) -> Self:
@@ -159,21 +159,22 @@ class Run(Job, Failing):
     def claim(self) -> bool:
         """Starts a queued run, unless somebody has started or cancelled it meanwhile."""
         started = timezone.now()
-        claimed = type(self)._default_manager.filter(pk=self.pk, state=State.QUEUED)
-        if not claimed.update(state=State.RUNNING, started_at=started):
+        queued = type(self)._default_manager.filter(pk=self.pk, state=State.QUEUED)
+        if not queued.update(state=State.RUNNING, started_at=started):
             return False
         self.state, self.started_at = State.RUNNING, started
         return True
 
     def cancel(self, actor: Actor) -> None:
         """A queued run ends at once, a running one after the chunk under way. Raises RunClosed."""
-        noted = {"cancel_requested_at": timezone.now(), "cancelled_by": actor.name}
+        now = timezone.now()
+        request = {"cancel_requested_at": now, "cancelled_by": actor.name}
+        at_once = {**request, "state": State.CANCELLED, "finished_at": now}
         runs = type(self)._default_manager.filter(pk=self.pk)
-        at_once = {**noted, "state": State.CANCELLED, "finished_at": noted["cancel_requested_at"]}
         with transaction.atomic():
             if not (
                 runs.filter(state=State.QUEUED).update(**at_once)
-                or runs.filter(state=State.RUNNING).update(**noted)
+                or runs.filter(state=State.RUNNING).update(**request)
             ):
                 raise RunClosed
             AuditEntry.record(actor, AuditEntry.Action.CANCEL, self)
@@ -203,8 +204,8 @@ class Run(Job, Failing):
         for name, value in fields.items():
             setattr(self, name, value)
         with transaction.atomic():
-            mine = type(self)._default_manager.filter(pk=self.pk)
-            if mine.filter(state__in=OPEN_STATES).update(**fields):
+            runs = type(self)._default_manager.filter(pk=self.pk, state__in=OPEN_STATES)
+            if runs.update(**fields):
                 self.note_in_task()
 
     def note_in_task(self) -> None:

@@ -56,11 +56,11 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
     def with_runs(self) -> Self:
         """For `attach_runs`: the numbers of the last run, the last success and the open run."""
         runs = self.model._meta.get_field("runs").related_model.objects
-        mine = runs.filter(task=OuterRef("pk")).order_by("-pk").values("pk")
+        of_task = runs.filter(task=OuterRef("pk")).order_by("-pk").values("pk")
         return self.annotate(
-            last_run_id=Subquery(mine.real().closed().exclude(state="skipped")[:1]),
-            last_success_id=Subquery(mine.real().good()[:1]),
-            open_run_id=Subquery(mine.open()[:1]),
+            last_run_id=Subquery(of_task.real().closed().exclude(state="skipped")[:1]),
+            last_success_id=Subquery(of_task.real().good()[:1]),
+            open_run_id=Subquery(of_task.open()[:1]),
         )
 
     @transaction.atomic
@@ -76,8 +76,8 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
 class ScheduledTask(models.Model):
     """A task with a switch and a schedule. Every change notes who, when and why.
 
-    `version` counts the changes. Who passes the one that they saw is told with ChangedMeanwhile
-    when somebody else was faster; None means: whatever it is now.
+    `version` counts the changes. Whoever passes the one that they saw gets ChangedMeanwhile when
+    somebody else was faster; None means: whatever it is now.
     """
 
     runs: Any  # of each kind of task
@@ -127,8 +127,7 @@ class ScheduledTask(models.Model):
 
         Free means that nobody runs the task: the lock ends with its process at the latest.
         """
-        holder = lambda: self.runs.running().first() or self  # noqa: E731
-        with lock(self.LOCK_SPACE, self.pk, holder):
+        with lock(self.LOCK_SPACE, self.pk, holder=lambda: self.runs.running().first() or self):
             self.runs.running().interrupt()
             yield
 
@@ -143,15 +142,16 @@ class ScheduledTask(models.Model):
 
     def next_time(self, now: datetime | None = None, *, zone: Any = None) -> datetime:
         """The first time by schedule after now and after the pause."""
-        now = now or timezone.now()
-        start = self.paused_until if self.is_paused(now) and self.paused_until else now
-        return next_after(self.schedule, start, zone or Settings.load().zone)
+        return next_after(self.schedule, self._start(now), zone or Settings.load().zone)
 
     def next_times(self, count: int = 5, now: datetime | None = None) -> list[datetime]:
         """The next times by schedule, as the clock of the settings' zone shows them."""
+        return next_times(self.schedule, count, self._start(now), Settings.load().zone)
+
+    def _start(self, now: datetime | None) -> datetime:
+        """Now, or the end of the pause."""
         now = now or timezone.now()
-        start = self.paused_until if self.is_paused(now) and self.paused_until else now
-        return next_times(self.schedule, count, start, Settings.load().zone)
+        return max(now, self.paused_until or now)
 
     def switch(
         self,
@@ -161,29 +161,13 @@ class ScheduledTask(models.Model):
         reason: str = "",
         expected_version: int | None = None,
         now: datetime | None = None,
+        action: AuditEntry.Action = AuditEntry.Action.SWITCH,
     ) -> None:
         """Switching on never runs at once: the next run is the next time by schedule.
 
         Switching off takes what the schedule had queued out of the queue. A run that goes on, goes
         on: see `TransferRun.cancel`. Raises ChangedMeanwhile.
         """
-        self._switch(on, actor, AuditEntry.Action.SWITCH, reason, expected_version, now)
-
-    def undo_switch(
-        self, actor: Actor, *, expected_version: int, now: datetime | None = None
-    ) -> None:
-        """Takes the last switch back, unless somebody changed the task. Raises ChangedMeanwhile."""
-        self._switch(not self.enabled, actor, AuditEntry.Action.UNDO, "", expected_version, now)
-
-    def _switch(
-        self,
-        on: bool,
-        actor: Actor,
-        action: AuditEntry.Action,
-        reason: str,
-        expected_version: int | None,
-        now: datetime | None,
-    ) -> None:
         now = now or timezone.now()
         with self._changing(actor, action, ["enabled"], reason, expected_version):
             if self.enabled == on:
@@ -194,6 +178,10 @@ class ScheduledTask(models.Model):
             self.changed_by, self.changed_at, self.change_reason = actor.name, now, reason
             if not on:
                 self.drop_queued(actor)
+
+    def undo_switch(self, actor: Actor, **options: Any) -> None:
+        """Takes the last switch back. Options and exceptions as in `switch`."""
+        self.switch(not self.enabled, actor, action=AuditEntry.Action.UNDO, **options)
 
     def explain_switch(
         self, reason: str, actor: Actor, *, expected_version: int | None = None

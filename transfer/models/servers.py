@@ -82,7 +82,7 @@ class BonusServer(Failing):
     )
     created_at = models.DateTimeField(_("docked at"), auto_now_add=True)
 
-    # What the last check of the administration port found.
+    # Of the last check of the administration port.
     state = models.CharField(
         _("state"), max_length=10, choices=State, default=State.UNCHECKED, editable=False
     )

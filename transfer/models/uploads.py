@@ -1,4 +1,4 @@
-"""Files on their way into the staging tables: what was found in them, and what became of them."""
+"""Files on their way into the staging tables: what is in them, and what became of them."""
 
 import io
 import uuid
@@ -76,7 +76,7 @@ class Upload(Job, Failing):
     size = models.BigIntegerField(_("size"), default=0)
     sha256 = models.CharField(max_length=64, blank=True)
     is_utf8 = models.BooleanField(default=False)
-    # What was chosen by hand of how to read it; the rest is found out.
+    # How somebody says that it is to be read; the rest is detected.
     chosen = models.JSONField(default=dict)
     layout = models.JSONField(default=dict)
     report = models.JSONField(default=dict)

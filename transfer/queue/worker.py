@@ -1,4 +1,4 @@
-"""Who works off the queue, and how it is told to end."""
+"""Who works off the queue, and how a signal ends it."""
 
 import os
 import signal
@@ -21,17 +21,17 @@ def soft_stop() -> Iterator[Stopped]:
 
     A second one ends the process as usual.
     """
-    noted: list[int] = []
+    signals: list[int] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, _frame: object) -> None:
-        noted.append(number)
+        signals.append(number)
         signal.signal(number, handlers[signal.Signals(number)])
 
     for number in handlers:
         signal.signal(number, note)
     try:
-        yield lambda: noted[0] if noted else 0
+        yield lambda: signals[0] if signals else 0
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -51,7 +51,7 @@ def drain(stopped: Stopped) -> int:
 
 
 class Drain(Worker):
-    """A worker that ends with the queue, and after the entry under way when it is told to."""
+    """A worker that ends with the queue, and when it is stopped after the entry under way."""
 
     def __init__(self, stopped: Stopped) -> None:
         super().__init__(

@@ -9,15 +9,9 @@ from typing import Any
 from django.db import transaction
 
 from transfer.bonus_api.client import BonusApi
-from transfer.bonus_api.errors import RegisterExists, RegisterUnknown
-from transfer.models import (
-    AccountJob,
-    Actor,
-    AuditEntry,
-    BonusServer,
-    IssuedSecret,
-    RegisterAccount,
-)
+from transfer.bonus_api.errors import RegisterUnknown
+from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret, RegisterAccount
+from transfer.models.servers import BonusServer
 from transfer.servers.account_job import settle
 
 Action = AccountJob.Action
@@ -31,11 +25,6 @@ def order(server: BonusServer, action: Action, registers: Any, actor: Actor) -> 
     return job
 
 
-def under_way(server: BonusServer) -> bool:
-    """Whether somebody is changing the server's accounts at this moment."""
-    return server.account_jobs.pending().locked().exists()
-
-
 def change_one(account: RegisterAccount, action: Action, actor: Actor) -> None:
     """Blocks, unblocks or deletes one account while somebody waits. Raises ApiError."""
     code = account.register.code
@@ -46,7 +35,7 @@ def change_one(account: RegisterAccount, action: Action, actor: Actor) -> None:
                 api.delete(code)
                 account.became_none()
             else:
-                settle(account, api.set_blocked(code, action == Action.BLOCK), RegisterExists)
+                settle(account, api.set_blocked(code, action == Action.BLOCK))
         except RegisterUnknown:
             account.became_none()
             if action != Action.DELETE:
@@ -56,11 +45,8 @@ def change_one(account: RegisterAccount, action: Action, actor: Actor) -> None:
         account.save(update_fields=RegisterAccount.OUTCOME)
         if account.state != RegisterAccount.State.CREATED:
             IssuedSecret.objects.filter(account=account).delete()
-        deleted = action == Action.DELETE
-        AuditEntry.record(
-            actor,
-            AuditEntry.Action.DELETE if deleted else AuditEntry.Action.CHANGE,
-            account,
-            old=old if deleted else {"blocked": old["blocked"]},
-            new={} if deleted else {"blocked": account.blocked},
-        )
+        if action == Action.DELETE:
+            AuditEntry.record(actor, AuditEntry.Action.DELETE, account, old=old)
+        else:
+            old, new = {"blocked": old["blocked"]}, {"blocked": account.blocked}
+            AuditEntry.record(actor, AuditEntry.Action.CHANGE, account, old=old, new=new)

@@ -199,7 +199,7 @@ class OwnDatabaseFailed(TransferError):
     code = "own_database_failed"
     sentence = gettext_noop("Data Transfer's own database broke off.")
     hint = gettext_noop(
-        "The chunk under way was rolled back. The next run goes on where this one stopped."
+        "What was under way was rolled back. The next attempt goes on where this one stopped."
     )
 
 

@@ -34,12 +34,12 @@ class AccountJobQuerySet(JobQuerySet):
         return self.filter(finished_at=None)
 
     def with_secrets(self) -> Self:
-        """Closed ones with credentials to be taken: `kept`, how many, and `until` when."""
+        """Closed ones with credentials to be taken: `untaken`, how many, and `until` when."""
         usable = self.exclude(finished_at=None).filter(
             secrets__account__state=RegisterAccount.State.CREATED
         )
         return usable.annotate(
-            kept=Count("secrets"), until=Min("secrets__created_at") + Value(SECRETS_KEPT)
+            untaken=Count("secrets"), until=Min("secrets__created_at") + Value(SECRETS_KEPT)
         )
 
 
@@ -126,8 +126,8 @@ class AccountJob(Job):
         return len(new)
 
     def claim(self) -> bool:
-        pending = AccountJob.objects.pending().filter(pk=self.pk)
-        return bool(pending.update(started_at=Coalesce("started_at", timezone.now())))
+        started_at = Coalesce("started_at", timezone.now())
+        return bool(self.saved.pending().update(started_at=started_at))
 
     def fail(self, error: TransferError) -> None:
         """It stays pending, and the tick puts it into the queue again."""

@@ -161,12 +161,7 @@ class RegisterAccount(Failing):
 
     # What the server answered; the caller saves, many at once.
     OUTCOME: ClassVar[list[str]] = [
-        "state",
-        "login",
-        "blocked",
-        "created_at",
-        "last_seen",
-        "reply_lost",
+        *("state", "login", "blocked", "created_at", "last_seen", "reply_lost"),
         *FAILURE,
     ]
 

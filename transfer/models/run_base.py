@@ -159,8 +159,7 @@ class Run(Job, Failing):
     def claim(self) -> bool:
         """Starts a queued run, unless somebody has started or cancelled it meanwhile."""
         started = timezone.now()
-        queued = type(self)._default_manager.filter(pk=self.pk, state=State.QUEUED)
-        if not queued.update(state=State.RUNNING, started_at=started):
+        if not self.saved.queued().update(state=State.RUNNING, started_at=started):
             return False
         self.state, self.started_at = State.RUNNING, started
         return True
@@ -170,11 +169,9 @@ class Run(Job, Failing):
         now = timezone.now()
         request = {"cancel_requested_at": now, "cancelled_by": actor.name}
         at_once = {**request, "state": State.CANCELLED, "finished_at": now}
-        runs = type(self)._default_manager.filter(pk=self.pk)
         with transaction.atomic():
             if not (
-                runs.filter(state=State.QUEUED).update(**at_once)
-                or runs.filter(state=State.RUNNING).update(**request)
+                self.saved.queued().update(**at_once) or self.saved.running().update(**request)
             ):
                 raise RunClosed
             AuditEntry.record(actor, AuditEntry.Action.CANCEL, self)
@@ -182,8 +179,7 @@ class Run(Job, Failing):
 
     def is_cancelled(self) -> bool:
         """Whether somebody wants a running run to end."""
-        runs = type(self)._default_manager.filter(pk=self.pk)
-        return runs.filter(cancel_requested_at__isnull=False).exists()
+        return self.saved.filter(cancel_requested_at__isnull=False).exists()
 
     def skip(self, error: TransferError) -> None:
         """Saves a new run that did not take place, and says why."""
@@ -204,8 +200,7 @@ class Run(Job, Failing):
         for name, value in fields.items():
             setattr(self, name, value)
         with transaction.atomic():
-            runs = type(self)._default_manager.filter(pk=self.pk, state__in=OPEN_STATES)
-            if runs.update(**fields):
+            if self.saved.open().update(**fields):
                 self.note_in_task()
 
     def note_in_task(self) -> None:

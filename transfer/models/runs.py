@@ -206,4 +206,4 @@ class TransferRun(Run):
 
     def is_still_mine(self) -> bool:
         """Whether nobody has closed the run meanwhile."""
-        return type(self).objects.running().filter(pk=self.pk).exists()
+        return self.saved.running().exists()

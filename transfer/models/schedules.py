@@ -82,20 +82,6 @@ class ScheduledTask(models.Model):
 
     runs: Any  # of each kind of task
     LOCK_SPACE: ClassVar[Space]  # of the advisory lock that whoever runs the task holds
-    DECIDED: ClassVar[list[str]] = [
-        "enabled",
-        "schedule",
-        "next_run_at",
-        "retry_at",
-        "failures",
-        "changed_by",
-        "changed_at",
-        "change_reason",
-        "paused_until",
-        "paused_by",
-        "pause_reason",
-        "version",
-    ]
 
     enabled = models.BooleanField(_("enabled"), default=False)
     schedule = models.CharField(
@@ -254,9 +240,10 @@ class ScheduledTask(models.Model):
         expected_version: int | None,
     ) -> Iterator[None]:
         """Locks the task, and saves and notes what the block changes in it."""
+        fields = [field.name for field in ScheduledTask._meta.local_fields]
         with transaction.atomic():
             locked = type(self).objects.select_for_update(of=("self",))
-            self.refresh_from_db(fields=self.DECIDED, from_queryset=locked)
+            self.refresh_from_db(fields=fields, from_queryset=locked)
             if expected_version not in (None, self.version):
                 raise ChangedMeanwhile(self, AuditEntry.objects.about(self).first())
             old = {name: getattr(self, name) for name in audited}
@@ -265,7 +252,7 @@ class ScheduledTask(models.Model):
             if new == old:
                 return
             self.version += 1
-            self.save(update_fields=self.DECIDED)
+            self.save(update_fields=fields)
             AuditEntry.record(actor, action, self, old=old, new=new, reason=reason)
 
     def drop_queued(self, actor: Actor) -> None:

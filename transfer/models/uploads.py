@@ -151,7 +151,7 @@ class Upload(Job, Failing):
         return same.exclude(pk=self.pk).first()
 
     def note_progress(self, done: int, total: int) -> None:
-        Upload.objects.filter(pk=self.pk).update(done=done, total=total)
+        self.saved.update(done=done, total=total)
 
     def claim(self) -> bool:
         self.refresh_from_db()
@@ -159,8 +159,7 @@ class Upload(Job, Failing):
 
     def fail(self, error: TransferError) -> None:
         """What was confirmed can be confirmed again, what was not can be checked again."""
-        saved = Upload.objects.get(pk=self.pk).state
-        if saved != self.State.RECEIVED:
+        if self.saved.get().state != self.State.RECEIVED:
             self.state = self.State.READY
         else:
             refused = isinstance(error, FileRefused)
@@ -171,7 +170,7 @@ class Upload(Job, Failing):
     def go_on(self, state: str, **fields: Any) -> bool:
         """Changes the state, unless somebody has changed it meanwhile."""
         fields |= {"state": state}
-        changed = Upload.objects.filter(pk=self.pk, state=self.state).update(**fields)
+        changed = self.saved.filter(state=self.state).update(**fields)
         if changed:
             for name, value in fields.items():
                 setattr(self, name, value)

@@ -68,6 +68,11 @@ class Job(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def saved(self) -> Any:
+        """Its row, to be changed only if it still is as the query says."""
+        return type(self)._default_manager.filter(pk=self.pk)
+
     def enqueue(self) -> None:
         """Puts it into the queue; twice does no harm, since one worker alone can claim it."""
         self.queue_entry = work_off.enqueue(str(self._meta.model_name), self.pk).id

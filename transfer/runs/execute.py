@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 
 from transfer.engine import move
@@ -27,7 +26,6 @@ Progress = Callable[[TransferRun], None]
 def run_here(
     task: TransferTask,
     trigger: Trigger,
-    actor: AbstractBaseUser | None = None,
     *,
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress = lambda run: None,
@@ -39,7 +37,7 @@ def run_here(
     `stopped` is asked after each chunk. Raises AlreadyRunning; any other failure stands in the run.
     """
     with task.lock():
-        run = _started(task, trigger, actor)
+        run = _started(task, trigger)
         with run.failures():
             execute(run, task, chunk_rows=chunk_rows, progress=progress, stopped=stopped)
     return run
@@ -51,11 +49,11 @@ def execute_queued(run: TransferRun, stopped: Stopped) -> None:
     execute(run, task, stopped=stopped, stopped_as=State.INTERRUPTED)
 
 
-def _started(task: TransferTask, trigger: Trigger, actor: AbstractBaseUser | None) -> TransferRun:
+def _started(task: TransferTask, trigger: Trigger) -> TransferRun:
     while True:
         queued = task.runs.queued().first()
         if queued is None:
-            run = TransferRun.of(task, trigger, actor)
+            run = TransferRun.of(task, trigger)
             with suppress(IntegrityError):  # one was queued a moment ago
                 run.start()
                 return run

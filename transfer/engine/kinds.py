@@ -51,6 +51,11 @@ class Kind:
     amount: str = "null::numeric"  # SQL over a row: what the totals add up
 
     @property
+    def secrets(self) -> frozenset[str]:
+        """The columns whose values are never shown, nor quoted in an error."""
+        return frozenset(column.name for column in self.columns if column.secret)
+
+    @property
     def all_checks(self) -> tuple[Check, ...]:
         return self.checks + self.late_checks
 

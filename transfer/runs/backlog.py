@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,11 +13,11 @@ from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all import ShopAll, quoted
-from transfer.errors import TooSlow, TransferError, gettext_noop
+from transfer.errors import TransferError, gettext_noop
 from transfer.models import BonusServer, TransferTask
 from transfer.models.run_base import State
+from transfer.servers.ask import ask_all
 
-SERVERS_AT_ONCE = 8
 COUNTED_AT_MOST = 1_000_000
 
 # The oldest row is that of the lowest (xid, id): a writer that commits late has a low one, too.
@@ -58,49 +57,33 @@ def backlogs(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, 
 
     The tasks' servers should have been selected with them.
     """
-    of_servers: dict[BonusServer, list[TransferTask]] = {}
+    by_server: dict[BonusServer, list[TransferTask]] = {}
     for task in tasks:
-        of_servers.setdefault(task.server, []).append(task)
-    if not of_servers:
-        return {}
-    shop_all = settings.SHOP_ALL_DATABASE_URL
-    pool = ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="backlog")
-    # Nothing of Django's connections gets into the threads: the DSN is read here.
-    futures = {
-        pool.submit(
-            _of_server, shop_all, server.dsn, server.name, [t.kind for t in mine], seconds
-        ): mine
-        for server, mine in of_servers.items()
+        by_server.setdefault(task.server, []).append(task)
+
+    def question(server: BonusServer, within: float) -> dict[str, Backlog]:
+        return _of_server(server, [task.kind for task in by_server[server]], within)
+
+    return {
+        task.pk: Backlog(error=answer) if isinstance(answer, TransferError) else answer[task.kind]
+        for server, answer in ask_all(by_server, question, seconds)
+        for task in by_server[server]
     }
-    done, late = wait(futures, timeout=seconds)
-    pool.shutdown(wait=False, cancel_futures=True)
-    found: dict[int, Backlog] = {}
-    for future in done:
-        of_kinds = future.result()
-        found |= {task.pk: of_kinds[task.kind] for task in futures[future]}
-    for future in late:
-        error = TooSlow(database=futures[future][0].server.name, reason=f"> {seconds} s")
-        found |= {task.pk: Backlog(error=error) for task in futures[future]}
-    return found
 
 
-def _of_server(
-    shop_all: str, dsn: str, name: str, kinds: list[str], seconds: float
-) -> dict[str, Backlog]:
-    try:
-        with ShopAll(shop_all, "backlog") as source, BonusDatabase(dsn, name, "backlog") as target:
-            for door in (source, target):
-                with door.transaction():
-                    door.execute(f"set statement_timeout = {int(seconds * 1000)}")
-            with source.snapshot():
-                origin = source.origin()
-            positions = {kind: target.existing_position(origin, KINDS[kind]) for kind in kinds}
-            return {
-                kind: _of_kind(source, KINDS[kind], positions[kind] or Position(origin, kind))
-                for kind in kinds
-            }
-    except TransferError as error:
-        return dict.fromkeys(kinds, Backlog(error=error))
+def _of_server(server: BonusServer, kinds: list[str], seconds: float) -> dict[str, Backlog]:
+    shop_all = settings.SHOP_ALL_DATABASE_URL
+    with (
+        ShopAll(shop_all, "backlog", seconds=seconds) as source,
+        BonusDatabase(server.dsn, server.name, "backlog", seconds=seconds) as target,
+    ):
+        with source.snapshot():
+            origin = source.origin()
+        positions = {kind: target.existing_position(origin, KINDS[kind]) for kind in kinds}
+        return {
+            kind: _of_kind(source, KINDS[kind], positions[kind] or Position(origin, kind))
+            for kind in kinds
+        }
 
 
 def _of_kind(source: ShopAll, kind: Kind, position: Position) -> Backlog:

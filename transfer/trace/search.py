@@ -1,6 +1,5 @@
 """What somebody may mean by a few digits: an account, a card, their ends, a staged row."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -49,17 +48,17 @@ class Found:
 def search(text: str, seconds: float = 3.0) -> Found:
     """Exact numbers first; else those that begin or end so. Raises TransferError."""
     found = Found()
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace") as source:
-        with source.transaction():
-            source.execute(f"set statement_timeout = {int(seconds * 1000)}")
-        with source.snapshot():
-            found.exact = [c for c in COLUMNS if _is_there(source, c, text)]
-            found.rows = _numbered(source, text)
-            if not found.exact:
-                found.too_short = len(text) < SHORTEST and not found.rows
-                if len(text) >= SHORTEST:
-                    found.accounts = _parts(source, "account", text)
-                    found.cards = _parts(source, "card", text)
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=seconds) as source,
+        source.snapshot(),
+    ):
+        found.exact = [c for c in COLUMNS if _is_there(source, c, text)]
+        found.rows = _numbered(source, text)
+        if not found.exact:
+            found.too_short = len(text) < SHORTEST and not found.rows
+            if len(text) >= SHORTEST:
+                found.accounts = _parts(source, "account", text)
+                found.cards = _parts(source, "card", text)
     return found
 
 
@@ -151,12 +150,12 @@ class Inside:
 
 def search_inside(text: str, start: Stop | None = None) -> Inside:
     """Looks for SECONDS at most, on from `start`. Raises TransferError when shop All fails."""
-    found, until = Inside(), time.monotonic() + SECONDS
+    found = Inside()
     first = COLUMNS.index(start.column) if start else 0
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace") as source:
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=SECONDS) as source:
         for column in COLUMNS[first:]:
             after = start.value if start and column == start.column else ""
-            values, stopped = _look(source, column, text, after, until)
+            values, stopped = _look(source, column, text, after)
             setattr(found, f"{column}s", sorted(values)[:MOST])
             if stopped is not None:
                 found.stopped = Stop(column, stopped)
@@ -164,21 +163,17 @@ def search_inside(text: str, start: Stop | None = None) -> Inside:
     return found
 
 
-def _look(
-    source: ShopAll, column: str, text: str, after: str, until: float
-) -> tuple[set[str], str | None]:
-    """What it found, enough or all; and after which value, when time ran out."""
+def _look(source: ShopAll, column: str, text: str, after: str) -> tuple[set[str], str | None]:
+    """Enough values, or all; and after which value it stopped, when time ran out."""
     values: set[str] = set()
-    for low, high in _ranges(source, column, after):
-        left = until - time.monotonic()
-        if left <= 0:
-            return values, low
-        try:
-            values.update(_within(source, column, text, low, high, left))
-        except TooSlow:
-            return values, low
-        if len(values) >= MOST:
-            break
+    low = after
+    try:
+        for low, high in _ranges(source, column, after):
+            values.update(_within(source, column, text, low, high))
+            if len(values) >= MOST:
+                break
+    except TooSlow:
+        return values, low
     return values, None
 
 
@@ -192,9 +187,7 @@ def _ranges(source: ShopAll, column: str, after: str) -> Iterator[tuple[str, str
     yield from pairwise([after, *later, None])
 
 
-def _within(
-    source: ShopAll, column: str, text: str, low: str, high: str | None, seconds: float
-) -> list[str]:
+def _within(source: ShopAll, column: str, text: str, low: str, high: str | None) -> list[str]:
     until = sql.SQL("and {}::text ~<=~ {}").format(sql.Identifier(column), sql.Literal(high))
     parts = [
         sql.SQL(RANGE).format(
@@ -207,5 +200,4 @@ def _within(
         for kind in kinds_of(column)
     ]
     with source.snapshot():
-        source.execute(f"set local statement_timeout = {max(1, int(seconds * 1000))}")
         return [value for (value,) in source.rows(sql.SQL(" union ").join(parts))]

@@ -47,13 +47,12 @@ class Trace:
 def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS) -> Trace:
     """Every staged change of the account or the card, the latest first, and where each is.
 
-    Asks the servers in parallel, for `seconds` at most. Raises TransferError when shop All fails.
+    Asks the servers for `seconds` at most, and shop All as long. Raises TransferError when shop All
+    fails.
     """
     tasks = attach_runs(TransferTask.objects.select_related("server").with_runs())
     servers = list({task.server_id: task.server for task in tasks}.values())
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace") as source:
-        with source.transaction():
-            source.execute(f"set statement_timeout = {int(seconds * 1000)}")
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=2 * seconds) as source:
         with source.snapshot():
             origin = source.origin()
         # Before the rows are read: what a position has moved is then visible among them.

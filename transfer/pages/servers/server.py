@@ -1,6 +1,5 @@
 """A bonus server's page: its accounts, its three tasks, whether the sums hold; its test."""
 
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -9,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import Role, has_role, role
-from transfer.errors import TooSlow, TransferError
-from transfer.models import BonusServer, CashRegister, TransferTask
+from transfer.errors import TransferError
+from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import state_case
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.filters import AccountFilter
@@ -18,7 +17,7 @@ from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import board
 from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
-from transfer.runs.reconcile import reconcile
+from transfer.runs.reconcile import reconcile_all
 from transfer.servers.stages import STAGES, Result, following, run_all, run_stage
 from transfer.words.explain import explain_error
 
@@ -92,32 +91,14 @@ def of_server(found: BonusServer) -> dict[str, Any]:
 def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
     """Whether all that was staged is accounted for; asked of both databases, not for long."""
     found = get_object_or_404(BonusServer, pk=pk)
-    lines = reconciled(list(found.tasks.select_related("server")))
+    results = reconcile_all(list(found.tasks.select_related("server")), RECONCILE_SECONDS)
+    lines = [
+        {"task": task, "cause": explain_error(result.code, result.params)}
+        if isinstance(result, TransferError)
+        else {"task": task, "found": result}
+        for task, result in results
+    ]
     return render(request, "servers/reconciliation.html", {"server": found, "lines": lines})
-
-
-def reconciled(tasks: list[TransferTask]) -> list[dict[str, Any]]:
-    pool = ThreadPoolExecutor(len(tasks) or 1, thread_name_prefix="reconcile")
-    # No query of ours is made in the threads: each task comes with its server.
-    futures = {pool.submit(reconcile, task): task for task in tasks}
-    done, _late = wait(futures, timeout=RECONCILE_SECONDS)
-    pool.shutdown(wait=False, cancel_futures=True)
-    lines = []
-    for future, task in futures.items():
-        line: dict[str, Any] = {"task": task}
-        try:
-            if future not in done:
-                raise TooSlow(database=task.server.name, reason=f"> {RECONCILE_SECONDS} s")
-            found = line["found"] = future.result()
-            if found is not None:
-                line["staged"] = found.staged.rows + found.staged.purged_rows
-        except TransferError as error:
-            line["cause"] = explain_error(error.code, error.params)
-        except Exception as error:
-            line["cause"] = explain_error("unexpected", {})
-            line["technical"] = type(error).__name__
-        lines.append(line)
-    return lines
 
 
 @role("operator")

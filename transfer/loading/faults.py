@@ -133,7 +133,7 @@ LINE_FAULTS = {
 
 def columns_of(kind: Kind, check: Check) -> list[str]:
     """The columns that a check of the kind looks at."""
-    return [column.name for column in kind.columns if re.search(rf"\b{column.name}\b", check.fails)]
+    return [name for name in kind.names if re.search(rf"\b{name}\b", check.fails)]
 
 
 class FileRefused(TransferError):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.engine.kinds import Column
+from transfer.engine.kinds import CARD_STATUSES, Column
 
 Cell = str | float | int | bool | date | datetime | time | timedelta | None
 
@@ -24,11 +24,14 @@ UNIT = re.compile(r"(?:₽|руб(?:\.|лей|ля|ль)?|р\.|rub|баллов|
 GROUPS = re.compile(r"\d{1,3}(?:(?P<sign>[.,'’])\d{3})(?:(?P=sign)\d{3})+")
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 
+# Names of card statuses as people write them, of their small letters alone.
 STATUSES = {
-    "earnonly": 0, "тольконачисление": 0, "начисление": 0,
-    "earnpay": 1, "начислениеисписание": 1, "активна": 1, "активная": 1,
-    "nooperation": 2, "заблокирована": 2, "заблокированная": 2, "нетопераций": 2,
-    "payonly": 3, "толькосписание": 3, "списание": 3,
+    status.name.lower().replace("_", ""): number for number, status in CARD_STATUSES.items()
+} | {
+    "тольконачисление": 0, "начисление": 0,
+    "начислениеисписание": 1, "активна": 1, "активная": 1,
+    "заблокирована": 2, "заблокированная": 2, "нетопераций": 2,
+    "толькосписание": 3, "списание": 3,
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from transfer.errors import TooSlow, TransferError
@@ -34,10 +34,11 @@ def ask_all(
     subject which has not answered in time.
     """
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ask")
-    futures = {pool.submit(question, subject, SHARE * seconds): subject for subject in subjects}
+    within = SHARE * seconds
+    futures = {pool.submit(_answered, question, one, within): one for one in subjects}
     try:
         for future in as_completed(list(futures), timeout=seconds):
-            yield futures.pop(future), _answer(future)
+            yield futures.pop(future), future.result()
     except TimeoutError:
         for subject in futures.values():
             yield subject, late(subject, seconds)
@@ -45,11 +46,13 @@ def ask_all(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _answer(future: Future[Answer]) -> Answer | TransferError:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, TransferError):
+def _answered(
+    question: Callable[[Subject, float], Answer], subject: Subject, seconds: float
+) -> Answer | TransferError:
+    try:
+        return question(subject, seconds)
+    except TransferError as error:
         return error
-    logger.error("a question failed", exc_info=error)
-    return TransferError(type(error).__name__)
+    except Exception as error:
+        logger.exception("asking %s", subject)
+        return TransferError(type(error).__name__)

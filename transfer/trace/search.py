@@ -64,7 +64,7 @@ def search(text: str, seconds: float = 3.0) -> Found:
 
 def kinds_of(column: str) -> list[Kind]:
     """The kinds whose staging tables have the column."""
-    return [kind for kind in KINDS.values() if any(c.name == column for c in kind.columns)]
+    return [kind for kind in KINDS.values() if column in kind.names]
 
 
 def _is_there(source: ShopAll, column: str, text: str) -> bool:

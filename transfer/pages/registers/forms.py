@@ -50,6 +50,6 @@ class ShopForm(forms.ModelForm[Shop]):
 class ImportForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
-        help_text=_("CSV of up to 2 MB, from Excel or in UTF-8; semicolons, commas or tabs."),
-        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv"}),
+        help_text=_("XLSX or CSV of up to 2 MB, in any encoding and with any separator."),
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,.tsv,.xlsx,.xlsm"}),
     )

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
+from django.utils.translation import ngettext, pgettext
 
 from transfer.models import BonusServer, RejectedRow, TransferRun
 from transfer.runs.backlog import why
@@ -14,15 +14,8 @@ from transfer.trace.fates import Fate, Row
 from transfer.trace.search import COLUMNS, SECONDS, Stop
 from transfer.trace.servers import Answer
 from transfer.words import formats
-from transfer.words.columns import heading
+from transfer.words.columns import heading, status_words
 from transfer.words.explain import explain_error, explain_reject
-
-STATUSES = {
-    0: gettext_lazy("0 – earn only"),
-    1: gettext_lazy("1 – earn and pay"),
-    2: gettext_lazy("2 – no operations (blocked)"),
-    3: gettext_lazy("3 – pay only"),
-}
 
 
 @dataclass(frozen=True)
@@ -85,7 +78,7 @@ def _cell(column: str, value: str | None) -> str:
     if column in ("validfrom", "validto"):
         return formats.moment(datetime.fromisoformat(value))
     if column == "status" and value.isdigit():
-        return str(STATUSES.get(int(value), value))
+        return status_words(int(value))
     return value
 
 
@@ -201,8 +194,7 @@ def holding(answer: Answer, column: str) -> ToldHolding:
         return ToldHolding(answer.server, error=error.sentence)
     held = answer.holding
     cards = [
-        (card, account or "", str(STATUSES.get(status, status)), at)
-        for card, account, status, at in held.cards
+        (card, account or "", status_words(status), at) for card, account, status, at in held.cards
     ]
     if column == "card":
         return ToldHolding(answer.server, cards=cards)

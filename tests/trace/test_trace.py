@@ -10,7 +10,7 @@ from psycopg2 import sql
 
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
-from transfer.engine.position import Position, Snapshot, has_moved, moved
+from transfer.engine.position import Position, has_moved, moved, sees
 from transfer.engine.shop_all import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
@@ -205,7 +205,7 @@ def test_snapshots_are_read_as_postgresql_reads_them(shop_all):
         (told,) = query(shop_all, "select pg_visible_in_snapshot(%s::text::xid8, %s)", [xid, text])[
             0
         ]
-        assert Snapshot.of(text).sees(xid) is told
+        assert sees(text, xid) is told
 
 
 @pytest.mark.parametrize("last", [(20, 3), (20, 5), (20, 7), (21, 1), None])

@@ -121,7 +121,8 @@ def _lines(rows: Iterator[Row], columns: dict[str, int]) -> list[RegisterLine]:
 
 
 def _line(number: int, cells: list[Any], columns: dict[str, int]) -> RegisterLine:
-    values, faults = {}, []
+    values: dict[str, Any] = {}
+    faults = []
     for name in Registers.names:
         place = columns.get(name, len(cells))
         # A code is free text, and keeps a ".0" at its end: 10.0 is no amount.

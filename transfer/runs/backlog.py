@@ -2,23 +2,30 @@
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all import ShopAll, quoted
-from transfer.errors import TransferError, gettext_noop
+from transfer.errors import TransferError
 from transfer.models import BonusServer, TransferTask
 from transfer.models.run_base import State
+from transfer.models.schedules import ScheduledTask
 from transfer.servers.ask import ask_all
+from transfer.words import formats
 
 COUNTED_AT_MOST = 1_000_000
+LATE = timedelta(minutes=1)
+FRESH = timedelta(seconds=5)
+# Who does not answer is not asked at each look: that takes the whole time allowed.
+FRESH_FAILURE = timedelta(seconds=30)
 
 # The oldest row is that of the lowest (xid, id): a writer that commits late has a low one, too.
 WAITING = """
@@ -40,16 +47,21 @@ WRITERS = """
 
 @dataclass(frozen=True)
 class Backlog:
-    """What one task has still to move. With an `error` the numbers are not known."""
+    """What one task had still to move, when it was asked."""
 
-    waiting: int = 0  # of more than COUNTED_AT_MOST, that many
+    rows: int | None = None  # None: not known; of more than COUNTED_AT_MOST, that many
     oldest: datetime | None = None  # when the oldest of them was staged
     writing_since: datetime | None = None  # the oldest transaction that may hold unseen rows
-    error: TransferError | None = None
+    error: TransferError | None = None  # why it is not known
+    asked_at: datetime = field(default_factory=timezone.now)
 
     @property
     def is_capped(self) -> bool:
-        return self.waiting >= COUNTED_AT_MOST
+        return self.rows == COUNTED_AT_MOST
+
+    @property
+    def is_fresh(self) -> bool:
+        return timezone.now() - self.asked_at < (FRESH_FAILURE if self.error else FRESH)
 
 
 def backlogs(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Backlog]:
@@ -97,70 +109,54 @@ def _of_kind(source: ShopAll, kind: Kind, position: Position) -> Backlog:
     return Backlog(int(rows), oldest, writing_since)
 
 
-@dataclass(frozen=True)
-class Reason:
-    """Why rows wait: a stable code, and a message id with its parameters."""
-
-    code: str
-    sentence: str
-    params: dict[str, object]
-
-
-RUNNING = gettext_noop("They are being moved now.")
-QUEUED = gettext_noop("A run waits in the queue.")
-DISABLED = gettext_noop("The task is switched off.")
-PAUSED = gettext_noop("The task is paused, until %(until)s.")
-FAILING = gettext_noop("The last run failed. Next attempt: %(at)s.")
-NEXT_RUN = gettext_noop("Next run: %(at)s.")
-UNPLANNED = gettext_noop("The scheduler has not planned the task yet.")
-
-
-def why(task: TransferTask) -> Reason:
-    """Why the task's rows have not been moved yet. Times stand in `params` as datetimes.
+def is_overdue(task: ScheduledTask) -> bool:
+    """Whether it should have run already: the tick, which comes every minute, is late.
 
     The task comes from `attach_runs`.
     """
-    run = task.open_run  # type: ignore[attr-defined]
+    at = task.upcoming_at
+    return at is not None and timezone.now() - at > LATE and task.open_run is None  # type: ignore[attr-defined]
+
+
+def why(task: ScheduledTask) -> str:
+    """A sentence: why the task's rows have not been moved yet. The task is from `attach_runs`."""
+    run, at = task.open_run, formats.moment(task.upcoming_at)  # type: ignore[attr-defined]
     if run is not None:
         is_running = run.state == State.RUNNING
-        return Reason("running", RUNNING, {}) if is_running else Reason("queued", QUEUED, {})
+        return _("They are being moved now.") if is_running else _("A run waits in the queue.")
     if not task.enabled:
-        return Reason("disabled", DISABLED, {})
+        return _why_off(task)
     if task.is_paused():
-        return Reason("paused", PAUSED, {"until": task.paused_until})
+        params = {"until": formats.moment(task.paused_until), "who": task.paused_by or "—"}
+        sentence = _("The task is paused until %(until)s, by %(who)s.") % params
+        return f"{sentence} {task.pause_reason}".strip()
     if task.upcoming_at is None:
-        return Reason("unplanned", UNPLANNED, {})
+        return _("The scheduler has not planned the task yet.")
+    if is_overdue(task):
+        return formats.sentence(_("overdue since %(at)s") % {"at": at})
     if task.failures:
-        return Reason("failing", FAILING, {"at": task.upcoming_at})
-    return Reason("next_run", NEXT_RUN, {"at": task.upcoming_at})
+        return _("The last run failed. Next attempt: %(at)s.") % {"at": at}
+    return _("Next run: %(at)s.") % {"at": at}
 
 
-FRESH = timedelta(seconds=5)
-# Who does not answer is not asked at each look: that takes the whole time allowed.
-FRESH_FAILURE = timedelta(seconds=30)
+def _why_off(task: ScheduledTask) -> str:
+    if task.changed_at is None:
+        return _("The task is switched off.")
+    params = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
+    sentence = _("The task is off since %(since)s, by %(who)s.") % params
+    return f"{sentence} {task.change_reason}".strip()
 
 
-@dataclass(frozen=True)
-class Known:
-    """A backlog, and when it was asked for."""
-
-    backlog: Backlog
-    at: datetime
-
-    def is_fresh(self, now: datetime) -> bool:
-        return now - self.at < (FRESH_FAILURE if self.backlog.error else FRESH)
-
-
-_known: dict[int, Known] = {}
+latest: dict[int, Backlog] = {}  # of each task, by its number
 _asking = threading.Lock()
 
 
-def known(tasks: Iterable[TransferTask]) -> dict[int, Known]:
+def known(tasks: Iterable[TransferTask]) -> dict[int, Backlog]:
     """What was heard last of each task, however long ago. Asks nobody."""
-    return {task.pk: _known[task.pk] for task in tasks if task.pk in _known}
+    return {task.pk: latest[task.pk] for task in tasks if task.pk in latest}
 
 
-def ask(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Known]:
+def ask(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Backlog]:
     """The same after asking for what is no longer fresh. Takes twice `seconds` at most.
 
     One asks at a time: ten open tabs are no more to a bonus server than one.
@@ -168,15 +164,8 @@ def ask(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Known
     listed = list(tasks)
     if _asking.acquire(timeout=seconds):
         try:
-            now = timezone.now()
-            stale = [t for t in listed if t.pk not in _known or not _known[t.pk].is_fresh(now)]
-            for pk, backlog in backlogs(stale, seconds=seconds).items():
-                _known[pk] = Known(backlog, timezone.now())
+            stale = [t for t in listed if t.pk not in latest or not latest[t.pk].is_fresh]
+            latest.update(backlogs(stale, seconds=seconds))
         finally:
             _asking.release()
     return known(listed)
-
-
-def forget() -> None:
-    """As if nobody had been asked yet."""
-    _known.clear()

@@ -52,12 +52,13 @@ def seen(request: HttpRequest) -> int | None:
     return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
 
 
-def home(request: HttpRequest, key: str, found: ScheduledTask | None = None) -> str:
-    """Where the form stood. With a task, its row there says what was done to it."""
-    url = next_url(request, links.of_task(board.find(key)))
-    if found is None:
+def home(request: HttpRequest, task: ScheduledTask, *, changed: bool = False) -> str:
+    """Where the form stood. After a change the task's row there says what was done to it."""
+    url = next_url(request, links.of_task(task))
+    if not changed:
         return url
-    return links.with_query(url, changed=key, v=found.version).partition("#")[0] + f"#{key}"
+    key = links.key_of(task)
+    return links.with_query(url, changed=key, v=task.version).partition("#")[0] + f"#{key}"
 
 
 def done_already(
@@ -80,8 +81,8 @@ def switch(request: HttpRequest, key: str) -> HttpResponse:
         found.switch(on, Actor.of(request), reason=reason, expected_version=seen(request))
     except ChangedMeanwhile as conflict:
         wish = _("Switch on all the same") if on else _("Switch off all the same")
-        return done_already(request, conflict, wish, home(request, key))
-    return redirect(home(request, key, found))
+        return done_already(request, conflict, wish, home(request, found))
+    return redirect(home(request, found, changed=True))
 
 
 @role("operator")
@@ -93,8 +94,8 @@ def undo(request: HttpRequest, key: str) -> HttpResponse:
     try:
         found.undo_switch(Actor.of(request), expected_version=-1 if version is None else version)
     except ChangedMeanwhile as conflict:
-        return done_already(request, conflict, _("Undo all the same"), home(request, key))
-    return redirect(home(request, key, found))
+        return done_already(request, conflict, _("Undo all the same"), home(request, found))
+    return redirect(home(request, found, changed=True))
 
 
 @role("operator")
@@ -108,8 +109,8 @@ def explain(request: HttpRequest, key: str) -> HttpResponse:
                 form.cleaned_data["reason"], Actor.of(request), expected_version=seen(request)
             )
         except ChangedMeanwhile as conflict:
-            return ask_again(request, conflict, _("Note it all the same"), home(request, key))
-    return redirect(home(request, key, found))
+            return ask_again(request, conflict, _("Note it all the same"), home(request, found))
+    return redirect(home(request, found, changed=True))
 
 
 @role("operator")
@@ -125,7 +126,7 @@ def run(request: HttpRequest, key: str) -> HttpResponse:
         messages.success(request, f"{said} {workers.when_it_starts()}")
     except RunIsOpen:
         messages.info(request, _("%(task)s: a run is under way already.") % {"task": found})
-    return redirect(home(request, key))
+    return redirect(home(request, found))
 
 
 @role("operator")
@@ -142,7 +143,7 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
         messages.info(request, _("%(task)s: no run is under way any more.") % {"task": found})
     else:
         messages.success(request, cancelled_words(opened))
-    return redirect(home(request, key))
+    return redirect(home(request, found))
 
 
 def cancelled_words(run: Any) -> str:
@@ -161,12 +162,12 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
         try:
             found.pause(until, Actor.of(request), reason=reason, expected_version=seen(request))
         except ChangedMeanwhile as conflict:
-            return ask_again(request, conflict, _("Pause all the same"), home(request, key))
+            return ask_again(request, conflict, _("Pause all the same"), home(request, found))
         except ValidationError:
             form.add_error("moment", _("The pause has to end in the future."))
         else:
-            return redirect(home(request, key, found))
-    context = {"row": board.row(board.find(key)), "form": form, "next": home(request, key)}
+            return redirect(home(request, found, changed=True))
+    context = {"row": board.row(found), "form": form, "next": home(request, found)}
     return render(request, "scheduler/pause.html", context)
 
 
@@ -177,8 +178,8 @@ def resume(request: HttpRequest, key: str) -> HttpResponse:
     try:
         found.resume(Actor.of(request), expected_version=seen(request))
     except ChangedMeanwhile as conflict:
-        return ask_again(request, conflict, _("Resume all the same"), home(request, key))
-    return redirect(home(request, key, found))
+        return ask_again(request, conflict, _("Resume all the same"), home(request, found))
+    return redirect(home(request, found, changed=True))
 
 
 @role("operator")
@@ -198,7 +199,7 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
             found.reschedule(cron, Actor.of(request), expected_version=seen(request))
         except ChangedMeanwhile as conflict:
             return ask_again(
-                request, conflict, _("Use my schedule all the same"), home(request, key)
+                request, conflict, _("Use my schedule all the same"), home(request, found)
             )
         told = {"words": in_words(cron), "at": formats.moment(found.upcoming_at)}
         if found.enabled:
@@ -209,12 +210,12 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
             messages.success(
                 request, _("The schedule is changed: %(words)s. The task is off.") % told
             )
-        return redirect(home(request, key))
+        return redirect(home(request, found))
     zone = Settings.load().zone
     context = {
         "row": board.row(found),
         "form": form,
-        "next": home(request, key),
+        "next": home(request, found),
         "words": in_words(cron) if cron else "",
         "cron": cron,
         "times": next_times(cron, 5, timezone.now(), zone) if cron else [],

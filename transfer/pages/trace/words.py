@@ -103,9 +103,7 @@ def told(row: Row, fate: Fate, kept_days: int) -> Told:
     if fate.state == "rejected":
         return _rejected(row, fate, kept_days)
     if fate.state == "waiting":
-        return Told(
-            fate.server, "warn", "clock", pgettext("one row", "Waiting"), why_waiting(fate.task)
-        )
+        return Told(fate.server, "warn", "clock", pgettext("one row", "Waiting"), why(fate.task))
     error = fate.error
     words = explain_error(error.code, error.params).sentence if error else ""
     return Told(fate.server, "idle", "offline", _("Not known"), words)
@@ -167,25 +165,6 @@ def _moved(fate: Fate) -> Told:
         detail = _("By a run that is no longer in the history.")
         return Told(fate.server, "ok", "check", _("Moved"), detail)
     return Told(fate.server, "ok", "check", _("Moved"), "", fate.run)
-
-
-def why_waiting(task: Any) -> str:
-    """Why the row has not been moved: who switched the task off, when it runs next."""
-    if task is None:
-        return ""
-    reason = why(task)
-    if reason.code == "disabled" and task.changed_at is not None:
-        told = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
-        sentence = _("The task is off since %(since)s, by %(who)s.") % told
-        return f"{sentence} {task.change_reason}".strip()
-    if reason.code == "paused":
-        told = {"until": formats.moment(task.paused_until), "who": task.paused_by or "—"}
-        return _("The task is paused until %(until)s, by %(who)s.") % told
-    params = {
-        name: formats.moment(value) if isinstance(value, datetime) else value
-        for name, value in reason.params.items()
-    }
-    return _(reason.sentence) % params
 
 
 def holding(answer: Answer, column: str) -> ToldHolding:

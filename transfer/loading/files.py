@@ -68,7 +68,7 @@ class Layout:
 
 
 def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any]) -> Layout:
-    """How the file is written; `chosen` overrides what would be found. Raises FileRefused."""
+    """How the file is written; `chosen` overrides what would be recognised. Raises FileRefused."""
     with opener() as content:
         start = content.read(SAMPLE)
     if start[:4] == b"PK\x03\x04":
@@ -76,7 +76,7 @@ def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[st
     refuse_strangers(start)
     encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
     delimiters = [chosen["delimiter"]] if chosen.get("delimiter") else list(DELIMITERS)
-    found, is_too_wide = [], False
+    candidates, is_too_wide = [], False
     for delimiter in delimiters:
         layout = Layout("csv", encoding, delimiter)
         rows = list(islice(csv_rows(io.BytesIO(start), layout, cut=True), 200))
@@ -87,8 +87,8 @@ def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[st
         except TooManyColumns:  # with another separator it may have fewer
             is_too_wide = True
         else:
-            found.append((_fits(layout, rows), layout))
-    best = max(found, key=lambda one: one[0], default=((), Layout("csv")))[1]
+            candidates.append((_fits(layout, rows), layout))
+    best = max(candidates, key=lambda one: one[0], default=((), Layout("csv")))[1]
     if is_too_wide and not best.columns:
         raise TooManyColumns(most=MOST_COLUMNS)
     if not best.headings and not best.sample:
@@ -98,16 +98,16 @@ def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[st
 
 def _workbook(expected: Expected, opener: Opener, sheet: str) -> tuple[Layout, list[Row]]:
     """Which sheet is read, and its first rows: the one chosen, or one called like the transfer."""
-    found: list[Layout] = []
+    layouts: list[Layout] = []
 
-    def heard(name: str, names: list[str]) -> None:
-        found.append(Layout("xlsx", sheet=name, sheets=tuple(names)))
+    def on_sheet(name: str, names: list[str]) -> None:
+        layouts.append(Layout("xlsx", sheet=name, sheets=tuple(names)))
 
     which = ("only", sheet) if sheet else ("rather", *titles(expected.title))
     with opener() as content:
-        rows = workbook.rows(content, lambda done, total: None, which, heard)
+        rows = workbook.rows(content, lambda done, total: None, which, on_sheet)
         first = list(islice(rows, HEADINGS_WITHIN + SHOWN_ROWS))
-    return found[0], first
+    return layouts[0], first
 
 
 def refuse_strangers(start: bytes) -> None:

@@ -153,17 +153,17 @@ class Loader(Incoming):
         for check in self.kind.checks:
             names = columns_of(self.kind, check)
             columns.append(f"when '{check.code}' then '{', '.join(names)}'")
-            told = ", ".join(
+            shown = ", ".join(
                 f"case when {name} <> '' then '{MASK}' end" if name in secrets else f"{name}::text"
                 for name in names
             )
-            values.append(f"when '{check.code}' then concat_ws(' / ', {told})")
+            values.append(f"when '{check.code}' then concat_ws(' / ', {shown})")
         return f"case fault {' '.join(columns)} end", f"case fault {' '.join(values)} end"
 
     def already_loaded(self, token: UUID) -> int | None:
         """How many rows a load has brought, if it has committed."""
-        found = self.rows("select rows from datatransfer.loaded where token = %s", [str(token)])
-        return int(found[0][0]) if found else None
+        loads = self.rows("select rows from datatransfer.loaded where token = %s", [str(token)])
+        return int(loads[0][0]) if loads else None
 
     def require_loaded_table(self) -> None:
         if self.one("select to_regclass('datatransfer.loaded')")[0] is None:

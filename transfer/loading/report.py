@@ -41,8 +41,8 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
     for column in loader.kind.columns:
         if column.name in lines.numbers_in:
             yield "numbers", {"column": column.name}
-        if column.name in ("account", "card", "pincode") and (found := loader.shorter(column.name)):
-            count, usual, shortest = found
+        if column.name in ("account", "card", "pincode") and (short := loader.shorter(column.name)):
+            count, usual, shortest = short
             yield (
                 "zeros_lost",
                 {"column": column.name, "n": count, "usual": usual, "shortest": shortest},
@@ -63,8 +63,10 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
 
 def explain_stop(code: str, params: dict[str, str]) -> Explanation:
     """Why a file can't be read or loaded; what a stranger is, too, in the user's language."""
-    told = {name: gettext(value) if name == "what" else value for name, value in params.items()}
-    return explain_error(code, told)
+    translated = {
+        name: gettext(value) if name == "what" else value for name, value in params.items()
+    }
+    return explain_error(code, translated)
 
 
 def explain_line(code: str) -> Explanation:

@@ -76,7 +76,7 @@ def text(cell: Cell) -> Read:
         return _digits(cell)
     if not isinstance(cell, str):
         return Read(str(cell))
-    value = cell.strip(SPACES).removeprefix("'")  # how a cell is told to be text
+    value = cell.strip(SPACES).removeprefix("'")  # how a cell is marked as text
     if value[:2] == '="' and value[-1:] == '"':  # how Excel's CSV keeps leading zeros
         value = value[2:-1]
     elif value[:1] == "=":
@@ -209,8 +209,8 @@ class Moments:
         if len(value) > 40:
             return Read(None, "not_a_date")
         try:
-            if found := DAY_FIRST.fullmatch(value):
-                return self._day_first(*found.groups())
+            if match := DAY_FIRST.fullmatch(value):
+                return self._day_first(*match.groups())
             if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", value):
                 return self._at(date(*map(int, value.split("-"))))
             if re.match(r"\d{4}-\d{2}-\d{2}[ T]", value):
@@ -223,10 +223,10 @@ class Moments:
         when = date(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day))
         if clock is None or (self.ends and clock in NO_CLOCK):
             return self._at(when)
-        found = CLOCK.fullmatch(clock.strip())
-        if not found:
+        match = CLOCK.fullmatch(clock.strip())
+        if not match:
             return Read(None, "not_a_date")
-        hour, minute, second = (int(part or 0) for part in found.groups())
+        hour, minute, second = (int(part or 0) for part in match.groups())
         return self._at(datetime.combine(when, time(hour, minute, second)))
 
     def _at(self, when: date | datetime) -> Read:

@@ -37,7 +37,7 @@ class Registers:
 class RegisterColumnsMissing(FileRefused):
     code = "register_columns_missing"
     sentence = gettext_noop("The columns %(columns)s are not recognised in the file.")
-    hint = gettext_noop("Name each of them once, above the lines, as said below.")
+    hint = gettext_noop("Name each of them once, above the lines, as the list below does.")
 
 
 class TooManyLines(FileRefused):

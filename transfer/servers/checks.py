@@ -19,7 +19,7 @@ from transfer.servers.ask import ask_all
 SECONDS = 8.0  # for all of them together
 
 # Its account is there: so it is created, unless somebody makes it now, or nobody has its secret;
-# a register that calls has it. That an account was there before is said until its register calls.
+# a register that calls has it. That an account was there before is shown until its register calls.
 # A register calls every few seconds: what moved by less than two is the answer's own delay.
 PRESENT = """
     insert into transfer_registeraccount as a (

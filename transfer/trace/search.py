@@ -21,21 +21,21 @@ EXACT = "select exists (select from {table} where {column} = {value})"
 
 # A loose index scan: the next different value each time, whatever often each one occurs.
 PART = """
-    with recursive found(value, number) as (
+    with recursive part(value, number) as (
         (select {expression}, 1 from {table} where {expression} like {pattern}
           order by {expression} using ~<~ limit 1)
         union all
         select (select {expression} from {table}
-                 where {expression} like {pattern} and {expression} ~>~ found.value
+                 where {expression} like {pattern} and {expression} ~>~ part.value
                  order by {expression} using ~<~ limit 1), number + 1
-          from found where found.value is not null and number < {most}
+          from part where part.value is not null and number < {most}
     )
-    select value from found where value is not null
+    select value from part where value is not null
 """
 
 
 @dataclass
-class Found:
+class Matches:
     """Account or card → what it is; and staged rows with this number."""
 
     exact: list[str] = field(default_factory=list)  # "account", "card"
@@ -45,21 +45,21 @@ class Found:
     too_short: bool = False
 
 
-def search(text: str, seconds: float = 3.0) -> Found:
+def search(text: str, seconds: float = 3.0) -> Matches:
     """Exact numbers first; else those that begin or end so. Raises TransferError."""
-    found = Found()
+    matches = Matches()
     with (
         ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=seconds) as source,
         source.snapshot(),
     ):
-        found.exact = [c for c in COLUMNS if _is_there(source, c, text)]
-        found.rows = _numbered(source, text)
-        if not found.exact:
-            found.too_short = len(text) < SHORTEST and not found.rows
+        matches.exact = [c for c in COLUMNS if _is_there(source, c, text)]
+        matches.rows = _numbered(source, text)
+        if not matches.exact:
+            matches.too_short = len(text) < SHORTEST and not matches.rows
             if len(text) >= SHORTEST:
-                found.accounts = _parts(source, "account", text)
-                found.cards = _parts(source, "card", text)
-    return found
+                matches.accounts = _parts(source, "account", text)
+                matches.cards = _parts(source, "card", text)
+    return matches
 
 
 def kinds_of(column: str) -> list[Kind]:
@@ -103,7 +103,7 @@ def escaped(text: str) -> str:
 
 
 def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
-    """Staged rows with this number: kind, number, and whose trace tells of it."""
+    """Staged rows with this number: kind, number, and whose trace it is part of."""
     digits = text.removeprefix("№").removeprefix("#").strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19 and digits[0] != "0"):
         return []
@@ -140,7 +140,7 @@ class Stop:
 
 
 @dataclass
-class Inside:
+class InsideMatches:
     """Accounts and cards, MOST of each; and where the search stopped when time ran out."""
 
     accounts: list[str] = field(default_factory=list)
@@ -148,19 +148,19 @@ class Inside:
     stopped: Stop | None = None
 
 
-def search_inside(text: str, start: Stop | None = None) -> Inside:
+def search_inside(text: str, start: Stop | None = None) -> InsideMatches:
     """Looks for SECONDS at most, on from `start`. Raises TransferError when shop All fails."""
-    found = Inside()
+    matches = InsideMatches()
     first = COLUMNS.index(start.column) if start else 0
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=SECONDS) as source:
         for column in COLUMNS[first:]:
             after = start.value if start and column == start.column else ""
             values, stopped = _look(source, column, text, after)
-            setattr(found, f"{column}s", sorted(values)[:MOST])
+            setattr(matches, f"{column}s", sorted(values)[:MOST])
             if stopped is not None:
-                found.stopped = Stop(column, stopped)
+                matches.stopped = Stop(column, stopped)
                 break
-    return found
+    return matches
 
 
 def _look(source: ShopAll, column: str, text: str, after: str) -> tuple[set[str], str | None]:

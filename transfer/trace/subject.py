@@ -1,6 +1,6 @@
 """Where a card's or an account's changes are: staged, waiting, moved by a run, rejected.
 
-What has reached a server is told by its own position, as the engine tells it; no flag is trusted.
+What has reached a server is read from its own position, as the engine reads it; no flag is trusted.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from transfer.engine.shop_all import ShopAll, quoted
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import WRITERS
-from transfer.trace.fates import Row, tell_fates
+from transfer.trace.fates import Row, judge_fates
 from transfer.trace.search import kinds_of
 from transfer.trace.servers import Answer, ask
 
@@ -61,11 +61,11 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
             rows = staged_rows(source, subject, column, answers, page)
             note_sent_again(source, rows, origin)
             writing = writers(source, column)
-    found = Trace(
+    result = Trace(
         subject, column, rows[:ROWS_ON_A_PAGE], page, len(rows) > ROWS_ON_A_PAGE, answers, writing
     )
-    tell_fates(found.rows, answers, tasks, origin)
-    return found
+    judge_fates(result.rows, answers, tasks, origin)
+    return result
 
 
 def staged_rows(
@@ -99,12 +99,12 @@ def staged_rows(
             xid,
             id_,
             at,
-            told,
+            payload,
             fault,
             may_fail,
             dict(zip(servers[kind], past, strict=True)),
         )
-        for kind, xid, id_, at, told, fault, may_fail, past in source.rows(query)
+        for kind, xid, id_, at, payload, fault, may_fail, past in source.rows(query)
     ]
 
 
@@ -127,9 +127,9 @@ def note_sent_again(source: ShopAll, rows: list[Row], origin: str) -> None:
 
 
 def writers(source: ShopAll, column: str) -> dict[str, datetime]:
-    found = {}
+    since_when = {}
     for kind in kinds_of(column):
         (since,) = source.one(WRITERS, [f'"{kind.staging}"'])
         if since is not None:
-            found[kind.name] = since
-    return found
+            since_when[kind.name] = since
+    return since_when

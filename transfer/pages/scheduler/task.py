@@ -18,7 +18,7 @@ from transfer.pages import links
 from transfer.pages.audit import words
 from transfer.pages.back import next_url
 from transfer.pages.scheduler import board
-from transfer.pages.scheduler.conflicts import ask_again, told
+from transfer.pages.scheduler.conflicts import ask_again, who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
 from transfer.runs import workers
 from transfer.runs.start import RunIsOpen, run_now
@@ -32,15 +32,15 @@ ENTRIES = 20
 @require_safe
 def task(request: HttpRequest, key: str) -> HttpResponse:
     """Everything about one task; its upper part refreshes itself."""
-    found = board.find(key)
-    row = board.row(found, asking=bool(request.htmx) or "ask" in request.GET)  # type: ignore[attr-defined]
+    task = board.find(key)
+    row = board.row(task, asking=bool(request.htmx) or "ask" in request.GET)  # type: ignore[attr-defined]
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "scheduler/task_live.html", {"row": row})
     context = {
         "row": row,
-        "runs": found.runs.all()[:10],
+        "runs": task.runs.all()[:10],
         "entries": [
-            (entry, words.changes(entry)) for entry in AuditEntry.objects.about(found)[:ENTRIES]
+            (entry, words.changes(entry)) for entry in AuditEntry.objects.about(task)[:ENTRIES]
         ],
     }
     return render(request, "scheduler/task.html", context)
@@ -66,7 +66,7 @@ def done_already(
 ) -> HttpResponse:
     """Somebody else switched it first: to what was wished for, or the other way."""
     if conflict.entry and conflict.task.enabled == (request.POST.get("enabled") == "1"):
-        what = ", ".join(told(conflict.entry))
+        what = ", ".join(who_did_what(conflict.entry))
         messages.info(request, _("It was done already: %(what)s.") % {"what": what})
         return redirect(back)
     return ask_again(request, conflict, action, back)
@@ -75,75 +75,75 @@ def done_already(
 @role("operator")
 @require_POST
 def switch(request: HttpRequest, key: str) -> HttpResponse:
-    found, on = board.find(key), request.POST.get("enabled") == "1"
+    task, on = board.find(key), request.POST.get("enabled") == "1"
     reason = request.POST.get("reason", "")[:500]
     try:
-        found.switch(on, Actor.of(request), reason=reason, expected_version=seen(request))
+        task.switch(on, Actor.of(request), reason=reason, expected_version=seen(request))
     except ChangedMeanwhile as conflict:
         wish = _("Switch on all the same") if on else _("Switch off all the same")
-        return done_already(request, conflict, wish, home(request, found))
-    return redirect(home(request, found, changed=True))
+        return done_already(request, conflict, wish, home(request, task))
+    return redirect(home(request, task, changed=True))
 
 
 @role("operator")
 @require_POST
 def undo(request: HttpRequest, key: str) -> HttpResponse:
     """Takes the last switch back; `enabled` says what that means to the sender."""
-    found = board.find(key)
+    task = board.find(key)
     version = seen(request)
     try:
-        found.undo_switch(Actor.of(request), expected_version=-1 if version is None else version)
+        task.undo_switch(Actor.of(request), expected_version=-1 if version is None else version)
     except ChangedMeanwhile as conflict:
-        return done_already(request, conflict, _("Undo all the same"), home(request, found))
-    return redirect(home(request, found, changed=True))
+        return done_already(request, conflict, _("Undo all the same"), home(request, task))
+    return redirect(home(request, task, changed=True))
 
 
 @role("operator")
 @require_POST
 def explain(request: HttpRequest, key: str) -> HttpResponse:
     """Adds the reason of a switch that was pressed a moment ago."""
-    found, form = board.find(key), ReasonForm(request.POST)
+    task, form = board.find(key), ReasonForm(request.POST)
     if form.is_valid():
         try:
-            found.explain_switch(
+            task.explain_switch(
                 form.cleaned_data["reason"], Actor.of(request), expected_version=seen(request)
             )
         except ChangedMeanwhile as conflict:
-            return ask_again(request, conflict, _("Note it all the same"), home(request, found))
-    return redirect(home(request, found, changed=True))
+            return ask_again(request, conflict, _("Note it all the same"), home(request, task))
+    return redirect(home(request, task, changed=True))
 
 
 @role("operator")
 @require_POST
 def run(request: HttpRequest, key: str) -> HttpResponse:
-    """With `dry`, what a maintenance task would remove is found out, and shown."""
-    found = board.find(key)
+    """With `dry`, what a maintenance task would remove is counted, and shown."""
+    task = board.find(key)
     try:
-        if request.POST.get("dry") == "1" and getattr(found, "removes", False):
-            return redirect(run_now(found, Actor.of(request), dry_run=True))
-        run_now(found, Actor.of(request))
-        said = _("%(task)s: a run is in the queue.") % {"task": found}
-        messages.success(request, f"{said} {workers.when_it_starts()}")
+        if request.POST.get("dry") == "1" and getattr(task, "removes", False):
+            return redirect(run_now(task, Actor.of(request), dry_run=True))
+        run_now(task, Actor.of(request))
+        text = _("%(task)s: a run is in the queue.") % {"task": task}
+        messages.success(request, f"{text} {workers.when_it_starts()}")
     except RunIsOpen:
-        messages.info(request, _("%(task)s: a run is under way already.") % {"task": found})
-    return redirect(home(request, found))
+        messages.info(request, _("%(task)s: a run is under way already.") % {"task": task})
+    return redirect(home(request, task))
 
 
 @role("operator")
 @require_POST
 def cancel(request: HttpRequest, key: str) -> HttpResponse:
     """Ends the run under way, after its chunk."""
-    found = board.find(key)
-    opened = found.runs.open().first()
+    task = board.find(key)
+    opened = task.runs.open().first()
     try:
         if opened is None:
             raise RunClosed
         opened.cancel(Actor.of(request))
     except RunClosed:
-        messages.info(request, _("%(task)s: no run is under way any more.") % {"task": found})
+        messages.info(request, _("%(task)s: no run is under way any more.") % {"task": task})
     else:
         messages.success(request, cancelled_words(opened))
-    return redirect(home(request, found))
+    return redirect(home(request, task))
 
 
 def cancelled_words(run: Any) -> str:
@@ -155,67 +155,67 @@ def cancelled_words(run: Any) -> str:
 @role("operator")
 @require_http_methods(["GET", "HEAD", "POST"])
 def pause(request: HttpRequest, key: str) -> HttpResponse:
-    found = board.find(key)
+    task = board.find(key)
     form = PauseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         until, reason = form.cleaned_data["moment"], form.cleaned_data["reason"]
         try:
-            found.pause(until, Actor.of(request), reason=reason, expected_version=seen(request))
+            task.pause(until, Actor.of(request), reason=reason, expected_version=seen(request))
         except ChangedMeanwhile as conflict:
-            return ask_again(request, conflict, _("Pause all the same"), home(request, found))
+            return ask_again(request, conflict, _("Pause all the same"), home(request, task))
         except ValidationError:
             form.add_error("moment", _("The pause has to end in the future."))
         else:
-            return redirect(home(request, found, changed=True))
-    context = {"row": board.row(found), "form": form, "next": home(request, found)}
+            return redirect(home(request, task, changed=True))
+    context = {"row": board.row(task), "form": form, "next": home(request, task)}
     return render(request, "scheduler/pause.html", context)
 
 
 @role("operator")
 @require_POST
 def resume(request: HttpRequest, key: str) -> HttpResponse:
-    found = board.find(key)
+    task = board.find(key)
     try:
-        found.resume(Actor.of(request), expected_version=seen(request))
+        task.resume(Actor.of(request), expected_version=seen(request))
     except ChangedMeanwhile as conflict:
-        return ask_again(request, conflict, _("Resume all the same"), home(request, found))
-    return redirect(home(request, found, changed=True))
+        return ask_again(request, conflict, _("Resume all the same"), home(request, task))
+    return redirect(home(request, task, changed=True))
 
 
 @role("operator")
 @require_http_methods(["GET", "HEAD", "POST"])
 def schedule(request: HttpRequest, key: str) -> HttpResponse:
     """The editor. Asked with the form's fields in the URL, it shows what they would mean."""
-    found = board.find(key)
+    task = board.find(key)
     if request.method == "POST":
         form = ScheduleForm(request.POST)
     elif "rhythm" in request.GET:
         form = ScheduleForm(request.GET)
     else:
-        form = ScheduleForm(ScheduleForm.values_of(found.schedule))
+        form = ScheduleForm(ScheduleForm.values_of(task.schedule))
     cron = form.cleaned_data["schedule"] if form.is_valid() else None
     if request.method == "POST" and cron:
         try:
-            found.reschedule(cron, Actor.of(request), expected_version=seen(request))
+            task.reschedule(cron, Actor.of(request), expected_version=seen(request))
         except ChangedMeanwhile as conflict:
             return ask_again(
-                request, conflict, _("Use my schedule all the same"), home(request, found)
+                request, conflict, _("Use my schedule all the same"), home(request, task)
             )
-        told = {"words": in_words(cron), "at": formats.moment(found.upcoming_at)}
-        if found.enabled:
+        params = {"words": in_words(cron), "at": formats.moment(task.upcoming_at)}
+        if task.enabled:
             messages.success(
-                request, _("The schedule is changed: %(words)s. Next run: %(at)s.") % told
+                request, _("The schedule is changed: %(words)s. Next run: %(at)s.") % params
             )
         else:
             messages.success(
-                request, _("The schedule is changed: %(words)s. The task is off.") % told
+                request, _("The schedule is changed: %(words)s. The task is off.") % params
             )
-        return redirect(home(request, found))
+        return redirect(home(request, task))
     zone = Settings.load().zone
     context = {
-        "row": board.row(found),
+        "row": board.row(task),
         "form": form,
-        "next": home(request, found),
+        "next": home(request, task),
         "words": in_words(cron) if cron else "",
         "cron": cron,
         "times": next_times(cron, 5, timezone.now(), zone) if cron else [],

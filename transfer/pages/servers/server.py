@@ -35,9 +35,9 @@ class ServerTasks(TaskTable):
 @require_safe
 def server(request: HttpRequest, pk: int) -> HttpResponse:
     """Information about the server accounts."""
-    found = get_object_or_404(BonusServer, pk=pk)
-    registers = CashRegister.objects.beside(found).annotate(
-        shown_state=state_case("account__", found)
+    server = get_object_or_404(BonusServer, pk=pk)
+    registers = CashRegister.objects.beside(server).annotate(
+        shown_state=state_case("account__", server)
     )
     chosen = AccountFilter(request.GET, registers)
     table = AccountTable(chosen.qs).paged(request)
@@ -47,9 +47,9 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
         "filter": chosen,
         "table": table,
         "any": CashRegister.objects.exists(),
-        "missing": CashRegister.objects.in_use().unsettled(found).count(),
-        **of_server(found),
-        **tasks_of(request, found),
+        "missing": CashRegister.objects.in_use().unsettled(server).count(),
+        **of_server(server),
+        **tasks_of(request, server),
     }
     return render(request, "servers/server.html", context)
 
@@ -57,58 +57,58 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def server_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that refreshes itself."""
-    found = get_object_or_404(BonusServer, pk=pk)
-    return render(request, "servers/live.html", of_server(found))
+    server = get_object_or_404(BonusServer, pk=pk)
+    return render(request, "servers/live.html", of_server(server))
 
 
 @require_safe
 def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
     """Its three tasks, which refresh themselves."""
-    found = get_object_or_404(BonusServer, pk=pk)
-    return render(request, "servers/tasks.html", {"server": found, **tasks_of(request, found)})
+    server = get_object_or_404(BonusServer, pk=pk)
+    return render(request, "servers/tasks.html", {"server": server, **tasks_of(request, server)})
 
 
-def tasks_of(request: HttpRequest, found: BonusServer) -> dict[str, Any]:
-    table = ServerTasks(board.rows(board.transfer_tasks().filter(server=found)))
+def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
+    table = ServerTasks(board.rows(board.transfer_tasks().filter(server=server)))
     if not has_role(request.user, Role.OPERATOR):
         table.columns.hide("actions")
     # Where the switches lead afterwards.
-    return {"tasks": table, "here": found.get_absolute_url()}
+    return {"tasks": table, "here": server.get_absolute_url()}
 
 
-def of_server(found: BonusServer) -> dict[str, Any]:
+def of_server(server: BonusServer) -> dict[str, Any]:
     in_use = CashRegister.objects.in_use().count()
     return {
-        "server": found,
-        "states": summary(found.accounts.count_states(), in_use),
-        "jobs": found.account_jobs.open(),
-        "untaken": found.account_jobs.with_secrets(),
-        "last_job": found.account_jobs.exclude(finished_at=None).first(),
+        "server": server,
+        "states": summary(server.accounts.count_states(), in_use),
+        "jobs": server.account_jobs.open(),
+        "untaken": server.account_jobs.with_secrets(),
+        "last_job": server.account_jobs.exclude(finished_at=None).first(),
     }
 
 
 @require_safe
 def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
     """Whether all that was staged is accounted for; asked of both databases, not for long."""
-    found = get_object_or_404(BonusServer, pk=pk)
-    results = reconcile_all(list(found.tasks.select_related("server")), RECONCILE_SECONDS)
+    server = get_object_or_404(BonusServer, pk=pk)
+    results = reconcile_all(list(server.tasks.select_related("server")), RECONCILE_SECONDS)
     lines = [
         {"task": task, "cause": explain_error(result.code, result.params)}
         if isinstance(result, TransferError)
-        else {"task": task, "found": result}
+        else {"task": task, "result": result}
         for task, result in results
     ]
-    return render(request, "servers/reconciliation.html", {"server": found, "lines": lines})
+    return render(request, "servers/reconciliation.html", {"server": server, "lines": lines})
 
 
 @role("operator")
 @require_POST
 def server_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Tests the server as it is stored."""
-    found = get_object_or_404(BonusServer, pk=pk)
+    server = get_object_or_404(BonusServer, pk=pk)
     if request.htmx:  # type: ignore[attr-defined]
-        return stages(request, found)
-    context = {"server": found, "results": list(run_all(found)), "left": []}
+        return stages(request, server)
+    context = {"server": server, "results": list(run_all(server)), "left": []}
     return render(request, "servers/test.html", with_untried(context))
 
 

@@ -76,9 +76,6 @@ class RunQuerySet(models.QuerySet[Any]):
         locked = held(self.model.task_model().LOCK_SPACE)
         return self.running().filter(Q(task=None) | ~Q(task__in=locked))
 
-    def finished_since(self, moment: datetime) -> Self:
-        return self.filter(finished_at__gte=moment)
-
     def of_days(self, first: date, last: date, zone: ZoneInfo) -> Self:
         """Those queued on these days of the zone's calendar, both included."""
         start = datetime.combine(first, time(), zone)

@@ -93,17 +93,12 @@ def staged_rows(
         sql.Literal(ROWS_ON_A_PAGE + 1),
         sql.Literal((page - 1) * ROWS_ON_A_PAGE),
     )
+
+    def reached(kind: str, past: list[bool]) -> dict[int, bool]:
+        return dict(zip(servers[kind], past, strict=True))
+
     return [
-        Row(
-            KINDS[kind],
-            xid,
-            id_,
-            at,
-            payload,
-            fault,
-            may_fail,
-            dict(zip(servers[kind], past, strict=True)),
-        )
+        Row(KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
         for kind, xid, id_, at, payload, fault, may_fail, past in source.rows(query)
     ]
 

@@ -1,6 +1,7 @@
 """One task: its page, and everything that is done to it."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -16,7 +17,7 @@ from transfer.models.run_base import RunClosed
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages import links
 from transfer.pages.audit import words
-from transfer.pages.back import next_url
+from transfer.pages.back import READ_OR_POST, next_url
 from transfer.pages.scheduler import board
 from transfer.pages.scheduler.conflicts import ask_again, who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
@@ -61,41 +62,49 @@ def home(request: HttpRequest, task: ScheduledTask, *, changed: bool = False) ->
     return links.with_query(url, changed=key, v=task.version).partition("#")[0] + f"#{key}"
 
 
-def done_already(
-    request: HttpRequest, conflict: ChangedMeanwhile, action: str, back: str
+def answer(
+    request: HttpRequest,
+    task: ScheduledTask,
+    change: Callable[..., None],
+    wish: str,
+    *,
+    wanted: bool | None = None,
 ) -> HttpResponse:
-    """Somebody else switched it first: to what was wished for, or the other way."""
-    if conflict.entry and conflict.task.enabled == (request.POST.get("enabled") == "1"):
+    """Makes the change and leads back. Where somebody was faster, asks whether the wish stands.
+
+    `wanted` is what a switch shall be: if the other has switched it so, it is done already.
+    """
+    try:
+        change(actor=Actor.of(request), expected_version=seen(request))
+    except ChangedMeanwhile as conflict:
+        if conflict.entry is None or conflict.task.enabled != wanted:
+            return ask_again(request, conflict, wish, home(request, task))
         what = ", ".join(who_did_what(conflict.entry))
         messages.info(request, _("It was done already: %(what)s.") % {"what": what})
-        return redirect(back)
-    return ask_again(request, conflict, action, back)
+        return redirect(home(request, task))
+    return redirect(home(request, task, changed=True))
 
 
 @role("operator")
 @require_POST
 def switch(request: HttpRequest, key: str) -> HttpResponse:
     task, on = board.find(key), request.POST.get("enabled") == "1"
-    reason = request.POST.get("reason", "")[:500]
-    try:
-        task.switch(on, Actor.of(request), reason=reason, expected_version=seen(request))
-    except ChangedMeanwhile as conflict:
-        wish = _("Switch on all the same") if on else _("Switch off all the same")
-        return done_already(request, conflict, wish, home(request, task))
-    return redirect(home(request, task, changed=True))
+    change = partial(task.switch, on, reason=request.POST.get("reason", "")[:500])
+    wish = _("Switch on all the same") if on else _("Switch off all the same")
+    return answer(request, task, change, wish, wanted=on)
 
 
 @role("operator")
 @require_POST
 def undo(request: HttpRequest, key: str) -> HttpResponse:
     """Takes the last switch back; `enabled` says what that means to the sender."""
-    task = board.find(key)
-    version = seen(request)
-    try:
-        task.undo_switch(Actor.of(request), expected_version=-1 if version is None else version)
-    except ChangedMeanwhile as conflict:
-        return done_already(request, conflict, _("Undo all the same"), home(request, task))
-    return redirect(home(request, task, changed=True))
+    task, on = board.find(key), request.POST.get("enabled") == "1"
+
+    def change(actor: Actor, expected_version: int | None) -> None:
+        # Who does not say which switch it was takes back none: no version is -1.
+        task.undo_switch(actor, expected_version=expected_version or -1)
+
+    return answer(request, task, change, _("Undo all the same"), wanted=on)
 
 
 @role("operator")
@@ -103,14 +112,10 @@ def undo(request: HttpRequest, key: str) -> HttpResponse:
 def explain(request: HttpRequest, key: str) -> HttpResponse:
     """Adds the reason of a switch that was pressed a moment ago."""
     task, form = board.find(key), ReasonForm(request.POST)
-    if form.is_valid():
-        try:
-            task.explain_switch(
-                form.cleaned_data["reason"], Actor.of(request), expected_version=seen(request)
-            )
-        except ChangedMeanwhile as conflict:
-            return ask_again(request, conflict, _("Note it all the same"), home(request, task))
-    return redirect(home(request, task, changed=True))
+    if not form.is_valid():
+        return redirect(home(request, task, changed=True))
+    change = partial(task.explain_switch, form.cleaned_data["reason"])
+    return answer(request, task, change, _("Note it all the same"))
 
 
 @role("operator")
@@ -141,32 +146,25 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
         opened.cancel(Actor.of(request))
     except RunClosed:
         messages.info(request, _("%(task)s: no run is under way any more.") % {"task": task})
-    else:
-        messages.success(request, cancelled_words(opened))
+        return redirect(home(request, task))
+    ends = _("The run ends after the chunk under way. What it has moved stays moved.")
+    gone = _("The run is taken out of the queue.")
+    messages.success(request, ends if opened.is_open else gone)
     return redirect(home(request, task))
 
 
-def cancelled_words(run: Any) -> str:
-    if run.is_open:
-        return _("The run ends after the chunk under way. What it has moved stays moved.")
-    return _("The run is taken out of the queue.")
-
-
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_http_methods(READ_OR_POST)
 def pause(request: HttpRequest, key: str) -> HttpResponse:
     task = board.find(key)
     form = PauseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         until, reason = form.cleaned_data["moment"], form.cleaned_data["reason"]
+        change = partial(task.pause, until, reason=reason)
         try:
-            task.pause(until, Actor.of(request), reason=reason, expected_version=seen(request))
-        except ChangedMeanwhile as conflict:
-            return ask_again(request, conflict, _("Pause all the same"), home(request, task))
+            return answer(request, task, change, _("Pause all the same"))
         except ValidationError:
             form.add_error("moment", _("The pause has to end in the future."))
-        else:
-            return redirect(home(request, task, changed=True))
     context = {"row": board.row(task), "form": form, "next": home(request, task)}
     return render(request, "scheduler/pause.html", context)
 
@@ -175,15 +173,11 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def resume(request: HttpRequest, key: str) -> HttpResponse:
     task = board.find(key)
-    try:
-        task.resume(Actor.of(request), expected_version=seen(request))
-    except ChangedMeanwhile as conflict:
-        return ask_again(request, conflict, _("Resume all the same"), home(request, task))
-    return redirect(home(request, task, changed=True))
+    return answer(request, task, task.resume, _("Resume all the same"))
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_http_methods(READ_OR_POST)
 def schedule(request: HttpRequest, key: str) -> HttpResponse:
     """The editor. Asked with the form's fields in the URL, it shows what they would mean."""
     task = board.find(key)
@@ -202,14 +196,9 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
                 request, conflict, _("Use my schedule all the same"), home(request, task)
             )
         params = {"words": in_words(cron), "at": formats.moment(task.upcoming_at)}
-        if task.enabled:
-            messages.success(
-                request, _("The schedule is changed: %(words)s. Next run: %(at)s.") % params
-            )
-        else:
-            messages.success(
-                request, _("The schedule is changed: %(words)s. The task is off.") % params
-            )
+        next_run = _("The schedule is changed: %(words)s. Next run: %(at)s.")
+        off = _("The schedule is changed: %(words)s. The task is off.")
+        messages.success(request, (next_run if task.enabled else off) % params)
         return redirect(home(request, task))
     zone = Settings.load().zone
     context = {

@@ -41,8 +41,8 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
     for column in loader.kind.columns:
         if column.name in lines.numbers_in:
             yield "numbers", {"column": column.name}
-        if column.name in ("account", "card", "pincode") and (lost := loader.shorter(column.name)):
-            count, usual, shortest = lost
+        if column.name in ("account", "card", "pincode") and (short := loader.shorter(column.name)):
+            count, usual, shortest = short
             yield (
                 "zeros_lost",
                 {"column": column.name, "n": count, "usual": usual, "shortest": shortest},

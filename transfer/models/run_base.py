@@ -86,9 +86,6 @@ class RunQuerySet(JobQuerySet):
             run.finish(State.INTERRUPTED)
         return len(runs)
 
-    def finished_since(self, moment: datetime) -> Self:
-        return self.filter(finished_at__gte=moment)
-
     def of_days(self, first: date, last: date, zone: ZoneInfo) -> Self:
         """Those queued on these days of the zone's calendar, both included."""
         start = datetime.combine(first, time(), zone)

@@ -133,7 +133,7 @@ class TransferRun(Run):
                 condition=models.Q(state__in=GOOD_STATES),
                 name="good_runs_of_a_task",
             ),
-            # History, filtered by server, and by state; `of_days`; `finished_since` and purge.
+            # History, filtered by server, and by state; `of_days`; purge.
             models.Index(fields=["server", "-id"], name="runs_of_a_server"),
             models.Index(fields=["state", "-id"], name="runs_by_state"),
             models.Index(fields=["queued_at"], name="runs_by_day"),

@@ -82,12 +82,14 @@ def execute(
 
 
 @contextmanager
-def doors(task: TransferTask, purpose: str) -> Iterator[tuple[ShopAll, BonusDatabase]]:
-    """Both databases of a task. PIN codes stay out of error texts."""
-    secret = any(column.secret for column in task.moves.columns)
+def doors(
+    task: TransferTask, purpose: str, seconds: float | None = None
+) -> Iterator[tuple[ShopAll, BonusDatabase]]:
+    """Both databases of a task. PIN codes stay out of error texts. `seconds`: see `Database`."""
+    options: Any = {"secret": bool(task.moves.secrets), "seconds": seconds}
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, secret=secret) as source,
-        BonusDatabase(task.server.dsn, task.server.name, purpose, secret=secret) as target,
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, **options) as source,
+        BonusDatabase(task.server.dsn, task.server.name, purpose, **options) as target,
     ):
         yield source, target
 

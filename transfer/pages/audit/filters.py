@@ -1,4 +1,4 @@
-"""What entries of the audit are found by."""
+"""What entries of the audit are filtered by."""
 
 from datetime import date, timedelta
 from typing import Any

@@ -30,8 +30,8 @@ def entry(request: HttpRequest, kind: str) -> HttpResponse:
     """The form. What passes the checks is confirmed on a page of its own."""
     if kind not in KINDS:
         raise Http404
-    names = [column.name for column in KINDS[kind].columns if not column.secret]
-    initial = {name: request.GET[name] for name in names if name in request.GET}
+    shown = set(KINDS[kind].names) - KINDS[kind].secrets
+    initial = {name: request.GET[name] for name in shown & set(request.GET)}
     form = EntryForm(KINDS[kind], request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         upload = _judge(form, Actor.of(request))

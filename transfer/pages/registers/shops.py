@@ -63,12 +63,12 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     shop = get_object_or_404(Shop, pk=pk)
     if count := shop.registers.count():
-        said = ngettext(
+        text = ngettext(
             "%(shop)s still has %(n)s register. Remove it or move it to another shop first.",
             "%(shop)s still has %(n)s registers. Remove them or move them to another shop first.",
             count,
         )
-        messages.warning(request, said % {"shop": shop, "n": formats.number(count)})
+        messages.warning(request, text % {"shop": shop, "n": formats.number(count)})
         return redirect("shops")
     if request.method == "POST":
         with transaction.atomic():

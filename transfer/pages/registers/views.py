@@ -54,13 +54,15 @@ def registers(request: HttpRequest) -> HttpResponse:
 @require_safe
 def register(request: HttpRequest, pk: int) -> HttpResponse:
     """One register: its accounts, and when each server saw it in the last seven days."""
-    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     known = {
         account.server_id: account
-        for account in found.accounts.select_related("server", "job").prefetch_related("seen_days")
+        for account in register.accounts.select_related("server", "job").prefetch_related(
+            "seen_days"
+        )
     }
     parts = [part(server, known.get(server.pk)) for server in BonusServer.objects.all()]
-    return render(request, "registers/register.html", {"register": found, "parts": parts})
+    return render(request, "registers/register.html", {"register": register, "parts": parts})
 
 
 def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:
@@ -92,9 +94,9 @@ def add(request: HttpRequest) -> HttpResponse:
 @role("operator")
 @require_http_methods(READ_OR_POST)
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
-    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
-    before, name = values(found), found.name
-    form = RegisterForm(request.POST or None, instance=found)
+    register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    before, name = values(register), register.name
+    form = RegisterForm(request.POST or None, instance=register)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             saved = form.save()
@@ -105,7 +107,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
                 note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
         messages.success(request, _("The register is saved."))
         return redirect(saved)
-    context = {"form": form, "register": found, "name": name, "shops": True}
+    context = {"form": form, "register": register, "name": name, "shops": True}
     return render(request, "registers/form.html", context)
 
 
@@ -113,47 +115,47 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def mothball(request: HttpRequest, pk: int) -> HttpResponse:
     """Out of use, or in use again: what the press asks for."""
-    found = get_object_or_404(CashRegister, pk=pk)
+    register = get_object_or_404(CashRegister, pk=pk)
     wanted = request.POST.get("mothballed") == "1"
-    if found.mothballed != wanted:
+    if register.mothballed != wanted:
         with transaction.atomic():
             CashRegister.objects.filter(pk=pk).update(mothballed=wanted)
             change = {"old": {"mothballed": not wanted}, "new": {"mothballed": wanted}}
-            note(request, AuditEntry.Action.CHANGE, found, **change)
-    said = (
+            note(request, AuditEntry.Action.CHANGE, register, **change)
+    text = (
         _("%(register)s is mothballed: it counts as no problem.")
         if wanted
         else _("%(register)s is in use again.")
     )
-    messages.success(request, said % {"register": found})
-    return redirect(found)
+    messages.success(request, text % {"register": register})
+    return redirect(register)
 
 
 @role("operator")
 @require_http_methods(READ_OR_POST)
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
-    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     if request.method == "POST":
         with transaction.atomic():
-            note(request, AuditEntry.Action.DELETE, found, old=values(found))
-            found.delete()
-        messages.success(request, _("%(register)s is removed.") % {"register": found.name})
+            note(request, AuditEntry.Action.DELETE, register, old=values(register))
+            register.delete()
+        messages.success(request, _("%(register)s is removed.") % {"register": register.name})
         return redirect("registers")
-    accounts = found.accounts.created().count()
+    accounts = register.accounts.created().count()
     points = []
     if accounts:
-        said = ngettext(
+        text = ngettext(
             "Its account on %(n)s server is not deleted: it can go on calling there.",
             "Its accounts on %(n)s servers are not deleted: it can go on calling there.",
             accounts,
         )
-        points = [said % {"n": accounts}, _("Delete or block them first, if it shall not.")]
+        points = [text % {"n": accounts}, _("Delete or block them first, if it shall not.")]
     context = {
-        "title": _("Remove %(register)s?") % {"register": found},
+        "title": _("Remove %(register)s?") % {"register": register},
         "text": _("It disappears from all lists, with the record of when it was seen."),
         "points": points,
         "action": _("Remove"),
-        "back": found.get_absolute_url(),
+        "back": register.get_absolute_url(),
         "danger": True,
     }
     return render(request, "confirm.html", context)

@@ -1,7 +1,7 @@
 """A task as the pages show it: its schedule in words, what waits and why, what it did last."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,23 +17,23 @@ from transfer.models.run_base import GOOD_STATES, attach_runs
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
 from transfer.runs import backlog
-from transfer.runs.backlog import Known, why
+from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
 from transfer.words import formats
 from transfer.words.explain import Explanation, explain
 from transfer.words.reports import said_of
 from transfer.words.schedule import in_words
 
-LATE = timedelta(minutes=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
 MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
 
 
 class Row:
     """One task, as it comes from `attach_runs`."""
 
-    def __init__(self, task: Any, zone: ZoneInfo, known: Known | None = None) -> None:
+    def __init__(self, task: Any, zone: ZoneInfo, asked: Backlog | None = None) -> None:
         self.task, self.zone = task, zone
-        self.known = known
+        self.asked = asked
         self.run = task.open_run
         self.last_run, self.last_success = task.last_run, task.last_success
 
@@ -82,21 +82,19 @@ class Row:
         return self.run is not None and self.run.state == "running"
 
     @property
-    def _told_by_run(self) -> bool:
-        """Whether the last run knows more lately than the last asking."""
-        last = self.last_run
+    def backlog(self) -> Backlog:
+        """What waits: as it was asked for last, or as a run has left it since."""
+        last, asked = self.last_run, self.asked or Backlog(asked_at=NEVER)
         if last is None or not self.is_transfer or last.state not in GOOD_STATES:
-            return False
-        return self.known is None or last.finished_at > self.known.at
+            return asked
+        if last.finished_at <= asked.asked_at:
+            return asked
+        return Backlog(last.waiting, writing_since=asked.writing_since, asked_at=last.finished_at)
 
     @property
     def waiting(self) -> int | None:
         """Rows that wait; None: not known."""
-        if self._told_by_run:
-            return self.last_run.waiting
-        if self.known is None or self.known.backlog.error:
-            return None
-        return self.known.backlog.waiting
+        return self.backlog.rows
 
     @property
     def waiting_words(self) -> str:
@@ -112,29 +110,26 @@ class Row:
     @property
     def waits_more(self) -> bool:
         """Whether more rows wait than were counted."""
-        return self.known is not None and self.known.backlog.is_capped and not self._told_by_run
+        return self.backlog.is_capped
 
     @property
     def oldest(self) -> datetime | None:
         """When the oldest row that waits was staged."""
-        if not self.waiting or self._told_by_run or self.known is None:
-            return None
-        return self.known.backlog.oldest
+        return self.backlog.oldest if self.waiting else None
 
     @property
     def writing_since(self) -> datetime | None:
-        return self.known.backlog.writing_since if self.known else None
+        return self.backlog.writing_since
 
     @property
     def asked_at(self) -> datetime | None:
-        if self._told_by_run:
-            return self.last_run.finished_at
-        return self.known.at if self.known else None
+        at = self.backlog.asked_at
+        return None if at == NEVER else at
 
     @property
     def error(self) -> TransferError | None:
         """Why it could not be asked what waits."""
-        return self.known.backlog.error if self.known and not self._told_by_run else None
+        return self.backlog.error
 
     @property
     def error_words(self) -> str:
@@ -142,9 +137,7 @@ class Row:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it should have run already: the tick, which comes every minute, is late."""
-        at = self.task.upcoming_at
-        return at is not None and timezone.now() - at > LATE and self.run is None
+        return is_overdue(self.task)
 
     @property
     def next_words(self) -> str:
@@ -163,15 +156,7 @@ class Row:
     @property
     def why(self) -> str:
         """Why the rows wait."""
-        if self.is_overdue:
-            return formats.sentence(self.next_words)
-        reason = why(self.task)
-        times = {name: formats.moment(at) for name, at in reason.params.items()}  # type: ignore[arg-type]
-        return _(reason.sentence) % times
-
-    @property
-    def why_code(self) -> str:
-        return why(self.task).code
+        return why(self.task)
 
     @property
     def failure(self) -> Explanation | None:
@@ -216,10 +201,10 @@ class Row:
 def rows(tasks: Iterable[Any]) -> list[Row]:
     """Tasks that came from `with_runs`, with what is known of their backlogs."""
     listed = attach_runs(tasks)
-    found = backlog.known(task for task in listed if isinstance(task, TransferTask))
+    asked = backlog.known(task for task in listed if isinstance(task, TransferTask))
     zone = Settings.load().zone
     return [
-        Row(task, zone, found.get(task.pk) if isinstance(task, TransferTask) else None)
+        Row(task, zone, asked.get(task.pk) if isinstance(task, TransferTask) else None)
         for task in listed
     ]
 
@@ -227,9 +212,9 @@ def rows(tasks: Iterable[Any]) -> list[Row]:
 def ask(listed: Iterable[Row]) -> None:
     """Asks the servers what waits, for some seconds at most."""
     transfers = [row for row in listed if row.is_transfer]
-    found = backlog.ask(row.task for row in transfers)
+    asked = backlog.ask(row.task for row in transfers)
     for row in transfers:
-        row.known = found.get(row.task.pk)
+        row.asked = asked.get(row.task.pk)
 
 
 def transfer_tasks() -> Any:
@@ -248,7 +233,7 @@ def find(key: str) -> ScheduledTask:
 
 def row(task: ScheduledTask, *, asking: bool = False) -> Row:
     """A single task; see `rows`."""
-    (found,) = rows([task])
+    (only,) = rows([task])
     if asking:
-        ask([found])
-    return found
+        ask([only])
+    return only

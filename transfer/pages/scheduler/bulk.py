@@ -18,7 +18,7 @@ from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages.back import next_url
 from transfer.pages.scheduler import board
 from transfer.pages.scheduler.chosen import Chosen, chosen
-from transfer.pages.scheduler.conflicts import told
+from transfer.pages.scheduler.conflicts import who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm
 from transfer.runs import workers
 from transfer.runs.start import RunIsOpen, run_now
@@ -66,11 +66,11 @@ def run_all(request: HttpRequest, tasks: list[Chosen], back: str) -> HttpRespons
         except RunIsOpen:
             under_way += 1
     if started:
-        said = ngettext("%(n)d run is in the queue.", "%(n)d runs are in the queue.", started)
-        messages.success(request, f"{said % {'n': started}} {workers.when_it_starts(started)}")
+        text = ngettext("%(n)d run is in the queue.", "%(n)d runs are in the queue.", started)
+        messages.success(request, f"{text % {'n': started}} {workers.when_it_starts(started)}")
     if under_way:
-        said = ngettext("%(n)d was under way already.", "%(n)d were under way already.", under_way)
-        messages.info(request, said % {"n": under_way})
+        text = ngettext("%(n)d was under way already.", "%(n)d were under way already.", under_way)
+        messages.info(request, text % {"n": under_way})
     return redirect(back)
 
 
@@ -100,7 +100,7 @@ def change_all(tasks: list[Chosen], change: Change) -> dict[str, ChangedMeanwhil
 def say_done(request: HttpRequest, action: str, count: int, keys: list[str]) -> None:
     if not count:
         return
-    said = {
+    text = {
         "on": ngettext("%(n)d task is switched on.", "%(n)d tasks are switched on.", count),
         "off": ngettext("%(n)d task is switched off.", "%(n)d tasks are switched off.", count),
         "pause": ngettext("%(n)d task is paused.", "%(n)d tasks are paused.", count),
@@ -108,8 +108,8 @@ def say_done(request: HttpRequest, action: str, count: int, keys: list[str]) -> 
     if action == "on":
         times = [board.find(key).upcoming_at for key in keys]
         if first := min((at for at in times if at), default=None):
-            said += " " + _("The first run: %(at)s.") % {"at": formats.moment(first)}
-    messages.success(request, said)
+            text += " " + _("The first run: %(at)s.") % {"at": formats.moment(first)}
+    messages.success(request, text)
 
 
 def ask(
@@ -128,7 +128,7 @@ def ask(
         "button": WORDS[action][1],
         "action": action,
         "rows": [
-            (row, told(conflict.entry) if conflict and conflict.entry else [])
+            (row, who_did_what(conflict.entry) if conflict and conflict.entry else [])
             for row, conflict in ((row, conflicts.get(row.key)) for row in rows)
         ],
         "late": bool(late),

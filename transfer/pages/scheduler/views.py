@@ -23,10 +23,10 @@ OWN_CHOICE = "show_transfer_tasks"
 def scheduler(request: HttpRequest) -> HttpResponse:
     """Both tables. They refresh themselves; then the servers are asked what waits."""
     ask = bool(request.htmx) or "ask" in request.GET  # type: ignore[attr-defined]
-    kept = Settings.load()
-    shown = shows_transfers(request, kept)
+    settings = Settings.load()
+    shown = shows_transfers(request, settings)
     context: dict[str, Any] = {
-        "settings": kept,
+        "settings": settings,
         "shown": shown,
         "heartbeat": Heartbeat.last(),
         "here": request.get_full_path(),
@@ -68,18 +68,18 @@ def maintenance(request: HttpRequest) -> TaskTable:
     return table if has_role(request.user, Role.OPERATOR) else table.for_viewers()
 
 
-def shows_transfers(request: HttpRequest, kept: Settings) -> bool:
+def shows_transfers(request: HttpRequest, settings: Settings) -> bool:
     """As the setting says, unless this user's own switch says otherwise since.
 
     Whoever comes by a link to chosen tasks wants to see them.
     """
     own, when_setting_was = request.session.get(OWN_CHOICE, (None, None))
-    if own is not None and when_setting_was == kept.show_transfer_tasks:
+    if own is not None and when_setting_was == settings.show_transfer_tasks:
         return bool(own)
     asked_for = {"server", "kind", "state", "sort"} & set(request.GET)
     if request.GET.get("changed", "").startswith("transfer"):
         return True
-    return kept.show_transfer_tasks or bool(asked_for)
+    return settings.show_transfer_tasks or bool(asked_for)
 
 
 def hidden() -> dict[str, int]:

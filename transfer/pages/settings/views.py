@@ -12,7 +12,7 @@ from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings
 from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.audit import words
-from transfer.pages.scheduler.conflicts import told
+from transfer.pages.scheduler.conflicts import who_did_what
 from transfer.pages.scheduler.task import seen
 from transfer.pages.settings.forms import SettingsForm
 
@@ -31,7 +31,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         try:
             held.change(Actor.of(request), expected_version=seen(request), **values)
         except SettingsChangedMeanwhile as error:
-            conflict = told(error.entry) if error.entry else []
+            conflict = who_did_what(error.entry) if error.entry else []
             held = Settings.load()
         except ValidationError as error:
             form.add_error(None, error)

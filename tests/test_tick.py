@@ -10,6 +10,7 @@ from django_tasks_db.models import DBTaskResult
 from tests.conftest import NOON
 from tests.databases import connected, query, stage
 from tests.databases import run as statement
+from tests.waiting import wait_until
 from transfer.errors import TransferError
 from transfer.models import (
     Actor,
@@ -410,13 +411,3 @@ def test_a_dry_run_of_maintenance_removes_nothing(task, ivan, shop_all):
     assert (staging.state, staging.report["changeAccountBalanceTemp"]) == ("succeeded", {"rows": 1})
     assert (history.state, history.dry_run) == ("succeeded", True)
     assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
-
-
-def wait_until(condition, process=None, seconds=30):
-    """Asks again and again; fails when it takes too long or the process has ended."""
-    end = timezone.now() + timedelta(seconds=seconds)
-    pause = threading.Event()
-    while not condition():
-        assert process is None or process.poll() is None, process.communicate()
-        assert timezone.now() < end
-        pause.wait(0.05)

@@ -15,7 +15,7 @@ from psycopg2.extensions import parse_dsn
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# --- What an installation sets (the table in README.md) -----------------------------------------
+# --- What an installation sets (the table in docs/OPERATION.md) ----------------------------------
 
 if env_file := os.environ.get("DTADMIN_ENV"):
     if not Path(env_file).is_file():

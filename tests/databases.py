@@ -12,8 +12,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
 
 from transfer.engine import move
 from transfer.engine.bonus_db import BonusDatabase

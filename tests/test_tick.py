@@ -8,8 +8,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from tests.conftest import NOON
-from tests.databases import connected, query, stage
-from tests.databases import run as statement
+from tests.databases import connected, query, run as statement, stage
 from tests.waiting import wait_until
 from transfer.errors import TransferError
 from transfer.models import (

@@ -3,12 +3,10 @@ from typing import Any
 
 import psycopg2
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 from psycopg2.extensions import parse_dsn
 
-from transfer.management.command import Command as BaseCommand
-from transfer.management.command import UsageError
+from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import BonusServer
 
 

@@ -2,11 +2,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.management.command import Command as BaseCommand
-from transfer.management.command import UsageError
+from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import Run, RunClosed
 

@@ -1,15 +1,13 @@
 import os
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 from django_crontab.management.commands.crontab import (  # type: ignore[import-untyped]
     Command as LibraryCommand,
 )
 from dotenv import dotenv_values
 
-from transfer.management.command import SUPPRESS, UsageError
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import SUPPRESS, Command as BaseCommand, UsageError
 
 NEEDED = ("DATABASE_URL", "SHOP_ALL_DATABASE_URL", "SECRET_KEY", "TIME_ZONE")
 

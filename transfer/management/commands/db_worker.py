@@ -3,8 +3,7 @@ from typing import Any
 from django.utils.translation import gettext_noop
 from django_tasks_db.management.commands.db_worker import Command as LibraryCommand
 
-from transfer.management.command import SUPPRESS
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import SUPPRESS, Command as BaseCommand
 from transfer.runs.workers import announce
 
 

@@ -1,8 +1,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.staging import Staging
 from transfer.management.command import Command as BaseCommand

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.engine.kinds import KINDS, Kind
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
@@ -14,8 +13,7 @@ from transfer.loading.receive import receive
 from transfer.loading.report import explain_line
 from transfer.loading.upload_job import go_on
 from transfer.loading.warnings import explain_warning
-from transfer.management.command import FAILED, UsageError
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import FAILED, Command as BaseCommand, UsageError
 from transfer.management.progress import FileProgress
 from transfer.models import Actor, Upload
 from transfer.words.columns import alternatives, named

@@ -2,12 +2,10 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.errors import TransferError
-from transfer.management.command import FAILED, whole_number
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import FAILED, Command as BaseCommand, whole_number
 from transfer.runs.purge import purge_all
 from transfer.words.explain import explain
 

@@ -2,8 +2,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.rebase import rebase

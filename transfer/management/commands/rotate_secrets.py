@@ -2,8 +2,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.db import transaction
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.errors import TransferError
 from transfer.management.command import Command as BaseCommand

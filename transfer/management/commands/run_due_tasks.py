@@ -1,7 +1,6 @@
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.management.command import Command as BaseCommand
 from transfer.queue.worker import drain, soft_stop

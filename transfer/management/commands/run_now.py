@@ -1,8 +1,7 @@
 import sys
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.management.command import ALREADY_RUNNING, TaskCommand
 from transfer.models import Actor

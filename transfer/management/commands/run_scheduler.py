@@ -6,12 +6,10 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 from django_tasks_db.models import DBTaskResult
 
-from transfer.management.command import Command as BaseCommand
-from transfer.management.command import whole_number
+from transfer.management.command import Command as BaseCommand, whole_number
 from transfer.queue.worker import drain, soft_stop
 from transfer.runs.workers import announce
 from transfer.schedule import following_minute

@@ -3,8 +3,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import CHUNK_ROWS
@@ -12,11 +11,11 @@ from transfer.errors import AlreadyRunning, TransferError
 from transfer.management.command import (
     ALREADY_RUNNING,
     FAILED,
+    Command as BaseCommand,
     add_server,
     servers_named,
     whole_number,
 )
-from transfer.management.command import Command as BaseCommand
 from transfer.management.progress import Progress
 from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import State

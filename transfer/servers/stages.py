@@ -6,13 +6,12 @@ A stage is bounded as a whole: it runs in a thread of its own, which is left beh
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
+from concurrent.futures import ThreadPoolExecutor, TimeoutError as StillRunning
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import BonusApi
@@ -179,7 +178,7 @@ def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -
         sentence, params = pool.submit(test, server).result(timeout=seconds)
         took = time.monotonic() - began
         warns = "clock" in sentence
-        return Result(stage, str(label), took, gettext(sentence) % params, warns=warns)
+        return Result(stage, str(label), took, _(sentence) % params, warns=warns)
     except TransferError as error:
         return _failed(stage, time.monotonic() - began, error)
     except StillRunning:

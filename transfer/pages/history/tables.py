@@ -5,8 +5,7 @@ from typing import Any
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import F, QuerySet
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _
 
 from transfer.models.run_base import Run, State
 from transfer.pages import drawing

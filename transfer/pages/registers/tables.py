@@ -14,8 +14,7 @@ from django.urls import reverse
 from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _
 
 from transfer.models import BonusServer, CashRegister, Shop
 from transfer.models.accounts import AccountState, attach_states

@@ -7,8 +7,7 @@ import django_filters  # type: ignore[import-untyped]
 from django.db.models import Q, QuerySet
 from django.forms import HiddenInput
 from django.http import QueryDict
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _
 
 from transfer.models import BonusServer, RejectedRow
 from transfer.models.rejects import REJECT_KEY

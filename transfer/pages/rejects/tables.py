@@ -7,8 +7,7 @@ from zoneinfo import ZoneInfo
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _
 
 from transfer.loading.values import as_people_write
 from transfer.models import RejectedRow, Settings

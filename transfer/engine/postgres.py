@@ -98,6 +98,11 @@ class Database:
             finally:
                 self._roll_back()
 
+    def commit(self) -> None:
+        """Commits what was done outside `transaction`."""
+        with self.explained():
+            self.connection.commit()
+
     def _roll_back(self) -> None:
         try:
             if self._connection is not None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
+from transfer.engine import batches
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.postgres import COLUMNS
@@ -21,6 +22,9 @@ create table if not exists datatransfer.origin (
     origin uuid not null default gen_random_uuid(),
     created_at timestamptz not null default now()
 );
+-- Whether the database was dumped and restored tells the transaction that this row names.
+alter table datatransfer.origin add column if not exists xid xid8 not null
+    default pg_current_xact_id();
 insert into datatransfer.origin (one) values (true) on conflict do nothing;
 create table if not exists datatransfer.purged (
     kind text primary key,
@@ -116,7 +120,7 @@ class Staging(ShopAll):
         steps: list[Step] = []
         with self.transaction():
             self.execute("set local statement_timeout = 0")
-            self.execute(SCHEMA)
+            self.execute(SCHEMA + batches.SCHEMA)
             for kind in KINDS.values():
                 done = self._initialise(kind)
                 self.check_columns(kind)

@@ -40,8 +40,7 @@ def _found(numbers: set[int]) -> Found:
         return {}
     same_row = {name: OuterRef(name) for name in ("kind", "origin", "staging_id")}
     rejects = (
-        RejectedRow.objects.landed()
-        .filter(pk__in=numbers)
+        RejectedRow.objects.filter(pk__in=numbers)
         .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**same_row)))
         .values_list("pk", "kind", "origin", "staging_id", "is_row_open")
     )

@@ -19,7 +19,7 @@ CLOSE = """
            resent_id = sent.new_id, resent_xid = sent.new_xid, resent_origin = %s
       from unnest(%s::bigint[], %s::bigint[], %s::bigint[]) as sent (old_id, new_id, new_xid)
      where reject.kind = %s and reject.origin = %s and reject.staging_id = sent.old_id
-       and reject.landed and reject.state = 'open'
+       and reject.state = 'open'
 """
 
 

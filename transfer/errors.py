@@ -207,6 +207,31 @@ class PositionLost(TransferError):
     )
 
 
+class BatchUnknown(TransferError):
+    code = "batch_unknown"
+    sentence = gettext_noop("The log of shop All has no batch %(number)s of %(database)s.")
+    hint = gettext_noop(
+        "The server's page shows the log. A batch that came with a dump, and not from the database "
+        "itself, does not count. There are: %(known)s."
+    )
+
+
+class ReaderUnknown(TransferError):
+    code = "reader_unknown"
+    sentence = gettext_noop(
+        "Nothing says which of the readers in shop All's log reads for %(database)s."
+    )
+    hint = gettext_noop(
+        "Add --reader, with one of these (and the name that the server had then): %(known)s"
+    )
+
+
+class PositionMissing(TransferError):
+    code = "position_missing"
+    sentence = gettext_noop("%(database)s has no position of this transfer to go on from.")
+    hint = gettext_noop("Say where it is: --batch N, or --start.")
+
+
 class RowsPurged(TransferError):
     code = "rows_purged"
     sentence = gettext_noop(

@@ -156,6 +156,14 @@ class BatchLog(Database):
         )
         return int(rows)
 
+    def last_purge(self, position: Position) -> int:
+        """The number of the latest purge that the position's reader is noted for."""
+        (number,) = self.one(
+            "select coalesce(max(number), 0) from datatransfer.purge where reader = %s",
+            [position.reader],
+        )
+        return int(number)
+
     def readers(self, kind: Kind) -> set[str]:
         """Everybody who has begun a batch of the kind."""
         found = self.rows(

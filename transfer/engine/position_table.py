@@ -71,6 +71,7 @@ BEGIN = f"""
 
 REPLACE = f"""
     update datatransfer.position set ({FIELDS}) = ({", ".join(["%s"] * len(NAMES))}),
+           rejects_removed = case when reader = %s then rejects_removed else 0 end,
            updated_at = now()
      where origin = %s and kind = %s
 """
@@ -129,7 +130,7 @@ class PositionTable(Database):
 
     def replace_position(self, position: Position) -> None:
         """Puts it where somebody says that it is; the caller has locked it."""
-        self.execute(REPLACE, [*_values(position), position.origin, position.kind])
+        self.execute(REPLACE, [*_values(position), position.reader, position.origin, position.kind])
 
     def adopt_position(self, origin: str, kind: str, reader: str) -> None:
         """Gives a position from before the log its reader; its rejects stand elsewhere."""

@@ -96,14 +96,15 @@ class Database:
                 if commit:
                     connection.commit()
             finally:
-                self._roll_back()
+                self.roll_back()
 
     def commit(self) -> None:
         """Commits what was done outside `transaction`."""
         with self.explained():
             self.connection.commit()
 
-    def _roll_back(self) -> None:
+    def roll_back(self) -> None:
+        """Undoes what was not committed; a broken connection has undone it already."""
         try:
             if self._connection is not None:
                 self._connection.rollback()

@@ -104,8 +104,8 @@ def rebase(
             report.append(line)
             if not dry_run:
                 target.begin_position(_in_log(staging, target, after))
-        for target in targets if not dry_run else []:
-            target.commit()
+        for target in targets:
+            target.roll_back() if dry_run else target.commit()
     return report
 
 

@@ -127,6 +127,7 @@ class AuditEntry(models.Model):
         RESEND = "resend", _("Rejected rows sent again")
         DISCARD = "discard", _("Rejected rows discarded")
         PASSWORD = "password", _("Password set")
+        POSITION = "position", _("Position set")
 
     at = models.DateTimeField(_("when"), default=timezone.now)
     who = models.CharField(_("who"), max_length=200)

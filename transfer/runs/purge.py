@@ -14,7 +14,6 @@ from django_tasks_db.models import DBTaskResult
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
-from transfer.engine.shop_all import ShopAll
 from transfer.engine.staging import Staging
 from transfer.errors import TransferError
 from transfer.models import (
@@ -53,13 +52,22 @@ def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool
     stopped. Without any position nothing is removed.
     """
     result = Purge(kind)
+    with Staging(settings.SHOP_ALL_DATABASE_URL, "purge") as staging, staging.purging():
+        with staging.transaction():
+            origin = staging.origin()
+        positions = _positions(result, tasks, origin)
+        if positions and not result.kept_back_by:
+            result.rows, result.amount = staging.purge(kind, positions, days, dry_run=dry_run)
+    return result
+
+
+def _positions(result: Purge, tasks: Iterable[TransferTask], origin: str) -> list[Position]:
+    """Those of the tasks; whoever keeps all rows back is noted in the result."""
     positions = []
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as source, source.snapshot():
-        origin = source.origin()
     for task in tasks:
         try:
             with BonusDatabase(task.server.dsn, task.server.name, "purge") as target:
-                position = target.existing_position(origin, kind)
+                position = target.existing_position(origin, result.kind)
         except TransferError as error:
             result.kept_back_by.append((task, error))
             continue
@@ -67,16 +75,7 @@ def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool
             positions.append(position)
         elif task.enabled:
             result.kept_back_by.append((task, None))
-    if positions and not result.kept_back_by:
-        result.rows, result.amount = _remove_staged(kind, positions, days, dry_run=dry_run)
-    return result
-
-
-def _remove_staged(
-    kind: Kind, positions: list[Position], days: int, *, dry_run: bool
-) -> tuple[int, Decimal]:
-    with Staging(settings.SHOP_ALL_DATABASE_URL, "purge") as staging:
-        return staging.purge(kind, positions, days, dry_run=dry_run)
+    return positions
 
 
 def purge_all(days: int, *, dry_run: bool) -> Iterator[Purge]:

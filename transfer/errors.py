@@ -313,6 +313,12 @@ class NoRightForSchema(TransferError):
     hint = gettext_noop("Ask its administrator to run once:\n%(statements)s")
 
 
+class RightsMissing(TransferError):
+    code = "rights_missing"
+    sentence = gettext_noop("The database user %(user)s may not do everything: %(missing)s.")
+    hint = gettext_noop("Ask the database's administrator to run:\n%(statements)s")
+
+
 class OwnDatabaseFailed(TransferError):
     code = "own_database_failed"
     sentence = gettext_noop("Data Transfer's own database broke off.")

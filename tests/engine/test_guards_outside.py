@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from django.core.management import call_command
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import make_dsn
 
 from tests.databases import Flow, query, stage
 from transfer.engine import postgres
@@ -107,20 +107,6 @@ def test_a_lost_connection_quotes_no_pin(dock, shop_all, bonus, caplog):
 
 
 # --- Errors that say what to do -----------------------------------------------------------------
-
-
-@pytest.fixture
-def limited(bonus):
-    """The DSN of an account that may use the vendor's tables and nothing else."""
-    role = f"limited_{parse_dsn(bonus)['dbname']}"
-    query(bonus, f"drop role if exists {role}")
-    query(
-        bonus,
-        f"create role {role} login password 'limited'; "
-        f"grant select, insert, update on all tables in schema public to {role}",
-    )
-    yield make_dsn(bonus, user=role, password="limited")
-    query(bonus, f"drop owned by {role}; drop role {role}")
 
 
 def test_without_the_right_to_create_the_schema_the_error_prints_the_sql(shop_all, bonus, limited):

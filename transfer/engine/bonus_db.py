@@ -5,19 +5,43 @@ from psycopg2 import errors
 from transfer.engine.kinds import Column, Kind
 from transfer.engine.position_table import SCHEMA, PositionTable
 from transfer.engine.postgres import COLUMNS
-from transfer.errors import NoRightForSchema, TargetTableMissing, WrongColumns
+from transfer.errors import (
+    NoRightForSchema,
+    RightsMissing,
+    RowsSwallowed,
+    TargetTableMissing,
+    WrongColumns,
+)
 
-# pg_trigger.tgtype: 1 for each row, 2 before, 4 on insert. pg_rewrite.ev_type: 3 insert.
-MEDDLERS = """
-    select string_agg(name, ', ' order by name) from (
-        select tgname::text as name from pg_trigger
-         where tgrelid = to_regclass(%(table)s) and not tgisinternal and tgenabled <> 'D'
-           and tgtype & 7 = 7 and %(all)s
-        union all
-        select rulename::text from pg_rewrite
-         where ev_class = to_regclass(%(table)s) and ev_type = '3' and is_instead
-           and ev_enabled <> 'D'
-    ) as meddlers
+# Triggers that may keep a row out: pg_trigger.tgtype is 1 for each row, 2 before, 4 on insert.
+TRIGGERS = """
+    select string_agg(tgname, ', ' order by tgname) from pg_trigger
+     where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D' and tgtype & 7 = 7
+"""
+# Rules that put another statement in place of an insert (pg_rewrite.ev_type 3).
+RULES = """
+    select string_agg(rulename, ', ' order by rulename) from pg_rewrite
+     where ev_class = to_regclass(%s) and ev_type = '3' and is_instead and ev_enabled <> 'D'
+"""
+# What an upsert can hold on to: a unique index on this column alone, whole and immediate.
+UNIQUE = """
+    select exists (
+        select from pg_index
+          join pg_attribute on attrelid = indrelid and attnum = indkey[0]
+         where indrelid = to_regclass(%s) and attname = %s and indisunique and indimmediate
+           and indisvalid and indpred is null and indnkeyatts = 1)
+"""
+# Columns that every row has to fill and that we do not know.
+DEMANDED = """
+    select attname from pg_attribute
+     where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped and attnotnull
+       and not atthasdef and attidentity = '' and attname <> all(%s)
+     order by attnum
+"""
+# Rights on the columns that a statement names.
+RIGHTS = """
+    select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
+     where not has_column_privilege(to_regclass(%s), name, wanted) order by wanted
 """
 
 
@@ -51,7 +75,7 @@ class BonusDatabase(PositionTable):
     def check_columns(self, kind: Kind) -> None:
         """Whether what passes the checks fits into the bonus server's table.
 
-        Raises TargetTableMissing or WrongColumns.
+        Raises TargetTableMissing, WrongColumns or RowsSwallowed.
         """
         found = {
             name: (type_, declared, modifier)
@@ -67,15 +91,54 @@ class BonusDatabase(PositionTable):
             if column.name not in found
             or not holds(column, found[column.name][0], found[column.name][2])
         ]
+        problems += self._other_problems(kind, set(found))
         if problems:
             raise WrongColumns(
                 database=self.name, table=f'"{kind.target}"', problems="; ".join(problems)
             )
+        self.check_rules(kind)
 
-    def meddlers(self, kind: Kind) -> dict[str, str]:
-        """The vendor's triggers and rules that may keep a row out, as RowsSwallowed names them."""
-        (names,) = self.one(MEDDLERS, {"table": f'"{kind.target}"', "all": True})
-        return {"database": self.name, "table": f'"{kind.target}"', "names": names or "?"}
+    def _other_problems(self, kind: Kind, found: set[str]) -> list[str]:
+        table, names = f'"{kind.target}"', [*(c.name for c in kind.columns), kind.stamps]
+        problems = [] if kind.stamps in found else [f"{kind.stamps} –"]
+        problems += [
+            f"unique ({name}) –" for name in kind.unique if not self.one(UNIQUE, [table, name])[0]
+        ]
+        demanded = self.rows(DEMANDED, [table, names])
+        return problems + [f"{name} not null, no default" for (name,) in demanded]
+
+    def check_rights(self, *kinds: Kind) -> None:
+        """Whether we may do all that a chunk does. Raises RightsMissing with the SQL to run."""
+        user, quoted = self.one("select current_user, quote_ident(current_user)")
+        missing, statements = [], []
+        for kind in kinds:
+            names = [*(column.name for column in kind.columns), kind.stamps]
+            found = self.rows(RIGHTS, [list(kind.rights), names, f'"{kind.target}"'])
+            if rights := ", ".join(right for (right,) in found):
+                missing.append(f"{rights} on {kind.target}")
+                statements.append(f'grant {rights.lower()} on "{kind.target}" to {quoted};')
+        may, database = self.one(
+            "select has_database_privilege(current_database(), 'TEMP'), "
+            "quote_ident(current_database())"
+        )
+        if not may:
+            missing.append("TEMP")
+            statements.append(f"grant temporary on database {database} to {quoted};")
+        if missing:
+            raise RightsMissing(
+                user=user, missing=", ".join(missing), statements="\n".join(statements)
+            )
+
+    def check_rules(self, kind: Kind) -> None:
+        """Whether each row of an insert lands in the table itself. Raises RowsSwallowed."""
+        (names,) = self.one(RULES, [f'"{kind.target}"'])
+        if kind.appends and names:
+            raise RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names)
+
+    def swallowed(self, kind: Kind) -> RowsSwallowed:
+        """What to raise when rows did not land."""
+        (names,) = self.one(TRIGGERS, [f'"{kind.target}"'])
+        return RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names or "?")
 
 
 def holds(column: Column, type_: str, modifier: int) -> bool:

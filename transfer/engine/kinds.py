@@ -52,7 +52,8 @@ class Kind:
     refuse: tuple[str, ...] = ()  # statements that set `late_fault` in incoming, and select 0
     amount: str = "null::numeric"  # SQL over a row: what the totals add up
     appends: bool = False  # each good row becomes a row of the target, and none may go missing
-    kept: tuple[str, ...] = ()  # what the target's table has to be unique in
+    unique: tuple[str, ...] = ()  # columns of the target that an upsert holds on to
+    rights: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE")  # on the target's table
     stamps: str = "changed_at"  # the column of the target that tells when
 
     @property
@@ -160,7 +161,7 @@ PINCODES = Kind(
          where held.pincode is distinct from excluded.pincode
         """,
     ),
-    kept=("account",),
+    unique=("account",),
 )
 
 FINITE = "amount not in ('NaN', 'Infinity', '-Infinity')"
@@ -225,6 +226,7 @@ BALANCES = Kind(
     ),
     amount=f"case when {FINITE} then amount end",
     appends=True,
+    rights=("INSERT",),
     stamps="created_at",
 )
 
@@ -342,7 +344,7 @@ CARDS = Kind(
         """,
     ),
     apply=(UPSERT_CARDS,),
-    kept=("card",),
+    unique=("card",),
 )
 
 # Of any kind: what the bonus server itself had against a row.

@@ -22,7 +22,6 @@ from transfer.errors import (
     CommitUnconfirmed,
     PositionLost,
     PositionMoved,
-    RowsSwallowed,
     TransferError,
 )
 
@@ -87,6 +86,7 @@ def prepare(
     """
     target.ensure_schema()
     target.check_columns(kind)
+    target.check_rights(kind)
     with source.snapshot():
         source.require_log()
         source.check_columns(kind)
@@ -172,7 +172,7 @@ def move_chunk(
         changed = apply(kind, target) if received else 0
         totals, last = judge(kind, target, changed)
         if kind.appends and changed != totals.applied + totals.unchanged:
-            raise RowsSwallowed(**target.meddlers(kind))
+            raise target.swallowed(kind)
         reasons = count_reasons(target) if totals.rejected else {}
         if totals.rejected:
             target.add_rejects(kind, before)
@@ -221,10 +221,35 @@ def fill(
             source.read_in_order()
             query = source.chunk_query(kind, before, batch.snapshot, rows)
             try:
-                return way(kind, source, query, target)
+                received = way(kind, source, query, target)
+                if received and kind.appends:
+                    refuse_accepted(kind, source, target)
+                return received
             except Unreadable:
                 target.execute("rollback to savepoint empty")
     raise AssertionError
+
+
+# The rows are looked up by place: nothing is compared each with each.
+REFUSE_ACCEPTED = """
+    update incoming set late_fault = 'accepted_before'
+     where fault is null and late_fault is null and xid = %(xid)s and id = %(id)s
+       and not exists (select from datatransfer.reject
+                        where origin = %(origin)s and kind = %(kind)s and staging_id = %(old_id)s)
+"""
+
+
+def refuse_accepted(kind: Kind, source: ShopAll, target: BonusDatabase) -> None:
+    """Rejects rows that were sent in place of one which this server, unlike others, accepted."""
+    first, last = target.one(
+        "select min(xid::text::bigint)::text, max(xid::text::bigint)::text from incoming"
+    )
+    rows = source.replacing(kind, first, last)
+    if rows:
+        target.execute("create index on incoming (xid, id)")
+    for xid, id_, origin, old_id in rows:
+        values = {"xid": xid, "id": id_, "origin": origin, "old_id": old_id, "kind": kind.name}
+        target.execute(REFUSE_ACCEPTED, values)
 
 
 def apply(kind: Kind, target: BonusDatabase) -> int:

@@ -171,6 +171,17 @@ class ShopAll(BatchLog):
             sql.SQL(" union all ").join(parts), sql.Literal(rows)
         )
 
+    def replacing(self, kind: Kind, first: str, last: str) -> list[tuple[str, int, str, int]]:
+        """Rows of these transactions that are only for servers which have rejected another.
+
+        As (xid, id) and the origin and number of the other.
+        """
+        return self.rows(
+            "select new_xid::text, new_id, origin::text, old_id from datatransfer.resent "
+            "where where_rejected and kind = %s and new_xid between %s and %s",
+            [kind.name, first, last],
+        )
+
     def is_waiting(self, kind: Kind, position: Position) -> bool:
         """Whether a committed row has not been moved."""
         found = [

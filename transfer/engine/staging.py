@@ -50,6 +50,13 @@ create table if not exists datatransfer.resent (
     sent_at timestamptz not null default now(),
     primary key (origin, kind, old_id)
 );
+-- A row that one bonus server refused may have been accepted by others: what replaces it is only
+-- for those that have rejected it.
+alter table datatransfer.resent
+    add column if not exists where_rejected boolean not null default false,
+    add column if not exists sent_by text not null default '';
+create index if not exists resent_where_rejected on datatransfer.resent (kind, new_xid)
+    where where_rejected;
 -- Transactions that have sent corrected rows, until their rejects are closed in our own database:
 -- what a process that died in between leaves behind.
 create table if not exists datatransfer.resending (
@@ -77,7 +84,8 @@ NOTE_PURGE = """
     insert into datatransfer.purge as held (reader, number, rows)
     select reader, coalesce(
                min(number) filter (
-                   where pg_snapshot_xmax(snapshot) > (select max(xid) from gone)
+                   where pg_snapshot_xmax(snapshot)::text::bigint
+                         > (select max(xid::text::bigint) from gone)
                      and not exists (select from pg_snapshot_xip(snapshot) as running
                                       where running in (select xid from gone))),
                max(number) + 1), %(rows)s

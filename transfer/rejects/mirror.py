@@ -127,4 +127,4 @@ def _close_what_was_sent(task: TransferTask, found: Iterable[Reject]) -> None:
         origins.setdefault(reject.origin, []).append(reject.staging_id)
     with Notes(settings.SHOP_ALL_DATABASE_URL, "mirror", secret=True) as notes, notes.transaction():
         for origin, numbers in origins.items():
-            close_noted(notes, task.moves, origin, numbers, "")
+            close_noted(notes, task.moves, origin, numbers)

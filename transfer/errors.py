@@ -202,8 +202,8 @@ class PositionLost(TransferError):
     hint = gettext_noop(
         "Nothing was moved: rows could be moved twice. Its tables were restored without ours, or "
         "shop All was made anew. Find out up to which batch its data goes (the server's page "
-        "shows the log), and say so: manage.py set_position SERVER KIND --batch N, or --start if "
-        "it has received nothing; --dry-run counts first."
+        "shows the log), and say so: manage.py set_position '%(database)s' %(kind)s --batch N, or "
+        "--start if it has received nothing; --dry-run counts first."
     )
 
 
@@ -240,7 +240,7 @@ class RowsPurged(TransferError):
     )
     hint = gettext_noop(
         "Nothing was moved. Restore a newer copy of the bonus server; or go on without these rows: "
-        "manage.py set_position SERVER KIND --accept-purged"
+        "manage.py set_position '%(server)s' %(kind)s --accept-purged"
     )
 
 
@@ -317,6 +317,15 @@ class RightsMissing(TransferError):
     code = "rights_missing"
     sentence = gettext_noop("The database user %(user)s may not do everything: %(missing)s.")
     hint = gettext_noop("Ask the database's administrator to run:\n%(statements)s")
+
+
+class Difference(TransferError):
+    code = "difference"
+    sentence = gettext_noop("What was staged is not what was moved: %(tasks)s.")
+    hint = gettext_noop(
+        "Rows are missing, or there are too many. The server's page says how many and by what sum; "
+        "somebody may have removed staged rows, or changed the position. Look before the next run."
+    )
 
 
 class OwnDatabaseFailed(TransferError):

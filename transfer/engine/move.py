@@ -93,7 +93,7 @@ def prepare(
         origin = source.origin()
         position = target.position(origin, kind)
         if position is not None:
-            source.check_position(kind, position)
+            source.check_position(kind, position, target.name)
     if position is None:
         return _begin(kind, source, target, origin, readers, dry_run)
     if position.reader is None:
@@ -116,7 +116,7 @@ def _begin(
     with source.purge_held_off():
         with source.snapshot():
             if readers.mine or target.has_positions(kind) or source.readers(kind) - readers.others:
-                raise PositionLost(database=target.name)
+                raise PositionLost(database=target.name, kind=kind.name)
             rows, amount = source.purged(kind)
         position = Position(
             origin, kind.name, purged_rows=rows, purged_amount=amount, reader=str(uuid4())
@@ -132,7 +132,7 @@ def _give_reader(
 ) -> Position:
     """A position from before the log gets a reader; later copies of it are not trusted."""
     if readers.mine:
-        raise PositionLost(database=target.name)
+        raise PositionLost(database=target.name, kind=kind.name)
     target.adopt_position(position.origin, kind.name, str(uuid4()))
     return target.lock_position(position.origin, kind)
 
@@ -146,7 +146,7 @@ def _into_log(kind: Kind, source: ShopAll, target: BonusDatabase, position: Posi
         if not before.is_older_than_the_log:
             return before
         with source.snapshot():
-            source.check_position(kind, before)
+            source.check_position(kind, before, target.name)
         batch = source.add_batch(before, target.name, before.snapshot)
         after = replace(before, number=batch.number, token=batch.token)
         if not target.advance(before, after):
@@ -192,7 +192,7 @@ def next_batch(
         return Batch(position.number, position.token or "", position.reading)
     with source.snapshot():
         if not dry_run:
-            source.check_position(kind, position)
+            source.check_position(kind, position, target.name)
         source.read_in_order()
         if not source.is_waiting(kind, position):
             return None
@@ -216,7 +216,7 @@ def fill(
     for way in (receive, receive_bytes):
         with source.snapshot():
             if not dry_run:
-                source.check_position(kind, before)
+                source.check_position(kind, before, target.name)
                 source.check_batch(replace(before, **batch.named))
             source.read_in_order()
             query = source.chunk_query(kind, before, batch.snapshot, rows)

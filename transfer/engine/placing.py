@@ -61,7 +61,9 @@ def place(
             wanted, batch = _wanted(kind, source, target, where, readers, held, origin)
             lost = source.purged_after(wanted)
             if lost and not where.accept_purged:
-                raise RowsPurged(rows=lost, number=wanted.completed)
+                raise RowsPurged(
+                    rows=lost, number=wanted.completed, server=target.name, kind=kind.name
+                )
             after = _counted(kind, source, wanted)
             sent = source.count_waiting(kind, after)
         if not dry_run:

@@ -113,14 +113,14 @@ class ShopAll(BatchLog):
         )
         return bool(stamped)
 
-    def check_position(self, kind: Kind, position: Position) -> None:
-        """Whether all that the position has still to read is here.
+    def check_position(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
+        """Whether all that the position, which is `server`'s, has still to read is here.
 
         Raises what `check_past` raises, or RowsPurged.
         """
         self.check_past(kind, position)
         if lost := self.purged_after(position):
-            raise RowsPurged(rows=lost, number=position.completed)
+            raise RowsPurged(rows=lost, number=position.completed, server=server, kind=kind.name)
 
     def check_past(self, kind: Kind, position: Position) -> None:
         """Whether the position is of this database's past.

@@ -18,6 +18,7 @@ from transfer.engine.staging import Staging
 from transfer.errors import TransferError
 from transfer.models import (
     AuditEntry,
+    BonusServer,
     MaintenanceRun,
     MaintenanceTask,
     RejectedRow,
@@ -94,9 +95,10 @@ def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict
     """
     now, kept = now or timezone.now(), Settings.load()
     long_ago = now - timedelta(kept.audit_days)
-    report = {
-        name: rows.count() if dry_run else _remove(rows) for name, rows in _old(now, kept).items()
-    }
+    old = _old(now, kept)
+    if not dry_run:
+        old["rejects"] = _removed_at_servers(old["rejects"])
+    report = {name: rows.count() if dry_run else _remove(rows) for name, rows in old.items()}
     report["audit"] = (
         AuditEntry.objects.filter(at__lt=long_ago).count()
         if dry_run
@@ -107,11 +109,13 @@ def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict
 
 def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
     """What is old enough, by table. Of the audit its own rules let go."""
-    closed = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN)
+    rejects = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN).filter(
+        closed_at__lt=now - timedelta(kept.reject_days)
+    )
     upkeep = _old_runs(MaintenanceRun, now, kept)
     worked_off = DBTaskResult.objects.exclude(status="READY")
     return {
-        "rejects": closed.filter(closed_at__lt=now - timedelta(kept.reject_days)),
+        "rejects": rejects,
         "loads": Upload.objects.filter(closed_at__lt=now - timedelta(kept.audit_days)),
         "runs": _old_runs(TransferRun, now, kept),
         "maintenance": upkeep,
@@ -119,6 +123,21 @@ def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
         "seen_days": old_days(now),
         "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
     }
+
+
+def _removed_at_servers(rejects: QuerySet[Any]) -> QuerySet[Any]:
+    """Removes them from the bonus servers; those of a server that does not answer stay for now."""
+    silent = []
+    of_servers = rejects.exclude(reader=None).exclude(server=None).order_by()
+    for server, reader in of_servers.values_list("server", "reader").distinct():
+        numbers = of_servers.filter(server=server, reader=reader).values_list("number", flat=True)
+        dock = BonusServer.objects.get(pk=server)
+        try:
+            with BonusDatabase(dock.dsn, dock.name, "purge") as target:
+                target.remove_rejects(str(reader), list(numbers))
+        except TransferError:
+            silent.append(server)
+    return rejects.exclude(server__in=silent)
 
 
 def _old_checks(now: datetime) -> QuerySet[Any]:

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from transfer.engine.position import Totals
+from transfer.engine.batches import LoggedBatch, Readers
+from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all import Staged
+from transfer.errors import Difference, TransferError
 from transfer.models import TransferTask
 from transfer.runs.execute import doors
+
+BATCHES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,12 @@ class Reconciliation:
     task: TransferTask
     staged: Staged
     totals: Totals
+    rejects: int  # that stand in the bonus server's database, or did
+
+    @property
+    def rejects_missing(self) -> int:
+        """Rows counted as rejected and not to be found; negative: found and not counted."""
+        return self.totals.rejected - self.rejects
 
     @property
     def rows_missing(self) -> int:
@@ -29,7 +40,7 @@ class Reconciliation:
 
     @property
     def holds(self) -> bool:
-        return not self.rows_missing and not self.amount_missing
+        return not (self.rows_missing or self.amount_missing or self.rejects_missing)
 
 
 def reconcile(task: TransferTask) -> Reconciliation | None:
@@ -42,7 +53,58 @@ def reconcile(task: TransferTask) -> Reconciliation | None:
         position = target.existing_position(origin, kind)
         if position is None:
             return None
+        with target.transaction(commit=False):
+            target.ensure_schema()
+            position = target.position(origin, kind) or position
+            rejects = target.count_rejects(origin, kind)
         # After the position was read, so that all that it has moved is visible.
         with source.snapshot():
-            source.check_position(kind, position)
-            return Reconciliation(task, source.staged(kind, position), position.totals)
+            source.check_position(kind, position, target.name)
+            staged = source.staged(kind, position)
+    if position.reader is None:  # it is older than the table of rejects
+        rejects = position.totals.rejected
+    return Reconciliation(task, staged, position.totals, rejects)
+
+
+@dataclass(frozen=True)
+class Log:
+    """The latest batches that the log of shop All knows of a task, and the position in it."""
+
+    position: Position | None
+    batches: list[LoggedBatch]
+
+
+def batch_log(task: TransferTask, readers: Readers) -> Log:
+    """With a lost position: of whoever may have read for the task. Raises TransferError."""
+    with doors(task, "log") as (source, target):
+        with source.snapshot():
+            origin = source.origin()
+        position = target.existing_position(origin, task.moves)
+        with source.snapshot():
+            source.require_log()
+            if position is not None and position.reader is not None:
+                of = {position.reader}
+            else:
+                known = source.readers(task.moves)
+                of = known & readers.mine or known - readers.others
+            return Log(position, source.logged([*of], BATCHES_SHOWN))
+
+
+def reconcile_all() -> dict[str, Any]:
+    """Compares every task: how many were compared, and which servers could not be asked.
+
+    Raises Difference when something does not add up.
+    """
+    compared, silent, differing = 0, [], []
+    for task in TransferTask.objects.select_related("server"):
+        try:
+            result = reconcile(task)
+        except TransferError as error:
+            silent.append({**task.audit_params(), "error": error.code})
+            continue
+        compared += result is not None
+        if result is not None and not result.holds:
+            differing.append(str(task))
+    if differing:
+        raise Difference(tasks=", ".join(differing))
+    return {"reconciled": compared, "not_reconciled": silent}

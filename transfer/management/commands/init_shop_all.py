@@ -5,6 +5,7 @@ from django.conf import settings
 from transfer.engine.staging import Staging
 from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
+from transfer.runs.placing import carry_positions
 
 
 class Command(BaseCommand):
@@ -19,3 +20,11 @@ class Command(BaseCommand):
         with Staging(settings.SHOP_ALL_DATABASE_URL, "init_shop_all") as staging:
             for step in staging.initialise():
                 self.say(step.sentence, **step.params)
+        for task, error in carry_positions():
+            if error is None:
+                self.say(gettext_noop("%(task)s: its position is in the log now"), task=task)
+            else:
+                self.say(
+                    gettext_noop("%(task)s: its first run writes its position into the log"),
+                    task=task,
+                )

@@ -1,8 +1,9 @@
 """A bonus server's page: its accounts, its three tasks, whether the sums hold; its test."""
 
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext_lazy as _
@@ -18,7 +19,7 @@ from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import board
 from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
-from transfer.runs.reconcile import reconcile
+from transfer.runs.reconcile import Log, batch_log, reconcile
 from transfer.servers.stages import STAGES, Result, following, run_all, run_stage
 from transfer.words.explain import explain
 
@@ -97,27 +98,56 @@ def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def reconciled(tasks: list[TransferTask]) -> list[dict[str, Any]]:
-    pool = ThreadPoolExecutor(len(tasks) or 1, thread_name_prefix="reconcile")
+    pool = ThreadPoolExecutor(2 * len(tasks) or 1, thread_name_prefix="reconcile")
     # No query of ours is made in the threads: each task comes with its server.
-    futures = {pool.submit(reconcile, task): task for task in tasks}
-    done, _late = wait(futures, timeout=RECONCILE_SECONDS)
+    futures = {
+        task: (pool.submit(reconcile, task), pool.submit(batch_log, task, task.all_readers))
+        for task in tasks
+    }
+    wait([one for both in futures.values() for one in both], timeout=RECONCILE_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
     lines = []
-    for future, task in futures.items():
-        line: dict[str, Any] = {"task": task}
-        try:
-            if future not in done:
-                raise TooSlow(database=task.server.name, reason=f"> {RECONCILE_SECONDS} s")
-            found = line["found"] = future.result()
-            if found is not None:
-                line["staged"] = found.staged.rows + found.staged.purged_rows
-        except TransferError as error:
-            line["cause"] = explain(error)
-        except Exception as error:
-            line["cause"] = explain(TransferError())
-            line["technical"] = type(error).__name__
+    for task, (sums, log) in futures.items():
+        line: dict[str, Any] = {"task": task} | _result("found", sums, task)
+        if (found := line.get("found")) is not None:
+            line["staged"] = found.staged.rows + found.staged.purged_rows
+        line |= _result("log", log, task)
+        if (told := line.get("log")) is not None:
+            line["batches"] = _with_runs(task, told)
         lines.append(line)
     return lines
+
+
+def _result(name: str, future: Future[Any], task: TransferTask) -> dict[str, Any]:
+    try:
+        if not future.done():
+            raise TooSlow(database=task.server.name, reason=f"> {RECONCILE_SECONDS} s")
+        return {name: future.result()}
+    except TransferError as error:
+        return {"cause": explain(error)}
+    except Exception as error:
+        return {"cause": explain(TransferError()), "technical": type(error).__name__}
+
+
+def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:
+    """The batches, with what the runs counted that moved them, as far as the history goes."""
+    reader = log.position.reader if log.position else None
+    numbers = [batch.number for batch in log.batches]
+    runs = (
+        task.runs.filter(position_to__reader=reader, position_to__number__in=numbers)
+        .order_by()
+        .values("position_to__number")
+        .annotate(rows=Sum("read"), moved=Sum("applied") + Sum("unchanged"), bad=Sum("rejected"))
+    )
+    counted = {int(run["position_to__number"]): run for run in runs}
+    return [
+        {
+            "batch": batch,
+            "counted": counted.get(batch.number),
+            "is_here": log.position is not None and log.position.number == batch.number,
+        }
+        for batch in log.batches
+    ]
 
 
 @role("operator")

@@ -61,7 +61,8 @@ class Command(BaseCommand):
             if result.holds
             else gettext_noop(
                 "%(task)s: DIFFERENCE of %(rows)s rows, %(rejects)s rejects and a sum of "
-                "%(amount)s: staged %(staged)s + purged %(purged)s, applied %(applied)s + unchanged %(unchanged)s + rejected "
+                "%(amount)s: staged %(staged)s + purged %(purged)s, applied %(applied)s + "
+                "unchanged %(unchanged)s + rejected "
                 "%(rejected)s"
             ),
             **params,

@@ -57,7 +57,7 @@ NEVER_ENDS = datetime(MAXYEAR, 12, 31, tzinfo=UTC)
 NEVER_BEGAN = datetime(MINYEAR, 1, 1, tzinfo=UTC)
 
 
-def _moment(text: str | None, cursor: Any) -> datetime | None:
+def _moment(text: Any, cursor: Any) -> datetime | None:
     """A timestamptz; one that can't be said in Python is NEVER_ENDS or NEVER_BEGAN."""
     try:
         moment: datetime | None = PYDATETIMETZ(text, cursor)

@@ -101,6 +101,9 @@ FACTS = {
     "run": _("run"),
     "dry_run": _("dry run"),
     "rows": _("rows"),
+    "batch": _("batch"),
+    "waiting": _("waiting"),
+    "given_up": _("rows given up"),
     "role": _("role"),
     "state": _("state"),
 }

@@ -40,6 +40,15 @@ def lines(response, delimiter=","):
     return list(csv.reader(io.StringIO(text), delimiter=delimiter))
 
 
+def test_what_the_server_has_against_a_row_is_named(client, eight):
+    fields = {"code": "refused_by_server", "sqlstate": "23514", "constraint": "asset_small"}
+    one = a_reject(eight, **fields)
+    shown = client.get(reverse("reject", args=[one.pk])).content.decode()
+    assert "23514 asset_small" in shown
+    assert "table refuses the row" in shown
+    assert found(client, code="refused_by_server") == [one.pk]
+
+
 class TestTheList:
     def test_groups_by_transfer_and_reason_the_most_frequent_first(self, client, eight):
         for kind in ("cards", "balances", "cards"):

@@ -104,7 +104,8 @@ def reconciled(tasks: list[TransferTask]) -> list[dict[str, Any]]:
         task: (pool.submit(reconcile, task), pool.submit(batch_log, task, task.all_readers))
         for task in tasks
     }
-    wait([one for both in futures.values() for one in both], timeout=RECONCILE_SECONDS)
+    asked: list[Future[Any]] = [one for both in futures.values() for one in both]
+    wait(asked, timeout=RECONCILE_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
     lines = []
     for task, (sums, log) in futures.items():

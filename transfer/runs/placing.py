@@ -8,12 +8,12 @@ from transfer.engine import move
 from transfer.engine.placing import Place, Placed, place
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, TransferTask
-from transfer.runs.execute import doors, task_lock
+from transfer.runs.execute import doors
 
 
 def put_position(task: TransferTask, where: Place, actor: Actor, *, dry_run: bool) -> Placed:
     """See `place`. Raises AlreadyRunning while the task runs, and other TransferErrors."""
-    with task_lock(task), doors(task, "set_position") as (source, target):
+    with task.lock(), doors(task, "set_position") as (source, target):
         placed = place(task.moves, source, target, where, task.all_readers, dry_run=dry_run)
         if not dry_run:
             task.remember_reader(placed.position.reader)

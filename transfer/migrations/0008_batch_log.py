@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('transfer', '0006_dry_runs'),
+        ('transfer', '0007_jobs'),
     ]
 
     operations = [

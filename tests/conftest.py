@@ -161,7 +161,7 @@ def rejected(receiver: BonusServer, shop_all: str) -> Callable[..., list[Rejecte
     def rejected(kind: str, *rows: tuple[Any, ...]) -> list[RejectedRow]:
         stage(shop_all, kind, rows)
         run_here(receiver.tasks.get(kind=kind), Trigger.MANUAL)
-        return list(RejectedRow.objects.landed().filter(kind=kind).order_by("staging_id"))
+        return list(RejectedRow.objects.filter(kind=kind).order_by("staging_id"))
 
     return rejected
 

@@ -5,19 +5,20 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
 
 from transfer.engine import move
+from transfer.engine.batches import Readers
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS
-from transfer.engine.move import Chunk, Reject
+from transfer.engine.move import Chunk
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all import ShopAll
 from transfer.engine.staging import Staging
@@ -128,6 +129,7 @@ class Flow:
     kind: str
     shop_all: str
     bonus: str
+    reader: str | None = None  # as our own database would remember it
 
     def stage(self, *rows: tuple[Any, ...]) -> None:
         stage(self.shop_all, self.kind, rows)
@@ -140,30 +142,49 @@ class Flow:
         ):
             yield source, target
 
+    def prepare(self, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False) -> Position:
+        """As a run does: our own database knows of all other readers that they are others'."""
+        kind = KINDS[self.kind]
+        position = move.prepare(kind, source, target, self.readers(source), dry_run=dry_run)
+        if not dry_run:
+            self.reader = position.reader
+        return position
+
+    def readers(self, source: ShopAll) -> Readers:
+        with source.snapshot():
+            others = source.readers(KINDS[self.kind]) - {self.reader}
+        return Readers(frozenset({self.reader} - {None}), frozenset(others))
+
     def move(self, chunk_rows: int = 50_000, dry_run: bool = False) -> "Moved":
         """A whole transfer."""
-        moved = Moved()
         kind = KINDS[self.kind]
         with self.doors() as (source, target):
-            position = move.prepare(kind, source, target, dry_run=dry_run)
-            for chunk in move.transfer(
-                kind,
-                source,
-                target,
-                position.origin,
-                chunk_rows=chunk_rows,
-                save_rejects=moved.save_rejects,
-                dry_run=dry_run,
-            ):
-                moved.chunks.append(chunk)
+            position = self.prepare(source, target, dry_run=dry_run)
+            chunks = move.transfer(
+                kind, source, target, position.origin, chunk_rows=chunk_rows, dry_run=dry_run
+            )
+            moved = Moved(list(chunks))
+        if not dry_run:
+            before = position.totals.rejected
+            moved.rejects = [one for one in self.rejects() if one.number > before]
         return moved
 
     def move_one(self, chunk_rows: int) -> Chunk:
         """The first chunk of a transfer that ends there, as a killed one would."""
         kind = KINDS[self.kind]
         with self.doors() as (source, target):
-            origin = move.prepare(kind, source, target).origin
+            origin = self.prepare(source, target).origin
             return next(move.transfer(kind, source, target, origin, chunk_rows=chunk_rows))
+
+    def rejects(self) -> list["Rejected"]:
+        """Those that stand in the bonus server's database, in the order of their numbers."""
+        found = query(
+            self.bonus,
+            "select number, staging_id, code, payload, sqlstate, constraint_name "
+            "from datatransfer.reject where kind = %s order by number",
+            [self.kind],
+        )
+        return [Rejected(*row) for row in found]
 
     def origin(self) -> str:
         with self.doors() as (source, _):
@@ -179,19 +200,21 @@ class Flow:
         return query(self.bonus, f'select {columns} from "{KINDS[self.kind].target}" order by 1, 2')
 
 
+class Rejected(NamedTuple):
+    number: int
+    id: int
+    code: str
+    payload: dict[str, str | None]
+    sqlstate: str | None
+    constraint: str | None
+
+
+@dataclass
 class Moved:
     """What a transfer yielded and rejected."""
 
-    def __init__(self) -> None:
-        self.chunks: list[Chunk] = []
-        self._rejects: dict[int, list[Reject]] = {}
-
-    def save_rejects(self, before: Position, rejects: Iterable[Reject]) -> None:
-        self._rejects[before.totals.read] = list(rejects)
-
-    @property
-    def rejects(self) -> list[Reject]:
-        return [reject for rejects in self._rejects.values() for reject in rejects]
+    chunks: list[Chunk]
+    rejects: list[Rejected] = field(default_factory=list)
 
     @property
     def codes(self) -> list[str]:

@@ -79,8 +79,6 @@ def a_reject(of: BonusServer, kind: str = "balances", **fields: Any) -> Rejected
         "kind": kind,
         "origin": POSITION["origin"],
         "staging_id": next(NUMBERS),
-        "chunk_start": 0,
-        "landed": True,
         "code": CODES[kind],
         "payload": PAYLOADS[kind],
     }

@@ -145,7 +145,20 @@ class WrongColumns(TransferError):
     )
 
 
-class FutureTransactions(TransferError):
+class HistoryChanged(TransferError):
+    code = "history_changed"
+    sentence = gettext_noop(
+        "The database of shop All has gone back in time: batch %(number)s, which the bonus server "
+        "has received, is not in its log as it was written."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, and nothing will be until this is settled: rows could be lost or moved "
+        "twice. It was restored from a copy, or another server took its place. See what it holds: "
+        "manage.py rebase_shop_all. What was moved stays moved."
+    )
+
+
+class FutureTransactions(HistoryChanged):
     code = "future_transactions"
     sentence = gettext_noop(
         "The database of shop All was restored from a copy: it holds, or the bonus server has "
@@ -154,6 +167,89 @@ class FutureTransactions(TransferError):
     hint = gettext_noop(
         "Nothing was moved, so nothing was skipped. Run: manage.py rebase_shop_all. "
         "What was moved stays moved."
+    )
+
+
+class RestoreUnknown(TransferError):
+    code = "restore_unknown"
+    sentence = gettext_noop(
+        "The files of shop All's database were restored, or a replica that lagged took its place: "
+        "nothing in it tells rows that were moved from rows that were written since."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Say when it began to take rows again: --restored-at "
+        "'2026-01-31 12:00:00+03', or --no-writes-since-restore if it has taken none. With "
+        "--dry-run it counts first."
+    )
+
+
+class RowsUndated(TransferError):
+    code = "rows_undated"
+    sentence = gettext_noop(
+        "%(rows)s rows of %(table)s do not say when they were written (created_at is empty)."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: such a row may have been moved, or be new. Fill created_at in for "
+        "these rows, and run the command again."
+    )
+
+
+class PositionLost(TransferError):
+    code = "position_lost"
+    sentence = gettext_noop(
+        "%(database)s no longer says what it has received: its position of this transfer is gone."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be moved twice. Its tables were restored without ours, or "
+        "shop All was made anew. Find out up to which batch its data goes (the server's page "
+        "shows the log), and say so: manage.py set_position '%(database)s' %(kind)s --batch N, or "
+        "--start if it has received nothing; --dry-run counts first."
+    )
+
+
+class BatchUnknown(TransferError):
+    code = "batch_unknown"
+    sentence = gettext_noop("The log of shop All has no batch %(number)s of %(database)s.")
+    hint = gettext_noop(
+        "The server's page shows the log. A batch that came with a dump, and not from the database "
+        "itself, does not count. There are: %(known)s."
+    )
+
+
+class ReaderUnknown(TransferError):
+    code = "reader_unknown"
+    sentence = gettext_noop(
+        "Nothing says which of the readers in shop All's log reads for %(database)s."
+    )
+    hint = gettext_noop(
+        "Add --reader, with one of these (and the name that the server had then): %(known)s"
+    )
+
+
+class PositionMissing(TransferError):
+    code = "position_missing"
+    sentence = gettext_noop("%(database)s has no position of this transfer to go on from.")
+    hint = gettext_noop("Say where it is: --batch N, or --start.")
+
+
+class RowsPurged(TransferError):
+    code = "rows_purged"
+    sentence = gettext_noop(
+        "The bonus server was restored to batch %(number)s, and up to %(rows)s rows after it were "
+        "purged from shop All: it can't get them any more."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. Restore a newer copy of the bonus server; or go on without these rows: "
+        "manage.py set_position '%(server)s' %(kind)s --accept-purged"
+    )
+
+
+class StandbyAsSource(TransferError):
+    code = "standby_as_source"
+    sentence = gettext_noop("The database of shop All is a replica, which can only be read.")
+    hint = gettext_noop(
+        "A replica shows commits in another order and may lag, so rows could be lost. Let "
+        "SHOP_ALL_DATABASE_URL name the primary server."
     )
 
 
@@ -171,6 +267,28 @@ class RowsLostOnTheWay(TransferError):
     hint = gettext_noop(
         "The chunk was rolled back, and the next run repeats it. If it happens again, look at the "
         "network between the databases."
+    )
+
+
+class RowsSwallowed(TransferError):
+    code = "rows_swallowed"
+    sentence = gettext_noop(
+        "%(database)s takes rows for %(table)s and does not keep them there: %(names)s."
+    )
+    hint = gettext_noop(
+        "The chunk was rolled back, so nothing is lost. A trigger or a rule of the bonus server "
+        "swallows rows or sends them elsewhere; its administrator has to say why, and change it."
+    )
+
+
+class TooManyRefused(TransferError):
+    code = "too_many_refused"
+    sentence = gettext_noop(
+        "%(database)s refuses more than %(most)s rows of one chunk: %(reason)s."
+    )
+    hint = gettext_noop(
+        "The chunk was rolled back. So many rows are hardly wrong each by itself: look whether a "
+        "constraint, a trigger or the encoding of the bonus server has changed."
     )
 
 
@@ -193,6 +311,21 @@ class NoRightForSchema(TransferError):
     code = "no_right_for_schema"
     sentence = gettext_noop("In %(database)s this account may not create the schema datatransfer.")
     hint = gettext_noop("Ask its administrator to run once:\n%(statements)s")
+
+
+class RightsMissing(TransferError):
+    code = "rights_missing"
+    sentence = gettext_noop("The database user %(user)s may not do everything: %(missing)s.")
+    hint = gettext_noop("Ask the database's administrator to run:\n%(statements)s")
+
+
+class Difference(TransferError):
+    code = "difference"
+    sentence = gettext_noop("What was staged is not what was moved: %(tasks)s.")
+    hint = gettext_noop(
+        "Rows are missing, or there are too many. The server's page says how many and by what sum; "
+        "somebody may have removed staged rows, or changed the position. Look before the next run."
+    )
 
 
 class OwnDatabaseFailed(TransferError):

@@ -27,6 +27,7 @@ from transfer.models import (
 from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.rejects.closing import finish_interrupted
+from transfer.runs.mirroring import mirror_overdue
 from transfer.runs.start import RunIsOpen, open_run
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def tick(way: str, now: datetime | None = None) -> Tick:
         for pk in tasks.objects.due(now).values_list("pk", flat=True):
             _with_locked(tasks, pk, now, done, open_due)
     _close_what_was_sent()
+    mirror_overdue(now)
     return done
 
 

@@ -90,7 +90,7 @@ def assert_exact(cluster, kind):
     assert position[2] == rejected
     ((rejects,),) = query(
         cluster.own,
-        "select count(*) from transfer_rejectedrow where kind = %s and landed",
+        "select count(*) from transfer_rejectedrow where kind = %s",
         [kind],
     )
     assert rejects == rejected

@@ -1,13 +1,19 @@
 """Guards of DESIGN §3 between the databases, each provoked: without it a test here fails."""
 
 import pytest
+from psycopg2 import sql
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, query
 from tests.proxy import Cut, Proxy
+from transfer.engine.kinds import BALANCES
+from transfer.engine.stream import receive
 from transfer.errors import (
     CommitUnconfirmed,
     ConnectionLost,
+    QueryFailed,
+    RightsMissing,
     RowsLostOnTheWay,
     WrongColumns,
 )
@@ -113,6 +119,90 @@ def test_a_target_column_of_another_type_is_refused_by_name(balances, column, ty
     with pytest.raises(WrongColumns, match=column):
         balances.move()
     assert_nothing_moved(balances)
+
+
+# --- What an upsert holds on to, what the vendor demands, what we may do --------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "harm", "named"),
+    [
+        ("pincodes", "alter table pincode drop constraint pincode_pkey", r"unique \(account\)"),
+        (
+            "cards",
+            'alter table "cardAccounting" drop constraint "cardAccounting_pkey"; '
+            'create unique index on "cardAccounting" (card) where status > 0',
+            r"unique \(card\)",
+        ),
+        ("balances", "alter table asset drop created_at", "created_at"),
+        ("pincodes", "alter table pincode drop changed_at", "changed_at"),
+        ("balances", "alter table asset add region integer not null", "region not null"),
+    ],
+)
+def test_a_table_that_no_row_could_land_in_is_refused_by_name(flow, kind, harm, named):
+    moving = flow(kind)
+    query(moving.bonus, harm)
+    with pytest.raises(WrongColumns, match=named):
+        moving.move()
+    assert moving.position() is None
+
+
+def test_a_right_that_is_missing_comes_with_the_sql_to_run(balances, limited):
+    balances.move()
+    query(balances.bonus, f"revoke insert on asset from {parse_dsn(limited)['user']}")
+    with pytest.raises(RightsMissing) as caught:
+        Flow("balances", balances.shop_all, limited).move()
+    assert "INSERT on asset" in caught.value.params["missing"]
+    assert "grant insert on" in caught.value.params["statements"]
+
+
+# --- Row security at the source -------------------------------------------------------------------
+
+
+def test_a_policy_that_would_hide_rows_is_an_error(balances, postgres):
+    balances.stage(("1", 1))
+    balances.move()
+    balances.stage(("2", 1))
+    query(
+        balances.shop_all,
+        "drop role if exists watched; create role watched login; "
+        "grant usage on schema public, datatransfer to watched; "
+        "grant all on all tables in schema public, datatransfer to watched; "
+        'alter table "changeAccountBalanceTemp" enable row level security; '
+        "create policy own on \"changeAccountBalanceTemp\" using (account <> '2')",
+    )
+    try:
+        watched = make_dsn(balances.shop_all, user="watched")
+        with pytest.raises(QueryFailed, match="row-level security"):
+            Flow("balances", watched, balances.bonus, balances.reader).move()
+        assert [row[0] for row in balances.target_rows()] == ["1"]
+    finally:
+        query(balances.shop_all, "drop owned by watched; drop role watched")
+
+
+# --- Whose error it is ----------------------------------------------------------------------------
+
+
+def test_an_error_of_shop_all_in_mid_stream_is_told_as_its_own(balances):
+    balances.move()
+    balances.stage(("1", 1))
+    query(
+        balances.shop_all,
+        'alter table "changeAccountBalanceTemp" rename to kept; '
+        "create function bang(text) returns text language plpgsql as "
+        "$$ begin raise exception 'bang'; end $$; ",
+    )
+    query(
+        balances.shop_all,
+        'create view "changeAccountBalanceTemp" as select xid, id, bang(account)::varchar(100) as '
+        "account, amount, validfrom, validto, comment, created_at from kept",
+    )
+    with balances.doors() as (source, target):
+        target.execute(BALANCES.incoming)
+        text = "select xid, id, account, amount, validfrom, validto, comment from {}"
+        rows = sql.SQL(text).format(sql.Identifier(BALANCES.staging))
+        with source.snapshot(), pytest.raises(QueryFailed, match=r"shop All refused .*bang"):
+            receive(BALANCES, source, rows, target)
 
 
 # --- A commit whose answer is lost ----------------------------------------------------------------

@@ -1,10 +1,10 @@
-"""Guards at the edges: PINs stay secret, rejects outlive a roll-back, errors say what to do."""
+"""Guards at the edges: PINs stay secret, errors say what to do."""
 
 import socket
 
 import pytest
 from django.core.management import call_command
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import make_dsn
 
 from tests.databases import Flow, query, stage
 from transfer.engine import postgres
@@ -42,12 +42,32 @@ LOUD_CAST = """
 """
 
 
-@pytest.mark.parametrize("harm", [LOUD_TRIGGER, LOUD_CONSTRAINT, LOUD_CAST])
-def test_an_error_that_quotes_the_pin_is_told_without_it(
-    dock, shop_all, bonus, harm, capsys, caplog
+@pytest.mark.parametrize(
+    ("harm", "refusal"),
+    [
+        (LOUD_TRIGGER, ("P0001", "")),
+        (LOUD_CONSTRAINT, ("23514", "no_such_pin")),
+        (LOUD_CAST, ("22P02", "")),
+    ],
+)
+def test_a_refusal_that_quotes_the_pin_becomes_a_reject_without_it(
+    dock, shop_all, bonus, harm, refusal, capsys, caplog
 ):
     dock(bonus)
     query(bonus, harm)
+    stage(shop_all, "pincodes", [("1", PIN)])
+    call_command("transfer", "pincodes", "--json")
+    reject = RejectedRow.objects.get()
+    assert (reject.code, reject.sqlstate, reject.constraint) == ("refused_by_server", *refusal)
+    told = capsys.readouterr()
+    kept = str([*TransferRun.objects.values(), *RejectedRow.objects.values()])
+    held = str(query(bonus, "select reject::text from datatransfer.reject as reject"))
+    assert "4711" not in kept + held + told.out + told.err + caplog.text
+
+
+def test_an_error_that_quotes_the_pin_is_told_without_it(dock, shop_all, bonus, capsys, caplog):
+    dock(bonus)
+    query(bonus, LOUD_TRIGGER.replace("using ", "using errcode = 'disk_full', "))
     stage(shop_all, "pincodes", [("1", PIN)])
     with pytest.raises(SystemExit):
         call_command("transfer", "pincodes", "--json")
@@ -86,46 +106,7 @@ def test_a_lost_connection_quotes_no_pin(dock, shop_all, bonus, caplog):
     assert "4711" not in str(TransferRun.objects.values()) + caplog.text
 
 
-# --- Rejects outlive a roll-back, once ----------------------------------------------------------
-
-
-def test_rejects_of_a_chunk_that_was_rolled_back_are_replaced(dock, shop_all, bonus):
-    server = dock(bonus)
-    query(
-        bonus,
-        "create function meddle() returns trigger language plpgsql as "
-        "$$ begin raise exception 'no'; end $$; "
-        'create trigger meddle after insert on "cardAccounting" execute function meddle()',
-    )
-    stage(shop_all, "cards", [("1", "a", 9), ("2", None, 1), ("3", "a", 1)])
-    assert run_task(server, "cards").state == State.FAILED
-    before = RejectedRow.objects.values_list("code", "landed").order_by("staging_id")
-    assert list(before) == [("status_unknown", False), ("card_unknown", False)]
-
-    # Meanwhile the server has learnt card 2: the same row is good now, and no reject any more.
-    query(bonus, 'drop trigger meddle on "cardAccounting"')
-    query(bonus, "insert into \"cardAccounting\" values ('2', 'b', 0)")
-    run = run_task(server, "cards", chunk_rows=1)
-    assert (run.state, run.applied, run.rejected) == (State.REJECTS, 2, 1)
-    after = RejectedRow.objects.values_list("code", "landed", "run")
-    assert list(after) == [("status_unknown", True, run.pk)]
-
-
 # --- Errors that say what to do -----------------------------------------------------------------
-
-
-@pytest.fixture
-def limited(bonus):
-    """The DSN of an account that may use the vendor's tables and nothing else."""
-    role = f"limited_{parse_dsn(bonus)['dbname']}"
-    query(bonus, f"drop role if exists {role}")
-    query(
-        bonus,
-        f"create role {role} login password 'limited'; "
-        f"grant select, insert, update on all tables in schema public to {role}",
-    )
-    yield make_dsn(bonus, user=role, password="limited")
-    query(bonus, f"drop owned by {role}; drop role {role}")
 
 
 def test_without_the_right_to_create_the_schema_the_error_prints_the_sql(shop_all, bonus, limited):

@@ -5,10 +5,13 @@ import threading
 from collections import Counter
 
 import pytest
+from psycopg2 import sql
 
 from tests.chaos.reference import REFERENCES
 from tests.databases import connected, insert, query, run
 from transfer.engine.kinds import KINDS
+from transfer.engine.position import waiting
+from transfer.engine.shop_all import quoted
 
 WRITERS = 12
 TRANSACTIONS = 25
@@ -146,3 +149,27 @@ def test_an_idle_writer_holds_back_its_own_rows_only(flow, postgres, table):
     own = 1 if table == "the staging table" else 0
     assert flow.move().totals.applied == own
     assert [row[0] for row in flow.target_rows()] == ["a", "b", "c", *["idle"] * own]
+
+
+def test_an_idle_writer_costs_no_walk_through_what_was_moved_since(flow):
+    """What waits stands in two ranges of the index, however much lies between them."""
+    flow = flow("balances")
+    with connected(flow.shop_all) as idle:
+        idle.autocommit = False
+        insert(idle, "balances", [("idle", 1)])
+        flow.stage(*[(f"row-{number}", 1) for number in range(500)])
+        flow.move()
+        position = flow.position()
+        with flow.doors() as (source, _), source.snapshot():
+            source.read_in_order()
+            parts = [
+                source.one(
+                    sql.SQL("explain (analyze, format json) select from {} where {}").format(
+                        quoted(KINDS["balances"]), part
+                    )
+                )[0][0]["Plan"]
+                for part in waiting(position)
+            ]
+        assert len(parts) == 2
+        walked = sum(plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) for plan in parts)
+        assert walked == 0

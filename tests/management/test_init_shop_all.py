@@ -1,8 +1,10 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.databases import Flow, query, stage
+from tests.databases import Flow, initialise_shop_all, query, stage
 from transfer.engine.kinds import KINDS
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -97,3 +99,55 @@ def test_an_unreachable_database_is_one_sentence_that_names_it(settings):
         call_command("init_shop_all")
     assert "hidden" not in str(failure.value)
     assert failure.value.returncode == 1
+
+
+BEFORE_THE_LOG = """
+    drop table datatransfer.batch, datatransfer.purge;
+    alter table datatransfer.origin drop xid;
+    alter table datatransfer.resent drop where_rejected, drop sent_by;
+"""
+SERVER_BEFORE_THE_LOG = """
+    alter table datatransfer.position drop reader, drop number, drop token, drop purge_accepted,
+        drop rejects_removed;
+    drop table datatransfer.reject;
+"""
+
+
+class TestAnInstallationFromBeforeTheLog:
+    @pytest.fixture
+    def old(self, flow, dock, bonus, shop_all):
+        """Two batches moved, a third under way, a row that waits: as the first version left it."""
+        server, moving = dock(bonus), flow("balances")
+        for rows in ([("1", 1), ("2", 0)], [("3", 1)]):
+            moving.stage(*rows)
+            moving.move()
+        moving.stage(("4", 1), ("5", 1))
+        moving.move_one(chunk_rows=1)
+        moving.stage(("6", 1))
+        query(shop_all, BEFORE_THE_LOG)
+        query(bonus, SERVER_BEFORE_THE_LOG)
+        moving.reader = None
+        return moving, server
+
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_moves_no_row_twice_and_loses_none(self, old, asked):
+        moving, server = old
+        if asked:
+            call_command("init_shop_all")
+            (number, is_original) = query(
+                moving.shop_all,
+                "select number, xmin::text::bigint = xid::text::bigint from datatransfer.batch",
+            )[0]
+            assert (number, is_original) == (1, True)
+        else:  # the server did not answer then
+            initialise_shop_all(moving.shop_all)
+        call_command("transfer", "balances")
+        call_command("transfer", "balances")
+        assert [row[0] for row in moving.target_rows()] == ["1", "3", "4", "5", "6"]
+        call_command("reconcile")
+        assert moving.position().number > 0
+        assert server.tasks.get(kind="balances").readers
+
+    def test_pages_read_such_a_position(self, old):
+        moving, _ = old
+        assert moving.position().totals.read == 4

@@ -30,7 +30,6 @@ def old_things():
             kind="balances",
             origin=uuid4(),
             staging_id=number,
-            chunk_start=0,
             code="amount_zero",
             payload={},
             state=state,

@@ -103,7 +103,7 @@ def test_a_run_stands_in_the_history_with_its_counts_and_positions(server, shop_
 def test_rejects_are_kept_with_reason_row_and_run(server, shop_all):
     stage(shop_all, "pincodes", [("41 00", "1234")])
     exit_code_of("pincodes")
-    reject = RejectedRow.objects.landed().get()
+    reject = RejectedRow.objects.get()
     assert (reject.code, reject.staging_id) == ("account_has_spaces", 1)
     assert reject.payload == {"account": "41 00", "pincode": "••••"}
     assert reject.run == TransferRun.objects.get()

@@ -186,10 +186,8 @@ def things() -> dict[str, Any]:
             server=eight,
             origin=uuid4(),
             staging_id=1,
-            chunk_start=0,
             code="amount_zero",
             payload={"account": "4100", "amount": "0"},
-            landed=True,
         ),
         "user": User.objects.create_user("somebody"),
     }

@@ -172,8 +172,6 @@ def test_a_file_of_a_thousand_takes_as_many_queries_as_one_of_ten(client, name, 
                 kind="balances",
                 origin=POSITION["origin"],
                 staging_id=number,
-                chunk_start=0,
-                landed=True,
                 code="amount_zero",
                 payload={"account": "4100", "amount": "0"},
             )

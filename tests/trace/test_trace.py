@@ -100,13 +100,6 @@ def test_a_rejected_row_says_why(server, shop_all):
     assert fate.detail == "The amount is zero. Nobody has decided on it yet."
 
 
-def test_a_reject_of_a_chunk_that_did_not_land_counts_for_nothing(server, shop_all):
-    stage(shop_all, "balances", [(ACCOUNT, 0)])
-    run = move(server)
-    run.rejects.update(landed=False)
-    assert states(trace(ACCOUNT, "account")) == [["moved"]]
-
-
 class TestWhyItWaits:
     @pytest.fixture
     def task(self, server, shop_all):

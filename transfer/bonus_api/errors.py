@@ -192,9 +192,3 @@ class StageTooSlow(ApiError):
         "Something between accepts the connection and lets it hang: a firewall, a proxy, or an "
         "overloaded server."
     )
-
-
-class RightsMissing(ApiError):
-    code = "test_rights_missing"
-    sentence = gettext_noop("The database user %(user)s may not do everything: %(missing)s.")
-    hint = gettext_noop("Ask the database's administrator to run:\n%(statements)s")

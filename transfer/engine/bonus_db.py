@@ -1,69 +1,57 @@
-"""The door to a bonus server's database: its tables, and our position beside them. No Django."""
-
-from collections.abc import Iterator
-from decimal import Decimal
-from typing import Any
+"""The door to a bonus server's database: its tables, and our positions beside them. No Django."""
 
 from psycopg2 import errors
 
 from transfer.engine.kinds import Column, Kind
-from transfer.engine.position import Position, Totals
-from transfer.engine.postgres import COLUMNS, Database
-from transfer.errors import AlreadyRunning, NoRightForSchema, TargetTableMissing, WrongColumns
-
-SCHEMA = """\
-create schema if not exists datatransfer;
-create table if not exists datatransfer.position (
-    origin uuid not null,
-    kind text not null,
-    read_through pg_snapshot not null,
-    reading pg_snapshot,
-    last_xid xid8,
-    last_id bigint,
-    rows_applied bigint not null default 0,
-    rows_unchanged bigint not null default 0,
-    rows_rejected bigint not null default 0,
-    amount_applied numeric not null default 0,
-    amount_rejected numeric not null default 0,
-    purged_rows bigint not null default 0,
-    purged_amount numeric not null default 0,
-    updated_at timestamptz not null default now(),
-    primary key (origin, kind)
-);
-"""
-
-FIELDS = (
-    "origin, kind, read_through, reading, last_xid, last_id, rows_applied, rows_unchanged, "
-    "rows_rejected, amount_applied, amount_rejected, purged_rows, purged_amount"
+from transfer.engine.position_table import SCHEMA, PositionTable
+from transfer.engine.postgres import COLUMNS
+from transfer.errors import (
+    NoRightForSchema,
+    RightsMissing,
+    RowsSwallowed,
+    TargetTableMissing,
+    WrongColumns,
 )
 
-ADVANCE = """
-    update datatransfer.position
-       set read_through = %s::pg_snapshot, reading = %s::pg_snapshot, last_xid = %s::xid8,
-           last_id = %s, rows_applied = rows_applied + %s, rows_unchanged = rows_unchanged + %s,
-           rows_rejected = rows_rejected + %s, amount_applied = amount_applied + %s,
-           amount_rejected = amount_rejected + %s, updated_at = now()
-     where origin = %s and kind = %s
-       and read_through::text = %s and reading::text is not distinct from %s
-       and last_xid::text is not distinct from %s and last_id is not distinct from %s
+# Triggers that may keep a row out: pg_trigger.tgtype is 1 for each row, 2 before, 4 on insert.
+TRIGGERS = """
+    select string_agg(tgname, ', ' order by tgname) from pg_trigger
+     where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D' and tgtype & 7 = 7
+"""
+# Rules that put another statement in place of an insert (pg_rewrite.ev_type 3).
+RULES = """
+    select string_agg(rulename, ', ' order by rulename) from pg_rewrite
+     where ev_class = to_regclass(%s) and ev_type = '3' and is_instead and ev_enabled <> 'D'
+"""
+# What an upsert can hold on to: a unique index on this column alone, whole and immediate.
+UNIQUE = """
+    select exists (
+        select from pg_index
+          join pg_attribute on attrelid = indrelid and attnum = indkey[0]
+         where indrelid = to_regclass(%s) and attname = %s and indisunique and indimmediate
+           and indisvalid and indpred is null and indnkeyatts = 1)
+"""
+# Columns that every row has to fill and that we do not know.
+DEMANDED = """
+    select attname from pg_attribute
+     where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped and attnotnull
+       and not atthasdef and attidentity = '' and attname <> all(%s)
+     order by attnum
+"""
+# Rights on the columns that a statement names.
+RIGHTS = """
+    select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
+     where not has_column_privilege(to_regclass(%s), name, wanted) order by wanted
 """
 
-# The locker of a row is its xmax; who that is stands in pg_stat_activity.
-HOLDER = """
-    select a.application_name, a.pid, a.client_addr, a.xact_start
-      from datatransfer.position as p
-      join pg_stat_activity as a on a.backend_xid::text = p.xmax::text
-     where p.origin = %s and p.kind = %s
-"""
 
-
-class BonusDatabase(Database):
+class BonusDatabase(PositionTable):
     def ensure_schema(self) -> None:
         """Creates our schema where it is missing; the caller commits.
 
         Raises NoRightForSchema with the SQL to run.
         """
-        if self.one("select to_regclass('datatransfer.position')")[0] is not None:
+        if self._is_complete():
             return
         with self.explained(), self.connection.cursor() as cursor:
             try:
@@ -80,13 +68,14 @@ class BonusDatabase(Database):
         user = self.one("select quote_ident(current_user)")[0]
         return (
             f"grant usage on schema datatransfer to {user};\n"
-            f"grant select, insert, update on datatransfer.position to {user};"
+            f"grant select, insert, update on datatransfer.position to {user};\n"
+            f"grant select, insert, delete on datatransfer.reject to {user};"
         )
 
     def check_columns(self, kind: Kind) -> None:
         """Whether what passes the checks fits into the bonus server's table.
 
-        Raises TargetTableMissing or WrongColumns.
+        Raises TargetTableMissing, WrongColumns or RowsSwallowed.
         """
         found = {
             name: (type_, declared, modifier)
@@ -102,107 +91,54 @@ class BonusDatabase(Database):
             if column.name not in found
             or not holds(column, found[column.name][0], found[column.name][2])
         ]
+        problems += self._other_problems(kind, set(found))
         if problems:
             raise WrongColumns(
                 database=self.name, table=f'"{kind.target}"', problems="; ".join(problems)
             )
+        self.check_rules(kind)
 
-    def begin_position(self, position: Position) -> None:
-        """Writes the first position of a staging database, if there is none yet."""
-        totals = position.totals
-        self.execute(
-            f"insert into datatransfer.position ({FIELDS}) "
-            "values (%s, %s, %s::pg_snapshot, %s::pg_snapshot, %s::xid8, %s, %s, %s, %s, %s, %s, "
-            "%s, %s) on conflict do nothing",
-            [
-                position.origin,
-                position.kind,
-                position.read_through,
-                position.reading,
-                _xid(position.last_xid),
-                position.last_id,
-                totals.applied,
-                totals.unchanged,
-                totals.rejected,
-                totals.amount_applied,
-                totals.amount_rejected,
-                position.purged_rows,
-                position.purged_amount,
-            ],
+    def _other_problems(self, kind: Kind, found: set[str]) -> list[str]:
+        table, names = f'"{kind.target}"', [*(c.name for c in kind.columns), kind.stamps]
+        problems = [] if kind.stamps in found else [f"{kind.stamps} –"]
+        problems += [
+            f"unique ({name}) –" for name in kind.unique if not self.one(UNIQUE, [table, name])[0]
+        ]
+        demanded = self.rows(DEMANDED, [table, names])
+        return problems + [f"{name} not null, no default" for (name,) in demanded]
+
+    def check_rights(self, *kinds: Kind) -> None:
+        """Whether we may do all that a chunk does. Raises RightsMissing with the SQL to run."""
+        user, quoted = self.one("select current_user, quote_ident(current_user)")
+        missing, statements = [], []
+        for kind in kinds:
+            names = [*(column.name for column in kind.columns), kind.stamps]
+            found = self.rows(RIGHTS, [list(kind.rights), names, f'"{kind.target}"'])
+            if rights := ", ".join(right for (right,) in found):
+                missing.append(f"{rights} on {kind.target}")
+                statements.append(f'grant {rights.lower()} on "{kind.target}" to {quoted};')
+        may, database = self.one(
+            "select has_database_privilege(current_database(), 'TEMP'), "
+            "quote_ident(current_database())"
         )
-
-    def position(self, origin: str, kind: Kind, *, wait: bool = False) -> Position | None:
-        """The position; with `wait` after whoever is moving it has ended."""
-        lock = " for update" if wait else ""
-        rows = self.rows(
-            f"select {FIELDS} from datatransfer.position where origin = %s and kind = %s{lock}",
-            [origin, kind.name],
-        )
-        return _position(rows[0]) if rows else None
-
-    def existing_position(self, origin: str, kind: Kind) -> Position | None:
-        """The position, where even our schema may be missing; in a transaction of its own."""
-        with self.transaction(commit=False):
-            if self.one("select to_regclass('datatransfer.position')")[0] is None:
-                return None
-            return self.position(origin, kind)
-
-    def lock_position(self, origin: str, kind: Kind) -> Position:
-        """The position, locked until the transaction ends. Raises AlreadyRunning."""
-        with self.explained(), self.connection.cursor() as cursor:
-            try:
-                cursor.execute(
-                    f"select {FIELDS} from datatransfer.position "
-                    "where origin = %s and kind = %s for update nowait",
-                    [origin, kind.name],
-                )
-                (row,) = cursor.fetchall()
-            except errors.LockNotAvailable:
-                self.connection.rollback()
-                raise AlreadyRunning(holder=self._holder(origin, kind)) from None
-        return _position(row)
-
-    def _holder(self, origin: str, kind: Kind) -> str:
-        rows = self.rows(HOLDER, [origin, kind.name])
-        if not rows:
-            return "?"
-        application, pid, address, since = rows[0]
-        where = f"{address}, " if address else ""
-        return f"{application} ({where}pid {pid}, {since:%H:%M:%S} UTC)"
-
-    def advance(self, before: Position, after: Position) -> bool:
-        """Compare-and-set: moves the position if it still is `before`."""
-        gained = after.totals - before.totals
-        return (
-            self.execute(
-                ADVANCE,
-                [
-                    after.read_through,
-                    after.reading,
-                    _xid(after.last_xid),
-                    after.last_id,
-                    gained.applied,
-                    gained.unchanged,
-                    gained.rejected,
-                    gained.amount_applied,
-                    gained.amount_rejected,
-                    before.origin,
-                    before.kind,
-                    before.read_through,
-                    before.reading,
-                    _xid(before.last_xid),
-                    before.last_id,
-                ],
+        if not may:
+            missing.append("TEMP")
+            statements.append(f"grant temporary on database {database} to {quoted};")
+        if missing:
+            raise RightsMissing(
+                user=user, missing=", ".join(missing), statements="\n".join(statements)
             )
-            == 1
-        )
 
-    def stream(self, query: str, batch: int = 2000) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query, a batch in memory at a time."""
-        with self.explained(), self.connection.cursor("dtadmin_stream") as cursor:
-            cursor.itersize = batch
-            cursor.execute(query)
-            yield from cursor
+    def check_rules(self, kind: Kind) -> None:
+        """Whether each row of an insert lands in the table itself. Raises RowsSwallowed."""
+        (names,) = self.one(RULES, [f'"{kind.target}"'])
+        if kind.appends and names:
+            raise RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names)
+
+    def swallowed(self, kind: Kind) -> RowsSwallowed:
+        """What to raise when rows did not land."""
+        (names,) = self.one(TRIGGERS, [f'"{kind.target}"'])
+        return RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names or "?")
 
 
 def holds(column: Column, type_: str, modifier: int) -> bool:
@@ -216,25 +152,3 @@ def holds(column: Column, type_: str, modifier: int) -> bool:
         precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
         return scale >= 2 and precision - scale >= 13
     return True
-
-
-def _xid(value: int | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _position(row: tuple[Any, ...]) -> Position:
-    origin, kind, read_through, reading, last_xid, last_id, *totals = row
-    applied, unchanged, rejected, amount_applied, amount_rejected, purged, purged_amount = totals
-    return Position(
-        origin=str(origin),
-        kind=kind,
-        read_through=read_through,
-        reading=reading,
-        last_xid=None if last_xid is None else int(last_xid),
-        last_id=last_id,
-        totals=Totals(
-            applied, unchanged, rejected, Decimal(amount_applied), Decimal(amount_rejected)
-        ),
-        purged_rows=purged,
-        purged_amount=purged_amount,
-    )

@@ -45,8 +45,8 @@ STAGE_CORRECTIONS = """
         select line.*, {next_id} as new_id
           from (select * from incoming where {good} order by id) as line
     ), noted as (
-        insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid)
-        select origin, {kind}, old_id, new_id, pg_current_xact_id()
+        insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_by)
+        select origin, {kind}, old_id, new_id, pg_current_xact_id(), {by}
           from numbered where old_id is not null order by origin, old_id
             on conflict do nothing
         returning new_id
@@ -76,7 +76,7 @@ REFUSE_KEPT = """
 """
 
 SENT = """
-    select line.origin::text, line.old_id, note.new_id, note.new_xid::text::bigint
+    select line.origin::text, line.old_id, note.new_id, note.new_xid::text::bigint, note.sent_by
       from incoming as line
       join datatransfer.resent as note
         on note.origin = line.origin and note.kind = %s and note.old_id = line.old_id
@@ -142,7 +142,9 @@ class Incoming(Notes):
             "values (pg_current_xact_id(), %s, %s) returning xid::text::bigint",
             [self.kind.name, sent_by],
         )
-        return self.execute(self._about(STAGE_CORRECTIONS, next_id=self._next_id()))
+        return self.execute(
+            self._about(STAGE_CORRECTIONS, next_id=self._next_id(), by=sql.Literal(sent_by))
+        )
 
     def count_sent(self) -> int:
         """How many of the rows that lines correct are staged anew, now or before."""

@@ -3,7 +3,9 @@
 No Django, no connections: the engine runs what stands here. A chunk arrives in the temporary
 table `incoming` (see `Kind.incoming`), whose generated column `fault` holds the code of the first
 check that a row fails, or null; `refuse` sets `late_fault` where a check needs the target's rows.
-`apply` sees the rest as `good`. Every SQL text here is a constant; values never enter it.
+`refuse` and `apply` see the others as `good`. They look rows of the target up one by one, by
+index, and join nothing: what the planner believes of the tables never makes a chunk slow. Every
+SQL text here is a constant; values never enter it.
 """
 
 from dataclasses import dataclass
@@ -47,10 +49,14 @@ class Kind:
     columns: tuple[Column, ...]
     checks: tuple[Check, ...]
     needed: tuple[tuple[str, ...], ...]  # of each group of columns a row has at least one
-    apply: tuple[str, ...]  # statements whose row counts add up to what changed in the target
+    apply: tuple[str, ...]  # statements that count, or select, how many rows they changed
     late_checks: tuple[Check, ...] = ()  # those that need the target's rows: `refuse` makes them
-    refuse: tuple[str, ...] = ()  # statements that set `late_fault` in incoming
+    refuse: tuple[str, ...] = ()  # statements that set `late_fault` in incoming, and select 0
     amount: str = "null::numeric"  # SQL over a row: what the totals add up
+    appends: bool = False  # each good row becomes a row of the target, and none may go missing
+    unique: tuple[str, ...] = ()  # columns of the target that an upsert holds on to
+    rights: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE")  # on the target's table
+    stamps: str = "changed_at"  # the column of the target that tells when
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,8 +83,8 @@ class Kind:
         columns = ", ".join(f"{column.name} {column.carried_as}" for column in self.columns)
         return (
             f"create temporary table incoming (xid xid8, id bigint, {columns}, "
-            f"late_fault text, fault text generated always as ({self.fault}) stored) "
-            f"on commit drop"
+            f"late_fault text, sqlstate text, constraint_name text, as_json json, "
+            f"fault text generated always as ({self.fault}) stored) on commit drop"
         )
 
     @property
@@ -179,6 +185,7 @@ PINCODES = Kind(
          where held.pincode is distinct from excluded.pincode
         """,
     ),
+    unique=("account",),
 )
 
 FINITE = "amount not in ('NaN', 'Infinity', '-Infinity')"
@@ -243,20 +250,53 @@ BALANCES = Kind(
         """,
     ),
     amount=f"case when {FINITE} then amount end",
+    appends=True,
+    rights=("INSERT",),
+    stamps="created_at",
 )
 
 # A card linked without a status may only earn until somebody says more: the one default that lets
 # no money out.
 DEFAULT_STATUS = 0
 
-# Within a chunk the last account and the last status of a card win separately.
-LAST_SAID = """
-    select card,
-           (array_agg(account order by xid desc, id desc) filter (where account is not null))[1]
-               as account,
-           (array_agg(status order by xid desc, id desc) filter (where status is not null))[1]
-               as status
-      from good group by card
+# Within a chunk the last account and the last status of a card win separately. What is left as it
+# is stays that of the newest version of the row.
+UPSERT_CARDS = f"""
+    , said as materialized (
+        select card,
+               (array_agg(account order by xid desc, id desc)
+                    filter (where account is not null))[1] as account,
+               (array_agg(status order by xid desc, id desc)
+                    filter (where status is not null))[1] as status
+          from good group by card
+    ), of_both as (
+        insert into "cardAccounting" as held (card, account, status, changed_at)
+        select card, account, status, now() from said
+         where account is not null and status is not null
+            on conflict (card) do update
+           set account = excluded.account, status = excluded.status,
+               changed_at = excluded.changed_at
+         where (held.account, held.status) is distinct from (excluded.account, excluded.status)
+        returning 1
+    ), of_account as (
+        insert into "cardAccounting" as held (card, account, status, changed_at)
+        select card, account, {DEFAULT_STATUS}, now() from said where status is null
+            on conflict (card) do update
+           set account = excluded.account, changed_at = excluded.changed_at
+         where held.account is distinct from excluded.account
+        returning 1
+    ), of_status as (
+        insert into "cardAccounting" as held (card, account, status, changed_at)
+        select card, (select known.account from "cardAccounting" as known
+                       where known.card = said.card), status, now()
+          from said where account is null
+            on conflict (card) do update
+           set status = excluded.status, changed_at = excluded.changed_at
+         where held.status is distinct from excluded.status
+        returning 1
+    )
+    select (select count(*) from of_both) + (select count(*) from of_account)
+         + (select count(*) from of_status)
 """
 
 CARDS = Kind(
@@ -311,45 +351,47 @@ CARDS = Kind(
         ),
     ),
     # A status without an account needs a card that the server knew before, or that an earlier row
-    # of the chunk links: the same answer that row by row would give. The latter by one walk in
-    # order and no nested loop: compared each with each, the rows of a chunk take minutes.
+    # of the chunk links: the same answer that row by row would give.
     refuse=(
         """
-        update incoming as late set late_fault = 'card_unknown'
-         where late.fault is null and late.account is null
-           and not exists (select from "cardAccounting" as held where held.card = late.card)
+        , refused as (
+            update incoming set late_fault = 'card_unknown'
+             where ctid = any (array(
+                select line
+                  from (select line, card, account, bool_or(account is not null) over (
+                                   partition by card order by xid, id
+                                   rows between unbounded preceding and 1 preceding) as is_linked
+                          from good) as judged
+                 where account is null and is_linked is not true
+                   and (select true from "cardAccounting" as known
+                         where known.card = judged.card) is null))
+        )
+        select 0
         """,
-        "set local enable_nestloop = off",
-        """
-        update incoming as late set late_fault = null
-          from (select id, bool_or(fault is null and account is not null) over (
-                           partition by card order by xid, id
-                           rows between unbounded preceding and 1 preceding) as is_linked
-                  from incoming) as judged
-         where judged.is_linked and judged.id = late.id and late.late_fault = 'card_unknown'
-        """,
-        "set local enable_nestloop = default",
     ),
-    # An update by itself, since it takes what is left as it is from the newest version of the row.
-    apply=(
-        f"""
-        update "cardAccounting" as held
-           set account = coalesce(said.account, held.account),
-               status = coalesce(said.status, held.status), changed_at = now()
-          from ({LAST_SAID}) as said
-         where held.card = said.card
-           and (held.account, held.status) is distinct from
-               (coalesce(said.account, held.account), coalesce(said.status, held.status))
-        """,
-        f"""
-        insert into "cardAccounting" as held (card, account, status, changed_at)
-        select said.card, said.account, coalesce(said.status, {DEFAULT_STATUS}), now()
-          from ({LAST_SAID}) as said
-         where not exists (select from "cardAccounting" as held where held.card = said.card)
-            on conflict (card) do update
-           set account = excluded.account, status = excluded.status,
-               changed_at = excluded.changed_at
-        """,
+    apply=(UPSERT_CARDS,),
+    unique=("card",),
+)
+
+# Of any kind: what the bonus server itself had against a row.
+BY_SERVER = (
+    Check(
+        "refused_by_server",
+        "",
+        gettext_noop("The bonus server's own table refuses the row."),
+        gettext_noop(
+            "A constraint, a trigger or the encoding of that server is against it: look at the "
+            "name beside it, correct the row or have the server changed, and send it again."
+        ),
+    ),
+    Check(
+        "accepted_before",
+        "",
+        gettext_noop(
+            "The row was sent in place of one that this bonus server has accepted: twice would be "
+            "once too often."
+        ),
+        gettext_noop("Nothing has to be done here: discard it. The other servers got it."),
     ),
 )
 

@@ -4,34 +4,32 @@ The rule (DESIGN §3): what has reached a bonus server is decided by one row of 
 database, written in the same transaction as the data. Anything unexpected rolls back.
 """
 
-import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 import psycopg2
-from psycopg2 import sql
 
+from transfer.engine.batches import Batch, Readers
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.postgres import is_broken
+from transfer.engine.refusals import Bisection
 from transfer.engine.shop_all import ShopAll
-from transfer.errors import CommitUnconfirmed, PositionMoved, RowsLostOnTheWay, TransferError
+from transfer.engine.stream import Unreadable, receive, receive_bytes
+from transfer.errors import (
+    CommitUnconfirmed,
+    PositionLost,
+    PositionMoved,
+    TransferError,
+)
 
 CHUNK_ROWS = 50_000
 IS_GOOD = "fault is null and late_fault is null"
-BUFFER = 1 << 16
 
-
-@dataclass(frozen=True)
-class Reject:
-    """A row that was not applied, as it came, PIN codes masked."""
-
-    xid: int
-    id: int
-    code: str
-    payload: dict[str, str | None]
+# No plan may hang on statistics: rows are looked up by index whatever the planner believes.
+PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,6 @@ class Chunk:
         return self.after.totals - self.before.totals
 
 
-# Saves the rejects of a chunk, named by the position before it, before the target commits. Called
-# again for the same position, it replaces what it saved: the chunk had been rolled back.
-SaveRejects = Callable[[Position, Iterator[Reject]], None]
-
-
 def transfer(
     kind: Kind,
     source: ShopAll,
@@ -59,18 +52,20 @@ def transfer(
     origin: str,
     *,
     chunk_rows: int = CHUNK_ROWS,
-    save_rejects: SaveRejects | None = None,
     dry_run: bool = False,
 ) -> Iterator[Chunk]:
     """Moves every row that is committed now, a chunk at a time, and yields each chunk.
 
-    `origin` is what `prepare` returned. A batch that a crash cut short is finished first. With
-    `dry_run` nothing is committed: closing the target rolls all of it back. Raises TransferError;
-    then, too, every chunk that was yielded has landed, and nothing of any other.
+    `origin` is what `prepare` returned. A batch that a crash cut short is finished first. Where no
+    row waits nothing is yielded, and nothing is written on any side. With `dry_run` nothing is
+    committed: closing the target rolls all of it back. Raises TransferError; then, too, every
+    chunk that was yielded has landed, and nothing of any other.
     """
     began = False
     while True:
-        chunk = move_chunk(kind, source, target, origin, chunk_rows, save_rejects, dry_run)
+        chunk = move_chunk(kind, source, target, origin, chunk_rows, dry_run)
+        if chunk is None:
+            return
         began = began or chunk.before.reading is None
         yield chunk
         if began and chunk.after.reading is None:
@@ -78,24 +73,85 @@ def transfer(
 
 
 def prepare(
-    kind: Kind, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False
+    kind: Kind,
+    source: ShopAll,
+    target: BonusDatabase,
+    readers: Readers = Readers(),  # noqa: B008 - it is frozen
+    *,
+    dry_run: bool = False,
 ) -> Position:
-    """Checks both sides, begins a position where there is none, and returns it."""
+    """Checks both sides, begins a position where there never was one, and returns it.
+
+    Raises PositionLost when there was one, as far as anybody knows; HistoryChanged, RowsPurged.
+    """
     target.ensure_schema()
     target.check_columns(kind)
+    target.check_rights(kind)
     with source.snapshot():
+        source.require_log()
         source.check_columns(kind)
         origin = source.origin()
         position = target.position(origin, kind)
-        if position is None:
-            source.hold_off_purge()
-            rows, amount = source.purged(kind)
-            position = Position(origin, kind.name, purged_rows=rows, purged_amount=amount)
-            target.begin_position(position)
-        if not dry_run:
-            with target.explained():
-                target.connection.commit()
+        if position is not None:
+            source.check_position(kind, position, target.name)
+    if position is None:
+        return _begin(kind, source, target, origin, readers, dry_run)
+    if position.reader is None:
+        position = _give_reader(kind, target, position, readers)
+    if not dry_run:
+        target.commit()
+        position = _into_log(kind, source, target, position)
     return position
+
+
+def _begin(
+    kind: Kind,
+    source: ShopAll,
+    target: BonusDatabase,
+    origin: str,
+    readers: Readers,
+    dry_run: bool,
+) -> Position:
+    # The snapshot is younger than the lock: a purge that has just ended is seen.
+    with source.purge_held_off():
+        with source.snapshot():
+            if readers.mine or target.has_positions(kind) or source.readers(kind) - readers.others:
+                raise PositionLost(database=target.name, kind=kind.name)
+            rows, amount = source.purged(kind)
+        position = Position(
+            origin, kind.name, purged_rows=rows, purged_amount=amount, reader=str(uuid4())
+        )
+        target.begin_position(position)
+        if not dry_run:
+            target.commit()
+    return position
+
+
+def _give_reader(
+    kind: Kind, target: BonusDatabase, position: Position, readers: Readers
+) -> Position:
+    """A position from before the log gets a reader; later copies of it are not trusted."""
+    if readers.mine:
+        raise PositionLost(database=target.name, kind=kind.name)
+    target.adopt_position(position.origin, kind.name, str(uuid4()))
+    return target.lock_position(position.origin, kind)
+
+
+def _into_log(kind: Kind, source: ShopAll, target: BonusDatabase, position: Position) -> Position:
+    """Writes the batch that a position from before the log has moved, so that it names one."""
+    if not position.is_older_than_the_log:
+        return position
+    with target.transaction():
+        before = target.lock_position(position.origin, kind)
+        if not before.is_older_than_the_log:
+            return before
+        with source.snapshot():
+            source.check_position(kind, before, target.name)
+        batch = source.add_batch(before, target.name, before.snapshot)
+        after = replace(before, number=batch.number, token=batch.token)
+        if not target.advance(before, after):
+            raise PositionMoved
+    return after
 
 
 def move_chunk(
@@ -104,27 +160,23 @@ def move_chunk(
     target: BonusDatabase,
     origin: str,
     chunk_rows: int,
-    save_rejects: SaveRejects | None,
     dry_run: bool,
-) -> Chunk:
-    """Moves the next chunk in one transaction of the target."""
+) -> Chunk | None:
+    """Moves the next chunk in one transaction of the target; None when no row waits."""
     with target.transaction(commit=False) if not dry_run else target.explained():
         before = target.lock_position(origin, kind)
-        target.execute("drop table if exists pg_temp.incoming")
-        target.execute(kind.incoming)
-        with source.snapshot():
-            source.read_in_order()
-            source.check_position(kind, before)
-            reading = before.reading or source.current_snapshot()
-            query = source.chunk_query(kind, before, reading, chunk_rows)
-            received = stream_rows(kind, source, query, target)
-        totals, last = judge(kind, target)
+        batch = next_batch(kind, source, target, before, dry_run)
+        if batch is None:
+            return None
+        received = fill(kind, source, target, before, batch, chunk_rows, dry_run)
+        changed = apply(kind, target) if received else 0
+        totals, last = judge(kind, target, changed)
+        if kind.appends and changed != totals.applied + totals.unchanged:
+            raise target.swallowed(kind)
         reasons = count_reasons(target) if totals.rejected else {}
-        if save_rejects is not None:
-            save_rejects(before, stream_rejects(kind, target) if totals.rejected else iter(()))
-        changed = apply_good(kind, target) if received else 0
-        totals = replace(totals, applied=changed, unchanged=totals.applied - changed)
-        after = following(before, reading, last, totals, exhausted=received < chunk_rows)
+        if totals.rejected:
+            target.add_rejects(kind, before)
+        after = following(before, batch, last, totals, exhausted=received < chunk_rows)
         if not target.advance(before, after):
             raise PositionMoved
         if not dry_run:
@@ -132,70 +184,91 @@ def move_chunk(
     return Chunk(before, after, reasons)
 
 
-def stream_rows(kind: Kind, source: ShopAll, query: sql.Composed, target: BonusDatabase) -> int:
-    """Streams the rows of `query` into `incoming`, and returns how many arrived.
+def next_batch(
+    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
+) -> Batch | None:
+    """The batch under way, or a new one, committed and flushed; None when no row waits."""
+    if position.reading is not None:
+        return Batch(position.number, position.token or "", position.reading)
+    with source.snapshot():
+        if not dry_run:
+            source.check_position(kind, position, target.name)
+        source.read_in_order()
+        if not source.is_waiting(kind, position):
+            return None
+        now = source.current_snapshot()
+    if dry_run:
+        return Batch(position.number, position.token or "", now)
+    return source.add_batch(position, target.name)
 
-    They go by binary COPY through a pipe and never become Python objects. A source that dies in
-    mid-stream looks like a clean end to the target, so both sides' counts are compared.
-    Raises RowsLostOnTheWay, or what broke on either side.
+
+def fill(
+    kind: Kind,
+    source: ShopAll,
+    target: BonusDatabase,
+    before: Position,
+    batch: Batch,
+    rows: int,
+    dry_run: bool,
+) -> int:
+    """Fills `incoming` with the next rows of the batch, and returns how many there are."""
+    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
+    for way in (receive, receive_bytes):
+        with source.snapshot():
+            if not dry_run:
+                source.check_position(kind, before, target.name)
+                source.check_batch(replace(before, **batch.named))
+            source.read_in_order()
+            query = source.chunk_query(kind, before, batch.snapshot, rows)
+            try:
+                received = way(kind, source, query, target)
+                if received and kind.appends:
+                    refuse_accepted(kind, source, target)
+                return received
+            except Unreadable:
+                target.execute("rollback to savepoint empty")
+    raise AssertionError
+
+
+# The rows are looked up by place: nothing is compared each with each.
+REFUSE_ACCEPTED = """
+    update incoming set late_fault = 'accepted_before'
+     where fault is null and late_fault is null and xid = %(xid)s and id = %(id)s
+       and not exists (select from datatransfer.reject
+                        where origin = %(origin)s and kind = %(kind)s and staging_id = %(old_id)s)
+"""
+
+
+def refuse_accepted(kind: Kind, source: ShopAll, target: BonusDatabase) -> None:
+    """Rejects rows that were sent in place of one which this server, unlike others, accepted."""
+    first, last = target.one(
+        "select min(xid::text::bigint)::text, max(xid::text::bigint)::text from incoming"
+    )
+    rows = source.replacing(kind, first, last)
+    if rows:
+        target.execute("create index on incoming (xid, id)")
+    for xid, id_, origin, old_id in rows:
+        values = {"xid": xid, "id": id_, "origin": origin, "old_id": old_id, "kind": kind.name}
+        target.execute(REFUSE_ACCEPTED, values)
+
+
+def apply(kind: Kind, target: BonusDatabase) -> int:
+    """Applies the good rows, and returns how many rows of the target changed.
+
+    What the vendor's table refuses is marked in `incoming` as a reject.
     """
-    reader, writer = os.pipe()
-    sending = Sending(source, query, writer)
-    names = ", ".join(["xid", "id", *(column.name for column in kind.columns)])
-    try:
-        with (
-            os.fdopen(reader, "rb", buffering=BUFFER) as rows,
-            target.explained(),
-            target.connection.cursor() as cursor,
-        ):
-            sending.start()
-            cursor.copy_expert(f"copy incoming ({names}) from stdin (format binary)", rows, BUFFER)
-            received = cursor.rowcount
-    except BaseException:
-        sending.abandon()
-        raise
-    sent = sending.result()
-    if sent != received:
-        raise RowsLostOnTheWay(sent=sent, received=received)
-    return received
 
+    def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
+        target.execute(
+            "update incoming set late_fault = 'refused_by_server', sqlstate = %s, "
+            f"constraint_name = %s where {row}",
+            [sqlstate, constraint],
+        )
 
-class Sending(threading.Thread):
-    """The source's half of a stream, beside the target's."""
-
-    def __init__(self, source: ShopAll, query: sql.Composed, writer: int) -> None:
-        super().__init__(name="source", daemon=True)
-        self.source = source
-        self.statement = sql.SQL("copy ({}) to stdout (format binary)").format(query)
-        self.writer = writer
-        self.sent = 0
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            with (
-                os.fdopen(self.writer, "wb", buffering=BUFFER) as rows,
-                self.source.explained(),
-                self.source.connection.cursor() as cursor,
-            ):
-                cursor.copy_expert(self.statement, rows, BUFFER)
-                self.sent = cursor.rowcount
-        except BaseException as error:
-            self.error = error  # result() raises it in the thread that waits
-
-    def result(self) -> int:
-        """How many rows the source sent. Raises what stopped it."""
-        self.join()
-        if self.error is not None:
-            raise self.error
-        return self.sent
-
-    def abandon(self) -> None:
-        """Ends the source's statement, since nobody reads its rows any more."""
-        if self.is_alive():
-            self.source.cancel()
-            self.join()
-        self.source.close()
+    good = "with good as not materialized (select *, ctid as line from incoming where {rows})"
+    target.execute(f"{PLANS}; set constraints all immediate")
+    statements = [f"{good} {statement}" for statement in (*kind.refuse, *kind.apply)]
+    return Bisection(target, "incoming", statements, refuse).run(IS_GOOD)
 
 
 JUDGE = f"""
@@ -206,54 +279,39 @@ JUDGE = f"""
 """
 
 
-def judge(kind: Kind, target: BonusDatabase) -> tuple[Totals, tuple[int, int] | None]:
-    """Splits the chunk into good rows and rejects: totals, and the last (xid, id) that arrived."""
-    for statement in kind.refuse:
-        target.execute(statement)
+def judge(kind: Kind, target: BonusDatabase, changed: int) -> tuple[Totals, tuple[int, int] | None]:
+    """What became of the chunk's rows, and the last (xid, id) that arrived."""
     good, rejected, amount, amount_rejected = target.one(JUDGE.format(amount=kind.amount))
     last = target.rows("select xid, id from incoming order by xid desc, id desc limit 1")
-    totals = Totals(good, 0, rejected, amount, amount_rejected)
+    totals = Totals(changed, good - changed, rejected, amount, amount_rejected)
     return totals, (int(last[0][0]), last[0][1]) if last else None
-
-
-def apply_good(kind: Kind, target: BonusDatabase) -> int:
-    """Applies the good rows, and returns how many rows of the target changed."""
-    good = f"with good as not materialized (select * from incoming where {IS_GOOD})"
-    return sum(target.execute(good + statement) for statement in kind.apply)
 
 
 def count_reasons(target: BonusDatabase) -> dict[str, int]:
     query = (
-        "select coalesce(fault, late_fault) as code, count(*) from incoming "
+        "select coalesce(late_fault, fault) as code, count(*) from incoming "
         f"where not ({IS_GOOD}) group by code"
     )
     return dict(target.rows(query))
 
 
-def stream_rejects(kind: Kind, target: BonusDatabase) -> Iterator[Reject]:
-    query = (
-        f"select xid, id, coalesce(fault, late_fault), {kind.payload} from incoming "
-        f"where not ({IS_GOOD}) order by xid, id"
-    )
-    for xid, id_, code, payload in target.stream(query):
-        yield Reject(int(xid), id_, code, payload)
-
-
 def following(
     before: Position,
-    reading: str,
+    batch: Batch,
     last: tuple[int, int] | None,
     gained: Totals,
     *,
     exhausted: bool,
 ) -> Position:
     """The position after a chunk: moved on within its batch, or, exhausted, past it."""
-    totals = before.totals + gained
+    named = replace(
+        before, number=batch.number, token=batch.token or None, totals=before.totals + gained
+    )
     if exhausted or last is None:
         return replace(
-            before, read_through=reading, reading=None, last_xid=None, last_id=None, totals=totals
+            named, read_through=batch.snapshot, reading=None, last_xid=None, last_id=None
         )
-    return replace(before, reading=reading, last_xid=last[0], last_id=last[1], totals=totals)
+    return replace(named, reading=batch.snapshot, last_xid=last[0], last_id=last[1])
 
 
 def commit(kind: Kind, target: BonusDatabase, before: Position, after: Position) -> None:

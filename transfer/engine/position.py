@@ -2,7 +2,9 @@
 
 A position is a pair of snapshots (DESIGN §3): every row visible in `read_through` has been moved;
 of the batch under way, the rows visible in `reading`, those up to (`last_xid`, `last_id`).
-PostgreSQL, "System Information Functions": pg_snapshot, pg_visible_in_snapshot.
+`reader`, `number` and `token` name the batch of the log in shop All that the later of the two
+snapshots comes from. PostgreSQL, "System Information Functions": pg_snapshot,
+pg_visible_in_snapshot.
 """
 
 from dataclasses import asdict, dataclass
@@ -55,11 +57,33 @@ class Position:
     totals: Totals = Totals()
     purged_rows: int = 0  # removed from the staging table before this position began
     purged_amount: Decimal = Decimal(0)
+    reader: str | None = None  # null before there was a log
+    number: int = 0  # of the reader's batches; 0: none of the log
+    token: str | None = None
+    purge_accepted: int = 0  # rows purged up to this batch may be missing: somebody accepted it
 
     @property
     def key(self) -> tuple[str | int | None, ...]:
         """What compare-and-set compares."""
-        return (self.read_through, self.reading, self.last_xid, self.last_id)
+        return (
+            *(self.read_through, self.reading, self.last_xid, self.last_id),
+            *(self.reader, self.number, self.token),
+        )
+
+    @property
+    def snapshot(self) -> str:
+        """That of the batch which the position names."""
+        return self.reading or self.read_through
+
+    @property
+    def completed(self) -> int:
+        """Number up to which every batch has been moved as a whole."""
+        return self.number if self.reading is None else self.number - 1
+
+    @property
+    def is_older_than_the_log(self) -> bool:
+        """Whether it has moved something, and no batch of the log says so."""
+        return self.number == 0 and self.snapshot != NOTHING_READ
 
     def as_json(self) -> dict[str, Any]:
         """As a history keeps it: numbers of any size as text."""
@@ -100,32 +124,45 @@ def moved(position: Position) -> sql.Composable:
     """A condition on a staging row: it has reached the bonus server."""
     if position.reading is None or position.last_xid is None:
         return sql.SQL("({})").format(visible(position.read_through))
-    return sql.SQL("({} or ({} and (xid, id) <= {}))").format(
-        visible(position.read_through), visible(position.reading), _last(position)
+    return sql.SQL("({} or {})").format(visible(position.read_through), _moved_in_batch(position))
+
+
+def _moved_in_batch(position: Position) -> sql.Composed:
+    return sql.SQL("({} and (xid, id) <= {})").format(visible(position.snapshot), _last(position))
+
+
+def waiting(position: Position) -> list[sql.Composable]:
+    """Conditions on a staging row, each a range of the index: it has not, by one of them."""
+    return [
+        range_
+        if position.last_xid is None
+        else sql.SQL("{} and not {}").format(range_, _moved_in_batch(position))
+        for range_ in _unread(position)
+    ]
+
+
+def batch(position: Position, reading: str) -> list[sql.Composable]:
+    """Conditions, likewise: the row is in the batch `reading`, and not yet moved."""
+    rest = sql.SQL("{} and xid < {}::xid8").format(
+        visible(reading), sql.Literal(reading.split(":")[1])
     )
+    if position.last_xid is not None:
+        rest = sql.SQL("(xid, id) > {} and {}").format(_last(position), rest)
+    return [sql.SQL("{} and {}").format(range_, rest) for range_ in _unread(position)]
 
 
-def waiting(position: Position) -> sql.Composable:
-    """A condition on a staging row: it has not. The first part lets the index be used."""
-    return sql.SQL("xid >= pg_snapshot_xmin({}) and not {}").format(
-        snapshot(position.read_through), moved(position)
-    )
+def _unread(position: Position) -> list[sql.Composable]:
+    """What `read_through` does not see: transactions that ran then, and those that began after.
 
-
-def batch(position: Position, reading: str) -> sql.Composable:
-    """A condition on a staging row: it is in the batch `reading`, and not yet moved."""
-    condition = sql.SQL(
-        "xid >= pg_snapshot_xmin({through}) and xid < pg_snapshot_xmax({reading}) "
-        "and not {before} and {now}"
-    ).format(
-        through=snapshot(position.read_through),
-        reading=snapshot(reading),
-        before=visible(position.read_through),
-        now=visible(reading),
-    )
-    if position.last_xid is None:
-        return condition
-    return sql.SQL("(xid, id) > {} and ").format(_last(position)) + condition
+    Whatever an idle writer held back in between is not walked through again. The text form is
+    xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
+    """
+    _, end, running = position.read_through.split(":")
+    ranges: list[sql.Composable] = [sql.SQL("xid >= {}::xid8").format(sql.Literal(end))]
+    if running:
+        held_back = sql.Literal("{" + running + "}")
+        ranges.insert(0, sql.SQL("xid = any({}::xid8[])").format(held_back))
+    return ranges
 
 
 def sees(snapshot: str, xid: int) -> bool:

@@ -3,12 +3,20 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from time import monotonic
 from typing import Any, Self
 
 import psycopg2
 from psycopg2 import errors
-from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
+from psycopg2.extensions import (
+    PYDATETIMETZ,
+    connection as Connection,
+    make_dsn,
+    new_type,
+    parse_dsn,
+    register_type,
+)
 
 from transfer.errors import (
     ConnectionLost,
@@ -48,6 +56,26 @@ CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
     (DatabasePortClosed, "Connection refused|No such file or directory"),
     (DatabaseSilent, "timeout expired"),
 )
+
+
+# Python's datetime knows neither infinity, nor years before Christ, nor such beyond 9999. People
+# write `infinity` in SQL for "never ends".
+NEVER_ENDS = datetime(MAXYEAR, 12, 31, tzinfo=UTC)
+NEVER_BEGAN = datetime(MINYEAR, 1, 1, tzinfo=UTC)
+
+
+def _moment(text: Any, cursor: Any) -> datetime | None:
+    """A timestamptz; one that can't be said in Python is NEVER_ENDS or NEVER_BEGAN."""
+    try:
+        moment: datetime | None = PYDATETIMETZ(text, cursor)
+    except (ValueError, OverflowError, psycopg2.DataError):
+        moment = None
+    if text is None or (moment is not None and text[-1] != "y"):  # infinity
+        return moment
+    return NEVER_BEGAN if text.startswith("-") or text.endswith("BC") else NEVER_ENDS
+
+
+MOMENT = new_type(PYDATETIMETZ.values, "MOMENT", _moment)
 
 
 class Database:
@@ -108,7 +136,7 @@ class Database:
                 if commit:
                     connection.commit()
             finally:
-                self._roll_back()
+                self.roll_back()
 
     def _limit_statements(self) -> None:
         if self.seconds is None:
@@ -118,7 +146,13 @@ class Database:
             raise TooSlow(database=self.name, reason=f"> {self.seconds:g} s")
         self.execute("set local statement_timeout = %s", [max(1, int(left * 1000))])
 
-    def _roll_back(self) -> None:
+    def commit(self) -> None:
+        """Commits what was done outside `transaction`."""
+        with self.explained():
+            self.connection.commit()
+
+    def roll_back(self) -> None:
+        """Undoes what was not committed; a broken connection has undone it already."""
         try:
             if self._connection is not None:
                 self._connection.rollback()
@@ -182,7 +216,7 @@ def connect(dsn: str, *, database: str, purpose: str) -> Connection:
         f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
     )
     try:
-        return psycopg2.connect(
+        connection = psycopg2.connect(
             make_dsn(
                 dsn,
                 connect_timeout=CONNECT_SECONDS,
@@ -194,6 +228,8 @@ def connect(dsn: str, *, database: str, purpose: str) -> Connection:
         )
     except psycopg2.OperationalError as error:
         raise unreachable(dsn, database, _first_line(error)) from None
+    register_type(MOMENT, connection)
+    return connection
 
 
 def unreachable(dsn: str, database: str, reason: str) -> Unreachable:

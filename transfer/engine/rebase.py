@@ -1,13 +1,19 @@
 """Carries the positions over when the database of shop All was restored from a copy. No Django.
 
-Its rows then carry transactions that the new cluster has not reached, or will use again. Every
-row gets a transaction of this cluster, and every position a snapshot that tells the same rows.
+Its rows then carry transactions that the cluster has not reached, or will use again. Every row
+gets a transaction of its own time, and every position a snapshot that tells the same rows.
+
+A logical restore (a dump) shows by the rows that it wrote: each was written by a transaction other
+than the one it names. A physical one (a copy of the files, an older state of the machine, a replica
+that lagged and took over) leaves no such trace, so somebody has to say when it was.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
+from uuid import uuid4
 
 from psycopg2 import sql
 
@@ -16,7 +22,7 @@ from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
-from transfer.errors import FutureTransactions
+from transfer.errors import HistoryChanged, RestoreUnknown, RowsUndated
 
 Held = list[tuple[BonusDatabase, Position]]
 
@@ -45,36 +51,77 @@ class Group:
     amount: Decimal
 
 
-def rebase(staging: Staging, targets: list[BonusDatabase]) -> list[Rebased]:
+@dataclass(frozen=True)
+class Restored:
+    """What somebody knows of a physical restore: since when rows are new, or that none is."""
+
+    at: datetime | None = None
+
+
+def rebase(
+    staging: Staging,
+    targets: list[BonusDatabase],
+    restored: Restored | None = None,
+    *,
+    dry_run: bool = False,
+) -> list[Rebased]:
     """Rebases all staging tables, with every position of `targets`, under a new origin.
 
     What a bonus server had received stays received; what was written since the restore waits.
     The new positions are committed first, under the new origin, and the staging database last:
-    cut short in between, everything is as before. Returns nothing when nothing was wrong.
-    Raises AlreadyRunning while a transfer holds a position.
+    cut short in between, everything is as before. Returns nothing when nothing was wrong. With
+    `dry_run` it only tells what it would do. Raises AlreadyRunning while a transfer holds a
+    position; RestoreUnknown when the restore was physical and nothing is said of it.
     """
-    with staging.transaction():
-        staging.execute("set local statement_timeout = 0")
+    with staging.transaction(commit=not dry_run):
+        staging.execute("set local statement_timeout = 0; set local row_security = off")
         staging.one("select pg_current_xact_id()")  # from here on age() counts from it
         for kind in KINDS.values():
             staging.execute(sql.SQL("lock table {} in access exclusive mode").format(quoted(kind)))
         origin = staging.origin()
         held = [pair for target in targets for pair in _lock_positions(target, origin)]
-        if not any(_is_ahead(staging, kind, origin, held) for kind in KINDS.values()):
+        if not any(_is_broken(staging, kind, origin, held) for kind in KINDS.values()):
             return []
-        groups = {kind.name: _regroup(staging, kind, held) for kind in KINDS.values()}
+        if restored is not None and restored.at is not None:
+            _require_dates(staging)
+        is_dump = not staging.is_origin_original()
+        if not is_dump and restored is None:
+            raise RestoreUnknown
+        groups = {
+            kind.name: _regroup(staging, kind, held, None if is_dump else restored)
+            for kind in KINDS.values()
+        }
         (fresh,) = staging.one(
-            "update datatransfer.origin set origin = gen_random_uuid() returning origin"
+            "update datatransfer.origin set origin = gen_random_uuid(), "
+            "xid = pg_current_xact_id() returning origin::text"
         )
         now = staging.current_snapshot()
-        report = [
-            _carry_over(staging, target, position, str(fresh), now, groups[position.kind], index)
-            for index, (target, position) in _numbered(held)
-        ]
+        report = []
+        for place, (target, position) in _numbered(held):
+            line, after = _carried_over(
+                staging, target, position, str(fresh), now, groups[position.kind], place
+            )
+            report.append(line)
+            if not dry_run:
+                target.begin_position(_in_log(staging, target, after))
         for target in targets:
-            with target.explained():
-                target.connection.commit()
+            target.roll_back() if dry_run else target.commit()
     return report
+
+
+def _require_dates(staging: Staging) -> None:
+    """A row that does not say when it was written may be either, new or moved."""
+    for kind in KINDS.values():
+        query = sql.SQL("select count(*) from {} where created_at is null").format(quoted(kind))
+        if undated := staging.one(query)[0]:
+            raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
+
+
+def _in_log(staging: Staging, target: BonusDatabase, position: Position) -> Position:
+    """The position with a batch of its own, by a transaction younger than all that it tells of."""
+    with Staging(staging.dsn, "rebase") as other:
+        batch = other.add_batch(position, target.name, position.read_through)
+    return replace(position, number=batch.number, token=batch.token)
 
 
 def _numbered(held: Held) -> list[tuple[int, tuple[BonusDatabase, Position]]]:
@@ -97,19 +144,20 @@ def _lock_positions(target: BonusDatabase, origin: str) -> Held:
     ]
 
 
-def _is_ahead(staging: Staging, kind: Kind, origin: str, held: Held) -> bool:
+def _is_broken(staging: Staging, kind: Kind, origin: str, held: Held) -> bool:
     positions = [position for _, position in held if position.kind == kind.name]
     try:
         for position in positions or [Position(origin, kind.name)]:
-            staging.check_position(kind, position)
-    except FutureTransactions:
+            staging.check_past(kind, position)
+    except HistoryChanged:
         return True
     return False
 
 
-def _regroup(staging: Staging, kind: Kind, held: Held) -> list[Group]:
+def _regroup(staging: Staging, kind: Kind, held: Held, restored: Restored | None) -> list[Group]:
     """Gives every group of rows a transaction of its own, older ones first."""
-    signature = _signature(staging, kind, [pos for _, pos in held if pos.kind == kind.name])
+    is_new = _is_new_since_dump(staging, kind) if restored is None else _is_new(kind, restored)
+    signature = _signature(is_new, [pos for _, pos in held if pos.kind == kind.name])
     found = staging.rows(
         sql.SQL(
             "select {signature}, count(*), coalesce(sum({amount}), 0) from {table} group by 1"
@@ -151,8 +199,15 @@ def _triggers_off(staging: Staging, kind: Kind) -> Iterator[None]:
         )
 
 
-def _signature(staging: Staging, kind: Kind, positions: list[Position]) -> sql.Composable:
-    """SQL over a row: 'n' (new since the restore) or 'r' (restored), then 1 or 0 a position.
+def _is_new(kind: Kind, restored: Restored) -> sql.Composable:
+    """SQL over a row: it was written since a physical restore."""
+    if restored.at is None:
+        return sql.SQL("false")
+    return sql.SQL("(created_at >= {})").format(sql.Literal(restored.at))
+
+
+def _is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
+    """SQL over a row: it was written since a dump was restored.
 
     The restore wrote its rows in transactions of this cluster, so a restored row's version
     (`xmin`) is older than the transaction that it carries, or its transaction is older than the
@@ -166,9 +221,13 @@ def _signature(staging: Staging, kind: Kind, positions: list[Position]) -> sql.C
             "select xmin from {table} where xid > pg_current_xact_id()) as restored"
         ).format(written=written, table=quoted(kind))
     )
-    is_new = sql.SQL(
+    return sql.SQL(
         "(xid > {restored}::xid8 and xid < pg_current_xact_id() and xid::text::bigint <= {written})"
     ).format(restored=sql.Literal(str(restored)), written=written)
+
+
+def _signature(is_new: sql.Composable, positions: list[Position]) -> sql.Composable:
+    """SQL over a row: 'n' (new since the restore) or 'r' (restored), then 1 or 0 a position."""
     flags = [
         sql.SQL("case when not {} and {} then '1' else '0' end").format(is_new, moved(position))
         for position in positions
@@ -184,7 +243,7 @@ def _new_transaction(staging: Staging) -> int:
         return int(other.one("select pg_current_xact_id()")[0])
 
 
-def _carry_over(
+def _carried_over(
     staging: Staging,
     target: BonusDatabase,
     position: Position,
@@ -192,29 +251,28 @@ def _carry_over(
     now: str,
     groups: list[Group],
     place: int,
-) -> Rebased:
+) -> tuple[Rebased, Position]:
     done = [group for group in groups if group.signature[place] == "1"]
     left = [group for group in groups if group.signature[place] == "0"]
     rows = sum(group.rows for group in done)
     amount = sum((group.amount for group in done), Decimal(0))
     totals = position.totals
     purged_rows, purged_amount = staging.purged(KINDS[position.kind])
-    target.begin_position(
-        replace(
-            position,
-            origin=origin,
-            read_through=snapshot_without(now, [group.xid for group in left]),
-            reading=None,
-            last_xid=None,
-            last_id=None,
-            # What vanished with the restore counts as removed from now on.
-            purged_rows=rows + purged_rows - totals.read,
-            purged_amount=amount + purged_amount - totals.amount_applied - totals.amount_rejected,
-        )
+    after = replace(
+        position,
+        origin=origin,
+        read_through=snapshot_without(now, [group.xid for group in left]),
+        reading=None,
+        last_xid=None,
+        last_id=None,
+        reader=position.reader or str(uuid4()),
+        # What vanished with the restore counts as removed from now on.
+        purged_rows=rows + purged_rows - totals.read,
+        purged_amount=amount + purged_amount - totals.amount_applied - totals.amount_rejected,
     )
     vanished = totals.read - rows - (purged_rows - position.purged_rows)
     waiting = sum(group.rows for group in left)
-    return Rebased(target.name, position.kind, rows, waiting, vanished)
+    return Rebased(target.name, position.kind, rows, waiting, vanished), after
 
 
 def snapshot_without(snapshot: str, hidden: list[int]) -> str:

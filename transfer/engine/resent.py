@@ -14,7 +14,7 @@ from transfer.errors import NotInitialised
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 
 NOTES = """
-    select origin::text, old_id, new_id, new_xid::text::bigint from datatransfer.resent
+    select origin::text, old_id, new_id, new_xid::text::bigint, sent_by from datatransfer.resent
 """
 
 
@@ -26,6 +26,7 @@ class Sent:
     old_id: int
     new_id: int
     new_xid: int
+    by: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,14 @@ class Notes(Staging):
             [origin, kind.name, old_ids],
         )
         return [Sent(*row) for row in found]
+
+    def mark_where_rejected(self, kind: Kind, origin: str, old_ids: list[int]) -> None:
+        """What replaces these rows is for those servers only that have rejected them."""
+        self.execute(
+            "update datatransfer.resent set where_rejected = true "
+            "where origin = %s and kind = %s and old_id = any(%s)",
+            [origin, kind.name, old_ids],
+        )
 
     def unfinished(self) -> list[Unfinished]:
         """Locked until the transaction ends; those that somebody else has in hand are left out."""

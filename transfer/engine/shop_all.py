@@ -1,5 +1,6 @@
 """The door to the database of shop All: the staging tables, read by snapshots. No Django."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,10 +8,17 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
+from transfer.engine.batches import ORIGINAL, BatchLog
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, batch, moved, waiting
-from transfer.engine.postgres import COLUMNS, Database
-from transfer.errors import FutureTransactions, NotInitialised, OriginChanged, WrongColumns
+from transfer.engine.postgres import COLUMNS
+from transfer.errors import (
+    FutureTransactions,
+    NotInitialised,
+    OriginChanged,
+    RowsPurged,
+    WrongColumns,
+)
 
 # Every process that removes staged rows, or begins a position, holds this lock of the staging
 # database: a new position must know exactly what was removed before it.
@@ -33,8 +41,8 @@ def quoted(kind: Kind) -> sql.Identifier:
     return sql.Identifier(kind.staging)
 
 
-class ShopAll(Database):
-    """Reads the staging tables. Never writes to them."""
+class ShopAll(BatchLog):
+    """Reads the staging tables, and writes nothing but the log of batches."""
 
     def __init__(
         self, dsn: str, purpose: str, *, secret: bool = False, seconds: float | None = None
@@ -47,6 +55,8 @@ class ShopAll(Database):
         with self.explained():
             self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with self.transaction(commit=False):
+            # A policy that would hide rows is an error: hidden rows would count as moved.
+            self.execute("set local row_security = off")
             yield
 
     def current_snapshot(self) -> str:
@@ -61,6 +71,10 @@ class ShopAll(Database):
         if not rows:
             raise NotInitialised(missing="datatransfer.origin")
         return str(rows[0][0])
+
+    def is_origin_original(self) -> bool:
+        """Whether our row was written here, and not by the restore of a dump."""
+        return bool(self.one(f"select {ORIGINAL} from datatransfer.origin")[0])
 
     def check_columns(self, kind: Kind) -> None:
         """Compares what is there with what binary COPY will be told.
@@ -101,20 +115,30 @@ class ShopAll(Database):
         )
         return bool(stamped)
 
-    def check_position(self, kind: Kind, position: Position) -> None:
-        """Whether the position can be of this database's past.
+    def check_position(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
+        """Whether all that the position, which is `server`'s, has still to read is here.
 
-        Raises OriginChanged, or FutureTransactions when the table or the position knows
-        transactions that the cluster has yet to reach: both would make rows be skipped.
+        Raises what `check_past` raises, or RowsPurged.
+        """
+        self.check_past(kind, position)
+        if lost := self.purged_after(position):
+            raise RowsPurged(rows=lost, number=position.completed, server=server, kind=kind.name)
+
+    def check_past(self, kind: Kind, position: Position) -> None:
+        """Whether the position is of this database's past.
+
+        Raises OriginChanged; HistoryChanged when the log lacks the position's batch, or when the
+        table or the position knows transactions that the cluster has yet to reach.
         """
         if self.origin() != position.origin:
             raise OriginChanged
+        self.check_batch(position)
         table_ahead, position_ahead = self.one(
             sql.SQL(
                 "select exists (select from {} where xid >= pg_snapshot_xmax(s)), "
                 "pg_snapshot_xmax({}::pg_snapshot) > pg_snapshot_xmax(s) "
                 "from pg_current_snapshot() as s"
-            ).format(quoted(kind), sql.Literal(position.reading or position.read_through))
+            ).format(quoted(kind), sql.Literal(position.snapshot))
         )
         if table_ahead or position_ahead:
             where = f'"{kind.staging}"' if table_ahead else "datatransfer.position"
@@ -132,19 +156,49 @@ class ShopAll(Database):
 
     def chunk_query(self, kind: Kind, position: Position, reading: str, rows: int) -> sql.Composed:
         """The next `rows` rows of the batch `reading`."""
-        return sql.SQL(
-            "select xid, id, {columns} from {table} where {batch} order by xid, id limit {rows}"
-        ).format(
-            columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in kind.columns),
-            table=quoted(kind),
-            batch=batch(position, reading),
-            rows=sql.Literal(rows),
+        names = ["xid", "id", *(column.name for column in kind.columns)]
+        part = "(select {columns} from {table} where {range} order by xid, id limit {rows})"
+        parts = [
+            sql.SQL(part).format(
+                columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+                table=quoted(kind),
+                range=range_,
+                rows=sql.Literal(rows),
+            )
+            for range_ in batch(position, reading)
+        ]
+        if len(parts) == 1:
+            return sql.SQL("{}").format(parts[0])
+        return sql.SQL("select * from ({}) as rows order by xid, id limit {}").format(
+            sql.SQL(" union all ").join(parts), sql.Literal(rows)
         )
+
+    def replacing(self, kind: Kind, first: str, last: str) -> list[tuple[str, int, str, int]]:
+        """Rows of these transactions that are only for servers which have rejected another.
+
+        As (xid, id) and the origin and number of the other.
+        """
+        return self.rows(
+            "select new_xid::text, new_id, origin::text, old_id from datatransfer.resent "
+            "where where_rejected and kind = %s and new_xid between %s and %s",
+            [kind.name, first, last],
+        )
+
+    def is_waiting(self, kind: Kind, position: Position) -> bool:
+        """Whether a committed row has not been moved."""
+        found = [
+            sql.SQL("exists (select from {} where {})").format(quoted(kind), range_)
+            for range_ in waiting(position)
+        ]
+        return bool(self.one(sql.SQL("select {}").format(sql.SQL(" or ").join(found)))[0])
 
     def count_waiting(self, kind: Kind, position: Position) -> int:
         """Committed rows that have not been moved."""
-        query = sql.SQL("select count(*) from {} where {}").format(quoted(kind), waiting(position))
-        return int(self.one(query)[0])
+        counts = [
+            sql.SQL("(select count(*) from {} where {})").format(quoted(kind), range_)
+            for range_ in waiting(position)
+        ]
+        return int(self.one(sql.SQL("select {}").format(sql.SQL(" + ").join(counts)))[0])
 
     def staged(self, kind: Kind, position: Position) -> Staged:
         """Rows and finite amounts up to the position, and those removed since it began."""
@@ -167,6 +221,20 @@ class ShopAll(Database):
         )
         return found[0] if found else (0, Decimal(0))
 
-    def hold_off_purge(self) -> None:
-        """Until the transaction ends, nobody removes staged rows."""
-        self.one("select pg_advisory_xact_lock_shared(%s)", [PURGE_LOCK])
+    @contextmanager
+    def purge_held_off(self) -> Iterator[None]:
+        """Within, nobody removes staged rows; whoever does so now has ended."""
+        with self.transaction(commit=False):
+            self.one("select pg_advisory_lock_shared(%s)", [PURGE_LOCK])
+        try:
+            yield
+        finally:
+            with self.transaction(commit=False):
+                self.one("select pg_advisory_unlock_shared(%s)", [PURGE_LOCK])
+
+    def row_as_json(self, kind: Kind, xid: str, id_: int) -> str:
+        """A staged row for a reject, secrets masked, in characters that any encoding has."""
+        query = sql.SQL("select {} from {} where xid = %s and id = %s").format(
+            sql.SQL(kind.payload), quoted(kind)
+        )
+        return json.dumps(self.one(query, [xid, id_])[0])

@@ -3,11 +3,14 @@
 `shop_all.py` reads them for transfers; what changes them stands here.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
 from psycopg2 import sql
 
+from transfer.engine import batches
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.postgres import COLUMNS
@@ -21,6 +24,9 @@ create table if not exists datatransfer.origin (
     origin uuid not null default gen_random_uuid(),
     created_at timestamptz not null default now()
 );
+-- Whether the database was dumped and restored tells the transaction that this row names.
+alter table datatransfer.origin add column if not exists xid xid8 not null
+    default pg_current_xact_id();
 insert into datatransfer.origin (one) values (true) on conflict do nothing;
 create table if not exists datatransfer.purged (
     kind text primary key,
@@ -44,6 +50,13 @@ create table if not exists datatransfer.resent (
     sent_at timestamptz not null default now(),
     primary key (origin, kind, old_id)
 );
+-- A row that one bonus server refused may have been accepted by others: what replaces it is only
+-- for those that have rejected it.
+alter table datatransfer.resent
+    add column if not exists where_rejected boolean not null default false,
+    add column if not exists sent_by text not null default '';
+create index if not exists resent_where_rejected on datatransfer.resent (kind, new_xid)
+    where where_rejected;
 -- Transactions that have sent corrected rows, until their rejects are closed in our own database:
 -- what a process that died in between leaves behind.
 create table if not exists datatransfer.resending (
@@ -63,6 +76,32 @@ begin
     end if;
     return new;
 end $$;
+"""
+
+# For every reader, whether its server is docked or not: the first of its batches that sees all rows
+# that are gone, or one that it has yet to read.
+NOTE_PURGE = """
+    insert into datatransfer.purge as held (reader, number, rows)
+    select reader, coalesce(
+               min(number) filter (
+                   where pg_snapshot_xmax(snapshot)::text::bigint
+                         > (select max(xid::text::bigint) from gone)
+                     and not exists (select from pg_snapshot_xip(snapshot) as running
+                                      where running in (select xid from gone))),
+               max(number) + 1), %(rows)s
+      from datatransfer.batch where kind = %(kind)s group by reader
+        on conflict (reader, number) do update
+       set rows = held.rows + excluded.rows, at = excluded.at
+"""
+
+FORGET_BATCHES = """
+    delete from datatransfer.batch as old
+     where kind = %(kind)s and at < now() - make_interval(days => %(days)s)
+       and number < (select max(number) from datatransfer.batch as last
+                      where last.reader = old.reader)
+       and not exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
+                                as named (reader, number)
+                        where named.reader = old.reader and named.number <= old.number)
 """
 
 # Columns of ours, and how each is added to a table that has rows already. Rows that were there
@@ -116,7 +155,7 @@ class Staging(ShopAll):
         steps: list[Step] = []
         with self.transaction():
             self.execute("set local statement_timeout = 0")
-            self.execute(SCHEMA)
+            self.execute(SCHEMA + batches.SCHEMA)
             for kind in KINDS.values():
                 done = self._initialise(kind)
                 self.check_columns(kind)
@@ -188,35 +227,70 @@ class Staging(ShopAll):
             ).format(**names)
         )
 
+    @contextmanager
+    def purging(self) -> Iterator[None]:
+        """Within, no position begins: it would not know what was removed before it."""
+        with self.transaction():
+            self.one("select pg_advisory_lock(%s)", [PURGE_LOCK])
+        try:
+            yield
+        finally:
+            with self.transaction():
+                self.one("select pg_advisory_unlock(%s)", [PURGE_LOCK])
+
     def purge(
         self, kind: Kind, positions: list[Position], days: int, *, dry_run: bool = False
     ) -> tuple[int, Decimal]:
         """Removes rows older than `days` that every one of `positions` has moved.
 
-        Returns rows and finite amounts removed. Their numbers are kept for the reconciliation.
+        They were read while nobody could begin one. Returns rows and finite amounts removed. Their
+        numbers are kept for the reconciliation, and for every reader of the log the batch by which
+        it must have moved them.
         """
         old = sql.SQL("{} where created_at < now() - make_interval(days => {}) and {}").format(
             quoted(kind),
             sql.Literal(days),
             sql.SQL(" and ").join(moved(position) for position in positions),
         )
-        gone = sql.SQL("select * from {}" if dry_run else "delete from {} returning *").format(old)
         with self.transaction():
             self.execute("set local statement_timeout = 0")
-            self.one("select pg_advisory_xact_lock(%s)", [PURGE_LOCK])
             for position in positions:
                 self.check_position(kind, position)
-            rows, amount = self.one(
-                sql.SQL("with gone as ({}) select count(*), coalesce(sum({}), 0) from gone").format(
-                    gone, sql.SQL(kind.amount)
-                )
-            )
             if dry_run:
-                return rows, amount
-            self.execute(
-                "insert into datatransfer.purged as held values (%s, %s, %s) "
-                "on conflict (kind) do update set rows = held.rows + excluded.rows, "
-                "amount = held.amount + excluded.amount",
-                [kind.name, rows, amount],
+                return self._counted(kind, sql.SQL("select * from {}").format(old))
+            self.execute("create temporary table gone (xid xid8) on commit drop")
+            rows, amount = self._counted(
+                kind, sql.SQL("delete from {} returning *").format(old), keeps=True
             )
+            if rows:
+                self._note_purge(kind, rows, amount)
+            self._forget_batches(kind, positions, days)
         return rows, amount
+
+    def _counted(
+        self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
+    ) -> tuple[int, Decimal]:
+        kept = ", kept as (insert into gone select distinct xid from gone_rows)" if keeps else ""
+        query = "with gone_rows as ({})" + kept + " select count(*), coalesce(sum({}), 0) from {}"
+        rows, amount = self.one(
+            sql.SQL(query).format(gone, sql.SQL(kind.amount), sql.SQL("gone_rows"))
+        )
+        return rows, amount
+
+    def _note_purge(self, kind: Kind, rows: int, amount: Decimal) -> None:
+        self.execute(
+            "insert into datatransfer.purged as held values (%s, %s, %s) "
+            "on conflict (kind) do update set rows = held.rows + excluded.rows, "
+            "amount = held.amount + excluded.amount",
+            [kind.name, rows, amount],
+        )
+        self.execute(NOTE_PURGE, {"kind": kind.name, "rows": rows})
+
+    def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
+        """Of each reader the last batch stays, and the one that its position names."""
+        named = [(one.reader, one.number) for one in positions if one.reader is not None]
+        readers, numbers = zip(*named, strict=True) if named else ((), ())
+        self.execute(
+            FORGET_BATCHES,
+            {"kind": kind.name, "days": days, "readers": [*readers], "numbers": [*numbers]},
+        )

@@ -39,13 +39,12 @@ def _rejects(numbers: set[int]) -> Rejects:
     if not numbers:
         return {}
     same_row = {name: OuterRef(name) for name in ("kind", "origin", "staging_id")}
-    landed = (
-        RejectedRow.objects.landed()
-        .filter(pk__in=numbers)
+    rejects = (
+        RejectedRow.objects.filter(pk__in=numbers)
         .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**same_row)))
         .values_list("pk", "kind", "origin", "staging_id", "is_row_open")
     )
-    return {pk: (kind, str(origin), row, is_open) for pk, kind, origin, row, is_open in landed}
+    return {pk: (kind, str(origin), row, is_open) for pk, kind, origin, row, is_open in rejects}
 
 
 def _judged(kind: Kind, numbers: tuple[int, int] | None, rejects: Rejects) -> Named:

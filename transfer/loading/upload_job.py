@@ -21,7 +21,7 @@ from transfer.loading.loader import BadLineFound, Loader
 from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
 from transfer.models import BadLine, Settings, Upload
-from transfer.rejects.closing import close_sent, lock
+from transfer.rejects.closing import close_staged, lock
 from transfer.rejects.resend import finish
 from transfer.words.columns import with_local_moments
 
@@ -194,5 +194,5 @@ def _insert(upload: Upload, loader: Loader) -> int:
     if rows != upload.good:
         raise UnexpectedlyDifferent
     if corrections:
-        close_sent(kind, loader.sent(), loader.origin(), by)
+        close_staged(loader)
     return rows

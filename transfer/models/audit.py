@@ -106,6 +106,7 @@ class AuditEntry(models.Model):
         RESEND = "resend", gettext_lazy("Rejected rows sent again")
         DISCARD = "discard", gettext_lazy("Rejected rows discarded")
         PASSWORD = "password", gettext_lazy("Password set")
+        POSITION = "position", gettext_lazy("Position set")
 
     at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)
     who = models.CharField(gettext_lazy("who"), max_length=200)

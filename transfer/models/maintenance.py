@@ -20,6 +20,7 @@ class MaintenanceTask(ScheduledTask):
         CHECK_CONNECTIONS = "check_connections", gettext_lazy("Check the connections")
         PURGE_HISTORY = "purge_history", gettext_lazy("Purge the history")
         PURGE_STAGING = "purge_staging", gettext_lazy("Purge the staging tables")
+        RECONCILE = "reconcile", gettext_lazy("Reconcile")
 
     REMOVING: ClassVar[list[str]] = [Kind.PURGE_HISTORY, Kind.PURGE_STAGING]
 
@@ -47,6 +48,7 @@ AT_FIRST = {
     MaintenanceTask.Kind.CHECK_CONNECTIONS: {"enabled": True, "schedule": "* * * * *"},
     MaintenanceTask.Kind.PURGE_HISTORY: {"enabled": True, "schedule": "30 3 * * *"},
     MaintenanceTask.Kind.PURGE_STAGING: {"enabled": False, "schedule": "0 4 * * *"},
+    MaintenanceTask.Kind.RECONCILE: {"enabled": True, "schedule": "0 5 * * *"},
 }
 
 

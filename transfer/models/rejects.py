@@ -2,8 +2,6 @@ import re
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import F, OuterRef, Subquery
-from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
@@ -18,19 +16,9 @@ REJECT_KEY = re.compile(r"R([0-9]{1,18})-([0-9]{1,18})", re.IGNORECASE)
 
 
 class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
-    def of(self, run: TransferRun, origin: str) -> Self:
-        """Those of the run's flow: its server, its kind, the same staging database."""
-        return self.filter(server=run.server_id, kind=run.kind, origin=origin)
-
-    def landed(self) -> Self:
-        return self.filter(landed=True)
-
-    def unlanded(self) -> Self:
-        return self.filter(landed=False)
-
     def open(self) -> Self:
         """Those that somebody has to look at."""
-        return self.landed().filter(state=RejectedRow.State.OPEN)
+        return self.filter(state=RejectedRow.State.OPEN)
 
     def in_locking_order(self) -> Self:
         """The order in which everybody locks them; in another, two would lock each other out."""
@@ -61,22 +49,6 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         )
         return list(counted.order_by("-rows", "kind", "code"))
 
-    def mark_landed(self, read: int) -> int:
-        """Those of chunks that the position, which has read `read` rows, is past.
-
-        Closed are those whose row was corrected already, when another server had rejected it.
-        Looked up row by row: there may be many that are open, but these few are of one chunk.
-        """
-        sent = RejectedRow.objects.filter(
-            kind=OuterRef("kind"),
-            origin=OuterRef("origin"),
-            staging_id=OuterRef("staging_id"),
-            state=RejectedRow.State.RESENT,
-        )
-        names = ("state", "resent_id", "resent_xid", "resent_origin", "closed_by", "closed_at")
-        theirs = {name: Coalesce(Subquery(sent.values(name)[:1]), F(name)) for name in names}
-        return self.unlanded().filter(chunk_start__lt=read).update(landed=True, **theirs)
-
 
 class RejectedRow(models.Model):
     """A staged row that did not pass the checks. It has fired: no run will read it again."""
@@ -97,15 +69,17 @@ class RejectedRow(models.Model):
     kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
     origin = models.UUIDField()
     staging_id = models.BigIntegerField(gettext_lazy("number in the staging table"))
-    # Rows that the position had read before the row's chunk: the chunk's name. Until the position
-    # is past it, the chunk may still be rolled back and be judged anew.
-    chunk_start = models.BigIntegerField()
-    landed = models.BooleanField(default=False)
+    # What the bonus server calls it (`position_table`); null for those from before the log.
+    reader = models.UUIDField(null=True)
+    number = models.BigIntegerField(null=True)
+    token = models.UUIDField(null=True)
     code = models.CharField(gettext_lazy("reason"), max_length=40)
-    payload = models.JSONField(
-        gettext_lazy("row as it came")
-    )  # PIN codes masked, by the SQL of `kinds`
-    created_at = models.DateTimeField(gettext_lazy("rejected at"), auto_now_add=True)
+    # PIN codes are masked, by the SQL of `kinds`.
+    payload = models.JSONField(gettext_lazy("row as it came"))
+    # Of what the bonus server's own table refused.
+    sqlstate = models.CharField(max_length=5, blank=True)
+    constraint = models.CharField(max_length=63, blank=True)
+    created_at = models.DateTimeField(gettext_lazy("rejected at"), default=timezone.now)
 
     state = models.CharField(
         gettext_lazy("state"), max_length=10, choices=State, default=State.OPEN
@@ -134,14 +108,12 @@ class RejectedRow(models.Model):
             # The list: what is open, by reason.
             models.Index(
                 fields=["kind", "code", "-id"],
-                condition=models.Q(landed=True, state="open"),
+                condition=models.Q(state="open"),
                 name="rejects_open",
             ),
             models.Index("origin", "kind", "staging_id", name="rejects_of_row"),
-            # `unlanded`, at every chunk.
-            models.Index(
-                "server", "kind", condition=models.Q(landed=False), name="rejects_not_landed"
-            ),
+            # `mirror`: those of a server whose history is gone.
+            models.Index("reader", "number", name="rejects_of_reader"),
         ]
 
     def __str__(self) -> str:

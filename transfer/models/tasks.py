@@ -1,6 +1,10 @@
+from uuid import UUID
+
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.engine.batches import Readers
 from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
@@ -25,6 +29,12 @@ class TransferTask(ScheduledTask):
         verbose_name=gettext_lazy("bonus server"),
     )
     kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
+    # Who reads for this task, as shop All's log names it; the last one is the present one.
+    readers = ArrayField(models.UUIDField(), default=list, editable=False)
+    # The last reject of the present reader that our database knows.
+    mirrored_number = models.BigIntegerField(default=0, editable=False)
+    mirrored_token = models.UUIDField(null=True, editable=False)
+    mirrored_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["server__name", "kind"]
@@ -46,3 +56,17 @@ class TransferTask(ScheduledTask):
     @property
     def moves(self) -> Kind:
         return KINDS[self.kind]
+
+    @property
+    def all_readers(self) -> Readers:
+        """Whom the log may name for this task, and whom for the others of its kind."""
+        tasks = TransferTask.objects.filter(kind=self.kind).exclude(pk=self.pk)
+        others = [reader for task in tasks for reader in task.readers]
+        return Readers(frozenset(map(str, self.readers)), frozenset(map(str, others)))
+
+    def remember_reader(self, reader: str | None) -> None:
+        """Notes that this reader reads for the task: a lost position is then known to be lost."""
+        if reader is not None and self.readers[-1:] != [UUID(reader)]:
+            self.readers = [*(one for one in self.readers if str(one) != reader), UUID(reader)]
+            self.mirrored_number, self.mirrored_token = 0, None
+            self.save(update_fields=["readers", "mirrored_number", "mirrored_token"])

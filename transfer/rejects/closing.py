@@ -7,7 +7,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.incoming import Incoming
+from transfer.engine.kinds import BY_SERVER, KINDS, Kind
 from transfer.engine.resent import Notes, Sent, Unfinished
 from transfer.models import Actor, AuditEntry, RejectedRow
 
@@ -15,11 +16,12 @@ AT_ONCE = 5000
 
 CLOSE = """
     update transfer_rejectedrow as reject
-       set state = 'resent', closed_at = %s, closed_by = %s,
+       set state = 'resent', closed_at = %s, closed_by = sent.by,
            resent_id = sent.new_id, resent_xid = sent.new_xid, resent_origin = %s
-      from unnest(%s::bigint[], %s::bigint[], %s::bigint[]) as sent (old_id, new_id, new_xid)
+      from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[])
+           as sent (old_id, new_id, new_xid, by)
      where reject.kind = %s and reject.origin = %s and reject.staging_id = sent.old_id
-       and reject.landed and reject.state = 'open'
+       and reject.state = 'open'
 """
 
 
@@ -47,7 +49,7 @@ def _batches(rows: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[int]]]
             yield origin, numbers
 
 
-def close_sent(kind: Kind, sent: Iterable[Sent], origin: str, by: str) -> int:
+def close_sent(kind: Kind, sent: Iterable[Sent], origin: str) -> int:
     """Closes the open rejects of rows that were staged anew, in the database `origin`.
 
     At every server that has rejected them. Returns how many rejects that were.
@@ -56,16 +58,36 @@ def close_sent(kind: Kind, sent: Iterable[Sent], origin: str, by: str) -> int:
     with connection.cursor() as cursor:
         for old_origin, some in groupby(sent, key=lambda one: one.origin):
             while batch := list(islice(some, AT_ONCE)):
-                arrays = zip(*((one.old_id, one.new_id, one.new_xid) for one in batch), strict=True)
-                cursor.execute(CLOSE, [now, by, origin, *map(list, arrays), kind.name, old_origin])
+                arrays = zip(
+                    *((one.old_id, one.new_id, one.new_xid, one.by) for one in batch), strict=True
+                )
+                cursor.execute(CLOSE, [now, origin, *map(list, arrays), kind.name, old_origin])
                 closed += cursor.rowcount
     return closed
 
 
-def close_noted(notes: Notes, kind: Kind, origin: str, numbers: list[int], by: str) -> None:
+def close_staged(door: Incoming) -> None:
+    """Closes the rejects whose rows the door has just staged anew; both databases have to commit.
+
+    A row that only some servers have rejected, by their own rules, is marked as meant for those.
+    """
+    kind = door.kind
+    if kind.appends:
+        for origin, numbers in _batches((one.origin, one.old_id) for one in door.sent()):
+            some = RejectedRow.objects.filter(
+                kind=kind.name,
+                origin=origin,
+                staging_id__in=numbers,
+                code__in=[check.code for check in BY_SERVER],
+            )
+            door.mark_where_rejected(kind, origin, [*some.values_list("staging_id", flat=True)])
+    close_sent(kind, door.sent(), door.origin())
+
+
+def close_noted(notes: Notes, kind: Kind, origin: str, numbers: list[int]) -> None:
     """Closes those of these rejects that are open though their rows were sent."""
     if notes.have_notes():
-        close_sent(kind, notes.notes_of(kind, origin, numbers), notes.origin(), by)
+        close_sent(kind, notes.notes_of(kind, origin, numbers), notes.origin())
 
 
 def finish_interrupted() -> int:
@@ -86,7 +108,7 @@ def finish_interrupted() -> int:
 @transaction.atomic
 def _finish(notes: Notes, unfinished: Unfinished) -> int:
     kind, by = KINDS[unfinished.kind], unfinished.sent_by
-    closed = close_sent(kind, notes.sent_in(unfinished), notes.origin(), by)
+    closed = close_sent(kind, notes.sent_in(unfinished), notes.origin())
     notes.finish(unfinished.xid)
     if closed:
         subject = RejectedRow(kind=kind.name)

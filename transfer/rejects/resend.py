@@ -22,7 +22,7 @@ from transfer.engine.resent import Notes
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
-from transfer.rejects.closing import AT_ONCE, close_noted, close_sent
+from transfer.rejects.closing import AT_ONCE, close_noted, close_staged
 
 Values = dict[str, str | None]
 State = RejectedRow.State
@@ -77,7 +77,7 @@ def _resend(chosen: RejectedRowQuerySet, kind: Kind, values: Values, actor: Acto
             door.receive(rows.lines())
             sent = door.stage(actor.name)
             outcome = Outcome(sent, door.count_sent() - sent, door.faults())
-            close_sent(kind, door.sent(), door.origin(), actor.name)
+            close_staged(door)
             door.connection.commit()
             if outcome.rows:
                 _note_resent(rows, outcome, actor)
@@ -184,7 +184,7 @@ def _discard(
         while batch := list(islice(some, AT_ONCE)):
             numbers = [pk for _, _, pk in batch]
             seen += len(numbers)
-            close_noted(notes, kind, origin, [number for _, number, _ in batch], actor.name)
+            close_noted(notes, kind, origin, [number for _, number, _ in batch])
             rows += RejectedRow.objects.open().filter(pk__in=numbers).discard(reason, actor.name)
     if rows == seen == 1:
         told = {"new": {"state": State.DISCARDED}, "old": {"state": State.OPEN}}

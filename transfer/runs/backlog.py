@@ -29,9 +29,7 @@ FRESH_FAILURE = timedelta(seconds=30)
 
 # The oldest row is that of the lowest (xid, id): a writer that commits late has a low one, too.
 WAITING = """
-    select count(*), min(created_at) from (
-        select created_at from {table} where {waiting} order by xid, id limit {most}
-    ) as rows
+    select count(*), min(created_at) from (select * from ({ranges}) as rows limit {most}) as rows
 """
 
 # Who writes to the table and has not committed: such rows can't be seen, let alone moved.
@@ -101,9 +99,10 @@ def _of_server(server: BonusServer, kinds: list[str], seconds: float) -> dict[st
 def _of_kind(source: ShopAll, kind: Kind, position: Position) -> Backlog:
     with source.snapshot():
         source.read_in_order()
-        query = sql.SQL(WAITING).format(
-            table=quoted(kind), waiting=waiting(position), most=sql.Literal(COUNTED_AT_MOST)
-        )
+        part = sql.SQL("(select created_at from {} where {} order by xid, id limit {})")
+        most = sql.Literal(COUNTED_AT_MOST)
+        ranges = [part.format(quoted(kind), range_, most) for range_ in waiting(position)]
+        query = sql.SQL(WAITING).format(ranges=sql.SQL(" union all ").join(ranges), most=most)
         rows, oldest = source.one(query)
         (writing_since,) = source.one(WRITERS, [f'"{kind.staging}"'])
     return Backlog(int(rows), oldest, writing_since)

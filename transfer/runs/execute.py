@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from transfer.engine import move
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.move import CHUNK_ROWS, Chunk, Reject
+from transfer.engine.move import CHUNK_ROWS, Chunk
 from transfer.engine.position import Position
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import RunTakenOver
-from transfer.models import RejectedRow, TransferRun, TransferTask
+from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
 from transfer.queue.worker import Stopped
-
-REJECTS_AT_ONCE = 1000
+from transfer.rejects.mirror import mirror
 
 Progress = Callable[[TransferRun], None]
 
@@ -103,23 +101,21 @@ def _move(
 ) -> tuple[State, int]:
     kind = task.moves
     with doors(task, f"run {run.pk}") as (source, target):
-        position = move.prepare(kind, source, target)
+        position = move.prepare(kind, source, target, task.all_readers)
+        task.remember_reader(position.reader)
         _settle_previous(run, position)
+        mirror(task, target, position)
         run.begin(position, count_waiting(source, task, position))
         progress(run)
-        for chunk in move.transfer(
-            kind,
-            source,
-            target,
-            position.origin,
-            chunk_rows=chunk_rows,
-            save_rejects=lambda before, rejects: _save_rejects(run, before, rejects),
-        ):
+        for chunk in move.transfer(kind, source, target, position.origin, chunk_rows=chunk_rows):
             if not run.chunks and chunk.before != position:
                 # A dying run's last chunk landed after we had looked; it is that run's.
                 _settle_previous(run, chunk.before)
+                mirror(task, target, chunk.before)
                 run.begin(chunk.before, run.expected)
             _count(run, chunk)
+            if chunk.totals.rejected:
+                mirror(task, target, chunk.after, run)
             position = chunk.after
             progress(run)
             if (state := ended()) and (waiting := count_waiting(source, task, position)):
@@ -141,35 +137,8 @@ def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> in
         return source.count_waiting(task.moves, position)
 
 
-def _save_rejects(run: TransferRun, before: Position, rejects: Iterator[Reject]) -> None:
-    """Called before the target commits; see engine.SaveRejects."""
-    with transaction.atomic():
-        mine = RejectedRow.objects.of(run, before.origin)
-        mine.mark_landed(before.totals.read)
-        mine.unlanded().delete()
-        rows = (
-            RejectedRow(
-                run=run,
-                server=run.server,
-                server_name=run.server_name,
-                kind=run.kind,
-                origin=before.origin,
-                staging_id=reject.id,
-                chunk_start=before.totals.read,
-                code=reject.code,
-                payload=reject.payload,
-            )
-            for reject in rejects
-        )
-        while batch := list(islice(rows, REJECTS_AT_ONCE)):
-            # A bonus server restored from a copy sees old rows, and so old rejects, once more.
-            RejectedRow.objects.bulk_create(batch, ignore_conflicts=True)
-
-
 def _count(run: TransferRun, chunk: Chunk) -> None:
     run.add_chunk(chunk.totals, chunk.after)
-    if chunk.totals.rejected:
-        RejectedRow.objects.of(run, chunk.after.origin).mark_landed(chunk.after.totals.read)
     if not run.is_still_mine():
         raise RunTakenOver
 
@@ -189,7 +158,7 @@ def rehearse(
     run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
     reasons: dict[str, int] = {}
     with doors(task, "dry run") as (source, target):
-        position = move.prepare(task.moves, source, target, dry_run=True)
+        position = move.prepare(task.moves, source, target, task.all_readers, dry_run=True)
         run.expected = count_waiting(source, task, position)
         progress(run)
         for chunk in move.transfer(

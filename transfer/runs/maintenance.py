@@ -1,4 +1,4 @@
-"""What the maintenance tasks do: check the bonus servers, purge our history and the staging."""
+"""What the maintenance tasks do: check the bonus servers, purge, reconcile."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from transfer.models import MaintenanceRun, MaintenanceTask
 from transfer.models.run_base import State
 from transfer.queue.worker import Stopped
 from transfer.runs.purge import purge_history, purge_staging
+from transfer.runs.reconcile import reconcile_all
 from transfer.servers.checks import check_connections
 
 
@@ -22,3 +23,5 @@ def _report(run: MaintenanceRun) -> dict[str, Any]:
             return purge_history(dry_run=run.dry_run)
         case MaintenanceTask.Kind.PURGE_STAGING:
             return purge_staging(dry_run=run.dry_run)
+        case MaintenanceTask.Kind.RECONCILE:
+            return reconcile_all()

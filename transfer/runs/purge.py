@@ -14,11 +14,11 @@ from django_tasks_db.models import DBTaskResult
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
-from transfer.engine.shop_all import ShopAll
 from transfer.engine.staging import Staging
 from transfer.errors import TransferError
 from transfer.models import (
     AuditEntry,
+    BonusServer,
     MaintenanceRun,
     MaintenanceTask,
     RejectedRow,
@@ -53,13 +53,22 @@ def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool
     stopped. Without any position nothing is removed.
     """
     result = Purge(kind)
+    with Staging(settings.SHOP_ALL_DATABASE_URL, "purge") as staging, staging.purging():
+        with staging.transaction():
+            origin = staging.origin()
+        positions = _positions(result, tasks, origin)
+        if positions and not result.kept_back_by:
+            result.rows, result.amount = staging.purge(kind, positions, days, dry_run=dry_run)
+    return result
+
+
+def _positions(result: Purge, tasks: Iterable[TransferTask], origin: str) -> list[Position]:
+    """Those of the tasks; whoever keeps all rows back is noted in the result."""
     positions = []
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as source, source.snapshot():
-        origin = source.origin()
     for task in tasks:
         try:
             with BonusDatabase(task.server.dsn, task.server.name, "purge") as target:
-                position = target.existing_position(origin, kind)
+                position = target.existing_position(origin, result.kind)
         except TransferError as error:
             result.kept_back_by.append((task, error))
             continue
@@ -67,16 +76,7 @@ def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool
             positions.append(position)
         elif task.enabled:
             result.kept_back_by.append((task, None))
-    if positions and not result.kept_back_by:
-        result.rows, result.amount = _remove_staged(kind, positions, days, dry_run=dry_run)
-    return result
-
-
-def _remove_staged(
-    kind: Kind, positions: list[Position], days: int, *, dry_run: bool
-) -> tuple[int, Decimal]:
-    with Staging(settings.SHOP_ALL_DATABASE_URL, "purge") as staging:
-        return staging.purge(kind, positions, days, dry_run=dry_run)
+    return positions
 
 
 def purge_all(days: int, *, dry_run: bool) -> Iterator[Purge]:
@@ -95,9 +95,10 @@ def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict
     """
     now, kept = now or timezone.now(), Settings.load()
     long_ago = now - timedelta(kept.audit_days)
-    report = {
-        name: rows.count() if dry_run else _remove(rows) for name, rows in _old(now, kept).items()
-    }
+    old = _old(now, kept)
+    if not dry_run:
+        old["rejects"] = _removed_at_servers(old["rejects"])
+    report = {name: rows.count() if dry_run else _remove(rows) for name, rows in old.items()}
     report["audit"] = (
         AuditEntry.objects.filter(at__lt=long_ago).count()
         if dry_run
@@ -108,11 +109,13 @@ def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict
 
 def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
     """What is old enough, by table. Of the audit its own rules let go."""
-    closed = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN)
+    rejects = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN).filter(
+        closed_at__lt=now - timedelta(kept.reject_days)
+    )
     upkeep = _old_runs(MaintenanceRun, now, kept)
     worked_off = DBTaskResult.objects.exclude(status="READY")
     return {
-        "rejects": closed.filter(closed_at__lt=now - timedelta(kept.reject_days)),
+        "rejects": rejects,
         "loads": Upload.objects.filter(closed_at__lt=now - timedelta(kept.audit_days)),
         "runs": _old_runs(TransferRun, now, kept),
         "maintenance": upkeep,
@@ -120,6 +123,21 @@ def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
         "seen_days": old_days(now),
         "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
     }
+
+
+def _removed_at_servers(rejects: QuerySet[Any]) -> QuerySet[Any]:
+    """Removes them from the bonus servers; those of a server that does not answer stay for now."""
+    silent = []
+    of_servers = rejects.exclude(reader=None).exclude(server=None).order_by()
+    for server, reader in of_servers.values_list("server", "reader").distinct():
+        numbers = of_servers.filter(server=server, reader=reader).values_list("number", flat=True)
+        dock = BonusServer.objects.get(pk=server)
+        try:
+            with BonusDatabase(dock.dsn, dock.name, "purge") as target:
+                target.remove_rejects(str(reader), list(numbers))
+        except TransferError:
+            silent.append(server)
+    return rejects.exclude(server__in=silent)
 
 
 def _old_checks(now: datetime) -> QuerySet[Any]:

@@ -1,14 +1,20 @@
 """Whether all that was staged is accounted for: rows and sums on both sides of a task."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
+from typing import Any
 
-from transfer.engine.position import Totals
+from transfer.engine.batches import LoggedBatch, Readers
+from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all import Staged
-from transfer.errors import TransferError
+from transfer.errors import Difference, TransferError
 from transfer.models import TransferTask
 from transfer.runs.execute import doors
-from transfer.servers.ask import ask_all
+from transfer.servers.ask import ask_all, too_slow
+
+BATCHES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,12 @@ class Reconciliation:
     task: TransferTask
     staged: Staged
     totals: Totals
+    rejects: int  # that stand in the bonus server's database, or did
+
+    @property
+    def rejects_missing(self) -> int:
+        """Rows counted as rejected and not to be found; negative: found and not counted."""
+        return self.totals.rejected - self.rejects
 
     @property
     def rows_staged(self) -> int:
@@ -36,7 +48,7 @@ class Reconciliation:
 
     @property
     def holds(self) -> bool:
-        return not self.rows_missing and not self.amount_missing
+        return not (self.rows_missing or self.amount_missing or self.rejects_missing)
 
 
 def reconcile(task: TransferTask, seconds: float | None = None) -> Reconciliation | None:
@@ -52,15 +64,81 @@ def reconcile(task: TransferTask, seconds: float | None = None) -> Reconciliatio
         position = target.existing_position(origin, kind)
         if position is None:
             return None
+        with target.transaction(commit=False):
+            target.ensure_schema()
+            position = target.position(origin, kind) or position
+            rejects = target.count_rejects(origin, kind)
         # After the position was read, so that all that it has moved is visible.
         with source.snapshot():
-            source.check_position(kind, position)
-            return Reconciliation(task, source.staged(kind, position), position.totals)
+            source.check_position(kind, position, target.name)
+            staged = source.staged(kind, position)
+    if position.reader is None:  # it is older than the table of rejects
+        rejects = position.totals.rejected
+    return Reconciliation(task, staged, position.totals, rejects)
 
 
-def reconcile_all(
+@dataclass(frozen=True)
+class Log:
+    """The latest batches that the log of shop All knows of a task, and the position in it."""
+
+    position: Position | None
+    batches: list[LoggedBatch]
+
+
+def batch_log(task: TransferTask, readers: Readers, seconds: float | None = None) -> Log:
+    """With a lost position: of whoever may have read for the task. Raises TransferError."""
+    with doors(task, "log", seconds) as (source, target):
+        with source.snapshot():
+            origin = source.origin()
+        position = target.existing_position(origin, task.moves)
+        with source.snapshot():
+            source.require_log()
+            if position is not None and position.reader is not None:
+                of = {position.reader}
+            else:
+                known = source.readers(task.moves)
+                of = known & readers.mine or known - readers.others
+            return Log(position, source.logged([*of], BATCHES_SHOWN))
+
+
+def ask_servers(
     tasks: list[TransferTask], seconds: float
-) -> list[tuple[TransferTask, Reconciliation | TransferError | None]]:
-    """All of them at once, in `seconds` at most. Each task comes with its server. Never raises."""
-    results = dict(ask_all(tasks, reconcile, seconds))
-    return [(task, results[task]) for task in tasks]
+) -> list[tuple[TransferTask, Reconciliation | TransferError | None, Log | TransferError]]:
+    """Each task with its two sides compared and its log; all at once, in `seconds` at most.
+
+    Each task comes with its server. Never raises.
+    """
+    readers = {task: task.all_readers for task in tasks}
+    questions: dict[str, Callable[[TransferTask, float], Any]] = {
+        "sums": reconcile,
+        "log": lambda task, seconds: batch_log(task, readers[task], seconds),
+    }
+    answers: dict[tuple[str, TransferTask], Any] = dict(
+        ask_all(
+            list(product(questions, tasks)),
+            lambda asked, seconds: questions[asked[0]](asked[1], seconds),
+            seconds,
+            late=lambda asked, seconds: too_slow(asked[1], seconds),
+        )
+    )
+    return [(task, answers["sums", task], answers["log", task]) for task in tasks]
+
+
+def reconcile_all() -> dict[str, Any]:
+    """Compares every task: how many were compared, and which servers could not be asked.
+
+    Raises Difference when something does not add up.
+    """
+    compared, silent, differing = 0, [], []
+    for task in TransferTask.objects.select_related("server"):
+        try:
+            result = reconcile(task)
+        except TransferError as error:
+            silent.append({**task.audit_params(), "error": error.code})
+            continue
+        compared += result is not None
+        if result is not None and not result.holds:
+            differing.append(str(task))
+    if differing:
+        raise Difference(tasks=", ".join(differing))
+    return {"reconciled": compared, "not_reconciled": silent}

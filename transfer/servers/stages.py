@@ -17,7 +17,7 @@ from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.http import CONNECT_SECONDS
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES
+from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError, gettext_noop
 from transfer.models import BonusServer
 from transfer.words.explain import explain
@@ -26,12 +26,6 @@ STAGE_SECONDS = 8.0
 CLOCK_SECONDS = 60  # so far apart, "valid from" begins visibly too late
 
 Said = tuple[str, dict[str, object]]
-
-NEEDED = {
-    BALANCES.target: ("INSERT",),
-    PINCODES.target: ("SELECT", "INSERT", "UPDATE"),
-    CARDS.target: ("SELECT", "INSERT", "UPDATE"),
-}
 
 
 @dataclass(frozen=True)
@@ -116,36 +110,10 @@ def try_tables(server: BonusServer) -> Said:
 
 def try_rights(server: BonusServer) -> Said:
     with _database(server) as database:
-        missing, statements = _missing_rights(database)
-        if missing:
-            (user,) = database.one("select current_user")
-            raise errors.RightsMissing(
-                user=user, missing=", ".join(missing), statements="\n".join(statements)
-            )
+        database.check_rights(*KINDS.values())
         with database.transaction(commit=False):
             database.ensure_schema()
     return gettext_noop("The database user may do all that a transfer does."), {}
-
-
-def _missing_rights(database: BonusDatabase) -> tuple[list[str], list[str]]:
-    missing, statements = [], []
-    (user,) = database.one("select quote_ident(current_user)")
-    for table, rights in NEEDED.items():
-        lacking = [
-            right
-            for right in rights
-            if not database.one("select has_table_privilege(%s, %s)", [f'"{table}"', right])[0]
-        ]
-        if lacking:
-            missing.append(f"{', '.join(lacking)} on {table}")
-            statements.append(f'grant {", ".join(lacking).lower()} on "{table}" to {user};')
-    may, name = database.one(
-        "select has_database_privilege(current_database(), 'TEMP'), quote_ident(current_database())"
-    )
-    if not may:
-        missing.append("TEMP")
-        statements.append(f"grant temporary on database {name} to {user};")
-    return missing, statements
 
 
 def _database(server: BonusServer) -> BonusDatabase:

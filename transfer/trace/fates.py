@@ -71,9 +71,9 @@ def _rejects(rows: list[Row], origin: str) -> dict[tuple[int | None, str, int], 
     return {
         (reject.server_id, kind, reject.staging_id): reject
         for kind, numbers in ids.items()
-        for reject in RejectedRow.objects.landed()
-        .filter(kind=kind, origin=origin, staging_id__in=numbers)
-        .select_related("run")
+        for reject in RejectedRow.objects.filter(
+            kind=kind, origin=origin, staging_id__in=numbers
+        ).select_related("run")
     }
 
 

@@ -4,12 +4,14 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from transfer.engine.kinds import KINDS, Check
+from transfer.engine.kinds import BY_SERVER, KINDS, Check
 from transfer.errors import TransferError
 from transfer.words import formats
 
 CHECKS: dict[str, Check] = {
-    check.code: check for kind in KINDS.values() for check in kind.all_checks
+    check.code: check
+    for checks in (*(kind.all_checks for kind in KINDS.values()), BY_SERVER)
+    for check in checks
 }
 
 

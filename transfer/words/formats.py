@@ -1,6 +1,6 @@
 """Numbers, amounts and times as people read them, in the active language and time zone."""
 
-from datetime import date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
@@ -96,10 +96,16 @@ def day(value: date, *, today: date | None = None) -> str:
     return date_format(value, pgettext("date with a year", "j M Y")).replace(" ", NBSP)
 
 
+# As far as Python counts: what people write as infinity.
+NEVER_ENDS, NEVER_BEGAN = "∞", "−∞"
+
+
 def moment(when: datetime | None, *, zone: bool = True) -> str:
     """ "today 14:05 MSK". Without `zone` where the heading names it already."""
     if when is None:
         return NOTHING
+    if when.year in (MINYEAR, MAXYEAR):
+        return NEVER_BEGAN if when.year == MINYEAR else NEVER_ENDS
     local = timezone.localtime(when)
     text = f"{day(local.date())}{NBSP}{local:%H:%M}"
     return f"{text}{NBSP}{zone_name(when)}" if zone else text
@@ -107,6 +113,8 @@ def moment(when: datetime | None, *, zone: bool = True) -> str:
 
 def full_moment(when: datetime) -> str:
     """Everything there is to say about a moment: date, seconds, zone."""
+    if when.year in (MINYEAR, MAXYEAR):
+        return moment(when)
     local = timezone.localtime(when)
     day = _full_day(local.date(), get_language())
     return f"{day}, {local:%H:%M:%S} {zone_name(local)}".replace(" ", NBSP)

@@ -23,7 +23,9 @@ CHECKED = {
     "servers": gettext_noop("Bonus servers asked"),
     "failing": gettext_noop("Of them not available"),
     "registers": gettext_noop("Accounts of registers read"),
+    "reconciled": gettext_noop("Transfers compared, without a difference"),
 }
+UNKNOWN = "not_reconciled"
 TABLES = [kind.staging for kind in KINDS.values()]
 
 
@@ -32,7 +34,7 @@ def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[s
     # Kept as JSON, it has lost its order.
     lines = [
         line
-        for name in [*CHECKED, *REMOVED, *TABLES]
+        for name in [*CHECKED, *REMOVED, *TABLES, UNKNOWN]
         if name in report
         for line in _report_lines(name, report[name])
     ]
@@ -53,6 +55,10 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
         yield f"{_(CHECKED[name])}: {formats.number(value)}"
     elif name in REMOVED and value:
         yield f"{_(REMOVED[name])}: {formats.number(value)}"
+    elif name == UNKNOWN:
+        for task in value:
+            said = _("%(server)s: not compared, since it can’t be asked (%(kind)s)")
+            yield said % {"server": task["server"], "kind": _(KINDS[task["kind"]].title)}
     elif name in TABLES:
         for task in value.get("kept_back_by", []):
             said = (

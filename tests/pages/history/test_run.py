@@ -272,8 +272,6 @@ def test_among_a_thousand_runs_and_rejects_a_run_takes_as_many_queries_as_among_
                 kind="balances",
                 origin=POSITION["origin"],
                 staging_id=start + number,
-                chunk_start=0,
-                landed=True,
                 code="amount_zero",
                 payload={},
             )

@@ -40,6 +40,15 @@ def lines(response, delimiter=","):
     return list(csv.reader(io.StringIO(text), delimiter=delimiter))
 
 
+def test_what_the_server_has_against_a_row_is_named(client, eight):
+    fields = {"code": "refused_by_server", "sqlstate": "23514", "constraint": "asset_small"}
+    one = a_reject(eight, **fields)
+    shown = client.get(reverse("reject", args=[one.pk])).content.decode()
+    assert "23514 asset_small" in shown
+    assert "table refuses the row" in shown
+    assert found(client, code="refused_by_server") == [one.pk]
+
+
 class TestTheList:
     def test_groups_by_transfer_and_reason_the_most_frequent_first(self, client, eight):
         for kind in ("cards", "balances", "cards"):
@@ -83,11 +92,6 @@ class TestTheList:
         assert found(client, kind="x", state="x", server="x", run="x", since="x") == [one.pk]
         assert found(client, q="%_\\'\"" * 9) == []
 
-    def test_does_not_show_a_chunk_that_has_not_landed(self, client, eight):
-        one = a_reject(eight, landed=False)
-        assert found(client, state="all") == []
-        assert client.get(reverse("reject", args=[one.pk])).status_code == 404
-
     def test_of_a_thousand_takes_as_many_queries_as_of_ten(self, client, eight):
         def queries():
             with CaptureQueriesContext(connection) as captured:
@@ -102,7 +106,7 @@ class TestTheList:
         RejectedRow.objects.bulk_create(
             RejectedRow(
                 run=run, server=eight, server_name="8", kind="balances", code="amount_zero",
-                origin=POSITION["origin"], staging_id=next(NUMBERS), chunk_start=0, landed=True,
+                origin=POSITION["origin"], staging_id=next(NUMBERS),
                 payload=PAYLOADS["balances"],
             )
             for _ in range(990)

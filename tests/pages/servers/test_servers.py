@@ -121,7 +121,6 @@ def test_undocking_asks_and_keeps_history_rejects_and_audit(admin, docked):
         kind="balances",
         origin="0" * 32,
         staging_id=1,
-        chunk_start=0,
         code="amount_zero",
         payload={},
     )

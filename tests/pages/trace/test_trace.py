@@ -1,9 +1,10 @@
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from tests.databases import stage
+from tests.databases import query, stage
 from tests.pages.look import queries_of
 from transfer.trace import search as searching
 
@@ -30,6 +31,24 @@ def test_an_exact_number_leads_to_its_changes(viewer, shop_all):
     assert "Account 4100" in shown
     assert "+250.00" in shown
     assert "Waiting" in shown
+
+
+@pytest.mark.parametrize(
+    ("end", "shown_as"),
+    [
+        ("infinity", "∞"),
+        ("-infinity", "−∞"),
+        ("12026-01-01 00:00:00+00", "12026-01-01"),
+        ("0044-03-15 00:00:00+00 BC", "0044-03-15"),
+    ],
+)
+def test_a_moment_that_no_calendar_of_ours_has_is_shown(viewer, shop_all, end, shown_as):
+    begin = end if end.startswith("-") or end.endswith("BC") else None
+    stage(shop_all, "balances", [("4100", 250, begin, end)])
+    query(shop_all, "update \"changeAccountBalanceTemp\" set created_at = 'infinity'")
+    assert shown_as in ask(viewer, q="4100")
+    call_command("transfer", "balances")
+    assert shown_as in ask(viewer, q="4100")
 
 
 def test_a_part_of_a_number_offers_what_may_be_meant(viewer, shop_all):

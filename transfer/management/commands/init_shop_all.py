@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.staging import Staging
 from transfer.management.command import Command as BaseCommand
+from transfer.runs.placing import carry_positions
 
 
 class Command(BaseCommand):
@@ -18,3 +19,8 @@ class Command(BaseCommand):
         with Staging(settings.SHOP_ALL_DATABASE_URL, "init_shop_all") as staging:
             for step in staging.initialise():
                 self.say(_(step.sentence), **step.params)
+        for task, error in carry_positions():
+            if error is None:
+                self.say(_("%(task)s: its position is in the log now"), task=task)
+            else:
+                self.say(_("%(task)s: its first run writes its position into the log"), task=task)

@@ -48,13 +48,15 @@ class Command(BaseCommand):
             )
             if result.holds
             else _(
-                "%(task)s: DIFFERENCE of %(rows)s rows and a sum of %(amount)s: staged %(staged)s "
-                "+ purged %(purged)s, applied %(applied)s + unchanged %(unchanged)s + rejected "
+                "%(task)s: DIFFERENCE of %(rows)s rows, %(rejects)s rejects and a sum of "
+                "%(amount)s: staged %(staged)s + purged %(purged)s, applied %(applied)s + "
+                "unchanged %(unchanged)s + rejected "
                 "%(rejected)s"
             ),
             task=task,
             rows=result.rows_missing,
             amount=result.amount_missing,
+            rejects=result.rejects_missing,
             **counts(result),
         )
 
@@ -73,6 +75,7 @@ class Command(BaseCommand):
             amount_applied=result.totals.amount_applied,
             amount_rejected=result.totals.amount_rejected,
             amount_missing=result.amount_missing,
+            rejects_missing=result.rejects_missing,
         )
 
     def _report_error(self, task: TransferTask, error: TransferError, *, as_json: bool) -> None:

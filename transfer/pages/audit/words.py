@@ -22,6 +22,9 @@ FACTS = {
     "run": gettext_lazy("run"),
     "dry_run": gettext_lazy("dry run"),
     "rows": gettext_lazy("rows"),
+    "batch": gettext_lazy("batch"),
+    "waiting": gettext_lazy("waiting"),
+    "given_up": gettext_lazy("rows given up"),
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
 }

@@ -8,7 +8,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
-from transfer.errors import TransferError
+from transfer.errors import (
+    Difference,
+    FutureTransactions,
+    HistoryChanged,
+    PositionLost,
+    RowsPurged,
+    RowsSwallowed,
+    StandbyAsSource,
+    TooManyRefused,
+    TransferError,
+)
 from transfer.models import BonusServer, Heartbeat, RejectedRow
 from transfer.models.run_base import Run, State
 from transfer.pages import links
@@ -22,6 +32,15 @@ LONG = timedelta(minutes=15)
 QUEUED_LONG = timedelta(minutes=3)
 # A transaction that has been open for so long hides rows from us.
 OPEN_LONG = timedelta(minutes=10)
+
+# Refusals that no further run heals: somebody has to decide, and the hint says what on.
+REFUSALS = {
+    error.code
+    for error in (
+        *(HistoryChanged, FutureTransactions, PositionLost, RowsPurged, StandbyAsSource),
+        *(RowsSwallowed, TooManyRefused, Difference),
+    )
+}
 
 
 class Problem(NamedTuple):
@@ -93,8 +112,11 @@ def of_task(row: Row) -> Iterator[Problem]:
             "%(task)s: the last %(n)d runs failed",
             task.failures,
         ) % {**names, "n": task.failures}
-        detail = f"{row.failure.sentence} {next_attempt(row)}".strip()
-        yield Problem("bad", said, detail, row.last_run.get_absolute_url(), 5)
+        detail, rank = f"{row.failure.sentence} {next_attempt(row)}".strip(), 5
+        if row.last_run.error_code in REFUSALS:
+            said = f"{row.name}: {row.failure.sentence}".rstrip(".")
+            detail, rank = row.failure.hint, 1
+        yield Problem("bad", said, detail, row.last_run.get_absolute_url(), rank)
     if row.waiting and not task.enabled:
         said = _("%(task)s is switched off, and %(waits)s") % names
         yield Problem("warn", said, oldest_words(row), row.url, 20)

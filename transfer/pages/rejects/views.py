@@ -25,7 +25,7 @@ from transfer.words.explain import explain, explain_reject
 
 
 def found(request: HttpRequest) -> RejectFilter:
-    return RejectFilter(request.GET, RejectedRow.objects.landed().select_related("run"))
+    return RejectFilter(request.GET, RejectedRow.objects.select_related("run"))
 
 
 @require_safe
@@ -45,7 +45,7 @@ def rejects(request: HttpRequest) -> HttpResponse:
         "query": request.GET.urlencode(),
         "one_kind": len({group["kind"] for group in groups}) == 1,
         "can_act": rows.data["state"] in (RejectedRow.State.OPEN, "all"),
-        "is_new": not rows.active and not RejectedRow.objects.landed().exists(),
+        "is_new": not rows.active and not RejectedRow.objects.exists(),
         "is_done": not rows.active and not groups,
     }
     return render(request, "rejects/rejects.html", context)
@@ -70,12 +70,12 @@ def reject(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def one_of(pk: int) -> RejectedRow:
-    landed = RejectedRow.objects.landed().select_related("run", "server")
-    return get_object_or_404(landed, pk=pk)
+    rejects = RejectedRow.objects.select_related("run", "server")
+    return get_object_or_404(rejects, pk=pk)
 
 
 def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200) -> HttpResponse:
-    same_row = RejectedRow.objects.landed().of_row(one).exclude(pk=one.pk)
+    same_row = RejectedRow.objects.of_row(one).exclude(pk=one.pk)
     context = {
         "reject": one,
         "state": state_of(one),
@@ -89,8 +89,9 @@ def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200
         context["new_row_url"] = f"{reverse('trace')}?{urlencode({'q': one.resent_id})}"
         context["moved_by"] = moving_run(one)
         context["again"] = (
-            RejectedRow.objects.landed()
-            .filter(server=one.server_id, kind=one.kind, origin=one.resent_origin)
+            RejectedRow.objects.filter(
+                server=one.server_id, kind=one.kind, origin=one.resent_origin
+            )
             .filter(staging_id=one.resent_id)
             .first()
         )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext_lazy as _
@@ -9,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import Role, has_role, role
 from transfer.errors import TransferError
-from transfer.models import BonusServer, CashRegister
+from transfer.models import BonusServer, CashRegister, TransferTask
 from transfer.models.accounts import state_case
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.filters import AccountFilter
@@ -17,7 +18,7 @@ from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import board
 from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
-from transfer.runs.reconcile import reconcile_all
+from transfer.runs.reconcile import Log, Reconciliation, ask_servers
 from transfer.servers.stages import STAGES, Result, following, run_all, run_stage
 from transfer.words.explain import explain
 
@@ -91,14 +92,42 @@ def of_server(server: BonusServer) -> dict[str, Any]:
 def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
     """Whether all that was staged is accounted for; asked of both databases, not for long."""
     server = get_object_or_404(BonusServer, pk=pk)
-    results = reconcile_all(list(server.tasks.select_related("server")), RECONCILE_SECONDS)
-    lines = [
-        {"task": task, "cause": explain(result)}
-        if isinstance(result, TransferError)
-        else {"task": task, "result": result}
-        for task, result in results
-    ]
+    answers = ask_servers(list(server.tasks.select_related("server")), RECONCILE_SECONDS)
+    lines = [reconciled(*answer) for answer in answers]
     return render(request, "servers/reconciliation.html", {"server": server, "lines": lines})
+
+
+def reconciled(
+    task: TransferTask, result: Reconciliation | TransferError | None, log: Log | TransferError
+) -> dict[str, Any]:
+    line: dict[str, Any] = {"task": task}
+    for answer in (result, log):
+        if isinstance(answer, TransferError):
+            line.setdefault("cause", explain(answer))
+    if not isinstance(log, TransferError):
+        line["batches"] = _with_runs(task, log)
+    return {**line, "result": result}
+
+
+def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:
+    """The batches, with what the runs counted that moved them, as far as the history goes."""
+    reader = log.position.reader if log.position else None
+    numbers = [batch.number for batch in log.batches]
+    runs = (
+        task.runs.filter(position_to__reader=reader, position_to__number__in=numbers)
+        .order_by()
+        .values("position_to__number")
+        .annotate(rows=Sum("read"), moved=Sum("applied") + Sum("unchanged"), bad=Sum("rejected"))
+    )
+    counted = {int(run["position_to__number"]): run for run in runs}
+    return [
+        {
+            "batch": batch,
+            "counted": counted.get(batch.number),
+            "is_here": log.position is not None and log.position.number == batch.number,
+        }
+        for batch in log.batches
+    ]
 
 
 @role("operator")

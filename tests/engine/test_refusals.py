@@ -1,0 +1,199 @@
+"""What the vendor's own tables refuse: one reject a row, and the rest lands."""
+
+import pytest
+
+from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
+from tests.databases import Flow, migrate_bonus_server, query
+from transfer.engine import refusals
+from transfer.engine.kinds import MASK
+from transfer.errors import RowsSwallowed, TooManyRefused
+
+TRIGGER = """
+    create function meddle() returns trigger language plpgsql as $$ begin {} end $$;
+    create trigger meddle before insert on asset for each row execute function meddle()
+"""
+
+
+@pytest.fixture
+def balances(flow):
+    return flow("balances")
+
+
+def refused(flow):
+    return [(one.id, one.sqlstate, one.constraint) for one in flow.rejects()]
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        ("alter table asset add constraint small check (amount < 100)", ("23514", "small")),
+        (
+            TRIGGER.format("if new.amount >= 100 then raise 'no'; end if; return new;"),
+            ("P0001", None),
+        ),
+        (
+            TRIGGER.format(
+                "perform 1 / (case when new.amount < 100 then 1 else 0 end); return new;"
+            ),
+            ("22012", None),
+        ),
+        (
+            "create unique index once on asset (amount) where amount >= 100; "
+            "insert into asset (account, amount) values ('his', 100)",
+            ("23505", "once"),
+        ),
+        (
+            "alter table asset add constraint later exclude using btree (account with =) "
+            "where (amount >= 100) deferrable initially deferred; "
+            "insert into asset (account, amount) values ('102', 100)",
+            ("23P01", "later"),
+        ),
+    ],
+)
+def test_a_row_that_the_table_refuses_is_a_reject_and_the_rest_lands(balances, harm, reason):
+    query(balances.bonus, harm)
+    balances.stage(("101", 1), ("102", 100), ("103", 2), ("104", 0))
+    moved = balances.move()
+    assert [(one.id, one.code) for one in moved.rejects] == [
+        (2, "refused_by_server"),
+        (4, "amount_zero"),
+    ]
+    assert refused(balances)[0][1:] == reason
+    assert [row[:2] for row in balances.target_rows() if row[1] < 100] == [("101", 1), ("103", 2)]
+    totals = balances.position().totals
+    assert (totals.applied, totals.rejected, totals.amount_applied) == (2, 2, 3)
+    assert totals.amount_rejected == 100
+
+
+def test_refused_rows_among_many_are_found_wherever_they_are(balances):
+    query(
+        balances.bonus, "alter table asset add constraint odd check (amount not in (1, 500, 501))"
+    )
+    stage_many(balances, 1000)
+    moved = balances.move(chunk_rows=700)
+    assert sorted(one.id for one in moved.rejects) == [1, 500, 501]
+    assert len(balances.target_rows()) == 997
+
+
+def test_so_many_refusals_are_no_matter_of_rows(balances, monkeypatch):
+    monkeypatch.setattr(refusals, "MOST_REFUSED", 10)
+    query(balances.bonus, "alter table asset add constraint none check (amount < 0)")
+    stage_many(balances, 100)
+    with pytest.raises(TooManyRefused, match="23514 none"):
+        balances.move()
+    assert_nothing_moved(balances)
+    query(balances.bonus, "alter table asset drop constraint none")
+    assert_all_moved_once(balances, 100)
+
+
+@pytest.mark.parametrize("kind", ["pincodes", "cards"])
+def test_what_comes_out_is_that_of_row_by_row(flow, kind):
+    rows = {
+        "pincodes": [("a", "1"), ("b", "bad"), ("a", "2"), ("b", "3"), ("c", "4"), ("c", "bad")],
+        "cards": [
+            *[("1", "a", 1), ("2", "bad", 1), ("2", None, 3), ("1", None, 2), ("3", "b", None)],
+            *[("3", "bad", 1), ("3", None, 3)],
+        ],
+    }[kind]
+    column, table = {"pincodes": ("pincode", "pincode"), "cards": ("account", '"cardAccounting"')}[
+        kind
+    ]
+    moving = flow(kind)
+    query(moving.bonus, f"alter table {table} add constraint good check ({column} <> 'bad')")
+    moving.stage(*rows)
+    moving.move()
+    expected = {
+        "pincodes": (
+            [("a", "2"), ("b", "3"), ("c", "4")],
+            [(2, "refused_by_server"), (6, "refused_by_server")],
+        ),
+        "cards": (
+            [("1", "a", 2), ("3", "b", 3)],
+            [(2, "refused_by_server"), (3, "card_unknown"), (6, "refused_by_server")],
+        ),
+    }[kind]
+    assert (moving.target_rows(), [(one.id, one.code) for one in moving.rejects()]) == expected
+
+
+# --- Characters that the server's encoding lacks --------------------------------------------------
+
+
+@pytest.fixture
+def cyrillic(postgres, shop_all):
+    """A bonus server whose database holds Cyrillic letters of one byte, and nothing beyond."""
+    name = "test_cyrillic"
+    postgres.drop(name)
+    query(
+        postgres.url("postgres"),
+        f"create database {name} template template0 encoding 'WIN1251' locale 'C'",
+    )
+    migrate_bonus_server(postgres.url(name))
+    yield lambda kind: Flow(kind, shop_all, postgres.url(name))
+    postgres.drop(name)
+
+
+def test_a_character_that_the_servers_encoding_lacks_is_a_reject_as_it_came(cyrillic):
+    balances = cyrillic("balances")
+    balances.stage(
+        ("счёт-1", "1.50", None, None, "бонус"), ("4100", 2, None, None, "日本"), ("4200", 3)
+    )
+    moved = balances.move()
+    assert moved.codes == ["refused_by_server"]
+    (reject,) = moved.rejects
+    assert (reject.sqlstate, reject.payload["comment"]) == ("22P05", "日本")
+    assert [row[0] for row in balances.target_rows()] == ["4200", "счёт-1"]
+    totals = balances.position().totals
+    assert (totals.amount_applied, totals.amount_rejected) == (4.5, 2)
+
+
+def test_the_pin_of_such_a_row_stays_secret(cyrillic):
+    pincodes = cyrillic("pincodes")
+    pincodes.stage(("4100", "日本"), ("4200", "1234"))
+    (reject,) = pincodes.move().rejects
+    assert reject.payload == {"account": "4100", "pincode": MASK}
+    assert pincodes.target_rows() == [("4200", "1234")]
+
+
+# --- Rows landed = rows sent ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        TRIGGER.format("if new.amount = 2 then return null; end if; return new;"),
+        "create table elsewhere (like asset including all); "
+        + TRIGGER.format("insert into elsewhere select new.*; return null;"),
+        "create rule meddle as on insert to asset do instead nothing",
+        "create table elsewhere (like asset including all); create rule meddle as "
+        "on insert to asset do instead insert into elsewhere values (new.*)",
+    ],
+)
+def test_a_trigger_or_rule_that_keeps_a_row_out_is_named(balances, harm):
+    query(balances.bonus, harm)
+    balances.stage(("1", 1), ("2", 2), ("3", 3))
+    with pytest.raises(RowsSwallowed, match="meddle"):
+        balances.move()
+    assert_nothing_moved(balances)
+
+
+# --- Sent again -----------------------------------------------------------------------------------
+
+
+def test_a_row_sent_again_is_only_for_servers_that_have_rejected_the_other(balances, second_bonus):
+    other = Flow("balances", balances.shop_all, second_bonus)
+    query(second_bonus, "alter table asset add constraint small check (amount < 100)")
+    balances.stage(("1", 100))
+    balances.move()
+    other.move()
+    assert (len(balances.target_rows()), len(other.target_rows())) == (1, 0)
+    balances.stage(("1", 99))
+    query(
+        balances.shop_all,
+        "insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, where_rejected) "
+        "select origin, 'balances', 1, id, row.xid, true "
+        'from datatransfer.origin, "changeAccountBalanceTemp" as row where id = 2',
+    )
+    assert balances.move().codes == ["accepted_before"]
+    assert other.move().codes == []
+    assert [row[1] for row in balances.target_rows()] == [100]
+    assert [row[1] for row in other.target_rows()] == [99]

@@ -1,0 +1,119 @@
+"""Rejects stand in the bonus server's database; ours only copies them, and can do so again."""
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from tests.databases import query, stage
+from transfer.models import Actor, RejectedRow, TransferRun
+from transfer.models.run_base import Trigger
+from transfer.rejects import resend
+from transfer.runs.execute import run_here
+from transfer.runs.mirroring import EVERY, mirror_overdue
+from transfer.runs.purge import purge_history
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OLGA = Actor("olga")
+State = RejectedRow.State
+
+
+@pytest.fixture
+def task(dock, bonus, shop_all):
+    return dock(bonus).tasks.get(kind="balances")
+
+
+def move(task, shop_all, *rows):
+    stage(shop_all, "balances", rows)
+    return run_here(task, Trigger.MANUAL)
+
+
+def forget(task):
+    """Our own database is restored from a copy that knows nothing of the rejects."""
+    RejectedRow.objects.all().delete()
+    type(task).objects.update(mirrored_number=0, mirrored_token=None, mirrored_at=None)
+
+
+def states():
+    return list(RejectedRow.objects.order_by("staging_id").values_list("staging_id", "state"))
+
+
+def test_each_reject_belongs_to_the_run_that_found_it(task, shop_all):
+    first = move(task, shop_all, ("1", 0), ("2", 1))
+    second = move(task, shop_all, ("3", 0))
+    assert [one.run for one in RejectedRow.objects.order_by("number")] == [first, second]
+    forget(task)
+    mirror_overdue(timezone.now())
+    assert [one.run for one in RejectedRow.objects.order_by("number")] == [first, second]
+
+
+def test_what_a_dying_run_could_not_mirror_the_tick_does(task, shop_all, flow):
+    run = move(task, shop_all, ("1", 1))
+    stage(shop_all, "balances", [("2", 0)])
+    moving = flow("balances")
+    task.refresh_from_db()
+    moving.reader = str(task.readers[-1])
+    moving.move()
+    assert states() == []
+    mirror_overdue(timezone.now() + EVERY)
+    assert states() == [(2, State.OPEN)]
+    run.refresh_from_db()
+    assert run.rejected == 1
+
+
+def test_a_lost_database_finds_what_was_sent_closed_and_what_was_discarded_open(task, shop_all):
+    move(task, shop_all, ("1", 0), ("2", 0), ("3", 0))
+    sent, discarded, _ = RejectedRow.objects.order_by("staging_id")
+    resend.resend(RejectedRow.objects.filter(pk=sent.pk), {"amount": "5"}, OLGA)
+    resend.discard(RejectedRow.objects.filter(pk=discarded.pk), "no", OLGA)
+    forget(task)
+    mirror_overdue(timezone.now())
+    assert states() == [(1, State.RESENT), (2, State.OPEN), (3, State.OPEN)]
+    assert RejectedRow.objects.get(staging_id=1).closed_by == "olga"
+    assert TransferRun.objects.count() == 1
+
+
+def test_mirroring_again_changes_nothing(task, shop_all):
+    move(task, shop_all, ("1", 0))
+    before = list(RejectedRow.objects.values())
+    type(task).objects.update(mirrored_number=0, mirrored_token=None)
+    mirror_overdue(timezone.now())
+    assert list(RejectedRow.objects.values()) == before
+
+
+def test_rejects_of_a_history_that_a_restored_server_has_lost_are_none(task, bonus, shop_all):
+    query(bonus, "alter table asset add constraint small check (amount < 100)")
+    run_here(task, Trigger.MANUAL)
+    kept = query(bonus, "select * from datatransfer.position")
+    move(task, shop_all, ("1", 100), ("2", 0))
+    assert states() == [(1, State.OPEN), (2, State.OPEN)]
+    assert kept
+    query(
+        bonus,
+        "alter table asset drop constraint small; delete from datatransfer.reject; "
+        "update datatransfer.position set read_through = '3:3:', number = 0, token = null, "
+        "rows_applied = 0, rows_rejected = 0, amount_applied = 0, amount_rejected = 0 "
+        "where kind = 'balances'",
+    )
+    run_here(task, Trigger.MANUAL)
+    assert states() == [(2, State.OPEN)]
+    assert query(bonus, "select account, amount::int from asset") == [("1", 100)]
+
+
+def test_closed_rejects_leave_both_databases_after_the_retention(task, bonus, shop_all):
+    move(task, shop_all, ("1", 0), ("2", 0), ("3", 0))
+    resend.discard(RejectedRow.objects.filter(staging_id__lt=3), "no", OLGA)
+    RejectedRow.objects.filter(staging_id__lt=3).update(closed_at=timezone.now() - 999 * EVERY * 99)
+    assert purge_history()["rejects"] == 2
+    assert query(bonus, "select number from datatransfer.reject") == [(3,)]
+    call_command("reconcile")
+    forget(task)
+    mirror_overdue(timezone.now())
+    assert states() == [(3, State.OPEN)]
+
+
+def test_a_reject_that_somebody_removed_from_the_server_is_a_difference(task, bonus, shop_all):
+    move(task, shop_all, ("1", 0))
+    query(bonus, "delete from datatransfer.reject")
+    with pytest.raises(SystemExit):
+        call_command("reconcile")

@@ -1,0 +1,192 @@
+"""The log of batches in shop All: by it a position knows that its past is still there. No Django.
+
+A batch is committed and flushed before one row of it is read (DESIGN §3). Whatever is visible in
+its snapshot had committed before, so a database that still has the batch, as it was written, has
+all of that too; one that went back in time, or took over too early, lacks it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from psycopg2 import errors
+
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Position
+from transfer.engine.postgres import Database
+from transfer.errors import HistoryChanged, NotInitialised, StandbyAsSource
+
+SCHEMA = """
+-- What each reader (a bonus server and a kind of transfer) has begun to read, by its snapshot.
+create table if not exists datatransfer.batch (
+    reader uuid not null,
+    number bigint not null,
+    token uuid not null,
+    kind text not null,
+    server text not null,
+    snapshot pg_snapshot not null default pg_current_snapshot(),
+    xid xid8 not null default pg_current_xact_id(),
+    at timestamptz not null default now(),
+    primary key (reader, number),
+    check (pg_snapshot_xmax(snapshot) <= xid)
+);
+-- Purges: rows that a reader needs whose last whole batch is before this number are gone.
+create table if not exists datatransfer.purge (
+    reader uuid not null,
+    number bigint not null,
+    rows bigint not null,
+    at timestamptz not null default now(),
+    primary key (reader, number)
+);
+"""
+
+# A row that came from a dump was written by another transaction than the one that it names
+# (PostgreSQL, "System Columns": xmin).
+ORIGINAL = "xmin::text::bigint = xid::text::bigint & 4294967295"
+
+ADD = """
+    insert into datatransfer.batch (reader, number, token, kind, server, snapshot)
+    select %(reader)s, greatest(coalesce(max(number), 0), %(number)s) + 1, %(token)s, %(kind)s,
+           %(server)s, coalesce(%(snapshot)s::pg_snapshot, pg_current_snapshot())
+      from datatransfer.batch where reader = %(reader)s
+        on conflict do nothing
+ returning number, token::text, snapshot::text
+"""
+
+# Weaker settings would let the database forget a batch whose rows a bonus server has.
+FLUSHED = """
+    select set_config('synchronous_commit', 'on', true)
+     where current_setting('synchronous_commit') in ('off', 'local')
+"""
+
+FIND = f"""
+    select number, token::text, snapshot::text from datatransfer.batch
+     where reader = %s and number = %s and {ORIGINAL}
+"""
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Who reads, as our own database remembers it: this task's readers, and those of others."""
+
+    mine: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Batch:
+    number: int
+    token: str
+    snapshot: str
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The fields of a position that is in this batch."""
+        return {"number": self.number, "token": self.token, "reading": self.snapshot}
+
+
+@dataclass(frozen=True)
+class LoggedBatch:
+    """A batch as a person reads of it."""
+
+    reader: str
+    number: int
+    server: str
+    at: datetime
+    is_original: bool
+
+
+class BatchLog(Database):
+    """The part of shop All's door that knows the log."""
+
+    def add_batch(self, position: Position, server: str, snapshot: str | None = None) -> Batch:
+        """Writes the position's next batch, in a transaction of its own, and flushes it.
+
+        Its snapshot is that of the moment unless one is given. Never under a savepoint: the row's
+        xmin would be another than its xid. Raises StandbyAsSource.
+        """
+        values = {
+            "reader": position.reader,
+            "number": position.number,
+            "token": str(uuid4()),
+            "kind": position.kind,
+            "server": server,
+            "snapshot": snapshot,
+        }
+        while True:
+            # A clone of the bonus server, which shares our reader's numbers, may be faster.
+            if (batch := self._add_batch(values)) is not None:
+                return batch
+
+    def _add_batch(self, values: dict[str, str | int | None]) -> Batch | None:
+        with self.explained():
+            self.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
+        with self.transaction(), self.connection.cursor() as cursor:
+            cursor.execute(FLUSHED)
+            try:
+                cursor.execute(ADD, values)
+            except errors.ReadOnlySqlTransaction:
+                raise StandbyAsSource from None
+            row = cursor.fetchone()
+        return Batch(*row) if row else None
+
+    def batch(self, reader: str, number: int) -> Batch | None:
+        """The batch, if it is there as it was written."""
+        rows = self.rows(FIND, [reader, number])
+        return Batch(*rows[0]) if rows else None
+
+    def check_batch(self, position: Position) -> None:
+        """Whether the batch that the position names is there as it was written.
+
+        Raises HistoryChanged.
+        """
+        if position.reader is None or position.number == 0:
+            return
+        named = Batch(position.number, position.token or "", position.snapshot)
+        if self.batch(position.reader, position.number) != named:
+            raise HistoryChanged(number=position.number)
+
+    def purged_after(self, position: Position) -> int:
+        """How many rows at most the position's bonus server needs that a purge has removed."""
+        (rows,) = self.one(
+            "select coalesce(sum(rows), 0) from datatransfer.purge where reader = %s "
+            "and number > %s",
+            [position.reader, max(position.completed, position.purge_accepted)],
+        )
+        return int(rows)
+
+    def last_purge(self, position: Position) -> int:
+        """The number of the latest purge that the position's reader is noted for."""
+        (number,) = self.one(
+            "select coalesce(max(number), 0) from datatransfer.purge where reader = %s",
+            [position.reader],
+        )
+        return int(number)
+
+    def readers(self, kind: Kind) -> set[str]:
+        """Everybody who has begun a batch of the kind."""
+        found = self.rows(
+            "select distinct reader::text from datatransfer.batch where kind = %s", [kind.name]
+        )
+        return {reader for (reader,) in found}
+
+    def logged(self, readers: list[str], most: int = 50) -> list[LoggedBatch]:
+        """The latest batches of these readers, the latest first."""
+        found = self.rows(
+            f"select reader::text, number, server, at, {ORIGINAL} from datatransfer.batch "
+            "where reader = any(%s::uuid[]) order by at desc, number desc limit %s",
+            [readers, most],
+        )
+        return [LoggedBatch(*row) for row in found]
+
+    def require_log(self) -> None:
+        """Raises NotInitialised, or StandbyAsSource: a replica can't promise what it will have."""
+        there, is_standby = self.one(
+            "select to_regclass('datatransfer.batch') is not null "
+            "and to_regclass('datatransfer.purge') is not null, pg_is_in_recovery()"
+        )
+        if is_standby:
+            raise StandbyAsSource
+        if not there:
+            raise NotInitialised(missing="datatransfer.batch")

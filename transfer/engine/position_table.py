@@ -1,0 +1,321 @@
+"""The positions in a bonus server's database, and the rejects beside them. No Django."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from psycopg2 import errors
+
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Position, Totals
+from transfer.engine.postgres import Database
+from transfer.errors import AlreadyRunning
+
+SCHEMA = """\
+create schema if not exists datatransfer;
+create table if not exists datatransfer.position (
+    origin uuid not null,
+    kind text not null,
+    read_through pg_snapshot not null,
+    reading pg_snapshot,
+    last_xid xid8,
+    last_id bigint,
+    rows_applied bigint not null default 0,
+    rows_unchanged bigint not null default 0,
+    rows_rejected bigint not null default 0,
+    amount_applied numeric not null default 0,
+    amount_rejected numeric not null default 0,
+    purged_rows bigint not null default 0,
+    purged_amount numeric not null default 0,
+    updated_at timestamptz not null default now(),
+    primary key (origin, kind)
+);
+alter table datatransfer.position
+    add column if not exists reader uuid,
+    add column if not exists number bigint not null default 0,
+    add column if not exists token uuid,
+    add column if not exists purge_accepted bigint not null default 0,
+    add column if not exists rejects_removed bigint not null default 0;
+create table if not exists datatransfer.reject (
+    reader uuid not null,
+    number bigint not null,
+    token uuid not null default gen_random_uuid(),
+    origin uuid not null,
+    kind text not null,
+    xid xid8 not null,
+    staging_id bigint not null,
+    code text not null,
+    sqlstate text,
+    constraint_name text,
+    payload json not null,
+    rejected_at timestamptz not null default now(),
+    primary key (reader, number)
+);
+create index if not exists reject_of_row on datatransfer.reject (origin, kind, staging_id);
+"""
+
+NAMES = (
+    *("origin", "kind", "read_through", "reading", "last_xid", "last_id"),
+    *("rows_applied", "rows_unchanged", "rows_rejected", "amount_applied", "amount_rejected"),
+    *("purged_rows", "purged_amount", "reader", "number", "token", "purge_accepted"),
+)
+FIELDS = ", ".join(NAMES)
+# Of a schema that nobody has had the chance to complete: it is older than the log.
+OLD_FIELDS = ", ".join([*NAMES[:13], "null", "0", "null", "0"])
+
+BEGIN = f"""
+    insert into datatransfer.position ({FIELDS})
+    values ({", ".join(["%s"] * len(NAMES))}) on conflict do nothing
+"""
+
+REPLACE = f"""
+    update datatransfer.position set ({FIELDS}) = ({", ".join(["%s"] * len(NAMES))}),
+           rejects_removed = case when reader = %s then rejects_removed else 0 end,
+           updated_at = now()
+     where origin = %s and kind = %s
+"""
+
+ADVANCE = """
+    update datatransfer.position
+       set read_through = %s, reading = %s, last_xid = %s, last_id = %s, reader = %s, number = %s,
+           token = %s,
+           rows_applied = rows_applied + %s, rows_unchanged = rows_unchanged + %s,
+           rows_rejected = rows_rejected + %s, amount_applied = amount_applied + %s,
+           amount_rejected = amount_rejected + %s, updated_at = now()
+     where origin = %s and kind = %s
+       and read_through::text = %s and reading::text is not distinct from %s
+       and last_xid::text is not distinct from %s and last_id is not distinct from %s
+       and reader::text is not distinct from %s and number = %s
+       and token::text is not distinct from %s
+"""
+
+# The reader's rejects are numbered without a gap: the position counts them.
+ADD_REJECTS = """
+    insert into datatransfer.reject (reader, number, origin, kind, xid, staging_id, code, sqlstate,
+                                     constraint_name, payload)
+    select %s, %s + row_number() over (order by xid, id), %s, %s, xid, id,
+           coalesce(late_fault, fault), sqlstate, constraint_name, coalesce(as_json, {payload})
+      from incoming where coalesce(late_fault, fault) is not null
+"""
+
+# The locker of a row is its xmax; who that is stands in pg_stat_activity.
+HOLDER = """
+    select a.application_name, a.pid, a.client_addr, a.xact_start
+      from datatransfer.position as p
+      join pg_stat_activity as a on a.backend_xid::text = p.xmax::text
+     where p.origin = %s and p.kind = %s
+"""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that was not applied, as it came, PIN codes masked."""
+
+    number: int
+    token: str
+    origin: str
+    staging_id: int
+    code: str
+    sqlstate: str | None
+    constraint: str | None
+    payload: dict[str, str | None]
+    at: datetime
+
+
+class PositionTable(Database):
+    def begin_position(self, position: Position) -> None:
+        """Writes the first position of a staging database, if there is none yet."""
+        self.execute(BEGIN, _values(position))
+
+    def replace_position(self, position: Position) -> None:
+        """Puts it where somebody says that it is; the caller has locked it."""
+        self.execute(REPLACE, [*_values(position), position.reader, position.origin, position.kind])
+
+    def adopt_position(self, origin: str, kind: str, reader: str) -> None:
+        """Gives a position from before the log its reader; its rejects stand elsewhere."""
+        self.execute(
+            "update datatransfer.position set reader = %s, rejects_removed = rows_rejected "
+            "where origin = %s and kind = %s and reader is null",
+            [reader, origin, kind],
+        )
+
+    def position(self, origin: str, kind: Kind, *, wait: bool = False) -> Position | None:
+        """The position; with `wait` after whoever is moving it has ended."""
+        fields, lock = FIELDS, " for update" if wait else ""
+        if not self._is_complete():
+            fields = OLD_FIELDS
+        rows = self.rows(
+            f"select {fields} from datatransfer.position where origin = %s and kind = %s{lock}",
+            [origin, kind.name],
+        )
+        return _position(rows[0]) if rows else None
+
+    def _is_complete(self) -> bool:
+        query = "select bool_and(to_regclass(name) is not null) from unnest(%s) as name"
+        return bool(self.one(query, [["datatransfer.position", "datatransfer.reject"]])[0])
+
+    def existing_position(self, origin: str, kind: Kind) -> Position | None:
+        """The position, where even our schema may be missing; in a transaction of its own."""
+        with self.transaction(commit=False):
+            if self.one("select to_regclass('datatransfer.position')")[0] is None:
+                return None
+            return self.position(origin, kind)
+
+    def has_positions(self, kind: Kind) -> bool:
+        """Whether it has a position of the kind, of whatever staging database."""
+        query = "select exists (select from datatransfer.position where kind = %s)"
+        return bool(self.one(query, [kind.name])[0])
+
+    def lock_position(self, origin: str, kind: Kind) -> Position:
+        """The position, locked until the transaction ends. Raises AlreadyRunning."""
+        with self.explained(), self.connection.cursor() as cursor:
+            try:
+                cursor.execute(
+                    f"select {FIELDS} from datatransfer.position "
+                    "where origin = %s and kind = %s for update nowait",
+                    [origin, kind.name],
+                )
+                (row,) = cursor.fetchall()
+            except errors.LockNotAvailable:
+                self.connection.rollback()
+                raise AlreadyRunning(holder=self._holder(origin, kind)) from None
+        return _position(row)
+
+    def _holder(self, origin: str, kind: Kind) -> str:
+        rows = self.rows(HOLDER, [origin, kind.name])
+        if not rows:
+            return "?"
+        application, pid, address, since = rows[0]
+        where = f"{address}, " if address else ""
+        return f"{application} ({where}pid {pid}, {since:%H:%M:%S} UTC)"
+
+    def advance(self, before: Position, after: Position) -> bool:
+        """Compare-and-set: moves the position if it still is `before`."""
+        gained = after.totals - before.totals
+        return (
+            self.execute(
+                ADVANCE,
+                [
+                    *_key(after),
+                    gained.applied,
+                    gained.unchanged,
+                    gained.rejected,
+                    gained.amount_applied,
+                    gained.amount_rejected,
+                    before.origin,
+                    before.kind,
+                    *_key(before),
+                ],
+            )
+            == 1
+        )
+
+    def add_rejects(self, kind: Kind, before: Position) -> int:
+        """Writes the rejects of the chunk in `incoming`; returns how many."""
+        return self.execute(
+            ADD_REJECTS.format(payload=kind.payload),
+            [before.reader, before.totals.rejected, before.origin, kind.name],
+        )
+
+    def has_reject(self, reader: str, number: int, token: str) -> bool:
+        """Whether it is there, and the same: a restored server may have given its number anew."""
+        return bool(
+            self.rows(
+                "select from datatransfer.reject where reader = %s and number = %s and token = %s",
+                [reader, number, token],
+            )
+        )
+
+    def rejects(self, reader: str, after: int, most: int) -> list[Reject]:
+        """The reader's rejects in the order of their numbers."""
+        found = self.rows(
+            "select number, token::text, origin::text, staging_id, code, sqlstate, "
+            "constraint_name, payload, rejected_at from datatransfer.reject "
+            "where reader = %s and number > %s order by number limit %s",
+            [reader, after, most],
+        )
+        return [Reject(*row) for row in found]
+
+    def count_rejects(self, origin: str, kind: Kind) -> int:
+        """How many rejects the position has written, those that were removed included."""
+        (rows,) = self.one(
+            "select rejects_removed + (select count(*) from datatransfer.reject as reject "
+            "where reject.reader = position.reader) from datatransfer.position as position "
+            "where origin = %s and kind = %s",
+            [origin, kind.name],
+        )
+        return int(rows)
+
+    def remove_rejects(self, reader: str, numbers: list[int]) -> None:
+        """Removes rejects that nobody needs any more, but never the reader's last: it is compared.
+
+        Waits for whoever moves the position.
+        """
+        with self.transaction():
+            self.one(
+                "select count(*) from (select from datatransfer.position where reader = %s "
+                "for update) as locked",
+                [reader],
+            )
+            removed = self.execute(
+                "delete from datatransfer.reject where reader = %s and number = any(%s) and number "
+                "< (select max(number) from datatransfer.reject where reader = %s)",
+                [reader, numbers, reader],
+            )
+            self.execute(
+                "update datatransfer.position set rejects_removed = rejects_removed + %s "
+                "where reader = %s",
+                [removed, reader],
+            )
+
+
+def _key(position: Position) -> list[object]:
+    """The key in the order of ADVANCE, numbers of 64 bits without sign as text."""
+    return [str(value) if isinstance(value, int) else value for value in position.key]
+
+
+def _values(position: Position) -> list[object]:
+    """The position in the order of NAMES."""
+    totals = position.totals
+    return [
+        position.origin,
+        position.kind,
+        position.read_through,
+        position.reading,
+        None if position.last_xid is None else str(position.last_xid),
+        position.last_id,
+        totals.applied,
+        totals.unchanged,
+        totals.rejected,
+        totals.amount_applied,
+        totals.amount_rejected,
+        position.purged_rows,
+        position.purged_amount,
+        position.reader,
+        position.number,
+        position.token,
+        position.purge_accepted,
+    ]
+
+
+def _position(row: tuple[Any, ...]) -> Position:
+    origin, kind, read_through, reading, last_xid, last_id, *totals, reader, number = row[:-2]
+    applied, unchanged, rejected, amount_applied, amount_rejected, purged, purged_amount = totals
+    return Position(
+        origin=str(origin),
+        kind=kind,
+        read_through=read_through,
+        reading=reading,
+        last_xid=None if last_xid is None else int(last_xid),
+        last_id=last_id,
+        totals=Totals(
+            applied, unchanged, rejected, Decimal(amount_applied), Decimal(amount_rejected)
+        ),
+        purged_rows=purged,
+        purged_amount=purged_amount,
+        reader=None if reader is None else str(reader),
+        number=number,
+        token=None if row[-2] is None else str(row[-2]),
+        purge_accepted=row[-1],
+    )

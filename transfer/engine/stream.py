@@ -1,0 +1,137 @@
+"""Streams the rows of a query from shop All to a bonus server. No Django.
+
+They go by binary COPY through a pipe and never become Python objects.
+"""
+
+import os
+import threading
+
+from psycopg2 import errors, sql
+
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import Kind
+from transfer.engine.refusals import Bisection
+from transfer.engine.shop_all import ShopAll
+from transfer.errors import RowsLostOnTheWay
+
+BUFFER = 1 << 16
+
+# A character that the server's encoding lacks, or bytes that are no character at all.
+UNREADABLE = (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire)
+
+
+class Unreadable(Exception):
+    """A text that the target's encoding can't take stopped the stream."""
+
+
+def receive(kind: Kind, source: ShopAll, query: sql.Composed, target: BonusDatabase) -> int:
+    """Fills `incoming` with the rows of `query`, and returns how many arrived.
+
+    Raises Unreadable, RowsLostOnTheWay, or what broke on either side.
+    """
+    names = ", ".join(["xid", "id", *(column.name for column in kind.columns)])
+    return stream_rows(source, query, target, f"incoming ({names})")
+
+
+def receive_bytes(kind: Kind, source: ShopAll, query: sql.Composed, target: BonusDatabase) -> int:
+    """The same, where the target's encoding can't take every text: rows with one are rejects.
+
+    The texts come as they are on the wire, in UTF-8, and are read here, by halves.
+    """
+    types = {column.name: column.carried_as for column in kind.columns}
+    texts = {name for name, type_ in types.items() if type_ == "text"}
+    names = ", ".join(["xid", "id", *types])
+    others = ", ".join(["xid", "id", *(name for name in types if name not in texts)])
+    body = ", ".join(f"{name} {'bytea' if name in texts else types[name]}" for name in types)
+    target.execute(f"create temporary table raw (xid xid8, id bigint, {body}) on commit drop")
+    received = stream_rows(source, query, target, f"raw ({names})")
+    values = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
+    read = f"insert into incoming ({names}) select xid, id, {', '.join(values)} from raw"
+
+    def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
+        xid, id_ = target.one(f"select xid::text, id from raw where {row}")
+        target.execute(
+            f"insert into incoming ({others}, late_fault, sqlstate, as_json) "
+            f"select {others}, 'refused_by_server', %s, %s from raw where {row}",
+            [sqlstate, source.row_as_json(kind, xid, id_)],
+        )
+
+    Bisection(target, "raw", [f"{read} where {{rows}}"], refuse).run()
+    target.execute("drop table raw")
+    return received
+
+
+def stream_rows(source: ShopAll, query: sql.Composed, target: BonusDatabase, into: str) -> int:
+    """Streams the rows of `query` into a temporary table, and returns how many arrived.
+
+    A source that dies in mid-stream may look like a clean end to the target, so both sides' counts
+    are compared; where it looks like nonsense, the source's own error is raised.
+    """
+    reader, writer = os.pipe()
+    sending = Sending(source, query, writer)
+    try:
+        with os.fdopen(reader, "rb", buffering=BUFFER) as rows:
+            try:
+                with target.explained(), target.connection.cursor() as cursor:
+                    sending.start()
+                    try:
+                        cursor.copy_expert(f"copy {into} from stdin (format binary)", rows, BUFFER)
+                    except UNREADABLE as error:
+                        raise Unreadable from error
+                    received = cursor.rowcount
+            except BaseException:
+                # What it noted before it closed its end came first.
+                if sending.error is not None:
+                    raise sending.error from None
+                raise
+    except BaseException:
+        sending.abandon()
+        raise
+    sent = sending.result()
+    if sent != received:
+        raise RowsLostOnTheWay(sent=sent, received=received)
+    return received
+
+
+class Sending(threading.Thread):
+    """The source's half of a stream, beside the target's."""
+
+    def __init__(self, source: ShopAll, query: sql.Composed, writer: int) -> None:
+        super().__init__(name="source", daemon=True)
+        self.source = source
+        self.statement = sql.SQL("copy ({}) to stdout (format binary)").format(query)
+        self.rows = os.fdopen(writer, "wb", buffering=BUFFER)
+        self.sent = 0
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with self.source.explained(), self.source.connection.cursor() as cursor:
+                cursor.copy_expert(self.statement, self.rows, BUFFER)
+                self.sent = cursor.rowcount
+            self.rows.flush()
+        except BaseException as error:
+            self.error = error  # result() raises it in the thread that waits
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        """The target sees the end of the stream only now, when the error is known."""
+        try:
+            self.rows.close()
+        except BrokenPipeError as error:
+            self.error = self.error or error
+
+    def result(self) -> int:
+        """How many rows the source sent. Raises what stopped it."""
+        self.join()
+        if self.error is not None:
+            raise self.error
+        return self.sent
+
+    def abandon(self) -> None:
+        """Ends the source's statement, since nobody reads its rows any more."""
+        if self.is_alive():
+            self.source.cancel()
+            self.join()
+        self.source.close()

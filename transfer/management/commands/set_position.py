@@ -1,0 +1,60 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils.translation import gettext
+
+from transfer.engine.kinds import KINDS
+from transfer.engine.placing import Place, Placed
+from transfer.errors import gettext_noop
+from transfer.management.command import Command as BaseCommand, servers_named
+from transfer.models import Actor, TransferTask
+from transfer.runs.placing import put_position
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Says what a bonus server has received, where it can't say so itself: its position was "
+        "lost, or purged rows are missing. What comes after is sent; what comes before is not."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("server", metavar="SERVER", help=gettext("number or name"))
+        parser.add_argument("kind", choices=list(KINDS))
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument(
+            "--batch",
+            type=int,
+            metavar="N",
+            help=gettext("it has received this one"),
+        )
+        where.add_argument("--start", action="store_true", help=gettext("it has received nothing"))
+        parser.add_argument("--reader", metavar="UUID", help=gettext("whose batch N is meant"))
+        parser.add_argument(
+            "--accept-purged",
+            action="store_true",
+            help=gettext("go on without rows that were purged from shop All meanwhile"),
+        )
+        parser.add_argument("--dry-run", action="store_true", help=gettext("count, change nothing"))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        where = Place(
+            options["batch"], options["start"], options["reader"], options["accept_purged"]
+        )
+        (server,) = servers_named(options["server"])
+        task = server.tasks.select_related("server").get(kind=options["kind"])
+        placed = put_position(task, where, Actor.at_command_line(), dry_run=options["dry_run"])
+        self._report(task, placed, options["dry_run"])
+
+    def _report(self, task: TransferTask, placed: Placed, dry_run: bool) -> None:
+        sentence = (
+            gettext_noop("%(task)s: %(rows)s rows would be sent; nothing was changed")
+            if dry_run
+            else gettext_noop("%(task)s: the next run sends %(rows)s rows")
+        )
+        self.say(sentence, task=task, rows=placed.sent)
+        if placed.lost:
+            self.say(
+                gettext_noop("%(task)s: up to %(rows)s purged rows are given up"),
+                task=task,
+                rows=placed.lost,
+            )

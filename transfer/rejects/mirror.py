@@ -1,0 +1,130 @@
+"""Copies the rejects that a bonus server's database holds into ours, where people look at them.
+
+They are pulled by number after each chunk, and by the tick. Doing it again changes nothing; lost or
+restored, our database pulls them again.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.position import Position
+from transfer.engine.position_table import Reject
+from transfer.engine.resent import Notes
+from transfer.models import RejectedRow, TransferRun, TransferTask
+from transfer.rejects.closing import close_noted
+
+AT_ONCE = 1000
+
+# What is taken over of a row that was rejected before: its state is ours.
+TAKEN_OVER = ["reader", "number", "token", "code", "sqlstate", "constraint", "payload"]
+
+
+def mirror(
+    task: TransferTask, target: BonusDatabase, position: Position, run: TransferRun | None = None
+) -> None:
+    """Pulls the rejects that we lack. They are `run`'s, or those of the runs that counted them.
+
+    Raises TransferError.
+    """
+    task.remember_reader(position.reader)
+    if position.reader is None:
+        return
+    if _is_same_history(task, target, position.reader):
+        _pull(task, target, position.reader, run)
+    else:
+        _pull_all(task, target, position.reader)
+
+
+def _is_same_history(task: TransferTask, target: BonusDatabase, reader: str) -> bool:
+    """Whether the server still has the last reject that we know: it may have been restored."""
+    return not task.mirrored_number or target.has_reject(
+        reader, task.mirrored_number, str(task.mirrored_token)
+    )
+
+
+def _pull_all(task: TransferTask, target: BonusDatabase, reader: str) -> None:
+    """Everything anew. What was open and is no reject there any more, is none."""
+    task.mirrored_number, task.mirrored_token = 0, None
+    with transaction.atomic():
+        known = _pull(task, target, reader, None)
+        gone = RejectedRow.objects.open().filter(server=task.server_id, reader=reader)
+        tokens = dict(gone.values_list("pk", "token"))
+        gone.filter(pk__in=[pk for pk, token in tokens.items() if str(token) not in known]).delete()
+
+
+def _pull(
+    task: TransferTask, target: BonusDatabase, reader: str, run: TransferRun | None
+) -> set[str]:
+    """The rejects after those that we know; returns their tokens."""
+    known: set[str] = set()
+    while found := target.rejects(reader, task.mirrored_number, AT_ONCE):
+        known.update(reject.token for reject in found)
+        with transaction.atomic():
+            _save(task, reader, found, run)
+            _close_what_was_sent(task, found)
+            task.mirrored_number, task.mirrored_token = found[-1].number, UUID(found[-1].token)
+            task.save(update_fields=["mirrored_number", "mirrored_token"])
+    return known
+
+
+def _save(task: TransferTask, reader: str, found: list[Reject], run: TransferRun | None) -> None:
+    runs = _Runs(task, reader, run)
+    RejectedRow.objects.bulk_create(
+        (
+            RejectedRow(
+                run_id=runs.of(reject.number),
+                server=task.server,
+                server_name=task.server.name,
+                kind=task.kind,
+                origin=reject.origin,
+                staging_id=reject.staging_id,
+                reader=reader,
+                number=reject.number,
+                token=reject.token,
+                code=reject.code,
+                sqlstate=reject.sqlstate or "",
+                constraint=reject.constraint or "",
+                payload=reject.payload,
+                created_at=reject.at,
+            )
+            for reject in found
+        ),
+        update_conflicts=True,
+        unique_fields=["server", "kind", "origin", "staging_id"],
+        update_fields=TAKEN_OVER,
+    )
+
+
+class _Runs:
+    """Which run has written a reject, by its number: positions count them."""
+
+    def __init__(self, task: TransferTask, reader: str, run: TransferRun | None) -> None:
+        self.run = run
+        self.ends: list[tuple[int, int, int]] = []
+        if run is None:
+            begun = task.runs.begun().filter(position_to__reader=reader, rejected__gt=0)
+            self.ends = [
+                (pk, *(int(place["totals"]["rejected"]) for place in both))
+                for pk, *both in begun.values_list("pk", "position_from", "position_to")
+            ]
+
+    def of(self, number: int) -> int | None:
+        if self.run is not None:
+            return self.run.pk
+        return next((pk for pk, before, after in self.ends if before < number <= after), None)
+
+
+def _close_what_was_sent(task: TransferTask, found: Iterable[Reject]) -> None:
+    """Rows that were corrected already, when another server had rejected them, or by a database of
+    ours that is lost.
+    """
+    origins: dict[str, list[int]] = {}
+    for reject in found:
+        origins.setdefault(reject.origin, []).append(reject.staging_id)
+    with Notes(settings.SHOP_ALL_DATABASE_URL, "mirror", secret=True) as notes, notes.transaction():
+        for origin, numbers in origins.items():
+            close_noted(notes, task.moves, origin, numbers)

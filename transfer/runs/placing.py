@@ -1,0 +1,56 @@
+"""Positions that are put where somebody says, audited; and those from before there was a log."""
+
+from collections.abc import Iterator
+
+from django.db import DatabaseError
+
+from transfer.engine import move
+from transfer.engine.placing import Place, Placed, place
+from transfer.errors import TransferError
+from transfer.models import Actor, AuditEntry, TransferTask
+from transfer.runs.execute import doors
+
+
+def put_position(task: TransferTask, where: Place, actor: Actor, *, dry_run: bool) -> Placed:
+    """See `place`. Raises AlreadyRunning while the task runs, and other TransferErrors."""
+    with task.lock(), doors(task, "set_position") as (source, target):
+        placed = place(task.moves, source, target, where, task.all_readers, dry_run=dry_run)
+        if not dry_run:
+            task.remember_reader(placed.position.reader)
+            new = {
+                "batch": placed.position.number,
+                "waiting": placed.sent,
+                "given_up": placed.lost,
+            }
+            AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
+    return placed
+
+
+def carry_positions() -> Iterator[tuple[TransferTask, TransferError | None]]:
+    """Writes positions from before the log into it; those of servers that can't be asked follow.
+
+    Without a database of ours, on the way to a new installation, there are none.
+    """
+    try:
+        tasks = list(TransferTask.objects.select_related("server"))
+    except DatabaseError:
+        return
+    for task in tasks:
+        try:
+            if _carry(task):
+                yield task, None
+        except TransferError as error:
+            yield task, error
+
+
+def _carry(task: TransferTask) -> bool:
+    kind = task.moves
+    with doors(task, "init_shop_all") as (source, target):
+        with source.snapshot():
+            origin = source.origin()
+        position = target.existing_position(origin, kind)
+        if position is None or position.number or not position.is_older_than_the_log:
+            return False
+        position = move.prepare(kind, source, target, task.all_readers)
+        task.remember_reader(position.reader)
+        return True

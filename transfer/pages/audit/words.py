@@ -26,6 +26,11 @@ def changes(entry: AuditEntry) -> list[Change]:
     ]
 
 
+def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, list[Change]]]:
+    """What was done to one thing, the last first; drawn by audit/about.html."""
+    return [(entry, changes(entry)) for entry in AuditEntry.objects.about(subject)[:most]]
+
+
 def shown(name: str, value: Any) -> str:
     if value is None or value == "":
         return formats.NOTHING
@@ -48,5 +53,5 @@ def _moment(value: Any) -> datetime | None:
 
 def sentence(entry: AuditEntry) -> str:
     """ "Switched on or off: enabled: Disabled → Enabled"."""
-    told = [f"{one.label}: {one.old} → {one.new}" for one in changes(entry)]
-    return ": ".join([str(entry.get_action_display()), *(["; ".join(told)] if told else [])])
+    lines = [f"{one.label}: {one.old} → {one.new}" for one in changes(entry)]
+    return ": ".join([str(entry.get_action_display()), *(["; ".join(lines)] if lines else [])])

@@ -110,6 +110,7 @@ def described(one: Any) -> dict[str, Any]:
         "starts": workers.when_it_starts() if one.state == State.QUEUED else "",
         "started_by": started_by(one),
         "cause": cause(one),
+        "is_bad": one.state in (State.FAILED, State.INTERRUPTED),
         **neighbours(one),
     }
     if isinstance(one, MaintenanceRun):

@@ -18,6 +18,7 @@ from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
 from transfer.models.accounts import AccountState, attach_states
 from transfer.pages.exports import Field, Sheet, csv_response
 from transfer.pages.registers.forms import ImportForm
+from transfer.pages.registers.tables import LineTable
 from transfer.pages.registers.views import filtered
 from transfer.registers.file import FileUnreadable, Plan, apply, decoded, read
 from transfer.words import formats
@@ -79,7 +80,7 @@ def load(request: HttpRequest) -> HttpResponse:
     context = {
         "plan": plan,
         "text": text,
-        "shown": plan.telling[:LINES_SHOWN],
+        "table": LineTable(plan.telling[:LINES_SHOWN], orderable=False),
         "more": max(len(plan.telling) - LINES_SHOWN, 0),
         "may_save": not plan.bad and (plan.new or plan.changed),
     }

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from transfer.access import Role, has_role, role
+from transfer.access import role
 from transfer.models import AuditEntry, Shop
 from transfer.pages.back import READ_OR_POST
 from transfer.pages.registers.forms import ShopForm
@@ -22,8 +22,6 @@ from transfer.words import formats
 @require_safe
 def shops(request: HttpRequest) -> HttpResponse:
     table = ShopTable(Shop.objects.annotate(count=Count("registers"))).paged(request)
-    if not has_role(request.user, Role.OPERATOR):
-        table.columns.hide("actions")
     return render(request, "registers/shops.html", {"table": table})
 
 
@@ -55,7 +53,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
                 note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
         messages.success(request, _("The shop is saved."))
         return redirect("shops")
-    return render(request, "registers/shop_form.html", {"form": form, "shop": shop, "name": name})
+    return render(request, "registers/shop_form.html", {"form": form, "name": name})
 
 
 @role("operator")

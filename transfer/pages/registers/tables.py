@@ -11,17 +11,17 @@ import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.models import BonusServer, CashRegister, Shop
 from transfer.models.accounts import AccountState, attach_states
-from transfer.pages.drawing import ago
+from transfer.pages.drawing import ago, badge
 from transfer.pages.registers.drawing import account_badge, register_name
-from transfer.pages.tables import DrawnColumn, NumberColumn, Table
+from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
+from transfer.registers.file import Line
 from transfer.words import formats
 from transfer.words.explain import Explanation, explain_error
 
@@ -31,27 +31,6 @@ SEVERITY = Case(
     default=Value(99),
     output_field=IntegerField(),
 )
-
-
-def classed(name: str) -> dict[str, dict[str, str]]:
-    return {"td": {"class": name}, "th": {"class": name}}
-
-
-def unseen(heading: Any) -> Any:
-    """A heading for screen readers alone."""
-    return lazy(lambda: format_html('<span class="visually-hidden">{}</span>', heading), str)()
-
-
-class ChooseColumn(DrawnColumn):
-    attrs = classed("cell-choose")
-
-    def draw(self, record: CashRegister) -> SafeString:
-        return format_html(
-            '<label class="choose"><input type="checkbox" form="bulk" name="register" value="{}">'
-            '<span class="visually-hidden">{}</span></label>',
-            record.pk,
-            gettext("Choose %(register)s") % {"register": record.name},
-        )
 
 
 class NameColumn(DrawnColumn):
@@ -146,7 +125,9 @@ class AccountTable(Table):
 
     caption = _("Accounts of the registers on this server")
 
-    choose = ChooseColumn(unseen(_("Choose")), orderable=False)
+    choose = ChooseColumn(
+        "register", lambda one: gettext("Choose %(register)s") % {"register": one.name}
+    )
     name = NameColumn(_("Register’s name"), order_by=("name", "code"))
     shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
     shown_state = StateColumn(_("State"))
@@ -204,3 +185,25 @@ class ShopTable(Table):
     name = tables.Column(_("Shop’s name"))
     count = NumberColumn(verbose_name=_("Cash registers"))
     actions = ShopActionsColumn(_("Actions"), orderable=False)
+
+
+class LineTable(Table):
+    """The lines of a file of registers, and what would become of each."""
+
+    caption = _("Lines of the file")
+
+    number = NumberColumn(_("Line"))
+    shop = tables.Column(_("Shop"))
+    code = tables.Column(_("Code"))
+    name = tables.Column(_("Register’s name"))
+    what = tables.Column(_("What happens"), empty_values=())
+
+    def render_what(self, record: Line) -> SafeString:
+        words = record.changes
+        if record.problem:
+            drawn, words = badge("bad", pgettext("a line of a file", "bad")), [record.problem]
+        elif record.kind == "new":
+            drawn = badge("info", gettext("new"), "plus")
+        else:
+            drawn = badge("idle", pgettext("a line of a file", "changes"), "edit")
+        return format_html("<div>{} {}</div>", drawn, "; ".join(words))

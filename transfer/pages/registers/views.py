@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -88,7 +89,8 @@ def add(request: HttpRequest) -> HttpResponse:
             note(request, AuditEntry.Action.CREATE, saved, new=values(saved))
         messages.success(request, _("%(register)s is added.") % {"register": saved})
         return redirect(saved)
-    return render(request, "registers/form.html", {"form": form, "shops": Shop.objects.exists()})
+    context = {"form": form, "shops": Shop.objects.exists(), "back": reverse("registers")}
+    return render(request, "registers/form.html", context)
 
 
 @role("operator")
@@ -107,7 +109,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
                 note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
         messages.success(request, _("The register is saved."))
         return redirect(saved)
-    context = {"form": form, "register": found, "name": name, "shops": True}
+    back = found.get_absolute_url()
+    context = {"form": form, "name": name, "shops": True, "back": back}
     return render(request, "registers/form.html", context)
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from transfer.access import role
-from transfer.models import Actor, AuditEntry, Settings
+from transfer.models import Actor, Settings
 from transfer.models.run_base import RunClosed
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages import links
@@ -20,6 +20,7 @@ from transfer.pages.back import next_url
 from transfer.pages.scheduler import board
 from transfer.pages.scheduler.conflicts import ask_again, told
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
+from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
 from transfer.runs import workers
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.schedule import next_times
@@ -38,10 +39,8 @@ def task(request: HttpRequest, key: str) -> HttpResponse:
         return render(request, "scheduler/task_live.html", {"row": row})
     context = {
         "row": row,
-        "runs": found.runs.all()[:10],
-        "entries": [
-            (entry, words.changes(entry)) for entry in AuditEntry.objects.about(found)[:ENTRIES]
-        ],
+        "runs": (LastRunTable if row.is_transfer else LastMaintenanceTable)(found.runs.all()[:10]),
+        "entries": words.latest(found, ENTRIES),
     }
     return render(request, "scheduler/task.html", context)
 
@@ -166,7 +165,7 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
             form.add_error("moment", _("The pause has to end in the future."))
         else:
             return redirect(home(request, key, found))
-    context = {"row": board.row(board.find(key)), "form": form, "next": home(request, key)}
+    context = {"row": board.row(board.find(key)), "form": form, "back": home(request, key)}
     return render(request, "scheduler/pause.html", context)
 
 

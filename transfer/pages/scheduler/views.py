@@ -4,11 +4,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from transfer.access import Role, has_role
 from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
 from transfer.pages.back import next_url
+from transfer.pages.bulk import Action
 from transfer.pages.scheduler import board
 from transfer.pages.scheduler.board import Row
 from transfer.pages.scheduler.filters import TaskFilter
@@ -16,6 +17,12 @@ from transfer.pages.scheduler.tables import MaintenanceTable, TaskTable
 
 # Seconds until the next look: what waits is not known yet, something runs, nothing does.
 AT_ONCE, FAST, SLOW = 0.2, 2, 20
+ACTIONS = (
+    Action("on", _("Switch on")),
+    Action("off", _("Switch off")),
+    Action("pause", _("Pause…")),
+    Action("run", _("Run now")),
+)
 OWN_CHOICE = "show_transfer_tasks"
 
 
@@ -31,6 +38,7 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         "heartbeat": Heartbeat.last(),
         "here": request.get_full_path(),
         "maintenance": maintenance(request),
+        "actions": ACTIONS,
         "hidden": None if shown else hidden(),
     }
     if shown:
@@ -59,13 +67,12 @@ def transfers(request: HttpRequest, tasks: TaskFilter, *, ask: bool) -> TaskTabl
     table = TaskTable(board.rows(tasks.qs)).paged(request)
     if ask:
         board.ask([one.record for one in table.paginated_rows])
-    return table if has_role(request.user, Role.OPERATOR) else table.for_viewers()
+    return table
 
 
 def maintenance(request: HttpRequest) -> TaskTable:
     rows = board.rows(MaintenanceTask.objects.with_runs())
-    table = MaintenanceTable(rows, prefix="m-", orderable=False)
-    return table if has_role(request.user, Role.OPERATOR) else table.for_viewers()
+    return MaintenanceTable(rows, prefix="m-", orderable=False).for_user(request.user)
 
 
 def shows_transfers(request: HttpRequest, kept: Settings) -> bool:

@@ -4,23 +4,47 @@ import csv
 import io
 from typing import Any
 
+import django_tables2 as tables  # type: ignore[import-untyped]
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from transfer.access import role
 from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
-from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
+from transfer.models import AccountJob, Actor, AuditEntry, CashRegister, IssuedSecret
 from transfer.pages.exports import defused
+from transfer.pages.registers.drawing import register_name
+from transfer.pages.tables import Table, classed
 from transfer.words.explain import explain_error
 
 SHOWN_AT_MOST = 200
+
+
+class CredentialTable(Table):
+    """Issued secrets, each with its register."""
+
+    caption = gettext_lazy("Credentials")
+
+    name = tables.Column(
+        gettext_lazy("Register’s name"), accessor="account__register", attrs=classed("cell-name")
+    )
+    shop = tables.Column(gettext_lazy("Shop’s name"), accessor="account__register__shop")
+    login = tables.Column(gettext_lazy("Login"), accessor="account__login", attrs=classed("secret"))
+    secret = tables.Column(gettext_lazy("Password"), attrs=classed("secret"))
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards accounts"}
+
+    def render_name(self, value: CashRegister) -> SafeString:
+        return register_name(value)
 
 
 def taken(job: AccountJob) -> dict[str, Any]:
@@ -52,8 +76,8 @@ def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
         found.shown_at = timezone.now()
         found.save(update_fields=["shown_at"])
         note_taken(request, found, "shown_at")
-    response = render(request, "servers/credentials.html", {"job": found, "secrets": shown})
-    return no_store(response)
+    context = {"job": found, "table": CredentialTable(shown, orderable=False)}
+    return no_store(render(request, "servers/credentials.html", context))
 
 
 @role("operator")

@@ -8,10 +8,11 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from transfer.access import Role, has_role, role
+from transfer.access import role
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, CashRegister, TransferTask
 from transfer.models.accounts import state_case
+from transfer.pages.bulk import Action
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import AccountTable
@@ -23,6 +24,12 @@ from transfer.servers.stages import STAGES, Result, following, run_all, run_stag
 from transfer.words.explain import explain_error
 
 RECONCILE_SECONDS = 8
+ACTIONS = (
+    Action("create", _("Create accounts")),
+    Action("block", _("Block…")),
+    Action("unblock", _("Unblock…")),
+    Action("delete", _("Delete accounts…"), danger=True),
+)
 
 
 class ServerTasks(TaskTable):
@@ -42,12 +49,11 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
     )
     chosen = AccountFilter(request.GET, registers)
     table = AccountTable(chosen.qs).paged(request)
-    if not has_role(request.user, Role.OPERATOR):
-        table.columns.hide("choose")
     context = {
         "filter": chosen,
         "table": table,
         "any": CashRegister.objects.exists(),
+        "actions": ACTIONS,
         "missing": CashRegister.objects.in_use().unsettled(found).count(),
         **of_server(found),
         **tasks_of(request, found),
@@ -71,10 +77,8 @@ def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
 
 def tasks_of(request: HttpRequest, found: BonusServer) -> dict[str, Any]:
     table = ServerTasks(board.rows(board.transfer_tasks().filter(server=found)))
-    if not has_role(request.user, Role.OPERATOR):
-        table.columns.hide("actions")
     # Where the switches lead afterwards.
-    return {"tasks": table, "here": found.get_absolute_url()}
+    return {"tasks": table.for_user(request.user), "here": found.get_absolute_url()}
 
 
 def of_server(found: BonusServer) -> dict[str, Any]:

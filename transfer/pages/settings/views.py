@@ -8,15 +8,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from transfer.access import role
-from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings
+from transfer.models import Actor, MaintenanceTask, Settings
 from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.audit import words
 from transfer.pages.scheduler.conflicts import told
 from transfer.pages.scheduler.task import seen
 from transfer.pages.settings.forms import SettingsForm
-
-SHOWN = 10
 
 
 @role("administrator")
@@ -38,7 +36,6 @@ def settings(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("The settings are saved."))
             return redirect("settings")
-    entries = AuditEntry.objects.about(held)[:SHOWN]
     context = {
         "form": form,
         "version": held.version,
@@ -47,7 +44,7 @@ def settings(request: HttpRequest) -> HttpResponse:
             (task, links.of_task(task))
             for task in MaintenanceTask.objects.filter(kind__in=MaintenanceTask.REMOVING)
         ],
-        "entries": [(entry, words.changes(entry)) for entry in entries],
+        "entries": words.latest(held),
     }
     status = 409 if conflict is not None else 200
     return render(request, "settings/settings.html", context, status=status)

@@ -11,13 +11,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from transfer.access import role
-from transfer.models import Actor, AuditEntry, User
+from transfer.models import Actor, User
 from transfer.pages.audit import words
 from transfer.pages.back import READ_OR_POST
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
 from transfer.pages.users.tables import UserTable
-
-SHOWN = 10
 
 
 @role("administrator")
@@ -41,8 +39,8 @@ def add(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:  # somebody was faster
             form.add_error("username", error)
         else:
-            said = _("The user %(login)s is added.") % {"login": user.username}
-            return done(request, user, said, password if generated else "")
+            outcome = _("The user %(login)s is added.") % {"login": user.username}
+            return done(request, user, outcome, password if generated else "")
     return render(request, "users/add.html", {"form": form})
 
 
@@ -60,12 +58,12 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("The user %(login)s is saved.") % {"login": user.username})
             return redirect("users")
-    entries = AuditEntry.objects.about(user)[:SHOWN]
     context = {
         "form": form,
         "one": user,
         "own": own,
-        "entries": [(entry, words.changes(entry)) for entry in entries],
+        "about": f"user-{pk}",
+        "entries": words.latest(user),
     }
     return render(request, "users/user.html", context)
 
@@ -83,18 +81,18 @@ def new_password(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         password, generated = form.chosen()
         user.replace_password(Actor.of(request), password)
-        said = _("%(login)s has a new password, and is logged out everywhere.")
-        said %= {"login": user.username}
-        return done(request, user, said, password if generated else "")
+        outcome = _("%(login)s has a new password, and is logged out everywhere.")
+        outcome %= {"login": user.username}
+        return done(request, user, outcome, password if generated else "")
     return render(request, "users/password.html", {"form": form, "one": user})
 
 
-def done(request: HttpRequest, user: User, said: str, generated: str) -> HttpResponse:
+def done(request: HttpRequest, user: User, outcome: str, generated: str) -> HttpResponse:
     """Back to the list; by way of the page that shows a generated password, this once."""
     if not generated:
-        messages.success(request, said)
+        messages.success(request, outcome)
         return redirect("users")
-    context = {"one": user, "said": said, "generated": generated}
+    context = {"one": user, "outcome": outcome, "generated": generated}
     return render(request, "users/generated.html", context)
 
 

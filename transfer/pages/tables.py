@@ -132,7 +132,7 @@ class ChooseColumn(DrawnColumn):
 class NumberColumn(tables.Column):
     """Right-aligned, with thin spaces."""
 
-    attrs = {"th": {"class": "num"}, "td": {"class": "num"}, "tf": {"class": "num"}}
+    attrs = {"th": {"class": "num"}, "td": {"class": "num"}}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"attrs": self.attrs, "empty_values": (), **kwargs})

@@ -55,7 +55,7 @@ class RejectTable(Table):
     state = tables.Column(_("State"), order_by=("state", "pk"))
 
     class Meta(Table.Meta):
-        attrs = {"class": "table cards rejects"}
+        attrs = {"class": "table cards rejects dense"}
         order_by = "-created_at"
 
     @cached_property
@@ -65,7 +65,9 @@ class RejectTable(Table):
 
     def render_payload(self, record: RejectedRow) -> SafeString:
         shown = [(name, text) for name, text in cells(record, self.zone) if text != formats.NOTHING]
-        drawn = format_html_join(" ", "<span><span>{}</span> <code>{}</code></span>", shown)
+        drawn = format_html_join(
+            " ", '<span><span class="muted tiny">{}</span> <code>{}</code></span>', shown
+        )
         return with_note(  # type: ignore[return-value]
             format_html('<div class="payload">{}</div>', drawn), record.get_kind_display()
         )

@@ -14,7 +14,7 @@ from transfer.engine.position import Position, Snapshot, has_moved, moved
 from transfer.engine.shop_all import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
-from transfer.pages.trace.words import holding, told_row
+from transfer.pages.trace.words import holding, row_words
 from transfer.runs import execute
 from transfer.trace.subject import ROWS_ON_A_PAGE, trace
 
@@ -140,7 +140,7 @@ class TestWhyItWaits:
 def test_an_amount_is_never_rounded_to_what_it_is_not(server, shop_all, came, shown):
     stage(shop_all, "balances", [(ACCOUNT, came)])
     (row,) = trace(ACCOUNT, "account").rows
-    assert ("Amount", shown, "") in told_row(row, 365).cells
+    assert ("Amount", shown, "") in row_words(row, 365).cells
 
 
 def test_each_server_has_its_own_answer_and_a_dead_one_does_not_hold_the_page_up(

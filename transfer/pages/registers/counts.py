@@ -19,10 +19,10 @@ def states_by_server() -> dict[int, dict[str, int]]:
         .values_list("server", "shown_state")
         .annotate(Count("pk"))
     )
-    found: dict[int, dict[str, int]] = {}
+    counts: dict[int, dict[str, int]] = {}
     for server, state, count in counted:
-        found.setdefault(server, {})[state] = count
-    return found
+        counts.setdefault(server, {})[state] = count
+    return counts
 
 
 def summary(counts: dict[str, int], in_use: int) -> list[tuple[str, Any, int]]:

@@ -11,11 +11,12 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
 from transfer.models.accounts import AccountState, attach_states
+from transfer.pages.back import read_or_post
 from transfer.pages.exports import Field, Sheet, csv_response
 from transfer.pages.registers.forms import ImportForm
 from transfer.pages.registers.tables import LineTable
@@ -59,7 +60,7 @@ def state_on(server: BonusServer) -> Callable[[CashRegister], str]:
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def load(request: HttpRequest) -> HttpResponse:
     """A file is read and shown; nothing is saved before it is confirmed."""
     if request.method != "POST":

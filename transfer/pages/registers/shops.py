@@ -8,11 +8,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.models import AuditEntry, Shop
-from transfer.pages.back import READ_OR_POST
+from transfer.pages.back import read_or_post
 from transfer.pages.registers.forms import ShopForm
 from transfer.pages.registers.tables import ShopTable
 from transfer.pages.registers.views import note
@@ -26,7 +26,7 @@ def shops(request: HttpRequest) -> HttpResponse:
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def add(request: HttpRequest) -> HttpResponse:
     form = ShopForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -40,7 +40,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     shop = get_object_or_404(Shop, pk=pk)
     old, name = {"code": shop.code, "name": shop.name}, str(shop)
@@ -57,16 +57,16 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     shop = get_object_or_404(Shop, pk=pk)
     if count := shop.registers.count():
-        said = ngettext(
+        text = ngettext(
             "%(shop)s still has %(n)s register. Remove it or move it to another shop first.",
             "%(shop)s still has %(n)s registers. Remove them or move them to another shop first.",
             count,
         )
-        messages.warning(request, said % {"shop": shop, "n": formats.number(count)})
+        messages.warning(request, text % {"shop": shop, "n": formats.number(count)})
         return redirect("shops")
     if request.method == "POST":
         with transaction.atomic():

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import (
@@ -21,7 +21,7 @@ from transfer.models import (
     Shop,
 )
 from transfer.models.accounts import AccountState
-from transfer.pages.back import READ_OR_POST
+from transfer.pages.back import read_or_post
 from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.registers.filters import RegisterFilter
 from transfer.pages.registers.forms import RegisterForm
@@ -56,13 +56,15 @@ def registers(request: HttpRequest) -> HttpResponse:
 @require_safe
 def register(request: HttpRequest, pk: int) -> HttpResponse:
     """One register: its accounts, and when each server saw it in the last seven days."""
-    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     known = {
         account.server_id: account
-        for account in found.accounts.select_related("server", "job").prefetch_related("seen_days")
+        for account in register.accounts.select_related("server", "job").prefetch_related(
+            "seen_days"
+        )
     }
     parts = [part(server, known.get(server.pk)) for server in BonusServer.objects.all()]
-    return render(request, "registers/register.html", {"register": found, "parts": parts})
+    return render(request, "registers/register.html", {"register": register, "parts": parts})
 
 
 def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def add(request: HttpRequest) -> HttpResponse:
     form = RegisterForm(request.POST or None, initial={"shop": request.GET.get("shop")})
     if request.method == "POST" and form.is_valid():
@@ -94,11 +96,11 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
-    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
-    before, name = values(found), found.name
-    form = RegisterForm(request.POST or None, instance=found)
+    register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    before, name = values(register), register.name
+    form = RegisterForm(request.POST or None, instance=register)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             saved = form.save()
@@ -109,7 +111,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
                 note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
         messages.success(request, _("The register is saved."))
         return redirect(saved)
-    back = found.get_absolute_url()
+    back = register.get_absolute_url()
     context = {"form": form, "name": name, "shops": True, "back": back}
     return render(request, "registers/form.html", context)
 
@@ -118,47 +120,47 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def mothball(request: HttpRequest, pk: int) -> HttpResponse:
     """Out of use, or in use again: what the press asks for."""
-    found = get_object_or_404(CashRegister, pk=pk)
+    register = get_object_or_404(CashRegister, pk=pk)
     wanted = request.POST.get("mothballed") == "1"
-    if found.mothballed != wanted:
+    if register.mothballed != wanted:
         with transaction.atomic():
             CashRegister.objects.filter(pk=pk).update(mothballed=wanted)
             change = {"old": {"mothballed": not wanted}, "new": {"mothballed": wanted}}
-            note(request, AuditEntry.Action.CHANGE, found, **change)
-    said = (
+            note(request, AuditEntry.Action.CHANGE, register, **change)
+    text = (
         _("%(register)s is mothballed: it counts as no problem.")
         if wanted
         else _("%(register)s is in use again.")
     )
-    messages.success(request, said % {"register": found})
-    return redirect(found)
+    messages.success(request, text % {"register": register})
+    return redirect(register)
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
-    found = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+    register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     if request.method == "POST":
         with transaction.atomic():
-            note(request, AuditEntry.Action.DELETE, found, old=values(found))
-            found.delete()
-        messages.success(request, _("%(register)s is removed.") % {"register": found.name})
+            note(request, AuditEntry.Action.DELETE, register, old=values(register))
+            register.delete()
+        messages.success(request, _("%(register)s is removed.") % {"register": register.name})
         return redirect("registers")
-    accounts = found.accounts.created().count()
+    accounts = register.accounts.created().count()
     points = []
     if accounts:
-        said = ngettext(
+        text = ngettext(
             "Its account on %(n)s server is not deleted: it can go on calling there.",
             "Its accounts on %(n)s servers are not deleted: it can go on calling there.",
             accounts,
         )
-        points = [said % {"n": accounts}, _("Delete or block them first, if it shall not.")]
+        points = [text % {"n": accounts}, _("Delete or block them first, if it shall not.")]
     context = {
-        "title": _("Remove %(register)s?") % {"register": found},
+        "title": _("Remove %(register)s?") % {"register": register},
         "text": _("It disappears from all lists, with the record of when it was seen."),
         "points": points,
         "action": _("Remove"),
-        "back": found.get_absolute_url(),
+        "back": register.get_absolute_url(),
         "danger": True,
     }
     return render(request, "confirm.html", context)

@@ -26,14 +26,14 @@ from transfer.words import formats
 from transfer.words.explain import explain_error, explain_reject
 
 
-def found(request: HttpRequest) -> RejectFilter:
+def filtered(request: HttpRequest) -> RejectFilter:
     return RejectFilter(request.GET, RejectedRow.objects.landed().select_related("run"))
 
 
 @require_safe
 def rejects(request: HttpRequest) -> HttpResponse:
     """Grouped by reason, and row by row."""
-    rows = found(request)
+    rows = filtered(request)
     table = RejectTable(rows.qs).paged(request)
     if rows.data["state"] == RejectedRow.State.OPEN:
         table.columns.hide("state")

@@ -16,9 +16,9 @@ from transfer.access import role
 from transfer.models import Actor
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages.back import next_url
-from transfer.pages.scheduler import board
+from transfer.pages.scheduler import status
 from transfer.pages.scheduler.chosen import Chosen, chosen
-from transfer.pages.scheduler.conflicts import told
+from transfer.pages.scheduler.conflicts import in_lines
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm
 from transfer.runs import workers
 from transfer.runs.start import RunIsOpen, run_now
@@ -61,16 +61,16 @@ def run_all(request: HttpRequest, tasks: list[Chosen], back: str) -> HttpRespons
     started = under_way = 0
     for one in tasks:
         try:
-            run_now(board.find(one.key), Actor.of(request))
+            run_now(status.find(one.key), Actor.of(request))
             started += 1
         except RunIsOpen:
             under_way += 1
     if started:
-        said = ngettext("%(n)d run is in the queue.", "%(n)d runs are in the queue.", started)
-        messages.success(request, f"{said % {'n': started}} {workers.when_it_starts(started)}")
+        text = ngettext("%(n)d run is in the queue.", "%(n)d runs are in the queue.", started)
+        messages.success(request, f"{text % {'n': started}} {workers.when_it_starts(started)}")
     if under_way:
-        said = ngettext("%(n)d was under way already.", "%(n)d were under way already.", under_way)
-        messages.info(request, said % {"n": under_way})
+        text = ngettext("%(n)d was under way already.", "%(n)d were under way already.", under_way)
+        messages.info(request, text % {"n": under_way})
     return redirect(back)
 
 
@@ -91,7 +91,7 @@ def change_all(tasks: list[Chosen], change: Change) -> dict[str, ChangedMeanwhil
     late = {}
     for key, version in tasks:
         try:
-            change(board.find(key), version)
+            change(status.find(key), version)
         except ChangedMeanwhile as conflict:
             late[key] = conflict
     return late
@@ -100,16 +100,16 @@ def change_all(tasks: list[Chosen], change: Change) -> dict[str, ChangedMeanwhil
 def say_done(request: HttpRequest, action: str, count: int, keys: list[str]) -> None:
     if not count:
         return
-    said = {
+    text = {
         "on": ngettext("%(n)d task is switched on.", "%(n)d tasks are switched on.", count),
         "off": ngettext("%(n)d task is switched off.", "%(n)d tasks are switched off.", count),
         "pause": ngettext("%(n)d task is paused.", "%(n)d tasks are paused.", count),
     }[action] % {"n": count}
     if action == "on":
-        times = [board.find(key).upcoming_at for key in keys]
+        times = [status.find(key).upcoming_at for key in keys]
         if first := min((at for at in times if at), default=None):
-            said += " " + _("The first run: %(at)s.") % {"at": formats.moment(first)}
-    messages.success(request, said)
+            text += " " + _("The first run: %(at)s.") % {"at": formats.moment(first)}
+    messages.success(request, text)
 
 
 def ask(
@@ -121,14 +121,14 @@ def ask(
     late: dict[str, ChangedMeanwhile] | None = None,
 ) -> HttpResponse:
     """What it means for each task; then one button."""
-    rows = [board.row(board.find(key)) for key in keys]
+    rows = [status.of_one(status.find(key)) for key in keys]
     conflicts = late or {}
     context = {
         "title": WORDS[action][0],
         "button": WORDS[action][1],
         "action": action,
         "rows": [
-            (row, told(conflict.entry) if conflict and conflict.entry else [])
+            (row, in_lines(conflict.entry) if conflict and conflict.entry else [])
             for row, conflict in ((row, conflicts.get(row.key)) for row in rows)
         ],
         "late": bool(late),

@@ -15,5 +15,5 @@ class Chosen(NamedTuple):
 
 def chosen(request: HttpRequest) -> list[Chosen]:
     """What does not look like it was meant is left out."""
-    found = (CHOSEN.fullmatch(text) for text in request.POST.getlist("task"))
-    return list(dict.fromkeys(Chosen(one[1], int(one[2])) for one in found if one))
+    matches = (CHOSEN.fullmatch(text) for text in request.POST.getlist("task"))
+    return list(dict.fromkeys(Chosen(one[1], int(one[2])) for one in matches if one))

@@ -1,4 +1,4 @@
-"""What transfer tasks are found by on the scheduler."""
+"""What transfer tasks are filtered by on the scheduler."""
 
 from typing import Any
 
@@ -35,5 +35,5 @@ class TaskFilter(FilterSet):
     def filter_state(self, tasks: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         if value == "open":
             return tasks.filter(Exists(TransferRun.objects.open().filter(task=OuterRef("pk"))))
-        found: QuerySet[Any] = getattr(tasks, value)()
-        return found.enabled() if value == "failing" else found  # type: ignore[attr-defined]
+        those: QuerySet[Any] = getattr(tasks, value)()
+        return those.enabled() if value == "failing" else those  # type: ignore[attr-defined]

@@ -8,11 +8,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
-from transfer.pages.back import next_url
+from transfer.pages.back import is_part, next_url
 from transfer.pages.bulk import Action
-from transfer.pages.scheduler import board
-from transfer.pages.scheduler.board import Row
+from transfer.pages.scheduler import status
 from transfer.pages.scheduler.filters import TaskFilter
+from transfer.pages.scheduler.status import TaskStatus
 from transfer.pages.scheduler.tables import MaintenanceTable, TaskTable
 
 # Seconds until the next look: what waits is not known yet, something runs, nothing does.
@@ -29,11 +29,11 @@ OWN_CHOICE = "show_transfer_tasks"
 @require_safe
 def scheduler(request: HttpRequest) -> HttpResponse:
     """Both tables. They refresh themselves; then the servers are asked what waits."""
-    ask = bool(request.htmx) or "ask" in request.GET  # type: ignore[attr-defined]
-    kept = Settings.load()
-    shown = shows_transfers(request, kept)
+    ask = is_part(request) or "ask" in request.GET
+    settings = Settings.load()
+    shown = shows_transfers(request, settings)
     context: dict[str, Any] = {
-        "settings": kept,
+        "settings": settings,
         "shown": shown,
         "heartbeat": Heartbeat.last(),
         "here": request.get_full_path(),
@@ -42,7 +42,7 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         "hidden": None if shown else hidden(),
     }
     if shown:
-        tasks = TaskFilter(request.GET, board.transfer_tasks())
+        tasks = TaskFilter(request.GET, status.transfer_tasks())
         table = transfers(request, tasks, ask=ask)
         context |= {"filter": tasks, "table": table, "any": TransferTask.objects.exists()}
         rows = [one.record for one in table.paginated_rows] + list(context["maintenance"].data)
@@ -52,11 +52,11 @@ def scheduler(request: HttpRequest) -> HttpResponse:
     context["poll"] = FAST if any(row.run for row in rows) else SLOW
     if not all(row.asked_at for row in rows if row.is_transfer) and not ask:
         context["poll"] = AT_ONCE
-    part = bool(request.htmx) and request.htmx.target == "board"  # type: ignore[attr-defined]
-    return render(request, "scheduler/board.html" if part else "scheduler/scheduler.html", context)
+    part = is_part(request) and request.htmx.target == "tasks"
+    return render(request, "scheduler/status.html" if part else "scheduler/scheduler.html", context)
 
 
-def changed(request: HttpRequest, rows: list[Row]) -> Row | None:
+def changed(request: HttpRequest, rows: list[TaskStatus]) -> TaskStatus | None:
     """The task that was changed by the press that led here, if nobody has changed it since."""
     wanted = (request.GET.get("changed"), request.GET.get("v"))
     return next((row for row in rows if (row.key, str(row.task.version)) == wanted), None)
@@ -64,29 +64,29 @@ def changed(request: HttpRequest, rows: list[Row]) -> Row | None:
 
 def transfers(request: HttpRequest, tasks: TaskFilter, *, ask: bool) -> TaskTable:
     """Asks for the tasks of the page alone: they may be many."""
-    table = TaskTable(board.rows(tasks.qs)).paged(request)
+    table = TaskTable(status.of(tasks.qs)).paged(request)
     if ask:
-        board.ask([one.record for one in table.paginated_rows])
+        status.ask([one.record for one in table.paginated_rows])
     return table
 
 
 def maintenance(request: HttpRequest) -> TaskTable:
-    rows = board.rows(MaintenanceTask.objects.with_runs())
+    rows = status.of(MaintenanceTask.objects.with_runs())
     return MaintenanceTable(rows, prefix="m-", orderable=False).for_user(request.user)
 
 
-def shows_transfers(request: HttpRequest, kept: Settings) -> bool:
+def shows_transfers(request: HttpRequest, settings: Settings) -> bool:
     """As the setting says, unless this user's own switch says otherwise since.
 
     Whoever comes by a link to chosen tasks wants to see them.
     """
     own, when_setting_was = request.session.get(OWN_CHOICE, (None, None))
-    if own is not None and when_setting_was == kept.show_transfer_tasks:
+    if own is not None and when_setting_was == settings.show_transfer_tasks:
         return bool(own)
     asked_for = {"server", "kind", "state", "sort"} & set(request.GET)
     if request.GET.get("changed", "").startswith("transfer"):
         return True
-    return kept.show_transfer_tasks or bool(asked_for)
+    return settings.show_transfer_tasks or bool(asked_for)
 
 
 def hidden() -> dict[str, int]:

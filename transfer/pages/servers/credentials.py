@@ -66,17 +66,17 @@ def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Shows the credentials, this once. They can still be downloaded once."""
     with transaction.atomic():
         jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        found = get_object_or_404(jobs, pk=job, server=pk)
-        if not taken(found)["may_show"]:
+        account_job = get_object_or_404(jobs, pk=job, server=pk)
+        if not taken(account_job)["may_show"]:
             messages.warning(request, _("The credentials were shown already, or are gone."))
-            return redirect(found)
-        shown = list(issued(found))
+            return redirect(account_job)
+        shown = list(issued(account_job))
         if not all(one.is_readable for one in shown):
-            return unreadable(request, found)
-        found.shown_at = timezone.now()
-        found.save(update_fields=["shown_at"])
-        note_taken(request, found, "shown_at")
-    context = {"job": found, "table": CredentialTable(shown, orderable=False)}
+            return unreadable(request, account_job)
+        account_job.shown_at = timezone.now()
+        account_job.save(update_fields=["shown_at"])
+        note_taken(request, account_job, "shown_at")
+    context = {"job": account_job, "table": CredentialTable(shown, orderable=False)}
     return no_store(render(request, "servers/credentials.html", context))
 
 
@@ -86,20 +86,22 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """The credentials as CSV; with that they are deleted here."""
     with transaction.atomic():
         jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        found = get_object_or_404(jobs, pk=job, server=pk)
-        secrets = list(issued(found))
+        account_job = get_object_or_404(jobs, pk=job, server=pk)
+        secrets = list(issued(account_job))
         if not secrets:
             messages.warning(request, _("The credentials were downloaded already, or are gone."))
-            return redirect(found)
+            return redirect(account_job)
         if not all(one.is_readable for one in secrets):
-            return unreadable(request, found)
+            return unreadable(request, account_job)
         text = as_csv(secrets)
-        found.secrets.all().delete()
-        found.downloaded_at = timezone.now()
-        found.save(update_fields=["downloaded_at"])
-        note_taken(request, found, "downloaded_at")
+        account_job.secrets.all().delete()
+        account_job.downloaded_at = timezone.now()
+        account_job.save(update_fields=["downloaded_at"])
+        note_taken(request, account_job, "downloaded_at")
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="accounts-{found.pk}.csv"'
+    response.headers["Content-Disposition"] = (
+        f'attachment; filename="accounts-{account_job.pk}.csv"'
+    )
     return no_store(response)
 
 

@@ -12,11 +12,12 @@ from transfer.access import role
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, CashRegister, TransferTask
 from transfer.models.accounts import state_case
+from transfer.pages.back import is_part
 from transfer.pages.bulk import Action
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import AccountTable
-from transfer.pages.scheduler import board
+from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
 from transfer.runs.reconcile import reconcile
@@ -76,7 +77,7 @@ def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def tasks_of(request: HttpRequest, found: BonusServer) -> dict[str, Any]:
-    table = ServerTasks(board.rows(board.transfer_tasks().filter(server=found)))
+    table = ServerTasks(status.of(status.transfer_tasks().filter(server=found)))
     # Where the switches lead afterwards.
     return {"tasks": table.for_user(request.user), "here": found.get_absolute_url()}
 
@@ -129,7 +130,7 @@ def reconciled(tasks: list[TransferTask]) -> list[dict[str, Any]]:
 def server_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Tests the server as it is stored."""
     found = get_object_or_404(BonusServer, pk=pk)
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_part(request):
         return stages(request, found)
     context = {"server": found, "results": list(run_all(found)), "left": []}
     return render(request, "servers/test.html", with_untried(context))
@@ -143,7 +144,7 @@ def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     name = stored.name if stored else ""
     form = ServerForm(request.POST, instance=stored)
     is_valid = form.is_valid()
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_part(request):
         if not is_valid:
             return render(request, "servers/test_invalid.html", {"form": form})
         return stages(request, form.instance)

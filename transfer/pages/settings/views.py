@@ -5,20 +5,19 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from transfer.access import role
 from transfer.models import Actor, MaintenanceTask, Settings
 from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.audit import words
-from transfer.pages.scheduler.conflicts import told
-from transfer.pages.scheduler.task import seen
+from transfer.pages.back import read_or_post
+from transfer.pages.scheduler.conflicts import in_lines, seen
 from transfer.pages.settings.forms import SettingsForm
 
 
 @role("administrator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def settings(request: HttpRequest) -> HttpResponse:
     """Saves nothing over what somebody else has changed meanwhile: it says so, and asks."""
     held = Settings.load()
@@ -29,7 +28,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         try:
             held.change(Actor.of(request), expected_version=seen(request), **values)
         except SettingsChangedMeanwhile as error:
-            conflict = told(error.entry) if error.entry else []
+            conflict = in_lines(error.entry) if error.entry else []
             held = Settings.load()
         except ValidationError as error:
             form.add_error(None, error)

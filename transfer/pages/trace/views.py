@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
-from transfer.pages.trace.words import holding, stopped_words, told_row
+from transfer.pages.trace.words import holding, row_words, stopped_words
 from transfer.trace.search import (
     COLUMNS,
     LONGEST,
@@ -33,17 +33,17 @@ def trace(request: HttpRequest) -> HttpResponse:
     """The search; with an account or a card its changes, and where each of them is."""
     text = request.GET.get("q", "").strip()[:LONGEST].replace("\x00", "")
     column = request.GET.get("in", "")
-    context: dict[str, Any] = {"q": text, "kept": Settings.load()}
+    context: dict[str, Any] = {"q": text, "settings": Settings.load()}
     try:
         if text and column in COLUMNS:
-            context |= _found(text, column, _page(request), context["kept"].reject_days)
+            context |= _subject(text, column, _page(request), context["settings"].reject_days)
         elif text:
-            found = search(text)
+            matches = search(text)
             is_inside = "inside" in request.GET and len(text) >= SHORTEST
-            if len(found.exact) == 1 and not found.rows and not is_inside:
-                return redirect(url_of(text, found.exact[0]))
+            if len(matches.exact) == 1 and not matches.rows and not is_inside:
+                return redirect(url_of(text, matches.exact[0]))
             inside = search_inside(text, _start(request)) if is_inside else None
-            context |= _meant(text, found, inside)
+            context |= _meant(text, matches, inside)
     except TransferError as error:
         context["error"] = explain_error(error.code, error.params)
     return render(request, "trace/trace.html", context)
@@ -58,16 +58,16 @@ def _page(request: HttpRequest) -> int:
     return max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 6 else 1
 
 
-def _found(subject: str, column: str, page: int, kept_days: int) -> dict[str, Any]:
-    found = trace_of(subject, column, page)
+def _subject(subject: str, column: str, page: int, kept_days: int) -> dict[str, Any]:
+    traced = trace_of(subject, column, page)
     return {
-        "trace": found,
-        "rows": [told_row(row, kept_days, subject) for row in found.rows],
-        "writing": [(KINDS[name].staging, since) for name, since in found.writing.items()],
-        "holdings": [holding(answer, column) for answer in found.answers],
+        "trace": traced,
+        "rows": [row_words(row, kept_days, subject) for row in traced.rows],
+        "writing": [(KINDS[name].staging, since) for name, since in traced.writing.items()],
+        "holdings": [holding(answer, column) for answer in traced.answers],
         "column": column,
         "is_account": column == "account",
-        "earlier_page": page + 1 if found.has_more else None,
+        "earlier_page": page + 1 if traced.has_more else None,
         "later_page": page - 1 if page > 1 else None,
     }
 
@@ -78,16 +78,16 @@ def _start(request: HttpRequest) -> Stop | None:
     return Stop(column, value.replace("\x00", "")) if colon and column in COLUMNS else None
 
 
-def _meant(text: str, found: Found, inside: Inside | None) -> dict[str, Any]:
-    accounts = {*found.accounts, *(inside.accounts if inside else [])}
-    cards = {*found.cards, *(inside.cards if inside else [])}
+def _meant(text: str, matches: Found, inside: Inside | None) -> dict[str, Any]:
+    accounts = {*matches.accounts, *(inside.accounts if inside else [])}
+    cards = {*matches.cards, *(inside.cards if inside else [])}
     query = {"q": text, "inside": "1"}
     if inside and inside.stopped:
         query["after"] = f"{inside.stopped.column}:{inside.stopped.value}"
     return {
-        "found": found,
+        "matches": matches,
         "inside": inside,
-        "groups": _groups(text, found, sorted(accounts), sorted(cards)),
+        "groups": _groups(text, matches, sorted(accounts), sorted(cards)),
         "is_cut": max(len(accounts), len(cards)) >= MOST,
         "stopped": stopped_words(inside.stopped) if inside and inside.stopped else "",
         "inside_url": f"{reverse('trace')}?{urlencode(query)}",
@@ -99,10 +99,10 @@ Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle m
 
 
 def _groups(
-    text: str, found: Found, accounts: list[str], cards: list[str]
+    text: str, matches: Found, accounts: list[str], cards: list[str]
 ) -> list[tuple[str, list[Link]]]:
     """Everything that may be meant, under what it is."""
-    whole = {one: [text] for one in found.exact}
+    whole = {one: [text] for one in matches.exact}
     groups: list[tuple[str, list[Link]]] = [
         (heading, [(value.partition(text), url_of(value, column)) for value in values])
         for heading, column, values in (
@@ -110,7 +110,7 @@ def _groups(
             (_("Card"), "card", whole.get("card", []) + cards),
         )
     ]
-    groups.append((_("Staged row"), [_row_link(*row) for row in found.rows]))
+    groups.append((_("Staged row"), [_row_link(*row) for row in matches.rows]))
     return [group for group in groups if group[1]]
 
 

@@ -26,7 +26,7 @@ STATUSES = {
 
 
 @dataclass(frozen=True)
-class Told:
+class FateWords:
     """What became of a row at one server."""
 
     server: BonusServer
@@ -39,16 +39,16 @@ class Told:
 
 
 @dataclass(frozen=True)
-class ToldRow:
+class RowWords:
     title: str
     number: int
     created_at: datetime | None
     cells: list[tuple[str, str, str]]  # heading, value, and what it can be traced by, if at all
-    fates: list[Told]
+    fates: list[FateWords]
 
 
 @dataclass(frozen=True)
-class ToldHolding:
+class HoldingWords:
     """What a server holds: lines of a label and a value; or why that is not known."""
 
     server: BonusServer
@@ -59,7 +59,7 @@ class ToldHolding:
     error: str = ""
 
 
-def told_row(row: Row, kept_days: int, subject: str = "") -> ToldRow:
+def row_words(row: Row, kept_days: int, subject: str = "") -> RowWords:
     """Without the cell that says whom all of the page is about.
 
     `kept_days`: for how long closed rejects are kept.
@@ -73,8 +73,8 @@ def told_row(row: Row, kept_days: int, subject: str = "") -> ToldRow:
         for column in row.kind.columns
         if row.payload.get(column.name) not in (None, "", subject)
     ]
-    fates = [told(row, fate, kept_days) for fate in row.fates]
-    return ToldRow(_(row.kind.title), row.id, row.created_at, cells, fates)
+    fates = [fate_words(row, fate, kept_days) for fate in row.fates]
+    return RowWords(_(row.kind.title), row.id, row.created_at, cells, fates)
 
 
 def _cell(column: str, value: str | None) -> str:
@@ -95,11 +95,11 @@ def _amount(value: str) -> str:
     return value if has_more or not Decimal(value).is_finite() else formats.amount(Decimal(value))
 
 
-def told(row: Row, fate: Fate, kept_days: int) -> Told:
+def fate_words(row: Row, fate: Fate, kept_days: int) -> FateWords:
     if fate.state == "moved":
         return _moved(fate)
     if fate.state == "read":
-        return Told(
+        return FateWords(
             fate.server,
             "idle",
             "circle",
@@ -110,21 +110,23 @@ def told(row: Row, fate: Fate, kept_days: int) -> Told:
     if fate.state == "rejected":
         return _rejected(row, fate, kept_days)
     if fate.state == "waiting":
-        return Told(
+        return FateWords(
             fate.server, "warn", "clock", pgettext("one row", "Waiting"), why_waiting(fate.task)
         )
     error = fate.error
     words = explain_error(error.code, error.params).sentence if error else ""
-    return Told(fate.server, "idle", "offline", _("Not known"), words)
+    return FateWords(fate.server, "idle", "offline", _("Not known"), words)
 
 
-def _rejected(row: Row, fate: Fate, kept_days: int) -> Told:
-    said = [explain_reject(fate.code).sentence]
+def _rejected(row: Row, fate: Fate, kept_days: int) -> FateWords:
+    sentences = [explain_reject(fate.code).sentence]
     if fate.reject is None:
-        said += [_gone(kept_days), *_sent_again(row)]
+        sentences += [_gone(kept_days), *_sent_again(row)]
     else:
-        said.append(decided(fate.reject))
-    return Told(fate.server, "bad", "cross", _("Rejected"), " ".join(said), fate.run, fate.reject)
+        sentences.append(decided(fate.reject))
+    return FateWords(
+        fate.server, "bad", "cross", _("Rejected"), " ".join(sentences), fate.run, fate.reject
+    )
 
 
 def decided(reject: RejectedRow) -> str:
@@ -169,11 +171,11 @@ def _sent_again(row: Row) -> list[str]:
     ]
 
 
-def _moved(fate: Fate) -> Told:
+def _moved(fate: Fate) -> FateWords:
     if fate.run is None:
         detail = _("By a run that is no longer in the history.")
-        return Told(fate.server, "ok", "check", _("Moved"), detail)
-    return Told(fate.server, "ok", "check", _("Moved"), "", fate.run)
+        return FateWords(fate.server, "ok", "check", _("Moved"), detail)
+    return FateWords(fate.server, "ok", "check", _("Moved"), "", fate.run)
 
 
 def why_waiting(task: Any) -> str:
@@ -182,12 +184,12 @@ def why_waiting(task: Any) -> str:
         return ""
     reason = why(task)
     if reason.code == "disabled" and task.changed_at is not None:
-        told = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
-        sentence = _("The task is off since %(since)s, by %(who)s.") % told
+        names = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
+        sentence = _("The task is off since %(since)s, by %(who)s.") % names
         return f"{sentence} {task.change_reason}".strip()
     if reason.code == "paused":
-        told = {"until": formats.moment(task.paused_until), "who": task.paused_by or "—"}
-        return _("The task is paused until %(until)s, by %(who)s.") % told
+        names = {"until": formats.moment(task.paused_until), "who": task.paused_by or "—"}
+        return _("The task is paused until %(until)s, by %(who)s.") % names
     params = {
         name: formats.moment(value) if isinstance(value, datetime) else value
         for name, value in reason.params.items()
@@ -195,22 +197,22 @@ def why_waiting(task: Any) -> str:
     return _(reason.sentence) % params
 
 
-def holding(answer: Answer, column: str) -> ToldHolding:
+def holding(answer: Answer, column: str) -> HoldingWords:
     if answer.error is not None:
         error = explain_error(answer.error.code, answer.error.params)
-        return ToldHolding(answer.server, error=error.sentence)
+        return HoldingWords(answer.server, error=error.sentence)
     held = answer.holding
     cards = [
         (card, account or "", str(STATUSES.get(status, status)), at)
         for card, account, status, at in held.cards
     ]
     if column == "card":
-        return ToldHolding(answer.server, cards=cards)
+        return HoldingWords(answer.server, cards=cards)
     facts = [(_("Balance now"), formats.amount(held.balance, signed=False))]
     if held.total != held.balance:
         facts.append((_("With what is not valid now"), formats.amount(held.total, signed=False)))
     facts.append((_("PIN code"), _pin(held.has_pin, held.pin_set_at)))
-    return ToldHolding(
+    return HoldingWords(
         answer.server, facts, held.last_assets, held.assets - len(held.last_assets), cards
     )
 

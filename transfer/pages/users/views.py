@@ -8,12 +8,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, User
 from transfer.pages.audit import words
-from transfer.pages.back import READ_OR_POST
+from transfer.pages.back import read_or_post
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
 from transfer.pages.users.tables import UserTable
 
@@ -26,7 +26,7 @@ def users(request: HttpRequest) -> HttpResponse:
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 @sensitive_post_parameters("password", "again")
 @never_cache
 def add(request: HttpRequest) -> HttpResponse:
@@ -45,7 +45,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     own = user.pk == request.user.pk
@@ -69,7 +69,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 @sensitive_post_parameters("password", "again")
 @never_cache
 def new_password(request: HttpRequest, pk: int) -> HttpResponse:
@@ -97,7 +97,7 @@ def done(request: HttpRequest, user: User, outcome: str, generated: str) -> Http
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def close(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     if request.method == "POST":

@@ -16,7 +16,7 @@ from transfer.models import MaintenanceTask, Settings, TransferTask
 from transfer.models.run_base import GOOD_STATES, attach_runs
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
-from transfer.runs import backlog
+from transfer.runs import backlog as backlogs
 from transfer.runs.backlog import Known, why
 from transfer.schedule import next_times
 from transfer.words import formats
@@ -28,7 +28,7 @@ LATE = timedelta(minutes=1)
 MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
 
 
-class Row:
+class TaskStatus:
     """One task, as it comes from `attach_runs`."""
 
     def __init__(self, task: Any, zone: ZoneInfo, known: Known | None = None) -> None:
@@ -82,7 +82,7 @@ class Row:
         return self.run is not None and self.run.state == "running"
 
     @property
-    def _told_by_run(self) -> bool:
+    def _run_is_newer(self) -> bool:
         """Whether the last run knows more lately than the last asking."""
         last = self.last_run
         if last is None or not self.is_transfer or last.state not in GOOD_STATES:
@@ -90,34 +90,34 @@ class Row:
         return self.known is None or last.finished_at > self.known.at
 
     @property
-    def waiting(self) -> int | None:
+    def backlog(self) -> int | None:
         """Rows that wait; None: not known."""
-        if self._told_by_run:
+        if self._run_is_newer:
             return self.last_run.waiting
         if self.known is None or self.known.backlog.error:
             return None
         return self.known.backlog.waiting
 
     @property
-    def waiting_words(self) -> str:
-        if self.waiting is None:
+    def backlog_words(self) -> str:
+        if self.backlog is None:
             return _("unknown")
-        return formats.rows(self.waiting) + ("+" if self.waits_more else "")
+        return formats.rows(self.backlog) + ("+" if self.has_more else "")
 
     @property
-    def waits_words(self) -> str:
+    def backlog_sentence(self) -> str:
         """What waits, as a sentence begins or ends: "412 rows wait"."""
-        return formats.rows_wait(self.waiting or 0, "+" if self.waits_more else "")
+        return formats.rows_wait(self.backlog or 0, "+" if self.has_more else "")
 
     @property
-    def waits_more(self) -> bool:
+    def has_more(self) -> bool:
         """Whether more rows wait than were counted."""
-        return self.known is not None and self.known.backlog.is_capped and not self._told_by_run
+        return self.known is not None and self.known.backlog.is_capped and not self._run_is_newer
 
     @property
     def oldest(self) -> datetime | None:
         """When the oldest row that waits was staged."""
-        if not self.waiting or self._told_by_run or self.known is None:
+        if not self.backlog or self._run_is_newer or self.known is None:
             return None
         return self.known.backlog.oldest
 
@@ -127,14 +127,14 @@ class Row:
 
     @property
     def asked_at(self) -> datetime | None:
-        if self._told_by_run:
+        if self._run_is_newer:
             return self.last_run.finished_at
         return self.known.at if self.known else None
 
     @property
     def error(self) -> TransferError | None:
         """Why it could not be asked what waits."""
-        return self.known.backlog.error if self.known and not self._told_by_run else None
+        return self.known.backlog.error if self.known and not self._run_is_newer else None
 
     @property
     def error_words(self) -> str:
@@ -195,41 +195,41 @@ class Row:
             return self._meaning_on()
         if not self.is_transfer:
             return _("It does not run by itself.")
-        if self.waiting is None:
+        if self.backlog is None:
             return _("Rows that are staged from now on wait until it is switched on again.")
-        if not self.waiting:
+        if not self.backlog:
             return _("Nothing waits now; new rows wait until it is switched on again.")
-        return _("%(waits)s until it is switched on again.") % {"waits": self.waits_words}
+        return _("%(waits)s until it is switched on again.") % {"waits": self.backlog_sentence}
 
     def _meaning_on(self) -> str:
         at = self.task.upcoming_at
         if at is None:
             return _("The scheduler has not planned the task yet.")
-        words = {"waits": self.waits_words, "next": self.next_words}
-        if not self.is_transfer or self.waiting is None:
+        words = {"waits": self.backlog_sentence, "next": self.next_words}
+        if not self.is_transfer or self.backlog is None:
             return formats.sentence(self.next_words)
-        if not self.waiting:
+        if not self.backlog:
             return _("Nothing waits; %(next)s.") % words
         return _("%(waits)s; %(next)s.") % words
 
 
-def rows(tasks: Iterable[Any]) -> list[Row]:
+def of(tasks: Iterable[Any]) -> list[TaskStatus]:
     """Tasks that came from `with_runs`, with what is known of their backlogs."""
     listed = attach_runs(tasks)
-    found = backlog.known(task for task in listed if isinstance(task, TransferTask))
+    known = backlogs.known(task for task in listed if isinstance(task, TransferTask))
     zone = Settings.load().zone
     return [
-        Row(task, zone, found.get(task.pk) if isinstance(task, TransferTask) else None)
+        TaskStatus(task, zone, known.get(task.pk) if isinstance(task, TransferTask) else None)
         for task in listed
     ]
 
 
-def ask(listed: Iterable[Row]) -> None:
+def ask(listed: Iterable[TaskStatus]) -> None:
     """Asks the servers what waits, for some seconds at most."""
-    transfers = [row for row in listed if row.is_transfer]
-    found = backlog.ask(row.task for row in transfers)
-    for row in transfers:
-        row.known = found.get(row.task.pk)
+    transfers = [status for status in listed if status.is_transfer]
+    known = backlogs.ask(status.task for status in transfers)
+    for status in transfers:
+        status.known = known.get(status.task.pk)
 
 
 def transfer_tasks() -> Any:
@@ -246,9 +246,9 @@ def find(key: str) -> ScheduledTask:
     return task
 
 
-def row(task: ScheduledTask, *, asking: bool = False) -> Row:
-    """A single task; see `rows`."""
-    (found,) = rows([task])
+def of_one(task: ScheduledTask, *, asking: bool = False) -> TaskStatus:
+    """The status of a single task; see `of`."""
+    (status,) = of([task])
     if asking:
-        ask([found])
-    return found
+        ask([status])
+    return status

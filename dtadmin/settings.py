@@ -129,6 +129,9 @@ INSTALLED_APPS = [
     "encrypted_fields",
 ]
 
+# A file of registers, of 2 MB, comes back with its confirmation.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

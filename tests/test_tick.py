@@ -23,7 +23,7 @@ from transfer.models.run_base import RunClosed, Trigger
 from transfer.models.runs import State
 from transfer.queue.worker import drain
 from transfer.runs import execute
-from transfer.runs.start import RunIsOpen, enqueue, open_run, run_now
+from transfer.runs.start import RunIsOpen, open_run, run_now
 from transfer.tick import Tick, open_due, tick
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -98,7 +98,7 @@ def test_an_overlap_is_skipped_and_no_failure(switched_on):
 
 
 def test_an_overlap_with_a_running_one_says_which_runs(switched_on):
-    with execute.task_lock(switched_on):
+    with switched_on.lock():
         running = open_run(switched_on, Trigger.MANUAL)
         running.claim()
         tick("test", LATER)
@@ -148,7 +148,7 @@ def test_many_workers_at_once_execute_a_run_once(switched_on, shop_all, bonus):
     stage(shop_all, "balances", [("4100", 5)])
     run = run_now(switched_on, Actor("ivan"))
     for _ in range(5):  # as ticks do that find its entry gone
-        enqueue(run)
+        run.enqueue()
     threads = [threading.Thread(target=lambda: (drain(go_on), connection.close())) for _ in "1234"]
     for thread in threads:
         thread.start()
@@ -287,7 +287,7 @@ def test_a_queued_run_whose_entry_is_gone_is_queued_again(task, ivan):
 def test_a_worker_that_finds_the_task_locked_leaves_the_run_queued(task, ivan):
     run = run_now(task, ivan)
     worker = threading.Thread(target=lambda: (drain(go_on), connection.close()))
-    with execute.task_lock(task):
+    with task.lock():
         worker.start()
         worker.join()
     run.refresh_from_db()
@@ -296,7 +296,7 @@ def test_a_worker_that_finds_the_task_locked_leaves_the_run_queued(task, ivan):
 
 
 def test_a_run_with_a_live_process_is_not_taken_for_dead(task):
-    with execute.task_lock(task):
+    with task.lock():
         run = TransferRun.of(task, Trigger.MANUAL)
         run.start()
         assert not TransferRun.objects.dead().exists()

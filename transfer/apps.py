@@ -7,6 +7,20 @@ class TransferConfig(AppConfig):
     verbose_name = "Data Transfer"
 
     def ready(self) -> None:
+        from transfer import models
         from transfer.access import create_groups
+        from transfer.loading import upload_job
+        from transfer.queue.jobs import WORK
+        from transfer.runs.execute import execute_queued
+        from transfer.runs.maintenance import execute_maintenance
+        from transfer.servers import account_job
 
         post_migrate.connect(create_groups, sender=self)
+        WORK.update(
+            {
+                models.TransferRun: execute_queued,
+                models.MaintenanceRun: execute_maintenance,
+                models.Upload: upload_job.work,
+                models.AccountJob: account_job.work,
+            }
+        )

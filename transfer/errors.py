@@ -199,7 +199,7 @@ class OwnDatabaseFailed(TransferError):
     code = "own_database_failed"
     sentence = gettext_noop("Data Transfer's own database broke off.")
     hint = gettext_noop(
-        "The chunk under way was rolled back. The next run goes on where this one stopped."
+        "What was under way was rolled back. The next attempt goes on where this one stopped."
     )
 
 
@@ -219,3 +219,11 @@ class StillQueued(TransferError):
         "Nothing is lost: the run that waits moves all rows. If this happens often, start more "
         "workers (manage.py db_worker) or run this task less often."
     )
+
+
+class FileRefused(TransferError):
+    """The file can't be read. Nothing of it is loaded."""
+
+    code = "file_refused"
+    sentence = gettext_noop("The file can't be read.")
+    hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")

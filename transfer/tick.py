@@ -1,4 +1,4 @@
-"""What happens every minute: dead runs are closed, due tasks are put into the queue.
+"""What happens every minute: dead runs are closed, lost jobs and due tasks are put into the queue.
 
 Any number of ticks may run at once, on any number of machines.
 """
@@ -10,30 +10,30 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
 from transfer.errors import AlreadyRunning, StillQueued, TransferError
-from transfer.loading import upload_job
 from transfer.models import (
+    AccountJob,
     Heartbeat,
+    IssuedSecret,
     MaintenanceRun,
     MaintenanceTask,
     Settings,
     TransferRun,
     TransferTask,
+    Upload,
 )
 from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.rejects.closing import finish_interrupted
-from transfer.runs.start import RunIsOpen, enqueue, open_run
-from transfer.servers import accounts
+from transfer.runs.start import RunIsOpen, open_run
 
 logger = logging.getLogger(__name__)
 
 TASKS: tuple[type[ScheduledTask], ...] = (TransferTask, MaintenanceTask)
-RUNS: tuple[type[Run], ...] = (TransferRun, MaintenanceRun)
+RUNS: tuple[type[Any], ...] = (TransferRun, MaintenanceRun)
+JOBS: tuple[type[Any], ...] = (*RUNS, Upload, AccountJob)
 
 
 @dataclass
@@ -51,10 +51,11 @@ def tick(way: str, now: datetime | None = None) -> Tick:
     now, done = now or timezone.now(), Tick()
     Heartbeat.beat(f"{socket.gethostname()}: {way}", now)
     for runs in RUNS:
-        done.interrupted += close_dead_runs(runs)
-        done.queued_again += enqueue_lost_runs(runs)
-    upload_job.recover(now)
-    accounts.recover()
+        done.interrupted += runs.objects.dead().interrupt()
+    for jobs in JOBS:
+        done.queued_again += jobs.objects.enqueue_lost()
+    Upload.objects.expire(now)
+    IssuedSecret.drop_expired()
     for tasks in TASKS:
         for pk in tasks.objects.unplanned().values_list("pk", flat=True):
             _with_locked(tasks, pk, now, done, _plan)
@@ -70,25 +71,6 @@ def _close_what_was_sent() -> None:
         finish_interrupted()
     except TransferError as error:
         logger.info("rejects that may have been sent: %s", error)
-
-
-def close_dead_runs(runs: Any) -> int:
-    """Marks runs interrupted whose process is gone; their tasks are tried again soon."""
-    dead = list(runs.objects.dead())
-    for run in dead:
-        run.interrupt()
-    return len(dead)
-
-
-def enqueue_lost_runs(runs: Any) -> int:
-    """Queued runs whose entry is gone: whoever took it died, or found the task locked."""
-    waiting = DBTaskResult.objects.filter(status="READY").values("pk")
-    lost = Q(queue_entry=None) | ~Q(queue_entry__in=waiting)
-    with transaction.atomic():
-        found = list(runs.objects.queued().filter(lost).select_for_update(skip_locked=True))
-        for run in found:
-            enqueue(run)
-    return len(found)
 
 
 def _with_locked(tasks, pk, now, done, act) -> None:  # type: ignore[no-untyped-def]

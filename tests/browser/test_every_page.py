@@ -64,9 +64,9 @@ SAME_IN_ALL = re.compile(
 
 @pytest.fixture(autouse=True)
 def nothing_asked() -> Iterator[None]:
-    backlog.forget()
+    backlog.latest.clear()
     yield
-    backlog.forget()
+    backlog.latest.clear()
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ IVAN = Actor("ivan", address="10.0.0.7")
 
 @pytest.fixture(autouse=True)
 def nothing_asked():
-    backlog.forget()
+    backlog.latest.clear()
     yield
-    backlog.forget()
+    backlog.latest.clear()
 
 
 @pytest.fixture

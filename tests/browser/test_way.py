@@ -47,7 +47,7 @@ WORDS = {
 @pytest.fixture
 def task(dock, shop_all, bonus):
     """Balance changes, switched off. Three rows wait, of which one will be rejected."""
-    backlog.forget()
+    backlog.latest.clear()
     stage(shop_all, "balances", [("1", 10), ("2", 20), (None, 30)])
     Settings.load().change(Actor("anna"), show_transfer_tasks=True)
     Heartbeat.beat("shop: cron")

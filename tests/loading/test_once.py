@@ -1,11 +1,10 @@
 """All good lines or none, once: whatever dies, and whenever."""
 
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 
-import psycopg2
 import pytest
-from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -126,6 +125,13 @@ def query_without_result(dsn, statement):
         run(connection, statement)
 
 
+@contextmanager
+def somebody_holding(dsn, space, number):
+    with connected(dsn) as somebody:
+        run(somebody, "select pg_advisory_lock(%s, %s)", [space, number])
+        yield
+
+
 @pytest.mark.django_db(transaction=True)
 class TestTheQueue:
     def test_a_large_file_is_checked_and_loaded_by_a_worker(self, shop_all, olga, staged):
@@ -142,23 +148,24 @@ class TestTheQueue:
         assert len(staged("balances")) == 60_000
 
     def test_a_file_whose_worker_is_gone_is_taken_up_by_the_next_tick(self, confirmed, staged):
-        upload_job.recover()
+        Upload.objects.enqueue_lost()
         assert DBTaskResult.objects.filter(status="READY").count() == 1
-        upload_job.recover()
+        Upload.objects.enqueue_lost()
         assert DBTaskResult.objects.filter(status="READY").count() == 1
         drain(lambda: False)
         assert len(staged("balances")) == 2
 
-    def test_a_file_that_somebody_works_on_is_left_alone(self, confirmed):
-        own = settings.DATABASES["default"]
-        other = psycopg2.connect(
-            host=own["HOST"], dbname=own["NAME"], user=own["USER"], password=own["PASSWORD"] or None
-        )
-        with other.cursor() as cursor:
-            cursor.execute("select pg_advisory_lock(%s, %s)", [Space.UPLOAD, confirmed.pk])
-        upload_job.recover()
-        other.close()
+    def test_a_file_that_somebody_works_on_is_left_alone(self, confirmed, own_database):
+        with somebody_holding(own_database, Space.UPLOAD, confirmed.pk):
+            Upload.objects.enqueue_lost()
         assert not DBTaskResult.objects.exists()
+
+    def test_a_change_of_accounts_does_not_hold_up_the_file_with_the_same_number(
+        self, confirmed, own_database, staged
+    ):
+        with somebody_holding(own_database, Space.ACCOUNT_JOB, confirmed.pk):
+            upload_job.go_on(confirmed)
+        assert len(staged("balances")) == 2
 
     def test_the_lock_ends_with_the_work(self, confirmed):
         with lock(Space.UPLOAD, confirmed.pk):
@@ -176,9 +183,9 @@ class TestTheContent:
 
     def test_goes_a_day_after_nobody_has_confirmed_it(self, check):
         upload = check("balances", GOOD)
-        upload_job.recover(timezone.now() + timedelta(hours=23))
+        Upload.objects.expire(timezone.now() + timedelta(hours=23))
         assert upload.pieces.exists()
-        upload_job.recover(timezone.now() + timedelta(hours=25))
+        Upload.objects.expire(timezone.now() + timedelta(hours=25))
         upload.refresh_from_db()
         assert (upload.state, upload.pieces.count()) == (State.EXPIRED, 0)
 

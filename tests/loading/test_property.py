@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.loading.conftest import workbook
 from tests.pages.history.runs import user
 from transfer.engine.kinds import KINDS
-from transfer.loading.report import explain_line, explain_stop
+from transfer.loading.report import explain_line
 from transfer.loading.warnings import explain_warning
 from transfer.models import Upload
 
@@ -66,7 +66,7 @@ def is_answered(upload: Upload) -> None:
     assert upload.error_code != "unexpected"
     assert upload.state in (State.READY, State.COLUMNS, State.REFUSED)
     if upload.state == State.REFUSED:
-        assert all(explain_stop(upload.error_code, upload.error_params))
+        assert all(upload.explained)
     for line in upload.bad_lines.all():
         assert explain_line(line.code).sentence
     for warning in upload.report.get("warnings", []):

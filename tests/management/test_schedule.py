@@ -1,3 +1,4 @@
+import re
 import signal
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -9,7 +10,8 @@ from django.utils import timezone, translation
 from tests.databases import connected, query, run, stage
 from tests.test_tick import wait_until
 from transfer.engine.move import CHUNK_ROWS
-from transfer.models import AuditEntry, Heartbeat, TransferRun
+from transfer.models import AuditEntry, Heartbeat, MaintenanceRun, TransferRun
+from transfer.models.run_base import Trigger
 from transfer.models.runs import State
 from transfer.schedule import following_minute
 
@@ -84,6 +86,26 @@ def test_a_run_is_cancelled(task):
     assert say("cancel_run", str(pk)) == (0, f"Run {pk} is cancelled.\n")
     assert say("cancel_run", str(pk))[0] == 1
     assert say("cancel_run", "0")[0] == 2
+
+
+def test_the_name_that_run_now_gives_a_run_cancels_that_run_and_no_other(task):
+    name = re.search(r"run (\S+) is queued", say("run_now", "purge_history")[1])[1]
+    maintenance = MaintenanceRun.objects.get()
+    transfer = TransferRun.of(task, Trigger.MANUAL)
+    transfer.pk = maintenance.pk
+    transfer.save()
+    assert say("cancel_run", name) == (0, f"Run {name} is cancelled.\n")
+    maintenance.refresh_from_db()
+    transfer.refresh_from_db()
+    assert (maintenance.state, transfer.state) == (State.CANCELLED, State.QUEUED)
+    assert say("cancel_run", f"transfer-{transfer.pk}")[0] == 0
+    transfer.refresh_from_db()
+    assert transfer.state == State.CANCELLED
+
+
+@pytest.mark.parametrize("name", ["maintenance-0", "user-1", "maintenance-", "x", "-1"])
+def test_a_name_that_no_run_has_is_wrong_usage(db, name):
+    assert say("cancel_run", "--", name) == (2, f"There is no run {name}.")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -184,7 +184,7 @@ def test_wrong_usage_is_exit_code_2(manage, dock, bonus, arguments):
 
 def test_a_task_that_runs_elsewhere_is_exit_code_3(manage, dock, bonus):
     task = dock(bonus).tasks.get(kind="balances")
-    with execute.task_lock(task):
+    with task.lock():
         process = manage("transfer", "balances", "--json")
         said, _ = process.communicate()
     assert process.returncode == 3

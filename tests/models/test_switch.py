@@ -13,6 +13,7 @@ from transfer.models.run_base import Trigger, attach_runs
 from transfer.models.runs import State
 from transfer.models.schedules import ChangedMeanwhile
 from transfer.models.settings import SettingsChangedMeanwhile
+from transfer.pages.audit import words
 from transfer.runs.start import open_run
 
 FIVE_PAST = NOON.replace(minute=5, second=0)
@@ -56,8 +57,8 @@ def test_the_audit_says_which_way_the_switch_went_and_from_where(task, ivan):
     assert (off.old, off.new, off.reason) == ({"enabled": True}, {"enabled": False}, "stop")
     assert (off.who, off.address) == ("ivan", "10.0.0.7")
     with translation.override("en"):
-        assert off.subject == "Balance changes → Бонусный сервер 8"
-        assert off.changes() == [("enabled", True, False)]
+        assert words.subject(off) == "Balance changes → Бонусный сервер 8"
+        assert words.changes(off) == [("enabled", "Enabled", "Disabled")]
 
 
 def test_switching_to_what_it_is_already_notes_nothing(switched_on, ivan):

@@ -9,6 +9,7 @@ from django.utils import translation
 from tests.databases import query, stage
 from transfer.models import Actor, AuditEntry, RejectedRow, TransferRun
 from transfer.models.run_base import Trigger
+from transfer.pages.audit.words import changes
 from transfer.rejects import closing, resend
 from transfer.runs.execute import run_here
 from transfer.trace.runs import moving_run
@@ -99,7 +100,7 @@ class TestOne:
             {"amount": "7", "resent_id": reject.resent_id},
         )
         with translation.override("ru"):
-            assert entry.changes()[0][0] == "Сумма"
+            assert changes(entry)[0].label == "Сумма"
 
 
 @pytest.mark.django_db

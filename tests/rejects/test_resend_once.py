@@ -41,7 +41,7 @@ def reject(dock, bonus, shop_all):
 SENT = [("4100", "0"), ("4100", "5")]
 KILLED = """
 import os, signal
-from transfer import resend
+from transfer.rejects import resend
 from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 {where} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

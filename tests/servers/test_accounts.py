@@ -101,4 +101,4 @@ def test_a_job_whose_worker_died_goes_on_and_lost_secrets_are_made_anew(
     RegisterAccount.objects.create(server=docked, register=six[4], state="error", reply_lost=True)
     job = ordered("create", six)
     assert (job.done, job.failed, job.secrets.count()) == (6, 0, 6)
-    assert AccountJob.objects.open().count() == 0
+    assert AccountJob.objects.pending().count() == 0

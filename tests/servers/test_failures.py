@@ -18,7 +18,7 @@ from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.http import Endpoint
 from transfer.errors import TransferError
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 NOW = datetime.now(UTC)
 
@@ -38,7 +38,7 @@ def failure(port: int, seconds: float = 1.0, **fields) -> TransferError:
 
 
 def sentence(error: TransferError) -> str:
-    return explain_error(error.code, error.params).sentence
+    return explain(error).sentence
 
 
 def free_port() -> int:

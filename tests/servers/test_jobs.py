@@ -10,9 +10,9 @@ from django.utils import timezone
 from tests.servers import misbehaving
 from tests.servers.conftest import TOKEN
 from transfer.models import AccountJob, Actor, CashRegister, IssuedSecret, MaintenanceTask, Shop
+from transfer.queue.jobs import work_off
 from transfer.queue.worker import drain
 from transfer.runs.start import run_now
-from transfer.servers import accounts
 from transfer.servers.account_job import Work
 
 pytestmark = pytest.mark.django_db
@@ -156,9 +156,9 @@ def test_a_worker_that_is_told_to_end_leaves_the_rest_for_the_next_one(server, f
             server, AccountJob.Action.CREATE, [one.pk for one in forty], Actor("olga")
         )
         Work(job, stopped=lambda: True).do()
-        assert AccountJob.objects.open().get() == job
-        assert accounts.recover() == 1
-        accounts.run_account_job.func(job.pk)
+        assert AccountJob.objects.pending().get() == job
+        assert AccountJob.objects.enqueue_lost() == 1
+        work_off.func("accountjob", job.pk)
     job.refresh_from_db()
     assert (job.done, job.failed) == (40, 0)
     assert job.finished_at

@@ -46,8 +46,8 @@ def test_another_one_makes_the_rest_and_every_password_is_good(
     assert job.is_open
     assert IssuedSecret.objects.count() < MANY
 
-    wait_for(lambda: accounts.recover() == 1)
-    assert accounts.recover() == 0, "it waits in the queue"
+    wait_for(lambda: AccountJob.objects.enqueue_lost() == 1)
+    assert AccountJob.objects.enqueue_lost() == 0, "it waits in the queue"
     drain(lambda: False)
 
     job.refresh_from_db()

@@ -1,7 +1,7 @@
 """What the tests of the trace have in common."""
 
 from transfer.models.run_base import Trigger
-from transfer.pages.trace.words import row_words
+from transfer.pages.trace.words import shown_row
 from transfer.runs import execute
 
 ACCOUNT, CARD = "4100000011", "7780000000011"
@@ -17,4 +17,4 @@ def states(found):
 
 
 def words(found):
-    return [fate for row in found.rows for fate in row_words(row, 365).fates]
+    return [fate for row in found.rows for fate in shown_row(row, 365).fates]

@@ -10,11 +10,11 @@ from psycopg2 import sql
 
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
-from transfer.engine.position import Position, Snapshot, has_moved, moved
+from transfer.engine.position import Position, has_moved, moved, sees
 from transfer.engine.shop_all import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
-from transfer.pages.trace.words import holding, row_words
+from transfer.pages.trace.words import holding, shown_row
 from transfer.runs import execute
 from transfer.trace.subject import ROWS_ON_A_PAGE, trace
 
@@ -140,7 +140,7 @@ class TestWhyItWaits:
 def test_an_amount_is_never_rounded_to_what_it_is_not(server, shop_all, came, shown):
     stage(shop_all, "balances", [(ACCOUNT, came)])
     (row,) = trace(ACCOUNT, "account").rows
-    assert ("Amount", shown, "") in row_words(row, 365).cells
+    assert ("Amount", shown, "") in shown_row(row, 365).cells
 
 
 def test_each_server_has_its_own_answer_and_a_dead_one_does_not_hold_the_page_up(
@@ -205,7 +205,7 @@ def test_snapshots_are_read_as_postgresql_reads_them(shop_all):
         (told,) = query(shop_all, "select pg_visible_in_snapshot(%s::text::xid8, %s)", [xid, text])[
             0
         ]
-        assert Snapshot.of(text).sees(xid) is told
+        assert sees(text, xid) is told
 
 
 @pytest.mark.parametrize("last", [(20, 3), (20, 5), (20, 7), (21, 1), None])

@@ -88,9 +88,9 @@ class Incoming(Notes):
     """The lines of one kind."""
 
     def __init__(self, dsn: str, purpose: str, kind: Kind) -> None:
-        super().__init__(dsn, purpose, secret=any(column.secret for column in kind.columns))
+        super().__init__(dsn, purpose, secret=bool(kind.secrets))
         self.kind = kind
-        self.names = [column.name for column in kind.columns]
+        self.names = kind.names
         self.corrections = 0  # lines that name a rejected row
         self.xid: int | None = None  # the transaction that has sent some
 
@@ -116,9 +116,8 @@ class Incoming(Notes):
         (self.corrections,) = self.one("select count(old_id) from incoming")
         if self.corrections:
             self.require_notes()
-            for column in self.kind.columns:
-                if column.secret:
-                    self.execute(self._about(REFUSE_KEPT, secret=sql.Literal(column.name)))
+            for name in sorted(self.kind.secrets):
+                self.execute(self._about(REFUSE_KEPT, secret=sql.Literal(name)))
 
     def corrected(self) -> Iterator[tuple[str, int]]:
         """The rejected rows that good lines correct, in the order in which rejects are locked."""
@@ -155,11 +154,10 @@ class Incoming(Notes):
         return self.sent_by_query(SENT, [self.kind.name])
 
     def _about(self, statement: str, **more: sql.Composable) -> sql.Composed:
-        kept = {column.name for column in self.kind.columns if column.secret}
         names = {name: sql.Identifier(name) for name in self.names}
         values = [
             sql.SQL("case when line.keeps then old.{0} else line.{0} end as {0}").format(column)
-            if name in kept
+            if name in self.kind.secrets
             else sql.SQL("line.{}").format(column)
             for name, column in names.items()
         ]
@@ -170,7 +168,7 @@ class Incoming(Notes):
             values=sql.SQL(", ").join(values),
             good=sql.SQL(GOOD),
             fault=sql.SQL(self.kind.fault),
-            old=sql.SQL(OLD if kept else "").format(table=quoted(self.kind)),
+            old=sql.SQL(OLD if self.kind.secrets else "").format(table=quoted(self.kind)),
             **more,
         )
 

@@ -7,6 +7,7 @@ check that a row fails, or null; `refuse` sets `late_fault` where a check needs 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from transfer.errors import gettext_noop
 
@@ -45,10 +46,20 @@ class Kind:
     target: str
     columns: tuple[Column, ...]
     checks: tuple[Check, ...]
+    needed: tuple[tuple[str, ...], ...]  # of each group of columns a row has at least one
     apply: tuple[str, ...]  # statements whose row counts add up to what changed in the target
     late_checks: tuple[Check, ...] = ()  # those that need the target's rows: `refuse` makes them
     refuse: tuple[str, ...] = ()  # statements that set `late_fault` in incoming
     amount: str = "null::numeric"  # SQL over a row: what the totals add up
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The columns whose values are never shown, nor quoted in an error."""
+        return frozenset(column.name for column in self.columns if column.secret)
 
     @property
     def all_checks(self) -> tuple[Check, ...]:
@@ -84,6 +95,18 @@ class Kind:
         )
         return f"json_build_object({pairs})"
 
+
+class CardStatus(NamedTuple):
+    name: str
+    words: str
+
+
+CARD_STATUSES = {
+    0: CardStatus("EARN_ONLY", gettext_noop("0 – earn only")),
+    1: CardStatus("EARN_PAY", gettext_noop("1 – earn and pay")),
+    2: CardStatus("NO_OPERATION", gettext_noop("2 – no operations (blocked)")),
+    3: CardStatus("PAY_ONLY", gettext_noop("3 – pay only")),
+}
 
 TEXT = frozenset({"text", "character varying"})
 
@@ -128,6 +151,7 @@ PINCODES = Kind(
     staging="accountpincodeTemp",
     target="pincode",
     columns=(text("account"), text("pincode", secret=True)),
+    needed=(("account",), ("pincode",)),
     checks=(
         ACCOUNT_MISSING,
         *ACCOUNT_FORM,
@@ -171,6 +195,7 @@ BALANCES = Kind(
         plain("validto", TIMESTAMP),
         plain("comment", "text"),
     ),
+    needed=(("account",), ("amount",)),
     checks=(
         ACCOUNT_MISSING,
         *ACCOUNT_FORM,
@@ -220,8 +245,8 @@ BALANCES = Kind(
     amount=f"case when {FINITE} then amount end",
 )
 
-# 0 EARN_ONLY, 1 EARN_PAY, 2 NO_OPERATION, 3 PAY_ONLY. A card linked without a status may only
-# earn until somebody says more: the one default that lets no money out.
+# A card linked without a status may only earn until somebody says more: the one default that lets
+# no money out.
 DEFAULT_STATUS = 0
 
 # Within a chunk the last account and the last status of a card win separately.
@@ -240,6 +265,7 @@ CARDS = Kind(
     staging="changeCardAccountTemp",
     target="cardAccounting",
     columns=(text("card"), text("account"), plain("status", "integer")),
+    needed=(("card",), ("account", "status")),
     checks=(
         Check(
             "card_missing",
@@ -265,7 +291,7 @@ CARDS = Kind(
         *ACCOUNT_FORM,
         Check(
             "status_unknown",
-            "status not between 0 and 3",
+            f"status not between {min(CARD_STATUSES)} and {max(CARD_STATUSES)}",
             gettext_noop("The status is not one of 0, 1, 2, 3."),
             gettext_noop("0 earn only, 1 earn and pay, 2 no operations, 3 pay only."),
         ),

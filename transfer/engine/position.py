@@ -128,30 +128,19 @@ def batch(position: Position, reading: str) -> sql.Composable:
     return sql.SQL("(xid, id) > {} and ").format(_last(position)) + condition
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """pg_snapshot as text, `xmin:xmax:xip,…`; PostgreSQL, "System Information Functions"."""
-
-    xmin: int
-    xmax: int
-    under_way: frozenset[int]
-
-    @classmethod
-    def of(cls, text: str) -> "Snapshot":
-        xmin, xmax, under_way = text.split(":")
-        return cls(int(xmin), int(xmax), frozenset(map(int, filter(None, under_way.split(",")))))
-
-    def sees(self, xid: int) -> bool:
-        return xid < self.xmin or (xid < self.xmax and xid not in self.under_way)
+def sees(snapshot: str, xid: int) -> bool:
+    """`visible` in Python. PostgreSQL, "System Information Functions": xmin:xmax:xip,…"""
+    xmin, xmax, running = snapshot.split(":")
+    return xid < int(xmin) or (xid < int(xmax) and str(xid) not in running.split(","))
 
 
 def has_moved(position: dict[str, Any] | None, origin: str, xid: int, id_: int) -> bool:
-    """`position.moved`, for a position as a run keeps it."""
+    """`moved` in Python, for a position as the history keeps it."""
     if position is None or position["origin"] != origin:
         return False
-    if Snapshot.of(position["read_through"]).sees(xid):
+    if sees(position["read_through"], xid):
         return True
     if position["reading"] is None or position["last_xid"] is None:
         return False
     last = (int(position["last_xid"]), int(position["last_id"]))
-    return Snapshot.of(position["reading"]).sees(xid) and (xid, id_) <= last
+    return sees(position["reading"], xid) and (xid, id_) <= last

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Self
 
 import psycopg2
@@ -54,14 +55,25 @@ class Database:
     """One connection to a database outside, opened at first use.
 
     `name` is what sentences call it, `purpose` what `pg_stat_activity` shows. With `secret`,
-    error texts are left out, since they may quote a PIN code.
+    error texts are left out, since they may quote a PIN code. With `seconds`, all transactions
+    together take no longer: then the server stops the statement, and TooSlow is raised.
     """
 
-    def __init__(self, dsn: str, name: str, purpose: str, *, secret: bool = False) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        name: str,
+        purpose: str,
+        *,
+        secret: bool = False,
+        seconds: float | None = None,
+    ) -> None:
         self.dsn = dsn
         self.name = name
         self.purpose = purpose
         self.secret = secret
+        self.seconds = seconds
+        self._began = monotonic()
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -92,11 +104,20 @@ class Database:
         with self.explained():
             connection = self.connection
             try:
+                self._limit_statements()
                 yield
                 if commit:
                     connection.commit()
             finally:
                 self._roll_back()
+
+    def _limit_statements(self) -> None:
+        if self.seconds is None:
+            return
+        left = self._began + self.seconds - monotonic()
+        if left <= 0:
+            raise TooSlow(database=self.name, reason=f"> {self.seconds:g} s")
+        self.execute("set local statement_timeout = %s", [max(1, int(left * 1000))])
 
     def _roll_back(self) -> None:
         try:

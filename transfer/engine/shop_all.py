@@ -36,8 +36,10 @@ def quoted(kind: Kind) -> sql.Identifier:
 class ShopAll(Database):
     """Reads the staging tables. Never writes to them."""
 
-    def __init__(self, dsn: str, purpose: str, *, secret: bool = False) -> None:
-        super().__init__(dsn, "shop All", purpose, secret=secret)
+    def __init__(
+        self, dsn: str, purpose: str, *, secret: bool = False, seconds: float | None = None
+    ) -> None:
+        super().__init__(dsn, "shop All", purpose, secret=secret, seconds=seconds)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -22,8 +22,8 @@ class Named(NamedTuple):
 def named(kind: Kind, keys: Iterable[str]) -> dict[str, Named]:
     """Finds the rows that these cells name, in one query."""
     numbers = {key: _numbers(key) for key in keys}
-    found = _found({pair[0] for pair in numbers.values() if pair})
-    return {key: _judged(kind, pair, found) for key, pair in numbers.items()}
+    rejects = _rejects({pair[0] for pair in numbers.values() if pair})
+    return {key: _judged(kind, pair, rejects) for key, pair in numbers.items()}
 
 
 def _numbers(key: str) -> tuple[int, int] | None:
@@ -32,29 +32,29 @@ def _numbers(key: str) -> tuple[int, int] | None:
 
 
 # Number of a reject → kind, origin, number of its row, and whether any server's is open.
-Found = dict[int, tuple[str, str, int, bool]]
+Rejects = dict[int, tuple[str, str, int, bool]]
 
 
-def _found(numbers: set[int]) -> Found:
+def _rejects(numbers: set[int]) -> Rejects:
     if not numbers:
         return {}
     same_row = {name: OuterRef(name) for name in ("kind", "origin", "staging_id")}
-    rejects = (
+    landed = (
         RejectedRow.objects.landed()
         .filter(pk__in=numbers)
         .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**same_row)))
         .values_list("pk", "kind", "origin", "staging_id", "is_row_open")
     )
-    return {pk: (kind, str(origin), row, is_open) for pk, kind, origin, row, is_open in rejects}
+    return {pk: (kind, str(origin), row, is_open) for pk, kind, origin, row, is_open in landed}
 
 
-def _judged(kind: Kind, numbers: tuple[int, int] | None, found: Found) -> Named:
+def _judged(kind: Kind, numbers: tuple[int, int] | None, rejects: Rejects) -> Named:
     if numbers is None:
         return Named(fault="reject_unreadable")
     number, row = numbers
-    if number not in found or found[number][2] != row:
+    if number not in rejects or rejects[number][2] != row:
         return Named(fault="reject_unknown")
-    of, origin, _, is_open = found[number]
+    of, origin, _, is_open = rejects[number]
     if of != kind.name:
         return Named(origin, row, "reject_of_another")
     return Named(origin, row, "" if is_open else "reject_closed")

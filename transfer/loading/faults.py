@@ -3,145 +3,127 @@
 import re
 
 from transfer.engine.kinds import Check, Kind
-from transfer.errors import TransferError, gettext_noop
+from transfer.errors import FileRefused, gettext_noop
+
+
+def fault(code: str, sentence: str, hint: str, column: str = "") -> tuple[str, Check]:
+    return code, Check(code, column, sentence, hint)
+
 
 # Reasons why a cell can't be read. What it says is judged by the checks of its kind.
-LINE_FAULTS = {
-    check.code: check
-    for check in (
-        Check(
+LINE_FAULTS = dict(
+    (
+        fault(
             "not_a_number",
-            "",
             gettext_noop("This is not a number."),
             gettext_noop("Write it like 1234.50 or 1 234,50, without words."),
         ),
-        Check(
+        fault(
             "not_a_date",
-            "",
             gettext_noop("This is not a date."),
             gettext_noop("Write it like 31.12.2026, 31.12.2026 18:00 or 2026-12-31."),
         ),
-        Check(
+        fault(
             "not_a_status",
-            "",
             gettext_noop("This is not a card status."),
             gettext_noop("Write 0, 1, 2 or 3, or EARN_ONLY, EARN_PAY, NO_OPERATION, PAY_ONLY."),
         ),
-        Check(
+        fault(
             "digits_lost",
-            "",
             gettext_noop("Excel has turned the number into a power of ten, and digits are lost."),
             gettext_noop(
                 "Format the column as text in Excel before you enter or paste the numbers, and "
                 "take them from their source again: Excel keeps 15 digits only."
             ),
         ),
-        Check(
+        fault(
             "written_as_amount",
-            "",
             gettext_noop("The number is written as an amount, with “.0” at its end."),
             gettext_noop(
                 "A program has taken it for an amount: format the column as text there. Leading "
                 "zeros may be lost as well."
             ),
         ),
-        Check(
+        fault(
             "formula",
-            "",
             gettext_noop("The cell holds a formula instead of a value."),
             gettext_noop("Copy the column and paste it as values."),
         ),
-        Check(
+        fault(
             "unreadable_character",
-            "",
             gettext_noop("A character can't be read in the file's encoding."),
             gettext_noop("Choose another encoding, or save the file as UTF-8."),
         ),
-        Check(
+        fault(
             "too_many_cells",
-            "",
             gettext_noop("The line has more cells than the heading."),
             gettext_noop(
                 "Put a value that contains the separator into quotes: often it is a decimal comma."
             ),
         ),
-        Check(
+        fault(
             "value_too_long",
-            "",
             gettext_noop("The value is far too long."),
             gettext_noop("Look for a quote that is not closed."),
         ),
-        Check(
+        fault(
             "reject_unreadable",
-            "",
             gettext_noop("This is not the number of a rejected row."),
             gettext_noop(
                 "Copy it from the file of rejected rows, such as R12-345. In a line that corrects "
                 "none, leave the cell empty."
             ),
         ),
-        Check(
+        fault(
             "reject_unknown",
-            "",
             gettext_noop("There is no such rejected row."),
             gettext_noop(
                 "Download the file of rejected rows anew: this one may be of another installation, "
                 "or the row was closed long ago."
             ),
         ),
-        Check(
+        fault(
             "reject_of_another",
-            "",
             gettext_noop("The rejected row is of another transfer."),
             gettext_noop("Load the line as what it is: a file holds the rows of one transfer."),
         ),
-        Check(
+        fault(
             "reject_closed",
-            "",
             gettext_noop("The rejected row is closed already: sent again, or discarded."),
             gettext_noop(
                 "Take the line out of the file. If it has to be applied all the same, empty the "
                 "cell: it is then a new row."
             ),
         ),
-        Check(
+        fault(
             "reject_twice",
-            "",
             gettext_noop("Several lines of the file correct this rejected row."),
             gettext_noop("Leave one of them."),
         ),
-        Check(
+        fault(
             "pin_masked",
-            "pincode",
             gettext_noop("Here stands the mask of a PIN code instead of one."),
             gettext_noop(
                 "Enter the PIN code. Only a line that corrects a rejected row may keep the old one."
             ),
-        ),
-        Check(
-            "pin_gone",
             "pincode",
+        ),
+        fault(
+            "pin_gone",
             gettext_noop("There is no PIN code left that could be kept."),
             gettext_noop(
                 "The rejected row had none, is purged, or is of an earlier staging database: enter "
                 "the PIN code."
             ),
+            "pincode",
         ),
     )
-}
+)
 
 
 def columns_of(kind: Kind, check: Check) -> list[str]:
     """The columns that a check of the kind looks at."""
-    return [column.name for column in kind.columns if re.search(rf"\b{column.name}\b", check.fails)]
-
-
-class FileRefused(TransferError):
-    """The file can't be read. Nothing of it is loaded."""
-
-    code = "file_refused"
-    sentence = gettext_noop("The file can't be read.")
-    hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")
+    return [name for name in kind.names if re.search(rf"\b{name}\b", check.fails)]
 
 
 class EmptyFile(FileRefused):

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, BinaryIO
 
-from transfer.engine.kinds import MASK, Kind
+from transfer.engine.kinds import MASK
 from transfer.errors import gettext_noop
 from transfer.loading import workbook
 from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed, TooManyColumns
-from transfer.loading.headings import REJECT, recognised
+from transfer.loading.headings import Expected, recognised
 from transfer.loading.values import printable
 from transfer.loading.workbook import Row
 from transfer.words.columns import titles
@@ -67,28 +67,28 @@ class Layout:
         return [name for place, name in enumerate(self.headings) if name and place not in used]
 
 
-def detect(kind: Kind, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any]) -> Layout:
-    """How the file is written; `chosen` overrides what would be found. Raises FileRefused."""
+def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any]) -> Layout:
+    """How the file is written; `chosen` overrides what would be recognised. Raises FileRefused."""
     with opener() as content:
         start = content.read(SAMPLE)
     if start[:4] == b"PK\x03\x04":
-        return with_columns(kind, *_workbook(kind, opener, chosen.get("sheet", "")), chosen)
+        return with_columns(expected, *_workbook(expected, opener, chosen.get("sheet", "")), chosen)
     refuse_strangers(start)
     encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
     delimiters = [chosen["delimiter"]] if chosen.get("delimiter") else list(DELIMITERS)
-    found, is_too_wide = [], False
+    candidates, is_too_wide = [], False
     for delimiter in delimiters:
         layout = Layout("csv", encoding, delimiter)
         rows = list(islice(csv_rows(io.BytesIO(start), layout, cut=True), 200))
         if len(start) == SAMPLE and len(rows) > 1:
             rows.pop()  # cut off in its midst
         try:
-            layout = with_columns(kind, layout, rows, chosen) if rows else layout
+            layout = with_columns(expected, layout, rows, chosen) if rows else layout
         except TooManyColumns:  # with another separator it may have fewer
             is_too_wide = True
         else:
-            found.append((_fits(layout, rows), layout))
-    best = max(found, key=lambda one: one[0], default=((), Layout("csv")))[1]
+            candidates.append((_fits(layout, rows), layout))
+    best = max(candidates, key=lambda one: one[0], default=((), Layout("csv")))[1]
     if is_too_wide and not best.columns:
         raise TooManyColumns(most=MOST_COLUMNS)
     if not best.headings and not best.sample:
@@ -96,18 +96,18 @@ def detect(kind: Kind, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any])
     return best
 
 
-def _workbook(kind: Kind, opener: Opener, sheet: str) -> tuple[Layout, list[Row]]:
+def _workbook(expected: Expected, opener: Opener, sheet: str) -> tuple[Layout, list[Row]]:
     """Which sheet is read, and its first rows: the one chosen, or one called like the transfer."""
-    found: list[Layout] = []
+    layouts: list[Layout] = []
 
-    def heard(name: str, names: list[str]) -> None:
-        found.append(Layout("xlsx", sheet=name, sheets=tuple(names)))
+    def on_sheet(name: str, names: list[str]) -> None:
+        layouts.append(Layout("xlsx", sheet=name, sheets=tuple(names)))
 
-    which = ("only", sheet) if sheet else ("rather", *titles(kind))
+    which = ("only", sheet) if sheet else ("rather", *titles(expected.title))
     with opener() as content:
-        rows = workbook.rows(content, lambda done, total: None, which, heard)
+        rows = workbook.rows(content, lambda done, total: None, which, on_sheet)
         first = list(islice(rows, HEADINGS_WITHIN + SHOWN_ROWS))
-    return found[0], first
+    return layouts[0], first
 
 
 def refuse_strangers(start: bytes) -> None:
@@ -142,7 +142,9 @@ def _fits(layout: Layout, rows: list[Row]) -> tuple[int, float, int]:
     return len(layout.columns), share if width > 1 else 0.0, width
 
 
-def with_columns(kind: Kind, layout: Layout, rows: list[Row], chosen: dict[str, Any]) -> Layout:
+def with_columns(
+    expected: Expected, layout: Layout, rows: list[Row], chosen: dict[str, Any]
+) -> Layout:
     """Finds the line of the headings, or takes the one chosen, and the columns in it."""
     filled = [(line, cells) for line, cells in rows if any(not is_blank(cell) for cell in cells)]
     if not filled:
@@ -150,14 +152,14 @@ def with_columns(kind: Kind, layout: Layout, rows: list[Row], chosen: dict[str, 
     if "header" in chosen:
         line, cells = next(((n, c) for n, c in filled if n == chosen["header"]), (0, []))
     else:
-        line, cells = _headings(kind, filled[:HEADINGS_WITHIN])
-    columns = chosen["columns"] if "columns" in chosen else recognised(kind, list(cells))
+        line, cells = _headings(expected, filled[:HEADINGS_WITHIN])
+    columns = chosen["columns"] if "columns" in chosen else recognised(expected, list(cells))
     below = [row for n, row in filled if n > line]
     width = max(map(_width, [cells, *below]))
     if width > MOST_COLUMNS:
         raise TooManyColumns(most=MOST_COLUMNS)
     names = [shown(cell) for cell in cells[:width]] + [""] * (width - len(cells))
-    sample = tuple(tuple(_sample(kind, columns, row[:width])) for row in below[:SHOWN_ROWS])
+    sample = tuple(tuple(_sample(expected, columns, row[:width])) for row in below[:SHOWN_ROWS])
     return replace(layout, header=line, columns=columns, headings=tuple(names), sample=sample)
 
 
@@ -166,21 +168,19 @@ def _width(cells: list[Any]) -> int:
     return next((place for place in range(len(cells), 0, -1) if not is_blank(cells[place - 1])), 0)
 
 
-def _sample(kind: Kind, columns: dict[str, int], row: list[Any]) -> Iterator[str]:
+def _sample(expected: Expected, columns: dict[str, int], row: list[Any]) -> Iterator[str]:
     """The cells of a row; of a file with secrets those alone that are known to be none."""
-    known = [column.name for column in kind.columns if not column.secret]
-    open_places = {columns.get(name) for name in [*known, REJECT]}
-    has_secrets = any(column.secret for column in kind.columns)
+    open_places = {place for name, place in columns.items() if name not in expected.secrets}
     for place, cell in enumerate(row):
-        is_secret = has_secrets and place not in open_places and cell
+        is_secret = expected.secrets and place not in open_places and cell
         # The length tells a PIN code from an account, and not more.
         yield f"{MASK} ({len(shown(cell))})" if is_secret else shown(cell)
 
 
-def _headings(kind: Kind, filled: list[Row]) -> Row:
+def _headings(expected: Expected, filled: list[Row]) -> Row:
     """The line in which most headings are recognised; else the first, if it has no numbers."""
-    best = max(filled, key=lambda row: (len(recognised(kind, list(row[1]))), -row[0]))
-    if recognised(kind, list(best[1])):
+    best = max(filled, key=lambda row: (len(recognised(expected, list(row[1]))), -row[0]))
+    if recognised(expected, list(best[1])):
         return best
     has_numbers = any(any(sign.isdigit() for sign in shown(cell)) for cell in filled[0][1])
     return (0, []) if has_numbers else filled[0]

@@ -1,8 +1,7 @@
 """Headings as people write them, in Russian and English, and the columns that they mean."""
 
 import re
-
-from transfer.engine.kinds import BALANCES, CARDS, PINCODES, Kind
+from typing import Protocol
 
 HEADINGS = {
     "account": (
@@ -41,17 +40,35 @@ HEADINGS = {
         "reject, reject no, rejected row, rejected row no, rejected row number, "
         "отклоненная строка, № отклоненной строки, отклоненная строка №, номер отклоненной строки"
     ),
+    "shop": "shop, shop code, магазин, код магазина, номер магазина",
+    "shop_name": "shop’s name, shop name, название магазина",
+    "code": "code, register, register code, код, касса, код кассы, номер кассы",
+    "name": "name, register’s name, register name, название, название кассы",
+    "mothballed": "mothballed, консервация, в консервации",
 }
 
 # The column that says which rejected row a line corrects: of no staging table.
 REJECT = "reject"
 
-# Without these a file can't be meant: of each group at least one.
-NEEDED = {
-    PINCODES.name: (("account",), ("pincode",)),
-    BALANCES.name: (("account",), ("amount",)),
-    CARDS.name: (("card",), ("account", "status")),
-}
+
+class Expected(Protocol):
+    """What a file is read as: the rows of a `Kind`, or registers."""
+
+    @property
+    def title(self) -> str:
+        """A message id: what a sheet of a workbook may be called."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns."""
+
+    @property
+    def needed(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of columns, of each of which the file must have one."""
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The columns whose cells are never shown."""
 
 
 def folded(heading: object) -> str:
@@ -66,17 +83,13 @@ MEANT = {
 }
 
 
-def recognised(kind: Kind, cells: list[object]) -> dict[str, int]:
+def recognised(expected: Expected, cells: list[object]) -> dict[str, int]:
     """Column → its place in the file. One that is meant twice is left to the user."""
-    names = {*(column.name for column in kind.columns), REJECT}
-    found: dict[str, list[int]] = {}
-    for place, cell in enumerate(cells):
-        column = MEANT.get(folded(cell))
-        if column in names:
-            found.setdefault(column, []).append(place)
-    return {column: places[0] for column, places in found.items() if len(places) == 1}
+    meant = [MEANT.get(folded(cell), "") for cell in cells]
+    names = {*expected.names, REJECT}
+    return {name: meant.index(name) for name in meant if name in names and meant.count(name) == 1}
 
 
-def missing(kind: Kind, columns: dict[str, int]) -> list[tuple[str, ...]]:
+def missing(expected: Expected, columns: dict[str, int]) -> list[tuple[str, ...]]:
     """What has to be said by hand: of each group of columns one at least."""
-    return [group for group in NEEDED[kind.name] if not set(group) & set(columns)]
+    return [group for group in expected.needed if not set(group) & set(columns)]

@@ -59,7 +59,7 @@ class Lines:
         # Of a file with headings; a workbook's cells can't be shifted.
         named = [place for place, name in enumerate(layout.headings, 1) if name]
         self.width = max(named, default=0) if layout.format == "csv" else 0
-        self.has_secrets = any(column.secret for column in kind.columns)
+        self.has_secrets = bool(kind.secrets)
         self.totals_left_out = 0
         self.stated_total: Decimal | None = None
         self.numbers_in: set[str] = set()  # text columns that held numbers of Excel

@@ -141,30 +141,29 @@ class Loader(Incoming):
 
     def _to_correct(self, payload: dict[str, str | None], *, keeps: bool) -> dict[str, str]:
         """Values without a PIN code: the mask of one stands for that of the rejected row alone."""
-        secret = {column.name for column in self.kind.columns if column.secret}
         return {
-            name: (MASK if keeps else "") if name in secret else text or ""
+            name: (MASK if keeps else "") if name in self.kind.secrets else text or ""
             for name, text in payload.items()
         }
 
     def _looked_at(self) -> tuple[str, str]:
         """SQL: the columns that the failed check looks at, and what stands in them."""
-        secret = {column.name for column in self.kind.columns if column.secret}
+        secrets = self.kind.secrets
         columns, values = [], []
         for check in self.kind.checks:
             names = columns_of(self.kind, check)
             columns.append(f"when '{check.code}' then '{', '.join(names)}'")
-            told = ", ".join(
-                f"case when {name} <> '' then '{MASK}' end" if name in secret else f"{name}::text"
+            shown = ", ".join(
+                f"case when {name} <> '' then '{MASK}' end" if name in secrets else f"{name}::text"
                 for name in names
             )
-            values.append(f"when '{check.code}' then concat_ws(' / ', {told})")
+            values.append(f"when '{check.code}' then concat_ws(' / ', {shown})")
         return f"case fault {' '.join(columns)} end", f"case fault {' '.join(values)} end"
 
     def already_loaded(self, token: UUID) -> int | None:
         """How many rows a load has brought, if it has committed."""
-        found = self.rows("select rows from datatransfer.loaded where token = %s", [str(token)])
-        return int(found[0][0]) if found else None
+        loads = self.rows("select rows from datatransfer.loaded where token = %s", [str(token)])
+        return int(loads[0][0]) if loads else None
 
     def require_loaded_table(self) -> None:
         if self.one("select to_regclass('datatransfer.loaded')")[0] is None:

@@ -8,7 +8,7 @@ from transfer.engine.kinds import MASK
 from transfer.loading.faults import LINE_FAULTS
 from transfer.loading.lines import Lines
 from transfer.loading.loader import Loader, Totals
-from transfer.words.explain import Explanation, explain_error, explain_reject
+from transfer.words.explain import Explanation, explain_reject
 
 
 def report_of(loader: Loader, lines: Lines, totals: Totals) -> dict[str, Any]:
@@ -41,8 +41,8 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
     for column in loader.kind.columns:
         if column.name in lines.numbers_in:
             yield "numbers", {"column": column.name}
-        if column.name in ("account", "card", "pincode") and (found := loader.shorter(column.name)):
-            count, usual, shortest = found
+        if column.name in ("account", "card", "pincode") and (short := loader.shorter(column.name)):
+            count, usual, shortest = short
             yield (
                 "zeros_lost",
                 {"column": column.name, "n": count, "usual": usual, "shortest": shortest},
@@ -59,12 +59,6 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
         yield "totals_left_out", {"n": lines.totals_left_out}
     if lines.stated_total is not None and lines.stated_total != (totals.amount or 0):
         yield "total_differs", {"stated": str(lines.stated_total), "found": str(totals.amount or 0)}
-
-
-def explain_stop(code: str, params: dict[str, str]) -> Explanation:
-    """Why a file can't be read or loaded; what a stranger is, too, in the user's language."""
-    told = {name: gettext(value) if name == "what" else value for name, value in params.items()}
-    return explain_error(code, told)
 
 
 def explain_line(code: str) -> Explanation:

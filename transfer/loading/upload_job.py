@@ -1,28 +1,19 @@
 """What becomes of a file: checked, confirmed, loaded. By a worker, or at once if it is small."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
-from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
-from transfer.errors import AlreadyRunning, TransferError
 from transfer.loading import files
 from transfer.loading.corrections import named
-from transfer.loading.faults import (
-    FileRefused,
-    NothingInside,
-    RejectsClosedMeanwhile,
-    UnexpectedlyDifferent,
-)
+from transfer.loading.faults import NothingInside, RejectsClosedMeanwhile, UnexpectedlyDifferent
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
@@ -30,25 +21,20 @@ from transfer.loading.loader import BadLineFound, Loader
 from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
 from transfer.models import BadLine, Settings, Upload
-from transfer.queue.locks import Space
-from transfer.queue.locks import lock as locked
-from transfer.queue.worker import task
 from transfer.rejects.closing import close_sent, lock
 from transfer.rejects.resend import finish
 from transfer.words.columns import with_local_moments
-
-logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_NOTES = 1.0
 BAD_LINES_AT_ONCE = 5000
 SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
 
 State = Upload.State
-Hear = Callable[[int, int], None]  # how much of the file is read, and of how much
+Progress = Callable[[int, int], None]  # how much of the file is read, and of how much
 
 
-def nobody(done: int, total: int) -> None:
-    """Hears of the progress, and keeps it to itself."""
+def unseen(done: int, total: int) -> None:
+    """Shows the progress to nobody."""
 
 
 def start(upload: Upload) -> None:
@@ -56,7 +42,7 @@ def start(upload: Upload) -> None:
     if is_small(upload):
         go_on(upload)
     else:
-        enqueue(upload)
+        upload.enqueue()
 
 
 def is_small(upload: Upload) -> bool:
@@ -67,50 +53,23 @@ def is_small(upload: Upload) -> bool:
     )
 
 
-def enqueue(upload: Upload) -> None:
-    upload.queue_entry = go_on_queued.enqueue(upload.pk).id
-    upload.save(update_fields=["queue_entry"])
+def go_on(upload: Upload, progress: Progress = unseen) -> None:
+    """Does here and now what the file waits for, unless somebody is at it.
+
+    Any failure stands in the file.
+    """
+    upload.do(lambda: work(upload, progress=progress))
 
 
-@task()
-def go_on_queued(pk: int) -> None:
-    if upload := Upload.objects.working().filter(pk=pk).first():
-        go_on(upload)
+def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -> None:
+    """Checks or loads it. Raises TransferError."""
+    if upload.state == State.RECEIVED:
+        examine(upload, progress)
+    else:
+        load_or_look_again(upload, progress)
 
 
-def go_on(upload: Upload, hear: Hear = nobody) -> None:
-    """Does what the file waits for. Any failure stands in it; nobody else may be at it."""
-    with suppress(AlreadyRunning), locked(Space.UPLOAD, upload.pk):
-        upload.refresh_from_db()
-        if upload.state == State.RECEIVED:
-            with _failures(upload, State.FAILED):
-                examine(upload, hear)
-        elif upload.state == State.CONFIRMED:
-            with _failures(upload, State.READY):
-                load_or_look_again(upload, hear)
-
-
-@contextmanager
-def _failures(upload: Upload, state: str) -> Iterator[None]:
-    try:
-        yield
-    except FileRefused as error:
-        _stop(upload, State.REFUSED if state == State.FAILED else state, error)
-    except TransferError as error:
-        _stop(upload, state, error)
-    except Exception as error:
-        # Without the traceback's text: it may quote what stands in a cell.
-        logger.error("upload %s: %s", upload.pk, type(error).__name__)
-        _stop(upload, state, TransferError(type(error).__name__))
-
-
-def _stop(upload: Upload, state: str, error: TransferError) -> None:
-    upload.state = state
-    upload.note_error(error)
-    upload.save(update_fields=["state", "layout", "error_code", "error_params", "error_technical"])
-
-
-def examine(upload: Upload, hear: Hear = nobody) -> None:
+def examine(upload: Upload, progress: Progress) -> None:
     """Reads and judges all of it; nothing is loaded. Raises TransferError."""
     layout = files.detect(upload.moves, upload.open, is_utf8=upload.is_utf8, chosen=upload.chosen)
     upload.layout = layout.as_json()
@@ -119,7 +78,7 @@ def examine(upload: Upload, hear: Hear = nobody) -> None:
         upload.state = State.COLUMNS
         upload.save()
         return
-    with judged(upload, layout, hear) as (loader, lines):
+    with judged(upload, layout, progress) as (loader, lines):
         totals = loader.totals()
         if not totals.good + totals.bad:
             raise NothingInside
@@ -134,16 +93,23 @@ def examine(upload: Upload, hear: Hear = nobody) -> None:
 
 
 @contextmanager
-def judged(upload: Upload, layout: Layout, hear: Hear) -> Iterator[tuple[Loader, Lines]]:
-    """The file's lines in a temporary table, judged; the block commits if it wants that kept."""
-    resolve = partial(named, upload.moves)
-    lines = Lines(upload.moves, layout, Settings.load().zone, resolve)
-    note = _noting(upload, hear)
+def loading(upload: Upload) -> Iterator[Loader]:
+    """The block commits if it wants something saved."""
     with (
         Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
         loader.transaction(commit=False),
     ):
         loader.require_loaded_table()
+        yield loader
+
+
+@contextmanager
+def judged(upload: Upload, layout: Layout, progress: Progress) -> Iterator[tuple[Loader, Lines]]:
+    """The file's lines in a temporary table, judged."""
+    resolve = partial(named, upload.moves)
+    lines = Lines(upload.moves, layout, Settings.load().zone, resolve)
+    note = _noting(upload, progress)
+    with loading(upload) as loader:
         content = upload.open()
         rows = files.rows_of(content, layout, note)
         if layout.format == "csv":
@@ -152,7 +118,7 @@ def judged(upload: Upload, layout: Layout, hear: Hear) -> Iterator[tuple[Loader,
         yield loader, lines
 
 
-def _with_progress(rows: Iterator[Any], content: Any, size: int, note: Hear) -> Iterator[Any]:
+def _with_progress(rows: Iterator[Any], content: Any, size: int, note: Progress) -> Iterator[Any]:
     for number, row in enumerate(rows):
         if not number % 5000:
             note(content.raw.position, size)
@@ -160,13 +126,13 @@ def _with_progress(rows: Iterator[Any], content: Any, size: int, note: Hear) -> 
     note(size, size)
 
 
-def _noting(upload: Upload, hear: Hear) -> Hear:
+def _noting(upload: Upload, progress: Progress) -> Progress:
     """Tells the progress, and saves it once a second at most."""
     last = time.monotonic()
 
     def note(done: int, total: int) -> None:
         nonlocal last
-        hear(done, total)
+        progress(done, total)
         if time.monotonic() - last >= SECONDS_BETWEEN_NOTES:
             last = time.monotonic()
             upload.note_progress(done, total)
@@ -174,58 +140,46 @@ def _noting(upload: Upload, hear: Hear) -> Hear:
     return note
 
 
-def _kept(upload: Upload, found: BadLineFound, zone: ZoneInfo) -> BadLine:
-    """A bad line as it is shown, and given back to be corrected: in words of people."""
-    cells = {name: as_people_write(name, text, zone) for name, text in found.cells.items()}
-    fields = found._asdict() | {"cells": cells, "value": with_local_moments(found.value, zone)}
+def _save_bad_lines(upload: Upload, lines: Iterator[BadLineFound]) -> None:
+    """As they are shown, and given back to be corrected: in words of people."""
+    zone = Settings.load().zone
+    rows = (_bad_line(upload, line, zone) for line in lines)
+    while batch := list(islice(rows, BAD_LINES_AT_ONCE)):
+        BadLine.objects.bulk_create(batch)
+
+
+def _bad_line(upload: Upload, line: BadLineFound, zone: ZoneInfo) -> BadLine:
+    cells = {name: as_people_write(name, text, zone) for name, text in line.cells.items()}
+    fields = line._asdict() | {"cells": cells, "value": with_local_moments(line.value, zone)}
     return BadLine(upload=upload, **fields)
 
 
-def _save_bad_lines(upload: Upload, found: Iterator[BadLineFound]) -> None:
-    batch: list[BadLine] = []
-    zone = Settings.load().zone
-    for one in found:
-        batch.append(_kept(upload, one, zone))
-        if len(batch) == BAD_LINES_AT_ONCE:
-            BadLine.objects.bulk_create(batch)
-            batch.clear()
-    BadLine.objects.bulk_create(batch)
-
-
-def load_or_look_again(upload: Upload, hear: Hear) -> None:
+def load_or_look_again(upload: Upload, progress: Progress) -> None:
     """Loads what the preview showed; if it would be something else now, makes a new preview."""
     try:
-        load(upload, hear)
+        load(upload, progress)
     except UnexpectedlyDifferent as error:
-        examine(upload, hear)
+        examine(upload, progress)
         upload.note_error(error)
         upload.save()
 
 
-def load(upload: Upload, hear: Hear) -> None:
+def load(upload: Upload, progress: Progress) -> None:
     """Loads the good lines, all of them or none, once. Raises TransferError.
 
     A worker that died after the staging database had committed finds its token there.
     """
-    rows = _already_loaded(upload)
+    with loading(upload) as loader:
+        rows = loader.already_loaded(upload.token)
     if rows is not None:
         upload.note_loaded(rows)
         return
-    with judged(upload, Layout(**upload.layout), hear) as (loader, _lines):
+    with judged(upload, Layout(**upload.layout), progress) as (loader, _lines):
         with transaction.atomic():
             rows = _insert(upload, loader)
             loader.connection.commit()
             upload.note_loaded(rows)
         finish(loader)
-
-
-def _already_loaded(upload: Upload) -> int | None:
-    with (
-        Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
-        loader.transaction(commit=False),
-    ):
-        loader.require_loaded_table()
-        return loader.already_loaded(upload.token)
 
 
 def _insert(upload: Upload, loader: Loader) -> int:
@@ -242,15 +196,3 @@ def _insert(upload: Upload, loader: Loader) -> int:
     if corrections:
         close_sent(kind, loader.sent(), loader.origin(), by)
     return rows
-
-
-def recover(now: Any = None) -> None:
-    """At every tick: files whose worker is gone go on, those that nobody confirmed are deleted."""
-    waiting = DBTaskResult.objects.filter(status="READY").values("pk")
-    lost = Q(queue_entry=None) | ~Q(queue_entry__in=waiting)
-    with transaction.atomic():
-        idle = Upload.objects.working().idle().filter(lost)
-        for upload in idle.select_for_update(skip_locked=True):
-            enqueue(upload)
-    for upload in Upload.objects.forgotten(now or timezone.now()):
-        upload.close(State.EXPIRED)

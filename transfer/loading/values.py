@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.engine.kinds import Column
+from transfer.engine.kinds import CARD_STATUSES, Column
 
 Cell = str | float | int | bool | date | datetime | time | timedelta | None
 
@@ -24,11 +24,14 @@ UNIT = re.compile(r"(?:₽|руб(?:\.|лей|ля|ль)?|р\.|rub|баллов|
 GROUPS = re.compile(r"\d{1,3}(?:(?P<sign>[.,'’])\d{3})(?:(?P=sign)\d{3})+")
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 
+# Names of card statuses as people write them, of their small letters alone.
 STATUSES = {
-    "earnonly": 0, "тольконачисление": 0, "начисление": 0,
-    "earnpay": 1, "начислениеисписание": 1, "активна": 1, "активная": 1,
-    "nooperation": 2, "заблокирована": 2, "заблокированная": 2, "нетопераций": 2,
-    "payonly": 3, "толькосписание": 3, "списание": 3,
+    status.name.lower().replace("_", ""): number for number, status in CARD_STATUSES.items()
+} | {
+    "тольконачисление": 0, "начисление": 0,
+    "начислениеисписание": 1, "активна": 1, "активная": 1,
+    "заблокирована": 2, "заблокированная": 2, "нетопераций": 2,
+    "толькосписание": 3, "списание": 3,
 }  # fmt: skip
 
 
@@ -73,7 +76,7 @@ def text(cell: Cell) -> Read:
         return _digits(cell)
     if not isinstance(cell, str):
         return Read(str(cell))
-    value = cell.strip(SPACES).removeprefix("'")  # how a cell is told to be text
+    value = cell.strip(SPACES).removeprefix("'")  # how a cell is marked as text
     if value[:2] == '="' and value[-1:] == '"':  # how Excel's CSV keeps leading zeros
         value = value[2:-1]
     elif value[:1] == "=":
@@ -206,8 +209,8 @@ class Moments:
         if len(value) > 40:
             return Read(None, "not_a_date")
         try:
-            if found := DAY_FIRST.fullmatch(value):
-                return self._day_first(*found.groups())
+            if match := DAY_FIRST.fullmatch(value):
+                return self._day_first(*match.groups())
             if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", value):
                 return self._at(date(*map(int, value.split("-"))))
             if re.match(r"\d{4}-\d{2}-\d{2}[ T]", value):
@@ -220,10 +223,10 @@ class Moments:
         when = date(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day))
         if clock is None or (self.ends and clock in NO_CLOCK):
             return self._at(when)
-        found = CLOCK.fullmatch(clock.strip())
-        if not found:
+        match = CLOCK.fullmatch(clock.strip())
+        if not match:
             return Read(None, "not_a_date")
-        hour, minute, second = (int(part or 0) for part in found.groups())
+        hour, minute, second = (int(part or 0) for part in match.groups())
         return self._at(datetime.combine(when, time(hour, minute, second)))
 
     def _at(self, when: date | datetime) -> Read:

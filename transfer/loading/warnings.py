@@ -37,10 +37,10 @@ HARMLESS = {"ignored", "totals_left_out", "last_wins"}
 
 
 def explain_warning(code: str, params: dict[str, Any]) -> str:
-    return gettext(WARNINGS[code]) % {name: _told(name, value) for name, value in params.items()}
+    return gettext(WARNINGS[code]) % {name: _shown(name, value) for name, value in params.items()}
 
 
-def _told(name: str, value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if name in ("stated", "found"):
         return formats.amount(Decimal(value), signed=False)
     if name == "column":

@@ -9,9 +9,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from transfer.errors import gettext_noop
+from transfer.errors import FileRefused, gettext_noop
 from transfer.loading import spreadsheet
-from transfer.loading.faults import DamagedWorkbook, FileRefused, NotATable, WorkbookTooLarge
+from transfer.loading.faults import DamagedWorkbook, NotATable, WorkbookTooLarge
 from transfer.loading.values import Cell
 
 Row = tuple[int, list[Cell]]
@@ -22,11 +22,11 @@ def rows(
     content: BinaryIO,
     progress: Callable[[int, int], None],
     sheets: Sheets,
-    heard: Callable[[str, list[str]], None] = lambda sheet, sheets: None,
+    on_sheet: Callable[[str, list[str]], None] = lambda sheet, sheets: None,
 ) -> Iterator[Row]:
     """Number and cells of each row. Raises FileRefused, also in the midst of it.
 
-    `heard` is told, before the first row, which sheet is read, and which there are.
+    `on_sheet` is called, before the first row, which sheet is read, and which there are.
     """
     script = Path(spreadsheet.__file__)
     with subprocess.Popen(  # noqa: S603 - our own script; names of sheets reach no shell
@@ -37,7 +37,7 @@ def rows(
     ) as child:
         try:
             _feed(content, child.stdin)  # it says nothing before it has read all
-            complete = yield from _told(child.stdout, progress, heard)
+            complete = yield from _rows(child.stdout, progress, on_sheet)
         except BaseException:  # whoever asked for rows wants no more
             child.kill()
             raise
@@ -60,13 +60,13 @@ def _feed(content: BinaryIO, pipe: Any) -> None:
         return  # it has ended, and its exit code says why
 
 
-def _told(lines: Any, progress: Callable[[int, int], None], heard: Any) -> Any:
+def _rows(lines: Any, progress: Callable[[int, int], None], on_sheet: Any) -> Any:
     """Yields the rows; returns whether the child came to the end."""
     first = lines.readline()
     if not first.endswith(b"\n"):
         return False
     about = json.loads(first)
-    heard(about["sheet"], about["sheets"])
+    on_sheet(about["sheet"], about["sheets"])
     for line in lines:
         if not line.endswith(b"\n"):
             return False

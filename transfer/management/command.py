@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from transfer.errors import TransferError
 from transfer.models import BonusServer
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 FAILED, USAGE, ALREADY_RUNNING = 1, 2, 3
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             ) from error
 
     def explained(self, error: TransferError) -> str:
-        return "\n".join(explain_error(error.code, error.params))
+        return "\n".join(explain(error))
 
     def say(self, sentence: str, **params: object) -> None:
         """Writes a message id in the user's language."""

@@ -1,41 +1,49 @@
 """What is done to many accounts at once, in the background; the secrets that come of it."""
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models, transaction
 from django.db.models import Count, Min, Q, Value
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.bonus_api.errors import SecretNotTaken
+from transfer.errors import TransferError
 from transfer.models.accounts import RegisterAccount, RegisterAccountQuerySet
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.failing import failure
 from transfer.models.registers import CashRegister
 from transfer.models.secret import ENCRYPTED, SecretField
 from transfer.models.servers import BonusServer
+from transfer.queue.jobs import Job, JobQuerySet
+from transfer.queue.locks import Space
+
+logger = logging.getLogger(__name__)
 
 SECRETS_KEPT = timedelta(hours=24)
 
 
-class AccountJobQuerySet(models.QuerySet["AccountJob"]):
-    def open(self) -> Self:
+class AccountJobQuerySet(JobQuerySet):
+    def pending(self) -> Self:
         return self.filter(finished_at=None)
 
     def with_secrets(self) -> Self:
-        """Closed ones with credentials to be taken: `kept`, how many, and `until` when."""
+        """Closed ones with credentials to be taken: `untaken`, how many, and `until` when."""
         usable = self.exclude(finished_at=None).filter(
             secrets__account__state=RegisterAccount.State.CREATED
         )
         return usable.annotate(
-            kept=Count("secrets"), until=Min("secrets__created_at") + Value(SECRETS_KEPT)
+            untaken=Count("secrets"), until=Min("secrets__created_at") + Value(SECRETS_KEPT)
         )
 
 
-class AccountJob(models.Model):
+class AccountJob(Job):
     """Something done to the accounts of many registers on one server, in the background."""
 
     class Action(models.TextChoices):
@@ -43,6 +51,8 @@ class AccountJob(models.Model):
         BLOCK = "block", _("Block")
         UNBLOCK = "unblock", _("Unblock")
         DELETE = "delete", _("Delete accounts")
+
+    LOCK_SPACE = Space.ACCOUNT_JOB
 
     server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, related_name="account_jobs")
     action = models.CharField(_("action"), max_length=10, choices=Action)
@@ -55,7 +65,6 @@ class AccountJob(models.Model):
     finished_at = models.DateTimeField(_("finished at"), null=True)
     shown_at = models.DateTimeField(_("credentials shown at"), null=True)
     downloaded_at = models.DateTimeField(_("credentials downloaded at"), null=True)
-    queue_entry = models.UUIDField(null=True, editable=False)
 
     objects = AccountJobQuerySet.as_manager()
 
@@ -84,7 +93,7 @@ class AccountJob(models.Model):
     def order(
         cls, server: BonusServer, action: Action, registers: Iterable[int], actor: Actor
     ) -> "AccountJob":
-        """Notes what is to be done; `accounts.enqueue` has it done."""
+        """Notes what is to be done; the caller puts it into the queue."""
         job = cls.objects.create(server=server, action=action, actor=actor.name)
         job.total = job._take(registers)
         job.save(update_fields=["total"])
@@ -100,8 +109,8 @@ class AccountJob(models.Model):
         """Marks the accounts that the job is about; those that have nothing to be done are left."""
         wanted = CashRegister.objects.filter(pk__in=registers)
         if self.action != self.Action.CREATE:
-            mine = RegisterAccount.objects.created().filter(server=self.server, register__in=wanted)
-            return mine.update(job=self, error_code="", error_params={}, error_technical="")
+            accounts = RegisterAccount.objects.created().filter(server=self.server)
+            return accounts.filter(register__in=wanted).update(job=self, **failure(None))
         waiting = RegisterAccount.State.WAITING
         new = [
             RegisterAccount(server=self.server, register=register, job=self, state=waiting)
@@ -115,6 +124,14 @@ class AccountJob(models.Model):
             batch_size=2000,
         )
         return len(new)
+
+    def claim(self) -> bool:
+        started_at = Coalesce("started_at", timezone.now())
+        return bool(self.saved.pending().update(started_at=started_at))
+
+    def fail(self, error: TransferError) -> None:
+        """It stays pending, and the tick puts it into the queue again."""
+        logger.error("account job %s: %s %s", self.pk, error, error.technical)
 
     @property
     def is_open(self) -> bool:

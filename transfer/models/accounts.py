@@ -1,7 +1,7 @@
 """The accounts of registers on bonus servers: their state, and when they were seen."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from django.db import models
@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from transfer.errors import TransferError
+from transfer.models.failing import FAILURE, Failing
 from transfer.models.registers import CashRegister
 from transfer.models.servers import BonusServer
 
@@ -42,20 +43,21 @@ def state_case(prefix: str = "", server: BonusServer | None = None) -> Case:
 
     With the `server` that all of them are on, its table is not joined.
     """
-    created = Q(**{f"{prefix}state": RegisterAccount.State.CREATED})
-    online = Q(**{f"{prefix}last_seen__gte": F(f"{prefix}server__accounts_at") - ONLINE_FOR})
+    State = RegisterAccount.State
+
+    def has(**lookups: object) -> Q:
+        return Q(**{f"{prefix}{name}": value for name, value in lookups.items()})
+
+    created = has(state=State.CREATED)
+    online = has(last_seen__gte=F(f"{prefix}server__accounts_at") - ONLINE_FOR)
     if server is not None:
         since = server.accounts_at and server.accounts_at - ONLINE_FOR
-        online = Q(**{f"{prefix}last_seen__gte": since}) if since else Q(pk=None)
+        online = has(last_seen__gte=since) if since else Q(pk=None)
     return Case(
-        When(Q(**{f"{prefix}state": RegisterAccount.State.ERROR}), then=Value(AccountState.ERROR)),
-        When(
-            Q(**{f"{prefix}state": RegisterAccount.State.WAITING}), then=Value(AccountState.WAITING)
-        ),
-        When(created & Q(**{f"{prefix}blocked": True}), then=Value(AccountState.BLOCKED)),
-        When(
-            created & Q(**{f"{prefix}last_seen__isnull": True}), then=Value(AccountState.NEVER_SEEN)
-        ),
+        When(has(state=State.ERROR), then=Value(AccountState.ERROR)),
+        When(has(state=State.WAITING), then=Value(AccountState.WAITING)),
+        When(created & has(blocked=True), then=Value(AccountState.BLOCKED)),
+        When(created & has(last_seen__isnull=True), then=Value(AccountState.NEVER_SEEN)),
         When(created & online, then=Value(AccountState.ONLINE)),
         When(created, then=Value(AccountState.OFFLINE)),
         default=Value(AccountState.NOT_CREATED),
@@ -85,7 +87,7 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
         """Shown state → registers in use. One query."""
         counted = (
             self.filter(register__mothballed=False)
-            .annotate(shown_state=state_case())
+            .with_shown()
             .order_by()
             .values_list("shown_state")
             .annotate(models.Count("pk"))
@@ -93,7 +95,7 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
         return dict(counted)
 
 
-class RegisterAccount(models.Model):
+class RegisterAccount(Failing):
     """A register's account on a server. No row at all means: not created."""
 
     class State(models.TextChoices):
@@ -124,9 +126,6 @@ class RegisterAccount(models.Model):
     job = models.ForeignKey(
         "AccountJob", on_delete=models.SET_NULL, null=True, related_name="accounts", editable=False
     )
-    error_code = models.CharField(max_length=40, blank=True, editable=False)
-    error_params = models.JSONField(default=dict, editable=False)
-    error_technical = models.TextField(_("technical text"), blank=True, editable=False)
 
     objects = RegisterAccountQuerySet.as_manager()
 
@@ -143,19 +142,14 @@ class RegisterAccount(models.Model):
         return {"name": str(self)}
 
     @property
-    def checked_at(self) -> datetime | None:
-        """How old what is shown is: a server's accounts are read all at once."""
-        return self.server.accounts_at
-
-    @property
     def shown(self) -> AccountState:
         """As `state_case`; the server must have been selected with it."""
-        kept = {
+        unsettled = {
             self.State.ERROR: AccountState.ERROR,
             self.State.WAITING: AccountState.WAITING,
             self.State.NOT_CREATED: AccountState.NOT_CREATED,
         }
-        if state := kept.get(self.State(self.state)):
+        if state := unsettled.get(self.State(self.state)):
             return state
         if self.blocked:
             return AccountState.BLOCKED
@@ -167,22 +161,13 @@ class RegisterAccount(models.Model):
 
     # What the server answered; the caller saves, many at once.
     OUTCOME: ClassVar[list[str]] = [
-        "state",
-        "login",
-        "blocked",
-        "created_at",
-        "last_seen",
-        "reply_lost",
-        "error_code",
-        "error_params",
-        "error_technical",
+        *("state", "login", "blocked", "created_at", "last_seen", "reply_lost"),
+        *FAILURE,
     ]
 
     def became(self, state: State, error: TransferError | None = None, **fields: Any) -> None:
         self.state, self.reply_lost = state, False
-        self.error_code = error.code if error else ""
-        self.error_params = error.params if error else {}
-        self.error_technical = error.technical if error else ""
+        self.note_error(error)
         for name, value in fields.items():
             setattr(self, name, value)
 

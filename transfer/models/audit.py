@@ -5,20 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.core.exceptions import FieldDoesNotExist
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from encrypted_fields.fields import EncryptedFieldMixin
 
-from transfer.access import Role
-from transfer.engine.kinds import KINDS, MASK
-from transfer.words.columns import HEADINGS
+from transfer.engine.kinds import MASK
 
 GUARD = """
 create or replace function transfer_append_only() returns trigger language plpgsql as $$
@@ -94,22 +89,6 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         return self.filter(subject_type=subject._meta.model_name, subject_id=subject.pk)
 
 
-# What entries tell beside fields of their subject, and the words of what is chosen from a few.
-FACTS = {
-    **HEADINGS,
-    "corrections": _("rejected rows corrected"),
-    "run": _("run"),
-    "dry_run": _("dry run"),
-    "rows": _("rows"),
-    "role": _("role"),
-    "state": _("state"),
-}
-WORDS = {
-    "role": {role.group: role.label for role in Role},
-    "state": {"active": _("Active"), "closed": _("Closed")},
-}
-
-
 class AuditEntry(models.Model):
     class Action(models.TextChoices):
         SWITCH = "switch", _("Switched on or off")
@@ -155,7 +134,7 @@ class AuditEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M} {self.who}: {self.get_action_display()} {self.subject}"
+        return f"{self.at:%Y-%m-%d %H:%M} {self.who}: {self.get_action_display()}"
 
     @classmethod
     def record(
@@ -194,47 +173,6 @@ class AuditEntry(models.Model):
             removed, _each = cls.objects.filter(at__lt=before).delete()
             cursor.execute("select set_config('transfer.retention', 'off', true)")
         return removed
-
-    @property
-    def subject(self) -> str:
-        """What the change was about, in the reader's language."""
-        params = self.subject_params
-        if kind := params.get("kind"):
-            title = gettext(KINDS[kind].title) if kind in KINDS else self._kind_label(kind)
-            return f"{title} → {params['server']}" if params.get("server") else title
-        if self.subject_type == "user":
-            return gettext("User %(name)s") % params
-        return params.get("name") or str(self._model()._meta.verbose_name)
-
-    def changes(self) -> list[tuple[str, Any, Any]]:
-        """Label of the field, old value, new value."""
-        return [
-            (self._label(name), self._said(name, self.old), self._said(name, self.new))
-            for name in dict.fromkeys([*self.old, *self.new])
-        ]
-
-    def _said(self, name: str, values: dict[str, Any]) -> Any:
-        """The value; of a choice its words."""
-        value = values.get(name)
-        field = self._field(name)
-        choices = dict(getattr(field, "flatchoices", None) or []) if field else WORDS.get(name, {})
-        return str(choices.get(value, value)) if choices and value is not None else value
-
-    def _field(self, name: str) -> Any:
-        try:
-            return self._model()._meta.get_field(name)
-        except (LookupError, FieldDoesNotExist):  # of a later or an earlier version, or no field
-            return None
-
-    def _model(self) -> type[models.Model]:
-        return apps.get_model("transfer", self.subject_type)
-
-    def _label(self, name: str) -> str:
-        return str(getattr(self._field(name), "verbose_name", FACTS.get(name, name)))
-
-    def _kind_label(self, kind: str) -> str:
-        choices = self._model()._meta.get_field("kind").choices or []  # type: ignore[union-attr]
-        return str(dict(choices).get(kind, kind))
 
 
 def _without_secrets(subject: models.Model, values: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from django.dispatch import receiver
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from transfer.errors import TransferError
-from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, RunQuerySet, State, Trigger
+from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, RunQuerySet, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.queue.locks import Space
 
@@ -76,6 +75,7 @@ class MaintenanceRun(Run):
     """One execution of a maintenance task."""
 
     URL_NAME = "maintenance_run"
+    LOCK_SPACE = MaintenanceTask.LOCK_SPACE
 
     task = models.ForeignKey(
         MaintenanceTask, on_delete=models.SET_NULL, null=True, related_name="runs"
@@ -127,15 +127,11 @@ class MaintenanceRun(Run):
         """A new run of the task, not saved."""
         return cls(task=task, kind=task.kind, trigger=trigger, actor=actor, dry_run=dry_run)
 
-    def finish(
-        self,
-        state: State,
-        report: dict[str, Any] | None = None,
-        error: TransferError | None = None,
-    ) -> None:
-        """Closes the run, unless somebody has closed it already, and tells its task."""
-        self._close(state, error, report=report or {})
+    @property
+    def key(self) -> str:
+        """A bare number means a run of a transfer."""
+        return f"maintenance-{self.pk}"
 
-    def _tell_task(self) -> None:
+    def note_in_task(self) -> None:
         if not self.dry_run:
-            super()._tell_task()
+            super().note_in_task()

@@ -1,21 +1,22 @@
 """What a run of any task has: who started it, its state, its error. And how it ends."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from transfer.errors import TransferError
+from transfer.errors import AlreadyRunning, TransferError
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.failing import Failing, failure
 from transfer.models.schedules import ScheduledTask
-from transfer.queue.locks import held
+from transfer.queue.jobs import Job, JobQuerySet
 
 
 class RunClosed(Exception):
@@ -44,7 +45,10 @@ class Trigger(models.TextChoices):
     COMMAND = "command", _("Command line")
 
 
-class RunQuerySet(models.QuerySet[Any]):
+class RunQuerySet(JobQuerySet):
+    def pending(self) -> Self:
+        return self.queued().exclude(task=None)
+
     def open(self) -> Self:
         return self.filter(state__in=OPEN_STATES)
 
@@ -62,7 +66,7 @@ class RunQuerySet(models.QuerySet[Any]):
         return self.filter(state__in=GOOD_STATES)
 
     def real(self) -> Self:
-        """Without those that only found out what they would do."""
+        """Without dry runs."""
         return self
 
     def bad(self) -> Self:
@@ -73,11 +77,14 @@ class RunQuerySet(models.QuerySet[Any]):
 
     def dead(self) -> Self:
         """Marked running, and nobody holds the task's lock."""
-        locked = held(self.model.task_model().LOCK_SPACE)
-        return self.running().filter(Q(task=None) | ~Q(task__in=locked))
+        return self.running().idle()
 
-    def finished_since(self, moment: datetime) -> Self:
-        return self.filter(finished_at__gte=moment)
+    def interrupt(self) -> int:
+        """Closes them, since their process is gone; returns how many."""
+        runs = list(self)
+        for run in runs:
+            run.finish(State.INTERRUPTED)
+        return len(runs)
 
     def of_days(self, first: date, last: date, zone: ZoneInfo) -> Self:
         """Those queued on these days of the zone's calendar, both included."""
@@ -87,9 +94,12 @@ class RunQuerySet(models.QuerySet[Any]):
         )
 
 
-class Run(models.Model):
+class Run(Job, Failing):
+    """What is locked is the task, so that it has one run at a time."""
+
     Trigger = Trigger
     URL_NAME: ClassVar[str]
+    LOCKED_BY = "task"
     task: Any  # a foreign key of each kind of run
 
     trigger = models.CharField(_("started by"), max_length=10, choices=Trigger)
@@ -104,14 +114,10 @@ class Run(models.Model):
     queued_at = models.DateTimeField(_("queued at"), default=timezone.now)
     started_at = models.DateTimeField(_("started at"), null=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)
-    queue_entry = models.UUIDField(null=True, editable=False)
     cancel_requested_at = models.DateTimeField(_("cancellation requested at"), null=True)
     cancelled_by = models.CharField(_("cancelled by"), max_length=200, blank=True)
     # Of a failed run: when it is tried again, if that is before the next time by schedule.
     retry_at = models.DateTimeField(_("retry at"), null=True)
-    error_code = models.CharField(max_length=40, blank=True)
-    error_params = models.JSONField(default=dict)
-    error_technical = models.TextField(_("technical text"), blank=True)
 
     class Meta:
         abstract = True
@@ -119,9 +125,10 @@ class Run(models.Model):
     def get_absolute_url(self) -> str:
         return reverse(self.URL_NAME, args=[self.pk])
 
-    @classmethod
-    def task_model(cls) -> type[ScheduledTask]:
-        return cls._meta.get_field("task").related_model  # type: ignore[return-value]
+    @property
+    def key(self) -> str:
+        """What names the run on the command line."""
+        return str(self.pk)
 
     @property
     def is_open(self) -> bool:
@@ -133,6 +140,9 @@ class Run(models.Model):
         if self.started_at is None:
             return None
         return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+    def lock(self) -> AbstractContextManager[None]:
+        return self.task.lock()
 
     def start(self) -> None:
         """From here on the run is executed; whoever calls holds the task's lock.
@@ -146,21 +156,19 @@ class Run(models.Model):
     def claim(self) -> bool:
         """Starts a queued run, unless somebody has started or cancelled it meanwhile."""
         started = timezone.now()
-        claimed = type(self)._default_manager.filter(pk=self.pk, state=State.QUEUED)
-        if not claimed.update(state=State.RUNNING, started_at=started):
+        if not self.saved.queued().update(state=State.RUNNING, started_at=started):
             return False
         self.state, self.started_at = State.RUNNING, started
         return True
 
     def cancel(self, actor: Actor) -> None:
         """A queued run ends at once, a running one after the chunk under way. Raises RunClosed."""
-        noted = {"cancel_requested_at": timezone.now(), "cancelled_by": actor.name}
-        runs = type(self)._default_manager.filter(pk=self.pk)
-        at_once = {**noted, "state": State.CANCELLED, "finished_at": noted["cancel_requested_at"]}
+        now = timezone.now()
+        request = {"cancel_requested_at": now, "cancelled_by": actor.name}
+        at_once = {**request, "state": State.CANCELLED, "finished_at": now}
         with transaction.atomic():
             if not (
-                runs.filter(state=State.QUEUED).update(**at_once)
-                or runs.filter(state=State.RUNNING).update(**noted)
+                self.saved.queued().update(**at_once) or self.saved.running().update(**request)
             ):
                 raise RunClosed
             AuditEntry.record(actor, AuditEntry.Action.CANCEL, self)
@@ -168,36 +176,32 @@ class Run(models.Model):
 
     def is_cancelled(self) -> bool:
         """Whether somebody wants a running run to end."""
-        runs = type(self)._default_manager.filter(pk=self.pk)
-        return runs.filter(cancel_requested_at__isnull=False).exists()
+        return self.saved.filter(cancel_requested_at__isnull=False).exists()
 
     def skip(self, error: TransferError) -> None:
         """Saves a new run that did not take place, and says why."""
         self.state, self.finished_at = State.SKIPPED, timezone.now()
-        self.error_code, self.error_params = error.code, error.params
+        self.note_error(error)
         self.save()
 
-    def interrupt(self) -> None:
-        """Closes a run whose process is gone."""
-        self._close(State.INTERRUPTED, None)
+    def fail(self, error: TransferError) -> None:
+        """An overlap, with a run of another installation, is no failure."""
+        state = State.SKIPPED if isinstance(error, AlreadyRunning) else State.FAILED
+        self.finish(state, error=error)
 
-    def _close(self, state: State, error: TransferError | None, **results: Any) -> None:
+    def finish(self, state: State, *, error: TransferError | None = None, **results: Any) -> None:
         """Closes the run, unless somebody has closed it already, and tells its task."""
         fields = {"state": state, "finished_at": timezone.now(), **results}
         if error is not None:
-            fields |= {
-                "error_code": error.code,
-                "error_params": error.params,
-                "error_technical": error.technical,
-            }
+            fields |= failure(error)
         for name, value in fields.items():
             setattr(self, name, value)
         with transaction.atomic():
-            mine = type(self)._default_manager.filter(pk=self.pk)
-            if mine.filter(state__in=OPEN_STATES).update(**fields):
-                self._tell_task()
+            if self.saved.open().update(**fields):
+                self.note_in_task()
 
-    def _tell_task(self) -> None:
+    def note_in_task(self) -> None:
+        """The task counts its failures; a failed run keeps when it is tried again."""
         task = self.task
         if task is None:
             return

@@ -10,7 +10,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from transfer.engine.position import Position, Totals
-from transfer.errors import TransferError
 from transfer.models.run_base import (
     BAD_STATES,
     GOOD_STATES,
@@ -24,6 +23,15 @@ from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices, TransferTask
 
 __all__ = ["OPEN_STATES", "AmountField", "State", "TransferRun", "Trigger"]
+
+
+OUTCOMES = ["applied", "unchanged", "rejected"]
+COUNTS = [*OUTCOMES, "amount_applied", "amount_rejected"]
+BY_END = {
+    "good": models.Count("pk", filter=Q(state__in=GOOD_STATES)),
+    "bad": models.Count("pk", filter=Q(state__in=BAD_STATES)),
+    "skipped": models.Count("pk", filter=Q(state=State.SKIPPED)),
+}
 
 
 class AmountField(models.DecimalField):
@@ -43,16 +51,8 @@ class TransferRunQuerySet(RunQuerySet):
 
     def totals(self) -> dict[str, Any]:
         """Runs and rows of all that is selected, in one query; sums of runs by how they ended."""
-        rows = {
-            name: Coalesce(models.Sum(name), 0) for name in ("applied", "unchanged", "rejected")
-        }
-        return self.aggregate(
-            runs=models.Count("pk"),
-            good=models.Count("pk", filter=Q(state__in=GOOD_STATES)),
-            bad=models.Count("pk", filter=Q(state__in=BAD_STATES)),
-            skipped=models.Count("pk", filter=Q(state=State.SKIPPED)),
-            **rows,
-        )
+        rows = {name: Coalesce(models.Sum(name), 0) for name in OUTCOMES}
+        return self.aggregate(runs=models.Count("pk"), **BY_END, **rows)
 
     def rows_per_day(
         self, days: int, zone: ZoneInfo, now: datetime | None = None
@@ -60,31 +60,25 @@ class TransferRunQuerySet(RunQuerySet):
         """The last days of the zone's calendar, today last: rows and runs of each. One query."""
         today = (now or timezone.now()).astimezone(zone).date()
         first = today - timedelta(days - 1)
-        counted = (
+        rows = {f"{name}_rows": models.Sum(name) for name in OUTCOMES}
+        days_with_runs = (
             self.of_days(first, today, zone)
             .order_by()
             .annotate(day=TruncDate("queued_at", tzinfo=zone))
             .values("day")
-            .annotate(
-                **{
-                    f"{name}_rows": models.Sum(name)
-                    for name in ("applied", "unchanged", "rejected")
-                },
-                good=models.Count("pk", filter=Q(state__in=GOOD_STATES)),
-                bad=models.Count("pk", filter=Q(state__in=BAD_STATES)),
-                skipped=models.Count("pk", filter=Q(state=State.SKIPPED)),
-            )
+            .annotate(**rows, **BY_END)
         )
-        names = ("applied_rows", "unchanged_rows", "rejected_rows", "good", "bad", "skipped")
-        found = {line["day"]: line for line in counted}
+        by_day = {line["day"]: line for line in days_with_runs}
+        nothing = dict.fromkeys((*rows, *BY_END), 0)
         all_days = [first + timedelta(number) for number in range(days)]
-        return [found.get(day, {"day": day, **dict.fromkeys(names, 0)}) for day in all_days]
+        return [by_day.get(day, {"day": day, **nothing}) for day in all_days]
 
 
 class TransferRun(Run):
     """One execution of a transfer task: what it moved, and how it ended."""
 
     URL_NAME = "run"
+    LOCK_SPACE = TransferTask.LOCK_SPACE
 
     task = models.ForeignKey(
         TransferTask, on_delete=models.SET_NULL, null=True, related_name="runs"
@@ -139,7 +133,7 @@ class TransferRun(Run):
                 condition=models.Q(state__in=GOOD_STATES),
                 name="good_runs_of_a_task",
             ),
-            # History, filtered by server, and by state; `of_days`; `finished_since` and purge.
+            # History, filtered by server, and by state; `of_days`; purge.
             models.Index(fields=["server", "-id"], name="runs_of_a_server"),
             models.Index(fields=["state", "-id"], name="runs_by_state"),
             models.Index(fields=["queued_at"], name="runs_by_day"),
@@ -157,17 +151,12 @@ class TransferRun(Run):
 
     @property
     def totals(self) -> Totals:
-        return Totals(
-            self.applied, self.unchanged, self.rejected, self.amount_applied, self.amount_rejected
-        )
+        return Totals(*(getattr(self, name) for name in COUNTS))
 
     @totals.setter
     def totals(self, totals: Totals) -> None:
-        self.applied = totals.applied
-        self.unchanged = totals.unchanged
-        self.rejected = totals.rejected
-        self.amount_applied = totals.amount_applied
-        self.amount_rejected = totals.amount_rejected
+        for name in COUNTS:
+            setattr(self, name, getattr(totals, name))
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind, "server": self.server_name}
@@ -185,7 +174,7 @@ class TransferRun(Run):
         )
 
     def begin(self, position: Position, expected: int) -> None:
-        """Notes where the run starts, and how many rows it found to move."""
+        """Notes where the run starts, and how many rows there are to move."""
         self.position_from = self.position_to = position.as_json()
         self.expected = expected
         self.save(update_fields=["position_from", "position_to", "expected"])
@@ -198,7 +187,7 @@ class TransferRun(Run):
         self.save(update_fields=[*COUNTS, "chunks", "position_to"])
 
     def settle(self, position: Position) -> None:
-        """Puts the counts right by the position that the next run found.
+        """Puts the counts right by the position that the next run reads.
 
         A killed run may have moved a chunk that it could not count any more.
         """
@@ -217,13 +206,4 @@ class TransferRun(Run):
 
     def is_still_mine(self) -> bool:
         """Whether nobody has closed the run meanwhile."""
-        return type(self).objects.running().filter(pk=self.pk).exists()
-
-    def finish(
-        self, state: State, waiting: int | None = None, error: TransferError | None = None
-    ) -> None:
-        """Closes the run, unless somebody has closed it already, and tells its task."""
-        self._close(state, error, waiting=waiting)
-
-
-COUNTS = ["applied", "unchanged", "rejected", "amount_applied", "amount_rejected"]
+        return self.saved.running().exists()

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.settings import Settings
-from transfer.queue.locks import Space
+from transfer.queue.locks import Space, lock
 from transfer.schedule import next_after, next_times, validate_schedule
 
 LONGEST_DELAY = timedelta(minutes=30)
@@ -56,11 +56,11 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
     def with_runs(self) -> Self:
         """For `attach_runs`: the numbers of the last run, the last success and the open run."""
         runs = self.model._meta.get_field("runs").related_model.objects
-        mine = runs.filter(task=OuterRef("pk")).order_by("-pk").values("pk")
+        of_task = runs.filter(task=OuterRef("pk")).order_by("-pk").values("pk")
         return self.annotate(
-            last_run_id=Subquery(mine.real().closed().exclude(state="skipped")[:1]),
-            last_success_id=Subquery(mine.real().good()[:1]),
-            open_run_id=Subquery(mine.open()[:1]),
+            last_run_id=Subquery(of_task.real().closed().exclude(state="skipped")[:1]),
+            last_success_id=Subquery(of_task.real().good()[:1]),
+            open_run_id=Subquery(of_task.open()[:1]),
         )
 
     @transaction.atomic
@@ -76,26 +76,12 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
 class ScheduledTask(models.Model):
     """A task with a switch and a schedule. Every change notes who, when and why.
 
-    `version` counts the changes. Who passes the one that they saw is told with ChangedMeanwhile
-    when somebody else was faster; None means: whatever it is now.
+    `version` counts the changes. Whoever passes the one that they saw gets ChangedMeanwhile when
+    somebody else was faster; None means: whatever it is now.
     """
 
     runs: Any  # of each kind of task
     LOCK_SPACE: ClassVar[Space]  # of the advisory lock that whoever runs the task holds
-    DECIDED: ClassVar[list[str]] = [
-        "enabled",
-        "schedule",
-        "next_run_at",
-        "retry_at",
-        "failures",
-        "changed_by",
-        "changed_at",
-        "change_reason",
-        "paused_until",
-        "paused_by",
-        "pause_reason",
-        "version",
-    ]
 
     enabled = models.BooleanField(_("enabled"), default=False)
     schedule = models.CharField(
@@ -121,6 +107,16 @@ class ScheduledTask(models.Model):
     def audit_params(self) -> dict[str, str]:
         raise NotImplementedError
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Whoever runs the task holds it. Closes runs whose process is gone. Raises AlreadyRunning.
+
+        Free means that nobody runs the task: the lock ends with its process at the latest.
+        """
+        with lock(self.LOCK_SPACE, self.pk, holder=lambda: self.runs.running().first() or self):
+            self.runs.running().interrupt()
+            yield
+
     def is_paused(self, now: datetime | None = None) -> bool:
         return self.paused_until is not None and self.paused_until > (now or timezone.now())
 
@@ -132,15 +128,16 @@ class ScheduledTask(models.Model):
 
     def next_time(self, now: datetime | None = None, *, zone: Any = None) -> datetime:
         """The first time by schedule after now and after the pause."""
-        now = now or timezone.now()
-        start = self.paused_until if self.is_paused(now) and self.paused_until else now
-        return next_after(self.schedule, start, zone or Settings.load().zone)
+        return next_after(self.schedule, self._start(now), zone or Settings.load().zone)
 
     def next_times(self, count: int = 5, now: datetime | None = None) -> list[datetime]:
         """The next times by schedule, as the clock of the settings' zone shows them."""
+        return next_times(self.schedule, count, self._start(now), Settings.load().zone)
+
+    def _start(self, now: datetime | None) -> datetime:
+        """Now, or the end of the pause."""
         now = now or timezone.now()
-        start = self.paused_until if self.is_paused(now) and self.paused_until else now
-        return next_times(self.schedule, count, start, Settings.load().zone)
+        return max(now, self.paused_until or now)
 
     def switch(
         self,
@@ -150,29 +147,13 @@ class ScheduledTask(models.Model):
         reason: str = "",
         expected_version: int | None = None,
         now: datetime | None = None,
+        action: AuditEntry.Action = AuditEntry.Action.SWITCH,
     ) -> None:
         """Switching on never runs at once: the next run is the next time by schedule.
 
         Switching off takes what the schedule had queued out of the queue. A run that goes on, goes
         on: see `TransferRun.cancel`. Raises ChangedMeanwhile.
         """
-        self._switch(on, actor, AuditEntry.Action.SWITCH, reason, expected_version, now)
-
-    def undo_switch(
-        self, actor: Actor, *, expected_version: int, now: datetime | None = None
-    ) -> None:
-        """Takes the last switch back, unless somebody changed the task. Raises ChangedMeanwhile."""
-        self._switch(not self.enabled, actor, AuditEntry.Action.UNDO, "", expected_version, now)
-
-    def _switch(
-        self,
-        on: bool,
-        actor: Actor,
-        action: AuditEntry.Action,
-        reason: str,
-        expected_version: int | None,
-        now: datetime | None,
-    ) -> None:
         now = now or timezone.now()
         with self._changing(actor, action, ["enabled"], reason, expected_version):
             if self.enabled == on:
@@ -183,6 +164,10 @@ class ScheduledTask(models.Model):
             self.changed_by, self.changed_at, self.change_reason = actor.name, now, reason
             if not on:
                 self.drop_queued(actor)
+
+    def undo_switch(self, actor: Actor, **options: Any) -> None:
+        """Takes the last switch back. Options and exceptions as in `switch`."""
+        self.switch(not self.enabled, actor, action=AuditEntry.Action.UNDO, **options)
 
     def explain_switch(
         self, reason: str, actor: Actor, *, expected_version: int | None = None
@@ -255,9 +240,10 @@ class ScheduledTask(models.Model):
         expected_version: int | None,
     ) -> Iterator[None]:
         """Locks the task, and saves and notes what the block changes in it."""
+        fields = [field.name for field in ScheduledTask._meta.local_fields]
         with transaction.atomic():
             locked = type(self).objects.select_for_update(of=("self",))
-            self.refresh_from_db(fields=self.DECIDED, from_queryset=locked)
+            self.refresh_from_db(fields=fields, from_queryset=locked)
             if expected_version not in (None, self.version):
                 raise ChangedMeanwhile(self, AuditEntry.objects.about(self).first())
             old = {name: getattr(self, name) for name in audited}
@@ -266,7 +252,7 @@ class ScheduledTask(models.Model):
             if new == old:
                 return
             self.version += 1
-            self.save(update_fields=self.DECIDED)
+            self.save(update_fields=fields)
             AuditEntry.record(actor, action, self, old=old, new=new, reason=reason)
 
     def drop_queued(self, actor: Actor) -> None:

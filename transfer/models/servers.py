@@ -16,6 +16,7 @@ from transfer.bonus_api.errors import SecretUnreadable
 from transfer.bonus_api.http import Endpoint
 from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
+from transfer.models.failing import Failing, failure
 from transfer.models.secret import ENCRYPTED, SecretField
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
@@ -37,7 +38,7 @@ class BonusServerQuerySet(models.QuerySet["BonusServer"]):
         return self.filter(state=BonusServer.State.FAILING)
 
 
-class BonusServer(models.Model):
+class BonusServer(Failing):
     """A bonus server: where its ports are, and how to reach its database."""
 
     class SSLMode(models.TextChoices):
@@ -81,7 +82,7 @@ class BonusServer(models.Model):
     )
     created_at = models.DateTimeField(_("docked at"), auto_now_add=True)
 
-    # What the last check of the administration port found.
+    # Of the last check of the administration port.
     state = models.CharField(
         _("state"), max_length=10, choices=State, default=State.UNCHECKED, editable=False
     )
@@ -92,9 +93,6 @@ class BonusServer(models.Model):
     latency = models.FloatField(_("answered in"), null=True, editable=False)
     clock_ahead = models.FloatField(_("its clock is ahead by"), null=True, editable=False)
     version = models.CharField(_("version"), max_length=200, blank=True, editable=False)
-    error_code = models.CharField(max_length=40, blank=True, editable=False)
-    error_params = models.JSONField(default=dict, editable=False)
-    error_technical = models.TextField(_("technical text"), blank=True, editable=False)
 
     objects = BonusServerQuerySet.as_manager()
 
@@ -164,9 +162,7 @@ class BonusServer(models.Model):
             latency=latency,
             clock_ahead=clock_ahead,
             version=version,
-            error_code="",
-            error_params={},
-            error_technical="",
+            **failure(None),
         )
 
     def note_failure(self, at: datetime, error: TransferError) -> None:
@@ -175,9 +171,7 @@ class BonusServer(models.Model):
             checked_at=at,
             failing_since=self.failing_since or at,
             latency=None,
-            error_code=error.code,
-            error_params=error.params,
-            error_technical=error.technical,
+            **failure(error),
         )
 
     def _note(self, **fields: Any) -> None:

@@ -17,7 +17,6 @@ class KindChoices(models.TextChoices):
 class TransferTask(ScheduledTask):
     """One kind of transfer to one bonus server."""
 
-    # Taken by whoever runs the task (`runs.execute.task_lock`): free means that nobody does.
     LOCK_SPACE = Space.TRANSFER_TASK
 
     server = models.ForeignKey(

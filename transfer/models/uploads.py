@@ -1,4 +1,4 @@
-"""Files on their way into the staging tables: what was found in them, and what became of them."""
+"""Files on their way into the staging tables: what is in them, and what became of them."""
 
 import io
 import uuid
@@ -14,35 +14,33 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.errors import TransferError
+from transfer.errors import FileRefused, TransferError
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.failing import FAILURE, Failing
 from transfer.models.pieces import PIECE, Pieces
 from transfer.models.runs import AmountField
 from transfer.models.tasks import KindChoices
-from transfer.queue.locks import Space, held
+from transfer.queue.jobs import Job, JobQuerySet
+from transfer.queue.locks import Space
 
 UNCONFIRMED_HOURS = 24
 
 
-class UploadQuerySet(models.QuerySet["Upload"]):
-    def working(self) -> Self:
-        """Those that a worker has to go on with, or is at work on."""
-        return self.filter(state__in=[Upload.State.RECEIVED, Upload.State.CONFIRMED])
-
-    def idle(self) -> Self:
-        """Without those that a worker is at work on at this moment."""
-        return self.exclude(pk__in=held(Space.UPLOAD))
+class UploadQuerySet(JobQuerySet):
+    def pending(self) -> Self:
+        return self.filter(state__in=Upload.PENDING)
 
     def loaded(self) -> Self:
         return self.filter(state=Upload.State.LOADED)
 
-    def forgotten(self, now: datetime) -> Self:
-        """Those that nobody has confirmed in time."""
+    def expire(self, now: datetime) -> None:
+        """Closes those that nobody has confirmed in time."""
         old = now - timedelta(hours=UNCONFIRMED_HOURS)
-        return self.filter(created_at__lt=old, state__in=Upload.UNDECIDED)
+        for upload in self.filter(created_at__lt=old, state__in=Upload.UNDECIDED):
+            upload.close(Upload.State.EXPIRED)
 
 
-class Upload(models.Model):
+class Upload(Job, Failing):
     """A file, or one change entered by hand.
 
     Its content is kept in this database, in encrypted pieces, so that any machine's worker can
@@ -65,6 +63,8 @@ class Upload(models.Model):
         HAND = "hand", _("By hand")
         COMMAND = "command", _("Command line")
 
+    LOCK_SPACE = Space.UPLOAD
+    PENDING: ClassVar[list[str]] = [State.RECEIVED, State.CONFIRMED]
     UNDECIDED: ClassVar[list[str]] = [State.COLUMNS, State.READY, State.REFUSED, State.FAILED]
 
     # Noted in the staging database in the transaction that loads: a load happens once.
@@ -76,7 +76,7 @@ class Upload(models.Model):
     size = models.BigIntegerField(_("size"), default=0)
     sha256 = models.CharField(max_length=64, blank=True)
     is_utf8 = models.BooleanField(default=False)
-    # What was chosen by hand of how to read it; the rest is found out.
+    # How somebody says that it is to be read; the rest is detected.
     chosen = models.JSONField(default=dict)
     layout = models.JSONField(default=dict)
     report = models.JSONField(default=dict)
@@ -97,10 +97,6 @@ class Upload(models.Model):
     confirmed_by = models.CharField(_("loaded by"), max_length=200, blank=True)
     address = models.GenericIPAddressField(null=True)
     closed_at = models.DateTimeField(_("loaded at"), null=True)
-    queue_entry = models.UUIDField(null=True, editable=False)
-    error_code = models.CharField(max_length=40, blank=True)
-    error_params = models.JSONField(default=dict)
-    error_technical = models.TextField(blank=True)
 
     objects = UploadQuerySet.as_manager()
 
@@ -130,7 +126,7 @@ class Upload(models.Model):
 
     @property
     def is_working(self) -> bool:
-        return self.state in (self.State.RECEIVED, self.State.CONFIRMED)
+        return self.state in self.PENDING
 
     @property
     def is_undecided(self) -> bool:
@@ -155,17 +151,26 @@ class Upload(models.Model):
         return same.exclude(pk=self.pk).first()
 
     def note_progress(self, done: int, total: int) -> None:
-        Upload.objects.filter(pk=self.pk).update(done=done, total=total)
+        self.saved.update(done=done, total=total)
 
-    def note_error(self, error: TransferError | None) -> None:
-        self.error_code = error.code if error else ""
-        self.error_params = error.params if error else {}
-        self.error_technical = error.technical if error else ""
+    def claim(self) -> bool:
+        self.refresh_from_db()
+        return self.is_working
+
+    def fail(self, error: TransferError) -> None:
+        """What was confirmed can be confirmed again, what was not can be checked again."""
+        if self.saved.get().state != self.State.RECEIVED:
+            self.state = self.State.READY
+        else:
+            refused = isinstance(error, FileRefused)
+            self.state = self.State.REFUSED if refused else self.State.FAILED
+        self.note_error(error)
+        self.save(update_fields=["state", "layout", *FAILURE])
 
     def go_on(self, state: str, **fields: Any) -> bool:
         """Changes the state, unless somebody has changed it meanwhile."""
         fields |= {"state": state}
-        changed = Upload.objects.filter(pk=self.pk, state=self.state).update(**fields)
+        changed = self.saved.filter(state=self.state).update(**fields)
         if changed:
             for name, value in fields.items():
                 setattr(self, name, value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import IntEnum, unique
 
 from django.db import connection
 from django.db.models.expressions import RawSQL
@@ -10,6 +10,7 @@ from django.db.models.expressions import RawSQL
 from transfer.errors import AlreadyRunning
 
 
+@unique
 class Space(IntEnum):
     """What is locked; the second key is the number of the row."""
 

@@ -1,4 +1,4 @@
-"""Who works off the queue, and how it is told to end."""
+"""Who works off the queue, and how a signal ends it."""
 
 import os
 import signal
@@ -7,47 +7,33 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from django_tasks_db.management.commands.db_worker import Worker
 from django_tasks_db.models import DBTaskResult
 
-try:
-    from django.tasks import task
-except ImportError:  # Django before 6.0
-    from django_tasks import task  # type: ignore[no-redef]
-
-__all__ = ["task"]
-
-Stopped = Callable[[], bool]
+Stopped = Callable[[], int]  # the signal that asks for the end; 0 as long as there is none
 _stopped: ContextVar[Stopped | None] = ContextVar("stopped", default=None)
 
 
 @contextmanager
-def noted_stop() -> Iterator[Stopped]:
-    """Whether whoever works off the queue has been told to end.
+def soft_stop() -> Iterator[Stopped]:
+    """Ctrl-C and SIGTERM only note themselves: the block asks for the signal when it can stop.
 
-    `drain` says so itself. `db_worker` only waits for the task under way, so its signal is noted
-    here beside it, and the run ends after the chunk under way.
+    A second one ends the process as usual.
     """
-    given = _stopped.get()
-    if given is not None or threading.current_thread() is not threading.main_thread():
-        yield given or (lambda: False)
-        return
-    noted = threading.Event()
+    signals: list[int] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in handlers.items() if callable(handler)}
 
-    def note(number: int, frame: Any) -> None:
-        noted.set()
-        before[signal.Signals(number)](number, frame)
+    def note(number: int, _frame: object) -> None:
+        signals.append(number)
+        signal.signal(number, handlers[signal.Signals(number)])
 
-    for number in before:
+    for number in handlers:
         signal.signal(number, note)
     try:
-        yield noted.is_set
+        yield lambda: signals[0] if signals else 0
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
@@ -65,10 +51,9 @@ def drain(stopped: Stopped) -> int:
 
 
 class Drain(Worker):
-    """A worker that ends with the queue, and after the entry under way when it is told to."""
+    """A worker that ends with the queue, and when it is stopped after the entry under way."""
 
     def __init__(self, stopped: Stopped) -> None:
-        who = f"{socket.gethostname()[:30]}-{os.getpid()}-{threading.get_native_id()}"
         super().__init__(
             queue_names=["*"],
             interval=0,
@@ -76,7 +61,7 @@ class Drain(Worker):
             backend_name="default",
             startup_delay=False,
             max_tasks=None,
-            worker_id=who,
+            worker_id=f"{socket.gethostname()[:30]}-{os.getpid()}-{threading.get_native_id()}",
             excluded_queue_names=[],
         )
         self.stopped = stopped
@@ -88,23 +73,10 @@ class Drain(Worker):
         self.running = not self.stopped()
 
 
-@contextmanager
-def soft_stop() -> Iterator[Callable[[], int]]:
-    """Ctrl-C and SIGTERM only note themselves: the block asks for the signal when it can stop.
-
-    A second one ends the process as usual.
-    """
-    noted: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        noted.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield lambda: noted[0] if noted else 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def stop_of_worker() -> Stopped:
+    """Tells a job whether the worker that does it has been asked to end."""
+    if stopped := _stopped.get():
+        return stopped
+    # `db_worker` notes the signal itself: the handler is a method of its worker.
+    worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return lambda: isinstance(worker, Worker) and not worker.running

@@ -1,36 +1,53 @@
-"""A file of registers and shops: read, compared with what is there, applied as a whole."""
+"""A file of registers and shops: read as any file is, compared with what is there, applied."""
 
-import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from transfer.errors import gettext_noop
+from transfer.loading.faults import FileRefused, FileTooLarge, NothingInside
+from transfer.loading.files import Row, detect, is_blank, rows_of
+from transfer.loading.headings import missing
+from transfer.loading.receive import Utf8
+from transfer.loading.report import explain_line
+from transfer.loading.values import remark
 from transfer.models import CashRegister, Shop
 
-LARGEST = 2 * 1024 * 1024
+LARGEST = 2 << 20
 MOST_LINES = 50_000
-# Column → the headings that name it, as our own export writes them and as people do.
-HEADINGS = {
-    "shop": ("shop", "shop code", "магазин", "код магазина", "номер магазина"),
-    "shop_name": ("shop name", "название магазина"),
-    "code": ("code", "register", "register code", "код", "касса", "код кассы", "номер кассы"),
-    "name": ("name", "register name", "название", "название кассы"),
-    "mothballed": ("mothballed", "консервация", "в консервации"),
-}
 YES = {"1", "yes", "true", "да", "x", "х", "+"}
 NO = {"", "0", "no", "false", "нет", "-"}
 
 
-class FileUnreadable(Exception):
-    """The message says why, in the user's language."""
+class Registers:
+    """What such a file is expected to hold."""
+
+    title = gettext_noop("Cash registers")
+    names = ("shop", "shop_name", "code", "name", "mothballed")
+    needed = (("shop",), ("code",))
+    secrets: frozenset[str] = frozenset()
+
+
+class RegisterColumnsMissing(FileRefused):
+    code = "register_columns_missing"
+    sentence = gettext_noop("The columns %(columns)s are not recognised in the file.")
+    hint = gettext_noop("Name each of them once, above the lines, as the list below does.")
+
+
+class TooManyLines(FileRefused):
+    code = "too_many_lines"
+    sentence = gettext_noop("The file has more than 50,000 lines.")
+    hint = gettext_noop("Split it into several files.")
 
 
 @dataclass
-class Line:
+class RegisterLine:
     number: int
     shop: str
     shop_name: str
@@ -38,7 +55,7 @@ class Line:
     name: str
     mothballed: bool
     problem: str = ""
-    kind: str = "same"  # new, changed, same
+    is_new: bool = False
     changes: list[str] = field(default_factory=list)
 
 
@@ -46,132 +63,107 @@ class Line:
 class Plan:
     """What a file would do."""
 
-    lines: list[Line]
-    has: set[str]
-    unread: list[str]  # headings of columns that say nothing here
+    lines: list[RegisterLine]
+    columns: set[str]  # those that the file has
+    ignored: list[str]  # headings of columns that nothing is read from
     new_shops: list[str] = field(default_factory=list)
 
-    def of(self, kind: str) -> list[Line]:
-        return [line for line in self.lines if line.kind == kind and not line.problem]
+    @property
+    def good(self) -> list[RegisterLine]:
+        return [line for line in self.lines if not line.problem]
 
     @property
-    def new(self) -> list[Line]:
-        return self.of("new")
+    def new(self) -> list[RegisterLine]:
+        return [line for line in self.good if line.is_new]
 
     @property
-    def changed(self) -> list[Line]:
-        return self.of("changed")
+    def changed(self) -> list[RegisterLine]:
+        return [line for line in self.good if line.changes and not line.is_new]
 
     @property
-    def same(self) -> list[Line]:
-        return self.of("same")
+    def same(self) -> list[RegisterLine]:
+        return [line for line in self.good if not line.changes and not line.is_new]
 
     @property
-    def bad(self) -> list[Line]:
+    def bad(self) -> list[RegisterLine]:
         return [line for line in self.lines if line.problem]
 
     @property
-    def telling(self) -> list[Line]:
-        """What has to be looked at, the bad ones first."""
+    def notable(self) -> list[RegisterLine]:
+        """What has to be looked at, the bad lines first."""
         return [*self.bad, *self.changed, *self.new]
 
 
-def decoded(content: bytes) -> str:
-    """UTF-8, else what a Russian Excel writes. Raises FileUnreadable."""
-    if content[:2] == b"PK" or b"\0" in content:
-        raise FileUnreadable(_("This is no CSV file. In Excel: Save as, CSV UTF-8."))
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1251", errors="replace")
-    if len(text.encode()) > LARGEST:  # it comes back with the confirmation
-        raise FileUnreadable(_("The file is larger than 2 MB, counted as UTF-8. Split it."))
-    return text
-
-
-def read(text: str) -> Plan:
-    """Raises FileUnreadable when it is no table of registers."""
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
-    except csv.Error:
-        raise FileUnreadable(
-            _("The file is no CSV: a quotation mark that opens a cell is never closed.")
-        ) from None
-    if len(rows) > MOST_LINES:
-        raise FileUnreadable(_("The file has more than 50,000 lines."))
-    if not rows:
-        raise FileUnreadable(_("The file is empty."))
-    columns = _columns(rows[0])
-    filled = [(number, row) for number, row in enumerate(rows[1:], 2) if any(map(str.strip, row))]
-    if not filled:
-        raise FileUnreadable(_("Below its headings the file is empty."))
-    lines = [_line(number, row, columns) for number, row in filled]
-    positions = set(columns.values())
-    unread = [one for position, one in enumerate(rows[0]) if position not in positions and one]
-    plan = Plan(lines, set(columns), unread)
+def read(content: bytes) -> Plan:
+    """What the file would do. Raises FileRefused when it is no table of registers."""
+    if len(content) > LARGEST:
+        raise FileTooLarge(most=LARGEST >> 20)
+    text = Utf8()
+    text.feed(content)
+    layout = detect(Registers(), lambda: io.BytesIO(content), is_utf8=text.ends_well(), chosen={})
+    if missing(Registers(), layout.columns):
+        raise RegisterColumnsMissing(columns=f"{_('Shop')}, {_('Code')}")
+    rows = rows_of(io.BytesIO(content), layout)
+    below = (row for row in rows if row[0] > layout.header)
+    plan = Plan(_lines(below, layout.columns), set(layout.columns), layout.ignored)
     _compare(plan)
     return plan
 
 
-def _delimiter(text: str) -> str:
-    first = text.split("\n", 1)[0]
-    return max(";,\t", key=first.count)
+def _lines(rows: Iterator[Row], columns: dict[str, int]) -> list[RegisterLine]:
+    filled = (row for row in rows if not all(map(is_blank, row[1])))
+    lines = [_line(*row, columns) for row in islice(filled, MOST_LINES + 1)]
+    if not lines:
+        raise NothingInside
+    if len(lines) > MOST_LINES:
+        raise TooManyLines
+    return lines
 
 
-def _columns(headings: list[str]) -> dict[str, int]:
-    found = {}
-    for position, heading in enumerate(headings):
-        plain = heading.strip().strip("\ufeff").lower().replace("’", "").replace("_", " ")
-        plain = plain.replace("registers name", "register name").replace("shops name", "shop name")
-        for column, names in HEADINGS.items():
-            if plain in names and column not in found:
-                found[column] = position
-    missing = {"shop": _("Shop"), "code": _("Code")}.items()
-    lacking = [str(title) for column, title in missing if column not in found]
-    if lacking:
-        raise FileUnreadable(
-            _("In the first line these headings are missing: %(missing)s.")
-            % {"missing": ", ".join(lacking)}
-        )
-    return found
-
-
-def _line(number: int, row: list[str], columns: dict[str, int]) -> Line:
-    def cell(column: str) -> str:
-        position = columns.get(column)
-        return row[position].strip() if position is not None and position < len(row) else ""
-
-    said = cell("mothballed").lower()
-    line = Line(number, cell("shop"), cell("shop_name"), cell("code"), cell("name"), said in YES)
-    if said not in YES | NO:
+def _line(number: int, cells: list[Any], columns: dict[str, int]) -> RegisterLine:
+    values: dict[str, Any] = {}
+    faults = []
+    for name in Registers.names:
+        place = columns.get(name, len(cells))
+        # A code is free text, and keeps a ".0" at its end: 10.0 is no amount.
+        value, fault = remark(cells[place] if place < len(cells) else None)
+        values[name] = value or ""
+        faults += [fault] if fault else []
+    mothballed = values.pop("mothballed").lower()
+    line = RegisterLine(number, **values, mothballed=mothballed in YES)
+    if faults:
+        line.problem = " ".join(explain_line(faults[0]))
+    elif mothballed not in YES | NO:
         line.problem = _("Mothballed is neither yes nor no.")
     return line
 
 
 def _compare(plan: Plan) -> None:
-    """Fills in what each line would do. A handful of queries, however long the file is."""
+    """Fills in what each line would do. Two queries, however long the file is."""
     shops = {shop.code: shop for shop in Shop.objects.all()}
     registers = {one.code: one for one in CashRegister.objects.select_related("shop")}
-    seen: dict[str, int] = {}
-    named: dict[str, Line] = {}
+    first_lines: dict[str, int] = {}
+    named: dict[str, RegisterLine] = {}
     for line in plan.lines:
-        line.name = line.name or (
-            registers[line.code].name if line.code in registers else line.code
-        )
-        line.problem = line.problem or _problem(line, seen) or _other_name(line, named)
-        seen.setdefault(line.code, line.number)
+        register, shop = registers.get(line.code), shops.get(line.shop)
+        line.name = line.name or (register.name if register else line.code)
+        line.problem = line.problem or _problem(line, first_lines) or _other_name(line, named)
+        first_lines.setdefault(line.code, line.number)
         if line.problem:
             continue
-        if line.shop not in shops and line.shop not in plan.new_shops:
+        if shop is None and line.shop not in plan.new_shops:
             plan.new_shops.append(line.shop)
-        _decide(plan, line, registers.get(line.code), shops.get(line.shop))
+        line.is_new = register is None
+        if register and "mothballed" not in plan.columns:
+            line.mothballed = register.mothballed
+        line.changes = [*_changes(plan, line, register), *_renames(line, shop)]
 
 
-def _problem(line: Line, seen: dict[str, int]) -> str:
+def _problem(line: RegisterLine, first_lines: dict[str, int]) -> str:
     if not line.shop or not line.code:
         return _("The shop or the code of the register is missing.")
-    if line.code in seen:
-        return _("The code stands in line %(line)s already.") % {"line": seen[line.code]}
+    if line.code in first_lines:
+        return _("The code stands in line %(line)s already.") % {"line": first_lines[line.code]}
     try:
         Shop(code=line.shop, name=line.shop_name).clean_fields()
         CashRegister(code=line.code, name=line.name).clean_fields(exclude=["shop"])
@@ -180,11 +172,9 @@ def _problem(line: Line, seen: dict[str, int]) -> str:
     return ""
 
 
-def _other_name(line: Line, named: dict[str, Line]) -> str:
+def _other_name(line: RegisterLine, named: dict[str, RegisterLine]) -> str:
     """A shop has one name, whichever of its lines says it."""
-    if not line.shop_name:
-        return ""
-    first = named.setdefault(line.shop, line)
+    first = named.setdefault(line.shop, line) if line.shop_name else line
     if first.shop_name == line.shop_name:
         return ""
     return _("The shop has another name in line %(line)s: %(name)s.") % {
@@ -193,28 +183,21 @@ def _other_name(line: Line, named: dict[str, Line]) -> str:
     }
 
 
-def _decide(plan: Plan, line: Line, known: CashRegister | None, shop: Shop | None) -> None:
-    if known is None:
-        line.kind = "new"
-    else:
-        if known.shop.code != line.shop:
-            line.changes.append(
-                _("shop: %(old)s → %(new)s") % {"old": known.shop, "new": line.shop}
-            )
-        if "name" in plan.has and known.name != line.name:
-            line.changes.append(
-                _("name: %(old)s → %(new)s") % {"old": known.name, "new": line.name}
-            )
-        if "mothballed" in plan.has and known.mothballed != line.mothballed:
-            line.changes.append(
-                _("goes into mothballs") if line.mothballed else _("no longer mothballed")
-            )
-        else:
-            line.mothballed = known.mothballed
+def _changes(plan: Plan, line: RegisterLine, register: CashRegister | None) -> Iterator[str]:
+    """What becomes of a register that is there."""
+    if register is None:
+        return
+    if register.shop.code != line.shop:
+        yield _("shop: %(old)s → %(new)s") % {"old": register.shop, "new": line.shop}
+    if "name" in plan.columns and register.name != line.name:
+        yield _("name: %(old)s → %(new)s") % {"old": register.name, "new": line.name}
+    if register.mothballed != line.mothballed:
+        yield _("goes into mothballs") if line.mothballed else _("no longer mothballed")
+
+
+def _renames(line: RegisterLine, shop: Shop | None) -> Iterator[str]:
     if shop is not None and line.shop_name and shop.name != line.shop_name:
-        line.changes.append(_("the shop’s name: %(new)s") % {"new": line.shop_name})
-    if known is not None:
-        line.kind = "changed" if line.changes else "same"
+        yield _("the shop’s name: %(new)s") % {"new": line.shop_name}
 
 
 @transaction.atomic

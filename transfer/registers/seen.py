@@ -21,13 +21,13 @@ def strip(
     first = _hour(account.created_at) if account.created_at else (date.min, 0)
     seen = set(_seen_hours(account))
 
-    def told(hour: tuple[date, int]) -> bool | None:
+    def was_seen(hour: tuple[date, int]) -> bool | None:
         return hour in seen or (False if first <= hour <= _hour(now) else None)
 
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     days = [midnight - timedelta(back) for back in range(6, -1, -1)]
-    hours = [(day, [told((day.date(), hour)) for hour in range(24)]) for day in days]
-    return [(day, told) for day, told in hours if any(hour is not None for hour in told)]
+    hours = [(day, [was_seen((day.date(), hour)) for hour in range(24)]) for day in days]
+    return [(day, seen) for day, seen in hours if any(hour is not None for hour in seen)]
 
 
 def _seen_hours(account: RegisterAccount) -> Iterator[tuple[date, int]]:

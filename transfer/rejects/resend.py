@@ -56,10 +56,6 @@ class Discarded(NamedTuple):
     sent_before: int
 
 
-def secrets(kind: Kind) -> frozenset[str]:
-    return frozenset(column.name for column in kind.columns if column.secret)
-
-
 def resend(chosen: RejectedRowQuerySet, values: Values, actor: Actor) -> Outcome:
     """Sends the open ones of these rejects again, those that pass the checks.
 
@@ -125,14 +121,14 @@ class _Rows:
 
     def _line(self, origin: str, old_id: int, payload: Values) -> str:
         given = payload | self.values
-        keeps = any(payload.get(name) and name not in self.values for name in secrets(self.kind))
+        keeps = any(payload.get(name) and name not in self.values for name in self.kind.secrets)
         values = [given.get(column.name) for column in self.kind.columns]
         correction = [origin, str(old_id), "t" if keeps else None]
         return copied(str(self.count), *values, *[None] * 5, *correction)
 
 
 def _note_resent(rows: _Rows, outcome: Outcome, actor: Actor) -> None:
-    hidden = secrets(rows.kind)
+    hidden = rows.kind.secrets
     shown = {name: MASK if name in hidden else value for name, value in rows.values.items()}
     if rows.count > 1:
         _note_many(AuditEntry.Action.RESEND, rows.kind, outcome.rows, actor, new=shown)

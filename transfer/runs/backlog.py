@@ -2,24 +2,30 @@
 
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all import ShopAll, quoted
-from transfer.errors import TooSlow, TransferError, gettext_noop
+from transfer.errors import TransferError
 from transfer.models import BonusServer, TransferTask
 from transfer.models.run_base import State
+from transfer.models.schedules import ScheduledTask
+from transfer.servers.ask import ask_all
+from transfer.words import formats
 
-SERVERS_AT_ONCE = 8
 COUNTED_AT_MOST = 1_000_000
+LATE = timedelta(minutes=1)
+FRESH = timedelta(seconds=5)
+# Who does not answer is not asked at each look: that takes the whole time allowed.
+FRESH_FAILURE = timedelta(seconds=30)
 
 # The oldest row is that of the lowest (xid, id): a writer that commits late has a low one, too.
 WAITING = """
@@ -41,16 +47,21 @@ WRITERS = """
 
 @dataclass(frozen=True)
 class Backlog:
-    """What one task has still to move. With an `error` the numbers are not known."""
+    """What one task had still to move, when it was asked."""
 
-    waiting: int = 0  # of more than COUNTED_AT_MOST, that many
+    rows: int | None = None  # None: not known; of more than COUNTED_AT_MOST, that many
     oldest: datetime | None = None  # when the oldest of them was staged
     writing_since: datetime | None = None  # the oldest transaction that may hold unseen rows
-    error: TransferError | None = None
+    error: TransferError | None = None  # why it is not known
+    asked_at: datetime = field(default_factory=timezone.now)
 
     @property
     def is_capped(self) -> bool:
-        return self.waiting >= COUNTED_AT_MOST
+        return self.rows == COUNTED_AT_MOST
+
+    @property
+    def is_fresh(self) -> bool:
+        return timezone.now() - self.asked_at < (FRESH_FAILURE if self.error else FRESH)
 
 
 def backlogs(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Backlog]:
@@ -58,49 +69,33 @@ def backlogs(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, 
 
     The tasks' servers should have been selected with them.
     """
-    of_servers: dict[BonusServer, list[TransferTask]] = {}
+    by_server: dict[BonusServer, list[TransferTask]] = {}
     for task in tasks:
-        of_servers.setdefault(task.server, []).append(task)
-    if not of_servers:
-        return {}
-    shop_all = settings.SHOP_ALL_DATABASE_URL
-    pool = ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="backlog")
-    # Nothing of Django's connections gets into the threads: the DSN is read here.
-    futures = {
-        pool.submit(
-            _of_server, shop_all, server.dsn, server.name, [t.kind for t in mine], seconds
-        ): mine
-        for server, mine in of_servers.items()
+        by_server.setdefault(task.server, []).append(task)
+
+    def question(server: BonusServer, within: float) -> dict[str, Backlog]:
+        return _of_server(server, [task.kind for task in by_server[server]], within)
+
+    return {
+        task.pk: Backlog(error=answer) if isinstance(answer, TransferError) else answer[task.kind]
+        for server, answer in ask_all(by_server, question, seconds)
+        for task in by_server[server]
     }
-    done, late = wait(futures, timeout=seconds)
-    pool.shutdown(wait=False, cancel_futures=True)
-    found: dict[int, Backlog] = {}
-    for future in done:
-        of_kinds = future.result()
-        found |= {task.pk: of_kinds[task.kind] for task in futures[future]}
-    for future in late:
-        error = TooSlow(database=futures[future][0].server.name, reason=f"> {seconds} s")
-        found |= {task.pk: Backlog(error=error) for task in futures[future]}
-    return found
 
 
-def _of_server(
-    shop_all: str, dsn: str, name: str, kinds: list[str], seconds: float
-) -> dict[str, Backlog]:
-    try:
-        with ShopAll(shop_all, "backlog") as source, BonusDatabase(dsn, name, "backlog") as target:
-            for door in (source, target):
-                with door.transaction():
-                    door.execute(f"set statement_timeout = {int(seconds * 1000)}")
-            with source.snapshot():
-                origin = source.origin()
-            positions = {kind: target.existing_position(origin, KINDS[kind]) for kind in kinds}
-            return {
-                kind: _of_kind(source, KINDS[kind], positions[kind] or Position(origin, kind))
-                for kind in kinds
-            }
-    except TransferError as error:
-        return dict.fromkeys(kinds, Backlog(error=error))
+def _of_server(server: BonusServer, kinds: list[str], seconds: float) -> dict[str, Backlog]:
+    shop_all = settings.SHOP_ALL_DATABASE_URL
+    with (
+        ShopAll(shop_all, "backlog", seconds=seconds) as source,
+        BonusDatabase(server.dsn, server.name, "backlog", seconds=seconds) as target,
+    ):
+        with source.snapshot():
+            origin = source.origin()
+        positions = {kind: target.existing_position(origin, KINDS[kind]) for kind in kinds}
+        return {
+            kind: _of_kind(source, KINDS[kind], positions[kind] or Position(origin, kind))
+            for kind in kinds
+        }
 
 
 def _of_kind(source: ShopAll, kind: Kind, position: Position) -> Backlog:
@@ -114,70 +109,54 @@ def _of_kind(source: ShopAll, kind: Kind, position: Position) -> Backlog:
     return Backlog(int(rows), oldest, writing_since)
 
 
-@dataclass(frozen=True)
-class Reason:
-    """Why rows wait: a stable code, and a message id with its parameters."""
-
-    code: str
-    sentence: str
-    params: dict[str, object]
-
-
-RUNNING = gettext_noop("They are being moved now.")
-QUEUED = gettext_noop("A run waits in the queue.")
-DISABLED = gettext_noop("The task is switched off.")
-PAUSED = gettext_noop("The task is paused, until %(until)s.")
-FAILING = gettext_noop("The last run failed. Next attempt: %(at)s.")
-NEXT_RUN = gettext_noop("Next run: %(at)s.")
-UNPLANNED = gettext_noop("The scheduler has not planned the task yet.")
-
-
-def why(task: TransferTask) -> Reason:
-    """Why the task's rows have not been moved yet. Times stand in `params` as datetimes.
+def is_overdue(task: ScheduledTask) -> bool:
+    """Whether it should have run already: the tick, which comes every minute, is late.
 
     The task comes from `attach_runs`.
     """
-    run = task.open_run  # type: ignore[attr-defined]
+    at = task.upcoming_at
+    return at is not None and timezone.now() - at > LATE and task.open_run is None  # type: ignore[attr-defined]
+
+
+def why(task: ScheduledTask) -> str:
+    """A sentence: why the task's rows have not been moved yet. The task is from `attach_runs`."""
+    run, at = task.open_run, formats.moment(task.upcoming_at)  # type: ignore[attr-defined]
     if run is not None:
         is_running = run.state == State.RUNNING
-        return Reason("running", RUNNING, {}) if is_running else Reason("queued", QUEUED, {})
+        return _("They are being moved now.") if is_running else _("A run waits in the queue.")
     if not task.enabled:
-        return Reason("disabled", DISABLED, {})
+        return _why_off(task)
     if task.is_paused():
-        return Reason("paused", PAUSED, {"until": task.paused_until})
+        params = {"until": formats.moment(task.paused_until), "who": task.paused_by or "—"}
+        sentence = _("The task is paused until %(until)s, by %(who)s.") % params
+        return f"{sentence} {task.pause_reason}".strip()
     if task.upcoming_at is None:
-        return Reason("unplanned", UNPLANNED, {})
+        return _("The scheduler has not planned the task yet.")
+    if is_overdue(task):
+        return formats.sentence(_("overdue since %(at)s") % {"at": at})
     if task.failures:
-        return Reason("failing", FAILING, {"at": task.upcoming_at})
-    return Reason("next_run", NEXT_RUN, {"at": task.upcoming_at})
+        return _("The last run failed. Next attempt: %(at)s.") % {"at": at}
+    return _("Next run: %(at)s.") % {"at": at}
 
 
-FRESH = timedelta(seconds=5)
-# Who does not answer is not asked at each look: that takes the whole time allowed.
-FRESH_FAILURE = timedelta(seconds=30)
+def _why_off(task: ScheduledTask) -> str:
+    if task.changed_at is None:
+        return _("The task is switched off.")
+    params = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
+    sentence = _("The task is off since %(since)s, by %(who)s.") % params
+    return f"{sentence} {task.change_reason}".strip()
 
 
-@dataclass(frozen=True)
-class Known:
-    """A backlog, and when it was asked for."""
-
-    backlog: Backlog
-    at: datetime
-
-    def is_fresh(self, now: datetime) -> bool:
-        return now - self.at < (FRESH_FAILURE if self.backlog.error else FRESH)
-
-
-_known: dict[int, Known] = {}
+latest: dict[int, Backlog] = {}  # of each task, by its number
 _asking = threading.Lock()
 
 
-def known(tasks: Iterable[TransferTask]) -> dict[int, Known]:
+def known(tasks: Iterable[TransferTask]) -> dict[int, Backlog]:
     """What was heard last of each task, however long ago. Asks nobody."""
-    return {task.pk: _known[task.pk] for task in tasks if task.pk in _known}
+    return {task.pk: latest[task.pk] for task in tasks if task.pk in latest}
 
 
-def ask(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Known]:
+def ask(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Backlog]:
     """The same after asking for what is no longer fresh. Takes twice `seconds` at most.
 
     One asks at a time: ten open tabs are no more to a bonus server than one.
@@ -185,15 +164,8 @@ def ask(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Known
     listed = list(tasks)
     if _asking.acquire(timeout=seconds):
         try:
-            now = timezone.now()
-            stale = [t for t in listed if t.pk not in _known or not _known[t.pk].is_fresh(now)]
-            for pk, backlog in backlogs(stale, seconds=seconds).items():
-                _known[pk] = Known(backlog, timezone.now())
+            stale = [t for t in listed if t.pk not in latest or not latest[t.pk].is_fresh]
+            latest.update(backlogs(stale, seconds=seconds))
         finally:
             _asking.release()
     return known(listed)
-
-
-def forget() -> None:
-    """As if nobody had been asked yet."""
-    _known.clear()

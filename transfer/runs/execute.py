@@ -1,75 +1,64 @@
-"""Opens, executes and closes runs of transfer tasks, and finds the dead ones."""
+"""Executes runs of transfer tasks: moves the rows, counts them, mirrors the rejects."""
 
-import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from transfer.engine import move
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.move import CHUNK_ROWS, Chunk, Reject
 from transfer.engine.position import Position
 from transfer.engine.shop_all import ShopAll
-from transfer.errors import AlreadyRunning, OwnDatabaseFailed, RunTakenOver, TransferError
+from transfer.errors import RunTakenOver
 from transfer.models import RejectedRow, TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
-from transfer.models.schedules import ScheduledTask
-from transfer.queue.locks import lock
-
-logger = logging.getLogger(__name__)
+from transfer.queue.worker import Stopped
 
 REJECTS_AT_ONCE = 1000
 
 Progress = Callable[[TransferRun], None]
-Stopped = Callable[[], bool]
 
 
 def run_here(
     task: TransferTask,
     trigger: Trigger,
-    actor: AbstractBaseUser | None = None,
     *,
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress = lambda run: None,
-    stopped: Stopped = lambda: False,
+    stopped: Stopped = lambda: 0,
 ) -> TransferRun:
     """Runs the task in this process and returns its run, closed.
 
     A run that waits in the queue is taken over. `progress` hears of the start and of each chunk;
     `stopped` is asked after each chunk. Raises AlreadyRunning; any other failure stands in the run.
     """
-    with task_lock(task):
-        close_dead(task)
-        run = _started(task, trigger, actor)
-        execute(run, task, chunk_rows=chunk_rows, progress=progress, stopped=stopped)
+    with task.lock():
+        run = _started(task, trigger)
+        with run.failures():
+            execute(run, task, chunk_rows=chunk_rows, progress=progress, stopped=stopped)
     return run
 
 
-def _started(task: TransferTask, trigger: Trigger, actor: AbstractBaseUser | None) -> TransferRun:
+def execute_queued(run: TransferRun, stopped: Stopped) -> None:
+    """Nobody cancelled it if the worker has to end: so it is tried again soon."""
+    task: Any = run.task
+    execute(run, task, stopped=stopped, stopped_as=State.INTERRUPTED)
+
+
+def _started(task: TransferTask, trigger: Trigger) -> TransferRun:
     while True:
         queued = task.runs.queued().first()
         if queued is None:
-            run = TransferRun.of(task, trigger, actor)
+            run = TransferRun.of(task, trigger)
             with suppress(IntegrityError):  # one was queued a moment ago
                 run.start()
                 return run
         elif queued.claim():
             return queued
-
-
-def task_lock(task: ScheduledTask) -> AbstractContextManager[None]:
-    """Holds the task's lock, which ends with this process at the latest. Raises AlreadyRunning."""
-    return lock(task.LOCK_SPACE, task.pk, holder=lambda: task.runs.running().first() or task)
-
-
-def close_dead(task: ScheduledTask) -> None:
-    """Whoever holds the task's lock knows that no other run of the task is alive."""
-    for run in task.runs.running():
-        run.interrupt()
 
 
 def execute(
@@ -81,35 +70,26 @@ def execute(
     stopped: Stopped,
     stopped_as: State = State.CANCELLED,
 ) -> None:
-    """Executes a run that has started, and closes it whatever happens."""
+    """Executes a run that has started, and closes it. Raises what it fails of."""
 
     def ended() -> State | None:
         if run.is_cancelled():
             return State.CANCELLED
         return stopped_as if stopped() else None
 
-    try:
-        state, waiting = _move(run, task, chunk_rows, progress, ended)
-        run.finish(state, waiting)
-    except AlreadyRunning as error:  # by another installation: an overlap is no failure
-        run.finish(State.SKIPPED, error=error)
-    except TransferError as error:
-        run.finish(State.FAILED, error=error)
-    except DatabaseError as error:
-        connection.close_if_unusable_or_obsolete()
-        run.finish(State.FAILED, error=OwnDatabaseFailed(type(error).__name__))
-    except Exception as error:
-        logger.exception("run %s", run.pk)
-        run.finish(State.FAILED, error=TransferError(type(error).__name__))
+    state, waiting = _move(run, task, chunk_rows, progress, ended)
+    run.finish(state, waiting=waiting)
 
 
 @contextmanager
-def doors(task: TransferTask, purpose: str) -> Iterator[tuple[ShopAll, BonusDatabase]]:
-    """Both databases of a task. PIN codes stay out of error texts."""
-    secret = any(column.secret for column in task.moves.columns)
+def doors(
+    task: TransferTask, purpose: str, seconds: float | None = None
+) -> Iterator[tuple[ShopAll, BonusDatabase]]:
+    """Both databases of a task. PIN codes stay out of error texts. `seconds`: see `Database`."""
+    options: Any = {"secret": bool(task.moves.secrets), "seconds": seconds}
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, secret=secret) as source,
-        BonusDatabase(task.server.dsn, task.server.name, purpose, secret=secret) as target,
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, **options) as source,
+        BonusDatabase(task.server.dsn, task.server.name, purpose, **options) as target,
     ):
         yield source, target
 
@@ -199,7 +179,7 @@ def rehearse(
     *,
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress = lambda run: None,
-    stopped: Stopped = lambda: False,
+    stopped: Stopped = lambda: 0,
 ) -> tuple[TransferRun, dict[str, int]]:
     """Does what `run_here` would do, and rolls it back. Nothing of it stays in the history.
 

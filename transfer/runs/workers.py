@@ -1,4 +1,4 @@
-"""Which processes wait for runs: told by their sessions in our own database, without heartbeats.
+"""Which processes wait for runs: their sessions in our own database show it, without heartbeats.
 
 A resident worker stays connected between two looks at the queue, under a name that says what it
 is. It is gone as soon as its session is.
@@ -44,12 +44,12 @@ class Workers:
 def announce(command: str, workers: int) -> None:
     """From here on this thread stays connected, as `workers` workers of a manage.py command."""
     connection.close()
-    kept = connection.settings_dict
+    settings = connection.settings_dict
     connection.settings_dict = {
-        **kept,
+        **settings,
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**kept["OPTIONS"], "application_name": f"dtadmin {command} {workers}"},
+        "OPTIONS": {**settings["OPTIONS"], "application_name": f"dtadmin {command} {workers}"},
     }
 
 
@@ -81,7 +81,7 @@ def in_words(workers: Workers) -> str:
 def when_it_starts(runs: int = 1) -> str:
     """A sentence about runs that wait in the queue."""
     workers, beat = seen(), Heartbeat.last()
-    if workers.free and workers.free >= DBTaskResult.objects.filter(status="READY").count():
+    if workers.free and workers.free >= DBTaskResult.objects.ready().count():
         return ngettext("It starts at once.", "They start at once.", runs)
     if workers.resident:
         return ngettext(

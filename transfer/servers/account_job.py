@@ -1,7 +1,6 @@
 """Does a change of many accounts: calls go out in parallel, results are saved in batches."""
 
 import time
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any
@@ -13,6 +12,7 @@ from transfer.bonus_api.client import Account, BonusApi
 from transfer.bonus_api.errors import ApiError, RegisterExists, RegisterUnknown
 from transfer.errors import TransferError
 from transfer.models import AccountJob, IssuedSecret, RegisterAccount
+from transfer.queue.worker import Stopped
 
 AT_ONCE = 8  # the contract lets 16 be worked on at once, and registers are asked for, too
 SAVED_AT_ONCE = 64
@@ -22,68 +22,57 @@ State = RegisterAccount.State
 Action = AccountJob.Action
 
 
+def work(job: AccountJob, stopped: Stopped) -> None:
+    Work(job, stopped).do()
+
+
 class Work:
     """One execution of a job; whoever calls holds its lock."""
 
-    def __init__(self, job: AccountJob, stopped: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, job: AccountJob, stopped: Stopped = lambda: 0) -> None:
         self.job, self.stopped = job, stopped
-        self.there: dict[str, Account] = {}
+        self.creates = job.action == Action.CREATE
+        self.existing: dict[str, Account] = {}
         self.end: ApiError | None = None  # why the rest is not tried
-        self.in_a_row = 0
+        self.failures_in_a_row = 0
 
     def do(self) -> None:
-        AccountJob.objects.filter(pk=self.job.pk, started_at=None).update(started_at=timezone.now())
         left = self._left()
-        self.job.done, self.job.failed = self.job.total - len(left), self._failed_before()
+        self.job.done = self.job.total - len(left)
+        self.job.failed = self.job.accounts.failed().count()
         try:
             with BonusApi(self.job.server.endpoint) as api:
-                if self.job.action == Action.CREATE:
-                    self.there = {account.register: account for account in api.accounts()}
+                if self.creates:
+                    self.existing = {account.register: account for account in api.accounts()}
                 self._call_all(api, left)
         except ApiError as error:
             self._fail(left, error)
-        creates = self.job.action == Action.CREATE
-        if not (self._left() if creates else self.stopped()):
-            self._finish()
+        if not (self._left() if self.creates else self.stopped()):
+            self.job.finished_at = timezone.now()
+            self.job.save(update_fields=["finished_at", "done", "failed", "total"])
 
     def _left(self) -> list[RegisterAccount]:
-        mine = self.job.accounts.select_related("register__shop").order_by("pk")
-        return list(mine.waiting() if self.job.action == Action.CREATE else mine.created())
-
-    def _failed_before(self) -> int:
-        return self.job.accounts.filter(state=State.ERROR).count()
-
-    def _finish(self) -> None:
-        self.job.finished_at = timezone.now()
-        self.job.save(update_fields=["finished_at", "done", "failed", "total"])
+        accounts = self.job.accounts.select_related("register__shop").order_by("pk")
+        return list(accounts.waiting() if self.creates else accounts.created())
 
     def _call_all(self, api: BonusApi, accounts: list[RegisterAccount]) -> None:
-        waiting = iter(accounts)
+        left = iter(accounts)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="accounts") as pool:
-            while batch := list(islice(waiting, SAVED_AT_ONCE)):
-                if self.stopped():
-                    return
+            while not self.stopped() and (batch := list(islice(left, SAVED_AT_ONCE))):
                 if self.end:
                     self._fail(batch, self.end)
                     continue
-                # Whoever takes the job up after a crash knows which ones may have been made.
-                lost_before = {one.pk for one in batch if one.reply_lost}
-                self._intend(batch)
-                self._call_batch(api, pool, batch, lost_before)
-
-    def _intend(self, batch: list[RegisterAccount]) -> None:
-        if self.job.action == Action.CREATE:
-            RegisterAccount.objects.filter(pk__in=[one.pk for one in batch]).update(reply_lost=True)
+                if self.creates:
+                    # Whoever takes the job up after a crash knows which ones may have been made.
+                    numbers = [account.pk for account in batch]
+                    RegisterAccount.objects.filter(pk__in=numbers).update(reply_lost=True)
+                self._call_batch(api, pool, batch)
 
     def _call_batch(
-        self,
-        api: BonusApi,
-        pool: ThreadPoolExecutor,
-        batch: list[RegisterAccount],
-        lost_before: set[int],
+        self, api: BonusApi, pool: ThreadPoolExecutor, batch: list[RegisterAccount]
     ) -> None:
         futures: dict[Future[Any], RegisterAccount] = {
-            pool.submit(self._call, api, one, one.pk in lost_before): one for one in batch
+            pool.submit(self._call, api, account): account for account in batch
         }
         pending, saved_at, ready = set(futures), time.monotonic(), []
         while pending:
@@ -93,35 +82,35 @@ class Work:
                 self._save(ready)
                 ready, saved_at = [], time.monotonic()
 
-    def _call(self, api: BonusApi, account: RegisterAccount, lost_before: bool) -> Account | None:
+    def _call(self, api: BonusApi, account: RegisterAccount) -> Account | None:
         """In a thread, and without the database."""
         if self.end:
             raise self.end
         try:
-            answer = self._ask(api, account, lost_before)
+            answer = self._ask(api, account)
         except ApiError as error:
             self._note_failure(error)
             raise
-        self.in_a_row = 0
+        self.failures_in_a_row = 0
         return answer
 
     def _note_failure(self, error: ApiError) -> None:
-        self.in_a_row = self.in_a_row + 1 if error.concerns_all else 0
-        if error.concerns_all and (not error.maybe_done or self.in_a_row >= FAILURES_IN_A_ROW):
+        self.failures_in_a_row = self.failures_in_a_row + 1 if error.concerns_all else 0
+        many = self.failures_in_a_row >= FAILURES_IN_A_ROW
+        if error.concerns_all and (not error.maybe_done or many):
             self.end = error
 
-    def _ask(self, api: BonusApi, account: RegisterAccount, lost_before: bool) -> Account | None:
+    def _ask(self, api: BonusApi, account: RegisterAccount) -> Account | None:
         register = account.register
         if self.job.action == Action.DELETE:
             api.delete(register.code)
             return None
-        if self.job.action != Action.CREATE:
+        if not self.creates:
             return api.set_blocked(register.code, self.job.action == Action.BLOCK)
-        there = self.there.get(register.code)
-        if there is not None and not (lost_before and there.last_seen is None):
-            return there
-        if there is not None:
-            api.delete(register.code)
+        if existing := self.existing.get(register.code):
+            if not account.reply_lost or existing.last_seen is not None:
+                return existing
+            api.delete(register.code)  # an earlier attempt made it, and nobody has its secret
         return api.create(register.code, register.shop.code, register.name)
 
     def _save(self, results: list[tuple[RegisterAccount, Future[Any]]]) -> None:
@@ -130,7 +119,7 @@ class Work:
             error = future.exception()
             if error is None:
                 answer = future.result()
-                settle(account, answer, RegisterExists)
+                settle(account, answer)
                 if answer is not None and answer.secret:
                     secrets.append(
                         IssuedSecret(job=self.job, account=account, secret=answer.secret)
@@ -149,19 +138,18 @@ class Work:
         elif isinstance(error, RegisterExists):
             account.became(State.CREATED, error)
         else:
-            keep = self.job.action != Action.CREATE
             lost = account.reply_lost or (asked and getattr(error, "maybe_done", False))
-            account.became(State.CREATED if keep else State.ERROR, error)
-            account.reply_lost = lost and not keep
+            account.became(State.ERROR if self.creates else State.CREATED, error)
+            account.reply_lost = lost and self.creates
         if not isinstance(error, RegisterUnknown) or self.job.action != Action.DELETE:
             self.job.failed += 1
 
     def _fail(self, accounts: list[RegisterAccount], error: ApiError) -> None:
         """None of these was tried."""
-        still = [one for one in accounts if one.state != State.ERROR]
-        for account in still:
+        untried = [account for account in accounts if account.state != State.ERROR]
+        for account in untried:
             self._failed(account, error, asked=False)
-        self._save_all(still, [])
+        self._save_all(untried, [])
 
     def _save_all(self, accounts: list[RegisterAccount], secrets: list[IssuedSecret]) -> None:
         with transaction.atomic():
@@ -174,13 +162,13 @@ class Work:
             self.job.save(update_fields=["done", "failed"])
 
 
-def settle(account: RegisterAccount, answer: Account | None, known: type[ApiError]) -> None:
+def settle(account: RegisterAccount, answer: Account | None) -> None:
     """What the server answered becomes the account's state; nothing means it is deleted there."""
     if answer is None:
         account.became_none()
         return
     is_new = bool(answer.secret) or account.state == State.CREATED
-    error = None if is_new else known(server=account.server.name)
+    error = None if is_new else RegisterExists(server=account.server.name)
     account.became(
         State.CREATED,
         error,

@@ -1,8 +1,6 @@
 """Asks all bonus servers at once how they are, and when they last saw which register."""
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -14,17 +12,16 @@ from django.utils import timezone
 
 from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import Account, BonusApi, Status
-from transfer.bonus_api.http import Endpoint
 from transfer.errors import TransferError
 from transfer.models import BonusServer, SeenDay
+from transfer.servers.ask import ask_all
 
-SERVERS_AT_ONCE = 32
 SECONDS = 8.0  # for all of them together
 
 # Its account is there: so it is created, unless somebody makes it now, or nobody has its secret;
-# a register that calls has it. That an account was there before is said until its register calls.
+# a register that calls has it. That an account was there before is shown until its register calls.
 # A register calls every few seconds: what moved by less than two is the answer's own delay.
-TOLD = """
+PRESENT = """
     insert into transfer_registeraccount as a (
         server_id, register_id, state, login, created_at, last_seen, blocked, reply_lost,
         error_code, error_params, error_technical)
@@ -84,9 +81,9 @@ class Look:
         return self.status.time - self.asked_at
 
 
-def look(endpoint: Endpoint, seconds: float = SECONDS) -> Look:
-    """Raises ApiError. Knows no database: it runs in a thread."""
-    with BonusApi(endpoint, seconds) as api:
+def look(server: BonusServer, seconds: float = SECONDS) -> Look:
+    """Raises ApiError. Queries no database: it runs in a thread."""
+    with BonusApi(server.endpoint, seconds) as api:
         asked_at, began = timezone.now(), monotonic()
         status = api.status()
         latency = monotonic() - began
@@ -96,56 +93,39 @@ def look(endpoint: Endpoint, seconds: float = SECONDS) -> Look:
 def look_at_all(
     servers: Iterable[BonusServer], seconds: float = SECONDS
 ) -> Iterator[tuple[BonusServer, Look | TransferError]]:
-    """All servers at once, each as soon as it has answered. Never raises, ends after `seconds`."""
-    pool = ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="look")
-    futures: dict[Future[Look], BonusServer] = {}
-    for server in servers:
-        try:
-            futures[pool.submit(look, server.endpoint, seconds - 1)] = server
-        except TransferError as error:
-            yield server, error
-    try:
-        for future in as_completed(list(futures), timeout=seconds):
-            yield futures.pop(future), _outcome(future)
-    except StillRunning:
-        for server in futures.values():
-            yield server, errors.ApiTooSlow(server=server.name, seconds=f"{seconds:g}")
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    """See `ask_all`."""
+    return ask_all(servers, look, seconds, _too_slow)
 
 
-def _outcome(future: "Future[Look]") -> Look | TransferError:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    return error if isinstance(error, TransferError) else TransferError(type(error).__name__)
+def _too_slow(server: BonusServer, seconds: float) -> TransferError:
+    return errors.ApiTooSlow(server=server.name, seconds=f"{seconds:g}")
 
 
 def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str, int]:
     """Refreshes the state of servers and registers. What one server suffers, the others don't."""
     asked = list(BonusServer.objects.all() if servers is None else servers)
     report = {"servers": len(asked), "failing": 0, "registers": 0}
-    for server, found in look_at_all(asked):
-        if isinstance(found, TransferError):
-            server.note_failure(timezone.now(), found)
+    for server, answer in look_at_all(asked):
+        if isinstance(answer, TransferError):
+            server.note_failure(timezone.now(), answer)
             report["failing"] += 1
         else:
-            note(server, found)
-            report["registers"] += len(found.accounts)
+            note(server, answer)
+            report["registers"] += len(answer.accounts)
     return report
 
 
 @transaction.atomic
-def note(server: BonusServer, found: Look) -> None:
-    """Saves what the server told, in a handful of statements however many registers it has."""
-    ahead = found.clock_ahead
-    server.note_answer(found.asked_at, found.latency, ahead.total_seconds(), found.status.version)
-    accounts = found.accounts
-    told: dict[str, Any] = {
+def note(server: BonusServer, look: Look) -> None:
+    """Saves what the server answered, in three statements however many registers it has."""
+    ahead = look.clock_ahead
+    server.note_answer(look.asked_at, look.latency, ahead.total_seconds(), look.status.version)
+    accounts = look.accounts
+    parameters: dict[str, Any] = {
         "server": server.pk,
-        "asked": found.status.time,
+        "asked": look.status.time,
         "was_there": errors.RegisterExists.code,
-        "oldest": found.asked_at - timedelta(SeenDay.DAYS),
+        "oldest": look.asked_at - timedelta(SeenDay.DAYS),
         "codes": [account.register for account in accounts],
         "logins": [account.login for account in accounts],
         "created": [account.created for account in accounts],
@@ -153,8 +133,8 @@ def note(server: BonusServer, found: Look) -> None:
         "blocked": [account.blocked for account in accounts],
     }
     with connection.cursor() as cursor:
-        for statement in (TOLD, GONE, SEEN):
-            cursor.execute(statement, told)
+        for statement in (PRESENT, GONE, SEEN):
+            cursor.execute(statement, parameters)
 
 
 def old_days(now: datetime) -> QuerySet[SeenDay]:

@@ -21,7 +21,7 @@ from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES
 from transfer.errors import TransferError, gettext_noop
 from transfer.models import BonusServer
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 STAGE_SECONDS = 8.0
 CLOCK_SECONDS = 60  # so far apart, "valid from" begins visibly too late
@@ -199,7 +199,7 @@ def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -
 
 
 def _failed(stage: str, took: float, error: TransferError) -> Result:
-    sentence, hint = explain_error(error.code, error.params)
+    sentence, hint = explain(error)
     return Result(stage, str(STAGES[stage][0]), took, sentence, hint, error.technical, ok=False)
 
 

@@ -8,7 +8,6 @@ from transfer.pages import drawing, navigation
 from transfer.pages.history.charts import StackedBars
 from transfer.pages.registers import drawing as registers
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error
 
 register = template.Library()
 
@@ -53,9 +52,3 @@ def tile(label: str, value: Any, note: str = "", **options: Any) -> dict[str, An
 def stacked_bars(chart: StackedBars) -> dict[str, Any]:
     """A chart of the history as SVG, and as a table."""
     return {"chart": chart, "bars": list(chart.bars())}
-
-
-@register.simple_tag
-def explained(failed: Any) -> Explanation:
-    """The error that a server or an account keeps, in the user's language."""
-    return explain_error(failed.error_code, failed.error_params)

@@ -19,7 +19,7 @@ class Fate:
     """What became of one staged row at one server."""
 
     server: BonusServer
-    state: str  # waiting, moved, rejected, unknown; read: moved or rejected, which is not kept
+    state: str  # waiting, moved, rejected, unknown; read: moved or rejected, which is not known
     task: Any = None
     run: TransferRun | None = None
     reject: RejectedRow | None = None
@@ -43,7 +43,7 @@ class Row:
     fates: list[Fate] = field(default_factory=list)
 
 
-def tell_fates(rows: list[Row], answers: list[Answer], tasks: list[Any], origin: str) -> None:
+def judge_fates(rows: list[Row], answers: list[Answer], tasks: list[Any], origin: str) -> None:
     """For every row and server: what became of it."""
     of = {(task.server_id, task.kind): task for task in tasks}
     rejects = _rejects(rows, origin)
@@ -89,19 +89,19 @@ def _fate(row: Row, answer: Answer, of: dict[Any, Any], rejects: dict[Any, Any])
 
 
 def _with_all_rejects(runs: Iterable[TransferRun]) -> set[int]:
-    """The runs whose rejects are all kept: a row that is not among those was applied."""
+    """The runs whose rejects are all there: a row that is not among those was applied."""
     rejected = {run.pk: run.rejected for run in runs}
-    kept = dict(
+    present = dict(
         RejectedRow.objects.filter(run__in=[pk for pk, rows in rejected.items() if rows])
         .order_by()
         .values_list("run")
         .annotate(Count("pk"))
     )
-    return {pk for pk, rows in rejected.items() if kept.get(pk, 0) >= rows}
+    return {pk for pk, rows in rejected.items() if present.get(pk, 0) >= rows}
 
 
 def _judge(row: Row, fate: Fate, answer: Answer) -> None:
-    """Of a row whose reject may be gone: the checks tell, since a staged row never changes."""
+    """Of a row whose reject may be gone: the checks say it, since a staged row never changes."""
     if row.fault is not None:
         fate.state, fate.code = "rejected", row.fault
     elif row.may_fail and (_rejected_all(fate.run) or not answer.holding.cards):

@@ -1,6 +1,5 @@
 """What somebody may mean by a few digits: an account, a card, their ends, a staged row."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,21 +21,21 @@ EXACT = "select exists (select from {table} where {column} = {value})"
 
 # A loose index scan: the next different value each time, whatever often each one occurs.
 PART = """
-    with recursive found(value, number) as (
+    with recursive part(value, number) as (
         (select {expression}, 1 from {table} where {expression} like {pattern}
           order by {expression} using ~<~ limit 1)
         union all
         select (select {expression} from {table}
-                 where {expression} like {pattern} and {expression} ~>~ found.value
+                 where {expression} like {pattern} and {expression} ~>~ part.value
                  order by {expression} using ~<~ limit 1), number + 1
-          from found where found.value is not null and number < {most}
+          from part where part.value is not null and number < {most}
     )
-    select value from found where value is not null
+    select value from part where value is not null
 """
 
 
 @dataclass
-class Found:
+class Matches:
     """Account or card → what it is; and staged rows with this number."""
 
     exact: list[str] = field(default_factory=list)  # "account", "card"
@@ -46,26 +45,26 @@ class Found:
     too_short: bool = False
 
 
-def search(text: str, seconds: float = 3.0) -> Found:
+def search(text: str, seconds: float = 3.0) -> Matches:
     """Exact numbers first; else those that begin or end so. Raises TransferError."""
-    found = Found()
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace") as source:
-        with source.transaction():
-            source.execute(f"set statement_timeout = {int(seconds * 1000)}")
-        with source.snapshot():
-            found.exact = [c for c in COLUMNS if _is_there(source, c, text)]
-            found.rows = _numbered(source, text)
-            if not found.exact:
-                found.too_short = len(text) < SHORTEST and not found.rows
-                if len(text) >= SHORTEST:
-                    found.accounts = _parts(source, "account", text)
-                    found.cards = _parts(source, "card", text)
-    return found
+    matches = Matches()
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=seconds) as source,
+        source.snapshot(),
+    ):
+        matches.exact = [c for c in COLUMNS if _is_there(source, c, text)]
+        matches.rows = _numbered(source, text)
+        if not matches.exact:
+            matches.too_short = len(text) < SHORTEST and not matches.rows
+            if len(text) >= SHORTEST:
+                matches.accounts = _parts(source, "account", text)
+                matches.cards = _parts(source, "card", text)
+    return matches
 
 
 def kinds_of(column: str) -> list[Kind]:
     """The kinds whose staging tables have the column."""
-    return [kind for kind in KINDS.values() if any(c.name == column for c in kind.columns)]
+    return [kind for kind in KINDS.values() if column in kind.names]
 
 
 def _is_there(source: ShopAll, column: str, text: str) -> bool:
@@ -104,7 +103,7 @@ def escaped(text: str) -> str:
 
 
 def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
-    """Staged rows with this number: kind, number, and whose trace tells of it."""
+    """Staged rows with this number: kind, number, and whose trace it is part of."""
     digits = text.removeprefix("№").removeprefix("#").strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19 and digits[0] != "0"):
         return []
@@ -141,7 +140,7 @@ class Stop:
 
 
 @dataclass
-class Inside:
+class InsideMatches:
     """Accounts and cards, MOST of each; and where the search stopped when time ran out."""
 
     accounts: list[str] = field(default_factory=list)
@@ -149,36 +148,32 @@ class Inside:
     stopped: Stop | None = None
 
 
-def search_inside(text: str, start: Stop | None = None) -> Inside:
+def search_inside(text: str, start: Stop | None = None) -> InsideMatches:
     """Looks for SECONDS at most, on from `start`. Raises TransferError when shop All fails."""
-    found, until = Inside(), time.monotonic() + SECONDS
+    matches = InsideMatches()
     first = COLUMNS.index(start.column) if start else 0
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace") as source:
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=SECONDS) as source:
         for column in COLUMNS[first:]:
             after = start.value if start and column == start.column else ""
-            values, stopped = _look(source, column, text, after, until)
-            setattr(found, f"{column}s", sorted(values)[:MOST])
+            values, stopped = _look(source, column, text, after)
+            setattr(matches, f"{column}s", sorted(values)[:MOST])
             if stopped is not None:
-                found.stopped = Stop(column, stopped)
+                matches.stopped = Stop(column, stopped)
                 break
-    return found
+    return matches
 
 
-def _look(
-    source: ShopAll, column: str, text: str, after: str, until: float
-) -> tuple[set[str], str | None]:
-    """What it found, enough or all; and after which value, when time ran out."""
+def _look(source: ShopAll, column: str, text: str, after: str) -> tuple[set[str], str | None]:
+    """Enough values, or all; and after which value it stopped, when time ran out."""
     values: set[str] = set()
-    for low, high in _ranges(source, column, after):
-        left = until - time.monotonic()
-        if left <= 0:
-            return values, low
-        try:
-            values.update(_within(source, column, text, low, high, left))
-        except TooSlow:
-            return values, low
-        if len(values) >= MOST:
-            break
+    low = after
+    try:
+        for low, high in _ranges(source, column, after):
+            values.update(_within(source, column, text, low, high))
+            if len(values) >= MOST:
+                break
+    except TooSlow:
+        return values, low
     return values, None
 
 
@@ -192,9 +187,7 @@ def _ranges(source: ShopAll, column: str, after: str) -> Iterator[tuple[str, str
     yield from pairwise([after, *later, None])
 
 
-def _within(
-    source: ShopAll, column: str, text: str, low: str, high: str | None, seconds: float
-) -> list[str]:
+def _within(source: ShopAll, column: str, text: str, low: str, high: str | None) -> list[str]:
     until = sql.SQL("and {}::text ~<=~ {}").format(sql.Identifier(column), sql.Literal(high))
     parts = [
         sql.SQL(RANGE).format(
@@ -207,5 +200,4 @@ def _within(
         for kind in kinds_of(column)
     ]
     with source.snapshot():
-        source.execute(f"set local statement_timeout = {max(1, int(seconds * 1000))}")
         return [value for (value,) in source.rows(sql.SQL(" union ").join(parts))]

@@ -1,6 +1,5 @@
 """What each bonus server says of an account or a card: its positions, and what it holds now."""
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -10,11 +9,11 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.position import Position
-from transfer.errors import TooSlow, TransferError
+from transfer.errors import TransferError
 from transfer.models import BonusServer
+from transfer.servers.ask import ask_all
 from transfer.trace.search import kinds_of
 
-SERVERS_AT_ONCE = 8
 ASSETS_SHOWN = 5
 
 # A balance counts what is valid now, from validfrom to validto, both included.
@@ -47,7 +46,7 @@ class Holding:
     cards: list[tuple[Any, ...]] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Answer:
     """What one server says: its positions, what it holds, or why it says nothing."""
 
@@ -60,40 +59,23 @@ class Answer:
 def ask(
     servers: list[BonusServer], origin: str, subject: str, column: str, seconds: float
 ) -> list[Answer]:
-    if not servers:
-        return []
-    pool = ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="trace")
-    # Nothing of Django's connections gets into the threads: the DSN is read here.
-    futures: list[tuple[BonusServer, Future[Answer]]] = [
-        (server, pool.submit(_ask, server, server.dsn, origin, subject, column, seconds))
-        for server in servers
-    ]
-    wait([future for _, future in futures], timeout=seconds)
-    pool.shutdown(wait=False, cancel_futures=True)
+    def question(server: BonusServer, within: float) -> Answer:
+        return _ask(server, origin, subject, column, within)
+
+    answers = dict(ask_all(servers, question, seconds))
     return [
-        future.result()
-        if future.done()
-        else Answer(server, error=TooSlow(database=server.name, reason=f"> {seconds:g} s"))
-        for server, future in futures
+        Answer(server, error=answer) if isinstance(answer, TransferError) else answer
+        for server, answer in ((server, answers[server]) for server in servers)
     ]
 
 
-def _ask(
-    server: BonusServer, dsn: str, origin: str, subject: str, column: str, seconds: float
-) -> Answer:
-    answer = Answer(server)
-    try:
-        # PIN codes are never selected; of errors nothing is quoted all the same.
-        with BonusDatabase(dsn, server.name, "trace", secret=True) as target:
-            with target.transaction():
-                target.execute(f"set statement_timeout = {int(seconds * 1000)}")
-            for kind in kinds_of(column):
-                answer.positions[kind.name] = target.existing_position(origin, kind)
-            with target.transaction(commit=False):
-                answer.holding = _holding(target, subject, column)
-    except TransferError as error:
-        answer.error = error
-    return answer
+def _ask(server: BonusServer, origin: str, subject: str, column: str, seconds: float) -> Answer:
+    # PIN codes are never selected; of errors nothing is quoted all the same.
+    options: Any = {"secret": True, "seconds": seconds}
+    with BonusDatabase(server.dsn, server.name, "trace", **options) as target:
+        positions = {kind.name: target.existing_position(origin, kind) for kind in kinds_of(column)}
+        with target.transaction(commit=False):
+            return Answer(server, positions, _holding(target, subject, column))
 
 
 def _holding(target: BonusDatabase, subject: str, column: str) -> Holding:

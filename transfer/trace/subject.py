@@ -1,6 +1,6 @@
 """Where a card's or an account's changes are: staged, waiting, moved by a run, rejected.
 
-What has reached a server is told by its own position, as the engine tells it; no flag is trusted.
+What has reached a server is read from its own position, as the engine reads it; no flag is trusted.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from transfer.engine.shop_all import ShopAll, quoted
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import WRITERS
-from transfer.trace.fates import Row, tell_fates
+from transfer.trace.fates import Row, judge_fates
 from transfer.trace.search import kinds_of
 from transfer.trace.servers import Answer, ask
 
@@ -47,13 +47,12 @@ class Trace:
 def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS) -> Trace:
     """Every staged change of the account or the card, the latest first, and where each is.
 
-    Asks the servers in parallel, for `seconds` at most. Raises TransferError when shop All fails.
+    Asks the servers for `seconds` at most, and shop All as long. Raises TransferError when shop All
+    fails.
     """
     tasks = attach_runs(TransferTask.objects.select_related("server").with_runs())
     servers = list({task.server_id: task.server for task in tasks}.values())
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace") as source:
-        with source.transaction():
-            source.execute(f"set statement_timeout = {int(seconds * 1000)}")
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=2 * seconds) as source:
         with source.snapshot():
             origin = source.origin()
         # Before the rows are read: what a position has moved is then visible among them.
@@ -62,11 +61,11 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
             rows = staged_rows(source, subject, column, answers, page)
             note_sent_again(source, rows, origin)
             writing = writers(source, column)
-    found = Trace(
+    result = Trace(
         subject, column, rows[:ROWS_ON_A_PAGE], page, len(rows) > ROWS_ON_A_PAGE, answers, writing
     )
-    tell_fates(found.rows, answers, tasks, origin)
-    return found
+    judge_fates(result.rows, answers, tasks, origin)
+    return result
 
 
 def staged_rows(
@@ -94,18 +93,13 @@ def staged_rows(
         sql.Literal(ROWS_ON_A_PAGE + 1),
         sql.Literal((page - 1) * ROWS_ON_A_PAGE),
     )
+
+    def reached(kind: str, past: list[bool]) -> dict[int, bool]:
+        return dict(zip(servers[kind], past, strict=True))
+
     return [
-        Row(
-            KINDS[kind],
-            xid,
-            id_,
-            at,
-            told,
-            fault,
-            may_fail,
-            dict(zip(servers[kind], past, strict=True)),
-        )
-        for kind, xid, id_, at, told, fault, may_fail, past in source.rows(query)
+        Row(KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
+        for kind, xid, id_, at, payload, fault, may_fail, past in source.rows(query)
     ]
 
 
@@ -128,9 +122,9 @@ def note_sent_again(source: ShopAll, rows: list[Row], origin: str) -> None:
 
 
 def writers(source: ShopAll, column: str) -> dict[str, datetime]:
-    found = {}
+    since_when = {}
     for kind in kinds_of(column):
         (since,) = source.one(WRITERS, [f'"{kind.staging}"'])
         if since is not None:
-            found[kind.name] = since
-    return found
+            since_when[kind.name] = since
+    return since_when

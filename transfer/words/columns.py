@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext, gettext_lazy
 
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import CARD_STATUSES, KINDS, Kind
 
 HEADINGS = {
     "account": gettext_lazy("Account"),
@@ -43,7 +43,6 @@ KEPT_PIN = gettext_lazy(
     "•••• keeps the PIN code of the rejected row, which is never shown. To replace it, write over "
     "it."
 )
-OPTIONAL = {"validfrom", "validto", "comment"}
 OPTIONAL_ACCOUNT = gettext_lazy(
     "The account that the card is linked to, formatted as text. Empty: the link stays as it is."
 )
@@ -68,13 +67,18 @@ def how_to_fill_in(kind: Kind, column: str) -> str:
     return str(OPTIONAL_ACCOUNT if links_card else HOW_TO_FILL_IN[column])
 
 
-def titles(kind: Kind) -> set[str]:
+def status_words(status: int) -> str:
+    """A card status; one that there is not, as it came."""
+    return gettext(CARD_STATUSES[status].words) if status in CARD_STATUSES else str(status)
+
+
+def titles(title: str) -> set[str]:
     """What a transfer is called, in every language: so are the sheets of a file of rejects."""
-    found = set()
+    names = set()
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
-            found.add(gettext(kind.title))
-    return found
+            names.add(gettext(title))
+    return names
 
 
 def with_local_moments(text: str, zone: ZoneInfo) -> str:

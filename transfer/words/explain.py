@@ -17,18 +17,29 @@ class Explanation(NamedTuple):
     sentence: str
     hint: str
 
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.hint}"
 
-class Said(dict[str, str]):
-    """Parameters; one that an earlier version did not keep is a dash."""
+
+class Params(dict[str, str]):
+    """Parameters of a sentence; one that an earlier version did not save is a dash."""
 
     def __missing__(self, name: str) -> str:
         return formats.NOTHING
 
 
-def explain_error(code: str, params: dict[str, str]) -> Explanation:
-    """What went wrong, and what to do. An unknown code is explained as unexpected."""
-    kind, said = TransferError.kinds.get(code, TransferError), Said(params)
-    return Explanation(gettext(kind.sentence) % said, gettext(kind.hint) % said)
+def explain(error: TransferError) -> Explanation:
+    """What went wrong, and what to do."""
+    return explain_code(error.code, error.params)
+
+
+def explain_code(code: str, params: dict[str, str]) -> Explanation:
+    """As `explain`, of an error that was saved. An unknown code is explained as unexpected."""
+    kind = TransferError.kinds.get(code, TransferError)
+    known = Params(params)
+    if "what" in known:  # a file that is no table; it is a message id, too
+        known["what"] = gettext(known["what"])
+    return Explanation(gettext(kind.sentence) % known, gettext(kind.hint) % known)
 
 
 def explain_reject(code: str) -> Explanation:

@@ -33,7 +33,7 @@ IVAN = Actor("ivan")
 @pytest.fixture(autouse=True)
 def viewer(client, settings):
     settings.LANGUAGE_CODE = "en"
-    backlog.forget()
+    backlog.latest.clear()
     client.force_login(user("viewer"))
 
 
@@ -75,7 +75,7 @@ def test_everything_arrives(client, task):
 
 
 def test_it_does_not_say_so_before_it_has_asked(client, task):
-    backlog.forget()
+    backlog.latest.clear()
     html = look(client).content.decode()
     assert "Everything arrives." not in html
     assert "being asked" in html
@@ -233,8 +233,8 @@ def test_asked_by_hand_or_by_htmx_it_counts_what_waits(client, dock, shop_all, b
     task = eight.tasks.get(kind="pincodes")
     response = look(client, ask="1")
     (row,) = (row for row in response.context["rows"] if row.task == task)
-    assert (row.backlog, row.why_code) == (2, "disabled")
-    backlog.forget()
+    assert (row.backlog.rows, row.why) == (2, "The task is switched off.")
+    backlog.latest.clear()
     part = client.get(reverse("overview"), headers={"hx-request": "true"}).content.decode()
     assert "2 rows" in part
     assert "<html" not in part

@@ -1,6 +1,11 @@
 """Registers as a file: out, and in again with a preview."""
 
+import io
+import os
+import zipfile
+
 import pytest
+import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
@@ -9,13 +14,13 @@ from transfer.models import CashRegister
 pytestmark = pytest.mark.django_db
 
 
-def load(client, content: bytes):
-    file = SimpleUploadedFile("registers.csv", content)
+def load(client, content: bytes, name: str = "registers.csv"):
+    file = SimpleUploadedFile(name, content)
     return client.post(reverse("register_import"), {"file": file})
 
 
 def confirm(client, page):
-    data = {"text": page.context["text"], "confirmed": "1"}
+    data = {"content": page.context["content"], "confirmed": "1"}
     return client.post(reverse("register_import"), data)
 
 
@@ -35,6 +40,84 @@ def test_a_file_is_shown_first_and_saved_when_confirmed(operator, encoding):
     again = load(operator, FILE.encode(encoding))
     assert len(again.context["plan"].same) == 2
     assert not again.context["may_save"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1251", "utf-16"])
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+def test_a_csv_file_is_read_however_it_is_written(operator, encoding, delimiter):
+    page = load(operator, FILE.replace(";", delimiter).encode(encoding))
+    assert [line.name for line in page.context["plan"].new] == ["10.152", "Касса 17"]
+
+
+def workbook(*rows) -> bytes:
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)
+    return content.getvalue()
+
+
+def test_a_workbook_of_excel_is_shown_first_and_saved_when_confirmed(operator):
+    """Its codes may be numbers, and its yes and no those of Excel."""
+    content = workbook(
+        ("Кассы магазинов на июль",),
+        ("Магазин", "Название магазина", "Код", "Название кассы", "Консервация", "Примечание"),
+        (1, "Ленина, 5", 10.152, "", False, "у входа"),
+        (),
+        ("007", "", "0017", "Касса 17", True),
+    )
+    page = load(operator, content, "registers.xlsx")
+    plan = page.context["plan"]
+    assert [line.number for line in plan.new] == [3, 5]
+    assert plan.ignored == ["Примечание"]
+    assert "Касса 17" in page.text
+    confirm(operator, page)
+    assert set(
+        CashRegister.objects.values_list("code", "name", "mothballed", "shop__code", "shop__name")
+    ) == {
+        ("10.152", "10.152", False, "1", "Ленина, 5"),
+        ("0017", "Касса 17", True, "007", ""),
+    }
+    assert len(load(operator, content, "registers.xlsx").context["plan"].same) == 2
+
+
+@pytest.mark.parametrize("code", ["10.0", "1E5", "00"])
+def test_a_code_that_looks_like_a_number_stays_as_it_is_written(operator, code):
+    confirm(operator, load(operator, f"Магазин;Код\n1;{code}\n".encode()))
+    assert CashRegister.objects.get().code == code
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"PK\x03\x04", "The workbook is damaged and can&#x27;t be read."),
+        (b"%PDF-1.7", "This is not a table, but a PDF document."),
+        (b"a;b\n1;2\n", "The columns Shop, Code are not recognised in the file."),
+        ("Магазин;Код;Касса\n1;2;3\n".encode(), "Name each of them once"),
+        ("Магазин;Код\n".encode(), "The file has no line with data."),
+        (b"shop;code\n" + b"1;2\n" * 50_001, "The file has more than 50,000 lines."),
+        (b"shop;code\n" + b"1;2\n" * 600_000, "The file is larger than 2 MB."),
+    ],
+)
+def test_a_file_that_can_not_be_read_says_why_and_what_to_do(operator, content, sentence):
+    page = load(operator, content)
+    assert sentence in page.text
+    assert not CashRegister.objects.exists()
+
+
+def test_a_file_of_two_megabytes_that_does_not_shrink_comes_back_with_its_confirmation(operator):
+    content = io.BytesIO(workbook(("Магазин", "Код"), (1, 17)))
+    with zipfile.ZipFile(content, "a") as archive:
+        archive.writestr("xl/media/logo.jpg", os.urandom((2 << 20) - 10_000))
+    page = load(operator, content.getvalue())
+    assert confirm(operator, page).status_code == 302
+    assert CashRegister.objects.get().code == "17"
+
+
+def test_a_confirmation_without_its_file_saves_nothing(operator):
+    page = operator.post(reverse("register_import"), {"confirmed": "1", "content": "?"})
+    assert "The file can&#x27;t be read." in page.text
 
 
 def test_a_bad_line_is_named_and_nothing_is_imported(operator):
@@ -65,7 +148,8 @@ def test_one_shop_has_one_name(operator):
 
 def test_a_quotation_mark_that_is_never_closed_is_told_of(operator):
     page = load(operator, (FILE + '1;x;"Касса\n' + "1;y;z\n" * 40_000).encode())
-    assert "a quotation mark that opens a cell is never closed" in page.text
+    assert "Line 4 has a cell that is far too long." in page.text
+    assert "a quote is opened there and not closed" in page.text
 
 
 def test_a_file_of_five_thousand_registers_in_russian_comes_back_with_its_confirmation(operator):
@@ -93,7 +177,7 @@ def test_what_was_exported_can_be_brought_back_changed(
     page = load(operator, changed.encode())
     plan = page.context["plan"]
     assert (len(plan.new), len(plan.changed), len(plan.same)) == (0, 2, 1)
-    assert plan.unread == ["Server 8", "Server 9"]
+    assert plan.ignored == ["Server 8", "Server 9"]
     assert "Server 8, Server 9." in page.text
     confirm(operator, page)
     assert CashRegister.objects.filter(mothballed=True).count() == 1

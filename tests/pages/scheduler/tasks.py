@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from transfer.models import BonusServer, TransferTask
 from transfer.runs import backlog
-from transfer.runs.backlog import Backlog, Known
+from transfer.runs.backlog import Backlog
 
 
 def wait_for(
@@ -15,8 +15,8 @@ def wait_for(
 ) -> None:
     """As if the servers had just been asked."""
     oldest = timezone.now() - timedelta(minutes=minutes) if rows else None
-    of_task = Backlog(error=error) if error else Backlog(rows, oldest, **fields)
-    backlog._known[task.pk] = Known(of_task, timezone.now())
+    asked = Backlog(error=error) if error else Backlog(rows, oldest, **fields)
+    backlog.latest[task.pk] = asked
 
 
 def once_more(response: Any) -> dict[str, list[Any]]:

@@ -29,7 +29,7 @@ IVAN = Actor("ivan", address="10.0.0.7")
 @pytest.fixture(autouse=True)
 def english(settings):
     settings.LANGUAGE_CODE = "en"
-    backlog.forget()
+    backlog.latest.clear()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ FIELDS = {"step": 5, "minute": 0, "daily_at": "08:00", "weekly_at": "08:00", "mo
 @pytest.fixture(autouse=True)
 def olga(client, settings):
     settings.LANGUAGE_CODE = "en"
-    backlog.forget()
+    backlog.latest.clear()
     client.force_login(user("operator"))
 
 
@@ -101,8 +101,32 @@ class TestItsPage:
         task = MaintenanceTask.objects.get(kind="purge_history")
         run = MaintenanceRun.of(task, "manual")
         run.start()
-        run.finish(State.SUCCEEDED, {"audit": 7})
+        run.finish(State.SUCCEEDED, report={"audit": 7})
         assert "Entries of the audit removed: 7" in shown(client, task)
+
+
+class TestAChange:
+    @pytest.mark.parametrize(
+        ("name", "fields", "queries"),
+        [
+            ("switch", {"enabled": "1"}, 10),
+            ("undo", {}, 10),
+            ("explain", {"reason": "go"}, 9),
+            ("pause", {"until": "hour"}, 10),
+            ("resume", {}, 7),
+            ("run", {}, 14),
+            ("cancel", {}, 5),
+        ],
+    )
+    def test_loads_the_task_once_and_leads_back(
+        self, client, task, name, fields, queries, django_assert_num_queries
+    ):
+        shown(client, task)  # what is asked for once
+        with django_assert_num_queries(queries) as captured:
+            response = client.post(url(task, f"task_{name}"), {"seen": task.version, **fields})
+        assert response.url.partition("?")[0] == url(task)
+        loads = [one["sql"] for one in captured if "open_run_id" in one["sql"]]
+        assert len(loads) == 1
 
 
 class TestADryRun:

@@ -22,6 +22,7 @@ from tests.pages.history.runs import user
 from transfer.access import Role, has_role
 from transfer.models import Actor, AuditEntry, User
 from transfer.models.users import one_at_a_time
+from transfer.pages.audit.words import subject
 
 pytestmark = pytest.mark.django_db
 LIST = "/users/"
@@ -399,7 +400,7 @@ class TestTheAudit:
         client.post(ADD, {**NEW, "password": PASSWORD, "again": PASSWORD}, REMOTE_ADDR="10.0.0.9")
         entry = last_entry()
         assert (entry.who, entry.address, entry.action) == ("anna", "10.0.0.9", "create")
-        assert entry.subject == "User petr"
+        assert subject(entry) == "User petr"
         assert entry.new == {
             "first_name": "Пётр",
             "last_name": "Ильин",
@@ -458,7 +459,7 @@ class TestTheAudit:
         olga.edit(IVAN, role=Role.VIEWER)
         User.objects.get(username="anna").edit(IVAN, first_name="Анна")
         answer = client.get("/audit/", {"about": f"user-{olga.pk}"})
-        assert [row.record.subject for row in answer.context["table"].paginated_rows] == [
+        assert [subject(row.record) for row in answer.context["table"].paginated_rows] == [
             "User olga"
         ]
         assert f"about=user-{olga.pk}" in client.get(page_of(olga)).content.decode()

@@ -7,8 +7,10 @@ from django.utils.translation import gettext
 from transfer.errors import gettext_noop
 from transfer.management.command import FAILED, USAGE
 from transfer.management.command import Command as BaseCommand
-from transfer.models import Actor, TransferRun
-from transfer.models.run_base import RunClosed
+from transfer.models import Actor, MaintenanceRun, TransferRun
+from transfer.models.run_base import Run, RunClosed
+
+RUNS: dict[str, Any] = {"": TransferRun, "transfer": TransferRun, "maintenance": MaintenanceRun}
 
 
 class Command(BaseCommand):
@@ -17,10 +19,13 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", type=int)
+        parser.add_argument(
+            "run",
+            help=gettext("as run_now names it: 12 of a transfer, maintenance-12 of maintenance"),
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        run = TransferRun.objects.filter(pk=options["run"]).first()
+        run = run_named(options["run"])
         if run is None:
             raise CommandError(
                 gettext("There is no run %(run)s.") % {"run": options["run"]}, returncode=USAGE
@@ -30,12 +35,19 @@ class Command(BaseCommand):
         except RunClosed as error:
             raise CommandError(
                 gettext("Run %(run)s has ended: %(state)s.")
-                % {"run": run.pk, "state": run.get_state_display()},
+                % {"run": run.key, "state": run.get_state_display()},
                 returncode=FAILED,
             ) from error
         self.say(
             gettext_noop("Run %(run)s ends after the chunk under way.")
             if run.is_open
             else gettext_noop("Run %(run)s is cancelled."),
-            run=run.pk,
+            run=run.key,
         )
+
+
+def run_named(name: str) -> Run | None:
+    """The run of this number, or of this key: see `Run.key`."""
+    kind, _dash, number = name.rpartition("-")
+    runs = RUNS.get(kind)
+    return runs.objects.filter(pk=number).first() if runs and number.isdecimal() else None

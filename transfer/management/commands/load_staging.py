@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext, ngettext
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.errors import TransferError, gettext_noop
+from transfer.errors import gettext_noop
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
 from transfer.loading.receive import receive
@@ -97,13 +97,8 @@ class Command(BaseCommand):
     def _go_on(self, upload: Upload, title: str) -> None:
         with FileProgress(self.stderr, title) as progress:
             go_on(upload, progress)
-        if upload.error_code:
-            kind = TransferError.kinds.get(upload.error_code, TransferError)
-            params = {
-                name: gettext(value) if name == "what" else value
-                for name, value in upload.error_params.items()
-            }
-            raise kind(upload.error_technical, **params)
+        if upload.explained:
+            raise CommandError("\n".join(upload.explained), returncode=FAILED)
 
     def _report(self, upload: Upload) -> None:
         totals = {

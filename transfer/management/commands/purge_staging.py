@@ -8,7 +8,7 @@ from transfer.errors import gettext_noop
 from transfer.management.command import FAILED
 from transfer.management.command import Command as BaseCommand
 from transfer.runs.purge import purge_all
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 
 def days(text: str) -> int:
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             for task, error in result.kept_back_by:
                 unknown = unknown or error is not None
                 reason = (
-                    explain_error(error.code, error.params).sentence
+                    explain(error).sentence
                     if error
                     else gettext("it is enabled and has not run yet")
                 )

@@ -9,7 +9,7 @@ from transfer.management.command import FAILED, servers_named
 from transfer.management.command import Command as BaseCommand
 from transfer.models import TransferTask
 from transfer.runs.reconcile import Reconciliation, reconcile
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 
 class Command(BaseCommand):
@@ -90,4 +90,4 @@ class Command(BaseCommand):
     def _report_error(self, task: TransferTask, error: TransferError, *, as_json: bool) -> None:
         if as_json:
             self.say_json(kind=task.kind, server=task.server.name, state="error", error=error.code)
-        self.stderr.write(f"{task}: {explain_error(error.code, error.params).sentence}")
+        self.stderr.write(f"{task}: {explain(error).sentence}")

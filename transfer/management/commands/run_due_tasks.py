@@ -26,7 +26,7 @@ class Command(BaseCommand):
         # Without a word when all is well: cron mails what a job says.
         with soft_stop() as stopped:
             done = tick("run_due_tasks")
-            worked_off = 0 if options["no_drain"] else drain(lambda: bool(stopped()))
+            worked_off = 0 if options["no_drain"] else drain(stopped)
         if options["verbosity"] > 1:
             self.say(
                 gettext_noop(

@@ -31,11 +31,11 @@ class Command(BaseCommand):
                 self.say(
                     gettext_noop("%(task)s: run %(run)s is open already"),
                     task=task,
-                    run=error.run.pk,
+                    run=error.run.key,
                 )
             else:
                 queued += 1
-                self.say(gettext_noop("%(task)s: run %(run)s is queued"), task=task, run=run.pk)
+                self.say(gettext_noop("%(task)s: run %(run)s is queued"), task=task, run=run.key)
         if queued:
             self.stdout.write(when_it_starts(queued))
         if open_already:

@@ -86,7 +86,7 @@ def work(stopped: Callable[[], int]) -> None:
     """A worker thread: ends with the queue."""
     announce("run_scheduler", 0)  # it is one of those that were announced
     try:
-        drain(lambda: bool(stopped()))
+        drain(stopped)
     except Exception:
         logger.exception("worker")
     finally:

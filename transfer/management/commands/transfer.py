@@ -15,7 +15,7 @@ from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import State
 from transfer.queue.worker import soft_stop
 from transfer.runs import execute
-from transfer.words.explain import explain_error, explain_reject
+from transfer.words.explain import explain_reject
 from transfer.words.formats import NOTHING
 
 MAX_CHUNK_ROWS = 1_000_000
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         common = {
             "chunk_rows": options["chunk"],
             "progress": progress,
-            "stopped": lambda: bool(stopped()),
+            "stopped": stopped,
         }
         run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
         try:
@@ -76,7 +76,7 @@ class Command(BaseCommand):
                 run = execute.run_here(task, TransferRun.Trigger.COMMAND, **common)
                 reasons = run.count_reasons()
         except TransferError as error:
-            run.error_code, run.error_params = error.code, error.params
+            run.note_error(error)
             run.state = State.SKIPPED if isinstance(error, AlreadyRunning) else State.FAILED
         finally:
             progress.close()
@@ -86,7 +86,7 @@ class Command(BaseCommand):
     def _report(
         self, run: TransferRun, reasons: dict[str, int], seconds: float, options: dict[str, Any]
     ) -> None:
-        error = explain_error(run.error_code, run.error_params) if run.error_code else None
+        error = run.explained
         if options["json"]:
             self.say_json(
                 kind=run.kind,

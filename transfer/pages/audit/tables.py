@@ -19,7 +19,7 @@ class AuditTable(Table):
     at = MomentColumn(_("When"), order_by=("id",))
     who = tables.Column(_("Who"), order_by=("who", "-id"))
     action = tables.Column(_("What"), order_by=("action", "-id"))
-    subject = tables.Column(_("Of what"), orderable=False)
+    subject = tables.Column(_("Of what"), orderable=False, empty_values=())
     change = tables.Column(_("Before → after"), orderable=False, empty_values=())
 
     class Meta(Table.Meta):
@@ -31,6 +31,9 @@ class AuditTable(Table):
 
     def render_action(self, record: AuditEntry) -> str:
         return str(record.get_action_display())
+
+    def render_subject(self, record: AuditEntry) -> str:
+        return words.subject(record)
 
     def render_change(self, record: AuditEntry) -> Any:
         changes = words.changes(record)

@@ -6,6 +6,7 @@ from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.models import AuditEntry
+from transfer.pages.audit import words
 from transfer.pages.audit.filters import AuditFilter
 from transfer.pages.audit.tables import AuditTable
 
@@ -18,6 +19,6 @@ def audit(request: HttpRequest) -> HttpResponse:
     context = {
         "filter": entries,
         "table": AuditTable(entries.qs).paged(request),
-        "about": about.subject if about else "",
+        "about": words.subject(about) if about else "",
     }
     return render(request, "audit/audit.html", context)

@@ -1,14 +1,35 @@
-"""Entries of the audit as sentences of the user's language."""
+"""Entries of the audit in the user's language."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from transfer.access import Role
+from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry
 from transfer.words import formats
+from transfer.words.columns import HEADINGS
 from transfer.words.schedule import in_words
+
+# What entries tell beside fields of their subject, and the words of what is chosen from a few.
+FACTS = {
+    **HEADINGS,
+    "corrections": gettext_lazy("rejected rows corrected"),
+    "run": gettext_lazy("run"),
+    "dry_run": gettext_lazy("dry run"),
+    "rows": gettext_lazy("rows"),
+    "role": gettext_lazy("role"),
+    "state": gettext_lazy("state"),
+}
+CHOICES: dict[str, dict[Any, Any]] = {
+    "role": {role.group: role.label for role in Role},
+    "state": {"active": gettext_lazy("Active"), "closed": gettext_lazy("Closed")},
+}
 
 
 class Change(NamedTuple):
@@ -17,12 +38,25 @@ class Change(NamedTuple):
     new: str
 
 
+def subject(entry: AuditEntry) -> str:
+    """What the change was about."""
+    params = entry.subject_params
+    if kind := params.get("kind"):
+        title = _(KINDS[kind].title) if kind in KINDS else _chosen(entry, "kind", kind)
+        return f"{title} → {params['server']}" if params.get("server") else title
+    if entry.subject_type == "user":
+        return _("User %(name)s") % params
+    return params.get("name") or str(_model(entry)._meta.verbose_name)
+
+
 def changes(entry: AuditEntry) -> list[Change]:
     """Old and new value of each field, as people read them."""
-    names = dict.fromkeys([*entry.old, *entry.new])
     return [
-        Change(label, shown(name, old), shown(name, new))
-        for name, (label, old, new) in zip(names, entry.changes(), strict=True)
+        Change(
+            str(getattr(_field(entry, name), "verbose_name", FACTS.get(name, name))),
+            *(_value(entry, name, values.get(name)) for values in (entry.old, entry.new)),
+        )
+        for name in dict.fromkeys([*entry.old, *entry.new])
     ]
 
 
@@ -31,7 +65,13 @@ def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, list[Change]]
     return [(entry, changes(entry)) for entry in AuditEntry.objects.about(subject)[:most]]
 
 
-def shown(name: str, value: Any) -> str:
+def sentence(entry: AuditEntry) -> str:
+    """ "Switched on or off: enabled: Disabled → Enabled"."""
+    lines = [f"{one.label}: {one.old} → {one.new}" for one in changes(entry)]
+    return ": ".join([str(entry.get_action_display()), *(["; ".join(lines)] if lines else [])])
+
+
+def _value(entry: AuditEntry, name: str, value: Any) -> str:
     if value is None or value == "":
         return formats.NOTHING
     if isinstance(value, bool):
@@ -39,19 +79,29 @@ def shown(name: str, value: Any) -> str:
     if name == "schedule":
         return in_words(str(value))
     moment = _moment(value)
-    return formats.moment(moment) if moment else str(value)
+    return formats.moment(moment) if moment else _chosen(entry, name, value)
+
+
+def _chosen(entry: AuditEntry, name: str, value: Any) -> str:
+    """The value; of a choice its words."""
+    field = _field(entry, name)
+    choices = dict(field.flatchoices or []) if field else CHOICES.get(name, {})
+    return str(choices.get(value, value))
+
+
+def _field(entry: AuditEntry, name: str) -> Any:
+    try:
+        return _model(entry)._meta.get_field(name)
+    except (LookupError, FieldDoesNotExist):  # of a later or an earlier version, or no field
+        return None
+
+
+def _model(entry: AuditEntry) -> Any:
+    return apps.get_model("transfer", entry.subject_type)
 
 
 def _moment(value: Any) -> datetime | None:
-    if not isinstance(value, str) or "T" not in value:
-        return None
     try:
-        return parse_datetime(value)
+        return parse_datetime(value) if isinstance(value, str) and "T" in value else None
     except ValueError:
         return None
-
-
-def sentence(entry: AuditEntry) -> str:
-    """ "Switched on or off: enabled: Disabled → Enabled"."""
-    lines = [f"{one.label}: {one.old} → {one.new}" for one in changes(entry)]
-    return ": ".join([str(entry.get_action_display()), *(["; ".join(lines)] if lines else [])])

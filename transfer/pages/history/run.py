@@ -18,7 +18,7 @@ from transfer.pages.back import read_or_post
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
 from transfer.runs import start, workers
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error, explain_reject, started_by
+from transfer.words.explain import Explanation, explain_reject, started_by
 from transfer.words.reports import said_of
 
 POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
@@ -127,8 +127,6 @@ def described(one: Any) -> dict[str, Any]:
 
 def cause(one: Run) -> Explanation | None:
     """Why the run did not do what it should, in plain words."""
-    if one.error_code:
-        return explain_error(one.error_code, one.error_params)
     if one.state == State.INTERRUPTED:
         return Explanation(
             _("The process that executed the run is gone."),
@@ -139,7 +137,7 @@ def cause(one: Run) -> Explanation | None:
         return Explanation(
             _("%(name)s cancelled the run.") % who, _("The next run moves the rest.")
         )
-    return None
+    return one.explained
 
 
 def neighbours(one: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from transfer.pages.tables import (
     with_note,
 )
 from transfer.words import formats
-from transfer.words.explain import explain_error, started_by
+from transfer.words.explain import started_by
 from transfer.words.reports import said_of
 
 POLL_SECONDS = 3  # how often the row of an open run is asked for again
@@ -89,11 +89,11 @@ class RunTable(Table):
 
     def render_kind(self, record: Run) -> str:
         what = with_note(record.get_kind_display(), self.note_of(record))  # type: ignore[attr-defined]
-        if not record.error_code:
+        if not (cause := record.explained):
             return what
         tone = "warn" if record.state == State.SKIPPED else "bad"
-        cause = explain_error(record.error_code, record.error_params).sentence
-        return format_html('<div>{}<div class="cell-note {}">{}</div></div>', what, tone, cause)
+        note = (what, tone, cause.sentence)
+        return format_html('<div>{}<div class="cell-note {}">{}</div></div>', *note)
 
 
 class TransferRunTable(RunTable):

@@ -21,7 +21,6 @@ from transfer.pages.history.charts import Series, StackedBars
 from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
 from transfer.words import formats
-from transfer.words.explain import explain_error
 from transfer.words.reports import said_of
 
 DAYS = 30
@@ -160,4 +159,4 @@ def capitalised(label: Any) -> str:
 
 
 def sentence(run: Run) -> str:
-    return explain_error(run.error_code, run.error_params).sentence if run.error_code else ""
+    return run.explained.sentence if run.explained else ""

@@ -18,7 +18,6 @@ from transfer.pages.exports import Field, Sheet
 from transfer.words.columns import (
     HOW_TO_FILL_IN,
     KEPT_PIN,
-    OPTIONAL,
     heading,
     how_to_fill_in,
     named,
@@ -47,7 +46,7 @@ def bad_lines(upload: Upload) -> Sheet:
         Field(_("What stands there"), lambda line: line.value),
         Field(_("What to do"), lambda line: explained(line.code).hint),
     ]
-    if any(column.secret for column in upload.moves.columns):
+    if upload.moves.secrets:
         note = _("PIN codes are never shown: enter them anew.")
         kept_pin = _("•••• keeps the PIN code of the rejected row.") if has_rejects else ""
         fields.append(Field(_("About the PIN code"), lambda line: f"{note} {kept_pin}".strip()))
@@ -100,8 +99,9 @@ def _explain(book: Any, kind: Kind) -> None:
 
 
 def _explanations(kind: Kind) -> Iterator[tuple[str, str]]:
+    needed = {name for group in kind.needed for name in group}
     for column in kind.columns:
-        may_be_empty = _("May be empty.") if column.name in OPTIONAL else ""
+        may_be_empty = "" if column.name in needed else _("May be empty.")
         yield heading(column.name), f"{how_to_fill_in(kind, column.name)} {may_be_empty}".strip()
         if column.secret:
             yield "", str(KEPT_PIN)

@@ -20,7 +20,6 @@ from transfer.pages.load.entry_form import EntryForm
 from transfer.pages.load.views import shown
 from transfer.words import formats
 from transfer.words.columns import heading
-from transfer.words.explain import explain_error
 
 State = Upload.State
 
@@ -31,8 +30,8 @@ def entry(request: HttpRequest, kind: str) -> HttpResponse:
     """The form. What passes the checks is confirmed on a page of its own."""
     if kind not in KINDS:
         raise Http404
-    names = [column.name for column in KINDS[kind].columns if not column.secret]
-    initial = {name: request.GET[name] for name in names if name in request.GET}
+    shown = set(KINDS[kind].names) - KINDS[kind].secrets
+    initial = {name: request.GET[name] for name in shown & set(request.GET)}
     form = EntryForm(KINDS[kind], request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         upload = _judge(form, Actor.of(request))
@@ -52,7 +51,7 @@ def _judge(form: EntryForm, actor: Actor) -> Upload | None:
     if upload.state == State.READY and upload.good == 1:
         return upload
     if upload.error_code not in ("", NothingInside.code):
-        form.add_error(None, " ".join(explain_error(upload.error_code, upload.error_params)))
+        form.add_error(None, str(upload.explained))
     else:
         form.refuse(upload)
     upload.delete()
@@ -68,7 +67,7 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
         if upload.confirm(Actor.of(request)):
             upload_job.go_on(upload)
         if upload.state == State.READY and upload.error_code:
-            messages.error(request, " ".join(explain_error(upload.error_code, upload.error_params)))
+            messages.error(request, str(upload.explained))
             return redirect("entry_confirm", upload.pk)
     if upload.state != State.READY:
         if upload.state == State.LOADED:

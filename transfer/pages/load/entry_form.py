@@ -8,19 +8,15 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from transfer.engine.kinds import Column, Kind
+from transfer.engine.kinds import CARD_STATUSES, Column, Kind
 from transfer.loading.report import explain_line
 from transfer.models import Upload
 from transfer.words.columns import heading, how_to_fill_in
 
 STATUSES = [
     ("", gettext_lazy("stays as it is")),
-    ("0", gettext_lazy("0 – earn only")),
-    ("1", gettext_lazy("1 – earn and pay")),
-    ("2", gettext_lazy("2 – no operations (blocked)")),
-    ("3", gettext_lazy("3 – pay only")),
+    *((str(number), gettext_lazy(status.words)) for number, status in CARD_STATUSES.items()),
 ]
-NEEDED = {"pincodes": {"account", "pincode"}, "balances": {"account", "amount"}, "cards": {"card"}}
 LONGEST = 1000
 DELIMITER = ";"
 
@@ -38,22 +34,17 @@ class EntryForm(forms.Form):
         """The change as a file of one line."""
         text = io.StringIO()
         writer = csv.writer(text, delimiter=DELIMITER)
-        writer.writerow([column.name for column in self.kind.columns])
-        writer.writerow([self.cleaned_data[column.name] for column in self.kind.columns])
+        writer.writerow(self.kind.names)
+        writer.writerow([self.cleaned_data[name] for name in self.kind.names])
         return text.getvalue().encode()
 
     def reading(self) -> dict[str, Any]:
         """How that file is to be read."""
-        places = {column.name: place for place, column in enumerate(self.kind.columns)}
-        return {
-            "encoding": "utf-8-sig",
-            "delimiter": DELIMITER,
-            "header": 1,
-            "columns": places,
-        }
+        places = {name: place for place, name in enumerate(self.kind.names)}
+        return {"encoding": "utf-8-sig", "delimiter": DELIMITER, "header": 1, "columns": places}
 
     def subject(self) -> str:
-        return str(self.cleaned_data[self.kind.columns[0].name]).strip()
+        return str(self.cleaned_data[self.kind.names[0]]).strip()
 
     def refuse(self, upload: Upload) -> None:
         """Says at the fields what the checks say."""
@@ -69,7 +60,7 @@ class EntryForm(forms.Form):
 def _field(kind: Kind, column: Column) -> forms.Field:
     common: dict[str, Any] = {
         "label": heading(column.name),
-        "required": column.name in NEEDED[kind.name],
+        "required": (column.name,) in kind.needed,
     }
     if column.name == "status":
         return forms.ChoiceField(choices=STATUSES, **common)

@@ -82,7 +82,7 @@ class ReadingForm(forms.Form):
             )
 
     def names(self) -> list[str]:
-        return [*(column.name for column in self.upload.moves.columns), REJECT]
+        return [*self.upload.moves.names, REJECT]
 
     @staticmethod
     def chosen_in(upload: Upload) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import Role, has_role, role
 from transfer.engine.kinds import KINDS
+from transfer.errors import FileRefused
 from transfer.loading import upload_job
-from transfer.loading.faults import FileRefused
 from transfer.loading.headings import REJECT
 from transfer.loading.receive import receive
-from transfer.loading.report import explain_line, explain_stop
+from transfer.loading.report import explain_line
 from transfer.loading.warnings import HARMLESS, explain_warning
 from transfer.models import Actor, Settings, TransferTask, Upload
 from transfer.pages.back import is_part
@@ -35,7 +35,7 @@ from transfer.words.columns import (
     how_to_fill_in,
     with_local_moments,
 )
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 State = Upload.State
 BAD_LINES_SHOWN = 25
@@ -77,7 +77,7 @@ def upload_file(request: HttpRequest) -> HttpResponse:
     try:
         upload = receive(kind, file.chunks(), Actor.of(request), name=file.name)
     except FileRefused as error:
-        form.add_error("file", " ".join(explain_error(error.code, error.params)))
+        form.add_error("file", str(explain(error)))
         return _loads(request, form, 422)
     upload_job.start(upload)
     return redirect(upload)
@@ -96,9 +96,13 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
 def _context(
     request: HttpRequest, upload: Upload, form: ReadingForm | None = None
 ) -> dict[str, Any]:
-    error = explain_stop(upload.error_code, upload.error_params) if upload.error_code else None
     layout = upload.layout
-    context = {"upload": upload, "badge": state_badge(upload), "error": error, "layout": layout}
+    context = {
+        "upload": upload,
+        "badge": state_badge(upload),
+        "error": upload.explained,
+        "layout": layout,
+    }
     if layout and upload.is_undecided and has_role(request.user, Role.OPERATOR):
         context["reading_form"] = form or ReadingForm(upload)
         context["places"] = [heading_of_place(layout, n) for n in range(len(layout["headings"]))]

@@ -9,12 +9,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from transfer.errors import TransferError
 from transfer.models import BonusServer, Heartbeat, RejectedRow
 from transfer.models.run_base import Run, State
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.words import formats
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 # A row that waits longer than this, and longer than two runs, waits too long.
 LONG = timedelta(minutes=15)
@@ -55,7 +56,7 @@ def of_databases(rows: list[TaskStatus]) -> Iterator[Problem]:
     """Servers that could not be asked: one line each, not one for each of their tasks."""
     silent: dict[str, TaskStatus] = {}
     for row in rows:
-        if row.error:
+        if row.backlog.error:
             silent.setdefault(row.error_words, row)
     for words, row in silent.items():
         url = links.scheduler(server=row.task.server_id)
@@ -65,7 +66,7 @@ def of_databases(rows: list[TaskStatus]) -> Iterator[Problem]:
 def of_servers() -> Iterator[Problem]:
     """Servers with which no register can work, or whose accounts can't be looked after."""
     for server in BonusServer.objects.failing():
-        words = explain_error(server.error_code, server.error_params)
+        words = server.explained or explain(TransferError())
         since = _("Since %(since)s.") % {"since": formats.moment(server.failing_since)}
         url = server.get_absolute_url()
         yield Problem("bad", words.sentence.rstrip("."), f"{since} {words.hint}", url, 12)
@@ -95,18 +96,18 @@ def of_task(row: TaskStatus) -> Iterator[Problem]:
         ) % {**names, "n": task.failures}
         detail = f"{row.failure.sentence} {next_attempt(row)}".strip()
         yield Problem("bad", text, detail, row.last_run.get_absolute_url(), 5)
-    if row.backlog and not task.enabled:
+    if row.backlog.rows and not task.enabled:
         text = _("%(task)s is switched off, and %(waits)s") % names
         yield Problem("warn", text, oldest_words(row), row.url, 20)
-    elif row.backlog and row.is_paused:
+    elif row.backlog.rows and row.is_paused:
         until = {**names, "until": formats.moment(task.paused_until)}
         text = _("%(task)s is paused until %(until)s, and %(waits)s") % until
         yield Problem("warn", text, task.pause_reason, row.url, 30)
     elif waits_long(row, now) and not task.failures:
         text = _("%(task)s: %(waits)s for too long") % names
         yield Problem("warn", text, f"{oldest_words(row)} {row.why}", row.url, 15)
-    if row.writing_since and now - row.writing_since > OPEN_LONG:
-        since = {**names, "ago": formats.ago(row.writing_since)}
+    if row.backlog.writing_since and now - row.backlog.writing_since > OPEN_LONG:
+        since = {**names, "ago": formats.ago(row.backlog.writing_since)}
         text = _("%(task)s: somebody began to write rows %(ago)s and has not committed") % since
         yield Problem(
             "warn", text, _("They can’t be seen, let alone moved, until then."), row.url, 40

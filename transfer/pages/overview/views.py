@@ -45,7 +45,7 @@ def look(*, ask: bool) -> dict[str, Any]:
         "rows": rows,
         "servers": by_server(rows),
         "backlog": backlog_now(rows) if asked else formats.NOTHING,
-        "unknown": sum(row.backlog is None for row in rows) if asked else 0,
+        "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
         "kinds": KindChoices.labels,
         "problems": problems([*rows, *upkeep], heartbeat),
         "asked": asked,
@@ -65,11 +65,11 @@ def look(*, ask: bool) -> dict[str, Any]:
 
 def backlog_now(rows: list[TaskStatus]) -> str:
     """How many rows wait in all, as far as that is known."""
-    known = [row for row in rows if row.backlog is not None]
+    known = [row for row in rows if row.backlog.rows is not None]
     if rows and not known:
         return formats.NOTHING
-    more = any(row.has_more for row in known)
-    return formats.number(sum(row.backlog or 0 for row in known)) + ("+" if more else "")
+    more = any(row.backlog.is_capped for row in known)
+    return formats.number(sum(row.backlog.rows or 0 for row in known)) + ("+" if more else "")
 
 
 def by_server(rows: list[TaskStatus]) -> list[tuple[Any, list[TaskStatus]]]:

@@ -1,5 +1,6 @@
 """Registers as a file: out, and in again with a preview."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -14,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
+from transfer.loading.faults import FileRefused
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
 from transfer.models.accounts import AccountState, attach_states
 from transfer.pages.back import read_or_post
@@ -21,8 +23,9 @@ from transfer.pages.exports import Field, Sheet, csv_response
 from transfer.pages.registers.forms import ImportForm
 from transfer.pages.registers.tables import LineTable
 from transfer.pages.registers.views import filtered
-from transfer.registers.file import FileUnreadable, Plan, apply, decoded, read
+from transfer.registers.file import Plan, apply, read
 from transfer.words import formats
+from transfer.words.explain import explain
 
 LINES_SHOWN = 200
 AT_ONCE = 1000
@@ -63,29 +66,34 @@ def state_on(server: BonusServer) -> Callable[[CashRegister], str]:
 @read_or_post
 def load(request: HttpRequest) -> HttpResponse:
     """A file is read and shown; nothing is saved before it is confirmed."""
-    if request.method != "POST":
-        return render(request, "registers/import.html", {"form": ImportForm()})
-    form = ImportForm(request.POST, request.FILES)
+    posted = (request.POST, request.FILES) if request.method == "POST" else ()
+    form, is_confirmed = ImportForm(*posted), "confirmed" in request.POST
+    if not is_confirmed and not form.is_valid():
+        return render(request, "registers/import.html", {"form": form})
     try:
-        if "confirmed" in request.POST:
-            text = request.POST.get("text", "")
-        elif form.is_valid():
-            text = decoded(form.cleaned_data["file"].read())
-        else:
-            return render(request, "registers/import.html", {"form": form})
-        plan = read(text)
-    except FileUnreadable as error:
-        return render(request, "registers/import.html", {"form": ImportForm(), "error": str(error)})
-    if "confirmed" in request.POST and not plan.bad:
+        content = sent_back(request) if is_confirmed else form.cleaned_data["file"].read()
+        plan = read(content)
+    except FileRefused as error:
+        words = str(explain(error))
+        return render(request, "registers/import.html", {"form": ImportForm(), "error": words})
+    if is_confirmed and not plan.bad:
         return save(request, plan)
     context = {
         "plan": plan,
-        "text": text,
-        "table": LineTable(plan.telling[:LINES_SHOWN], orderable=False),
-        "more": max(len(plan.telling) - LINES_SHOWN, 0),
+        "content": b64encode(content).decode(),
+        "table": LineTable(plan.notable[:LINES_SHOWN], orderable=False),
+        "more": max(len(plan.notable) - LINES_SHOWN, 0),
         "may_save": not plan.bad and (plan.new or plan.changed),
     }
     return render(request, "registers/preview.html", context)
+
+
+def sent_back(request: HttpRequest) -> bytes:
+    """The file, as it came back with the confirmation. Raises FileRefused."""
+    try:
+        return b64decode(request.POST.get("content", ""), validate=True)
+    except ValueError as error:
+        raise FileRefused from error
 
 
 def save(request: HttpRequest, plan: Plan) -> HttpResponse:

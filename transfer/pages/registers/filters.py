@@ -1,4 +1,4 @@
-"""What registers are searched by: shop, state, server, a few letters."""
+"""What registers are filtered by: shop, state, server, a few letters."""
 
 from typing import Any
 
@@ -78,8 +78,8 @@ def in_state(servers: list[BonusServer], states: list[AccountState]) -> Q:
     """Registers that are in one of the states on one of the servers."""
     accounts: Any = RegisterAccount.objects.filter(server__in=servers).order_by()
     there = accounts.with_shown().filter(shown_state__in=states)
-    wanted = Q(pk__in=there.values("register"))
+    chosen = Q(pk__in=there.values("register"))
     if AccountState.NOT_CREATED in states:
         everywhere = accounts.values("register").annotate(known=Count("pk"))
-        wanted |= ~Q(pk__in=everywhere.filter(known=len(servers)).values("register"))
-    return wanted
+        chosen |= ~Q(pk__in=everywhere.filter(known=len(servers)).values("register"))
+    return chosen

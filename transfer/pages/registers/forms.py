@@ -50,6 +50,9 @@ class ShopForm(forms.ModelForm[Shop]):
 class ImportForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
-        help_text=_("CSV of up to 2 MB, from Excel or in UTF-8; semicolons, commas or tabs."),
-        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv"}),
+        help_text=_(
+            "XLSX or CSV of up to 2 MB, in UTF-8, UTF-16 or Windows-1251; semicolons, commas, tabs "
+            "or bars."
+        ),
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,.tsv,.xlsx,.xlsm"}),
     )

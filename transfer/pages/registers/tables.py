@@ -21,9 +21,9 @@ from transfer.models.accounts import AccountState, attach_states
 from transfer.pages.drawing import ago, badge
 from transfer.pages.registers.drawing import account_badge, register_name
 from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
-from transfer.registers.file import Line
+from transfer.registers.file import RegisterLine
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error
+from transfer.words.explain import Explanation
 
 # The worst first, as AccountState lists them.
 SEVERITY = Case(
@@ -55,13 +55,13 @@ class StateColumn(DrawnColumn):
     def draw(self, record: CashRegister) -> SafeString:
         state, account = record.shown_state, record.account  # type: ignore[attr-defined]
         badge = account_badge(state, record.mothballed)
-        if account is None or not account.error_code:
+        if account is None or not account.explained:
             return format_html("<div>{}</div>", badge)
-        note = self.note(explain_error(account.error_code, account.error_params))
+        note = self.note(account.explained)
         return format_html('<div>{}<div class="note">{}</div></div>', badge, note)
 
     def note(self, cause: Explanation) -> str:
-        return f"{cause.sentence} {cause.hint}"
+        return str(cause)
 
 
 class OutcomeColumn(StateColumn):
@@ -198,11 +198,11 @@ class LineTable(Table):
     name = tables.Column(_("Register’s name"))
     what = tables.Column(_("What happens"), empty_values=())
 
-    def render_what(self, record: Line) -> SafeString:
+    def render_what(self, record: RegisterLine) -> SafeString:
         words = record.changes
         if record.problem:
             drawn, words = badge("bad", pgettext("a line of a file", "bad")), [record.problem]
-        elif record.kind == "new":
+        elif record.is_new:
             drawn = badge("info", gettext("new"), "plus")
         else:
             drawn = badge("idle", pgettext("a line of a file", "changes"), "edit")

@@ -27,7 +27,6 @@ from transfer.pages.registers.filters import RegisterFilter
 from transfer.pages.registers.forms import RegisterForm
 from transfer.pages.registers.tables import RegisterTable
 from transfer.registers.seen import strip
-from transfer.words.explain import explain_error
 
 
 def filtered(request: HttpRequest) -> RegisterFilter:
@@ -71,12 +70,11 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
     """What the page says of one server."""
     if account is None:
         return {"server": server, "account": None, "state": AccountState.NOT_CREATED}
-    cause = explain_error(account.error_code, account.error_params) if account.error_code else None
     return {
         "server": server,
         "account": account,
         "state": account.shown,
-        "cause": cause,
+        "cause": account.explained,
         "days": strip(account) if account.login else [],
     }
 

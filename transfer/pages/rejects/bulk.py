@@ -19,7 +19,7 @@ from transfer.pages.rejects.forms import BulkForm, DiscardForm
 from transfer.pages.rejects.views import filtered, tell, tell_sent_before
 from transfer.rejects import resend
 from transfer.words import formats
-from transfer.words.explain import explain_error, explain_reject
+from transfer.words.explain import explain, explain_reject
 
 AT_MOST = 100_000  # rows at one press: a browser, or a proxy, does not wait for ever
 
@@ -61,7 +61,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         try:
             outcome = resend.resend(asked_for(request, rows), values, Actor.of(request))
         except TransferError as error:
-            messages.error(request, " ".join(explain_error(error.code, error.params)))
+            messages.error(request, str(explain(error)))
         else:
             tell(request, outcome)
         return redirect("rejects")
@@ -96,7 +96,7 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
         try:
             done = resend.discard(asked_for(request, rows), reason, actor)
         except TransferError as error:
-            messages.error(request, " ".join(explain_error(error.code, error.params)))
+            messages.error(request, str(explain(error)))
         else:
             tell_sent_before(request, done.sent_before)
             text = _("Discarded: %(rows)s.") % {"rows": formats.rows(done.rows)}

@@ -73,7 +73,7 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
         Field(zoned(_("Rejected")), lambda one: one.created_at),
         Field(_("Number in the staging table"), lambda one: one.staging_id),
     ]
-    if any(column.secret for column in kind.columns):
+    if kind.secrets:
         fields.append(Field(_("About the PIN code"), lambda one: str(KEPT_PIN)))
     return Sheet(str(KindChoices(kind.name).label), fields, once.iterator(chunk_size=1000))
 

@@ -21,15 +21,15 @@ class CorrectionForm(EntryForm):
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
         self.values: dict[str, str | None] = {}
-        for column in kind.columns:
-            if column.secret:
-                field = self.fields[column.name]
-                field.required = False
-                field.help_text = _("Leave it empty to keep the PIN code of the row as it is.")
+        for name in kind.secrets:
+            self.fields[name].required = False
+            self.fields[name].help_text = _(
+                "Leave it empty to keep the PIN code of the row as it is."
+            )
 
     def keeps(self, name: str) -> bool:
         """Whether an empty field means: as it was."""
-        return any(column.secret and column.name == name for column in self.kind.columns)
+        return name in self.kind.secrets
 
     def clean(self) -> dict[str, Any]:
         zone = Settings.load().zone
@@ -53,12 +53,11 @@ class CorrectionForm(EntryForm):
 
 def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
     """The form with the row's values in it, except secrets."""
-    hidden = {column.name for column in reject.moves.columns if column.secret}
     zone = Settings.load().zone
     initial = {
         name: as_people_write(name, text, zone)
         for name, text in reject.payload.items()
-        if name not in hidden
+        if name not in reject.moves.secrets
     }
     return CorrectionForm(reject.moves, data, initial=initial)
 

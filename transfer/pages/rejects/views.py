@@ -23,7 +23,7 @@ from transfer.pages.rejects.tables import RejectTable, cells, state_of
 from transfer.rejects import resend
 from transfer.trace.runs import moving_run
 from transfer.words import formats
-from transfer.words.explain import explain_error, explain_reject
+from transfer.words.explain import explain, explain_reject
 
 
 def filtered(request: HttpRequest) -> RejectFilter:
@@ -112,7 +112,7 @@ def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         outcome = resend.resend(RejectedRow.objects.filter(pk=pk), form.values, Actor.of(request))
     except TransferError as error:
-        form.add_error(None, " ".join(explain_error(error.code, error.params)))
+        form.add_error(None, str(explain(error)))
         return page_of(request, one, form, status=422)
     if outcome.faults:
         form.refuse_code(next(iter(outcome.faults)))
@@ -159,7 +159,7 @@ def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         done = resend.discard(mine, form.cleaned_data["reason"], Actor.of(request))
     except TransferError as error:
-        messages.error(request, " ".join(explain_error(error.code, error.params)))
+        messages.error(request, str(explain(error)))
         return redirect(one)
     tell_sent_before(request, done.sent_before)
     if done.rows:

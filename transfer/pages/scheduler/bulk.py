@@ -18,7 +18,7 @@ from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages.back import next_url
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.chosen import Chosen, chosen
-from transfer.pages.scheduler.conflicts import in_lines
+from transfer.pages.scheduler.conflicts import who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm
 from transfer.runs import workers
 from transfer.runs.start import RunIsOpen, run_now
@@ -128,7 +128,7 @@ def ask(
         "button": WORDS[action][1],
         "action": action,
         "rows": [
-            (row, in_lines(conflict.entry) if conflict and conflict.entry else [])
+            (row, who_did_what(conflict.entry) if conflict and conflict.entry else [])
             for row, conflict in ((row, conflicts.get(row.key)) for row in rows)
         ],
         "late": bool(late),

@@ -17,7 +17,7 @@ def seen(request: HttpRequest) -> int | None:
     return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
 
 
-def in_lines(entry: AuditEntry) -> list[str]:
+def who_did_what(entry: AuditEntry) -> list[str]:
     """Who did it and when, what, and why."""
     who = {"who": entry.who, "when": formats.ago(entry.at)}
     points = [_("%(who)s, %(when)s") % who, words.sentence(entry)]
@@ -39,7 +39,7 @@ def ask_again(
     context = {
         "title": _("Somebody was faster: %(task)s") % {"task": conflict.task},
         "text": _("The task was changed after you opened the page. Nothing of yours is done yet."),
-        "points": in_lines(conflict.entry) if conflict.entry else [],
+        "points": who_did_what(conflict.entry) if conflict.entry else [],
         "action": action,
         "back": back,
         "here": links.of_task(conflict.task),

@@ -35,5 +35,5 @@ class TaskFilter(FilterSet):
     def filter_state(self, tasks: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         if value == "open":
             return tasks.filter(Exists(TransferRun.objects.open().filter(task=OuterRef("pk"))))
-        those: QuerySet[Any] = getattr(tasks, value)()
-        return those.enabled() if value == "failing" else those  # type: ignore[attr-defined]
+        chosen: QuerySet[Any] = getattr(tasks, value)()
+        return chosen.enabled() if value == "failing" else chosen  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """A task as the pages show it: its schedule in words, what waits and why, what it did last."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,29 +11,28 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from transfer.errors import TransferError
 from transfer.models import MaintenanceTask, Settings, TransferTask
 from transfer.models.run_base import GOOD_STATES, attach_runs
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
 from transfer.runs import backlog as backlogs
-from transfer.runs.backlog import Known, why
+from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error
+from transfer.words.explain import Explanation, explain
 from transfer.words.reports import said_of
 from transfer.words.schedule import in_words
 
-LATE = timedelta(minutes=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
 MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
 
 
 class TaskStatus:
     """One task, as it comes from `attach_runs`."""
 
-    def __init__(self, task: Any, zone: ZoneInfo, known: Known | None = None) -> None:
+    def __init__(self, task: Any, zone: ZoneInfo, asked: Backlog | None = None) -> None:
         self.task, self.zone = task, zone
-        self.known = known
+        self.asked = asked
         self.run = task.open_run
         self.last_run, self.last_success = task.last_run, task.last_success
 
@@ -82,69 +81,44 @@ class TaskStatus:
         return self.run is not None and self.run.state == "running"
 
     @property
-    def _run_is_newer(self) -> bool:
-        """Whether the last run knows more lately than the last asking."""
-        last = self.last_run
+    def backlog(self) -> Backlog:
+        """What waits: as it was asked for last, or as a run has left it since."""
+        last, asked = self.last_run, self.asked or Backlog(asked_at=NEVER)
         if last is None or not self.is_transfer or last.state not in GOOD_STATES:
-            return False
-        return self.known is None or last.finished_at > self.known.at
-
-    @property
-    def backlog(self) -> int | None:
-        """Rows that wait; None: not known."""
-        if self._run_is_newer:
-            return self.last_run.waiting
-        if self.known is None or self.known.backlog.error:
-            return None
-        return self.known.backlog.waiting
+            return asked
+        if last.finished_at <= asked.asked_at:
+            return asked
+        return Backlog(last.waiting, writing_since=asked.writing_since, asked_at=last.finished_at)
 
     @property
     def backlog_words(self) -> str:
-        if self.backlog is None:
+        if self.backlog.rows is None:
             return _("unknown")
-        return formats.rows(self.backlog) + ("+" if self.has_more else "")
+        return formats.rows(self.backlog.rows) + ("+" if self.backlog.is_capped else "")
 
     @property
     def backlog_sentence(self) -> str:
         """What waits, as a sentence begins or ends: "412 rows wait"."""
-        return formats.rows_wait(self.backlog or 0, "+" if self.has_more else "")
-
-    @property
-    def has_more(self) -> bool:
-        """Whether more rows wait than were counted."""
-        return self.known is not None and self.known.backlog.is_capped and not self._run_is_newer
+        return formats.rows_wait(self.backlog.rows or 0, "+" if self.backlog.is_capped else "")
 
     @property
     def oldest(self) -> datetime | None:
         """When the oldest row that waits was staged."""
-        if not self.backlog or self._run_is_newer or self.known is None:
-            return None
-        return self.known.backlog.oldest
-
-    @property
-    def writing_since(self) -> datetime | None:
-        return self.known.backlog.writing_since if self.known else None
+        return self.backlog.oldest if self.backlog.rows else None
 
     @property
     def asked_at(self) -> datetime | None:
-        if self._run_is_newer:
-            return self.last_run.finished_at
-        return self.known.at if self.known else None
-
-    @property
-    def error(self) -> TransferError | None:
-        """Why it could not be asked what waits."""
-        return self.known.backlog.error if self.known and not self._run_is_newer else None
+        at = self.backlog.asked_at
+        return None if at == NEVER else at
 
     @property
     def error_words(self) -> str:
-        return explain_error(self.error.code, self.error.params).sentence if self.error else ""
+        """Why it could not be asked what waits."""
+        return explain(self.backlog.error).sentence if self.backlog.error else ""
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it should have run already: the tick, which comes every minute, is late."""
-        at = self.task.upcoming_at
-        return at is not None and timezone.now() - at > LATE and self.run is None
+        return is_overdue(self.task)
 
     @property
     def next_words(self) -> str:
@@ -163,15 +137,7 @@ class TaskStatus:
     @property
     def why(self) -> str:
         """Why the rows wait."""
-        if self.is_overdue:
-            return formats.sentence(self.next_words)
-        reason = why(self.task)
-        times = {name: formats.moment(at) for name, at in reason.params.items()}  # type: ignore[arg-type]
-        return _(reason.sentence) % times
-
-    @property
-    def why_code(self) -> str:
-        return why(self.task).code
+        return why(self.task)
 
     @property
     def failure(self) -> Explanation | None:
@@ -181,7 +147,7 @@ class TaskStatus:
             return None
         if run.state == "interrupted":
             return Explanation(_("The process that ran it is gone."), "")
-        return explain_error(run.error_code, run.error_params) if run.error_code else None
+        return run.explained
 
     @property
     def report(self) -> list[str]:
@@ -195,9 +161,9 @@ class TaskStatus:
             return self._meaning_on()
         if not self.is_transfer:
             return _("It does not run by itself.")
-        if self.backlog is None:
+        if self.backlog.rows is None:
             return _("Rows that are staged from now on wait until it is switched on again.")
-        if not self.backlog:
+        if not self.backlog.rows:
             return _("Nothing waits now; new rows wait until it is switched on again.")
         return _("%(waits)s until it is switched on again.") % {"waits": self.backlog_sentence}
 
@@ -206,9 +172,9 @@ class TaskStatus:
         if at is None:
             return _("The scheduler has not planned the task yet.")
         words = {"waits": self.backlog_sentence, "next": self.next_words}
-        if not self.is_transfer or self.backlog is None:
+        if not self.is_transfer or self.backlog.rows is None:
             return formats.sentence(self.next_words)
-        if not self.backlog:
+        if not self.backlog.rows:
             return _("Nothing waits; %(next)s.") % words
         return _("%(waits)s; %(next)s.") % words
 
@@ -216,20 +182,20 @@ class TaskStatus:
 def of(tasks: Iterable[Any]) -> list[TaskStatus]:
     """Tasks that came from `with_runs`, with what is known of their backlogs."""
     listed = attach_runs(tasks)
-    known = backlogs.known(task for task in listed if isinstance(task, TransferTask))
+    asked = backlogs.known(task for task in listed if isinstance(task, TransferTask))
     zone = Settings.load().zone
     return [
-        TaskStatus(task, zone, known.get(task.pk) if isinstance(task, TransferTask) else None)
+        TaskStatus(task, zone, asked.get(task.pk) if isinstance(task, TransferTask) else None)
         for task in listed
     ]
 
 
 def ask(listed: Iterable[TaskStatus]) -> None:
     """Asks the servers what waits, for some seconds at most."""
-    transfers = [status for status in listed if status.is_transfer]
-    known = backlogs.ask(status.task for status in transfers)
-    for status in transfers:
-        status.known = known.get(status.task.pk)
+    transfers = [one for one in listed if one.is_transfer]
+    asked = backlogs.ask(one.task for one in transfers)
+    for one in transfers:
+        one.asked = asked.get(one.task.pk)
 
 
 def transfer_tasks() -> Any:
@@ -248,7 +214,7 @@ def find(key: str) -> ScheduledTask:
 
 def of_one(task: ScheduledTask, *, asking: bool = False) -> TaskStatus:
     """The status of a single task; see `of`."""
-    (status,) = of([task])
+    (only,) = of([task])
     if asking:
-        ask([status])
-    return status
+        ask([only])
+    return only

@@ -39,7 +39,7 @@ class TaskTable(Table):
     )
     task = cell("task", _("Task"), order_by=("name",))
     switch = cell("switch", _("Switch"), order_by=("task__enabled", "name"))
-    waits = cell("waits", _("Waiting rows"), order_by=("backlog", "name"))
+    waits = cell("waits", _("Waiting rows"), order_by=("backlog__rows", "name"))
     when = cell("when", _("Schedule"), order_by=("task__upcoming_at", "name"))
     last = cell("last", _("Last result"), order_by=("last_run__finished_at",))
     actions = cell("actions", _("Actions"), orderable=False)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -20,7 +19,7 @@ from transfer.pages import links
 from transfer.pages.audit import words
 from transfer.pages.back import is_part, next_url, read_or_post
 from transfer.pages.scheduler import status
-from transfer.pages.scheduler.conflicts import ask_again, in_lines, seen
+from transfer.pages.scheduler.conflicts import ask_again, seen, who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
 from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
 from transfer.runs import workers
@@ -47,52 +46,58 @@ def task(request: HttpRequest, key: str) -> HttpResponse:
     return render(request, "scheduler/task.html", context)
 
 
-def home(request: HttpRequest, task: ScheduledTask) -> str:
-    """Where the form stood."""
-    return next_url(request, links.of_task(task))
-
-
-def change(
-    request: HttpRequest, task: ScheduledTask, wish: str, work: Callable[[], None]
-) -> HttpResponse:
-    """Does the work, and goes back to where the task's row says what was done to it.
-
-    Where somebody else was faster, the sender is asked whether to do it all the same: `wish` are
-    the words of that button. A switch that stands already as was wished for is left alone.
-    """
-    back, enabled = home(request, task), request.POST.get("enabled")
-    try:
-        work()
-    except ChangedMeanwhile as conflict:
-        if not conflict.entry or enabled is None or conflict.task.enabled != (enabled == "1"):
-            return ask_again(request, conflict, wish, back)
-        what = ", ".join(in_lines(conflict.entry))
-        messages.info(request, _("It was done already: %(what)s.") % {"what": what})
-        return redirect(back)
+def home(request: HttpRequest, task: ScheduledTask, *, changed: bool = False) -> str:
+    """Where the form stood. After a change the task's row there says what was done to it."""
+    url = next_url(request, links.of_task(task))
+    if not changed:
+        return url
     key = links.key_of(task)
-    return redirect(
-        links.with_query(back, changed=key, v=task.version).partition("#")[0] + f"#{key}"
-    )
+    return links.with_query(url, changed=key, v=task.version).partition("#")[0] + f"#{key}"
+
+
+def answer(
+    request: HttpRequest,
+    task: ScheduledTask,
+    change: Callable[..., None],
+    wish: str,
+    *,
+    wanted: bool | None = None,
+) -> HttpResponse:
+    """Makes the change and leads back. Where somebody was faster, asks whether the wish stands.
+
+    `wanted` is what a switch shall be: if the other has switched it so, it is done already.
+    """
+    try:
+        change(actor=Actor.of(request), expected_version=seen(request))
+    except ChangedMeanwhile as conflict:
+        if conflict.entry is None or conflict.task.enabled != wanted:
+            return ask_again(request, conflict, wish, home(request, task))
+        what = ", ".join(who_did_what(conflict.entry))
+        messages.info(request, _("It was done already: %(what)s.") % {"what": what})
+        return redirect(home(request, task))
+    return redirect(home(request, task, changed=True))
 
 
 @role("operator")
 @require_POST
 def switch(request: HttpRequest, key: str) -> HttpResponse:
     task, on = status.find(key), request.POST.get("enabled") == "1"
-    reason = request.POST.get("reason", "")[:500]
+    change = partial(task.switch, on, reason=request.POST.get("reason", "")[:500])
     wish = _("Switch on all the same") if on else _("Switch off all the same")
-    switching = partial(task.switch, on, Actor.of(request), reason=reason)
-    return change(request, task, wish, partial(switching, expected_version=seen(request)))
+    return answer(request, task, change, wish, wanted=on)
 
 
 @role("operator")
 @require_POST
 def undo(request: HttpRequest, key: str) -> HttpResponse:
     """Takes the last switch back; `enabled` says what that means to the sender."""
-    task, version = status.find(key), seen(request)
-    version = -1 if version is None else version
-    undoing = partial(task.undo_switch, Actor.of(request), expected_version=version)
-    return change(request, task, _("Undo all the same"), undoing)
+    task, on = status.find(key), request.POST.get("enabled") == "1"
+
+    def change(actor: Actor, expected_version: int | None) -> None:
+        # Who does not say which switch it was takes back none: no version is -1.
+        task.undo_switch(actor, expected_version=expected_version or -1)
+
+    return answer(request, task, change, _("Undo all the same"), wanted=on)
 
 
 @role("operator")
@@ -100,13 +105,10 @@ def undo(request: HttpRequest, key: str) -> HttpResponse:
 def explain(request: HttpRequest, key: str) -> HttpResponse:
     """Adds the reason of a switch that was pressed a moment ago."""
     task, form = status.find(key), ReasonForm(request.POST)
-
-    def explaining() -> None:
-        if form.is_valid():
-            reason, actor = form.cleaned_data["reason"], Actor.of(request)
-            task.explain_switch(reason, actor, expected_version=seen(request))
-
-    return change(request, task, _("Note it all the same"), explaining)
+    if not form.is_valid():
+        return redirect(home(request, task, changed=True))
+    change = partial(task.explain_switch, form.cleaned_data["reason"])
+    return answer(request, task, change, _("Note it all the same"))
 
 
 @role("operator")
@@ -137,15 +139,11 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
         opened.cancel(Actor.of(request))
     except RunClosed:
         messages.info(request, _("%(task)s: no run is under way any more.") % {"task": task})
-    else:
-        messages.success(request, cancelled_words(opened))
+        return redirect(home(request, task))
+    ends = _("The run ends after the chunk under way. What it has moved stays moved.")
+    gone = _("The run is taken out of the queue.")
+    messages.success(request, ends if opened.is_open else gone)
     return redirect(home(request, task))
-
-
-def cancelled_words(run: Any) -> str:
-    if run.is_open:
-        return _("The run ends after the chunk under way. What it has moved stays moved.")
-    return _("The run is taken out of the queue.")
 
 
 @role("operator")
@@ -155,10 +153,9 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
     form = PauseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         until, reason = form.cleaned_data["moment"], form.cleaned_data["reason"]
-        pausing = partial(task.pause, until, Actor.of(request), reason=reason)
-        pausing = partial(pausing, expected_version=seen(request))
+        change = partial(task.pause, until, reason=reason)
         try:
-            return change(request, task, _("Pause all the same"), pausing)
+            return answer(request, task, change, _("Pause all the same"))
         except ValidationError:
             form.add_error("moment", _("The pause has to end in the future."))
     context = {"row": status.of_one(task), "form": form, "back": home(request, task)}
@@ -169,8 +166,7 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def resume(request: HttpRequest, key: str) -> HttpResponse:
     task = status.find(key)
-    resuming = partial(task.resume, Actor.of(request), expected_version=seen(request))
-    return change(request, task, _("Resume all the same"), resuming)
+    return answer(request, task, task.resume, _("Resume all the same"))
 
 
 @role("operator")
@@ -184,23 +180,24 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
         form = ScheduleForm(request.GET)
     else:
         form = ScheduleForm(ScheduleForm.values_of(task.schedule))
-    cron, back = form.cleaned_data["schedule"] if form.is_valid() else None, home(request, task)
+    cron = form.cleaned_data["schedule"] if form.is_valid() else None
     if request.method == "POST" and cron:
         try:
             task.reschedule(cron, Actor.of(request), expected_version=seen(request))
         except ChangedMeanwhile as conflict:
-            return ask_again(request, conflict, _("Use my schedule all the same"), back)
-        text = _("The schedule is changed: %(words)s. The task is off.")
-        if task.enabled:
-            text = _("The schedule is changed: %(words)s. Next run: %(at)s.")
-        at = formats.moment(task.upcoming_at)
-        messages.success(request, text % {"words": in_words(cron), "at": at})
-        return redirect(back)
+            return ask_again(
+                request, conflict, _("Use my schedule all the same"), home(request, task)
+            )
+        params = {"words": in_words(cron), "at": formats.moment(task.upcoming_at)}
+        next_run = _("The schedule is changed: %(words)s. Next run: %(at)s.")
+        off = _("The schedule is changed: %(words)s. The task is off.")
+        messages.success(request, (next_run if task.enabled else off) % params)
+        return redirect(home(request, task))
     zone = Settings.load().zone
     context = {
         "row": status.of_one(task),
         "form": form,
-        "next": back,
+        "next": home(request, task),
         "words": in_words(cron) if cron else "",
         "cron": cron,
         "times": next_times(cron, 5, timezone.now(), zone) if cron else [],

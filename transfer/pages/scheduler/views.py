@@ -52,8 +52,8 @@ def scheduler(request: HttpRequest) -> HttpResponse:
     context["poll"] = FAST if any(row.run for row in rows) else SLOW
     if not all(row.asked_at for row in rows if row.is_transfer) and not ask:
         context["poll"] = AT_ONCE
-    part = is_part(request) and request.htmx.target == "tasks"
-    return render(request, "scheduler/status.html" if part else "scheduler/scheduler.html", context)
+    part = is_part(request) and request.htmx.target == "tasks"  # type: ignore[attr-defined]
+    return render(request, "scheduler/live.html" if part else "scheduler/scheduler.html", context)
 
 
 def changed(request: HttpRequest, rows: list[TaskStatus]) -> TaskStatus | None:

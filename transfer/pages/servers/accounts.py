@@ -22,7 +22,7 @@ from transfer.pages.registers.tables import ResultTable
 from transfer.pages.servers.credentials import taken
 from transfer.servers.accounts import change_one, order
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain_error
+from transfer.words.explain import Explanation, explain
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12
@@ -141,8 +141,7 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     try:
         change_one(account, Action(action), Actor.of(request))
     except TransferError as error:
-        sentence, hint = explain_error(error.code, error.params)
-        messages.error(request, f"{sentence} {hint}")
+        messages.error(request, str(explain(error)))
     else:
         outcomes = {
             Action.BLOCK: _("%(register)s is blocked on %(server)s."),
@@ -162,13 +161,13 @@ def job_of(pk: int, job: int) -> AccountJob:
 @require_safe
 def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """How far it is; then what came of it, register by register."""
-    account_job = job_of(pk, job)
+    ordered = job_of(pk, job)
     if request.GET.get("part"):
-        if not account_job.is_open:
+        if not ordered.is_open:
             return HttpResponseClientRefresh()
-        return render(request, "servers/job_live.html", {"job": account_job})
-    context = {"job": account_job} | (
-        {} if account_job.is_open else {**taken(account_job), **results(request, account_job)}
+        return render(request, "servers/job_live.html", {"job": ordered})
+    context = {"job": ordered} | (
+        {} if ordered.is_open else {**taken(ordered), **results(request, ordered)}
     )
     return render(request, "servers/job.html", context)
 
@@ -191,19 +190,18 @@ def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
     }
 
 
-def causes(job: AccountJob) -> list[tuple[int, Explanation]]:
+def causes(job: AccountJob) -> list[tuple[int, Explanation | None]]:
     """What went wrong, each cause once: how many registers, and what to do."""
     wrong = job.accounts.exclude(error_code="").values("error_code")
     counted = list(wrong.annotate(n=Count("pk"), one=Min("pk")).order_by("-n"))
     accounts = RegisterAccount.objects.in_bulk([line["one"] for line in counted])
-    examples = ((line["n"], accounts[line["one"]]) for line in counted)
-    return [(n, explain_error(one.error_code, one.error_params)) for n, one in examples]
+    return [(line["n"], accounts[line["one"]].explained) for line in counted]
 
 
 @role("operator")
 @require_POST
 def job_again(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """The failed ones of a job once more; what is there stays as it is."""
-    account_job = job_of(pk, job)
-    registers = account_job.failed_accounts().values_list("register", flat=True)
-    return begin(request, account_job.server, Action(account_job.action), list(registers))
+    ordered = job_of(pk, job)
+    registers = ordered.failed_accounts().values_list("register", flat=True)
+    return begin(request, ordered.server, Action(ordered.action), list(registers))

@@ -23,7 +23,7 @@ from transfer.models import AccountJob, Actor, AuditEntry, CashRegister, IssuedS
 from transfer.pages.exports import defused
 from transfer.pages.registers.drawing import register_name
 from transfer.pages.tables import Table, classed
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 SHOWN_AT_MOST = 200
 
@@ -66,17 +66,17 @@ def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Shows the credentials, this once. They can still be downloaded once."""
     with transaction.atomic():
         jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        account_job = get_object_or_404(jobs, pk=job, server=pk)
-        if not taken(account_job)["may_show"]:
+        ordered = get_object_or_404(jobs, pk=job, server=pk)
+        if not taken(ordered)["may_show"]:
             messages.warning(request, _("The credentials were shown already, or are gone."))
-            return redirect(account_job)
-        shown = list(issued(account_job))
+            return redirect(ordered)
+        shown = list(issued(ordered))
         if not all(one.is_readable for one in shown):
-            return unreadable(request, account_job)
-        account_job.shown_at = timezone.now()
-        account_job.save(update_fields=["shown_at"])
-        note_taken(request, account_job, "shown_at")
-    context = {"job": account_job, "table": CredentialTable(shown, orderable=False)}
+            return unreadable(request, ordered)
+        ordered.shown_at = timezone.now()
+        ordered.save(update_fields=["shown_at"])
+        note_taken(request, ordered, "shown_at")
+    context = {"job": ordered, "table": CredentialTable(shown, orderable=False)}
     return no_store(render(request, "servers/credentials.html", context))
 
 
@@ -86,29 +86,26 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """The credentials as CSV; with that they are deleted here."""
     with transaction.atomic():
         jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        account_job = get_object_or_404(jobs, pk=job, server=pk)
-        secrets = list(issued(account_job))
+        ordered = get_object_or_404(jobs, pk=job, server=pk)
+        secrets = list(issued(ordered))
         if not secrets:
             messages.warning(request, _("The credentials were downloaded already, or are gone."))
-            return redirect(account_job)
+            return redirect(ordered)
         if not all(one.is_readable for one in secrets):
-            return unreadable(request, account_job)
+            return unreadable(request, ordered)
         text = as_csv(secrets)
-        account_job.secrets.all().delete()
-        account_job.downloaded_at = timezone.now()
-        account_job.save(update_fields=["downloaded_at"])
-        note_taken(request, account_job, "downloaded_at")
+        ordered.secrets.all().delete()
+        ordered.downloaded_at = timezone.now()
+        ordered.save(update_fields=["downloaded_at"])
+        note_taken(request, ordered, "downloaded_at")
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = (
-        f'attachment; filename="accounts-{account_job.pk}.csv"'
-    )
+    response.headers["Content-Disposition"] = f'attachment; filename="accounts-{ordered.pk}.csv"'
     return no_store(response)
 
 
 def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
     """They stay: with the old key they can still be taken."""
-    explained = explain_error(SecretUnreadable.code, {"server": job.server.name})
-    messages.error(request, f"{explained.sentence} {explained.hint}")
+    messages.error(request, str(explain(SecretUnreadable(server=job.server.name))))
     return redirect(job)
 
 

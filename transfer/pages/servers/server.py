@@ -1,6 +1,5 @@
 """A bonus server's page: its accounts, its three tasks, whether the sums hold; its test."""
 
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -9,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.errors import TooSlow, TransferError
-from transfer.models import BonusServer, CashRegister, TransferTask
+from transfer.errors import TransferError
+from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import state_case
 from transfer.pages.back import is_part
 from transfer.pages.bulk import Action
@@ -20,9 +19,9 @@ from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
-from transfer.runs.reconcile import reconcile
+from transfer.runs.reconcile import reconcile_all
 from transfer.servers.stages import STAGES, Result, following, run_all, run_stage
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 RECONCILE_SECONDS = 8
 ACTIONS = (
@@ -44,9 +43,9 @@ class ServerTasks(TaskTable):
 @require_safe
 def server(request: HttpRequest, pk: int) -> HttpResponse:
     """Information about the server accounts."""
-    found = get_object_or_404(BonusServer, pk=pk)
-    registers = CashRegister.objects.beside(found).annotate(
-        shown_state=state_case("account__", found)
+    server = get_object_or_404(BonusServer, pk=pk)
+    registers = CashRegister.objects.beside(server).annotate(
+        shown_state=state_case("account__", server)
     )
     chosen = AccountFilter(request.GET, registers)
     table = AccountTable(chosen.qs).paged(request)
@@ -55,9 +54,9 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
         "table": table,
         "any": CashRegister.objects.exists(),
         "actions": ACTIONS,
-        "missing": CashRegister.objects.in_use().unsettled(found).count(),
-        **of_server(found),
-        **tasks_of(request, found),
+        "missing": CashRegister.objects.in_use().unsettled(server).count(),
+        **of_server(server),
+        **tasks_of(request, server),
     }
     return render(request, "servers/server.html", context)
 
@@ -65,74 +64,56 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def server_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that refreshes itself."""
-    found = get_object_or_404(BonusServer, pk=pk)
-    return render(request, "servers/live.html", of_server(found))
+    server = get_object_or_404(BonusServer, pk=pk)
+    return render(request, "servers/live.html", of_server(server))
 
 
 @require_safe
 def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
     """Its three tasks, which refresh themselves."""
-    found = get_object_or_404(BonusServer, pk=pk)
-    return render(request, "servers/tasks.html", {"server": found, **tasks_of(request, found)})
+    server = get_object_or_404(BonusServer, pk=pk)
+    return render(request, "servers/tasks.html", {"server": server, **tasks_of(request, server)})
 
 
-def tasks_of(request: HttpRequest, found: BonusServer) -> dict[str, Any]:
-    table = ServerTasks(status.of(status.transfer_tasks().filter(server=found)))
+def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
+    table = ServerTasks(status.of(status.transfer_tasks().filter(server=server)))
     # Where the switches lead afterwards.
-    return {"tasks": table.for_user(request.user), "here": found.get_absolute_url()}
+    return {"tasks": table.for_user(request.user), "here": server.get_absolute_url()}
 
 
-def of_server(found: BonusServer) -> dict[str, Any]:
+def of_server(server: BonusServer) -> dict[str, Any]:
     in_use = CashRegister.objects.in_use().count()
     return {
-        "server": found,
-        "states": summary(found.accounts.count_states(), in_use),
-        "jobs": found.account_jobs.open(),
-        "untaken": found.account_jobs.with_secrets(),
-        "last_job": found.account_jobs.exclude(finished_at=None).first(),
+        "server": server,
+        "states": summary(server.accounts.count_states(), in_use),
+        "jobs": server.account_jobs.pending(),
+        "untaken": server.account_jobs.with_secrets(),
+        "last_job": server.account_jobs.exclude(finished_at=None).first(),
     }
 
 
 @require_safe
 def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
     """Whether all that was staged is accounted for; asked of both databases, not for long."""
-    found = get_object_or_404(BonusServer, pk=pk)
-    lines = reconciled(list(found.tasks.select_related("server")))
-    return render(request, "servers/reconciliation.html", {"server": found, "lines": lines})
-
-
-def reconciled(tasks: list[TransferTask]) -> list[dict[str, Any]]:
-    pool = ThreadPoolExecutor(len(tasks) or 1, thread_name_prefix="reconcile")
-    # No query of ours is made in the threads: each task comes with its server.
-    futures = {pool.submit(reconcile, task): task for task in tasks}
-    done, _late = wait(futures, timeout=RECONCILE_SECONDS)
-    pool.shutdown(wait=False, cancel_futures=True)
-    lines = []
-    for future, task in futures.items():
-        line: dict[str, Any] = {"task": task}
-        try:
-            if future not in done:
-                raise TooSlow(database=task.server.name, reason=f"> {RECONCILE_SECONDS} s")
-            found = line["found"] = future.result()
-            if found is not None:
-                line["staged"] = found.staged.rows + found.staged.purged_rows
-        except TransferError as error:
-            line["cause"] = explain_error(error.code, error.params)
-        except Exception as error:
-            line["cause"] = explain_error("unexpected", {})
-            line["technical"] = type(error).__name__
-        lines.append(line)
-    return lines
+    server = get_object_or_404(BonusServer, pk=pk)
+    results = reconcile_all(list(server.tasks.select_related("server")), RECONCILE_SECONDS)
+    lines = [
+        {"task": task, "cause": explain(result)}
+        if isinstance(result, TransferError)
+        else {"task": task, "result": result}
+        for task, result in results
+    ]
+    return render(request, "servers/reconciliation.html", {"server": server, "lines": lines})
 
 
 @role("operator")
 @require_POST
 def server_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Tests the server as it is stored."""
-    found = get_object_or_404(BonusServer, pk=pk)
+    server = get_object_or_404(BonusServer, pk=pk)
     if is_part(request):
-        return stages(request, found)
-    context = {"server": found, "results": list(run_all(found)), "left": []}
+        return stages(request, server)
+    context = {"server": server, "results": list(run_all(server)), "left": []}
     return render(request, "servers/test.html", with_untried(context))
 
 

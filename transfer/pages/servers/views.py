@@ -22,7 +22,6 @@ from transfer.models.run_base import OPEN_STATES, State
 from transfer.pages.back import read_or_post
 from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.servers.forms import ServerForm
-from transfer.servers.accounts import under_way
 from transfer.words import formats
 
 
@@ -105,7 +104,7 @@ def why_not_now(server: BonusServer) -> str:
     """What is under way on the server and has to end first."""
     if server.runs.filter(state=State.RUNNING).exists():
         return _("A transfer to it is under way. Wait for its end, or cancel it first.")
-    if under_way(server):
+    if server.account_jobs.pending().locked().exists():
         return _("Accounts of registers are being changed on it. Wait for the end.")
     return ""
 

@@ -12,7 +12,7 @@ from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.audit import words
 from transfer.pages.back import read_or_post
-from transfer.pages.scheduler.conflicts import in_lines, seen
+from transfer.pages.scheduler.conflicts import seen, who_did_what
 from transfer.pages.settings.forms import SettingsForm
 
 
@@ -28,7 +28,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         try:
             held.change(Actor.of(request), expected_version=seen(request), **values)
         except SettingsChangedMeanwhile as error:
-            conflict = in_lines(error.entry) if error.entry else []
+            conflict = who_did_what(error.entry) if error.entry else []
             held = Settings.load()
         except ValidationError as error:
             form.add_error(None, error)

@@ -12,20 +12,20 @@ from django.views.decorators.http import require_safe
 from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
-from transfer.pages.trace.words import holding, row_words, stopped_words
+from transfer.pages.trace.words import holding, shown_row, stopped_words
 from transfer.trace.search import (
     COLUMNS,
     LONGEST,
     MOST,
     SHORTEST,
-    Found,
-    Inside,
+    InsideMatches,
+    Matches,
     Stop,
     search,
     search_inside,
 )
 from transfer.trace.subject import trace as trace_of
-from transfer.words.explain import explain_error
+from transfer.words.explain import explain
 
 
 @require_safe
@@ -36,7 +36,7 @@ def trace(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"q": text, "settings": Settings.load()}
     try:
         if text and column in COLUMNS:
-            context |= _subject(text, column, _page(request), context["settings"].reject_days)
+            context |= _traced(text, column, _page(request), context["settings"].reject_days)
         elif text:
             matches = search(text)
             is_inside = "inside" in request.GET and len(text) >= SHORTEST
@@ -45,7 +45,7 @@ def trace(request: HttpRequest) -> HttpResponse:
             inside = search_inside(text, _start(request)) if is_inside else None
             context |= _meant(text, matches, inside)
     except TransferError as error:
-        context["error"] = explain_error(error.code, error.params)
+        context["error"] = explain(error)
     return render(request, "trace/trace.html", context)
 
 
@@ -58,16 +58,16 @@ def _page(request: HttpRequest) -> int:
     return max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 6 else 1
 
 
-def _subject(subject: str, column: str, page: int, kept_days: int) -> dict[str, Any]:
-    traced = trace_of(subject, column, page)
+def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str, Any]:
+    result = trace_of(subject, column, page)
     return {
-        "trace": traced,
-        "rows": [row_words(row, kept_days, subject) for row in traced.rows],
-        "writing": [(KINDS[name].staging, since) for name, since in traced.writing.items()],
-        "holdings": [holding(answer, column) for answer in traced.answers],
+        "trace": result,
+        "rows": [shown_row(row, reject_days, subject) for row in result.rows],
+        "writing": [(KINDS[name].staging, since) for name, since in result.writing.items()],
+        "holdings": [holding(answer, column) for answer in result.answers],
         "column": column,
         "is_account": column == "account",
-        "earlier_page": page + 1 if traced.has_more else None,
+        "earlier_page": page + 1 if result.has_more else None,
         "later_page": page - 1 if page > 1 else None,
     }
 
@@ -78,7 +78,7 @@ def _start(request: HttpRequest) -> Stop | None:
     return Stop(column, value.replace("\x00", "")) if colon and column in COLUMNS else None
 
 
-def _meant(text: str, matches: Found, inside: Inside | None) -> dict[str, Any]:
+def _meant(text: str, matches: Matches, inside: InsideMatches | None) -> dict[str, Any]:
     accounts = {*matches.accounts, *(inside.accounts if inside else [])}
     cards = {*matches.cards, *(inside.cards if inside else [])}
     query = {"q": text, "inside": "1"}
@@ -99,7 +99,7 @@ Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle m
 
 
 def _groups(
-    text: str, matches: Found, accounts: list[str], cards: list[str]
+    text: str, matches: Matches, accounts: list[str], cards: list[str]
 ) -> list[tuple[str, list[Link]]]:
     """Everything that may be meant, under what it is."""
     whole = {one: [text] for one in matches.exact}

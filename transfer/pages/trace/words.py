@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from transfer.models import BonusServer, RejectedRow, TransferRun
 from transfer.runs.backlog import why
@@ -14,19 +14,21 @@ from transfer.trace.fates import Fate, Row
 from transfer.trace.search import COLUMNS, SECONDS, Stop
 from transfer.trace.servers import Answer
 from transfer.words import formats
-from transfer.words.columns import heading
-from transfer.words.explain import explain_error, explain_reject
+from transfer.words.columns import heading, status_words
+from transfer.words.explain import explain, explain_reject
 
-STATUSES = {
-    0: gettext_lazy("0 – earn only"),
-    1: gettext_lazy("1 – earn and pay"),
-    2: gettext_lazy("2 – no operations (blocked)"),
-    3: gettext_lazy("3 – pay only"),
+# What became of a row → the tone, the icon and the word that say it.
+LOOKS = {
+    "moved": ("ok", "check", gettext_lazy("Moved")),
+    "read": ("idle", "circle", gettext_lazy("Moved or rejected")),
+    "rejected": ("bad", "cross", gettext_lazy("Rejected")),
+    "waiting": ("warn", "clock", pgettext_lazy("one row", "Waiting")),
+    "unknown": ("idle", "offline", gettext_lazy("Not known")),
 }
 
 
 @dataclass(frozen=True)
-class FateWords:
+class ShownFate:
     """What became of a row at one server."""
 
     server: BonusServer
@@ -39,16 +41,16 @@ class FateWords:
 
 
 @dataclass(frozen=True)
-class RowWords:
+class ShownRow:
     title: str
     number: int
     created_at: datetime | None
     cells: list[tuple[str, str, str]]  # heading, value, and what it can be traced by, if at all
-    fates: list[FateWords]
+    fates: list[ShownFate]
 
 
 @dataclass(frozen=True)
-class HoldingWords:
+class ShownHolding:
     """What a server holds: lines of a label and a value; or why that is not known."""
 
     server: BonusServer
@@ -59,10 +61,10 @@ class HoldingWords:
     error: str = ""
 
 
-def row_words(row: Row, kept_days: int, subject: str = "") -> RowWords:
+def shown_row(row: Row, reject_days: int, subject: str = "") -> ShownRow:
     """Without the cell that says whom all of the page is about.
 
-    `kept_days`: for how long closed rejects are kept.
+    `reject_days`: for how long closed rejects are kept.
     """
     cells = [
         (
@@ -73,8 +75,8 @@ def row_words(row: Row, kept_days: int, subject: str = "") -> RowWords:
         for column in row.kind.columns
         if row.payload.get(column.name) not in (None, "", subject)
     ]
-    fates = [fate_words(row, fate, kept_days) for fate in row.fates]
-    return RowWords(_(row.kind.title), row.id, row.created_at, cells, fates)
+    fates = [shown_fate(row, fate, reject_days) for fate in row.fates]
+    return ShownRow(_(row.kind.title), row.id, row.created_at, cells, fates)
 
 
 def _cell(column: str, value: str | None) -> str:
@@ -85,7 +87,7 @@ def _cell(column: str, value: str | None) -> str:
     if column in ("validfrom", "validto"):
         return formats.moment(datetime.fromisoformat(value))
     if column == "status" and value.isdigit():
-        return str(STATUSES.get(int(value), value))
+        return status_words(int(value))
     return value
 
 
@@ -95,38 +97,24 @@ def _amount(value: str) -> str:
     return value if has_more or not Decimal(value).is_finite() else formats.amount(Decimal(value))
 
 
-def fate_words(row: Row, fate: Fate, kept_days: int) -> FateWords:
+def shown_fate(row: Row, fate: Fate, reject_days: int) -> ShownFate:
+    tone, icon, word = LOOKS[fate.state]
+    detail = _detail(row, fate, reject_days)
+    return ShownFate(fate.server, tone, icon, str(word), detail, fate.run, fate.reject)
+
+
+def _detail(row: Row, fate: Fate, reject_days: int) -> str:
     if fate.state == "moved":
-        return _moved(fate)
-    if fate.state == "read":
-        return FateWords(
-            fate.server,
-            "idle",
-            "circle",
-            _("Moved or rejected"),
-            " ".join([_maybe_rejected(kept_days), *_sent_again(row)]),
-            fate.run,
-        )
-    if fate.state == "rejected":
-        return _rejected(row, fate, kept_days)
+        return "" if fate.run else _("By a run that is no longer in the history.")
     if fate.state == "waiting":
-        return FateWords(
-            fate.server, "warn", "clock", pgettext("one row", "Waiting"), why_waiting(fate.task)
-        )
-    error = fate.error
-    words = explain_error(error.code, error.params).sentence if error else ""
-    return FateWords(fate.server, "idle", "offline", _("Not known"), words)
-
-
-def _rejected(row: Row, fate: Fate, kept_days: int) -> FateWords:
-    sentences = [explain_reject(fate.code).sentence]
-    if fate.reject is None:
-        sentences += [_gone(kept_days), *_sent_again(row)]
-    else:
-        sentences.append(decided(fate.reject))
-    return FateWords(
-        fate.server, "bad", "cross", _("Rejected"), " ".join(sentences), fate.run, fate.reject
-    )
+        return why(fate.task) if fate.task else ""
+    if fate.state == "read":
+        return " ".join([_maybe_rejected(reject_days), *_sent_again(row)])
+    if fate.state == "unknown":
+        error = fate.error
+        return explain(error).sentence if error else ""
+    decision = [decided(fate.reject)] if fate.reject else [_gone(reject_days), *_sent_again(row)]
+    return " ".join([explain_reject(fate.code).sentence, *decision])
 
 
 def decided(reject: RejectedRow) -> str:
@@ -143,22 +131,22 @@ def decided(reject: RejectedRow) -> str:
     return _("Nobody has decided on it yet.")
 
 
-def _gone(kept_days: int) -> str:
+def _gone(reject_days: int) -> str:
     return ngettext(
         "It was closed, and what was noted of it purged: closed rejects are kept for %(n)d day.",
         "It was closed, and what was noted of it purged: closed rejects are kept for %(n)d days.",
-        kept_days,
-    ) % {"n": kept_days}
+        reject_days,
+    ) % {"n": reject_days}
 
 
-def _maybe_rejected(kept_days: int) -> str:
+def _maybe_rejected(reject_days: int) -> str:
     return ngettext(
         "Rejected if the server did not know the card then, else moved. Nothing more is known: "
         "closed rejects are kept for %(n)d day.",
         "Rejected if the server did not know the card then, else moved. Nothing more is known: "
         "closed rejects are kept for %(n)d days.",
-        kept_days,
-    ) % {"n": kept_days}
+        reject_days,
+    ) % {"n": reject_days}
 
 
 def _sent_again(row: Row) -> list[str]:
@@ -171,48 +159,21 @@ def _sent_again(row: Row) -> list[str]:
     ]
 
 
-def _moved(fate: Fate) -> FateWords:
-    if fate.run is None:
-        detail = _("By a run that is no longer in the history.")
-        return FateWords(fate.server, "ok", "check", _("Moved"), detail)
-    return FateWords(fate.server, "ok", "check", _("Moved"), "", fate.run)
-
-
-def why_waiting(task: Any) -> str:
-    """Why the row has not been moved: who switched the task off, when it runs next."""
-    if task is None:
-        return ""
-    reason = why(task)
-    if reason.code == "disabled" and task.changed_at is not None:
-        names = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
-        sentence = _("The task is off since %(since)s, by %(who)s.") % names
-        return f"{sentence} {task.change_reason}".strip()
-    if reason.code == "paused":
-        names = {"until": formats.moment(task.paused_until), "who": task.paused_by or "—"}
-        return _("The task is paused until %(until)s, by %(who)s.") % names
-    params = {
-        name: formats.moment(value) if isinstance(value, datetime) else value
-        for name, value in reason.params.items()
-    }
-    return _(reason.sentence) % params
-
-
-def holding(answer: Answer, column: str) -> HoldingWords:
+def holding(answer: Answer, column: str) -> ShownHolding:
     if answer.error is not None:
-        error = explain_error(answer.error.code, answer.error.params)
-        return HoldingWords(answer.server, error=error.sentence)
+        error = explain(answer.error)
+        return ShownHolding(answer.server, error=error.sentence)
     held = answer.holding
     cards = [
-        (card, account or "", str(STATUSES.get(status, status)), at)
-        for card, account, status, at in held.cards
+        (card, account or "", status_words(status), at) for card, account, status, at in held.cards
     ]
     if column == "card":
-        return HoldingWords(answer.server, cards=cards)
+        return ShownHolding(answer.server, cards=cards)
     facts = [(_("Balance now"), formats.amount(held.balance, signed=False))]
     if held.total != held.balance:
         facts.append((_("With what is not valid now"), formats.amount(held.total, signed=False)))
     facts.append((_("PIN code"), _pin(held.has_pin, held.pin_set_at)))
-    return HoldingWords(
+    return ShownHolding(
         answer.server, facts, held.last_assets, held.assets - len(held.last_assets), cards
     )
 

@@ -1,0 +1,47 @@
+"""Whether all that was staged is accounted for, on the page of a bonus server."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.urls import reverse
+
+from tests.databases import connected, query, run, stage
+from transfer.models.run_base import Trigger
+from transfer.pages.servers import server as page
+from transfer.runs.execute import run_here
+
+UNDER_WAY = """
+    select query from pg_stat_activity
+     where application_name like 'dtadmin reconcile%%' and state = 'active'
+"""
+
+
+@pytest.fixture
+def reconciliation(client, server):
+    """The text of the page's part."""
+    anna = User.objects.create_user("anna")
+    anna.groups.add(Group.objects.get(name="viewer"))
+    client.force_login(anna)
+    client.cookies["django_language"] = "en"
+    return lambda: client.get(reverse("server_reconciliation", args=[server.pk])).text
+
+
+@pytest.fixture
+def moved(task, shop_all):
+    stage(shop_all, "balances", [("4100", 5), ("4100", 0)])
+    run_here(task, Trigger.COMMAND)
+
+
+def test_what_is_accounted_for_is_shown_for_each_transfer(moved, reconciliation):
+    assert "Everything accounted for" in reconciliation()
+    assert reconciliation().count("Nothing has been moved yet.") == 2
+
+
+def test_no_statement_of_ours_goes_on_after_the_page_has_given_up(
+    moved, reconciliation, shop_all, monkeypatch
+):
+    monkeypatch.setattr(page, "RECONCILE_SECONDS", 1)
+    with connected(shop_all) as holder:
+        holder.autocommit = False
+        run(holder, 'lock table "changeAccountBalanceTemp" in access exclusive mode')
+        assert "did not finish a statement in time" in reconciliation()
+        assert query(shop_all, UNDER_WAY) == []

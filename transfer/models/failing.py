@@ -1,0 +1,38 @@
+"""What went wrong, as a value: a code, its parameters, and a technical text."""
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from transfer.errors import TransferError
+from transfer.words.explain import Explanation, explain_code
+
+FAILURE = ["error_code", "error_params", "error_technical"]
+
+
+def failure(error: TransferError | None) -> dict[str, Any]:
+    """The columns of `Failing`, as `update` takes them; without an error, nothing went wrong."""
+    values = (error.code, error.params, error.technical) if error else ("", {}, "")
+    return dict(zip(FAILURE, values, strict=True))
+
+
+class Failing(models.Model):
+    """What something failed of the last time it was tried."""
+
+    error_code = models.CharField(max_length=40, blank=True, editable=False)
+    error_params = models.JSONField(default=dict, editable=False)
+    error_technical = models.TextField(_("technical text"), blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def note_error(self, error: TransferError | None) -> None:
+        """The caller saves."""
+        for name, value in failure(error).items():
+            setattr(self, name, value)
+
+    @property
+    def explained(self) -> Explanation | None:
+        """What went wrong and what to do, in the reader's language."""
+        return explain_code(self.error_code, self.error_params) if self.error_code else None

@@ -1,0 +1,125 @@
+"""Work in the background: each job waits in the queue, and whoever holds its lock does it.
+
+The queue forgets an entry whose worker was killed. That a job is still to be done stands in the
+job, so the tick finds what got lost and puts it into the queue again.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from traceback import format_tb
+from typing import Any, ClassVar, Self
+
+from django.apps import apps
+from django.db import DatabaseError, connection, models, transaction
+from django.db.models import Q
+from django_tasks_db.models import DBTaskResult
+
+from transfer.errors import AlreadyRunning, OwnDatabaseFailed, TransferError
+from transfer.queue.locks import Space, held, lock
+from transfer.queue.worker import Stopped, stop_of_worker
+
+try:
+    from django.tasks import task
+except ImportError:  # Django before 6.0
+    from django_tasks import task  # type: ignore[no-redef]
+
+logger = logging.getLogger(__name__)
+
+# What is done for the jobs of each model; `apps` fills it in, since the work lies in upper layers.
+WORK: dict[type["Job"], Callable[[Any, Stopped], object]] = {}
+
+
+class JobQuerySet(models.QuerySet[Any]):
+    def pending(self) -> Self:
+        """Those that are still to be done."""
+        raise NotImplementedError
+
+    def locked(self) -> Self:
+        """Those that somebody does at this moment."""
+        return self.filter(**{f"{self.model.LOCKED_BY}__in": held(self.model.LOCK_SPACE)})
+
+    def idle(self) -> Self:
+        """Those that nobody does at this moment."""
+        return self.exclude(**{f"{self.model.LOCKED_BY}__in": held(self.model.LOCK_SPACE)})
+
+    def lost(self) -> Self:
+        """Pending ones that nobody does and that are not in the queue: their worker is gone."""
+        ready = DBTaskResult.objects.ready().values("pk")
+        return self.pending().idle().filter(Q(queue_entry=None) | ~Q(queue_entry__in=ready))
+
+    def enqueue_lost(self) -> int:
+        """Puts them into the queue again; returns how many."""
+        with transaction.atomic():
+            jobs = list(self.lost().select_for_update(skip_locked=True))
+            for job in jobs:
+                job.enqueue()
+        return len(jobs)
+
+
+class Job(models.Model):
+    """Something that a worker does."""
+
+    LOCK_SPACE: ClassVar[Space]
+    LOCKED_BY: ClassVar[str] = "pk"  # the field whose number is locked
+
+    queue_entry = models.UUIDField(null=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def saved(self) -> Any:
+        """Its row, to be changed only if it still is as the query says."""
+        return type(self)._default_manager.filter(pk=self.pk)
+
+    def enqueue(self) -> None:
+        """Puts it into the queue; twice does no harm, since one worker alone can claim it."""
+        self.queue_entry = work_off.enqueue(str(self._meta.model_name), self.pk).id
+        self.save(update_fields=["queue_entry"])
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Whoever does the job holds it. Raises AlreadyRunning."""
+        return lock(self.LOCK_SPACE, self.pk)
+
+    def claim(self) -> bool:
+        """Whether it is still to be done; asked by whoever holds the lock."""
+        raise NotImplementedError
+
+    def fail(self, error: TransferError) -> None:
+        """Closes it as failed."""
+        raise NotImplementedError
+
+    def do(self, work: Callable[[], object]) -> None:
+        """Does the job, unless it is done or somebody is at it. A failure of the work stands in it.
+
+        `work` may be done once more after a crash.
+        """
+        with suppress(AlreadyRunning), self.lock():
+            if self.claim():
+                with self.failures():
+                    work()
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Whatever goes wrong in the block, the job fails with it."""
+        try:
+            yield
+        except TransferError as error:
+            self.fail(error)
+        except DatabaseError as error:
+            connection.close_if_unusable_or_obsolete()
+            self.fail(OwnDatabaseFailed(type(error).__name__))
+        except Exception as error:
+            # Without the error's own text: it may quote a PIN code.
+            name, place = type(error).__name__, "".join(format_tb(error.__traceback__))
+            logger.error("%s %s: %s\n%s", self._meta.model_name, self.pk, name, place)
+            self.fail(TransferError(name))
+
+
+@task()
+def work_off(model: str, number: int) -> None:
+    """Does the job of this model that has this number."""
+    job = apps.get_model("transfer", model)._default_manager.pending().filter(pk=number).first()
+    if job is not None:
+        job.do(lambda: WORK[type(job)](job, stop_of_worker()))

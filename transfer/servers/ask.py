@@ -1,0 +1,58 @@
+"""Asks several servers at once, for some seconds at most, whatever some of them suffer."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+from transfer.errors import TooSlow, TransferError
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 32
+# Of the time allowed: a statement that is stopped after it still answers that it was.
+SHARE = 0.8
+
+Subject = TypeVar("Subject")
+Answer = TypeVar("Answer")
+
+
+def too_slow(subject: object, seconds: float) -> TransferError:
+    return TooSlow(database=str(subject), reason=f"> {seconds:g} s")
+
+
+def ask_all(
+    subjects: Iterable[Subject],
+    question: Callable[[Subject, float], Answer],
+    seconds: float,
+    late: Callable[[Subject, float], TransferError] = too_slow,
+) -> Iterator[tuple[Subject, Answer | TransferError]]:
+    """Each subject with its answer, as soon as that is there. Never raises, ends after `seconds`.
+
+    `question` gets a subject and the seconds that it may take. It runs in a thread, and so must
+    not query Django's database. An error that it raises is the answer; `late` makes that of a
+    subject which has not answered in time.
+    """
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ask")
+    within = SHARE * seconds
+    futures = {pool.submit(_answered, question, one, within): one for one in subjects}
+    try:
+        for future in as_completed(list(futures), timeout=seconds):
+            yield futures.pop(future), future.result()
+    except TimeoutError:
+        for subject in futures.values():
+            yield subject, late(subject, seconds)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _answered(
+    question: Callable[[Subject, float], Answer], subject: Subject, seconds: float
+) -> Answer | TransferError:
+    try:
+        return question(subject, seconds)
+    except TransferError as error:
+        return error
+    except Exception as error:
+        logger.exception("asking %s", subject)
+        return TransferError(type(error).__name__)

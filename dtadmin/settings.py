@@ -208,6 +208,8 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
+# Level of a message → tone of its notice.
+MESSAGE_TAGS = {20: "info", 25: "ok", 30: "warn", 40: "bad"}
 DJANGO_TABLES2_TEMPLATE = "tables/table.html"
 DJANGO_TABLES2_TABLE_ATTRS = {"class": "table cards"}
 FILTERS_EMPTY_CHOICE_LABEL = gettext_lazy("All")

@@ -46,7 +46,7 @@
 
   /* What a swap would lose: open folds, how far a table is scrolled sideways, what was ticked or
      typed and not sent yet, and the focus where it has no id (htmx itself keeps it where it has). */
-  let kept = [];
+  let folds = [];
   let entered = [];
   let focused = null;
 
@@ -64,7 +64,7 @@
   }
 
   function keep(target) {
-    kept = [...target.querySelectorAll("details[id], .table-wrap[id]")].map((one) => ({
+    folds = [...target.querySelectorAll("details[id], .table-wrap[id]")].map((one) => ({
       id: one.id,
       open: one.open,
       left: one.scrollLeft,
@@ -77,7 +77,7 @@
   }
 
   function restore() {
-    for (const { id, open, left } of kept) {
+    for (const { id, open, left } of folds) {
       const one = document.getElementById(id);
       if (!one) continue;
       if (open) one.open = true;
@@ -88,7 +88,7 @@
       if (one && ticks) one.checked = checked;
       else if (one) one.value = value;
     }
-    kept = entered = [];
+    folds = entered = [];
     if (focused) focusAgain(focused);
     focused = null;
     showHelpers();

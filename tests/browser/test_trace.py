@@ -40,7 +40,7 @@ def test_from_the_end_of_a_number_to_where_each_change_is(
     check_accessible(page)
     page.locator("[name=q]").fill("0011")
     page.keyboard.press("Enter")
-    expect(page.locator(".found")).to_be_visible()
+    expect(page.locator(".matches")).to_be_visible()
     check_accessible(page)
     page.get_by_role("link", name="4100000011").first.click()
     expect(page.locator(".staged-changes")).to_be_visible()
@@ -62,10 +62,10 @@ def test_the_middle_of_a_number_is_found_by_itself(
     page: Page = open_page()
     log_in(page, "viewer")
     page.goto("/trace/?q=00001")
-    expect(page.locator(".found")).to_contain_text("4100000011")
+    expect(page.locator(".matches")).to_contain_text("4100000011")
     check_accessible(page)
     page.goto("/trace/?q=00002")
-    expect(page.locator("#found .actions a")).to_have_count(2)  # asks the servers all the same
+    expect(page.locator("#matches .actions a")).to_have_count(2)  # asks the servers all the same
     check_accessible(page)
 
 
@@ -76,5 +76,5 @@ def test_without_javascript_the_middle_of_a_number_is_one_click_away(
     page: Page = open_page(java_script_enabled=False)
     log_in(page, "viewer")
     page.goto("/trace/?q=00001")
-    page.locator("#found .actions a").click()
-    expect(page.locator(".found")).to_contain_text("4100000011")
+    page.locator("#matches .actions a").click()
+    expect(page.locator(".matches")).to_contain_text("4100000011")

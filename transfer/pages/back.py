@@ -4,8 +4,15 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods
 
-READ_OR_POST = ["GET", "HEAD", "POST"]
+# A page with a form: read, and posted to.
+read_or_post = require_http_methods(["GET", "HEAD", "POST"])
+
+
+def is_part(request: HttpRequest) -> bool:
+    """Whether the page refreshes a part of itself."""
+    return bool(request.htmx)  # type: ignore[attr-defined]
 
 
 def next_url(request: HttpRequest, default: str) -> str:

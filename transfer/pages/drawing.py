@@ -5,11 +5,12 @@ from typing import Any
 
 from django.template.loader import render_to_string
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from transfer.models.runs import State
+from transfer.models.schedules import ScheduledTask
 from transfer.words import formats
 
 TONE_ICONS = {
@@ -69,6 +70,11 @@ def badge(tone: str, text: Any, icon_name: str = "") -> SafeString:
     )
 
 
+def switch_badge(task: ScheduledTask) -> SafeString:
+    """Whether a task is on, for those who may not switch it."""
+    return badge("info", _("Enabled"), "check") if task.enabled else badge("idle", _("Disabled"))
+
+
 def state_badge(state: str) -> SafeString:
     """The state of a run: `{% state_badge run.state %}`."""
     return badge(STATES[State(state)][0], State(state).label, STATES[State(state)][1])
@@ -89,3 +95,56 @@ def progress(done: int, total: int, label: str = "", words: str = "") -> dict[st
 def progress_bar(done: int, total: int) -> SafeString:
     """The same for a cell of a table."""
     return mark_safe(render_to_string("includes/progress.html", progress(done, total)))  # noqa: S308
+
+
+def run_link(run: Any) -> SafeString:
+    """ "run 12", as a link."""
+    words = _("run %(number)s") % {"number": run.pk}
+    return format_html('<a href="{}">{}</a>', run.get_absolute_url(), words)
+
+
+def fact(label: str, value: Any, style: str = "") -> SafeString:
+    """A line of a `dl.facts`: `{% fact _("Host") server.host "num" %}`."""
+    attribute = format_html(' class="{}"', style) if style else ""
+    return format_html("<dt>{}</dt><dd{}>{}</dd>", label, attribute, value)
+
+
+def card_head(title: str, note: str = "", *, id: str = "", url: str = "", link: str = "") -> str:
+    """The head of a card: its heading, and at the right a note or a link, if there is one."""
+    return format_html(
+        '<div class="card-head"><h2{}>{}</h2>{}{}</div>',
+        format_html(' id="{}"', id) if id else "",
+        title,
+        format_html('<span class="muted">{}</span>', note) if note else "",
+        format_html('<a class="small" href="{}">{}</a>', url, link) if url else "",
+    )
+
+
+# Tone of a notice → its icon.
+NOTICE_ICONS = {"info": "info", "ok": "check", "warn": "warning", "bad": "cross"}
+
+
+def notice(content: str, tone: str = "info", role: str = "", icon_name: str = "") -> SafeString:
+    """`{% notice "warn" %}…{% endnotice %}`: what a reader has to know before all else."""
+    return format_html(
+        '<div class="notice{}" role="{}">{}<div>{}</div></div>',
+        "" if tone == "info" else f" notice-{tone}",
+        role or ("alert" if tone == "bad" else "status"),
+        icon(icon_name or NOTICE_ICONS[tone]),
+        content,
+    )
+
+
+def downloads(url: str, query: str = "", of: str = "", kinds: str = "csv xlsx") -> SafeString:
+    """Links to the same as CSV and as XLSX, whose addresses differ in how they end.
+
+    `url` is any of them; `of` says of what, where a page has several.
+    """
+    unseen = format_html('<span class="visually-hidden">: {}</span>', of) if of else ""
+    base, end = url.rpartition(".")[0], f"?{query}" if query else ""
+    link = '<a class="button quiet small" href="{}.{}{}">{}{}{}</a>'
+    return format_html_join(
+        "\n",
+        link,
+        ((base, kind, end, icon("download"), kind.upper(), unseen) for kind in kinds.split()),
+    )

@@ -123,6 +123,11 @@ def xlsx_response(name: str, sheets: Iterable[Sheet]) -> HttpResponseBase:
     return FileResponse(file, as_attachment=True, filename=f"{name}.xlsx")
 
 
+def file_response(name: str, form: str, *sheets: Sheet) -> HttpResponseBase:
+    """The sheet as CSV, or all of them as XLSX: as `form` says."""
+    return csv_response(name, *sheets) if form == "csv" else xlsx_response(name, sheets)
+
+
 def _write(book: Any, sheet: Sheet) -> None:
     bold = book.add_format({"bold": True, "bottom": 1})
     moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})

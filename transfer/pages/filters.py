@@ -1,10 +1,13 @@
 """What every filter has: it lives in the URL, and knows whether it filters anything."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
+from django.db.models import QuerySet
 from django.forms import DateInput
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class FilterSet(django_filters.FilterSet):
@@ -22,6 +25,20 @@ class DateFilter(django_filters.DateFilter):
     def __init__(self, *args: object, **kwargs: object) -> None:
         widget = DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
         super().__init__(*args, **{"widget": widget, **kwargs})
+
+
+class DayFilters(FilterSet):
+    """What happened from one day to another; `moment` names the field."""
+
+    moment = ""
+    since = DateFilter(label=_("From day"), method="filter_since")
+    until = DateFilter(label=_("To day"), method="filter_until")
+
+    def filter_since(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
+        return rows.filter(**{f"{self.moment}__gte": midnight(value)})
+
+    def filter_until(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
+        return rows.filter(**{f"{self.moment}__lt": midnight(value + timedelta(1))})
 
 
 def midnight(day: date) -> datetime:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext as _
 
-from transfer.pages.back import page_before
+from transfer.pages.back import is_part, page_before
 
 LOOKS = ("GET", "HEAD")
 View = Callable[[HttpRequest], HttpResponse]
@@ -43,7 +43,7 @@ def parts(get_response: View) -> View:
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         patch_vary_headers(response, ["HX-Request"])
-        if request.htmx:  # type: ignore[attr-defined]
+        if is_part(request):
             add_never_cache_headers(response)
         return response
 

@@ -53,15 +53,42 @@ def is_at(path: str, url: str) -> bool:
     return path == url or (url != reverse("overview") and path.startswith(url))
 
 
-def context(request: HttpRequest) -> dict[str, Any]:
-    """For templates: `navigation()`, and the `theme` of the user's cookie."""
-    return {"navigation": lambda: links(request), "theme": theme_of(request)}
+class Theme(NamedTuple):
+    name: str
+    label: str | Promise
+    icon: str
 
 
-THEMES = {"light": _("Light"), "dark": _("Dark")}
+THEMES = (
+    Theme("", _("As on the device"), "screen"),
+    Theme("light", _("Light"), "sun"),
+    Theme("dark", _("Dark"), "moon"),
+)
+
+
+def known_theme(name: str) -> str:
+    """ "light", "dark", or "" to follow the device."""
+    return name if name in {theme.name for theme in THEMES} else ""
 
 
 def theme_of(request: HttpRequest) -> str:
-    """ "light", "dark", or "" to follow the device."""
-    theme = request.COOKIES.get("theme", "")
-    return theme if theme in THEMES else ""
+    return known_theme(request.COOKIES.get("theme", ""))
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """For templates: `navigation()`, the themes there are, and the one of the user's cookie."""
+    return {
+        "navigation": lambda: links(request),
+        "themes": THEMES,
+        "theme": theme_of(request),
+    }
+
+
+def crumbs(place: str, url: str = "", label: str = "") -> dict[str, Any]:
+    """The way up: `{% crumbs "servers" %}`; two steps down with the page between them."""
+    places = {item.url_name: item.label for item in ITEMS} | {
+        "history_maintenance": _("History"),
+        "account": _("Your account"),
+    }
+    steps = [(reverse(place), places[place]), *([(url, label)] if url else [])]
+    return {"steps": steps}

@@ -1,15 +1,19 @@
 """What every table of the pages has: sorting, pages and page size in the URL, cards on a phone."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.core.paginator import EmptyPage
 from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.template.base import render_value_in_context
+from django.utils.functional import lazy
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
 
+from transfer.access import Role, has_role
 from transfer.pages import drawing
 from transfer.words import formats
 
@@ -25,8 +29,17 @@ class Table(tables.Table):
     class Meta:
         """To be inherited. Template and class are in the settings, for those without one, too."""
 
-    def paged(self, request: HttpRequest) -> "Table":
+    def for_user(self, user: Any) -> Self:
+        """Those who only look get neither the boxes nor the buttons."""
+        if not has_role(user, Role.OPERATOR):
+            for name in ("choose", "actions"):
+                if name in self.columns.names():
+                    self.columns.hide(name)
+        return self
+
+    def paged(self, request: HttpRequest) -> Self:
         """Sorted and cut to the page that the URL asks for; too far is the last page."""
+        self.for_user(request.user)
         tables.RequestConfig(request, paginate=False).configure(self)
         size = _whole(request.GET.get(self.prefixed_per_page_field))
         page = max(_whole(request.GET.get(self.prefixed_page_field)), 1)
@@ -74,10 +87,52 @@ class DrawnColumn(tables.Column):
         raise NotImplementedError
 
 
+def classed(name: str) -> dict[str, dict[str, str]]:
+    """The attributes of a column whose cells have a class."""
+    return {"td": {"class": name}, "th": {"class": name}}
+
+
+def unseen(heading: Any) -> Any:
+    """A heading for screen readers alone."""
+    return lazy(lambda: format_html('<span class="visually-hidden">{}</span>', heading), str)()
+
+
+class ChooseColumn(DrawnColumn):
+    """A box for each row, of the form "bulk" (see `pages.bulk`), named `boxes`.
+
+    `words` says for a screen reader what is chosen. `value` is what the box sends, the primary
+    key if not given; with None the row gets no box.
+    """
+
+    attrs = classed("cell-choose")
+
+    def __init__(
+        self,
+        boxes: str,
+        words: Callable[[Any], str],
+        value: Callable[[Any], Any] = lambda record: record.pk,
+    ) -> None:
+        super().__init__(unseen(_("Choose")), orderable=False)
+        self.boxes, self.words, self.value = boxes, words, value
+
+    def draw(self, record: Any) -> SafeString:
+        value = self.value(record)
+        if value is None:
+            return SafeString()
+        return format_html(
+            '<label class="choose"><input type="checkbox" form="bulk" name="{}" id="choose-{}" '
+            'value="{}"><span class="visually-hidden">{}</span></label>',
+            self.boxes,
+            str(value).partition(":")[0],
+            value,
+            self.words(record),
+        )
+
+
 class NumberColumn(tables.Column):
     """Right-aligned, with thin spaces."""
 
-    attrs = {"th": {"class": "num"}, "td": {"class": "num"}, "tf": {"class": "num"}}
+    attrs = {"th": {"class": "num"}, "td": {"class": "num"}}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"attrs": self.attrs, "empty_values": (), **kwargs})

@@ -7,13 +7,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, TimeoutError as StillRunning
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.bonus_api import errors as errors
+from transfer.bonus_api import errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.http import CONNECT_SECONDS
 from transfer.engine.bonus_db import BonusDatabase
@@ -25,7 +25,13 @@ from transfer.words.explain import explain
 STAGE_SECONDS = 8.0
 CLOCK_SECONDS = 60  # so far apart, "valid from" begins visibly too late
 
-Said = tuple[str, dict[str, object]]
+
+class Passed(NamedTuple):
+    """What a stage saw, as a sentence with its parameters; `warns`: it passed, but look at it."""
+
+    sentence: str
+    params: dict[str, object]
+    warns: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,22 +45,22 @@ class Result:
     hint: str = ""
     technical: str = ""
     ok: bool = True
-    warns: bool = field(default=False)
+    warns: bool = False
 
 
-def try_name(server: BonusServer) -> Said:
+def try_name(server: BonusServer) -> Passed:
     try:
-        found = socket.getaddrinfo(server.host, server.admin_port, type=socket.SOCK_STREAM)
+        known = socket.getaddrinfo(server.host, server.admin_port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         raise errors.HostUnknown(str(error), host=server.host) from None
-    addresses = ", ".join(dict.fromkeys(str(one[4][0]) for one in found))
-    return gettext_noop("The address is %(addresses)s."), {"addresses": addresses}
+    addresses = ", ".join(dict.fromkeys(str(one[4][0]) for one in known))
+    return Passed(gettext_noop("The address is %(addresses)s."), {"addresses": addresses})
 
 
-def try_ports(server: BonusServer) -> Said:
+def try_ports(server: BonusServer) -> Passed:
     for port in (server.admin_port, server.work_port):
         _connect(server.host, port)
-    return (
+    return Passed(
         gettext_noop("Ports %(admin)s and %(work)s accept connections."),
         {"admin": server.admin_port, "work": server.work_port},
     )
@@ -72,55 +78,57 @@ def _connect(host: str, port: int) -> None:
         raise errors.NoRoute(str(error), reason=error.strerror or error, **where) from None
 
 
-def try_token(server: BonusServer) -> Said:
+def try_token(server: BonusServer) -> Passed:
     with BonusApi(server.endpoint) as api:
         status = api.status()
     ahead = round((status.time - timezone.now()).total_seconds())
-    told: dict[str, object] = {"name": status.name, "version": status.version}
+    params: dict[str, object] = {"name": status.name, "version": status.version}
     if abs(ahead) < CLOCK_SECONDS:
-        return gettext_noop("%(name)s, version %(version)s, accepts the token."), told
-    return (
+        return Passed(gettext_noop("%(name)s, version %(version)s, accepts the token."), params)
+    return Passed(
         gettext_noop(
             "%(name)s, version %(version)s, accepts the token. But its clock is off by "
             "%(seconds)s s: set both by a time server."
         ),
-        told | {"seconds": f"{ahead:+d}"},
+        params | {"seconds": f"{ahead:+d}"},
+        warns=True,
     )
 
 
-def try_login(server: BonusServer) -> Said:
+def try_login(server: BonusServer) -> Passed:
     server.check_secrets()
     with _database(server) as database:
         version, encrypted = database.one(
             "select current_setting('server_version'), coalesce((select ssl from pg_stat_ssl "
             "where pid = pg_backend_pid()), false)"
         )
+    sentence = gettext_noop("PostgreSQL %(version)s, not encrypted.")
     if encrypted:
-        return gettext_noop("PostgreSQL %(version)s, encrypted."), {"version": version}
-    return gettext_noop("PostgreSQL %(version)s, not encrypted."), {"version": version}
+        sentence = gettext_noop("PostgreSQL %(version)s, encrypted.")
+    return Passed(sentence, {"version": version})
 
 
-def try_tables(server: BonusServer) -> Said:
+def try_tables(server: BonusServer) -> Passed:
     with _database(server) as database:
         for kind in KINDS.values():
             database.check_columns(kind)
     tables = ", ".join(kind.target for kind in KINDS.values())
-    return gettext_noop("There are %(tables)s, with the right columns."), {"tables": tables}
+    return Passed(gettext_noop("There are %(tables)s, with the right columns."), {"tables": tables})
 
 
-def try_rights(server: BonusServer) -> Said:
+def try_rights(server: BonusServer) -> Passed:
     with _database(server) as database:
         database.check_rights(*KINDS.values())
         with database.transaction(commit=False):
             database.ensure_schema()
-    return gettext_noop("The database user may do all that a transfer does."), {}
+    return Passed(gettext_noop("The database user may do all that a transfer does."), {})
 
 
 def _database(server: BonusServer) -> BonusDatabase:
     return BonusDatabase(server.dsn, server.name or server.host, "connection test")
 
 
-STAGES: dict[str, tuple[Any, Callable[[BonusServer], Said]]] = {
+STAGES: dict[str, tuple[Any, Callable[[BonusServer], Passed]]] = {
     "name": (gettext_lazy("Name"), try_name),
     "ports": (gettext_lazy("Ports"), try_ports),
     "token": (gettext_lazy("API token"), try_token),
@@ -143,10 +151,9 @@ def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -
     pool = ThreadPoolExecutor(1, thread_name_prefix=f"test-{stage}")
     began = time.monotonic()
     try:
-        sentence, params = pool.submit(test, server).result(timeout=seconds)
-        took = time.monotonic() - began
-        warns = "clock" in sentence
-        return Result(stage, str(label), took, _(sentence) % params, warns=warns)
+        passed = pool.submit(test, server).result(timeout=seconds)
+        took, sentence = time.monotonic() - began, _(passed.sentence) % passed.params
+        return Result(stage, str(label), took, sentence, warns=passed.warns)
     except TransferError as error:
         return _failed(stage, time.monotonic() - began, error)
     except StillRunning:

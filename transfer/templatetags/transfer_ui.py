@@ -4,7 +4,7 @@ from typing import Any
 
 from django import template
 
-from transfer.pages import drawing
+from transfer.pages import drawing, navigation
 from transfer.pages.history.charts import StackedBars
 from transfer.pages.registers import drawing as registers
 from transfer.words import formats
@@ -20,6 +20,14 @@ register.filter("ago", drawing.ago)
 register.simple_tag(drawing.icon)
 register.simple_tag(drawing.badge)
 register.simple_tag(drawing.state_badge)
+register.simple_tag(drawing.switch_badge)
+register.simple_tag(drawing.run_link)
+register.simple_tag(drawing.fact)
+register.simple_tag(drawing.card_head)
+register.simple_tag(drawing.downloads)
+register.simple_block_tag(drawing.notice)
+register.simple_block_tag(lambda content: content, name="capture")  # to say it twice
+register.inclusion_tag("includes/breadcrumbs.html", name="crumbs")(navigation.crumbs)
 register.inclusion_tag("includes/progress.html")(drawing.progress)
 register.filter("tone", registers.tone)
 register.simple_tag(registers.register_name)
@@ -32,6 +40,12 @@ register.simple_tag(registers.day_strip)
 def amount(value: Any, sign: str = "signed") -> str:
     """`{{ run.amount_applied|amount }}`: +1 234,50. `|amount:"plain"` leaves the plus out."""
     return formats.amount(value, signed=sign == "signed")
+
+
+@register.inclusion_tag("includes/tile.html")
+def tile(label: str, value: Any, note: str = "", **options: Any) -> dict[str, Any]:
+    """A number with its label; it may have a `note`, a `tone`, and lead somewhere: `url`, `id`."""
+    return {"label": label, "value": value, "note": note, **options}
 
 
 @register.inclusion_tag("includes/stacked_bars.html")

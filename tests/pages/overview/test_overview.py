@@ -231,7 +231,7 @@ def test_asked_by_hand_or_by_htmx_it_counts_what_waits(client, dock, shop_all, b
     task = eight.tasks.get(kind="pincodes")
     response = look(client, ask="1")
     (row,) = (row for row in response.context["rows"] if row.task == task)
-    assert (row.waiting, row.why) == (2, "The task is switched off.")
+    assert (row.backlog.rows, row.why) == (2, "The task is switched off.")
     backlog.latest.clear()
     part = client.get(reverse("overview"), headers={"hx-request": "true"}).content.decode()
     assert "2 rows" in part
@@ -256,13 +256,13 @@ def test_what_waits_in_all_says_of_how_many_tasks_it_is_not_known(client, alive)
     wait_for(few, 5)
     wait_for(much, 7)
     context = look(client).context
-    assert (context["waiting"], context["unknown"]) == ("12", 1)
+    assert (context["backlog"], context["unknown"]) == ("12", 1)
     assert "not known of 1 task" in look(client).content.decode()
     wait_for(much, COUNTED_AT_MOST)
-    assert look(client).context["waiting"] == "1\u202f000\u202f005+"
+    assert look(client).context["backlog"] == "1\u202f000\u202f005+"
     for one in (few, much):
         wait_for(one, error=Unreachable(database="work port", reason="refused"))
-    assert look(client).context["waiting"] == "—"
+    assert look(client).context["backlog"] == "—"
 
 
 def test_a_thousand_tasks_take_no_more_queries_than_ten(client, alive):

@@ -125,7 +125,7 @@ def test_a_bad_line_is_named_and_nothing_is_imported(operator):
     problems = {line.number: line.problem for line in page.context["plan"].bad}
     assert set(problems) == {4, 5, 7}
     assert "line 3" in problems[5]
-    shown = [line.number for line in page.context["shown"]]
+    shown = [row.record.number for row in page.context["table"].rows]
     assert shown == [4, 5, 7, 2, 3], "the bad ones first"
     confirm(operator, page)
     assert not CashRegister.objects.exists()

@@ -18,7 +18,7 @@ from transfer.access import any_user
 from transfer.models import Actor, AuditEntry
 from transfer.pages.account.forms import TimeZoneForm
 from transfer.pages.back import next_url
-from transfer.pages.navigation import THEMES
+from transfer.pages.navigation import known_theme
 
 YEAR = 365 * 24 * 3600
 
@@ -57,9 +57,8 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def set_theme(request: HttpRequest) -> HttpResponse:
     """Light, dark, or as the device has it."""
-    theme = request.POST.get("theme", "")
     back = redirect(next_url(request, "overview"))
-    return remember(back, request, "theme", theme if theme in THEMES else "")
+    return remember(back, request, "theme", known_theme(request.POST.get("theme", "")))
 
 
 @any_user

@@ -1,6 +1,5 @@
 """What entries of the audit are filtered by."""
 
-from datetime import date, timedelta
 from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
@@ -9,7 +8,7 @@ from django.forms import HiddenInput
 from django.utils.translation import gettext_lazy as _
 
 from transfer.models import AuditEntry
-from transfer.pages.filters import DateFilter, FilterSet, midnight
+from transfer.pages.filters import DayFilters
 
 SUBJECTS = {"transfer": "transfertask", "maintenance": "maintenancetask", "user": "user"}
 
@@ -19,23 +18,16 @@ def people() -> list[tuple[str, str]]:
     return [(name, name) for name in names if name]
 
 
-class AuditFilter(FilterSet):
+class AuditFilter(DayFilters):
+    moment = "at"
     who = django_filters.ChoiceFilter(label=_("Who"), choices=people)
     action = django_filters.ChoiceFilter(label=_("What"), choices=AuditEntry.Action.choices)
-    since = DateFilter(label=_("From day"), method="filter_since")
-    until = DateFilter(label=_("To day"), method="filter_until")
     # Where a page links to what was done to one thing: "transfer-12", "user-3".
     about = django_filters.CharFilter(widget=HiddenInput, method="filter_about")
 
     class Meta:
         model = AuditEntry
         fields = ["who", "action", "since", "until"]
-
-    def filter_since(self, entries: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
-        return entries.filter(at__gte=midnight(value))
-
-    def filter_until(self, entries: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
-        return entries.filter(at__lt=midnight(value + timedelta(1)))
 
     def filter_about(self, entries: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         kind, _dash, number = value.partition("-")

@@ -62,6 +62,11 @@ def changes(entry: AuditEntry) -> list[Change]:
     ]
 
 
+def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, list[Change]]]:
+    """What was done to one thing, the last first; drawn by audit/about.html."""
+    return [(entry, changes(entry)) for entry in AuditEntry.objects.about(subject)[:most]]
+
+
 def sentence(entry: AuditEntry) -> str:
     """ "Switched on or off: enabled: Disabled → Enabled"."""
     lines = [f"{one.label}: {one.old} → {one.new}" for one in changes(entry)]

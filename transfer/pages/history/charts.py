@@ -29,7 +29,7 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True)
 class Series:
-    """One colour of the chart. `tone` is one of ok, warn, bad, info, idle."""
+    """One colour of the chart. `tone` is one of ok, warn, idle."""
 
     label: str
     tone: str

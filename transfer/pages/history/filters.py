@@ -1,4 +1,4 @@
-"""What runs of the history are found by."""
+"""What runs of the history are filtered by."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from transfer.models import BonusServer, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, OPEN_STATES, State, Trigger
-from transfer.pages.filters import DateFilter, FilterSet, midnight
+from transfer.pages.filters import DayFilters
 
 # What one looks for more often than a single state.
 STATE_GROUPS = {
@@ -26,9 +26,10 @@ def state_choices() -> list[tuple[str, Any]]:
     return [*State.choices, *((name, label) for name, (label, _states) in STATE_GROUPS.items())]
 
 
-class RunFilter(FilterSet):
-    """What runs of both kinds are found by."""
+class RunFilter(DayFilters):
+    """What runs of both kinds are filtered by."""
 
+    moment = "queued_at"
     state = django_filters.ChoiceFilter(
         label=_("State"), choices=state_choices, method="filter_state"
     )
@@ -36,8 +37,6 @@ class RunFilter(FilterSet):
     actor = django_filters.ModelChoiceFilter(
         label=_("User"), queryset=User.objects.order_by("username")
     )
-    since = DateFilter(label=_("From day"), method="filter_since")
-    until = DateFilter(label=_("To day"), method="filter_until")
     hours = django_filters.ChoiceFilter(
         label=_("Period"), choices=list(PERIODS.items()), method="filter_hours"
     )
@@ -48,12 +47,6 @@ class RunFilter(FilterSet):
     def filter_state(self, runs: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         _label, states = STATE_GROUPS.get(value, ("", [value]))
         return runs.filter(state__in=states)
-
-    def filter_since(self, runs: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
-        return runs.filter(queued_at__gte=midnight(value))
-
-    def filter_until(self, runs: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
-        return runs.filter(queued_at__lt=midnight(value + timedelta(1)))
 
     @property
     def days(self) -> tuple[date | None, date | None]:

@@ -7,13 +7,14 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.engine.kinds import BALANCES
 from transfer.engine.position import Position
 from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import Run, RunClosed, State
+from transfer.pages.back import read_or_post
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
 from transfer.runs import start, workers
 from transfer.words import formats
@@ -25,27 +26,27 @@ POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
 
 @require_safe
 def run(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
-    return render(request, "history/run.html", described(found(model, pk)))
+    return render(request, "history/run.html", described(run_of(model, pk)))
 
 
 @require_safe
 def run_live(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
     """The part of the page that changes while the run goes on."""
-    return render(request, "history/live.html", described(found(model, pk)))
+    return render(request, "history/live.html", described(run_of(model, pk)))
 
 
 @require_safe
 def run_row(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
     """The run as a row of the history, which refreshes itself."""
     table = TransferRunTable if model is TransferRun else MaintenanceRunTable
-    return render(request, "history/row.html", {"table": table([found(model, pk)])})
+    return render(request, "history/row.html", {"table": table([run_of(model, pk)])})
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def run_cancel(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
     """Asks, then cancels: a queued run at once, a running one after the chunk under way."""
-    one = found(model, pk)
+    one = run_of(model, pk)
     if request.method != "POST" and one.is_open:
         return render(request, "confirm.html", confirmation(one))
     try:
@@ -78,7 +79,7 @@ def confirmation(one: Any) -> dict[str, Any]:
 @require_POST
 def run_again(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
     """Puts another run of the same task into the queue."""
-    one = found(model, pk)
+    one = run_of(model, pk)
     if one.task is None:
         messages.error(request, _("The task of this run is no longer there."))
         return redirect(one)
@@ -96,7 +97,7 @@ def same_way(one: Run) -> dict[str, Any]:
     return {"dry_run": True} if getattr(one, "dry_run", False) else {}
 
 
-def found(model: type[Run], pk: int) -> Any:
+def run_of(model: type[Run], pk: int) -> Any:
     related = ["actor", "task"] + (["task__server"] if model is TransferRun else [])
     return get_object_or_404(model._default_manager.select_related(*related), pk=pk)
 
@@ -110,6 +111,7 @@ def described(one: Any) -> dict[str, Any]:
         "starts": workers.when_it_starts() if one.state == State.QUEUED else "",
         "started_by": started_by(one),
         "cause": cause(one),
+        "is_bad": one.state in (State.FAILED, State.INTERRUPTED),
         **neighbours(one),
     }
     if isinstance(one, MaintenanceRun):

@@ -73,7 +73,7 @@ class RunTable(Table):
     seconds = DurationColumn(_("Took"))
 
     class Meta(Table.Meta):
-        attrs = {"class": "table cards runs"}
+        attrs = {"class": "table cards runs dense"}
         order_by = "-id"
         row_attrs = ROW
 

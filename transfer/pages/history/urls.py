@@ -29,7 +29,7 @@ def history_of(base: str, name: str, **which: object) -> list[URLPattern]:
 
 urlpatterns = [
     *history_of("history/", "history"),
-    *history_of("history/maintenance/", "history_maintenance", kept=views.MAINTENANCE),
+    *history_of("history/maintenance/", "history_maintenance", of=views.MAINTENANCE),
     *runs_of("history/runs", "run", TransferRun),
     *runs_of("history/maintenance/runs", "maintenance_run", MaintenanceRun),
 ]

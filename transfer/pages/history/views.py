@@ -1,4 +1,4 @@
-"""Every run there was: found by filters that live in the URL, and as a file."""
+"""Every run there was, by filters that live in the URL, and as a file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
-from transfer.pages.exports import Field, Sheet, csv_response, xlsx_response, zoned
+from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.history.charts import Series, StackedBars
 from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
@@ -48,28 +48,28 @@ MAINTENANCE = History("maintenance", MaintenanceRun, MaintenanceRunFilter, Maint
 
 
 @require_safe
-def history(request: HttpRequest, kept: History = TRANSFERS) -> HttpResponse:
+def history(request: HttpRequest, of: History = TRANSFERS) -> HttpResponse:
     """The runs of all transfers, or of all maintenance."""
-    found = kept.filtered(request)
+    runs = of.filtered(request)
     context = {
-        "history": kept.name,
-        "filter": found,
-        "table": kept.tabled(request, found.qs),
-        "is_new": not found.active and not kept.model._default_manager.exists(),
+        "history": of.name,
+        "filter": runs,
+        "table": of.tabled(request, runs.qs),
+        "is_new": not runs.active and not of.model._default_manager.exists(),
         "query": request.GET.urlencode(),
     }
-    if kept is TRANSFERS:
-        context["totals"] = found.qs.order_by().totals()
-        context["chart"] = rows_per_day(request, found)
+    if of is TRANSFERS:
+        context["totals"] = runs.qs.order_by().totals()
+        context["chart"] = rows_per_day(request, runs)
     return render(request, "history/history.html", context)
 
 
-def rows_per_day(request: HttpRequest, found: RunFilter) -> StackedBars:
-    """What became of the rows of the runs that are found, by day."""
-    first, last = chart_days(found)
+def rows_per_day(request: HttpRequest, runs: RunFilter) -> StackedBars:
+    """What became of the rows of the filtered runs, by day."""
+    first, last = chart_days(runs)
     zone = timezone.get_current_timezone()
     until = datetime.combine(last, time(12), zone)
-    counted = found.qs.rows_per_day((last - first).days + 1, zone, until)
+    counted = runs.qs.rows_per_day((last - first).days + 1, zone, until)
     series = [
         Series(str(label), tone, [line[f"{name}_rows"] for line in counted])
         for name, tone, label in (
@@ -87,9 +87,9 @@ def rows_per_day(request: HttpRequest, found: RunFilter) -> StackedBars:
     )
 
 
-def chart_days(found: RunFilter) -> tuple[date, date]:
+def chart_days(runs: RunFilter) -> tuple[date, date]:
     """The days of the filter: the last of them, when they are too many for a chart."""
-    since, until = found.days
+    since, until = runs.days
     last = until or timezone.localdate()
     first = since or last - timedelta(DAYS - 1)
     return max(min(first, last), last - timedelta(DAYS_AT_MOST - 1)), last
@@ -103,21 +103,21 @@ def day_url(request: HttpRequest, day: date) -> str:
 
 
 @require_safe
-def export(request: HttpRequest, form: str, kept: History = TRANSFERS) -> HttpResponseBase:
-    """The runs that are found, in the order of the page, as CSV or XLSX."""
-    table = kept.table(kept.filtered(request).qs)
+def export(request: HttpRequest, form: str, of: History = TRANSFERS) -> HttpResponseBase:
+    """The filtered runs, in the order of the page, as CSV or XLSX."""
+    table = of.table(of.filtered(request).qs)
     table.order_by = request.GET.getlist("sort") or table.order_by
     runs: QuerySet[Any] = table.data.data
-    name = f"{kept.name}-{timezone.localtime():%Y-%m-%d-%H%M}"
-    sheet = Sheet(_("History"), fields_of(kept), runs.iterator(chunk_size=1000))
-    return csv_response(name, sheet) if form == "csv" else xlsx_response(name, [sheet])
+    name = f"{of.name}-{timezone.localtime():%Y-%m-%d-%H%M}"
+    sheet = Sheet(_("History"), fields_of(of), runs.iterator(chunk_size=1000))
+    return file_response(name, form, sheet)
 
 
-def fields_of(kept: History) -> list[Field]:
+def fields_of(of: History) -> list[Field]:
     """The columns of a file: more than the page shows."""
 
     def plain(name: str, heading: Any = None) -> Field:
-        label = heading or kept.model._meta.get_field(name).verbose_name  # type: ignore[union-attr]
+        label = heading or of.model._meta.get_field(name).verbose_name  # type: ignore[union-attr]
         return Field(capitalised(label), lambda run: getattr(run, name))
 
     def moment(name: str) -> Field:
@@ -139,7 +139,7 @@ def fields_of(kept: History) -> list[Field]:
         Field(_("Cause"), lambda run: sentence(run)),
         Field(_("Technical text"), lambda run: run.error_technical),
     ]
-    if kept is MAINTENANCE:
+    if of is MAINTENANCE:
         start[2] = Field(_("Maintenance"), lambda run: run.get_kind_display())
         done = Field(_("What it did"), lambda run: "; ".join(said_of(run)))
         return [*start, *who, done, *cause]

@@ -48,8 +48,8 @@ def bad_lines(upload: Upload) -> Sheet:
     ]
     if upload.moves.secrets:
         note = _("PIN codes are never shown: enter them anew.")
-        kept = _("•••• keeps the PIN code of the rejected row.") if has_rejects else ""
-        fields.append(Field(_("About the PIN code"), lambda line: f"{note} {kept}".strip()))
+        kept_pin = _("•••• keeps the PIN code of the rejected row.") if has_rejects else ""
+        fields.append(Field(_("About the PIN code"), lambda line: f"{note} {kept_pin}".strip()))
     return Sheet(_("Bad lines"), fields, upload.bad_lines.all().iterator(chunk_size=ROWS_AT_ONCE))
 
 
@@ -63,8 +63,8 @@ def _cell(column: Column) -> Callable[[BadLine], Any]:
 
 def exact(text: str) -> Decimal | str:
     """An amount as a number, or as it came where it is none."""
-    found = number(text).value
-    return text if found is None else Decimal(found)
+    amount = number(text).value
+    return text if amount is None else Decimal(amount)
 
 
 def empty(kind: Kind) -> Sheet:

@@ -8,7 +8,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from transfer.access import role
 from transfer.engine.kinds import KINDS, Kind
@@ -16,6 +15,7 @@ from transfer.loading import upload_job
 from transfer.loading.faults import NothingInside
 from transfer.loading.receive import receive
 from transfer.models import Actor, Settings, Upload
+from transfer.pages.back import read_or_post
 from transfer.pages.load.entry_form import EntryForm
 from transfer.pages.load.views import shown
 from transfer.words import formats
@@ -25,7 +25,7 @@ State = Upload.State
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def entry(request: HttpRequest, kind: str) -> HttpResponse:
     """The form. What passes the checks is confirmed on a page of its own."""
     if kind not in KINDS:
@@ -59,7 +59,7 @@ def _judge(form: EntryForm, actor: Actor) -> Upload | None:
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """Says what will be staged, and stages it once."""
     upload = get_object_or_404(Upload, pk=pk, way=Upload.Way.HAND)
@@ -87,8 +87,8 @@ def _question(upload: Upload) -> dict[str, Any]:
         if cell
     ]
     if (earlier := upload.earlier()) and earlier.closed_at:
-        told = {"when": formats.moment(earlier.closed_at), "who": earlier.confirmed_by}
-        points.append(_("Exactly this was loaded before: %(when)s, by %(who)s.") % told)
+        words = {"when": formats.moment(earlier.closed_at), "who": earlier.confirmed_by}
+        points.append(_("Exactly this was loaded before: %(when)s, by %(who)s.") % words)
     return {
         "title": _("Stage this change?"),
         "text": _("It goes into %(table)s and moves to every bonus server with its next run.")

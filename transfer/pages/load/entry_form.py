@@ -46,12 +46,12 @@ class EntryForm(forms.Form):
         return str(self.cleaned_data[self.kind.names[0]]).strip()
 
     def refuse(self, upload: Upload) -> None:
-        """Says at the fields what the checks have found."""
+        """Says at the fields what the checks say."""
         for line in upload.bad_lines.all():
-            told = explain_line(line.code)
+            explained = explain_line(line.code)
             column = line.columns.split(", ")[-1]
             field = column if column in self.fields else None
-            self.add_error(field, f"{told.sentence} {told.hint}")
+            self.add_error(field, f"{explained.sentence} {explained.hint}")
         if not self.errors:
             self.add_error(None, _("This can't be read as a change."))
 

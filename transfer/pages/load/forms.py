@@ -96,8 +96,8 @@ class ReadingForm(forms.Form):
             self.add_error(None, _("One column of the file is given twice."))
         # With another separator or sheet there are other columns: they are recognised anew.
         elif not self.rereads(cleaned) and (lacking := missing(self.upload.moves, columns)):
-            told = _("Say where it stands in the file: %(names)s.")
-            self.add_error(None, told % {"names": alternatives(lacking)})
+            text = _("Say where it stands in the file: %(names)s.")
+            self.add_error(None, text % {"names": alternatives(lacking)})
         return cleaned
 
     def columns(self, cleaned: dict[str, Any]) -> dict[str, int]:

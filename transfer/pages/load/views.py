@@ -22,7 +22,8 @@ from transfer.loading.receive import receive
 from transfer.loading.report import explain_line
 from transfer.loading.warnings import HARMLESS, explain_warning
 from transfer.models import Actor, Settings, TransferTask, Upload
-from transfer.pages.exports import csv_response, xlsx_response
+from transfer.pages.back import is_part
+from transfer.pages.exports import csv_response, file_response
 from transfer.pages.load import downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.pages.load.tables import BadLineTable, UploadTable, state_badge
@@ -85,67 +86,71 @@ def upload_file(request: HttpRequest) -> HttpResponse:
 @require_safe
 def upload(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything about one file; while somebody works on it, the page refreshes itself."""
-    found = get_object_or_404(Upload, pk=pk)
-    if found.way == Upload.Way.HAND and found.state == State.READY:
+    upload = get_object_or_404(Upload, pk=pk)
+    if upload.way == Upload.Way.HAND and upload.state == State.READY:
         return redirect("entry_confirm", pk)
-    template = "load/part.html" if request.htmx else "load/upload.html"  # type: ignore[attr-defined]
-    return render(request, template, _context(request, found))
+    template = "load/part.html" if is_part(request) else "load/upload.html"
+    return render(request, template, _context(request, upload))
 
 
 def _context(
-    request: HttpRequest, found: Upload, form: ReadingForm | None = None
+    request: HttpRequest, upload: Upload, form: ReadingForm | None = None
 ) -> dict[str, Any]:
-    error = found.explained
-    layout = found.layout
-    context = {"upload": found, "badge": state_badge(found), "error": error, "layout": layout}
-    if layout and found.is_undecided and has_role(request.user, Role.OPERATOR):
-        context["reading_form"] = form or ReadingForm(found)
+    layout = upload.layout
+    context = {
+        "upload": upload,
+        "badge": state_badge(upload),
+        "error": upload.explained,
+        "layout": layout,
+    }
+    if layout and upload.is_undecided and has_role(request.user, Role.OPERATOR):
+        context["reading_form"] = form or ReadingForm(upload)
         context["places"] = [heading_of_place(layout, n) for n in range(len(layout["headings"]))]
-    if found.state in (State.READY, State.CONFIRMED, State.LOADED):
-        context |= _preview(found)
+    if upload.state in (State.READY, State.CONFIRMED, State.LOADED):
+        context |= _preview(upload)
     return context
 
 
-def _preview(found: Upload) -> dict[str, Any]:
+def _preview(upload: Upload) -> dict[str, Any]:
     warnings = [
         (explain_warning(code, params), code in HARMLESS)
-        for code, params in found.report.get("warnings", [])
+        for code, params in upload.report.get("warnings", [])
     ]
     zone = Settings.load().zone
-    added, taken = (found.report.get(name) for name in ("added", "taken"))
+    added, taken = (upload.report.get(name) for name in ("added", "taken"))
     return {
         "warnings": warnings,
         "notes": [text for text, harmless in warnings if harmless],
-        "earlier": found.earlier() if found.state == State.READY else None,
-        "bad_lines": BadLineTable(found.bad_lines.all()[:BAD_LINES_SHOWN], orderable=False),
+        "earlier": upload.earlier() if upload.state == State.READY else None,
+        "bad_lines": BadLineTable(upload.bad_lines.all()[:BAD_LINES_SHOWN], orderable=False),
         "shown": BAD_LINES_SHOWN,
         "reasons": [
-            (explain_line(code).sentence, count) for code, count in found.report.get("reasons", [])
+            (explain_line(code).sentence, count) for code, count in upload.report.get("reasons", [])
         ],
         "added": Decimal(added or 0),
         "taken": Decimal(taken or 0),
-        "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in found.moves.columns],
-        "names_rejects": REJECT in found.layout.get("columns", {}),
+        "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in upload.moves.columns],
+        "names_rejects": REJECT in upload.layout.get("columns", {}),
         "sample": [
             (
                 row["line"],
                 row.get("reject", ""),
-                _cells(found, row["cells"], zone),
+                _cells(upload, row["cells"], zone),
                 explain_line(row["fault"]).sentence if row["fault"] else "",
             )
-            for row in found.report.get("sample", [])
+            for row in upload.report.get("sample", [])
         ],
-        "encoding": dict(ENCODINGS).get(found.layout.get("encoding", ""), ""),
-        "delimiter": dict(DELIMITERS).get(found.layout.get("delimiter", ""), ""),
-        "tasks": TransferTask.objects.filter(kind=found.kind).select_related("server"),
+        "encoding": dict(ENCODINGS).get(upload.layout.get("encoding", ""), ""),
+        "delimiter": dict(DELIMITERS).get(upload.layout.get("delimiter", ""), ""),
+        "tasks": TransferTask.objects.filter(kind=upload.kind).select_related("server"),
     }
 
 
-def _cells(found: Upload, cells: list[str], zone: ZoneInfo) -> list[tuple[str, str, str]]:
+def _cells(upload: Upload, cells: list[str], zone: ZoneInfo) -> list[tuple[str, str, str]]:
     """Heading, look and text of each cell of a line."""
     return [
         (heading(column.name), STYLES.get(column.name, ""), shown(column.name, cell, zone))
-        for column, cell in zip(found.moves.columns, cells, strict=True)
+        for column, cell in zip(upload.moves.columns, cells, strict=True)
     ]
 
 
@@ -160,34 +165,34 @@ def shown(column: str, cell: str, zone: ZoneInfo) -> str:
 @require_POST
 def upload_reading(request: HttpRequest, pk: int) -> HttpResponse:
     """Reads the file anew, as somebody says that it is written."""
-    found = get_object_or_404(Upload, pk=pk)
-    if not found.layout or not found.is_undecided:
-        return redirect(found)
-    form = ReadingForm(found, request.POST)
+    upload = get_object_or_404(Upload, pk=pk)
+    if not upload.layout or not upload.is_undecided:
+        return redirect(upload)
+    form = ReadingForm(upload, request.POST)
     if not form.is_valid():
-        return render(request, "load/upload.html", _context(request, found, form), status=422)
-    if found.go_on(State.RECEIVED, chosen=form.chosen(), done=0, error_code=""):
-        upload_job.start(found)
-    return redirect(found)
+        return render(request, "load/upload.html", _context(request, upload, form), status=422)
+    if upload.go_on(State.RECEIVED, chosen=form.chosen(), done=0, error_code=""):
+        upload_job.start(upload)
+    return redirect(upload)
 
 
 @role("operator")
 @require_POST
 def upload_confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """Loads the good lines, if they are still the ones that the page showed."""
-    found = get_object_or_404(Upload, pk=pk)
-    if found.earlier() and not request.POST.get("again"):
+    upload = get_object_or_404(Upload, pk=pk)
+    if upload.earlier() and not request.POST.get("again"):
         messages.error(request, _("The file was loaded before: tick that you want it again."))
-    elif found.good and found.confirm(Actor.of(request)):
-        upload_job.start(found)
-    return redirect(found)
+    elif upload.good and upload.confirm(Actor.of(request)):
+        upload_job.start(upload)
+    return redirect(upload)
 
 
 @role("operator")
 @require_POST
 def upload_discard(request: HttpRequest, pk: int) -> HttpResponse:
-    found = get_object_or_404(Upload, pk=pk)
-    if found.close(State.DISCARDED):
+    upload = get_object_or_404(Upload, pk=pk)
+    if upload.close(State.DISCARDED):
         messages.success(request, _("Discarded: nothing was loaded, and the file is deleted."))
     return redirect("loads")
 
@@ -196,18 +201,18 @@ def upload_discard(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def upload_again(request: HttpRequest, pk: int) -> HttpResponse:
     """Checks a file once more, whose check a database had broken off."""
-    found = get_object_or_404(Upload, pk=pk)
-    if found.state == State.FAILED and found.go_on(State.RECEIVED, done=0, error_code=""):
-        upload_job.start(found)
-    return redirect(found)
+    upload = get_object_or_404(Upload, pk=pk)
+    if upload.state == State.FAILED and upload.go_on(State.RECEIVED, done=0, error_code=""):
+        upload_job.start(upload)
+    return redirect(upload)
 
 
 @require_safe
 def upload_bad_lines(request: HttpRequest, pk: int, form: str) -> HttpResponseBase:
-    found = get_object_or_404(Upload, pk=pk)
-    name = f"bad-lines-{found.pk}-{slugify(found.kind)}"
-    sheet = downloads.bad_lines(found)
-    return csv_response(name, sheet) if form == "csv" else xlsx_response(name, [sheet])
+    upload = get_object_or_404(Upload, pk=pk)
+    name = f"bad-lines-{upload.pk}-{slugify(upload.kind)}"
+    sheet = downloads.bad_lines(upload)
+    return file_response(name, form, sheet)
 
 
 @require_safe

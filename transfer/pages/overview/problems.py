@@ -22,7 +22,7 @@ from transfer.errors import (
 from transfer.models import BonusServer, Heartbeat, RejectedRow
 from transfer.models.run_base import Run, State
 from transfer.pages import links
-from transfer.pages.scheduler.board import Row
+from transfer.pages.scheduler.status import TaskStatus
 from transfer.words import formats
 from transfer.words.explain import explain
 
@@ -51,30 +51,30 @@ class Problem(NamedTuple):
     rank: int  # the lower, the worse
 
 
-def problems(rows: list[Row], heartbeat: Heartbeat | None) -> list[Problem]:
+def problems(rows: list[TaskStatus], heartbeat: Heartbeat | None) -> list[Problem]:
     """All there is to say of these tasks, of the bonus servers, and of what was rejected."""
-    found = [*of_scheduler(heartbeat), *of_databases(rows), *of_servers(), *of_rejects()]
+    listed = [*of_scheduler(heartbeat), *of_databases(rows), *of_servers(), *of_rejects()]
     for row in rows:
-        found.extend(of_task(row))
-    return sorted(found, key=lambda one: one.rank)
+        listed.extend(of_task(row))
+    return sorted(listed, key=lambda one: one.rank)
 
 
 def of_scheduler(heartbeat: Heartbeat | None) -> Iterator[Problem]:
-    url = f"{reverse('scheduler')}#board"
+    url = f"{reverse('scheduler')}#tasks"
     if heartbeat is None:
         hint = _("Nothing runs by schedule. Write its line into cron: manage.py crontab add")
         yield Problem("bad", _("The scheduler has never run"), hint, url, 0)
     elif not heartbeat.is_alive():
-        said = _("The scheduler is silent: it last looked %(ago)s")
+        text = _("The scheduler is silent: it last looked %(ago)s")
         hint = _("Nothing runs by schedule until it looks again. See whether cron is up.")
-        yield Problem("bad", said % {"ago": formats.ago(heartbeat.at)}, hint, url, 0)
+        yield Problem("bad", text % {"ago": formats.ago(heartbeat.at)}, hint, url, 0)
 
 
-def of_databases(rows: list[Row]) -> Iterator[Problem]:
+def of_databases(rows: list[TaskStatus]) -> Iterator[Problem]:
     """Servers that could not be asked: one line each, not one for each of their tasks."""
-    silent: dict[str, Row] = {}
+    silent: dict[str, TaskStatus] = {}
     for row in rows:
-        if row.error:
+        if row.backlog.error:
             silent.setdefault(row.error_words, row)
     for words, row in silent.items():
         url = links.scheduler(server=row.task.server_id)
@@ -92,73 +92,73 @@ def of_servers() -> Iterator[Problem]:
 
 def of_rejects() -> Iterator[Problem]:
     if rejects := RejectedRow.objects.open().count():
-        said = ngettext(
+        text = ngettext(
             "%(rows)s rejected row waits for a decision",
             "%(rows)s rejected rows wait for a decision",
             rejects,
         ) % {"rows": formats.number(rejects)}
         hint = _("Each says why. Correct it and send it again, or discard it.")
-        yield Problem("warn", said, hint, reverse("rejects"), 50)
+        yield Problem("warn", text, hint, reverse("rejects"), 50)
 
 
-def of_task(row: Row) -> Iterator[Problem]:
-    task, names = row.task, {"task": row.name, "waits": row.waits_words}
+def of_task(row: TaskStatus) -> Iterator[Problem]:
+    task, names = row.task, {"task": row.name, "waits": row.backlog_sentence}
     now = timezone.now()
     if run := row.run:
         yield from of_queue(row, run, now)
     if task.failures and row.failure and task.enabled:
-        said = ngettext(
+        text = ngettext(
             "%(task)s: the last run failed",
             "%(task)s: the last %(n)d runs failed",
             task.failures,
         ) % {**names, "n": task.failures}
         detail, rank = f"{row.failure.sentence} {next_attempt(row)}".strip(), 5
         if row.last_run.error_code in REFUSALS:
-            said = f"{row.name}: {row.failure.sentence}".rstrip(".")
+            text = f"{row.name}: {row.failure.sentence}".rstrip(".")
             detail, rank = row.failure.hint, 1
-        yield Problem("bad", said, detail, row.last_run.get_absolute_url(), rank)
-    if row.waiting and not task.enabled:
-        said = _("%(task)s is switched off, and %(waits)s") % names
-        yield Problem("warn", said, oldest_words(row), row.url, 20)
-    elif row.waiting and row.is_paused:
+        yield Problem("bad", text, detail, row.last_run.get_absolute_url(), rank)
+    if row.backlog.rows and not task.enabled:
+        text = _("%(task)s is switched off, and %(waits)s") % names
+        yield Problem("warn", text, oldest_words(row), row.url, 20)
+    elif row.backlog.rows and row.is_paused:
         until = {**names, "until": formats.moment(task.paused_until)}
-        said = _("%(task)s is paused until %(until)s, and %(waits)s") % until
-        yield Problem("warn", said, task.pause_reason, row.url, 30)
+        text = _("%(task)s is paused until %(until)s, and %(waits)s") % until
+        yield Problem("warn", text, task.pause_reason, row.url, 30)
     elif waits_long(row, now) and not task.failures:
-        said = _("%(task)s: %(waits)s for too long") % names
-        yield Problem("warn", said, f"{oldest_words(row)} {row.why}", row.url, 15)
-    if row.writing_since and now - row.writing_since > OPEN_LONG:
-        since = {**names, "ago": formats.ago(row.writing_since)}
-        said = _("%(task)s: somebody began to write rows %(ago)s and has not committed") % since
+        text = _("%(task)s: %(waits)s for too long") % names
+        yield Problem("warn", text, f"{oldest_words(row)} {row.why}", row.url, 15)
+    if row.backlog.writing_since and now - row.backlog.writing_since > OPEN_LONG:
+        since = {**names, "ago": formats.ago(row.backlog.writing_since)}
+        text = _("%(task)s: somebody began to write rows %(ago)s and has not committed") % since
         yield Problem(
-            "warn", said, _("They can’t be seen, let alone moved, until then."), row.url, 40
+            "warn", text, _("They can’t be seen, let alone moved, until then."), row.url, 40
         )
 
 
-def of_queue(row: Row, run: Run, now: datetime) -> Iterator[Problem]:
+def of_queue(row: TaskStatus, run: Run, now: datetime) -> Iterator[Problem]:
     if run.state == State.QUEUED and now - run.queued_at > QUEUED_LONG:
-        said = _("%(task)s: a run has waited in the queue since %(at)s") % {
+        text = _("%(task)s: a run has waited in the queue since %(at)s") % {
             "task": row.name,
             "at": formats.moment(run.queued_at),
         }
         hint = _(
             "No worker takes it. Start one: manage.py db_worker; the scheduler helps out, too."
         )
-        yield Problem("bad", said, hint, run.get_absolute_url(), 3)
+        yield Problem("bad", text, hint, run.get_absolute_url(), 3)
 
 
-def next_attempt(row: Row) -> str:
+def next_attempt(row: TaskStatus) -> str:
     at = row.task.upcoming_at
     return _("Next attempt: %(at)s.") % {"at": formats.moment(at)} if at else ""
 
 
-def oldest_words(row: Row) -> str:
+def oldest_words(row: TaskStatus) -> str:
     if row.oldest is None:
         return ""
     return _("The oldest was staged %(ago)s.") % {"ago": formats.ago(row.oldest)}
 
 
-def waits_long(row: Row, now: datetime) -> bool:
+def waits_long(row: TaskStatus, now: datetime) -> bool:
     """Whether the oldest row has outlived two runs."""
     if row.oldest is None or not row.task.enabled or row.is_paused or row.is_running:
         return False

@@ -15,8 +15,8 @@ from transfer.models.accounts import AccountState
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.overview.problems import problems
-from transfer.pages.scheduler import board
-from transfer.pages.scheduler.board import Row
+from transfer.pages.scheduler import status
+from transfer.pages.scheduler.status import TaskStatus
 from transfer.runs import workers
 from transfer.words import formats
 
@@ -34,18 +34,18 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def look(*, ask: bool) -> dict[str, Any]:
-    rows = board.rows(board.transfer_tasks())
+    rows = status.of(status.transfer_tasks())
     if ask:
-        board.ask(rows)
-    upkeep = board.rows(MaintenanceTask.objects.with_runs())
+        status.ask(rows)
+    upkeep = status.of(MaintenanceTask.objects.with_runs())
     heartbeat = Heartbeat.last()
     running = [row for row in [*rows, *upkeep] if row.run]
     asked = all(row.asked_at for row in rows)
     return {
         "rows": rows,
         "servers": by_server(rows),
-        "waiting": waiting_now(rows) if asked else formats.NOTHING,
-        "unknown": sum(row.waiting is None for row in rows) if asked else 0,
+        "backlog": backlog_now(rows) if asked else formats.NOTHING,
+        "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
         "kinds": KindChoices.labels,
         "problems": problems([*rows, *upkeep], heartbeat),
         "asked": asked,
@@ -63,25 +63,25 @@ def look(*, ask: bool) -> dict[str, Any]:
     }
 
 
-def waiting_now(rows: list[Row]) -> str:
+def backlog_now(rows: list[TaskStatus]) -> str:
     """How many rows wait in all, as far as that is known."""
-    known = [row for row in rows if row.waiting is not None]
+    known = [row for row in rows if row.backlog.rows is not None]
     if rows and not known:
         return formats.NOTHING
-    more = any(row.waits_more for row in known)
-    return formats.number(sum(row.waiting or 0 for row in known)) + ("+" if more else "")
+    more = any(row.backlog.is_capped for row in known)
+    return formats.number(sum(row.backlog.rows or 0 for row in known)) + ("+" if more else "")
 
 
-def by_server(rows: list[Row]) -> list[tuple[Any, list[Row]]]:
+def by_server(rows: list[TaskStatus]) -> list[tuple[Any, list[TaskStatus]]]:
     """Server → its flows, in the order of the kinds."""
     order = {kind: number for number, kind in enumerate(KindChoices.values)}
-    found: dict[Any, list[Row]] = {}
+    flows: dict[Any, list[TaskStatus]] = {}
     for row in sorted(rows, key=lambda row: order[row.task.kind]):
-        found.setdefault(row.task.server, []).append(row)
-    return sorted(found.items(), key=lambda one: str(one[0]))
+        flows.setdefault(row.task.server, []).append(row)
+    return sorted(flows.items(), key=lambda one: str(one[0]))
 
 
-def upcoming(rows: list[Row]) -> list[Row]:
+def upcoming(rows: list[TaskStatus]) -> list[TaskStatus]:
     planned = [row for row in rows if row.task.upcoming_at]
     return sorted(planned, key=lambda row: row.task.upcoming_at)[:NEXT]
 
@@ -90,8 +90,8 @@ def registers() -> list[tuple[AccountState, int, str]]:
     """The registers in use by their state on any server, the worst first, and the list of them."""
     accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
     counted = accounts.values_list(F("shown_state")).annotate(Count("register", distinct=True))
-    found = dict(counted)
-    return [(one, found[one], links.registers(state=one)) for one in AccountState if one in found]
+    count = dict(counted)
+    return [(one, count[one], links.registers(state=one)) for one in AccountState if one in count]
 
 
 def last_day() -> dict[str, Any]:

@@ -11,14 +11,16 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _, gettext_lazy
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.loading.faults import FileRefused
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
 from transfer.models.accounts import AccountState, attach_states
+from transfer.pages.back import read_or_post
 from transfer.pages.exports import Field, Sheet, csv_response
 from transfer.pages.registers.forms import ImportForm
+from transfer.pages.registers.tables import LineTable
 from transfer.pages.registers.views import filtered
 from transfer.registers.file import Plan, apply, read
 from transfer.words import formats
@@ -60,7 +62,7 @@ def state_on(server: BonusServer) -> Callable[[CashRegister], str]:
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def load(request: HttpRequest) -> HttpResponse:
     """A file is read and shown; nothing is saved before it is confirmed."""
     posted = (request.POST, request.FILES) if request.method == "POST" else ()
@@ -78,7 +80,7 @@ def load(request: HttpRequest) -> HttpResponse:
     context = {
         "plan": plan,
         "content": b64encode(content).decode(),
-        "shown": plan.notable[:LINES_SHOWN],
+        "table": LineTable(plan.notable[:LINES_SHOWN], orderable=False),
         "more": max(len(plan.notable) - LINES_SHOWN, 0),
         "may_save": not plan.bad and (plan.new or plan.changed),
     }

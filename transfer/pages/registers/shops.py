@@ -7,11 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _, ngettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
-from transfer.access import Role, has_role, role
+from transfer.access import role
 from transfer.models import AuditEntry, Shop
-from transfer.pages.back import READ_OR_POST
+from transfer.pages.back import read_or_post
 from transfer.pages.registers.forms import ShopForm
 from transfer.pages.registers.tables import ShopTable
 from transfer.pages.registers.views import note
@@ -21,13 +21,11 @@ from transfer.words import formats
 @require_safe
 def shops(request: HttpRequest) -> HttpResponse:
     table = ShopTable(Shop.objects.annotate(count=Count("registers"))).paged(request)
-    if not has_role(request.user, Role.OPERATOR):
-        table.columns.hide("actions")
     return render(request, "registers/shops.html", {"table": table})
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def add(request: HttpRequest) -> HttpResponse:
     form = ShopForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -41,7 +39,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     shop = get_object_or_404(Shop, pk=pk)
     old, name = {"code": shop.code, "name": shop.name}, str(shop)
@@ -54,11 +52,11 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
                 note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
         messages.success(request, _("The shop is saved."))
         return redirect("shops")
-    return render(request, "registers/shop_form.html", {"form": form, "shop": shop, "name": name})
+    return render(request, "registers/shop_form.html", {"form": form, "name": name})
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     shop = get_object_or_404(Shop, pk=pk)
     if count := shop.registers.count():

@@ -11,16 +11,16 @@ import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _, pgettext
 
 from transfer.models import BonusServer, CashRegister, Shop
 from transfer.models.accounts import AccountState, attach_states
-from transfer.pages.drawing import ago
+from transfer.pages.drawing import ago, badge
 from transfer.pages.registers.drawing import account_badge, register_name
-from transfer.pages.tables import DrawnColumn, NumberColumn, Table
+from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
+from transfer.registers.file import RegisterLine
 from transfer.words import formats
 from transfer.words.explain import Explanation
 
@@ -30,27 +30,6 @@ SEVERITY = Case(
     default=Value(99),
     output_field=IntegerField(),
 )
-
-
-def classed(name: str) -> dict[str, dict[str, str]]:
-    return {"td": {"class": name}, "th": {"class": name}}
-
-
-def unseen(heading: Any) -> Any:
-    """A heading for screen readers alone."""
-    return lazy(lambda: format_html('<span class="visually-hidden">{}</span>', heading), str)()
-
-
-class ChooseColumn(DrawnColumn):
-    attrs = classed("cell-choose")
-
-    def draw(self, record: CashRegister) -> SafeString:
-        return format_html(
-            '<label class="choose"><input type="checkbox" form="bulk" name="register" value="{}">'
-            '<span class="visually-hidden">{}</span></label>',
-            record.pk,
-            gettext("Choose %(register)s") % {"register": record.name},
-        )
 
 
 class NameColumn(DrawnColumn):
@@ -145,7 +124,9 @@ class AccountTable(Table):
 
     caption = _("Accounts of the registers on this server")
 
-    choose = ChooseColumn(unseen(_("Choose")), orderable=False)
+    choose = ChooseColumn(
+        "register", lambda one: gettext("Choose %(register)s") % {"register": one.name}
+    )
     name = NameColumn(_("Register’s name"), order_by=("name", "code"))
     shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
     shown_state = StateColumn(_("State"))
@@ -203,3 +184,25 @@ class ShopTable(Table):
     name = tables.Column(_("Shop’s name"))
     count = NumberColumn(verbose_name=_("Cash registers"))
     actions = ShopActionsColumn(_("Actions"), orderable=False)
+
+
+class LineTable(Table):
+    """The lines of a file of registers, and what would become of each."""
+
+    caption = _("Lines of the file")
+
+    number = NumberColumn(_("Line"))
+    shop = tables.Column(_("Shop"))
+    code = tables.Column(_("Code"))
+    name = tables.Column(_("Register’s name"))
+    what = tables.Column(_("What happens"), empty_values=())
+
+    def render_what(self, record: RegisterLine) -> SafeString:
+        words = record.changes
+        if record.problem:
+            drawn, words = badge("bad", pgettext("a line of a file", "bad")), [record.problem]
+        elif record.is_new:
+            drawn = badge("info", gettext("new"), "plus")
+        else:
+            drawn = badge("idle", pgettext("a line of a file", "changes"), "edit")
+        return format_html("<div>{} {}</div>", drawn, "; ".join(words))

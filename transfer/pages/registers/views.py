@@ -6,8 +6,9 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _, ngettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import (
@@ -19,7 +20,7 @@ from transfer.models import (
     Shop,
 )
 from transfer.models.accounts import AccountState
-from transfer.pages.back import READ_OR_POST
+from transfer.pages.back import read_or_post
 from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.registers.filters import RegisterFilter
 from transfer.pages.registers.forms import RegisterForm
@@ -78,7 +79,7 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def add(request: HttpRequest) -> HttpResponse:
     form = RegisterForm(request.POST or None, initial={"shop": request.GET.get("shop")})
     if request.method == "POST" and form.is_valid():
@@ -87,11 +88,12 @@ def add(request: HttpRequest) -> HttpResponse:
             note(request, AuditEntry.Action.CREATE, saved, new=values(saved))
         messages.success(request, _("%(register)s is added.") % {"register": saved})
         return redirect(saved)
-    return render(request, "registers/form.html", {"form": form, "shops": Shop.objects.exists()})
+    context = {"form": form, "shops": Shop.objects.exists(), "back": reverse("registers")}
+    return render(request, "registers/form.html", context)
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     before, name = values(register), register.name
@@ -106,7 +108,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
                 note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
         messages.success(request, _("The register is saved."))
         return redirect(saved)
-    context = {"form": form, "register": register, "name": name, "shops": True}
+    back = register.get_absolute_url()
+    context = {"form": form, "name": name, "shops": True, "back": back}
     return render(request, "registers/form.html", context)
 
 
@@ -131,7 +134,7 @@ def mothball(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     if request.method == "POST":

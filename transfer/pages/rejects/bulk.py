@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from transfer.access import role
 from transfer.engine.kinds import KINDS
@@ -15,8 +14,9 @@ from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
+from transfer.pages.back import read_or_post
 from transfer.pages.rejects.forms import BulkForm, DiscardForm
-from transfer.pages.rejects.views import found, tell, tell_sent_before
+from transfer.pages.rejects.views import filtered, tell, tell_sent_before
 from transfer.rejects import resend
 from transfer.words import formats
 from transfer.words.explain import explain, explain_reject
@@ -25,11 +25,11 @@ AT_MOST = 100_000  # rows at one press: a browser, or a proxy, does not wait for
 
 
 def chosen(request: HttpRequest) -> RejectedRowQuerySet:
-    """The open rows that are meant: those with these numbers, or all that the filter finds."""
+    """The open rows that are meant: those with these numbers, or all that the filter leaves."""
     if "id" in request.GET:
         numbers = [int(one) for one in request.GET.getlist("id") if one.isdecimal()]
         return RejectedRow.objects.open().filter(pk__in=numbers[:AT_MOST])
-    rows: RejectedRowQuerySet = found(request).qs
+    rows: RejectedRowQuerySet = filtered(request).qs
     return rows.open()
 
 
@@ -46,7 +46,7 @@ def upto(rows: RejectedRowQuerySet) -> int:
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def rejects_resend(request: HttpRequest) -> HttpResponse:
     """Many at once: as they came, or with the same correction in all of them."""
     rows = chosen(request)
@@ -83,7 +83,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def rejects_discard(request: HttpRequest) -> HttpResponse:
     """Many at once, with one reason."""
     rows = chosen(request)
@@ -120,15 +120,15 @@ def counted(groups: list[dict[str, Any]]) -> str:
 
 
 def points(groups: list[dict[str, Any]]) -> list[str]:
-    told = [
+    lines = [
         f"{KindChoices(group['kind']).label}: {explain_reject(group['code']).sentence} "
         f"({formats.number(group['rows'])})"
         for group in groups
     ]
     if sum(group["rows"] for group in groups) > AT_MOST:
         most = {"rows": formats.rows(AT_MOST)}
-        told.append(_("At one press it is %(rows)s at most; press again for the rest.") % most)
-    return told
+        lines.append(_("At one press it is %(rows)s at most; press again for the rest.") % most)
+    return lines
 
 
 def at_several_servers(rows: RejectedRowQuerySet) -> list[str]:
@@ -136,8 +136,8 @@ def at_several_servers(rows: RejectedRowQuerySet) -> list[str]:
     distinct = each.distinct().count()
     if distinct == each.count():
         return []
-    told = _("Several servers have rejected the same rows: each is sent once, %(rows)s in all.")
-    return [told % {"rows": formats.rows(distinct)}]
+    text = _("Several servers have rejected the same rows: each is sent once, %(rows)s in all.")
+    return [text % {"rows": formats.rows(distinct)}]
 
 
 def nothing_chosen(request: HttpRequest) -> HttpResponse:

@@ -20,15 +20,15 @@ from transfer.models import RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.exports import Field, Sheet, csv_response, xlsx_response, zoned
 from transfer.pages.load.downloads import exact
-from transfer.pages.rejects.views import found
+from transfer.pages.rejects.views import filtered
 from transfer.words.columns import KEPT_PIN, heading
 from transfer.words.explain import explain_reject
 
 
 @require_safe
 def rejects_csv(request: HttpRequest) -> HttpResponseBase:
-    """The rows of one transfer: where several are found, a workbook, which has sheets."""
-    rows = found(request).qs
+    """The rows of one transfer: where there are several, a workbook, which has sheets."""
+    rows = filtered(request).qs
     kinds = kinds_of(rows)
     if len(kinds) > 1:
         return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
@@ -37,7 +37,7 @@ def rejects_csv(request: HttpRequest) -> HttpResponseBase:
 
 @require_safe
 def rejects_xlsx(request: HttpRequest) -> HttpResponseBase:
-    rows = found(request).qs
+    rows = filtered(request).qs
     kinds = kinds_of(rows) or ["pincodes"]
     return xlsx_response(name_of(), [sheet_of(KINDS[kind], rows) for kind in kinds])
 

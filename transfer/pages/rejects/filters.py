@@ -1,6 +1,5 @@
-"""What rejected rows are found by."""
+"""What rejected rows are filtered by."""
 
-from datetime import date, timedelta
 from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
@@ -12,7 +11,7 @@ from django.utils.translation import gettext, gettext_lazy as _
 from transfer.models import BonusServer, RejectedRow
 from transfer.models.rejects import REJECT_KEY
 from transfer.models.tasks import KindChoices
-from transfer.pages.filters import DateFilter, FilterSet, midnight
+from transfer.pages.filters import DayFilters
 from transfer.words.explain import CHECKS
 
 
@@ -20,9 +19,10 @@ def reason_choices() -> list[tuple[str, str]]:
     return [(code, gettext(check.sentence)) for code, check in CHECKS.items()]
 
 
-class RejectFilter(FilterSet):
-    """What rejected rows are found by. What is open comes first, unless one asks for more."""
+class RejectFilter(DayFilters):
+    """What is open comes first, unless one asks for more."""
 
+    moment = "created_at"
     kind = django_filters.ChoiceFilter(label=_("Transfer"), choices=KindChoices.choices)
     code = django_filters.ChoiceFilter(label=_("Reason"), choices=reason_choices)
     server = django_filters.ModelChoiceFilter(
@@ -35,8 +35,6 @@ class RejectFilter(FilterSet):
         method="filter_state",
     )
     q = django_filters.CharFilter(label=_("Account, card or row number"), method="filter_text")
-    since = DateFilter(label=_("From day"), method="filter_since")
-    until = DateFilter(label=_("To day"), method="filter_until")
     run = django_filters.NumberFilter(widget=HiddenInput)
 
     class Meta:
@@ -65,9 +63,3 @@ class RejectFilter(FilterSet):
         if text.isascii() and text.isdigit() and len(text) < 19:
             fits |= Q(staging_id=int(text)) | Q(resent_id=int(text))
         return rows.filter(fits)
-
-    def filter_since(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
-        return rows.filter(created_at__gte=midnight(value))
-
-    def filter_until(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
-        return rows.filter(created_at__lt=midnight(value + timedelta(1)))

@@ -37,15 +37,15 @@ class CorrectionForm(EntryForm):
             is_kept = column.secret and is_masked(cell)
             if column.name in self.errors or is_kept or (cell == "" and self.keeps(column.name)):
                 continue
-            found = reader(column, zone)(cell)
-            if found.fault:
-                self.add_error(column.name, " ".join(explain_line(found.fault)))
+            reading = reader(column, zone)(cell)
+            if reading.fault:
+                self.add_error(column.name, " ".join(explain_line(reading.fault)))
             else:
-                self.values[column.name] = found.value
+                self.values[column.name] = reading.value
         return self.cleaned_data
 
     def refuse_code(self, code: str) -> None:
-        """Says at the field what the checks have found."""
+        """Says at the field what the checks say."""
         names = columns_of(self.kind, (CHECKS | LINE_FAULTS)[code])
         self.add_error(names[-1] if names else None, " ".join(explain_line(code)))
 

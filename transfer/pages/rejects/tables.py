@@ -12,7 +12,7 @@ from django.utils.translation import gettext, gettext_lazy as _
 from transfer.loading.values import as_people_write
 from transfer.models import RejectedRow, Settings
 from transfer.pages import drawing
-from transfer.pages.tables import MomentColumn, Table, with_note
+from transfer.pages.tables import ChooseColumn, MomentColumn, Table, with_note
 from transfer.words import formats
 from transfer.words.columns import heading
 from transfer.words.explain import explain_reject
@@ -34,29 +34,14 @@ def cells(reject: RejectedRow, zone: ZoneInfo) -> list[tuple[str, str]]:
     return shown
 
 
-class ChooseColumn(tables.Column):
-    """A box for each row that is still open."""
-
-    def __init__(self) -> None:
-        heading = format_html('<span class="visually-hidden">{}</span>', _("Choose"))
-        pick = {"td": {"class": "pick"}, "th": {"class": "pick"}}
-        super().__init__(heading, accessor="pk", orderable=False, attrs=pick)
-
-    def render(self, record: RejectedRow) -> SafeString | str:
-        if not record.is_open:
-            return ""
-        label = gettext("Choose row %(number)s") % {"number": record.staging_id}
-        return format_html(
-            '<input type="checkbox" name="id" value="{}" form="choose" aria-label="{}">',
-            record.pk,
-            label,
-        )
-
-
 class RejectTable(Table):
     caption = _("Rejected rows")
 
-    choose = ChooseColumn()
+    choose = ChooseColumn(
+        "id",
+        lambda one: gettext("Choose row %(number)s") % {"number": one.staging_id},
+        lambda one: one.pk if one.is_open else None,
+    )
     staging_id = tables.Column(
         _("Row"), linkify=True, order_by=("staging_id", "pk"), attrs={"td": {"class": "num"}}
     )
@@ -69,7 +54,7 @@ class RejectTable(Table):
     state = tables.Column(_("State"), order_by=("state", "pk"))
 
     class Meta(Table.Meta):
-        attrs = {"class": "table cards rejects"}
+        attrs = {"class": "table cards rejects dense"}
         order_by = "-created_at"
 
     @cached_property
@@ -79,9 +64,11 @@ class RejectTable(Table):
 
     def render_payload(self, record: RejectedRow) -> SafeString:
         shown = [(name, text) for name, text in cells(record, self.zone) if text != formats.NOTHING]
-        told = format_html_join(" ", "<span><span>{}</span> <code>{}</code></span>", shown)
+        drawn = format_html_join(
+            " ", '<span><span class="muted tiny">{}</span> <code>{}</code></span>', shown
+        )
         return with_note(  # type: ignore[return-value]
-            format_html('<div class="payload">{}</div>', told), record.get_kind_display()
+            format_html('<div class="payload">{}</div>', drawn), record.get_kind_display()
         )
 
     def render_code(self, value: str) -> str:

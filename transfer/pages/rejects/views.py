@@ -10,11 +10,12 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from transfer.access import Role, has_role, role
+from transfer.access import role
 from transfer.errors import TransferError
 from transfer.loading.report import explain_line
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
+from transfer.pages.bulk import Action
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import DiscardForm, form_of
 from transfer.pages.rejects.tables import RejectTable, cells, state_of
@@ -24,17 +25,15 @@ from transfer.words import formats
 from transfer.words.explain import explain, explain_reject
 
 
-def found(request: HttpRequest) -> RejectFilter:
+def filtered(request: HttpRequest) -> RejectFilter:
     return RejectFilter(request.GET, RejectedRow.objects.select_related("run"))
 
 
 @require_safe
 def rejects(request: HttpRequest) -> HttpResponse:
     """Grouped by reason, and row by row."""
-    rows = found(request)
+    rows = filtered(request)
     table = RejectTable(rows.qs).paged(request)
-    if not has_role(request.user, Role.OPERATOR):
-        table.columns.hide("choose")
     if rows.data["state"] == RejectedRow.State.OPEN:
         table.columns.hide("state")
     groups = [described(request, group) for group in rows.qs.groups()]
@@ -44,6 +43,10 @@ def rejects(request: HttpRequest) -> HttpResponse:
         "groups": groups,
         "query": request.GET.urlencode(),
         "one_kind": len({group["kind"] for group in groups}) == 1,
+        "actions": [
+            Action("resend", _("Send again…"), "refresh", url=reverse("rejects_resend")),
+            Action("discard", _("Discard…"), "trash", danger=True, url=reverse("rejects_discard")),
+        ],
         "can_act": rows.data["state"] in (RejectedRow.State.OPEN, "all"),
         "is_new": not rows.active and not RejectedRow.objects.exists(),
         "is_done": not rows.active and not groups,

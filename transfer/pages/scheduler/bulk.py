@@ -15,7 +15,7 @@ from transfer.access import role
 from transfer.models import Actor
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages.back import next_url
-from transfer.pages.scheduler import board
+from transfer.pages.scheduler import status
 from transfer.pages.scheduler.chosen import Chosen, chosen
 from transfer.pages.scheduler.conflicts import who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm
@@ -60,7 +60,7 @@ def run_all(request: HttpRequest, tasks: list[Chosen], back: str) -> HttpRespons
     started = under_way = 0
     for one in tasks:
         try:
-            run_now(board.find(one.key), Actor.of(request))
+            run_now(status.find(one.key), Actor.of(request))
             started += 1
         except RunIsOpen:
             under_way += 1
@@ -90,7 +90,7 @@ def change_all(tasks: list[Chosen], change: Change) -> dict[str, ChangedMeanwhil
     late = {}
     for key, version in tasks:
         try:
-            change(board.find(key), version)
+            change(status.find(key), version)
         except ChangedMeanwhile as conflict:
             late[key] = conflict
     return late
@@ -105,7 +105,7 @@ def say_done(request: HttpRequest, action: str, count: int, keys: list[str]) -> 
         "pause": ngettext("%(n)d task is paused.", "%(n)d tasks are paused.", count),
     }[action] % {"n": count}
     if action == "on":
-        times = [board.find(key).upcoming_at for key in keys]
+        times = [status.find(key).upcoming_at for key in keys]
         if first := min((at for at in times if at), default=None):
             text += " " + _("The first run: %(at)s.") % {"at": formats.moment(first)}
     messages.success(request, text)
@@ -120,7 +120,7 @@ def ask(
     late: dict[str, ChangedMeanwhile] | None = None,
 ) -> HttpResponse:
     """What it means for each task; then one button."""
-    rows = [board.row(board.find(key)) for key in keys]
+    rows = [status.of_one(status.find(key)) for key in keys]
     conflicts = late or {}
     context = {
         "title": WORDS[action][0],

@@ -11,6 +11,12 @@ from transfer.pages.audit import words
 from transfer.words import formats
 
 
+def seen(request: HttpRequest) -> int | None:
+    """The version of what was changed that the sender's page showed."""
+    number = request.POST.get("seen", "")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
+
+
 def who_did_what(entry: AuditEntry) -> list[str]:
     """Who did it and when, what, and why."""
     who = {"who": entry.who, "when": formats.ago(entry.at)}

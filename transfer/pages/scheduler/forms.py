@@ -1,5 +1,6 @@
 """Pausing a task, and its schedule."""
 
+from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -94,7 +95,15 @@ class ScheduleForm(forms.Form):
 
     rhythm = forms.ChoiceField(
         label=gettext_lazy("How often"),
-        choices=[(one, one) for one in USED],
+        choices=[
+            (Rhythm.MINUTES, gettext_lazy("Every few minutes")),
+            (Rhythm.HOURLY, gettext_lazy("Every hour")),
+            (Rhythm.HOURS, gettext_lazy("Every few hours")),
+            (Rhythm.DAILY, gettext_lazy("Every day")),
+            (Rhythm.WEEKLY, gettext_lazy("On days of the week")),
+            (Rhythm.MONTHLY, gettext_lazy("Every month")),
+            (CRON, gettext_lazy("By a cron expression")),
+        ],
         widget=forms.RadioSelect,
     )
     step = forms.TypedChoiceField(
@@ -159,6 +168,11 @@ class ScheduleForm(forms.Form):
             "cron": cron,
             **dict.fromkeys(("daily_at", "weekly_at", "monthly_at"), at),
         }
+
+    def rhythms(self) -> Iterator[tuple[str, Any, list[forms.BoundField]]]:
+        """Each rhythm: its value, its words, and the fields that it needs."""
+        for value, label in self.fields["rhythm"].choices:  # type: ignore[attr-defined]
+            yield str(value), label, [self[name] for name in self.USED[value]]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -9,18 +9,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.models import Actor, AuditEntry, Settings
+from transfer.models import Actor, Settings
 from transfer.models.run_base import RunClosed
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages import links
 from transfer.pages.audit import words
-from transfer.pages.back import READ_OR_POST, next_url
-from transfer.pages.scheduler import board
-from transfer.pages.scheduler.conflicts import ask_again, who_did_what
+from transfer.pages.back import is_part, next_url, read_or_post
+from transfer.pages.scheduler import status
+from transfer.pages.scheduler.conflicts import ask_again, seen, who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
+from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
 from transfer.runs import workers
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.schedule import next_times
@@ -33,24 +34,16 @@ ENTRIES = 20
 @require_safe
 def task(request: HttpRequest, key: str) -> HttpResponse:
     """Everything about one task; its upper part refreshes itself."""
-    task = board.find(key)
-    row = board.row(task, asking=bool(request.htmx) or "ask" in request.GET)  # type: ignore[attr-defined]
-    if request.htmx:  # type: ignore[attr-defined]
+    task = status.find(key)
+    row = status.of_one(task, asking=is_part(request) or "ask" in request.GET)
+    if is_part(request):
         return render(request, "scheduler/task_live.html", {"row": row})
     context = {
         "row": row,
-        "runs": task.runs.all()[:10],
-        "entries": [
-            (entry, words.changes(entry)) for entry in AuditEntry.objects.about(task)[:ENTRIES]
-        ],
+        "runs": (LastRunTable if row.is_transfer else LastMaintenanceTable)(task.runs.all()[:10]),
+        "entries": words.latest(task, ENTRIES),
     }
     return render(request, "scheduler/task.html", context)
-
-
-def seen(request: HttpRequest) -> int | None:
-    """The version of the task that the sender's page showed."""
-    number = request.POST.get("seen", "")
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
 
 
 def home(request: HttpRequest, task: ScheduledTask, *, changed: bool = False) -> str:
@@ -88,7 +81,7 @@ def answer(
 @role("operator")
 @require_POST
 def switch(request: HttpRequest, key: str) -> HttpResponse:
-    task, on = board.find(key), request.POST.get("enabled") == "1"
+    task, on = status.find(key), request.POST.get("enabled") == "1"
     change = partial(task.switch, on, reason=request.POST.get("reason", "")[:500])
     wish = _("Switch on all the same") if on else _("Switch off all the same")
     return answer(request, task, change, wish, wanted=on)
@@ -98,7 +91,7 @@ def switch(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def undo(request: HttpRequest, key: str) -> HttpResponse:
     """Takes the last switch back; `enabled` says what that means to the sender."""
-    task, on = board.find(key), request.POST.get("enabled") == "1"
+    task, on = status.find(key), request.POST.get("enabled") == "1"
 
     def change(actor: Actor, expected_version: int | None) -> None:
         # Who does not say which switch it was takes back none: no version is -1.
@@ -111,7 +104,7 @@ def undo(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def explain(request: HttpRequest, key: str) -> HttpResponse:
     """Adds the reason of a switch that was pressed a moment ago."""
-    task, form = board.find(key), ReasonForm(request.POST)
+    task, form = status.find(key), ReasonForm(request.POST)
     if not form.is_valid():
         return redirect(home(request, task, changed=True))
     change = partial(task.explain_switch, form.cleaned_data["reason"])
@@ -122,7 +115,7 @@ def explain(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def run(request: HttpRequest, key: str) -> HttpResponse:
     """With `dry`, what a maintenance task would remove is counted, and shown."""
-    task = board.find(key)
+    task = status.find(key)
     try:
         if request.POST.get("dry") == "1" and getattr(task, "removes", False):
             return redirect(run_now(task, Actor.of(request), dry_run=True))
@@ -138,7 +131,7 @@ def run(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, key: str) -> HttpResponse:
     """Ends the run under way, after its chunk."""
-    task = board.find(key)
+    task = status.find(key)
     opened = task.runs.open().first()
     try:
         if opened is None:
@@ -154,9 +147,9 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def pause(request: HttpRequest, key: str) -> HttpResponse:
-    task = board.find(key)
+    task = status.find(key)
     form = PauseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         until, reason = form.cleaned_data["moment"], form.cleaned_data["reason"]
@@ -165,22 +158,22 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
             return answer(request, task, change, _("Pause all the same"))
         except ValidationError:
             form.add_error("moment", _("The pause has to end in the future."))
-    context = {"row": board.row(task), "form": form, "next": home(request, task)}
+    context = {"row": status.of_one(task), "form": form, "back": home(request, task)}
     return render(request, "scheduler/pause.html", context)
 
 
 @role("operator")
 @require_POST
 def resume(request: HttpRequest, key: str) -> HttpResponse:
-    task = board.find(key)
+    task = status.find(key)
     return answer(request, task, task.resume, _("Resume all the same"))
 
 
 @role("operator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def schedule(request: HttpRequest, key: str) -> HttpResponse:
     """The editor. Asked with the form's fields in the URL, it shows what they would mean."""
-    task = board.find(key)
+    task = status.find(key)
     if request.method == "POST":
         form = ScheduleForm(request.POST)
     elif "rhythm" in request.GET:
@@ -202,7 +195,7 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
         return redirect(home(request, task))
     zone = Settings.load().zone
     context = {
-        "row": board.row(task),
+        "row": status.of_one(task),
         "form": form,
         "next": home(request, task),
         "words": in_words(cron) if cron else "",

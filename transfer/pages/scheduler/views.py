@@ -4,25 +4,32 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from transfer.access import Role, has_role
 from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
-from transfer.pages.back import next_url
-from transfer.pages.scheduler import board
-from transfer.pages.scheduler.board import Row
+from transfer.pages.back import is_part, next_url
+from transfer.pages.bulk import Action
+from transfer.pages.scheduler import status
 from transfer.pages.scheduler.filters import TaskFilter
+from transfer.pages.scheduler.status import TaskStatus
 from transfer.pages.scheduler.tables import MaintenanceTable, TaskTable
 
 # Seconds until the next look: what waits is not known yet, something runs, nothing does.
 AT_ONCE, FAST, SLOW = 0.2, 2, 20
+ACTIONS = (
+    Action("on", _("Switch on")),
+    Action("off", _("Switch off")),
+    Action("pause", _("Pause…")),
+    Action("run", _("Run now")),
+)
 OWN_CHOICE = "show_transfer_tasks"
 
 
 @require_safe
 def scheduler(request: HttpRequest) -> HttpResponse:
     """Both tables. They refresh themselves; then the servers are asked what waits."""
-    ask = bool(request.htmx) or "ask" in request.GET  # type: ignore[attr-defined]
+    ask = is_part(request) or "ask" in request.GET
     settings = Settings.load()
     shown = shows_transfers(request, settings)
     context: dict[str, Any] = {
@@ -31,10 +38,11 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         "heartbeat": Heartbeat.last(),
         "here": request.get_full_path(),
         "maintenance": maintenance(request),
+        "actions": ACTIONS,
         "hidden": None if shown else hidden(),
     }
     if shown:
-        tasks = TaskFilter(request.GET, board.transfer_tasks())
+        tasks = TaskFilter(request.GET, status.transfer_tasks())
         table = transfers(request, tasks, ask=ask)
         context |= {"filter": tasks, "table": table, "any": TransferTask.objects.exists()}
         rows = [one.record for one in table.paginated_rows] + list(context["maintenance"].data)
@@ -44,11 +52,11 @@ def scheduler(request: HttpRequest) -> HttpResponse:
     context["poll"] = FAST if any(row.run for row in rows) else SLOW
     if not all(row.asked_at for row in rows if row.is_transfer) and not ask:
         context["poll"] = AT_ONCE
-    part = bool(request.htmx) and request.htmx.target == "board"  # type: ignore[attr-defined]
-    return render(request, "scheduler/board.html" if part else "scheduler/scheduler.html", context)
+    part = is_part(request) and request.htmx.target == "tasks"  # type: ignore[attr-defined]
+    return render(request, "scheduler/live.html" if part else "scheduler/scheduler.html", context)
 
 
-def changed(request: HttpRequest, rows: list[Row]) -> Row | None:
+def changed(request: HttpRequest, rows: list[TaskStatus]) -> TaskStatus | None:
     """The task that was changed by the press that led here, if nobody has changed it since."""
     wanted = (request.GET.get("changed"), request.GET.get("v"))
     return next((row for row in rows if (row.key, str(row.task.version)) == wanted), None)
@@ -56,16 +64,15 @@ def changed(request: HttpRequest, rows: list[Row]) -> Row | None:
 
 def transfers(request: HttpRequest, tasks: TaskFilter, *, ask: bool) -> TaskTable:
     """Asks for the tasks of the page alone: they may be many."""
-    table = TaskTable(board.rows(tasks.qs)).paged(request)
+    table = TaskTable(status.of(tasks.qs)).paged(request)
     if ask:
-        board.ask([one.record for one in table.paginated_rows])
-    return table if has_role(request.user, Role.OPERATOR) else table.for_viewers()
+        status.ask([one.record for one in table.paginated_rows])
+    return table
 
 
 def maintenance(request: HttpRequest) -> TaskTable:
-    rows = board.rows(MaintenanceTask.objects.with_runs())
-    table = MaintenanceTable(rows, prefix="m-", orderable=False)
-    return table if has_role(request.user, Role.OPERATOR) else table.for_viewers()
+    rows = status.of(MaintenanceTask.objects.with_runs())
+    return MaintenanceTable(rows, prefix="m-", orderable=False).for_user(request.user)
 
 
 def shows_transfers(request: HttpRequest, settings: Settings) -> bool:

@@ -8,14 +8,14 @@ from django.db.models import Case, Count, Min, Q, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
 from transfer.models.accounts import state_case
-from transfer.pages.back import next_url
+from transfer.pages.back import next_url, read_or_post
 from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import ResultTable
 from transfer.pages.servers.credentials import taken
@@ -115,7 +115,7 @@ def ask(request: HttpRequest, server: BonusServer, action: str, registers: list[
 
 
 @role("operator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     """Blocks, unblocks or deletes one account, and waits for the answer."""
     account = get_object_or_404(
@@ -142,16 +142,16 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     except TransferError as error:
         messages.error(request, str(explain(error)))
     else:
-        said = {
+        outcomes = {
             Action.BLOCK: _("%(register)s is blocked on %(server)s."),
             Action.UNBLOCK: _("%(register)s is unblocked on %(server)s."),
             Action.DELETE: _("%(register)s has no account on %(server)s any more."),
         }
-        messages.success(request, said[Action(action)] % names)
+        messages.success(request, outcomes[Action(action)] % names)
     return redirect(account.register)
 
 
-def found_job(pk: int, job: int) -> AccountJob:
+def job_of(pk: int, job: int) -> AccountJob:
     jobs = AccountJob.objects.select_related("server")
     return get_object_or_404(jobs, pk=job, server=pk)
 
@@ -160,13 +160,13 @@ def found_job(pk: int, job: int) -> AccountJob:
 @require_safe
 def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """How far it is; then what came of it, register by register."""
-    found = found_job(pk, job)
+    ordered = job_of(pk, job)
     if request.GET.get("part"):
-        if not found.is_open:
+        if not ordered.is_open:
             return HttpResponseClientRefresh()
-        return render(request, "servers/job_live.html", {"job": found})
-    context = {"job": found} | (
-        {} if found.is_open else {**taken(found), **results(request, found)}
+        return render(request, "servers/job_live.html", {"job": ordered})
+    context = {"job": ordered} | (
+        {} if ordered.is_open else {**taken(ordered), **results(request, ordered)}
     )
     return render(request, "servers/job.html", context)
 
@@ -201,6 +201,6 @@ def causes(job: AccountJob) -> list[tuple[int, Explanation | None]]:
 @require_POST
 def job_again(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """The failed ones of a job once more; what is there stays as it is."""
-    found = found_job(pk, job)
-    registers = found.failed_accounts().values_list("register", flat=True)
-    return begin(request, found.server, Action(found.action), list(registers))
+    ordered = job_of(pk, job)
+    registers = ordered.failed_accounts().values_list("register", flat=True)
+    return begin(request, ordered.server, Action(ordered.action), list(registers))

@@ -4,23 +4,46 @@ import csv
 import io
 from typing import Any
 
+import django_tables2 as tables  # type: ignore[import-untyped]
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from transfer.access import role
 from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
-from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
+from transfer.models import AccountJob, Actor, AuditEntry, CashRegister, IssuedSecret
 from transfer.pages.exports import defused
+from transfer.pages.registers.drawing import register_name
+from transfer.pages.tables import Table, classed
 from transfer.words.explain import explain
 
 SHOWN_AT_MOST = 200
+
+
+class CredentialTable(Table):
+    """Issued secrets, each with its register."""
+
+    caption = gettext_lazy("Credentials")
+
+    name = tables.Column(
+        gettext_lazy("Register’s name"), accessor="account__register", attrs=classed("cell-name")
+    )
+    shop = tables.Column(gettext_lazy("Shop’s name"), accessor="account__register__shop")
+    login = tables.Column(gettext_lazy("Login"), accessor="account__login", attrs=classed("secret"))
+    secret = tables.Column(gettext_lazy("Password"), attrs=classed("secret"))
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards accounts"}
+
+    def render_name(self, value: CashRegister) -> SafeString:
+        return register_name(value)
 
 
 def taken(job: AccountJob) -> dict[str, Any]:
@@ -42,18 +65,18 @@ def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Shows the credentials, this once. They can still be downloaded once."""
     with transaction.atomic():
         jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        found = get_object_or_404(jobs, pk=job, server=pk)
-        if not taken(found)["may_show"]:
+        ordered = get_object_or_404(jobs, pk=job, server=pk)
+        if not taken(ordered)["may_show"]:
             messages.warning(request, _("The credentials were shown already, or are gone."))
-            return redirect(found)
-        shown = list(issued(found))
+            return redirect(ordered)
+        shown = list(issued(ordered))
         if not all(one.is_readable for one in shown):
-            return unreadable(request, found)
-        found.shown_at = timezone.now()
-        found.save(update_fields=["shown_at"])
-        note_taken(request, found, "shown_at")
-    response = render(request, "servers/credentials.html", {"job": found, "secrets": shown})
-    return no_store(response)
+            return unreadable(request, ordered)
+        ordered.shown_at = timezone.now()
+        ordered.save(update_fields=["shown_at"])
+        note_taken(request, ordered, "shown_at")
+    context = {"job": ordered, "table": CredentialTable(shown, orderable=False)}
+    return no_store(render(request, "servers/credentials.html", context))
 
 
 @role("operator")
@@ -62,20 +85,20 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """The credentials as CSV; with that they are deleted here."""
     with transaction.atomic():
         jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        found = get_object_or_404(jobs, pk=job, server=pk)
-        secrets = list(issued(found))
+        ordered = get_object_or_404(jobs, pk=job, server=pk)
+        secrets = list(issued(ordered))
         if not secrets:
             messages.warning(request, _("The credentials were downloaded already, or are gone."))
-            return redirect(found)
+            return redirect(ordered)
         if not all(one.is_readable for one in secrets):
-            return unreadable(request, found)
+            return unreadable(request, ordered)
         text = as_csv(secrets)
-        found.secrets.all().delete()
-        found.downloaded_at = timezone.now()
-        found.save(update_fields=["downloaded_at"])
-        note_taken(request, found, "downloaded_at")
+        ordered.secrets.all().delete()
+        ordered.downloaded_at = timezone.now()
+        ordered.save(update_fields=["downloaded_at"])
+        note_taken(request, ordered, "downloaded_at")
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="accounts-{found.pk}.csv"'
+    response.headers["Content-Disposition"] = f'attachment; filename="accounts-{ordered.pk}.csv"'
     return no_store(response)
 
 

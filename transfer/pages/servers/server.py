@@ -8,14 +8,16 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from transfer.access import Role, has_role, role
+from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import BonusServer, CashRegister, TransferTask
 from transfer.models.accounts import state_case
+from transfer.pages.back import is_part
+from transfer.pages.bulk import Action
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import AccountTable
-from transfer.pages.scheduler import board
+from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
 from transfer.runs.reconcile import Log, Reconciliation, ask_servers
@@ -23,6 +25,12 @@ from transfer.servers.stages import STAGES, Result, following, run_all, run_stag
 from transfer.words.explain import explain
 
 RECONCILE_SECONDS = 8
+ACTIONS = (
+    Action("create", _("Create accounts")),
+    Action("block", _("Block…")),
+    Action("unblock", _("Unblock…")),
+    Action("delete", _("Delete accounts…"), danger=True),
+)
 
 
 class ServerTasks(TaskTable):
@@ -42,12 +50,11 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
     )
     chosen = AccountFilter(request.GET, registers)
     table = AccountTable(chosen.qs).paged(request)
-    if not has_role(request.user, Role.OPERATOR):
-        table.columns.hide("choose")
     context = {
         "filter": chosen,
         "table": table,
         "any": CashRegister.objects.exists(),
+        "actions": ACTIONS,
         "missing": CashRegister.objects.in_use().unsettled(server).count(),
         **of_server(server),
         **tasks_of(request, server),
@@ -70,11 +77,9 @@ def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
-    table = ServerTasks(board.rows(board.transfer_tasks().filter(server=server)))
-    if not has_role(request.user, Role.OPERATOR):
-        table.columns.hide("actions")
+    table = ServerTasks(status.of(status.transfer_tasks().filter(server=server)))
     # Where the switches lead afterwards.
-    return {"tasks": table, "here": server.get_absolute_url()}
+    return {"tasks": table.for_user(request.user), "here": server.get_absolute_url()}
 
 
 def of_server(server: BonusServer) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:
 def server_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Tests the server as it is stored."""
     server = get_object_or_404(BonusServer, pk=pk)
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_part(request):
         return stages(request, server)
     context = {"server": server, "results": list(run_all(server)), "left": []}
     return render(request, "servers/test.html", with_untried(context))
@@ -149,7 +154,7 @@ def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     name = stored.name if stored else ""
     form = ServerForm(request.POST, instance=stored)
     is_valid = form.is_valid()
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_part(request):
         if not is_valid:
             return render(request, "servers/test_invalid.html", {"form": form})
         return stages(request, form.instance)

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _, ngettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.models import (
@@ -18,7 +18,7 @@ from transfer.models import (
     IssuedSecret,
 )
 from transfer.models.run_base import OPEN_STATES, State
-from transfer.pages.back import READ_OR_POST
+from transfer.pages.back import read_or_post
 from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.servers.forms import ServerForm
 from transfer.words import formats
@@ -37,7 +37,7 @@ def servers(request: HttpRequest) -> HttpResponse:
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def add(request: HttpRequest) -> HttpResponse:
     form = ServerForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -56,7 +56,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     server = get_object_or_404(BonusServer, pk=pk)
     form = ServerForm(request.POST or None, instance=server)
@@ -77,7 +77,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Undocks a server. The history, the rejected rows and the audit stay."""
     server = get_object_or_404(BonusServer, pk=pk)

@@ -5,22 +5,19 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from transfer.access import role
-from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings
+from transfer.models import Actor, MaintenanceTask, Settings
 from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.audit import words
-from transfer.pages.scheduler.conflicts import who_did_what
-from transfer.pages.scheduler.task import seen
+from transfer.pages.back import read_or_post
+from transfer.pages.scheduler.conflicts import seen, who_did_what
 from transfer.pages.settings.forms import SettingsForm
-
-SHOWN = 10
 
 
 @role("administrator")
-@require_http_methods(["GET", "HEAD", "POST"])
+@read_or_post
 def settings(request: HttpRequest) -> HttpResponse:
     """Saves nothing over what somebody else has changed meanwhile: it says so, and asks."""
     held = Settings.load()
@@ -38,7 +35,6 @@ def settings(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("The settings are saved."))
             return redirect("settings")
-    entries = AuditEntry.objects.about(held)[:SHOWN]
     context = {
         "form": form,
         "version": held.version,
@@ -47,7 +43,7 @@ def settings(request: HttpRequest) -> HttpResponse:
             (task, links.of_task(task))
             for task in MaintenanceTask.objects.filter(kind__in=MaintenanceTask.REMOVING)
         ],
-        "entries": [(entry, words.changes(entry)) for entry in entries],
+        "entries": words.latest(held),
     }
     status = 409 if conflict is not None else 200
     return render(request, "settings/settings.html", context, status=status)

@@ -8,16 +8,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.models import Actor, AuditEntry, User
+from transfer.models import Actor, User
 from transfer.pages.audit import words
-from transfer.pages.back import READ_OR_POST
+from transfer.pages.back import read_or_post
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
 from transfer.pages.users.tables import UserTable
-
-SHOWN = 10
 
 
 @role("administrator")
@@ -28,7 +26,7 @@ def users(request: HttpRequest) -> HttpResponse:
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 @sensitive_post_parameters("password", "again")
 @never_cache
 def add(request: HttpRequest) -> HttpResponse:
@@ -41,13 +39,13 @@ def add(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:  # somebody was faster
             form.add_error("username", error)
         else:
-            said = _("The user %(login)s is added.") % {"login": user.username}
-            return done(request, user, said, password if generated else "")
+            outcome = _("The user %(login)s is added.") % {"login": user.username}
+            return done(request, user, outcome, password if generated else "")
     return render(request, "users/add.html", {"form": form})
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     own = user.pk == request.user.pk
@@ -60,18 +58,18 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("The user %(login)s is saved.") % {"login": user.username})
             return redirect("users")
-    entries = AuditEntry.objects.about(user)[:SHOWN]
     context = {
         "form": form,
         "one": user,
         "own": own,
-        "entries": [(entry, words.changes(entry)) for entry in entries],
+        "about": f"user-{pk}",
+        "entries": words.latest(user),
     }
     return render(request, "users/user.html", context)
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 @sensitive_post_parameters("password", "again")
 @never_cache
 def new_password(request: HttpRequest, pk: int) -> HttpResponse:
@@ -83,23 +81,23 @@ def new_password(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         password, generated = form.chosen()
         user.replace_password(Actor.of(request), password)
-        said = _("%(login)s has a new password, and is logged out everywhere.")
-        said %= {"login": user.username}
-        return done(request, user, said, password if generated else "")
+        outcome = _("%(login)s has a new password, and is logged out everywhere.")
+        outcome %= {"login": user.username}
+        return done(request, user, outcome, password if generated else "")
     return render(request, "users/password.html", {"form": form, "one": user})
 
 
-def done(request: HttpRequest, user: User, said: str, generated: str) -> HttpResponse:
+def done(request: HttpRequest, user: User, outcome: str, generated: str) -> HttpResponse:
     """Back to the list; by way of the page that shows a generated password, this once."""
     if not generated:
-        messages.success(request, said)
+        messages.success(request, outcome)
         return redirect("users")
-    context = {"one": user, "said": said, "generated": generated}
+    context = {"one": user, "outcome": outcome, "generated": generated}
     return render(request, "users/generated.html", context)
 
 
 @role("administrator")
-@require_http_methods(READ_OR_POST)
+@read_or_post
 def close(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     if request.method == "POST":

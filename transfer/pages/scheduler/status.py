@@ -11,12 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from transfer.errors import TransferError
 from transfer.models import MaintenanceTask, Settings, TransferTask
 from transfer.models.run_base import GOOD_STATES, attach_runs
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
-from transfer.runs import backlog
+from transfer.runs import backlog as backlogs
 from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
 from transfer.words import formats
@@ -28,7 +27,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
 
 
-class Row:
+class TaskStatus:
     """One task, as it comes from `attach_runs`."""
 
     def __init__(self, task: Any, zone: ZoneInfo, asked: Backlog | None = None) -> None:
@@ -92,34 +91,20 @@ class Row:
         return Backlog(last.waiting, writing_since=asked.writing_since, asked_at=last.finished_at)
 
     @property
-    def waiting(self) -> int | None:
-        """Rows that wait; None: not known."""
-        return self.backlog.rows
-
-    @property
-    def waiting_words(self) -> str:
-        if self.waiting is None:
+    def backlog_words(self) -> str:
+        if self.backlog.rows is None:
             return _("unknown")
-        return formats.rows(self.waiting) + ("+" if self.waits_more else "")
+        return formats.rows(self.backlog.rows) + ("+" if self.backlog.is_capped else "")
 
     @property
-    def waits_words(self) -> str:
+    def backlog_sentence(self) -> str:
         """What waits, as a sentence begins or ends: "412 rows wait"."""
-        return formats.rows_wait(self.waiting or 0, "+" if self.waits_more else "")
-
-    @property
-    def waits_more(self) -> bool:
-        """Whether more rows wait than were counted."""
-        return self.backlog.is_capped
+        return formats.rows_wait(self.backlog.rows or 0, "+" if self.backlog.is_capped else "")
 
     @property
     def oldest(self) -> datetime | None:
         """When the oldest row that waits was staged."""
-        return self.backlog.oldest if self.waiting else None
-
-    @property
-    def writing_since(self) -> datetime | None:
-        return self.backlog.writing_since
+        return self.backlog.oldest if self.backlog.rows else None
 
     @property
     def asked_at(self) -> datetime | None:
@@ -127,13 +112,9 @@ class Row:
         return None if at == NEVER else at
 
     @property
-    def error(self) -> TransferError | None:
-        """Why it could not be asked what waits."""
-        return self.backlog.error
-
-    @property
     def error_words(self) -> str:
-        return explain(self.error).sentence if self.error else ""
+        """Why it could not be asked what waits."""
+        return explain(self.backlog.error).sentence if self.backlog.error else ""
 
     @property
     def is_overdue(self) -> bool:
@@ -180,41 +161,41 @@ class Row:
             return self._meaning_on()
         if not self.is_transfer:
             return _("It does not run by itself.")
-        if self.waiting is None:
+        if self.backlog.rows is None:
             return _("Rows that are staged from now on wait until it is switched on again.")
-        if not self.waiting:
+        if not self.backlog.rows:
             return _("Nothing waits now; new rows wait until it is switched on again.")
-        return _("%(waits)s until it is switched on again.") % {"waits": self.waits_words}
+        return _("%(waits)s until it is switched on again.") % {"waits": self.backlog_sentence}
 
     def _meaning_on(self) -> str:
         at = self.task.upcoming_at
         if at is None:
             return _("The scheduler has not planned the task yet.")
-        words = {"waits": self.waits_words, "next": self.next_words}
-        if not self.is_transfer or self.waiting is None:
+        words = {"waits": self.backlog_sentence, "next": self.next_words}
+        if not self.is_transfer or self.backlog.rows is None:
             return formats.sentence(self.next_words)
-        if not self.waiting:
+        if not self.backlog.rows:
             return _("Nothing waits; %(next)s.") % words
         return _("%(waits)s; %(next)s.") % words
 
 
-def rows(tasks: Iterable[Any]) -> list[Row]:
+def of(tasks: Iterable[Any]) -> list[TaskStatus]:
     """Tasks that came from `with_runs`, with what is known of their backlogs."""
     listed = attach_runs(tasks)
-    asked = backlog.known(task for task in listed if isinstance(task, TransferTask))
+    asked = backlogs.known(task for task in listed if isinstance(task, TransferTask))
     zone = Settings.load().zone
     return [
-        Row(task, zone, asked.get(task.pk) if isinstance(task, TransferTask) else None)
+        TaskStatus(task, zone, asked.get(task.pk) if isinstance(task, TransferTask) else None)
         for task in listed
     ]
 
 
-def ask(listed: Iterable[Row]) -> None:
+def ask(listed: Iterable[TaskStatus]) -> None:
     """Asks the servers what waits, for some seconds at most."""
-    transfers = [row for row in listed if row.is_transfer]
-    asked = backlog.ask(row.task for row in transfers)
-    for row in transfers:
-        row.asked = asked.get(row.task.pk)
+    transfers = [one for one in listed if one.is_transfer]
+    asked = backlogs.ask(one.task for one in transfers)
+    for one in transfers:
+        one.asked = asked.get(one.task.pk)
 
 
 def transfer_tasks() -> Any:
@@ -231,9 +212,9 @@ def find(key: str) -> ScheduledTask:
     return task
 
 
-def row(task: ScheduledTask, *, asking: bool = False) -> Row:
-    """A single task; see `rows`."""
-    (only,) = rows([task])
+def of_one(task: ScheduledTask, *, asking: bool = False) -> TaskStatus:
+    """The status of a single task; see `of`."""
+    (only,) = of([task])
     if asking:
         ask([only])
     return only

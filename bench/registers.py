@@ -1,50 +1,75 @@
-"""`python -m bench.registers`: pages, checks, files and new accounts of a large chain.
+"""Accounts of a large chain: made, checked, brought in by a file. Pages are measured by `pages`.
 
-Pages are asked for inside this process by Django's test client, as a whole: middleware, queries,
-template. "Python" is the time that this process computed, "clock" what passed, queries included.
+The servers are reference servers, each a process of its own.
 """
 
-import argparse
-import os
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from statistics import median
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from bench.chain import Chain
-from tests.chaos.cluster import Cluster
+from bench.ground import Ground, Installation
+from bench.reference import Reference
+from bench.report import Table
+from bench.sizes import Sizes
+from bench.timing import timed
+from tests.databases import query
 
-MS = 1000
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.registers", description=__doc__)
-    parser.add_argument("--registers", type=int, default=5000)
-    parser.add_argument("--servers", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dt") as home:
-        cluster = Cluster(Path(home))
-        try:
-            cluster.set_up()
-            set_up_django(cluster)
-            chain = Chain(cluster, options.registers, options.servers)
-            measure(chain, options.rounds)
-        finally:
-            cluster.stop()
+SERVERS = 5
+REGISTERS_A_SHOP = 5
+# Most of the registers called a moment ago, some yesterday, some never; a few are blocked.
+ACCOUNTS = """
+    insert into register_account (register, shop, name, login, secret_digest, last_seen, blocked)
+    select 'r' || n, 's' || n / %s, 'Касса ' || n, 'login' || n, '',
+           case when n %% 20 = 0 then null when n %% 10 = 0 then now() - interval '1 day'
+                else now() end,
+           n %% 100 = 1
+      from generate_series(1, %s) as n
+"""
+Line = list[Any]
 
 
-def set_up_django(cluster: Cluster) -> None:
-    os.environ.update(cluster.environment, DJANGO_SETTINGS_MODULE="dtadmin.settings")
-    import django
+def measure(ground: Ground, sizes: Sizes) -> list[Table]:
+    count = sizes.of(5000, 20)
+    with ground.installation() as at, ExitStack() as opened:
+        at.set_up_django()
+        databases = [at.bonus, *(at.ground.create(f"bonus_{n}") for n in range(2, SERVERS + 1))]
+        servers = [docked(at, number, dsn, opened) for number, dsn in enumerate(databases, 1)]
+        chain(count)
+        client = browser()
+        lines = accounts_made(at, client, servers[0])
+        for dsn in databases[1:]:  # past the product
+            query(dsn, ACCOUNTS, [REGISTERS_A_SHOP, count])
+        lines += [*checks(), *imported(client)]
+    title = f"{count:,} registers, {SERVERS} bonus servers"
+    return [Table(title, ["what", "seconds", "", "peak MB"], lines)]
 
-    django.setup()
+
+def docked(at: Installation, number: int, dsn: str, opened: ExitStack) -> Any:
+    reference = opened.enter_context(Reference(dsn, at.environment).serving())
+    server = at.dock(f"Бонусный сервер {number}", dsn)
+    server.host, server.api_token = "127.0.0.1", reference.token
+    server.admin_port, server.work_port = reference.ports["admin"], reference.ports["work"]
+    server.save()
+    return server
 
 
-def measure(chain: Chain, rounds: int) -> None:
+def chain(count: int) -> None:
+    """Shops and their registers."""
+    from bench.copies import multiply
+    from transfer.models import CashRegister, Shop
+
+    shop = Shop.objects.create(code="s1")
+    shops = count // REGISTERS_A_SHOP
+    multiply(shop, shops, code="'s' || n")
+    register = CashRegister.objects.create(code="r1", name="Касса 1", shop=shop)
+    multiply(
+        register, count, code="'r' || n", name="'Касса ' || n",
+        shop_id=f"{shop.pk} + (n - 1) % {shops}",
+    )  # fmt: skip
+
+
+def browser() -> Any:
     from django.contrib.auth.models import User
     from django.test import Client
     from django.utils import translation
@@ -52,142 +77,75 @@ def measure(chain: Chain, rounds: int) -> None:
     translation.activate("ru")
     client = Client(HTTP_HOST="localhost")
     client.force_login(User.objects.create_superuser("olga"))
-    print(f"{chain.registers} registers, {len(chain.databases)} bonus servers\n")
-    try:
-        chain.open()
-        report_accounts(chain, client)
-        chain.give_accounts()
-        report_checks()
-        report_pages(chain, client, rounds)
-        report_import(chain, client)
-    finally:
-        chain.close()
+    return client
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    began = time.perf_counter()
-    done = work()
-    return time.perf_counter() - began, done
-
-
-def say(what: str, seconds: float, more: object = "") -> None:
-    print(f"{what:44}{seconds:9.2f} s  {more}")
-
-
-def report_accounts(chain: Chain, client: Any) -> None:
+def accounts_made(at: Installation, client: Any, server: Any) -> list[Line]:
     """From the press of the button to the file of credentials."""
-    server = chain.servers[0]
     order = f"{server.get_absolute_url()}accounts/"
-    seconds, ordered = timed(lambda: client.post(order, {"action": "create_all"}))
-    job = ordered.headers["Location"]
-    say("accounts ordered by a press", seconds)
+    ordered: list[Any] = []
+    press = timed(lambda: ordered.append(client.post(order, {"action": "create_all"})))
+    job = ordered[0].headers["Location"]
+    peaks: list[float] = []
     with watching(client, job) as looks:
-        seconds, peak = timed(chain.work_off_the_queue)
+        worked = timed(lambda: peaks.append(at.peak(at.command("db_worker", "--batch"))))
     made = server.accounts.created().count()
-    say(f"{made} accounts made by db_worker", seconds, f"{made / seconds:.0f}/s, {peak:.0f} MB")
-    say("the job's page meanwhile, at most", max(looks), f"asked {len(looks)} times")
-    seconds, _ = timed(lambda: client.get(f"{job}?per_page=250").content)
-    say("the job's page afterwards, 250 results", seconds)
-    seconds, file = timed(lambda: body(client.post(f"{job}download/")))
-    say("their credentials as CSV", seconds, f"{len(file.splitlines()) - 1} lines\n")
+    afterwards = timed(lambda: client.get(f"{job}?per_page=250").content)
+    file = timed(lambda: body(client.post(f"{job}download/")))
+    return [
+        ["accounts ordered by a press", press, "", None],
+        [f"{made:,} accounts made by db_worker", worked, f"{made / worked:.0f}/s", peaks[0]],
+        ["the job's page meanwhile, at most", max(looks, default=0.0), f"{len(looks)} ×", None],
+        ["the job's page afterwards, 250 results", afterwards, "", None],
+        ["their credentials as CSV", file, "", None],
+    ]
 
 
-class watching:
+@contextmanager
+def watching(client: Any, address: str) -> Iterator[list[float]]:
     """Asks for a page every half second while the block runs: how long each time."""
+    stopped = threading.Event()
+    looks: list[float] = []
 
-    def __init__(self, client: Any, address: str) -> None:
-        self.client, self.address = client, address
-        self.stopped = threading.Event()
-        self.looks: list[float] = []
-        self.thread = threading.Thread(target=self.look)
+    def look() -> None:
+        while not stopped.wait(0.5):
+            looks.append(timed(lambda: client.get(address).content))
 
-    def __enter__(self) -> list[float]:
-        self.thread.start()
-        return self.looks
-
-    def __exit__(self, *_: object) -> None:
-        self.stopped.set()
-        self.thread.join()
-
-    def look(self) -> None:
-        while not self.stopped.wait(0.5):
-            self.looks.append(timed(lambda: self.client.get(f"{self.address}?part=1"))[0])
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield looks
+    finally:
+        stopped.set()
+        thread.join()
 
 
-def report_checks() -> None:
+def checks() -> list[Line]:
     from transfer.servers.checks import check_connections
 
+    lines = []
     for words in ("the first check, which learns all of them", "a check"):
-        seconds, told = timed(check_connections)
-        say(words, seconds, f"{told['registers']} accounts, {told['failing']} servers failing")
-    print()
+        told: list[Any] = []
+        seconds = timed(lambda told=told: told.append(check_connections()))  # type: ignore[misc]
+        lines.append([words, seconds, f"{told[0]['registers']:,} accounts", None])
+        assert not told[0]["failing"], told[0]
+    return lines
 
 
-def pages(chain: Chain) -> Iterator[tuple[str, str]]:
-    server = chain.servers[1]
-    page = server.get_absolute_url()
-    yield "servers", "/servers/"
-    yield "server", page
-    yield "server, 250 rows", f"{page}?per_page=250"
-    yield "server, any problem", f"{page}?state=problem"
-    yield "server, 250 rows by state", f"{page}?sort=shown_state&per_page=250"
-    yield "server, what refreshes itself", f"{page}live/"
-    yield "registers", "/registers/"
-    yield "registers, 250 rows", "/registers/?per_page=250"
-    yield "registers, any problem", "/registers/?state=problem"
-    yield "registers, any problem, 250 rows", "/registers/?state=problem&per_page=250"
-    yield "registers, 250 rows by shop", "/registers/?state=offline&sort=shop&per_page=250"
-    yield "registers, none on one server", f"/registers/?state=not_created&server={server.pk}"
-    yield "registers, by letters", "/registers/?q=99"
-    yield "one register", chain.servers[0].accounts.first().register.get_absolute_url()
-    yield "a register's form", "/registers/add/"
-    yield "shops, 250 rows", "/shops/?per_page=250"
-    yield "CSV of all registers", "/registers/export.csv"
-
-
-def report_pages(chain: Chain, client: Any, rounds: int) -> None:
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
-    addresses = dict(pages(chain))
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in addresses}
-    for _ in range(rounds + 1):
-        for name, address in addresses.items():
-            taken[name].append(cost(client, address))
-    print(f"{'median':34}{'Python, ms':>12}{'clock, ms':>11}{'queries':>9}{'KB':>7}")
-    for name, address in addresses.items():
-        with CaptureQueriesContext(connection) as queries:
-            size = len(body(client.get(address)))
-        own, clock = (median(one) * MS for one in zip(*taken[name][1:], strict=True))
-        print(f"{name:34}{own:12.0f}{clock:11.0f}{len(queries):9}{size / 1024:7.0f}")
-    print()
-
-
-def report_import(chain: Chain, client: Any) -> None:
+def imported(client: Any) -> list[Line]:
     """What was exported is brought back with every name changed: shown, and applied."""
     from django.core.files.uploadedfile import SimpleUploadedFile
 
     text = body(client.get("/registers/export.csv")).decode("utf-8-sig").replace("Касса ", "К ")
     file = SimpleUploadedFile("registers.csv", text.encode())
-    seconds, _ = timed(lambda: client.post("/registers/import/", {"file": file}))
-    say("preview of a file of all registers", seconds)
-    confirmed = {"text": text, "confirmed": "1"}
-    seconds, _ = timed(lambda: client.post("/registers/import/", confirmed))
-    say("the file imported", seconds)
-
-
-def cost(client: Any, address: str) -> tuple[float, float]:
-    """Seconds that this process computed, and that passed."""
-    own, clock = time.process_time(), time.perf_counter()
-    response = client.get(address)
-    body(response)
-    assert response.status_code == 200, (address, response.status_code)
-    return time.process_time() - own, time.perf_counter() - clock
+    work: list[tuple[str, Callable[[], Any]]] = [
+        ("preview of a file of all registers",
+         lambda: client.post("/registers/import/", {"file": file})),
+        ("the file imported",
+         lambda: client.post("/registers/import/", {"text": text, "confirmed": "1"})),
+    ]  # fmt: skip
+    return [[words, timed(one), "", None] for words, one in work]
 
 
 def body(response: Any) -> bytes:
     return b"".join(response.streaming_content) if response.streaming else response.content
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,63 @@
+"""The one place that knows how the engine is called: everything else here measures through it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.databases import query
+from transfer.engine import move as engine
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import KINDS
+from transfer.engine.position import Totals
+from transfer.engine.shop_all import ShopAll
+
+Doors = tuple[ShopAll, BonusDatabase]
+
+
+@contextmanager
+def doors(shop_all: str, bonus: str) -> Iterator[Doors]:
+    """Connections to both sides."""
+    with (
+        ShopAll(shop_all, "bench") as source,
+        BonusDatabase(bonus, "bonus server", "bench") as target,
+    ):
+        yield source, target
+
+
+def begin(shop_all: str, bonus: str, kind: str) -> None:
+    """A position that has read nothing yet."""
+    with doors(shop_all, bonus) as opened:
+        engine.prepare(KINDS[kind], *opened)
+
+
+def move_through(opened: Doors, kind: str) -> Totals:
+    """A whole transfer of what waits."""
+    origin = engine.prepare(KINDS[kind], *opened).origin
+    chunks = engine.transfer(KINDS[kind], *opened, origin)
+    return sum((chunk.totals for chunk in chunks), Totals())
+
+
+def move(shop_all: str, bonus: str, kind: str) -> Totals:
+    """The same, from connecting on."""
+    with doors(shop_all, bonus) as opened:
+        return move_through(opened, kind)
+
+
+def forget_readers(shop_all: str) -> None:
+    """Shop All forgets who has read: the next bonus server's database may be a new one."""
+    for table in ("datatransfer.batch", "datatransfer.purge"):
+        if query(shop_all, "select to_regclass(%s)", [table]) != [(None,)]:
+            query(shop_all, f"delete from {table}")
+
+
+def columns(kind: str) -> list[str]:
+    return [column.name for column in KINDS[kind].columns]
+
+
+def tables(kind: str) -> tuple[str, str]:
+    """The staging table, and the bonus server's."""
+    return KINDS[kind].staging, KINDS[kind].target
+
+
+def error_code(error: Any) -> str:
+    return getattr(error, "code", type(error).__name__)

@@ -1,0 +1,154 @@
+"""From a commit in staging until a register sees it on the work port, workers resident.
+
+Every row adds 1.00 to the balance of one account: the balance that a register is told says how
+many of the rows it sees.
+"""
+
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import httpx
+
+from bench.ground import Ground, Installation
+from bench.reference import Reference
+from bench.report import Table
+from bench.sizes import Sizes
+from bench.timing import quantile
+from tests.databases import connected, query, run
+
+CARD, ACCOUNT = "7780000000001", "4100000001"
+ROW = (
+    'insert into "changeAccountBalanceTemp" (account, amount) values '
+    f"('{ACCOUNT}', 1) returning clock_timestamp()"
+)
+AT_MOST = 150  # seconds that anything is waited for
+BETWEEN_LOOKS = 0.01
+
+
+def measure(ground: Ground, sizes: Sizes) -> list[Table]:
+    with ground.installation() as at:
+        query(
+            at.bonus,
+            'insert into "cardAccounting" (card, account, status) values (%s, %s, 1)',
+            [CARD, ACCOUNT],
+        )
+        with Reference(at.bonus, at.environment).serving() as reference:
+            task = docked(at)
+            register = reference.register("r1")
+            return [table(at, task, register, sizes)]
+
+
+def docked(at: Installation) -> Any:
+    return at.dock("bench", at.bonus).tasks.get(kind="balances")
+
+
+def table(at: Installation, task: Any, register: httpx.Client, sizes: Sizes) -> Table:
+    with resident(at, "db_worker"):
+        pressed = by_run_now(at, task, register, sizes.of(100, 2))
+    with resident(at, "run_scheduler"):
+        planned = by_schedule(at, task, register, sizes.of(180))
+    columns = ["what starts the run", "median s", "p99 s", "most s", "rows"]
+    rows = [
+        [name, median(taken), quantile(taken, 0.99), max(taken), len(taken)]
+        for name, taken in (
+            ("“Run now” pressed at the commit, one db_worker", pressed),
+            ("the schedule, every minute, run_scheduler with its two workers", planned),
+        )
+    ]
+    notes = ["A row that waits for its minute waits for 30 s in the middle, and for 60 at most."]
+    return Table("From commit to visible", columns, rows, notes)
+
+
+@contextmanager
+def resident(at: Installation, command: str) -> Iterator[None]:
+    """A worker that is there, and waits."""
+    process = at.start(command)
+    try:
+        wait_until(lambda: seen_by_the_pages() or process.poll() is not None)
+        assert process.poll() is None, f"{command} has ended"
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def seen_by_the_pages() -> int:
+    from transfer.runs import workers
+
+    return workers.seen().resident
+
+
+def wait_until(happened: Any, seconds: float = AT_MOST) -> None:
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until, f"nothing happened in {seconds} s"
+        time.sleep(BETWEEN_LOOKS)
+
+
+def visible_rows(register: httpx.Client) -> int:
+    told = register.get(f"/cards/{CARD}")
+    told.raise_for_status()
+    return int(float(told.json()["balance"]))
+
+
+def by_run_now(at: Installation, task: Any, register: httpx.Client, count: int) -> list[float]:
+    from transfer.models import Actor
+    from transfer.runs.start import RunIsOpen, run_now
+
+    def pressed() -> bool:
+        try:
+            run_now(task, Actor("bench"))
+        except RunIsOpen:  # the one before sees to its end
+            return False
+        return True
+
+    taken = []
+    for _ in range(count):
+        wait_until(lambda: not task.runs.open().exists())
+        before = visible_rows(register)
+        query(at.shop_all, ROW)
+        committed = time.monotonic()
+        wait_until(pressed)
+        wait_until(lambda before=before: visible_rows(register) > before)
+        taken.append(time.monotonic() - committed)
+    return taken
+
+
+def by_schedule(at: Installation, task: Any, register: httpx.Client, seconds: float) -> list[float]:
+    """Rows are committed all the time, each half a second or so after the other."""
+    from transfer.models import Actor
+
+    task.refresh_from_db()
+    task.reschedule("* * * * *", Actor("bench"))
+    task.switch(True, Actor("bench"))
+    committed: list[float] = []
+    writer = threading.Thread(target=write, args=[at.shop_all, committed, seconds])
+    before, seen = visible_rows(register), []
+    writer.start()
+    until = time.monotonic() + seconds + AT_MOST
+    while writer.is_alive() or len(seen) < len(committed):
+        assert time.monotonic() < until, f"{len(seen)} of {len(committed)} rows are visible"
+        there = visible_rows(register) - before
+        seen += [time.monotonic()] * (there - len(seen))
+        time.sleep(BETWEEN_LOOKS)
+    return [at - since for at, since in zip(seen, committed, strict=True)]
+
+
+def write(shop_all: str, committed: list[float], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    with connected(shop_all) as connection:
+        while time.monotonic() < until:
+            run(connection, ROW)
+            committed.append(time.monotonic())
+            time.sleep(random.uniform(0, 1))

@@ -1,0 +1,153 @@
+"""Every page, with one browser and with eight that share the cores with the server."""
+
+import random
+import sys
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from typing import Any
+
+import httpx
+from selectolax.lexbor import LexborHTMLParser as HTMLParser
+
+from bench import estate, staged
+from bench.ground import Ground
+from bench.report import Table
+from bench.site import Site, served
+from bench.sizes import Sizes
+from bench.timing import MS, quantile, timed
+from bench.walk import Address, Walk, headers
+
+ASKED = 20  # times by one browser
+ENOUGH = 5  # seconds for one address; it is asked five times in any case
+CLIENTS = 8
+ASKED_BY_EIGHT = 24  # times, by all of them together
+TARGET, TARGET_OF_EIGHT = 100, 300  # ms
+DAY = 24 * 3600
+Seconds = dict[Address, list[float]]
+
+
+def measure(ground: Ground, sizes: Sizes) -> list[Table]:
+    with ground.installation() as at:
+        estate.fill(at, sizes)
+        staged.fill(at, sizes.of(10_000_000, 1000))
+        at.checkpoint()
+        with served(at) as site:
+            browser = site.browser()
+            walk = Walk(browser, every=6 if sizes.is_quick else 1).all()
+            print(f"{len(walk.addresses)} addresses", file=sys.stderr)
+            alone = by_one(browser, walk.addresses, sizes)
+            together = by_eight(site, walk.addresses, sizes)
+            return [
+                summary(walk.addresses, alone, together),
+                every_page(walk, alone, together),
+                weights(site),
+            ]
+
+
+def ask(browser: httpx.Client, address: Address) -> float:
+    return timed(lambda: browser.get(address.url, headers=headers(address)).raise_for_status())
+
+
+def by_one(browser: httpx.Client, addresses: list[Address], sizes: Sizes) -> Seconds:
+    taken: Seconds = defaultdict(list)
+    for number in range(sizes.of(ASKED)):
+        for address in addresses:
+            if number < 5 or sum(taken[address]) < ENOUGH:
+                taken[address].append(ask(browser, address))
+    return taken
+
+
+def by_eight(site: Site, addresses: list[Address], sizes: Sizes) -> Seconds:
+    """All at once, each through a share of them in no order."""
+    taken: Seconds = defaultdict(list)
+    ahead = addresses * sizes.of(ASKED_BY_EIGHT)
+    random.Random(8).shuffle(ahead)
+
+    def visit(number: int) -> None:
+        browser = site.browser()
+        for address in ahead[number::CLIENTS]:
+            taken[address].append(ask(browser, address))
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(visit, range(CLIENTS)))
+    return taken
+
+
+def summary(addresses: list[Address], alone: Seconds, together: Seconds) -> Table:
+    """The slowest address of each page."""
+    rows = []
+    for page in dict.fromkeys(address.page for address in addresses):
+        of_page = [address for address in addresses if address.page == page]
+        slowest = max(of_page, key=lambda one: quantile(alone[one], 0.95))
+        most = quantile(alone[slowest], 0.95) * MS
+        of_eight = max(quantile(together[one], 0.95) for one in of_page) * MS
+        plain = median(alone[of_page[0]]) * MS
+        rows.append([page, len(of_page), plain, most, slowest.what or "plain", of_eight])
+    over = [row for row in rows if row[3] > TARGET]
+    over_of_eight = [row for row in rows if row[5] > TARGET_OF_EIGHT]
+    notes = [
+        f"Over {TARGET} ms with one browser: {len(over)} of {len(rows)} pages; over "
+        f"{TARGET_OF_EIGHT} ms with eight: {len(over_of_eight)}."
+    ]
+    columns = ["page", "addresses", "p50 ms, plain", "p95 ms of the slowest", "which is",
+               "p95 ms of the slowest, eight browsers"]  # fmt: skip
+    return Table("Each page by its slowest address", columns, rows, notes)
+
+
+def every_page(walk: Walk, alone: Seconds, together: Seconds) -> Table:
+    rows = [
+        [one.page, one.what, *spread(alone[one]), *spread(together[one]),
+         walk.weights[one].whole / 1024, walk.weights[one].sent / 1024, walk.weights[one].encoding]
+        for one in walk.addresses
+    ]  # fmt: skip
+    columns = ["page", "of it", "p50 ms", "p95 ms", "p50, eight", "p95, eight", "KB", "KB sent",
+               "encoding"]  # fmt: skip
+    notes = [f"{url} answered {status}." for url, status in walk.refused.items()]
+    return Table("Every address", columns, rows, notes)
+
+
+def spread(seconds: list[float]) -> list[float]:
+    return [median(seconds) * MS, quantile(seconds, 0.95) * MS]
+
+
+def weights(site: Site) -> Table:
+    """What a browser fetches at its first visit, and then."""
+    browser = site.browser()
+    kept: dict[str, dict[str, str]] = {}
+    rows = [visit(browser, page, kept) for page in ("/", "/history/", "/rejects/", "/registers/")]
+    columns = ["page, one after the other", "KB sent", "requests", "KB of the page alone"]
+    notes = ["Target: the first load under 60 KB, then under 20 KB a page."]
+    return Table("What a visit costs the line", columns, rows, notes)
+
+
+def visit(browser: httpx.Client, page: str, kept: dict[str, dict[str, str]]) -> list[Any]:
+    """As a browser does: what it may keep for a day it does not ask for again, the rest it asks
+    whether it has changed. `kept`: name of a file → the headers of that question.
+    """
+    got = browser.get(page)
+    tree = HTMLParser(got.text)
+    nodes = tree.css("script[src], link[rel=stylesheet], link[rel*=icon], img[src]")
+    names = {node.attributes.get("src") or node.attributes.get("href") or "" for node in nodes}
+    sent, requests = got.num_bytes_downloaded, 1
+    for name in sorted(name for name in names if name.startswith("/")):
+        if kept.get(name) != {}:
+            file = browser.get(name, headers=kept.get(name))
+            sent, requests = sent + file.num_bytes_downloaded, requests + 1
+            if file.status_code == 200:
+                kept[name] = {} if keeps(file) else question(file)
+    return [page, sent / 1024, requests, got.num_bytes_downloaded / 1024]
+
+
+def keeps(file: httpx.Response) -> bool:
+    """Whether a browser may keep it for a day."""
+    words = [word.strip() for word in file.headers.get("cache-control", "").split(",")]
+    ages = [int(word.removeprefix("max-age=")) for word in words if word.startswith("max-age=")]
+    return bool(ages) and ages[0] >= DAY
+
+
+def question(file: httpx.Response) -> dict[str, str]:
+    """Whether it has changed."""
+    asked = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
+    found = {name: file.headers[of] for name, of in asked.items() if of in file.headers}
+    return found or {"Cache-Control": "no-cache"}

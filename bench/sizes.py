@@ -1,0 +1,23 @@
+"""How large a run of the benchmark is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """`factor` 1 is the whole thing; quick, everything is tiny and asked once."""
+
+    factor: float = 1.0
+    rounds: int = 3
+
+    @property
+    def is_quick(self) -> bool:
+        """Nobody looks at the figures."""
+        return self == QUICK
+
+    def of(self, full: int, least: int = 1) -> int:
+        """What is `full` in the whole thing, here."""
+        return max(int(full * self.factor), min(least, full))
+
+
+QUICK = Sizes(factor=0.0005, rounds=1)

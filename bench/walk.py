@@ -11,8 +11,7 @@ from itertools import islice
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx
-from selectolax.lexbor import LexborHTMLParser as HTMLParser
-from selectolax.lexbor import LexborNode as Node
+from selectolax.lexbor import LexborHTMLParser as HTMLParser, LexborNode as Node
 
 FILES = re.compile(r"\.(csv|xlsx)$|/download/$|^/static/|^/admin/|^/logout/|\.svg$")
 FEW = 12  # of more choices than these, three are taken

@@ -1,0 +1,90 @@
+"""What the tests have the product do, each in a process of its own (see warm.py)."""
+
+import io
+from contextlib import redirect_stdout, suppress
+from typing import Any
+
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from transfer.engine.kinds import KINDS
+from transfer.errors import TransferError
+from transfer.models import Actor, BonusServer, RejectedRow, TransferRun, TransferTask
+from transfer.rejects import resend
+from transfer.runs import execute
+from transfer.runs.purge import purge_all
+from transfer.runs.reconcile import reconcile
+
+
+def task_of(kind: str) -> TransferTask:
+    return BonusServer.objects.get().tasks.select_related("server").get(kind=kind)
+
+
+def warm_up() -> None:
+    """What Django and psycopg2 do once in a process is done before the children are forked."""
+    with suppress(Exception):  # the databases may not be there yet
+        for kind in KINDS:
+            run(kind, 1)
+            holds(kind)
+    connection.close()
+
+
+def run(kind: str, chunk_rows: int) -> dict[str, Any]:
+    """A whole transfer, as a worker would do it."""
+    done = execute.run_here(task_of(kind), TransferRun.Trigger.MANUAL, chunk_rows=chunk_rows)
+    return {
+        "state": done.state,
+        "error": done.error_code,
+        "params": done.error_params,
+        "technical": done.error_technical,
+        "applied": done.applied,
+        "unchanged": done.unchanged,
+        "rejected": done.rejected,
+        "waiting": done.waiting,
+    }
+
+
+def command(*, arguments: list[str]) -> dict[str, Any]:
+    """`manage.py …`, as an administrator would type it."""
+    said = io.StringIO()
+    cried = io.StringIO()
+    code = 0
+    try:
+        with redirect_stdout(said):
+            call_command(*arguments, stdout=said, stderr=cried)
+    except CommandError as error:
+        code = error.returncode
+        cried.write(str(error))
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    return {"code": code, "said": said.getvalue(), "cried": cried.getvalue()}
+
+
+def holds(kind: str) -> bool | str:
+    """Whether the sums of both sides agree, or the code of what makes it impossible to say."""
+    try:
+        result = reconcile(task_of(kind))
+    except TransferError as error:
+        return error.code
+    return result is None or result.holds
+
+
+def send_one_again(kind: str, values: dict[str, str], comment: str) -> int:
+    """Corrects an open reject of the kind, if there is one, and sends it again."""
+    first = RejectedRow.objects.open().filter(kind=kind).order_by("pk").first()
+    chosen = RejectedRow.objects.filter(pk=first.pk if first else None)
+    return resend.resend(chosen, values | {"comment": comment}, Actor("tests")).rows
+
+
+def purge(kind: str) -> int:
+    """Removes every staged row that all have moved, however young."""
+    return sum(done.rows for done in purge_all(0, dry_run=False) if done.kind.name == kind)
+
+
+def discard(kind: str) -> int:
+    chosen = RejectedRow.objects.open().filter(kind=kind)
+    return resend.discard(chosen, "tests", Actor("tests")).rows
+
+
+def run_and_reconcile(kind: str, chunk_rows: int) -> dict[str, Any]:
+    return run(kind, chunk_rows) | {"holds": holds(kind)}

@@ -1,0 +1,161 @@
+"""The guards of the design, each with how to take it out of the source, and what then breaks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos import scenarios
+from tests.chaos.scenarios import Scenario
+
+ENGINE = "transfer/engine"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A passage of the source, which stands there exactly once, and what takes its place."""
+
+    file: str
+    passage: str
+    instead: str
+
+    def apply(self, tree: Path) -> None:
+        path = tree / self.file
+        text = path.read_text()
+        assert text.count(self.passage) == 1, f"{self.file} no longer says: {self.passage}"
+        path.write_text(text.replace(self.passage, self.instead))
+
+
+@dataclass(frozen=True)
+class Guard:
+    name: str
+    edits: Sequence[Edit]
+    breaks: Scenario | None = None  # None: a transfer that breaks at one of its statements
+
+
+GUARDS = [
+    Guard(
+        "the log is asked for the position's batch",
+        [
+            Edit(
+                f"{ENGINE}/batches.py",
+                "            raise HistoryChanged(number=position.number)",
+                "            pass",
+            )
+        ],
+        scenarios.restored_copy_that_has_caught_up,
+    ),
+    Guard(
+        "a batch counts only as it was written (xmin)",
+        [
+            Edit(
+                f"{ENGINE}/batches.py",
+                'ORIGINAL = "xmin::text::bigint = xid::text::bigint & 4294967295"',
+                'ORIGINAL = "true"',
+            )
+        ],
+        scenarios.dump_of_all_restored_elsewhere,
+    ),
+    Guard(
+        "a batch is flushed before its rows are read",
+        [Edit(f"{ENGINE}/batches.py", "in ('off', 'local')", "in ('never')")],
+        scenarios.careless_database,
+    ),
+    Guard(
+        "a replica is no source",
+        [
+            Edit(f"{ENGINE}/batches.py", "        if is_standby:\n", "        if False:\n"),
+            Edit(
+                f"{ENGINE}/batches.py",
+                "            except errors.ReadOnlySqlTransaction:\n"
+                "                raise StandbyAsSource from None\n",
+                "            except errors.ReadOnlySqlTransaction:\n"
+                "                cursor.connection.rollback()\n"
+                "                cursor.execute('select %(number)s + 1, %(token)s, "
+                "pg_current_snapshot()::text', values)\n",
+            ),
+        ],
+        scenarios.replica_as_source,
+    ),
+    Guard(
+        "a position that is gone is not begun anew",
+        [
+            Edit(
+                f"{ENGINE}/move.py",
+                "if readers.mine or target.has_positions(kind) "
+                "or source.readers(kind) - readers.others:",
+                "if False:",
+            )
+        ],
+        scenarios.vendor_restores_his_tables,
+    ),
+    Guard(
+        "a purge notes what it removed, and for whom",
+        [Edit(f"{ENGINE}/batches.py", "        return int(rows)\n", "        return 0\n")],
+        scenarios.bonus_server_restored_to_before_a_purge,
+    ),
+    Guard(
+        "rows landed = rows sent",
+        [Edit(f"{ENGINE}/move.py", "if kind.appends and changed !=", "if False and changed !=")],
+        scenarios.row_swallowed_by_the_vendor,
+    ),
+    Guard(
+        "a row that the vendor refuses is a reject",
+        [Edit(f"{ENGINE}/refusals.py", 'in ("22", "23") or code == "P0001"', "in ()")],
+        scenarios.row_refused_by_the_vendor,
+    ),
+    Guard(
+        "rejects are written in the chunk's transaction",
+        [
+            Edit(
+                f"{ENGINE}/move.py",
+                "        if totals.rejected:\n            target.add_rejects(kind, before)\n",
+                "",
+            ),
+            Edit(
+                f"{ENGINE}/move.py",
+                "            commit(kind, target, before, after)\n    return",
+                "            commit(kind, target, before, after)\n"
+                "            if totals.rejected:\n"
+                "                target.add_rejects(kind, before)\n"
+                "                target.connection.commit()\n"
+                "    return",
+            ),
+            Edit(f"{ENGINE}/kinds.py", '"on commit drop"', '""'),
+        ],
+    ),
+    Guard(
+        "the position moves in the chunk's transaction",
+        [
+            Edit(
+                f"{ENGINE}/move.py",
+                "        if not target.advance(before, after):\n            raise PositionMoved\n"
+                "        if not dry_run:\n",
+                "        if not dry_run:\n            target.connection.commit()\n"
+                "        if not target.advance(before, after):\n            raise PositionMoved\n"
+                "        if not dry_run:\n",
+            )
+        ],
+    ),
+    Guard(
+        "the source is asked how its half of a stream ended, and how many rows it sent",
+        [
+            Edit(
+                f"{ENGINE}/stream.py",
+                "        if self.error is not None:\n            raise self.error\n",
+                "",
+            ),
+            Edit(f"{ENGINE}/stream.py", "    if sent != received:\n", "    if False:\n"),
+        ],
+    ),
+    Guard(
+        "a commit whose answer is lost is looked up",
+        [
+            Edit(
+                f"{ENGINE}/move.py",
+                "        if held is None or held.key != after.key:\n"
+                "            raise CommitUnconfirmed(database=target.name) from error\n",
+                "",
+            )
+        ],
+    ),
+]

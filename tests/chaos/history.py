@@ -1,0 +1,162 @@
+"""What head office does around a transfer that breaks, and what has to come of it."""
+
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+
+from tests.chaos.kept import reset
+from tests.chaos.reference import REFERENCES
+from tests.chaos.statements import KILL_AFTER, Fault
+from tests.databases import connected, insert, run
+from transfer.engine.kinds import KINDS
+
+CHUNK = 4
+PATIENCE = 30
+
+# Two chunks: good rows, rows that a check rejects, and one that the vendor's table refuses.
+ROWS = {
+    "balances": [("1", 10), ("2", 0), ("2", -5), ("1", 10), (" ", 7), ("no", 3), ("3", 1)],
+    "pincodes": [
+        *[("1", "10"), ("2", ""), ("2", "5"), ("1", "11"), (" ", "7"), ("no", "3"), ("3", "1")]
+    ],
+    "cards": [
+        *[("1", "a", 1), ("2", None, 9), ("2", "b", 2), ("1", None, 3), ("9", None, 1)],
+        *[("4", "no", 3), ("3", "c", 1)],
+    ],
+}
+ROLLED_BACK = {"balances": ("8", 1), "pincodes": ("8", "1"), "cards": ("8", "a", 1)}
+LATE = {"balances": ("5", 1), "pincodes": ("5", "1"), "cards": ("5", "a", 1)}
+AFTERWARDS = {"balances": ("6", 2), "pincodes": ("6", "6"), "cards": ("6", None, 1)}
+REFUSED = "refused_by_server"
+# As the vendor has made it, of each kind.
+VENDOR = "alter table \"{}\" add constraint vendor check (account <> 'no')"
+
+
+@contextmanager
+def history_of(kind, installation, product):
+    """A history that can be played again and again; `keep` was called for the databases."""
+    places = (installation.own, installation.shop_all, installation.bonus, installation.shop_all)
+    with ExitStack() as stack:
+        own, shop_all, bonus, writer = (stack.enter_context(connected(dsn)) for dsn in places)
+        writer.autocommit = False
+        yield History(kind, product, own, shop_all, bonus, writer)
+
+
+class History:
+    """What head office does around the transfer that breaks, and what has to come of it."""
+
+    def __init__(self, kind, product, own, shop_all, bonus, writer):
+        self.kind = kind
+        self.product = product
+        self.own = own
+        self.shop_all = shop_all
+        self.bonus = bonus
+        self.writer = writer
+        self.due = expected(kind)
+
+    def play(self, fault):
+        """Begins anew, breaks a transfer there and has the next one run.
+
+        Returns how the first ended, and what is wrong after the second, in lines.
+        """
+        for connection in (self.own, self.shop_all, self.bonus):
+            reset(connection)
+        rows = ROWS[self.kind]
+        self._stage([LATE[self.kind]], late=True)
+        self._stage(rows[:4])
+        self._stage([ROLLED_BACK[self.kind]], keep=False)
+        self._stage(rows[4:])
+        broken = self.product.do("run", fault, kind=self.kind, chunk_rows=CHUNK)
+        self._wait_for_the_dead()
+        self.writer.commit()
+        self._stage([AFTERWARDS[self.kind]])
+        return broken, self._wrong(
+            self.product.do("run_and_reconcile", kind=self.kind, chunk_rows=CHUNK)
+        )
+
+    def _stage(self, rows, *, late=False, keep=True):
+        if late:
+            insert(self.writer, self.kind, rows)
+            return
+        run(self.shop_all, "begin")
+        insert(self.shop_all, self.kind, rows)
+        run(self.shop_all, "commit" if keep else "rollback")
+
+    def _wait_for_the_dead(self):
+        """Until PostgreSQL has noticed that they are gone."""
+        deadline = time.monotonic() + PATIENCE
+        for connection in (self.own, self.shop_all, self.bonus):
+            while run(
+                connection,
+                "select from pg_stat_activity where application_name like 'dtadmin%' limit 1",
+            ):
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+
+    def _wrong(self, then):
+        if then.result is None:
+            return [then.stderr]
+        kind = KINDS[self.kind]
+        columns = ", ".join(column.name for column in kind.columns)
+        held = run(self.bonus, f'select {columns} from "{kind.target}"')
+        rejects = run(
+            self.own,
+            "select code from transfer_rejectedrow where kind = %s",
+            [kind.name],
+        )
+        left_open = run(
+            self.own, "select state from transfer_transferrun where finished_at is null"
+        )
+        totals = run(self.bonus, POSITION, [kind.name])[0]
+        compared = {
+            "error": (then.result["error"], ""),
+            "waiting": (then.result["waiting"], 0),
+            "rows": (Counter(held), Counter(self.due["rows"])),
+            "rejects": (Counter(code for (code,) in rejects), Counter(self.due["rejects"])),
+            "rows counted": (sum(totals[:3]), self.due["read"]),
+            "sums of the history": (run(self.own, RUNS, [kind.name])[0], totals),
+            "reconciled": (then.result["holds"], True),
+            "runs left open": (left_open, []),
+            "errors printed": (then.stderr, ""),
+        }
+        return [f"{name}: {is_}, not {due}" for name, (is_, due) in compared.items() if is_ != due]
+
+
+POSITION = """
+    select rows_applied, rows_unchanged, rows_rejected, amount_applied, amount_rejected
+      from datatransfer.position where kind = %s
+"""
+RUNS = """
+    select sum(applied)::bigint, sum(unchanged)::bigint, sum(rejected)::bigint,
+           sum(amount_applied), sum(amount_rejected)
+      from transfer_transferrun where kind = %s
+"""
+
+
+def expected(kind):
+    """What the reference makes of the rows: held, codes of rejects, and how many were read."""
+    reference, codes = REFERENCES[kind](), []
+    staged = [*ROWS[kind], LATE[kind], AFTERWARDS[kind]]
+    for row in staged:
+        if kind == "balances":
+            row = (row[0], Decimal(row[1]))
+        code = REFUSED if "no" in row else reference.take(*row)
+        codes += [code] if code else []
+    return {"rows": reference.rows(), "rejects": codes, "read": len(staged)}
+
+
+def points_of(outcome, *, both_sides):
+    """Every fault that can happen to a transfer, and at which statement, given one to which
+    nothing has happened.
+
+    Without `both_sides` it is killed before each statement only, and after the last: the moment
+    after one is the moment before the next, as far as a database can tell.
+    """
+    last = outcome.statements[-1]
+    return {
+        Fault(statement.database, statement.number, how): statement.text
+        for statement in outcome.statements
+        for how in statement.faults
+        if both_sides or how != KILL_AFTER or statement is last
+    }

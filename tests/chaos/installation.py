@@ -1,0 +1,79 @@
+"""Three databases, initialised, one bonus server docked, and the product's commands on them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.databases import ROOT, as_url, query
+
+SERVER = "chaos"
+DATABASES = ("own", "shop_all", "bonus")
+
+
+class Installation:
+    def __init__(self, own: str, shop_all: str, bonus: str, tree: Path = ROOT) -> None:
+        """`tree` is where the source of the product lies."""
+        self.tree = tree
+        self.own = own
+        self.shop_all = shop_all
+        self.bonus = bonus
+        self.environment = {
+            **os.environ,
+            "DATABASE_URL": as_url(own),
+            "SHOP_ALL_DATABASE_URL": as_url(shop_all),
+            "BONUSSERVER_DATABASE_URL": as_url(bonus),
+            "DJANGO_SETTINGS_MODULE": "dtadmin.settings",
+            "SECRET_KEY": "chaos",
+            "DTADMIN_LANGUAGE": "en",
+        }
+
+    def set_up(self) -> None:
+        self.manage("migrate", "--verbosity=0")
+        self.manage("init_shop_all")
+        self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
+        options = ("--name", SERVER, "--host", "localhost", "--database-url", as_url(self.bonus))
+        self.manage("add_bonus_server", *options)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "manage.py", *arguments]
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """`manage.py …` as a process that goes on by itself."""
+        return subprocess.Popen(
+            self.command(*arguments), env=self.environment, cwd=self.tree, text=True, **options
+        )
+
+    def manage(self, *arguments: str) -> str:
+        """Runs `manage.py …`, and returns what it printed."""
+        return self.run(self.command(*arguments)).stdout
+
+    def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, env=self.environment, cwd=self.tree, text=True, capture_output=True
+        )
+        assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def manage_json(self, *arguments: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.manage(*arguments, "--json").splitlines()]
+
+    def position_totals(self, kind: str) -> tuple[Any, ...]:
+        """Rows and sums by the position in the bonus server's database."""
+        return query(
+            self.bonus,
+            "select rows_applied, rows_unchanged, rows_rejected, amount_applied, amount_rejected "
+            "from datatransfer.position where kind = %s",
+            [kind],
+        )[0]
+
+    def history_totals(self, kind: str) -> tuple[Any, ...]:
+        """The same, added up over all runs."""
+        return query(
+            self.own,
+            "select sum(applied)::bigint, sum(unchanged)::bigint, sum(rejected)::bigint, "
+            "sum(amount_applied), sum(amount_rejected) from transfer_transferrun where kind = %s",
+            [kind],
+        )[0]

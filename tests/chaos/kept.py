@@ -1,0 +1,44 @@
+"""Databases put back to what they held, in milliseconds: for tests that begin anew many times."""
+
+from psycopg2.extensions import connection as Connection
+
+from tests.databases import query, run
+
+# Tables of Django's own never change in these tests, and are left alone.
+KEEP = """
+create schema kept;
+create table kept.tables as
+    select n.nspname as schema, c.relname as name, format('%I.%I', n.nspname, c.relname) as place,
+           format('kept.%I', n.nspname || '.' || c.relname) as copy,
+           (select string_agg(quote_ident(attname), ', ') from pg_attribute
+             where attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated = '')
+               as columns
+      from pg_class c join pg_namespace n on n.oid = relnamespace
+     where relkind = 'r' and n.nspname in ('public', 'datatransfer')
+       and relname !~ '^(django|auth)_';
+do $$ declare t record; begin
+    for t in select * from kept.tables loop
+        execute format('create table %s as table %s', t.copy, t.place);
+    end loop;
+end $$;
+create procedure kept.reset() language plpgsql as $$ declare t record; begin
+    set local session_replication_role = replica;
+    for t in select * from kept.tables loop
+        execute format('delete from %s', t.place);
+        execute format('insert into %s (%s) overriding system value select %2$s from %s',
+                       t.place, t.columns, t.copy);
+    end loop;
+    if not exists (select from kept.tables where schema = 'datatransfer') then
+        drop schema if exists datatransfer cascade;
+    end if;
+end $$;
+"""
+
+
+def keep(dsn: str) -> None:
+    query(dsn, KEEP)
+
+
+def reset(connection: Connection) -> None:
+    """What was written since `keep` is gone."""
+    run(connection, "call kept.reset()")

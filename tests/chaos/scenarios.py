@@ -1,0 +1,239 @@
+"""Histories, step by step, that lose or double rows in a product without its guards."""
+
+from collections.abc import Callable
+
+from tests.chaos.world import World
+
+Scenario = Callable[[World], None]
+
+
+def restored_copy(world: World) -> None:
+    """Shop All is restored from a copy; the administrator follows the advice."""
+    world.stage(["good"] * 3)
+    world.transfer()
+    world.copy("shop_all")
+    world.stage(["good"] * 3)
+    world.transfer()
+    world.restore("shop_all")
+    world.transfer()
+    world.stage(["good"] * 2)
+    world.finish()
+
+
+def restored_copy_that_has_caught_up(world: World) -> None:
+    """The same, and transactions pass before anybody looks."""
+    world.stage(["good"] * 3)
+    world.transfer()
+    world.copy("shop_all")
+    world.stage(["good"] * 3)
+    world.transfer()
+    world.restore("shop_all")
+    world.stage(["good"] * 2)
+    world.burn(40)
+    world.finish()
+
+
+def number_handed_out_again(world: World) -> None:
+    """Shop All loses power after a program rolled back."""
+    world.stage(["good"])
+    world.transfer()
+    world.stage(["good"], "roll back")
+    world.stage(["good"], "forgettable")
+    world.transfer()
+    world.crash("shop_all")
+    world.stage(["good"])
+    world.stage(["good"])
+    world.finish()
+
+
+def rows_forgotten_by_a_crash(world: World) -> None:
+    """Commits that were never flushed are moved, and then forgotten."""
+    world.stage(["good"] * 2, "forgettable")
+    world.transfer()
+    world.crash("shop_all")
+    world.stage(["good"])
+    world.stage(["good"])
+    world.finish()
+
+
+def careless_database(world: World) -> None:
+    """Its commits are not flushed; ours have to be."""
+    world.grow_careless()
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.crash("shop_all")
+    world.stage(["good"])
+    world.stage(["good"])
+    world.finish()
+
+
+def replica_as_source(world: World) -> None:
+    world.stage(["good"] * 2)
+    world.read_from_standby()
+    world.finish()
+
+
+def replica_takes_over(world: World) -> None:
+    """A replica that lagged is promoted."""
+    world.stage(["good"])
+    world.transfer()
+    world.copy("shop_all")
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.promote("shop_all")
+    world.stage(["good"])
+    world.burn(40)
+    world.stage(["good"])
+    world.finish()
+
+
+def vendor_restores_his_tables(world: World) -> None:
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.back_up_vendor()
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.restore_vendor()
+    world.finish()
+
+
+def row_refused_by_the_vendor(world: World) -> None:
+    world.stage(["good", "no", "good", "bad"])
+    world.finish()
+
+
+def own_database_restored(world: World) -> None:
+    """Its rejects come back from the bonus server."""
+    world.copy("own")
+    world.stage(["good", "bad"])
+    world.transfer()
+    world.restore("own")
+    world.stage(["good"])
+    world.finish()
+
+
+def bonus_server_restored(world: World) -> None:
+    world.stage(["good", "bad"])
+    world.transfer()
+    world.copy("bonus")
+    world.stage(["good", "bad"])
+    world.transfer()
+    world.restore("bonus")
+    world.stage(["good"])
+    world.finish()
+
+
+def bonus_server_restored_to_before_a_purge(world: World) -> None:
+    world.stage(["good"])
+    world.transfer()
+    world.copy("bonus")
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.purge()
+    world.restore("bonus")
+    world.stage(["good"])
+    world.finish()
+
+
+def dump_restored(world: World) -> None:
+    """Into the same cluster, whose numbers are all ahead of it."""
+    world.stage(["good"])
+    world.transfer()
+    world.dump()
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.restore_dump(fresh=False)
+    world.stage(["good"])
+    world.finish()
+
+
+def dump_restored_elsewhere(world: World) -> None:
+    """Into a new cluster, whose numbers begin anew, and come to where they were."""
+    world.stage(["good"])
+    world.transfer()
+    world.dump()
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.restore_dump(fresh=True)
+    world.burn(300)
+    world.stage(["good"])
+    world.finish()
+
+
+def dump_of_all_restored_elsewhere(world: World) -> None:
+    """The dump holds every batch, and its rows new numbers will hide behind."""
+    world.stage(["good"])
+    world.burn(500)
+    world.stage(["good"])
+    world.transfer()
+    world.dump()
+    world.restore_dump(fresh=True)
+    world.stage(["good"])
+    world.burn(600)
+    world.finish()
+
+
+def row_swallowed_by_the_vendor(world: World) -> None:
+    """A trigger of his keeps a row out of his table, and says nothing."""
+    world.stage(["good", "good"])
+    world.swallow()
+    world.transfer()
+    world.stop_swallowing()
+    world.finish()
+
+
+def old_copy_after_a_rebase(world: World) -> None:
+    """A copy from before the rebase: the old position knows nothing of what moved since."""
+    world.stage(["good"])
+    world.transfer()
+    world.copy("shop_all")
+    world.stage(["good"] * 2)
+    world.copy("shop_all")
+    world.transfer()
+    world.restore("shop_all")
+    world.finish()
+    world.stage(["good"])
+    world.transfer()
+    world.restore("shop_all", 0)
+    world.stage(["good"])
+    world.finish()
+
+
+def late_commit(world: World) -> None:
+    world.stage(["good"], "late")
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.end_late(commit=True)
+    world.finish()
+
+
+def prepared_over_a_crash(world: World) -> None:
+    world.stage(["good"], "two-phase")
+    world.stage(["good"])
+    world.transfer()
+    world.crash("shop_all")
+    world.end_prepared(commit=True)
+    world.finish()
+
+
+SCENARIOS: list[Scenario] = [
+    restored_copy,
+    restored_copy_that_has_caught_up,
+    number_handed_out_again,
+    rows_forgotten_by_a_crash,
+    careless_database,
+    replica_as_source,
+    replica_takes_over,
+    vendor_restores_his_tables,
+    row_refused_by_the_vendor,
+    own_database_restored,
+    bonus_server_restored,
+    bonus_server_restored_to_before_a_purge,
+    dump_restored,
+    dump_restored_elsewhere,
+    dump_of_all_restored_elsewhere,
+    row_swallowed_by_the_vendor,
+    old_copy_after_a_rebase,
+    late_commit,
+    prepared_over_a_crash,
+]

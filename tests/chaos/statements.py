@@ -12,9 +12,12 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 import psycopg2
-from psycopg2.extensions import STATUS_BEGIN, parse_dsn
-from psycopg2.extensions import connection as PlainConnection
-from psycopg2.extensions import cursor as PlainCursor
+from psycopg2.extensions import (
+    STATUS_BEGIN,
+    connection as PlainConnection,
+    cursor as PlainCursor,
+    parse_dsn,
+)
 
 KILL_BEFORE = "killed before"
 KILL_WITHIN = "killed within"  # a COPY whose first rows are on their way

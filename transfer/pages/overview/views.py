@@ -56,7 +56,7 @@ def look(*, ask: bool) -> dict[str, Any]:
         "day": last_day(),
         "heartbeats": list(Heartbeat.objects.all()[:5]),
         "heartbeat": heartbeat,
-        "queue": DBTaskResult.objects.filter(status="READY").aggregate(oldest=Min("enqueued_at")),
+        "queue": DBTaskResult.objects.ready().aggregate(oldest=Min("enqueued_at")),
         "workers": formats.sentence(workers.in_words(workers.seen())),
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
         "poll": (FAST if running else SLOW) if asked else 0.2,

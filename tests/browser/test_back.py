@@ -9,7 +9,6 @@ from tests.records import a_run
 from transfer.models import BonusServer, Settings, Upload
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
-from transfer.runs import backlog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -17,7 +16,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def addresses(dock: Callable, shop_all: str, bonus: str, olga) -> dict[str, str]:
     """Every page that refreshes itself, by its name."""
-    backlog.forget()
     server: BonusServer = dock(bonus)
     Settings.load().change(olga, show_transfer_tasks=True)
     run = a_run(server, "balances", state=State.RUNNING, expected=100, applied=40)

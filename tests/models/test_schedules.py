@@ -215,7 +215,12 @@ def test_the_audit_masks_secrets(server, ivan):
 
 def test_a_new_installation_tidies_up_its_own_and_nothing_of_head_offices(db):
     tasks = dict(MaintenanceTask.objects.values_list("kind", "enabled"))
-    assert tasks == {"check_connections": True, "purge_history": True, "purge_staging": False}
+    assert tasks == {
+        "check_connections": True,
+        "purge_history": True,
+        "purge_staging": False,
+        "reconcile": True,
+    }
 
 
 def test_tasks_get_their_runs_in_two_queries_however_many_there_are(

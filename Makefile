@@ -26,7 +26,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	@test -x /usr/bin/chromium || bash .ci/debian chromium fonts-dejavu-core
 	@command -v crontab >/dev/null || bash .ci/debian cron
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $$(($$(nproc) * 3 / 2)) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP)
 	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/chaos -s

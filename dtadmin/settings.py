@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 from dotenv import load_dotenv
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# --- What an installation sets (the table in README.md) -----------------------------------------
+# --- What an installation sets (the table in docs/OPERATION.md) ----------------------------------
 
 if env_file := os.environ.get("DTADMIN_ENV"):
     if not Path(env_file).is_file():
@@ -194,7 +194,7 @@ LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
-LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
+LANGUAGES = [("ru", gettext_lazy("Russian")), ("en", gettext_lazy("English"))]
 LOCALE_PATHS = [BASE_DIR / "transfer" / "locale"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_HTTPONLY = True
@@ -212,7 +212,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 MESSAGE_TAGS = {20: "info", 25: "ok", 30: "warn", 40: "bad"}
 DJANGO_TABLES2_TEMPLATE = "tables/table.html"
 DJANGO_TABLES2_TABLE_ATTRS = {"class": "table cards"}
-FILTERS_EMPTY_CHOICE_LABEL = _("All")
+FILTERS_EMPTY_CHOICE_LABEL = gettext_lazy("All")
 
 if find_spec("django.tasks") is None:  # Django before 6.0
     INSTALLED_APPS += ["django_tasks"]

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
+from django.db.backends.postgresql.operations import DatabaseOperations
+from django.utils import translation
 from psycopg2.extensions import make_dsn
 
 from tests.databases import (
@@ -19,11 +22,15 @@ from tests.databases import (
     as_url,
     initialise_shop_all,
     migrate_bonus_server,
+    query,
     stage,
 )
+from transfer.management.commands.add_bonus_server import database_fields
 from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
+
+pytest_plugins = ["tests.reference_server", "tests.uploads"]
 
 NOON = datetime(2026, 7, 1, 12, 0, 30, tzinfo=UTC)
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -31,12 +38,39 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 @pytest.fixture(scope="session")
 def postgres() -> Server:
-    """The server that the tests run against: the embedded one, or that of the environment."""
-    return Server(django_settings.SHOP_ALL_DATABASE_URL)
+    """The server that the tests run against: the embedded one, or that of the environment.
+
+    The embedded one need not survive a loss of power, and is several times as fast without; the
+    crash of a process loses nothing either way.
+    """
+    server = Server(django_settings.SHOP_ALL_DATABASE_URL)
+    if django_settings.EMBEDDED:
+        for setting in ("fsync", "full_page_writes"):
+            query(server.dsn, f"alter system set {setting} = off")
+        query(server.dsn, "select pg_reload_conf()")
+    return server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick() -> None:
+    """What the tests do hundreds of times, and a server once, takes them no time.
+
+    Each client builds the middleware anew, and whitenoise would read all static files for it. A
+    password is hashed in one round. Emptied tables are not made anew, as TRUNCATE does: foreign
+    keys are checked at the end of the transaction, so rows go in any order.
+    """
+    django_settings.WHITENOISE_AUTOREFRESH = True
+    PBKDF2PasswordHasher.iterations = 1
+    DatabaseOperations.sql_flush = lambda self, style, tables, **_: [
+        "set local transfer.retention = on",  # the audit's trigger lets nothing else remove a row
+        *(f"delete from {self.quote_name(table)}" for table in tables),
+    ]
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+def django_db_setup(
+    postgres: Server, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[None]:
     """The test database, freed at the end of what processes left that tests have killed.
 
     PostgreSQL notices only at its next word to them that they are gone.
@@ -105,7 +139,6 @@ def flow(shop_all: str, bonus: str) -> Callable[[str], Flow]:
 @pytest.fixture
 def dock(db: None) -> Callable[..., BonusServer]:
     """Docks a bonus server whose database has the given DSN."""
-    from transfer.management.commands.add_bonus_server import database_fields
 
     def dock(dsn: str, name: str = "Бонусный сервер 8") -> BonusServer:
         server = BonusServer(name=name, host="localhost", **database_fields(dsn))
@@ -168,6 +201,12 @@ def manage(own_database: str, shop_all: str) -> Callable[..., subprocess.Popen[s
         )
 
     return manage
+
+
+@pytest.fixture
+def in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
 
 from transfer.engine import move
 from transfer.engine.bonus_db import BonusDatabase
@@ -37,21 +37,21 @@ class Server:
     def create(self, name: str, template: str = "template1") -> str:
         """A fresh database, in place of an old one of the same name; returns its DSN."""
         self.drop(name)
-        self._administer(
-            sql.SQL("create database {} template {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
+        # Copied as files: through the write-ahead log, small databases take five times as long.
+        strategy = "strategy file_copy" if self.admin.server_version >= 150000 else ""
+        statement = sql.SQL(f"create database {{}} template {{}} {strategy}")
+        run(self.admin, statement.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
     def drop(self, name: str) -> None:
-        self._administer(
-            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-        )
+        statement = sql.SQL("drop database if exists {} with (force)")
+        run(self.admin, statement.format(sql.Identifier(name)))
 
-    def _administer(self, statement: sql.Composed) -> None:
-        with connected(self.url("postgres")) as admin:
-            run(admin, statement)
+    @cached_property
+    def admin(self) -> Connection:
+        admin = psycopg2.connect(self.url("postgres"))
+        admin.autocommit = True
+        return admin
 
 
 def as_url(dsn: str) -> str:

@@ -8,8 +8,8 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from tests.conftest import NOON
-from tests.databases import connected, query, stage
-from tests.databases import run as statement
+from tests.databases import connected, query, run as statement, stage
+from tests.waiting import wait_until
 from transfer.errors import TransferError
 from transfer.models import (
     Actor,
@@ -410,13 +410,3 @@ def test_a_dry_run_of_maintenance_removes_nothing(task, ivan, shop_all):
     assert (staging.state, staging.report["changeAccountBalanceTemp"]) == ("succeeded", {"rows": 1})
     assert (history.state, history.dry_run) == ("succeeded", True)
     assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
-
-
-def wait_until(condition, process=None, seconds=30):
-    """Asks again and again; fails when it takes too long or the process has ended."""
-    end = timezone.now() + timedelta(seconds=seconds)
-    pause = threading.Event()
-    while not condition():
-        assert process is None or process.poll() is None, process.communicate()
-        assert timezone.now() < end
-        pause.wait(0.05)

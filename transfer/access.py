@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 View = Callable[..., Any]
 
@@ -22,9 +22,9 @@ View = Callable[..., Any]
 class Role(models.IntegerChoices):
     """The values are levels: a higher one includes the lower ones."""
 
-    VIEWER = 1, _("Viewer")
-    OPERATOR = 2, _("Operator")
-    ADMINISTRATOR = 3, _("Administrator")
+    VIEWER = 1, gettext_lazy("Viewer")
+    OPERATOR = 2, gettext_lazy("Operator")
+    ADMINISTRATOR = 3, gettext_lazy("Administrator")
 
     @property
     def group(self) -> str:
@@ -37,11 +37,11 @@ class Role(models.IntegerChoices):
 
 
 MAY = {
-    Role.VIEWER: _("Sees servers, registers, tasks and history, and changes nothing."),
-    Role.OPERATOR: _(
+    Role.VIEWER: gettext_lazy("Sees servers, registers, tasks and history, and changes nothing."),
+    Role.OPERATOR: gettext_lazy(
         "Switches and runs tasks, loads files, fixes rejected rows and looks after registers."
     ),
-    Role.ADMINISTRATOR: _(
+    Role.ADMINISTRATOR: gettext_lazy(
         "Does what an operator does, docks servers, changes the settings and makes users."
     ),
 }

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -50,7 +50,7 @@ def validate_schedule(cron: str) -> None:
     parts = cron.split()
     if len(parts) != len(FIELDS):
         raise ValidationError(
-            gettext(
+            _(
                 "A schedule has five fields: minute, hour, day of the month, month, day of the "
                 "week. Here are %(count)s."
             ),
@@ -58,16 +58,14 @@ def validate_schedule(cron: str) -> None:
             params={"count": len(parts)},
         )
     problems = [
-        ValidationError(gettext(field.sentence), code=field.name, params={"value": part})
+        ValidationError(_(field.sentence), code=field.name, params={"value": part})
         for number, (field, part) in enumerate(zip(FIELDS, parts, strict=True))
         if not _is_valid(number, part)
     ]
     if problems:
         raise ValidationError(problems)
     if _following(cron, SOME_TIME, ZoneInfo("UTC")) is None:
-        raise ValidationError(
-            gettext("This schedule never comes: no month has that day."), code="never"
-        )
+        raise ValidationError(_("This schedule never comes: no month has that day."), code="never")
 
 
 def _is_valid(number: int, part: str) -> bool:
@@ -97,7 +95,7 @@ def next_after(cron: str, moment: datetime, zone: ZoneInfo) -> datetime:
 def next_times(cron: str, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
     """The next `count` times after `moment`, as the zone's clock shows them."""
     times: list[datetime] = []
-    for _ in range(count):
+    for _time in range(count):
         moment = next_after(cron, moment, zone)
         times.append(moment.astimezone(zone))
     return times

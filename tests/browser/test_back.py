@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Response, expect
 
-from tests.pages.history.runs import a_run
+from tests.records import a_run
 from transfer.models import BonusServer, Settings, Upload
 from transfer.models.run_base import State
 from transfer.pages.links import key_of

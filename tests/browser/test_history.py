@@ -5,7 +5,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.pages.history.runs import POSITION, a_run, server
+from tests.records import POSITION, a_run, server
 from transfer.models.run_base import State
 
 pytestmark = pytest.mark.django_db(transaction=True)

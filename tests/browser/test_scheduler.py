@@ -6,7 +6,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests.databases import stage
-from tests.pages.history.runs import a_run
+from tests.records import a_run
 from transfer.models import Actor, Heartbeat, Settings, TransferTask
 from transfer.models.run_base import State
 from transfer.pages.links import key_of

@@ -10,16 +10,7 @@ from playwright.sync_api import Page, expect
 from psycopg2.extensions import parse_dsn
 
 from tests.databases import stage
-from tests.servers.conftest import (  # noqa: F401 - fixtures
-    SIX,
-    TOKEN,
-    bonus_of_reference,
-    docked,
-    ordered,
-    reference,
-    running,
-    six,
-)
+from tests.reference_server import SIX, TOKEN
 from transfer.models import BonusServer, IssuedSecret
 from transfer.queue.worker import drain
 from transfer.servers.checks import check_connections
@@ -28,7 +19,7 @@ from transfer.tick import tick
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def fill(page: Page, reference, dsn: str) -> None:  # noqa: F811
+def fill(page: Page, reference, dsn: str) -> None:
     database = parse_dsn(dsn)
     page.goto("/servers/add/")
     values = {
@@ -51,9 +42,9 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
     page: Page,
     log_in: Callable,
     shop_all: str,
-    reference,  # noqa: F811
-    bonus_of_reference: str,  # noqa: F811
-    six: list,  # noqa: F811
+    reference,
+    bonus_of_reference: str,
+    six: list,
 ):
     log_in(page, "administrator")
     fill(page, reference, bonus_of_reference)
@@ -123,9 +114,9 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
 def test_credentials_are_shown_once_and_then_never_again(
     page: Page,
     log_in: Callable,
-    docked,  # noqa: F811
-    six: list,  # noqa: F811
-    ordered: Callable,  # noqa: F811
+    docked,
+    six: list,
+    ordered: Callable,
 ):
     job = ordered("create", six)
     secret = job.secrets.first().secret
@@ -143,9 +134,9 @@ def test_credentials_are_shown_once_and_then_never_again(
 def test_chosen_accounts_are_blocked_after_a_question(
     page: Page,
     log_in: Callable,
-    docked,  # noqa: F811
-    six: list,  # noqa: F811
-    ordered: Callable,  # noqa: F811
+    docked,
+    six: list,
+    ordered: Callable,
 ):
     ordered("create", six)
     log_in(page, "operator")
@@ -164,7 +155,7 @@ def test_chosen_accounts_are_blocked_after_a_question(
     expect(page.locator("#accounts tbody tr")).to_have_count(2)
 
 
-def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, docked):  # noqa: F811
+def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, docked):
     BonusServer.objects.update(db_host="127.0.0.1", db_port=1)
     log_in(page, "viewer")
     page.goto(docked.get_absolute_url())

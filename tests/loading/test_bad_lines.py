@@ -5,15 +5,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from django.urls import reverse
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 from tests.databases import stage
-from tests.loading.conftest import bad, workbook
-from tests.loading.test_property import CELLS, FINE
-from tests.pages.history.runs import user
+from tests.uploads import bad, workbook
 from transfer.models import RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
@@ -21,19 +16,6 @@ from transfer.runs.execute import run_here
 pytestmark = pytest.mark.django_db
 
 FORMS = ["csv", "xlsx"]
-
-
-@pytest.fixture
-def download(client):
-    """The bad lines of an upload, as the page gives them."""
-    client.force_login(user("operator"))
-
-    def download(upload, form="csv", language="en"):
-        client.cookies["django_language"] = language
-        response = client.get(reverse("upload_bad_lines", args=[upload.pk, form]))
-        return b"".join(response.streaming_content)
-
-    return download
 
 
 def codes(upload):
@@ -135,16 +117,3 @@ def test_the_number_of_the_rejected_row_comes_back_too(
     load("balances", download(upload).replace(b"41 00", b"4100"))
     reject.refresh_from_db()
     assert reject.state == RejectedRow.State.RESENT
-
-
-ROWS = st.lists(st.lists(CELLS, min_size=2, max_size=5), min_size=1, max_size=8)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=FINE)
-@given(rows=ROWS)
-def test_whatever_the_cells_nothing_is_good_by_itself(check, download, rows):
-    head = ["account", "amount", "validfrom", "validto", "comment"]
-    upload = check("balances", workbook([head, *rows]), name="a.xlsx")
-    if upload.bad:
-        again = check("balances", download(upload), name="bad.csv")
-        assert (again.good, again.bad) == (0, upload.bad)

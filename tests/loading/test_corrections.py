@@ -8,8 +8,8 @@ from django.urls import reverse
 from python_calamine import CalamineWorkbook
 
 from tests.databases import query
-from tests.loading.conftest import bad, closed_as, rejects_file, workbook
-from tests.pages.history.runs import user
+from tests.records import user
+from tests.uploads import bad, closed_as, rejects_file, workbook
 from transfer.models import AuditEntry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
 from transfer.rejects import resend

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from tests.databases import query
-from tests.loading.conftest import bad, closed_as, rejects_file
+from tests.uploads import bad, closed_as, rejects_file
 from transfer.loading import upload_job
 from transfer.models import RejectedRow, Upload
 from transfer.rejects import resend

@@ -5,11 +5,10 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 from django.urls import reverse
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tests.loading.conftest import workbook
-from tests.pages.history.runs import user
+from tests.records import user
+from tests.uploads import workbook
 from transfer.engine.kinds import KINDS
 from transfer.loading.report import explain_line
 from transfer.loading.warnings import explain_warning
@@ -73,7 +72,7 @@ def is_answered(upload: Upload) -> None:
         assert explain_warning(*warning)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=FINE)
+@settings(max_examples=60, deadline=None, suppress_health_check=FINE)
 @given(kind=st.sampled_from(list(KINDS)), content=st.one_of(BYTES, LIKE_CSV).filter(len))
 def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, look, staged, kind, content):
     upload = check(kind, content)
@@ -108,3 +107,13 @@ def test_any_workbook_whole_or_cut_is_answered(check, rows, cut):
     is_answered(check("balances", content, name="a.xlsx"))
     if cut:
         is_answered(check("balances", content[: len(content) - cut], name="a.xlsx"))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=FINE)
+@given(rows=st.lists(st.lists(CELLS, min_size=2, max_size=5), min_size=1, max_size=8))
+def test_whatever_the_cells_no_bad_line_is_good_by_itself(check, download, rows):
+    head = ["account", "amount", "validfrom", "validto", "comment"]
+    upload = check("balances", workbook([head, *rows]), name="a.xlsx")
+    if upload.bad:
+        again = check("balances", download(upload), name="bad.csv")
+        assert (again.good, again.bad) == (0, upload.bad)

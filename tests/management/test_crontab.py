@@ -16,7 +16,7 @@ from django.db import connection
 from psycopg2.extensions import make_dsn
 
 from tests.databases import ROOT, as_url, query, stage
-from tests.test_tick import wait_until
+from tests.waiting import wait_until
 from transfer.management.commands.crontab import unknown_to_cron
 from transfer.models import TransferRun, TransferTask
 

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone, translation
 
 from tests.databases import connected, query, run, stage
-from tests.test_tick import wait_until
+from tests.waiting import wait_until
 from transfer.engine.move import CHUNK_ROWS
 from transfer.models import AuditEntry, Heartbeat, MaintenanceRun, TransferRun
 from transfer.models.run_base import Trigger

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from tests.pages.history.runs import server, user
-from tests.pages.test_access import own_patterns
+from tests.pages.look import own_patterns
+from tests.records import server, user
 from transfer.models import (
     AccountJob,
     CashRegister,

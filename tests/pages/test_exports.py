@@ -10,9 +10,8 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from tests.pages.history.runs import NOON, POSITION, a_run, server, user
-from tests.pages.queries import queries_of
-from tests.pages.rejects.rows import a_reject
+from tests.pages.look import queries_of
+from tests.records import NOON, POSITION, a_reject, a_run, server, user
 from transfer.models import MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
 from transfer.models.run_base import State
 from transfer.pages.exports import Field, Sheet, csv_response, defused, xlsx_response

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from tests.pages.history.runs import server, user
+from tests.records import server, user
 from transfer.models import AuditEntry
 from transfer.pages.links import key_of
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import translation
 
 from tests.databases import connected, query, run, stage
-from tests.test_tick import wait_until
+from tests.waiting import wait_until
 from transfer.models import Actor, Heartbeat, TransferRun
 from transfer.runs.start import run_now
 from transfer.runs.workers import Workers, in_words, seen, when_it_starts

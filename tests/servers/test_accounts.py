@@ -7,7 +7,7 @@ from transfer.models import AccountJob, IssuedSecret, RegisterAccount, SeenDay
 from transfer.models.accounts import AccountState
 from transfer.servers.checks import check_connections
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
 
 def shown(server) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.servers import misbehaving
-from tests.servers.conftest import TOKEN
+from tests import misbehaving
+from tests.reference_server import TOKEN
 from transfer.bonus_api.errors import ApiTooSlow
 from transfer.models import BonusServer
 from transfer.servers.checks import check_connections, look_at_all
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
 
 @pytest.fixture

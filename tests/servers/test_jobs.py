@@ -7,15 +7,15 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from tests.servers import misbehaving
-from tests.servers.conftest import TOKEN
+from tests import misbehaving
+from tests.reference_server import TOKEN
 from transfer.models import AccountJob, Actor, CashRegister, IssuedSecret, MaintenanceTask, Shop
 from transfer.queue.jobs import work_off
 from transfer.queue.worker import drain
 from transfer.runs.start import run_now
 from transfer.servers.account_job import Work
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
 NOW = datetime.now(UTC).isoformat()
 

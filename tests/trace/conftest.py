@@ -1,11 +1,4 @@
 import pytest
-from django.utils import translation
-
-
-@pytest.fixture(autouse=True)
-def in_english():
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Rows whose reject was closed and purged long ago: what can still be said for certain is said."""
 
+import pytest
+
 from tests.databases import query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
 from transfer.models import Actor, RejectedRow, TransferRun
 from transfer.rejects.resend import discard, resend
 from transfer.trace.subject import trace
+
+pytestmark = pytest.mark.usefixtures("in_english")
 
 OLGA = Actor("olga")
 STATUS_ONLY = (CARD, None, 2)

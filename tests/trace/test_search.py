@@ -7,6 +7,8 @@ from tests.trace.moving import ACCOUNT, CARD
 from transfer.trace import search as searching
 from transfer.trace.search import MOST, Stop, search, search_inside
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 
 class TestSearch:
     @pytest.fixture(autouse=True)

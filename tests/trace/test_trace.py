@@ -18,6 +18,8 @@ from transfer.pages.trace.words import holding, shown_row
 from transfer.runs import execute
 from transfer.trace.subject import ROWS_ON_A_PAGE, trace
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 
 def test_every_change_of_an_account_is_there_in_all_three_tables_the_latest_first(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, 5), ("other", 6)])

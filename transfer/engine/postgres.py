@@ -8,8 +8,7 @@ from typing import Any, Self
 
 import psycopg2
 from psycopg2 import errors
-from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
 
 from transfer.errors import (
     ConnectionLost,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from transfer.engine.kinds import MASK
 from transfer.loading.faults import LINE_FAULTS
@@ -65,5 +65,5 @@ def explain_line(code: str) -> Explanation:
     """Why a line can't be loaded, and what to do."""
     if code in LINE_FAULTS:
         check = LINE_FAULTS[code]
-        return Explanation(gettext(check.sentence), gettext(check.hint))
+        return Explanation(_(check.sentence), _(check.hint))
     return explain_reject(code)

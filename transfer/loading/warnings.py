@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from transfer.errors import gettext_noop
 from transfer.words import formats
@@ -37,7 +37,7 @@ HARMLESS = {"ignored", "totals_left_out", "last_wins"}
 
 
 def explain_warning(code: str, params: dict[str, Any]) -> str:
-    return gettext(WARNINGS[code]) % {name: _shown(name, value) for name, value in params.items()}
+    return _(WARNINGS[code]) % {name: _shown(name, value) for name, value in params.items()}
 
 
 def _shown(name: str, value: Any) -> str:

@@ -4,7 +4,7 @@ import time
 from typing import Self
 
 from django.core.management.base import OutputWrapper
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from transfer.models import TransferRun
@@ -41,7 +41,7 @@ class Progress:
             self.bar = tqdm(
                 desc=self.title,
                 total=run.expected,
-                unit=" " + gettext("rows"),
+                unit=" " + _("rows"),
                 leave=False,
                 mininterval=0,  # every chunk is worth a look
             )
@@ -51,7 +51,7 @@ class Progress:
 
     def _line(self, run: TransferRun) -> str:
         rate = run.totals.read / self.seconds
-        return gettext("%(task)s: %(read)s of %(expected)s rows, %(rate)s rows/s") % {
+        return _("%(task)s: %(read)s of %(expected)s rows, %(rate)s rows/s") % {
             "task": self.title,
             "read": run.totals.read,
             "expected": max(run.expected, run.totals.read),

@@ -10,8 +10,7 @@ from django.db.models import Count, Min, Q, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.bonus_api.errors import SecretNotTaken
 from transfer.errors import TransferError
@@ -47,31 +46,31 @@ class AccountJob(Job):
     """Something done to the accounts of many registers on one server, in the background."""
 
     class Action(models.TextChoices):
-        CREATE = "create", _("Create accounts")
-        BLOCK = "block", _("Block")
-        UNBLOCK = "unblock", _("Unblock")
-        DELETE = "delete", _("Delete accounts")
+        CREATE = "create", gettext_lazy("Create accounts")
+        BLOCK = "block", gettext_lazy("Block")
+        UNBLOCK = "unblock", gettext_lazy("Unblock")
+        DELETE = "delete", gettext_lazy("Delete accounts")
 
     LOCK_SPACE = Space.ACCOUNT_JOB
 
     server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, related_name="account_jobs")
-    action = models.CharField(_("action"), max_length=10, choices=Action)
-    actor = models.CharField(_("user"), max_length=200)
-    total = models.PositiveIntegerField(_("registers"), default=0)
-    done = models.PositiveIntegerField(_("done"), default=0)
-    failed = models.PositiveIntegerField(_("failed"), default=0)
-    created_at = models.DateTimeField(_("ordered at"), default=timezone.now)
-    started_at = models.DateTimeField(_("started at"), null=True)
-    finished_at = models.DateTimeField(_("finished at"), null=True)
-    shown_at = models.DateTimeField(_("credentials shown at"), null=True)
-    downloaded_at = models.DateTimeField(_("credentials downloaded at"), null=True)
+    action = models.CharField(gettext_lazy("action"), max_length=10, choices=Action)
+    actor = models.CharField(gettext_lazy("user"), max_length=200)
+    total = models.PositiveIntegerField(gettext_lazy("registers"), default=0)
+    done = models.PositiveIntegerField(gettext_lazy("done"), default=0)
+    failed = models.PositiveIntegerField(gettext_lazy("failed"), default=0)
+    created_at = models.DateTimeField(gettext_lazy("ordered at"), default=timezone.now)
+    started_at = models.DateTimeField(gettext_lazy("started at"), null=True)
+    finished_at = models.DateTimeField(gettext_lazy("finished at"), null=True)
+    shown_at = models.DateTimeField(gettext_lazy("credentials shown at"), null=True)
+    downloaded_at = models.DateTimeField(gettext_lazy("credentials downloaded at"), null=True)
 
     objects = AccountJobQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = _("change of accounts")
-        verbose_name_plural = _("changes of accounts")
+        verbose_name = gettext_lazy("change of accounts")
+        verbose_name_plural = gettext_lazy("changes of accounts")
         indexes = [
             models.Index(fields=["server", "-id"], name="account_jobs_of_a_server"),
             models.Index(
@@ -139,7 +138,7 @@ class AccountJob(Job):
 
     @property
     def title(self) -> str:
-        return gettext("%(action)s: %(server)s") % {
+        return _("%(action)s: %(server)s") % {
             "action": self.get_action_display(),
             "server": self.server,
         }
@@ -184,8 +183,8 @@ class IssuedSecret(models.Model):
     objects = IssuedSecretQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("issued secret")
-        verbose_name_plural = _("issued secrets")
+        verbose_name = gettext_lazy("issued secret")
+        verbose_name_plural = gettext_lazy("issued secrets")
 
     def __str__(self) -> str:
         return str(self.account_id)

@@ -6,8 +6,7 @@ from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from transfer.errors import TransferError
 from transfer.models.failing import FAILURE, Failing
@@ -20,13 +19,13 @@ ONLINE_FOR = timedelta(minutes=5)
 class AccountState(models.TextChoices):
     """What is shown of a register on a server. In the order of the worst first."""
 
-    ERROR = "error", _("Error")
-    BLOCKED = "blocked", _("Blocked")
-    OFFLINE = "offline", _("Offline")
+    ERROR = "error", gettext_lazy("Error")
+    BLOCKED = "blocked", gettext_lazy("Blocked")
+    OFFLINE = "offline", gettext_lazy("Offline")
     NEVER_SEEN = "never_seen", pgettext_lazy("a register", "Never seen")
-    NOT_CREATED = "not_created", _("Not created")
-    WAITING = "waiting", _("Being created")
-    ONLINE = "online", _("Online")
+    NOT_CREATED = "not_created", gettext_lazy("Not created")
+    WAITING = "waiting", gettext_lazy("Being created")
+    ONLINE = "online", gettext_lazy("Online")
 
 
 PROBLEMS = [
@@ -99,28 +98,35 @@ class RegisterAccount(Failing):
     """A register's account on a server. No row at all means: not created."""
 
     class State(models.TextChoices):
-        NOT_CREATED = "not_created", _("Not created")
-        WAITING = "waiting", _("Being created")
-        CREATED = "created", _("Created")
-        ERROR = "error", _("Error")
+        NOT_CREATED = "not_created", gettext_lazy("Not created")
+        WAITING = "waiting", gettext_lazy("Being created")
+        CREATED = "created", gettext_lazy("Created")
+        ERROR = "error", gettext_lazy("Error")
 
     server = models.ForeignKey(
-        BonusServer, on_delete=models.CASCADE, related_name="accounts", verbose_name=_("server")
+        BonusServer,
+        on_delete=models.CASCADE,
+        related_name="accounts",
+        verbose_name=gettext_lazy("server"),
     )
     register = models.ForeignKey(
         CashRegister,
         on_delete=models.CASCADE,
         related_name="accounts",
-        verbose_name=_("cash register"),
+        verbose_name=gettext_lazy("cash register"),
     )
     state = models.CharField(
-        _("state"), max_length=12, choices=State, default=State.NOT_CREATED, editable=False
+        gettext_lazy("state"),
+        max_length=12,
+        choices=State,
+        default=State.NOT_CREATED,
+        editable=False,
     )
-    login = models.CharField(_("login"), max_length=200, blank=True, editable=False)
-    blocked = models.BooleanField(_("blocked"), default=False, editable=False)
-    created_at = models.DateTimeField(_("created at"), null=True, editable=False)
+    login = models.CharField(gettext_lazy("login"), max_length=200, blank=True, editable=False)
+    blocked = models.BooleanField(gettext_lazy("blocked"), default=False, editable=False)
+    created_at = models.DateTimeField(gettext_lazy("created at"), null=True, editable=False)
     # By the clock of this machine, though the server noted it by its own.
-    last_seen = models.DateTimeField(_("last seen"), null=True, editable=False)
+    last_seen = models.DateTimeField(gettext_lazy("last seen"), null=True, editable=False)
     # Asked for, and no answer came: it may be there, with a secret that nobody knows.
     reply_lost = models.BooleanField(default=False, editable=False)
     job = models.ForeignKey(
@@ -130,8 +136,8 @@ class RegisterAccount(Failing):
     objects = RegisterAccountQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("register’s account")
-        verbose_name_plural = _("accounts of registers")
+        verbose_name = gettext_lazy("register’s account")
+        verbose_name_plural = gettext_lazy("accounts of registers")
         constraints = [models.UniqueConstraint("server", "register", name="one_account_per_server")]
         indexes = [models.Index(fields=["job", "state"], name="accounts_of_a_job")]
 
@@ -204,8 +210,8 @@ class SeenDay(models.Model):
     hours = models.PositiveIntegerField()
 
     class Meta:
-        verbose_name = _("day of a register")
-        verbose_name_plural = _("days of registers")
+        verbose_name = gettext_lazy("day of a register")
+        verbose_name_plural = gettext_lazy("days of registers")
         constraints = [
             models.UniqueConstraint("account", "day", name="one_row_per_account_and_day")
         ]

@@ -10,7 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 from encrypted_fields.fields import EncryptedFieldMixin
 
 from transfer.engine.kinds import MASK
@@ -91,41 +91,41 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 
 class AuditEntry(models.Model):
     class Action(models.TextChoices):
-        SWITCH = "switch", _("Switched on or off")
-        UNDO = "undo", _("Switch undone")
-        PAUSE = "pause", _("Paused")
-        RESUME = "resume", _("Resumed")
-        SCHEDULE = "schedule", _("Schedule changed")
-        SETTINGS = "settings", _("Settings changed")
-        RUN = "run", _("Started by hand")
-        CANCEL = "cancel", _("Run cancelled")
-        CREATE = "create", _("Created")
-        CHANGE = "change", _("Changed")
-        DELETE = "delete", _("Deleted")
-        LOAD = "load", _("Rows loaded")
-        RESEND = "resend", _("Rejected rows sent again")
-        DISCARD = "discard", _("Rejected rows discarded")
-        PASSWORD = "password", _("Password set")
+        SWITCH = "switch", gettext_lazy("Switched on or off")
+        UNDO = "undo", gettext_lazy("Switch undone")
+        PAUSE = "pause", gettext_lazy("Paused")
+        RESUME = "resume", gettext_lazy("Resumed")
+        SCHEDULE = "schedule", gettext_lazy("Schedule changed")
+        SETTINGS = "settings", gettext_lazy("Settings changed")
+        RUN = "run", gettext_lazy("Started by hand")
+        CANCEL = "cancel", gettext_lazy("Run cancelled")
+        CREATE = "create", gettext_lazy("Created")
+        CHANGE = "change", gettext_lazy("Changed")
+        DELETE = "delete", gettext_lazy("Deleted")
+        LOAD = "load", gettext_lazy("Rows loaded")
+        RESEND = "resend", gettext_lazy("Rejected rows sent again")
+        DISCARD = "discard", gettext_lazy("Rejected rows discarded")
+        PASSWORD = "password", gettext_lazy("Password set")
 
-    at = models.DateTimeField(_("when"), default=timezone.now)
-    who = models.CharField(_("who"), max_length=200)
+    at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)
+    who = models.CharField(gettext_lazy("who"), max_length=200)
     # No foreign key: an entry outlives its user, and can't be changed when the user goes.
     user_id = models.BigIntegerField(null=True)
-    address = models.GenericIPAddressField(_("from where"), null=True)
-    action = models.CharField(_("what"), max_length=10, choices=Action)
+    address = models.GenericIPAddressField(gettext_lazy("from where"), null=True)
+    action = models.CharField(gettext_lazy("what"), max_length=10, choices=Action)
     subject_type = models.CharField(max_length=30)
     subject_id = models.BigIntegerField(null=True)
     subject_params = models.JSONField(default=dict)
-    old = models.JSONField(_("before"), default=dict, encoder=DjangoJSONEncoder)
-    new = models.JSONField(_("after"), default=dict, encoder=DjangoJSONEncoder)
-    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    old = models.JSONField(gettext_lazy("before"), default=dict, encoder=DjangoJSONEncoder)
+    new = models.JSONField(gettext_lazy("after"), default=dict, encoder=DjangoJSONEncoder)
+    reason = models.CharField(gettext_lazy("reason"), max_length=500, blank=True)
 
     objects = AuditQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = _("audit entry")
-        verbose_name_plural = _("audit")
+        verbose_name = gettext_lazy("audit entry")
+        verbose_name_plural = gettext_lazy("audit")
         constraints = [AppendOnly(name="audit_append_only")]
         indexes = [
             models.Index(fields=["subject_type", "subject_id", "-id"], name="audit_of_a_subject"),

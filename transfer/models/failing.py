@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
 from transfer.words.explain import Explanation, explain_code
@@ -22,7 +22,7 @@ class Failing(models.Model):
 
     error_code = models.CharField(max_length=40, blank=True, editable=False)
     error_params = models.JSONField(default=dict, editable=False)
-    error_technical = models.TextField(_("technical text"), blank=True, editable=False)
+    error_technical = models.TextField(gettext_lazy("technical text"), blank=True, editable=False)
 
     class Meta:
         abstract = True

@@ -3,7 +3,7 @@ from typing import Self
 
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 
 class Heartbeat(models.Model):
@@ -12,13 +12,13 @@ class Heartbeat(models.Model):
     # The tick comes every minute; one may be late, three may not.
     SILENCE = timedelta(minutes=3)
 
-    source = models.CharField(_("source"), max_length=200, primary_key=True)
-    at = models.DateTimeField(_("last tick"))
+    source = models.CharField(gettext_lazy("source"), max_length=200, primary_key=True)
+    at = models.DateTimeField(gettext_lazy("last tick"))
 
     class Meta:
         ordering = ["-at"]
-        verbose_name = _("heartbeat")
-        verbose_name_plural = _("heartbeats")
+        verbose_name = gettext_lazy("heartbeat")
+        verbose_name_plural = gettext_lazy("heartbeats")
 
     def __str__(self) -> str:
         return f"{self.source} {self.at:%Y-%m-%d %H:%M:%S}"

@@ -4,8 +4,7 @@ from django.apps import apps as current_apps
 from django.db import models
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, RunQuerySet, Trigger
 from transfer.models.schedules import ScheduledTask
@@ -18,18 +17,18 @@ class MaintenanceTask(ScheduledTask):
     LOCK_SPACE = Space.MAINTENANCE_TASK
 
     class Kind(models.TextChoices):
-        CHECK_CONNECTIONS = "check_connections", _("Check the connections")
-        PURGE_HISTORY = "purge_history", _("Purge the history")
-        PURGE_STAGING = "purge_staging", _("Purge the staging tables")
+        CHECK_CONNECTIONS = "check_connections", gettext_lazy("Check the connections")
+        PURGE_HISTORY = "purge_history", gettext_lazy("Purge the history")
+        PURGE_STAGING = "purge_staging", gettext_lazy("Purge the staging tables")
 
     REMOVING: ClassVar[list[str]] = [Kind.PURGE_HISTORY, Kind.PURGE_STAGING]
 
-    kind = models.CharField(_("maintenance"), max_length=20, choices=Kind, unique=True)
+    kind = models.CharField(gettext_lazy("maintenance"), max_length=20, choices=Kind, unique=True)
 
     class Meta:
         ordering = ["kind"]
-        verbose_name = _("maintenance task")
-        verbose_name_plural = _("maintenance tasks")
+        verbose_name = gettext_lazy("maintenance task")
+        verbose_name_plural = gettext_lazy("maintenance tasks")
 
     def __str__(self) -> str:
         return str(self.get_kind_display())
@@ -80,18 +79,20 @@ class MaintenanceRun(Run):
     task = models.ForeignKey(
         MaintenanceTask, on_delete=models.SET_NULL, null=True, related_name="runs"
     )
-    kind = models.CharField(_("maintenance"), max_length=20, choices=MaintenanceTask.Kind)
+    kind = models.CharField(
+        gettext_lazy("maintenance"), max_length=20, choices=MaintenanceTask.Kind
+    )
     # It counts what it would remove, and removes nothing.
-    dry_run = models.BooleanField(_("dry run"), default=False)
+    dry_run = models.BooleanField(gettext_lazy("dry run"), default=False)
     # What was removed, by table, and which tasks kept staged rows back.
-    report = models.JSONField(_("report"), default=dict)
+    report = models.JSONField(gettext_lazy("report"), default=dict)
 
     objects = MaintenanceRunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = _("maintenance run")
-        verbose_name_plural = _("maintenance runs")
+        verbose_name = gettext_lazy("maintenance run")
+        verbose_name_plural = gettext_lazy("maintenance runs")
         constraints = [
             models.UniqueConstraint(
                 "task",
@@ -118,7 +119,7 @@ class MaintenanceRun(Run):
     def title(self) -> str:
         """What ran, in the reader's language."""
         what = str(self.get_kind_display())
-        return gettext("%(task)s: dry run") % {"task": what} if self.dry_run else what
+        return _("%(task)s: dry run") % {"task": what} if self.dry_run else what
 
     @classmethod
     def of(

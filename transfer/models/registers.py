@@ -6,28 +6,32 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Exists, FilteredRelation, OuterRef, Q
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.models.servers import BonusServer
 
 # What the contract of the administration port calls a text.
 printable = RegexValidator(
     r"\A[^\x00-\x1f\x7f\u0085\u2028\u2029]*\Z",
-    _("Line breaks and control characters are not allowed."),
+    gettext_lazy("Line breaks and control characters are not allowed."),
 )
 in_a_path = RegexValidator(
-    r"\A(?!\.{1,2}\Z)[^/]*\Z", _("It may not contain “/”, and not be “.” or “..”.")
+    r"\A(?!\.{1,2}\Z)[^/]*\Z", gettext_lazy("It may not contain “/”, and not be “.” or “..”.")
 )
 
 
 class Shop(models.Model):
-    code = models.CharField(_("code"), max_length=100, unique=True, validators=[printable])
-    name = models.CharField(_("name"), max_length=100, blank=True, validators=[printable])
+    code = models.CharField(
+        gettext_lazy("code"), max_length=100, unique=True, validators=[printable]
+    )
+    name = models.CharField(
+        gettext_lazy("name"), max_length=100, blank=True, validators=[printable]
+    )
 
     class Meta:
         ordering = ["code"]
-        verbose_name = _("shop")
-        verbose_name_plural = _("shops")
+        verbose_name = gettext_lazy("shop")
+        verbose_name_plural = gettext_lazy("shops")
 
     def __str__(self) -> str:
         return self.name or self.code
@@ -56,28 +60,28 @@ class CashRegister(models.Model):
     states: dict[int, tuple[Any, Any]]  # of `attach_states`
 
     code = models.CharField(
-        _("code"),
+        gettext_lazy("code"),
         max_length=100,
         unique=True,
         validators=[printable, in_a_path],
-        help_text=_("Unique in the chain; the bonus servers know the register by it."),
+        help_text=gettext_lazy("Unique in the chain; the bonus servers know the register by it."),
     )
-    name = models.CharField(_("register’s name"), max_length=100, validators=[printable])
+    name = models.CharField(gettext_lazy("register’s name"), max_length=100, validators=[printable])
     shop = models.ForeignKey(
-        Shop, on_delete=models.PROTECT, related_name="registers", verbose_name=_("shop")
+        Shop, on_delete=models.PROTECT, related_name="registers", verbose_name=gettext_lazy("shop")
     )
     mothballed = models.BooleanField(
-        _("mothballed"),
+        gettext_lazy("mothballed"),
         default=False,
-        help_text=_("Out of use for now: it counts as no problem and raises no alert."),
+        help_text=gettext_lazy("Out of use for now: it counts as no problem and raises no alert."),
     )
 
     objects = CashRegisterQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "code"]
-        verbose_name = _("cash register")
-        verbose_name_plural = _("cash registers")
+        verbose_name = gettext_lazy("cash register")
+        verbose_name_plural = gettext_lazy("cash registers")
         indexes = [models.Index(fields=["name", "code"], name="registers_by_name")]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from django.db.models import F, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.engine.kinds import KINDS, Kind
 from transfer.models.runs import TransferRun
@@ -82,9 +82,9 @@ class RejectedRow(models.Model):
     """A staged row that did not pass the checks. It has fired: no run will read it again."""
 
     class State(models.TextChoices):
-        OPEN = "open", _("Open")
-        RESENT = "resent", _("Sent again")
-        DISCARDED = "discarded", _("Discarded")
+        OPEN = "open", gettext_lazy("Open")
+        RESENT = "resent", gettext_lazy("Sent again")
+        DISCARDED = "discarded", gettext_lazy("Discarded")
 
     run = models.ForeignKey(
         TransferRun, on_delete=models.SET_NULL, null=True, related_name="rejects"
@@ -93,24 +93,28 @@ class RejectedRow(models.Model):
         BonusServer, on_delete=models.SET_NULL, null=True, related_name="rejects"
     )
     # What the history still says when the server is gone.
-    server_name = models.CharField(_("bonus server"), max_length=100)
-    kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
+    server_name = models.CharField(gettext_lazy("bonus server"), max_length=100)
+    kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
     origin = models.UUIDField()
-    staging_id = models.BigIntegerField(_("number in the staging table"))
+    staging_id = models.BigIntegerField(gettext_lazy("number in the staging table"))
     # Rows that the position had read before the row's chunk: the chunk's name. Until the position
     # is past it, the chunk may still be rolled back and be judged anew.
     chunk_start = models.BigIntegerField()
     landed = models.BooleanField(default=False)
-    code = models.CharField(_("reason"), max_length=40)
-    payload = models.JSONField(_("row as it came"))  # PIN codes masked, by the SQL of `kinds`
-    created_at = models.DateTimeField(_("rejected at"), auto_now_add=True)
+    code = models.CharField(gettext_lazy("reason"), max_length=40)
+    payload = models.JSONField(
+        gettext_lazy("row as it came")
+    )  # PIN codes masked, by the SQL of `kinds`
+    created_at = models.DateTimeField(gettext_lazy("rejected at"), auto_now_add=True)
 
-    state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
-    closed_at = models.DateTimeField(_("closed at"), null=True)
-    closed_by = models.CharField(_("closed by"), max_length=200, blank=True)
-    close_reason = models.CharField(_("why"), max_length=500, blank=True)
+    state = models.CharField(
+        gettext_lazy("state"), max_length=10, choices=State, default=State.OPEN
+    )
+    closed_at = models.DateTimeField(gettext_lazy("closed at"), null=True)
+    closed_by = models.CharField(gettext_lazy("closed by"), max_length=200, blank=True)
+    close_reason = models.CharField(gettext_lazy("why"), max_length=500, blank=True)
     # The row that was staged in its place: its number, its transaction, and in which database.
-    resent_id = models.BigIntegerField(_("sent again as row"), null=True)
+    resent_id = models.BigIntegerField(gettext_lazy("sent again as row"), null=True)
     resent_xid = models.BigIntegerField(null=True)
     resent_origin = models.UUIDField(null=True)
 
@@ -118,8 +122,8 @@ class RejectedRow(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = _("rejected row")
-        verbose_name_plural = _("rejected rows")
+        verbose_name = gettext_lazy("rejected row")
+        verbose_name_plural = gettext_lazy("rejected rows")
         constraints = [
             models.UniqueConstraint(
                 "server", "kind", "origin", "staging_id", name="rejected_once_per_server"

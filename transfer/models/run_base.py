@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.models.audit import Actor, AuditEntry
@@ -24,14 +24,14 @@ class RunClosed(Exception):
 
 
 class State(models.TextChoices):
-    QUEUED = "queued", _("Queued")
-    RUNNING = "running", _("Running")
-    SUCCEEDED = "succeeded", _("Succeeded")
-    REJECTS = "rejects", _("Succeeded with rejects")
-    FAILED = "failed", _("Failed")
-    SKIPPED = "skipped", _("Skipped")
-    CANCELLED = "cancelled", _("Cancelled")
-    INTERRUPTED = "interrupted", _("Interrupted")
+    QUEUED = "queued", gettext_lazy("Queued")
+    RUNNING = "running", gettext_lazy("Running")
+    SUCCEEDED = "succeeded", gettext_lazy("Succeeded")
+    REJECTS = "rejects", gettext_lazy("Succeeded with rejects")
+    FAILED = "failed", gettext_lazy("Failed")
+    SKIPPED = "skipped", gettext_lazy("Skipped")
+    CANCELLED = "cancelled", gettext_lazy("Cancelled")
+    INTERRUPTED = "interrupted", gettext_lazy("Interrupted")
 
 
 OPEN_STATES = [State.QUEUED, State.RUNNING]
@@ -40,9 +40,9 @@ BAD_STATES = [State.FAILED, State.INTERRUPTED]
 
 
 class Trigger(models.TextChoices):
-    SCHEDULE = "schedule", _("Schedule")
-    MANUAL = "manual", _("By hand")
-    COMMAND = "command", _("Command line")
+    SCHEDULE = "schedule", gettext_lazy("Schedule")
+    MANUAL = "manual", gettext_lazy("By hand")
+    COMMAND = "command", gettext_lazy("Command line")
 
 
 class RunQuerySet(JobQuerySet):
@@ -102,22 +102,24 @@ class Run(Job, Failing):
     LOCKED_BY = "task"
     task: Any  # a foreign key of each kind of run
 
-    trigger = models.CharField(_("started by"), max_length=10, choices=Trigger)
+    trigger = models.CharField(gettext_lazy("started by"), max_length=10, choices=Trigger)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
         null=True,
         related_name="+",
-        verbose_name=_("user"),
+        verbose_name=gettext_lazy("user"),
     )
-    state = models.CharField(_("state"), max_length=12, choices=State, default=State.QUEUED)
-    queued_at = models.DateTimeField(_("queued at"), default=timezone.now)
-    started_at = models.DateTimeField(_("started at"), null=True)
-    finished_at = models.DateTimeField(_("finished at"), null=True)
-    cancel_requested_at = models.DateTimeField(_("cancellation requested at"), null=True)
-    cancelled_by = models.CharField(_("cancelled by"), max_length=200, blank=True)
+    state = models.CharField(
+        gettext_lazy("state"), max_length=12, choices=State, default=State.QUEUED
+    )
+    queued_at = models.DateTimeField(gettext_lazy("queued at"), default=timezone.now)
+    started_at = models.DateTimeField(gettext_lazy("started at"), null=True)
+    finished_at = models.DateTimeField(gettext_lazy("finished at"), null=True)
+    cancel_requested_at = models.DateTimeField(gettext_lazy("cancellation requested at"), null=True)
+    cancelled_by = models.CharField(gettext_lazy("cancelled by"), max_length=200, blank=True)
     # Of a failed run: when it is tried again, if that is before the next time by schedule.
-    retry_at = models.DateTimeField(_("retry at"), null=True)
+    retry_at = models.DateTimeField(gettext_lazy("retry at"), null=True)
 
     class Meta:
         abstract = True

@@ -6,8 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.position import Position, Totals
 from transfer.models.run_base import (
@@ -88,26 +87,26 @@ class TransferRun(Run):
         on_delete=models.SET_NULL,
         null=True,
         related_name="runs",
-        verbose_name=_("bonus server"),
+        verbose_name=gettext_lazy("bonus server"),
     )
     # What the history still says when the server is gone.
-    server_name = models.CharField(_("bonus server"), max_length=100)
-    kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
+    server_name = models.CharField(gettext_lazy("bonus server"), max_length=100)
+    kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
 
-    expected = models.BigIntegerField(_("rows to move"), default=0)
-    applied = models.BigIntegerField(_("applied"), default=0)
-    unchanged = models.BigIntegerField(_("unchanged"), default=0)
-    rejected = models.BigIntegerField(_("rejected"), default=0)
+    expected = models.BigIntegerField(gettext_lazy("rows to move"), default=0)
+    applied = models.BigIntegerField(gettext_lazy("applied"), default=0)
+    unchanged = models.BigIntegerField(gettext_lazy("unchanged"), default=0)
+    rejected = models.BigIntegerField(gettext_lazy("rejected"), default=0)
     read = models.GeneratedField(
         expression=models.F("applied") + models.F("unchanged") + models.F("rejected"),
-        output_field=models.BigIntegerField(_("read")),
+        output_field=models.BigIntegerField(gettext_lazy("read")),
         db_persist=True,
     )
     # When the run ended; null where it ended so that nobody could count any more.
-    waiting = models.BigIntegerField(_("waiting"), null=True)
-    chunks = models.IntegerField(_("chunks"), default=0)
-    amount_applied = AmountField(_("sum applied"), default=0)
-    amount_rejected = AmountField(_("sum rejected"), default=0)
+    waiting = models.BigIntegerField(gettext_lazy("waiting"), null=True)
+    chunks = models.IntegerField(gettext_lazy("chunks"), default=0)
+    amount_applied = AmountField(gettext_lazy("sum applied"), default=0)
+    amount_rejected = AmountField(gettext_lazy("sum rejected"), default=0)
 
     position_from = models.JSONField(null=True)
     position_to = models.JSONField(null=True)
@@ -116,8 +115,8 @@ class TransferRun(Run):
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = _("run")
-        verbose_name_plural = _("runs")
+        verbose_name = gettext_lazy("run")
+        verbose_name_plural = gettext_lazy("runs")
         constraints = [
             models.UniqueConstraint(
                 "task",
@@ -147,7 +146,7 @@ class TransferRun(Run):
     def title(self) -> str:
         """What ran, in the reader's language."""
         names = {"kind": self.get_kind_display(), "server": self.server_name}
-        return gettext("%(kind)s → %(server)s") % names
+        return _("%(kind)s → %(server)s") % names
 
     @property
     def totals(self) -> Totals:

@@ -9,8 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.settings import Settings
@@ -83,20 +82,33 @@ class ScheduledTask(models.Model):
     runs: Any  # of each kind of task
     LOCK_SPACE: ClassVar[Space]  # of the advisory lock that whoever runs the task holds
 
-    enabled = models.BooleanField(_("enabled"), default=False)
+    enabled = models.BooleanField(gettext_lazy("enabled"), default=False)
     schedule = models.CharField(
-        _("schedule"), max_length=100, default="*/5 * * * *", validators=[validate_schedule]
+        gettext_lazy("schedule"),
+        max_length=100,
+        default="*/5 * * * *",
+        validators=[validate_schedule],
     )
-    next_run_at = models.DateTimeField(_("next run"), null=True, editable=False)
-    failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
-    retry_at = models.DateTimeField(_("retry at"), null=True, editable=False)
+    next_run_at = models.DateTimeField(gettext_lazy("next run"), null=True, editable=False)
+    failures = models.PositiveIntegerField(
+        gettext_lazy("failures in a row"), default=0, editable=False
+    )
+    retry_at = models.DateTimeField(gettext_lazy("retry at"), null=True, editable=False)
     # Names, not foreign keys: they stay readable when the user is gone.
-    changed_by = models.CharField(_("switched by"), max_length=200, blank=True, editable=False)
-    changed_at = models.DateTimeField(_("switched at"), null=True, editable=False)
-    change_reason = models.CharField(_("reason"), max_length=500, blank=True, editable=False)
-    paused_until = models.DateTimeField(_("paused until"), null=True, editable=False)
-    paused_by = models.CharField(_("paused by"), max_length=200, blank=True, editable=False)
-    pause_reason = models.CharField(_("reason"), max_length=500, blank=True, editable=False)
+    changed_by = models.CharField(
+        gettext_lazy("switched by"), max_length=200, blank=True, editable=False
+    )
+    changed_at = models.DateTimeField(gettext_lazy("switched at"), null=True, editable=False)
+    change_reason = models.CharField(
+        gettext_lazy("reason"), max_length=500, blank=True, editable=False
+    )
+    paused_until = models.DateTimeField(gettext_lazy("paused until"), null=True, editable=False)
+    paused_by = models.CharField(
+        gettext_lazy("paused by"), max_length=200, blank=True, editable=False
+    )
+    pause_reason = models.CharField(
+        gettext_lazy("reason"), max_length=500, blank=True, editable=False
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
 
     objects = ScheduledTaskQuerySet.as_manager()
@@ -193,7 +205,7 @@ class ScheduledTask(models.Model):
         now = now or timezone.now()
         if until <= now:
             raise ValidationError(
-                {"paused_until": gettext("The pause has to end in the future.")}, code="past"
+                {"paused_until": _("The pause has to end in the future.")}, code="past"
             )
         fields = ["paused_until"]
         with self._changing(actor, AuditEntry.Action.PAUSE, fields, reason, expected_version):

@@ -7,8 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 from encrypted_fields.fields import EncryptedFieldMixin
 from psycopg2.extensions import make_dsn
 
@@ -28,7 +27,7 @@ def validate_pem(text: str) -> None:
         ssl.create_default_context(cadata=text)
     except (ssl.SSLError, ValueError) as error:
         raise ValidationError(
-            gettext("This is not a certificate in PEM. It begins with -----BEGIN CERTIFICATE-----"),
+            _("This is not a certificate in PEM. It begins with -----BEGIN CERTIFICATE-----"),
             code="pem",
         ) from error
 
@@ -49,57 +48,67 @@ class BonusServer(Failing):
         VERIFY_FULL = "verify-full"
 
     class State(models.TextChoices):
-        UNCHECKED = "unchecked", _("Not checked yet")
-        AVAILABLE = "available", _("Available")
-        FAILING = "failing", _("Not available")
+        UNCHECKED = "unchecked", gettext_lazy("Not checked yet")
+        AVAILABLE = "available", gettext_lazy("Available")
+        FAILING = "failing", gettext_lazy("Not available")
 
-    name = models.CharField(_("name"), max_length=100, unique=True)
-    host = models.CharField(_("host"), max_length=255)
+    name = models.CharField(gettext_lazy("name"), max_length=100, unique=True)
+    host = models.CharField(gettext_lazy("host"), max_length=255)
     admin_port = models.PositiveIntegerField(
-        _("administration port"), default=7770, validators=PORT
+        gettext_lazy("administration port"), default=7770, validators=PORT
     )
-    work_port = models.PositiveIntegerField(_("port for work"), default=7771, validators=PORT)
+    work_port = models.PositiveIntegerField(
+        gettext_lazy("port for work"), default=7771, validators=PORT
+    )
     api_token = SecretField(
-        _("API token"),
+        gettext_lazy("API token"),
         blank=True,
         null=True,
         validators=[
-            RegexValidator(r"\A[!-~]*\Z", _("A token has no spaces and no Russian letters."))
+            RegexValidator(
+                r"\A[!-~]*\Z", gettext_lazy("A token has no spaces and no Russian letters.")
+            )
         ],
     )
-    api_tls = models.BooleanField(_("HTTPS on the administration port"), default=False)
-    api_verify = models.BooleanField(_("check the certificate"), default=True)
+    api_tls = models.BooleanField(gettext_lazy("HTTPS on the administration port"), default=False)
+    api_verify = models.BooleanField(gettext_lazy("check the certificate"), default=True)
     api_ca = models.TextField(
-        _("certificate of your own authority"), blank=True, validators=[validate_pem]
+        gettext_lazy("certificate of your own authority"), blank=True, validators=[validate_pem]
     )
-    db_host = models.CharField(_("database host"), max_length=255, blank=True)
-    db_port = models.PositiveIntegerField(_("database port"), default=5432, validators=PORT)
-    db_name = models.CharField(_("database name"), max_length=63)
-    db_user = models.CharField(_("database user"), max_length=63, blank=True)
-    db_password = SecretField(_("database password"), blank=True, null=True)
+    db_host = models.CharField(gettext_lazy("database host"), max_length=255, blank=True)
+    db_port = models.PositiveIntegerField(
+        gettext_lazy("database port"), default=5432, validators=PORT
+    )
+    db_name = models.CharField(gettext_lazy("database name"), max_length=63)
+    db_user = models.CharField(gettext_lazy("database user"), max_length=63, blank=True)
+    db_password = SecretField(gettext_lazy("database password"), blank=True, null=True)
     db_sslmode = models.CharField(
-        _("database encryption"), max_length=11, choices=SSLMode, default=SSLMode.PREFER
+        gettext_lazy("database encryption"), max_length=11, choices=SSLMode, default=SSLMode.PREFER
     )
-    created_at = models.DateTimeField(_("docked at"), auto_now_add=True)
+    created_at = models.DateTimeField(gettext_lazy("docked at"), auto_now_add=True)
 
     # Of the last check of the administration port.
     state = models.CharField(
-        _("state"), max_length=10, choices=State, default=State.UNCHECKED, editable=False
+        gettext_lazy("state"), max_length=10, choices=State, default=State.UNCHECKED, editable=False
     )
-    checked_at = models.DateTimeField(_("checked at"), null=True, editable=False)
+    checked_at = models.DateTimeField(gettext_lazy("checked at"), null=True, editable=False)
     # When its accounts were last read: how old the states of its registers are.
-    accounts_at = models.DateTimeField(_("accounts read at"), null=True, editable=False)
-    failing_since = models.DateTimeField(_("not available since"), null=True, editable=False)
-    latency = models.FloatField(_("answered in"), null=True, editable=False)
-    clock_ahead = models.FloatField(_("its clock is ahead by"), null=True, editable=False)
-    version = models.CharField(_("version"), max_length=200, blank=True, editable=False)
+    accounts_at = models.DateTimeField(gettext_lazy("accounts read at"), null=True, editable=False)
+    failing_since = models.DateTimeField(
+        gettext_lazy("not available since"), null=True, editable=False
+    )
+    latency = models.FloatField(gettext_lazy("answered in"), null=True, editable=False)
+    clock_ahead = models.FloatField(
+        gettext_lazy("its clock is ahead by"), null=True, editable=False
+    )
+    version = models.CharField(gettext_lazy("version"), max_length=200, blank=True, editable=False)
 
     objects = BonusServerQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]  # by name, 10 would come before 8
-        verbose_name = _("bonus server")
-        verbose_name_plural = _("bonus servers")
+        verbose_name = gettext_lazy("bonus server")
+        verbose_name_plural = gettext_lazy("bonus servers")
 
     def __str__(self) -> str:
         return self.name

@@ -7,8 +7,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.audit import Actor, AuditEntry
 
@@ -26,7 +25,7 @@ class SettingsChangedMeanwhile(Exception):
 def validate_zone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
         raise ValidationError(
-            gettext("There is no time zone “%(value)s”. Give one such as Europe/Moscow."),
+            _("There is no time zone “%(value)s”. Give one such as Europe/Moscow."),
             code="zone",
             params={"value": name},
         )
@@ -36,39 +35,41 @@ class Settings(models.Model):
     """What administrators decide, in one row."""
 
     show_transfer_tasks = models.BooleanField(
-        _("show transfer tasks in the scheduler"), default=False
+        gettext_lazy("show transfer tasks in the scheduler"), default=False
     )
     time_zone = models.CharField(
-        _("time zone"),
+        gettext_lazy("time zone"),
         max_length=50,
         blank=True,
         validators=[validate_zone],
-        help_text=_("Schedules are evaluated in it. Empty: that of the installation."),
+        help_text=gettext_lazy("Schedules are evaluated in it. Empty: that of the installation."),
     )
     history_days = models.PositiveIntegerField(
-        _("days to keep the history"), default=90, validators=DAYS
+        gettext_lazy("days to keep the history"), default=90, validators=DAYS
     )
     failure_days = models.PositiveIntegerField(
-        _("days to keep failed runs and those with rejects"), default=365, validators=DAYS
+        gettext_lazy("days to keep failed runs and those with rejects"),
+        default=365,
+        validators=DAYS,
     )
     staging_days = models.PositiveIntegerField(
-        _("days to keep moved rows in the staging tables"), default=30, validators=DAYS
+        gettext_lazy("days to keep moved rows in the staging tables"), default=30, validators=DAYS
     )
     reject_days = models.PositiveIntegerField(
-        _("days to keep closed rejected rows"), default=365, validators=DAYS
+        gettext_lazy("days to keep closed rejected rows"), default=365, validators=DAYS
     )
     audit_days = models.PositiveIntegerField(
-        _("days to keep the audit and the list of loads"), default=1095, validators=DAYS
+        gettext_lazy("days to keep the audit and the list of loads"), default=1095, validators=DAYS
     )
     version = models.PositiveIntegerField(default=1, editable=False)
 
     class Meta:
-        verbose_name = _("settings")
-        verbose_name_plural = _("settings")
+        verbose_name = gettext_lazy("settings")
+        verbose_name_plural = gettext_lazy("settings")
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="settings_one_row")]
 
     def __str__(self) -> str:
-        return gettext("Settings")
+        return _("Settings")
 
     @classmethod
     def load(cls) -> Self:

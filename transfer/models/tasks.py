@@ -1,6 +1,5 @@
 from django.db import models
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
 from transfer.models.schedules import ScheduledTask
@@ -9,9 +8,9 @@ from transfer.queue.locks import Space
 
 
 class KindChoices(models.TextChoices):
-    PINCODES = PINCODES.name, _("PIN codes")
-    BALANCES = BALANCES.name, _("Balance changes")
-    CARDS = CARDS.name, _("Card links and statuses")
+    PINCODES = PINCODES.name, gettext_lazy("PIN codes")
+    BALANCES = BALANCES.name, gettext_lazy("Balance changes")
+    CARDS = CARDS.name, gettext_lazy("Card links and statuses")
 
 
 class TransferTask(ScheduledTask):
@@ -20,20 +19,23 @@ class TransferTask(ScheduledTask):
     LOCK_SPACE = Space.TRANSFER_TASK
 
     server = models.ForeignKey(
-        BonusServer, on_delete=models.CASCADE, related_name="tasks", verbose_name=_("bonus server")
+        BonusServer,
+        on_delete=models.CASCADE,
+        related_name="tasks",
+        verbose_name=gettext_lazy("bonus server"),
     )
-    kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
+    kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
 
     class Meta:
         ordering = ["server__name", "kind"]
-        verbose_name = _("transfer task")
-        verbose_name_plural = _("transfer tasks")
+        verbose_name = gettext_lazy("transfer task")
+        verbose_name_plural = gettext_lazy("transfer tasks")
         constraints = [
             models.UniqueConstraint("server", "kind", name="one_task_per_server_and_kind")
         ]
 
     def __str__(self) -> str:
-        return gettext("%(kind)s → %(server)s") % {
+        return _("%(kind)s → %(server)s") % {
             "kind": self.get_kind_display(),
             "server": self.server,
         }

@@ -10,8 +10,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import FileRefused, TransferError
@@ -48,20 +47,20 @@ class Upload(Job, Failing):
     """
 
     class State(models.TextChoices):
-        RECEIVED = "received", _("Being checked")
-        COLUMNS = "columns", _("Columns not recognised")
-        READY = "ready", _("Waits for confirmation")
-        CONFIRMED = "confirmed", _("Being loaded")
-        LOADED = "loaded", _("Loaded")
-        REFUSED = "refused", _("Can't be read")
-        FAILED = "failed", _("Check failed")
+        RECEIVED = "received", gettext_lazy("Being checked")
+        COLUMNS = "columns", gettext_lazy("Columns not recognised")
+        READY = "ready", gettext_lazy("Waits for confirmation")
+        CONFIRMED = "confirmed", gettext_lazy("Being loaded")
+        LOADED = "loaded", gettext_lazy("Loaded")
+        REFUSED = "refused", gettext_lazy("Can't be read")
+        FAILED = "failed", gettext_lazy("Check failed")
         DISCARDED = "discarded", pgettext_lazy("file", "Discarded")
-        EXPIRED = "expired", _("Not confirmed in time")
+        EXPIRED = "expired", gettext_lazy("Not confirmed in time")
 
     class Way(models.TextChoices):
-        FILE = "file", _("File")
-        HAND = "hand", _("By hand")
-        COMMAND = "command", _("Command line")
+        FILE = "file", gettext_lazy("File")
+        HAND = "hand", gettext_lazy("By hand")
+        COMMAND = "command", gettext_lazy("Command line")
 
     LOCK_SPACE = Space.UPLOAD
     PENDING: ClassVar[list[str]] = [State.RECEIVED, State.CONFIRMED]
@@ -69,11 +68,13 @@ class Upload(Job, Failing):
 
     # Noted in the staging database in the transaction that loads: a load happens once.
     token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    kind = models.CharField(_("transfer"), max_length=10, choices=KindChoices)
-    way = models.CharField(_("way"), max_length=10, choices=Way, default=Way.FILE)
-    state = models.CharField(_("state"), max_length=10, choices=State, default=State.RECEIVED)
-    name = models.CharField(_("file"), max_length=255)
-    size = models.BigIntegerField(_("size"), default=0)
+    kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
+    way = models.CharField(gettext_lazy("way"), max_length=10, choices=Way, default=Way.FILE)
+    state = models.CharField(
+        gettext_lazy("state"), max_length=10, choices=State, default=State.RECEIVED
+    )
+    name = models.CharField(gettext_lazy("file"), max_length=255)
+    size = models.BigIntegerField(gettext_lazy("size"), default=0)
     sha256 = models.CharField(max_length=64, blank=True)
     is_utf8 = models.BooleanField(default=False)
     # How somebody says that it is to be read; the rest is detected.
@@ -81,29 +82,29 @@ class Upload(Job, Failing):
     layout = models.JSONField(default=dict)
     report = models.JSONField(default=dict)
 
-    good = models.BigIntegerField(_("good lines"), default=0)
-    bad = models.BigIntegerField(_("bad lines"), default=0)
-    subjects = models.BigIntegerField(_("accounts or cards"), default=0)
-    amount = AmountField(_("sum"), null=True)
+    good = models.BigIntegerField(gettext_lazy("good lines"), default=0)
+    bad = models.BigIntegerField(gettext_lazy("bad lines"), default=0)
+    subjects = models.BigIntegerField(gettext_lazy("accounts or cards"), default=0)
+    amount = AmountField(gettext_lazy("sum"), null=True)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
 
-    created_at = models.DateTimeField(_("uploaded at"), default=timezone.now)
-    created_by = models.CharField(_("uploaded by"), max_length=200)
+    created_at = models.DateTimeField(gettext_lazy("uploaded at"), default=timezone.now)
+    created_by = models.CharField(gettext_lazy("uploaded by"), max_length=200)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     confirmed_at = models.DateTimeField(null=True)
-    confirmed_by = models.CharField(_("loaded by"), max_length=200, blank=True)
+    confirmed_by = models.CharField(gettext_lazy("loaded by"), max_length=200, blank=True)
     address = models.GenericIPAddressField(null=True)
-    closed_at = models.DateTimeField(_("loaded at"), null=True)
+    closed_at = models.DateTimeField(gettext_lazy("loaded at"), null=True)
 
     objects = UploadQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = _("load")
-        verbose_name_plural = _("loads")
+        verbose_name = gettext_lazy("load")
+        verbose_name_plural = gettext_lazy("loads")
         indexes = [
             # "Has this content been loaded before?"
             models.Index(fields=["sha256"], condition=Q(state="loaded"), name="uploads_by_content"),
@@ -219,17 +220,17 @@ class BadLine(models.Model):
     """A line of a file that can't be loaded: where and why. A secret stands here as ••••."""
 
     upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="bad_lines")
-    line = models.BigIntegerField(_("line"))
-    columns = models.CharField(_("column"), max_length=100)
-    value = models.CharField(_("value"), max_length=100)
-    code = models.CharField(_("reason"), max_length=40)
+    line = models.BigIntegerField(gettext_lazy("line"))
+    columns = models.CharField(gettext_lazy("column"), max_length=100)
+    value = models.CharField(gettext_lazy("value"), max_length=100)
+    code = models.CharField(gettext_lazy("reason"), max_length=40)
     # What stood in the columns that are loaded; a PIN code does not stand here.
     cells = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["line"]
-        verbose_name = _("bad line")
-        verbose_name_plural = _("bad lines")
+        verbose_name = gettext_lazy("bad line")
+        verbose_name_plural = gettext_lazy("bad lines")
         indexes = [models.Index(fields=["upload", "line"], name="bad_lines_of_upload")]
 
     def __str__(self) -> str:

@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from django.contrib.auth import SESSION_KEY
-from django.contrib.auth.models import Group, UserManager
-from django.contrib.auth.models import User as AuthUser
+from django.contrib.auth.models import Group, User as AuthUser, UserManager
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Case, Max, Value, When
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role, forget_role, role_of
 from transfer.models.audit import Actor, AuditEntry
@@ -46,8 +44,8 @@ class User(AuthUser):
 
     class Meta:
         proxy = True
-        verbose_name = _("user")
-        verbose_name_plural = _("users")
+        verbose_name = gettext_lazy("user")
+        verbose_name_plural = gettext_lazy("users")
 
     @property
     def role(self) -> Role | None:
@@ -63,9 +61,9 @@ class User(AuthUser):
         """Raises ValidationError when somebody has that login, in capitals or not."""
         taken = cls.objects.filter(username__iexact=username).first()
         if taken is not None:
-            said = gettext("There is a user “%(login)s” already.")
+            said = _("There is a user “%(login)s” already.")
             if not taken.is_active:
-                said = gettext("There is a user “%(login)s” already, closed. Reopen that one.")
+                said = _("There is a user “%(login)s” already, closed. Reopen that one.")
             raise ValidationError(said, code="taken", params={"login": taken.username})
 
     @classmethod
@@ -151,14 +149,12 @@ class User(AuthUser):
         if not (administers.items() <= before.items()) or administers.items() <= after.items():
             return
         if actor.user is not None and actor.user.pk == self.pk:
-            said = gettext(
+            said = _(
                 "You can't close yourself or take the administrator's role from yourself. "
                 "Another administrator can."
             )
         elif not User.objects.active().administrators().exists():
-            said = gettext(
-                "%(login)s is the last administrator who may log in. Make another one first."
-            )
+            said = _("%(login)s is the last administrator who may log in. Make another one first.")
         else:
             return
         raise ValidationError({"role": ValidationError(said, params={"login": self.username})})

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _, ngettext
 from django_tasks_db.models import DBTaskResult
 
 from transfer.models import Heartbeat

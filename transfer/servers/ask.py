@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 32
 # Of the time allowed: a statement that is stopped after it still answers that it was.
-SHARE = 0.8
+SHARE = 7 / 8
 
 Subject = TypeVar("Subject")
 Answer = TypeVar("Answer")

@@ -6,13 +6,12 @@ A stage is bounded as a whole: it runs in a thread of its own, which is left beh
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
+from concurrent.futures import ThreadPoolExecutor, TimeoutError as StillRunning
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.utils import timezone
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.client import BonusApi
@@ -185,7 +184,7 @@ def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -
     began = time.monotonic()
     try:
         passed = pool.submit(test, server).result(timeout=seconds)
-        took, sentence = time.monotonic() - began, gettext(passed.sentence) % passed.params
+        took, sentence = time.monotonic() - began, _(passed.sentence) % passed.params
         return Result(stage, str(label), took, sentence, warns=passed.warns)
     except TransferError as error:
         return _failed(stage, time.monotonic() - began, error)

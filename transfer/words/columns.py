@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import translation
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.kinds import CARD_STATUSES, KINDS, Kind
 
@@ -69,7 +69,7 @@ def how_to_fill_in(kind: Kind, column: str) -> str:
 
 def status_words(status: int) -> str:
     """A card status; one that there is not, as it came."""
-    return gettext(CARD_STATUSES[status].words) if status in CARD_STATUSES else str(status)
+    return _(CARD_STATUSES[status].words) if status in CARD_STATUSES else str(status)
 
 
 def titles(title: str) -> set[str]:
@@ -77,7 +77,7 @@ def titles(title: str) -> set[str]:
     names = set()
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
-            names.add(gettext(title))
+            names.add(_(title))
     return names
 
 
@@ -89,7 +89,7 @@ def with_local_moments(text: str, zone: ZoneInfo) -> str:
 
 
 def table_choices() -> list[tuple[str, str]]:
-    return [(kind.name, f"{gettext(kind.title)} ({kind.staging})") for kind in KINDS.values()]
+    return [(kind.name, f"{_(kind.title)} ({kind.staging})") for kind in KINDS.values()]
 
 
 def letters(place: int) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from transfer.engine.kinds import KINDS, Check
 from transfer.errors import TransferError
@@ -38,14 +38,14 @@ def explain_code(code: str, params: dict[str, str]) -> Explanation:
     kind = TransferError.kinds.get(code, TransferError)
     known = Params(params)
     if "what" in known:  # a file that is no table; it is a message id, too
-        known["what"] = gettext(known["what"])
-    return Explanation(gettext(kind.sentence) % known, gettext(kind.hint) % known)
+        known["what"] = _(known["what"])
+    return Explanation(_(kind.sentence) % known, _(kind.hint) % known)
 
 
 def explain_reject(code: str) -> Explanation:
     """Why a row was rejected, and what to do. Raises KeyError for a code that no check has."""
     check = CHECKS[code]
-    return Explanation(gettext(check.sentence), gettext(check.hint))
+    return Explanation(_(check.sentence), _(check.hint))
 
 
 def started_by(run: Any) -> str:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.formats import date_format, get_format
 from django.utils.translation import (
     get_language,
-    gettext,
+    gettext as _,
     gettext_lazy,
     ngettext,
     ngettext_lazy,
@@ -88,7 +88,7 @@ def _offset(local: datetime) -> str:
 def day(value: date, *, today: date | None = None) -> str:
     """ "today", "24 Nov", or with its year when that is another one."""
     today = today or timezone.localdate()
-    near = {0: gettext("today"), -1: gettext("yesterday"), 1: gettext("tomorrow")}
+    near = {0: _("today"), -1: _("yesterday"), 1: _("tomorrow")}
     if word := near.get((value - today).days):
         return word
     if value.year == today.year:
@@ -124,7 +124,7 @@ def ago(when: datetime | None, *, now: datetime | None = None) -> str:
         return NOTHING
     seconds = int(((now or timezone.now()) - when).total_seconds())
     if abs(seconds) < JUST_NOW:
-        return gettext("just now")
+        return _("just now")
     size, words = next(
         step for step in (PAST if seconds > 0 else FUTURE) if abs(seconds) >= step[0]
     )
@@ -142,18 +142,18 @@ def duration(value: timedelta | float | None) -> str:
         return NOTHING
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if seconds < 1:
-        return gettext("%(n)d ms").replace(" ", NBSP) % {"n": seconds * 1000}
+        return _("%(n)d ms").replace(" ", NBSP) % {"n": seconds * 1000}
     return _long_duration(int(seconds)).replace(" ", NBSP)
 
 
 def _long_duration(seconds: int) -> str:
     if seconds < MINUTE:
-        return gettext("%(s)d s") % {"s": seconds}
+        return _("%(s)d s") % {"s": seconds}
     if seconds < HOUR:
-        return gettext("%(m)d min %(s)02d s") % {"m": seconds // MINUTE, "s": seconds % MINUTE}
+        return _("%(m)d min %(s)02d s") % {"m": seconds // MINUTE, "s": seconds % MINUTE}
     if seconds < DAY:
-        return gettext("%(h)d h %(m)02d min") % {
+        return _("%(h)d h %(m)02d min") % {
             "h": seconds // HOUR,
             "m": seconds % HOUR // MINUTE,
         }
-    return gettext("%(d)d d %(h)d h") % {"d": seconds // DAY, "h": seconds % DAY // HOUR}
+    return _("%(d)d d %(h)d h") % {"d": seconds // DAY, "h": seconds % DAY // HOUR}

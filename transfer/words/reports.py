@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from transfer.engine.kinds import KINDS
 from transfer.errors import gettext_noop
@@ -37,9 +37,9 @@ def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[s
         for line in _report_lines(name, report[name])
     ]
     if report and not lines:
-        yield gettext("Nothing was old enough to be removed.")
+        yield _("Nothing was old enough to be removed.")
     elif dry_run and report:
-        yield gettext("A dry run, which removes nothing. A real one would say:")
+        yield _("A dry run, which removes nothing. A real one would say:")
     yield from lines
 
 
@@ -50,18 +50,18 @@ def said_of(run: Any) -> list[str]:
 
 def _report_lines(name: str, value: Any) -> Iterator[str]:
     if name in CHECKED:
-        yield f"{gettext(CHECKED[name])}: {formats.number(value)}"
+        yield f"{_(CHECKED[name])}: {formats.number(value)}"
     elif name in REMOVED and value:
-        yield f"{gettext(REMOVED[name])}: {formats.number(value)}"
+        yield f"{_(REMOVED[name])}: {formats.number(value)}"
     elif name in TABLES:
         for task in value.get("kept_back_by", []):
             said = (
-                gettext("%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s)")
+                _("%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s)")
                 if task["error"]
-                else gettext("%(table)s: nothing is removed before %(server)s has begun (%(kind)s)")
+                else _("%(table)s: nothing is removed before %(server)s has begun (%(kind)s)")
             )
-            kind = gettext(KINDS[task["kind"]].title)
+            kind = _(KINDS[task["kind"]].title)
             yield said % {"table": name, "server": task["server"], "kind": kind}
         if value.get("rows"):
             rows = {"table": name, "n": formats.number(value["rows"])}
-            yield gettext("%(table)s: rows removed: %(n)s") % rows
+            yield _("%(table)s: rows removed: %(n)s") % rows

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from django.utils.translation import gettext, ngettext, pgettext
+from django.utils.translation import gettext as _, ngettext, pgettext
 
 # Others don't come evenly over the hour, or the day.
 STEPS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
@@ -100,31 +100,31 @@ class Preset:
                 return every_minutes(self.step)
             case Rhythm.HOURLY:
                 if self.minute == 0:
-                    return gettext("every hour on the hour")
-                return gettext("every hour at minute %(minute)s") % {"minute": self.minute}
+                    return _("every hour on the hour")
+                return _("every hour at minute %(minute)s") % {"minute": self.minute}
             case Rhythm.HOURS:
                 return every_hours(self.hours, at)
             case Rhythm.DAILY:
-                return gettext("every day at %(time)s") % params
+                return _("every day at %(time)s") % params
             case Rhythm.WEEKLY:
                 return _weekly(self.weekdays) % params
             case Rhythm.MONTHLY:
                 if self.day > 28:
-                    return gettext("on day %(day)s at %(time)s, in months that have it") % params
-                return gettext("on day %(day)s of every month at %(time)s") % params
+                    return _("on day %(day)s at %(time)s, in months that have it") % params
+                return _("on day %(day)s of every month at %(time)s") % params
 
 
 def in_words(cron: str) -> str:
     """A usual schedule in words of the language in use; any other one as it is."""
     preset = Preset.of(cron)
     if preset is None:
-        return gettext("by the schedule cron %(cron)s") % {"cron": cron}
+        return _("by the schedule cron %(cron)s") % {"cron": cron}
     return preset.words
 
 
 def every_minutes(step: int) -> str:
     if step == 1:
-        return gettext("every minute")
+        return _("every minute")
     return ngettext("every %(step)s minute", "every %(step)s minutes", step) % {"step": step}
 
 
@@ -137,21 +137,21 @@ def every_hours(hours: int, time: str) -> str:
 def weekday_names() -> list[tuple[int, str]]:
     """For a form: number and name of each weekday, Monday first."""
     return [
-        (1, gettext("Monday")),
-        (2, gettext("Tuesday")),
-        (3, gettext("Wednesday")),
-        (4, gettext("Thursday")),
-        (5, gettext("Friday")),
-        (6, gettext("Saturday")),
-        (7, gettext("Sunday")),
+        (1, _("Monday")),
+        (2, _("Tuesday")),
+        (3, _("Wednesday")),
+        (4, _("Thursday")),
+        (5, _("Friday")),
+        (6, _("Saturday")),
+        (7, _("Sunday")),
     ]
 
 
 def _weekly(days: tuple[int, ...]) -> str:
     if days == WORKDAYS:
-        return gettext("on weekdays at %(time)s")
+        return _("on weekdays at %(time)s")
     if days == WEEKEND:
-        return gettext("at weekends at %(time)s")
+        return _("at weekends at %(time)s")
     # As they stand after “on”: in Russian, the dative after “по”.
     names = {
         1: pgettext("on …", "Mondays"),
@@ -163,8 +163,8 @@ def _weekly(days: tuple[int, ...]) -> str:
         7: pgettext("on …", "Sundays"),
     }
     *most, last = [names[day] for day in days]
-    listed = f"{', '.join(most)} {gettext('and')} {last}" if most else last
-    return gettext("on %(days)s at %(time)s").replace("%(days)s", listed)
+    listed = f"{', '.join(most)} {_('and')} {last}" if most else last
+    return _("on %(days)s at %(time)s").replace("%(days)s", listed)
 
 
 def _number(text: str, most: int) -> int | None:

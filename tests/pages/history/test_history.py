@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from tests.pages.history.runs import NOON, a_run, server, user
+from tests.records import NOON, a_run, server, user
 from transfer.models import MaintenanceRun, MaintenanceTask, TransferRun
 from transfer.models.run_base import State, Trigger
 

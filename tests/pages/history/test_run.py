@@ -6,8 +6,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import stage
-from tests.pages.history.runs import NOON, POSITION, a_run, server, user
-from tests.pages.queries import queries_of
+from tests.pages.look import queries_of
+from tests.records import NOON, POSITION, a_run, server, user
 from transfer.models import AuditEntry, MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
 from transfer.models.run_base import State, Trigger
 

@@ -10,9 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.databases import query
-from tests.pages.history.runs import server
-from tests.pages.queries import queries_of
-from tests.pages.rejects.rows import a_reject
+from tests.pages.look import queries_of
+from tests.records import a_reject, server
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, BadLine, Upload
 

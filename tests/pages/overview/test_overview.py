@@ -7,9 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import stage
-from tests.pages.history.runs import a_run, server, user
-from tests.pages.rejects.rows import a_reject
-from tests.pages.scheduler.tasks import many_tasks, wait_for
+from tests.records import a_reject, a_run, many_tasks, server, user, wait_for
 from transfer.errors import Unreachable
 from transfer.models import (
     Actor,

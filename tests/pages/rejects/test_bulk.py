@@ -4,8 +4,8 @@ import pytest
 from django.urls import reverse
 
 from tests.databases import query
-from tests.pages.history.runs import server, user
-from tests.pages.rejects.rows import a_reject, words
+from tests.pages.look import words
+from tests.records import a_reject, server, user
 from transfer.models import AuditEntry, RejectedRow
 from transfer.pages.rejects import bulk
 

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import query
-from tests.pages.history.runs import POSITION, a_run, server, user
-from tests.pages.rejects.rows import NUMBERS, PAYLOADS, a_reject, words
+from tests.pages.look import words
+from tests.records import NUMBERS, PAYLOADS, POSITION, a_reject, a_run, server, user
 from transfer.models import AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here

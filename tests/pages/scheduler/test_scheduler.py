@@ -7,8 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.pages.history.runs import a_run, server, user
-from tests.pages.scheduler.tasks import many_tasks, once_more, wait_for
+from tests.pages.look import once_more
+from tests.records import a_run, many_tasks, server, user, wait_for
 from transfer.errors import Unreachable
 from transfer.models import (
     Actor,

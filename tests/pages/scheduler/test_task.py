@@ -4,9 +4,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from tests.pages.history.runs import a_run, server, user
-from tests.pages.queries import queries_of
-from tests.pages.scheduler.tasks import once_more, wait_for
+from tests.pages.look import once_more, queries_of
+from tests.records import a_run, server, user, wait_for
 from transfer.errors import TransferError
 from transfer.models import (
     Actor,

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.pages.history.runs import server, user
+from tests.records import server, user
 from transfer.models import Actor, AuditEntry, Settings
 from transfer.pages.links import key_of
 

@@ -4,7 +4,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.databases import stage
-from tests.pages.queries import queries_of
+from tests.pages.look import queries_of
 from transfer.trace import search as searching
 
 pytestmark = pytest.mark.django_db

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tests.databases import query
-from tests.pages.history.runs import user
+from tests.records import user
 from transfer.access import Role, has_role
 from transfer.models import Actor, AuditEntry, User
 from transfer.models.users import one_at_a_time

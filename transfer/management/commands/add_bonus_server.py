@@ -3,13 +3,10 @@ from typing import Any
 
 import psycopg2
 from django.core.exceptions import ValidationError
-from django.core.management.base import CommandError
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _, gettext_noop
 from psycopg2.extensions import parse_dsn
 
-from transfer.errors import gettext_noop
-from transfer.management.command import USAGE
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import BonusServer
 
 
@@ -17,12 +14,18 @@ class Command(BaseCommand):
     help = gettext_noop("Docks a bonus server and creates its three tasks, disabled.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--name", required=True)
-        parser.add_argument("--host", required=True)
-        parser.add_argument("--admin-port", type=int, default=7770)
-        parser.add_argument("--work-port", type=int, default=7771)
-        parser.add_argument(
-            "--database-url", required=True, metavar="postgresql://user:password@host/name"
+        def add(*names: str, **options: Any) -> None:
+            parser.add_argument(*names, **options)
+
+        add("--name", required=True, help=_("as pages and commands call it"))
+        add("--host", required=True, help=_("its name or address in the network"))
+        add("--admin-port", type=int, default=7770, help=_("default: %(default)s"))
+        add("--work-port", type=int, default=7771, help=_("default: %(default)s"))
+        add(
+            "--database-url",
+            required=True,
+            metavar="postgresql://user:password@host/name",
+            help=_("its database"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -36,28 +39,24 @@ class Command(BaseCommand):
         try:
             server.full_clean()
         except ValidationError as error:
-            problems = [
-                f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items()
-            ]
-            raise CommandError("\n".join(problems), returncode=USAGE) from error
+            problems = error.message_dict.items()
+            lines = [f"{field}: {' '.join(sentences)}" for field, sentences in problems]
+            raise UsageError("\n".join(lines)) from error
         server.dock()
         self.say(
-            gettext_noop("Bonus server %(id)s, %(name)s, is docked. Its three tasks are disabled."),
+            _("Bonus server %(id)s, %(name)s, is docked. Its three tasks are disabled."),
             id=server.pk,
             name=server.name,
         )
 
 
 def database_fields(url: str) -> dict[str, Any]:
-    """The fields of a BonusServer that a libpq URL fills. Raises CommandError, without the URL."""
+    """The fields of a BonusServer that a libpq URL fills. Raises UsageError, without the URL."""
     try:
         parts = parse_dsn(url)
     except psycopg2.ProgrammingError:
-        raise CommandError(
-            gettext(
-                "--database-url is not a PostgreSQL URL such as postgresql://user:password@host/name"
-            ),
-            returncode=USAGE,
+        raise UsageError(
+            _("--database-url is not a PostgreSQL URL such as postgresql://user:password@host/name")
         ) from None
     fields = {
         "db_host": parts.pop("host", ""),
@@ -68,9 +67,7 @@ def database_fields(url: str) -> dict[str, Any]:
         "db_sslmode": parts.pop("sslmode", BonusServer.SSLMode.PREFER),
     }
     if parts:
-        raise CommandError(
-            gettext("--database-url: the option %(option)s is not supported.")
-            % {"option": ", ".join(parts)},
-            returncode=USAGE,
+        raise UsageError(
+            _("--database-url: the option %(option)s is not supported."), option=", ".join(parts)
         )
     return fields

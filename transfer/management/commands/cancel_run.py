@@ -2,11 +2,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.errors import gettext_noop
-from transfer.management.command import FAILED, USAGE
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import Run, RunClosed
 
@@ -21,27 +19,25 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "run",
-            help=gettext("as run_now names it: 12 of a transfer, maintenance-12 of maintenance"),
+            metavar=_("RUN"),
+            help=_("as run_now names it: 12 of a transfer, maintenance-12 of maintenance"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         run = run_named(options["run"])
         if run is None:
-            raise CommandError(
-                gettext("There is no run %(run)s.") % {"run": options["run"]}, returncode=USAGE
-            )
+            raise UsageError(_("There is no run %(run)s."), run=options["run"])
         try:
             run.cancel(Actor.at_command_line())
         except RunClosed as error:
             raise CommandError(
-                gettext("Run %(run)s has ended: %(state)s.")
-                % {"run": run.key, "state": run.get_state_display()},
-                returncode=FAILED,
+                _("Run %(run)s has ended: %(state)s.")
+                % {"run": run.key, "state": run.get_state_display()}
             ) from error
         self.say(
-            gettext_noop("Run %(run)s ends after the chunk under way.")
+            _("Run %(run)s ends after the chunk under way.")
             if run.is_open
-            else gettext_noop("Run %(run)s is cancelled."),
+            else _("Run %(run)s is cancelled."),
             run=run.key,
         )
 

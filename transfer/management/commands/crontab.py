@@ -1,28 +1,38 @@
 import os
 from typing import Any
 
-from django.core.management.base import CommandError
-from django.utils.translation import gettext
-from django_crontab.management.commands.crontab import Command as BaseCommand  # type: ignore[import-untyped]
+from django.utils.translation import gettext as _, gettext_noop
+from django_crontab.management.commands.crontab import (  # type: ignore[import-untyped]
+    Command as LibraryCommand,
+)
 from dotenv import dotenv_values
 
-from transfer.management.command import USAGE
+from transfer.management.command import SUPPRESS, Command as BaseCommand, UsageError
 
 NEEDED = ("DATABASE_URL", "SHOP_ALL_DATABASE_URL", "SECRET_KEY", "TIME_ZONE")
 
 
-class Command(BaseCommand):
+class Command(BaseCommand, LibraryCommand):
     """django-crontab's own, which does not notice that cron will lack the environment."""
+
+    help = gettext_noop(
+        "Writes the line of the schedule into the crontab of the user who calls it (add), shows "
+        "it, or removes it. The line itself calls run."
+    )
+    requires_migrations_checks = False  # the crontab is all that it changes
+    inherited = BaseCommand.inherited | {
+        "subcommand": gettext_noop("what to do with the line"),
+        "jobhash": SUPPRESS,
+    }
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["subcommand"] == "add" and (missing := unknown_to_cron()):
-            raise CommandError(
-                gettext(
+            raise UsageError(
+                _(
                     "cron would not see %(names)s: it gives no environment. Write them into a "
                     "file, and name it: DTADMIN_ENV=/path/to/file manage.py crontab add"
-                )
-                % {"names": ", ".join(missing)},
-                returncode=USAGE,
+                ),
+                names=", ".join(missing),
             )
         super().handle(*args, **options)
 

@@ -4,18 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.errors import gettext_noop
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
 from transfer.loading.receive import receive
 from transfer.loading.report import explain_line
 from transfer.loading.upload_job import go_on
 from transfer.loading.warnings import explain_warning
-from transfer.management.command import FAILED, USAGE
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import FAILED, Command as BaseCommand, UsageError
 from transfer.management.progress import FileProgress
 from transfer.models import Actor, Upload
 from transfer.words.columns import alternatives, named
@@ -32,20 +30,23 @@ class Command(BaseCommand):
         "With a bad line nothing is loaded, unless --good-only is given; each is listed. Exit "
         "codes: 0 done, 1 failed or bad lines, 2 usage."
     )
+    flags = {
+        "--dry-run": gettext_noop("check, load nothing"),
+        "--good-only": gettext_noop("leave bad lines out, load the rest"),
+        "--again": gettext_noop("even if the same content is loaded"),
+    }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("table", choices=list(TABLES), metavar=" | ".join(KINDS))
-        parser.add_argument("file", type=Path, metavar="FILE")
-        parser.add_argument("--dry-run", action="store_true", help=gettext("check, load nothing"))
         parser.add_argument(
-            "--good-only", action="store_true", help=gettext("leave bad lines out, load the rest")
+            "table",
+            choices=list(TABLES),
+            metavar=" | ".join(KINDS),
+            help=_("what the file holds; the name of the staging table will do, too"),
         )
-        parser.add_argument(
-            "--again", action="store_true", help=gettext("even if the same content is loaded")
-        )
+        parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("its path"))
 
     def handle(self, *args: Any, **options: Any) -> None:
-        upload = self._receive(TABLES[options["table"]], options["file"])
+        upload = uploaded(TABLES[options["table"]], options["file"])
         try:
             code = self._load(upload, options)
         finally:
@@ -54,22 +55,8 @@ class Command(BaseCommand):
         if code:
             sys.exit(code)
 
-    def _receive(self, kind: Kind, path: Path) -> Upload:
-        try:
-            with path.open("rb") as file:
-                chunks = iter(lambda: file.read(CHUNK), b"")
-                way = Upload.Way.COMMAND
-                actor = Actor.at_command_line()
-                return receive(kind, chunks, actor, name=path.name, way=way)
-        except OSError as error:
-            raise CommandError(
-                gettext("%(file)s can't be read: %(reason)s")
-                % {"file": path, "reason": error.strerror},
-                returncode=USAGE,
-            ) from error
-
     def _load(self, upload: Upload, options: dict[str, Any]) -> int:
-        self._go_on(upload, gettext("Checking"))
+        self._go_on(upload, _("Checking"))
         if upload.state == Upload.State.COLUMNS:
             lacking = missing(upload.moves, upload.layout["columns"])
             raise ColumnsMissing(columns=alternatives(lacking))
@@ -79,54 +66,71 @@ class Command(BaseCommand):
         earlier = upload.earlier()
         if earlier and earlier.closed_at and not options["again"]:
             self.stderr.write(
-                gettext("The same content was loaded before: %(when)s, %(who)s. Use --again.")
+                _("The same content was loaded before: %(when)s, %(who)s. Use --again.")
                 % {"when": full_moment(earlier.closed_at), "who": earlier.confirmed_by}
             )
             return FAILED
         if options["dry_run"]:
-            self.say(gettext_noop("Dry run: nothing was loaded."))
+            self.say(_("Dry run: nothing was loaded."))
             return 0
         upload.confirm(Actor.at_command_line())
-        self._go_on(upload, gettext("Loading"))
-        rows = ngettext(
-            "%(n)s row loaded into %(table)s", "%(n)s rows loaded into %(table)s", upload.good
+        self._go_on(upload, _("Loading"))
+        self.say(
+            ngettext(
+                "%(n)s row loaded into %(table)s", "%(n)s rows loaded into %(table)s", upload.good
+            ),
+            n=upload.good,
+            table=upload.moves.staging,
         )
-        self.stdout.write(rows % {"n": upload.good, "table": upload.moves.staging})
         return 0
 
     def _go_on(self, upload: Upload, title: str) -> None:
         with FileProgress(self.stderr, title) as progress:
             go_on(upload, progress)
         if upload.explained:
-            raise CommandError("\n".join(upload.explained), returncode=FAILED)
+            raise CommandError("\n".join(upload.explained))
 
     def _report(self, upload: Upload) -> None:
-        totals = {
-            "lines": upload.lines,
-            "good": upload.good,
-            "bad": upload.bad,
-            "subjects": upload.subjects,
-        }
         self.say(
-            gettext_noop(
-                "Lines %(lines)s = good %(good)s + bad %(bad)s; accounts or cards: %(subjects)s"
-            ),
-            **totals,
+            _("Lines %(lines)s = good %(good)s + bad %(bad)s; accounts or cards: %(subjects)s"),
+            lines=upload.lines,
+            good=upload.good,
+            bad=upload.bad,
+            subjects=upload.subjects,
         )
         if upload.corrections:
             self.say(
-                gettext_noop("Lines that correct rejected rows, and close them: %(n)s"),
-                n=upload.corrections,
+                _("Lines that correct rejected rows, and close them: %(n)s"), n=upload.corrections
             )
         if upload.amount is not None:
-            self.say(gettext_noop("Sum of the good lines: %(sum)s"), sum=amount(upload.amount))
+            self.say(_("Sum of the good lines: %(sum)s"), sum=amount(upload.amount))
         for warning in upload.report["warnings"]:
             self.stderr.write(explain_warning(*warning))
+        self._report_bad_lines(upload)
+
+    def _report_bad_lines(self, upload: Upload) -> None:
         for bad in upload.bad_lines.all()[:LISTED]:
             where = f"{named(bad.columns)}={bad.value}" if bad.columns else bad.value
             self.stderr.write(
-                gettext("Line %(line)s: %(where)s: %(reason)s")
+                _("Line %(line)s: %(where)s: %(reason)s")
                 % {"line": bad.line, "where": where, "reason": explain_line(bad.code).sentence}
             )
         if upload.bad > LISTED:
-            self.say(gettext_noop("The first %(n)s bad lines are listed."), n=LISTED)
+            self.say(_("The first %(n)s bad lines are listed."), n=LISTED)
+
+
+def uploaded(kind: Kind, path: Path) -> Upload:
+    """The file as an upload. Raises UsageError when it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return receive(
+                kind,
+                iter(lambda: file.read(CHUNK), b""),
+                Actor.at_command_line(),
+                name=path.name,
+                way=Upload.Way.COMMAND,
+            )
+    except OSError as error:
+        raise UsageError(
+            _("%(file)s can't be read: %(reason)s"), file=path, reason=error.strerror
+        ) from error

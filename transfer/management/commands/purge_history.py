@@ -1,9 +1,7 @@
-from argparse import ArgumentParser
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
-from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
 from transfer.runs.purge import purge_history
 from transfer.words.reports import report_lines
@@ -13,11 +11,7 @@ class Command(BaseCommand):
     help = gettext_noop(
         "Removes what is older than the settings say: runs, closed rejected rows, loads, audit."
     )
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--dry-run", action="store_true", help=gettext("count, and remove nothing")
-        )
+    flags = {"--dry-run": gettext_noop("count, and remove nothing")}
 
     def handle(self, *args: Any, **options: Any) -> None:
         report = purge_history(dry_run=options["dry_run"])

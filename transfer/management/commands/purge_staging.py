@@ -1,20 +1,13 @@
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.errors import gettext_noop
-from transfer.management.command import FAILED
-from transfer.management.command import Command as BaseCommand
+from transfer.errors import TransferError
+from transfer.management.command import FAILED, Command as BaseCommand, whole_number
 from transfer.runs.purge import purge_all
 from transfer.words.explain import explain
-
-
-def days(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 36_500:
-        raise ArgumentTypeError(gettext("days: a whole number from 1 to 36500"))
-    return int(text)
 
 
 class Command(BaseCommand):
@@ -23,35 +16,42 @@ class Command(BaseCommand):
         "has not moved, or a disabled one that has ever run, stays. Exit code 1 when a bonus "
         "server could not be asked."
     )
+    flags = {"--dry-run": gettext_noop("count, and remove nothing")}
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--older-than", type=days, required=True, metavar="DAYS")
         parser.add_argument(
-            "--dry-run", action="store_true", help=gettext("count, and remove nothing")
+            "--older-than",
+            type=whole_number(1, 36_500),
+            required=True,
+            metavar=_("DAYS"),
+            help=_("since they were written"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        unknown = False
-        sentence = (
-            gettext_noop("%(table)s: %(rows)s rows would be removed")
-            if options["dry_run"]
-            else gettext_noop("%(table)s: %(rows)s rows removed")
-        )
-        for result in purge_all(options["older_than"], dry_run=options["dry_run"]):
+        dry_run, unanswered = options["dry_run"], False
+        for result in purge_all(options["older_than"], dry_run=dry_run):
             for task, error in result.kept_back_by:
-                unknown = unknown or error is not None
-                reason = (
-                    explain(error).sentence
-                    if error
-                    else gettext("it is enabled and has not run yet")
-                )
+                unanswered = unanswered or error is not None
                 self.say(
-                    gettext_noop("%(table)s: all rows are kept for %(task)s: %(reason)s"),
+                    _("%(table)s: all rows are kept for %(task)s: %(reason)s"),
                     table=result.kind.staging,
                     task=task,
-                    reason=reason,
+                    reason=reason(error),
                 )
             if not result.kept_back_by:
-                self.say(sentence, table=result.kind.staging, rows=result.rows)
-        if unknown:
+                self.say(
+                    _("%(table)s: %(rows)s rows would be removed")
+                    if dry_run
+                    else _("%(table)s: %(rows)s rows removed"),
+                    table=result.kind.staging,
+                    rows=result.rows,
+                )
+        if unanswered:
             sys.exit(FAILED)
+
+
+def reason(error: TransferError | None) -> str:
+    """Why a task keeps all rows."""
+    if error is None:
+        return _("it is enabled and has not run yet")
+    return explain(error).sentence

@@ -2,11 +2,11 @@ from contextlib import ExitStack
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.rebase import rebase
 from transfer.engine.staging import Staging
-from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand
 from transfer.models import BonusServer
 
@@ -26,10 +26,10 @@ class Command(BaseCommand):
             ]
             report = rebase(staging, targets)
         if not report:
-            self.say(gettext_noop("Nothing to do: the numbers of shop All are in order."))
+            self.say(_("Nothing to do: the numbers of shop All are in order."))
         for line in report:
             self.say(
-                gettext_noop(
+                _(
                     "%(kind)s → %(server)s: %(moved)s rows stay moved, %(waiting)s wait, "
                     "%(vanished)s moved ones are not in the copy"
                 ),

@@ -2,11 +2,10 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.errors import TransferError, gettext_noop
-from transfer.management.command import FAILED, servers_named
-from transfer.management.command import Command as BaseCommand
+from transfer.errors import TransferError
+from transfer.management.command import FAILED, Command as BaseCommand, add_server, servers_named
 from transfer.models import TransferTask
 from transfer.runs.reconcile import Reconciliation, reconcile
 from transfer.words.explain import explain
@@ -17,10 +16,10 @@ class Command(BaseCommand):
         "Compares, for every transfer: staged = applied + unchanged + rejected (+ purged), in "
         "rows and sums. Exit code 1 on a difference, or when a database does not answer."
     )
+    flags = {"--json": gettext_noop("one JSON line a transfer")}
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--server", metavar="ID|NAME", help=gettext("default: every one"))
-        parser.add_argument("--json", action="store_true", help=gettext("one JSON line a transfer"))
+        add_server(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         report = self._report_json if options["json"] else self._report
@@ -40,30 +39,23 @@ class Command(BaseCommand):
 
     def _report(self, task: TransferTask, result: Reconciliation | None) -> None:
         if result is None:
-            self.say(gettext_noop("%(task)s: has not run yet"), task=task)
+            self.say(_("%(task)s: has not run yet"), task=task)
             return
-        params = {
-            "task": task,
-            "staged": result.staged.rows,
-            "purged": result.staged.purged_rows,
-            "applied": result.totals.applied,
-            "unchanged": result.totals.unchanged,
-            "rejected": result.totals.rejected,
-            "rows": result.rows_missing,
-            "amount": result.amount_missing,
-        }
         self.say(
-            gettext_noop(
+            _(
                 "%(task)s: staged %(staged)s + purged %(purged)s = applied %(applied)s + "
                 "unchanged %(unchanged)s + rejected %(rejected)s"
             )
             if result.holds
-            else gettext_noop(
+            else _(
                 "%(task)s: DIFFERENCE of %(rows)s rows and a sum of %(amount)s: staged %(staged)s "
                 "+ purged %(purged)s, applied %(applied)s + unchanged %(unchanged)s + rejected "
                 "%(rejected)s"
             ),
-            **params,
+            task=task,
+            rows=result.rows_missing,
+            amount=result.amount_missing,
+            **counts(result),
         )
 
     def _report_json(self, task: TransferTask, result: Reconciliation | None) -> None:
@@ -74,11 +66,7 @@ class Command(BaseCommand):
             kind=task.kind,
             server=task.server.name,
             state="ok" if result.holds else "difference",
-            staged=result.staged.rows,
-            purged=result.staged.purged_rows,
-            applied=result.totals.applied,
-            unchanged=result.totals.unchanged,
-            rejected=result.totals.rejected,
+            **counts(result),
             rows_missing=result.rows_missing,
             amount_staged=result.staged.amount,
             amount_purged=result.staged.purged_amount,
@@ -91,3 +79,13 @@ class Command(BaseCommand):
         if as_json:
             self.say_json(kind=task.kind, server=task.server.name, state="error", error=error.code)
         self.stderr.write(f"{task}: {explain(error).sentence}")
+
+
+def counts(result: Reconciliation) -> dict[str, int]:
+    return {
+        "staged": result.staged.rows,
+        "purged": result.staged.purged_rows,
+        "applied": result.totals.applied,
+        "unchanged": result.totals.unchanged,
+        "rejected": result.totals.rejected,
+    }

@@ -1,19 +1,15 @@
-from argparse import ArgumentParser
 from typing import Any
 
-from transfer.errors import gettext_noop
-from transfer.management.command import Command as BaseCommand
-from transfer.management.tasks import add_task_arguments, tasks_named
+from django.utils.translation import gettext as _, gettext_noop
+
+from transfer.management.command import TaskCommand
 from transfer.models import Actor
 
 
-class Command(BaseCommand):
+class Command(TaskCommand):
     help = gettext_noop("Ends the pause of tasks. They wait for their next time by schedule.")
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        add_task_arguments(parser)
-
     def handle(self, *args: Any, **options: Any) -> None:
-        for task in tasks_named(options["task"], options["server"]):
+        for task in self.tasks(options["task"], options["server"]):
             task.resume(Actor.at_command_line())
-            self.say(gettext_noop("%(task)s: goes on"), task=task)
+            self.say(_("%(task)s: goes on"), task=task)

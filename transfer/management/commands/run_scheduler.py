@@ -1,16 +1,15 @@
 import logging
 import threading
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _, gettext_noop
 from django_tasks_db.models import DBTaskResult
 
-from transfer.errors import gettext_noop
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import Command as BaseCommand, whole_number
 from transfer.queue.worker import drain, soft_stop
 from transfer.runs.workers import announce
 from transfer.schedule import following_minute
@@ -19,12 +18,6 @@ from transfer.tick import tick
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.5  # at the stop signal, and at the queue
-
-
-def count(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 64:
-        raise ArgumentTypeError(gettext("workers: a whole number from 0 to 64"))
-    return int(text)
 
 
 class Command(BaseCommand):
@@ -36,50 +29,55 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--workers",
-            type=count,
+            type=whole_number(0, 64),
             default=2,
-            help=gettext("runs at once in this process; 0 leaves them to db_worker"),
+            help=_("runs at once in this process; 0 leaves them to db_worker"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["workers"]:
             announce("run_scheduler", options["workers"])
-        workers: list[threading.Thread] = []
-        pause = threading.Event()
-        self.say(gettext_noop("The scheduler ticks. Ctrl-C ends it."))
-        due = timezone.now()
+        self.say(_("The scheduler ticks. Ctrl-C ends it."))
         with soft_stop() as stopped:
-            while not stopped():
-                if timezone.now() >= due:
-                    self._tick()
-                    due = following_minute(timezone.now())
-                workers = [worker for worker in workers if worker.is_alive()]
-                if len(workers) < options["workers"] and self._work_waits():
-                    worker = threading.Thread(target=work, args=[stopped], name="worker")
-                    worker.start()
-                    workers.append(worker)
-                close_old_connections()
-                pause.wait(SECONDS_BETWEEN_LOOKS)
-            self.say(gettext_noop("Ending after the chunk under way."))
+            workers = self._carry_on(stopped, options["workers"])
+            self.say(_("Ending after the chunk under way."))
             self.stdout.flush()
             for worker in workers:
                 worker.join()
-        self.say(gettext_noop("The scheduler has ended."))
+        self.say(_("The scheduler has ended."))
 
-    def _tick(self) -> None:
-        try:
-            tick("run_scheduler")
-        except DatabaseError:
-            # Our own database is away for a while: the next minute tries again.
-            logger.exception("tick")
-            connection.close()
+    def _carry_on(self, stopped: Callable[[], int], most: int) -> list[threading.Thread]:
+        """Ticks until it is stopped; returns the workers that are at work then."""
+        workers: list[threading.Thread] = []
+        pause, due = threading.Event(), timezone.now()
+        while not stopped():
+            if timezone.now() >= due:
+                tick_once()
+                due = following_minute(timezone.now())
+            workers = [worker for worker in workers if worker.is_alive()]
+            if len(workers) < most and work_waits():
+                workers.append(threading.Thread(target=work, args=[stopped], name="worker"))
+                workers[-1].start()
+            close_old_connections()
+            pause.wait(SECONDS_BETWEEN_LOOKS)
+        return workers
 
-    def _work_waits(self) -> bool:
-        try:
-            return DBTaskResult.objects.ready().exists()
-        except DatabaseError:
-            connection.close()
-            return False
+
+def tick_once() -> None:
+    """While our own database is away, the next minute tries again."""
+    try:
+        tick("run_scheduler")
+    except DatabaseError:
+        logger.exception("tick")
+        connection.close()
+
+
+def work_waits() -> bool:
+    try:
+        return DBTaskResult.objects.ready().exists()
+    except DatabaseError:
+        connection.close()
+        return False
 
 
 def work(stopped: Callable[[], int]) -> None:

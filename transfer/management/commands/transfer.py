@@ -1,15 +1,21 @@
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import CHUNK_ROWS
-from transfer.errors import AlreadyRunning, TransferError, gettext_noop
-from transfer.management.command import ALREADY_RUNNING, FAILED, servers_named
-from transfer.management.command import Command as BaseCommand
+from transfer.errors import AlreadyRunning, TransferError
+from transfer.management.command import (
+    ALREADY_RUNNING,
+    FAILED,
+    Command as BaseCommand,
+    add_server,
+    servers_named,
+    whole_number,
+)
 from transfer.management.progress import Progress
 from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import State
@@ -18,15 +24,7 @@ from transfer.runs import execute
 from transfer.words.explain import explain_reject
 from transfer.words.formats import NOTHING
 
-MAX_CHUNK_ROWS = 1_000_000
-
-
-def chunk_rows(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_CHUNK_ROWS:
-        raise ArgumentTypeError(
-            gettext("rows in a chunk: a whole number from 1 to %(most)s") % {"most": MAX_CHUNK_ROWS}
-        )
-    return int(text)
+EXIT_CODES = {State.FAILED: FAILED, State.SKIPPED: ALREADY_RUNNING}
 
 
 class Command(BaseCommand):
@@ -34,15 +32,21 @@ class Command(BaseCommand):
         "Moves the rows that wait, exactly once. Exit codes: 0 done (rejects included), 1 failed, "
         "2 usage, 3 already running; 130 or 143 when Ctrl-C or SIGTERM stopped it after a chunk."
     )
+    flags = {
+        "--dry-run": gettext_noop("do all of it, and roll it back"),
+        "--json": gettext_noop("one JSON line a transfer"),
+    }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=[*KINDS, "all"], metavar=f"{' | '.join(KINDS)} | all")
-        parser.add_argument("--server", metavar="ID|NAME", help=gettext("default: every one"))
-        parser.add_argument("--chunk", type=chunk_rows, default=CHUNK_ROWS, metavar="ROWS")
+        parser.add_argument("kind", choices=[*KINDS, "all"], help=_("what is moved"))
+        add_server(parser)
         parser.add_argument(
-            "--dry-run", action="store_true", help=gettext("do all of it, and roll it back")
+            "--chunk",
+            type=whole_number(1, 1_000_000),
+            default=CHUNK_ROWS,
+            metavar=_("ROWS"),
+            help=_("rows in one transaction; default: %(default)s"),
         )
-        parser.add_argument("--json", action="store_true", help=gettext("one JSON line a transfer"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         kinds = list(KINDS) if options["kind"] == "all" else [options["kind"]]
@@ -53,7 +57,7 @@ class Command(BaseCommand):
                 for kind in kinds:
                     if not stopped():
                         codes.add(self._transfer(tasks[kind], stopped, options))
-        code = 128 + stopped() if stopped() else exit_code(codes)
+        code = 128 + stopped() if stopped() else worst(codes)
         if code:
             sys.exit(code)
 
@@ -80,54 +84,58 @@ class Command(BaseCommand):
             run.state = State.SKIPPED if isinstance(error, AlreadyRunning) else State.FAILED
         finally:
             progress.close()
-        self._report(run, reasons, progress.seconds, options)
-        return {State.FAILED: FAILED, State.SKIPPED: ALREADY_RUNNING}.get(State(run.state), 0)
-
-    def _report(
-        self, run: TransferRun, reasons: dict[str, int], seconds: float, options: dict[str, Any]
-    ) -> None:
-        error = run.explained
         if options["json"]:
-            self.say_json(
-                kind=run.kind,
-                server=run.server_name,
-                state=run.state,
-                read=run.totals.read,
-                applied=run.applied,
-                unchanged=run.unchanged,
-                rejected=run.rejected,
-                waiting=run.waiting,
-                seconds=round(seconds, 3),
-            )
+            self._report_json(run, progress.seconds)
         else:
-            self._report_in_words(run, reasons, seconds, dry_run=options["dry_run"])
-        if error is not None:
-            self.stderr.write(f"{error.sentence}\n  {error.hint}")
-            if run.error_technical:
-                self.stderr.write(f"  ({run.error_technical})")
+            self._report(run, progress.seconds, dry_run=options["dry_run"])
+            self._report_reasons(reasons)
+        self._report_error(run)
+        return EXIT_CODES.get(State(run.state), 0)
 
-    def _report_in_words(
-        self, run: TransferRun, reasons: dict[str, int], seconds: float, *, dry_run: bool
-    ) -> None:
+    def _report(self, run: TransferRun, seconds: float, *, dry_run: bool) -> None:
         self.say(
-            gettext_noop(
+            _(
                 "%(task)s: %(state)s%(dry)s. Read %(read)s = applied %(applied)s + unchanged "
                 "%(unchanged)s + rejected %(rejected)s; %(waiting)s wait; %(seconds)s s"
             ),
             task=f"{run.get_kind_display()} → {run.server_name}",
             state=run.get_state_display(),
-            dry=gettext(" (dry run, rolled back)") if dry_run else "",
-            read=run.totals.read,
-            applied=run.applied,
-            unchanged=run.unchanged,
-            rejected=run.rejected,
+            dry=_(" (dry run, rolled back)") if dry_run else "",
+            **counts(run),
             waiting=NOTHING if run.waiting is None else run.waiting,
             seconds=round(seconds, 1),
         )
+
+    def _report_reasons(self, reasons: dict[str, int]) -> None:
         for code, rows in sorted(reasons.items(), key=lambda item: -item[1]):
             self.stdout.write(f"  {rows} × {explain_reject(code).sentence} [{code}]")
 
+    def _report_json(self, run: TransferRun, seconds: float) -> None:
+        self.say_json(
+            kind=run.kind,
+            server=run.server_name,
+            state=run.state,
+            **counts(run),
+            waiting=run.waiting,
+            seconds=round(seconds, 3),
+        )
 
-def exit_code(codes: set[int]) -> int:
+    def _report_error(self, run: TransferRun) -> None:
+        if run.explained:
+            self.stderr.write(f"{run.explained.sentence}\n  {run.explained.hint}")
+        if run.error_technical:
+            self.stderr.write(f"  ({run.error_technical})")
+
+
+def counts(run: TransferRun) -> dict[str, int]:
+    return {
+        "read": run.totals.read,
+        "applied": run.applied,
+        "unchanged": run.unchanged,
+        "rejected": run.rejected,
+    }
+
+
+def worst(codes: set[int]) -> int:
     """Of several transfers: a failure counts most, then one that was already running."""
     return FAILED if FAILED in codes else max(codes, default=0)

@@ -5,8 +5,7 @@ import io
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.kinds import CARD_STATUSES, Column, Kind
 from transfer.loading.report import explain_line

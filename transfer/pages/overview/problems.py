@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _, ngettext
 
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Heartbeat, RejectedRow

@@ -1,11 +1,16 @@
+"""Files that are loaded: made, checked, loaded, and read back."""
+
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 import pytest
 import xlsxwriter
+from django.test import Client
+from django.urls import reverse
 
 from tests.databases import query
+from tests.records import user
 from transfer.engine.kinds import KINDS
 from transfer.loading import upload_job
 from transfer.loading.receive import receive
@@ -48,6 +53,19 @@ def staged(shop_all: str) -> Callable[[str], list[tuple[Any, ...]]]:
         return query(shop_all, f'select {columns} from "{KINDS[kind].staging}" order by id')
 
     return staged
+
+
+@pytest.fixture
+def download(client: Client) -> Callable[..., bytes]:
+    """The bad lines of an upload, as the page gives them."""
+    client.force_login(user("operator"))
+
+    def download(upload: Upload, form: str = "csv", language: str = "en") -> bytes:
+        client.cookies["django_language"] = language
+        response = client.get(reverse("upload_bad_lines", args=[upload.pk, form]))
+        return b"".join(response.streaming_content)
+
+    return download
 
 
 def workbook(rows: list[list[Any]], write: Callable[[Any, Any], None] | None = None) -> bytes:

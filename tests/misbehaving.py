@@ -53,6 +53,12 @@ def server(handler: Handler, context: ssl.SSLContext | None = None) -> Iterator[
             thread.join(5)
 
 
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
 @contextmanager
 def full_queue() -> Iterator[int]:
     """A port that answers no new connection, as behind a firewall that drops them."""

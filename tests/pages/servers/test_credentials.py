@@ -8,8 +8,8 @@ from django.contrib.auth.models import Group, User
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.pages.queries import queries_of
-from tests.servers.conftest import TOKEN
+from tests.pages.look import queries_of
+from tests.reference_server import TOKEN
 from transfer.models import (
     AccountJob,
     Actor,
@@ -22,7 +22,7 @@ from transfer.servers.account_job import Work
 from transfer.servers.checks import check_connections
 from transfer.tick import tick
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
 
 @pytest.fixture

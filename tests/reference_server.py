@@ -1,4 +1,4 @@
-"""A reference bonus server on free ports, beside its database, and bonus servers that misbehave."""
+"""A reference bonus server on free ports, beside its database; one for all tests of a process."""
 
 import os
 import subprocess
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
-from django.utils import translation
 
 from tests.databases import ROOT, as_url
 from transfer.bonus_api.http import Endpoint
-from transfer.models import AccountJob, BonusServer, CashRegister, Shop
+from transfer.models import AccountJob, Actor, BonusServer, CashRegister, Shop
+from transfer.servers.account_job import Work
 
 TOKEN = "token-of-the-tests-0123456789"
 
@@ -27,12 +27,6 @@ SIX = [
     ("17", "Касса 17", "111"),
     ("2", "Касса 2", "111"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def in_english() -> Iterator[None]:
-    with translation.override("en"):
-        yield
 
 
 @dataclass
@@ -86,14 +80,14 @@ def reference_server(dsn: str, *arguments: str) -> Iterator[Reference]:
         process.stdout.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bonus_of_reference(postgres, bonus_template) -> Iterator[str]:
     name = f"test_reference_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     yield postgres.create(name, bonus_template)
     postgres.drop(name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(bonus_of_reference) -> Iterator[Reference]:
     with reference_server(bonus_of_reference) as running:
         yield running
@@ -135,8 +129,6 @@ def six(db) -> list[CashRegister]:
 @pytest.fixture
 def ordered(docked) -> Callable[..., AccountJob]:
     """Orders a change of accounts and does it here and now."""
-    from transfer.models import Actor
-    from transfer.servers.account_job import Work
 
     def ordered(action: str, registers: list[CashRegister], server=None) -> AccountJob:
         job = AccountJob.order(

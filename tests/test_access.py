@@ -3,7 +3,7 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
-from django.urls import URLPattern, get_resolver, reverse
+from django.urls import reverse
 
 from transfer.access import Role, has_role, role_of
 
@@ -12,12 +12,6 @@ def user(*groups: str, **fields: bool) -> User:
     user = User.objects.create_user("olga", **fields)
     user.groups.set(Group.objects.filter(name__in=groups))
     return user
-
-
-def own_patterns() -> list[URLPattern]:
-    patterns = get_resolver("transfer.urls").url_patterns
-    assert all(isinstance(pattern, URLPattern) for pattern in patterns)
-    return patterns
 
 
 @pytest.mark.django_db

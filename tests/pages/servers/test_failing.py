@@ -1,17 +1,19 @@
 """What the pages say of a bonus server that fails, and that they come back at all."""
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.urls import reverse
 
-from tests.servers import misbehaving
-from tests.servers.conftest import TOKEN
-from tests.servers.test_failures import certificate, free_port
+from tests import misbehaving
+from tests.certificates import certificate
+from tests.misbehaving import free_port
+from tests.records import user
+from tests.reference_server import TOKEN
 from transfer.models import AuditEntry, CashRegister, RegisterAccount, Shop
 from transfer.servers.checks import check_connections
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
+LANGUAGES = ["en", "ru"]
 SENTENCES = {
     "down": ("refuses connections on port", "отклоняет соединения на порту"),
     "silent": ("did not answer within {} s.", "не ответил за {} с."),
@@ -38,17 +40,9 @@ HANDLERS = {
 }
 
 
-@pytest.fixture(params=["en", "ru"])
-def language(request) -> str:
-    return request.param
-
-
 @pytest.fixture
-def operator(client, language):
-    user = User.objects.create_user("ivan")
-    user.groups.add(Group.objects.get(name="operator"))
-    client.force_login(user)
-    client.cookies["django_language"] = language
+def operator(client):
+    client.force_login(user("operator"))
     return client
 
 
@@ -72,14 +66,12 @@ def failing(server, tmp_path):
     return failing
 
 
-def said(way: str, language: str, seconds: int) -> str:
+def sentence(way: str, language: str, seconds: int) -> str:
     return SENTENCES[way][language == "ru"].format(seconds)
 
 
 @pytest.mark.parametrize("way", SENTENCES)
-def test_a_check_says_it_on_the_servers_page_and_in_the_list(
-    operator, server, failing, language, way
-):
+def test_a_check_says_it_on_the_servers_page_and_in_the_list(operator, server, failing, way):
     if way == "down":
         server.admin_port = free_port()
         server.save()
@@ -88,20 +80,24 @@ def test_a_check_says_it_on_the_servers_page_and_in_the_list(
         with failing(way) as server.admin_port:
             server.save()
             check_connections()
-    for url in (server.get_absolute_url(), reverse("servers")):
-        assert said(way, language, 7) in operator.get(url).text, url
+    for language in LANGUAGES:
+        operator.cookies["django_language"] = language
+        for url in (server.get_absolute_url(), reverse("servers")):
+            assert sentence(way, language, 7) in operator.get(url).text, url
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("way", [way for way in HANDLERS if way != "409"])
 def test_a_press_says_it_and_changes_nothing(operator, server, failing, language, way):
     register = CashRegister.objects.create(code="17", shop=Shop.objects.create(code="111"))
     account = RegisterAccount.objects.create(
         server=server, register=register, state="created", login="r17"
     )
+    operator.cookies["django_language"] = language
     with failing(way) as server.admin_port:
         server.save()
         page = operator.post(reverse("account_change", args=[account.pk, "block"]), follow=True)
-    assert said(way, language, 5) in page.text
+    assert sentence(way, language, 5) in page.text
     account.refresh_from_db()
     assert (account.state, account.blocked) == ("created", False)
     assert not AuditEntry.objects.about(account).exists()

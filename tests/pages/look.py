@@ -1,0 +1,45 @@
+"""What tests of pages look at: a page's words, its hidden fields, the queries that it costs."""
+
+from typing import Any
+
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, get_resolver
+
+
+def queries_of(client: Client, url: str, **query: Any) -> int:
+    """Queries of the page, so that a list of a thousand is seen to cost what one of ten does.
+
+    Of a file, of all of it. The first visit asks what is asked once.
+    """
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as captured:
+            response = client.get(url, query)
+            assert response.status_code == 200
+            if response.streaming:
+                # Not closed: that would close the connection of the test, too.
+                b"".join(response.streaming_content)
+                if file := getattr(response, "file_to_stream", None):
+                    file.close()
+    return len(captured)
+
+
+def words(response: HttpResponse) -> str:
+    """The page without the line breaks of its source."""
+    return " ".join(response.content.decode().split())
+
+
+def once_more(response: Any) -> dict[str, list[Any]]:
+    """What the button of the page posts that asks whether to do it all the same."""
+    data: dict[str, list[Any]] = {}
+    for name, value in [*response.context["hidden"].items(), *response.context["sent"]]:
+        data.setdefault(name, []).append(value)
+    return data
+
+
+def own_patterns() -> list[URLPattern]:
+    patterns = get_resolver("transfer.urls").url_patterns
+    assert all(isinstance(pattern, URLPattern) for pattern in patterns)
+    return patterns

@@ -1,0 +1,112 @@
+"""Rows of our own database as transfers and people leave them, made without either."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+
+from transfer.models import BonusServer, RejectedRow, TransferRun, TransferTask
+from transfer.models.run_base import State, Trigger
+from transfer.runs import backlog
+from transfer.runs.backlog import Backlog
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+POSITION = {
+    "origin": "9a2b1c6e-0000-4000-8000-000000000001",
+    "kind": "balances",
+    "read_through": "100:100:",
+    "reading": None,
+    "last_xid": None,
+    "last_id": None,
+    "totals": {
+        "applied": "0",
+        "unchanged": "0",
+        "rejected": "0",
+        "amount_applied": "0",
+        "amount_rejected": "0",
+    },
+    "purged_rows": 0,
+    "purged_amount": "0",
+}
+NUMBERS = iter(range(1, 10**9))
+PAYLOADS = {
+    "balances": {"account": "4100", "amount": "0", "validfrom": None, "validto": None,
+                 "comment": None},
+    "cards": {"card": "7001", "account": None, "status": "2"},
+    "pincodes": {"account": "", "pincode": "••••"},
+}  # fmt: skip
+CODES = {"balances": "amount_zero", "cards": "card_unknown", "pincodes": "account_missing"}
+
+
+def user(role: str | None, name: str = "olga") -> User:
+    made = User.objects.create_user(name)
+    if role:
+        made.groups.add(Group.objects.get(name=role))
+    return made
+
+
+def server(name: str = "Бонусный сервер 8") -> BonusServer:
+    """A docked server that nobody connects to."""
+    made = BonusServer(name=name, host="localhost", db_name="nowhere")
+    made.dock()
+    return made
+
+
+def a_run(of: BonusServer, kind: str = "balances", **fields: Any) -> TransferRun:
+    """A run that took two seconds; of today's NOON, unless the fields say otherwise."""
+    at = fields.pop("queued_at", NOON)
+    task = of.tasks.get(kind=kind)
+    run = TransferRun.of(task, fields.pop("trigger", Trigger.SCHEDULE), fields.pop("actor", None))
+    state = fields.pop("state", State.SUCCEEDED)
+    times = {"queued_at": at, "started_at": at, "finished_at": at + timedelta(seconds=2)}
+    if state in (State.QUEUED, State.RUNNING):
+        times["finished_at"] = None
+    for name, value in {**times, "state": state, **fields}.items():
+        setattr(run, name, value)
+    run.save()
+    run.refresh_from_db()
+    return run
+
+
+def a_reject(of: BonusServer, kind: str = "balances", **fields: Any) -> RejectedRow:
+    """A reject as a run leaves it, made without a transfer."""
+    run = fields.pop("run", None)
+    values = {
+        "run": run,
+        "server": of,
+        "server_name": of.name,
+        "kind": kind,
+        "origin": POSITION["origin"],
+        "staging_id": next(NUMBERS),
+        "chunk_start": 0,
+        "landed": True,
+        "code": CODES[kind],
+        "payload": PAYLOADS[kind],
+    }
+    return RejectedRow.objects.create(**values | fields)
+
+
+def wait_for(
+    task: TransferTask, rows: int = 412, minutes: float = 3, error: Any = None, **fields: Any
+) -> None:
+    """As if the servers had just been asked."""
+    oldest = timezone.now() - timedelta(minutes=minutes) if rows else None
+    asked = Backlog(error=error) if error else Backlog(rows, oldest, **fields)
+    backlog.latest[task.pk] = asked
+
+
+def many_tasks(count: int) -> None:
+    """Enabled tasks of servers that nobody asks; nothing waits for them."""
+    start = BonusServer.objects.count()
+    servers = BonusServer.objects.bulk_create(
+        BonusServer(name=f"server {start + number}", host="h", db_name="d")
+        for number in range(-(-count // 3))
+    )
+    tasks = [
+        TransferTask(server=one, kind=kind, enabled=True, next_run_at=timezone.now())
+        for one in servers
+        for kind in ("pincodes", "balances", "cards")
+    ]
+    for task in TransferTask.objects.bulk_create(tasks[:count]):
+        wait_for(task, 0)

@@ -1,0 +1,101 @@
+"""The stages of the connection test: each says what it found, and the first that fails ends it."""
+
+import pytest
+
+from tests import misbehaving
+from tests.certificates import certificate
+from tests.databases import connected, run
+from tests.reference_server import TOKEN, reference_server
+from transfer.models import BonusServer
+from transfer.servers import stages
+from transfer.servers.stages import run_all, run_stage
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
+
+
+def test_all_stages_of_a_good_server_pass(docked):
+    results = list(run_all(docked))
+    assert [one.stage for one in results] == list(stages.STAGES)
+    assert all(one.ok for one in results), results
+    assert "Бонусный сервер 8" in results[2].sentence
+
+
+def failing(server: BonusServer):
+    *before, last = run_all(server)
+    assert all(one.ok for one in before)
+    assert not last.ok
+    assert last.hint
+    return last
+
+
+def test_it_stops_at_the_first_stage_that_fails(docked):
+    docked.host = "no-such-host.invalid"
+    assert failing(docked).stage == "name"
+    docked.host, docked.work_port = "127.0.0.1", 1
+    failed = failing(docked)
+    assert (failed.stage, failed.sentence) == (
+        "ports",
+        "127.0.0.1 refuses connections on port 1.",
+    )
+
+
+def test_over_https_with_a_certificate_of_the_own_authority(docked, bonus_of_reference, tmp_path):
+    authority, _context = certificate(tmp_path)
+    files = ("--certificate", str(tmp_path / "c.pem"), "--key", str(tmp_path / "c.key"))
+    with reference_server(bonus_of_reference, *files) as secured:
+        docked.admin_port, docked.work_port = secured.admin_port, secured.work_port
+        assert failing(docked).stage == "token", "without HTTPS"
+        docked.api_tls = True
+        failed = failing(docked)
+        assert (failed.stage, failed.sentence) == (
+            "token",
+            "Nobody trusted has signed the certificate of Бонусный сервер 8.",
+        )
+        docked.api_ca = authority
+        docked.full_clean()
+        assert all(one.ok for one in run_all(docked))
+        docked.host = "localhost"
+        assert "is not for the host localhost" in failing(docked).sentence
+
+
+def test_a_wrong_token_a_wrong_database_a_wrong_user(docked):
+    docked.api_token = "wrong"
+    assert failing(docked).stage == "token"
+    docked.api_token, docked.db_name = TOKEN, "no_such_database"
+    failed = failing(docked)
+    assert failed.stage == "login"
+    assert failed.sentence.startswith(
+        "Бонусный сервер 8: there is no database no_such_database on "
+    )
+
+
+def test_a_silent_database(docked):
+    with misbehaving.server(misbehaving.is_silent) as port:
+        docked.db_host, docked.db_port, docked.db_sslmode = "127.0.0.1", port, "disable"
+        result = run_stage("login", docked, seconds=1)
+    assert result.sentence == "Nothing came back within 1 s."
+
+
+def test_missing_tables(docked, empty_database):
+    from transfer.management.commands.add_bonus_server import database_fields
+
+    for name, value in database_fields(empty_database).items():
+        setattr(docked, name, value)
+    failed = failing(docked)
+    assert failed.stage == "tables"
+    assert "has no table" in failed.sentence
+
+
+def test_missing_rights_come_with_the_sql_to_run(docked, bonus_of_reference):
+    with connected(bonus_of_reference) as admin:
+        run(admin, "drop role if exists dt_reader")
+        run(admin, "create role dt_reader login")
+        run(admin, "grant select on all tables in schema public to dt_reader")
+        docked.db_user = "dt_reader"
+        try:
+            failed = failing(docked)
+        finally:
+            run(admin, "drop owned by dt_reader")
+            run(admin, "drop role dt_reader")
+    assert failed.stage == "rights"
+    assert 'grant insert on "asset" to dt_reader;' in failed.hint

@@ -7,7 +7,7 @@ import django_filters  # type: ignore[import-untyped]
 from django.db.models import QuerySet
 from django.forms import DateInput
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 
 class FilterSet(django_filters.FilterSet):
@@ -31,8 +31,8 @@ class DayFilters(FilterSet):
     """What happened from one day to another; `moment` names the field."""
 
     moment = ""
-    since = DateFilter(label=_("From day"), method="filter_since")
-    until = DateFilter(label=_("To day"), method="filter_until")
+    since = DateFilter(label=gettext_lazy("From day"), method="filter_since")
+    until = DateFilter(label=gettext_lazy("To day"), method="filter_until")
 
     def filter_since(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
         return rows.filter(**{f"{self.moment}__gte": midnight(value)})

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role, has_role
 
@@ -18,17 +18,17 @@ class Item(NamedTuple):
 
 
 ITEMS: tuple[Item, ...] = (
-    Item("overview", _("Overview"), "overview"),
-    Item("scheduler", _("Scheduler"), "calendar"),
-    Item("servers", _("Bonus servers"), "server"),
-    Item("registers", _("Registers"), "register"),
-    Item("history", _("History"), "history"),
-    Item("rejects", _("Rejected rows"), "rejects"),
-    Item("loads", _("Load data"), "upload"),
-    Item("trace", _("Trace"), "search"),
-    Item("audit", _("Audit"), "shield", Role.ADMINISTRATOR),
-    Item("settings", _("Settings"), "settings", Role.ADMINISTRATOR),
-    Item("users", _("Users"), "users", Role.ADMINISTRATOR),
+    Item("overview", gettext_lazy("Overview"), "overview"),
+    Item("scheduler", gettext_lazy("Scheduler"), "calendar"),
+    Item("servers", gettext_lazy("Bonus servers"), "server"),
+    Item("registers", gettext_lazy("Registers"), "register"),
+    Item("history", gettext_lazy("History"), "history"),
+    Item("rejects", gettext_lazy("Rejected rows"), "rejects"),
+    Item("loads", gettext_lazy("Load data"), "upload"),
+    Item("trace", gettext_lazy("Trace"), "search"),
+    Item("audit", gettext_lazy("Audit"), "shield", Role.ADMINISTRATOR),
+    Item("settings", gettext_lazy("Settings"), "settings", Role.ADMINISTRATOR),
+    Item("users", gettext_lazy("Users"), "users", Role.ADMINISTRATOR),
 )
 
 
@@ -60,9 +60,9 @@ class Theme(NamedTuple):
 
 
 THEMES = (
-    Theme("", _("As on the device"), "screen"),
-    Theme("light", _("Light"), "sun"),
-    Theme("dark", _("Dark"), "moon"),
+    Theme("", gettext_lazy("As on the device"), "screen"),
+    Theme("light", gettext_lazy("Light"), "sun"),
+    Theme("dark", gettext_lazy("Dark"), "moon"),
 )
 
 

@@ -11,7 +11,7 @@ from django.template.base import render_value_in_context
 from django.utils.functional import lazy
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.access import Role, has_role
 from transfer.pages import drawing
@@ -112,7 +112,7 @@ class ChooseColumn(DrawnColumn):
         words: Callable[[Any], str],
         value: Callable[[Any], Any] = lambda record: record.pk,
     ) -> None:
-        super().__init__(unseen(_("Choose")), orderable=False)
+        super().__init__(unseen(gettext_lazy("Choose")), orderable=False)
         self.boxes, self.words, self.value = boxes, words, value
 
     def draw(self, record: Any) -> SafeString:

@@ -5,7 +5,7 @@ from typing import Any
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import QuerySet
 from django.forms import HiddenInput
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.models import AuditEntry
 from transfer.pages.filters import DayFilters
@@ -20,8 +20,10 @@ def people() -> list[tuple[str, str]]:
 
 class AuditFilter(DayFilters):
     moment = "at"
-    who = django_filters.ChoiceFilter(label=_("Who"), choices=people)
-    action = django_filters.ChoiceFilter(label=_("What"), choices=AuditEntry.Action.choices)
+    who = django_filters.ChoiceFilter(label=gettext_lazy("Who"), choices=people)
+    action = django_filters.ChoiceFilter(
+        label=gettext_lazy("What"), choices=AuditEntry.Action.choices
+    )
     # Where a page links to what was done to one thing: "transfer-12", "user-3".
     about = django_filters.CharFilter(widget=HiddenInput, method="filter_about")
 

@@ -3,7 +3,7 @@ from typing import Any
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.template.loader import render_to_string
 from django.utils.html import format_html
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import AuditEntry
 from transfer.pages.audit import words
@@ -14,13 +14,13 @@ from transfer.words import formats
 class AuditTable(Table):
     """Who did what, to what, and what it changed."""
 
-    caption = _("Audit")
+    caption = gettext_lazy("Audit")
 
-    at = MomentColumn(_("When"), order_by=("id",))
-    who = tables.Column(_("Who"), order_by=("who", "-id"))
-    action = tables.Column(_("What"), order_by=("action", "-id"))
-    subject = tables.Column(_("Of what"), orderable=False, empty_values=())
-    change = tables.Column(_("Before → after"), orderable=False, empty_values=())
+    at = MomentColumn(gettext_lazy("When"), order_by=("id",))
+    who = tables.Column(gettext_lazy("Who"), order_by=("who", "-id"))
+    action = tables.Column(gettext_lazy("What"), order_by=("action", "-id"))
+    subject = tables.Column(gettext_lazy("Of what"), orderable=False, empty_values=())
+    change = tables.Column(gettext_lazy("Before → after"), orderable=False, empty_values=())
 
     class Meta(Table.Meta):
         order_by = "-at"

@@ -7,7 +7,7 @@ import django_filters  # type: ignore[import-untyped]
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.models import BonusServer, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, OPEN_STATES, State, Trigger
@@ -15,11 +15,15 @@ from transfer.pages.filters import DayFilters
 
 # What one looks for more often than a single state.
 STATE_GROUPS = {
-    "good": (_("All that moved everything"), GOOD_STATES),
-    "bad": (_("All that went wrong"), BAD_STATES),
-    "open": (_("All under way"), OPEN_STATES),
+    "good": (gettext_lazy("All that moved everything"), GOOD_STATES),
+    "bad": (gettext_lazy("All that went wrong"), BAD_STATES),
+    "open": (gettext_lazy("All under way"), OPEN_STATES),
 }
-PERIODS = {24: _("Last 24 hours"), 168: _("Last 7 days"), 720: _("Last 30 days")}
+PERIODS = {
+    24: gettext_lazy("Last 24 hours"),
+    168: gettext_lazy("Last 7 days"),
+    720: gettext_lazy("Last 30 days"),
+}
 
 
 def state_choices() -> list[tuple[str, Any]]:
@@ -31,14 +35,14 @@ class RunFilter(DayFilters):
 
     moment = "queued_at"
     state = django_filters.ChoiceFilter(
-        label=_("State"), choices=state_choices, method="filter_state"
+        label=gettext_lazy("State"), choices=state_choices, method="filter_state"
     )
-    trigger = django_filters.ChoiceFilter(label=_("Started by"), choices=Trigger.choices)
+    trigger = django_filters.ChoiceFilter(label=gettext_lazy("Started by"), choices=Trigger.choices)
     actor = django_filters.ModelChoiceFilter(
-        label=_("User"), queryset=User.objects.order_by("username")
+        label=gettext_lazy("User"), queryset=User.objects.order_by("username")
     )
     hours = django_filters.ChoiceFilter(
-        label=_("Period"), choices=list(PERIODS.items()), method="filter_hours"
+        label=gettext_lazy("Period"), choices=list(PERIODS.items()), method="filter_hours"
     )
 
     def filter_hours(self, runs: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
@@ -57,7 +61,7 @@ class RunFilter(DayFilters):
 
 class TransferRunFilter(RunFilter):
     server = django_filters.ModelChoiceFilter(
-        label=_("Bonus server"), queryset=BonusServer.objects.all()
+        label=gettext_lazy("Bonus server"), queryset=BonusServer.objects.all()
     )
 
     class Meta:

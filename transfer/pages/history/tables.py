@@ -5,7 +5,7 @@ from typing import Any
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import F, QuerySet
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext, gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.run_base import Run, State
 from transfer.pages import drawing
@@ -62,15 +62,15 @@ class RunTable(Table):
 
     # The link has an id, so that it keeps the focus when its row refreshes itself.
     id = tables.Column(
-        _("№"),
+        gettext_lazy("№"),
         linkify=True,
         order_by=("pk",),
         attrs={"a": {"id": lambda record: f"to-run-{record.pk}"}, "td": {"class": "num"}},
     )
-    state = DescribedState(_("State"), order_by=("state", "pk"))
+    state = DescribedState(gettext_lazy("State"), order_by=("state", "pk"))
     kind = tables.Column(order_by=("kind", "pk"))
-    queued_at = WhenColumn(_("When"), order_by=("queued_at", "pk"))
-    seconds = DurationColumn(_("Took"))
+    queued_at = WhenColumn(gettext_lazy("When"), order_by=("queued_at", "pk"))
+    seconds = DurationColumn(gettext_lazy("Took"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards runs dense"}
@@ -98,11 +98,11 @@ class RunTable(Table):
 class TransferRunTable(RunTable):
     """With counts of rows, which have thin spaces and stand under each other."""
 
-    caption = _("Runs of transfers")
-    kind = tables.Column(_("Transfer"), order_by=("kind", "server_name", "pk"))
-    read = NumberColumn(_("Read"), order_by=("read", "pk"))
-    applied = NumberColumn(_("Applied"), order_by=("applied", "pk"))
-    rejected = NumberColumn(_("Rejected"), order_by=("rejected", "pk"))
+    caption = gettext_lazy("Runs of transfers")
+    kind = tables.Column(gettext_lazy("Transfer"), order_by=("kind", "server_name", "pk"))
+    read = NumberColumn(gettext_lazy("Read"), order_by=("read", "pk"))
+    applied = NumberColumn(gettext_lazy("Applied"), order_by=("applied", "pk"))
+    rejected = NumberColumn(gettext_lazy("Rejected"), order_by=("rejected", "pk"))
 
     class Meta(RunTable.Meta):
         sequence = ("id", "state", "kind", "queued_at", "seconds", "...")
@@ -121,15 +121,15 @@ class TransferRunTable(RunTable):
 
 
 class MaintenanceRunTable(RunTable):
-    caption = _("Runs of maintenance")
-    kind = tables.Column(_("Maintenance"), order_by=("kind", "pk"))
-    report = tables.Column(_("What it did"), orderable=False, empty_values=())
+    caption = gettext_lazy("Runs of maintenance")
+    kind = tables.Column(gettext_lazy("Maintenance"), order_by=("kind", "pk"))
+    report = tables.Column(gettext_lazy("What it did"), orderable=False, empty_values=())
 
     class Meta(RunTable.Meta):
         sequence = ("id", "state", "kind", "queued_at", "seconds", "report")
 
     def note_of(self, record: Any) -> str:
-        return gettext("dry run") if record.dry_run else ""
+        return _("dry run") if record.dry_run else ""
 
     def render_report(self, record: Any) -> str:
         lines = ((line,) for line in said_of(record))

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.models import MaintenanceRun, TransferRun
@@ -73,9 +73,9 @@ def rows_per_day(request: HttpRequest, runs: RunFilter) -> StackedBars:
     series = [
         Series(str(label), tone, [line[f"{name}_rows"] for line in counted])
         for name, tone, label in (
-            ("applied", "ok", gettext_lazy("Applied")),
-            ("unchanged", "idle", gettext_lazy("Unchanged")),
-            ("rejected", "warn", gettext_lazy("Rejected")),
+            ("applied", "ok", _("Applied")),
+            ("unchanged", "idle", _("Unchanged")),
+            ("rejected", "warn", _("Rejected")),
         )
     ]
     return StackedBars(

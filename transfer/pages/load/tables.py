@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.loading.report import explain_line
 from transfer.models import BadLine, Upload
@@ -37,13 +37,15 @@ def state_badge(upload: Upload) -> SafeString:
 class UploadTable(Table):
     """The latest loads."""
 
-    caption = _("Loads, the latest first")
-    created_at = MomentColumn(_("When"))
-    name = tables.Column(_("File, by whom"), empty_values=(), attrs={"td": {"class": "file"}})
-    state = tables.Column(_("State"))
-    good = NumberColumn(_("Good"))
-    bad = NumberColumn(_("Bad"))
-    amount = AmountColumn(_("Sum"))
+    caption = gettext_lazy("Loads, the latest first")
+    created_at = MomentColumn(gettext_lazy("When"))
+    name = tables.Column(
+        gettext_lazy("File, by whom"), empty_values=(), attrs={"td": {"class": "file"}}
+    )
+    state = tables.Column(gettext_lazy("State"))
+    good = NumberColumn(gettext_lazy("Good"))
+    bad = NumberColumn(gettext_lazy("Bad"))
+    amount = AmountColumn(gettext_lazy("Sum"))
 
     class Meta(Table.Meta):
         model = Upload
@@ -63,11 +65,11 @@ class UploadTable(Table):
 
 
 class BadLineTable(Table):
-    caption = _("Bad lines")
-    line = NumberColumn(_("Line"))
-    columns = tables.Column(_("Column"), empty_values=())
-    value = tables.Column(_("What stands there"), attrs={"td": {"class": "break"}})
-    code = tables.Column(_("What is wrong, and what to do"), orderable=False)
+    caption = gettext_lazy("Bad lines")
+    line = NumberColumn(gettext_lazy("Line"))
+    columns = tables.Column(gettext_lazy("Column"), empty_values=())
+    value = tables.Column(gettext_lazy("What stands there"), attrs={"td": {"class": "break"}})
+    code = tables.Column(gettext_lazy("What is wrong, and what to do"), orderable=False)
 
     class Meta(Table.Meta):
         model = BadLine

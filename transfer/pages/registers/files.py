@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
@@ -35,11 +35,11 @@ def export(request: HttpRequest) -> HttpResponseBase:
     """The filtered list; the import reads it again."""
     servers = list(BonusServer.objects.all())
     fields = [
-        Field(gettext_lazy("Shop"), lambda one: one.shop.code),
-        Field(gettext_lazy("Shop’s name"), lambda one: one.shop.name),
-        Field(gettext_lazy("Code"), lambda one: one.code),
-        Field(gettext_lazy("Register’s name"), lambda one: one.name),
-        Field(gettext_lazy("Mothballed"), lambda one: _("yes") if one.mothballed else _("no")),
+        Field(_("Shop"), lambda one: one.shop.code),
+        Field(_("Shop’s name"), lambda one: one.shop.name),
+        Field(_("Code"), lambda one: one.code),
+        Field(_("Register’s name"), lambda one: one.name),
+        Field(_("Mothballed"), lambda one: _("yes") if one.mothballed else _("no")),
         *(Field(server.name, state_on(server)) for server in servers),
     ]
     listed = filtered(request).qs.order_by("shop__code", "name")

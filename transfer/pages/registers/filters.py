@@ -4,7 +4,7 @@ from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import Count, Q, QuerySet
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import PROBLEMS, AccountState
@@ -23,12 +23,12 @@ def state_choices() -> list[tuple[str, Any]]:
 
 
 class Search(FilterSet):
-    q = django_filters.CharFilter(label=_("Register"), method="search")
+    q = django_filters.CharFilter(label=gettext_lazy("Register"), method="search")
     shop = django_filters.ModelChoiceFilter(
-        label=_("Shop"), queryset=Shop.objects.all(), widget=LongSelect
+        label=gettext_lazy("Shop"), queryset=Shop.objects.all(), widget=LongSelect
     )
     state = django_filters.ChoiceFilter(
-        label=_("State"), choices=state_choices, method="filter_state"
+        label=gettext_lazy("State"), choices=state_choices, method="filter_state"
     )
 
     def search(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
@@ -53,7 +53,9 @@ class RegisterFilter(Search):
     """Registers beside all servers, or one."""
 
     server = django_filters.ModelChoiceFilter(
-        label=_("Bonus server"), queryset=BonusServer.objects.all(), method="filter_server"
+        label=gettext_lazy("Bonus server"),
+        queryset=BonusServer.objects.all(),
+        method="filter_server",
     )
 
     class Meta:

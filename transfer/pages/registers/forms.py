@@ -1,7 +1,7 @@
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import CashRegister, Shop
 from transfer.pages.registers.widgets import LongSelect
@@ -12,10 +12,10 @@ class RegisterForm(forms.ModelForm[CashRegister]):
         model = CashRegister
         fields = ["shop", "code", "name", "mothballed"]
         labels = {
-            "shop": _("Shop"),
-            "code": _("Code"),
-            "name": _("Register’s name"),
-            "mothballed": _("Mothballed"),
+            "shop": gettext_lazy("Shop"),
+            "code": gettext_lazy("Code"),
+            "name": gettext_lazy("Register’s name"),
+            "mothballed": gettext_lazy("Mothballed"),
         }
         widgets = {"shop": LongSelect}
 
@@ -40,17 +40,19 @@ class ShopForm(forms.ModelForm[Shop]):
     class Meta:
         model = Shop
         fields = ["code", "name"]
-        labels = {"code": _("Code"), "name": _("Shop’s name")}
+        labels = {"code": gettext_lazy("Code"), "name": gettext_lazy("Shop’s name")}
         help_texts = {
-            "code": _("Unique in the chain; it goes to the bonus servers with each account."),
-            "name": _("As people call it. Empty: the code."),
+            "code": gettext_lazy(
+                "Unique in the chain; it goes to the bonus servers with each account."
+            ),
+            "name": gettext_lazy("As people call it. Empty: the code."),
         }
 
 
 class ImportForm(forms.Form):
     file = forms.FileField(
-        label=_("File"),
-        help_text=_(
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy(
             "XLSX or CSV of up to 2 MB, in UTF-8, UTF-16 or Windows-1251; semicolons, commas, tabs "
             "or bars."
         ),

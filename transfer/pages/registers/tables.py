@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, gettext_lazy as _, pgettext
+from django.utils.translation import gettext as _, gettext_lazy, pgettext
 
 from transfer.models import BonusServer, CashRegister, Shop
 from transfer.models.accounts import AccountState, attach_states
@@ -112,7 +112,7 @@ class ShopCodeColumn(DrawnColumn):
 
 class ShopActionsColumn(DrawnColumn):
     LINK = '<a class="button plain small" href="{}">{}<span class="visually-hidden">: {}</span></a>'
-    ACTIONS = (("shop_edit", _("Edit")), ("shop_remove", _("Remove")))
+    ACTIONS = (("shop_edit", gettext_lazy("Edit")), ("shop_remove", gettext_lazy("Remove")))
 
     def draw(self, record: Shop) -> SafeString:
         links = ((reverse(name, args=[record.pk]), word, record) for name, word in self.ACTIONS)
@@ -122,15 +122,13 @@ class ShopActionsColumn(DrawnColumn):
 class AccountTable(Table):
     """The registers beside one server: "Information about the server accounts"."""
 
-    caption = _("Accounts of the registers on this server")
+    caption = gettext_lazy("Accounts of the registers on this server")
 
-    choose = ChooseColumn(
-        "register", lambda one: gettext("Choose %(register)s") % {"register": one.name}
-    )
-    name = NameColumn(_("Register’s name"), order_by=("name", "code"))
-    shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
-    shown_state = StateColumn(_("State"))
-    last_seen = SeenColumn(_("Last seen"), accessor="account__last_seen")
+    choose = ChooseColumn("register", lambda one: _("Choose %(register)s") % {"register": one.name})
+    name = NameColumn(gettext_lazy("Register’s name"), order_by=("name", "code"))
+    shop = ShopColumn(gettext_lazy("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    shown_state = StateColumn(gettext_lazy("State"))
+    last_seen = SeenColumn(gettext_lazy("Last seen"), accessor="account__last_seen")
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}
@@ -145,11 +143,11 @@ class AccountTable(Table):
 class ResultTable(Table):
     """What a change of accounts has come to, register by register."""
 
-    caption = _("Results")
+    caption = gettext_lazy("Results")
 
-    name = NameColumn(_("Register’s name"), order_by=("name", "code"))
-    shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
-    shown_state = OutcomeColumn(_("State"), orderable=False)
+    name = NameColumn(gettext_lazy("Register’s name"), order_by=("name", "code"))
+    shop = ShopColumn(gettext_lazy("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    shown_state = OutcomeColumn(gettext_lazy("State"), orderable=False)
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}
@@ -158,10 +156,10 @@ class ResultTable(Table):
 class RegisterTable(Table):
     """All registers; a column of states for each server."""
 
-    caption = _("Cash registers")
+    caption = gettext_lazy("Cash registers")
 
-    name = NameColumn(_("Register’s name"), order_by=("name", "code"))
-    shop = ShopColumn(_("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    name = NameColumn(gettext_lazy("Register’s name"), order_by=("name", "code"))
+    shop = ShopColumn(gettext_lazy("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts beside-all"}
@@ -178,31 +176,31 @@ class RegisterTable(Table):
 class ShopTable(Table):
     """Shops, each with the `count` of its registers."""
 
-    caption = _("Shops")
+    caption = gettext_lazy("Shops")
 
-    code = ShopCodeColumn(_("Code"))
-    name = tables.Column(_("Shop’s name"))
-    count = NumberColumn(verbose_name=_("Cash registers"))
-    actions = ShopActionsColumn(_("Actions"), orderable=False)
+    code = ShopCodeColumn(gettext_lazy("Code"))
+    name = tables.Column(gettext_lazy("Shop’s name"))
+    count = NumberColumn(verbose_name=gettext_lazy("Cash registers"))
+    actions = ShopActionsColumn(gettext_lazy("Actions"), orderable=False)
 
 
 class LineTable(Table):
     """The lines of a file of registers, and what would become of each."""
 
-    caption = _("Lines of the file")
+    caption = gettext_lazy("Lines of the file")
 
-    number = NumberColumn(_("Line"))
-    shop = tables.Column(_("Shop"))
-    code = tables.Column(_("Code"))
-    name = tables.Column(_("Register’s name"))
-    what = tables.Column(_("What happens"), empty_values=())
+    number = NumberColumn(gettext_lazy("Line"))
+    shop = tables.Column(gettext_lazy("Shop"))
+    code = tables.Column(gettext_lazy("Code"))
+    name = tables.Column(gettext_lazy("Register’s name"))
+    what = tables.Column(gettext_lazy("What happens"), empty_values=())
 
     def render_what(self, record: RegisterLine) -> SafeString:
         words = record.changes
         if record.problem:
             drawn, words = badge("bad", pgettext("a line of a file", "bad")), [record.problem]
         elif record.is_new:
-            drawn = badge("info", gettext("new"), "plus")
+            drawn = badge("info", _("new"), "plus")
         else:
             drawn = badge("idle", pgettext("a line of a file", "changes"), "edit")
         return format_html("<div>{} {}</div>", drawn, "; ".join(words))

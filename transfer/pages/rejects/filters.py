@@ -6,7 +6,7 @@ import django_filters  # type: ignore[import-untyped]
 from django.db.models import Q, QuerySet
 from django.forms import HiddenInput
 from django.http import QueryDict
-from django.utils.translation import gettext, gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer, RejectedRow
 from transfer.models.rejects import REJECT_KEY
@@ -16,25 +16,27 @@ from transfer.words.explain import CHECKS
 
 
 def reason_choices() -> list[tuple[str, str]]:
-    return [(code, gettext(check.sentence)) for code, check in CHECKS.items()]
+    return [(code, _(check.sentence)) for code, check in CHECKS.items()]
 
 
 class RejectFilter(DayFilters):
     """What is open comes first, unless one asks for more."""
 
     moment = "created_at"
-    kind = django_filters.ChoiceFilter(label=_("Transfer"), choices=KindChoices.choices)
-    code = django_filters.ChoiceFilter(label=_("Reason"), choices=reason_choices)
+    kind = django_filters.ChoiceFilter(label=gettext_lazy("Transfer"), choices=KindChoices.choices)
+    code = django_filters.ChoiceFilter(label=gettext_lazy("Reason"), choices=reason_choices)
     server = django_filters.ModelChoiceFilter(
-        label=_("Bonus server"), queryset=BonusServer.objects.all()
+        label=gettext_lazy("Bonus server"), queryset=BonusServer.objects.all()
     )
     state = django_filters.ChoiceFilter(
-        label=_("State"),
-        choices=[*RejectedRow.State.choices, ("all", _("All"))],
+        label=gettext_lazy("State"),
+        choices=[*RejectedRow.State.choices, ("all", gettext_lazy("All"))],
         empty_label=None,
         method="filter_state",
     )
-    q = django_filters.CharFilter(label=_("Account, card or row number"), method="filter_text")
+    q = django_filters.CharFilter(
+        label=gettext_lazy("Account, card or row number"), method="filter_text"
+    )
     run = django_filters.NumberFilter(widget=HiddenInput)
 
     class Meta:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.loading.values import as_people_write
 from transfer.models import RejectedRow, Settings
@@ -35,23 +35,28 @@ def cells(reject: RejectedRow, zone: ZoneInfo) -> list[tuple[str, str]]:
 
 
 class RejectTable(Table):
-    caption = _("Rejected rows")
+    caption = gettext_lazy("Rejected rows")
 
     choose = ChooseColumn(
         "id",
-        lambda one: gettext("Choose row %(number)s") % {"number": one.staging_id},
+        lambda one: _("Choose row %(number)s") % {"number": one.staging_id},
         lambda one: one.pk if one.is_open else None,
     )
     staging_id = tables.Column(
-        _("Row"), linkify=True, order_by=("staging_id", "pk"), attrs={"td": {"class": "num"}}
+        gettext_lazy("Row"),
+        linkify=True,
+        order_by=("staging_id", "pk"),
+        attrs={"td": {"class": "num"}},
     )
-    payload = tables.Column(_("As it came"), orderable=False)
-    code = tables.Column(_("Reason"), order_by=("code", "pk"))
+    payload = tables.Column(gettext_lazy("As it came"), orderable=False)
+    code = tables.Column(gettext_lazy("Reason"), order_by=("code", "pk"))
     server_name = tables.Column(
-        _("Bonus server"), order_by=("server_name", "pk"), attrs={"td": {"class": "server"}}
+        gettext_lazy("Bonus server"),
+        order_by=("server_name", "pk"),
+        attrs={"td": {"class": "server"}},
     )
-    created_at = MomentColumn(_("Rejected"), order_by=("created_at", "pk"))
-    state = tables.Column(_("State"), order_by=("state", "pk"))
+    created_at = MomentColumn(gettext_lazy("Rejected"), order_by=("created_at", "pk"))
+    state = tables.Column(gettext_lazy("State"), order_by=("state", "pk"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards rejects dense"}
@@ -77,12 +82,12 @@ class RejectTable(Table):
     def render_server_name(self, record: RejectedRow) -> SafeString | str:
         if record.run_id is None:
             return record.server_name
-        run = gettext("run %(number)s") % {"number": record.run_id}
+        run = _("run %(number)s") % {"number": record.run_id}
         link = format_html('<a href="{}">{}</a>', record.run.get_absolute_url(), run)  # type: ignore[union-attr]
         return with_note(record.server_name, link)
 
     def render_state(self, record: RejectedRow) -> Any:
         note = record.closed_by
         if record.resent_id is not None:
-            note = gettext("as row %(number)s") % {"number": record.resent_id}
+            note = _("as row %(number)s") % {"number": record.resent_id}
         return with_note(state_of(record), note or record.close_reason)

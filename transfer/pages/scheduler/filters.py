@@ -4,28 +4,28 @@ from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import Exists, OuterRef, QuerySet
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.models import BonusServer, TransferRun, TransferTask
 from transfer.models.tasks import KindChoices
 from transfer.pages.filters import FilterSet
 
 STATES = {
-    "enabled": _("Enabled"),
-    "disabled": _("Disabled"),
-    "paused": _("Paused"),
-    "failing": _("Failing"),
-    "open": _("Under way"),
+    "enabled": gettext_lazy("Enabled"),
+    "disabled": gettext_lazy("Disabled"),
+    "paused": gettext_lazy("Paused"),
+    "failing": gettext_lazy("Failing"),
+    "open": gettext_lazy("Under way"),
 }
 
 
 class TaskFilter(FilterSet):
     server = django_filters.ModelChoiceFilter(
-        label=_("Bonus server"), queryset=BonusServer.objects.all()
+        label=gettext_lazy("Bonus server"), queryset=BonusServer.objects.all()
     )
-    kind = django_filters.ChoiceFilter(label=_("Transfer"), choices=KindChoices.choices)
+    kind = django_filters.ChoiceFilter(label=gettext_lazy("Transfer"), choices=KindChoices.choices)
     state = django_filters.ChoiceFilter(
-        label=_("State"), choices=list(STATES.items()), method="filter_state"
+        label=gettext_lazy("State"), choices=list(STATES.items()), method="filter_state"
     )
 
     class Meta:

@@ -4,7 +4,7 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.utils.html import format_html
-from django.utils.translation import gettext, gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.pages.tables import (
     ChooseColumn,
@@ -29,19 +29,19 @@ def cell(name: str, heading: Any, **options: Any) -> tables.TemplateColumn:
 class TaskTable(Table):
     """Of `TaskStatus`."""
 
-    caption = _("Transfer tasks")
+    caption = gettext_lazy("Transfer tasks")
 
     choose = ChooseColumn(
         "task",
-        lambda row: gettext("Choose %(task)s") % {"task": row.name},
+        lambda row: _("Choose %(task)s") % {"task": row.name},
         lambda row: f"{row.key}:{row.task.version}",
     )
-    task = cell("task", _("Task"), order_by=("name",))
-    switch = cell("switch", _("Switch"), order_by=("task__enabled", "name"))
-    waits = cell("waits", _("Waiting rows"), order_by=("backlog__rows", "name"))
-    when = cell("when", _("Schedule"), order_by=("task__upcoming_at", "name"))
-    last = cell("last", _("Last result"), order_by=("last_run__finished_at",))
-    actions = cell("actions", _("Actions"), orderable=False)
+    task = cell("task", gettext_lazy("Task"), order_by=("name",))
+    switch = cell("switch", gettext_lazy("Switch"), order_by=("task__enabled", "name"))
+    waits = cell("waits", gettext_lazy("Waiting rows"), order_by=("backlog__rows", "name"))
+    when = cell("when", gettext_lazy("Schedule"), order_by=("task__upcoming_at", "name"))
+    last = cell("last", gettext_lazy("Last result"), order_by=("last_run__finished_at",))
+    actions = cell("actions", gettext_lazy("Actions"), orderable=False)
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards tasks"}
@@ -49,7 +49,7 @@ class TaskTable(Table):
 
 
 class MaintenanceTable(TaskTable):
-    caption = _("Maintenance tasks")
+    caption = gettext_lazy("Maintenance tasks")
 
     class Meta(TaskTable.Meta):
         exclude = ("waits",)
@@ -66,20 +66,20 @@ class StateLinkColumn(StateColumn):
 class LastRunTable(Table):
     """The last runs of one task."""
 
-    caption = _("Last runs")
+    caption = gettext_lazy("Last runs")
 
-    state = StateLinkColumn(_("State"))
-    queued_at = MomentColumn(_("When"))
-    trigger = tables.Column(_("Started by"))
-    seconds = DurationColumn(_("Took"))
-    read = NumberColumn(_("Read"))
-    rejected = NumberColumn(_("Rejected"))
+    state = StateLinkColumn(gettext_lazy("State"))
+    queued_at = MomentColumn(gettext_lazy("When"))
+    trigger = tables.Column(gettext_lazy("Started by"))
+    seconds = DurationColumn(gettext_lazy("Took"))
+    read = NumberColumn(gettext_lazy("Read"))
+    rejected = NumberColumn(gettext_lazy("Rejected"))
 
     class Meta(Table.Meta):
         orderable = False
 
     def render_trigger(self, record: Any) -> str:
-        dry = gettext("dry run") if getattr(record, "dry_run", False) else ""
+        dry = _("dry run") if getattr(record, "dry_run", False) else ""
         return ", ".join(filter(None, [record.get_trigger_display(), str(record.actor or ""), dry]))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
@@ -18,10 +18,10 @@ from transfer.pages.scheduler.tables import MaintenanceTable, TaskTable
 # Seconds until the next look: what waits is not known yet, something runs, nothing does.
 AT_ONCE, FAST, SLOW = 0.2, 2, 20
 ACTIONS = (
-    Action("on", _("Switch on")),
-    Action("off", _("Switch off")),
-    Action("pause", _("Pause…")),
-    Action("run", _("Run now")),
+    Action("on", gettext_lazy("Switch on")),
+    Action("off", gettext_lazy("Switch off")),
+    Action("pause", gettext_lazy("Pause…")),
+    Action("run", gettext_lazy("Run now")),
 )
 OWN_CHOICE = "show_transfer_tasks"
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext_lazy as _, pgettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.models import BonusServer
 
@@ -21,31 +21,33 @@ class ServerForm(forms.ModelForm[BonusServer]):
         fields = [name for names in GROUPS.values() for name in names]
         labels = {
             "name": pgettext_lazy("of a bonus server", "Name"),
-            "host": _("Host"),
-            "admin_port": _("Administration port"),
-            "work_port": _("Port for work"),
-            "api_token": _("API token"),
-            "api_tls": _("HTTPS"),
-            "api_verify": _("Check the certificate"),
-            "api_ca": _("Certificate of your own authority"),
-            "db_host": _("Host"),
-            "db_port": _("Port"),
-            "db_name": _("Database"),
-            "db_user": _("User"),
-            "db_password": _("Password"),
-            "db_sslmode": _("Encryption"),
+            "host": gettext_lazy("Host"),
+            "admin_port": gettext_lazy("Administration port"),
+            "work_port": gettext_lazy("Port for work"),
+            "api_token": gettext_lazy("API token"),
+            "api_tls": gettext_lazy("HTTPS"),
+            "api_verify": gettext_lazy("Check the certificate"),
+            "api_ca": gettext_lazy("Certificate of your own authority"),
+            "db_host": gettext_lazy("Host"),
+            "db_port": gettext_lazy("Port"),
+            "db_name": gettext_lazy("Database"),
+            "db_user": gettext_lazy("User"),
+            "db_password": gettext_lazy("Password"),
+            "db_sslmode": gettext_lazy("Encryption"),
         }
         help_texts = {
-            "name": _("As people call it: it stands on every page and in the history."),
-            "host": _("Name or IP address."),
-            "api_tls": _("Without it the token can be read on the way to the server."),
-            "api_verify": _("Otherwise anybody on the way can pose as the server."),
-            "api_ca": _(
+            "name": gettext_lazy("As people call it: it stands on every page and in the history."),
+            "host": gettext_lazy("Name or IP address."),
+            "api_tls": gettext_lazy("Without it the token can be read on the way to the server."),
+            "api_verify": gettext_lazy("Otherwise anybody on the way can pose as the server."),
+            "api_ca": gettext_lazy(
                 "Only if the server's certificate is signed by an authority of your company: its "
                 "certificate as PEM text."
             ),
-            "db_host": _("Empty: the socket of this machine."),
-            "db_sslmode": _("“prefer” encrypts if the server can; “verify-full” insists on it."),
+            "db_host": gettext_lazy("Empty: the socket of this machine."),
+            "db_sslmode": gettext_lazy(
+                "“prefer” encrypts if the server can; “verify-full” insists on it."
+            ),
         }
         widgets = {
             "api_token": forms.PasswordInput(attrs={"autocomplete": "new-password"}),

@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
@@ -26,15 +26,15 @@ from transfer.words.explain import explain
 
 RECONCILE_SECONDS = 8
 ACTIONS = (
-    Action("create", _("Create accounts")),
-    Action("block", _("Block…")),
-    Action("unblock", _("Unblock…")),
-    Action("delete", _("Delete accounts…"), danger=True),
+    Action("create", gettext_lazy("Create accounts")),
+    Action("block", gettext_lazy("Block…")),
+    Action("unblock", gettext_lazy("Unblock…")),
+    Action("delete", gettext_lazy("Delete accounts…"), danger=True),
 )
 
 
 class ServerTasks(TaskTable):
-    actions = cell("actions", _("Actions"), orderable=False)
+    actions = cell("actions", gettext_lazy("Actions"), orderable=False)
 
     class Meta(TaskTable.Meta):
         exclude = ("choose",)

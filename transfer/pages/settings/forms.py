@@ -2,7 +2,7 @@ from typing import Any
 
 from django import forms
 from django.utils.text import capfirst
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.models import Settings
 from transfer.pages.account.forms import zones
@@ -12,10 +12,12 @@ class SettingsForm(forms.ModelForm):
     """What administrators decide. The first field is named as in the vendor's documentation."""
 
     time_zone = forms.ChoiceField(
-        label=_("Time zone"),
+        label=gettext_lazy("Time zone"),
         choices=zones,
         required=False,
-        help_text=_("Schedules follow its clock. Whoever reads the pages may choose another one."),
+        help_text=gettext_lazy(
+            "Schedules follow its clock. Whoever reads the pages may choose another one."
+        ),
     )
 
     class Meta:
@@ -30,18 +32,22 @@ class SettingsForm(forms.ModelForm):
             "audit_days",
         ]
         help_texts = {
-            "show_transfer_tasks": _(
+            "show_transfer_tasks": gettext_lazy(
                 "Off: the scheduler hides the transfer tasks and says how many. They run all the "
                 "same: only their own switches stop them."
             ),
-            "history_days": _("Older runs that succeeded are removed every night."),
-            "failure_days": _("They are kept longer, to find out what happened."),
-            "staging_days": _(
+            "history_days": gettext_lazy("Older runs that succeeded are removed every night."),
+            "failure_days": gettext_lazy("They are kept longer, to find out what happened."),
+            "staging_days": gettext_lazy(
                 "Older rows are removed from the staging tables once every task has moved them, "
                 "if the maintenance task for it is on."
             ),
-            "reject_days": _("Only those that were sent again or discarded. Open ones stay."),
-            "audit_days": _("Who did what, and which files were loaded when and by whom."),
+            "reject_days": gettext_lazy(
+                "Only those that were sent again or discarded. Open ones stay."
+            ),
+            "audit_days": gettext_lazy(
+                "Who did what, and which files were loaded when and by whom."
+            ),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

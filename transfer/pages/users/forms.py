@@ -11,7 +11,7 @@ from django.contrib.auth.password_validation import (
 )
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import GROUPS, Role
 from transfer.models import User
@@ -42,7 +42,7 @@ class RoleField(forms.TypedChoiceField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            label=_("Role"),
+            label=gettext_lazy("Role"),
             choices=roles,
             coerce=GROUPS.__getitem__,
             widget=forms.RadioSelect,
@@ -54,13 +54,13 @@ class PasswordFields(forms.Form):
     """A password, twice; or none, and then one is generated."""
 
     password = forms.CharField(
-        label=_("Password"),
+        label=gettext_lazy("Password"),
         required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
     again = forms.CharField(
-        label=_("The same password again"),
+        label=gettext_lazy("The same password again"),
         required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -112,9 +112,9 @@ class AddUserForm(PasswordFields, forms.ModelForm[User]):
         model = User
         fields = ["username", "first_name", "last_name"]
         field_classes = {"username": UsernameField}
-        labels = {"username": _("User name")}
+        labels = {"username": gettext_lazy("User name")}
         help_texts = {
-            "username": _(
+            "username": gettext_lazy(
                 "Letters, digits and @ . + - _ only. It stands in the history and in the audit, "
                 "and can't be changed later."
             )

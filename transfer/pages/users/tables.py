@@ -1,6 +1,6 @@
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import F, QuerySet
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from transfer.models import User
 from transfer.pages.tables import Table
@@ -16,15 +16,17 @@ def cell(name: str, heading: object, **options: object) -> tables.TemplateColumn
 class UserTable(Table):
     """Who may log in, and as what."""
 
-    caption = _("Users")
+    caption = gettext_lazy("Users")
 
-    username = cell("login", _("User name"))
+    username = cell("login", gettext_lazy("User name"))
     name = tables.Column(
-        _("Full name"), accessor="get_full_name", order_by=("first_name", "last_name", "username")
+        gettext_lazy("Full name"),
+        accessor="get_full_name",
+        order_by=("first_name", "last_name", "username"),
     )
-    level = cell("role", _("Role"), order_by=("-level", "username"))
-    last_login = cell("last_login", _("Last log-in"))
-    is_active = cell("state", _("State"), order_by=("-is_active", "username"))
+    level = cell("role", gettext_lazy("Role"), order_by=("-level", "username"))
+    last_login = cell("last_login", gettext_lazy("Last log-in"))
+    is_active = cell("state", gettext_lazy("State"), order_by=("-is_active", "username"))
 
     class Meta(Table.Meta):
         order_by = "is_active"

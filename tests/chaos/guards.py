@@ -120,7 +120,7 @@ GUARDS = [
                 "                target.connection.commit()\n"
                 "    return",
             ),
-            Edit(f"{ENGINE}/kinds.py", '"on commit drop"', '""'),
+            Edit(f"{ENGINE}/kinds.py", "stored) on commit drop", "stored)"),
         ],
     ),
     Guard(

@@ -13,10 +13,16 @@ from transfer.engine.kinds import KINDS
 
 CHUNK = 4
 PATIENCE = 30
+LONG = "x" * 30_000  # more than what libpq reads at once: a stream can break between two rows
 
 # Two chunks: good rows, rows that a check rejects, and one that the vendor's table refuses.
 ROWS = {
-    "balances": [("1", 10), ("2", 0), ("2", -5), ("1", 10), (" ", 7), ("no", 3), ("3", 1)],
+    "balances": [
+        (account, amount, None, None, LONG)
+        for account, amount in [
+            *[("1", 10), ("2", 0), ("2", -5), ("1", 10), (" ", 7), ("no", 3), ("3", 1)]
+        ]
+    ],
     "pincodes": [
         *[("1", "10"), ("2", ""), ("2", "5"), ("1", "11"), (" ", "7"), ("no", "3"), ("3", "1")]
     ],
@@ -89,7 +95,7 @@ class History:
         for connection in (self.own, self.shop_all, self.bonus):
             while run(
                 connection,
-                "select from pg_stat_activity where application_name like 'dtadmin%' limit 1",
+                "select 1 from pg_stat_activity where application_name like 'dtadmin%' limit 1",
             ):
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
@@ -140,7 +146,7 @@ def expected(kind):
     staged = [*ROWS[kind], LATE[kind], AFTERWARDS[kind]]
     for row in staged:
         if kind == "balances":
-            row = (row[0], Decimal(row[1]))
+            row = (row[0], Decimal(row[1]), *row[2:])
         code = REFUSED if "no" in row else reference.take(*row)
         codes += [code] if code else []
     return {"rows": reference.rows(), "rejects": codes, "read": len(staged)}

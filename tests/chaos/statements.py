@@ -4,6 +4,7 @@
 acts when its turn comes. It is called in a process that exists for one fault only.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -143,6 +144,15 @@ class Connection(PlainConnection):
         with socket.socket(fileno=os.dup(self.fileno())) as wire:
             wire.shutdown(socket.SHUT_RDWR)
 
+    def cut_within(self) -> None:
+        """What the kernel holds of the stream is gone, too."""
+        with socket.socket(fileno=os.dup(self.fileno())) as wire:
+            wire.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while wire.recv(1 << 16):
+                    pass
+            wire.shutdown(socket.SHUT_RDWR)
+
     def lose_answer(self, query: bytes) -> None:
         """Has the server do it, and cuts the connection before libpq sees the answer.
 
@@ -193,7 +203,7 @@ class Cursor(PlainCursor):
         elif how == CUT_BEFORE:
             connection.cut()
         elif how in (KILL_WITHIN, CUT_WITHIN):
-            file = Breaking(file, kill if how == KILL_WITHIN else connection.cut)
+            file = Breaking(file, kill if how == KILL_WITHIN else connection.cut_within)
         super().copy_expert(sql, file, size)
         if how == KILL_AFTER:
             kill()

@@ -145,7 +145,8 @@ class Flow:
     def prepare(self, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False) -> Position:
         """As a run does: our own database knows of all other readers that they are others'."""
         kind = KINDS[self.kind]
-        position = move.prepare(kind, source, target, self.readers(source), dry_run=dry_run)
+        known = self.readers(source)
+        position = move.prepare(kind, source, target, lambda: known, dry_run=dry_run)
         if not dry_run:
             self.reader = position.reader
         return position

@@ -81,8 +81,7 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/move.py",
-                "if readers.mine or target.has_positions(kind) "
-                "or source.readers(kind) - readers.others:",
+                "if known.mine or target.has_positions(kind) or logged - known.others:",
                 "if False:",
             )
         ],

@@ -4,7 +4,7 @@ The rule (DESIGN §3): what has reached a bonus server is decided by one row of 
 database, written in the same transaction as the data. Anything unexpected rolls back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
@@ -76,11 +76,13 @@ def prepare(
     kind: Kind,
     source: ShopAll,
     target: BonusDatabase,
-    readers: Readers = Readers(),  # noqa: B008 - it is frozen
+    readers: Callable[[], Readers] = Readers,
     *,
     dry_run: bool = False,
 ) -> Position:
     """Checks both sides, begins a position where there never was one, and returns it.
+
+    `readers` asks our own database who reads, for this transfer and for others.
 
     Raises PositionLost when there was one, as far as anybody knows; HistoryChanged, RowsPurged.
     """
@@ -109,13 +111,15 @@ def _begin(
     source: ShopAll,
     target: BonusDatabase,
     origin: str,
-    readers: Readers,
+    readers: Callable[[], Readers],
     dry_run: bool,
 ) -> Position:
     # The snapshot is younger than the lock: a purge that has just ended is seen.
     with source.purge_held_off():
         with source.snapshot():
-            if readers.mine or target.has_positions(kind) or source.readers(kind) - readers.others:
+            # The log first: whoever has a batch in it was noted in our own database before.
+            logged, known = source.readers(kind), readers()
+            if known.mine or target.has_positions(kind) or logged - known.others:
                 raise PositionLost(database=target.name, kind=kind.name)
             rows, amount = source.purged(kind)
         position = Position(
@@ -128,10 +132,10 @@ def _begin(
 
 
 def _give_reader(
-    kind: Kind, target: BonusDatabase, position: Position, readers: Readers
+    kind: Kind, target: BonusDatabase, position: Position, readers: Callable[[], Readers]
 ) -> Position:
     """A position from before the log gets a reader; later copies of it are not trusted."""
-    if readers.mine:
+    if readers().mine:
         raise PositionLost(database=target.name, kind=kind.name)
     target.adopt_position(position.origin, kind.name, str(uuid4()))
     return target.lock_position(position.origin, kind)

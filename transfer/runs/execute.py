@@ -101,7 +101,7 @@ def _move(
 ) -> tuple[State, int]:
     kind = task.moves
     with doors(task, f"run {run.pk}") as (source, target):
-        position = move.prepare(kind, source, target, task.all_readers)
+        position = move.prepare(kind, source, target, lambda: task.all_readers)
         task.remember_reader(position.reader)
         _settle_previous(run, position)
         mirror(task, target, position)
@@ -158,7 +158,7 @@ def rehearse(
     run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
     reasons: dict[str, int] = {}
     with doors(task, "dry run") as (source, target):
-        position = move.prepare(task.moves, source, target, task.all_readers, dry_run=True)
+        position = move.prepare(task.moves, source, target, lambda: task.all_readers, dry_run=True)
         run.expected = count_waiting(source, task, position)
         progress(run)
         for chunk in move.transfer(

@@ -51,6 +51,6 @@ def _carry(task: TransferTask) -> bool:
         position = target.existing_position(origin, kind)
         if position is None or position.number or not position.is_older_than_the_log:
             return False
-        position = move.prepare(kind, source, target, task.all_readers)
+        position = move.prepare(kind, source, target, lambda: task.all_readers)
         task.remember_reader(position.reader)
         return True

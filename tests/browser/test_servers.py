@@ -108,7 +108,7 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
     page.goto(f"{server.get_absolute_url()}?state=online")
     expect(page.locator("#accounts tbody tr")).to_have_count(1)
     expect(page.locator("#accounts tbody tr")).to_contain_text("Касса 17")
-    expect(page.locator("#reconciliation .badge-ok")).to_have_count(3)
+    expect(page.locator("#reconciliation > .table-wrap .badge-ok")).to_have_count(3)
 
 
 def test_credentials_are_shown_once_and_then_never_again(

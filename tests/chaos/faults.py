@@ -65,12 +65,13 @@ class Faults:
         ]
 
     def cause(self) -> None:
-        """One fault at random, at a random moment of a transfer."""
+        """One fault at random, at a random moment of a transfer; each sort once at first."""
         with suppress(psycopg2.Error), closing(self.connect()) as admin:
             if not self.is_under_way(admin):
                 return
             time.sleep(self.chance.random() / 5)  # not a wait: the moment is what is random
-            sort, act = self.chance.choice(self.sorts)
+            unseen = [one for one in self.sorts if not self.done[one[0]]]
+            sort, act = self.chance.choice(unseen or self.sorts)
             self.done[sort] += act() or 0
 
     def connect(self):

@@ -59,7 +59,8 @@ def place(
             if held is not None:
                 held = target.lock_position(origin, kind)
             wanted, batch = _wanted(kind, source, target, where, readers, held, origin)
-            lost = source.purged_after(wanted)
+            # A server that has received nothing lacks whatever was ever removed.
+            lost = source.purged(kind)[0] if where.start else source.purged_after(wanted)
             if lost and not where.accept_purged:
                 raise RowsPurged(
                     rows=lost, number=wanted.completed, server=target.name, kind=kind.name

@@ -71,7 +71,8 @@ def rebase(
     The new positions are committed first, under the new origin, and the staging database last:
     cut short in between, everything is as before. Returns nothing when nothing was wrong. With
     `dry_run` it only tells what it would do. Raises AlreadyRunning while a transfer holds a
-    position; RestoreUnknown when the restore was physical and nothing is said of it.
+    position; RestoreUnknown when the restore was physical and nothing is said of it; RowsPurged
+    when a bonus server lacks rows that are gone, and nobody has accepted that.
     """
     with staging.transaction(commit=not dry_run):
         staging.execute("set local statement_timeout = 0; set local row_security = off")
@@ -82,6 +83,8 @@ def rebase(
         held = [pair for target in targets for pair in _lock_positions(target, origin)]
         if not any(_is_broken(staging, kind, origin, held) for kind in KINDS.values()):
             return []
+        for target, position in held:
+            staging.check_purged(KINDS[position.kind], position, target.name)
         if restored is not None and restored.at is not None:
             _require_dates(staging)
         is_dump = not staging.is_origin_original()

@@ -118,9 +118,17 @@ class ShopAll(BatchLog):
     def check_position(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
         """Whether all that the position, which is `server`'s, has still to read is here.
 
-        Raises what `check_past` raises, or RowsPurged.
+        Raises RowsPurged, or what `check_past` raises.
         """
+        self.check_purged(kind, position, server)
         self.check_past(kind, position)
+
+    def check_purged(self, kind: Kind, position: Position, server: str) -> None:
+        """Whether rows are gone that the position's server has not received. Raises RowsPurged.
+
+        Asked before the log: the purge that took the rows took old batches, too, and one that is
+        forgotten must not look like one that never was.
+        """
         if lost := self.purged_after(position):
             raise RowsPurged(rows=lost, number=position.completed, server=server, kind=kind.name)
 

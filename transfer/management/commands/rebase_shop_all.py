@@ -26,7 +26,7 @@ class Command(BaseCommand):
         new.add_argument(
             "--restored-at",
             type=moment,
-            metavar="TIME",
+            metavar=_("TIME"),
             help=_("rows created since then are new: '2026-01-31 12:00:00+03:00'"),
         )
         new.add_argument(

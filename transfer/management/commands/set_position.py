@@ -1,11 +1,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.kinds import KINDS
 from transfer.engine.placing import Place, Placed
-from transfer.errors import gettext_noop
 from transfer.management.command import Command as BaseCommand, servers_named
 from transfer.models import Actor, TransferTask
 from transfer.runs.placing import put_position
@@ -18,23 +17,23 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("server", metavar="SERVER", help=gettext("number or name"))
-        parser.add_argument("kind", choices=list(KINDS))
+        parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
+        parser.add_argument("kind", choices=list(KINDS), help=_("which transfer"))
         where = parser.add_mutually_exclusive_group()
         where.add_argument(
             "--batch",
             type=int,
             metavar="N",
-            help=gettext("it has received this one"),
+            help=_("it has received this one"),
         )
-        where.add_argument("--start", action="store_true", help=gettext("it has received nothing"))
-        parser.add_argument("--reader", metavar="UUID", help=gettext("whose batch N is meant"))
+        where.add_argument("--start", action="store_true", help=_("it has received nothing"))
+        parser.add_argument("--reader", metavar="N", help=_("whose batch N is meant"))
         parser.add_argument(
             "--accept-purged",
             action="store_true",
-            help=gettext("go on without rows that were purged from shop All meanwhile"),
+            help=_("go on without rows that were purged from shop All meanwhile"),
         )
-        parser.add_argument("--dry-run", action="store_true", help=gettext("count, change nothing"))
+        parser.add_argument("--dry-run", action="store_true", help=_("count, change nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         where = Place(
@@ -47,14 +46,14 @@ class Command(BaseCommand):
 
     def _report(self, task: TransferTask, placed: Placed, dry_run: bool) -> None:
         sentence = (
-            gettext_noop("%(task)s: %(rows)s rows would be sent; nothing was changed")
+            _("%(task)s: %(rows)s rows would be sent; nothing was changed")
             if dry_run
-            else gettext_noop("%(task)s: the next run sends %(rows)s rows")
+            else _("%(task)s: the next run sends %(rows)s rows")
         )
         self.say(sentence, task=task, rows=placed.sent)
         if placed.lost:
             self.say(
-                gettext_noop("%(task)s: up to %(rows)s purged rows are given up"),
+                _("%(task)s: up to %(rows)s purged rows are given up"),
                 task=task,
                 rows=placed.lost,
             )

@@ -102,10 +102,10 @@ class Site:
             self.flow.reader = placed.position.reader
         return placed
 
-    def purge(self):
+    def purge(self, days=30):
         query(self.flow.shop_all, OLD)
         with Staging(self.flow.shop_all, "purge") as staging, staging.purging():
-            return staging.purge(BALANCES, [self.flow.position()], 30)
+            return staging.purge(BALANCES, [self.flow.position()], days)
 
     def held(self):
         return Counter(row[0] for row in self.flow.target_rows())
@@ -323,6 +323,43 @@ def test_a_bonus_server_from_before_a_purge_is_refused_until_somebody_gives_the_
     site.stage("e")
     site.flow.move()
     assert site.held() == Counter(["a", "d", "e"])
+
+
+def test_a_purge_that_took_the_positions_batch_too_does_not_look_like_another_history(site):
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.server)
+    site.stage("b", "c")
+    site.flow.move()
+    assert site.purge(days=0) == (3, 3)
+    assert query(site.flow.shop_all, "select number from datatransfer.batch") == [(2,)]
+    site.stage("d")
+    site.restore(site.server, copy)
+    assert_refuses_for_good(site, RowsPurged)
+    with pytest.raises(RowsPurged):
+        site.rebase(Restored())
+    assert site.place(Place(accept_purged=True)).lost == 3
+    # Nobody can tell any more whether shop All went back, so an administrator has to say.
+    assert_refuses_for_good(site, HistoryChanged)
+    site.rebase(Restored())
+    site.flow.move()
+    assert site.held() == Counter(["a", "d"])
+
+
+def test_a_server_that_begins_anew_after_a_purge_hears_what_it_will_lack(site):
+    copy = site.copy(site.server)
+    site.stage("a", "b")
+    site.flow.move()
+    assert site.purge(days=0) == (2, 2)
+    site.stage("c")
+    site.restore(site.server, copy)
+    assert_refuses_for_good(site, PositionLost)
+    with pytest.raises(RowsPurged):
+        site.place(Place(start=True))
+    placed = site.place(Place(start=True, accept_purged=True))
+    assert (placed.sent, placed.lost) == (1, 2)
+    site.flow.move()
+    assert site.held() == Counter(["c"])
 
 
 def test_a_bonus_server_that_had_what_was_purged_goes_on(site):

@@ -29,7 +29,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n $$(($$(nproc) * 3 / 2)) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP)
-	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/chaos -s
+	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/chaos tests/engine/test_every_statement.py -s
 
 # PARTS="transfer look": these alone. QUICK=1: tiny data, to see that it still runs.
 bench: $(VENV)/.bench

@@ -76,9 +76,12 @@ def send_one_again(kind: str, values: dict[str, str], comment: str) -> int:
     return resend.resend(chosen, values | {"comment": comment}, Actor("tests")).rows
 
 
-def purge(kind: str) -> int:
-    """Removes every staged row that all have moved, however young."""
-    return sum(done.rows for done in purge_all(0, dry_run=False) if done.kind.name == kind)
+def purge() -> int | str:
+    """Removes every staged row that all have moved, however young; or the code of a refusal."""
+    try:
+        return sum(done.rows for done in purge_all(0, dry_run=False))
+    except TransferError as error:
+        return error.code
 
 
 def discard(kind: str) -> int:

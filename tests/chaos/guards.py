@@ -144,6 +144,8 @@ GUARDS = [
                 "",
             ),
             Edit(f"{ENGINE}/stream.py", "    if sent != received:\n", "    if False:\n"),
+            # What is asked of the source afterwards would notice, too.
+            Edit(f"{ENGINE}/move.py", "if received and kind.appends:", "if False:"),
         ],
     ),
     Guard(

@@ -135,6 +135,17 @@ def bonus_server_restored_to_before_a_purge(world: World) -> None:
     world.finish()
 
 
+def started_anew_after_a_purge(world: World) -> None:
+    """The bonus server goes back to before its first row, and some of them are purged."""
+    world.copy("bonus")
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.purge()
+    world.stage(["good"])
+    world.restore("bonus")
+    world.finish()
+
+
 def dump_restored(world: World) -> None:
     """Into the same cluster, whose numbers are all ahead of it."""
     world.stage(["good"])
@@ -229,6 +240,7 @@ SCENARIOS: list[Scenario] = [
     own_database_restored,
     bonus_server_restored,
     bonus_server_restored_to_before_a_purge,
+    started_anew_after_a_purge,
     dump_restored,
     dump_restored_elsewhere,
     dump_of_all_restored_elsewhere,

@@ -146,6 +146,18 @@ def started_anew_after_a_purge(world: World) -> None:
     world.finish()
 
 
+def nothing_received_and_purged(world: World) -> None:
+    """The bonus server goes back to a position that has begun, and has received nothing."""
+    world.transfer()
+    world.copy("bonus")
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.purge()
+    world.stage(["good"])
+    world.restore("bonus")
+    world.finish()
+
+
 def dump_restored(world: World) -> None:
     """Into the same cluster, whose numbers are all ahead of it."""
     world.stage(["good"])
@@ -210,6 +222,26 @@ def old_copy_after_a_rebase(world: World) -> None:
     world.finish()
 
 
+def bonus_server_from_before_a_rebase(world: World) -> None:
+    """Its batch stands in the log, and the rows have other numbers since: nobody may believe it."""
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.copy("bonus")
+    world.copy("shop_all")
+    world.stage(["good"])
+    world.transfer()
+    from_before = world.now.copies["bonus"][:]
+    old_batch = world.whole_batch()
+    world.restore("shop_all")
+    world.transfer()
+    world.settle()
+    world.now.copies["bonus"] = from_before
+    world.restore("bonus")
+    world.expect_refused("position_lost")
+    world.expect_no_place("--batch", "1", "--reader", old_batch[0])
+    world.expect_refused("position_lost")
+
+
 def late_commit(world: World) -> None:
     world.stage(["good"], "late")
     world.stage(["good"] * 2)
@@ -241,11 +273,13 @@ SCENARIOS: list[Scenario] = [
     bonus_server_restored,
     bonus_server_restored_to_before_a_purge,
     started_anew_after_a_purge,
+    nothing_received_and_purged,
     dump_restored,
     dump_restored_elsewhere,
     dump_of_all_restored_elsewhere,
     row_swallowed_by_the_vendor,
     old_copy_after_a_rebase,
+    bonus_server_from_before_a_rebase,
     late_commit,
     prepared_over_a_crash,
 ]

@@ -347,7 +347,19 @@ class World:
         new = ["--restored-at", branches[after]] if after else ["--no-writes-since-restore"]
         self._manage("rebase_shop_all", *new)
         self.now.position_branch = len(branches) - 1
+        # Rows have new numbers now, and no batch from before tells them any more.
         self.now.backup = None
+        self.now.copies["bonus"].clear()
+
+    def expect_refused(self, error: str) -> None:
+        told = self.transfer()
+        self._expect(told == error, f"{told}, not {error}")
+
+    @step
+    def expect_no_place(self, *place: str) -> None:
+        """`set_position` knows that this batch says nothing."""
+        result = self._do("command", arguments=["set_position", SERVER, KIND, *place])
+        self._expect(result["code"] != 0, f"set_position {place}: {result['said'].strip()}")
 
     def _set_position(self) -> None:
         place = ["--start"]
@@ -493,9 +505,9 @@ class World:
     def back_up_vendor(self) -> None:
         """The vendor copies his tables, without ours; in between two batches."""
         rows = query(self.bonus, "select * from asset")
-        self.now.backup = Backup(rows, self._whole_batch())
+        self.now.backup = Backup(rows, self.whole_batch())
 
-    def _whole_batch(self) -> tuple[str, int] | None:
+    def whole_batch(self) -> tuple[str, int] | None:
         """The reader and the number of the batch that the position has moved, if there is one."""
         found = query(
             self.bonus,

@@ -133,6 +133,8 @@ def _reader(
 
 def _counted(kind: Kind, source: ShopAll, position: Position) -> Position:
     """The position from which the reconciliation counts anew: what is missing so far is settled."""
+    accepted = max(position.purge_accepted, source.last_purge(position))
+    position = replace(position, purge_accepted=accepted)
     if position.snapshot == NOTHING_READ:
         rows, amount = source.purged(kind)
         return replace(position, purged_rows=rows, purged_amount=amount)
@@ -140,7 +142,6 @@ def _counted(kind: Kind, source: ShopAll, position: Position) -> Position:
     counted = totals.amount_applied + totals.amount_rejected
     return replace(
         position,
-        purge_accepted=max(position.purge_accepted, source.last_purge(position)),
         purged_rows=position.purged_rows + staged.rows + staged.purged_rows - totals.read,
         purged_amount=position.purged_amount + staged.amount + staged.purged_amount - counted,
     )

@@ -97,6 +97,13 @@ def progress_bar(done: int, total: int) -> SafeString:
     return mark_safe(render_to_string("includes/progress.html", progress(done, total)))  # noqa: S308
 
 
+def polls(seconds: float, url: str) -> SafeString:
+    """The attributes of a part that asks for itself again after these seconds: see live.js."""
+    return format_html(
+        'data-poll="{}" hx-get="{}" hx-trigger="poll" hx-swap="outerHTML"', seconds, url
+    )
+
+
 def run_link(run: Any) -> SafeString:
     """ "run 12", as a link."""
     words = _("run %(number)s") % {"number": run.pk}

@@ -1,7 +1,6 @@
 """Shops: a list, add, change, remove."""
 
 from django.contrib import messages
-from django.db import transaction
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,11 +9,11 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
-from transfer.models import AuditEntry, Shop
+from transfer.models import Shop
 from transfer.pages.back import read_or_post
 from transfer.pages.registers.forms import ShopForm
 from transfer.pages.registers.tables import ShopTable
-from transfer.pages.registers.views import note
+from transfer.pages.registers.views import delete, save, values
 from transfer.words import formats
 
 
@@ -29,10 +28,7 @@ def shops(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponse:
     form = ShopForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            shop = form.save()
-            new = {"code": shop.code, "name": shop.name}
-            note(request, AuditEntry.Action.CREATE, shop, new=new)
+        shop = save(request, form)
         messages.success(request, _("Shop %(shop)s is added.") % {"shop": shop})
         return redirect("shops")
     return render(request, "registers/shop_form.html", {"form": form})
@@ -42,14 +38,10 @@ def add(request: HttpRequest) -> HttpResponse:
 @read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     shop = get_object_or_404(Shop, pk=pk)
-    old, name = {"code": shop.code, "name": shop.name}, str(shop)
+    before, name = values(shop), str(shop)
     form = ShopForm(request.POST or None, instance=shop)
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            saved = form.save()
-            new = {"code": saved.code, "name": saved.name}
-            if new != old:
-                note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        save(request, form, before)
         messages.success(request, _("The shop is saved."))
         return redirect("shops")
     return render(request, "registers/shop_form.html", {"form": form, "name": name})
@@ -68,10 +60,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, text % {"shop": shop, "n": formats.number(count)})
         return redirect("shops")
     if request.method == "POST":
-        with transaction.atomic():
-            old = {"code": shop.code, "name": shop.name}
-            note(request, AuditEntry.Action.DELETE, shop, old=old)
-            shop.delete()
+        delete(request, shop)
         messages.success(request, _("Shop %(shop)s is removed.") % {"shop": shop})
         return redirect("shops")
     context = {

@@ -83,9 +83,7 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
 def add(request: HttpRequest) -> HttpResponse:
     form = RegisterForm(request.POST or None, initial={"shop": request.GET.get("shop")})
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            saved = form.save()
-            note(request, AuditEntry.Action.CREATE, saved, new=values(saved))
+        saved = save(request, form)
         messages.success(request, _("%(register)s is added.") % {"register": saved})
         return redirect(saved)
     context = {"form": form, "shops": Shop.objects.exists(), "back": reverse("registers")}
@@ -99,13 +97,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     before, name = values(register), register.name
     form = RegisterForm(request.POST or None, instance=register)
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            saved = form.save()
-            after = values(saved)
-            changed = [field for field in after if after[field] != before[field]]
-            if changed:
-                old, new = ({k: one[k] for k in changed} for one in (before, after))
-                note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        saved = save(request, form, before)
         messages.success(request, _("The register is saved."))
         return redirect(saved)
     back = register.get_absolute_url()
@@ -138,9 +130,7 @@ def mothball(request: HttpRequest, pk: int) -> HttpResponse:
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     if request.method == "POST":
-        with transaction.atomic():
-            note(request, AuditEntry.Action.DELETE, register, old=values(register))
-            register.delete()
+        delete(request, register)
         messages.success(request, _("%(register)s is removed.") % {"register": register.name})
         return redirect("registers")
     accounts = register.accounts.created().count()
@@ -163,20 +153,30 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "confirm.html", context)
 
 
-def values(register: CashRegister) -> dict[str, Any]:
-    return {
-        "code": register.code,
-        "name": register.name,
-        "shop": str(register.shop),
-        "mothballed": register.mothballed,
-    }
+def values(one: Any) -> dict[str, Any]:
+    """What the audit notes of a register or a shop."""
+    names = [name for name in ("code", "name", "shop", "mothballed") if hasattr(one, name)]
+    return {name: str(one.shop) if name == "shop" else getattr(one, name) for name in names}
 
 
-def note(
-    request: HttpRequest,
-    action: AuditEntry.Action,
-    subject: Any,
-    old: dict[str, Any] | None = None,
-    new: dict[str, Any] | None = None,
-) -> None:
-    AuditEntry.record(Actor.of(request), action, subject, old=old, new=new)
+@transaction.atomic
+def save(request: HttpRequest, form: Any, before: dict[str, Any] | None = None) -> Any:
+    """Saves a new register or shop, or what differs from `before`, with an entry in the audit."""
+    saved = form.save()
+    after = values(saved)
+    if before is None:
+        note(request, AuditEntry.Action.CREATE, saved, new=after)
+    elif changed := [name for name in after if after[name] != before[name]]:
+        old, new = ({name: one[name] for name in changed} for one in (before, after))
+        note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
+    return saved
+
+
+@transaction.atomic
+def delete(request: HttpRequest, one: Any) -> None:
+    note(request, AuditEntry.Action.DELETE, one, old=values(one))
+    one.delete()
+
+
+def note(request: HttpRequest, action: AuditEntry.Action, subject: Any, **values: Any) -> None:
+    AuditEntry.record(Actor.of(request), action, subject, **values)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -29,6 +30,8 @@ from transfer.words import formats
 from transfer.words.schedule import in_words
 
 ENTRIES = 20
+# Seconds until the next look: what waits is not known yet, a run is under way, none is.
+AT_ONCE, FAST, SLOW = 0.2, 2, 20
 
 
 @require_safe
@@ -36,10 +39,12 @@ def task(request: HttpRequest, key: str) -> HttpResponse:
     """Everything about one task; its upper part refreshes itself."""
     task = status.find(key)
     row = status.of_one(task, asking=is_part(request) or "ask" in request.GET)
+    context: dict[str, Any] = {"row": row, "poll": FAST if row.run else SLOW}
+    if row.is_transfer and not row.asked_at:
+        context["poll"] = AT_ONCE
     if is_part(request):
-        return render(request, "scheduler/task_live.html", {"row": row})
-    context = {
-        "row": row,
+        return render(request, "scheduler/task_live.html", context)
+    context |= {
         "runs": (LastRunTable if row.is_transfer else LastMaintenanceTable)(task.runs.all()[:10]),
         "entries": words.latest(task, ENTRIES),
     }

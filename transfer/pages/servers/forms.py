@@ -8,17 +8,11 @@ from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 from transfer.models import BonusServer
 
 SECRETS = ("api_token", "db_password")
-GROUPS = {
-    "server": ("name", "host", "admin_port", "work_port"),
-    "api": ("api_token", "api_tls", "api_verify", "api_ca"),
-    "database": ("db_host", "db_port", "db_name", "db_user", "db_password", "db_sslmode"),
-}
 
 
 class ServerForm(forms.ModelForm[BonusServer]):
     class Meta:
         model = BonusServer
-        fields = [name for names in GROUPS.values() for name in names]
         labels = {
             "name": pgettext_lazy("of a bonus server", "Name"),
             "host": gettext_lazy("Host"),
@@ -35,6 +29,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
             "db_password": gettext_lazy("Password"),
             "db_sslmode": gettext_lazy("Encryption"),
         }
+        fields = list(labels)
         help_texts = {
             "name": gettext_lazy("As people call it: it stands on every page and in the history."),
             "host": gettext_lazy("Name or IP address."),
@@ -75,9 +70,6 @@ class ServerForm(forms.ModelForm[BonusServer]):
             if name in cleaned:
                 cleaned[name] = cleaned[name] or self.stored[name]
         return cleaned
-
-    def groups(self) -> dict[str, list[Any]]:
-        return {group: [self[name] for name in names] for group, names in GROUPS.items()}
 
     def changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Old and new values of what differs from what is stored, for the audit."""

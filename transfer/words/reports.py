@@ -45,7 +45,7 @@ def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[s
     yield from lines
 
 
-def said_of(run: Any) -> list[str]:
+def run_report(run: Any) -> list[str]:
     """The report of a maintenance run."""
     return list(report_lines(run.report, dry_run=run.dry_run))
 

@@ -19,7 +19,7 @@ from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
 from transfer.runs import start, workers
 from transfer.words import formats
 from transfer.words.explain import Explanation, explain_reject, started_by
-from transfer.words.reports import said_of
+from transfer.words.reports import run_report
 
 POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
 
@@ -115,7 +115,7 @@ def described(one: Any) -> dict[str, Any]:
         **neighbours(one),
     }
     if isinstance(one, MaintenanceRun):
-        return context | {"report": said_of(one)}
+        return context | {"report": run_report(one)}
     return context | {
         "speed": speed(one),
         "reasons": reasons(one),

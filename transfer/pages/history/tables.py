@@ -19,7 +19,7 @@ from transfer.pages.tables import (
 )
 from transfer.words import formats
 from transfer.words.explain import started_by
-from transfer.words.reports import said_of
+from transfer.words.reports import run_report
 
 POLL_SECONDS = 3  # how often the row of an open run is asked for again
 
@@ -132,5 +132,5 @@ class MaintenanceRunTable(RunTable):
         return _("dry run") if record.dry_run else ""
 
     def render_report(self, record: Any) -> str:
-        lines = ((line,) for line in said_of(record))
+        lines = ((line,) for line in run_report(record))
         return format_html_join("", "<div>{}</div>", lines) or formats.NOTHING

@@ -20,7 +20,7 @@ from transfer.pages.history.charts import Series, StackedBars
 from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
 from transfer.words import formats
-from transfer.words.reports import said_of
+from transfer.words.reports import run_report
 
 DAYS = 30
 DAYS_AT_MOST = 120  # a bar needs some room
@@ -141,7 +141,7 @@ def fields_of(of: History) -> list[Field]:
     ]
     if of is MAINTENANCE:
         start[2] = Field(_("Maintenance"), lambda run: run.get_kind_display())
-        done = Field(_("What it did"), lambda run: "; ".join(said_of(run)))
+        done = Field(_("What it did"), lambda run: "; ".join(run_report(run)))
         return [*start, *who, done, *cause]
     counts = [
         plain("expected"),

@@ -20,7 +20,7 @@ from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
 from transfer.words import formats
 from transfer.words.explain import Explanation, explain
-from transfer.words.reports import said_of
+from transfer.words.reports import run_report
 from transfer.words.schedule import in_words
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -152,7 +152,7 @@ class TaskStatus:
     @property
     def report(self) -> list[str]:
         """What the last run of a maintenance task did."""
-        return [] if self.is_transfer or self.last_run is None else said_of(self.last_run)
+        return [] if self.is_transfer or self.last_run is None else run_report(self.last_run)
 
     @property
     def meaning(self) -> str:

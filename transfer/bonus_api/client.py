@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
 
-from transfer.bonus_api import errors as errors
+from transfer.bonus_api import errors
 from transfer.bonus_api.http import Endpoint, Line
 
 ANSWER_SECONDS = 5.0

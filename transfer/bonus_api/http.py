@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from transfer.bonus_api import errors as errors
+from transfer.bonus_api import errors
 from transfer.bonus_api.errors import ApiError
 
 CONNECT_SECONDS = 3.0

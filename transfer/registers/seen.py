@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from django.utils import timezone
 
-from transfer.bonus_api import errors as errors
 from transfer.models import RegisterAccount
 
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from transfer.bonus_api import errors as errors
+from transfer.bonus_api import errors
 from transfer.bonus_api.client import Account, BonusApi, Status
 from transfer.errors import TransferError
 from transfer.models import BonusServer, SeenDay

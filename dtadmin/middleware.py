@@ -1,12 +1,16 @@
 """What every request gets: the user's language and time zone, and a strict content policy."""
 
+import re
 import zoneinfo
 from collections.abc import Callable
 from functools import cache
+from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone
+
+from transfer.logs import about
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -31,6 +35,25 @@ class LanguageMiddleware(LocaleMiddleware):
     def process_request(self, request: HttpRequest) -> None:
         request.META.pop("HTTP_ACCEPT_LANGUAGE", None)
         super().process_request(request)
+
+
+# A proxy's own number is kept, so that its log and ours can be laid side by side.
+REQUEST_NUMBER = re.compile(r"[\w.-]{8,64}", re.ASCII)
+
+
+def request_number(get_response: View) -> View:
+    """Each request has a number, in every line that is logged for it and in its answer."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        number = given if REQUEST_NUMBER.fullmatch(given) else uuid4().hex
+        request.number = number  # type: ignore[attr-defined]
+        with about(request_id=number):
+            response = get_response(request)
+        response.headers["X-Request-ID"] = number
+        return response
+
+    return middleware
 
 
 def time_zone(get_response: View) -> View:

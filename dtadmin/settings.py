@@ -48,6 +48,10 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 SECRET_KEY = env("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
+METRICS_TOKEN = env("METRICS_TOKEN")
+LOG_FORMAT = env("LOG_FORMAT", "text")
+if LOG_FORMAT not in {"text", "json"}:
+    raise ImproperlyConfigured("LOG_FORMAT must be text or json.")
 
 EMBEDDED = not DATABASE_URL
 
@@ -133,6 +137,8 @@ INSTALLED_APPS = [
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
 
 MIDDLEWARE = [
+    "dtadmin.middleware.request_number",
+    "transfer.pages.monitoring.metrics.counted",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -230,10 +236,23 @@ CRONTAB_COMMAND_PREFIX = " ".join(
     if os.environ.get(name)
 )
 
+# cron mails what a command writes, so that as text only what is unusual is logged.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"transfer": {"handlers": ["stderr"], "level": "INFO"}},
+    "formatters": {"text": {"()": "transfer.logs.Line"}, "json": {"()": "transfer.logs.Json"}},
+    "filters": {"about": {"()": "transfer.logs.About"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["about"],
+        }
+    },
+    "loggers": {
+        "transfer": {"handlers": ["stderr"], "level": "INFO"},
+        "transfer.models.run_base": {"level": "INFO" if LOG_FORMAT == "json" else "ERROR"},
+        # A page that failed; what a browser asked for in vain is its own affair.
+        "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+    },
 }

@@ -42,7 +42,7 @@ NO_PAGES = re.compile(
     r".*_(csv|xlsx|live|row|again|tasks|reconciliation|test|show|download|template|bad_lines|export)"
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
     r"|upload_(file|reading|confirm|discard)|server_accounts|register_mothball|user_(close|reopen)"
-    r"|logout|set_\w+"
+    r"|logout|set_\w+|health_\w+|metrics"
 )
 
 # What stands on the pages in any language: names, codes, and what one types on a server.

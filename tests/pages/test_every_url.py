@@ -14,6 +14,7 @@ from tests.records import server, user
 from transfer.models import (
     AccountJob,
     CashRegister,
+    Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
     RegisterAccount,
@@ -137,6 +138,9 @@ RULES = {
     "user_reopen": Rule("administrator", "post"),
     # The user's own things. Without a log-in one logs in, or chooses how that page looks.
     "login": Rule("nobody", "get post put"),
+    "health_live": Rule("nobody", "get"),
+    "health_ready": Rule("nobody", "get"),
+    "metrics": Rule("nobody", "get"),
     "logout": Rule("nobody", "post"),
     "account": Rule("without", "get"),
     "change_password": Rule("without", "get post put"),
@@ -164,6 +168,7 @@ def urls(db, shop_all) -> dict[str, str]:
 
 def things() -> dict[str, Any]:
     """One of each thing that a page can be about."""
+    Heartbeat.beat("shop: cron")
     eight = server()
     register = CashRegister.objects.create(
         shop=Shop.objects.create(code="1"), code="10.50", name="Касса 10.50"

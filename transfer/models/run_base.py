@@ -1,5 +1,6 @@
 """What a run of any task has: who started it, its state, its error. And how it ends."""
 
+import logging
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
@@ -17,6 +18,8 @@ from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
 from transfer.models.schedules import ScheduledTask
 from transfer.queue.jobs import Job, JobQuerySet
+
+logger = logging.getLogger(__name__)
 
 
 class RunClosed(Exception):
@@ -101,6 +104,7 @@ class Run(Job, Failing):
     URL_NAME: ClassVar[str]
     LOCKED_BY = "task"
     task: Any  # a foreign key of each kind of run
+    kind: str
 
     trigger = models.CharField(gettext_lazy("started by"), max_length=10, choices=Trigger)
     actor = models.ForeignKey(
@@ -131,6 +135,9 @@ class Run(Job, Failing):
     def key(self) -> str:
         """What names the run on the command line."""
         return str(self.pk)
+
+    def log_names(self) -> dict[str, Any]:
+        return {"run": self.key, "task": self.kind}
 
     @property
     def is_open(self) -> bool:
@@ -201,6 +208,8 @@ class Run(Job, Failing):
         with transaction.atomic():
             if self.saved.open().update(**fields):
                 self.note_in_task()
+        level = logging.WARNING if state in BAD_STATES else logging.INFO
+        logger.log(level, "run ended: %s", state, extra={"state": str(state), **self.log_names()})
 
     def note_in_task(self) -> None:
         """The task counts its failures; a failed run keeps when it is tried again."""

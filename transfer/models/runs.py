@@ -172,6 +172,9 @@ class TransferRun(Run):
             actor=actor,
         )
 
+    def log_names(self) -> dict[str, Any]:
+        return {**super().log_names(), "server": self.server_name}
+
     def begin(self, position: Position, expected: int) -> None:
         """Notes where the run starts, and how many rows there are to move."""
         self.position_from = self.position_to = position.as_json()

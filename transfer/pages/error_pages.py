@@ -30,5 +30,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _plain(request: HttpRequest, template: str, status: int) -> HttpResponse:
-    context = {"theme": theme_of(request), "when": full_moment(timezone.now())}
+    context = {
+        "theme": theme_of(request),
+        "when": full_moment(timezone.now()),
+        "number": getattr(request, "number", ""),
+    }
     return HttpResponse(render_to_string(template, context), status=status)

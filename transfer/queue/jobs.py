@@ -16,6 +16,7 @@ from django.db.models import Q
 from django_tasks_db.models import DBTaskResult
 
 from transfer.errors import AlreadyRunning, OwnDatabaseFailed, TransferError
+from transfer.logs import about
 from transfer.queue.locks import Space, held, lock
 from transfer.queue.worker import Stopped, stop_of_worker
 
@@ -100,9 +101,18 @@ class Job(models.Model):
                 with self.failures():
                     work()
 
+    def log_names(self) -> dict[str, Any]:
+        """By what a line of the log names the job."""
+        return {str(self._meta.model_name): self.pk}
+
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Whatever goes wrong in the block, the job fails with it."""
+        """Whatever goes wrong in the block, the job fails with it. What it logs names the job."""
+        with about(**self.log_names()), self._failing():
+            yield
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
         try:
             yield
         except TransferError as error:

@@ -1,0 +1,91 @@
+"""/health/live and /health/ready: what a load balancer and a watchdog ask."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from tests.databases import ROOT
+from transfer.models import Heartbeat
+from transfer.queue.jobs import work_off
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alive():
+    Heartbeat.beat("shop: cron")
+
+
+def ready(client):
+    response = client.get("/health/ready")
+    return response.status_code, response.json()
+
+
+def test_nobody_has_to_log_in_to_ask(client, alive):
+    assert client.get("/health/live").json() == {"status": "ok"}
+    well = {"status": "ok", "database": "ok", "schedule": "ok", "queue": "ok"}
+    assert ready(client) == (200, well)
+
+
+def test_a_schedule_that_never_ran_is_not_ready(client):
+    status, answer = ready(client)
+    assert (status, answer["status"], answer["schedule"]) == (503, "failing", "has never run")
+
+
+def test_a_silent_schedule_is_not_ready_and_says_since_when(client):
+    at = timezone.now() - timedelta(minutes=4)
+    Heartbeat.beat("shop: cron", at)
+    status, answer = ready(client)
+    assert (status, answer["schedule"]) == (503, f"silent since {at:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def test_a_queue_that_nobody_works_off_is_not_ready(client, alive):
+    work_off.enqueue("transferrun", 1)
+    assert ready(client)[0] == 200
+    at = timezone.now() - timedelta(minutes=4)
+    DBTaskResult.objects.update(enqueued_at=at)
+    status, answer = ready(client)
+    assert (status, answer["queue"]) == (
+        503,
+        f"the oldest entry waits since {at:%Y-%m-%dT%H:%M:%SZ}",
+    )
+
+
+ASK = """
+import django; django.setup()
+from django.test import Client
+for path in ("/health/live", "/health/ready"):
+    response = Client().get(path)
+    print(response.status_code, response.content.decode())
+response = Client().get("/metrics")
+print(response.status_code, "dtadmin_own_database_up 0.0" in response.content.decode())
+"""
+
+
+def test_without_our_own_database_the_process_lives_and_is_not_ready():
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK],
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "dtadmin.settings",
+            "DATABASE_URL": "postgresql://127.0.0.1:1/dtadmin",
+            "SHOP_ALL_DATABASE_URL": "postgresql://127.0.0.1:1/shop_all",
+            "SECRET_KEY": "a long random text",
+            "ALLOWED_HOSTS": "testserver",
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    live, ready, metrics = asked.stdout.splitlines()
+    assert live == '200 {"status": "ok"}'
+    assert ready.startswith("503 ")
+    assert json.loads(ready[4:]) == {"status": "failing", "database": "OperationalError"}
+    assert metrics == "200 True"

@@ -1,0 +1,96 @@
+"""What stands in the log: whose each line is, and no row."""
+
+import json
+import logging
+
+import pytest
+from django.db import DatabaseError, OperationalError
+from django.test import Client
+
+from tests.databases import stage
+from transfer.errors import TransferError
+from transfer.logs import About, Json, Line, about
+
+
+def written(formatter, record):
+    About().filter(record)
+    return formatter.format(record)
+
+
+def a_record(message="moved", error=None):
+    info = None if error is None else (type(error), error, error.__traceback__)
+    return logging.LogRecord("transfer.x", logging.INFO, __file__, 1, message, (), info)
+
+
+def test_a_line_names_what_it_is_about():
+    with about(run="12"), about(server="БС 8"):
+        assert written(Line(), a_record()).endswith("INFO transfer.x: moved run=12 server=БС 8")
+        line = json.loads(written(Json(), a_record()))
+    assert line.pop("at")
+    assert line == {
+        "level": "INFO",
+        "logger": "transfer.x",
+        "message": "moved",
+        "run": "12",
+        "server": "БС 8",
+    }
+    assert "run" not in json.loads(written(Json(), a_record()))
+
+
+@pytest.mark.parametrize("formatter", [Line(), Json()])
+def test_an_error_leaves_its_place_in_the_log_and_its_text_only_where_no_row_is_quoted(formatter):
+    def raised(error):
+        try:
+            raise error
+        except Exception as caught:
+            return written(formatter, a_record(error=caught))
+
+    quoting = raised(DatabaseError("Failing row contains (1, 4321)"))
+    assert "4321" not in quoting
+    assert "DatabaseError" in quoting
+    assert "in raised" in quoting
+    assert "connection refused" in raised(OperationalError("connection refused"))
+    assert "TransferError" in raised(TransferError("x"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_end_of_a_run_is_a_line_with_run_task_and_server(
+    manage, receiver, shop_all, monkeypatch
+):
+    stage(shop_all, "balances", [("1", 1), ("2", 1)])
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    process = manage("transfer", "balances", "--server", str(receiver.pk))
+    _out, errors = process.communicate()
+    lines = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
+    run = receiver.runs.get()
+    ended = next(line for line in lines if line["message"].startswith("run ended"))
+    assert (ended["run"], ended["task"], ended["server"]) == (run.key, "balances", receiver.name)
+    assert ended["state"] == "succeeded"
+
+
+@pytest.mark.django_db
+def test_a_request_has_a_number_and_keeps_that_of_the_proxy(client):
+    own = client.get("/health/live")["X-Request-ID"]
+    assert len(own) == 32
+    assert client.get("/health/live")["X-Request-ID"] != own
+    given = client.get("/health/live", headers={"X-Request-ID": "proxy-4711.a"})
+    assert given["X-Request-ID"] == "proxy-4711.a"
+    forged = client.get("/health/live", headers={"X-Request-ID": "a\tb {}; drop"})
+    assert len(forged["X-Request-ID"]) == 32
+
+
+@pytest.mark.django_db
+def test_a_page_that_fails_shows_the_number_under_which_its_cause_is_logged(monkeypatch, caplog):
+    from transfer.pages.monitoring import health
+
+    monkeypatch.setattr(health, "Heartbeat", None)
+    caplog.handler.addFilter(About())
+    failing = Client(raise_request_exception=False)
+    logging.getLogger("django.request").addHandler(caplog.handler)
+    try:
+        response = failing.get("/health/ready", headers={"X-Request-ID": "number-1"})
+    finally:
+        logging.getLogger("django.request").removeHandler(caplog.handler)
+    assert response.status_code == 500
+    assert "number-1" in response.content.decode()
+    assert [vars(record).get("request_id") for record in caplog.records][-1] == "number-1"

@@ -1,0 +1,71 @@
+"""Log lines: each names its request, and the run, task and server that it is about.
+
+As text, or as JSON (LOG_FORMAT). The text of an error is left out: a database quotes rows in it,
+and a row may hold a PIN code.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from traceback import format_tb
+from typing import Any
+
+from django.db.utils import OperationalError
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from transfer.errors import TransferError
+
+# These quote no row: the one is made of our own sentences, the other speaks of connections.
+QUOTABLE = (TransferError, OperationalError)
+
+_about: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def about(**names: Any) -> Iterator[None]:
+    """Whatever is logged in the block carries these names, such as `run=12`."""
+    token = _about.set({**_about.get(), **names})
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+class About(logging.Filter):
+    """Gives a record the names of the blocks that it was made in."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        names = _about.get()
+        vars(record).update(names)
+        record.about = "".join(f" {name}={value}" for name, value in names.items())
+        return True
+
+
+class _Stack(logging.Formatter):
+    def formatException(self, ei: Any) -> str:
+        kind, error, traceback = ei
+        text = f": {error}" if isinstance(error, QUOTABLE) else ""
+        return f"{''.join(format_tb(traceback))}{kind.__name__}{text}".rstrip()
+
+
+class Line(_Stack):
+    """For a terminal, and for cron's mail."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s%(about)s")
+
+
+class Json(_Stack, JsonFormatter):
+    """An object a line, for machines."""
+
+    def __init__(self) -> None:
+        JsonFormatter.__init__(
+            self,
+            ["levelname", "name", "message"],
+            style=",",
+            rename_fields={"levelname": "level", "name": "logger", "exc_info": "error"},
+            reserved_attrs=[*RESERVED_ATTRS, "about", "request"],
+            timestamp="at",
+        )

@@ -1,0 +1,55 @@
+"""Whether this process lives, and whether the product as a whole does its work: for machines."""
+
+from datetime import timedelta
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError
+from django.db.models import Min
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django_tasks_db.models import DBTaskResult
+
+from transfer.models import Heartbeat
+
+# The tick works the queue off every minute: what waits longer has nobody.
+QUEUED_LONG = timedelta(minutes=3)
+
+
+@login_not_required
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """200 as long as the process answers. Asks no database."""
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+@require_safe
+@never_cache
+def ready(request: HttpRequest) -> HttpResponse:
+    """200 when our own database answers, the schedule is alive and the queue moves; else 503.
+
+    The answer names each check with "ok" or what is wrong, in English.
+    """
+    try:
+        checks = {"database": "ok", "schedule": schedule(), "queue": queue()}
+    except DatabaseError as error:
+        checks = {"database": type(error).__name__}
+    well = set(checks.values()) == {"ok"}
+    answer = {"status": "ok" if well else "failing", **checks}
+    return JsonResponse(answer, status=200 if well else 503)
+
+
+def schedule() -> str:
+    beat = Heartbeat.last()
+    if beat is None:
+        return "has never run"
+    return "ok" if beat.is_alive() else f"silent since {beat.at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def queue() -> str:
+    oldest = DBTaskResult.objects.ready().aggregate(at=Min("enqueued_at"))["at"]
+    if oldest is None or timezone.now() - oldest < QUEUED_LONG:
+        return "ok"
+    return f"the oldest entry waits since {oldest:%Y-%m-%dT%H:%M:%SZ}"

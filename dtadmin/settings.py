@@ -34,6 +34,13 @@ def env_flag(name: str) -> bool:
     return value in {"1", "true", "yes"}
 
 
+def env_number(name: str, default: int) -> int:
+    value = env(name, str(default))
+    if not value.isdecimal() or not int(value):
+        raise ImproperlyConfigured(f"{name} must be a whole number above 0.")
+    return int(value)
+
+
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
@@ -52,6 +59,8 @@ METRICS_TOKEN = env("METRICS_TOKEN")
 LOG_FORMAT = env("LOG_FORMAT", "text")
 if LOG_FORMAT not in {"text", "json"}:
     raise ImproperlyConfigured("LOG_FORMAT must be text or json.")
+
+SESSION_COOKIE_AGE = 3600 * env_number("SESSION_HOURS", 12)
 
 EMBEDDED = not DATABASE_URL
 
@@ -154,6 +163,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "transfer.pages.middleware.keep_session",
     "transfer.pages.middleware.parts",
     "transfer.pages.middleware.not_allowed",
 ]

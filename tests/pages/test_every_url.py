@@ -131,6 +131,7 @@ RULES = {
     "settings": RULE,
     "audit": Rule("administrator", "get"),
     "users": Rule("administrator", "get"),
+    "users_unlock": Rule("administrator", "post"),
     "user_add": RULE,
     "user": RULE,
     "user_password": RULE,

@@ -11,7 +11,7 @@ from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
 from transfer.models.tasks import TransferTask
 from transfer.models.uploads import BadLine, Upload
-from transfer.models.users import User
+from transfer.models.users import StartPassword, User
 
 __all__ = [
     "AccountJob",
@@ -29,6 +29,7 @@ __all__ = [
     "SeenDay",
     "Settings",
     "Shop",
+    "StartPassword",
     "TransferRun",
     "TransferTask",
     "Upload",

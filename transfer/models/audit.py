@@ -65,7 +65,11 @@ class Actor:
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self:
-        return cls.user_at(request.user, request.META.get("REMOTE_ADDR") or None)
+        return cls.user_at(request.user, cls.address_of(request))
+
+    @staticmethod
+    def address_of(request: HttpRequest) -> str | None:
+        return request.META.get("REMOTE_ADDR") or None
 
     @classmethod
     def user_at(
@@ -88,6 +92,10 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def about(self, subject: models.Model) -> Self:
         return self.filter(subject_type=subject._meta.model_name, subject_id=subject.pk)
 
+    def changes(self) -> Self:
+        """Without log-ins, which change nothing."""
+        return self.exclude(action__in=[AuditEntry.Action.LOGIN, AuditEntry.Action.REFUSE])
+
 
 class AuditEntry(models.Model):
     class Action(models.TextChoices):
@@ -106,6 +114,10 @@ class AuditEntry(models.Model):
         RESEND = "resend", gettext_lazy("Rejected rows sent again")
         DISCARD = "discard", gettext_lazy("Rejected rows discarded")
         PASSWORD = "password", gettext_lazy("Password set")
+        LOGIN = "login", gettext_lazy("Logged in")
+        REFUSE = "refuse", gettext_lazy("Log-in refused")
+        LOCK = "lock", gettext_lazy("Log-in locked")
+        UNLOCK = "unlock", gettext_lazy("Locks lifted")
         POSITION = "position", gettext_lazy("Position set")
 
     at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)

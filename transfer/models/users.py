@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import Group, User as AuthUser, UserManager
 from django.contrib.sessions.models import Session
@@ -76,6 +77,7 @@ class User(AuthUser):
         user.set_password(password)
         user.save()
         user._take(role)
+        StartPassword.objects.create(user=user)
         AuditEntry.record(actor, AuditEntry.Action.CREATE, user, new=user.told())
         return user
 
@@ -99,9 +101,10 @@ class User(AuthUser):
 
     @transaction.atomic
     def replace_password(self, actor: Actor, password: str) -> None:
-        """Whoever is logged in with the old one is logged out by it."""
+        """Logs out who is logged in with the old one. The user then chooses another."""
         self.set_password(password)
         self.save(update_fields=["password"])
+        StartPassword.objects.get_or_create(user=self)
         AuditEntry.record(actor, AuditEntry.Action.PASSWORD, self)
 
     @property
@@ -164,6 +167,17 @@ class User(AuthUser):
         for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
             if session.get_decoded().get(SESSION_KEY) == str(self.pk):
                 session.delete()
+
+
+class StartPassword(models.Model):
+    """The user has a password that somebody else knows, and changes it at the first log-in."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return str(self.user)
 
 
 def one_at_a_time() -> None:

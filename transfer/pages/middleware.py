@@ -1,5 +1,6 @@
 """What the pages add to Django's middleware: presses in vain, and parts of pages."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext as _
@@ -15,11 +16,24 @@ from django.utils.translation import gettext as _
 from transfer.pages.back import is_part, page_before
 
 LOOKS = ("GET", "HEAD")
+CHANGE_FIRST = "change_password_first"  # in a session: the password is one that was given
+SECONDS_BETWEEN_NOTES = 300
 View = Callable[[HttpRequest], HttpResponse]
 
 
 class LoginRequired(LoginRequiredMiddleware):
-    """After the log-in one is where the button was: what the press was sent to is no page."""
+    """After the log-in one is where the button was: what the press was sent to is no page.
+
+    Whoever has been given a password does nothing before it is changed.
+    """
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> Any:
+        answer = super().process_view(request, view, args, kwargs)
+        if answer is not None or CHANGE_FIRST not in request.session:
+            return answer
+        where = request.resolver_match.url_name if request.resolver_match else ""
+        is_open = where == "change_password" or not getattr(view, "login_required", True)
+        return None if is_open else redirect("change_password")
 
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseRedirect:
         if request.method in LOOKS:
@@ -32,6 +46,24 @@ class LoginRequired(LoginRequiredMiddleware):
             self.get_login_url(view_func),
             self.get_redirect_field_name(view_func),
         )
+
+
+def keep_session(get_response: View) -> View:
+    """A session ends some hours after its user has last done something.
+
+    That an open page refreshes itself is nothing that its user has done.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        refreshes = is_part(request) and request.method in LOOKS
+        if request.user.is_authenticated and not refreshes:
+            now = int(time.time())
+            if abs(now - request.session.get("used_at", 0)) > SECONDS_BETWEEN_NOTES:
+                request.session["used_at"] = now
+        return response
+
+    return middleware
 
 
 def parts(get_response: View) -> View:

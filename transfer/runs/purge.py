@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -121,6 +122,7 @@ def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
         "maintenance": upkeep,
         "checks": _old_checks(now).exclude(pk__in=upkeep.values("pk")),
         "seen_days": old_days(now),
+        "sessions": Session.objects.filter(expire_date__lt=now),
         "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
     }
 

@@ -9,6 +9,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User as AuthUser
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
@@ -54,7 +55,7 @@ def logged_in(name: str, password: str = PASSWORD) -> Client:
     """A browser of somebody's, in which the log-in has worked."""
     browser = Client()
     browser.post("/login/", {"username": name, "password": password})
-    assert browser.get("/account/").status_code == 200
+    assert SESSION_KEY in browser.session
     return browser
 
 
@@ -127,6 +128,7 @@ class TestTheList:
             AuthUser.objects.bulk_create(made)
 
         many(0, 10)
+        self.rows(client)  # the first visit notes that the session is used
         with CaptureQueriesContext(connection) as few:
             self.rows(client, per_page="250")
         many(10, 1000)
@@ -147,7 +149,10 @@ class TestAdding:
         assert petr.get_full_name() == "Пётр Ильин"
         assert has_role(petr, Role.OPERATOR)
         assert not has_role(petr, Role.ADMINISTRATOR)
-        assert logged_in("petr").get("/").status_code == 200
+        browser, new = logged_in("petr"), "battery staple horse"
+        passwords = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+        browser.post("/account/password/", passwords)
+        assert browser.get("/").status_code == 200
 
     def test_shows_a_generated_password_once_and_it_works(self, client):
         answer = client.post(ADD, NEW)

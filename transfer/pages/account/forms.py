@@ -1,9 +1,20 @@
 import zoneinfo
+from dataclasses import replace
 from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _, gettext_lazy
+
+from transfer.models import Actor, User
+from transfer.models.logins import Attempt
+from transfer.words import formats
+
+YEAR = 365 * 24 * 3600
 
 RUSSIA = [
     "Europe/Kaliningrad",
@@ -28,6 +39,65 @@ def zones() -> list[Any]:
         (_("Russia"), [(name, name) for name in RUSSIA]),
         (_("Other"), [(name, name) for name in others]),
     ]
+
+
+class LogInForm(AuthenticationForm):
+    """Name and password. Each attempt stands in the audit, and too many wrong ones end them."""
+
+    request: HttpRequest
+
+    def clean(self) -> dict[str, Any]:
+        attempt = self.attempt = attempt_of(self.request, self.cleaned_data.get("username", ""))
+        if lock := attempt.lock:
+            raise ValidationError(
+                _(
+                    "Too many wrong passwords. Next try: %(time)s. Or ask an administrator to lift "
+                    "the lock on the page “Users”."
+                ),
+                code="locked",
+                params={"time": formats.moment(lock.until)},
+            )
+        if not {"username", "password"} <= self.cleaned_data.keys():
+            return self.cleaned_data
+        try:
+            return super().clean()
+        except ValidationError:
+            attempt.refuse()
+            raise
+
+
+def attempt_of(request: HttpRequest, name: str) -> Attempt:
+    """With the number of the browser, if the name has logged in with it before."""
+    attempt = Attempt(name, Actor.address_of(request))
+    if attempt.user is None:
+        return attempt
+    cookie, salt = browser_cookie(attempt.user)
+    number = request.get_signed_cookie(cookie, default="", salt=salt)
+    return replace(attempt, browser=number or "")
+
+
+def browser_cookie(user: User) -> tuple[str, str]:
+    """Its name, and the salt of its signature, that ties it to the user."""
+    return f"browser-{user.pk}", f"dtadmin.browser.{user.pk}"
+
+
+def know_browser(response: HttpResponse, request: HttpRequest, user: User) -> None:
+    """From now on this browser is told from strangers who try the user's name."""
+    name, salt = browser_cookie(user)
+    number = get_random_string(12)
+    response.set_signed_cookie(
+        name, number, salt, max_age=YEAR, httponly=True, samesite="Lax", secure=request.is_secure()
+    )
+
+
+class OwnPasswordForm(PasswordChangeForm):
+    """The old password, and twice another one."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("new_password1") and cleaned["new_password1"] == cleaned.get("old_password"):
+            self.add_error("new_password1", _("This is the old one. Choose another password."))
+        return cleaned
 
 
 class TimeZoneForm(forms.Form):

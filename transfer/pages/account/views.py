@@ -6,38 +6,71 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext as _
 from django.views import i18n
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import any_user
-from transfer.models import Actor, AuditEntry
-from transfer.pages.account.forms import TimeZoneForm
+from transfer.models import Actor, AuditEntry, StartPassword
+from transfer.pages.account.forms import (
+    YEAR,
+    LogInForm,
+    OwnPasswordForm,
+    TimeZoneForm,
+    know_browser,
+)
 from transfer.pages.back import next_url
+from transfer.pages.middleware import CHANGE_FIRST
 from transfer.pages.navigation import known_theme
-
-YEAR = 365 * 24 * 3600
 
 set_language = login_not_required(require_POST(i18n.set_language))
 
-log_in = auth_views.LoginView.as_view(
-    template_name="account/login.html", redirect_authenticated_user=True
-)
+
+class LogIn(auth_views.LoginView):
+    template_name = "account/login.html"
+    authentication_form = LogInForm
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        user = form.attempt.user
+        form.attempt.succeed()
+        if StartPassword.objects.filter(user=user).exists():
+            self.request.session[CHANGE_FIRST] = True
+        know_browser(response, self.request, user)
+        return response
+
+
+log_in = LogIn.as_view()
+
+
+@login_not_required
+def log_in_for_admin(request: HttpRequest) -> HttpResponse:
+    """There is one door, and Django's admin has none of its own."""
+    if request.user.is_authenticated:
+        raise PermissionDenied
+    return auth_views.redirect_to_login(next_url(request, reverse("admin:index")))
+
+
 # Open: whose session is over wants nothing else than the log-in page.
 log_out = login_not_required(auth_views.LogoutView.as_view())
 
 
 class PasswordChange(auth_views.PasswordChangeView):
+    form_class = OwnPasswordForm
     success_url = reverse_lazy("account")
     template_name = "account/password.html"
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
         AuditEntry.record(Actor.of(self.request), AuditEntry.Action.PASSWORD, form.user)
+        StartPassword.objects.filter(user=form.user).delete()
+        self.request.session.pop(CHANGE_FIRST, None)
         messages.success(self.request, _("Your password is changed."))
         return super().form_valid(form)
 

@@ -25,6 +25,9 @@ FACTS = {
     "batch": gettext_lazy("batch"),
     "waiting": gettext_lazy("waiting"),
     "given_up": gettext_lazy("rows given up"),
+    "browser": gettext_lazy("browser known by its number"),
+    "locks": gettext_lazy("locked were"),
+    "until": gettext_lazy("locked until"),
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
 }
@@ -47,7 +50,7 @@ def subject(entry: AuditEntry) -> str:
         title = _(KINDS[kind].title) if kind in KINDS else _chosen(entry, "kind", kind)
         return f"{title} → {params['server']}" if params.get("server") else title
     if entry.subject_type == "user":
-        return _("User %(name)s") % params
+        return _("User %(name)s") % params if params["name"] else _("All users")
     return params.get("name") or str(_model(entry)._meta.verbose_name)
 
 
@@ -64,7 +67,7 @@ def changes(entry: AuditEntry) -> list[Change]:
 
 def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, list[Change]]]:
     """What was done to one thing, the last first; drawn by audit/about.html."""
-    return [(entry, changes(entry)) for entry in AuditEntry.objects.about(subject)[:most]]
+    return [(entry, changes(entry)) for entry in AuditEntry.objects.about(subject).changes()[:most]]
 
 
 def sentence(entry: AuditEntry) -> str:

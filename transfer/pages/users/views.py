@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, User
+from transfer.models.logins import lift_locks, locks
 from transfer.pages.audit import words
 from transfer.pages.back import read_or_post
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
@@ -22,7 +23,16 @@ from transfer.pages.users.tables import UserTable
 @require_safe
 def users(request: HttpRequest) -> HttpResponse:
     table = UserTable(User.objects.with_level()).paged(request)
-    return render(request, "users/users.html", {"table": table})
+    return render(request, "users/users.html", {"table": table, "locks": locks()})
+
+
+@role("administrator")
+@require_POST
+def unlock(request: HttpRequest) -> HttpResponse:
+    """Lifts what wrong passwords have locked."""
+    lift_locks(Actor.of(request))
+    messages.success(request, _("Nobody is locked any more. Who guesses on is locked again."))
+    return redirect("users")
 
 
 @role("administrator")

@@ -40,7 +40,7 @@ class UploadTable(Table):
     caption = gettext_lazy("Loads, the latest first")
     created_at = MomentColumn(gettext_lazy("When"))
     name = tables.Column(
-        gettext_lazy("File, by whom"), empty_values=(), attrs={"td": {"class": "file"}}
+        gettext_lazy("File, by whom"), empty_values=(), attrs={"td": {"class": "file break"}}
     )
     state = tables.Column(gettext_lazy("State"))
     good = NumberColumn(gettext_lazy("Good"))

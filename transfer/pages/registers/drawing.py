@@ -34,7 +34,7 @@ SERVER_STATES = {
 def register_name(named: CashRegister) -> SafeString:
     """A register's name, as a link; below it its code, where that says more."""
     mothballed = badge("idle", _("Mothballed"), "pause") if named.mothballed else ""
-    code = format_html('<div class="code muted small">{}</div>', named.code)
+    code = format_html('<div class="code break muted small">{}</div>', named.code)
     return format_html(
         '<div><a href="{}">{}</a> {}{}</div>',
         named.get_absolute_url(),

@@ -73,7 +73,7 @@ class RejectTable(Table):
             " ", '<span><span class="muted tiny">{}</span> <code>{}</code></span>', shown
         )
         return with_note(  # type: ignore[return-value]
-            format_html('<div class="payload">{}</div>', drawn), record.get_kind_display()
+            format_html('<div class="row payload">{}</div>', drawn), record.get_kind_display()
         )
 
     def render_code(self, value: str) -> str:

@@ -36,8 +36,10 @@ class CredentialTable(Table):
         gettext_lazy("Register’s name"), accessor="account__register", attrs=classed("cell-name")
     )
     shop = tables.Column(gettext_lazy("Shop’s name"), accessor="account__register__shop")
-    login = tables.Column(gettext_lazy("Login"), accessor="account__login", attrs=classed("secret"))
-    secret = tables.Column(gettext_lazy("Password"), attrs=classed("secret"))
+    login = tables.Column(
+        gettext_lazy("Login"), accessor="account__login", attrs=classed("secret break")
+    )
+    secret = tables.Column(gettext_lazy("Password"), attrs=classed("secret break"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}

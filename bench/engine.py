@@ -45,7 +45,7 @@ def move(shop_all: str, bonus: str, kind: str) -> Totals:
 
 def forget_readers(shop_all: str) -> None:
     """Shop All forgets who has read: the next bonus server's database may be a new one."""
-    for table in ("datatransfer.batch", "datatransfer.purge"):
+    for table in ("datatransfer.batch", "datatransfer.purge_note"):
         if query(shop_all, "select to_regclass(%s)", [table]) != [(None,)]:
             query(shop_all, f"delete from {table}")
 

@@ -158,6 +158,19 @@ class HistoryChanged(TransferError):
     )
 
 
+class BatchForgotten(HistoryChanged):
+    code = "batch_forgotten"
+    sentence = gettext_noop(
+        "The bonus server was restored to batch %(number)s, and the log of shop All no longer "
+        "reaches back so far: nothing tells whether shop All itself has gone back in time since."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. If shop All was not restored from a copy since then, no row is in "
+        "doubt: manage.py set_position '%(server)s' %(kind)s --shop-all-is-whole. If it was: "
+        "manage.py rebase_shop_all."
+    )
+
+
 class FutureTransactions(HistoryChanged):
     code = "future_transactions"
     sentence = gettext_noop(

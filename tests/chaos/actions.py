@@ -29,9 +29,14 @@ def warm_up() -> None:
     connection.close()
 
 
-def run(kind: str, chunk_rows: int) -> dict[str, Any]:
-    """A whole transfer, as a worker would do it."""
-    done = execute.run_here(task_of(kind), TransferRun.Trigger.MANUAL, chunk_rows=chunk_rows)
+def run(kind: str, chunk_rows: int, *, one_chunk: bool = False) -> dict[str, Any]:
+    """A whole transfer, as a worker would do it; or one that is stopped after its first chunk."""
+    done = execute.run_here(
+        task_of(kind),
+        TransferRun.Trigger.MANUAL,
+        chunk_rows=chunk_rows,
+        stopped=lambda: int(one_chunk),
+    )
     return {
         "state": done.state,
         "error": done.error_code,
@@ -69,11 +74,11 @@ def holds(kind: str) -> bool | str:
     return result is None or result.holds
 
 
-def send_one_again(kind: str, values: dict[str, str], comment: str) -> int:
+def send_one_again(kind: str, values: dict[str, str]) -> int:
     """Corrects an open reject of the kind, if there is one, and sends it again."""
     first = RejectedRow.objects.open().filter(kind=kind).order_by("pk").first()
     chosen = RejectedRow.objects.filter(pk=first.pk if first else None)
-    return resend.resend(chosen, values | {"comment": comment}, Actor("tests")).rows
+    return resend.resend(chosen, values, Actor("tests")).rows
 
 
 def purge() -> int | str:
@@ -89,5 +94,5 @@ def discard(kind: str) -> int:
     return resend.discard(chosen, "tests", Actor("tests")).rows
 
 
-def run_and_reconcile(kind: str, chunk_rows: int) -> dict[str, Any]:
-    return run(kind, chunk_rows) | {"holds": holds(kind)}
+def run_and_reconcile(kind: str, chunk_rows: int, *, one_chunk: bool = False) -> dict[str, Any]:
+    return run(kind, chunk_rows, one_chunk=one_chunk) | {"holds": holds(kind)}

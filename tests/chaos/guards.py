@@ -38,8 +38,8 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/batches.py",
-                "            raise HistoryChanged(number=position.number)",
-                "            pass",
+                "        raise HistoryChanged(number=position.number)",
+                "        pass",
             )
         ],
         scenarios.restored_copy_that_has_caught_up,

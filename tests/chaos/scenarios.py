@@ -158,6 +158,72 @@ def nothing_received_and_purged(world: World) -> None:
     world.finish()
 
 
+def purged_after_a_dump_was_restored(world: World) -> None:
+    """The batches of the dump have seen numbers that the new cluster gives to other rows."""
+    world.burn(500)
+    world.stage(["good"])
+    world.transfer()
+    world.dump()
+    world.restore_dump(fresh=True)
+    world.stage(["good"])
+    world.transfer()
+    world.settle()
+    world.transfer()
+    world.copy("bonus")
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.purge()
+    world.restore("bonus")
+    world.expect_refused("rows_purged")
+    world.finish()
+
+
+def purged_behind_a_batch_under_way(world: World) -> None:
+    """A bonus server goes back into the middle of a batch, which it began after going back."""
+    world.stage(["good"])
+    world.transfer()
+    world.copy("bonus")
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.restore("bonus")
+    world.transfer(1, one_chunk=True)
+    world.copy("bonus")
+    world.transfer()
+    world.purge()
+    world.restore("bonus")
+    world.expect_refused("rows_purged")
+    world.finish()
+
+
+def purged_in_the_middle_of_a_batch(world: World) -> None:
+    """Nothing has gone back, and nothing is refused."""
+    world.stage(["good"] * 3)
+    world.transfer(1, one_chunk=True)
+    world.purge()
+    world.stage(["good"])
+    world.finish()
+
+
+def batch_forgotten_by_a_purge(world: World) -> None:
+    """Shop All is not accused of having gone back: its log does not reach back so far."""
+    world.stage(["good"])
+    world.transfer()
+    world.copy("bonus")
+    for _ in range(2):
+        world.stage(["good"])
+        world.transfer()
+    world.purge()
+    world.stage(["good"])
+    world.restore("bonus")
+    world.expect_refused("rows_purged")
+    world.settle()
+    world.expect_refused("batch_forgotten")
+    world.settle()
+    world.expect_done()
+    world.stage(["good"])
+    world.finish()
+
+
 def dump_restored(world: World) -> None:
     """Into the same cluster, whose numbers are all ahead of it."""
     world.stage(["good"])
@@ -274,6 +340,10 @@ SCENARIOS: list[Scenario] = [
     bonus_server_restored_to_before_a_purge,
     started_anew_after_a_purge,
     nothing_received_and_purged,
+    purged_after_a_dump_was_restored,
+    purged_behind_a_batch_under_way,
+    purged_in_the_middle_of_a_batch,
+    batch_forgotten_by_a_purge,
     dump_restored,
     dump_restored_elsewhere,
     dump_of_all_restored_elsewhere,

@@ -48,6 +48,7 @@ DRAWN = {
     "stage_and_transfer": {"rows": ROWS, "chunk_rows": st.integers(1, 4)},
     "stage": {"rows": ROWS, "how": HOW},
     "transfer": {"chunk_rows": st.integers(1, 4)},
+    "stop_a_transfer": {"chunk_rows": st.integers(1, 2)},
     "break_a_transfer": {"chunk_rows": st.integers(1, 4), "fault": FAULT},
     "end_late": {"commit": st.booleans()},
     "end_prepared": {"commit": st.booleans()},
@@ -73,6 +74,7 @@ ACTS = {
     "stage": 3,
     "transfer": 2,
     "break_a_transfer": 4,
+    "stop_a_transfer": 2,
     "end_late": 2,
     "end_prepared": 2,
     "settle": 12,
@@ -84,8 +86,8 @@ ACTS = {
     "dump": 2,
     "restore_dump": 3,
     "read_from_standby": 1,
-    "purge": 1,
-    "send_again": 1,
+    "purge": 3,
+    "send_again": 2,
     "discard": 1,
     "back_up_vendor": 2,
     "restore_vendor": 2,
@@ -98,9 +100,10 @@ class Machine(RuleBasedStateMachine):
     world: World
     counts: Counter[str] = Counter()
 
-    @initialize()
-    def begin(self):
-        self.world.begin()
+    @initialize(kind=st.sampled_from(["balances", "balances", "pincodes", "cards"]))
+    def begin(self, kind):
+        self.world.begin(kind)
+        self.counts[kind] += 1
 
     @rule(data=st.data())
     def go_on(self, data):
@@ -121,6 +124,9 @@ class Machine(RuleBasedStateMachine):
 
     def break_a_transfer(self, chunk_rows, fault):
         self.world.transfer(chunk_rows, fault)
+
+    def stop_a_transfer(self, chunk_rows):
+        self.world.transfer(chunk_rows, one_chunk=True)
 
     def go_back(self, place, way):
         getattr(self.world, way)(*place)

@@ -102,7 +102,7 @@ def test_an_unreachable_database_is_one_sentence_that_names_it(settings):
 
 
 BEFORE_THE_LOG = """
-    drop table datatransfer.batch, datatransfer.purge;
+    drop table datatransfer.batch, datatransfer.purge_note;
     alter table datatransfer.origin drop xid;
     alter table datatransfer.resent drop where_rejected, drop sent_by;
 """

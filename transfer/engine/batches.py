@@ -15,7 +15,7 @@ from psycopg2 import errors
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres import Database
-from transfer.errors import HistoryChanged, NotInitialised, StandbyAsSource
+from transfer.errors import BatchForgotten, HistoryChanged, NotInitialised, StandbyAsSource
 
 SCHEMA = """
 -- What each reader (a bonus server and a kind of transfer) has begun to read, by its snapshot.
@@ -31,13 +31,17 @@ create table if not exists datatransfer.batch (
     primary key (reader, number),
     check (pg_snapshot_xmax(snapshot) <= xid)
 );
--- Purges: rows that a reader needs whose last whole batch is before this number are gone.
-create table if not exists datatransfer.purge (
-    reader uuid not null,
+-- Purges, and by which transactions the rows were written that they removed: the latest of them,
+-- and those that were still running in some snapshot of the log.
+create table if not exists datatransfer.purge_note (
+    origin uuid not null,
+    kind text not null,
     number bigint not null,
     rows bigint not null,
+    latest xid8 not null,
+    late xid8[] not null,
     at timestamptz not null default now(),
-    primary key (reader, number)
+    primary key (origin, kind, number)
 );
 """
 
@@ -65,6 +69,22 @@ FIND = f"""
     select number, token::text, snapshot::text from datatransfer.batch
      where reader = %s and number = %s and {ORIGINAL}
        and xid > (select xid from datatransfer.origin)
+"""
+
+OLDEST = f"""
+    select min(number) from datatransfer.batch
+     where reader = %s and {ORIGINAL} and xid > (select xid from datatransfer.origin)
+"""
+
+# What a snapshot that has yet to see one of the rows can't get any more. A purge that was accepted
+# in another history of the database does not stand here, and then none counts as accepted.
+PURGED_AFTER = """
+    select coalesce(sum(rows), 0) from datatransfer.purge_note
+     where origin = %(origin)s and kind = %(kind)s
+       and (latest >= pg_snapshot_xmax(%(seen)s) or late && array(select pg_snapshot_xip(%(seen)s)))
+       and number > coalesce((select number from datatransfer.purge_note
+                               where origin = %(origin)s and kind = %(kind)s
+                                 and number = %(accepted)s), 0)
 """
 
 
@@ -138,31 +158,44 @@ class BatchLog(Database):
         rows = self.rows(FIND, [reader, number])
         return Batch(*rows[0]) if rows else None
 
-    def check_batch(self, position: Position) -> None:
-        """Whether the batch that the position names is there as it was written.
+    def check_batch(self, position: Position, server: str = "SERVER") -> None:
+        """Whether the batch that the position, `server`'s, names is there as it was written.
 
-        Raises HistoryChanged.
+        Raises HistoryChanged; BatchForgotten when a purge has removed it.
         """
         if position.reader is None or position.number == 0:
             return
         named = Batch(position.number, position.token or "", position.snapshot)
-        if self.batch(position.reader, position.number) != named:
-            raise HistoryChanged(number=position.number)
+        if self.batch(position.reader, position.number) == named:
+            return
+        if self.has_forgotten(position):
+            raise BatchForgotten(number=position.number, server=server, kind=position.kind)
+        raise HistoryChanged(number=position.number)
+
+    def has_forgotten(self, position: Position) -> bool:
+        """Whether a purge has removed the position's batch: only later ones are there."""
+        (oldest,) = self.one(OLDEST, [position.reader])
+        return oldest is not None and 0 < position.number < oldest
 
     def purged_after(self, position: Position) -> int:
         """How many rows at most the position's bonus server needs that a purge has removed."""
         (rows,) = self.one(
-            "select coalesce(sum(rows), 0) from datatransfer.purge where reader = %s "
-            "and number > %s",
-            [position.reader, max(position.completed, position.purge_accepted)],
+            PURGED_AFTER,
+            {
+                "origin": position.origin,
+                "kind": position.kind,
+                "seen": position.read_through,
+                "accepted": position.purge_accepted,
+            },
         )
         return int(rows)
 
-    def last_purge(self, position: Position) -> int:
-        """The number of the latest purge that the position's reader is noted for."""
+    def last_purge(self, origin: str, kind: Kind) -> int:
+        """The number of the latest purge of the kind's rows."""
         (number,) = self.one(
-            "select coalesce(max(number), 0) from datatransfer.purge where reader = %s",
-            [position.reader],
+            "select coalesce(max(number), 0) from datatransfer.purge_note "
+            "where origin = %s and kind = %s",
+            [origin, kind.name],
         )
         return int(number)
 
@@ -184,11 +217,12 @@ class BatchLog(Database):
 
     def require_log(self) -> None:
         """Raises NotInitialised, or StandbyAsSource: a replica can't promise what it will have."""
-        there, is_standby = self.one(
-            "select to_regclass('datatransfer.batch') is not null "
-            "and to_regclass('datatransfer.purge') is not null, pg_is_in_recovery()"
+        missing, is_standby = self.one(
+            "select min(name) filter (where to_regclass(name) is null), pg_is_in_recovery() "
+            "from unnest(%s) as name",
+            [["datatransfer.batch", "datatransfer.purge_note"]],
         )
         if is_standby:
             raise StandbyAsSource
-        if not there:
-            raise NotInitialised(missing="datatransfer.batch")
+        if missing:
+            raise NotInitialised(missing=missing)

@@ -122,8 +122,14 @@ def _begin(
             if known.mine or target.has_positions(kind) or logged - known.others:
                 raise PositionLost(database=target.name, kind=kind.name)
             rows, amount = source.purged(kind)
+            last_purge = source.last_purge(origin, kind)
         position = Position(
-            origin, kind.name, purged_rows=rows, purged_amount=amount, reader=str(uuid4())
+            origin,
+            kind.name,
+            purged_rows=rows,
+            purged_amount=amount,
+            reader=str(uuid4()),
+            purge_accepted=last_purge,
         )
         target.begin_position(position)
         if not dry_run:

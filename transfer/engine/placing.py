@@ -3,12 +3,18 @@
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from transfer.engine.batches import Batch, Readers
+from transfer.engine.batches import Readers
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position, Totals
 from transfer.engine.shop_all import ShopAll
-from transfer.errors import BatchUnknown, PositionMissing, ReaderUnknown, RowsPurged
+from transfer.errors import (
+    BatchForgotten,
+    BatchUnknown,
+    PositionMissing,
+    ReaderUnknown,
+    RowsPurged,
+)
 
 SHOWN = 20  # batches or readers that an error lists
 
@@ -24,6 +30,7 @@ class Place:
     start: bool = False
     reader: str | None = None
     accept_purged: bool = False
+    shop_all_is_whole: bool = False  # it was not restored: said where its log can't say it
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Placed:
     position: Position
     sent: int
     lost: int  # rows at most that a purge has removed, and the server can't get any more
+    doubt: BatchForgotten | None = None  # what the next run refuses for all that
 
 
 def place(
@@ -58,20 +66,21 @@ def place(
             held = target.position(origin, kind)
             if held is not None:
                 held = target.lock_position(origin, kind)
-            wanted, batch = _wanted(kind, source, target, where, readers, held, origin)
+            wanted, anew = _wanted(kind, source, target, where, readers, held, origin)
             # A server that has received nothing lacks whatever was ever removed.
             lost = source.purged(kind)[0] if where.start else source.purged_after(wanted)
             if lost and not where.accept_purged:
                 raise RowsPurged(
-                    rows=lost, number=wanted.completed, server=target.name, kind=kind.name
+                    rows=lost, number=wanted.number, server=target.name, kind=kind.name
                 )
             after = _counted(kind, source, wanted)
             sent = source.count_waiting(kind, after)
+            doubt = None if anew else _doubt(source, target, after)
         if not dry_run:
-            after = _written(source, target, after, batch, held)
+            after = _written(source, target, after, held, anew=anew)
         else:
             target.roll_back()
-    return Placed(after, sent, lost)
+    return Placed(after, sent, lost, doubt)
 
 
 def _wanted(
@@ -82,14 +91,14 @@ def _wanted(
     readers: Readers,
     held: Position | None,
     origin: str,
-) -> tuple[Position, Batch | None]:
-    """The position, still under the reader whose batches it names; and the batch that it is at."""
+) -> tuple[Position, bool]:
+    """The position, still under the reader of its batch; whether the log needs it anew."""
     if where.start:
-        return Position(origin, kind.name, reader=str(uuid4())), None
+        return Position(origin, kind.name, reader=str(uuid4())), False
     if where.batch is None:
         if held is None or held.reader is None:
             raise PositionMissing(database=target.name)
-        return held, None
+        return held, where.shop_all_is_whole and source.has_forgotten(held)
     reader = _reader(kind, source, target, where, readers, held)
     batch = source.batch(reader, where.batch)
     if batch is None:
@@ -103,9 +112,8 @@ def _wanted(
         reader=reader,
         number=batch.number,
         token=batch.token,
-        purge_accepted=held.purge_accepted if held and held.reader == reader else 0,
     )
-    return position, batch
+    return position, held is None
 
 
 def _reader(
@@ -131,10 +139,15 @@ def _reader(
     return mine.pop()
 
 
+def _doubt(source: ShopAll, target: BonusDatabase, position: Position) -> BatchForgotten | None:
+    if not source.has_forgotten(position):
+        return None
+    return BatchForgotten(number=position.number, server=target.name, kind=position.kind)
+
+
 def _counted(kind: Kind, source: ShopAll, position: Position) -> Position:
     """The position from which the reconciliation counts anew: what is missing so far is settled."""
-    accepted = max(position.purge_accepted, source.last_purge(position))
-    position = replace(position, purge_accepted=accepted)
+    position = replace(position, purge_accepted=source.last_purge(position.origin, kind))
     if position.snapshot == NOTHING_READ:
         rows, amount = source.purged(kind)
         return replace(position, purged_rows=rows, purged_amount=amount)
@@ -151,13 +164,15 @@ def _written(
     source: ShopAll,
     target: BonusDatabase,
     position: Position,
-    batch: Batch | None,
     held: Position | None,
+    *,
+    anew: bool,
 ) -> Position:
     """A lost position comes back under a reader of its own: the old one's rejects are not its."""
-    if held is None and batch is not None:
-        position = replace(position, reader=str(uuid4()), number=0, purge_accepted=0)
-        batch = source.add_batch(position, target.name, batch.snapshot)
+    if anew and held is None:
+        position = replace(position, reader=str(uuid4()), number=0)
+    if anew:
+        batch = source.add_batch(position, target.name, position.snapshot)
         position = replace(position, number=batch.number, token=batch.token)
     if held is None:
         target.begin_position(position)

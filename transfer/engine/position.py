@@ -60,7 +60,7 @@ class Position:
     reader: str | None = None  # null before there was a log
     number: int = 0  # of the reader's batches; 0: none of the log
     token: str | None = None
-    purge_accepted: int = 0  # rows purged up to this batch may be missing: somebody accepted it
+    purge_accepted: int = 0  # what purges up to this one took may be missing: somebody accepted it
 
     @property
     def key(self) -> tuple[str | int | None, ...]:
@@ -74,11 +74,6 @@ class Position:
     def snapshot(self) -> str:
         """That of the batch which the position names."""
         return self.reading or self.read_through
-
-    @property
-    def completed(self) -> int:
-        """Number up to which every batch has been moved as a whole."""
-        return self.number if self.reading is None else self.number - 1
 
     @property
     def is_older_than_the_log(self) -> bool:

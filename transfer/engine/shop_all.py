@@ -121,26 +121,26 @@ class ShopAll(BatchLog):
         Raises RowsPurged, or what `check_past` raises.
         """
         self.check_purged(kind, position, server)
-        self.check_past(kind, position)
+        self.check_past(kind, position, server)
 
     def check_purged(self, kind: Kind, position: Position, server: str) -> None:
         """Whether rows are gone that the position's server has not received. Raises RowsPurged.
 
-        Asked before the log: the purge that took the rows took old batches, too, and one that is
-        forgotten must not look like one that never was.
+        Asked before the log: the purge that took the rows may have taken the batch, too, and what
+        is missing is to be known first.
         """
         if lost := self.purged_after(position):
-            raise RowsPurged(rows=lost, number=position.completed, server=server, kind=kind.name)
+            raise RowsPurged(rows=lost, number=position.number, server=server, kind=kind.name)
 
-    def check_past(self, kind: Kind, position: Position) -> None:
-        """Whether the position is of this database's past.
+    def check_past(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
+        """Whether the position, which is `server`'s, is of this database's past.
 
         Raises OriginChanged; HistoryChanged when the log lacks the position's batch, or when the
         table or the position knows transactions that the cluster has yet to reach.
         """
         if self.origin() != position.origin:
             raise OriginChanged
-        self.check_batch(position)
+        self.check_batch(position, server)
         table_ahead, position_ahead = self.one(
             sql.SQL(
                 "select exists (select from {} where xid >= pg_snapshot_xmax(s)), "

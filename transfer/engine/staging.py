@@ -12,7 +12,7 @@ from psycopg2 import sql
 
 from transfer.engine import batches
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.position import Position, moved
+from transfer.engine.position import Position, visible
 from transfer.engine.postgres import COLUMNS
 from transfer.engine.shop_all import PURGE_LOCK, STAMP_TRIGGER, ShopAll, quoted
 from transfer.errors import gettext_noop
@@ -78,27 +78,26 @@ begin
 end $$;
 """
 
-# For every reader, whether its server is docked or not: the first of its batches that sees all rows
-# that are gone, or one that it has yet to read.
+# The numbers of purges are times: those of a database that went back are never given anew.
 NOTE_PURGE = """
-    insert into datatransfer.purge as held (reader, number, rows)
-    select reader, coalesce(
-               min(number) filter (
-                   where pg_snapshot_xmax(snapshot)::text::bigint
-                         > (select max(xid::text::bigint) from gone)
-                     and not exists (select from pg_snapshot_xip(snapshot) as running
-                                      where running in (select xid from gone))),
-               max(number) + 1), %(rows)s
-      from datatransfer.batch where kind = %(kind)s group by reader
-        on conflict (reader, number) do update
-       set rows = held.rows + excluded.rows, at = excluded.at
+    insert into datatransfer.purge_note (origin, kind, number, rows, latest, late)
+    select (select origin from datatransfer.origin), %(kind)s,
+           greatest(extract(epoch from clock_timestamp()) * 1000000,
+                    (select max(number) + 1 from datatransfer.purge_note)),
+           %(rows)s, max(xid::text::bigint)::text::xid8,
+           array(select distinct running
+                   from datatransfer.batch, pg_snapshot_xip(snapshot) as running
+                  where kind = %(kind)s and running in (select xid from gone))
+      from gone
 """
 
+# Whatever a bonus server had named within these days is there. Of each reader, the oldest go first.
 FORGET_BATCHES = """
     delete from datatransfer.batch as old
-     where kind = %(kind)s and at < now() - make_interval(days => %(days)s)
+     where kind = %(kind)s
        and number < (select max(number) from datatransfer.batch as last
-                      where last.reader = old.reader)
+                      where last.reader = old.reader
+                        and at < now() - make_interval(days => %(days)s))
        and not exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
                                 as named (reader, number)
                         where named.reader = old.reader and named.number <= old.number)
@@ -243,14 +242,14 @@ class Staging(ShopAll):
     ) -> tuple[int, Decimal]:
         """Removes rows older than `days` that every one of `positions` has moved.
 
-        They were read while nobody could begin one. Returns rows and finite amounts removed. Their
-        numbers are kept for the reconciliation, and for every reader of the log the batch by which
-        it must have moved them.
+        They were read while nobody could begin one. Returns rows and finite amounts removed; they
+        are noted for the reconciliation, and so that a bonus server which is restored to before
+        them is noticed. Of a batch under way every row stays until it has been moved as a whole.
         """
         old = sql.SQL("{} where created_at < now() - make_interval(days => {}) and {}").format(
             quoted(kind),
             sql.Literal(days),
-            sql.SQL(" and ").join(moved(position) for position in positions),
+            sql.SQL(" and ").join(visible(position.read_through) for position in positions),
         )
         with self.transaction():
             self.execute("set local statement_timeout = 0")
@@ -287,7 +286,7 @@ class Staging(ShopAll):
         self.execute(NOTE_PURGE, {"kind": kind.name, "rows": rows})
 
     def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
-        """Of each reader the last batch stays, and the one that its position names."""
+        """Of each reader the latest that is old stays, and the one that its position names."""
         named = [(one.reader, one.number) for one in positions if one.reader is not None]
         readers, numbers = zip(*named, strict=True) if named else ((), ())
         self.execute(

@@ -8,6 +8,7 @@ from transfer.engine.placing import Place, Placed
 from transfer.management.command import Command as BaseCommand, servers_named
 from transfer.models import Actor, TransferTask
 from transfer.runs.placing import put_position
+from transfer.words.explain import explain
 
 
 class Command(BaseCommand):
@@ -33,11 +34,20 @@ class Command(BaseCommand):
             action="store_true",
             help=_("go on without rows that were purged from shop All meanwhile"),
         )
+        parser.add_argument(
+            "--shop-all-is-whole",
+            action="store_true",
+            help=_("it was not restored from a copy, though its log no longer reaches back so far"),
+        )
         parser.add_argument("--dry-run", action="store_true", help=_("count, change nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         where = Place(
-            options["batch"], options["start"], options["reader"], options["accept_purged"]
+            options["batch"],
+            options["start"],
+            options["reader"],
+            options["accept_purged"],
+            options["shop_all_is_whole"],
         )
         (server,) = servers_named(options["server"])
         task = server.tasks.select_related("server").get(kind=options["kind"])
@@ -57,3 +67,5 @@ class Command(BaseCommand):
                 task=task,
                 rows=placed.lost,
             )
+        if placed.doubt is not None:
+            self.say("%(doubt)s", doubt=explain(placed.doubt))

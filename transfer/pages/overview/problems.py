@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
 from transfer.errors import (
+    BatchForgotten,
     Difference,
     FutureTransactions,
     HistoryChanged,
@@ -37,8 +38,8 @@ OPEN_LONG = timedelta(minutes=10)
 REFUSALS = {
     error.code
     for error in (
-        *(HistoryChanged, FutureTransactions, PositionLost, RowsPurged, StandbyAsSource),
-        *(RowsSwallowed, TooManyRefused, Difference),
+        *(HistoryChanged, BatchForgotten, FutureTransactions, PositionLost, RowsPurged),
+        *(StandbyAsSource, RowsSwallowed, TooManyRefused, Difference),
     )
 }
 

@@ -13,6 +13,8 @@ from dotenv import load_dotenv
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
+from transfer.engine.postgres import log_in
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- What an installation sets (the table in docs/OPERATION.md) ----------------------------------
@@ -108,6 +110,7 @@ def database(variable: str, url: str) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"{variable} is not a PostgreSQL URL such as postgresql://user:password@host/name"
         ) from None
+    safely = log_in(parts)
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname", ""),
@@ -115,7 +118,7 @@ def database(variable: str, url: str) -> dict[str, Any]:
         "PASSWORD": parts.pop("password", ""),
         "HOST": parts.pop("host", ""),
         "PORT": parts.pop("port", ""),
-        "OPTIONS": {"connect_timeout": 5, "application_name": "dtadmin", **parts},
+        "OPTIONS": {"connect_timeout": 5, "application_name": "dtadmin", **safely, **parts},
     }
 
 

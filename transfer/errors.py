@@ -92,6 +92,19 @@ class LoginRefused(Unreachable):
     )
 
 
+class WeakLogin(Unreachable):
+    code = "weak_login"
+    sentence = gettext_noop(
+        "%(database)s at %(host)s asks for the password in a way in which it could be read or "
+        "guessed, so it was not sent."
+    )
+    hint = gettext_noop(
+        "Have its administrator set password_encryption = scram-sha-256, set the password of "
+        "%(user)s anew and enter scram-sha-256 in pg_hba.conf. Or allow the weaker way: in the "
+        "settings of the bonus server, or by ?require_auth=md5 in the URL of the database."
+    )
+
+
 class ConnectionLost(TransferError):
     code = "connection_lost"
     sentence = gettext_noop("The connection to %(database)s broke off.")

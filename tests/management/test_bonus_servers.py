@@ -1,12 +1,13 @@
 """add_bonus_server and list_bonus_servers."""
 
+import io
 import json
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from transfer.models import BonusServer
+from transfer.models import AuditEntry, BonusServer
 
 URL = "postgresql://bonus:s3cret@10.0.0.8:5433/loyalty"
 
@@ -32,6 +33,27 @@ def test_the_password_is_encrypted_at_rest_and_used_to_connect(db):
         (stored,) = cursor.fetchone()
     assert "s3cret" not in stored
     assert "password=s3cret" in BonusServer.objects.get().dsn
+
+
+def test_the_url_is_read_from_standard_input_where_no_process_list_shows_it(db, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{URL}\n"))
+    add("--database-url", "-")
+    assert BonusServer.objects.get().db_password == "s3cret"
+
+
+def test_docking_stands_in_the_audit_without_the_password(db):
+    add("--database-url", URL)
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.subject_id) == ("create", BonusServer.objects.get().pk)
+    assert entry.who.endswith("(manage.py)")
+    assert entry.new["db_host"] == "10.0.0.8"
+    assert "s3cret" not in str(entry.new)
+
+
+@pytest.mark.parametrize(("more", "any_auth"), [("", False), ("?require_auth=md5", True)])
+def test_a_weaker_log_in_is_allowed_by_the_url_alone(db, more, any_auth):
+    add("--database-url", URL + more)
+    assert BonusServer.objects.get().db_any_auth is any_auth
 
 
 def test_a_name_that_is_taken_is_refused_and_nothing_is_created(db):

@@ -29,6 +29,7 @@ from transfer.errors import (
     TooSlow,
     TransferError,
     Unreachable,
+    WeakLogin,
 )
 
 CONNECT_SECONDS = 5
@@ -48,8 +49,13 @@ KEEPALIVE = {
 # psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
 BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpected message")
 
+SCRAM = "scram-sha-256"
+ANY_LOG_IN = f"none,password,md5,gss,sspi,{SCRAM}"
+LOCAL = ("", "localhost", "127.0.0.1", "::1")
+
 # libpq has no codes for why there is no connection; the server says it in a language of its own.
 CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
+    (WeakLogin, "server requested .* password|did not complete authentication"),
     (DatabaseMissing, 'database ".*" does not exist|база данных ".*" не существует'),
     (LoginRefused, "authentication|pg_hba|password|role |подлинности|парол|роль "),
     (DatabaseHostUnknown, "could not translate host name"),
@@ -209,6 +215,19 @@ class Database:
         return row
 
 
+def log_in(parts: dict[str, str]) -> dict[str, str]:
+    """What libpq has to insist on: that a password for another machine is only sent as SCRAM.
+
+    Whoever poses as that machine could otherwise ask for the password itself. A DSN that says
+    `require_auth` knows better.
+    """
+    hosts = ",".join(parts.get(name, "") for name in ("host", "hostaddr") if name in parts)
+    is_near = all(host in LOCAL or host.startswith("/") for host in hosts.split(","))
+    if is_near or not parts.get("password") or "require_auth" in parts:
+        return {}
+    return {"require_auth": SCRAM}
+
+
 def connect(dsn: str, *, database: str, purpose: str) -> Connection:
     """Opens a connection with time-outs and keepalives. Raises Unreachable."""
     options = (
@@ -224,6 +243,7 @@ def connect(dsn: str, *, database: str, purpose: str) -> Connection:
                 options=options,
                 client_encoding="UTF8",
                 **KEEPALIVE,
+                **log_in(parse_dsn(dsn)),
             )
         )
     except psycopg2.OperationalError as error:

@@ -114,6 +114,7 @@ class AuditEntry(models.Model):
         RESEND = "resend", gettext_lazy("Rejected rows sent again")
         DISCARD = "discard", gettext_lazy("Rejected rows discarded")
         PASSWORD = "password", gettext_lazy("Password set")
+        TEST = "test", gettext_lazy("Connection tested")
         LOGIN = "login", gettext_lazy("Logged in")
         REFUSE = "refuse", gettext_lazy("Log-in refused")
         LOCK = "lock", gettext_lazy("Log-in locked")

@@ -14,6 +14,7 @@ from psycopg2.extensions import make_dsn
 from transfer.bonus_api.errors import SecretUnreadable
 from transfer.bonus_api.http import Endpoint
 from transfer.engine.kinds import KINDS
+from transfer.engine.postgres import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.models.failing import Failing, failure
 from transfer.models.secret import ENCRYPTED, SecretField
@@ -85,6 +86,9 @@ class BonusServer(Failing):
     db_sslmode = models.CharField(
         gettext_lazy("database encryption"), max_length=11, choices=SSLMode, default=SSLMode.PREFER
     )
+    db_any_auth = models.BooleanField(
+        gettext_lazy("weaker log-in to the database allowed"), default=False
+    )
     created_at = models.DateTimeField(gettext_lazy("docked at"), auto_now_add=True)
 
     # Of the last check of the administration port.
@@ -126,6 +130,7 @@ class BonusServer(Failing):
             user=self.db_user or None,
             password=self.db_password or None,
             sslmode=self.db_sslmode,
+            require_auth=ANY_LOG_IN if self.db_any_auth else None,
         )
 
     @property

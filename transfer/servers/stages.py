@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, TimeoutError as StillRunning
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.utils import timezone
@@ -19,10 +20,12 @@ from transfer.bonus_api.http import CONNECT_SECONDS
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError, gettext_noop
-from transfer.models import BonusServer
+from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.words.explain import explain
 
 STAGE_SECONDS = 8.0
+ONE_TEST = timedelta(minutes=1)
+ADDRESS = ("host", "admin_port", "db_host", "db_port", "db_name", "db_user")
 CLOCK_SECONDS = 60  # so far apart, "valid from" begins visibly too late
 
 
@@ -136,6 +139,16 @@ STAGES: dict[str, tuple[Any, Callable[[BonusServer], Passed]]] = {
     "tables": (gettext_lazy("Tables"), try_tables),
     "rights": (gettext_lazy("Rights"), try_rights),
 }
+
+
+def note_test(tested: BonusServer, actor: Actor) -> None:
+    """Before the secrets are sent. The stages of one test stand in the audit once."""
+    new = {name: getattr(tested, name) for name in ADDRESS}
+    noted = AuditEntry.objects.filter(
+        who=actor.name, action=AuditEntry.Action.TEST, new=new, at__gt=timezone.now() - ONE_TEST
+    )
+    if not noted.exists():
+        AuditEntry.record(actor, AuditEntry.Action.TEST, tested, new=new)
 
 
 def following(stage: str) -> str | None:

@@ -69,6 +69,15 @@ def test_they_are_shown_once_and_downloaded_once(operator, job):
     assert not any(secret in noted for secret in secrets)
 
 
+def test_a_secret_that_a_hostile_server_has_chosen_is_no_formula(operator, job):
+    issued = IssuedSecret.objects.first()
+    issued.secret = "=cmd|'/c calc'!A0"
+    issued.save()
+    file = operator.post(at("credentials_download", job)).content.decode("utf-8-sig")
+    assert "'=cmd" in file
+    assert ";=cmd" not in file
+
+
 def test_the_servers_page_says_that_they_wait_to_be_taken(operator, docked, six, job, ordered):
     ordered("block", six[:1])
     words = "The logins and passwords of 6 registers wait to be taken"

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from tests import misbehaving
 from tests.databases import connected, run
 from tests.records import server, user
 from tests.reference_server import TOKEN
@@ -97,6 +98,57 @@ def test_an_empty_secret_keeps_the_stored_one_and_no_page_shows_it(admin, docked
     assert (docked.name, docked.api_token) == ("New name", TOKEN)
     entry = AuditEntry.objects.about(docked).get()
     assert (entry.old, entry.new) == ({"name": "Бонусный сервер 8"}, {"name": "New name"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "secret"),
+    [
+        ("host", "elsewhere", "api_token"),
+        ("admin_port", "7780", "api_token"),
+        ("api_tls", "on", "api_token"),
+        ("api_verify", "", "api_token"),
+        ("db_host", "elsewhere", "db_password"),
+        ("db_port", "5499", "db_password"),
+        ("db_name", "elsewhere", "db_password"),
+        ("db_sslmode", "disable", "db_password"),
+        ("db_any_auth", "on", "db_password"),
+    ],
+)
+def test_a_secret_is_asked_for_anew_when_it_would_be_sent_elsewhere_or_less_safely(
+    admin, docked, field, value, secret
+):
+    BonusServer.objects.filter(pk=docked.pk).update(db_password="s3cret")
+    for name in ("server_edit", "server_edit_test"):
+        page = admin.post(reverse(name, args=[docked.pk]), fields(docked, **{field: value}))
+        assert list(page.context["form"].errors) == [secret]
+        assert "results" not in page.context
+    docked.refresh_from_db()
+    assert (docked.api_token, docked.db_password) == (TOKEN, "s3cret")
+    data = fields(docked, **{field: value, secret: "another"})
+    admin.post(reverse("server_edit", args=[docked.pk]), data)
+    docked.refresh_from_db()
+    assert getattr(docked, secret) == "another"
+
+
+def test_a_test_with_another_host_tells_nobody_the_stored_token(admin, docked):
+    """As it was shown: the token came to whoever listened."""
+    heard = []
+    with misbehaving.server(lambda one, number: heard.append(one.recv(4096))) as port:
+        data = fields(docked, host="127.0.0.1", admin_port=port, work_port=port)
+        admin.post(reverse("server_edit_test", args=[docked.pk]), data)
+    assert TOKEN not in str(heard)
+
+
+def test_each_connection_test_stands_in_the_audit_once_with_where_it_went(admin, docked):
+    for stage in ["", *stages.STAGES]:
+        data = fields(docked, db_user="another") | {"stage": stage}
+        url = reverse("server_edit_test", args=[docked.pk])
+        admin.post(url, data, headers={"HX-Request": "true"})
+    admin.post(reverse("server_test", args=[docked.pk]))
+    form, stored = AuditEntry.objects.filter(action="test").order_by("pk")
+    assert (form.who, form.subject_id, form.new["db_user"]) == ("olga", docked.pk, "another")
+    assert stored.new["db_user"] == docked.db_user
+    assert TOKEN not in str(AuditEntry.objects.values())
 
 
 def test_no_certificate_and_a_token_in_russian_are_refused_at_their_fields(admin, docked):

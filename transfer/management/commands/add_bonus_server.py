@@ -1,13 +1,19 @@
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
 import psycopg2
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop
 from psycopg2.extensions import parse_dsn
 
+from transfer.engine.postgres import SCRAM
 from transfer.management.command import Command as BaseCommand, UsageError
-from transfer.models import BonusServer
+from transfer.models import Actor, AuditEntry, BonusServer
+from transfer.servers.stages import ADDRESS
+
+NOTED = ("name", *ADDRESS, "db_password", "db_sslmode", "db_any_auth")
 
 
 class Command(BaseCommand):
@@ -25,16 +31,17 @@ class Command(BaseCommand):
             "--database-url",
             required=True,
             metavar="postgresql://user:password@host/name",
-            help=_("its database"),
+            help=_("its database; - reads it from standard input, where nobody else sees it"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        url = options["database_url"]
         server = BonusServer(
             name=options["name"],
             host=options["host"],
             admin_port=options["admin_port"],
             work_port=options["work_port"],
-            **database_fields(options["database_url"]),
+            **database_fields(sys.stdin.readline().strip() if url == "-" else url),
         )
         try:
             server.full_clean()
@@ -42,7 +49,10 @@ class Command(BaseCommand):
             problems = error.message_dict.items()
             lines = [f"{field}: {' '.join(sentences)}" for field, sentences in problems]
             raise UsageError("\n".join(lines)) from error
-        server.dock()
+        with transaction.atomic():
+            server.dock()
+            new = {name: getattr(server, name) for name in NOTED}
+            AuditEntry.record(Actor.at_command_line(), AuditEntry.Action.CREATE, server, new=new)
         self.say(
             _("Bonus server %(id)s, %(name)s, is docked. Its three tasks are disabled."),
             id=server.pk,
@@ -65,6 +75,7 @@ def database_fields(url: str) -> dict[str, Any]:
         "db_user": parts.pop("user", ""),
         "db_password": parts.pop("password", ""),
         "db_sslmode": parts.pop("sslmode", BonusServer.SSLMode.PREFER),
+        "db_any_auth": parts.pop("require_auth", SCRAM) != SCRAM,
     }
     if parts:
         raise UsageError(

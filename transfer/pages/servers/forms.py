@@ -7,7 +7,11 @@ from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.models import BonusServer
 
-SECRETS = ("api_token", "db_password")
+# Each secret, and the fields that say where and how it is sent: it was entered for these.
+SECRETS = {
+    "api_token": ("host", "admin_port", "api_tls", "api_verify", "api_ca"),
+    "db_password": ("db_host", "db_port", "db_name", "db_sslmode", "db_any_auth"),
+}
 
 
 class ServerForm(forms.ModelForm[BonusServer]):
@@ -28,6 +32,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
             "db_user": gettext_lazy("User"),
             "db_password": gettext_lazy("Password"),
             "db_sslmode": gettext_lazy("Encryption"),
+            "db_any_auth": gettext_lazy("Allow a weaker log-in"),
         }
         fields = list(labels)
         help_texts = {
@@ -43,6 +48,10 @@ class ServerForm(forms.ModelForm[BonusServer]):
             "db_sslmode": gettext_lazy(
                 "“prefer” encrypts if the server can; “verify-full” insists on it."
             ),
+            "db_any_auth": gettext_lazy(
+                "Only for a PostgreSQL on another machine that knows no SCRAM: whoever poses as it "
+                "can then get the password."
+            ),
         }
         widgets = {
             "api_token": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -57,7 +66,10 @@ class ServerForm(forms.ModelForm[BonusServer]):
         self.stored = {name: getattr(self.instance, name) for name in SECRETS}
         for name, value in self.stored.items():
             self.fields[name].help_text = (
-                _("One is stored, and is never shown. Leave this empty to keep it.")
+                _(
+                    "One is stored, and is never shown. Leave this empty to keep it, unless the "
+                    "address or the encryption changes."
+                )
                 if value
                 else ""
             )
@@ -66,9 +78,13 @@ class ServerForm(forms.ModelForm[BonusServer]):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        for name in SECRETS:
-            if name in cleaned:
-                cleaned[name] = cleaned[name] or self.stored[name]
+        for name, sent_to in SECRETS.items():
+            if name not in cleaned or cleaned[name] or not self.stored[name]:
+                continue
+            if {*sent_to} & {*self.changed_data}:
+                self.add_error(name, _("Enter it anew: the stored one was for another address."))
+            else:
+                cleaned[name] = self.stored[name]
         return cleaned
 
     def changes(self) -> tuple[dict[str, Any], dict[str, Any]]:

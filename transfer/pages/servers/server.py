@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.errors import TransferError
-from transfer.models import BonusServer, CashRegister, TransferTask
+from transfer.models import Actor, BonusServer, CashRegister, TransferTask
 from transfer.models.accounts import state_case
 from transfer.pages.back import is_part
 from transfer.pages.bulk import Action
@@ -21,7 +21,7 @@ from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable, cell
 from transfer.pages.servers.forms import ServerForm
 from transfer.runs.reconcile import Log, Reconciliation, ask_servers
-from transfer.servers.stages import STAGES, Result, following, run_all, run_stage
+from transfer.servers.stages import STAGES, Result, following, note_test, run_all, run_stage
 from transfer.words.explain import explain
 
 RECONCILE_SECONDS = 8
@@ -140,6 +140,7 @@ def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:
 def server_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Tests the server as it is stored."""
     server = get_object_or_404(BonusServer, pk=pk)
+    note_test(server, Actor.of(request))
     if is_part(request):
         return stages(request, server)
     context = {"server": server, "results": list(run_all(server)), "left": []}
@@ -154,6 +155,8 @@ def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     name = stored.name if stored else ""
     form = ServerForm(request.POST, instance=stored)
     is_valid = form.is_valid()
+    if is_valid:
+        note_test(form.instance, Actor.of(request))
     if is_part(request):
         if not is_valid:
             return render(request, "servers/test_invalid.html", {"form": form})

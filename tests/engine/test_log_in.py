@@ -1,0 +1,82 @@
+"""What a database that poses as another one gets to hear of the password."""
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests import misbehaving
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.postgres import ANY_LOG_IN, log_in
+from transfer.errors import TransferError, Unreachable, WeakLogin
+
+CLEARTEXT, MD5 = struct.pack("!i", 3), struct.pack("!i", 5) + b"salt"
+
+
+class Impostor:
+    """Speaks as PostgreSQL does until the password comes, and keeps what it was told."""
+
+    def __init__(self, asks: bytes) -> None:
+        self.asks = asks
+        self.heard = b""
+
+    def __call__(self, connection: socket.socket, number: int) -> None:
+        message = connection.recv(4096)
+        if len(message) == 8:  # asks for TLS
+            connection.sendall(b"N")
+            message = connection.recv(4096)
+        connection.sendall(b"R" + struct.pack("!i", 4 + len(self.asks)) + self.asks)
+        self.heard = connection.recv(4096)
+
+
+@pytest.fixture
+def heard(monkeypatch) -> Iterator[Callable[..., bytes]]:
+    """What an impostor at the host hears when a DSN is used, and the error that came of it."""
+    # Any name leads to this machine, so that it stands for another one.
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
+
+    def heard(host: str, asks: bytes, more: str = "") -> tuple[bytes, type[TransferError]]:
+        impostor = Impostor(asks)
+        with misbehaving.server(impostor) as port:
+            dsn = f"host={host} port={port} dbname=loyalty user=bonus password=s3cret {more}"
+            with BonusDatabase(dsn, "bs8", "test") as database, pytest.raises(Unreachable) as error:
+                database.one("select 1")
+        assert "s3cret" not in str(error.value) + error.value.technical
+        return impostor.heard, error.type
+
+    return heard
+
+
+@pytest.mark.parametrize("asks", [CLEARTEXT, MD5])
+@pytest.mark.parametrize("host", ["db.elsewhere", "10.0.0.8"])
+def test_another_machine_gets_no_password_that_can_be_read_or_guessed(heard, host, asks):
+    assert heard(host, asks) == (b"", WeakLogin)
+
+
+def test_it_gets_it_where_an_administrator_says_so(heard):
+    told, _error = heard("db.elsewhere", CLEARTEXT, f"require_auth={ANY_LOG_IN}")
+    assert b"s3cret" in told
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_this_machine_is_asked_as_ever(heard, host):
+    told, _error = heard(host, CLEARTEXT)
+    assert b"s3cret" in told
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"host": "/run/postgresql", "password": "s3cret"},
+        {"password": "s3cret"},
+        {"host": "db.elsewhere"},  # a certificate, or Kerberos
+        {"host": "db.elsewhere", "password": "s3cret", "require_auth": "md5"},
+    ],
+)
+def test_where_there_is_nothing_to_insist_on(parts):
+    assert log_in(parts) == {}
+
+
+def test_one_of_several_hosts_is_enough():
+    assert log_in({"host": "localhost,db.elsewhere", "password": "s3cret"})

@@ -10,6 +10,7 @@ from django_tasks_db.models import DBTaskResult
 from tests.conftest import NOON
 from tests.databases import connected, query, run as statement, stage
 from tests.waiting import wait_until
+from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 from transfer.models import (
     Actor,
@@ -23,6 +24,7 @@ from transfer.models.run_base import RunClosed, Trigger
 from transfer.models.runs import State
 from transfer.queue.worker import drain
 from transfer.runs import execute
+from transfer.runs.maintenance import execute_maintenance
 from transfer.runs.start import RunIsOpen, open_run, run_now
 from transfer.tick import Tick, open_due, tick
 
@@ -395,6 +397,41 @@ def test_maintenance_of_the_staging_tables_says_what_it_removed(task, ivan, shop
     drain(go_on)
     run = MaintenanceRun.objects.get()
     assert (run.state, run.report["changeAccountBalanceTemp"]) == (State.SUCCEEDED, {"rows": 1})
+
+
+def cancel(run, ivan):
+    run.cancel(ivan)
+    return go_on
+
+
+def stop_the_worker(_run, _ivan):
+    return lambda: signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("end", "state"), [(cancel, State.CANCELLED), (stop_the_worker, State.INTERRUPTED)]
+)
+def test_maintenance_that_shall_end_does_so_after_the_step_under_way(
+    server, ivan, shop_all, end, state
+):
+    """What it has done by then stays done, and the next run does the rest."""
+    for kind, row in [("balances", ("1", 5)), ("pincodes", ("1", "2")), ("cards", ("1", "2", 1))]:
+        stage(shop_all, kind, [row])
+        execute.run_here(server.tasks.get(kind=kind), Trigger.MANUAL)
+        query(shop_all, f"update \"{KINDS[kind].staging}\" set created_at = '2020-01-01'")
+    run = run_now(MaintenanceTask.objects.get(kind="purge_staging"), ivan)
+    run.claim()
+    execute_maintenance(run, end(run, ivan))
+    (done,) = run.report
+    left = [
+        kind.staging
+        for kind in KINDS.values()
+        if query(shop_all, f'select count(*) from "{kind.staging}"') == [(1,)]
+    ]
+    run.refresh_from_db()
+    assert run.state == state
+    assert len(left) == 2
+    assert done not in left
 
 
 def test_a_dry_run_of_maintenance_removes_nothing(task, ivan, shop_all):

@@ -171,7 +171,7 @@ class Run(Job, Failing):
         return True
 
     def cancel(self, actor: Actor) -> None:
-        """A queued run ends at once, a running one after the chunk under way. Raises RunClosed."""
+        """A queued run ends at once, a running one after the step under way. Raises RunClosed."""
         now = timezone.now()
         request = {"cancel_requested_at": now, "cancelled_by": actor.name}
         at_once = {**request, "state": State.CANCELLED, "finished_at": now}

@@ -1,26 +1,41 @@
 """What the maintenance tasks do: check the bonus servers, purge, reconcile."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from transfer.models import MaintenanceRun, MaintenanceTask
 from transfer.models.run_base import State
 from transfer.queue.worker import Stopped
-from transfer.runs.purge import purge_history, purge_staging
+from transfer.runs.purge import purge_history_by_parts, purge_staging
 from transfer.runs.reconcile import reconcile_all
 from transfer.servers.checks import check_connections
 
 
-def execute_maintenance(run: MaintenanceRun, _stopped: Stopped) -> None:
-    """Executes a run that has started, and closes it. Raises what it fails of."""
-    run.finish(State.SUCCEEDED, report=_report(run))
+def execute_maintenance(run: MaintenanceRun, stopped: Stopped) -> None:
+    """Executes a run that has started, and closes it. Raises what it fails of.
+
+    It ends after the step under way when somebody cancels it, or the worker has to end.
+    """
+    state = State.SUCCEEDED
+    report: dict[str, Any] = {}
+    for step in _steps(run):
+        report |= step
+        if run.is_cancelled():
+            state = State.CANCELLED
+        elif stopped():
+            state = State.INTERRUPTED
+        if state != State.SUCCEEDED:
+            break
+    run.finish(state, report=report)
 
 
-def _report(run: MaintenanceRun) -> dict[str, Any]:
+def _steps(run: MaintenanceRun) -> Iterable[dict[str, Any]]:
+    """Does the work step by step, and tells after each what was done so far."""
     match MaintenanceTask.Kind(run.kind):
         case MaintenanceTask.Kind.CHECK_CONNECTIONS:
-            return check_connections()
+            return [check_connections()]
         case MaintenanceTask.Kind.PURGE_HISTORY:
-            return purge_history(dry_run=run.dry_run)
+            return purge_history_by_parts(dry_run=run.dry_run)
         case MaintenanceTask.Kind.PURGE_STAGING:
             return purge_staging(dry_run=run.dry_run)
         case MaintenanceTask.Kind.RECONCILE:

@@ -88,7 +88,17 @@ def purge_all(days: int, *, dry_run: bool) -> Iterator[Purge]:
 
 
 def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict[str, int]:
-    """Removes runs that ended long ago, by the settings: table → rows removed.
+    """Does all that `purge_history_by_parts` does: table → rows removed."""
+    report: dict[str, int] = {}
+    for part in purge_history_by_parts(now, dry_run=dry_run):
+        report |= part
+    return report
+
+
+def purge_history_by_parts(
+    now: datetime | None = None, *, dry_run: bool = False
+) -> Iterator[dict[str, int]]:
+    """Removes runs that ended long ago, by the settings; yields table → rows removed so far.
 
     Failures, and runs with rejects, are kept longer; of each task the latest run, the latest
     success and the latest that knows its position always stay. Rejected rows go once they are
@@ -99,13 +109,14 @@ def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict
     old = _old(now, kept)
     if not dry_run:
         old["rejects"] = _removed_at_servers(old["rejects"])
-    report = {name: rows.count() if dry_run else _remove(rows) for name, rows in old.items()}
-    report["audit"] = (
-        AuditEntry.objects.filter(at__lt=long_ago).count()
+    for name, rows in old.items():
+        for removed in [rows.count()] if dry_run else _remove(rows):
+            yield {name: removed}
+    yield {
+        "audit": AuditEntry.objects.filter(at__lt=long_ago).count()
         if dry_run
         else AuditEntry.forget(long_ago)
-    )
-    return report
+    }
 
 
 def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
@@ -167,25 +178,25 @@ def _old_runs(model: Any, now: datetime, kept: Settings) -> QuerySet[Any]:
     )
 
 
-def _remove(rows: QuerySet[Any]) -> int:
-    """Removes them a batch at a time, so that nobody waits for long."""
+def _remove(rows: QuerySet[Any]) -> Iterator[int]:
+    """Removes them a batch at a time, so that nobody waits for long; yields how many so far."""
     removed = 0
+    yield removed
     while batch := list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS_AT_ONCE]):
         rows.model._default_manager.filter(pk__in=batch).delete()
         removed += len(batch)
-    return removed
+        yield removed
 
 
-def purge_staging(*, dry_run: bool = False) -> dict[str, Any]:
+def purge_staging(*, dry_run: bool = False) -> Iterator[dict[str, Any]]:
     """Removes staged rows that every task has moved long ago, by the settings.
 
-    table → rows removed, or the tasks that keep its rows back. A dry run counts, and removes
-    nothing. Raises TransferError.
+    Yields table → rows removed, or the tasks that keep its rows back. A dry run counts, and
+    removes nothing. Raises TransferError.
     """
-    report: dict[str, Any] = {}
     for result in purge_all(Settings.load().staging_days, dry_run=dry_run):
-        report[result.kind.staging] = (
-            {
+        yield {
+            result.kind.staging: {
                 "kept_back_by": [
                     {**task.audit_params(), "error": error.code if error else ""}
                     for task, error in result.kept_back_by
@@ -193,5 +204,4 @@ def purge_staging(*, dry_run: bool = False) -> dict[str, Any]:
             }
             if result.kept_back_by
             else {"rows": result.rows}
-        )
-    return report
+        }

@@ -1,6 +1,6 @@
 """Whether all that was staged is accounted for: rows and sums on both sides of a task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
@@ -124,21 +124,23 @@ def ask_servers(
     return [(task, answers["sums", task], answers["log", task]) for task in tasks]
 
 
-def reconcile_all() -> dict[str, Any]:
-    """Compares every task: how many were compared, and which servers could not be asked.
+def reconcile_all() -> Iterator[dict[str, Any]]:
+    """Compares every task; yields how many were compared, and which servers could not be asked.
 
     Raises Difference when something does not add up.
     """
     compared, silent, differing = 0, [], []
+    yield {"reconciled": compared}
     for task in TransferTask.objects.select_related("server"):
         try:
             result = reconcile(task)
         except TransferError as error:
             silent.append({**task.audit_params(), "error": error.code})
-            continue
-        compared += result is not None
-        if result is not None and not result.holds:
-            differing.append(str(task))
+        else:
+            compared += result is not None
+            if result is not None and not result.holds:
+                differing.append(str(task))
+        if not differing:  # else nobody stops it before the difference is told
+            yield {"reconciled": compared, "not_reconciled": silent}
     if differing:
         raise Difference(tasks=", ".join(differing))
-    return {"reconciled": compared, "not_reconciled": silent}

@@ -152,7 +152,7 @@ def test_cancel_asks_first_and_then_ends_the_run_after_the_chunk(client, eight):
     assert run.is_cancelled()
     assert AuditEntry.objects.get().action == AuditEntry.Action.CANCEL
     page = page_of(client, run)
-    assert "olga has cancelled the run: it ends after the chunk under way." in page
+    assert "olga has cancelled the run: it ends after the step under way." in page
     assert address not in page
 
 

@@ -13,7 +13,7 @@ RUNS: dict[str, Any] = {"": TransferRun, "transfer": TransferRun, "maintenance":
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Cancels a run: at once while it is queued, after the chunk under way while it runs."
+        "Cancels a run: at once while it is queued, after the step under way while it runs."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -35,7 +35,7 @@ class Command(BaseCommand):
                 % {"run": run.key, "state": run.get_state_display()}
             ) from error
         self.say(
-            _("Run %(run)s ends after the chunk under way.")
+            _("Run %(run)s ends after the step under way.")
             if run.is_open
             else _("Run %(run)s is cancelled."),
             run=run.key,

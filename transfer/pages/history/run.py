@@ -45,7 +45,7 @@ def run_row(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> Ht
 @role("operator")
 @read_or_post
 def run_cancel(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
-    """Asks, then cancels: a queued run at once, a running one after the chunk under way."""
+    """Asks, then cancels: a queued run at once, a running one after the step under way."""
     one = run_of(model, pk)
     if request.method != "POST" and one.is_open:
         return render(request, "confirm.html", confirmation(one))
@@ -55,7 +55,7 @@ def run_cancel(request: HttpRequest, pk: int, model: type[Run] = TransferRun) ->
         messages.warning(request, _("There is nothing to cancel: the run has ended."))
     else:
         ended = _("The run is cancelled.")
-        asked = _("The run will end after the chunk under way.")
+        asked = _("The run will end after the step under way.")
         messages.success(request, ended if one.state == State.CANCELLED else asked)
     return redirect(one)
 
@@ -65,8 +65,8 @@ def confirmation(one: Any) -> dict[str, Any]:
         "title": _("Cancel run %(number)s?") % {"number": one.pk},
         "text": one.title,
         "points": [
-            _("It ends after the chunk under way; what has been moved stays moved."),
-            _("Nothing is lost: the next run moves the rest."),
+            _("It ends after the step under way; what has been done stays done."),
+            _("Nothing is lost: the next run does the rest."),
             _("The task stays enabled and runs again by its schedule."),
         ],
         "action": _("Cancel the run"),
@@ -130,13 +130,11 @@ def cause(one: Run) -> Explanation | None:
     if one.state == State.INTERRUPTED:
         return Explanation(
             _("The process that executed the run is gone."),
-            _("Nothing was half done: the chunk under way was rolled back. The next run goes on."),
+            _("Nothing was half done: the step under way was rolled back. The next run goes on."),
         )
     if one.state == State.CANCELLED and one.cancelled_by:
         who = {"name": one.cancelled_by}
-        return Explanation(
-            _("%(name)s cancelled the run.") % who, _("The next run moves the rest.")
-        )
+        return Explanation(_("%(name)s cancelled the run.") % who, _("The next run does the rest."))
     return one.explained
 
 

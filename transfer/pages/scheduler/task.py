@@ -135,7 +135,7 @@ def run(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @require_POST
 def cancel(request: HttpRequest, key: str) -> HttpResponse:
-    """Ends the run under way, after its chunk."""
+    """Ends the run under way, after its step."""
     task = status.find(key)
     opened = task.runs.open().first()
     try:
@@ -145,7 +145,7 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
     except RunClosed:
         messages.info(request, _("%(task)s: no run is under way any more.") % {"task": task})
         return redirect(home(request, task))
-    ends = _("The run ends after the chunk under way. What it has moved stays moved.")
+    ends = _("The run ends after the step under way. What it has done stays done.")
     gone = _("The run is taken out of the queue.")
     messages.success(request, ends if opened.is_open else gone)
     return redirect(home(request, task))

@@ -2,8 +2,9 @@
 
 from psycopg2 import errors
 
+from transfer.engine import position_table, reject_table
 from transfer.engine.kinds import Column, Kind
-from transfer.engine.position_table import SCHEMA, PositionTable
+from transfer.engine.position_table import PositionTable
 from transfer.engine.postgres import COLUMNS
 from transfer.errors import (
     NoRightForSchema,
@@ -12,6 +13,8 @@ from transfer.errors import (
     TargetTableMissing,
     WrongColumns,
 )
+
+SCHEMA = position_table.SCHEMA + reject_table.SCHEMA
 
 # Triggers that may keep a row out: pg_trigger.tgtype is 1 for each row, 2 before, 4 on insert.
 TRIGGERS = """

@@ -1,7 +1,5 @@
-"""The positions in a bonus server's database, and the rejects beside them. No Django."""
+"""The positions in a bonus server's database. No Django."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +7,7 @@ from psycopg2 import errors
 
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
-from transfer.engine.postgres import Database
+from transfer.engine.reject_table import RejectTable
 from transfer.errors import AlreadyRunning
 
 SCHEMA = """\
@@ -37,22 +35,6 @@ alter table datatransfer.position
     add column if not exists token uuid,
     add column if not exists purge_accepted bigint not null default 0,
     add column if not exists rejects_removed bigint not null default 0;
-create table if not exists datatransfer.reject (
-    reader uuid not null,
-    number bigint not null,
-    token uuid not null default gen_random_uuid(),
-    origin uuid not null,
-    kind text not null,
-    xid xid8 not null,
-    staging_id bigint not null,
-    code text not null,
-    sqlstate text,
-    constraint_name text,
-    payload json not null,
-    rejected_at timestamptz not null default now(),
-    primary key (reader, number)
-);
-create index if not exists reject_of_row on datatransfer.reject (origin, kind, staging_id);
 """
 
 NAMES = (
@@ -90,15 +72,6 @@ ADVANCE = """
        and token::text is not distinct from %s
 """
 
-# The reader's rejects are numbered without a gap: the position counts them.
-ADD_REJECTS = """
-    insert into datatransfer.reject (reader, number, origin, kind, xid, staging_id, code, sqlstate,
-                                     constraint_name, payload)
-    select %s, %s + row_number() over (order by xid, id), %s, %s, xid, id,
-           coalesce(late_fault, fault), sqlstate, constraint_name, coalesce(as_json, {payload})
-      from incoming where coalesce(late_fault, fault) is not null
-"""
-
 # The locker of a row is its xmax; who that is stands in pg_stat_activity.
 HOLDER = """
     select a.application_name, a.pid, a.client_addr, a.xact_start
@@ -108,22 +81,7 @@ HOLDER = """
 """
 
 
-@dataclass(frozen=True)
-class Reject:
-    """A row that was not applied, as it came, PIN codes masked."""
-
-    number: int
-    token: str
-    origin: str
-    staging_id: int
-    code: str
-    sqlstate: str | None
-    constraint: str | None
-    payload: dict[str, str | None]
-    at: datetime
-
-
-class PositionTable(Database):
+class PositionTable(RejectTable):
     def begin_position(self, position: Position) -> None:
         """Writes the first position of a staging database, if there is none yet."""
         self.execute(BEGIN, _values(position))
@@ -210,64 +168,6 @@ class PositionTable(Database):
             )
             == 1
         )
-
-    def add_rejects(self, kind: Kind, before: Position) -> int:
-        """Writes the rejects of the chunk in `incoming`; returns how many."""
-        return self.execute(
-            ADD_REJECTS.format(payload=kind.payload),
-            [before.reader, before.totals.rejected, before.origin, kind.name],
-        )
-
-    def has_reject(self, reader: str, number: int, token: str) -> bool:
-        """Whether it is there, and the same: a restored server may have given its number anew."""
-        return bool(
-            self.rows(
-                "select from datatransfer.reject where reader = %s and number = %s and token = %s",
-                [reader, number, token],
-            )
-        )
-
-    def rejects(self, reader: str, after: int, most: int) -> list[Reject]:
-        """The reader's rejects in the order of their numbers."""
-        found = self.rows(
-            "select number, token::text, origin::text, staging_id, code, sqlstate, "
-            "constraint_name, payload, rejected_at from datatransfer.reject "
-            "where reader = %s and number > %s order by number limit %s",
-            [reader, after, most],
-        )
-        return [Reject(*row) for row in found]
-
-    def count_rejects(self, origin: str, kind: Kind) -> int:
-        """How many rejects the position has written, those that were removed included."""
-        (rows,) = self.one(
-            "select rejects_removed + (select count(*) from datatransfer.reject as reject "
-            "where reject.reader = position.reader) from datatransfer.position as position "
-            "where origin = %s and kind = %s",
-            [origin, kind.name],
-        )
-        return int(rows)
-
-    def remove_rejects(self, reader: str, numbers: list[int]) -> None:
-        """Removes rejects that nobody needs any more, but never the reader's last: it is compared.
-
-        Waits for whoever moves the position.
-        """
-        with self.transaction():
-            self.one(
-                "select count(*) from (select from datatransfer.position where reader = %s "
-                "for update) as locked",
-                [reader],
-            )
-            removed = self.execute(
-                "delete from datatransfer.reject where reader = %s and number = any(%s) and number "
-                "< (select max(number) from datatransfer.reject where reader = %s)",
-                [reader, numbers, reader],
-            )
-            self.execute(
-                "update datatransfer.position set rejects_removed = rejects_removed + %s "
-                "where reader = %s",
-                [removed, reader],
-            )
 
 
 def _key(position: Position) -> list[object]:

@@ -69,7 +69,7 @@ class RejectedRow(models.Model):
     kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
     origin = models.UUIDField()
     staging_id = models.BigIntegerField(gettext_lazy("number in the staging table"))
-    # What the bonus server calls it (`position_table`); null for those from before the log.
+    # What the bonus server calls it (`reject_table`); null for those from before the log.
     reader = models.UUIDField(null=True)
     number = models.BigIntegerField(null=True)
     token = models.UUIDField(null=True)

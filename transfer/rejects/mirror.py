@@ -12,7 +12,7 @@ from django.db import transaction
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.position import Position
-from transfer.engine.position_table import Reject
+from transfer.engine.reject_table import Reject
 from transfer.engine.resent import Notes
 from transfer.models import RejectedRow, TransferRun, TransferTask
 from transfer.rejects.closing import close_noted

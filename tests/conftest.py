@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ from tests.databases import (
 from transfer.management.commands.add_bonus_server import database_fields
 from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow
 from transfer.models.run_base import Trigger
+from transfer.runs import backlog
 from transfer.runs.execute import run_here
 
 pytest_plugins = ["tests.reference_server", "tests.uploads"]
@@ -201,6 +202,13 @@ def manage(own_database: str, shop_all: str) -> Callable[..., subprocess.Popen[s
         )
 
     return manage
+
+
+@pytest.fixture
+def nothing_asked(monkeypatch: Any) -> None:
+    """No server has been asked what waits; what a test says that one has answered stays fresh."""
+    monkeypatch.setattr(backlog, "latest", {})
+    monkeypatch.setattr(backlog, "FRESH", timedelta(hours=1))
 
 
 @pytest.fixture

@@ -44,10 +44,12 @@
     if (notice) notice.hidden = failures < 2;
   }
 
-  /* What a swap would lose: open folds, how far a table is scrolled sideways, what was ticked or
-     typed and not sent yet, and the focus where it has no id (htmx itself keeps it where it has). */
+  /* What a swap would lose: open folds, an open popover, how far a table is scrolled sideways, what
+     was ticked or typed and not sent yet, and the focus where it has no id (htmx itself keeps it
+     where it has). */
   let folds = [];
   let entered = [];
+  let popover = null;
   let focused = null;
 
   /* Where an element stands: within what has an id, a link by its address, another by its number. */
@@ -72,6 +74,7 @@
     entered = [...target.querySelectorAll("input[id]:not([type=hidden])")]
       .filter((one) => one.checked !== one.defaultChecked || one.value !== one.defaultValue)
       .map(({ id, checked, value, type }) => ({ id, checked, value, ticks: type === "checkbox" }));
+    popover = target.querySelector(":popover-open")?.id;
     const active = document.activeElement;
     focused = target.contains(active) && !active.id ? placeOf(active) : null;
   }
@@ -89,6 +92,11 @@
       else if (one) one.value = value;
     }
     folds = entered = [];
+    if (popover) {
+      const source = document.querySelector(`[popovertarget="${CSS.escape(popover)}"]`);
+      document.getElementById(popover)?.showPopover({ source });
+    }
+    popover = null;
     if (focused) focusAgain(focused);
     focused = null;
     showHelpers();

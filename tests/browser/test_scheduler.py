@@ -6,21 +6,13 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests.databases import stage
-from tests.records import a_run
-from transfer.models import Actor, Heartbeat, Settings, TransferTask
+from tests.records import a_run, many_tasks
+from transfer.models import Actor, Heartbeat, Settings, TransferRun, TransferTask
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
-from transfer.runs import backlog
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_asked")]
 IVAN = Actor("ivan", address="10.0.0.7")
-
-
-@pytest.fixture(autouse=True)
-def nothing_asked():
-    backlog.latest.clear()
-    yield
-    backlog.latest.clear()
 
 
 @pytest.fixture
@@ -117,6 +109,52 @@ def test_what_is_ticked_and_where_the_focus_is_outlives_a_refresh(
         pass
     expect(box).to_be_checked()
     expect(box).to_be_focused()
+
+
+def test_everything_about_a_task_refreshes_together(
+    page: Page, log_in: Callable, task: TransferTask
+):
+    log_in(page, "operator")
+    page.goto(f"/scheduler/{key_of(task)}/")
+    page.get_by_role("button", name="Запустить").click()
+    expect(page.locator(".started")).to_contain_text("начнётся")
+    first_run = page.locator("tbody tr").first
+    expect(first_run).to_contain_text("В очереди")
+    run = TransferRun.objects.get(task=task)
+    run.start()
+    expect(first_run).to_contain_text("Выполняется")
+    expect(page.get_by_role("button", name="Отменить")).to_be_visible()
+    run.finish(State.SUCCEEDED, applied=3)
+    expect(first_run).to_contain_text("Успешно")
+    expect(page.locator(".started")).to_contain_text("Успешно")
+    expect(page.locator("main")).not_to_contain_text("В очереди")
+    expect(page.locator("main")).not_to_contain_text("начнётся")
+
+
+def test_who_when_and_why_stays_open_while_the_page_refreshes(
+    page: Page, log_in: Callable, task: TransferTask
+):
+    log_in(page, "viewer")
+    page.goto("/scheduler/")
+    cards = task.server.tasks.get(kind="cards")
+    page.get_by_role("button", name=f"Кто, когда и почему: {cards}").click()
+    about = page.locator(f"#about-{key_of(cards)}")
+    expect(about).to_contain_text("ivan")
+    expect(about).to_contain_text("2027")
+    with page.expect_response(lambda one: "hx-request" in one.request.headers):
+        pass
+    expect(about).to_be_visible()
+
+
+def test_five_servers_fit_one_screen(page: Page, log_in: Callable, task: TransferTask):
+    many_tasks(12)
+    log_in(page, "operator")
+    page.goto("/scheduler/")
+    rows = page.locator("#tasks section").first.locator("tbody tr")
+    expect(rows).to_have_count(15)
+    expect(rows.last).to_be_in_viewport(ratio=1)
+    heights = {round(row.bounding_box()["height"]) for row in rows.all()}
+    assert all(32 <= height <= 48 for height in heights)
 
 
 def test_the_second_of_two_admins_is_asked(

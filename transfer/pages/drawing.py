@@ -1,5 +1,7 @@
 """Icons, badges, moments and bars, as HTML."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +34,19 @@ STATES = {
     State.INTERRUPTED: ("bad", "broken"),
 }
 
+# Every state in a strip of runs: its tone, and its shape in a cell of 7 by 16. A run that moved
+# nothing is a low bar, one that moved rows a high one.
+LOW, HIGH = "M1 10h5v5h-5z", "M1 1h5v14h-5z"
+MARKS = {
+    State.QUEUED: ("open", "M1.5 1.5h4v13h-4z"),
+    State.RUNNING: ("open", "M1.5 1.5h4v13h-4z"),
+    State.REJECTS: ("warn", "M1 7 3.5 1 6 7v8h-5z"),
+    State.FAILED: ("bad", "M1 4.5l5 8M6 4.5l-5 8"),
+    State.SKIPPED: ("idle", "M2 11.5h3v3h-3z"),
+    State.CANCELLED: ("idle", "M2 11.5h3v3h-3z"),
+    State.INTERRUPTED: ("bad", "M1 4.5l5 8M6 4.5l-5 8"),
+}
+
 
 def _time(when: datetime | None, text: str) -> SafeString | str:
     if when is None:
@@ -47,6 +62,11 @@ def _time(when: datetime | None, text: str) -> SafeString | str:
 def moment(when: datetime | None, zone: str = "zone") -> SafeString | str:
     """`{{ run.started_at|moment }}`: today 14:05 MSK. `|moment:"bare"` leaves the zone out."""
     return _time(when, formats.moment(when, zone=zone == "zone"))
+
+
+def clock(when: datetime) -> SafeString | str:
+    """`{{ task.upcoming_at|clock }}`: 14:05, tomorrow 03:00."""
+    return _time(when, formats.clock(when))
 
 
 def ago(when: datetime | None) -> SafeString | str:
@@ -101,6 +121,38 @@ def polls(seconds: float, url: str) -> SafeString:
     """The attributes of a part that asks for itself again after these seconds: see live.js."""
     return format_html(
         'data-poll="{}" hx-get="{}" hx-trigger="poll" hx-swap="outerHTML"', seconds, url
+    )
+
+
+def run_strip(runs: Sequence[Any]) -> SafeString:
+    """The last runs as marks, each a link, and in words for who can’t see it."""
+    counts = Counter(State(run.state).label for run in runs)
+    label = _("Last runs, %(counts)s") % {
+        "counts": "; ".join(f"{words}: {count}" for words, count in counts.items())
+    }
+    marks = ((7 * number, run) for number, run in enumerate(runs))
+    return format_html(
+        '<svg class="strip" viewBox="0 0 {width} 16" width="{width}" height="16" role="group" '
+        'aria-label="{label}">{marks}</svg>',
+        width=7 * len(runs),
+        label=label,
+        marks=format_html_join("", "{}", ((_mark(x, run),) for x, run in marks)),
+    )
+
+
+def _mark(x: int, run: Any) -> SafeString:
+    state, read = State(run.state), getattr(run, "read", None)
+    tone, shape = MARKS.get(state) or ("ok", LOW if read == 0 else HIGH)
+    words = [formats.moment(run.queued_at), str(state.label), formats.rows(read) if read else ""]
+    return format_html(
+        '<a href="{}" tabindex="-1"><title>{}</title><path class="hit" d="M{} 0h7v16h-7z"/>'
+        '<path class="mark-{}" transform="translate({})" d="{}"/></a>',
+        run.get_absolute_url(),
+        " · ".join(filter(None, words)),
+        x,
+        tone,
+        x,
+        shape,
     )
 
 

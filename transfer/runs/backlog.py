@@ -14,7 +14,7 @@ from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all import ShopAll, quoted
-from transfer.errors import TransferError
+from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, TransferTask
 from transfer.models.run_base import State
 from transfer.models.schedules import ScheduledTask
@@ -22,6 +22,8 @@ from transfer.servers.ask import ask_all
 from transfer.words import formats
 
 COUNTED_AT_MOST = 1_000_000
+# How long a page waits for the servers before it is shown; its parts, which come later, may wait.
+AT_FIRST_SIGHT, PATIENTLY = 0.7, 3.0
 LATE = timedelta(minutes=1)
 FRESH = timedelta(seconds=5)
 # Who does not answer is not asked at each look: that takes the whole time allowed.
@@ -62,7 +64,7 @@ class Backlog:
         return timezone.now() - self.asked_at < (FRESH_FAILURE if self.error else FRESH)
 
 
-def backlogs(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Backlog]:
+def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[int, Backlog]:
     """The backlog of each task, by its number. Takes about `seconds` at most; never raises.
 
     The tasks' servers should have been selected with them.
@@ -151,20 +153,29 @@ _asking = threading.Lock()
 
 
 def known(tasks: Iterable[TransferTask]) -> dict[int, Backlog]:
-    """What was heard last of each task, however long ago. Asks nobody."""
-    return {task.pk: latest[task.pk] for task in tasks if task.pk in latest}
+    """What was heard of each task a moment ago. What is older may be wrong by now, so it is not
+    known. Asks nobody.
+    """
+    heard = {task.pk: latest[task.pk] for task in tasks if task.pk in latest}
+    return {pk: backlog for pk, backlog in heard.items() if backlog.is_fresh}
 
 
-def ask(tasks: Iterable[TransferTask], *, seconds: float = 3) -> dict[int, Backlog]:
-    """The same after asking for what is no longer fresh. Takes twice `seconds` at most.
+def ask(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[int, Backlog]:
+    """The same after asking for what is not known. Takes twice `seconds` at most.
 
-    One asks at a time: ten open tabs are no more to a bonus server than one.
+    One asks at a time: ten open tabs are no more to a bonus server than one. Who is only slow is
+    not known yet, unless it was asked patiently.
     """
     listed = list(tasks)
     if _asking.acquire(timeout=seconds):
         try:
-            stale = [t for t in listed if t.pk not in latest or not latest[t.pk].is_fresh]
-            latest.update(backlogs(stale, seconds=seconds))
+            fresh = known(listed)
+            heard = backlogs([task for task in listed if task.pk not in fresh], seconds)
+            latest.update(
+                (pk, one)
+                for pk, one in heard.items()
+                if seconds >= PATIENTLY or not isinstance(one.error, TooSlow)
+            )
         finally:
             _asking.release()
     return known(listed)

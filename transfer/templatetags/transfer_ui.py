@@ -16,12 +16,14 @@ register.filter("rows", formats.rows)  # 412 rows
 register.filter("duration", formats.duration)  # 2 min 05 s
 register.simple_tag(formats.zone_name, name="zone")  # of the user, for a column's heading
 register.filter("moment", drawing.moment)
+register.filter("clock", drawing.clock)
 register.filter("ago", drawing.ago)
 register.simple_tag(drawing.icon)
 register.simple_tag(drawing.badge)
 register.simple_tag(drawing.state_badge)
 register.simple_tag(drawing.switch_badge)
 register.simple_tag(drawing.run_link)
+register.simple_tag(drawing.run_strip)
 register.simple_tag(drawing.polls)
 register.simple_tag(drawing.fact)
 register.simple_tag(drawing.card_head)

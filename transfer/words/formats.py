@@ -111,6 +111,13 @@ def moment(when: datetime | None, *, zone: bool = True) -> str:
     return f"{text}{NBSP}{zone_name(when)}" if zone else text
 
 
+def clock(when: datetime) -> str:
+    """ "14:05"; with its day, unless that is today."""
+    local = timezone.localtime(when)
+    is_today = local.date() == timezone.localdate()
+    return f"{local:%H:%M}" if is_today else moment(when, zone=False)
+
+
 def full_moment(when: datetime) -> str:
     """Everything there is to say about a moment: date, seconds, zone."""
     if when.year in (MINYEAR, MAXYEAR):

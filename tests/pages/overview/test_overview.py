@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tests.databases import stage
 from tests.records import a_reject, a_run, many_tasks, server, user, wait_for
-from transfer.errors import Unreachable
+from transfer.errors import TooSlow, Unreachable
 from transfer.models import (
     Actor,
     CashRegister,
@@ -17,11 +17,13 @@ from transfer.models import (
     RejectedRow,
     Settings,
     Shop,
+    TransferRun,
     TransferTask,
 )
-from transfer.models.run_base import State
+from transfer.models.run_base import State, Trigger
 from transfer.runs import backlog
-from transfer.runs.backlog import COUNTED_AT_MOST
+from transfer.runs.backlog import COUNTED_AT_MOST, Backlog
+from transfer.runs.execute import run_here
 from transfer.runs.start import run_now
 
 pytestmark = pytest.mark.django_db
@@ -29,9 +31,8 @@ IVAN = Actor("ivan")
 
 
 @pytest.fixture(autouse=True)
-def viewer(client, settings):
+def viewer(client, settings, nothing_asked):
     settings.LANGUAGE_CODE = "en"
-    backlog.latest.clear()
     client.force_login(user("viewer"))
 
 
@@ -72,8 +73,10 @@ def test_everything_arrives(client, task):
     assert said(client) == []
 
 
-def test_it_does_not_say_so_before_it_has_asked(client, task):
-    backlog.latest.clear()
+def test_it_does_not_say_so_before_it_has_heard(client, task, monkeypatch):
+    monkeypatch.setattr(backlog, "latest", {})
+    slow = Backlog(error=TooSlow(database=task.server.name, reason="> 0.7 s"))
+    monkeypatch.setattr(backlog, "backlogs", lambda tasks, seconds: {one.pk: slow for one in tasks})
     html = look(client).content.decode()
     assert "Everything arrives." not in html
     assert "being asked" in html
@@ -219,20 +222,15 @@ def test_the_next_runs_come_in_their_order(client, task):
     assert [row.task.kind for row in rows] == ["balances", "pincodes", "cards"]
 
 
-def test_the_page_itself_asks_no_server(client, alive, monkeypatch):
-    server()
-    monkeypatch.setattr(backlog, "backlogs", lambda *_, **__: pytest.fail("asked"))
-    assert "being asked" in look(client).content.decode()
-
-
-def test_asked_by_hand_or_by_htmx_it_counts_what_waits(client, dock, shop_all, bonus, alive):
-    stage(shop_all, "pincodes", [("1", "1"), ("2", "2")])
+def test_what_waits_is_counted_before_the_page_is_shown(client, dock, shop_all, bonus, alive):
     eight = dock(bonus)
     task = eight.tasks.get(kind="pincodes")
-    response = look(client, ask="1")
+    run_here(task, Trigger.MANUAL)  # which leaves nothing waiting
+    TransferRun.objects.update(finished_at=timezone.now() - timedelta(minutes=1))
+    stage(shop_all, "pincodes", [("1", "1"), ("2", "2")])
+    response = look(client)
     (row,) = (row for row in response.context["rows"] if row.task == task)
     assert (row.backlog.rows, row.why) == (2, "The task is switched off.")
-    backlog.latest.clear()
     part = client.get(reverse("overview"), headers={"hx-request": "true"}).content.decode()
     assert "2 rows" in part
     assert "<html" not in part

@@ -7,29 +7,32 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.databases import stage
 from tests.pages.look import once_more
 from tests.records import a_run, many_tasks, server, user, wait_for
-from transfer.errors import Unreachable
+from transfer.errors import TooSlow, Unreachable
 from transfer.models import (
     Actor,
     AuditEntry,
+    BonusServer,
     Heartbeat,
     Settings,
     TransferRun,
     TransferTask,
 )
-from transfer.models.run_base import State
+from transfer.models.run_base import State, Trigger
 from transfer.pages.links import key_of
 from transfer.runs import backlog
+from transfer.runs.backlog import Backlog
+from transfer.runs.execute import run_here
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")
 
 
 @pytest.fixture(autouse=True)
-def english(settings):
+def english(settings, nothing_asked):
     settings.LANGUAGE_CODE = "en"
-    backlog.latest.clear()
 
 
 @pytest.fixture
@@ -51,6 +54,10 @@ def page(client, url="scheduler", **query):
     response = client.get(reverse(url), query)
     assert response.status_code == 200
     return response.content.decode()
+
+
+def page_at(client, url):
+    return " ".join(client.get(url).content.decode().split())
 
 
 def press(client, task, what, **data):
@@ -214,8 +221,19 @@ class TestRunNow:
     def test_a_second_press_opens_no_second_run(self, client, olga, task):
         press(client, task, "run")
         response = press(client, task, "run")
-        assert TransferRun.objects.count() == 1
-        assert "under way already" in client.get(response.url).content.decode()
+        run = TransferRun.objects.get()
+        assert client.get(response.url).context["started"] == [run]
+
+    def test_says_what_becomes_of_the_run_for_as_long_as_the_page_is_open(self, client, olga, task):
+        back = press(client, task, "run").url
+        run = client.get(back).context["started"][0]
+        assert "It waits: no worker is there" in page_at(client, back)
+        run.start()
+        run.finish(State.REJECTS, applied=360, rejected=1)
+        html = page_at(client, back)
+        assert "It waits" not in html
+        assert "Succeeded with rejects" in html
+        assert "361 rows" in html
 
     def test_a_queued_run_is_cancelled_at_once(self, client, olga, task):
         press(client, task, "run")
@@ -300,8 +318,9 @@ class TestTheChosenOnes:
     def test_are_run_at_once(self, client, olga, task):
         response = self.bulk(client, "run", list(task.server.tasks.all()))
         assert TransferRun.objects.queued().count() == 3
-        said = client.get(response.url).content.decode()
-        assert "3 runs are in the queue. They wait: no worker is there" in said
+        shown = client.get(response.url)
+        assert len(shown.context["started"]) == 3
+        assert "They wait: no worker is there" in shown.content.decode()
 
     def test_what_somebody_else_changed_meanwhile_is_asked_about_again(self, client, olga, task):
         other = task.server.tasks.select_related("server").get(kind="cards")
@@ -377,6 +396,40 @@ def test_what_a_run_has_just_counted_is_newer_than_what_was_asked(client, olga, 
     assert "412" not in page(client)
 
 
+def test_what_waits_is_asked_before_the_page_is_shown(client, olga, shown, receiver, shop_all):
+    task = receiver.tasks.get(kind="balances")
+    run_here(task, Trigger.MANUAL)  # which leaves nothing waiting
+    TransferRun.objects.update(finished_at=timezone.now() - timedelta(minutes=1))
+    stage(shop_all, "balances", [("1", 10), ("2", 20)])
+    response = client.get(reverse("scheduler"), {"kind": "balances"})
+    (row,) = (one.record for one in response.context["table"].paginated_rows)
+    assert row.backlog.rows == 2
+    response = press(client, task, "switch", enabled="0")
+    response = press(client, task, "switch", enabled="1")
+    assert "2 rows wait; next run" in page_at(client, response.url)
+
+
+def test_who_only_is_slow_is_asked_again_before_anything_is_said(client, olga, task, monkeypatch):
+    slow = TooSlow(database=task.server.name, reason="> 0.7 s")
+    monkeypatch.setattr(
+        backlog, "backlogs", lambda tasks, seconds: {one.pk: Backlog(error=slow) for one in tasks}
+    )
+    assert "being asked" in page(client)
+    assert 'data-poll="0.2"' in page(client)
+    assert "unknown" in page(client, ask="1")
+
+
+def test_each_of_the_last_runs_is_a_mark_that_leads_to_it_and_a_count_in_words(client, olga, task):
+    ends = [State.SUCCEEDED] * 20 + [State.REJECTS, State.SKIPPED, State.FAILED]
+    runs = [a_run(task.server, state=state, applied=7) for state in ends]
+    html = page(client, kind="balances")
+    assert all(f'href="{run.get_absolute_url()}"' in html for run in runs[3:])
+    assert f'href="{runs[2].get_absolute_url()}"' not in html  # the strip has twenty
+    for count in ("Succeeded: 17", "Succeeded with rejects: 1", "Skipped: 1", "Failed: 1"):
+        assert count in html
+    assert "· Succeeded · 7 rows</title>" in html
+
+
 def test_a_silent_scheduler_is_said_at_the_top(client, olga, task):
     assert "The scheduler has never run." in page(client)
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=10))
@@ -388,16 +441,19 @@ def test_a_silent_scheduler_is_said_at_the_top(client, olga, task):
 def test_the_page_looks_again_soon_while_something_runs(client, olga, task):
     for one in task.server.tasks.all():
         wait_for(one)
-    assert 'data-poll="20"' in page(client)
+    assert 'data-poll="10"' in page(client)
     a_run(task.server, state=State.RUNNING)
     assert 'data-poll="2"' in page(client)
 
 
 def test_a_thousand_tasks_take_no_more_queries_than_ten(client, olga, shown):
     many_tasks(10)
+    a_run(BonusServer.objects.first(), "pincodes")
     with CaptureQueriesContext(connection) as few:
         page(client)
     many_tasks(990)
+    for one in BonusServer.objects.all()[:20]:
+        a_run(one, "pincodes")
     with CaptureQueriesContext(connection) as lots:
         page(client)
     assert len(lots) == len(few)

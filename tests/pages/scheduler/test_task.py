@@ -17,7 +17,6 @@ from transfer.models import (
 )
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
-from transfer.runs import backlog
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")
@@ -25,9 +24,8 @@ FIELDS = {"step": 5, "minute": 0, "daily_at": "08:00", "weekly_at": "08:00", "mo
 
 
 @pytest.fixture(autouse=True)
-def olga(client, settings):
+def olga(client, settings, nothing_asked):
     settings.LANGUAGE_CODE = "en"
-    backlog.latest.clear()
     client.force_login(user("operator"))
 
 
@@ -61,7 +59,7 @@ class TestItsPage:
         html = shown(client, task)
         assert "412 rows" in html
         assert "The task is switched off." in html
-        assert html.count("MSK</time></li>") == 5
+        assert html.count("</time></li>") == 5
 
     def test_shows_the_history_of_its_switch_with_reasons(self, client, task):
         task.switch(True, IVAN, reason="go")
@@ -113,7 +111,7 @@ class TestAChange:
             ("explain", {"reason": "go"}, 9),
             ("pause", {"until": "hour"}, 10),
             ("resume", {}, 7),
-            ("run", {}, 14),
+            ("run", {}, 12),
             ("cancel", {}, 5),
         ],
     )

@@ -120,14 +120,14 @@ def of_task(row: TaskStatus) -> Iterator[Problem]:
         yield Problem("bad", text, detail, row.last_run.get_absolute_url(), rank)
     if row.backlog.rows and not task.enabled:
         text = _("%(task)s is switched off, and %(waits)s") % names
-        yield Problem("warn", text, oldest_words(row), row.url, 20)
+        yield Problem("warn", text, row.oldest_words, row.url, 20)
     elif row.backlog.rows and row.is_paused:
         until = {**names, "until": formats.moment(task.paused_until)}
         text = _("%(task)s is paused until %(until)s, and %(waits)s") % until
         yield Problem("warn", text, task.pause_reason, row.url, 30)
     elif waits_long(row, now) and not task.failures:
         text = _("%(task)s: %(waits)s for too long") % names
-        yield Problem("warn", text, f"{oldest_words(row)} {row.why}", row.url, 15)
+        yield Problem("warn", text, f"{row.oldest_words} {row.why}", row.url, 15)
     if row.backlog.writing_since and now - row.backlog.writing_since > OPEN_LONG:
         since = {**names, "ago": formats.ago(row.backlog.writing_since)}
         text = _("%(task)s: somebody began to write rows %(ago)s and has not committed") % since
@@ -151,12 +151,6 @@ def of_queue(row: TaskStatus, run: Run, now: datetime) -> Iterator[Problem]:
 def next_attempt(row: TaskStatus) -> str:
     at = row.task.upcoming_at
     return _("Next attempt: %(at)s.") % {"at": formats.moment(at)} if at else ""
-
-
-def oldest_words(row: TaskStatus) -> str:
-    if row.oldest is None:
-        return ""
-    return _("The oldest was staged %(ago)s.") % {"ago": formats.ago(row.oldest)}
 
 
 def waits_long(row: TaskStatus, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from transfer.models import Heartbeat, MaintenanceTask, RegisterAccount, Transfe
 from transfer.models.accounts import AccountState
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
+from transfer.pages.back import is_part
 from transfer.pages.overview.problems import problems
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.status import TaskStatus
@@ -28,15 +29,13 @@ DAY = 24
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """At once with what is known; then the page asks the servers, and refreshes itself."""
-    part = bool(request.htmx)  # type: ignore[attr-defined]
-    context = look(ask=part or "ask" in request.GET)
-    return render(request, "overview/live.html" if part else "overview/overview.html", context)
+    page = "overview/live.html" if is_part(request) else "overview/overview.html"
+    return render(request, page, look(status.patience(request)))
 
 
-def look(*, ask: bool) -> dict[str, Any]:
+def look(seconds: float) -> dict[str, Any]:
     rows = status.of(status.transfer_tasks())
-    if ask:
-        status.ask(rows)
+    status.ask(rows, seconds)
     upkeep = status.of(MaintenanceTask.objects.with_runs())
     heartbeat = Heartbeat.last()
     running = [row for row in [*rows, *upkeep] if row.run]
@@ -74,9 +73,8 @@ def backlog_now(rows: list[TaskStatus]) -> str:
 
 def by_server(rows: list[TaskStatus]) -> list[tuple[Any, list[TaskStatus]]]:
     """Server → its flows, in the order of the kinds."""
-    order = {kind: number for number, kind in enumerate(KindChoices.values)}
     flows: dict[Any, list[TaskStatus]] = {}
-    for row in sorted(rows, key=lambda row: order[row.task.kind]):
+    for row in sorted(rows, key=lambda row: row.kind_order):
         flows.setdefault(row.task.server, []).append(row)
     return sorted(flows.items(), key=lambda one: str(one[0]))
 

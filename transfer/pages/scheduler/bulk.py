@@ -15,11 +15,11 @@ from transfer.access import role
 from transfer.models import Actor
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages.back import next_url
-from transfer.pages.scheduler import status
+from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.chosen import Chosen, chosen
 from transfer.pages.scheduler.conflicts import who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm
-from transfer.runs import workers
+from transfer.runs.backlog import AT_FIRST_SIGHT
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.words import formats
 
@@ -57,20 +57,13 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 
 def run_all(request: HttpRequest, tasks: list[Chosen], back: str) -> HttpResponse:
-    started = under_way = 0
+    runs = []
     for one in tasks:
         try:
-            run_now(status.find(one.key), Actor.of(request))
-            started += 1
-        except RunIsOpen:
-            under_way += 1
-    if started:
-        text = ngettext("%(n)d run is in the queue.", "%(n)d runs are in the queue.", started)
-        messages.success(request, f"{text % {'n': started}} {workers.when_it_starts(started)}")
-    if under_way:
-        text = ngettext("%(n)d was under way already.", "%(n)d were under way already.", under_way)
-        messages.info(request, text % {"n": under_way})
-    return redirect(back)
+            runs.append(run_now(status.find(one.key), Actor.of(request)))
+        except RunIsOpen as overlap:
+            runs.append(overlap.run)
+    return redirect(started.url_of(back, runs))
 
 
 def change_of(action: str, form: Any, actor: Actor) -> Change:
@@ -120,7 +113,8 @@ def ask(
     late: dict[str, ChangedMeanwhile] | None = None,
 ) -> HttpResponse:
     """What it means for each task; then one button."""
-    rows = [status.of_one(status.find(key)) for key in keys]
+    rows = status.of([status.find(key) for key in keys])
+    status.ask(rows, AT_FIRST_SIGHT)
     conflicts = late or {}
     context = {
         "title": WORDS[action][0],

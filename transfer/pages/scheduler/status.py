@@ -6,15 +6,17 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.models import MaintenanceTask, Settings, TransferTask
-from transfer.models.run_base import GOOD_STATES, attach_runs
+from transfer.models.run_base import GOOD_STATES, attach_recent, attach_runs
 from transfer.models.schedules import ScheduledTask
+from transfer.models.tasks import KindChoices
 from transfer.pages import links
+from transfer.pages.back import is_part
 from transfer.runs import backlog as backlogs
 from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
@@ -25,6 +27,11 @@ from transfer.words.schedule import in_words
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
+# Seconds until the next look: what waits is not known yet, something runs, nothing does.
+AT_ONCE, FAST, SLOW = 0.2, 2, 10
+KINDS = (*KindChoices.values, *MaintenanceTask.Kind.values)
+ORDER = {kind: number for number, kind in enumerate(KINDS)}
+RECENT = 20  # runs of a task that its strip shows
 
 
 class TaskStatus:
@@ -43,6 +50,15 @@ class TaskStatus:
     def name(self) -> str:
         """What it is sorted by."""
         return str(self.task)
+
+    @property
+    def server_order(self) -> int:
+        return int(self.task.server_id)
+
+    @property
+    def kind_order(self) -> int:
+        """The transfers come in the order of the manual."""
+        return ORDER[self.task.kind]
 
     @cached_property
     def key(self) -> str:
@@ -81,14 +97,22 @@ class TaskStatus:
         return self.run is not None and self.run.state == "running"
 
     @property
+    def progress_words(self) -> str:
+        return f"{min(100, self.run.read * 100 // self.run.expected)} %" if self.run else ""
+
+    @property
+    def recent(self) -> list[Any]:
+        """The last runs, the latest last: see `with_recent`."""
+        return list(self.task.recent_runs)
+
+    @property
     def backlog(self) -> Backlog:
-        """What waits: as it was asked for last, or as a run has left it since."""
+        """What waits: as the servers have just said, or as a run has left it since."""
         last, asked = self.last_run, self.asked or Backlog(asked_at=NEVER)
         if last is None or not self.is_transfer or last.state not in GOOD_STATES:
             return asked
-        if last.finished_at <= asked.asked_at:
-            return asked
-        return Backlog(last.waiting, writing_since=asked.writing_since, asked_at=last.finished_at)
+        left = Backlog(last.waiting, writing_since=asked.writing_since, asked_at=last.finished_at)
+        return left if left.is_fresh and left.asked_at > asked.asked_at else asked
 
     @property
     def backlog_words(self) -> str:
@@ -105,6 +129,12 @@ class TaskStatus:
     def oldest(self) -> datetime | None:
         """When the oldest row that waits was staged."""
         return self.backlog.oldest if self.backlog.rows else None
+
+    @property
+    def oldest_words(self) -> str:
+        if self.oldest is None:
+            return ""
+        return _("The oldest was staged %(ago)s.") % {"ago": formats.ago(self.oldest)}
 
     @property
     def asked_at(self) -> datetime | None:
@@ -180,7 +210,7 @@ class TaskStatus:
 
 
 def of(tasks: Iterable[Any]) -> list[TaskStatus]:
-    """Tasks that came from `with_runs`, with what is known of their backlogs."""
+    """Tasks that came from `with_runs`, with what is known of their backlogs at this moment."""
     listed = attach_runs(tasks)
     asked = backlogs.known(task for task in listed if isinstance(task, TransferTask))
     zone = Settings.load().zone
@@ -190,12 +220,24 @@ def of(tasks: Iterable[Any]) -> list[TaskStatus]:
     ]
 
 
-def ask(listed: Iterable[TaskStatus]) -> None:
+def patience(request: HttpRequest) -> float:
+    """For how long, in seconds, the page that is asked for may wait for the servers."""
+    is_patient = is_part(request) or "ask" in request.GET
+    return backlogs.PATIENTLY if is_patient else backlogs.AT_FIRST_SIGHT
+
+
+def ask(listed: Iterable[TaskStatus], seconds: float) -> None:
     """Asks the servers what waits, for some seconds at most."""
     transfers = [one for one in listed if one.is_transfer]
-    asked = backlogs.ask(one.task for one in transfers)
+    asked = backlogs.ask((one.task for one in transfers), seconds)
     for one in transfers:
         one.asked = asked.get(one.task.pk)
+
+
+def with_recent(listed: list[TaskStatus]) -> list[TaskStatus]:
+    """The tasks, all of one kind, with their last runs."""
+    attach_recent([one.task for one in listed], RECENT)
+    return listed
 
 
 def transfer_tasks() -> Any:
@@ -212,9 +254,9 @@ def find(key: str) -> ScheduledTask:
     return task
 
 
-def of_one(task: ScheduledTask, *, asking: bool = False) -> TaskStatus:
-    """The status of a single task; see `of`."""
+def of_one(task: ScheduledTask, seconds: float = 0) -> TaskStatus:
+    """The status of a single task. With `seconds` it is asked for that long what waits."""
     (only,) = of([task])
-    if asking:
-        ask([only])
+    if seconds:
+        ask([only], seconds)
     return only

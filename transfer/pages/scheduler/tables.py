@@ -4,7 +4,7 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.utils.html import format_html
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.pages.tables import (
     ChooseColumn,
@@ -13,6 +13,7 @@ from transfer.pages.tables import (
     NumberColumn,
     StateColumn,
     Table,
+    unseen,
 )
 
 
@@ -36,15 +37,18 @@ class TaskTable(Table):
         lambda row: _("Choose %(task)s") % {"task": row.name},
         lambda row: f"{row.key}:{row.task.version}",
     )
-    task = cell("task", gettext_lazy("Task"), order_by=("name",))
-    switch = cell("switch", gettext_lazy("Switch"), order_by=("task__enabled", "name"))
-    waits = cell("waits", gettext_lazy("Waiting rows"), order_by=("backlog__rows", "name"))
-    when = cell("when", gettext_lazy("Schedule"), order_by=("task__upcoming_at", "name"))
-    last = cell("last", gettext_lazy("Last result"), order_by=("last_run__finished_at",))
-    actions = cell("actions", gettext_lazy("Actions"), orderable=False)
+    switch = cell("switch", unseen(gettext_lazy("Switch")), orderable=False)
+    task = cell("task", gettext_lazy("Task"), order_by=("kind_order", "name"))
+    server = cell("server", gettext_lazy("Bonus server"), order_by=("server_order", "kind_order"))
+    waits = cell("waits", pgettext_lazy("rows", "Waiting"), order_by=("backlog__rows", "name"))
+    schedule = cell("schedule", gettext_lazy("Schedule"), order_by=("task__schedule", "name"))
+    next = cell("next", gettext_lazy("Next run"), order_by=("task__upcoming_at", "name"))
+    runs = cell("runs", gettext_lazy("Last runs"), order_by=("last_run__finished_at",))
+    more = cell("more", unseen(gettext_lazy("Actions")), orderable=False)
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards tasks"}
+        order_by = ("server", "task")
         row_attrs = {"id": lambda record: record.key}
 
 
@@ -52,7 +56,7 @@ class MaintenanceTable(TaskTable):
     caption = gettext_lazy("Maintenance tasks")
 
     class Meta(TaskTable.Meta):
-        exclude = ("waits",)
+        exclude = ("server", "waits")
 
 
 class StateLinkColumn(StateColumn):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -19,36 +18,36 @@ from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages import links
 from transfer.pages.audit import words
 from transfer.pages.back import is_part, next_url, read_or_post
-from transfer.pages.scheduler import status
+from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.conflicts import ask_again, seen, who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
+from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
-from transfer.runs import workers
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.schedule import next_times
 from transfer.words import formats
 from transfer.words.schedule import in_words
 
 ENTRIES = 20
-# Seconds until the next look: what waits is not known yet, a run is under way, none is.
-AT_ONCE, FAST, SLOW = 0.2, 2, 20
 
 
 @require_safe
 def task(request: HttpRequest, key: str) -> HttpResponse:
-    """Everything about one task; its upper part refreshes itself."""
+    """Everything about one task, which refreshes itself."""
     task = status.find(key)
-    row = status.of_one(task, asking=is_part(request) or "ask" in request.GET)
-    context: dict[str, Any] = {"row": row, "poll": FAST if row.run else SLOW}
-    if row.is_transfer and not row.asked_at:
-        context["poll"] = AT_ONCE
-    if is_part(request):
-        return render(request, "scheduler/task_live.html", context)
-    context |= {
+    row = status.of_one(task, status.patience(request))
+    status.with_recent([row])
+    context = {
+        "row": row,
+        "poll": FAST if row.run else SLOW,
         "runs": (LastRunTable if row.is_transfer else LastMaintenanceTable)(task.runs.all()[:10]),
         "entries": words.latest(task, ENTRIES),
+        **started.context(request),
     }
-    return render(request, "scheduler/task.html", context)
+    if row.is_transfer and not row.asked_at and not is_part(request):
+        context["poll"] = AT_ONCE
+    page = "scheduler/task_live.html" if is_part(request) else "scheduler/task.html"
+    return render(request, page, context)
 
 
 def home(request: HttpRequest, task: ScheduledTask, *, changed: bool = False) -> str:
@@ -57,7 +56,8 @@ def home(request: HttpRequest, task: ScheduledTask, *, changed: bool = False) ->
     if not changed:
         return url
     key = links.key_of(task)
-    return links.with_query(url, changed=key, v=task.version).partition("#")[0] + f"#{key}"
+    url = links.with_query(url, changed=key, v=task.version, run=None)
+    return url.partition("#")[0] + f"#{key}"
 
 
 def answer(
@@ -119,17 +119,18 @@ def explain(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @require_POST
 def run(request: HttpRequest, key: str) -> HttpResponse:
-    """With `dry`, what a maintenance task would remove is counted, and shown."""
+    """With `dry`, what a maintenance task would remove is counted, and shown.
+
+    Leads back to where what becomes of the run is seen; or of the one that is under way already.
+    """
     task = status.find(key)
     try:
         if request.POST.get("dry") == "1" and getattr(task, "removes", False):
             return redirect(run_now(task, Actor.of(request), dry_run=True))
-        run_now(task, Actor.of(request))
-        text = _("%(task)s: a run is in the queue.") % {"task": task}
-        messages.success(request, f"{text} {workers.when_it_starts()}")
-    except RunIsOpen:
-        messages.info(request, _("%(task)s: a run is under way already.") % {"task": task})
-    return redirect(home(request, task))
+        run = run_now(task, Actor.of(request))
+    except RunIsOpen as overlap:
+        run = overlap.run
+    return redirect(started.url_of(home(request, task), [run]))
 
 
 @role("operator")

@@ -10,13 +10,11 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
 from transfer.pages.back import is_part, next_url
 from transfer.pages.bulk import Action
-from transfer.pages.scheduler import status
+from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.filters import TaskFilter
-from transfer.pages.scheduler.status import TaskStatus
+from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW, TaskStatus
 from transfer.pages.scheduler.tables import MaintenanceTable, TaskTable
 
-# Seconds until the next look: what waits is not known yet, something runs, nothing does.
-AT_ONCE, FAST, SLOW = 0.2, 2, 20
 ACTIONS = (
     Action("on", gettext_lazy("Switch on")),
     Action("off", gettext_lazy("Switch off")),
@@ -28,8 +26,7 @@ OWN_CHOICE = "show_transfer_tasks"
 
 @require_safe
 def scheduler(request: HttpRequest) -> HttpResponse:
-    """Both tables. They refresh themselves; then the servers are asked what waits."""
-    ask = is_part(request) or "ask" in request.GET
+    """Both tables, which refresh themselves."""
     settings = Settings.load()
     shown = shows_transfers(request, settings)
     context: dict[str, Any] = {
@@ -40,17 +37,18 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         "maintenance": maintenance(request),
         "actions": ACTIONS,
         "hidden": None if shown else hidden(),
+        **started.context(request),
     }
     if shown:
         tasks = TaskFilter(request.GET, status.transfer_tasks())
-        table = transfers(request, tasks, ask=ask)
+        table = transfers(request, tasks)
         context |= {"filter": tasks, "table": table, "any": TransferTask.objects.exists()}
         rows = [one.record for one in table.paginated_rows] + list(context["maintenance"].data)
     else:
         rows = list(context["maintenance"].data)
     context["changed_row"] = changed(request, rows)
     context["poll"] = FAST if any(row.run for row in rows) else SLOW
-    if not all(row.asked_at for row in rows if row.is_transfer) and not ask:
+    if not all(row.asked_at for row in rows if row.is_transfer) and not is_part(request):
         context["poll"] = AT_ONCE
     part = is_part(request) and request.htmx.target == "tasks"  # type: ignore[attr-defined]
     return render(request, "scheduler/live.html" if part else "scheduler/scheduler.html", context)
@@ -62,16 +60,16 @@ def changed(request: HttpRequest, rows: list[TaskStatus]) -> TaskStatus | None:
     return next((row for row in rows if (row.key, str(row.task.version)) == wanted), None)
 
 
-def transfers(request: HttpRequest, tasks: TaskFilter, *, ask: bool) -> TaskTable:
+def transfers(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
     """Asks for the tasks of the page alone: they may be many."""
     table = TaskTable(status.of(tasks.qs)).paged(request)
-    if ask:
-        status.ask([one.record for one in table.paginated_rows])
+    rows = status.with_recent([one.record for one in table.paginated_rows])
+    status.ask(rows, status.patience(request))
     return table
 
 
 def maintenance(request: HttpRequest) -> TaskTable:
-    rows = status.of(MaintenanceTask.objects.with_runs())
+    rows = status.with_recent(status.of(MaintenanceTask.objects.with_runs()))
     return MaintenanceTable(rows, prefix="m-", orderable=False).for_user(request.user)
 
 

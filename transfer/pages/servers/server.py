@@ -18,7 +18,7 @@ from transfer.pages.registers.counts import summary
 from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status
-from transfer.pages.scheduler.tables import TaskTable, cell
+from transfer.pages.scheduler.tables import TaskTable
 from transfer.pages.servers.forms import ServerForm
 from transfer.runs.reconcile import Log, Reconciliation, ask_servers
 from transfer.servers.stages import STAGES, Result, following, note_test, run_all, run_stage
@@ -34,10 +34,8 @@ ACTIONS = (
 
 
 class ServerTasks(TaskTable):
-    actions = cell("actions", gettext_lazy("Actions"), orderable=False)
-
     class Meta(TaskTable.Meta):
-        exclude = ("choose",)
+        exclude = ("choose", "server")
         orderable = False
 
 
@@ -77,7 +75,8 @@ def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
-    table = ServerTasks(status.of(status.transfer_tasks().filter(server=server)))
+    tasks = status.transfer_tasks().filter(server=server)
+    table = ServerTasks(status.with_recent(status.of(tasks)))
     # Where the switches lead afterwards.
     return {"tasks": table.for_user(request.user), "here": server.get_absolute_url()}
 

@@ -1,0 +1,40 @@
+"""Runs that somebody has just started: the page says what becomes of them, until it is left."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import HttpRequest
+
+from transfer.models import MaintenanceRun, TransferRun
+from transfer.models.run_base import Run, State
+from transfer.pages import links
+from transfer.runs import workers
+
+KEY = re.compile(r"(maintenance-)?(\d{1,18})", re.ASCII)
+MOST = 100
+
+
+def url_of(url: str, runs: Iterable[Run]) -> str:
+    """The address of a page, so that it shows what becomes of these runs."""
+    keys = ",".join(run.key for run in runs)
+    plain, hash_, place = url.partition("#")
+    return links.with_query(plain, run=keys or None, changed=None, v=None) + hash_ + place
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """The runs that the address names, as they are now, and when those in the queue start."""
+    runs = list(_named(request.GET.get("run", "")))
+    queued = sum(run.state == State.QUEUED for run in runs)
+    return {
+        "started": runs,
+        "when": workers.when_it_starts(queued) if queued else "",
+        "left": links.with_query(request.get_full_path(), run=None),
+    }
+
+
+def _named(keys: str) -> Iterable[Run]:
+    found = [match for key in keys.split(",")[:MOST] if (match := KEY.fullmatch(key))]
+    for model, prefix in ((TransferRun, None), (MaintenanceRun, "maintenance-")):
+        if numbers := [match[2] for match in found if match[1] == prefix]:
+            yield from model._default_manager.filter(pk__in=numbers).order_by("pk")

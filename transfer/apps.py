@@ -9,6 +9,7 @@ class TransferConfig(AppConfig):
     def ready(self) -> None:
         from transfer import models
         from transfer.access import create_groups
+        from transfer.alerts import send
         from transfer.loading import upload_job
         from transfer.queue.jobs import WORK
         from transfer.runs.execute import execute_queued
@@ -22,5 +23,6 @@ class TransferConfig(AppConfig):
                 models.MaintenanceRun: execute_maintenance,
                 models.Upload: upload_job.work,
                 models.AccountJob: account_job.work,
+                models.Notice: send.deliver,
             }
         )

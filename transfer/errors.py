@@ -386,3 +386,45 @@ class FileRefused(TransferError):
     code = "file_refused"
     sentence = gettext_noop("The file can't be read.")
     hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")
+
+
+class MailRefused(TransferError):
+    code = "mail_refused"
+    sentence = gettext_noop("The mail server %(host)s did not take the message: %(reason)s.")
+    hint = gettext_noop(
+        "Check EMAIL_HOST and its log-in in the settings of the installation, and the address. The "
+        "message is sent again by itself."
+    )
+
+
+class WebhookRefused(TransferError):
+    code = "webhook_refused"
+    sentence = gettext_noop("The webhook did not take the message: %(reason)s.")
+    hint = gettext_noop(
+        "Check its address, and whether it is up. The message is sent again by itself."
+    )
+
+
+class MessengerRefused(TransferError):
+    code = "messenger_refused"
+    sentence = gettext_noop("The messenger did not take the message.")
+    hint = gettext_noop(
+        "Check the address as Apprise wants it, and whether this machine may reach the messenger. "
+        "The message is sent again by itself."
+    )
+
+
+class NoApprise(TransferError):
+    code = "no_apprise"
+    sentence = gettext_noop("Messengers are not installed here.")
+    hint = gettext_noop("Install the extra: pip install dtadmin[messengers]")
+
+
+# Nothing heals these but a decision of the administrator; their hints say what on.
+REFUSALS = {
+    error.code
+    for error in (
+        *(HistoryChanged, BatchForgotten, FutureTransactions, PositionLost, RowsPurged),
+        *(StandbyAsSource, RowsSwallowed, TooManyRefused, Difference),
+    )
+}

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from transfer.alerts.watch import watch
 from transfer.errors import AlreadyRunning, StillQueued, TransferError
 from transfer.models import (
     AccountJob,
@@ -19,6 +20,7 @@ from transfer.models import (
     IssuedSecret,
     MaintenanceRun,
     MaintenanceTask,
+    Notice,
     Settings,
     TransferRun,
     TransferTask,
@@ -34,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 TASKS: tuple[type[ScheduledTask], ...] = (TransferTask, MaintenanceTask)
 RUNS: tuple[type[Any], ...] = (TransferRun, MaintenanceRun)
-JOBS: tuple[type[Any], ...] = (*RUNS, Upload, AccountJob)
+JOBS: tuple[type[Any], ...] = (*RUNS, Upload, AccountJob, Notice)
 
 
 @dataclass
@@ -64,6 +66,7 @@ def tick(way: str, now: datetime | None = None) -> Tick:
             _with_locked(tasks, pk, now, done, open_due)
     _close_what_was_sent()
     mirror_overdue(now)
+    watch(now)
     return done
 
 

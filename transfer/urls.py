@@ -3,6 +3,7 @@ from transfer.pages.audit.urls import urlpatterns as audit
 from transfer.pages.history.urls import urlpatterns as history
 from transfer.pages.load.urls import urlpatterns as load
 from transfer.pages.monitoring.urls import urlpatterns as monitoring
+from transfer.pages.notifications.urls import urlpatterns as notifications
 from transfer.pages.overview.urls import urlpatterns as overview
 from transfer.pages.registers.urls import urlpatterns as registers
 from transfer.pages.rejects.urls import urlpatterns as rejects
@@ -25,5 +26,6 @@ urlpatterns = [
     *audit,
     *users,
     *account,
+    *notifications,
     *monitoring,
 ]

@@ -16,17 +16,23 @@ from tests.browser.conftest import PHONE, make_user, use_language
 from tests.databases import stage
 from tests.pages.look import own_patterns
 from tests.records import a_run
+from transfer.alerts.watch import watch
 from transfer.engine.kinds import KINDS
+from transfer.errors import MailRefused
 from transfer.models import (
     Actor,
     Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
+    PlannedWork,
+    Recipient,
     RejectedRow,
     Settings,
     TransferTask,
     Upload,
 )
+from transfer.models.alerts import Topic
+from transfer.models.failing import failure
 from transfer.models.run_base import State, Trigger
 from transfer.pages.links import key_of
 from transfer.runs import backlog
@@ -102,7 +108,20 @@ def house(
         unreadable=check("balances", b"MZ\x90\x00\x03"),
         by_hand=by_hand(),
         user=make_user("ivan", "viewer"),
+        recipient=told(),
+        work=PlannedWork.objects.create(begins_at=timezone.now(), reason="2028",
+                                        ends_at=timezone.now() + timedelta(hours=1)),
     )  # fmt: skip
+
+
+def told() -> Recipient:
+    """Who is told, and to whom nothing comes through."""
+    recipient = Recipient.objects.create(
+        name="olga", channel="mail", address="olga@shop.example", topics=Topic.values,
+        failing_since=timezone.now(), **failure(MailRefused(host="localhost", reason="…")),
+    )  # fmt: skip
+    watch(timezone.now())
+    return recipient
 
 
 def by_hand() -> Upload:
@@ -166,6 +185,12 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "shop_add": [at("shop_add")],
         "shop_edit": [at("shop_edit", shop)],
         "shop_remove": [at("shop_remove", shop)],
+        "notifications": [at("notifications")],
+        "recipient_add": [at("recipient_add")],
+        "recipient": [at("recipient", house.recipient.pk)],
+        "recipient_remove": [at("recipient_remove", house.recipient.pk)],
+        "work_add": [at("work_add")],
+        "work_end": [at("work_end", house.work.pk)],
         "settings": [at("settings")],
         "audit": [at("audit")],
         "users": [at("users")],

@@ -1,5 +1,6 @@
 """Every URL × role × method: who may open what, and who is refused."""
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from tests.pages.look import own_patterns
 from tests.records import server, user
@@ -17,6 +19,8 @@ from transfer.models import (
     Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
+    PlannedWork,
+    Recipient,
     RegisterAccount,
     RejectedRow,
     Shop,
@@ -139,6 +143,13 @@ RULES = {
     "user_reopen": Rule("administrator", "post"),
     # The user's own things. Without a log-in one logs in, or chooses how that page looks.
     "login": Rule("nobody", "get post put"),
+    "notifications": Rule("administrator", "get"),
+    "recipient_add": RULE,
+    "recipient": RULE,
+    "recipient_test": Rule("administrator", "post"),
+    "recipient_remove": RULE,
+    "work_add": FORM,
+    "work_end": FORM,
     "health_live": Rule("nobody", "get"),
     "health_ready": Rule("nobody", "get"),
     "metrics": Rule("nobody", "get"),
@@ -196,6 +207,10 @@ def things() -> dict[str, Any]:
             payload={"account": "4100", "amount": "0"},
         ),
         "user": User.objects.create_user("somebody"),
+        "recipient": Recipient.objects.create(name="olga", channel="mail", address="o@x.example"),
+        "work": PlannedWork.objects.create(
+            begins_at=timezone.now(), ends_at=timezone.now() + timedelta(hours=1), reason="x"
+        ),
     }
 
 

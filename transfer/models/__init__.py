@@ -1,5 +1,6 @@
 from transfer.models.account_jobs import AccountJob, IssuedSecret
 from transfer.models.accounts import RegisterAccount, SeenDay
+from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.heartbeat import Heartbeat
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
@@ -21,9 +22,13 @@ __all__ = [
     "BonusServer",
     "CashRegister",
     "Heartbeat",
+    "Incident",
     "IssuedSecret",
     "MaintenanceRun",
     "MaintenanceTask",
+    "Notice",
+    "PlannedWork",
+    "Recipient",
     "RegisterAccount",
     "RejectedRow",
     "SeenDay",

@@ -61,6 +61,16 @@ class Settings(models.Model):
     audit_days = models.PositiveIntegerField(
         gettext_lazy("days to keep the audit and the list of loads"), default=1095, validators=DAYS
     )
+    alert_failures = models.PositiveSmallIntegerField(
+        gettext_lazy("failures in a row to tell of"),
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+    )
+    alert_minutes = models.PositiveIntegerField(
+        gettext_lazy("minutes that a row may wait"),
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(100_000)],
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
 
     class Meta:

@@ -27,6 +27,7 @@ ITEMS: tuple[Item, ...] = (
     Item("loads", gettext_lazy("Load data"), "upload"),
     Item("trace", gettext_lazy("Trace"), "search"),
     Item("audit", gettext_lazy("Audit"), "shield", Role.ADMINISTRATOR),
+    Item("notifications", gettext_lazy("Notifications"), "bell", Role.ADMINISTRATOR),
     Item("settings", gettext_lazy("Settings"), "settings", Role.ADMINISTRATOR),
     Item("users", gettext_lazy("Users"), "users", Role.ADMINISTRATOR),
 )

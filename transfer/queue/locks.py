@@ -18,6 +18,8 @@ class Space(IntEnum):
     MAINTENANCE_TASK = 4478
     UPLOAD = 4479
     ACCOUNT_JOB = 4480
+    NOTICE = 4481
+    WATCH = 4482
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").

@@ -81,6 +81,8 @@ def _value(entry: AuditEntry, name: str, value: Any) -> str:
         return formats.NOTHING
     if isinstance(value, bool):
         return _("Enabled") if value else _("Disabled")
+    if isinstance(value, list):
+        return ", ".join(_chosen(entry, name, one) for one in value) or formats.NOTHING
     if name == "schedule":
         return in_words(str(value))
     moment = _moment(value)
@@ -90,6 +92,7 @@ def _value(entry: AuditEntry, name: str, value: Any) -> str:
 def _chosen(entry: AuditEntry, name: str, value: Any) -> str:
     """The value; of a choice its words."""
     field = _field(entry, name)
+    field = getattr(field, "base_field", field)  # of a list
     choices = dict(field.flatchoices or []) if field else CHOICES.get(name, {})
     return str(choices.get(value, value))
 

@@ -8,19 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
-from transfer.errors import (
-    BatchForgotten,
-    Difference,
-    FutureTransactions,
-    HistoryChanged,
-    PositionLost,
-    RowsPurged,
-    RowsSwallowed,
-    StandbyAsSource,
-    TooManyRefused,
-    TransferError,
-)
-from transfer.models import BonusServer, Heartbeat, RejectedRow
+from transfer.errors import REFUSALS, TransferError
+from transfer.models import BonusServer, Heartbeat, Recipient, RejectedRow
 from transfer.models.run_base import Run, State
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
@@ -34,15 +23,6 @@ QUEUED_LONG = timedelta(minutes=3)
 # A transaction that has been open for so long hides rows from us.
 OPEN_LONG = timedelta(minutes=10)
 
-# Refusals that no further run heals: somebody has to decide, and the hint says what on.
-REFUSALS = {
-    error.code
-    for error in (
-        *(HistoryChanged, BatchForgotten, FutureTransactions, PositionLost, RowsPurged),
-        *(StandbyAsSource, RowsSwallowed, TooManyRefused, Difference),
-    )
-}
-
 
 class Problem(NamedTuple):
     tone: str  # bad, warn
@@ -55,6 +35,7 @@ class Problem(NamedTuple):
 def problems(rows: list[TaskStatus], heartbeat: Heartbeat | None) -> list[Problem]:
     """All there is to say of these tasks, of the bonus servers, and of what was rejected."""
     listed = [*of_scheduler(heartbeat), *of_databases(rows), *of_servers(), *of_rejects()]
+    listed.extend(of_recipients())
     for row in rows:
         listed.extend(of_task(row))
     return sorted(listed, key=lambda one: one.rank)
@@ -100,6 +81,15 @@ def of_rejects() -> Iterator[Problem]:
         ) % {"rows": formats.number(rejects)}
         hint = _("Each says why. Correct it and send it again, or discard it.")
         yield Problem("warn", text, hint, reverse("rejects"), 50)
+
+
+def of_recipients() -> Iterator[Problem]:
+    """Who is to be told what is wrong, and is not."""
+    for recipient in Recipient.objects.filter(enabled=True).exclude(failing_since=None):
+        names = {"name": recipient, "since": formats.moment(recipient.failing_since)}
+        text = _("Messages to %(name)s have not arrived since %(since)s") % names
+        url = recipient.get_absolute_url()
+        yield Problem("bad", text, str(recipient.explained or ""), url, 13)
 
 
 def of_task(row: TaskStatus) -> Iterator[Problem]:

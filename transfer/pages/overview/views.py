@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_tasks_db.models import DBTaskResult
 
-from transfer.models import Heartbeat, MaintenanceTask, RegisterAccount, TransferRun
+from transfer.models import Heartbeat, MaintenanceTask, PlannedWork, RegisterAccount, TransferRun
 from transfer.models.accounts import AccountState
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
@@ -47,6 +47,7 @@ def look(seconds: float) -> dict[str, Any]:
         "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
         "kinds": KindChoices.labels,
         "problems": problems([*rows, *upkeep], heartbeat),
+        "works": PlannedWork.objects.coming().select_related("server"),
         "asked": asked,
         "asked_at": min((row.asked_at for row in rows if row.asked_at), default=None),
         "running": running,

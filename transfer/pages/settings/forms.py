@@ -30,6 +30,8 @@ class SettingsForm(forms.ModelForm):
             "staging_days",
             "reject_days",
             "audit_days",
+            "alert_failures",
+            "alert_minutes",
         ]
         help_texts = {
             "show_transfer_tasks": gettext_lazy(
@@ -52,10 +54,7 @@ class SettingsForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("history_days", "failure_days", "staging_days", "reject_days", "audit_days"):
-            field = self.fields[name]
+        for field in self.fields.values():
             field.label = capfirst(field.label)
-            field.widget.attrs |= {"min": 1, "max": 36_500, "inputmode": "numeric"}
-        self.fields["show_transfer_tasks"].label = capfirst(
-            self.fields["show_transfer_tasks"].label
-        )
+            if isinstance(field, forms.IntegerField):
+                field.widget.attrs |= {"min": 1, "inputmode": "numeric"}

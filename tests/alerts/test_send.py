@@ -1,0 +1,182 @@
+"""Messages as they arrive: at a real mail server, a real webhook, a real messenger's door."""
+
+import json
+import socket
+import threading
+from datetime import timedelta
+from email.header import decode_header, make_header
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
+from django.utils import timezone
+
+from tests.records import server
+from transfer.alerts import watchman
+from transfer.alerts.send import deliver, signature
+from transfer.models import Heartbeat
+from transfer.models.alerts import Incident, Notice, Recipient, Topic
+from transfer.queue.worker import drain
+from transfer.tick import tick
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Inbox(Message):
+    """Whatever arrives, in the order of its arrival."""
+
+    def __init__(self):
+        super().__init__()
+        self.mails = []
+
+    def handle_message(self, message):
+        self.mails.append(message)
+
+
+@pytest.fixture
+def inbox(settings):
+    handler = Inbox()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST = "127.0.0.1"
+    settings.EMAIL_PORT = port
+    yield handler
+    controller.stop()
+
+
+@pytest.fixture
+def listener():
+    """An HTTP server; `answer` is the status that it gives, `posts` what it was sent."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            self.server.posts.append((dict(self.headers), body))
+            self.send_response(self.server.answer)
+            self.end_headers()
+
+        def log_message(self, *_arguments):
+            pass
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener.posts, listener.answer = [], 200
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    yield listener
+    listener.shutdown()
+    listener.server_close()
+
+
+def a_recipient(channel, address, **fields):
+    values = {"name": "Ольга", "language": "ru", "topics": Topic.values, **fields}
+    return Recipient.objects.create(channel=channel, address=address, **values)
+
+
+def a_notice(recipient, sort="began"):
+    incident = Incident.objects.create(
+        topic=Topic.REGISTERS,
+        key="shop:1",
+        params={"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
+        url="/registers/?shop=1",
+        began_at=timezone.now() - timedelta(minutes=5),
+    )
+    return Notice.objects.create(
+        recipient=recipient, incident=incident, sort=sort, params=incident.params
+    )
+
+
+def test_a_mail_says_what_is_wrong_in_the_recipients_language_and_where(inbox, settings):
+    settings.SITE_URL = "https://dtadmin.shop.local/"
+    deliver(a_notice(a_recipient("mail", "olga@shop.example")))
+    (mail,) = inbox.mails
+    assert mail["To"] == "olga@shop.example"
+    assert str(make_header(decode_header(mail["Subject"]))) == "На углу: 2 кассы не видно уже сутки"
+    text = mail.get_payload(decode=True).decode()
+    assert "Касса 1, Касса 2" in text
+    assert "https://dtadmin.shop.local/registers/?shop=1" in text
+
+
+def test_a_webhook_is_signed_as_standard_webhooks_has_it(listener):
+    recipient = a_recipient(
+        "webhook", f"http://127.0.0.1:{listener.server_port}/hook", language="en"
+    )
+    notice = a_notice(recipient)
+    deliver(notice)
+    ((headers, body),) = listener.posts
+    assert headers["webhook-id"] == f"notice_{notice.pk}"
+    signed = signature(
+        recipient.signing_key, headers["webhook-id"], headers["webhook-timestamp"], body
+    )
+    assert headers["webhook-signature"] == signed
+    said = json.loads(body)
+    assert said["type"] == "registers.began"
+    assert said["data"]["subject"] == "На углу: 2 registers have not been seen for a day"
+
+
+def test_the_signature_is_that_of_the_standards_own_example():
+    """Of the specification at standardwebhooks.com, with the key as it stands there."""
+    key = "whsec_plJ3nmyCDGBKInavdOK15jsl"
+    body = b'{"event_type":"ping","data":{"success":true}}'
+    made = signature(key, "msg_loFOjxBNrRLzqYUf", "1731705121", body)
+    assert made == "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0="
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr'")
+def test_a_messenger_is_reached_by_apprise(listener):
+    deliver(a_notice(a_recipient("apprise", f"json://127.0.0.1:{listener.server_port}/")))
+    ((_headers, body),) = listener.posts
+    assert json.loads(body)["title"] == "На углу: 2 кассы не видно уже сутки"
+
+
+def test_what_was_not_taken_is_sent_again_and_is_a_problem_of_the_recipient_until_then(
+    listener, in_english
+):
+    recipient = a_recipient("webhook", f"http://127.0.0.1:{listener.server_port}/", topics=[])
+    notice = a_notice(recipient)
+    notice.enqueue()
+    listener.answer = 503
+    drain(lambda: 0)
+    recipient.refresh_from_db()
+    assert recipient.failing_since is not None
+    assert "HTTP 503" in str(recipient.explained)
+    notice.refresh_from_db()
+    assert notice.sent_at is None
+    tick("cron")
+    drain(lambda: 0)
+    assert len(listener.posts) == 1  # not yet
+    listener.answer = 200
+    Notice.objects.update(retry_at=timezone.now())
+    tick("cron")
+    drain(lambda: 0)
+    assert len(listener.posts) == 2
+    recipient.refresh_from_db()
+    assert recipient.failing_since is None
+
+
+def test_a_mail_server_that_is_down_is_named_and_no_address_quoted(settings, in_english):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    notice = a_notice(a_recipient("mail", "olga@shop.example"))
+    notice.do(lambda: deliver(notice))
+    notice.refresh_from_db()
+    assert "127.0.0.1" in str(notice.explained)
+    assert "ConnectionRefusedError" in str(notice.explained)
+
+
+def test_while_the_scheduler_is_silent_the_web_process_tells(inbox):
+    server()
+    a_recipient("mail", "olga@shop.example", topics=["scheduler"], language="en")
+    Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=2))
+    watchman.look()
+    assert inbox.mails == []
+    Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=10))
+    watchman.look()
+    watchman.look()
+    (mail,) = inbox.mails
+    assert mail["Subject"].startswith("The scheduler has been silent since")
+    tick("cron")
+    drain(lambda: 0)
+    assert inbox.mails[-1]["Subject"].startswith("Well again: The scheduler has been silent")

@@ -1,0 +1,299 @@
+"""Who is told of what, and when: as it begins, again while it lasts, and when it is well."""
+
+from datetime import time, timedelta
+
+import psycopg2
+import pytest
+from django.utils import timezone
+
+from tests.databases import stage
+from tests.records import a_reject, a_run, server
+from transfer.alerts import words
+from transfer.alerts.watch import watch
+from transfer.errors import Difference, HistoryChanged, Unreachable
+from transfer.models import (
+    Actor,
+    CashRegister,
+    Heartbeat,
+    MaintenanceRun,
+    MaintenanceTask,
+    RegisterAccount,
+    Settings,
+    Shop,
+)
+from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
+from transfer.models.failing import failure
+from transfer.queue.locks import Space
+from transfer.runs import backlog
+from transfer.tick import tick
+
+pytestmark = pytest.mark.django_db
+IVAN = Actor("ivan")
+NOW = timezone.now()
+
+
+@pytest.fixture
+def recipient():
+    return Recipient.objects.create(
+        name="Olga", channel="mail", address="olga@shop", language="en", topics=Topic.values
+    )
+
+
+@pytest.fixture
+def task(db):
+    task = server().tasks.select_related("server").get(kind="balances")
+    task.switch(True, IVAN)
+    backlog.latest.clear()
+    for one in task.server.tasks.all():
+        backlog.latest[one.pk] = backlog.Backlog(0)
+    return task
+
+
+def failing(task, times, error=None):
+    error = error or Unreachable(database="БС 8", reason="x")
+    a_run(task.server, state="failed", **failure(error))
+    type(task).objects.filter(pk=task.pk).update(failures=times)
+
+
+def told():
+    return [
+        (notice.sort, words.subject(notice))
+        for notice in Notice.objects.order_by("pk").select_related("incident", "recipient")
+    ]
+
+
+def test_a_task_that_fails_is_told_of_when_it_has_failed_often_enough(task, recipient, in_english):
+    failing(task, 2)
+    watch(NOW)
+    assert told() == []
+    failing(task, 3)
+    watch(NOW)
+    watch(NOW + timedelta(minutes=1))
+    assert told() == [("began", "Balance changes → Бонусный сервер 8: the last 3 runs failed")]
+
+
+def test_what_is_well_again_is_said_once_and_how_long_it_lasted(task, recipient, in_english):
+    failing(task, 3)
+    watch(NOW)
+    type(task).objects.update(failures=0)
+    watch(NOW + timedelta(minutes=90))
+    watch(NOW + timedelta(minutes=91))
+    _began, ended = told()
+    assert ended[0] == "ended"
+    assert ended[1].startswith("Well again: Balance changes → Бонусный сервер 8")
+    notice = Notice.objects.select_related("incident").first()
+    assert words.body(notice).startswith("It lasted 1\xa0h\xa030\xa0min")
+    assert not Incident.objects.open().exists()
+
+
+@pytest.mark.parametrize(("reminders", "after"), [("hourly", 1), ("daily", 24)])
+def test_it_is_repeated_while_it_lasts(task, recipient, in_english, reminders, after):
+    Recipient.objects.update(reminders=reminders)
+    failing(task, 3)
+    watch(NOW)
+    watch(NOW + timedelta(hours=after, minutes=-1))
+    assert len(told()) == 1
+    watch(NOW + timedelta(hours=after))
+    watch(NOW + timedelta(hours=2 * after))
+    assert [sort for sort, _subject in told()] == ["began", "reminder", "reminder"]
+    assert told()[1][1].startswith("Still: Balance changes")
+
+
+def test_without_reminders_it_is_said_once(task, recipient):
+    Recipient.objects.update(reminders="none")
+    failing(task, 3)
+    watch(NOW)
+    watch(NOW + timedelta(days=3))
+    assert len(told()) == 1
+
+
+def test_in_quiet_hours_nobody_is_told_and_what_lasts_is_told_after_them(task, recipient):
+    zone = Settings.load().zone
+    night = NOW.astimezone(zone).replace(hour=23, minute=30)
+    Recipient.objects.update(quiet_from=time(22), quiet_until=time(7))
+    failing(task, 3)
+    watch(night)
+    watch(night + timedelta(hours=7, minutes=29))
+    assert told() == []
+    watch(night + timedelta(hours=7, minutes=30))
+    assert [sort for sort, _subject in told()] == ["began"]
+
+
+def test_what_began_and_ended_in_quiet_hours_is_not_told(task, recipient):
+    night = NOW.astimezone(Settings.load().zone).replace(hour=23, minute=30)
+    Recipient.objects.update(quiet_from=time(22), quiet_until=time(7))
+    failing(task, 3)
+    watch(night)
+    type(task).objects.update(failures=0)
+    watch(night + timedelta(hours=1))
+    watch(night + timedelta(hours=9))
+    assert told() == []
+
+
+def test_only_who_wants_to_hear_of_it_is_told(task, recipient):
+    Recipient.objects.update(topics=["rejects"])
+    failing(task, 3)
+    watch(NOW)
+    assert told() == []
+
+
+def test_two_ticks_at_once_tell_once(task, recipient, own_database):
+    """The other one holds the lock; and if both had looked, the database would refuse."""
+    failing(task, 3)
+    with psycopg2.connect(own_database) as other, other.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(%s, 0)", [Space.WATCH])
+        watch(NOW)
+        assert not Notice.objects.exists()
+    other.close()
+    watch(NOW)
+    assert Notice.objects.count() == 1
+
+
+def test_a_refusal_is_told_at_the_first_failure_with_what_to_do(task, recipient, in_english):
+    failing(task, 1, HistoryChanged(number=4, server="БС 8", begun="x"))
+    watch(NOW)
+    incident = Incident.objects.get()
+    assert incident.topic == "refusal"
+    assert "rebase_shop_all" in words.hint(incident)
+
+
+def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
+    receiver, shop_all, recipient, in_english
+):
+    backlog.latest.clear()
+    stage(shop_all, "balances", [("1", 1), ("2", 1)])
+    task = receiver.tasks.get(kind="balances")
+    later = NOW + timedelta(minutes=61)
+    watch(later)
+    assert told() == []  # the task is off
+    task.switch(True, IVAN)
+    watch(NOW + timedelta(minutes=59))
+    assert told() == []
+    watch(later)
+    ((sort, subject),) = told()
+    assert sort == "began"
+    assert "2 rows wait, the oldest since" in subject
+
+
+def test_a_flow_that_nobody_can_ask_any_more_is_not_well_again(task, recipient):
+    old = timezone.now() - timedelta(hours=2)
+    backlog.latest[task.pk] = backlog.Backlog(2, old)
+    watch(NOW)
+    backlog.latest[task.pk] = backlog.Backlog(error=Unreachable(database="x", reason="y"))
+    watch(NOW)
+    assert Incident.objects.open().get().topic == "late"
+    backlog.latest[task.pk] = backlog.Backlog(0)
+    watch(NOW)
+    assert not Incident.objects.open().exists()
+
+
+def test_a_silent_scheduler_is_told_of(recipient, in_english):
+    Heartbeat.beat("shop: cron", NOW - timedelta(minutes=4))
+    watch(NOW)
+    ((_sort, subject),) = told()
+    assert subject.startswith("The scheduler has been silent since")
+
+
+def test_a_difference_of_the_reconciliation_is_told_of(recipient, in_english):
+    reconcile = MaintenanceTask.objects.get(kind="reconcile")
+    run = MaintenanceRun.of(reconcile, "schedule")
+    run.state = "failed"
+    run.note_error(Difference(tasks="Balance changes → БС 8"))
+    run.save()
+    watch(NOW)
+    ((_sort, subject),) = told()
+    assert subject == "What was staged is not what was moved: Balance changes → БС 8"
+
+
+def test_new_rejects_are_told_in_a_digest_once_an_hour_at_most(task, recipient, in_english):
+    Recipient.objects.update(reminders="none")
+    a_reject(task.server)
+    watch(NOW)
+    a_reject(task.server)
+    a_reject(task.server)
+    watch(NOW + timedelta(minutes=59))
+    assert len(told()) == 1
+    watch(NOW + timedelta(minutes=60))
+    watch(NOW + timedelta(minutes=121))
+    assert [subject for _sort, subject in told()] == [
+        "1 rejected row waits for a decision",
+        "Still: 3 rejected rows wait for a decision",
+    ]
+
+
+def test_dark_registers_are_told_of_by_their_shop(recipient, in_english):
+    eight, nine = server(), server("БС 9")
+    shop = Shop.objects.create(code="111", name="На углу")
+    type(eight).objects.update(accounts_at=NOW)
+    seen = {"Касса 1": 25, "Касса 2": 26, "Касса 3": 23}
+    for name, hours in seen.items():
+        register = CashRegister.objects.create(code=name, name=name, shop=shop)
+        for one in (eight, nine):
+            RegisterAccount.objects.create(
+                server=one,
+                register=register,
+                state="created",
+                last_seen=NOW - timedelta(hours=hours),
+            )
+    watch(NOW)
+    ((_sort, subject),) = told()
+    assert subject == "На углу: 2 registers have not been seen for a day"
+    assert words.hint(Incident.objects.get()) == "Касса 1, Касса 2"
+
+
+def test_while_a_server_is_worked_on_nobody_is_told_of_it_and_its_tasks_stop(task, recipient):
+    failing(task, 3)
+    work = PlannedWork(
+        server=task.server,
+        begins_at=NOW - timedelta(minutes=1),
+        ends_at=NOW + timedelta(hours=1),
+        reason="a new disk",
+    )
+    work.plan(IVAN)
+    watch(NOW)
+    task.refresh_from_db()
+    assert (task.paused_until, task.pause_reason) == (work.ends_at, "a new disk")
+    assert told() == []
+    assert Incident.objects.open().count() == 1
+    watch(NOW + timedelta(hours=1))
+    assert [sort for sort, _subject in told()] == ["began"]
+
+
+def test_planned_work_that_ends_early_lets_the_tasks_go_on(task):
+    work = PlannedWork(
+        server=None,
+        begins_at=NOW - timedelta(minutes=1),
+        ends_at=NOW + timedelta(hours=1),
+        reason="a new disk",
+    )
+    work.plan(IVAN)
+    watch(NOW)
+    work.refresh_from_db()
+    work.end(IVAN, NOW + timedelta(minutes=5))
+    task.refresh_from_db()
+    assert not task.is_paused()
+    assert work.ends_at == NOW + timedelta(minutes=5)
+
+
+def test_work_during_which_transfers_go_on_pauses_nothing(task):
+    PlannedWork(
+        server=task.server,
+        begins_at=NOW - timedelta(minutes=1),
+        ends_at=NOW + timedelta(hours=1),
+        reason="x",
+        stops=False,
+    ).plan(IVAN)
+    watch(NOW)
+    task.refresh_from_db()
+    assert not task.is_paused()
+
+
+def test_the_tick_watches(task, recipient):
+    failing(task, 3)
+    tick("cron")
+    assert Notice.objects.get().queue_entry is not None
+
+
+def test_where_nobody_is_told_nothing_is_asked(task, django_assert_max_num_queries):
+    with django_assert_max_num_queries(3):
+        watch(NOW)

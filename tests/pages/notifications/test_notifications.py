@@ -1,0 +1,156 @@
+"""The page of notifications: recipients, what is wrong now, planned work."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.records import server, user
+from transfer.models import AuditEntry
+from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
+
+pytestmark = pytest.mark.django_db
+
+FIELDS = {
+    "name": "Olga",
+    "channel": "mail",
+    "address": "olga@shop.example",
+    "language": "en",
+    "topics": ["failures", "refusal"],
+    "reminders": "hourly",
+    "enabled": "on",
+}
+HOOK = {**FIELDS, "channel": "webhook", "address": "https://hooks.example/T0KEN"}
+
+
+@pytest.fixture(autouse=True)
+def administrator(client, settings):
+    settings.LANGUAGE_CODE = "en"
+    client.force_login(user("administrator"))
+
+
+def words_of(response):
+    return response.content.decode()
+
+
+def test_a_recipient_is_added_and_stands_in_the_list_and_the_audit(client):
+    response = client.post(reverse("recipient_add"), FIELDS, follow=True)
+    assert "Olga is told from now on." in words_of(response)
+    one = Recipient.objects.get()
+    assert (one.address, one.topics) == ("olga@shop.example", ["failures", "refusal"])
+    page = words_of(client.get(reverse("notifications")))
+    assert "A transfer failed several times in a row" in page
+    assert "Rows were rejected" not in page
+    entry = AuditEntry.objects.get(subject_type="recipient")
+    assert (entry.action, entry.subject_params) == ("create", {"name": "Olga"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"address": "nobody"}, "Enter a valid email address."),
+        ({"address": ""}, "Enter the address."),
+        ({**HOOK, "address": "ftp://x"}, "begins with https:// or http://"),
+        ({"channel": "apprise", "address": "nothing://"}, "Apprise does not know such an address."),
+        ({"quiet_from": "22:00"}, "Give both times, or neither."),
+        ({"topics": []}, "This field is required."),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:'imghdr'")
+def test_what_can_not_be_told_is_refused_with_a_sentence(client, fields, words):
+    response = client.post(reverse("recipient_add"), {**FIELDS, **fields})
+    assert words in words_of(response)
+    assert not Recipient.objects.exists()
+
+
+def test_a_webhooks_key_is_shown_once_and_its_address_never_again(client):
+    shown = client.post(reverse("recipient_add"), HOOK)
+    one = Recipient.objects.get()
+    assert one.signing_key in words_of(shown)
+    for page in (reverse("recipient", args=[one.pk]), reverse("notifications"), reverse("audit")):
+        assert "T0KEN" not in words_of(client.get(page))
+        assert one.signing_key not in words_of(client.get(page))
+
+
+def test_an_address_that_is_left_empty_stays(client):
+    one = Recipient.objects.create(**{**HOOK, "enabled": True})
+    client.post(reverse("recipient", args=[one.pk]), {**HOOK, "address": "", "name": "Hook"})
+    one.refresh_from_db()
+    assert (one.name, one.address) == ("Hook", HOOK["address"])
+
+
+def test_an_address_does_not_become_that_of_another_channel(client):
+    one = Recipient.objects.create(**{**HOOK, "enabled": True})
+    changed = {**FIELDS, "address": ""}
+    response = client.post(reverse("recipient", args=[one.pk]), changed)
+    assert "Enter the address." in words_of(response)
+
+
+def test_a_test_that_arrives_is_said_and_one_that_does_not_says_why(client, mailoutbox, settings):
+    one = Recipient.objects.create(**{**FIELDS, "enabled": True})
+    said = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
+    assert "The test message is sent." in words_of(said)
+    assert mailoutbox[0].to == ["olga@shop.example"]
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    said = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
+    assert "The mail server 127.0.0.1 did not take the message" in words_of(said)
+    assert "Messages to Olga have not arrived since" in words_of(client.get(reverse("overview")))
+    assert Notice.objects.count() == 1
+
+
+def test_a_recipient_is_removed_after_a_question(client):
+    one = Recipient.objects.create(**{**FIELDS, "enabled": True})
+    url = reverse("recipient_remove", args=[one.pk])
+    assert "Remove the recipient Olga?" in words_of(client.get(url))
+    client.post(url)
+    assert not Recipient.objects.exists()
+
+
+def test_what_is_wrong_now_is_listed_with_a_link(client):
+    Incident.objects.create(
+        topic=Topic.REGISTERS,
+        key="shop:1",
+        params={"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
+        url="/registers/?shop=1",
+        began_at=timezone.now(),
+    )
+    page = words_of(client.get(reverse("notifications")))
+    assert "На углу: 2 registers have not been seen for a day" in page
+    assert 'href="/registers/?shop=1"' in page
+
+
+def test_planned_work_stands_on_the_overview_and_can_be_ended(client):
+    eight = server()
+    now = timezone.localtime()
+    fields = {
+        "server": eight.pk,
+        "begins_at": f"{now - timedelta(minutes=5):%Y-%m-%dT%H:%M}",
+        "ends_at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M}",
+        "reason": "a new disk",
+        "stops": "on",
+    }
+    said = client.post(reverse("work_add"), fields, follow=True)
+    assert "The work is planned." in words_of(said)
+    assert "a new disk" in words_of(said)
+    work = PlannedWork.objects.get()
+    assert (work.server, work.by) == (eight, "olga")
+    client.post(reverse("work_end", args=[work.pk]))
+    assert not PlannedWork.objects.coming().exists()
+    assert "a new disk" not in words_of(client.get(reverse("overview")))
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "words"),
+    [(2, 1, "It has to end after it begins."), (-3, -2, "This is past.")],
+)
+def test_work_that_can_not_be_is_refused(client, begins, ends, words):
+    now = timezone.localtime()
+    fields = {
+        "begins_at": f"{now + timedelta(hours=begins):%Y-%m-%dT%H:%M}",
+        "ends_at": f"{now + timedelta(hours=ends):%Y-%m-%dT%H:%M}",
+        "reason": "a new disk",
+    }
+    assert words in words_of(client.post(reverse("work_add"), fields))
+    assert not PlannedWork.objects.exists()

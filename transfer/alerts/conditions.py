@@ -1,0 +1,146 @@
+"""What is wrong at this moment, as far as somebody wants to be told."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, F, Max, Min
+from django.urls import reverse
+
+from transfer.errors import REFUSALS, Difference
+from transfer.models import (
+    Heartbeat,
+    MaintenanceTask,
+    RegisterAccount,
+    RejectedRow,
+    Settings,
+    TransferTask,
+)
+from transfer.models.alerts import Topic
+from transfer.models.run_base import attach_runs
+from transfer.runs import backlog
+
+# The shops close at night, and their registers are switched off.
+DARK = timedelta(hours=24)
+NAMED = 10
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that is wrong; where `known` is false, nobody could find out whether it is."""
+
+    topic: Topic
+    key: str = ""
+    url: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    server: int | None = None
+    known: bool = True
+
+
+def conditions(topics: Iterable[str], now: datetime) -> list[Condition]:
+    """All that is wrong of these topics. Asks shop All and the bonus servers only for `LATE`."""
+    return [one for topic in topics for one in OF_TOPIC[Topic(topic)](now)]
+
+
+def refusals(now: datetime) -> Iterator[Condition]:
+    for task in _tasks():
+        run = task.last_run  # type: ignore[attr-defined]
+        if task.enabled and task.failures and run and run.error_code in REFUSALS:
+            params = {"task": str(task), "code": run.error_code, "error": run.error_params}
+            yield _of_task(Topic.REFUSAL, task, run.get_absolute_url(), params)
+
+
+def differences(now: datetime) -> Iterator[Condition]:
+    task = MaintenanceTask.objects.with_runs().get(kind=MaintenanceTask.Kind.RECONCILE)
+    (task,) = attach_runs([task])
+    if task.last_run and task.last_run.error_code == Difference.code:
+        params = {"code": Difference.code, "error": task.last_run.error_params}
+        yield Condition(Topic.DIFFERENCE, "", task.last_run.get_absolute_url(), params)
+
+
+def scheduler(now: datetime) -> Iterator[Condition]:
+    beat = Heartbeat.last()
+    if beat is not None and not beat.is_alive(now):
+        yield Condition(Topic.SCHEDULER, "", reverse("overview"), {"since": beat.at.isoformat()})
+
+
+def failures(now: datetime) -> Iterator[Condition]:
+    most = Settings.load().alert_failures
+    for task in _tasks():
+        run = task.last_run  # type: ignore[attr-defined]
+        if task.enabled and task.failures >= most and run and run.error_code not in REFUSALS:
+            params = {
+                "task": str(task),
+                "n": task.failures,
+                "code": run.error_code,
+                "error": run.error_params,
+            }
+            yield _of_task(Topic.FAILURES, task, run.get_absolute_url(), params)
+
+
+def late(now: datetime) -> Iterator[Condition]:
+    """Rows that wait although their task should run."""
+    limit = timedelta(minutes=Settings.load().alert_minutes)
+    tasks = [task for task in _tasks() if task.enabled and not task.is_paused(now)]
+    heard = backlog.ask(tasks)
+    for task in tasks:
+        asked, url = heard.get(task.pk), f"{reverse('scheduler')}?server={task.server_id}"
+        if asked is None or asked.error is not None:
+            yield _of_task(Topic.LATE, task, url, {}, known=False)
+        elif asked.oldest and now - asked.oldest > limit:
+            params = {"task": str(task), "n": asked.rows, "since": asked.oldest.isoformat()}
+            yield _of_task(Topic.LATE, task, url, params)
+
+
+def rejects(now: datetime) -> Iterator[Condition]:
+    waiting = (
+        RejectedRow.objects.open()
+        .order_by()
+        .aggregate(n=Count("pk"), last=Max("pk"), since=Min("created_at"))
+    )
+    if waiting["n"]:
+        params = {**waiting, "since": waiting["since"].isoformat()}
+        yield Condition(Topic.REJECTS, "", reverse("rejects"), params)
+
+
+def registers(now: datetime) -> Iterator[Condition]:
+    """Registers that were seen once and have not been for a day, by their shop."""
+    dark = (
+        RegisterAccount.objects.created()
+        .filter(
+            blocked=False,
+            register__mothballed=False,
+            last_seen__lt=F("server__accounts_at") - DARK,
+        )
+        .order_by("register__name")
+        .select_related("register__shop")
+    )
+    shops: dict[Any, dict[str, None]] = {}
+    for account in dark:
+        shops.setdefault(account.register.shop, {})[str(account.register)] = None
+    for shop, names in shops.items():
+        params = {"shop": str(shop), "n": len(names), "names": ", ".join([*names][:NAMED])}
+        url = f"{reverse('registers')}?state=offline&shop={shop.pk}"
+        yield Condition(Topic.REGISTERS, f"shop:{shop.pk}", url, params)
+
+
+OF_TOPIC: dict[Topic, Callable[[datetime], Iterator[Condition]]] = {
+    Topic.REFUSAL: refusals,
+    Topic.DIFFERENCE: differences,
+    Topic.SCHEDULER: scheduler,
+    Topic.FAILURES: failures,
+    Topic.LATE: late,
+    Topic.REJECTS: rejects,
+    Topic.REGISTERS: registers,
+}
+
+
+def _tasks() -> list[TransferTask]:
+    return attach_runs(TransferTask.objects.with_runs().select_related("server"))
+
+
+def _of_task(
+    topic: Topic, task: TransferTask, url: str, params: dict[str, Any], *, known: bool = True
+) -> Condition:
+    return Condition(topic, f"task:{task.pk}", url, params, task.server_id, known)

@@ -1,0 +1,117 @@
+"""Sends a message: by mail, to a webhook, or to a messenger by Apprise."""
+
+import hashlib
+import hmac
+import json
+from base64 import b64decode, b64encode
+from importlib.util import find_spec
+from smtplib import SMTPException
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.utils import timezone, translation
+
+from transfer.alerts import words
+from transfer.errors import MailRefused, MessengerRefused, NoApprise, WebhookRefused
+from transfer.models.alerts import Notice, Recipient
+
+SECONDS = 10
+
+
+def deliver(notice: Notice, _stopped: Any = None) -> None:
+    """Sends it in the recipient's language. Raises TransferError.
+
+    A process that dies between the sending and the note of it sends once more: `id` tells.
+    """
+    with translation.override(notice.recipient.language):
+        BY_CHANNEL[Recipient.Channel(notice.recipient.channel)](notice)
+    notice.note_sent()
+
+
+def link(notice: Notice) -> str:
+    """Where the page about it is, if the installation says where its pages are."""
+    path = notice.incident.url if notice.incident else "/"
+    return f"{settings.SITE_URL.rstrip('/')}{path}" if settings.SITE_URL else ""
+
+
+def text(notice: Notice) -> str:
+    return "\n\n".join(part for part in (words.body(notice), link(notice)) if part)
+
+
+def by_mail(notice: Notice) -> None:
+    subject = " ".join(words.subject(notice).split())
+    try:
+        send_mail(subject, text(notice), None, [notice.recipient.address])
+    except (OSError, SMTPException) as error:
+        raise MailRefused(host=settings.EMAIL_HOST, reason=type(error).__name__) from error
+
+
+def by_webhook(notice: Notice) -> None:
+    """As standardwebhooks.com has it: id, time and body are signed."""
+    import httpx  # a tick that has nothing to send need not load it
+
+    incident, number = notice.incident, f"notice_{notice.pk}"
+    content = json.dumps(
+        {
+            "type": f"{incident.topic if incident else 'test'}.{notice.sort}",
+            "timestamp": notice.created_at.isoformat(),
+            "data": {
+                "subject": words.subject(notice),
+                "text": words.body(notice),
+                "link": link(notice),
+                "incident": incident and incident.pk,
+                "began_at": incident and incident.began_at.isoformat(),
+                "ended_at": incident and incident.ended_at and incident.ended_at.isoformat(),
+            },
+        },
+        ensure_ascii=False,
+    ).encode()
+    at = str(int(timezone.now().timestamp()))
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": number,
+        "webhook-timestamp": at,
+        "webhook-signature": signature(notice.recipient.signing_key, number, at, content),
+    }
+    try:
+        answer = httpx.post(
+            notice.recipient.address, content=content, headers=headers, timeout=SECONDS
+        )
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise WebhookRefused(reason=type(error).__name__) from error
+    if not answer.is_success:
+        raise WebhookRefused(reason=f"HTTP {answer.status_code}")
+
+
+def signature(key: str, number: str, at: str, content: bytes) -> str:
+    secret = b64decode(key.removeprefix("whsec_"))
+    signed = hmac.new(secret, f"{number}.{at}.".encode() + content, hashlib.sha256)
+    return f"v1,{b64encode(signed.digest()).decode()}"
+
+
+def by_apprise(notice: Notice) -> None:
+    messenger = _messenger(notice.recipient.address)
+    if messenger is None or not messenger.notify(title=words.subject(notice), body=text(notice)):
+        raise MessengerRefused
+
+
+def messenger_knows(address: str) -> bool:
+    """Whether Apprise could send to the address. Raises NoApprise where it is not installed."""
+    return _messenger(address) is not None
+
+
+def _messenger(address: str) -> Any:
+    if find_spec("apprise") is None:
+        raise NoApprise
+    import apprise
+
+    messenger = apprise.Apprise()
+    return messenger if messenger.add(address) else None
+
+
+BY_CHANNEL = {
+    Recipient.Channel.MAIL: by_mail,
+    Recipient.Channel.WEBHOOK: by_webhook,
+    Recipient.Channel.APPRISE: by_apprise,
+}

@@ -1,0 +1,288 @@
+"""Who is told when something is wrong, what is wrong, and what they were told."""
+
+import secrets
+from base64 import b64encode
+from datetime import datetime, time, timedelta
+from typing import Any, Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _, gettext_lazy
+
+from transfer.errors import TransferError
+from transfer.models.audit import Actor, AuditEntry
+from transfer.models.failing import Failing, failure
+from transfer.models.secret import SecretField
+from transfer.models.servers import BonusServer
+from transfer.models.settings import Settings
+from transfer.models.tasks import TransferTask
+from transfer.queue.jobs import Job, JobQuerySet
+from transfer.queue.locks import Space
+
+LONGEST_DELAY = timedelta(hours=1)
+GIVEN_UP_AFTER = timedelta(days=2)
+
+
+class Topic(models.TextChoices):
+    """What can be wrong. The worst first."""
+
+    REFUSAL = "refusal", gettext_lazy("A transfer refuses: a database went back in time")
+    DIFFERENCE = "difference", gettext_lazy("The reconciliation found a difference")
+    SCHEDULER = "scheduler", gettext_lazy("The scheduler is silent")
+    FAILURES = "failures", gettext_lazy("A transfer failed several times in a row")
+    LATE = "late", gettext_lazy("Rows wait for too long")
+    REJECTS = "rejects", gettext_lazy("Rows were rejected")
+    REGISTERS = "registers", gettext_lazy("Registers of a shop went dark")
+
+
+class PlannedWorkQuerySet(models.QuerySet["PlannedWork"]):
+    def coming(self, now: datetime | None = None) -> Self:
+        """Those that have not ended."""
+        return self.filter(ends_at__gt=now or timezone.now())
+
+    def under_way(self, now: datetime | None = None) -> Self:
+        now = now or timezone.now()
+        return self.coming(now).filter(begins_at__lte=now)
+
+
+class PlannedWork(models.Model):
+    """A time in which a bonus server is worked on: nobody is told what is wrong with it."""
+
+    server = models.ForeignKey(
+        BonusServer,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="planned_work",
+        verbose_name=gettext_lazy("bonus server"),
+        help_text=gettext_lazy("Empty: all of them."),
+    )
+    begins_at = models.DateTimeField(gettext_lazy("begins"))
+    ends_at = models.DateTimeField(gettext_lazy("ends"))
+    reason = models.CharField(gettext_lazy("what for"), max_length=500)
+    stops = models.BooleanField(
+        gettext_lazy("transfers stop meanwhile"),
+        default=True,
+        help_text=gettext_lazy("They are paused until the end. A run under way goes on."),
+    )
+    by = models.CharField(max_length=200, editable=False)
+    paused_at = models.DateTimeField(null=True, editable=False)
+
+    objects = PlannedWorkQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["begins_at"]
+        verbose_name = gettext_lazy("planned work")
+        verbose_name_plural = gettext_lazy("planned work")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("begins_at")),
+                name="work_ends_after_it_begins",
+                violation_error_message=gettext_lazy("It has to end after it begins."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server or '*'}: {self.reason}"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.begins_at <= timezone.now() < self.ends_at
+
+    def audit_params(self) -> dict[str, str]:
+        return {"name": str(self.server or _("all bonus servers"))}
+
+    @transaction.atomic
+    def plan(self, actor: Actor) -> None:
+        self.by = actor.name
+        self.save()
+        AuditEntry.record(actor, AuditEntry.Action.CREATE, self, reason=self.reason)
+
+    @transaction.atomic
+    def pause_tasks(self, now: datetime) -> None:
+        """Once it has begun, and once. What somebody paused for longer stays so."""
+        if not self.stops or not type(self).objects.filter(pk=self.pk, paused_at=None).update(
+            paused_at=now
+        ):
+            return
+        for task in self._tasks().enabled():
+            if not task.is_paused(self.ends_at - timedelta(seconds=1)):
+                task.pause(self.ends_at, Actor(self.by), reason=self.reason, now=now)
+
+    @transaction.atomic
+    def end(self, actor: Actor, now: datetime | None = None) -> None:
+        """Before its time, or before it has begun: then it is as if it had never been planned."""
+        now = now or timezone.now()
+        AuditEntry.record(actor, AuditEntry.Action.DELETE, self, reason=self.reason)
+        for task in self._tasks().filter(paused_until=self.ends_at, pause_reason=self.reason):
+            task.resume(actor)
+        if self.begins_at < now:
+            self.ends_at = now
+            self.save(update_fields=["ends_at"])
+        else:
+            self.delete()
+
+    def _tasks(self) -> Any:
+        tasks = TransferTask.objects.select_related("server")
+        return tasks if self.server is None else tasks.filter(server=self.server)
+
+
+class IncidentQuerySet(models.QuerySet["Incident"]):
+    def open(self) -> Self:
+        return self.filter(ended_at=None)
+
+
+class Incident(models.Model):
+    """Something that is wrong, from when it was seen first until it is well again."""
+
+    topic = models.CharField(max_length=20, choices=Topic)
+    key = models.CharField(max_length=100, blank=True)  # tells those of a topic apart
+    server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, null=True, related_name="+")
+    params = models.JSONField(default=dict)  # for its sentence: names and numbers
+    url = models.CharField(max_length=200)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    objects = IncidentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-began_at"]
+        verbose_name = gettext_lazy("incident")
+        verbose_name_plural = gettext_lazy("incidents")
+        constraints = [
+            models.UniqueConstraint(
+                "topic", "key", condition=Q(ended_at=None), name="one_open_incident"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.key}"
+
+
+class Recipient(Failing):
+    """A person or a program that is told."""
+
+    class Channel(models.TextChoices):
+        MAIL = "mail", gettext_lazy("E-mail")
+        WEBHOOK = "webhook", gettext_lazy("Webhook")
+        APPRISE = "apprise", gettext_lazy("Messenger (an address of Apprise)")
+
+    class Reminders(models.TextChoices):
+        NONE = "none", gettext_lazy("none")
+        HOURLY = "hourly", gettext_lazy("every hour")
+        DAILY = "daily", gettext_lazy("once a day")
+
+    EVERY = {Reminders.HOURLY: timedelta(hours=1), Reminders.DAILY: timedelta(days=1)}
+
+    name = models.CharField(gettext_lazy("name"), max_length=100)
+    channel = models.CharField(gettext_lazy("how"), max_length=10, choices=Channel)
+    # Addresses of webhooks and messengers hold keys.
+    address = SecretField(gettext_lazy("address"))
+    signing_key: Any = SecretField(editable=False, null=True)
+    language = models.CharField(gettext_lazy("language"), max_length=5, default="ru")
+    topics = ArrayField(models.CharField(max_length=20, choices=Topic), default=list)
+    reminders = models.CharField(
+        gettext_lazy("reminders"), max_length=10, choices=Reminders, default=Reminders.DAILY
+    )
+    quiet_from = models.TimeField(gettext_lazy("quiet from"), null=True, blank=True)
+    quiet_until = models.TimeField(gettext_lazy("quiet until"), null=True, blank=True)
+    enabled = models.BooleanField(gettext_lazy("enabled"), default=True)
+    failing_since = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        verbose_name = gettext_lazy("recipient")
+        verbose_name_plural = gettext_lazy("recipients")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A webhook gets a key that its messages are signed with."""
+        if self.channel == self.Channel.WEBHOOK and not self.signing_key:
+            self.signing_key = f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("recipient", args=[self.pk])
+
+    def is_quiet(self, now: datetime) -> bool:
+        """Whether it is to be left alone, by the clock of the settings' zone."""
+        if self.quiet_from is None or self.quiet_until is None:
+            return False
+        clock: time = now.astimezone(Settings.load().zone).time()
+        if self.quiet_from <= self.quiet_until:
+            return self.quiet_from <= clock < self.quiet_until
+        return clock >= self.quiet_from or clock < self.quiet_until  # over midnight
+
+
+class NoticeQuerySet(JobQuerySet):
+    def pending(self) -> Self:
+        now = timezone.now()
+        return self.filter(
+            Q(retry_at=None) | Q(retry_at__lte=now),
+            sent_at=None,
+            created_at__gt=now - GIVEN_UP_AFTER,
+        )
+
+
+class Notice(Job, Failing):
+    """A message to a recipient about an incident; without one, a test."""
+
+    LOCK_SPACE = Space.NOTICE
+
+    class Sort(models.TextChoices):
+        BEGAN = "began"
+        REMINDER = "reminder"
+        ENDED = "ended"
+        TEST = "test"
+
+    recipient = models.ForeignKey(Recipient, on_delete=models.CASCADE, related_name="notices")
+    incident = models.ForeignKey(
+        Incident, on_delete=models.CASCADE, null=True, related_name="notices"
+    )
+    sort = models.CharField(max_length=10, choices=Sort)
+    number = models.PositiveIntegerField(default=0)  # of a reminder
+    params = models.JSONField(default=dict)  # of the incident, when this was written
+    created_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = gettext_lazy("message")
+        verbose_name_plural = gettext_lazy("messages")
+        constraints = [
+            models.UniqueConstraint(
+                "recipient", "incident", "sort", "number", name="nobody_is_told_twice"
+            )
+        ]
+        indexes = [models.Index(fields=["created_at"], condition=Q(sent_at=None), name="unsent")]
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {self.sort} → {self.recipient}"
+
+    def claim(self) -> bool:
+        return bool(self.saved.filter(sent_at=None).update(attempts=F("attempts") + 1))
+
+    def note_sent(self) -> None:
+        self.saved.update(sent_at=timezone.now(), retry_at=None, **failure(None))
+        recipient = Recipient.objects.filter(pk=self.recipient_id)
+        recipient.update(failing_since=None, **failure(None))
+
+    @transaction.atomic
+    def fail(self, error: TransferError) -> None:
+        """It is tried again, later and later, for two days."""
+        now = timezone.now()
+        self.refresh_from_db(fields=["attempts"])
+        delay = min(timedelta(minutes=2 ** min(self.attempts, 10)), LONGEST_DELAY)
+        self.saved.update(retry_at=now + delay, **failure(error))
+        recipient = Recipient.objects.filter(pk=self.recipient_id)
+        recipient.update(**failure(error))
+        recipient.filter(failing_since=None).update(failing_since=now)

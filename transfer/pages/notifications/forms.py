@@ -1,0 +1,125 @@
+"""Forms of the page of notifications."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils import timezone
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _, gettext_lazy
+
+from transfer.alerts.send import messenger_knows
+from transfer.errors import NoApprise
+from transfer.models.alerts import PlannedWork, Recipient, Topic
+from transfer.words.explain import explain
+
+Channel = Recipient.Channel
+
+
+class RecipientForm(forms.ModelForm[Recipient]):
+    """The address of a webhook or messenger holds keys: it is never shown again."""
+
+    address = forms.CharField(
+        label=gettext_lazy("Address"),
+        max_length=500,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    language = forms.ChoiceField(label=gettext_lazy("Language"), choices=settings.LANGUAGES)
+    topics = forms.MultipleChoiceField(
+        label=gettext_lazy("Tell of"),
+        choices=Topic,
+        widget=forms.CheckboxSelectMultiple,
+        initial=Topic.values,
+    )
+
+    class Meta:
+        model = Recipient
+        fields = [
+            *("name", "channel", "address", "language", "topics", "reminders"),
+            *("quiet_from", "quiet_until", "enabled"),
+        ]
+        widgets = {
+            "channel": forms.RadioSelect,
+            "quiet_from": forms.TimeInput(attrs={"type": "time"}),
+            "quiet_until": forms.TimeInput(attrs={"type": "time"}),
+        }
+        help_texts = {
+            "quiet_from": gettext_lazy("What begins in the quiet hours is told after them."),
+            "reminders": gettext_lazy(
+                "While it lasts. Of rejected rows: when new ones have come, once an hour at most."
+            ),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.label = capfirst(str(field.label))
+        self.fields["address"].help_text = _(
+            "An e-mail address; an https:// address that takes a POST; or what Apprise calls a "
+            "URL, such as tgram://…"
+        )
+        if self.instance.pk:
+            is_mail = self.instance.channel == Channel.MAIL
+            self.initial["address"] = self.instance.address if is_mail else ""
+            if not is_mail:
+                self.fields["address"].widget.attrs["placeholder"] = _("unchanged")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        channel = cleaned.get("channel")
+        same = self.instance.pk and channel == self.initial.get("channel")
+        if not cleaned.get("address") and same:
+            cleaned["address"] = Recipient.objects.get(pk=self.instance.pk).address
+        try:
+            check_address(channel or "", cleaned.get("address") or "")
+        except ValidationError as error:
+            self.add_error("address", error)
+        if (cleaned.get("quiet_from") is None) != (cleaned.get("quiet_until") is None):
+            self.add_error("quiet_until", _("Give both times, or neither."))
+        return cleaned
+
+
+def check_address(channel: str, address: str) -> None:
+    """Raises ValidationError, which does not quote the address."""
+    if not address:
+        raise ValidationError(_("Enter the address."))
+    if channel == Channel.MAIL:
+        validate_email(address)
+    elif channel == Channel.WEBHOOK:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValidationError(_("Enter an address that begins with https:// or http://."))
+    else:
+        try:
+            known = messenger_knows(address)
+        except NoApprise as error:
+            raise ValidationError(str(explain(error))) from None
+        if not known:
+            raise ValidationError(_("Apprise does not know such an address."))
+
+
+class PlannedWorkForm(forms.ModelForm[PlannedWork]):
+    class Meta:
+        model = PlannedWork
+        fields = ["server", "begins_at", "ends_at", "reason", "stops"]
+        widgets = {
+            name: forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+            for name in ("begins_at", "ends_at")
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["server"].empty_label = _("all bonus servers")  # type: ignore[attr-defined]
+        for field in self.fields.values():
+            field.label = capfirst(str(field.label))
+
+    def clean_ends_at(self) -> datetime:
+        ends_at: datetime = self.cleaned_data["ends_at"]
+        if ends_at <= timezone.now():
+            raise ValidationError(_("This is past. Give a time to come."))
+        return ends_at

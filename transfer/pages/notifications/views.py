@@ -1,0 +1,150 @@
+"""Notifications: who is told of what, what is wrong now, and planned work."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST, require_safe
+
+from transfer.access import role
+from transfer.alerts import words as alert_words
+from transfer.alerts.send import deliver
+from transfer.models import Actor, AuditEntry
+from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
+from transfer.pages.audit import words
+from transfer.pages.back import read_or_post
+from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm
+from transfer.words import formats
+
+
+@role("administrator")
+@require_safe
+def notifications(request: HttpRequest) -> HttpResponse:
+    recipients = [
+        (one, [Topic(topic).label for topic in Topic.values if topic in one.topics])
+        for one in Recipient.objects.all()
+    ]
+    incidents = [(one, alert_words.sentence(one)) for one in Incident.objects.open()]
+    context = {
+        "recipients": recipients,
+        "incidents": incidents,
+        "works": PlannedWork.objects.coming().select_related("server"),
+    }
+    return render(request, "notifications/notifications.html", context)
+
+
+@role("administrator")
+@read_or_post
+@sensitive_post_parameters("address")
+@never_cache
+def add(request: HttpRequest) -> HttpResponse:
+    """A webhook's signing key is shown this once."""
+    form = RecipientForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        recipient = form.save()
+        AuditEntry.record(
+            Actor.of(request), AuditEntry.Action.CREATE, recipient, new={"topics": recipient.topics}
+        )
+        if recipient.signing_key:
+            return render(request, "notifications/signing_key.html", {"one": recipient})
+        messages.success(request, _("%(name)s is told from now on.") % {"name": recipient})
+        return redirect("recipient", recipient.pk)
+    return render(request, "notifications/add.html", {"form": form})
+
+
+@role("administrator")
+@read_or_post
+@sensitive_post_parameters("address")
+@never_cache
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    recipient = get_object_or_404(Recipient, pk=pk)
+    form = RecipientForm(request.POST or None, instance=get_object_or_404(Recipient, pk=pk))
+    if request.method == "POST" and form.is_valid():
+        changed = [name for name in form.changed_data if name != "address" or form.data["address"]]
+        old = {name: getattr(recipient, name) for name in changed}
+        saved = form.save()
+        new = {name: getattr(saved, name) for name in changed}
+        AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        if saved.signing_key and not recipient.signing_key:
+            return render(request, "notifications/signing_key.html", {"one": saved})
+        messages.success(request, _("%(name)s is saved.") % {"name": saved})
+        return redirect("notifications")
+    context = {
+        "form": form,
+        "one": recipient,
+        "notices": [
+            (one, alert_words.subject(one))
+            for one in recipient.notices.select_related("incident", "recipient")[:20]
+        ],
+        "entries": words.latest(recipient),
+    }
+    return render(request, "notifications/recipient.html", context)
+
+
+@role("administrator")
+@require_POST
+def test(request: HttpRequest, pk: int) -> HttpResponse:
+    """Sends at once, so that one sees whether it arrives."""
+    recipient = get_object_or_404(Recipient, pk=pk)
+    notice = Notice.objects.create(recipient=recipient, sort=Notice.Sort.TEST)
+    notice.do(lambda: deliver(notice))
+    notice.refresh_from_db()
+    AuditEntry.record(Actor.of(request), AuditEntry.Action.RUN, recipient)
+    if notice.sent_at:
+        messages.success(request, _("The test message is sent. See whether it has arrived."))
+    else:
+        Notice.objects.filter(pk=notice.pk).delete()  # a test is not tried again
+        messages.error(request, str(notice.explained))
+    return redirect("recipient", pk)
+
+
+@role("administrator")
+@read_or_post
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    recipient = get_object_or_404(Recipient, pk=pk)
+    if request.method == "POST":
+        AuditEntry.record(Actor.of(request), AuditEntry.Action.DELETE, recipient)
+        recipient.delete()
+        messages.success(request, _("%(name)s is told nothing any more.") % {"name": recipient})
+        return redirect("notifications")
+    context = {
+        "title": _("Remove the recipient %(name)s?") % {"name": recipient},
+        "text": _("Nothing more is sent there, and what was sent is forgotten."),
+        "action": _("Remove"),
+        "back": reverse("recipient", args=[pk]),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)
+
+
+@role("operator")
+@read_or_post
+def plan_work(request: HttpRequest) -> HttpResponse:
+    form = PlannedWorkForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        form.save(commit=False).plan(Actor.of(request))
+        messages.success(request, _("The work is planned."))
+        return redirect("overview")
+    return render(request, "notifications/work.html", {"form": form})
+
+
+@role("operator")
+@read_or_post
+def end_work(request: HttpRequest, pk: int) -> HttpResponse:
+    work = get_object_or_404(PlannedWork.objects.coming(), pk=pk)
+    if request.method == "POST":
+        work.end(Actor.of(request))
+        messages.success(request, _("The work is over. What it had paused goes on."))
+        return redirect("overview")
+    where = work.server or _("all bonus servers")
+    context = {
+        "title": _("End the planned work?"),
+        "text": f"{where}: {work.reason}. {formats.moment(work.begins_at)} – "
+        f"{formats.moment(work.ends_at)}",
+        "action": _("End it"),
+        "back": reverse("overview"),
+    }
+    return render(request, "confirm.html", context)

@@ -1,9 +1,7 @@
 """What every request gets: the user's language and time zone, and a strict content policy."""
 
 import re
-import zoneinfo
 from collections.abc import Callable
-from functools import cache
 from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +9,7 @@ from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone
 
 from transfer.logs import about
+from transfer.models.settings import known_zones
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -24,9 +23,6 @@ CONTENT_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-
-
-known_zones = cache(zoneinfo.available_timezones)  # it opens six hundred files
 
 
 class LanguageMiddleware(LocaleMiddleware):

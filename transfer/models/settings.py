@@ -1,4 +1,5 @@
 import zoneinfo
+from functools import cache
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.models.audit import Actor, AuditEntry
 
 DAYS = [MinValueValidator(1), MaxValueValidator(36_500)]
+known_zones = cache(zoneinfo.available_timezones)  # it opens six hundred files
 
 
 class SettingsChangedMeanwhile(Exception):
@@ -23,7 +25,7 @@ class SettingsChangedMeanwhile(Exception):
 
 
 def validate_zone(name: str) -> None:
-    if name not in zoneinfo.available_timezones():
+    if name not in known_zones():
         raise ValidationError(
             _("There is no time zone “%(value)s”. Give one such as Europe/Moscow."),
             code="zone",

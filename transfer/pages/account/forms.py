@@ -1,4 +1,3 @@
-import zoneinfo
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,8 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import Actor, User
 from transfer.models.logins import Attempt
+from transfer.models.settings import known_zones
+from transfer.pages.widgets import LongSelect
 from transfer.words import formats
 
 YEAR = 365 * 24 * 3600
@@ -33,7 +34,7 @@ RUSSIA = [
 
 def zones() -> list[Any]:
     """The installation's zone, then Russia's from west to east, then all others."""
-    others = sorted(name for name in zoneinfo.available_timezones() - set(RUSSIA) if "/" in name)
+    others = sorted(name for name in known_zones() - set(RUSSIA) if "/" in name)
     return [
         ("", _("As on this installation: %(zone)s") % {"zone": settings.TIME_ZONE}),
         (_("Russia"), [(name, name) for name in RUSSIA]),
@@ -106,5 +107,6 @@ class TimeZoneForm(forms.Form):
     zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
         choices=zones,
+        widget=LongSelect,
         help_text=gettext_lazy("Times on the pages are shown in it. Schedules keep to their own."),
     )

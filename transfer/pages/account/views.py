@@ -1,6 +1,5 @@
 """The user's own things: log-in, password, language, theme, time zone."""
 
-import zoneinfo
 from typing import Any
 
 from django.contrib import messages
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import any_user
 from transfer.models import Actor, AuditEntry, StartPassword
+from transfer.models.settings import known_zones
 from transfer.pages.account.forms import (
     YEAR,
     LogInForm,
@@ -99,7 +99,7 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 def set_time_zone(request: HttpRequest) -> HttpResponse:
     """The zone in which this user reads times; empty is the installation's."""
     zone = request.POST.get("zone", "")
-    known = zone in zoneinfo.available_timezones()
+    known = zone in known_zones()
     return remember(redirect("account"), request, "timezone", zone if known else "")
 
 

@@ -9,7 +9,6 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import PROBLEMS, AccountState
 from transfer.pages.filters import FilterSet
-from transfer.pages.registers.widgets import LongSelect
 
 ANY_PROBLEM, MOTHBALLED = "problem", "mothballed"
 
@@ -24,15 +23,19 @@ def state_choices() -> list[tuple[str, Any]]:
 
 class Search(FilterSet):
     q = django_filters.CharFilter(label=gettext_lazy("Register"), method="search")
-    shop = django_filters.ModelChoiceFilter(
-        label=gettext_lazy("Shop"), queryset=Shop.objects.all(), widget=LongSelect
-    )
+    # Not a choice: a thousand shops would be more than half of the page.
+    shop = django_filters.CharFilter(label=gettext_lazy("Shop"), method="filter_shop")
     state = django_filters.ChoiceFilter(
         label=gettext_lazy("State"), choices=state_choices, method="filter_state"
     )
 
     def search(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return registers.filter(Q(name__icontains=value) | Q(code__icontains=value))
+
+    def filter_shop(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """The shop of that code; where there is none, those whose name has these letters."""
+        shops = Shop.objects.filter(code=value)
+        return registers.filter(shop__in=shops or Shop.objects.filter(name__icontains=value))
 
 
 class AccountFilter(Search):

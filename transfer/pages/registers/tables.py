@@ -106,7 +106,7 @@ class ShopCodeColumn(DrawnColumn):
     """A shop's code leads to its registers."""
 
     def draw(self, record: Shop) -> SafeString:
-        address = reverse("registers", query={"shop": record.pk})
+        address = reverse("registers", query={"shop": record.code})
         return format_html('<a href="{}">{}</a>', address, record.code)
 
 

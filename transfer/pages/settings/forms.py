@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy
 
 from transfer.models import Settings
 from transfer.pages.account.forms import zones
+from transfer.pages.widgets import LongSelect
 
 
 class SettingsForm(forms.ModelForm):
@@ -14,6 +15,7 @@ class SettingsForm(forms.ModelForm):
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
         choices=zones,
+        widget=LongSelect,
         required=False,
         help_text=gettext_lazy(
             "Schedules follow its clock. Whoever reads the pages may choose another one."

@@ -138,15 +138,16 @@
   document.addEventListener("visibilitychange", refreshAll);
   document.addEventListener("DOMContentLoaded", scheduleAll);
 
-  /* A click beside the phone's menu, or Escape, closes it. */
+  /* A click beside what unfolds over the page, or Escape, closes it. */
+  const UNFOLDED = "details:is(.menu, .folded-filter)[open]";
   document.addEventListener("click", (event) => {
-    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+    document.querySelectorAll(UNFOLDED).forEach((menu) => {
       if (!menu.contains(event.target)) menu.open = false;
     });
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+    document.querySelectorAll(UNFOLDED).forEach((menu) => {
       menu.open = false;
       menu.querySelector("summary").focus();
     });

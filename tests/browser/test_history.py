@@ -5,6 +5,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import DESKTOP, PHONE
 from tests.records import POSITION, a_run, server
 from transfer.models.run_base import State
 
@@ -33,13 +34,51 @@ def test_a_filter_applies_at_once_keeps_the_sorting_and_is_cleared(
     one_of_each(eight)
     log_in(page, "viewer")
     page.goto("/history/?sort=queued_at&per_page=50")
+    page.locator(".folded-filter summary").click()
     page.locator("[name=state]").focus()
     page.locator("[name=state]").select_option("failed")
     expect(page.locator("#results tbody tr.odd, #results tbody tr.even")).to_have_count(1)
     page.wait_for_url("**state=failed**sort=queued_at**per_page=50**")
     expect(page.locator("[name=state]")).to_be_focused()
-    page.locator("#filter-actions a").click()
-    page.wait_for_url("**/history/")
+    page.keyboard.press("Escape")
+    expect(page.locator("#filter")).to_be_hidden()
+    page.locator("#chips a", has_text="Состояние").click()
+    page.wait_for_url(lambda url: "state=failed" not in url and "sort=queued_at" in url)
+    expect(page.locator("#results tbody tr.odd, #results tbody tr.even")).to_have_count(len(State))
+
+
+def test_the_first_runs_are_seen_without_scrolling_and_the_heading_stays_in_sight(
+    page: Page, log_in: Callable, eight
+):
+    for number in range(60):
+        a_run(eight, queued_at=NOW() - timedelta(hours=number), applied=number)
+    log_in(page, "viewer")
+    page.goto("/history/?per_page=100")
+    rows = page.locator("#results .runs tbody tr")
+    assert rows.nth(5).bounding_box()["y"] < DESKTOP["height"] - 40
+    rows.nth(59).scroll_into_view_if_needed()
+    assert page.locator(".runs thead th").first.bounding_box()["y"] == 0
+
+
+def test_a_click_anywhere_in_a_row_leads_to_its_run(page: Page, log_in: Callable, eight):
+    run = a_run(eight, queued_at=NOW(), applied=5)
+    log_in(page, "viewer")
+    page.goto("/history/")
+    page.locator(".runs td.took").click(force=True)  # the link lies over it
+    page.wait_for_url(f"**{run.get_absolute_url()}")
+
+
+def test_on_a_phone_a_run_is_a_card_of_two_lines(open_page: Callable, log_in: Callable, eight):
+    page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
+    for number in range(30):
+        a_run(eight, "cards", queued_at=NOW() - timedelta(hours=number), applied=1000, rejected=7)
+    log_in(page, "viewer")
+    page.goto("/history/")
+    expect(page.locator("#results .runs tbody tr")).to_have_count(25)
+    size = page.evaluate("[document.body.scrollHeight, document.documentElement.scrollWidth]")
+    assert size[0] < 3000
+    assert size[1] <= PHONE["width"]
+    assert page.locator("#results .runs tbody tr").first.bounding_box()["height"] < 70
 
 
 def test_what_is_found_is_downloaded(page: Page, log_in: Callable, eight):

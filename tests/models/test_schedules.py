@@ -243,8 +243,9 @@ def test_tasks_get_their_runs_in_two_queries_however_many_there_are(
     assert found["cards"].last_run is None
 
 
-def test_rows_per_day_are_those_of_the_zones_calendar_in_one_query(task, django_assert_num_queries):
-    zone = Settings.load().zone  # Moscow, three hours ahead
+def test_rows_between_moments_are_counted_in_one_query(task, django_assert_num_queries):
+    midnights = [datetime(2026, 6, 28 + n, 21, tzinfo=UTC) for n in range(2)]  # in Moscow
+    midnights += [datetime(2026, 6, 30, 21, tzinfo=UTC), datetime(2026, 7, 1, 21, tzinfo=UTC)]
     for queued_at, applied in [
         (datetime(2026, 6, 30, 20, 59, tzinfo=UTC), 1),
         (datetime(2026, 6, 30, 21, 0, tzinfo=UTC), 10),
@@ -254,9 +255,5 @@ def test_rows_per_day_are_those_of_the_zones_calendar_in_one_query(task, django_
         run.state, run.queued_at, run.applied = State.SUCCEEDED, queued_at, applied
         run.save()
     with django_assert_num_queries(1):
-        days = TransferRun.objects.rows_per_day(3, zone, NOON)
-    assert [(f"{line['day']:%d.%m}", line["applied_rows"], line["good"]) for line in days] == [
-        ("29.06", 0, 0),
-        ("30.06", 1, 1),
-        ("01.07", 110, 2),
-    ]
+        days = TransferRun.objects.between(midnights)
+    assert [(day["applied_rows"], day["good"]) for day in days] == [(0, 0), (1, 1), (110, 2)]

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
 from django.http import HttpRequest
@@ -88,6 +90,10 @@ class Actor:
             return cls("manage.py")
 
 
+# The words of an entry, as they are: a name is not to be declined, nor a number.
+WORDS = SearchVector("who", "address", "subject_params", "old", "new", "reason", config="simple")
+
+
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def about(self, subject: models.Model) -> Self:
         return self.filter(subject_type=subject._meta.model_name, subject_id=subject.pk)
@@ -95,6 +101,13 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def changes(self) -> Self:
         """Without log-ins, which change nothing."""
         return self.exclude(action__in=[AuditEntry.Action.LOGIN, AuditEntry.Action.REFUSE])
+
+    def search(self, text: str) -> Self:
+        """Entries that have all these words, or words that begin so."""
+        words = [word.replace("\\", "").replace("'", "''") for word in text.split()]
+        wanted = " & ".join(f"'{word}':*" for word in words if word)
+        query = SearchQuery(wanted, config="simple", search_type="raw")
+        return self.alias(words=WORDS).filter(words=query) if wanted else self
 
 
 class AuditEntry(models.Model):
@@ -143,8 +156,9 @@ class AuditEntry(models.Model):
         constraints = [AppendOnly(name="audit_append_only")]
         indexes = [
             models.Index(fields=["subject_type", "subject_id", "-id"], name="audit_of_a_subject"),
-            models.Index(fields=["who", "-id"], name="audit_of_a_person"),
-            models.Index(fields=["-at"], name="audit_by_time"),
+            # The page, whatever it is filtered by; retention.
+            models.Index(fields=["at", "id", "who", "action"], name="audit_by_time"),
+            GinIndex(WORDS, name="audit_by_words"),  # `search`
         ]
 
     def __str__(self) -> str:

@@ -109,6 +109,11 @@ class MaintenanceRun(Run):
                 condition=models.Q(state__in=GOOD_STATES),
                 name="good_maintenance_of_a_task",
             ),
+            # The history, whatever it is filtered by.
+            models.Index(
+                fields=["queued_at", "id", "kind", "state", "trigger", "actor"],
+                name="maintenance_by_time",
+            ),
         ]
 
     def __str__(self) -> str:

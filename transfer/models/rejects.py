@@ -111,6 +111,11 @@ class RejectedRow(models.Model):
                 condition=models.Q(state="open"),
                 name="rejects_open",
             ),
+            # The list by time, whatever it is filtered by; `groups` reads nothing else.
+            models.Index(
+                fields=["created_at", "id", "state", "kind", "code", "server"],
+                name="rejects_by_time",
+            ),
             models.Index("origin", "kind", "staging_id", name="rejects_of_row"),
             # `mirror`: those of a server whose history is gone.
             models.Index("reader", "number", name="rejects_of_reader"),

@@ -3,9 +3,7 @@
 import logging
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar, Self
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
@@ -90,13 +88,6 @@ class RunQuerySet(JobQuerySet):
         for run in runs:
             run.finish(State.INTERRUPTED)
         return len(runs)
-
-    def of_days(self, first: date, last: date, zone: ZoneInfo) -> Self:
-        """Those queued on these days of the zone's calendar, both included."""
-        start = datetime.combine(first, time(), zone)
-        return self.filter(
-            queued_at__gte=start, queued_at__lt=datetime.combine(last + timedelta(1), time(), zone)
-        )
 
 
 class Run(Job, Failing):

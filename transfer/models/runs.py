@@ -1,11 +1,11 @@
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Self
-from zoneinfo import ZoneInfo
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Coalesce, TruncDate
-from django.utils import timezone
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.position import Position, Totals
@@ -26,6 +26,7 @@ __all__ = ["OPEN_STATES", "AmountField", "State", "TransferRun", "Trigger"]
 
 OUTCOMES = ["applied", "unchanged", "rejected"]
 COUNTS = [*OUTCOMES, "amount_applied", "amount_rejected"]
+FILTERED = ["server", "kind", "state", "trigger", "actor", "read"]  # by the history
 BY_END = {
     "good": models.Count("pk", filter=Q(state__in=GOOD_STATES)),
     "bad": models.Count("pk", filter=Q(state__in=BAD_STATES)),
@@ -53,24 +54,25 @@ class TransferRunQuerySet(RunQuerySet):
         rows = {name: Coalesce(models.Sum(name), 0) for name in OUTCOMES}
         return self.aggregate(runs=models.Count("pk"), **BY_END, **rows)
 
-    def rows_per_day(
-        self, days: int, zone: ZoneInfo, now: datetime | None = None
-    ) -> list[dict[str, Any]]:
-        """The last days of the zone's calendar, today last: rows and runs of each. One query."""
-        today = (now or timezone.now()).astimezone(zone).date()
-        first = today - timedelta(days - 1)
-        rows = {f"{name}_rows": models.Sum(name) for name in OUTCOMES}
-        days_with_runs = (
-            self.of_days(first, today, zone)
-            .order_by()
-            .annotate(day=TruncDate("queued_at", tzinfo=zone))
-            .values("day")
-            .annotate(**rows, **BY_END)
+    def between(self, edges: Sequence[datetime]) -> list[dict[str, int]]:
+        """Rows and runs of those queued from each of the moments to the next one. One query.
+
+        The moments ascend; there is one result less than there are moments.
+        """
+        sums = {f"{name}_rows": models.Sum(name) for name in OUTCOMES}
+        moments = models.Value(list(edges), ArrayField(models.DateTimeField()))
+        part = models.Func(
+            "queued_at", moments, function="width_bucket", output_field=models.IntegerField()
         )
-        by_day = {line["day"]: line for line in days_with_runs}
-        nothing = dict.fromkeys((*rows, *BY_END), 0)
-        all_days = [first + timedelta(number) for number in range(days)]
-        return [by_day.get(day, {"day": day, **nothing}) for day in all_days]
+        counted = (
+            self.filter(queued_at__gte=edges[0], queued_at__lt=edges[-1])
+            .order_by()
+            .values(part=part)
+            .annotate(runs=models.Count("pk"), **BY_END, **sums)
+        )
+        by_part = {line.pop("part"): line for line in counted}
+        nothing = dict.fromkeys(("runs", *BY_END, *sums), 0)
+        return [by_part.get(number, nothing) for number in range(1, len(edges))]
 
 
 class TransferRun(Run):
@@ -132,10 +134,10 @@ class TransferRun(Run):
                 condition=models.Q(state__in=GOOD_STATES),
                 name="good_runs_of_a_task",
             ),
-            # History, filtered by server, and by state; `of_days`; purge.
-            models.Index(fields=["server", "-id"], name="runs_of_a_server"),
+            # The history: its pages, whatever they are filtered by; `between` reads nothing else.
+            models.Index(fields=["queued_at", "id", *FILTERED, *OUTCOMES], name="runs_by_time"),
+            # What is queued or under way; purge.
             models.Index(fields=["state", "-id"], name="runs_by_state"),
-            models.Index(fields=["queued_at"], name="runs_by_day"),
             models.Index(fields=["finished_at"], name="runs_by_end"),
         ]
 

@@ -59,9 +59,12 @@ def _time(when: datetime | None, text: str) -> SafeString | str:
     )
 
 
-def moment(when: datetime | None, zone: str = "zone") -> SafeString | str:
-    """`{{ run.started_at|moment }}`: today 14:05 MSK. `|moment:"bare"` leaves the zone out."""
-    return _time(when, formats.moment(when, zone=zone == "zone"))
+def moment(when: datetime | None, how: str = "zone") -> SafeString | str:
+    """`{{ run.started_at|moment }}`: today 14:05 MSK.
+
+    Where a heading names the zone, `|moment:"bare"`: today 14:05, or `|moment:"seconds"`: 14:05:12.
+    """
+    return _time(when, formats.moment(when, zone=how == "zone", seconds=how == "seconds"))
 
 
 def clock(when: datetime) -> SafeString | str:
@@ -98,6 +101,15 @@ def switch_badge(task: ScheduledTask) -> SafeString:
 def state_badge(state: str) -> SafeString:
     """The state of a run: `{% state_badge run.state %}`."""
     return badge(STATES[State(state)][0], State(state).label, STATES[State(state)][1])
+
+
+def state_icon(state: str) -> SafeString:
+    """The same without its word, which a tooltip and a screen reader have."""
+    tone, icon_name = STATES[State(state)]
+    word = State(state).label
+    unseen = format_html('<span class="visually-hidden">{}</span>', word)
+    drawn = '<span class="badge badge-{} alone" title="{}">{}{}</span>'
+    return format_html(drawn, tone, word, icon(icon_name), unseen)
 
 
 def progress(done: int, total: int, label: str = "", words: str = "") -> dict[str, Any]:

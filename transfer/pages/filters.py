@@ -1,22 +1,82 @@
 """What every filter has: it lives in the URL, and knows whether it filters anything."""
 
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import QuerySet
-from django.forms import DateInput
+from django.forms import BoundField, DateInput
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from transfer.words import formats
+
+
+class Chip(NamedTuple):
+    """One thing that a list is filtered by, and the query without it."""
+
+    label: str
+    value: str
+    query: str
+
 
 class FilterSet(django_filters.FilterSet):
-    """A filter set of ours, shown by includes/filter_bar.html."""
+    """A filter set of ours, shown by includes/filter_bar.html, or folded by filter_chips.html."""
+
+    # What a field says that is filtered by something unless it is told otherwise.
+    anything: ClassVar[dict[str, str]] = {}
+
+    # What is looked for most: field, value, words.
+    often: ClassVar[list[tuple[str, str, Any]]] = []
+
+    def offers(self) -> list[tuple[Any, str]]:
+        """What is looked for most and is not filtered by: words, and the query with it."""
+        return [
+            (words, f"{self.without(name)}&{name}={value}")
+            for name, value, words in self.often
+            if not self.data.get(name)
+        ]
+
+    def chips(self) -> list[Chip]:
+        given = {
+            name: value
+            for name, value in self.given.items()
+            if value and self.data.get(name) != self.anything.get(name)
+        }
+        return [
+            Chip(str(field.label), chosen(field, given[field.name]), self.without(field.name))
+            for field in self.form
+            if field.name in given
+        ]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is filtered by; nothing, where any of it makes no sense."""
+        return dict(self.form.cleaned_data) if self.form.is_valid() else {}
+
+    def without(self, name: str) -> str:
+        """The query of the page with that field as it finds most, and from the first page on."""
+        query = self.data.copy()
+        query.pop("page", None)
+        query.pop(name, None)
+        if name in self.anything:
+            query[name] = self.anything[name]
+        return query.urlencode()
 
     @property
     def active(self) -> bool:
         """Whether anything is filtered out."""
         return self.is_bound and any(self.data.get(name) for name in self.form.fields)
+
+
+def chosen(field: BoundField, value: Any) -> str:
+    """What a field is filled in with, in words; of a tick, nothing."""
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, date):
+        return formats.day(value)
+    labels = dict(getattr(field.field, "choices", []) if isinstance(value, str) else [])
+    return str(labels.get(value, value))
 
 
 class DateFilter(django_filters.DateFilter):

@@ -12,9 +12,11 @@ from django.utils.functional import lazy
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
+from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 
 from transfer.access import Role, has_role
 from transfer.pages import drawing
+from transfer.pages.leaf import Leaf
 from transfer.words import formats
 
 PAGE_SIZES = (25, 50, 100, 250)
@@ -25,6 +27,7 @@ class Table(tables.Table):
 
     caption: Any = ""
     page_sizes = PAGE_SIZES
+    foot = "tables/foot.html"
 
     class Meta:
         """To be inherited. Template and class are in the settings, for those without one, too."""
@@ -39,16 +42,29 @@ class Table(tables.Table):
 
     def paged(self, request: HttpRequest) -> Self:
         """Sorted and cut to the page that the URL asks for; too far is the last page."""
-        self.for_user(request.user)
-        tables.RequestConfig(request, paginate=False).configure(self)
-        size = _whole(request.GET.get(self.prefixed_per_page_field))
+        size = self._sorted(request)
         page = max(_whole(request.GET.get(self.prefixed_page_field)), 1)
-        self.paginate(per_page=size if size in PAGE_SIZES else PAGE_SIZES[0], page=1)
+        self.paginate(per_page=size, page=1)
         try:
             self.page = self.paginator.page(page)
         except EmptyPage:
             self.page = self.paginator.page(self.paginator.num_pages)
         return self
+
+    def leafed(self, request: HttpRequest) -> Self:
+        """Sorted and cut to the leaf that the URL asks for: for a list that is not counted."""
+        size = self._sorted(request)
+        place = request.GET.get(self.prefixed_page_field, "")
+        self.page, self.foot = Leaf(self.data.data, place, size), "tables/leaf.html"
+        self.page.object_list = BoundRows(self.page.found, self)
+        return self
+
+    def _sorted(self, request: HttpRequest) -> int:
+        """Sorts as the URL asks for; returns how many rows it wants on a page."""
+        self.for_user(request.user)
+        tables.RequestConfig(request, paginate=False).configure(self)
+        size = _whole(request.GET.get(self.prefixed_per_page_field))
+        return size if size in PAGE_SIZES else PAGE_SIZES[0]
 
     @property
     def body(self) -> SafeString:

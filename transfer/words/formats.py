@@ -100,14 +100,14 @@ def day(value: date, *, today: date | None = None) -> str:
 NEVER_ENDS, NEVER_BEGAN = "∞", "−∞"
 
 
-def moment(when: datetime | None, *, zone: bool = True) -> str:
+def moment(when: datetime | None, *, zone: bool = True, seconds: bool = False) -> str:
     """ "today 14:05 MSK". Without `zone` where the heading names it already."""
     if when is None:
         return NOTHING
     if when.year in (MINYEAR, MAXYEAR):
         return NEVER_BEGAN if when.year == MINYEAR else NEVER_ENDS
     local = timezone.localtime(when)
-    text = f"{day(local.date())}{NBSP}{local:%H:%M}"
+    text = f"{day(local.date())}{NBSP}{local:{'%H:%M:%S' if seconds else '%H:%M'}}"
     return f"{text}{NBSP}{zone_name(when)}" if zone else text
 
 

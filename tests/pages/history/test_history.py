@@ -6,11 +6,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from tests.pages.look import queries_of
 from tests.records import NOON, a_run, server, user
 from transfer.models import MaintenanceRun, MaintenanceTask, TransferRun
 from transfer.models.run_base import State, Trigger
 
 pytestmark = pytest.mark.django_db
+
+
+ALL = {"hours": "all"}
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +29,8 @@ def eight():
 
 
 def found(client, **filters):
-    """The numbers of the runs that the page shows, in its order."""
-    response = client.get(reverse("history"), filters)
+    """The numbers of the runs that the page shows, in its order; from the beginning on."""
+    response = client.get(reverse("history"), {"hours": "all"} | filters)
     assert response.status_code == 200
     return [row.record.pk for row in response.context["table"].paginated_rows]
 
@@ -82,26 +86,76 @@ def test_filters_that_make_no_sense_do_no_harm(client, eight):
     assert found(client, **nonsense, page="x", per_page="1e9") == [run.pk]
 
 
-@pytest.mark.parametrize("column", ["kind", "queued_at", "seconds", "read", "rejected", "state"])
-def test_among_equals_the_order_is_the_same_on_every_page(client, eight, column):
+def numbers(response):
+    return [row.record.pk for row in response.context["table"].paginated_rows]
+
+
+def test_leafing_to_the_end_and_back_shows_every_run_once(client, eight):
+    """Among runs of the same moment, too, and while new ones come."""
+    runs = [a_run(eight).pk for _ in range(60)][::-1]
+    seen, query = [], {"hours": "all"}
+    while True:
+        response = client.get(reverse("history"), query)
+        seen += numbers(response)
+        page = response.context["table"].page
+        if not page.has_next:
+            break
+        query["page"] = page.next
+        a_run(eight, "cards")
+    assert seen == runs
+    assert found(client, page="last") == runs[-25:]
+    back = client.get(reverse("history"), {"hours": "all", "page": page.previous})
+    assert numbers(back) == runs[25:50]
+
+
+def test_before_the_first_leaf_there_is_the_first_leaf(client, eight):
+    runs = [a_run(eight).pk for _ in range(30)][::-1]
+    assert found(client, page=f"before-{runs[10]}") == runs[:25]
+    assert found(client, page="after-999999999") == runs[:25], "a run that is no longer there"
+    assert found(client, page=f"after-{runs[-1]}") == runs[:25], "nothing is left behind it"
+
+
+def test_the_oldest_come_first_when_asked_for(client, eight):
     runs = [a_run(eight).pk for _ in range(30)]
-    sort = f"-{column}"
-    assert found(client, sort=sort) + found(client, sort=sort, page=2) == runs[::-1]
+    assert found(client, sort="queued_at") == runs[:25]
+    assert found(client, sort="queued_at", page="last") == runs[5:]
 
 
-def test_sorting_by_duration_puts_the_longest_first_and_what_has_not_ended_last(client, eight):
-    short, running = a_run(eight), a_run(eight, state=State.RUNNING)
-    long = a_run(eight, finished_at=NOON + timedelta(minutes=5))
-    assert found(client, sort="-seconds") == [long.pk, short.pk, running.pk]
+def test_without_a_period_it_is_the_last_30_days_which_a_chip_says_and_takes_back(client, eight):
+    old = a_run(eight, queued_at=timezone.now() - timedelta(days=31))
+    new = a_run(eight, queued_at=timezone.now())
+    response = client.get(reverse("history"))
+    assert numbers(response) == [new.pk]
+    (chip,) = response.context["filter"].chips()
+    assert chip.value == "Last 30 days"
+    everything = client.get(f"{reverse('history')}?{chip.query}")
+    assert numbers(everything) == [new.pk, old.pk]
+    assert everything.context["filter"].chips() == []
+
+
+def test_runs_without_data_are_left_out_when_asked_for(client, eight):
+    a_run(eight)
+    with_data = a_run(eight, applied=1)
+    assert found(client, data_only="on") == [with_data.pk]
+
+
+def test_a_page_is_found_by_the_index_and_counts_nothing(client, eight):
+    runs = [a_run(eight).pk for _ in range(30)]
+    with CaptureQueriesContext(connection) as captured:
+        found(client, page=f"after-{runs[20]}")
+    assert not [one["sql"] for one in captured if "COUNT(" in one["sql"]]
 
 
 def test_the_chart_is_of_what_is_found_and_stands_as_a_table_too(client, eight):
     a_run(eight, queued_at=timezone.now(), applied=40, rejected=2)
     a_run(eight, "cards", queued_at=timezone.now(), applied=7)
-    chart = client.get(reverse("history"), {"kind": "balances"}).context["chart"]
+    context = client.get(reverse("history"), {"kind": "balances"}).context
+    chart = context["chart"]
     assert [sum(one.values) for one in chart.series] == [40, 0, 2]
-    assert len(chart.labels) == 30
+    assert (context["totals"]["runs"], context["totals"]["rejected_rows"]) == (1, 2)
+    assert len(chart.labels) == 31
     assert "kind=balances" in chart.urls[-1]
+    assert "hours" not in chart.urls[-1]
     assert '<th scope="row">' in client.get(reverse("history")).content.decode()
 
 
@@ -109,9 +163,31 @@ def test_the_chart_shows_the_days_of_the_filter_and_not_more_than_fit(client, ei
     days = {"since": "2020-01-01", "until": "2026-11-20"}
     a_run(eight, applied=5)
     chart = client.get(reverse("history"), days).context["chart"]
-    assert (len(chart.labels), chart.totals[-1]) == (120, 5)
+    assert (len(chart.labels), chart.totals[-1]) == (31, 5)
     days["since"] = "2026-11-14"
     assert len(client.get(reverse("history"), days).context["chart"].labels) == 7
+
+
+def test_a_day_has_a_chart_by_the_hour_as_long_as_it_is(client, eight, settings):
+    a_run(eight, applied=5)  # 15:00 in Moscow
+    day = {"since": "2026-11-20", "until": "2026-11-20"}
+    chart = client.get(reverse("history"), day).context["chart"]
+    assert (chart.labels[15], chart.totals[15], len(chart.labels)) == ("15:00", 5, 24)
+    client.cookies["timezone"] = "Europe/Berlin"
+    day = {"since": "2026-10-25", "until": "2026-10-25"}  # the clock is put back
+    assert len(client.get(reverse("history"), day).context["chart"].labels) == 25
+    assert len(client.get(reverse("history"), {"hours": 24}).context["chart"].labels) == 25
+
+
+def test_a_task_has_a_trend_of_how_long_its_runs_took(client, eight):
+    for seconds in (2, 300):
+        a_run(eight, finished_at=NOON + timedelta(seconds=seconds))
+    failed = a_run(eight, state=State.FAILED)
+    of_task = {"hours": "all", "server": eight.pk, "kind": "balances"}
+    trend = client.get(reverse("history"), of_task).context["trend"]
+    assert [sum(one.values) for one in trend.series] == [302_000, 0, 2000]
+    assert trend.urls[-1] == failed.get_absolute_url()
+    assert client.get(reverse("history"), {"kind": "balances"}).context["trend"] is None
 
 
 def test_a_failed_run_says_its_cause_in_the_list(client, eight):
@@ -121,24 +197,32 @@ def test_a_failed_run_says_its_cause_in_the_list(client, eight):
         error_code="unreachable",
         error_params={"database": "Бонусный сервер 8", "reason": "connection refused"},
     )
-    assert "does not answer: connection refused" in client.get(reverse("history")).content.decode()
+    assert (
+        "does not answer: connection refused"
+        in client.get(reverse("history"), ALL).content.decode()
+    )
 
 
 def test_the_counts_of_a_row_add_up_to_what_was_read(client, eight):
     a_run(eight, "cards", read=1032, applied=1023, unchanged=9, rejected=0)
-    row = client.get(reverse("history")).context["table"].rows[0]
-    assert "1\u202f023" in row.get_cell("applied")
-    assert "9 unchanged" in row.get_cell("applied")
-    a_run(eight, "cards", read=5, applied=5)
-    row = client.get(reverse("history")).context["table"].rows[0]
-    assert "unchanged" not in row.get_cell("applied")
+    row = client.get(reverse("history"), ALL).context["table"].page.object_list[0]
+    shown = [str(row.get_cell(name)) for name in ("applied", "unchanged", "rejected")]
+    assert shown == ["1\u202f023", "9", '<span class="none muted">0</span>']
+
+
+def test_times_have_seconds_and_the_heading_names_their_zone_once(client, eight):
+    a_run(eight)
+    page = client.get(reverse("history"), ALL).content.decode()
+    assert "15:00:00</time>" in page
+    assert page.count(">When, MSK") == 1
+    assert 'title="20\xa0Nov\xa02026,\xa015:00:00\xa0MSK"' in page
 
 
 def test_a_server_that_is_gone_keeps_its_name_in_the_history(client, eight):
     run = a_run(eight)
     eight.delete()
     assert found(client) == [run.pk]
-    assert "Бонусный сервер 8" in client.get(reverse("history")).content.decode()
+    assert "Бонусный сервер 8" in client.get(reverse("history"), ALL).content.decode()
 
 
 def test_maintenance_has_a_history_of_its_own_with_what_it_did(client):
@@ -150,9 +234,10 @@ def test_maintenance_has_a_history_of_its_own_with_what_it_did(client):
     assert "Runs of transfers removed: 1\u202f204" in page
 
 
-def test_an_empty_history_says_what_to_do_next(client):
+def test_an_empty_history_says_what_to_do_next(client, eight):
     for name in ("history", "history_maintenance"):
         assert "Nothing has run yet" in client.get(reverse(name)).content.decode()
+    a_run(eight)
     assert "No run fits" in client.get(reverse("history"), {"kind": "cards"}).content.decode()
 
 
@@ -174,11 +259,7 @@ def test_a_dry_run_of_maintenance_is_called_one(client):
 @pytest.mark.parametrize("name", ["history", "history_maintenance"])
 def test_a_thousand_runs_take_as_many_queries_as_ten(client, eight, name):
     def queries():
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
-            client.get(reverse(name), {"per_page": 250})
-        return len(captured)
+        return queries_of(client, reverse(name), per_page=250)
 
     def make(count):
         ivan = user("operator", f"ivan{count}")

@@ -1,8 +1,10 @@
 """Charts as plain data: what `{% stacked_bars %}` draws as SVG, with the same as a table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from transfer.words import formats
 
 BAR, STEP, HEIGHT = 8, 10, 100
 
@@ -18,18 +20,15 @@ class Segment(NamedTuple):
 class Bar(NamedTuple):
     label: str
     x: int
-    values: list[int]
+    shown: list[str]  # its values
+    words: str  # their sum
     segments: list[Segment]
     url: str
-
-    @property
-    def total(self) -> int:
-        return sum(self.values)
 
 
 @dataclass(frozen=True)
 class Series:
-    """One colour of the chart. `tone` is one of ok, warn, idle."""
+    """One colour of the chart. `tone` is one of ok, warn, bad, idle."""
 
     label: str
     tone: str
@@ -40,13 +39,15 @@ class Series:
 class StackedBars:
     """A bar for each label, made of a segment for each series, the first at the bottom.
 
-    `labels` are days as they are read; `urls`, if given, is where each bar leads.
+    `labels` are as they are read; `urls`, if given, is where each bar leads; `shown` writes a
+    value.
     """
 
     title: str
     labels: Sequence[str]
     series: Sequence[Series]
     urls: Sequence[str] = field(default_factory=list)
+    shown: Callable[[int], str] = formats.number
 
     @property
     def width(self) -> int:
@@ -64,8 +65,9 @@ class StackedBars:
         return next(step * scale for step in (1, 2, 5, 10) if step * scale >= largest)
 
     @property
-    def middle(self) -> int | None:
-        return self.top // 2 if self.top > 1 else None
+    def scale(self) -> list[str]:
+        """What stands at the top and in the middle."""
+        return [self.shown(self.top), self.shown(self.top // 2) if self.top > 1 else ""]
 
     @property
     def ticks(self) -> list[str]:
@@ -82,7 +84,8 @@ class StackedBars:
         for index, label in enumerate(self.labels):
             values = [one.values[index] for one in self.series]
             url = self.urls[index] if self.urls else ""
-            yield Bar(label, index * STEP + 1, values, list(self._segments(values)), url)
+            shown, words = [self.shown(value) for value in values], self.shown(sum(values))
+            yield Bar(label, index * STEP + 1, shown, words, list(self._segments(values)), url)
 
     def _segments(self, values: list[int]) -> Iterator[Segment]:
         below = 0

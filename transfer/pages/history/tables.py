@@ -3,24 +3,26 @@
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
-from django.db.models import F, QuerySet
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.models.run_base import Run, State
+from transfer.models.run_base import GOOD_STATES, State, Trigger
 from transfer.pages import drawing
 from transfer.pages.tables import (
+    DrawnColumn,
     DurationColumn,
-    MomentColumn,
     NumberColumn,
     StateColumn,
     Table,
-    with_note,
+    classed,
+    unseen,
 )
 from transfer.words import formats
 from transfer.words.explain import started_by
 from transfer.words.reports import run_report
 
+NONE = mark_safe('<span class="none muted">0</span>')
 POLL_SECONDS = 3  # how often the row of an open run is asked for again
 
 
@@ -40,9 +42,11 @@ ROW = {
 
 
 class DescribedState(StateColumn):
-    """The badge; under it, while the run goes on, how far it is."""
+    """The badge, without its word where all went well; while the run goes on, how far it is."""
 
     def render(self, record: Any, bound_column: Any) -> str:
+        if record.state in GOOD_STATES:
+            return drawing.state_icon(record.state)
         badge = super().render(record, bound_column)
         if record.state != State.RUNNING or not getattr(record, "expected", 0):
             return badge
@@ -50,87 +54,90 @@ class DescribedState(StateColumn):
         return format_html('<div class="cell-progress">{}{}</div>', badge, bar)
 
 
-class WhenColumn(MomentColumn):
-    """When the run was queued; under it, by whom."""
+class WhenColumn(DrawnColumn):
+    """When the run was queued, and by whom, unless the schedule did; the heading names the zone."""
 
-    def render(self, record: Any) -> str:
-        return with_note(drawing.moment(record.queued_at), started_by(record))
+    attrs = {"td": {"class": "when"}}
+
+    @property
+    def header(self) -> str:
+        return _("When, %(zone)s") % {"zone": formats.zone_name()}
+
+    def draw(self, record: Any) -> SafeString:
+        who = "" if record.trigger == Trigger.SCHEDULE else started_by(record)
+        note = format_html(' <span class="muted small">{}</span>', who) if who else ""
+        return format_html("<span>{}{}</span>", drawing.moment(record.queued_at, "seconds"), note)
+
+
+class WhatColumn(DrawnColumn):
+    """What ran, with the link that the whole row is; under it, why it did not do what it should.
+
+    The link has an id, so that it keeps the focus when its row refreshes itself.
+    """
+
+    attrs = {"td": {"class": "what"}}
+
+    def draw(self, record: Any) -> SafeString:
+        link = format_html(
+            '<a class="whole-row" id="to-run-{}" href="{}">{}</a>',
+            record.pk,
+            record.get_absolute_url(),
+            record.title,
+        )
+        if not (cause := record.explained):
+            return link
+        tone = "warn" if record.state == State.SKIPPED else "bad"
+        note = '<div>{}<div class="cell-note clamped {}">{}</div></div>'
+        return format_html(note, link, tone, cause.sentence)
 
 
 class RunTable(Table):
-    """What both tables have. Sorted by something else, the newest comes first among equals."""
+    """What both tables have. There is no other order than that of time: each needs an index."""
 
-    # The link has an id, so that it keeps the focus when its row refreshes itself.
-    id = tables.Column(
-        gettext_lazy("№"),
-        linkify=True,
-        order_by=("pk",),
-        attrs={"a": {"id": lambda record: f"to-run-{record.pk}"}, "td": {"class": "num"}},
-    )
-    state = DescribedState(gettext_lazy("State"), order_by=("state", "pk"))
-    kind = tables.Column(order_by=("kind", "pk"))
-    queued_at = WhenColumn(gettext_lazy("When"), order_by=("queued_at", "pk"))
-    seconds = DurationColumn(gettext_lazy("Took"))
+    state = DescribedState(unseen(gettext_lazy("State")), orderable=False, attrs=classed("state"))
+    kind = WhatColumn(orderable=False)
+    queued_at = WhenColumn(order_by=("queued_at", "pk"))
+    seconds = DurationColumn(gettext_lazy("Took"), orderable=False, attrs=classed("num took"))
+    id = tables.Column(gettext_lazy("№"), orderable=False, attrs=classed("num number"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards runs dense"}
-        order_by = "-id"
+        order_by = "-queued_at"
         row_attrs = ROW
 
-    def order_seconds(self, runs: QuerySet[Any], is_descending: bool) -> tuple[QuerySet[Any], bool]:
-        took = F("finished_at") - F("started_at")
-        way = took.desc(nulls_last=True) if is_descending else took.asc(nulls_last=True)
-        return runs.order_by(way, "-pk"), True
 
-    def note_of(self, record: Any) -> str:
-        """What stands under the name of what ran."""
-        raise NotImplementedError
+class CountColumn(NumberColumn):
+    """Rows; none of them is less than a number."""
 
-    def render_kind(self, record: Run) -> str:
-        what = with_note(record.get_kind_display(), self.note_of(record))  # type: ignore[attr-defined]
-        if not (cause := record.explained):
-            return what
-        tone = "warn" if record.state == State.SKIPPED else "bad"
-        note = (what, tone, cause.sentence)
-        return format_html('<div>{}<div class="cell-note {}">{}</div></div>', *note)
+    def __init__(self, heading: Any, name: str) -> None:
+        super().__init__(heading, orderable=False, attrs=classed(f"num {name}"))
+
+    def render(self, value: int) -> Any:
+        return formats.number(value) if value else NONE
 
 
 class TransferRunTable(RunTable):
     """With counts of rows, which have thin spaces and stand under each other."""
 
     caption = gettext_lazy("Runs of transfers")
-    kind = tables.Column(gettext_lazy("Transfer"), order_by=("kind", "server_name", "pk"))
-    read = NumberColumn(gettext_lazy("Read"), order_by=("read", "pk"))
-    applied = NumberColumn(gettext_lazy("Applied"), order_by=("applied", "pk"))
-    rejected = NumberColumn(gettext_lazy("Rejected"), order_by=("rejected", "pk"))
+    kind = WhatColumn(verbose_name=gettext_lazy("Transfer"), orderable=False)
+    applied = CountColumn(gettext_lazy("Applied"), "applied")
+    unchanged = CountColumn(gettext_lazy("Unchanged"), "unchanged")
+    rejected = CountColumn(gettext_lazy("Rejected"), "rejected")
 
     class Meta(RunTable.Meta):
-        sequence = ("id", "state", "kind", "queued_at", "seconds", "...")
-
-    def render_applied(self, record: Any, value: int) -> str:
-        """With those that were so already: read = applied + unchanged + rejected."""
-        unchanged = _("%(unchanged)s unchanged") % {"unchanged": formats.number(record.unchanged)}
-        return with_note(formats.number(value), unchanged if record.unchanged else "")
-
-    def note_of(self, record: Any) -> str:
-        return record.server_name
-
-    def render_rejected(self, value: int) -> str:
-        shown = formats.number(value)
-        return format_html('<span class="warn">{}</span>', shown) if value else shown
+        sequence = ("state", "kind", "queued_at", "seconds", "...", "id")
 
 
 class MaintenanceRunTable(RunTable):
     caption = gettext_lazy("Runs of maintenance")
-    kind = tables.Column(gettext_lazy("Maintenance"), order_by=("kind", "pk"))
-    report = tables.Column(gettext_lazy("What it did"), orderable=False, empty_values=())
+    kind = WhatColumn(verbose_name=gettext_lazy("Maintenance"), orderable=False)
+    report = tables.Column(
+        gettext_lazy("What it did"), orderable=False, empty_values=(), attrs=classed("report")
+    )
 
     class Meta(RunTable.Meta):
-        sequence = ("id", "state", "kind", "queued_at", "seconds", "report")
-
-    def note_of(self, record: Any) -> str:
-        return _("dry run") if record.dry_run else ""
+        sequence = ("state", "kind", "queued_at", "seconds", "report", "id")
 
     def render_report(self, record: Any) -> str:
-        lines = ((line,) for line in run_report(record))
-        return format_html_join("", "<div>{}</div>", lines) or formats.NOTHING
+        return "; ".join(run_report(record)) or formats.NOTHING

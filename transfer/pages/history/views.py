@@ -1,8 +1,6 @@
 """Every run there was, by filters that live in the URL, and as a file."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -16,14 +14,10 @@ from django.views.decorators.http import require_safe
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.pages.exports import Field, Sheet, file_response, zoned
-from transfer.pages.history.charts import Series, StackedBars
 from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
+from transfer.pages.history.summary import summary, trend
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
-from transfer.words import formats
 from transfer.words.reports import run_report
-
-DAYS = 30
-DAYS_AT_MOST = 120  # a bar needs some room
 
 
 @dataclass(frozen=True)
@@ -39,9 +33,6 @@ class History:
         runs = self.model._default_manager.select_related("actor")
         return self.filter(request.GET, runs)
 
-    def tabled(self, request: HttpRequest, runs: Iterable[Any]) -> RunTable:
-        return self.table(runs).paged(request)
-
 
 TRANSFERS = History("transfers", TransferRun, TransferRunFilter, TransferRunTable)
 MAINTENANCE = History("maintenance", MaintenanceRun, MaintenanceRunFilter, MaintenanceRunTable)
@@ -49,57 +40,21 @@ MAINTENANCE = History("maintenance", MaintenanceRun, MaintenanceRunFilter, Maint
 
 @require_safe
 def history(request: HttpRequest, of: History = TRANSFERS) -> HttpResponse:
-    """The runs of all transfers, or of all maintenance."""
+    """The runs of all transfers, or of all maintenance, the latest first."""
     runs = of.filtered(request)
     context = {
         "history": of.name,
         "filter": runs,
-        "table": of.tabled(request, runs.qs),
-        "is_new": not runs.active and not of.model._default_manager.exists(),
+        "table": of.table(runs.qs).leafed(request),
+        "is_new": not of.model._default_manager.exists(),
         "query": request.GET.urlencode(),
     }
-    if of is TRANSFERS:
-        context["totals"] = runs.qs.order_by().totals()
-        context["chart"] = rows_per_day(request, runs)
+    # On the first page alone: further back one looks for a run, not for sums.
+    if "page" not in request.GET:
+        context["trend"] = trend(runs)
+        if of is TRANSFERS:
+            context |= summary(runs)
     return render(request, "history/history.html", context)
-
-
-def rows_per_day(request: HttpRequest, runs: RunFilter) -> StackedBars:
-    """What became of the rows of the filtered runs, by day."""
-    first, last = chart_days(runs)
-    zone = timezone.get_current_timezone()
-    until = datetime.combine(last, time(12), zone)
-    counted = runs.qs.rows_per_day((last - first).days + 1, zone, until)
-    series = [
-        Series(str(label), tone, [line[f"{name}_rows"] for line in counted])
-        for name, tone, label in (
-            ("applied", "ok", _("Applied")),
-            ("unchanged", "idle", _("Unchanged")),
-            ("rejected", "warn", _("Rejected")),
-        )
-    ]
-    return StackedBars(
-        title=_("Rows per day, %(first)s – %(last)s")
-        % {"first": formats.day(first), "last": formats.day(last)},
-        labels=[formats.day(line["day"]) for line in counted],
-        series=series,
-        urls=[day_url(request, line["day"]) for line in counted],
-    )
-
-
-def chart_days(runs: RunFilter) -> tuple[date, date]:
-    """The days of the filter: the last of them, when they are too many for a chart."""
-    since, until = runs.days
-    last = until or timezone.localdate()
-    first = since or last - timedelta(DAYS - 1)
-    return max(min(first, last), last - timedelta(DAYS_AT_MOST - 1)), last
-
-
-def day_url(request: HttpRequest, day: date) -> str:
-    query = request.GET.copy()
-    query["since"] = query["until"] = day.isoformat()
-    query.pop("page", None)
-    return f"?{query.urlencode()}"
 
 
 @require_safe

@@ -1,0 +1,85 @@
+"""A leaf of a long list: the rows beyond one of them. Nothing is counted, and nothing skipped."""
+
+from typing import Any
+
+from django.db.models import Model, Q, QuerySet
+
+
+class Leaf:
+    """The rows at `place`: those "after-12", those "before-12", or the "last" ones; else the first.
+
+    `rows` are in the order of columns that are never null, all in one direction, the key last.
+    """
+
+    def __init__(self, rows: QuerySet[Any], place: str, size: int) -> None:
+        self.rows, self.size = rows, size
+        self.has_previous = self.has_next = False
+        self.object_list: Any = []  # the table's rows
+        word, _dash, number = place.partition("-")
+        beside = self._beside(number)
+        self.found: list[Any] = (
+            (word == "last" and self._last())
+            or (word == "after" and beside and self._after(beside))
+            or (word == "before" and beside and self._before(beside))
+            or self._first()
+        )
+
+    @property
+    def previous(self) -> str:
+        return f"before-{self.found[0].pk}"
+
+    @property
+    def next(self) -> str:
+        return f"after-{self.found[-1].pk}"
+
+    def _beside(self, number: str) -> Model | None:
+        is_key = number.isascii() and number.isdecimal() and len(number) < 19
+        manager = self.rows.model._default_manager
+        return manager.filter(pk=number).first() if is_key else None
+
+    def _first(self) -> list[Any]:
+        found, self.has_next = self._some(self.rows)
+        return found
+
+    def _last(self) -> list[Any]:
+        found, self.has_previous = self._some(turned(self.rows))
+        return found[::-1]
+
+    def _after(self, beside: Model) -> list[Any]:
+        found, self.has_next = self._some(beyond(self.rows, beside))
+        self.has_previous = bool(found)
+        return found
+
+    def _before(self, beside: Model) -> list[Any]:
+        """Nothing, when that is not a whole leaf and more: then it is the first one."""
+        found, more = self._some(beyond(turned(self.rows), beside))
+        self.has_previous = self.has_next = more
+        return found[::-1] if more else []
+
+    def _some(self, rows: QuerySet[Any]) -> tuple[list[Any], bool]:
+        """A leaf of them, and whether there are more."""
+        found = list(rows[: self.size + 1])
+        return found[: self.size], len(found) > self.size
+
+
+def turned(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """In the opposite order."""
+    names = [str(name) for name in rows.query.order_by]
+    return rows.order_by(*(name[1:] if name.startswith("-") else f"-{name}" for name in names))
+
+
+def beyond(rows: QuerySet[Any], beside: Model) -> QuerySet[Any]:
+    """Those that come later in their order than that one."""
+    names = [str(name) for name in rows.query.order_by]
+    way = "lt" if names[0].startswith("-") else "gt"
+    return rows.filter(_past([name.lstrip("-") for name in names], beside, way))
+
+
+def _past(columns: list[str], beside: Model, way: str) -> Q:
+    """The first column alone bounds the rows, so that an index that begins with it finds them."""
+    name, *others = columns
+    value = getattr(beside, name)
+    past = Q(**{f"{name}__{way}": value})
+    if not others:
+        return past
+    return Q(**{f"{name}__{way}e": value}) & (past | _past(others, beside, way))

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('transfer', '0009_log_ins'),
+        ('transfer', '0011_lists_by_time'),
     ]
 
     operations = [

@@ -160,8 +160,8 @@ MIDDLEWARE = [
     "dtadmin.middleware.request_number",
     "transfer.pages.monitoring.metrics.counted",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "dtadmin.middleware.content_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "dtadmin.middleware.LanguageMiddleware",
@@ -234,6 +234,13 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # Served from where they are: nothing to collect, and an upgrade can't leave old files behind.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "dtadmin.staticfiles.Hashed"},
+}
+if not DEBUG:
+    # Kept for ever. The admin's styles name images of theirs without a hash.
+    WHITENOISE_IMMUTABLE_FILE_TEST = f"^/{STATIC_URL}(?!admin/)"
 
 # Level of a message → tone of its notice.
 MESSAGE_TAGS = {20: "info", 25: "ok", 30: "warn", 40: "bad"}

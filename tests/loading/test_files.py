@@ -273,3 +273,31 @@ def date_time(day):
 
 def far_away(book, sheet):
     sheet.write(1_048_575, 16_383, "x")
+
+
+class TestSecretsInOtherFiles:
+    """PIN codes in a file that is read as something else."""
+
+    FILE = "Счёт;Пин-код\n4100;73519\n4200;73518\n".encode()
+
+    def test_what_a_heading_calls_a_secret_is_masked(self, check):
+        upload = check("balances", self.FILE)
+        assert upload.state == State.COLUMNS
+        assert upload.layout["sample"] == (("4100", "•••• (5)"), ("4200", "•••• (5)"))
+
+    def test_a_line_with_too_many_cells_is_not_quoted(self, check):
+        upload = check("balances", "Счёт;Сумма;Пин-код\n4100;5;73519;7\n".encode())
+        assert bad(upload) == [(2, "", "", "too_many_cells")]
+
+    @pytest.mark.parametrize("state", [State.DISCARDED, State.EXPIRED])
+    def test_the_first_lines_go_when_the_file_is_closed(self, check, state):
+        upload = check("balances", b"account;what\n4100;5\n")
+        assert upload.layout["sample"]
+        upload.close(state)
+        upload.refresh_from_db()
+        assert "sample" not in upload.layout
+
+    def test_the_first_lines_go_when_the_file_is_loaded(self, load):
+        upload = load("balances", b"account;amount\n4100;5\n")
+        upload.refresh_from_db()
+        assert "sample" not in upload.layout

@@ -1,10 +1,13 @@
 """All good lines or none, once: whatever dies, and whenever."""
 
+import hashlib
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.test import override_settings
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -208,6 +211,34 @@ def test_the_same_content_is_known_again_only_in_the_same_table(load, check):
     assert check("balances", GOOD).earlier() == first
     assert check("cards", GOOD).earlier() is None
     assert check("balances", GOOD + b"\n").earlier() is None
+
+
+def test_the_same_content_is_known_again_after_the_key_has_changed(load, check, settings):
+    first = load("balances", GOOD)
+    key = settings.SECRET_KEY
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key", [key]
+    assert check("balances", GOOD).earlier() == first
+    settings.SECRET_KEY_FALLBACKS = []
+    assert check("balances", GOOD).earlier() == first
+
+
+def test_a_pin_code_can_not_be_found_by_trying_all(check, settings):
+    """Of those who have our database, without our key."""
+    upload = check("pincodes", b"4100;7351\n")
+    settings.SECRET_KEY = "a guess"
+    tried = Upload()
+    for pin in range(10_000):
+        sha256 = hashlib.sha256(b"4100;%04d\n" % pin).hexdigest()
+        tried.recognise_by(sha256)
+        assert upload.digest not in (sha256, tried.digest)
+
+
+def test_digests_from_before_there_was_a_key_are_keyed(load, check):
+    """As the migration finds them: the SHA-256 of the content."""
+    first = load("balances", GOOD)
+    Upload.objects.update(digest=hashlib.sha256(GOOD).hexdigest())
+    import_module("transfer.migrations.0013_keyed_digests").rekey(apps, None)
+    assert check("balances", GOOD).earlier() == first
 
 
 def test_who_confirmed_stands_in_the_audit_and_no_secret(load):

@@ -3,19 +3,26 @@
 import pytest
 from django.core.management import CommandError, call_command
 
+from transfer.engine.kinds import KINDS
+from transfer.loading.receive import receive
 from transfer.models import (
     AccountJob,
+    Actor,
     BonusServer,
     CashRegister,
     IssuedSecret,
+    Recipient,
     RegisterAccount,
     Shop,
 )
+from transfer.models.pieces import cipher
 
 FIELDS = (
     BonusServer._meta.get_field("api_token"),
     BonusServer._meta.get_field("db_password"),
     IssuedSecret._meta.get_field("secret"),
+    Recipient._meta.get_field("address"),
+    Recipient._meta.get_field("signing_key"),
 )
 
 
@@ -35,6 +42,7 @@ def forget_keys() -> None:
     for field in FIELDS:
         for kept in ("keys", "f"):
             vars(field).pop(kept, None)
+    cipher.cache_clear()
 
 
 @pytest.fixture
@@ -73,6 +81,32 @@ def test_passwords_that_wait_to_be_taken_are_encrypted_anew_too(issued, change_k
     change_key("the second key")
     issued.refresh_from_db()
     assert (issued.secret, issued.is_readable) == ("pa55word", True)
+
+
+def test_addresses_of_recipients_are_encrypted_anew_too(server, change_key):
+    recipient = Recipient.objects.create(name="On call", channel="webhook", address="https://x/k3y")
+    signing_key = recipient.signing_key
+    change_key("the second key", "the first key")
+    call_command("rotate_secrets")
+    change_key("the second key")
+    recipient.refresh_from_db()
+    assert (recipient.address, recipient.signing_key) == ("https://x/k3y", signing_key)
+
+
+def test_a_recipient_that_no_key_reads_is_named(server, change_key):
+    Recipient.objects.create(name="On call", channel="mail", address="olga@shop.local")
+    BonusServer.objects.update(api_token=None, db_password=None)
+    change_key("the second key")
+    with pytest.raises(CommandError, match="On call"):
+        call_command("rotate_secrets")
+
+
+def test_files_that_nobody_has_confirmed_are_encrypted_anew_too(server, change_key):
+    upload = receive(KINDS["balances"], [b"account;amount\n4100;5\n"], Actor("olga"))
+    change_key("the second key", "the first key")
+    call_command("rotate_secrets")
+    change_key("the second key")
+    assert upload.open().read() == b"account;amount\n4100;5\n"
 
 
 def test_a_password_that_no_key_reads_is_left_as_it_is(server, issued, change_key):

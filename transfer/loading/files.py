@@ -12,7 +12,7 @@ from transfer.engine.kinds import MASK
 from transfer.errors import gettext_noop
 from transfer.loading import workbook
 from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed, TooManyColumns
-from transfer.loading.headings import Expected, recognised
+from transfer.loading.headings import Expected, names_secret, recognised
 from transfer.loading.values import printable
 from transfer.loading.workbook import Row
 from transfer.words.columns import titles
@@ -159,7 +159,8 @@ def with_columns(
     if width > MOST_COLUMNS:
         raise TooManyColumns(most=MOST_COLUMNS)
     names = [shown(cell) for cell in cells[:width]] + [""] * (width - len(cells))
-    sample = tuple(tuple(_sample(expected, columns, row[:width])) for row in below[:SHOWN_ROWS])
+    hidden = _hidden(expected, columns, cells, width)
+    sample = tuple(tuple(_sample(hidden, row[:width])) for row in below[:SHOWN_ROWS])
     return replace(layout, header=line, columns=columns, headings=tuple(names), sample=sample)
 
 
@@ -168,13 +169,20 @@ def _width(cells: list[Any]) -> int:
     return next((place for place in range(len(cells), 0, -1) if not is_blank(cells[place - 1])), 0)
 
 
-def _sample(expected: Expected, columns: dict[str, int], row: list[Any]) -> Iterator[str]:
-    """The cells of a row; of a file with secrets those alone that are known to be none."""
-    open_places = {place for name, place in columns.items() if name not in expected.secrets}
+def _hidden(
+    expected: Expected, columns: dict[str, int], headings: list[Any], width: int
+) -> set[int]:
+    """Places whose cells are not shown: of a file with secrets all but those known to be none, of
+    any other what a heading calls a secret."""
+    if not expected.secrets:
+        return {place for place, heading in enumerate(headings) if names_secret(heading)}
+    return {*range(width)} - {columns[name] for name in columns if name not in expected.secrets}
+
+
+def _sample(hidden: set[int], row: list[Any]) -> Iterator[str]:
     for place, cell in enumerate(row):
-        is_secret = expected.secrets and place not in open_places and cell
         # The length tells a PIN code from an account, and not more.
-        yield f"{MASK} ({len(shown(cell))})" if is_secret else shown(cell)
+        yield f"{MASK} ({len(shown(cell))})" if place in hidden and cell else shown(cell)
 
 
 def _headings(expected: Expected, filled: list[Row]) -> Row:

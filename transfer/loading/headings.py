@@ -3,6 +3,8 @@
 import re
 from typing import Protocol
 
+from transfer.engine.kinds import KINDS
+
 HEADINGS = {
     "account": (
         "account, account id, account number, account no, acc, счет, номер счета, № счета, "
@@ -81,6 +83,12 @@ MEANT = {
     for column, headings in HEADINGS.items()
     for heading in headings.split(", ")
 }
+
+
+def names_secret(heading: object) -> bool:
+    """Whether any transfer would take what stands under it for a secret."""
+    meant = MEANT.get(folded(heading), "")
+    return any(meant in kind.secrets for kind in KINDS.values())
 
 
 def recognised(expected: Expected, cells: list[object]) -> dict[str, int]:

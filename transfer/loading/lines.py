@@ -12,7 +12,7 @@ from transfer.engine.incoming import NOTHING_BESIDE, copied
 from transfer.engine.kinds import MASK, Column, Kind
 from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Row, is_blank
-from transfer.loading.headings import REJECT
+from transfer.loading.headings import REJECT, names_secret
 from transfer.loading.values import (
     Cell,
     Reader,
@@ -59,7 +59,7 @@ class Lines:
         # Of a file with headings; a workbook's cells can't be shifted.
         named = [place for place, name in enumerate(layout.headings, 1) if name]
         self.width = max(named, default=0) if layout.format == "csv" else 0
-        self.has_secrets = bool(kind.secrets)
+        self.has_secrets = bool(kind.secrets) or any(map(names_secret, layout.headings))
         self.totals_left_out = 0
         self.stated_total: Decimal | None = None
         self.numbers_in: set[str] = set()  # text columns that held numbers of Excel

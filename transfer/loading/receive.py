@@ -39,8 +39,9 @@ def receive(
             upload.pieces.create(number=number, content=cipher().encrypt(piece))
         if not upload.size:
             raise EmptyFile
-        upload.sha256, upload.is_utf8 = digest.hexdigest(), text.ends_well()
-        upload.save(update_fields=["size", "sha256", "is_utf8"])
+        upload.recognise_by(digest.hexdigest())
+        upload.is_utf8 = text.ends_well()
+        upload.save(update_fields=["size", "digest", "is_utf8"])
     return upload
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.errors import TransferError
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
-from transfer.models.secret import SecretField
+from transfer.models.secret import ENCRYPTED, SecretField
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
 from transfer.models.tasks import TransferTask
@@ -208,6 +208,11 @@ class Recipient(Failing):
 
     def get_absolute_url(self) -> str:
         return reverse("recipient", args=[self.pk])
+
+    @property
+    def is_readable(self) -> bool:
+        """Not, if SECRET_KEY was changed meanwhile."""
+        return not (self.address + (self.signing_key or "")).startswith(ENCRYPTED)
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether it is to be left alone, by the clock of the settings' zone."""

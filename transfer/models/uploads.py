@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from transfer.engine.kinds import KINDS, Kind
@@ -23,6 +24,7 @@ from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space
 
 UNCONFIRMED_HOURS = 24
+DIGEST_SALT = "dtadmin.content-of-a-file"
 
 
 class UploadQuerySet(JobQuerySet):
@@ -75,7 +77,8 @@ class Upload(Job, Failing):
     )
     name = models.CharField(gettext_lazy("file"), max_length=255)
     size = models.BigIntegerField(gettext_lazy("size"), default=0)
-    sha256 = models.CharField(max_length=64, blank=True)
+    # Of the content, by a key: without one, a PIN code could be guessed until it fits.
+    digest = models.CharField(max_length=64, blank=True)
     is_utf8 = models.BooleanField(default=False)
     # How somebody says that it is to be read; the rest is detected.
     chosen = models.JSONField(default=dict)
@@ -107,7 +110,7 @@ class Upload(Job, Failing):
         verbose_name_plural = gettext_lazy("loads")
         indexes = [
             # "Has this content been loaded before?"
-            models.Index(fields=["sha256"], condition=Q(state="loaded"), name="uploads_by_content"),
+            models.Index(fields=["digest"], condition=Q(state="loaded"), name="uploads_by_content"),
             # At every tick, and at every purge.
             models.Index(fields=["state", "created_at"], name="uploads_by_state"),
         ]
@@ -146,9 +149,17 @@ class Upload(Job, Failing):
         """The content, a piece in memory at a time."""
         return io.BufferedReader(Pieces(self.pieces), PIECE)
 
+    def recognise_by(self, sha256: str) -> None:
+        """Keeps a digest of the content, and tells loads of it from before SECRET_KEY changed."""
+        self.digest, *older = (
+            salted_hmac(DIGEST_SALT, sha256, secret=key, algorithm="sha256").hexdigest()
+            for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+        )
+        type(self).objects.loaded().filter(digest__in=older).update(digest=self.digest)
+
     def earlier(self) -> "Upload | None":
         """The latest load of the same content into the same table."""
-        same = Upload.objects.loaded().filter(sha256=self.sha256, kind=self.kind)
+        same = Upload.objects.loaded().filter(digest=self.digest, kind=self.kind)
         return same.exclude(pk=self.pk).first()
 
     def note_progress(self, done: int, total: int) -> None:
@@ -197,7 +208,9 @@ class Upload(Job, Failing):
         return True
 
     def forget(self) -> None:
-        """Deletes the content: it may hold PIN codes."""
+        """Deletes the content, and its first lines in clear: they may hold PIN codes."""
+        self.layout.pop("sample", None)
+        self.saved.update(layout=self.layout)
         self.pieces.all().delete()
 
     @transaction.atomic

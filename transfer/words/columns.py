@@ -104,6 +104,6 @@ def letters(place: int) -> str:
 
 def heading_of_place(layout: dict[str, Any], place: int) -> str:
     """ "B: Сумма", or with an example where there is no heading: "B: 100,00"."""
-    cells = (row[place] for row in layout["sample"] if place < len(row))
+    cells = (row[place] for row in layout.get("sample", ()) if place < len(row))
     name = layout["headings"][place] or next(filter(None, cells), "")
     return f"{letters(place)}: {name}" if name else letters(place)

@@ -1,12 +1,15 @@
+from contextlib import suppress
 from typing import Any
 
+from cryptography.fernet import InvalidToken
 from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.errors import TransferError
 from transfer.management.command import Command as BaseCommand
-from transfer.models import BonusServer, IssuedSecret
+from transfer.models import BonusServer, IssuedSecret, Recipient, UploadPiece
+from transfer.models.pieces import cipher
 
 
 class Command(BaseCommand):
@@ -23,7 +26,8 @@ class Command(BaseCommand):
         issued = list(
             IssuedSecret.objects.select_for_update(of=("self",)).select_related("job__server")
         )
-        if unreadable := unreadable_servers(servers, issued):
+        recipients = list(Recipient.objects.select_for_update())
+        if unreadable := unreadable_owners(servers, issued, recipients):
             raise CommandError(
                 _(
                     "With neither SECRET_KEY nor SECRET_KEY_FALLBACKS can the secrets of "
@@ -36,6 +40,9 @@ class Command(BaseCommand):
                 server.save(update_fields=BonusServer.secret_names())
             for secret in issued:
                 secret.save(update_fields=["secret"])
+            for recipient in recipients:
+                recipient.save(update_fields=["address", "signing_key"])
+            encrypt_files()
         self.say(report(len(servers), dry_run=options["dry_run"]), n=len(servers))
 
 
@@ -53,10 +60,21 @@ def report(n: int, *, dry_run: bool) -> str:
     )
 
 
-def unreadable_servers(servers: list[BonusServer], issued: list[IssuedSecret]) -> list[str]:
+def encrypt_files() -> None:
+    """What nobody has confirmed yet; one that no key reads expires within a day."""
+    for piece in UploadPiece.objects.select_for_update().iterator(chunk_size=1):
+        with suppress(InvalidToken):
+            piece.content = cipher().encrypt(cipher().decrypt(bytes(piece.content)))
+            piece.save(update_fields=["content"])
+
+
+def unreadable_owners(
+    servers: list[BonusServer], issued: list[IssuedSecret], recipients: list[Recipient]
+) -> list[str]:
     """The names of those that have a secret which no key decrypts."""
     own = [server.name for server in servers if not is_readable(server)]
-    return sorted({*own, *(secret.job.server.name for secret in issued if not secret.is_readable)})
+    registers = [secret.job.server.name for secret in issued if not secret.is_readable]
+    return sorted({*own, *registers, *(one.name for one in recipients if not one.is_readable)})
 
 
 def is_readable(server: BonusServer) -> bool:

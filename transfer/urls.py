@@ -1,31 +1,153 @@
-from transfer.pages.account.urls import urlpatterns as account
-from transfer.pages.audit.urls import urlpatterns as audit
-from transfer.pages.history.urls import urlpatterns as history
-from transfer.pages.load.urls import urlpatterns as load
-from transfer.pages.monitoring.urls import urlpatterns as monitoring
-from transfer.pages.notifications.urls import urlpatterns as notifications
-from transfer.pages.overview.urls import urlpatterns as overview
-from transfer.pages.registers.urls import urlpatterns as registers
-from transfer.pages.rejects.urls import urlpatterns as rejects
-from transfer.pages.scheduler.urls import urlpatterns as scheduler
-from transfer.pages.servers.urls import urlpatterns as servers
-from transfer.pages.settings.urls import urlpatterns as settings
-from transfer.pages.trace.urls import urlpatterns as trace
-from transfer.pages.users.urls import urlpatterns as users
+"""Every address of the product, and the view that answers it: page by page."""
+
+from django.urls import URLPattern, path, re_path
+
+from transfer.models import MaintenanceRun, TransferRun
+from transfer.models.run_base import Run
+from transfer.pages.account import views as account
+from transfer.pages.audit import views as audit
+from transfer.pages.history import run, views as history
+from transfer.pages.load import entry, views as load
+from transfer.pages.monitoring import health, metrics
+from transfer.pages.notifications import views as notifications
+from transfer.pages.overview import views as overview
+from transfer.pages.registers import files as register_files, shops, views as registers
+from transfer.pages.rejects import bulk as rejects_bulk, files as rejects_files, views as rejects
+from transfer.pages.scheduler import bulk, task, views as scheduler
+from transfer.pages.servers import accounts, credentials, server, views as servers
+from transfer.pages.settings import views as settings
+from transfer.pages.trace import views as trace
+from transfer.pages.users import views as users
+
+FORM = r"\.(?P<form>csv|xlsx)$"
+JOB = "servers/<int:pk>/accounts/<int:job>/"
+TASK = r"^scheduler/(?P<key>(?:transfer|maintenance)-[0-9]{1,9})/"
+
+
+def history_of(base: str, name: str, **which: object) -> list[URLPattern]:
+    """A list of runs, and the same as files."""
+    return [
+        path(base, history.history, which, name=name),
+        path(f"{base}export.csv", history.export, which | {"form": "csv"}, name=f"{name}_csv"),
+        path(f"{base}export.xlsx", history.export, which | {"form": "xlsx"}, name=f"{name}_xlsx"),
+    ]
+
+
+def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
+    """The pages of one run, of either kind."""
+    start, kind = f"{base}/<int:pk>/", {"model": model}
+    return [
+        path(start, run.run, kind, name=name),
+        path(f"{start}live/", run.run_live, kind, name=f"{name}_live"),
+        path(f"{start}row/", run.run_row, kind, name=f"{name}_row"),
+        path(f"{start}cancel/", run.run_cancel, kind, name=f"{name}_cancel"),
+        path(f"{start}again/", run.run_again, kind, name=f"{name}_again"),
+    ]
+
 
 urlpatterns = [
-    *overview,
-    *scheduler,
-    *servers,
-    *registers,
-    *history,
-    *rejects,
-    *load,
-    *trace,
-    *settings,
-    *audit,
-    *users,
-    *account,
-    *notifications,
-    *monitoring,
+    path("", overview.overview, name="overview"),
+    path("scheduler/", scheduler.scheduler, name="scheduler"),
+    path("scheduler/show/", scheduler.show_transfers, name="scheduler_show"),
+    path("scheduler/bulk/", bulk.bulk, name="scheduler_bulk"),
+    re_path(f"{TASK}$", task.task, name="task"),
+    re_path(f"{TASK}switch/$", task.switch, name="task_switch"),
+    re_path(f"{TASK}undo/$", task.undo, name="task_undo"),
+    re_path(f"{TASK}reason/$", task.explain, name="task_explain"),
+    re_path(f"{TASK}run/$", task.run, name="task_run"),
+    re_path(f"{TASK}cancel/$", task.cancel, name="task_cancel"),
+    re_path(f"{TASK}pause/$", task.pause, name="task_pause"),
+    re_path(f"{TASK}resume/$", task.resume, name="task_resume"),
+    re_path(f"{TASK}schedule/$", task.schedule, name="task_schedule"),
+    path("servers/", servers.servers, name="servers"),
+    path("servers/add/", servers.add, name="server_add"),
+    path("servers/add/test/", server.form_test, name="server_add_test"),
+    path("servers/<int:pk>/", server.server, name="server"),
+    path("servers/<int:pk>/live/", server.server_live, name="server_live"),
+    path("servers/<int:pk>/tasks/", server.server_tasks, name="server_tasks"),
+    path("servers/<int:pk>/edit/", servers.edit, name="server_edit"),
+    path("servers/<int:pk>/edit/test/", server.form_test, name="server_edit_test"),
+    path("servers/<int:pk>/remove/", servers.remove, name="server_remove"),
+    path("servers/<int:pk>/test/", server.server_test, name="server_test"),
+    path(
+        "servers/<int:pk>/reconciliation/",
+        server.server_reconciliation,
+        name="server_reconciliation",
+    ),
+    path("servers/<int:pk>/accounts/", accounts.server_accounts, name="server_accounts"),
+    path(JOB, accounts.account_job, name="account_job"),
+    path(f"{JOB}again/", accounts.job_again, name="job_again"),
+    path(f"{JOB}show/", credentials.show, name="credentials_show"),
+    path(f"{JOB}download/", credentials.download, name="credentials_download"),
+    re_path(
+        r"^accounts/(?P<pk>[0-9]{1,9})/(?P<action>block|unblock|delete)/$",
+        accounts.account_change,
+        name="account_change",
+    ),
+    path("registers/", registers.registers, name="registers"),
+    path("registers/add/", registers.add, name="register_add"),
+    path("registers/import/", register_files.load, name="register_import"),
+    path("registers/export.csv", register_files.export, name="register_export"),
+    path("registers/<int:pk>/", registers.register, name="register"),
+    path("registers/<int:pk>/edit/", registers.edit, name="register_edit"),
+    path("registers/<int:pk>/remove/", registers.remove, name="register_remove"),
+    path("registers/<int:pk>/mothball/", registers.mothball, name="register_mothball"),
+    path("shops/", shops.shops, name="shops"),
+    path("shops/add/", shops.add, name="shop_add"),
+    path("shops/<int:pk>/edit/", shops.edit, name="shop_edit"),
+    path("shops/<int:pk>/remove/", shops.remove, name="shop_remove"),
+    *history_of("history/", "history"),
+    *history_of("history/maintenance/", "history_maintenance", of=history.MAINTENANCE),
+    *runs_of("history/runs", "run", TransferRun),
+    *runs_of("history/maintenance/runs", "maintenance_run", MaintenanceRun),
+    path("rejects/", rejects.rejects, name="rejects"),
+    path("rejects/export.csv", rejects_files.rejects_csv, name="rejects_csv"),
+    path("rejects/export.xlsx", rejects_files.rejects_xlsx, name="rejects_xlsx"),
+    path("rejects/resend/", rejects_bulk.rejects_resend, name="rejects_resend"),
+    path("rejects/discard/", rejects_bulk.rejects_discard, name="rejects_discard"),
+    path("rejects/<int:pk>/", rejects.reject, name="reject"),
+    path("rejects/<int:pk>/resend/", rejects.reject_resend, name="reject_resend"),
+    path("rejects/<int:pk>/discard/", rejects.reject_discard, name="reject_discard"),
+    path("load/", load.loads, name="loads"),
+    path("load/file/", load.upload_file, name="upload_file"),
+    re_path(rf"^load/template/(?P<kind>[a-z]+){FORM}", load.template, name="load_template"),
+    path("load/<int:pk>/", load.upload, name="upload"),
+    path("load/<int:pk>/reading/", load.upload_reading, name="upload_reading"),
+    path("load/<int:pk>/confirm/", load.upload_confirm, name="upload_confirm"),
+    path("load/<int:pk>/discard/", load.upload_discard, name="upload_discard"),
+    path("load/<int:pk>/again/", load.upload_again, name="upload_again"),
+    re_path(
+        rf"^load/(?P<pk>[0-9]{{1,18}})/bad-lines{FORM}",
+        load.upload_bad_lines,
+        name="upload_bad_lines",
+    ),
+    path("load/by-hand/<str:kind>/", entry.entry, name="entry"),
+    path("load/by-hand/confirm/<int:pk>/", entry.confirm, name="entry_confirm"),
+    path("trace/", trace.trace, name="trace"),
+    path("settings/", settings.settings, name="settings"),
+    path("audit/", audit.audit, name="audit"),
+    path("users/", users.users, name="users"),
+    path("users/unlock/", users.unlock, name="users_unlock"),
+    path("users/add/", users.add, name="user_add"),
+    path("users/<int:pk>/", users.edit, name="user"),
+    path("users/<int:pk>/password/", users.new_password, name="user_password"),
+    path("users/<int:pk>/close/", users.close, name="user_close"),
+    path("users/<int:pk>/reopen/", users.reopen, name="user_reopen"),
+    path("login/", account.log_in, name="login"),
+    path("logout/", account.log_out, name="logout"),
+    path("account/", account.account, name="account"),
+    path("account/password/", account.change_password, name="change_password"),
+    path("account/timezone/", account.set_time_zone, name="set_time_zone"),
+    path("language/", account.set_language, name="set_language"),
+    path("theme/", account.set_theme, name="set_theme"),
+    path("notifications/", notifications.notifications, name="notifications"),
+    path("notifications/add/", notifications.add, name="recipient_add"),
+    path("notifications/<int:pk>/", notifications.edit, name="recipient"),
+    path("notifications/<int:pk>/test/", notifications.test, name="recipient_test"),
+    path("notifications/<int:pk>/remove/", notifications.remove, name="recipient_remove"),
+    path("notifications/planned/add/", notifications.plan_work, name="work_add"),
+    path("notifications/planned/<int:pk>/end/", notifications.end_work, name="work_end"),
+    path("health/live", health.live, name="health_live"),
+    path("health/ready", health.ready, name="health_ready"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

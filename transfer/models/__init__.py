@@ -1,3 +1,5 @@
+"""All models: from here Django and everybody else take them."""
+
 from transfer.models.account_jobs import AccountJob, IssuedSecret
 from transfer.models.accounts import RegisterAccount, SeenDay
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
@@ -13,31 +15,3 @@ from transfer.models.settings import Settings
 from transfer.models.tasks import TransferTask
 from transfer.models.uploads import BadLine, Upload
 from transfer.models.users import StartPassword, User
-
-__all__ = [
-    "AccountJob",
-    "Actor",
-    "AuditEntry",
-    "BadLine",
-    "BonusServer",
-    "CashRegister",
-    "Heartbeat",
-    "Incident",
-    "IssuedSecret",
-    "MaintenanceRun",
-    "MaintenanceTask",
-    "Notice",
-    "PlannedWork",
-    "Recipient",
-    "RegisterAccount",
-    "RejectedRow",
-    "SeenDay",
-    "Settings",
-    "Shop",
-    "StartPassword",
-    "TransferRun",
-    "TransferTask",
-    "Upload",
-    "UploadPiece",
-    "User",
-]

@@ -26,8 +26,11 @@ class RecipientForm(forms.ModelForm[Recipient]):
     address = forms.CharField(
         label=gettext_lazy("Address"),
         max_length=500,
-        required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"required": gettext_lazy("Enter the address.")},
+    )
+    channel = forms.ChoiceField(
+        label=gettext_lazy("How"), choices=Channel, widget=forms.RadioSelect, initial=Channel.MAIL
     )
     language = forms.ChoiceField(label=gettext_lazy("Language"), choices=settings.LANGUAGES)
     topics = forms.MultipleChoiceField(
@@ -44,7 +47,6 @@ class RecipientForm(forms.ModelForm[Recipient]):
             *("quiet_from", "quiet_until", "enabled"),
         ]
         widgets = {
-            "channel": forms.RadioSelect,
             "quiet_from": forms.TimeInput(attrs={"type": "time"}),
             "quiet_until": forms.TimeInput(attrs={"type": "time"}),
         }
@@ -65,6 +67,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
         )
         if self.instance.pk:
             is_mail = self.instance.channel == Channel.MAIL
+            self.fields["address"].required = is_mail
             self.initial["address"] = self.instance.address if is_mail else ""
             if not is_mail:
                 self.fields["address"].widget.attrs["placeholder"] = _("unchanged")

@@ -2,7 +2,9 @@ import pytest
 from django.core.management import call_command
 
 from tests.databases import query, stage
-from transfer.models import TransferTask
+from transfer.models import Actor, RejectedRow, Settings, TransferTask
+from transfer.rejects.resend import resend
+from transfer.runs.purge import purge_staging
 
 
 @pytest.fixture
@@ -128,3 +130,93 @@ def test_nothing_is_fired_again_after_a_purge(server, bonus, shop_all):
     purge()
     call_command("transfer", "balances")
     assert query(bonus, "select count(*) from asset") == [(1,)]
+
+
+class TestBlankingPins:
+    """Moved PIN codes lose their text; their rows stay, and count."""
+
+    GOOD = ("4100", "7351")
+
+    def pins(self, shop_all):
+        return query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id')
+
+    def test_of_rows_that_every_task_has_moved(self, server, shop_all, bonus):
+        stage(shop_all, "pincodes", [self.GOOD])
+        call_command("transfer", "pincodes")
+        stage(shop_all, "pincodes", [("4200", "7352")])
+        purge("--blank-pins")
+        assert self.pins(shop_all) == [("4100", None), ("4200", "7352")]
+        call_command("transfer", "pincodes")
+        call_command("reconcile")
+        assert query(bonus, "select account, pincode from pincode order by 1") == [
+            ("4100", "7351"),
+            ("4200", "7352"),
+        ]
+
+    def test_never_without_being_asked(self, server, shop_all):
+        stage(shop_all, "pincodes", [self.GOOD])
+        call_command("transfer", "pincodes")
+        purge()
+        assert self.pins(shop_all) == [self.GOOD]
+
+    def test_a_dry_run_counts(self, server, shop_all, settings, capsys):
+        settings.LANGUAGE_CODE = "en"
+        stage(shop_all, "pincodes", [self.GOOD])
+        call_command("transfer", "pincodes")
+        purge("--blank-pins", "--dry-run")
+        assert "accountpincodeTemp: 1 PIN codes would be blanked" in capsys.readouterr().out
+        assert self.pins(shop_all) == [self.GOOD]
+
+    def test_a_column_that_takes_no_null_gets_empty_text(self, server, shop_all):
+        query(shop_all, 'alter table "accountpincodeTemp" alter pincode set not null')
+        stage(shop_all, "pincodes", [self.GOOD])
+        call_command("transfer", "pincodes")
+        purge("--blank-pins")
+        assert self.pins(shop_all) == [("4100", "")]
+
+    def test_a_server_that_has_not_moved_it_keeps_it(self, server, dock, second_bonus, shop_all):
+        stage(shop_all, "pincodes", [("before", "1")])
+        dock(second_bonus, "Бонусный сервер 9")
+        call_command("transfer", "pincodes")
+        stage(shop_all, "pincodes", [self.GOOD])
+        call_command("transfer", "pincodes", "--server", server.name)
+        purge("--blank-pins")
+        assert self.pins(shop_all) == [("before", None), self.GOOD]
+
+    def test_an_open_reject_can_still_be_sent_with_its_pin_code(self, server, shop_all, bonus):
+        stage(shop_all, "pincodes", [("41 00", "7351")])
+        call_command("transfer", "pincodes")
+        purge("--blank-pins")
+        resend(RejectedRow.objects.all(), {"account": "4100"}, Actor("olga"))
+        call_command("transfer", "pincodes")
+        assert query(bonus, "select account, pincode from pincode") == [self.GOOD]
+        purge("--blank-pins")
+        assert self.pins(shop_all) == [("41 00", None), ("4100", None)]
+
+    def test_so_it_can_when_our_own_database_has_forgotten_it(self, server, shop_all):
+        stage(shop_all, "pincodes", [("41 00", "7351")])
+        call_command("transfer", "pincodes")
+        RejectedRow.objects.all().delete()
+        purge("--blank-pins")
+        assert self.pins(shop_all) == [("41 00", "7351")]
+
+    def test_a_server_that_comes_later_rejects_it_and_says_why(
+        self, server, dock, second_bonus, shop_all
+    ):
+        stage(shop_all, "pincodes", [self.GOOD])
+        call_command("transfer", "pincodes")
+        purge("--blank-pins")
+        late = dock(second_bonus, "Бонусный сервер 9")
+        call_command("transfer", "pincodes", "--server", late.name)
+        reject = RejectedRow.objects.get()
+        assert (reject.server, reject.code) == (late, "pin_missing")
+        call_command("reconcile")
+
+    def test_by_the_maintenance_task_when_the_settings_say_so(self, server, shop_all):
+        stage(shop_all, "pincodes", [self.GOOD])
+        call_command("transfer", "pincodes")
+        list(purge_staging())
+        assert self.pins(shop_all) == [self.GOOD]
+        Settings.load().change(Actor("anna"), blank_pins=True)
+        assert {"accountpincodeTemp": {"rows": 0, "blanked": 1}} in list(purge_staging())
+        assert self.pins(shop_all) == [("4100", None)]

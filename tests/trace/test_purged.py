@@ -1,6 +1,7 @@
 """Rows whose reject was closed and purged long ago: what can still be said for certain is said."""
 
 import pytest
+from django.core.management import call_command
 
 from tests.databases import query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
@@ -114,3 +115,20 @@ class TestWhatWasDecided:
         move(server)
         discard(RejectedRow.objects.all(), "A typing error.", OLGA)
         assert the_fate().detail.endswith(" by olga. A typing error.")
+
+
+def test_a_pin_code_that_was_blanked_was_moved_as_long_as_its_run_is_known(server, shop_all):
+    stage(shop_all, "pincodes", [(ACCOUNT, "7351")])
+    move(server, "pincodes")
+    call_command("purge_staging", "--older-than", "30", "--blank-pins")
+    assert the_fate().word == "Moved"
+
+
+def test_when_its_run_is_gone_it_is_not_taken_for_rejected(server, shop_all):
+    stage(shop_all, "pincodes", [(ACCOUNT, "7351")])
+    move(server, "pincodes")
+    call_command("purge_staging", "--older-than", "30", "--blank-pins")
+    TransferRun.objects.all().delete()
+    fate = the_fate()
+    assert fate.word == "Moved or rejected"
+    assert "was blanked after it was moved" in fate.detail

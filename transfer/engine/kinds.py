@@ -151,6 +151,9 @@ ACCOUNT_MISSING = Check(
     gettext_noop("Say which account is meant."),
 )
 
+# What a moved row fails, too, once its PIN code has been blanked: see `Staging.blank`.
+BLANKED = "pin_missing"
+
 PINCODES = Kind(
     name="pincodes",
     title=gettext_noop("PIN codes"),
@@ -162,10 +165,13 @@ PINCODES = Kind(
         ACCOUNT_MISSING,
         *ACCOUNT_FORM,
         Check(
-            "pin_missing",
+            BLANKED,
             "coalesce(pincode, '') = ''",
             gettext_noop("The PIN code is missing."),
-            gettext_noop("Say the PIN code; a PIN code can't be removed by a transfer."),
+            gettext_noop(
+                "Say the PIN code; a PIN code can't be removed by a transfer. Where moved PIN "
+                "codes are blanked, a server that came later lacks them: have them set anew."
+            ),
         ),
         Check(
             "pin_too_long",

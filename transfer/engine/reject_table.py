@@ -78,6 +78,11 @@ class RejectTable(Database):
         )
         return [Reject(*row) for row in found]
 
+    def rejected_rows(self, reader: str) -> list[int]:
+        """The numbers of the staged rows that the reader has rejected."""
+        found = self.rows("select staging_id from datatransfer.reject where reader = %s", [reader])
+        return [staging_id for (staging_id,) in found]
+
     def count_rejects(self, origin: str, kind: Kind) -> int:
         """How many rejects the position has written, those that were removed included."""
         (rows,) = self.one(

@@ -266,6 +266,36 @@ class Staging(ShopAll):
             self._forget_batches(kind, positions, days)
         return rows, amount
 
+    def blank(
+        self, kind: Kind, positions: list[Position], kept: list[int], *, dry_run: bool = False
+    ) -> int:
+        """Empties the secrets of rows that every one of `positions` has moved, but for those with
+        the numbers `kept`; returns of how many. The rows stay, and count as before.
+        """
+        (column,) = kind.secrets
+        values = {
+            "table": quoted(kind),
+            "column": sql.Identifier(column),
+            "moved": sql.SQL(" and ").join(visible(one.read_through) for one in positions),
+            "kept": sql.Literal(kept),
+        }
+        which = sql.SQL("{column} <> '' and {moved} and id <> all ({kept}::bigint[])")
+        which = which.format(**values)
+        with self.transaction():
+            self.execute("set local statement_timeout = 0")
+            for position in positions:
+                self.check_position(kind, position)
+            if dry_run:
+                query = sql.SQL("select count(*) from {table} where {which}")
+                return int(self.one(query.format(which=which, **values))[0])
+            found = self.rows(COLUMNS, [f'"{kind.staging}"'])
+            empty = "" if column in {name for name, _, required, *_ in found if required} else None
+            return self.execute(
+                sql.SQL("update {table} set {column} = {empty} where {which}").format(
+                    which=which, empty=sql.Literal(empty), **values
+                )
+            )
+
     def _counted(
         self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
     ) -> tuple[int, Decimal]:

@@ -57,6 +57,9 @@ class Settings(models.Model):
     staging_days = models.PositiveIntegerField(
         gettext_lazy("days to keep moved rows in the staging tables"), default=30, validators=DAYS
     )
+    blank_pins = models.BooleanField(
+        gettext_lazy("blank PIN codes in the staging table once they are moved"), default=False
+    )
     reject_days = models.PositiveIntegerField(
         gettext_lazy("days to keep closed rejected rows"), default=365, validators=DAYS
     )

@@ -43,11 +43,16 @@ class Purge:
     kind: Kind
     rows: int = 0
     amount: Decimal = Decimal(0)
+    blanked: int = 0  # rows whose secret was emptied
     kept_back_by: list[tuple[TransferTask, TransferError | None]] = field(default_factory=list)
 
 
-def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool) -> Purge:
+def purge(
+    kind: Kind, tasks: Iterable[TransferTask], days: int, *, blank_pins: bool, dry_run: bool
+) -> Purge:
     """Removes staged rows older than `days` that every task of the kind has moved.
+
+    With `blank_pins` the younger ones lose their secret, unless somebody may still send it again.
 
     An enabled task that has never run keeps all rows back, and so does one whose position can't
     be read. A disabled task counts if it has ever run: switched on again, it goes on where it
@@ -59,13 +64,36 @@ def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool
             origin = staging.origin()
         positions = _positions(result, tasks, origin)
         if positions and not result.kept_back_by:
-            result.rows, result.amount = staging.purge(kind, positions, days, dry_run=dry_run)
+            result.rows, result.amount = staging.purge(
+                kind, [*positions.values()], days, dry_run=dry_run
+            )
+            if blank_pins and kind.secrets:
+                kept = _open_rejects(kind, positions, origin)
+                result.blanked = staging.blank(kind, [*positions.values()], kept, dry_run=dry_run)
     return result
 
 
-def _positions(result: Purge, tasks: Iterable[TransferTask], origin: str) -> list[Position]:
+def _open_rejects(kind: Kind, positions: dict[TransferTask, Position], origin: str) -> list[int]:
+    """Staged rows that a server has rejected, and that nobody has closed, as far as we know."""
+    rejected: set[int] = set()
+    for task, position in positions.items():
+        if position.reader is not None:
+            with (
+                BonusDatabase(task.server.dsn, task.server.name, "purge") as target,
+                target.transaction(commit=False),
+            ):
+                rejected.update(target.rejected_rows(position.reader))
+    ours = RejectedRow.objects.filter(kind=kind.name, origin=origin)
+    still_open = set(ours.open().values_list("staging_id", flat=True))
+    closed = set(ours.exclude(state=RejectedRow.State.OPEN).values_list("staging_id", flat=True))
+    return [*(rejected - closed | still_open)]
+
+
+def _positions(
+    result: Purge, tasks: Iterable[TransferTask], origin: str
+) -> dict[TransferTask, Position]:
     """Those of the tasks; whoever keeps all rows back is noted in the result."""
-    positions = []
+    positions = {}
     for task in tasks:
         try:
             with BonusDatabase(task.server.dsn, task.server.name, "purge") as target:
@@ -74,17 +102,18 @@ def _positions(result: Purge, tasks: Iterable[TransferTask], origin: str) -> lis
             result.kept_back_by.append((task, error))
             continue
         if position is not None:
-            positions.append(position)
+            positions[task] = position
         elif task.enabled:
             result.kept_back_by.append((task, None))
     return positions
 
 
-def purge_all(days: int, *, dry_run: bool) -> Iterator[Purge]:
+def purge_all(days: int, *, blank_pins: bool, dry_run: bool) -> Iterator[Purge]:
     """Purges the staging tables of all kinds. Raises TransferError."""
     tasks = list(TransferTask.objects.select_related("server"))
     for kind in {task.moves.name: task.moves for task in tasks}.values():
-        yield purge(kind, [t for t in tasks if t.kind == kind.name], days, dry_run=dry_run)
+        of_kind = [task for task in tasks if task.kind == kind.name]
+        yield purge(kind, of_kind, days, blank_pins=blank_pins, dry_run=dry_run)
 
 
 def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict[str, int]:
@@ -194,7 +223,8 @@ def purge_staging(*, dry_run: bool = False) -> Iterator[dict[str, Any]]:
     Yields table → rows removed, or the tasks that keep its rows back. A dry run counts, and
     removes nothing. Raises TransferError.
     """
-    for result in purge_all(Settings.load().staging_days, dry_run=dry_run):
+    kept = Settings.load()
+    for result in purge_all(kept.staging_days, blank_pins=kept.blank_pins, dry_run=dry_run):
         yield {
             result.kind.staging: {
                 "kept_back_by": [
@@ -203,5 +233,5 @@ def purge_staging(*, dry_run: bool = False) -> Iterator[dict[str, Any]]:
                 ]
             }
             if result.kept_back_by
-            else {"rows": result.rows}
+            else {"rows": result.rows, "blanked": result.blanked}
         }

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Count
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kinds import BLANKED, Kind
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferRun
 from transfer.trace.runs import Key, runs_that_moved
@@ -101,8 +101,13 @@ def _with_all_rejects(runs: Iterable[TransferRun]) -> set[int]:
 
 
 def _judge(row: Row, fate: Fate, answer: Answer) -> None:
-    """Of a row whose reject may be gone: the checks say it, since a staged row never changes."""
-    if row.fault is not None:
+    """Of a row whose reject may be gone: the checks say it, since a staged row never changes.
+
+    But for a PIN code, which may have been blanked after it was moved.
+    """
+    if row.fault == BLANKED:
+        fate.state, fate.code = "read", BLANKED
+    elif row.fault is not None:
         fate.state, fate.code = "rejected", row.fault
     elif row.may_fail and (_rejected_all(fate.run) or not answer.holding.cards):
         # No transfer removes a card: one that the server does not know, it has never known.

@@ -72,3 +72,6 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
         if value.get("rows"):
             rows = {"table": name, "n": formats.number(value["rows"])}
             yield _("%(table)s: rows removed: %(n)s") % rows
+        if value.get("blanked"):
+            blanked = {"table": name, "n": formats.number(value["blanked"])}
+            yield _("%(table)s: PIN codes blanked: %(n)s") % blanked

@@ -15,8 +15,8 @@ from transfer.pages.links import key_of
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")
 URL = "/settings/"
-# All fields but the check box, which is not ticked.
-AS_THEY_CAME = model_to_dict(Settings(), exclude=["id", "show_transfer_tasks"])
+# All fields but the check boxes, which are not ticked.
+AS_THEY_CAME = model_to_dict(Settings(), exclude=["id", "show_transfer_tasks", "blank_pins"])
 
 
 @pytest.fixture(autouse=True)

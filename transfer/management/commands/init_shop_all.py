@@ -3,7 +3,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.staging import Staging
+from transfer.engine.staging import COMPLETE, Staging
 from transfer.management.command import Command as BaseCommand
 from transfer.runs.placing import carry_positions
 
@@ -17,8 +17,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with Staging(settings.SHOP_ALL_DATABASE_URL, "init_shop_all") as staging:
-            for step in staging.initialise():
-                self.say(_(step.sentence), **step.params)
+            steps = staging.initialise()
+        for step in steps:
+            self.say(_(step.sentence), **step.params)
+        if any(step.sentence != COMPLETE for step in steps):
+            self.say(
+                _(
+                    "PIN codes can be read in the staging table until they are purged. Settings, "
+                    "or purge_staging --blank-pins, blank them once every bonus server has them."
+                )
+            )
         for task, error in carry_positions():
             if error is None:
                 self.say(_("%(task)s: its position is in the log now"), task=task)

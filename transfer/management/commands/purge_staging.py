@@ -16,7 +16,10 @@ class Command(BaseCommand):
         "has not moved, or a disabled one that has ever run, stays. Exit code 1 when a bonus "
         "server could not be asked."
     )
-    flags = {"--dry-run": gettext_noop("count, and remove nothing")}
+    flags = {
+        "--blank-pins": gettext_noop("empty the PIN codes of younger rows that were moved"),
+        "--dry-run": gettext_noop("count, and remove nothing"),
+    }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -29,7 +32,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         dry_run, unanswered = options["dry_run"], False
-        for result in purge_all(options["older_than"], dry_run=dry_run):
+        days, blank_pins = options["older_than"], options["blank_pins"]
+        for result in purge_all(days, blank_pins=blank_pins, dry_run=dry_run):
             for task, error in result.kept_back_by:
                 unanswered = unanswered or error is not None
                 self.say(
@@ -45,6 +49,14 @@ class Command(BaseCommand):
                     else _("%(table)s: %(rows)s rows removed"),
                     table=result.kind.staging,
                     rows=result.rows,
+                )
+            if result.blanked:
+                self.say(
+                    _("%(table)s: %(rows)s PIN codes would be blanked")
+                    if dry_run
+                    else _("%(table)s: %(rows)s PIN codes blanked"),
+                    table=result.kind.staging,
+                    rows=result.blanked,
                 )
         if unanswered:
             sys.exit(FAILED)

@@ -30,6 +30,7 @@ class SettingsForm(forms.ModelForm):
             "history_days",
             "failure_days",
             "staging_days",
+            "blank_pins",
             "reject_days",
             "audit_days",
             "alert_failures",
@@ -45,6 +46,12 @@ class SettingsForm(forms.ModelForm):
             "staging_days": gettext_lazy(
                 "Older rows are removed from the staging tables once every task has moved them, "
                 "if the maintenance task for it is on."
+            ),
+            "blank_pins": gettext_lazy(
+                "By the same task: once every bonus server has a PIN code, only that it was set "
+                "stays readable. A PIN code that was rejected stays until somebody has decided on "
+                "it. A server that is docked or restored later gets such rows without a PIN code, "
+                "and rejects them."
             ),
             "reject_days": gettext_lazy(
                 "Only those that were sent again or discarded. Open ones stay."

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgettext_lazy
 
+from transfer.engine.kinds import BLANKED
 from transfer.models import BonusServer, RejectedRow, TransferRun
 from transfer.runs.backlog import why
 from transfer.trace.fates import Fate, Row
@@ -118,7 +119,8 @@ def _detail(row: Row, fate: Fate, reject_days: int) -> str:
     if fate.state == "waiting":
         return why(fate.task) if fate.task else ""
     if fate.state == "read":
-        return " ".join([_maybe_rejected(reject_days), *_sent_again(row)])
+        why_unknown = _blanked() if fate.code == BLANKED else _maybe_rejected(reject_days)
+        return " ".join([why_unknown, *_sent_again(row)])
     if fate.state == "unknown":
         error = fate.error
         return explain(error).sentence if error else ""
@@ -146,6 +148,13 @@ def _gone(reject_days: int) -> str:
         "It was closed, and what was noted of it purged: closed rejects are kept for %(n)d days.",
         reject_days,
     ) % {"n": reject_days}
+
+
+def _blanked() -> str:
+    return _(
+        "The PIN code was blanked after it was moved, or was missing from the start. Which of both "
+        "is no longer known."
+    )
 
 
 def _maybe_rejected(reject_days: int) -> str:

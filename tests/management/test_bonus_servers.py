@@ -73,6 +73,7 @@ def test_a_name_that_is_taken_is_refused_and_nothing_is_created(db):
         (["--database-url", URL, "--work-port", "70000"], "work_port"),
         (["--database-url", "postgresql://bonus:s3cret@host"], "db_name"),
         (["--database-url", URL + "?sslmode=allow"], "db_sslmode"),
+        (["--database-url", "postgresql://b:s3cret@one,two:1,2/x"], "database-url"),
     ],
 )
 def test_bad_input_is_refused_by_name_without_quoting_the_password(db, options, words):

@@ -279,8 +279,9 @@ class Staging(ShopAll):
             "moved": sql.SQL(" and ").join(visible(one.read_through) for one in positions),
             "kept": sql.Literal(kept),
         }
-        which = sql.SQL("{column} <> '' and {moved} and id <> all ({kept}::bigint[])")
-        which = which.format(**values)
+        which = sql.SQL("{column} <> '' and {moved} and id <> all ({kept}::bigint[])").format(
+            **values
+        )
         with self.transaction():
             self.execute("set local statement_timeout = 0")
             for position in positions:

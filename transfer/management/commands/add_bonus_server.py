@@ -68,9 +68,12 @@ def database_fields(url: str) -> dict[str, Any]:
         raise UsageError(
             _("--database-url is not a PostgreSQL URL such as postgresql://user:password@host/name")
         ) from None
+    port = parts.pop("port", "5432")
+    if not (port.isascii() and port.isdecimal()):
+        raise UsageError(_("--database-url: the port has to be one number."))
     fields = {
         "db_host": parts.pop("host", ""),
-        "db_port": int(parts.pop("port", 5432)),
+        "db_port": int(port),
         "db_name": parts.pop("dbname", ""),
         "db_user": parts.pop("user", ""),
         "db_password": parts.pop("password", ""),

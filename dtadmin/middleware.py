@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from uuid import uuid4
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone
@@ -31,6 +34,36 @@ class LanguageMiddleware(LocaleMiddleware):
     def process_request(self, request: HttpRequest) -> None:
         request.META.pop("HTTP_ACCEPT_LANGUAGE", None)
         super().process_request(request)
+
+
+def true_address(get_response: View) -> View:
+    """Of a request that comes from the proxy, the address that it names; else nothing is believed.
+
+    The last name in the header is the proxy's own; whatever stands before it, the browser may have
+    sent.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if not is_proxy(request.META.get("REMOTE_ADDR", "")):
+            request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+            return get_response(request)
+        named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        with suppress(ValueError):
+            request.META["REMOTE_ADDR"] = str(address(named))
+        return get_response(request)
+
+    return middleware
+
+
+def is_proxy(text: str) -> bool:
+    with suppress(ValueError):
+        return any(address(text) in network for network in settings.BEHIND_PROXY)
+    return False
+
+
+def address(text: str) -> IPv4Address | IPv6Address:
+    """Without the network card that it may name. Raises ValueError."""
+    return ip_address(text.partition("%")[0])
 
 
 # A proxy's own number is kept, so that its log and ours can be laid side by side.

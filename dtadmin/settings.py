@@ -4,6 +4,7 @@ import os
 import secrets
 import shlex
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,23 @@ DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "dtadmin@localhost")
 LOG_FORMAT = env("LOG_FORMAT", "text")
 if LOG_FORMAT not in {"text", "json"}:
     raise ImproperlyConfigured("LOG_FORMAT must be text or json.")
+
+try:
+    BEHIND_PROXY = [ip_network(address) for address in env_list("BEHIND_PROXY")]
+except ValueError:
+    raise ImproperlyConfigured(
+        "BEHIND_PROXY must be the address of the HTTPS proxy, such as 127.0.0.1."
+    ) from None
+if BEHIND_PROXY:
+    # Of anybody but the proxy it is removed: see dtadmin.middleware.true_address.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics$"]  # machines ask past the proxy
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = True
+    # The lists that browsers bring along are for names of the whole world.
+    SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 SESSION_COOKIE_AGE = 3600 * env_number("SESSION_HOURS", 12)
 
@@ -157,6 +175,7 @@ INSTALLED_APPS = [
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
 
 MIDDLEWARE = [
+    "dtadmin.middleware.true_address",
     "dtadmin.middleware.request_number",
     "transfer.pages.monitoring.metrics.counted",
     "django.middleware.security.SecurityMiddleware",

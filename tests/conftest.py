@@ -181,20 +181,26 @@ def own_database(transactional_db: None) -> str:
 
 
 @pytest.fixture
-def manage(own_database: str, shop_all: str) -> Callable[..., subprocess.Popen[str]]:
+def environment(own_database: str, shop_all: str) -> dict[str, str]:
+    """Of a process of its own, on the databases of the test."""
+    return {
+        **os.environ,
+        "DATABASE_URL": as_url(own_database),
+        "SHOP_ALL_DATABASE_URL": as_url(shop_all),
+        "SECRET_KEY": django_settings.SECRET_KEY,
+        "DTADMIN_LANGUAGE": "en",
+    }
+
+
+@pytest.fixture
+def manage(environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
     """Starts `manage.py …` as a process of its own, on the databases of the test."""
 
     def manage(*arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
         """With `terminal`, a file descriptor, its errors and progress go there."""
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
-            env={
-                **os.environ,
-                "DATABASE_URL": as_url(own_database),
-                "SHOP_ALL_DATABASE_URL": as_url(shop_all),
-                "SECRET_KEY": django_settings.SECRET_KEY,
-                "DTADMIN_LANGUAGE": "en",
-            },
+            env=environment,
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if terminal is None else terminal,

@@ -73,7 +73,11 @@ def knows_token(request: HttpRequest) -> bool:
 
 def is_here(request: HttpRequest) -> bool:
     """Whether it comes from this machine, and not from a proxy on it."""
-    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+    if (
+        settings.BEHIND_PROXY
+        or "X-Forwarded-For" in request.headers
+        or "Forwarded" in request.headers
+    ):
         return False
     try:
         return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback

@@ -1,0 +1,181 @@
+"""Behind an HTTPS proxy: who is believed, what browsers are told, and Debian's nginx itself."""
+
+import re
+import shlex
+import shutil
+import ssl
+import subprocess
+import sys
+from contextlib import contextmanager
+from ipaddress import ip_network
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dtadmin.demo.processes import free_port
+from tests.certificates import certificate
+from tests.databases import ROOT
+from tests.test_settings import COMPLETE
+from tests.waiting import wait_until
+from transfer.models import AuditEntry, User
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+WRONG = {"username": "olga", "password": "wrong"}
+
+
+@pytest.fixture
+def behind_proxy(settings):
+    """As the settings are for BEHIND_PROXY=127.0.0.1."""
+    settings.BEHIND_PROXY = [ip_network("127.0.0.1")]
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics$"]
+
+
+def noted_address(client, **headers):
+    """What the audit says of whoever gives a wrong password."""
+    client.post("/login/", WRONG, **headers)
+    entry = AuditEntry.objects.filter(action="refuse").order_by("pk").last()
+    return entry and entry.address
+
+
+@pytest.mark.django_db
+class TestWhoIsBelieved:
+    def test_nobody_without_the_setting(self, client):
+        named = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "https"}
+        assert noted_address(client, headers=named) == "127.0.0.1"
+        assert not client.get("/login/", headers=named).wsgi_request.is_secure()
+
+    @pytest.mark.parametrize(
+        ("header", "address"),
+        [
+            ("10.1.2.3", "10.1.2.3"),
+            ("6.6.6.6, 10.1.2.3", "10.1.2.3"),  # the first is the browser's own word
+            ("fe80::1%eth0", "fe80::1"),
+            ("10.1.2.3, nonsense", "127.0.0.1"),
+            ("", "127.0.0.1"),
+        ],
+    )
+    def test_the_proxy_and_of_it_the_last_word(self, client, behind_proxy, header, address):
+        named = {"X-Forwarded-For": header, "X-Forwarded-Proto": "https"}
+        assert noted_address(client, headers=named) == address
+
+    def test_nobody_but_the_proxy(self, client, behind_proxy):
+        named = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "https"}
+        answer = client.get("/login/", headers=named, REMOTE_ADDR="10.0.0.66")
+        assert (answer.status_code, answer.url) == (301, "https://testserver/login/")
+        assert answer.wsgi_request.META["REMOTE_ADDR"] == "10.0.0.66"
+
+    def test_no_proxy_can_ask_for_metrics_without_the_token(self, client, behind_proxy):
+        """One that clears the header looks like this very machine."""
+        assert client.get("/metrics").status_code == 403
+        assert client.get("/health/live").status_code == 200
+
+
+def check(**environment):
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level=WARNING"],
+        env={**COMPLETE, "SECRET_KEY": "0123456789" * 6, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_check_before_a_deployment_has_nothing_to_say():
+    checked = check(BEHIND_PROXY="127.0.0.1", ALLOWED_HOSTS="dtadmin.shop.local")
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_an_address_that_is_none_is_named():
+    assert "BEHIND_PROXY must be the address" in check(BEHIND_PROXY="1").stderr
+
+
+def deployed(port):
+    """The README's command, on another port."""
+    text = (ROOT / "README.md").read_text()
+    program, *words = shlex.split(re.search("`(waitress-serve [^`]+)`", text)[1])
+    command = [str(Path(sys.executable).with_name(program)), *words]
+    return [word.replace(":8000", f":{port}") for word in command]
+
+
+def proxied(folder, secure, plain, behind):
+    """Our example for nginx on these ports, within what Debian's package writes around it."""
+    example = (ROOT / "docs" / "nginx.conf").read_text()
+    for old, new in {
+        "listen 443": f"listen 127.0.0.1:{secure}",
+        "listen 80": f"listen 127.0.0.1:{plain}",
+        "/etc/ssl/dtadmin.pem": f"{folder}/c.pem",
+        "/etc/ssl/dtadmin.key": f"{folder}/c.key",
+        ":8000": f":{behind}",
+    }.items():
+        assert old in example
+        example = example.replace(old, new)
+    buffers = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = "".join(f"{name}_temp_path {folder}/{name};" for name in buffers)
+    around = "daemon off; master_process off; pid {0}/pid; error_log stderr; events {{}}\n"
+    file = folder / "nginx.conf"
+    file.write_text(around.format(folder) + f"http {{ access_log off; {paths}\n{example} }}")
+    return [NGINX, "-e", "stderr", "-p", str(folder), "-c", str(file)]
+
+
+@contextmanager
+def running(command, **options):
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def answers(url):
+    try:
+        return httpx.get(url, headers={"Host": "localhost"}).status_code
+    except httpx.TransportError:
+        return 0
+
+
+@pytest.mark.skipif(not NGINX, reason="nginx is not installed: apt-get install nginx-light")
+class TestNginx:
+    @pytest.fixture
+    def browser(self, tmp_path, environment):
+        """Over HTTPS, and from 127.0.0.2: nginx and waitress as they are documented."""
+        authority, _context = certificate(tmp_path)
+        trusted = ssl.create_default_context(cadata=authority)
+        secure, plain, behind = free_port(0), free_port(0), free_port(0)
+        allowed = {"BEHIND_PROXY": "127.0.0.1", "ALLOWED_HOSTS": "127.0.0.1,localhost"}
+        with (
+            running(deployed(behind), env=environment | allowed) as web,
+            running(proxied(tmp_path, secure, plain, behind)) as nginx,
+        ):
+            wait_until(lambda: answers(f"http://127.0.0.1:{behind}/health/live") == 200, web)
+            wait_until(lambda: answers(f"http://127.0.0.1:{plain}/") == 301, nginx)
+            transport = httpx.HTTPTransport(verify=trusted, local_address="127.0.0.2")
+            with httpx.Client(
+                transport=transport, base_url=f"https://127.0.0.1:{secure}", timeout=60
+            ) as client:
+                yield client
+
+    def test_a_log_in_is_secure_and_noted_with_the_users_own_address(self, browser):
+        User.objects.create_superuser("olga", password="correct horse battery")
+        page = browser.get("/login/", headers={"X-Forwarded-For": "6.6.6.6"})
+        assert page.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+        token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        headers = {"Referer": str(page.url), "X-Forwarded-For": "6.6.6.6"}
+        for password in ("wrong", "correct horse battery"):
+            data = token | {"username": "olga", "password": password}
+            answer = browser.post("/login/", data=data, headers=headers)
+        assert answer.status_code == 302
+        cookies = answer.headers.get_list("Set-Cookie")
+        assert any(cookie.startswith("sessionid=") for cookie in cookies)
+        assert all("; Secure" in cookie for cookie in cookies)
+        noted = AuditEntry.objects.filter(action__in=["refuse", "login"]).order_by("pk")
+        assert [(entry.action, entry.address) for entry in noted] == [
+            ("refuse", "127.0.0.2"),
+            ("login", "127.0.0.2"),
+        ]
+        assert browser.get("/").status_code == 200
+        assert browser.get("/metrics").status_code == 403

@@ -220,6 +220,18 @@ class RowsUndated(TransferError):
     )
 
 
+class NumberUsedTwice(TransferError):
+    code = "number_used_twice"
+    sentence = gettext_noop(
+        "Row № %(number)s of %(table)s fails a check, and so did another row that had this number."
+    )
+    hint = gettext_noop(
+        "Nothing of this chunk was moved: of two rejected rows with one number, one would hide the "
+        "other. Whoever writes must leave the number (id) to the database. Delete the row, stage "
+        "it again without a number, and set the sequence beyond the largest number ever used."
+    )
+
+
 class PositionLost(TransferError):
     code = "position_lost"
     sentence = gettext_noop(
@@ -425,6 +437,6 @@ REFUSALS = {
     error.code
     for error in (
         *(HistoryChanged, BatchForgotten, FutureTransactions, PositionLost, RowsPurged),
-        *(StandbyAsSource, RowsSwallowed, TooManyRefused, Difference),
+        *(StandbyAsSource, RowsSwallowed, TooManyRefused, NumberUsedTwice, Difference),
     )
 }

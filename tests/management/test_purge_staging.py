@@ -220,3 +220,25 @@ class TestBlankingPins:
         Settings.load().change(Actor("anna"), blank_pins=True)
         assert {"accountpincodeTemp": {"rows": 0, "blanked": 1}} in list(purge_staging())
         assert self.pins(shop_all) == [("4100", None)]
+
+
+def test_emptied_pages_are_forgotten_by_the_indexes_so_that_new_rows_find_them_cheap(
+    server, shop_all
+):
+    """Summaries of rows that are gone would say for ever that they may be there."""
+    unsummarised = "select brin_summarize_new_values('datatransfer_balances_account_bloom')"
+    rows = """
+        insert into "changeAccountBalanceTemp" (account, amount)
+        select 'number ' || n, 1 from generate_series(1, 10000) as n
+    """
+    query(shop_all, rows)
+    age(shop_all)
+    query(shop_all, 'vacuum full "changeAccountBalanceTemp"')
+    query(shop_all, rows)
+    query(shop_all, unsummarised)
+    assert query(shop_all, unsummarised) == [(0,)]
+    call_command("transfer", "balances")
+    purge()
+    assert len(staged(shop_all)) == 10_000
+    ((forgotten,),) = query(shop_all, unsummarised)
+    assert forgotten > 1

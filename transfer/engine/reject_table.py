@@ -6,6 +6,7 @@ from datetime import datetime
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres import Database
+from transfer.errors import NumberUsedTwice
 
 SCHEMA = """\
 create table if not exists datatransfer.reject (
@@ -35,6 +36,16 @@ ADD_REJECTS = """
       from incoming where coalesce(late_fault, fault) is not null
 """
 
+# No index keeps staged rows from bearing one number: it would cost every writer, and a table that
+# was emptied may count from 1 again.
+NAMESAKES = """
+    select staging_id
+      from datatransfer.reject as mine
+      join datatransfer.reject as other using (reader, origin, kind, staging_id)
+     where mine.reader = %s and mine.number > %s and mine.xid <> other.xid
+     limit 1
+"""
+
 
 @dataclass(frozen=True)
 class Reject:
@@ -53,11 +64,17 @@ class Reject:
 
 class RejectTable(Database):
     def add_rejects(self, kind: Kind, before: Position) -> int:
-        """Writes the rejects of the chunk in `incoming`; returns how many."""
-        return self.execute(
-            ADD_REJECTS.format(payload=kind.payload),
-            [before.reader, before.totals.rejected, before.origin, kind.name],
+        """Writes the rejects of the chunk in `incoming`; returns how many.
+
+        Raises NumberUsedTwice: by its number a reject is mirrored, decided on and sent again.
+        """
+        place = [before.reader, before.totals.rejected]
+        added = self.execute(
+            ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name]
         )
+        for (number,) in self.rows(NAMESAKES, place):
+            raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
+        return added
 
     def has_reject(self, reader: str, number: int, token: str) -> bool:
         """Whether it is there, and the same: a restored server may have given its number anew."""

@@ -5,16 +5,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 
 from psycopg2 import sql
 
 from transfer.engine import batches
+from transfer.engine.indexes import PAGES_A_RANGE, Indexes, Step
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, visible
 from transfer.engine.postgres import COLUMNS
-from transfer.engine.shop_all import PURGE_LOCK, STAMP_TRIGGER, ShopAll, quoted
+from transfer.engine.shop_all import PURGE_LOCK, STAMP_TRIGGER, quoted
 from transfer.errors import gettext_noop
 
 SCHEMA = """
@@ -91,6 +92,10 @@ NOTE_PURGE = """
       from gone
 """
 
+# Of each row that a purge removes, its transaction and its page.
+KEEP = "insert into gone select distinct xid, (place::text::point)[0]::bigint from gone_rows"
+LIGHTER = "select distinct page / %(pages)s * %(pages)s from gone"
+
 # Whatever a bonus server had named within these days is there. Of each reader, the oldest go first.
 FORGET_BATCHES = """
     delete from datatransfer.batch as old
@@ -112,55 +117,41 @@ OURS = {
 }
 
 
-# What the trace looks rows up by: the number in the table, and how an account or a card begins or
-# ends ("the card that ends with 1234"). Name of the index → what it indexes. The number is unique:
-# a writer that used one twice would hide one reject behind the other.
-def lookups(kind: Kind) -> dict[str, str]:
-    names = [column.name for column in kind.columns if column.name in ("account", "card")]
-    return (
-        {f"datatransfer_{kind.name}_id": "id"}
-        | {f"datatransfer_{kind.name}_{name}": f"{name} text_pattern_ops" for name in names}
-        | {
-            f"datatransfer_{kind.name}_{name}_end": f"reverse({name}) text_pattern_ops"
-            for name in names
-        }
-    )
-
-
 CREATED = gettext_noop("%(table)s: created")
 ADDED = gettext_noop("%(table)s: column %(column)s added")
-INDEXED = gettext_noop("%(table)s: index on (xid, id) created")
-LOOKED_UP = gettext_noop("%(table)s: index %(index)s created, for the trace")
 GUARDED = gettext_noop("%(table)s: trigger created that stamps xid")
 COMPLETE = gettext_noop("%(table)s: nothing was missing")
 
 
-@dataclass(frozen=True)
-class Step:
-    """Something that was done: a message id and its parameters."""
+# Two triggers, since what an insert may not choose and what an update may not change are different
+# conditions: neither fires for a writer that leaves both columns alone.
+STAMPS = {
+    STAMP_TRIGGER: "insert on {} for each row when (new.xid is distinct from pg_current_xact_id())",
+    f"{STAMP_TRIGGER}_update": "update on {} for each row "
+    "when (new.xid is distinct from old.xid or new.id is distinct from old.id)",
+}
 
-    sentence: str
-    params: dict[str, str]
 
-
-class Staging(ShopAll):
+class Staging(Indexes):
     """The same door with the right to change what is behind it."""
 
     def initialise(self) -> list[Step]:
-        """Creates what is missing and keeps what is there; all of it or nothing.
+        """Creates what is missing and keeps what is there; all tables or none, then the indexes.
 
         Raises WrongColumns when an existing column has another type.
         """
-        steps: list[Step] = []
+        steps: dict[str, list[Step]] = {}
         with self.transaction():
             self.execute("set local statement_timeout = 0")
             self.execute(SCHEMA + batches.SCHEMA)
             for kind in KINDS.values():
-                done = self._initialise(kind)
+                steps[kind.name] = self._initialise(kind)
                 self.check_columns(kind)
-                done += self._index_lookups(kind)
-                steps += done or [Step(COMPLETE, {"table": kind.staging})]
-        return steps
+        for kind in KINDS.values():
+            steps[kind.name] += self.index_lookups(kind)
+            if not steps[kind.name]:
+                steps[kind.name] = [Step(COMPLETE, {"table": kind.staging})]
+        return list(chain.from_iterable(steps.values()))
 
     def _initialise(self, kind: Kind) -> list[Step]:
         steps = []
@@ -175,56 +166,31 @@ class Staging(ShopAll):
             body = ", ".join(f'add column "{name}" {wanted[name]}' for name in missing)
             self.execute(sql.SQL(f"alter table {{}} {body}").format(quoted(kind)))
             steps += [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
-        if not self._has_index(kind):
-            # Unique, so that (xid, id) orders the rows without ties.
-            self.execute(sql.SQL("create unique index on {} (xid, id)").format(quoted(kind)))
-            steps.append(Step(INDEXED, {"table": kind.staging}))
-        if not self.is_stamped(kind):
-            self._create_trigger(kind)
+        steps += self.index_places(kind)
+        if not self._has_stamps(kind):
+            self._create_stamps(kind)
             steps.append(Step(GUARDED, {"table": kind.staging}))
         return steps
 
-    def _has_index(self, kind: Kind) -> bool:
-        return bool(
-            self.rows(
-                "select from pg_index where indrelid = to_regclass(%s) and indisunique "
-                "and indpred is null and pg_get_indexdef(indexrelid) like '%%(xid, id)'",
-                [f'"{kind.staging}"'],
-            )
+    def _has_stamps(self, kind: Kind) -> bool:
+        """Whether the triggers are those that fire for nobody who writes as one should."""
+        there = self.rows(
+            "select from pg_trigger where tgrelid = to_regclass(%s) and tgname = any(%s) "
+            "and tgenabled = 'A' and tgqual is not null",
+            [f'"{kind.staging}"', [*STAMPS]],
         )
+        return len(there) == len(STAMPS)
 
-    def _index_lookups(self, kind: Kind) -> list[Step]:
-        there = {
-            name
-            for (name,) in self.rows(
-                "select relname from pg_index join pg_class on oid = indexrelid "
-                "where indrelid = to_regclass(%s)",
-                [f'"{kind.staging}"'],
-            )
-        }
-        missing = {name: on for name, on in lookups(kind).items() if name not in there}
-        for name, on in missing.items():
+    def _create_stamps(self, kind: Kind) -> None:
+        for name, when in STAMPS.items():
             self.execute(
-                sql.SQL("create {} index {} on {} ({})").format(
-                    sql.SQL("unique" if on == "id" else ""),
-                    sql.Identifier(name),
-                    quoted(kind),
-                    sql.SQL(on),
-                )
+                sql.SQL(
+                    f"create or replace trigger {{name}} before {when.format('{table}')} "
+                    "execute function datatransfer.stamp(); "
+                    # Always: also for sessions that replicate.
+                    "alter table {table} enable always trigger {name}"
+                ).format(name=sql.Identifier(name), table=quoted(kind))
             )
-        return [Step(LOOKED_UP, {"table": kind.staging, "index": name}) for name in missing]
-
-    def _create_trigger(self, kind: Kind) -> None:
-        names = {"trigger": sql.Identifier(STAMP_TRIGGER), "table": quoted(kind)}
-        self.execute(sql.SQL("drop trigger if exists {trigger} on {table}").format(**names))
-        self.execute(
-            sql.SQL(
-                "create trigger {trigger} before insert or update on {table} "
-                "for each row execute function datatransfer.stamp(); "
-                # Always: also for sessions that replicate.
-                "alter table {table} enable always trigger {trigger}"
-            ).format(**names)
-        )
 
     @contextmanager
     def purging(self) -> Iterator[None]:
@@ -257,13 +223,16 @@ class Staging(ShopAll):
                 self.check_position(kind, position)
             if dry_run:
                 return self._counted(kind, sql.SQL("select * from {}").format(old))
-            self.execute("create temporary table gone (xid xid8) on commit drop")
+            self.execute("create temporary table gone (xid xid8, page bigint) on commit drop")
             rows, amount = self._counted(
-                kind, sql.SQL("delete from {} returning *").format(old), keeps=True
+                kind, sql.SQL("delete from {} returning *, ctid as place").format(old), keeps=True
             )
             if rows:
                 self._note_purge(kind, rows, amount)
             self._forget_batches(kind, positions, days)
+            lighter = [page for (page,) in self.rows(LIGHTER, {"pages": PAGES_A_RANGE})]
+        if rows:
+            self.vacuum(kind, lighter)
         return rows, amount
 
     def blank(
@@ -300,7 +269,7 @@ class Staging(ShopAll):
     def _counted(
         self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
     ) -> tuple[int, Decimal]:
-        kept = ", kept as (insert into gone select distinct xid from gone_rows)" if keeps else ""
+        kept = f", kept as ({KEEP})" if keeps else ""
         query = "with gone_rows as ({})" + kept + " select count(*), coalesce(sum({}), 0) from {}"
         rows, amount = self.one(
             sql.SQL(query).format(gone, sql.SQL(kind.amount), sql.SQL("gone_rows"))

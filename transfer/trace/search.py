@@ -1,9 +1,8 @@
 """What somebody may mean by a few digits: an account, a card, their ends, a staged row."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
 
 from django.conf import settings
 from psycopg2 import sql
@@ -11,27 +10,12 @@ from psycopg2 import sql
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.shop_all import ShopAll, quoted
 from transfer.errors import TooSlow
+from transfer.trace.complete import COLUMNS, MOST, complete, escaped, kinds_of
 
-COLUMNS = ("account", "card")
 SHORTEST = 3
-MOST = 20
 LONGEST = 100
 
 EXACT = "select exists (select from {table} where {column} = {value})"
-
-# A loose index scan: the next different value each time, whatever often each one occurs.
-PART = """
-    with recursive part(value, number) as (
-        (select {expression}, 1 from {table} where {expression} like {pattern}
-          order by {expression} using ~<~ limit 1)
-        union all
-        select (select {expression} from {table}
-                 where {expression} like {pattern} and {expression} ~>~ part.value
-                 order by {expression} using ~<~ limit 1), number + 1
-          from part where part.value is not null and number < {most}
-    )
-    select value from part where value is not null
-"""
 
 
 @dataclass
@@ -43,28 +27,38 @@ class Matches:
     cards: list[str] = field(default_factory=list)
     rows: list[tuple[Kind, int, str, str]] = field(default_factory=list)
     too_short: bool = False
+    silent: list[str] = field(default_factory=list)  # databases that did not answer in time
 
 
 def search(text: str, seconds: float = 3.0) -> Matches:
-    """Exact numbers first; else those that begin or end so. Raises TransferError."""
+    """Exact numbers first; else those that are known to begin or end so. Raises TransferError."""
     matches = Matches()
-    with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=seconds) as source,
-        source.snapshot(),
-    ):
-        matches.exact = [c for c in COLUMNS if _is_there(source, c, text)]
-        matches.rows = _numbered(source, text)
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=seconds) as source:
+        with source.snapshot():
+            source.read_by_value()
+            matches.exact = [c for c in COLUMNS if _is_there(source, c, text)]
+            matches.rows = _numbered(source, text)
         if not matches.exact:
             matches.too_short = len(text) < SHORTEST and not matches.rows
             if len(text) >= SHORTEST:
-                matches.accounts = _parts(source, "account", text)
-                matches.cards = _parts(source, "card", text)
+                _complete(source, text, matches)
     return matches
 
 
-def kinds_of(column: str) -> list[Kind]:
-    """The kinds whose staging tables have the column."""
-    return [kind for kind in KINDS.values() if column in kind.names]
+def _complete(source: ShopAll, text: str, matches: Matches) -> None:
+    """Numbers that begin or end so, as far as they are known and staged."""
+    found = complete(text)
+    matches.silent = found.silent
+    matches.accounts, matches.cards = (sorted(found.staged[column])[:MOST] for column in COLUMNS)
+    try:
+        with source.snapshot():
+            source.read_by_value()
+            for column, values in (("account", matches.accounts), ("card", matches.cards)):
+                for value in sorted(found.known[column] - found.staged[column])[:MOST]:
+                    if len(values) < MOST and _is_there(source, column, value):
+                        values.append(value)
+    except TooSlow:
+        matches.silent.append(source.name)
 
 
 def _is_there(source: ShopAll, column: str, text: str) -> bool:
@@ -76,30 +70,6 @@ def _is_there(source: ShopAll, column: str, text: str) -> bool:
         )[0]
         for kind in kinds_of(column)
     )
-
-
-def _parts(source: ShopAll, column: str, text: str) -> list[str]:
-    """Different values that begin or end with the text."""
-    plain, turned = sql.Identifier(column), sql.SQL("reverse({})").format(sql.Identifier(column))
-    values: set[str] = set()
-    for kind in kinds_of(column):
-        values.update(_like(source, kind, sql.SQL("{}::text").format(plain), text))
-        values.update(value[::-1] for value in _like(source, kind, turned, text[::-1]))
-    return sorted(values)[:MOST]
-
-
-def _like(source: ShopAll, kind: Kind, expression: Any, text: str) -> list[str]:
-    query = sql.SQL(PART).format(
-        expression=expression,
-        table=quoted(kind),
-        pattern=sql.Literal(f"{escaped(text)}%"),
-        most=sql.Literal(MOST),
-    )
-    return [value for (value,) in source.rows(query)]
-
-
-def escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
@@ -118,25 +88,23 @@ def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
 
 
 SECONDS = 5.0
-RANGES = 40  # of a column: the search can stop between two of them
+PAGES = 1024  # of a table, looked through at once: the search can stop between two of them
+ORDER = ("cards", "pincodes", "balances")  # that in which both are found comes first
 
-# Of the planner's statistics: values that part a table's rows into about a hundred equal lots.
-BOUNDS = """
-    select bound from pg_stats, unnest(histogram_bounds::text::text[]) as bound
-     where schemaname = any(current_schemas(false)) and tablename = any(%s) and attname = %s
-"""
+SIZE = "select pg_relation_size(%s) / current_setting('block_size')::int"
 RANGE = """
-    select {column}::text as value from {table}
-     where {column}::text ~>~ {after} and {column}::text like {pattern} {until}
+    select distinct {columns} from {table}
+     where ctid >= {low} and ctid < {high} and ({fits})
 """
 
 
 @dataclass(frozen=True)
 class Stop:
-    """All values of the column up to this one have been looked at, and all of those before it."""
+    """Of this kind's table the pages from this one on, and the tables before it in ORDER."""
 
-    column: str
-    value: str
+    kind: str
+    page: int
+    share: int = 0  # per cent of all pages that have been looked through
 
 
 @dataclass
@@ -149,55 +117,60 @@ class InsideMatches:
 
 
 def search_inside(text: str, start: Stop | None = None) -> InsideMatches:
-    """Looks for SECONDS at most, on from `start`. Raises TransferError when shop All fails."""
-    matches = InsideMatches()
-    first = COLUMNS.index(start.column) if start else 0
+    """Reads what is staged, for SECONDS at most, the last pages of each table first.
+
+    It goes on from `start`. Raises TransferError when shop All fails.
+    """
+    values: dict[str, set[str]] = {column: set() for column in COLUMNS}
+    stopped: Stop | None = start or Stop(ORDER[0], sys.maxsize)
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=SECONDS) as source:
-        for column in COLUMNS[first:]:
-            after = start.value if start and column == start.column else ""
-            values, stopped = _look(source, column, text, after)
-            setattr(matches, f"{column}s", sorted(values)[:MOST])
-            if stopped is not None:
-                matches.stopped = Stop(column, stopped)
-                break
-    return matches
+        try:
+            for kind, low, place in _ranges(source, start):
+                stopped = place
+                columns = [c for c in COLUMNS if c in kind.names and len(values[c]) < MOST]
+                for column, value in _within(source, kind, columns, text, (low, place.page)):
+                    values[column].add(value)
+            stopped = None
+        except TooSlow:
+            pass
+    accounts, cards = (sorted(values[column])[:MOST] for column in COLUMNS)
+    return InsideMatches(accounts, cards, stopped)
 
 
-def _look(source: ShopAll, column: str, text: str, after: str) -> tuple[set[str], str | None]:
-    """Enough values, or all; and after which value it stopped, when time ran out."""
-    values: set[str] = set()
-    low = after
-    try:
-        for low, high in _ranges(source, column, after):
-            values.update(_within(source, column, text, low, high))
-            if len(values) >= MOST:
-                break
-    except TooSlow:
-        return values, low
-    return values, None
-
-
-def _ranges(source: ShopAll, column: str, after: str) -> Iterator[tuple[str, str | None]]:
+def _ranges(source: ShopAll, start: Stop | None) -> Iterator[tuple[Kind, int, Stop]]:
+    """Of a table the pages from … up to where a search stands that has not read them."""
+    kinds = [KINDS[name] for name in ORDER]
     with source.snapshot():
-        names = [kind.staging for kind in kinds_of(column)]
-        known = {bound for (bound,) in source.rows(BOUNDS, [names, column]) if bound}
-    bounds = sorted(known, key=str.encode)  # as ~<~ orders them
-    step = max(1, len(bounds) // RANGES)
-    later = [bound for bound in bounds[::step] if bound.encode() > after.encode()]
-    yield from pairwise([after, *later, None])
+        sizes = [int(source.one(SIZE, [f'"{kind.staging}"'])[0]) for kind in kinds]
+    first = ORDER.index(start.kind) if start else 0
+    done, whole = sum(sizes[:first]), max(sum(sizes), 1)
+    for kind, size in list(zip(kinds, sizes, strict=True))[first:]:
+        high = min(start.page, size) if start and kind.name == start.kind else size
+        done += size - high
+        while high > 0:
+            low = max(high - PAGES, 0)
+            yield kind, low, Stop(kind.name, high, 100 * done // whole)
+            done, high = done + high - low, low
 
 
-def _within(source: ShopAll, column: str, text: str, low: str, high: str | None) -> list[str]:
-    until = sql.SQL("and {}::text ~<=~ {}").format(sql.Identifier(column), sql.Literal(high))
-    parts = [
-        sql.SQL(RANGE).format(
-            column=sql.Identifier(column),
-            table=quoted(kind),
-            after=sql.Literal(low),
-            pattern=sql.Literal(f"%{escaped(text)}%"),
-            until=until if high is not None else sql.SQL(""),
-        )
-        for kind in kinds_of(column)
-    ]
+def _within(
+    source: ShopAll, kind: Kind, columns: list[str], text: str, pages: tuple[int, int]
+) -> Iterator[tuple[str, str]]:
+    """Column and value, for each that has the text in it."""
+    if not columns:
+        return
+    low, high = (sql.Literal(f"({page},0)") for page in pages)
+    names = [sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns]
+    pattern = sql.Literal(f"%{escaped(text)}%")
+    query = sql.SQL(RANGE).format(
+        columns=sql.SQL(", ").join(names),
+        table=quoted(kind),
+        low=low,
+        high=high,
+        fits=sql.SQL(" or ").join(sql.SQL("{} like {}").format(name, pattern) for name in names),
+    )
     with source.snapshot():
-        return [value for (value,) in source.rows(sql.SQL(" union ").join(parts))]
+        for row in source.rows(query):
+            for column, value in zip(columns, row, strict=True):
+                if value is not None and text in value:
+                    yield column, value

@@ -12,7 +12,7 @@ from transfer.engine.position import Position
 from transfer.errors import TransferError
 from transfer.models import BonusServer
 from transfer.servers.ask import ask_all
-from transfer.trace.search import kinds_of
+from transfer.trace.complete import kinds_of
 
 ASSETS_SHOWN = 5
 

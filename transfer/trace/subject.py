@@ -16,8 +16,8 @@ from transfer.engine.shop_all import ShopAll, quoted
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import WRITERS
+from transfer.trace.complete import kinds_of
 from transfer.trace.fates import Row, judge_fates
-from transfer.trace.search import kinds_of
 from transfer.trace.servers import Answer, ask
 
 ROWS_ON_A_PAGE = 50
@@ -58,6 +58,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
         # Before the rows are read: what a position has moved is then visible among them.
         answers = ask(servers, origin, subject, column, seconds)
         with source.snapshot():
+            source.read_by_value()
             rows = staged_rows(source, subject, column, answers, page)
             note_sent_again(source, rows, origin)
             writing = writers(source, column)

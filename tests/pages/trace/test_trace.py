@@ -64,7 +64,7 @@ def test_what_begins_and_ends_so_comes_first_and_the_middle_on_demand(viewer, sh
     assert "4200-11<b>-55</b>" in shown
     assert "4100" not in shown
     assert "Search inside numbers too" in shown
-    assert "the beginning and the end of accounts" in shown
+    assert "beginnings and ends among what the bonus servers hold" in shown
     shown = ask(viewer, q="-55", inside="1")
     assert "4100" in shown
     assert "these are all accounts and cards with -55 anywhere" in shown
@@ -85,15 +85,21 @@ def test_a_search_that_runs_out_of_time_says_so_and_goes_on_from_there(
     stage(shop_all, "balances", [("4100-55-11", 1), ("-55-", 1), ("-55-", 2)])
     stage(shop_all, "pincodes", [("4200-55-11", 1)])
     monkeypatch.setattr(searching, "SECONDS", 0)
-    shown = ask(viewer, q="-55", inside="1", after="account:4100")
-    assert "stopped after 5 s: accounts up to 4100 have been looked at, cards have not" in shown
-    assert "/trace/?q=-55&amp;inside=1&amp;after=account%3A4100" in shown
+    shown = ask(viewer, q="-55", inside="1", after="balances:1")
+    assert "stopped after 5 s: 0 % of what is staged has been looked through" in shown
+    assert "/trace/?q=-55&amp;inside=1&amp;after=balances%3A1" in shown
     assert "/trace/?q=-55-&amp;in=account" in shown  # which begins so, and is told all the same
     assert "Search on from there" in ask(viewer, q="0-5", inside="1")
 
 
+def test_who_has_not_answered_in_time_is_named(viewer, dock, bonus, shop_all):
+    stage(shop_all, "balances", [("4100-55-11", 1)])
+    dock(bonus.replace("dbname=", "dbname=no_"), "Server 9")
+    assert "Not all was looked through in time: Server 9." in ask(viewer, q="4100")
+
+
 @pytest.mark.parametrize(
-    "after", ["", "x", "account", "shop:1", "account:\x00", "card:" + 900 * "9"]
+    "after", ["", "x", "balances", "shop:1", "balances:\x00", "cards:" + 900 * "9"]
 )
 def test_a_place_to_go_on_from_that_makes_no_sense_does_no_harm(viewer, after):
     query = {"q": "-55-", "inside": "1", "after": after}

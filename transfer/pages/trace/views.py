@@ -13,10 +13,10 @@ from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
 from transfer.pages.trace.words import holding, shown_row, stopped_words
+from transfer.trace.complete import COLUMNS, MOST
 from transfer.trace.search import (
-    COLUMNS,
     LONGEST,
-    MOST,
+    ORDER,
     SHORTEST,
     InsideMatches,
     Matches,
@@ -74,8 +74,9 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
 
 def _start(request: HttpRequest) -> Stop | None:
     """Where an earlier search inside numbers stopped."""
-    column, colon, value = request.GET.get("after", "")[: 2 * LONGEST].partition(":")
-    return Stop(column, value.replace("\x00", "")) if colon and column in COLUMNS else None
+    kind, _colon, page = request.GET.get("after", "")[:LONGEST].partition(":")
+    is_place = kind in ORDER and page.isascii() and page.isdigit()
+    return Stop(kind, int(page)) if is_place else None
 
 
 def _meant(text: str, matches: Matches, inside: InsideMatches | None) -> dict[str, Any]:
@@ -83,10 +84,11 @@ def _meant(text: str, matches: Matches, inside: InsideMatches | None) -> dict[st
     cards = {*matches.cards, *(inside.cards if inside else [])}
     query = {"q": text, "inside": "1"}
     if inside and inside.stopped:
-        query["after"] = f"{inside.stopped.column}:{inside.stopped.value}"
+        query["after"] = f"{inside.stopped.kind}:{inside.stopped.page}"
     return {
         "matches": matches,
         "inside": inside,
+        "silent": ", ".join(matches.silent),
         "groups": _groups(text, matches, sorted(accounts), sorted(cards)),
         "is_cut": max(len(accounts), len(cards)) >= MOST,
         "stopped": stopped_words(inside.stopped) if inside and inside.stopped else "",

@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgett
 from transfer.engine.kinds import BLANKED
 from transfer.models import BonusServer, RejectedRow, TransferRun
 from transfer.runs.backlog import why
+from transfer.trace.complete import COLUMNS
 from transfer.trace.fates import Fate, Row
-from transfer.trace.search import COLUMNS, SECONDS, Stop
+from transfer.trace.search import SECONDS, Stop
 from transfer.trace.servers import Answer
 from transfer.words import formats
 from transfer.words.columns import heading, status_words
@@ -203,14 +204,8 @@ def _pin(is_set: bool, at: datetime | None) -> str:
 
 
 def stopped_words(stop: Stop) -> str:
-    """What a search inside numbers has looked at when its time ran out, and what helps."""
-    done = {
-        ("account", True): _("accounts up to %(value)s have been looked at, cards have not"),
-        ("account", False): _("nothing has been looked at yet"),
-        ("card", True): _("all accounts and cards up to %(value)s have been looked at"),
-        ("card", False): _("all accounts have been looked at, cards have not"),
-    }[stop.column, bool(stop.value)] % {"value": stop.value}
+    """How far a search inside numbers has come when its time ran out."""
     return _(
-        "The search inside numbers was stopped after %(seconds)d s: %(done)s. How a number "
-        "begins or ends is found at once."
-    ) % {"seconds": SECONDS, "done": done}
+        "The search inside numbers was stopped after %(seconds)d s: %(share)d %% of what is staged "
+        "has been looked through."
+    ) % {"seconds": SECONDS, "share": stop.share}

@@ -1,0 +1,133 @@
+"""The indexes of the staging tables, which whoever writes into them pays for. No Django."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from transfer.engine.kinds import Kind
+from transfer.engine.postgres import STATEMENT_SECONDS
+from transfer.engine.shop_all import ShopAll, quoted
+from transfer.errors import gettext_noop
+
+INDEXED = gettext_noop("%(table)s: index on (xid, id) created")
+LOOKED_UP = gettext_noop("%(table)s: index %(index)s created, for the trace")
+DROPPED = gettext_noop("%(table)s: index %(index)s removed, nothing needs it any more")
+UNFINISHED = gettext_noop("%(table)s: index %(index)s removed, it was never finished")
+
+PAGES_A_RANGE = 32
+
+# PostgreSQL, "BRIN Indexes": they say which pages can't hold a value, and cost a writer nothing
+# but a page in a thousand. Of a number, minmax-multi knows several intervals a range: pages that a
+# purge has freed hold new numbers beside what was said of the old ones.
+BRIN = f"using brin ({{}} {{}}) with (pages_per_range = {PAGES_A_RANGE}, autosummarize = on)"
+NUMBER = "int8_minmax_multi_ops"
+TEXT = "text_bloom_ops (n_distinct_per_range = 3000, false_positive_rate = 0.01)"
+
+NAMED = """
+    select relname, indexrelid::regclass::text, indisvalid
+      from pg_index join pg_class on oid = indexrelid
+     where indrelid = to_regclass(%s) and starts_with(relname, %s)
+     order by relname
+"""
+
+# Pages that a purge has freed are summarised again by the next vacuum, once they hold rows. Of rows
+# that are gone a summary would say for ever that they may be there, and a row that comes into
+# summarised pages costs its writer several times as much.
+FORGET = """
+    select count(brin_desummarize_range(oid, block))
+      from pg_class, unnest(%s::bigint[]) as block
+     where oid = any(%s::regclass[]) and pg_has_role(relowner, 'usage')
+       and (select count(*) from {} where ctid >= format('(%%s,0)', block)::tid
+                                      and ctid < format('(%%s,0)', block + %s)::tid) = 0
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that was done: a message id and its parameters."""
+
+    sentence: str
+    params: dict[str, str]
+
+
+def lookups(kind: Kind) -> dict[str, str]:
+    """What the trace looks rows up by: name of the index → how it is made."""
+    by = {f"datatransfer_{kind.name}_number": ("id", NUMBER)} | {
+        f"datatransfer_{kind.name}_{column.name}_bloom": (column.name, TEXT)
+        for column in kind.columns
+        if column.name in ("account", "card")
+    }
+    return {name: BRIN.format(*on) for name, on in by.items()}
+
+
+class Indexes(ShopAll):
+    """The staging tables with the right to change what they are found by."""
+
+    def index_places(self, kind: Kind) -> list[Step]:
+        """The index on (xid, id), by which rows are read; the caller commits."""
+        if self._has_places(kind):
+            return []
+        # Unique, so that (xid, id) orders the rows without ties.
+        self.execute(sql.SQL("create unique index on {} (xid, id)").format(quoted(kind)))
+        return [Step(INDEXED, {"table": kind.staging})]
+
+    def _has_places(self, kind: Kind) -> bool:
+        return bool(
+            self.rows(
+                "select from pg_index where indrelid = to_regclass(%s) and indisunique "
+                "and indisvalid and indpred is null "
+                "and pg_get_indexdef(indexrelid) like '%%(xid, id)'",
+                [f'"{kind.staging}"'],
+            )
+        )
+
+    def index_lookups(self, kind: Kind) -> list[Step]:
+        """Makes the indexes of the trace, then removes those that earlier versions made.
+
+        Nobody who writes has to wait. Interrupted, it goes on the next time.
+        """
+        wanted, steps = lookups(kind), []
+        with self._without_transaction():
+            for name, index, is_valid in self._lookups_of(kind):
+                if not is_valid:
+                    steps.append(self._drop_index(kind, name, index, UNFINISHED))
+            there = {name: index for name, index, _ in self._lookups_of(kind)}
+            for name in wanted.keys() - there.keys():
+                statement = f"create index concurrently {{}} on {{}} {wanted[name]}"
+                self.execute(sql.SQL(statement).format(sql.Identifier(name), quoted(kind)))
+                steps.append(Step(LOOKED_UP, {"table": kind.staging, "index": name}))
+            for name in there.keys() - wanted.keys():
+                steps.append(self._drop_index(kind, name, there[name], DROPPED))
+        return steps
+
+    def _lookups_of(self, kind: Kind) -> list[tuple[str, str, bool]]:
+        """Those that we gave a name: it, the same with its schema, and whether it is finished."""
+        return self.rows(NAMED, [f'"{kind.staging}"', f"datatransfer_{kind.name}_"])
+
+    def _drop_index(self, kind: Kind, name: str, index: str, sentence: str) -> Step:
+        self.execute(f"drop index concurrently {index}")
+        return Step(sentence, {"table": kind.staging, "index": name})
+
+    def vacuum(self, kind: Kind, lighter: list[int]) -> None:
+        """Makes room for new rows. `lighter`: first pages of the ranges that have lost some."""
+        mine = [index for name, index, _ in self._lookups_of(kind) if name in lookups(kind)]
+        self.roll_back()
+        with self._without_transaction():
+            self.execute(sql.SQL("vacuum {}").format(quoted(kind)))
+            self.one(sql.SQL(FORGET).format(quoted(kind)), [lighter, mine, PAGES_A_RANGE])
+
+    @contextmanager
+    def _without_transaction(self) -> Iterator[None]:
+        """Each statement commits by itself, and may wait for transactions of others for long."""
+        with self.explained():
+            self.connection.autocommit = True
+            try:
+                self.execute("set statement_timeout = 0")
+                self.execute("set lock_timeout = %s", [STATEMENT_SECONDS * 1000])
+                yield
+                self.execute("reset statement_timeout; reset lock_timeout")
+            finally:
+                if self._connection is not None and not self._connection.closed:
+                    self._connection.autocommit = False

@@ -6,8 +6,10 @@ from typing import Any
 
 import django_filters
 import django_tables2 as tables
+import psycopg2
 from django import forms
 from django.contrib import messages
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
@@ -153,6 +155,12 @@ def broken(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("broken on purpose")
 
 
+def unreachable(request: HttpRequest) -> HttpResponse:
+    with connection.wrap_database_errors:
+        psycopg2.connect("host=127.0.0.1 port=1 user=nobody")
+    return HttpResponse("somebody answers there")
+
+
 urlpatterns = [
     *product.urlpatterns,
     path("gallery/", gallery),
@@ -161,4 +169,5 @@ urlpatterns = [
     path("gallery/live/part/", live_part),
     path("gallery/live/slow/", live_slow),
     path("broken/", broken),
+    path("unreachable/", unreachable),
 ]

@@ -10,6 +10,10 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(GALLERY)
 NO_PAGE = {"ru": "Такой страницы нет", "en": "This page does not exist"}
 NOT_ALLOWED = {"ru": "Ваша роль этого не позволяет", "en": "Your role does not allow this"}
 BROKEN = {"ru": "Здесь что-то сломалось", "en": "Something went wrong here"}
+UNREACHABLE = {
+    "ru": "Собственная база данных не отвечает",
+    "en": "Our own database does not answer",
+}
 TOO_OLD = {"ru": "Страница была открыта слишком долго", "en": "The page was open for too long"}
 
 
@@ -24,6 +28,7 @@ def test_error_pages_are_ours_say_what_to_do_and_are_accessible(
         ("/nowhere/", NO_PAGE),
         ("/admin/", NOT_ALLOWED),
         ("/broken/", BROKEN),
+        ("/unreachable/", UNREACHABLE),
     ):
         page.goto(address)
         expect(page.locator("h1")).to_have_text(heading[language])

@@ -1,7 +1,9 @@
 """The error pages that Django would show without the request's theme and language."""
 
+import sys
 from typing import Any
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -25,7 +27,9 @@ def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: rendered without the database, which may be what failed."""
+    """500, or 503 while our own database does not answer. Rendered without it."""
+    if isinstance(sys.exception(), OperationalError):
+        return _plain(request, "503.html", 503)
     return _plain(request, "500.html", 500)
 
 

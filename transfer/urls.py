@@ -7,7 +7,7 @@ from transfer.models.run_base import Run
 from transfer.pages.account import views as account
 from transfer.pages.audit import views as audit
 from transfer.pages.history import run, views as history
-from transfer.pages.load import entry, views as load
+from transfer.pages.load import arrival, entry, views as load
 from transfer.pages.monitoring import health, metrics
 from transfer.pages.notifications import views as notifications
 from transfer.pages.overview import views as overview
@@ -112,6 +112,8 @@ urlpatterns = [
     path("load/file/", load.upload_file, name="upload_file"),
     re_path(rf"^load/template/(?P<kind>[a-z]+){FORM}", load.template, name="load_template"),
     path("load/<int:pk>/", load.upload, name="upload"),
+    path("load/<int:pk>/arrival/", arrival.arrival, name="upload_arrival"),
+    path("load/<int:pk>/run/", arrival.run, name="upload_run"),
     path("load/<int:pk>/reading/", load.upload_reading, name="upload_reading"),
     path("load/<int:pk>/confirm/", load.upload_confirm, name="upload_confirm"),
     path("load/<int:pk>/discard/", load.upload_discard, name="upload_discard"),

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, use_language
 from tests.databases import query
-from transfer.models import Upload
+from transfer.models import TransferRun, Upload
 from transfer.queue.worker import drain
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,6 +77,40 @@ def test_while_a_worker_checks_the_page_refreshes_itself(
     drain(lambda: False)
     expect(page.locator("#confirm")).to_be_visible()
     assert Upload.objects.get().good == 60_000
+
+
+def test_a_loaded_file_says_live_at_each_server_how_much_of_it_has_arrived(
+    page: Page, log_in: Callable, check_accessible: Callable, dock: Callable, bonus: str,
+    second_bonus: str, shop_all: str, load: Callable,
+):  # fmt: skip
+    dock(bonus, "Бонусный сервер 8")
+    dock(second_bonus, "Бонусный сервер 9")
+    lines = "".join(f"77800000000{n:02};41000000{n:02};1\n" for n in range(39))
+    upload = load("cards", f"card;account;status\n{lines}7780000000099;;2\n".encode())
+    log_in(page, "operator")
+    use_language(page, "en")
+    page.goto(upload.get_absolute_url())
+    first, second = page.locator(".arrivals > li").all()
+    for one in (first, second):
+        expect(one).to_contain_text("0 of 40 moved")
+    check_accessible(page)
+    first.get_by_role("button", name="Run now").click()
+    expect(first).to_contain_text("Queued")
+    drain(lambda: False)
+    run = TransferRun.objects.get()
+    expect(first).to_contain_text("40 of 40 moved")
+    expect(first.get_by_role("link", name=f"run {run.pk}")).to_be_visible()
+    expect(second).to_contain_text("0 of 40 moved")
+    check_accessible(page)
+    first.get_by_role("link", name="1 rejected").click()
+    expect(page.locator("main tbody tr")).to_have_count(1)
+    expect(page.locator("main tbody")).to_contain_text("7780000000099")
+    page.go_back()
+    expect(page.locator("h1")).to_be_visible()
+    page.get_by_role("button", name="Run now").click()
+    drain(lambda: False)
+    expect(second).to_contain_text("40 of 40 moved")
+    expect(page.locator("[data-poll]")).to_have_count(0)
 
 
 def test_without_a_script_it_works_as_well(

@@ -118,7 +118,7 @@ def test_without_shop_all_the_check_fails_in_words_and_is_tried_again(check, sho
 
 
 def test_a_staging_database_of_an_earlier_version_is_named(check, shop_all):
-    query_without_result(shop_all, "drop table datatransfer.loaded")
+    query_without_result(shop_all, "drop table datatransfer.writer")
     upload = check("balances", GOOD)
     assert (upload.state, upload.error_code) == (State.FAILED, "not_initialised")
 

@@ -45,6 +45,8 @@ ACT = Rule("operator", "post")
 FORM = Rule("operator", "get post")
 RULE = Rule("administrator", "get post")
 
+OF_LOADED = {"upload_arrival", "upload_run"}
+
 RULES = {
     "overview": LOOK,
     # The scheduler
@@ -114,6 +116,8 @@ RULES = {
     "upload_file": ACT,
     "load_template": LOOK,
     "upload": LOOK,
+    "upload_arrival": LOOK,
+    "upload_run": ACT,
     "upload_reading": ACT,
     "upload_confirm": ACT,
     "upload_discard": ACT,
@@ -197,6 +201,7 @@ def things() -> dict[str, Any]:
         "account": RegisterAccount.objects.create(server=eight, register=register, state="created"),
         "job": AccountJob.objects.create(server=eight, action="create", actor="olga"),
         "upload": Upload.objects.create(kind="cards", name="cards.csv", state="ready"),
+        "loaded": Upload.objects.create(kind="cards", name="cards.csv", state="loaded"),
         "entry": Upload.objects.create(kind="cards", state="ready", way="hand", report=ENTERED),
         "reject": RejectedRow.objects.create(
             kind="balances",
@@ -231,7 +236,7 @@ def arguments(name: str, about: dict[str, Any]) -> dict[str, Any]:
     if "pk" in wanted:
         # The longest of the names that it begins with: maintenance_run_live, run_live.
         subject = max((one for one in about if name.startswith(one)), key=len)
-        values["pk"] = about[subject].pk
+        values["pk"] = about["loaded" if name in OF_LOADED else subject].pk
     return values
 
 

@@ -54,6 +54,7 @@ class Reject:
     number: int
     token: str
     origin: str
+    xid: int
     staging_id: int
     code: str
     sqlstate: str | None
@@ -88,8 +89,8 @@ class RejectTable(Database):
     def rejects(self, reader: str, after: int, most: int) -> list[Reject]:
         """The reader's rejects in the order of their numbers."""
         found = self.rows(
-            "select number, token::text, origin::text, staging_id, code, sqlstate, "
-            "constraint_name, payload, rejected_at from datatransfer.reject "
+            "select number, token::text, origin::text, xid::text::bigint, staging_id, code, "
+            "sqlstate, constraint_name, payload, rejected_at from datatransfer.reject "
             "where reader = %s and number > %s order by number limit %s",
             [reader, after, most],
         )
@@ -107,6 +108,15 @@ class RejectTable(Database):
             "where reject.reader = position.reader) from datatransfer.position as position "
             "where origin = %s and kind = %s",
             [origin, kind.name],
+        )
+        return int(rows)
+
+    def count_rejects_of(self, origin: str, kind: Kind, xid: int) -> int:
+        """How many of the rows that a transaction has staged stand among the rejects."""
+        (rows,) = self.one(
+            "select count(*) from datatransfer.reject where origin = %s and kind = %s "
+            "and xid = %s::text::xid8",
+            [origin, kind.name, xid],
         )
         return int(rows)
 

@@ -72,6 +72,10 @@ class ShopAll(BatchLog):
             raise NotInitialised(missing="datatransfer.origin")
         return str(rows[0][0])
 
+    def notes_sources(self) -> bool:
+        """Whether it notes where rows come from: not yet where a former version made our tables."""
+        return bool(self.one("select to_regclass('datatransfer.writer') is not null")[0])
+
     def is_origin_original(self) -> bool:
         """Whether our row was written here, and not by the restore of a dump."""
         return bool(self.one(f"select {ORIGINAL} from datatransfer.origin")[0])

@@ -41,6 +41,10 @@ create table if not exists datatransfer.loaded (
     rows bigint not null,
     loaded_at timestamptz not null default now()
 );
+-- The rows of a load are those that this transaction of this database wrote, and no others.
+alter table datatransfer.loaded
+    add column if not exists origin uuid,
+    add column if not exists xid xid8;
 -- Rejected rows that were corrected: each is staged anew once, whoever asks, and how often.
 create table if not exists datatransfer.resent (
     origin uuid not null,
@@ -58,6 +62,7 @@ alter table datatransfer.resent
     add column if not exists sent_by text not null default '';
 create index if not exists resent_where_rejected on datatransfer.resent (kind, new_xid)
     where where_rejected;
+create index if not exists resent_as on datatransfer.resent (kind, new_id);
 -- Transactions that have sent corrected rows, until their rejects are closed in our own database:
 -- what a process that died in between leaves behind.
 create table if not exists datatransfer.resending (
@@ -66,6 +71,26 @@ create table if not exists datatransfer.resending (
     sent_by text not null,
     sent_at timestamptz not null default now()
 );
+-- Who has written, by transaction: for the trace.
+create table if not exists datatransfer.writer (
+    origin uuid not null,
+    xid xid8 not null,
+    name text not null,
+    program text not null,
+    at timestamptz not null default now(),
+    primary key (xid, origin)
+);
+-- Writers have no rights to our tables, and a transaction is noted once, whatever it writes.
+create or replace function datatransfer.note_writer() returns trigger language plpgsql
+    security definer set search_path = '' as $$
+begin
+    insert into datatransfer.writer (origin, xid, name, program)
+        select origin, pg_current_xact_id(), session_user, current_setting('application_name')
+          from datatransfer.origin
+            on conflict do nothing;
+    perform set_config('datatransfer.noted', pg_current_xact_id()::text, true);
+    return null;
+end $$;
 -- A writer must not choose xid or id: a row with a number from the past would be skipped.
 create or replace function datatransfer.stamp() returns trigger language plpgsql as $$
 begin
@@ -117,9 +142,26 @@ OURS = {
 }
 
 
+# Who writes is noted at the end of a transaction's first statement, for nothing a row.
+WRITER_TRIGGER = """
+    select from pg_trigger where tgrelid = to_regclass(%s) and tgname = 'datatransfer_writer'
+"""
+NOTE_WRITERS = """
+    create trigger datatransfer_writer after insert on {table} for each statement
+      when (current_setting('datatransfer.noted', true)
+            is distinct from pg_current_xact_id()::text)
+      execute function datatransfer.note_writer()
+"""
+# Nobody asks who wrote rows that are gone.
+FORGET_WRITERS = """
+    delete from datatransfer.writer as note
+     where at < now() - make_interval(days => %s) and {}
+"""
+
 CREATED = gettext_noop("%(table)s: created")
 ADDED = gettext_noop("%(table)s: column %(column)s added")
 GUARDED = gettext_noop("%(table)s: trigger created that stamps xid")
+NOTED = gettext_noop("%(table)s: trigger created that notes who writes")
 COMPLETE = gettext_noop("%(table)s: nothing was missing")
 
 
@@ -170,6 +212,9 @@ class Staging(Indexes):
         if not self._has_stamps(kind):
             self._create_stamps(kind)
             steps.append(Step(GUARDED, {"table": kind.staging}))
+        if not self.rows(WRITER_TRIGGER, [f'"{kind.staging}"']):
+            self.execute(sql.SQL(NOTE_WRITERS).format(table=quoted(kind)))
+            steps.append(Step(NOTED, {"table": kind.staging}))
         return steps
 
     def _has_stamps(self, kind: Kind) -> bool:
@@ -229,6 +274,8 @@ class Staging(Indexes):
             )
             if rows:
                 self._note_purge(kind, rows, amount)
+                if self.notes_sources():
+                    self._forget_writers(days)
             self._forget_batches(kind, positions, days)
             lighter = [page for (page,) in self.rows(LIGHTER, {"pages": PAGES_A_RANGE})]
         if rows:
@@ -284,6 +331,15 @@ class Staging(Indexes):
             [kind.name, rows, amount],
         )
         self.execute(NOTE_PURGE, {"kind": kind.name, "rows": rows})
+
+    def _forget_writers(self, days: int) -> None:
+        gone = [
+            sql.SQL("not exists (select from {} as row where row.xid = note.xid)").format(
+                quoted(kind)
+            )
+            for kind in KINDS.values()
+        ]
+        self.execute(sql.SQL(FORGET_WRITERS).format(sql.SQL(" and ").join(gone)), [days])
 
     def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
         """Of each reader the latest that is old stays, and the one that its position names."""

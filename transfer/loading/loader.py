@@ -67,6 +67,17 @@ REFUSE_SENT = """
 """
 
 
+class Loaded(NamedTuple):
+    """What a load has staged: how many rows, in which database, and by which transaction.
+
+    Null of a load from before that was noted.
+    """
+
+    rows: int
+    origin: str | None
+    xid: int | None
+
+
 class BadLineFound(NamedTuple):
     """A line that can't be loaded; `cells` are those to correct, without a secret."""
 
@@ -160,20 +171,27 @@ class Loader(Incoming):
             values.append(f"when '{check.code}' then concat_ws(' / ', {shown})")
         return f"case fault {' '.join(columns)} end", f"case fault {' '.join(values)} end"
 
-    def already_loaded(self, token: UUID) -> int | None:
-        """How many rows a load has brought, if it has committed."""
-        loads = self.rows("select rows from datatransfer.loaded where token = %s", [str(token)])
-        return int(loads[0][0]) if loads else None
+    def already_loaded(self, token: UUID) -> Loaded | None:
+        """What a load has brought, if it has committed."""
+        loads = self.rows(
+            "select rows, origin::text, xid::text::bigint from datatransfer.loaded "
+            "where token = %s",
+            [str(token)],
+        )
+        return Loaded(*loads[0]) if loads else None
 
-    def require_loaded_table(self) -> None:
-        if self.one("select to_regclass('datatransfer.loaded')")[0] is None:
-            raise NotInitialised(missing="datatransfer.loaded")
+    def require_notes_of_sources(self) -> None:
+        """Raises NotInitialised."""
+        if not self.notes_sources():
+            raise NotInitialised(missing="datatransfer.writer")
 
-    def insert(self, token: UUID, loaded_by: str) -> int:
+    def insert(self, token: UUID, loaded_by: str) -> Loaded:
         """Stages the good lines and notes the load, in the transaction under way."""
         rows = self.stage(loaded_by)
-        self.execute(
-            "insert into datatransfer.loaded (token, kind, rows) values (%s, %s, %s)",
+        noted = self.one(
+            "insert into datatransfer.loaded (token, kind, rows, origin, xid) "
+            "select %s, %s, %s, origin, pg_current_xact_id() from datatransfer.origin "
+            "returning rows, origin::text, xid::text::bigint",
             [str(token), self.kind.name, rows],
         )
-        return rows
+        return Loaded(*noted)

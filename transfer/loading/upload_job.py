@@ -17,7 +17,7 @@ from transfer.loading.faults import NothingInside, RejectsClosedMeanwhile, Unexp
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
-from transfer.loading.loader import BadLineFound, Loader
+from transfer.loading.loader import BadLineFound, Loaded, Loader
 from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
 from transfer.models import BadLine, Settings, Upload
@@ -99,7 +99,7 @@ def loading(upload: Upload) -> Iterator[Loader]:
         Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
         loader.transaction(commit=False),
     ):
-        loader.require_loaded_table()
+        loader.require_notes_of_sources()
         yield loader
 
 
@@ -170,19 +170,19 @@ def load(upload: Upload, progress: Progress) -> None:
     A worker that died after the staging database had committed finds its token there.
     """
     with loading(upload) as loader:
-        rows = loader.already_loaded(upload.token)
-    if rows is not None:
-        upload.note_loaded(rows)
+        loaded = loader.already_loaded(upload.token)
+    if loaded is not None:
+        upload.note_loaded(*loaded)
         return
     with judged(upload, Layout(**upload.layout), progress) as (loader, _lines):
         with transaction.atomic():
-            rows = _insert(upload, loader)
+            loaded = _insert(upload, loader)
             loader.connection.commit()
-            upload.note_loaded(rows)
+            upload.note_loaded(*loaded)
         finish(loader)
 
 
-def _insert(upload: Upload, loader: Loader) -> int:
+def _insert(upload: Upload, loader: Loader) -> Loaded:
     """Stages what the preview showed, and closes the rejected rows that it corrects.
 
     Raises UnexpectedlyDifferent when that is something else now.
@@ -190,9 +190,9 @@ def _insert(upload: Upload, loader: Loader) -> int:
     kind, by, corrections = upload.moves, upload.confirmed_by, upload.corrections
     if corrections and lock(kind, loader.corrected()) != corrections:
         raise RejectsClosedMeanwhile
-    rows = loader.insert(upload.token, by)
-    if rows != upload.good:
+    loaded = loader.insert(upload.token, by)
+    if loaded.rows != upload.good:
         raise UnexpectedlyDifferent
     if corrections:
         close_staged(loader)
-    return rows
+    return loaded

@@ -69,6 +69,7 @@ class RejectedRow(models.Model):
     kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
     origin = models.UUIDField()
     staging_id = models.BigIntegerField(gettext_lazy("number in the staging table"))
+    xid = models.BigIntegerField(null=True)  # the transaction that staged the row
     # What the bonus server calls it (`reject_table`); null for those from before the log.
     reader = models.UUIDField(null=True)
     number = models.BigIntegerField(null=True)
@@ -117,6 +118,7 @@ class RejectedRow(models.Model):
                 name="rejects_by_time",
             ),
             models.Index("origin", "kind", "staging_id", name="rejects_of_row"),
+            models.Index("xid", name="rejects_of_load"),
             # `mirror`: those of a server whose history is gone.
             models.Index("reader", "number", name="rejects_of_reader"),
         ]

@@ -101,6 +101,9 @@ class Upload(Job, Failing):
     confirmed_by = models.CharField(gettext_lazy("loaded by"), max_length=200, blank=True)
     address = models.GenericIPAddressField(null=True)
     closed_at = models.DateTimeField(gettext_lazy("loaded at"), null=True)
+    # The transaction that wrote its rows, and no others, and in which database.
+    origin = models.UUIDField(null=True, editable=False)
+    xid = models.BigIntegerField(null=True, editable=False)
 
     objects = UploadQuerySet.as_manager()
 
@@ -214,9 +217,10 @@ class Upload(Job, Failing):
         self.pieces.all().delete()
 
     @transaction.atomic
-    def note_loaded(self, rows: int) -> None:
+    def note_loaded(self, rows: int, origin: str | None, xid: int | None) -> None:
         """After the staging database has committed; also when a crash came in between."""
         self.state, self.closed_at, self.good = self.State.LOADED, timezone.now(), rows
+        self.origin, self.xid = uuid.UUID(origin) if origin else None, xid
         self.note_error(None)
         self.save()
         self.forget()

@@ -20,7 +20,7 @@ from transfer.rejects.closing import close_noted
 AT_ONCE = 1000
 
 # What is taken over of a row that was rejected before: its state is ours.
-TAKEN_OVER = ["reader", "number", "token", "code", "sqlstate", "constraint", "payload"]
+TAKEN_OVER = ["xid", "reader", "number", "token", "code", "sqlstate", "constraint", "payload"]
 
 
 def mirror(
@@ -81,6 +81,7 @@ def _save(task: TransferTask, reader: str, found: list[Reject], run: TransferRun
                 server_name=task.server.name,
                 kind=task.kind,
                 origin=reject.origin,
+                xid=reject.xid,
                 staging_id=reject.staging_id,
                 reader=reader,
                 number=reject.number,

@@ -12,6 +12,7 @@ from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferRun
 from transfer.trace.runs import Key, runs_that_moved
 from transfer.trace.servers import Answer
+from transfer.trace.sources import Source
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Row:
     may_fail: bool  # whether it can fail one that depends on what the server holds
     reached: dict[int, bool]  # server → whether its position is past the row
     sent_again: tuple[int, datetime] | None = None  # the row in its place, and since when
+    source: Source = field(default_factory=Source)
     fates: list[Fate] = field(default_factory=list)
 
 

@@ -19,6 +19,7 @@ from transfer.runs.backlog import WRITERS
 from transfer.trace.complete import kinds_of
 from transfer.trace.fates import Row, judge_fates
 from transfer.trace.servers import Answer, ask
+from transfer.trace.sources import attach_uploads, note_sources
 
 ROWS_ON_A_PAGE = 50
 SECONDS = 3.0
@@ -50,7 +51,9 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
     Asks the servers for `seconds` at most, and shop All as long. Raises TransferError when shop All
     fails.
     """
-    tasks = attach_runs(TransferTask.objects.select_related("server").with_runs())
+    tasks = attach_runs(
+        TransferTask.objects.select_related("server").with_runs().order_by("server_id")
+    )
     servers = list({task.server_id: task.server for task in tasks}.values())
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=2 * seconds) as source:
         with source.snapshot():
@@ -61,11 +64,13 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
             source.read_by_value()
             rows = staged_rows(source, subject, column, answers, page)
             note_sent_again(source, rows, origin)
+            note_sources(source, rows, origin)
             writing = writers(source, column)
     result = Trace(
         subject, column, rows[:ROWS_ON_A_PAGE], page, len(rows) > ROWS_ON_A_PAGE, answers, writing
     )
     judge_fates(result.rows, answers, tasks, origin)
+    attach_uploads(result.rows)
     return result
 
 

@@ -112,6 +112,34 @@ def test_every_other_bad_end_has_a_cause_too(client, eight, state, words):
     assert words in page_of(client, a_run(eight, state=state, cancelled_by="ivan"))
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"state": State.FAILED}, "The run has read no row."),
+        ({"state": State.SUCCEEDED}, "The run has read no row."),
+        ({"state": State.FAILED, "applied": 5}, "before it ended."),
+        ({"state": State.INTERRUPTED, "applied": 5}, "before it ended."),
+        ({"state": State.SUCCEEDED, "applied": 5}, "every row that was read passed the checks."),
+    ],
+)
+def test_that_all_rows_passed_is_only_said_of_a_run_that_has_read_all(client, eight, fields, words):
+    page = page_of(client, a_run(eight, **fields))
+    assert words in page
+    assert page.count("passed the checks") == words.count("passed the checks")
+
+
+def test_what_was_true_when_somebody_pressed_is_not_said_when_it_is_over(client, eight):
+    run = a_run(eight, state=State.FAILED, error_code="connection_lost")
+    page = client.post(reverse("run_again", args=[run.pk]), follow=True).content.decode()
+    assert "waits in the queue" in page
+    assert 'class="messages"' not in page
+    again = TransferRun.objects.get(state=State.QUEUED)
+    again.claim()
+    page = client.post(reverse("run_cancel", args=[again.pk]), follow=True).content.decode()
+    assert "it ends after the step under way" in page
+    assert 'class="messages"' not in page
+
+
 def test_neighbours_are_runs_of_the_same_task(client, eight):
     before, run, after = a_run(eight), a_run(eight), a_run(eight)
     a_run(eight, "cards")

@@ -1,5 +1,6 @@
 """One register: its page, the strip of a week; added, changed, removed."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -40,6 +41,24 @@ def test_the_strip_does_not_say_offline_of_hours_that_nobody_knows(
     page = operator.get(register.get_absolute_url()).content.decode()
     assert page.count('class="strip-day"') == 1
     assert "seen in 0 of 1 hours" in page
+
+
+def test_a_register_that_is_minutes_old_is_not_said_to_have_been_there_for_hours(
+    operator, servers, registers, with_accounts
+):
+    (register,) = registers(1)
+    made = timezone.now() - timedelta(minutes=59)
+    with_accounts(servers[0], [register], created_at=made)
+    account = RegisterAccount.objects.get()
+    for at in {made, timezone.now()}:
+        day, _ = SeenDay.objects.get_or_create(
+            account=account, day=at.date(), defaults={"hours": 0}
+        )
+        day.hours |= 1 << at.hour
+        day.save()
+    page = operator.get(register.get_absolute_url()).content.decode()
+    hours = re.findall(r'<span aria-hidden="true">(\d+ of \d+ h)</span>', page)
+    assert hours in (["2 of 2 h"], ["1 of 1 h", "1 of 1 h"])
 
 
 def test_days_that_no_strip_shows_are_old(servers, registers, with_accounts):

@@ -13,7 +13,7 @@ from transfer.access import role
 from transfer.engine.kinds import BALANCES
 from transfer.engine.position import Position
 from transfer.models import Actor, MaintenanceRun, TransferRun
-from transfer.models.run_base import Run, RunClosed, State
+from transfer.models.run_base import BAD_STATES, GOOD_STATES, Run, RunClosed, State
 from transfer.pages.back import read_or_post
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
 from transfer.runs import start, workers
@@ -53,10 +53,6 @@ def run_cancel(request: HttpRequest, pk: int, model: type[Run] = TransferRun) ->
         one.cancel(Actor.of(request))
     except RunClosed:
         messages.warning(request, _("There is nothing to cancel: the run has ended."))
-    else:
-        ended = _("The run is cancelled.")
-        asked = _("The run will end after the step under way.")
-        messages.success(request, ended if one.state == State.CANCELLED else asked)
     return redirect(one)
 
 
@@ -86,9 +82,8 @@ def run_again(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> 
     try:
         started = start.run_now(one.task, Actor.of(request), **same_way(one))
     except start.RunIsOpen as already:
-        messages.info(request, _("This task has a run under way: here it is."))
+        messages.info(request, _("This task had a run under way: here it is."))
         return redirect(already.run)
-    messages.success(request, _("The run is in the queue."))
     return redirect(started)
 
 
@@ -111,7 +106,8 @@ def described(one: Any) -> dict[str, Any]:
         "starts": workers.when_it_starts() if one.state == State.QUEUED else "",
         "started_by": started_by(one),
         "cause": cause(one),
-        "is_bad": one.state in (State.FAILED, State.INTERRUPTED),
+        "is_bad": one.state in BAD_STATES,
+        "is_whole": one.state in GOOD_STATES,
         **neighbours(one),
     }
     if isinstance(one, MaintenanceRun):

@@ -21,10 +21,10 @@ from transfer.loading.headings import REJECT
 from transfer.loading.receive import receive
 from transfer.loading.report import explain_line
 from transfer.loading.warnings import HARMLESS, explain_warning
-from transfer.models import Actor, Settings, TransferTask, Upload
+from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import is_part
 from transfer.pages.exports import csv_response, file_response
-from transfer.pages.load import downloads
+from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.pages.load.tables import BadLineTable, UploadTable, state_badge
 from transfer.words import formats
@@ -108,6 +108,8 @@ def _context(
         context["places"] = [heading_of_place(layout, n) for n in range(len(layout["headings"]))]
     if upload.state in (State.READY, State.CONFIRMED, State.LOADED):
         context |= _preview(upload)
+    if upload.state == State.LOADED:
+        context |= arrival.context(request, upload)
     return context
 
 
@@ -142,7 +144,6 @@ def _preview(upload: Upload) -> dict[str, Any]:
         ],
         "encoding": dict(ENCODINGS).get(upload.layout.get("encoding", ""), ""),
         "delimiter": dict(DELIMITERS).get(upload.layout.get("delimiter", ""), ""),
-        "tasks": TransferTask.objects.filter(kind=upload.kind).select_related("server"),
     }
 
 

@@ -8,7 +8,7 @@ from django.forms import HiddenInput
 from django.http import QueryDict
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.models import BonusServer, RejectedRow
+from transfer.models import BonusServer, RejectedRow, Upload
 from transfer.models.rejects import REJECT_KEY
 from transfer.models.tasks import KindChoices
 from transfer.pages.filters import DayFilters
@@ -38,10 +38,13 @@ class RejectFilter(DayFilters):
         label=gettext_lazy("Account, card or row number"), method="filter_text"
     )
     run = django_filters.NumberFilter(widget=HiddenInput)
+    load = django_filters.ModelChoiceFilter(
+        queryset=Upload.objects.loaded(), widget=HiddenInput, method="filter_load"
+    )
 
     class Meta:
         model = RejectedRow
-        fields = ["kind", "code", "server", "state", "q", "since", "until", "run"]
+        fields = ["kind", "code", "server", "state", "q", "since", "until", "run", "load"]
 
     def __init__(self, data: QueryDict, queryset: QuerySet[Any]) -> None:
         asked = data.copy()
@@ -56,6 +59,9 @@ class RejectFilter(DayFilters):
 
     def filter_state(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows if value == "all" else rows.filter(state=value)
+
+    def filter_load(self, rows: QuerySet[Any], name: str, value: Upload) -> QuerySet[Any]:
+        return rows.filter(kind=value.kind, origin=value.origin, xid=value.xid or -1)
 
     def filter_text(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         text = value.strip()

@@ -146,9 +146,8 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
     except RunClosed:
         messages.info(request, _("%(task)s: no run is under way any more.") % {"task": task})
         return redirect(home(request, task))
-    ends = _("The run ends after the step under way. What it has done stays done.")
-    gone = _("The run is taken out of the queue.")
-    messages.success(request, ends if opened.is_open else gone)
+    if not opened.is_open:
+        messages.success(request, _("The run is taken out of the queue."))
     return redirect(home(request, task))
 
 

@@ -5,15 +5,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgettext_lazy
 
 from transfer.engine.kinds import BLANKED
-from transfer.models import BonusServer, RejectedRow, TransferRun
+from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
 from transfer.runs.backlog import why
 from transfer.trace.complete import COLUMNS
 from transfer.trace.fates import Fate, Row
 from transfer.trace.search import SECONDS, Stop
 from transfer.trace.servers import Answer
+from transfer.trace.sources import Source
 from transfer.words import formats
 from transfer.words.columns import heading, status_words
 from transfer.words.explain import explain, explain_reject
@@ -48,6 +51,7 @@ class ShownRow:
     created_at: datetime | None
     cells: list[tuple[str, str, str]]  # heading, value, and what it can be traced by, if at all
     fates: list[ShownFate]
+    source: SafeString | str
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,33 @@ def shown_row(row: Row, reject_days: int, subject: str = "") -> ShownRow:
         if row.payload.get(column.name) not in (None, "", subject)
     ]
     fates = [shown_fate(row, fate, reject_days) for fate in row.fates]
-    return ShownRow(_(row.kind.title), row.id, row.created_at, cells, fates)
+    title = _(row.kind.title)
+    return ShownRow(title, row.id, row.created_at, cells, fates, source_words(row.source))
+
+
+def source_words(source: Source) -> SafeString | str:
+    """Where a row comes from; empty where that was not noted."""
+    told = [_loaded(source)] if source.load else []
+    if source.corrects is not None:
+        about = {"number": formats.number(source.corrects), "who": source.sent_by or "—"}
+        told.append(_("in place of the rejected row № %(number)s, sent again by %(who)s") % about)
+    if not told and source.program:
+        about = {"name": source.name, "program": source.program}
+        told = [_("written by the program %(program)s as the database user %(name)s") % about]
+    elif not told and source.name:
+        told = [_("written by the database user %(name)s") % {"name": source.name}]
+    return format_html_join("; ", "{}", ((one,) for one in told))
+
+
+def _loaded(source: Source) -> SafeString | str:
+    upload = source.upload
+    if upload is None:
+        return _("from a file that no longer stands in the list of loads")
+    if upload.way == Upload.Way.HAND:
+        return _("entered by hand by %(who)s") % {"who": upload.confirmed_by}
+    link = format_html('<a href="{}">{}</a>', upload.get_absolute_url(), upload)
+    words = _("from the file {file}, loaded by {who}")
+    return format_html(words, file=link, who=upload.confirmed_by)
 
 
 def _cell(column: str, value: str | None) -> str:

@@ -1,0 +1,70 @@
+"""Whether what a file brought has arrived: at each bonus server, live; and what sends it now."""
+
+from contextlib import suppress
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from transfer.access import role
+from transfer.models import Actor, TransferTask, Upload
+from transfer.pages.back import is_part
+from transfer.pages.scheduler import status
+from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
+from transfer.runs.backlog import why
+from transfer.runs.start import RunIsOpen, run_now
+from transfer.trace.arrival import Arrival, arrivals
+from transfer.words.explain import explain
+
+
+@require_safe
+def arrival(request: HttpRequest, pk: int) -> HttpResponse:
+    """The part of the file's page that refreshes itself; by itself it leads to the whole."""
+    upload = get_object_or_404(Upload.objects.loaded(), pk=pk)
+    if not is_part(request):
+        return redirect(upload)
+    return render(request, "load/arrival.html", {"upload": upload, **context(request, upload)})
+
+
+def context(request: HttpRequest, upload: Upload) -> dict[str, Any]:
+    """What each server has of a loaded file; nothing where that was not noted."""
+    if upload.xid is None:
+        return {}
+    found = arrivals(upload, status.patience(request))
+    lacking = [one for one in found if not one.is_complete]
+    return {
+        "arrivals": [(one, _words(one)) for one in found],
+        "lacking": lacking,
+        "poll": _pace(request, lacking),
+    }
+
+
+def _words(one: Arrival) -> str:
+    """Why something of the file is not there yet."""
+    if one.error is not None:
+        return explain(one.error).sentence
+    return "" if one.is_complete else why(one.task)
+
+
+def _pace(request: HttpRequest, lacking: list[Arrival]) -> float:
+    """Seconds until the next look; 0 when all of it has arrived."""
+    if not lacking:
+        return 0
+    if any(one.error for one in lacking) and not is_part(request):
+        return AT_ONCE  # the page waits less long for a server than its part does
+    return FAST if any(one.task.open_run for one in lacking) else SLOW  # type: ignore[attr-defined]
+
+
+@role("operator")
+@require_POST
+def run(request: HttpRequest, pk: int) -> HttpResponse:
+    """Moves what waits of the file's kind now: to the server that is named, or to all of them."""
+    upload = get_object_or_404(Upload.objects.loaded(), pk=pk)
+    tasks = TransferTask.objects.filter(kind=upload.kind)
+    if named := request.POST.get("task"):
+        tasks = tasks.filter(pk=named) if named.isascii() and named.isdigit() else tasks.none()
+    for task in tasks:
+        with suppress(RunIsOpen):
+            run_now(task, Actor.of(request))
+    return redirect(upload)

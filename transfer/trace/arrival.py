@@ -1,0 +1,110 @@
+"""How much of a file each bonus server has, by the server's own position and rejects."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.conf import settings
+from psycopg2 import sql
+
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.position import Position, sees
+from transfer.engine.shop_all import ShopAll, quoted
+from transfer.errors import OriginChanged, TransferError
+from transfer.models import BonusServer, TransferRun, TransferTask, Upload
+from transfer.models.run_base import attach_runs
+from transfer.servers.ask import ask_all
+from transfer.trace.runs import runs_that_moved
+
+# The rows of a load: those that its transaction wrote.
+LAST = "select max(id) from {table} where xid = {xid}::xid8"
+COUNT = "select count(*) from {table} where xid = {xid}::xid8 and id <= {last}"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What one bonus server has of a file."""
+
+    task: TransferTask
+    rows: int = 0  # that it gets: all; of a server that was docked later what was left of them
+    moved: int = 0
+    rejected: int = 0  # of those
+    last_id: int | None = None  # the row that was moved last
+    run: TransferRun | None = None  # by which
+    error: TransferError | None = None  # why nothing is known
+
+    @property
+    def is_complete(self) -> bool:
+        return self.error is None and self.moved >= self.rows
+
+
+def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
+    """What each server has of a loaded file. Takes about `seconds` at most, and never raises."""
+    tasks = (
+        TransferTask.objects.filter(kind=upload.kind)
+        .select_related("server")
+        .with_runs()
+        .order_by("server_id")
+    )
+    of = {task.server: task for task in attach_runs(tasks)}
+
+    def question(server: BonusServer, within: float) -> Arrival:
+        return _ask(upload, of[server], within)
+
+    found = {
+        server: Arrival(of[server], error=answer) if isinstance(answer, TransferError) else answer
+        for server, answer in ask_all(of, question, seconds)
+    }
+    return _with_runs(upload, [found[server] for server in of])
+
+
+def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
+    server, kind, origin = task.server, upload.moves, str(upload.origin)
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "arrival", seconds=seconds) as source,
+        BonusDatabase(server.dsn, server.name, "arrival", seconds=seconds) as target,
+    ):
+        with source.snapshot():
+            if source.origin() != origin:
+                raise OriginChanged
+        position = target.existing_position(origin, kind)
+        with source.snapshot():
+            arrival = _moved(source, upload, task, position or Position(origin, kind.name))
+        if not arrival.moved:
+            return arrival
+        with target.transaction(commit=False):
+            rejected = target.count_rejects_of(origin, kind, upload.xid or 0)
+        return replace(arrival, rejected=rejected)
+
+
+def _moved(source: ShopAll, upload: Upload, task: TransferTask, position: Position) -> Arrival:
+    xid = upload.xid or 0
+
+    def ask(query: str, last: int | None = None) -> Any:
+        names = {"table": quoted(upload.moves), "xid": sql.Literal(str(xid))}
+        return source.one(sql.SQL(query).format(last=sql.Literal(last), **names))[0]
+
+    last = ask(LAST)
+    is_docked_later = upload.closed_at is not None and task.server.created_at > upload.closed_at
+    # What is purged every server had moved, but not one that was docked later.
+    rows = ask(COUNT, last) if is_docked_later else upload.good
+    if sees(position.read_through, xid):
+        return Arrival(task, rows, rows, last_id=last)
+    if position.last_xid is None or not sees(position.snapshot, xid) or position.last_xid < xid:
+        return Arrival(task, rows)
+    if position.last_xid > xid:
+        return Arrival(task, rows, rows, last_id=last)
+    return Arrival(task, rows, ask(COUNT, position.last_id), last_id=position.last_id)
+
+
+def _with_runs(upload: Upload, found: list[Arrival]) -> list[Arrival]:
+    """Each with the run that moved the last of its rows."""
+    keys = {
+        one.task.pk: (one.task.pk, upload.xid or 0, one.last_id)
+        for one in found
+        if one.moved and one.last_id is not None
+    }
+    runs = runs_that_moved(keys.values(), str(upload.origin))
+    return [
+        replace(one, run=runs.get(keys[one.task.pk])) if one.task.pk in keys else one
+        for one in found
+    ]

@@ -1,0 +1,67 @@
+"""Where staged rows come from: a file, a person, a rejected row in whose place they are, a program.
+
+All of it was noted by the transaction that wrote the row.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from transfer.engine.shop_all import ShopAll
+from transfer.models import Upload
+
+LOADS = """
+    select xid::text::bigint, token::text from datatransfer.loaded
+     where origin = %s and kind = %s and xid = any(%s::text[]::xid8[])
+"""
+CORRECTIONS = """
+    select new_id, old_id, sent_by from datatransfer.resent
+     where origin = %s and kind = %s and new_id = any(%s)
+"""
+WRITERS = """
+    select xid::text::bigint, name, program from datatransfer.writer
+     where origin = %s and xid = any(%s::text[]::xid8[])
+"""
+
+
+@dataclass
+class Source:
+    """Where a staged row comes from, as far as that was noted."""
+
+    load: str | None = None  # the token of one
+    upload: Upload | None = None  # the same, while it stands in the list of loads
+    corrects: int | None = None  # the number of the rejected row
+    sent_by: str = ""
+    name: str = ""  # of the database's user who wrote it
+    program: str = ""
+
+
+def note_sources(source: ShopAll, rows: Iterable[Any], origin: str) -> None:
+    """Gives the rows, which have a kind, xid and id, their `source`, still without uploads."""
+    if not source.notes_sources():
+        return
+    for kind, some in groupby(sorted(rows, key=_kind), key=_kind):
+        mine = list(some)
+        xids = list({str(row.xid) for row in mine})
+        loads = dict(source.rows(LOADS, [origin, kind, xids]))
+        ids = [row.id for row in mine]
+        corrections = {new: told for new, *told in source.rows(CORRECTIONS, [origin, kind, ids])}
+        writers = {xid: told for xid, *told in source.rows(WRITERS, [origin, xids])}
+        for row in mine:
+            old_id, sent_by = corrections.get(row.id, (None, ""))
+            name, program = writers.get(row.xid, ("", ""))
+            row.source = Source(loads.get(row.xid), None, old_id, sent_by, name, program)
+
+
+def _kind(row: Any) -> str:
+    return str(row.kind.name)
+
+
+def attach_uploads(rows: Iterable[Any]) -> None:
+    """Gives the sources their uploads. One query."""
+    found = [row.source for row in rows if row.source.load]
+    tokens = {source.load for source in found}
+    by_token = {str(one.token): one for one in Upload.objects.filter(token__in=tokens)}
+    for source in found:
+        source.upload = by_token.get(source.load)

@@ -184,6 +184,32 @@ class BatchForgotten(HistoryChanged):
     )
 
 
+class RestoredFromDump(HistoryChanged):
+    code = "restored_from_dump"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a dump, or its own tables were written anew: "
+        "its numbers no longer tell which rows were moved."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, so nothing was skipped or moved twice. Run: manage.py "
+        "rebase_shop_all. What was moved stays moved."
+    )
+
+
+class PositionOvertaken(HistoryChanged):
+    code = "position_overtaken"
+    sentence = gettext_noop(
+        "The database of shop All is from before its rows were numbered anew (rebase_shop_all): "
+        "the bonus server has received %(rows)s rows since, and nothing tells which rows here "
+        "they are."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be moved twice. An older copy of shop All was restored "
+        "once more. Run: manage.py rebase_shop_all. If rows of the copy are in doubt, it counts "
+        "them and asks."
+    )
+
+
 class FutureTransactions(HistoryChanged):
     code = "future_transactions"
     sentence = gettext_noop(
@@ -206,6 +232,33 @@ class RestoreUnknown(TransferError):
         "Nothing was changed. Say when it began to take rows again: --restored-at "
         "'2026-01-31 12:00:00+03', or --no-writes-since-restore if it has taken none. With "
         "--dry-run it counts first."
+    )
+
+
+class RowsDoubtful(TransferError):
+    code = "rows_doubtful"
+    sentence = gettext_noop(
+        "%(rows)s rows of the copy (%(kind)s) waited for %(database)s when the copy was first "
+        "numbered anew, and may have been moved since."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Look in the bonus server whether it has them, and run the command "
+        "again with --doubtful moved or --doubtful waiting. If it has only some of them, restore "
+        "it as well, or write the rest by hand."
+    )
+
+
+class RowsRewritten(TransferError):
+    code = "rows_rewritten"
+    sentence = gettext_noop(
+        "%(rows)s rows of %(table)s are older than the restore and carry numbers from after it: "
+        "they were copied one by one (logical replication, a restore of the data alone), and "
+        "nothing tells which of them were moved."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Restore shop All from a dump of the whole database, or from a copy "
+        "of its files. If these rows are new all the same, put created_at right, and run the "
+        "command again."
     )
 
 
@@ -436,7 +489,8 @@ class NoApprise(TransferError):
 REFUSALS = {
     error.code
     for error in (
-        *(HistoryChanged, BatchForgotten, FutureTransactions, PositionLost, RowsPurged),
-        *(StandbyAsSource, RowsSwallowed, TooManyRefused, NumberUsedTwice, Difference),
+        *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
+        *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused),
+        *(NumberUsedTwice, Difference),
     )
 }

@@ -56,6 +56,11 @@ GUARDS = [
         scenarios.dump_of_all_restored_elsewhere,
     ),
     Guard(
+        "the identity of shop All counts only as it was written",
+        [Edit(f"{ENGINE}/shop_all.py", "        if not is_original:\n", "        if False:\n")],
+        scenarios.our_tables_written_anew,
+    ),
+    Guard(
         "a batch is flushed before its rows are read",
         [Edit(f"{ENGINE}/batches.py", "in ('off', 'local')", "in ('never')")],
         scenarios.careless_database,
@@ -91,6 +96,15 @@ GUARDS = [
         "a purge notes what it removed, and for whom",
         [Edit(f"{ENGINE}/batches.py", "        return int(rows)\n", "        return 0\n")],
         scenarios.bonus_server_restored_to_before_a_purge,
+    ),
+    Guard(
+        "a position that a rebase has handed on is not believed",
+        [
+            Edit(
+                f"{ENGINE}/position_table.py", "if since := self.rows_since(position):", "if False:"
+            )
+        ],
+        scenarios.copy_restored_again_after_a_rebase,
     ),
     Guard(
         "rows landed = rows sent",

@@ -262,6 +262,20 @@ def dump_of_all_restored_elsewhere(world: World) -> None:
     world.finish()
 
 
+def our_tables_written_anew(world: World) -> None:
+    """Not at the same time: what was moved in between was not written since a dump was restored."""
+    world.stage(["good"])
+    world.transfer()
+    world.write_anew("origin")
+    world.stage(["good"])
+    if world.transfer() == "restored_from_dump":
+        world.settle()
+        world.transfer()
+    world.write_anew("batch")
+    world.stage(["good"])
+    world.finish()
+
+
 def row_swallowed_by_the_vendor(world: World) -> None:
     """A trigger of his keeps a row out of his table, and says nothing."""
     world.stage(["good", "good"])
@@ -285,6 +299,23 @@ def old_copy_after_a_rebase(world: World) -> None:
     world.transfer()
     world.restore("shop_all", 0)
     world.stage(["good"])
+    world.finish()
+
+
+def copy_restored_again_after_a_rebase(world: World) -> None:
+    """What waited in it was moved meanwhile, and the old position knows nothing of that."""
+    world.stage(["bad", "good", "good"])
+    world.copy("shop_all")
+    world.transfer(1, one_chunk=True)
+    world.restore("shop_all")
+    world.expect_refused("history_changed")
+    world.settle()
+    world.stage(["bad"])
+    world.transfer()
+    world.restore("shop_all")
+    world.expect_refused("position_overtaken")
+    world.settle()
+    world.stage(["bad", "good"])
     world.finish()
 
 
@@ -347,8 +378,10 @@ SCENARIOS: list[Scenario] = [
     dump_restored,
     dump_restored_elsewhere,
     dump_of_all_restored_elsewhere,
+    our_tables_written_anew,
     row_swallowed_by_the_vendor,
     old_copy_after_a_rebase,
+    copy_restored_again_after_a_rebase,
     bonus_server_from_before_a_rebase,
     late_commit,
     prepared_over_a_crash,

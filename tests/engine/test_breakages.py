@@ -28,9 +28,14 @@ from transfer.errors import (
     BatchUnknown,
     HistoryChanged,
     PositionLost,
+    PositionOvertaken,
+    RestoredFromDump,
     RestoreUnknown,
+    RowsDoubtful,
     RowsPurged,
+    RowsRewritten,
     StandbyAsSource,
+    TooSlow,
 )
 
 OLD = "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'"
@@ -88,12 +93,12 @@ class Site:
     def now(self):
         return query(self.flow.shop_all, "select clock_timestamp()")[0][0]
 
-    def rebase(self, restored=None):
+    def rebase(self, restored=None, **knowledge):
         with (
             Staging(self.flow.shop_all, "rebase") as staging,
             BonusDatabase(self.flow.bonus, "bonus server", "rebase") as target,
         ):
-            return rebase(staging, [target], restored)
+            return rebase(staging, [target], restored, **knowledge)
 
     def place(self, where, dry_run=False):
         with self.flow.doors() as (source, target):
@@ -259,6 +264,80 @@ def test_a_replica_that_had_everything_takes_over_without_a_word(site):
     site.assert_each_row_once()
 
 
+def test_a_dump_of_the_data_alone_into_new_tables_is_not_guessed_at(site):
+    """As logical replication does it: old rows get numbers of this database."""
+    site.stage("a")
+    site.flow.move()
+    site.stage("waits")
+    for statement in (
+        "create table dumped as select * from {} order by id",
+        "update datatransfer.batch set at = at",
+        "update datatransfer.origin set origin = origin",
+        "truncate {}",
+        "insert into {} (account, amount, created_at) "
+        "select account, amount, created_at from dumped",
+        "update datatransfer.batch set at = clock_timestamp()",
+    ):
+        query(site.flow.shop_all, statement.format('"changeAccountBalanceTemp"'))
+    assert_refuses_for_good(site, RestoredFromDump)
+    with pytest.raises(RowsRewritten):
+        site.rebase()
+
+
+@pytest.mark.parametrize(
+    "care",
+    [
+        *("vacuum (freeze) {}", "vacuum (full, freeze) {}"),
+        *("alter table {} set tablespace pg_default", "reindex table {}", "analyze {}"),
+    ],
+)
+def test_postgresqls_own_care_leaves_the_log_as_it_was_written(site, care):
+    site.stage("a")
+    site.flow.move()
+    for table in ("datatransfer.batch", "datatransfer.origin", '"changeAccountBalanceTemp"'):
+        query(site.flow.shop_all, care.format(table))
+    query(site.flow.shop_all, "checkpoint")
+    site.stage("b")
+    site.assert_each_row_once()
+
+
+def test_a_rewrite_of_our_tables_is_refused_and_rebased(site):
+    """As pg_repack does it, one table after the other."""
+    site.stage("a")
+    site.flow.move()
+    site.stage("waits")
+    query(site.flow.shop_all, "update datatransfer.origin set origin = origin")
+    site.stage("later")
+    assert_refuses_for_good(site, RestoredFromDump)
+    query(site.flow.shop_all, "update datatransfer.batch set at = at")
+    (report,) = site.rebase()
+    assert (report.moved, report.waiting) == (1, 2)
+    site.assert_each_row_once()
+
+
+def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_arrives(site):
+    site.stage("a")
+    with connected(site.flow.shop_all) as writer:
+        run(writer, "begin")
+        insert(writer, "balances", [("prepared", 1)])
+        run(writer, "prepare transaction 'late'")
+    site.staged.update(["prepared"])
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.flow.stage(("vanishes", 1))
+    site.flow.move()
+    site.restore(site.shop, copy)
+    restored_at = site.now()
+    assert_refuses_for_good(site, HistoryChanged)
+    with pytest.raises(TooSlow, match="lock"):  # a row that nobody sees can't be numbered anew
+        site.rebase(Restored(restored_at))
+    query(site.flow.shop_all, "commit prepared 'late'")
+    (report,) = site.rebase(Restored(restored_at))
+    assert (report.moved, report.waiting, report.vanished) == (1, 1, 1)
+    query(site.flow.bonus, "delete from asset where account = 'vanishes'")
+    site.assert_each_row_once()
+
+
 # --- Bonus server ---------------------------------------------------------------------------------
 
 
@@ -392,3 +471,51 @@ def test_a_purge_forgets_no_batch_that_a_bonus_server_named_within_the_retention
         staging._forget_batches(BALANCES, [site.flow.position()], 30)
     left = query(site.flow.shop_all, "select number from datatransfer.batch order by 1")
     assert left == [(2,), (3,)]
+
+
+# --- Again ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rebased_once(site):
+    """A copy of shop All is restored for the PIN codes' sake, and the balance changes that wait in
+    it are moved only afterwards; then the same copy is restored once more.
+    """
+    pins = Flow("pincodes", site.flow.shop_all, site.flow.bonus)
+    site.stage("a")
+    site.flow.move()
+    site.stage("waits")
+    copy = site.copy(site.shop)
+    pins.stage(("a", "1"))
+    pins.move()
+    site.restore(site.shop, copy)
+    with pytest.raises(HistoryChanged):
+        pins.move()
+    site.rebase(Restored())
+    site.flow.stage(("bad", 0))
+    site.assert_each_row_once()
+    site.restore(site.shop, copy)
+    return site
+
+
+def test_a_copy_from_before_a_rebase_is_refused_though_its_log_fits_the_old_position(rebased_once):
+    assert_refuses_for_good(rebased_once, PositionOvertaken)
+    with pytest.raises(RowsDoubtful) as refused:
+        rebased_once.rebase(Restored())
+    assert refused.value.params["rows"] == "1"
+
+
+def test_what_waits_in_such_a_copy_was_moved_if_somebody_says_so(rebased_once):
+    _, report = rebased_once.rebase(Restored(), doubtful_moved=True)
+    assert (report.kind, report.moved, report.waiting, report.vanished) == ("balances", 2, 0, 1)
+    rebased_once.flow.stage(("bad-too", 0))
+    rebased_once.stage("later")
+    rebased_once.assert_each_row_once()
+    assert [one.number for one in rebased_once.flow.rejects()] == [1, 2]
+
+
+def test_what_waits_in_such_a_copy_is_sent_if_somebody_says_so(rebased_once):
+    query(rebased_once.flow.bonus, "delete from asset where account = 'waits'")
+    _, report = rebased_once.rebase(Restored(), doubtful_moved=False)
+    assert (report.kind, report.moved, report.waiting, report.vanished) == ("balances", 1, 1, 2)
+    rebased_once.assert_each_row_once()

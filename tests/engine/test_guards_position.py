@@ -87,7 +87,10 @@ def test_a_staging_database_made_anew_is_refused_until_somebody_says_that_it_is(
 ):
     name = shop_all_template.replace("template", "made_anew")
     anew = Flow("balances", postgres.create(name, shop_all_template), balances.bonus)
-    query(anew.shop_all, "update datatransfer.origin set origin = gen_random_uuid()")
+    query(
+        anew.shop_all,
+        "update datatransfer.origin set origin = gen_random_uuid(), xid = pg_current_xact_id()",
+    )
     try:
         anew.stage(("new", 2))
         balances.stage(("old", 1))

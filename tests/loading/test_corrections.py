@@ -170,7 +170,10 @@ class TestPinCodes:
         self, check, rejected, shop_all
     ):
         (one,) = rejected("pincodes", ("", "4711"))
-        query(shop_all, "update datatransfer.origin set origin = gen_random_uuid()")
+        query(
+            shop_all,
+            "update datatransfer.origin set origin = gen_random_uuid(), xid = pg_current_xact_id()",
+        )
         lines = rejects_file(f"{one.key};4100;••••", head=self.HEAD)
         assert bad(check("pincodes", lines))[0][3] == "pin_gone"
 

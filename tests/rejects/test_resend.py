@@ -133,7 +133,10 @@ class TestPinCodes:
 
     def test_are_not_taken_from_another_database_that_knows_the_same_number(self, move, shop_all):
         (reject,) = move("pincodes", ("", "4711"))
-        query(shop_all, "update datatransfer.origin set origin = gen_random_uuid()")
+        query(
+            shop_all,
+            "update datatransfer.origin set origin = gen_random_uuid(), xid = pg_current_xact_id()",
+        )
         outcome = resend.resend(of(reject), {"account": "4100"}, OLGA)
         assert outcome.faults == {"pin_gone": 1}
 
@@ -229,6 +232,9 @@ class TestTheRunThatMovedIt:
         (reject,) = move("balances", ("4100", 0))
         resend.resend(of(reject), {"amount": "5"}, OLGA)
         reject.refresh_from_db()
-        query(shop_all, "update datatransfer.origin set origin = gen_random_uuid()")
+        query(
+            shop_all,
+            "update datatransfer.origin set origin = gen_random_uuid(), xid = pg_current_xact_id()",
+        )
         move("balances")
         assert moving_run(reject) is None

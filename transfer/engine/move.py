@@ -84,7 +84,8 @@ def prepare(
 
     `readers` asks our own database who reads, for this transfer and for others.
 
-    Raises PositionLost when there was one, as far as anybody knows; HistoryChanged, RowsPurged.
+    Raises PositionLost when there was one, as far as anybody knows; HistoryChanged, RowsPurged,
+    PositionOvertaken.
     """
     target.ensure_schema()
     target.check_columns(kind)
@@ -95,6 +96,7 @@ def prepare(
         origin = source.origin()
         position = target.position(origin, kind)
         if position is not None:
+            target.check_overtaken(position)
             source.check_position(kind, position, target.name)
     if position is None:
         return _begin(kind, source, target, origin, readers, dry_run)

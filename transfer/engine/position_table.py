@@ -8,7 +8,7 @@ from psycopg2 import errors
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.reject_table import RejectTable
-from transfer.errors import AlreadyRunning
+from transfer.errors import AlreadyRunning, PositionOvertaken
 
 SCHEMA = """\
 create schema if not exists datatransfer;
@@ -46,16 +46,33 @@ FIELDS = ", ".join(NAMES)
 # Of a schema that nobody has had the chance to complete: it is older than the log.
 OLD_FIELDS = ", ".join([*NAMES[:13], "null", "0", "null", "0"])
 
+# Of a reader's rejects, those that do not stand there any more were removed.
+REMOVED = "%s - (select count(*) from datatransfer.reject as reject where reject.reader = %s)"
+
 BEGIN = f"""
-    insert into datatransfer.position ({FIELDS})
-    values ({", ".join(["%s"] * len(NAMES))}) on conflict do nothing
+    insert into datatransfer.position ({FIELDS}, rejects_removed)
+    values ({", ".join(["%s"] * len(NAMES))}, {REMOVED}) on conflict do nothing
 """
 
 REPLACE = f"""
     update datatransfer.position set ({FIELDS}) = ({", ".join(["%s"] * len(NAMES))}),
-           rejects_removed = case when reader = %s then rejects_removed else 0 end,
-           updated_at = now()
+           rejects_removed = {REMOVED}, updated_at = now()
      where origin = %s and kind = %s
+"""
+
+# What was numbered anew before the reader changed its name is of a past that nobody knows any more.
+FORGET = """
+    delete from datatransfer.position
+     where kind = %s and origin <> %s
+       and reader = (select reader from datatransfer.position where origin = %s and kind = %s)
+       and reader <> %s
+"""
+
+# A rebase hands a reader on to a position under another origin.
+FURTHEST = """
+    select rows_applied, rows_unchanged, rows_rejected, amount_applied, amount_rejected
+      from datatransfer.position where kind = %s and reader = %s
+     order by rows_applied + rows_unchanged + rows_rejected desc limit 1
 """
 
 ADVANCE = """
@@ -84,11 +101,27 @@ HOLDER = """
 class PositionTable(RejectTable):
     def begin_position(self, position: Position) -> None:
         """Writes the first position of a staging database, if there is none yet."""
-        self.execute(BEGIN, _values(position))
+        self.execute(BEGIN, [*_values(position), *_rejected(position)])
 
     def replace_position(self, position: Position) -> None:
         """Puts it where somebody says that it is; the caller has locked it."""
-        self.execute(REPLACE, [*_values(position), position.reader, position.origin, position.kind])
+        where = [position.origin, position.kind]
+        self.execute(FORGET, [position.kind, position.origin, *where, position.reader])
+        self.execute(REPLACE, [*_values(position), *_rejected(position), *where])
+
+    def furthest(self, position: Position) -> Totals:
+        """What its reader has seen, under whatever origin."""
+        rows = self.rows(FURTHEST, [position.kind, position.reader])
+        return Totals(*rows[0]) if rows else position.totals
+
+    def rows_since(self, position: Position) -> int:
+        """How many rows its reader has seen after a rebase that the position knows nothing of."""
+        return self.furthest(position).read - position.totals.read
+
+    def check_overtaken(self, position: Position) -> None:
+        """Raises PositionOvertaken when its reader has gone on without it."""
+        if since := self.rows_since(position):
+            raise PositionOvertaken(rows=since)
 
     def adopt_position(self, origin: str, kind: str, reader: str) -> None:
         """Gives a position from before the log its reader; its rejects stand elsewhere."""
@@ -168,6 +201,11 @@ class PositionTable(RejectTable):
             )
             == 1
         )
+
+
+def _rejected(position: Position) -> list[object]:
+    """As REMOVED wants it."""
+    return [position.totals.rejected, position.reader]
 
 
 def _key(position: Position) -> list[object]:

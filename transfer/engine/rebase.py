@@ -17,12 +17,19 @@ from uuid import uuid4
 
 from psycopg2 import sql
 
+from transfer.engine.batches import ORIGINAL
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
-from transfer.errors import HistoryChanged, RestoreUnknown, RowsUndated
+from transfer.errors import (
+    HistoryChanged,
+    RestoreUnknown,
+    RowsDoubtful,
+    RowsRewritten,
+    RowsUndated,
+)
 
 Held = list[tuple[BonusDatabase, Position]]
 
@@ -47,6 +54,7 @@ class Group:
 
     xid: int
     signature: str  # one character a position: 1 moved, 0 not
+    is_new: bool  # written since the restore
     rows: int
     amount: Decimal
 
@@ -63,6 +71,7 @@ def rebase(
     targets: list[BonusDatabase],
     restored: Restored | None = None,
     *,
+    doubtful_moved: bool | None = None,
     dry_run: bool = False,
 ) -> list[Rebased]:
     """Rebases all staging tables, with every position of `targets`, under a new origin.
@@ -72,7 +81,8 @@ def rebase(
     cut short in between, everything is as before. Returns nothing when nothing was wrong. With
     `dry_run` it only tells what it would do. Raises AlreadyRunning while a transfer holds a
     position; RestoreUnknown when the restore was physical and nothing is said of it; RowsPurged
-    when a bonus server lacks rows that are gone, and nobody has accepted that.
+    when a bonus server lacks rows that are gone, and nobody has accepted that; RowsDoubtful when
+    rows may have been moved after an earlier rebase, and `doubtful_moved` does not say.
     """
     with staging.transaction(commit=not dry_run):
         staging.execute("set local statement_timeout = 0; set local row_security = off")
@@ -81,14 +91,17 @@ def rebase(
             staging.execute(sql.SQL("lock table {} in access exclusive mode").format(quoted(kind)))
         origin = staging.origin()
         held = [pair for target in targets for pair in _lock_positions(target, origin)]
-        if not any(_is_broken(staging, kind, origin, held) for kind in KINDS.values()):
+        is_broken = any(_is_broken(staging, kind, origin, held) for kind in KINDS.values())
+        if not is_broken and not any(target.rows_since(position) for target, position in held):
             return []
         for target, position in held:
             staging.check_purged(KINDS[position.kind], position, target.name)
         if restored is not None and restored.at is not None:
             _require_dates(staging)
         is_dump = not staging.is_origin_original()
-        if not is_dump and restored is None:
+        if is_dump:
+            _require_dump(staging)
+        elif restored is None:
             raise RestoreUnknown
         groups = {
             kind.name: _regroup(staging, kind, held, None if is_dump else restored)
@@ -101,9 +114,8 @@ def rebase(
         now = staging.current_snapshot()
         report = []
         for place, (target, position) in _numbered(held):
-            line, after = _carried_over(
-                staging, target, position, str(fresh), now, groups[position.kind], place
-            )
+            split = _split(target, position, groups[position.kind], place, doubtful_moved)
+            line, after = _carried_over(staging, target, position, str(fresh), now, *split)
             report.append(line)
             if not dry_run:
                 target.begin_position(_in_log(staging, target, after))
@@ -118,6 +130,17 @@ def _require_dates(staging: Staging) -> None:
         query = sql.SQL("select count(*) from {} where created_at is null").format(quoted(kind))
         if undated := staging.one(query)[0]:
             raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
+
+
+def _require_dump(staging: Staging) -> None:
+    """A row that a dump did not bring was written after the last batch that it brought."""
+    for kind in KINDS.values():
+        query = sql.SQL(
+            "select count(*) from {} where {} and created_at < (select max(at) from "
+            "datatransfer.batch where not ({}))"
+        ).format(quoted(kind), _is_new_since_dump(staging, kind), sql.SQL(ORIGINAL))
+        if rewritten := staging.one(query)[0]:
+            raise RowsRewritten(rows=rewritten, table=f'"{kind.staging}"')
 
 
 def _in_log(staging: Staging, target: BonusDatabase, position: Position) -> Position:
@@ -169,7 +192,7 @@ def _regroup(staging: Staging, kind: Kind, held: Held, restored: Restored | None
     # Moved by more servers means staged earlier; what was written since the restore comes last.
     found.sort(key=lambda row: (-row[0].count("1"), row[0].startswith("n")))
     groups = [
-        Group(_new_transaction(staging), written.lstrip("nr"), rows, amount)
+        Group(_new_transaction(staging), written[1:], written[0] == "n", rows, amount)
         for written, rows, amount in found
     ]
     if found:
@@ -246,24 +269,47 @@ def _new_transaction(staging: Staging) -> int:
         return int(other.one("select pg_current_xact_id()")[0])
 
 
+def _split(
+    target: BonusDatabase,
+    position: Position,
+    groups: list[Group],
+    place: int,
+    doubtful_moved: bool | None,
+) -> tuple[list[Group], list[Group]]:
+    """The groups that the position has moved, and those that wait for it.
+
+    What waits by a position whose reader has gone on since is in doubt. Raises RowsDoubtful.
+    """
+    done = [group for group in groups if group.signature[place] == "1"]
+    left = [group for group in groups if group.signature[place] == "0"]
+    doubtful = [group for group in left if not group.is_new]
+    if not doubtful or not target.rows_since(position):
+        return done, left
+    if doubtful_moved is None:
+        rows = sum(group.rows for group in doubtful)
+        raise RowsDoubtful(rows=rows, kind=position.kind, database=target.name)
+    if doubtful_moved:
+        return done + doubtful, [group for group in left if group.is_new]
+    return done, left
+
+
 def _carried_over(
     staging: Staging,
     target: BonusDatabase,
     position: Position,
     origin: str,
     now: str,
-    groups: list[Group],
-    place: int,
+    done: list[Group],
+    left: list[Group],
 ) -> tuple[Rebased, Position]:
-    done = [group for group in groups if group.signature[place] == "1"]
-    left = [group for group in groups if group.signature[place] == "0"]
     rows = sum(group.rows for group in done)
     amount = sum((group.amount for group in done), Decimal(0))
-    totals = position.totals
+    totals = target.furthest(position)
     purged_rows, purged_amount = staging.purged(KINDS[position.kind])
     after = replace(
         position,
         origin=origin,
+        totals=totals,
         read_through=snapshot_without(now, [group.xid for group in left]),
         reading=None,
         last_xid=None,

@@ -16,6 +16,7 @@ from transfer.errors import (
     FutureTransactions,
     NotInitialised,
     OriginChanged,
+    RestoredFromDump,
     RowsPurged,
     WrongColumns,
 )
@@ -142,19 +143,23 @@ class ShopAll(BatchLog):
     def check_past(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
         """Whether the position, which is `server`'s, is of this database's past.
 
-        Raises OriginChanged; HistoryChanged when the log lacks the position's batch, or when the
-        table or the position knows transactions that the cluster has yet to reach.
+        Raises OriginChanged; HistoryChanged when our rows came with a dump, when the log lacks the
+        position's batch, or when the table or the position knows transactions that the cluster has
+        yet to reach.
         """
         if self.origin() != position.origin:
             raise OriginChanged
-        self.check_batch(position, server)
-        table_ahead, position_ahead = self.one(
+        table_ahead, position_ahead, is_original = self.one(
             sql.SQL(
                 "select exists (select from {} where xid >= pg_snapshot_xmax(s)), "
-                "pg_snapshot_xmax({}::pg_snapshot) > pg_snapshot_xmax(s) "
+                "pg_snapshot_xmax({}::pg_snapshot) > pg_snapshot_xmax(s), "
+                f"(select {ORIGINAL} from datatransfer.origin) "
                 "from pg_current_snapshot() as s"
             ).format(quoted(kind), sql.Literal(position.snapshot))
         )
+        if not is_original:
+            raise RestoredFromDump
+        self.check_batch(position, server)
         if table_ahead or position_ahead:
             where = f'"{kind.staging}"' if table_ahead else "datatransfer.position"
             raise FutureTransactions(where=where)

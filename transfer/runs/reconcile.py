@@ -67,6 +67,7 @@ def reconcile(task: TransferTask, seconds: float | None = None) -> Reconciliatio
         with target.transaction(commit=False):
             target.ensure_schema()
             position = target.position(origin, kind) or position
+            target.check_overtaken(position)
             rejects = target.count_rejects(origin, kind)
         # After the position was read, so that all that it has moved is visible.
         with source.snapshot():

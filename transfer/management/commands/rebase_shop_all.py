@@ -34,21 +34,27 @@ class Command(BaseCommand):
             action="store_true",
             help=_("no row is new"),
         )
+        parser.add_argument(
+            "--doubtful",
+            choices=("moved", "waiting"),
+            help=_("what became of rows that may have been moved after an earlier rebase"),
+        )
         parser.add_argument("--dry-run", action="store_true", help=_("count, change nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         knows = options["restored_at"] is not None or options["no_writes_since_restore"]
         restored = Restored(options["restored_at"]) if knows else None
+        doubtful = options["doubtful"] and options["doubtful"] == "moved"
         with ExitStack() as doors:
             staging = doors.enter_context(Staging(settings.SHOP_ALL_DATABASE_URL, "rebase"))
             targets = [
                 doors.enter_context(BonusDatabase(server.dsn, server.name, "rebase"))
                 for server in BonusServer.objects.all()
             ]
-            report = rebase(staging, targets, restored, dry_run=True)
+            report = rebase(staging, targets, restored, doubtful_moved=doubtful, dry_run=True)
             self._say_counts(report)
             if report and not options["dry_run"]:
-                rebase(staging, targets, restored)
+                rebase(staging, targets, restored, doubtful_moved=doubtful)
                 self.say(_("Done. The next run of each transfer goes on from here."))
 
     def _say_counts(self, report: list[Rebased]) -> None:

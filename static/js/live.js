@@ -138,6 +138,16 @@
   document.addEventListener("visibilitychange", refreshAll);
   document.addEventListener("DOMContentLoaded", scheduleAll);
 
+  /* The key / leads to the search, unless somebody is typing. */
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("input:not([type=checkbox], [type=radio]), select, textarea");
+    if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const box = document.querySelector(".side [name=q]");
+    if (!box.checkVisibility()) return;
+    event.preventDefault();
+    box.select();
+  });
+
   /* A click beside what unfolds over the page, or Escape, closes it. */
   const UNFOLDED = "details:is(.menu, .folded-filter)[open]";
   document.addEventListener("click", (event) => {

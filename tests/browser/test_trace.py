@@ -38,7 +38,7 @@ def test_from_the_end_of_a_number_to_where_each_change_is(
     use_language(page, language)
     page.goto("/trace/")
     check_accessible(page)
-    page.locator("[name=q]").fill("0011")
+    page.locator("main [name=q]").fill("0011")
     page.keyboard.press("Enter")
     expect(page.locator(".matches")).to_be_visible()
     check_accessible(page)
@@ -78,3 +78,18 @@ def test_without_javascript_the_middle_of_a_number_is_one_click_away(
     page.goto("/trace/?q=00001")
     page.locator("#matches .actions a").click()
     expect(page.locator(".matches")).to_contain_text("4100000011")
+
+
+@pytest.mark.usefixtures("changes")
+def test_a_key_leads_to_the_search_from_any_page(open_page: Callable, log_in: Callable):
+    page: Page = open_page()
+    log_in(page, "viewer")
+    page.goto("/history/")
+    page.keyboard.press("/")
+    page.keyboard.type("4100000011/")  # a second one is a character
+    box = page.locator(".side [name=q]")
+    expect(box).to_be_focused()
+    expect(box).to_have_value("4100000011/")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("4100000011")

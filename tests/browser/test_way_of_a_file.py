@@ -135,7 +135,7 @@ def discard(page: Page, reason: str) -> None:
 def traced(page: Page, card: str) -> list[str]:
     """What became of each of the card's staged changes, the latest first."""
     page.goto("/trace/")
-    page.locator("[name=q]").fill(card)
+    page.locator("main [name=q]").fill(card)
     page.keyboard.press("Enter")
     expect(page.locator(".staged-changes")).to_be_visible()
     fates = page.locator(".fates > li")

@@ -1,12 +1,14 @@
 """The door to the database of shop All: the staging tables, read by snapshots. No Django."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
-from psycopg2 import sql
+import psycopg2
+from psycopg2 import errors, sql
 
 from transfer.engine.batches import ORIGINAL, BatchLog
 from transfer.engine.kinds import Kind
@@ -18,6 +20,7 @@ from transfer.errors import (
     OriginChanged,
     RestoredFromDump,
     RowsPurged,
+    TransferError,
     WrongColumns,
 )
 
@@ -59,6 +62,13 @@ class ShopAll(BatchLog):
             # A policy that would hide rows is an error: hidden rows would count as moved.
             self.execute("set local row_security = off")
             yield
+
+    def _ours(self, error: psycopg2.Error) -> TransferError:
+        """What others ask of a database that was never initialised is no fault of the query."""
+        if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+            quoted = re.search('["«](.+)["»]', error.diag.message_primary or "")
+            return NotInitialised(missing=f'"{quoted[1]}"' if quoted else "datatransfer")
+        return super()._ours(error)
 
     def current_snapshot(self) -> str:
         """The snapshot of the transaction under way, as text."""

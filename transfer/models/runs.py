@@ -5,7 +5,6 @@ from typing import Any, Self
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.position import Position, Totals
@@ -49,10 +48,11 @@ class TransferRunQuerySet(RunQuerySet):
         """Those that know where they started from."""
         return self.filter(position_from__isnull=False)
 
-    def totals(self) -> dict[str, Any]:
-        """Runs and rows of all that is selected, in one query; sums of runs by how they ended."""
-        rows = {name: Coalesce(models.Sum(name), 0) for name in OUTCOMES}
-        return self.aggregate(runs=models.Count("pk"), **BY_END, **rows)
+    def arrived(self) -> dict[tuple[int | None, str], int]:
+        """Server and kind → rows that the server has got, or had already. One query."""
+        rows = models.Sum(models.F("applied") + models.F("unchanged"))
+        counted = self.order_by().values_list("server", "kind").annotate(rows=rows)
+        return {(server, kind): count for server, kind, count in counted}
 
     def between(self, edges: Sequence[datetime]) -> list[dict[str, int]]:
         """Rows and runs of those queued from each of the moments to the next one. One query.

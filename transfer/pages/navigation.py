@@ -25,7 +25,7 @@ ITEMS: tuple[Item, ...] = (
     Item("history", gettext_lazy("History"), "history"),
     Item("rejects", gettext_lazy("Rejected rows"), "rejects"),
     Item("loads", gettext_lazy("Load data"), "upload"),
-    Item("trace", gettext_lazy("Trace"), "search"),
+    Item("trace", gettext_lazy("Search"), "search"),
     Item("audit", gettext_lazy("Audit"), "shield", Role.ADMINISTRATOR),
     Item("notifications", gettext_lazy("Notifications"), "bell", Role.ADMINISTRATOR),
     Item("settings", gettext_lazy("Settings"), "settings", Role.ADMINISTRATOR),

@@ -110,6 +110,21 @@ def _of_kind(source: ShopAll, kind: Kind, position: Position) -> Backlog:
     return Backlog(int(rows), oldest, writing_since)
 
 
+def shop_all_error(seconds: float) -> TransferError | None:
+    """Why rows can't be read from shop All, if they can't. Takes about `seconds` at most."""
+    try:
+        with (
+            ShopAll(settings.SHOP_ALL_DATABASE_URL, "set-up", seconds=seconds) as source,
+            source.snapshot(),
+        ):
+            source.origin()
+            for kind in KINDS.values():
+                source.check_columns(kind)
+    except TransferError as error:
+        return error
+    return None
+
+
 def is_overdue(task: ScheduledTask) -> bool:
     """Whether it should have run already: the tick, which comes every minute, is late.
 

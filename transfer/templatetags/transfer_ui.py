@@ -52,6 +52,6 @@ def tile(label: str, value: Any, note: str = "", **options: Any) -> dict[str, An
 
 
 @register.inclusion_tag("includes/stacked_bars.html")
-def stacked_bars(chart: StackedBars) -> dict[str, Any]:
-    """A chart of the history as SVG, and as a table."""
-    return {"chart": chart, "bars": list(chart.bars())}
+def stacked_bars(chart: StackedBars, id: str = "") -> dict[str, Any]:
+    """A chart of the history as SVG, and as a table; `id` of its fold, where the page refreshes."""
+    return {"chart": chart, "bars": list(chart.bars()), "id": id}

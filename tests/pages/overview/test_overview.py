@@ -64,10 +64,6 @@ def said(client):
     return [one.what for one in look(client).context["problems"]]
 
 
-def test_an_empty_installation_says_what_to_do_next(client, alive):
-    assert "No bonus server yet" in look(client).content.decode()
-
-
 def test_everything_arrives(client, task):
     assert "Everything arrives." in look(client).content.decode()
     assert said(client) == []
@@ -163,7 +159,7 @@ def test_rejected_rows_are_a_problem_until_the_last_is_closed(client, task):
     assert said(client) == []
 
 
-def test_registers_in_use_are_counted_by_state_and_each_number_leads_to_just_those(client, task):
+def test_registers_are_counted_by_urgency_and_each_number_leads_to_just_those(client, task):
     task.server.note_answer(timezone.now(), 0.01, 0, "1")
     nine = server(name="Бонусный сервер 9")
     shop = Shop.objects.create(code="1", name="Ленина, 5")
@@ -176,12 +172,16 @@ def test_registers_in_use_are_counted_by_state_and_each_number_leads_to_just_tho
         )
         for one in (task.server, nine):
             RegisterAccount.objects.create(server=one, register=till, state="created", **fields)
-    counted = look(client).context["registers"]
-    assert {str(state): number for state, number, _ in counted} == {
-        "blocked": 1, "offline": 1, "never_seen": 2, "online": 1,
-    }  # fmt: skip
-    for _, number, url in counted:
-        assert len(client.get(url).context["table"].rows) == number
+    groups = look(client).context["registers"]
+    assert [(heading, [line[1:3] for line in lines]) for heading, lines in groups] == [
+        ("Urgent", [("Offline", 1)]),
+        ("Worth a look", [("Blocked", 1), ("Never seen", 2)]),
+        ("Nothing to do", [("Online", 1)]),
+        ("Not in use", [("Mothballed", 1)]),
+    ]
+    for _heading, lines in groups:
+        for *_words, number, url in lines:
+            assert len(client.get(url).context["table"].rows) == number
 
 
 def test_somebody_who_has_not_committed_for_long(client, task):
@@ -196,9 +196,21 @@ def test_every_number_leads_to_a_list_of_just_that_many(client, task):
     a_run(task.server, queued_at=now - timedelta(hours=3), state=State.FAILED)
     a_run(task.server, queued_at=now - timedelta(hours=25), state=State.FAILED)
     day = look(client).context["day"]
-    assert (day["runs"], day["applied"], day["rejected"], day["bad"]) == (3, 70, 2, 1)
+    totals = day["totals"]
+    assert [totals[name] for name in ("runs", "applied_rows", "rejected_rows", "bad")] == [
+        3, 70, 2, 1,
+    ]  # fmt: skip
     for url, number in [(day["url"], 3), (day["bad_url"], 1), (day["rejects_url"], 1)]:
         assert len(client.get(url).context["table"].rows) == number
+
+
+def test_the_last_24_hours_are_drawn_by_the_hour(client, task):
+    now = timezone.now()
+    a_run(task.server, queued_at=now, applied=70)
+    a_run(task.server, queued_at=now - timedelta(hours=2), applied=5, rejected=1)
+    chart = look(client).context["day"]["chart"]
+    assert len(chart.labels) == 25
+    assert [total for total in chart.totals if total] == [6, 70]
 
 
 def test_it_says_whether_a_worker_is_there(client, task):
@@ -232,7 +244,7 @@ def test_what_waits_is_counted_before_the_page_is_shown(client, dock, shop_all, 
     (row,) = (row for row in response.context["rows"] if row.task == task)
     assert (row.backlog.rows, row.why) == (2, "The task is switched off.")
     part = client.get(reverse("overview"), headers={"hx-request": "true"}).content.decode()
-    assert "2 rows" in part
+    assert "2 wait" in part
     assert "<html" not in part
 
 

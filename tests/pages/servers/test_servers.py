@@ -224,3 +224,12 @@ def test_a_viewer_is_offered_no_change(client, in_english):
     text = client.get(eight.get_absolute_url()).text
     assert 'value="create"' not in text
     assert reverse("server_test", args=[eight.pk]) not in text
+
+
+def test_a_server_that_was_just_docked_is_tested_by_itself_once(admin):
+    new = BonusServer(name="Бонусный сервер 9", host="localhost", db_name="nowhere")
+    page = admin.post(reverse("server_add"), fields(new), follow=True)
+    docked = BonusServer.objects.get()
+    asks = f'hx-post="{reverse("server_test", args=[docked.pk])}" hx-trigger="load"'
+    assert asks in page.content.decode()
+    assert asks not in admin.get(docked.get_absolute_url()).content.decode()

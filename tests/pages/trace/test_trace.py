@@ -142,3 +142,12 @@ def test_a_thousand_changes_take_as_many_queries_as_ten(viewer, shop_all, query)
     stage(shop_all, "balances", [("4100", number) for number in range(990)])
     stage(shop_all, "balances", [(f"41000{number}", 1) for number in range(99)])
     assert queries_of(viewer, reverse("trace"), **query) == few
+
+
+@pytest.mark.parametrize("query", [{"q": "4100"}, {"q": "4100", "in": "account"}])
+def test_a_shop_all_that_was_never_initialised_is_said_so(viewer, settings, empty_database, query):
+    settings.SHOP_ALL_DATABASE_URL = empty_database
+    shown = ask(viewer, **query)
+    assert "In the database of shop All" in shown
+    assert "manage.py init_shop_all" in shown
+    assert "refused a query" not in shown

@@ -60,7 +60,9 @@ def of_databases(rows: list[TaskStatus]) -> Iterator[Problem]:
             silent.setdefault(row.error_words, row)
     for words, row in silent.items():
         url = links.scheduler(server=row.task.server_id)
-        yield Problem("bad", words.rstrip("."), _("What waits is not known, and stays."), url, 10)
+        hint = explain(row.backlog.error).hint if row.backlog.error else ""
+        detail = f"{hint} {_('What waits is not known, and stays.')}".strip()
+        yield Problem("bad", words.rstrip("."), detail, url, 10)
 
 
 def of_servers() -> Iterator[Problem]:

@@ -1,21 +1,33 @@
 """Does everything arrive?"""
 
-from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 from django.db.models import Count, F, Min
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.utils import timezone
+from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.http import require_safe
 from django_tasks_db.models import DBTaskResult
 
-from transfer.models import Heartbeat, MaintenanceTask, PlannedWork, RegisterAccount, TransferRun
+from transfer.models import (
+    CashRegister,
+    Heartbeat,
+    MaintenanceTask,
+    PlannedWork,
+    RegisterAccount,
+    TransferRun,
+)
 from transfer.models.accounts import AccountState
-from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.back import is_part
+from transfer.pages.history.filters import TransferRunFilter
+from transfer.pages.history.summary import summary
+from transfer.pages.overview.flows import scheme
 from transfer.pages.overview.problems import problems
+from transfer.pages.overview.set_up import set_up
+from transfer.pages.registers.drawing import tone
+from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.runs import workers
@@ -24,16 +36,24 @@ from transfer.words import formats
 FAST, SLOW = 2, 15  # seconds between two looks: while something runs, and while nothing does
 NEXT = 6
 DAY = 24
+# Tone of a register's state → under which heading it stands.
+URGENCY = {
+    "bad": gettext_lazy("Urgent"),
+    "warn": gettext_lazy("Worth a look"),
+    "info": gettext_lazy("Nothing to do"),
+    "ok": gettext_lazy("Nothing to do"),
+    "idle": gettext_lazy("Not in use"),
+}
 
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """At once with what is known; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
-    return render(request, page, look(status.patience(request)))
+    return render(request, page, look(status.patience(request), request.user))
 
 
-def look(seconds: float) -> dict[str, Any]:
+def look(seconds: float, user: Any) -> dict[str, Any]:
     rows = status.of(status.transfer_tasks())
     status.ask(rows, seconds)
     upkeep = status.of(MaintenanceTask.objects.with_runs())
@@ -42,11 +62,11 @@ def look(seconds: float) -> dict[str, Any]:
     asked = all(row.asked_at for row in rows)
     return {
         "rows": rows,
-        "servers": by_server(rows),
+        "scheme": scheme(rows),
         "backlog": backlog_now(rows) if asked else formats.NOTHING,
         "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
-        "kinds": KindChoices.labels,
         "problems": problems([*rows, *upkeep], heartbeat),
+        "steps": set_up(rows, user, seconds),
         "works": PlannedWork.objects.coming().select_related("server"),
         "asked": asked,
         "asked_at": min((row.asked_at for row in rows if row.asked_at), default=None),
@@ -72,32 +92,34 @@ def backlog_now(rows: list[TaskStatus]) -> str:
     return formats.number(sum(row.backlog.rows or 0 for row in known)) + ("+" if more else "")
 
 
-def by_server(rows: list[TaskStatus]) -> list[tuple[Any, list[TaskStatus]]]:
-    """Server → its flows, in the order of the kinds."""
-    flows: dict[Any, list[TaskStatus]] = {}
-    for row in sorted(rows, key=lambda row: row.kind_order):
-        flows.setdefault(row.task.server, []).append(row)
-    return sorted(flows.items(), key=lambda one: str(one[0]))
-
-
 def upcoming(rows: list[TaskStatus]) -> list[TaskStatus]:
     planned = [row for row in rows if row.task.upcoming_at]
     return sorted(planned, key=lambda row: row.task.upcoming_at)[:NEXT]
 
 
-def registers() -> list[tuple[AccountState, int, str]]:
-    """The registers in use by their state on any server, the worst first, and the list of them."""
+def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
+    """The registers on any server, what is urgent first: of each group its heading, and of each
+    state its tone, words, number of registers, and the list of them.
+    """
     accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
-    counted = accounts.values_list(F("shown_state")).annotate(Count("register", distinct=True))
-    count = dict(counted)
-    return [(one, count[one], links.registers(state=one)) for one in AccountState if one in count]
+    count = dict(accounts.values_list(F("shown_state")).annotate(Count("register", distinct=True)))
+    lines = [
+        (tone(one), one.label, count[one], links.registers(state=one))
+        for one in AccountState
+        if one in count
+    ]
+    if idle := CashRegister.objects.filter(mothballed=True).count():
+        lines.append(("idle", _("Mothballed"), idle, links.registers(state=MOTHBALLED)))
+    lines.sort(key=lambda line: list(URGENCY).index(line[0]))
+    grouped = groupby(lines, lambda line: URGENCY[line[0]])
+    return [(str(heading), list(group)) for heading, group in grouped]
 
 
 def last_day() -> dict[str, Any]:
-    """Runs and rows of the last 24 hours, and where each number leads."""
-    since = timezone.now() - timedelta(hours=DAY)
-    totals = TransferRun.objects.filter(queued_at__gte=since).totals()
-    totals["url"] = links.history(hours=DAY)
-    for state in ("good", "bad", "rejects", "skipped"):
-        totals[f"{state}_url"] = links.history(hours=DAY, state=state)
-    return totals
+    """Runs and rows of the last 24 hours, also by the hour, and where each number leads."""
+    day = TransferRunFilter(QueryDict(f"hours={DAY}"), TransferRun.objects.all())
+    urls = {
+        f"{state}_url": links.history(hours=DAY, state=state)
+        for state in ("good", "bad", "rejects", "skipped")
+    }
+    return {**summary(day), "url": links.history(hours=DAY), **urls}

@@ -25,6 +25,7 @@ from transfer.servers.stages import STAGES, Result, following, note_test, run_al
 from transfer.words.explain import explain
 
 RECONCILE_SECONDS = 8
+TO_TEST = "server_to_test"  # in a session: it was docked a moment ago
 ACTIONS = (
     Action("create", gettext_lazy("Create accounts")),
     Action("block", gettext_lazy("Block…")),
@@ -54,6 +55,7 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
         "any": CashRegister.objects.exists(),
         "actions": ACTIONS,
         "missing": CashRegister.objects.in_use().unsettled(server).count(),
+        "to_test": request.session.get(TO_TEST) == pk and request.session.pop(TO_TEST),
         **of_server(server),
         **tasks_of(request, server),
     }

@@ -21,6 +21,7 @@ from transfer.models.run_base import OPEN_STATES, State
 from transfer.pages.back import read_or_post
 from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.servers.forms import ServerForm
+from transfer.pages.servers.server import TO_TEST
 from transfer.words import formats
 
 
@@ -51,6 +52,7 @@ def add(request: HttpRequest) -> HttpResponse:
             _("%(server)s is docked. Its three tasks are off until you switch them on.")
             % {"server": server},
         )
+        request.session[TO_TEST] = server.pk
         return redirect(server)
     return render(request, "servers/form.html", {"form": form})
 

@@ -1,4 +1,4 @@
-"""Where a card's or an account's changes are."""
+"""Search everywhere; and where a card's or an account's changes are."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
+from transfer.pages.trace.places import Place, places
 from transfer.pages.trace.words import holding, shown_row, stopped_words
 from transfer.trace.complete import COLUMNS, MOST
 from transfer.trace.search import (
@@ -38,15 +39,25 @@ def trace(request: HttpRequest) -> HttpResponse:
         if text and column in COLUMNS:
             context |= _traced(text, column, _page(request), context["settings"].reject_days)
         elif text:
+            elsewhere = places(text)
+            context["groups"] = [_shown(*group) for group in elsewhere]
             matches = search(text)
             is_inside = "inside" in request.GET and len(text) >= SHORTEST
-            if len(matches.exact) == 1 and not matches.rows and not is_inside:
-                return redirect(url_of(text, matches.exact[0]))
+            if not is_inside and (url := _only(text, matches, elsewhere)):
+                return redirect(url)
             inside = search_inside(text, _start(request)) if is_inside else None
-            context |= _meant(text, matches, inside)
+            context |= _meant(text, matches, inside, context["groups"])
     except TransferError as error:
         context["error"] = explain(error)
     return render(request, "trace/trace.html", context)
+
+
+def _only(text: str, matches: Matches, elsewhere: list[tuple[str, list[Place]]]) -> str:
+    """Where the only thing is that may be meant; nothing, where there are several, or none."""
+    urls = [url_of(text, column) for column in matches.exact]
+    urls += [url for _heading, found in elsewhere for _words, url in found]
+    others = [*matches.rows, *matches.accounts, *matches.cards]
+    return urls[0] if len(urls) == 1 and not others else ""
 
 
 def url_of(subject: str, column: str) -> str:
@@ -79,7 +90,9 @@ def _start(request: HttpRequest) -> Stop | None:
     return Stop(kind, int(page)) if is_place else None
 
 
-def _meant(text: str, matches: Matches, inside: InsideMatches | None) -> dict[str, Any]:
+def _meant(
+    text: str, matches: Matches, inside: InsideMatches | None, elsewhere: list["Group"]
+) -> dict[str, Any]:
     accounts = {*matches.accounts, *(inside.accounts if inside else [])}
     cards = {*matches.cards, *(inside.cards if inside else [])}
     query = {"q": text, "inside": "1"}
@@ -89,7 +102,7 @@ def _meant(text: str, matches: Matches, inside: InsideMatches | None) -> dict[st
         "matches": matches,
         "inside": inside,
         "silent": ", ".join(matches.silent),
-        "groups": _groups(text, matches, sorted(accounts), sorted(cards)),
+        "groups": _groups(text, matches, sorted(accounts), sorted(cards)) + elsewhere,
         "is_cut": max(len(accounts), len(cards)) >= MOST,
         "stopped": stopped_words(inside.stopped) if inside and inside.stopped else "",
         "inside_url": f"{reverse('trace')}?{urlencode(query)}",
@@ -98,14 +111,17 @@ def _meant(text: str, matches: Matches, inside: InsideMatches | None) -> dict[st
 
 
 Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle match; address
+Group = tuple[str, list[Link]]
 
 
-def _groups(
-    text: str, matches: Matches, accounts: list[str], cards: list[str]
-) -> list[tuple[str, list[Link]]]:
-    """Everything that may be meant, under what it is."""
+def _shown(heading: str, found: list[Place]) -> Group:
+    return heading, [((words, "", ""), url) for words, url in found]
+
+
+def _groups(text: str, matches: Matches, accounts: list[str], cards: list[str]) -> list[Group]:
+    """Everything staged that may be meant, under what it is."""
     whole = {one: [text] for one in matches.exact}
-    groups: list[tuple[str, list[Link]]] = [
+    groups: list[Group] = [
         (heading, [(value.partition(text), url_of(value, column)) for value in values])
         for heading, column, values in (
             (_("Account"), "account", whole.get("account", []) + accounts),

@@ -1,0 +1,92 @@
+"""The scheme of the manual: what waits and what arrived today, of each flow; failures in place."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.records import a_run, many_tasks, server, user, wait_for
+from transfer.errors import Unreachable
+from transfer.models import Actor, Heartbeat, TransferTask
+from transfer.models.run_base import State
+from transfer.pages.filters import midnight
+from transfer.pages.overview.flows import DRAWN_AT_MOST
+
+pytestmark = pytest.mark.django_db
+IVAN = Actor("ivan")
+
+
+@pytest.fixture(autouse=True)
+def viewer(client, settings, nothing_asked):
+    settings.LANGUAGE_CODE = "en"
+    client.force_login(user("viewer"))
+    Heartbeat.beat("shop: cron")
+
+
+@pytest.fixture
+def eight():
+    """Its tasks are on, and nothing waits."""
+    eight = server()
+    for task in eight.tasks.all():
+        task.switch(True, IVAN)
+        wait_for(task, 0)
+    return eight
+
+
+def flows(client):
+    """Kind → the flow of the only server."""
+    (receiver,) = client.get(reverse("overview")).context["scheme"].receivers
+    return {flow.row.task.kind: flow for flow in receiver.flows}
+
+
+def test_what_arrived_is_of_today_and_leads_to_the_runs_that_brought_it(client, eight):
+    today = midnight(timezone.localdate())
+    a_run(eight, queued_at=today, applied=70, unchanged=3, rejected=1)
+    a_run(eight, queued_at=today + timedelta(seconds=1), applied=7)
+    a_run(eight, queued_at=today + timedelta(seconds=2))
+    a_run(eight, queued_at=today - timedelta(seconds=1), applied=1000)
+    a_run(eight, "cards", queued_at=today, applied=5)
+    balances = flows(client)["balances"]
+    assert balances.arrived == 80
+    assert len(client.get(balances.arrived_url).context["table"].rows) == 2
+    assert flows(client)["pincodes"].arrived == 0
+
+
+def test_a_failure_stands_on_its_arrow_and_leads_to_the_run(client, eight):
+    run = a_run(eight, state=State.FAILED, error_code="unreachable",
+                error_params={"database": "8", "reason": "timeout"})  # fmt: skip
+    TransferTask.objects.filter(pk=run.task_id).update(failures=2)
+    look = flows(client)["balances"].look
+    assert (look.tone, look.words, look.url) == ("bad", "has failed", run.get_absolute_url())
+    assert flows(client)["cards"].look.tone == "ok"
+
+
+def test_every_other_state_is_said_in_a_word(client, eight):
+    balances, cards, pincodes = (
+        eight.tasks.get(kind=kind) for kind in ("balances", "cards", "pincodes")
+    )
+    assert flows(client)["cards"].look.words.startswith("next at ")
+    cards.pause(timezone.now() + timedelta(hours=1), IVAN)
+    balances.switch(False, IVAN)
+    wait_for(pincodes, error=Unreachable(database="8", reason="refused"))
+    shown = {kind: flow.look for kind, flow in flows(client).items()}
+    assert shown["cards"].words.startswith("paused until ")
+    assert shown["balances"].words == "switched off"
+    assert (shown["pincodes"].tone, shown["pincodes"].words) == ("bad", "no answer")
+    a_run(eight, "balances", state=State.RUNNING)
+    a_run(eight, "cards", state=State.QUEUED)
+    shown = {kind: flow.look.words for kind, flow in flows(client).items()}
+    assert (shown["balances"], shown["cards"]) == ("is being moved", "in the queue")
+
+
+def test_of_many_servers_the_worst_are_drawn_and_the_table_has_them_all(client):
+    many_tasks(3 * (DRAWN_AT_MOST + 2))
+    ill = TransferTask.objects.last()
+    TransferTask.objects.filter(pk=ill.pk).update(enabled=False)
+    response = client.get(reverse("overview"))
+    scheme = response.context["scheme"]
+    assert len(scheme.receivers) == DRAWN_AT_MOST + 2
+    assert len(scheme.drawn) == DRAWN_AT_MOST
+    assert scheme.drawn[0].server == ill.server
+    assert "8 of 10 bonus servers are drawn" in response.content.decode()

@@ -1,0 +1,65 @@
+"""Search everywhere: what is no card and no account is found by the same box."""
+
+import pytest
+from django.urls import reverse
+
+from tests.databases import stage
+from tests.records import a_run, user
+from transfer.models import CashRegister, Shop, Upload
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def eight(client, settings, dock, bonus, shop_all):
+    settings.LANGUAGE_CODE = "en"
+    client.force_login(user("viewer"))
+    return dock(bonus)
+
+
+@pytest.fixture
+def till():
+    shop = Shop.objects.create(code="111")
+    return CashRegister.objects.create(shop=shop, code="17", name="Касса 17")
+
+
+def find(client, text):
+    return client.get(reverse("trace"), {"q": text})
+
+
+@pytest.mark.parametrize("text", ["Касса 17", "17", "касса"])
+def test_a_single_register_is_opened_at_once(client, eight, till, text):
+    assert find(client, text).url == till.get_absolute_url()
+
+
+def test_so_is_a_server_a_run_and_a_file(client, eight):
+    run = a_run(eight)
+    file = Upload.objects.create(kind="balances", name="бонусы-ноябрь.csv", created_by="olga")
+    Upload.objects.create(kind="balances", name="", way=Upload.Way.HAND, created_by="olga")
+    assert find(client, "сервер 8").url == eight.get_absolute_url()
+    assert find(client, f"№{run.pk}").url == run.get_absolute_url()
+    assert find(client, "НОЯБРЬ").url == file.get_absolute_url()
+
+
+def test_several_things_are_offered_under_what_they_are(client, eight, till, shop_all):
+    stage(shop_all, "balances", [("4100000017", 1)])
+    a_run(eight, pk=17)
+    response = find(client, "17")
+    headings = [heading for heading, _links in response.context["groups"]]
+    assert headings == ["Cash register", "Run"]
+    CashRegister.objects.filter(pk=till.pk).update(code="0017")
+    headings = [heading for heading, _links in find(client, "0017").context["groups"]]
+    assert headings == ["Account", "Cash register"]
+
+
+def test_where_shop_all_does_not_answer_the_rest_is_found_all_the_same(
+    client, eight, till, settings
+):
+    settings.SHOP_ALL_DATABASE_URL = "postgresql://127.0.0.1:1/nowhere"
+    shown = find(client, "касса").content.decode()
+    assert till.get_absolute_url() in shown
+    assert "does not answer" in shown
+
+
+def test_every_page_has_the_box(client, eight):
+    assert 'class="search-box"' in client.get(reverse("history")).content.decode()

@@ -1,0 +1,125 @@
+"""The scheme of the manual: what waits in shop All, and what has arrived at each bonus server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import NamedTuple
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from transfer.models import BonusServer, TransferRun
+from transfer.pages import links
+from transfer.pages.filters import midnight
+from transfer.pages.scheduler.status import TaskStatus
+from transfer.words import formats
+
+LANE, GAP = 44, 14  # heights in the drawing: of a flow, and between two servers
+DRAWN_AT_MOST = 8
+TONES = ("bad", "warn", "info", "idle", "ok")  # the worst first
+
+
+class Look(NamedTuple):
+    """How a flow is: the words come with a tone, an icon, and where they lead."""
+
+    tone: str
+    icon: str
+    words: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One arrow: the rows of a kind, from shop All to a bonus server."""
+
+    row: TaskStatus
+    today: date
+    arrived: int  # rows, today
+    y: int
+
+    @property
+    def arrived_url(self) -> str:
+        kind, day = self.row.task.kind, self.today.isoformat()
+        return links.history(server=self.row.task.server_id, kind=kind, since=day, data_only="on")
+
+    @cached_property
+    def look(self) -> Look:
+        row = self.row
+        if row.is_running:
+            return Look("info", "play", _("is being moved"), row.run.get_absolute_url())
+        if row.run:
+            return Look("idle", "clock", _("in the queue"), row.run.get_absolute_url())
+        if row.task.failures and row.task.enabled and row.last_run:
+            return Look("bad", "cross", _("has failed"), row.last_run.get_absolute_url())
+        if row.backlog.error:
+            return Look("bad", "offline", _("no answer"), row.url)
+        if not row.task.enabled:
+            return Look("idle", "ban", _("switched off"), row.url)
+        if row.is_paused:
+            until = {"until": formats.clock(row.task.paused_until)}
+            return Look("warn", "pause", _("paused until %(until)s") % until, row.url)
+        if row.is_overdue:
+            return Look("warn", "warning", _("overdue"), row.url)
+        if row.task.upcoming_at is None:
+            return Look("idle", "clock", row.next_words, row.url)
+        at = {"at": formats.clock(row.task.upcoming_at)}
+        return Look("ok", "check", _("next at %(at)s") % at, row.url)
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A bonus server with its flows."""
+
+    server: BonusServer
+    flows: Sequence[Flow]
+    y: int
+
+    @property
+    def height(self) -> int:
+        return LANE * len(self.flows)
+
+    @property
+    def badness(self) -> int:
+        """The lower, the worse."""
+        return min(TONES.index(flow.look.tone) for flow in self.flows)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Every receiver, for the table; and those that are drawn."""
+
+    receivers: Sequence[Receiver]
+    drawn: Sequence[Receiver]
+
+    @property
+    def height(self) -> int:
+        last = self.drawn[-1]
+        return last.y + last.height
+
+
+def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
+    """Of all transfer tasks; of many servers the worst are drawn. One query."""
+    today = timezone.localdate()
+    arrived = TransferRun.objects.filter(queued_at__gte=midnight(today)).arrived()
+    by_server: dict[BonusServer, list[TaskStatus]] = {}
+    for row in sorted(rows, key=lambda row: (row.server_order, row.kind_order)):
+        by_server.setdefault(row.task.server, []).append(row)
+
+    def place(server: BonusServer, top: int) -> Receiver:
+        flows = [
+            Flow(row, today, arrived.get((server.pk, row.task.kind), 0), top + LANE * number)
+            for number, row in enumerate(by_server[server])
+        ]
+        return Receiver(server, flows, top)
+
+    receivers = [place(server, 0) for server in by_server]
+    shown = [one.server for one in receivers]
+    if len(shown) > DRAWN_AT_MOST:
+        worst = sorted(receivers, key=lambda one: one.badness)
+        shown = [one.server for one in worst[:DRAWN_AT_MOST]]
+    drawn: list[Receiver] = []
+    for server in shown:
+        top = drawn[-1].y + drawn[-1].height + GAP if drawn else 0
+        drawn.append(place(server, top))
+    return Scheme(receivers, drawn) if drawn else None

@@ -1,0 +1,102 @@
+"""What is still to be done on a new installation; each step looks itself whether it is done."""
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from transfer.access import Role, has_role
+from transfer.models import BonusServer, CashRegister, Heartbeat, RegisterAccount, TransferRun
+from transfer.pages import links
+from transfer.pages.scheduler.status import TaskStatus
+from transfer.runs.backlog import shop_all_error
+from transfer.words.explain import explain
+
+NEW_FOR = timedelta(days=30)
+
+
+class Step(NamedTuple):
+    words: str
+    is_done: bool
+    how: str
+    url: str = ""  # where it is done; for whom may do it
+    command: str = ""
+
+
+def set_up(rows: list[TaskStatus], user: Any, seconds: float) -> list[Step]:
+    """The steps from the tables to the first row; none once all are done, or long after."""
+    servers = list(BonusServer.objects.all())
+    if servers and timezone.now() - servers[0].created_at > NEW_FOR:
+        return []
+    steps = [
+        of_tables(seconds),
+        *of_server(servers, rows, user),
+        of_accounts(servers),
+        of_first_row(user),
+        of_schedule(rows),
+    ]
+    return [] if all(step.is_done for step in steps) else steps
+
+
+def of_tables(seconds: float) -> Step:
+    error = shop_all_error(seconds)
+    how = explain(error).sentence if error else ""
+    words = _("The tables of shop All are there")
+    return Step(words, error is None, how, command="manage.py init_shop_all")
+
+
+def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> list[Step]:
+    """Two: whether one is docked, and whether it answers, as well as its database."""
+    is_admin = has_role(user, Role.ADMINISTRATOR)
+    heard = {row.task.server_id for row in rows if row.backlog.rows is not None}
+    tested = [one for one in servers if one.state == one.State.AVAILABLE and one.pk in heard]
+    return [
+        Step(
+            _("A bonus server is docked"),
+            bool(servers),
+            _("It gets three transfer tasks, switched off until you enable them."),
+            reverse("server_add") if is_admin else "",
+        ),
+        Step(
+            _("The connection to it is tested"),
+            bool(tested),
+            _("On its page, “Test the connection” says what is wrong, and what to do."),
+            servers[0].get_absolute_url() if servers else "",
+        ),
+    ]
+
+
+def of_accounts(servers: list[BonusServer]) -> Step:
+    where = ""
+    if not CashRegister.objects.exists():
+        where = reverse("registers")
+    elif servers:
+        where = f"{servers[0].get_absolute_url()}#accounts"
+    return Step(
+        _("The registers have accounts on it"),
+        RegisterAccount.objects.created().exists(),
+        _("First the registers are entered, then their accounts are created on the server’s page."),
+        where,
+    )
+
+
+def of_first_row(user: Any) -> Step:
+    return Step(
+        _("The first row has arrived"),
+        TransferRun.objects.filter(read__gt=0).exists(),
+        _("Load a file, or write into the tables of shop All; then switch the task on, or run it."),
+        reverse("loads") if has_role(user, Role.OPERATOR) else "",
+    )
+
+
+def of_schedule(rows: list[TaskStatus]) -> Step:
+    heartbeat = Heartbeat.last()
+    return Step(
+        _("The schedule is alive, and a transfer is switched on"),
+        bool(heartbeat and heartbeat.is_alive()) and any(row.task.enabled for row in rows),
+        _("cron has to look at the schedule every minute; its line is written by the command."),
+        links.scheduler(),
+        command="manage.py crontab add",
+    )

@@ -1,0 +1,57 @@
+"""What else may be meant by what was typed: a register, a bonus server, a run, a file."""
+
+from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from transfer.models import BonusServer, CashRegister, MaintenanceRun, TransferRun, Upload
+from transfer.trace.complete import MOST
+from transfer.words import formats
+
+Place = tuple[str, str]  # words, address
+
+
+def places(text: str) -> list[tuple[str, list[Place]]]:
+    """Under what it is: everything of our own that has the text in its name, or as its number."""
+    groups = [
+        (_("Cash register"), _named(CashRegister.objects.select_related("shop"), text, "code")),
+        (_("Bonus server"), _named(BonusServer.objects.all(), text, "host")),
+        (_("Run"), _runs(text)),
+        (_("File"), _files(text)),
+    ]
+    return [group for group in groups if group[1]]
+
+
+def _named(rows: QuerySet[Model], text: str, other: str) -> list[Place]:
+    """Those whose name or other column is just the text; else those that have it inside."""
+    whole = rows.filter(Q(name__iexact=text) | Q(**{f"{other}__iexact": text}))
+    inside = rows.filter(Q(name__icontains=text) | Q(**{f"{other}__icontains": text}))
+    found = list(whole[:MOST]) or list(inside[:MOST])
+    return [(_words(one), one.get_absolute_url()) for one in found]  # type: ignore[attr-defined]
+
+
+def _words(one: Model) -> str:
+    if isinstance(one, CashRegister):
+        return _("%(register)s, shop %(shop)s") % {"register": one.name, "shop": one.shop}
+    return str(one)
+
+
+def _runs(text: str) -> list[Place]:
+    digits = text.removeprefix("№").removeprefix("#").strip()
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
+        return []
+    found = [
+        model.objects.filter(pk=int(digits)).first() for model in (TransferRun, MaintenanceRun)
+    ]
+    return [
+        (f"№ {run.pk}: {run.title}, {formats.moment(run.queued_at)}", run.get_absolute_url())
+        for run in found
+        if run
+    ]
+
+
+def _files(text: str) -> list[Place]:
+    files = Upload.objects.filter(name__icontains=text).exclude(way=Upload.Way.HAND)
+    return [
+        (f"{one.name}, {formats.moment(one.created_at)}", one.get_absolute_url())
+        for one in files.order_by("-created_at")[:MOST]
+    ]

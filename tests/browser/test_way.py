@@ -25,7 +25,7 @@ WORDS = {
         "on": "Включено",
         "wait": "3 строки ждут; следующий запуск",
         "run": "Запустить",
-        "queued": "запуск поставлен в очередь",
+        "queued": "В очереди",
         "history": "История",
         "state": "Состояние",
     },
@@ -35,7 +35,7 @@ WORDS = {
         "on": "Enabled",
         "wait": "3 rows wait; next run",
         "run": "Run now",
-        "queued": "a run is in the queue",
+        "queued": "Queued",
         "history": "History",
         "state": "State",
     },
@@ -95,6 +95,7 @@ def test_from_the_log_in_to_the_file(
     # Filter the history, and take the file of what is found.
     page.locator(".side").get_by_role("link", name=words["history"]).click()
     page.wait_for_load_state()
+    page.locator(".folded-filter summary").click()
     page.get_by_label(words["state"], exact=True).select_option("failed")
     expect(page.locator(f"#run-{run.pk}")).to_have_count(0)
     page.get_by_label(words["state"], exact=True).select_option("rejects")

@@ -104,7 +104,7 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
     accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
     count = dict(accounts.values_list(F("shown_state")).annotate(Count("register", distinct=True)))
     lines = [
-        (tone(one), one.label, count[one], links.registers(state=one))
+        (tone(one), str(one.label), count[one], links.registers(state=one))
         for one in AccountState
         if one in count
     ]

@@ -1,54 +1,26 @@
-"""Tests a bonus server in stages, each with its time; the first failure says what to do.
-
-A stage is bounded as a whole: it runs in a thread of its own, which is left behind when it hangs.
-"""
+"""Tests a bonus server in stages, each with its time; the first failure says what to do."""
 
 import socket
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, TimeoutError as StillRunning
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext_lazy
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.http import CONNECT_SECONDS
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS
-from transfer.errors import TransferError, gettext_noop
+from transfer.errors import gettext_noop
 from transfer.models import Actor, AuditEntry, BonusServer
-from transfer.words.explain import explain
+from transfer.servers.attempt import Passed, Result, attempt
 
 STAGE_SECONDS = 8.0
 ONE_TEST = timedelta(minutes=1)
 ADDRESS = ("host", "admin_port", "db_host", "db_port", "db_name", "db_user")
 CLOCK_SECONDS = 60  # so far apart, "valid from" begins visibly too late
-
-
-class Passed(NamedTuple):
-    """What a stage saw, as a sentence with its parameters; `warns`: it passed, but look at it."""
-
-    sentence: str
-    params: dict[str, object]
-    warns: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a stage ended, in the user's language."""
-
-    stage: str
-    label: str
-    seconds: float
-    sentence: str
-    hint: str = ""
-    technical: str = ""
-    ok: bool = True
-    warns: bool = False
 
 
 def try_name(server: BonusServer) -> Passed:
@@ -161,26 +133,7 @@ def following(stage: str) -> str | None:
 def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -> Result:
     """Runs one stage, within its time. Never raises."""
     label, test = STAGES[stage]
-    pool = ThreadPoolExecutor(1, thread_name_prefix=f"test-{stage}")
-    began = time.monotonic()
-    try:
-        passed = pool.submit(test, server).result(timeout=seconds)
-        took, sentence = time.monotonic() - began, _(passed.sentence) % passed.params
-        return Result(stage, str(label), took, sentence, warns=passed.warns)
-    except TransferError as error:
-        return _failed(stage, time.monotonic() - began, error)
-    except StillRunning:
-        hung = errors.StageTooSlow(seconds=f"{seconds:g}")
-        return _failed(stage, time.monotonic() - began, hung)
-    except Exception as error:
-        return _failed(stage, time.monotonic() - began, TransferError(type(error).__name__))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _failed(stage: str, took: float, error: TransferError) -> Result:
-    sentence, hint = explain(error)
-    return Result(stage, str(STAGES[stage][0]), took, sentence, hint, error.technical, ok=False)
+    return attempt(stage, str(label), lambda: test(server), seconds)
 
 
 def run_all(server: BonusServer) -> Iterator[Result]:

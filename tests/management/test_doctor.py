@@ -1,0 +1,121 @@
+"""doctor: a line for everything that can be wrong, and what to do."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from tests.certificates import certificate
+from tests.databases import query
+from tests.reference_server import reference_server
+from transfer.models import Heartbeat
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
+
+
+@pytest.fixture
+def doctor(capsys):
+    """Runs it; returns its exit code, and each line by area and label."""
+
+    def run():
+        code = 0
+        try:
+            call_command("doctor", "--json")
+        except SystemExit as end:
+            code = end.code
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return code, {(line["area"], line["label"]): line for line in lines}
+
+    return run
+
+
+@pytest.fixture
+def installation(shop_all, docked):
+    Heartbeat.beat("here: run_due_tasks")
+    return docked
+
+
+def test_a_sound_installation_has_a_good_line_for_each_thing(doctor, installation):
+    code, lines = doctor()
+    assert [line for line in lines.values() if line["state"] == "failed"] == []
+    assert code == 0
+    assert "clock in step" in lines["Our own database", "Server"]["sentence"]
+    assert lines["shop All", "Rights"]["state"] == "ok"
+    assert lines["Бонусный сервер 8", "Database server"]["state"] == "ok"
+    assert lines["Schedule", "Look"]["sentence"].startswith("here: run_due_tasks looked")
+
+
+@pytest.mark.parametrize(
+    ("harm", "line", "hint"),
+    [
+        ("drop table datatransfer.batch", ("shop All", "Tables"), "init_shop_all"),
+        (
+            "update pg_index set indisvalid = false where indrelid = "
+            "'\"changeAccountBalanceTemp\"'::regclass",
+            ("shop All", "Tables"),
+            "init_shop_all",
+        ),
+        (
+            'alter table "changeCardAccountTemp" alter status type text',
+            ("shop All", "Tables"),
+            "types have to be put right",
+        ),
+    ],
+)
+def test_what_is_wrong_with_shop_all_fails_with_what_to_do(
+    doctor, installation, shop_all, harm, line, hint
+):
+    query(shop_all, harm)
+    code, lines = doctor()
+    assert code == 1
+    assert [key for key, one in lines.items() if one["state"] == "failed"] == [line]
+    assert hint in lines[line]["hint"]
+
+
+def test_a_missing_right_is_named(doctor, installation, shop_all, settings):
+    query(shop_all, "drop role if exists doctors_patient")
+    query(
+        shop_all, "create role doctors_patient login; grant usage on schema datatransfer to public"
+    )
+    query(shop_all, 'grant select on "accountpincodeTemp" to doctors_patient')
+    settings.SHOP_ALL_DATABASE_URL = f"{shop_all} user=doctors_patient"
+    _code, lines = doctor()
+    query(shop_all, "drop owned by doctors_patient; drop role doctors_patient")
+    sentence = lines["shop All", "Rights"]["sentence"]
+    assert 'SELECT "changeAccountBalanceTemp"' in sentence
+    assert "INSERT datatransfer.batch" in sentence
+    assert "accountpincodeTemp" not in sentence
+
+
+def test_a_silent_schedule_fails(doctor, installation):
+    Heartbeat.objects.update(at=timezone.now() - timedelta(hours=2))
+    code, lines = doctor()
+    assert code == 1
+    assert lines["Schedule", "Look"]["sentence"] == "The schedule was last looked at 2 hours ago."
+    assert "crontab add" in lines["Schedule", "Look"]["hint"]
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(
+    doctor, installation, bonus_of_reference, tmp_path
+):
+    authority, _context = certificate(tmp_path)  # for a day
+    files = ("--certificate", str(tmp_path / "c.pem"), "--key", str(tmp_path / "c.key"))
+    with reference_server(bonus_of_reference, *files) as secured:
+        installation.admin_port, installation.work_port = secured.admin_port, secured.work_port
+        installation.api_tls, installation.api_ca = True, authority
+        installation.save()
+        code, lines = doctor()
+    assert code == 0
+    assert lines["Бонусный сервер 8", "Certificate"]["state"] == "warns"
+
+
+def test_for_people_each_line_is_marked_and_failures_have_a_hint(installation, shop_all, capsys):
+    query(shop_all, "drop table datatransfer.batch")
+    with pytest.raises(SystemExit):
+        call_command("doctor")
+    out = capsys.readouterr().out
+    assert "✓ Our own database · Migrations: All migrations are applied." in out
+    assert "✗ shop All · Tables: " in out
+    assert "\n    Run: manage.py init_shop_all" in out

@@ -1,0 +1,110 @@
+"""What is true of any of the databases, and of our own and shop All's in particular."""
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from psycopg2.extensions import make_dsn
+
+from transfer.doctor import errors
+from transfer.engine.indexes import NAMED
+from transfer.engine.kinds import KINDS
+from transfer.engine.postgres import Database
+from transfer.engine.shop_all import ShopAll
+from transfer.errors import gettext_noop
+from transfer.models import BonusServer
+from transfer.servers.attempt import Passed
+
+OLDEST = 140000  # as server_version_num
+CLOCK_SECONDS = 60
+SECONDS = 8.0  # for all that one database is asked
+
+ABOUT = """
+    select current_setting('server_version'), current_setting('server_version_num')::int,
+           pg_encoding_to_char(encoding), pg_is_in_recovery(), clock_timestamp(), pg_backend_pid()
+      from pg_database where datname = current_database()
+"""
+RIGHTS = """
+    select format('%%s %%s', "right", name) from unnest(%s, %s) as wanted ("right", name)
+     where not has_table_privilege(to_regclass(name), "right")
+"""
+
+
+def own() -> Database:
+    """As Django connects to it, but with errors that say what to do."""
+    given = connection.get_connection_params()
+    dsn = make_dsn(**{name: str(one) for name, one in given.items() if isinstance(one, str | int)})
+    return Database(dsn, _("Our own database"), "doctor", seconds=SECONDS)
+
+
+def shop_all() -> ShopAll:
+    return ShopAll(settings.SHOP_ALL_DATABASE_URL, "doctor", seconds=SECONDS)
+
+
+def of_server(server: BonusServer) -> Database:
+    server.check_secrets()
+    name = _("The database of %(server)s") % {"server": server.name}
+    return Database(server.dsn, name, "doctor", seconds=SECONDS)
+
+
+def try_server(asked: Database) -> Passed:
+    """Version, encoding, whether it may be written, pooling, clock."""
+    with asked as database, database.transaction(commit=False):
+        version, number, encoding, is_replica, clock, pid = database.one(ABOUT)
+        off = round((clock - timezone.now()).total_seconds())
+        is_pooled = database.connection.info.backend_pid != pid
+    name = {"database": asked.name}
+    if number < OLDEST:
+        raise errors.OldPostgres(version=version, **name)
+    if encoding != "UTF8":
+        raise errors.OtherEncoding(encoding=encoding, **name)
+    if is_replica:
+        raise errors.IsReplica(**name)
+    if is_pooled:
+        raise errors.IsPooled(**name)
+    if abs(off) >= CLOCK_SECONDS:
+        raise errors.ClockOff(seconds=f"{off:+d}", **name)
+    return Passed(
+        gettext_noop("PostgreSQL %(version)s, UTF8, clock in step."), {"version": version}
+    )
+
+
+def try_migrations() -> Passed:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        raise errors.NotMigrated(n=len(plan), first=plan[0][0])
+    return Passed(gettext_noop("All migrations are applied."), {})
+
+
+def try_staging() -> Passed:
+    with shop_all() as database, database.transaction(commit=False):
+        database.require_log()
+        for kind in KINDS.values():
+            database.check_columns(kind)
+        unfinished = [
+            name
+            for kind in KINDS.values()
+            for name, _table, is_valid in database.rows(
+                NAMED, [f'"{kind.staging}"', "datatransfer"]
+            )
+            if not is_valid
+        ]
+    if unfinished:
+        raise errors.IndexUnfinished(names=", ".join(unfinished))
+    tables = ", ".join(kind.staging for kind in KINDS.values())
+    return Passed(gettext_noop("There are %(tables)s, with the right columns."), {"tables": tables})
+
+
+def try_rights() -> Passed:
+    wanted = [("SELECT", f'"{kind.staging}"') for kind in KINDS.values()]
+    wanted += [(right, "datatransfer.batch") for right in ("SELECT", "INSERT", "UPDATE", "DELETE")]
+    with shop_all() as database, database.transaction(commit=False):
+        (user,) = database.one("select current_user")
+        missing = database.rows(RIGHTS, [list(part) for part in zip(*wanted, strict=True)])
+    if missing:
+        raise errors.RightMissing(user=user, missing=", ".join(one for (one,) in missing))
+    return Passed(
+        gettext_noop("The user %(user)s may do all that a transfer does."), {"user": user}
+    )

@@ -1,0 +1,86 @@
+"""What the doctor finds that no transfer would say by itself."""
+
+from transfer.errors import TransferError, gettext_noop
+
+
+class OldPostgres(TransferError):
+    code = "doctor_old_postgres"
+    sentence = gettext_noop("%(database)s is PostgreSQL %(version)s.")
+    hint = gettext_noop("PostgreSQL 14 or newer is needed, on all sides.")
+
+
+class OtherEncoding(TransferError):
+    code = "doctor_other_encoding"
+    sentence = gettext_noop("The encoding of %(database)s is %(encoding)s.")
+    hint = gettext_noop("Make the database anew with UTF8: others lack characters that people use.")
+
+
+class IsReplica(TransferError):
+    code = "doctor_is_replica"
+    sentence = gettext_noop("%(database)s is a replica, which can only be read.")
+    hint = gettext_noop("Name the primary server.")
+
+
+class IsPooled(TransferError):
+    code = "doctor_is_pooled"
+    sentence = gettext_noop("A connection pooler stands before %(database)s.")
+    hint = gettext_noop(
+        "Locks that last as long as a session keep a transfer from running twice; a pooler gives "
+        "the session away. Name the database itself."
+    )
+
+
+class ClockOff(TransferError):
+    code = "doctor_clock_off"
+    sentence = gettext_noop("The clock of %(database)s is off by %(seconds)s s from ours.")
+    hint = gettext_noop("Set both by a time server.")
+
+
+class NotMigrated(TransferError):
+    code = "doctor_not_migrated"
+    sentence = gettext_noop("Our own database lacks %(n)s migrations, the first is %(first)s.")
+    hint = gettext_noop("Run: manage.py migrate")
+
+
+class IndexUnfinished(TransferError):
+    code = "doctor_index_unfinished"
+    sentence = gettext_noop("In shop All these indexes were never finished: %(names)s.")
+    hint = gettext_noop("Run: manage.py init_shop_all")
+
+
+class RightMissing(TransferError):
+    code = "doctor_right_missing"
+    sentence = gettext_noop("In shop All the user %(user)s may not: %(missing)s.")
+    hint = gettext_noop(
+        "Let its owner grant it, or run init_shop_all as the user of SHOP_ALL_DATABASE_URL."
+    )
+
+
+class NeverTicked(TransferError):
+    code = "doctor_never_ticked"
+    sentence = gettext_noop("The schedule has never been looked at.")
+    hint = gettext_noop("Run manage.py crontab add, or let manage.py run_scheduler run.")
+
+
+class Silent(TransferError):
+    code = "doctor_silent"
+    sentence = gettext_noop("The schedule was last looked at %(ago)s.")
+    hint = NeverTicked.hint
+
+
+class QueueStuck(TransferError):
+    code = "doctor_queue_stuck"
+    sentence = gettext_noop("The oldest entry of the queue waits since %(since)s.")
+    hint = gettext_noop("No worker takes it. Start one: manage.py db_worker")
+
+
+class DiskFull(TransferError):
+    code = "doctor_disk_full"
+    sentence = gettext_noop("%(path)s has %(free)s MB left.")
+    hint = gettext_noop("Uploads and exports pass through it: make room.")
+
+
+class DeploymentRemark(TransferError):
+    code = "doctor_deployment_remark"
+    sentence = gettext_noop("manage.py check --deploy says: %(remark)s")
+    hint = gettext_noop("The variables are in docs/OPERATION.md.")

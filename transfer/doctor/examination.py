@@ -1,0 +1,124 @@
+"""All that is looked at, in the order in which a fault explains those after it."""
+
+import shutil
+import socket
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.core.checks import run_checks
+from django.db.models import Min
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django_tasks_db.models import DBTaskResult
+
+from transfer.bonus_api.errors import CertificateExpired
+from transfer.bonus_api.http import CONNECT_SECONDS, tls_context
+from transfer.doctor import databases, errors
+from transfer.errors import gettext_noop
+from transfer.models import BonusServer, Heartbeat
+from transfer.runs import workers
+from transfer.servers.attempt import Passed, Result, attempt
+from transfer.servers.stages import run_all
+from transfer.words import formats
+
+SECONDS = 10.0
+QUEUED_LONG = timedelta(minutes=3)
+EXPIRES_SOON = timedelta(days=14)
+SCARCE_MB, NONE_MB = 1000, 100
+
+
+def examine() -> Iterator[tuple[str, Result]]:
+    """What is looked at, as words of the user's language, and how it ended. Never raises."""
+    for area, label, test in _of_installation():
+        yield area, attempt(label, label, test, SECONDS)
+    try:
+        servers = list(BonusServer.objects.all())
+    except Exception:
+        return  # our own database is away, which has been said
+    for server in servers:
+        for result in run_all(server):
+            yield server.name, result
+        for label, test in _of_server(server):
+            yield server.name, attempt(label, label, test, SECONDS)
+
+
+def _of_installation() -> list[tuple[str, str, Callable[[], Passed]]]:
+    own, shop_all = _("Our own database"), _("shop All")
+    return [
+        (_("This machine"), _("Settings"), try_settings),
+        (_("This machine"), _("Disk"), try_disk),
+        (own, _("Server"), lambda: databases.try_server(databases.own())),
+        (own, _("Migrations"), databases.try_migrations),
+        (shop_all, _("Server"), lambda: databases.try_server(databases.shop_all())),
+        (shop_all, _("Tables"), databases.try_staging),
+        (shop_all, _("Rights"), databases.try_rights),
+        (_("Schedule"), _("Look"), try_tick),
+        (_("Schedule"), _("Queue"), try_queue),
+    ]
+
+
+def _of_server(server: BonusServer) -> Iterator[tuple[str, Callable[[], Passed]]]:
+    yield _("Database server"), lambda: databases.try_server(databases.of_server(server))
+    if server.api_tls and server.api_verify:
+        yield _("Certificate"), lambda: try_certificate(server)
+
+
+def try_settings() -> Passed:
+    remarks = run_checks(include_deployment_checks=True)
+    if serious := [one for one in remarks if one.is_serious()]:
+        raise errors.DeploymentRemark(remark=f"{serious[0].msg} ({serious[0].id})")
+    if remarks:
+        text = gettext_noop("manage.py check --deploy has remarks: %(remarks)s")
+        return Passed(text, {"remarks": ", ".join(str(one.id) for one in remarks)}, warns=True)
+    return Passed(gettext_noop("Nothing to remark."), {})
+
+
+def try_disk() -> Passed:
+    """Where uploads and exports pass through, and where the embedded database lives."""
+    free = {
+        str(path): shutil.disk_usage(path).free // 2**20
+        for path in (settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir(), settings.VAR)
+        if Path(path).exists()
+    }
+    path = min(free, key=lambda one: free[one])
+    if free[path] < NONE_MB:
+        raise errors.DiskFull(path=path, free=free[path])
+    text = gettext_noop("%(path)s has %(free)s MB left.")
+    return Passed(text, {"path": path, "free": free[path]}, warns=free[path] < SCARCE_MB)
+
+
+def try_tick() -> Passed:
+    beat = Heartbeat.last()
+    if beat is None:
+        raise errors.NeverTicked
+    if not beat.is_alive():
+        raise errors.Silent(ago=formats.ago(beat.at))
+    params = {"who": beat.source, "ago": formats.ago(beat.at)}
+    return Passed(gettext_noop("%(who)s looked %(ago)s."), params)
+
+
+def try_queue() -> Passed:
+    oldest = DBTaskResult.objects.ready().aggregate(at=Min("enqueued_at"))["at"]
+    if oldest and timezone.now() - oldest > QUEUED_LONG:
+        raise errors.QueueStuck(since=formats.moment(oldest))
+    resident = workers.seen().resident
+    return Passed(gettext_noop("It moves; resident workers: %(n)s."), {"n": resident})
+
+
+def try_certificate(server: BonusServer) -> Passed:
+    address = (server.host, server.admin_port)
+    with (
+        socket.create_connection(address, timeout=CONNECT_SECONDS) as plain,
+        tls_context(server.endpoint).wrap_socket(plain, server_hostname=server.host) as encrypted,
+    ):
+        ends = str((encrypted.getpeercert() or {}).get("notAfter", ""))
+    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC)
+    if until < timezone.now():
+        raise CertificateExpired(server=server.name)
+    text = gettext_noop("It is valid until %(until)s.")
+    soon = until - timezone.now() < EXPIRES_SOON
+    return Passed(text, {"until": formats.moment(until)}, warns=soon)

@@ -1,0 +1,44 @@
+from typing import Any
+
+from django.utils.translation import gettext_noop
+
+from transfer.doctor.examination import examine
+from transfer.management.command import FAILED, Command as BaseCommand
+from transfer.servers.attempt import Result
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Looks at everything that can be wrong with the installation: a line each, with what to "
+        "do. Exits with 1 when something is."
+    )
+    flags = {"--json": gettext_noop("one JSON line for each thing looked at")}
+    requires_migrations_checks = False  # that is one of the things it looks at
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        failed = False
+        for area, result in examine():
+            failed |= not result.ok
+            if options["json"]:
+                self.say_json(
+                    area=area,
+                    label=result.label,
+                    state=state(result),
+                    sentence=result.sentence,
+                    hint=result.hint,
+                )
+            else:
+                self._say(area, result)
+        if failed:
+            raise SystemExit(FAILED)
+
+    def _say(self, area: str, result: Result) -> None:
+        mark = {"ok": "✓", "warns": "!", "failed": "✗"}[state(result)]
+        self.stdout.write(f"{mark} {area} · {result.label}: {result.sentence}")
+        if result.hint:
+            self.stdout.write(f"    {result.hint}")
+
+
+def state(result: Result) -> str:
+    return "failed" if not result.ok else "warns" if result.warns else "ok"

@@ -1,0 +1,67 @@
+"""One thing that is tried, within its time, and how it ended in the user's language."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, TimeoutError as StillRunning
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.db import connections
+from django.utils.translation import get_language, gettext as _, override
+
+from transfer.bonus_api.errors import StageTooSlow
+from transfer.errors import TransferError
+from transfer.words.explain import explain
+
+
+class Passed(NamedTuple):
+    """What was seen, as a sentence with its parameters; `warns`: it passed, but look at it."""
+
+    sentence: str
+    params: Mapping[str, object]
+    warns: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    stage: str
+    label: str
+    seconds: float
+    sentence: str
+    hint: str = ""
+    technical: str = ""
+    ok: bool = True
+    warns: bool = False
+
+
+def attempt(stage: str, label: str, test: Callable[[], Passed], seconds: float) -> Result:
+    """Runs the test in a thread of its own, which is left behind when it hangs. Never raises."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix=f"test-{stage}")
+    began = time.monotonic()
+    try:
+        passed = pool.submit(_alone, test, get_language()).result(timeout=seconds)
+    except TransferError as error:
+        return _failed(stage, label, began, error)
+    except StillRunning:
+        return _failed(stage, label, began, StageTooSlow(seconds=f"{seconds:g}"))
+    except Exception as error:
+        return _failed(stage, label, began, TransferError(type(error).__name__))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    took, sentence = time.monotonic() - began, _(passed.sentence) % passed.params
+    return Result(stage, label, took, sentence, warns=passed.warns)
+
+
+def _alone(test: Callable[[], Passed], language: str | None) -> Passed:
+    """A thread has a language of its own, and its own connection to our database."""
+    try:
+        with override(language):
+            return test()
+    finally:
+        connections.close_all()
+
+
+def _failed(stage: str, label: str, began: float, error: TransferError) -> Result:
+    sentence, hint = explain(error)
+    took = time.monotonic() - began
+    return Result(stage, label, took, sentence, hint, error.technical, ok=False)

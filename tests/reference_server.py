@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from tests.databases import ROOT, as_url
-from transfer.bonus_api.http import Endpoint
+from transfer.bonus_api.endpoint import Endpoint
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, Shop
 from transfer.servers.account_job import Work
 

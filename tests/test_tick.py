@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -14,6 +15,7 @@ from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 from transfer.models import (
     Actor,
+    BonusServer,
     Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
@@ -60,6 +62,27 @@ def test_a_due_task_runs_and_is_planned_for_the_next_time(switched_on, shop_all,
     assert TransferTask.objects.get(pk=switched_on.pk).next_run_at == LATER.replace(
         minute=10, second=0
     )
+
+
+def test_where_nothing_is_due_a_minute_takes_a_handful_of_queries_however_many_tasks(dock, bonus):
+    """And as many when it is the first that anybody sees of it."""
+    dock(bonus)
+    first, *more = [BonusServer(name=f"server {n}", host="localhost") for n in range(21)]
+    first.save()
+    counted = []
+    for servers in ([first], BonusServer.objects.bulk_create(more)):
+        TransferTask.objects.bulk_create(
+            TransferTask(server=server, kind=kind, enabled=True, next_run_at=LATER)
+            for server in servers
+            for kind in KINDS
+        )
+        TransferTask.objects.update(mirrored_at=NOON)
+        MaintenanceTask.objects.update(next_run_at=LATER)
+        with CaptureQueriesContext(connection) as queries:
+            assert tick("test", NOON) == Tick()
+            assert drain(go_on) == 0
+        counted.append(len(queries))
+    assert counted[0] == counted[1] <= 10
 
 
 def test_a_task_that_is_not_due_does_not_run(switched_on):

@@ -5,14 +5,17 @@ Any number of ticks may run at once, on any number of machines.
 
 import logging
 import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, ExpressionWrapper, QuerySet
 from django.utils import timezone
 
-from transfer.alerts.watch import watch
+from transfer.alerts.watch import concern, watch
 from transfer.errors import AlreadyRunning, StillQueued, TransferError
 from transfer.models import (
     AccountJob,
@@ -21,6 +24,7 @@ from transfer.models import (
     MaintenanceRun,
     MaintenanceTask,
     Notice,
+    RejectedRow,
     Settings,
     TransferRun,
     TransferTask,
@@ -29,7 +33,7 @@ from transfer.models import (
 from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.rejects.closing import finish_interrupted
-from transfer.runs.mirroring import mirror_overdue
+from transfer.runs.mirroring import mirror_overdue, overdue
 from transfer.runs.start import RunIsOpen, open_run
 
 logger = logging.getLogger(__name__)
@@ -50,28 +54,59 @@ class Tick:
 
 
 def tick(way: str, now: datetime | None = None) -> Tick:
-    """One look at the schedule. `way`: what ticks, for the overview."""
+    """One look at the schedule. `way`: what ticks, for the overview.
+
+    One query tells what there is to do, however many tasks there are.
+    """
     now, done = now or timezone.now(), Tick()
-    Heartbeat.beat(f"{socket.gethostname()}: {way}", now)
-    for runs in RUNS:
-        done.interrupted += runs.objects.dead().interrupt()
-    for jobs in JOBS:
-        done.queued_again += jobs.objects.enqueue_lost()
-    Upload.objects.expire(now)
-    IssuedSecret.drop_expired()
-    for tasks in TASKS:
-        for pk in tasks.objects.unplanned().values_list("pk", flat=True):
-            _with_locked(tasks, pk, now, done, _plan)
-        for pk in tasks.objects.due(now).values_list("pk", flat=True):
-            _with_locked(tasks, pk, now, done, open_due)
-    _close_what_was_sent()
-    mirror_overdue(now)
-    watch(now)
+    source = f"{socket.gethostname()}: {way}"
+    Heartbeat.beat(source, now)
+    steps = [*_recovery(done), *_schedule(now, done), *_upkeep(now)]
+    answers = Heartbeat.objects.filter(pk=source).values_list(*(what for what, _ in steps)).get()
+    for (_, do), is_there in zip(steps, answers, strict=True):
+        if is_there:
+            do()
     return done
 
 
+# SQL: whether there is something to do; and what does it.
+Step = tuple[Exists | ExpressionWrapper[Any], Callable[[], object]]
+
+
+def _recovery(done: Tick) -> Iterator[Step]:
+    def interrupt(runs: type[Any]) -> None:
+        done.interrupted += runs.objects.dead().interrupt()
+
+    def enqueue(jobs: type[Any]) -> None:
+        done.queued_again += jobs.objects.enqueue_lost()
+
+    for runs in RUNS:
+        yield Exists(runs.objects.dead()), partial(interrupt, runs)
+    for jobs in JOBS:
+        yield Exists(jobs.objects.lost()), partial(enqueue, jobs)
+
+
+def _schedule(now: datetime, done: Tick) -> Iterator[Step]:
+    def each(found: QuerySet[Any], act: Callable[..., None]) -> None:
+        for pk in found.values_list("pk", flat=True):
+            _with_locked(found.model, pk, now, done, act)
+
+    for tasks in TASKS:
+        unplanned, due = tasks.objects.unplanned(), tasks.objects.due(now)
+        yield Exists(unplanned), partial(each, unplanned, _plan)
+        yield Exists(due), partial(each, due, open_due)
+
+
+def _upkeep(now: datetime) -> Iterator[Step]:
+    yield Exists(Upload.objects.overdue(now)), partial(Upload.objects.expire, now)
+    yield Exists(IssuedSecret.objects.expired()), IssuedSecret.drop_expired
+    yield Exists(RejectedRow.objects.open()), _close_what_was_sent
+    yield Exists(overdue(now)), partial(mirror_overdue, now)
+    yield concern(now), partial(watch, now)
+
+
 def _close_what_was_sent() -> None:
-    """Last, since shop All may take its time to answer, or not answer at all."""
+    """Late, since shop All may take its time to answer, or not answer at all."""
     try:
         finish_interrupted()
     except TransferError as error:

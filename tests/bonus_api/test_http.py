@@ -11,7 +11,7 @@ from tests.misbehaving import free_port
 from tests.reference_server import TOKEN
 from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import BonusApi
-from transfer.bonus_api.http import Endpoint
+from transfer.bonus_api.endpoint import Endpoint
 from transfer.errors import TransferError
 from transfer.words.explain import explain
 

@@ -5,8 +5,10 @@ Any number of ticks may look at once: one of them does, and the database refuses
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.db.models import BooleanField, Exists, ExpressionWrapper
 
 from transfer.alerts.conditions import Condition, conditions
 from transfer.errors import AlreadyRunning
@@ -16,6 +18,16 @@ from transfer.queue.locks import Space, lock
 Sort = Notice.Sort
 # What was rejected since the last message is told at most so often.
 DIGEST = timedelta(hours=1)
+
+
+def concern(now: datetime) -> ExpressionWrapper[Any]:
+    """SQL: whether there is anything to watch. Where nobody wants to be told, there rarely is."""
+    anything = (
+        Exists(PlannedWork.objects.under_way(now))
+        | Exists(Recipient.objects.filter(enabled=True))
+        | Exists(Incident.objects.open())
+    )
+    return ExpressionWrapper(anything, BooleanField())
 
 
 def watch(now: datetime) -> None:

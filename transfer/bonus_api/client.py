@@ -12,7 +12,8 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from transfer.bonus_api import errors
-from transfer.bonus_api.http import Endpoint, Line
+from transfer.bonus_api.endpoint import Endpoint
+from transfer.bonus_api.http import Line
 
 ANSWER_SECONDS = 5.0
 PAUSES = (0.2, 0.5)  # before what only reads is asked again

@@ -7,35 +7,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
 
 from transfer.bonus_api import errors
+from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.errors import ApiError
 
 CONNECT_SECONDS = 3.0
 MOST_BYTES = 16 * 1024 * 1024
 EXPIRED, WRONG_NAMES = 10, {62, 64}  # OpenSSL's numbers
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a bonus server's administration port is, and the key to it."""
-
-    name: str
-    host: str
-    port: int
-    token: str = field(repr=False)
-    tls: bool = False
-    verify: bool = True
-    ca: str = ""
-
-    @property
-    def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
 class Line:

@@ -164,6 +164,9 @@ class IssuedSecretQuerySet(models.QuerySet["IssuedSecret"]):
         """Without those of accounts that have been deleted since."""
         return self.filter(account__state=RegisterAccount.State.CREATED)
 
+    def expired(self, now: datetime | None = None) -> Self:
+        return self.filter(created_at__lt=(now or timezone.now()) - SECRETS_KEPT)
+
     def until(self) -> datetime | None:
         """When the first of them is thrown away, taken or not."""
         first = self.aggregate(first=Min("created_at"))["first"]
@@ -200,7 +203,7 @@ class IssuedSecret(models.Model):
         """Throws old secrets away. An account whose secret nobody has ever seen is of no use:
         that is noted as its error, and the next attempt makes it anew.
         """
-        old = cls.objects.filter(created_at__lt=(now or timezone.now()) - SECRETS_KEPT)
+        old = cls.objects.expired(now)
         unseen = old.usable().filter(job__shown_at=None, account__last_seen=None)
         RegisterAccount.objects.filter(issued_secret__in=unseen).update(
             state=RegisterAccount.State.ERROR, reply_lost=True, error_code=SecretNotTaken.code

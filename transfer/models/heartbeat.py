@@ -1,5 +1,5 @@
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.utils import timezone
@@ -25,7 +25,10 @@ class Heartbeat(models.Model):
 
     @classmethod
     def beat(cls, source: str, now: datetime | None = None) -> None:
-        cls.objects.update_or_create(source=source, defaults={"at": now or timezone.now()})
+        beat: Any = cls(source=source, at=now or timezone.now())
+        cls.objects.bulk_create(
+            [beat], update_conflicts=True, unique_fields=["source"], update_fields=["at"]
+        )
 
     @classmethod
     def last(cls) -> Self | None:

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _, gettext_lazy
 from encrypted_fields.fields import EncryptedFieldMixin
 from psycopg2.extensions import make_dsn
 
+from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.errors import SecretUnreadable
-from transfer.bonus_api.http import Endpoint
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres import ANY_LOG_IN
 from transfer.errors import TransferError

@@ -34,10 +34,13 @@ class UploadQuerySet(JobQuerySet):
     def loaded(self) -> Self:
         return self.filter(state=Upload.State.LOADED)
 
-    def expire(self, now: datetime) -> None:
-        """Closes those that nobody has confirmed in time."""
+    def overdue(self, now: datetime) -> Self:
+        """Those that nobody has confirmed in time."""
         old = now - timedelta(hours=UNCONFIRMED_HOURS)
-        for upload in self.filter(created_at__lt=old, state__in=Upload.UNDECIDED):
+        return self.filter(created_at__lt=old, state__in=Upload.UNDECIDED)
+
+    def expire(self, now: datetime) -> None:
+        for upload in self.overdue(now):
             upload.close(Upload.State.EXPIRED)
 
 

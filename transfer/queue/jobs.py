@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Self
 from django.apps import apps
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Q
+from django.utils.module_loading import import_string
 from django_tasks_db.models import DBTaskResult
 
 from transfer.errors import AlreadyRunning, OwnDatabaseFailed, TransferError
 from transfer.logs import about
 from transfer.queue.locks import Space, held, lock
-from transfer.queue.worker import Stopped, stop_of_worker
+from transfer.queue.worker import stop_of_worker
 
 try:
     from django.tasks import task
@@ -27,8 +28,9 @@ except ImportError:  # Django before 6.0
 
 logger = logging.getLogger(__name__)
 
-# What is done for the jobs of each model; `apps` fills it in, since the work lies in upper layers.
-WORK: dict[type["Job"], Callable[[Any, Stopped], object]] = {}
+# What is done for the jobs of each model, with the job and with Stopped; `apps` fills it in, since
+# the work lies in upper layers. By name: a tick that has nothing to do need not load all of it.
+WORK: dict[type["Job"], str] = {}
 
 
 class JobQuerySet(models.QuerySet[Any]):
@@ -132,4 +134,4 @@ def work_off(model: str, number: int) -> None:
     """Does the job of this model that has this number."""
     job = apps.get_model("transfer", model)._default_manager.pending().filter(pk=number).first()
     if job is not None:
-        job.do(lambda: WORK[type(job)](job, stop_of_worker()))
+        job.do(lambda: import_string(WORK[type(job)])(job, stop_of_worker()))

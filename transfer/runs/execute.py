@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.utils import timezone
 
 from transfer.engine import move
 from transfer.engine.bonus_db import BonusDatabase
@@ -105,6 +106,7 @@ def _move(
         task.remember_reader(position.reader)
         _settle_previous(run, position)
         mirror(task, target, position)
+        TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
         run.begin(position, count_waiting(source, task, position))
         progress(run)
         for chunk in move.transfer(kind, source, target, position.origin, chunk_rows=chunk_rows):

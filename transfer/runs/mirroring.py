@@ -3,10 +3,10 @@
 import logging
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from transfer.errors import TransferError
-from transfer.models import TransferTask
+from transfer.models import TransferRun, TransferTask
 from transfer.rejects.mirror import mirror
 from transfer.runs.execute import doors
 
@@ -16,14 +16,20 @@ EVERY = timedelta(minutes=15)
 AT_MOST = 20  # tasks a tick: a server that does not answer takes its time
 
 
+def overdue(now: datetime) -> QuerySet[TransferTask]:
+    """Tasks whose rejects were not looked at for long. A run that began well has looked."""
+    late = TransferTask.objects.filter(Q(mirrored_at=None) | Q(mirrored_at__lt=now - EVERY))
+    return late.order_by(F("mirrored_at").asc(nulls_first=True))
+
+
 def mirror_overdue(now: datetime) -> None:
-    """Mirrors the rejects of those tasks that were not looked at for long. Never raises."""
-    overdue = TransferTask.objects.filter(Q(mirrored_at=None) | Q(mirrored_at__lt=now - EVERY))
+    """Mirrors the rejects of the tasks that are overdue. Never raises."""
+    tasks = list(overdue(now).select_related("server")[:AT_MOST])
+    TransferTask.objects.filter(pk__in=[task.pk for task in tasks]).update(mirrored_at=now)
+    busy = set(TransferRun.objects.running().filter(task__in=tasks).values_list("task", flat=True))
     silent: set[int] = set()
-    oldest = F("mirrored_at").asc(nulls_first=True)
-    for task in overdue.select_related("server").order_by(oldest)[:AT_MOST]:
-        TransferTask.objects.filter(pk=task.pk).update(mirrored_at=now)
-        if task.server_id in silent or task.runs.running().exists():
+    for task in tasks:
+        if task.server_id in silent or task.pk in busy:
             continue
         try:
             _mirror(task)

@@ -12,6 +12,9 @@ class Command(BaseCommand):
         "One look at the schedule: puts due tasks into the queue, and works the queue off. Meant "
         "for cron, every minute. Several at once are safe."
     )
+    # Every minute: what checks find out, every other command says.
+    requires_migrations_checks = False
+    requires_system_checks = ()
     flags = {
         "--no-drain": gettext_noop("leave the queue to resident workers (manage.py db_worker)")
     }

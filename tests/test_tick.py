@@ -98,6 +98,15 @@ def test_missed_times_are_caught_up_once(switched_on, hours):
     assert len(states(switched_on)) == 1
 
 
+def test_after_the_clock_was_ahead_the_schedule_goes_on(switched_on):
+    tick("test", NOON + timedelta(days=300))
+    drain(go_on)
+    assert tick("test", LATER - timedelta(minutes=1)).opened == 0
+    assert TransferTask.objects.get(pk=switched_on.pk).next_run_at == LATER.replace(second=0)
+    assert Heartbeat.objects.get().at == LATER - timedelta(minutes=1)
+    assert tick("test", LATER).opened == 1
+
+
 def test_a_disabled_task_never_runs(switched_on, ivan):
     switched_on.switch(False, ivan)
     assert tick("test", LATER + timedelta(days=1)).opened == 0

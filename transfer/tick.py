@@ -60,6 +60,9 @@ def tick(way: str, now: datetime | None = None) -> Tick:
     """
     now, done = now or timezone.now(), Tick()
     source = f"{socket.gethostname()}: {way}"
+    if Heartbeat.forget_later(now):  # the clock was set back
+        for tasks in TASKS:
+            tasks.objects.plan_earlier(now)
     Heartbeat.beat(source, now)
     steps = [*_recovery(done), *_schedule(now, done), *_upkeep(now)]
     answers = Heartbeat.objects.filter(pk=source).values_list(*(what for what, _ in steps)).get()

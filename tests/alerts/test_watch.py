@@ -20,12 +20,15 @@ from transfer.models import (
     RegisterAccount,
     Settings,
     Shop,
+    User,
 )
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
 from transfer.models.failing import failure
+from transfer.models.logins import OF_A_NAME, Attempt, lift_locks
 from transfer.queue.locks import Space
 from transfer.runs import backlog
 from transfer.tick import tick
+from transfer.words import formats
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan")
@@ -163,11 +166,12 @@ def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
     backlog.latest.clear()
     stage(shop_all, "balances", [("1", 1), ("2", 1)])
     task = receiver.tasks.get(kind="balances")
-    later = NOW + timedelta(minutes=61)
+    now = timezone.now()
+    later = now + timedelta(minutes=61)
     watch(later)
     assert told() == []  # the task is off
     task.switch(True, IVAN)
-    watch(NOW + timedelta(minutes=59))
+    watch(now + timedelta(minutes=59))
     assert told() == []
     watch(later)
     ((sort, subject),) = told()
@@ -192,6 +196,32 @@ def test_a_silent_scheduler_is_told_of(recipient, in_english):
     watch(NOW)
     ((_sort, subject),) = told()
     assert subject.startswith("The scheduler has been silent since")
+
+
+def test_a_scheduler_whose_clock_was_set_back_is_silent_since_now(recipient, in_english):
+    Heartbeat.beat("shop: cron", NOW + timedelta(hours=1))
+    watch(NOW)
+    ((_sort, subject),) = told()
+    assert subject.endswith(formats.moment(NOW))
+
+
+@pytest.mark.parametrize("name", ["olga", "nobody"])
+def test_a_log_in_that_is_locked_is_told_of_until_somebody_lifts_it(recipient, in_english, name):
+    User.objects.create_user("olga", password="correct horse battery")
+    for _try in range(OF_A_NAME):
+        Attempt(name, "10.0.0.66").refuse()
+    now = timezone.now()
+    watch(now)
+    watch(now + timedelta(minutes=1))
+    ((sort, subject),) = told()
+    assert sort == "began"
+    assert subject.startswith("Too many wrong passwords for")
+    assert ("olga" in subject) == (name == "olga")
+    assert "nobody" not in subject  # people type passwords there
+    assert "came from 10.0.0.66" in words.body(Notice.objects.get())
+    lift_locks(IVAN)
+    watch(now + timedelta(minutes=2))
+    assert told()[1][0] == "ended"
 
 
 def test_a_difference_of_the_reconciliation_is_told_of(recipient, in_english):

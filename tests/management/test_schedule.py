@@ -2,6 +2,7 @@ import re
 import signal
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,7 +11,7 @@ from django.utils import timezone, translation
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
 from transfer.engine.move import CHUNK_ROWS
-from transfer.models import AuditEntry, Heartbeat, MaintenanceRun, TransferRun
+from transfer.models import AuditEntry, Heartbeat, MaintenanceRun, TransferRun, TransferTask
 from transfer.models.run_base import Trigger
 from transfer.models.runs import State
 from transfer.schedule import following_minute
@@ -149,6 +150,46 @@ def test_the_scheduler_in_the_foreground_ends_after_the_chunk_under_way(
     ended = switched_on.runs.get()
     assert (ended.state, ended.applied, ended.waiting) == (State.INTERRUPTED, CHUNK_ROWS, 1)
     assert Heartbeat.last().source.endswith("run_scheduler")
+
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+@pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed: apt-get install faketime")
+@pytest.mark.django_db(transaction=True)
+def test_the_scheduler_goes_on_when_the_clock_is_set_forward_and_back(
+    switched_on, manage, environment, tmp_path
+):
+    def ticked(ahead):
+        beat = Heartbeat.objects.order_by("-at").first()
+        wanted = timezone.now() + ahead
+        return beat is not None and abs(beat.at - wanted) < timedelta(minutes=2)
+
+    def planned(ahead):
+        at = TransferTask.objects.get(pk=switched_on.pk).next_run_at
+        return timedelta() < at - timezone.now() - ahead < timedelta(minutes=7)
+
+    def set_clock(ahead):
+        """At once, since it is read at any moment."""
+        (tmp_path / "new").write_text(f"{ahead.total_seconds():+.0f}")
+        (tmp_path / "new").rename(clock)
+
+    clock = tmp_path / "clock"
+    set_clock(timedelta())
+    environment |= {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    scheduler = manage("run_scheduler", "--workers=0")
+    try:
+        for ahead in (timedelta(), timedelta(hours=2), timedelta(), timedelta(hours=-2)):
+            set_clock(ahead)
+            wait_until(lambda ahead=ahead: ticked(ahead) and planned(ahead), scheduler)
+    finally:
+        scheduler.kill()
+        scheduler.communicate()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from transfer.errors import REFUSALS, Difference
 from transfer.models import (
+    AuditEntry,
     Heartbeat,
     MaintenanceTask,
     RegisterAccount,
@@ -18,6 +19,7 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.alerts import Topic
+from transfer.models.logins import lately
 from transfer.models.run_base import attach_runs
 from transfer.runs import backlog
 
@@ -62,7 +64,9 @@ def differences(now: datetime) -> Iterator[Condition]:
 def scheduler(now: datetime) -> Iterator[Condition]:
     beat = Heartbeat.last()
     if beat is not None and not beat.is_alive(now):
-        yield Condition(Topic.SCHEDULER, "", reverse("overview"), {"since": beat.at.isoformat()})
+        yield Condition(
+            Topic.SCHEDULER, "", reverse("overview"), {"since": min(beat.at, now).isoformat()}
+        )
 
 
 def failures(now: datetime) -> Iterator[Condition]:
@@ -125,6 +129,15 @@ def registers(now: datetime) -> Iterator[Condition]:
         yield Condition(Topic.REGISTERS, f"shop:{shop.pk}", url, params)
 
 
+def locked(now: datetime) -> Iterator[Condition]:
+    """Log-ins that wrong passwords have locked lately, and nobody has unlocked."""
+    last = {entry.who: entry for entry in lately(AuditEntry.Action.LOCK, now).order_by("pk")}
+    for who, entry in last.items():
+        key = f"user:{entry.user_id}" if entry.user_id else who
+        params = {"who": who, "address": entry.address or ""}
+        yield Condition(Topic.LOCKED, key, reverse("users"), params)
+
+
 OF_TOPIC: dict[Topic, Callable[[datetime], Iterator[Condition]]] = {
     Topic.REFUSAL: refusals,
     Topic.DIFFERENCE: differences,
@@ -133,6 +146,7 @@ OF_TOPIC: dict[Topic, Callable[[datetime], Iterator[Condition]]] = {
     Topic.LATE: late,
     Topic.REJECTS: rejects,
     Topic.REGISTERS: registers,
+    Topic.LOCKED: locked,
 }
 
 

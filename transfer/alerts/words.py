@@ -92,6 +92,7 @@ SENTENCES: dict[Topic, Callable[[Params], str]] = {
         )
         % p
     ),
+    Topic.LOCKED: lambda p: _("Too many wrong passwords for %(who)s: the log-in is locked") % p,
 }
 HINTS: dict[Topic, Callable[[Params], str]] = {
     Topic.REFUSAL: _explained,
@@ -103,4 +104,11 @@ HINTS: dict[Topic, Callable[[Params], str]] = {
     Topic.LATE: lambda p: _("They are not lost. See why the task does not move them."),
     Topic.REJECTS: lambda p: _("Each says why. Correct it and send it again, or discard it."),
     Topic.REGISTERS: lambda p: p["names"],
+    Topic.LOCKED: lambda p: (
+        _(
+            "The last try came from %(address)s. If it was nobody of yours, somebody is guessing: "
+            "see the audit. An administrator lifts the lock on the page “Users”."
+        )
+        % p
+    ),
 }

@@ -36,6 +36,7 @@ class Topic(models.TextChoices):
     LATE = "late", gettext_lazy("Rows wait for too long")
     REJECTS = "rejects", gettext_lazy("Rows were rejected")
     REGISTERS = "registers", gettext_lazy("Registers of a shop went dark")
+    LOCKED = "locked", gettext_lazy("A log-in was locked")
 
 
 class PlannedWorkQuerySet(models.QuerySet["PlannedWork"]):

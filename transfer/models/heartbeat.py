@@ -32,8 +32,22 @@ class Heartbeat(models.Model):
 
     @classmethod
     def last(cls) -> Self | None:
-        """The latest tick; None when there has never been one."""
-        return cls.objects.first()
+        """The latest tick, rather one that is not dated later than now; None: there was none."""
+        return cls.objects.exclude(cls.later_than(timezone.now())).first() or cls.objects.first()
+
+    @classmethod
+    def forget_later(cls, now: datetime) -> bool:
+        """Forgets ticks that are dated later than now; whether there were any."""
+        return bool(cls.objects.filter(cls.later_than(now)).delete()[0])
+
+    @classmethod
+    def later_than(cls, now: datetime) -> models.Q:
+        """Those that another machine's clock does not explain: the clock was set back."""
+        return models.Q(at__gt=now + cls.SILENCE)
+
+    @property
+    def is_from_future(self) -> bool:
+        return self.at > timezone.now() + self.SILENCE
 
     def is_alive(self, now: datetime | None = None) -> bool:
-        return (now or timezone.now()) - self.at <= self.SILENCE
+        return abs((now or timezone.now()) - self.at) <= self.SILENCE

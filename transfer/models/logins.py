@@ -39,11 +39,16 @@ class Lock(NamedTuple):
             yield cls(line[field], line["first"] + PERIOD)
 
 
-def refusals() -> QuerySet[AuditEntry]:
+def lately(action: Action, now: datetime | None = None) -> QuerySet[AuditEntry]:
     """Those that count: of the last minutes, since an administrator has lifted the locks."""
+    now = now or timezone.now()
     lifted = AuditEntry.objects.filter(action=Action.UNLOCK).order_by("-at").values("at")[:1]
-    since = max([timezone.now() - PERIOD, *lifted.values_list("at", flat=True)])
-    return AuditEntry.objects.filter(action=Action.REFUSE, at__gt=since)
+    since = max([now - PERIOD, *lifted.values_list("at", flat=True)])
+    return AuditEntry.objects.filter(action=action, at__gt=since)
+
+
+def refusals() -> QuerySet[AuditEntry]:
+    return lately(Action.REFUSE)
 
 
 def of_strangers() -> QuerySet[AuditEntry]:

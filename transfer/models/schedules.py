@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -62,9 +63,15 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
             open_run_id=Subquery(of_task.open()[:1]),
         )
 
+    def plan_earlier(self, now: datetime) -> None:
+        """Sets those next times anew that were reckoned while the clock was ahead."""
+        zone = Settings.load().zone
+        late = [task.pk for task in self.enabled() if task.is_planned_late(now, zone)]
+        self.filter(pk__in=late).replan(now)
+
     @transaction.atomic
     def replan(self, now: datetime | None = None) -> None:
-        """Sets the next times anew: the time zone has changed."""
+        """Sets the next times anew: the time zone has changed, or the clock was set back."""
         now, zone = now or timezone.now(), Settings.load().zone
         tasks = list(self.enabled().select_for_update(of=("self",)))
         for task in tasks:
@@ -141,6 +148,10 @@ class ScheduledTask(models.Model):
     def next_time(self, now: datetime | None = None, *, zone: Any = None) -> datetime:
         """The first time by schedule after now and after the pause."""
         return next_after(self.schedule, self._start(now), zone or Settings.load().zone)
+
+    def is_planned_late(self, now: datetime, zone: ZoneInfo) -> bool:
+        """Whether its schedule has a time before its next run."""
+        return bool(self.next_run_at) and self.next_time(now, zone=zone) < self.next_run_at
 
     def next_times(self, count: int = 5, now: datetime | None = None) -> list[datetime]:
         """The next times by schedule, as the clock of the settings' zone shows them."""

@@ -233,5 +233,5 @@ def purge_staging(*, dry_run: bool = False) -> Iterator[dict[str, Any]]:
                 ]
             }
             if result.kept_back_by
-            else {"rows": result.rows, "blanked": result.blanked}
+            else {"rows": result.rows} | ({"blanked": result.blanked} if result.blanked else {})
         }

@@ -83,6 +83,11 @@ def test_a_scheduler_that_never_ran_or_is_silent_comes_first(client, task):
     assert said(client)[0] == "The scheduler has never run"
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=10))
     assert said(client)[0] == "The scheduler is silent: it last looked 10 minutes ago"
+    later = timezone.now() + timedelta(hours=1)
+    Heartbeat.beat("shop: cron", later)
+    assert said(client)[0].startswith("The scheduler is silent, and the clock was set back")
+    Heartbeat.beat("another machine: cron")
+    assert not any("scheduler" in problem for problem in said(client))
 
 
 def test_a_failing_task_leads_to_its_run_and_says_when_it_is_tried_again(client, task):

@@ -2,6 +2,7 @@ import logging
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection
@@ -17,6 +18,7 @@ from transfer.tick import tick
 
 logger = logging.getLogger(__name__)
 
+MINUTE = timedelta(minutes=1)
 SECONDS_BETWEEN_LOOKS = 0.5  # at the stop signal, and at the queue
 
 
@@ -51,7 +53,8 @@ class Command(BaseCommand):
         workers: list[threading.Thread] = []
         pause, due = threading.Event(), timezone.now()
         while not stopped():
-            if timezone.now() >= due:
+            # A clock that was set back is not waited for.
+            if not due - MINUTE <= timezone.now() < due:
                 tick_once()
                 due = following_minute(timezone.now())
             workers = [worker for worker in workers if worker.is_alive()]

@@ -143,7 +143,7 @@ def flows() -> Iterator[Metric]:
 
 def schedule_and_queue() -> Iterator[Metric]:
     if beat := Heartbeat.last():
-        yield gauge("tick_age_seconds", "Since the schedule was looked at", age(beat.at))
+        yield gauge("tick_age_seconds", "Since the schedule was looked at", abs(age(beat.at)))
     ready = DBTaskResult.objects.ready().aggregate(entries=Count("pk"), oldest=Min("enqueued_at"))
     yield gauge("queue_entries", "Jobs that wait for a worker", ready["entries"])
     yield gauge("queue_oldest_seconds", "Age of the oldest of them", age(ready["oldest"]))

@@ -47,9 +47,13 @@ def of_scheduler(heartbeat: Heartbeat | None) -> Iterator[Problem]:
         hint = _("Nothing runs by schedule. Write its line into cron: manage.py crontab add")
         yield Problem("bad", _("The scheduler has never run"), hint, url, 0)
     elif not heartbeat.is_alive():
-        text = _("The scheduler is silent: it last looked %(ago)s")
+        if heartbeat.is_from_future:
+            text = _("The scheduler is silent, and the clock was set back: it last looked %(at)s")
+        else:
+            text = _("The scheduler is silent: it last looked %(ago)s")
+        times = {"ago": formats.ago(heartbeat.at), "at": formats.moment(heartbeat.at)}
         hint = _("Nothing runs by schedule until it looks again. See whether cron is up.")
-        yield Problem("bad", text % {"ago": formats.ago(heartbeat.at)}, hint, url, 0)
+        yield Problem("bad", text % times, hint, url, 0)
 
 
 def of_databases(rows: list[TaskStatus]) -> Iterator[Problem]:

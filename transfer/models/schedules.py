@@ -151,7 +151,7 @@ class ScheduledTask(models.Model):
 
     def is_planned_late(self, now: datetime, zone: ZoneInfo) -> bool:
         """Whether its schedule has a time before its next run."""
-        return bool(self.next_run_at) and self.next_time(now, zone=zone) < self.next_run_at
+        return self.next_run_at is not None and self.next_time(now, zone=zone) < self.next_run_at
 
     def next_times(self, count: int = 5, now: datetime | None = None) -> list[datetime]:
         """The next times by schedule, as the clock of the settings' zone shows them."""

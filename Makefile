@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 600
 
-.PHONY: help install demo test lint chaos bench messages
+.PHONY: help install demo test lint chaos bench messages screenshots
 
 help:
-	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | messages"
+	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | messages | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -48,6 +48,11 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	DATABASE_URL=postgresql:///lint SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/mypy .
 	$(BIN)/python -m tests.translations
+
+# Every page of the demo as a picture, in both languages and three widths.
+screenshots: $(STAMP)
+	@test -x /usr/bin/chromium || bash .ci/debian chromium fonts-dejavu-core
+	$(BIN)/python -m tests.screenshots $(INTO)
 
 messages: $(STAMP)
 	@command -v xgettext >/dev/null || bash .ci/debian gettext

@@ -193,6 +193,23 @@ def environment(own_database: str, shop_all: str) -> dict[str, str]:
 
 
 @pytest.fixture
+def at_two(
+    rejected: Callable[..., list[RejectedRow]],
+    dock: Callable[..., BonusServer],
+    second_bonus: str,
+) -> Callable[..., list[RejectedRow]]:
+    """The same, rejected by a second server as well: those of the first, then of the second."""
+
+    def at_two(kind: str, *rows: tuple[Any, ...]) -> list[RejectedRow]:
+        first = rejected(kind, *rows)
+        second = dock(second_bonus, "Бонусный сервер 9")
+        run_here(second.tasks.get(kind=kind), Trigger.MANUAL)
+        return [*first, *second.rejects.order_by("staging_id")]
+
+    return at_two
+
+
+@pytest.fixture
 def manage(environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
     """Starts `manage.py …` as a process of its own, on the databases of the test."""
 

@@ -80,7 +80,7 @@ urlpatterns = [
     path(f"{JOB}show/", credentials.show, name="credentials_show"),
     path(f"{JOB}download/", credentials.download, name="credentials_download"),
     re_path(
-        r"^accounts/(?P<pk>[0-9]{1,9})/(?P<action>block|unblock|delete)/$",
+        r"^accounts/(?P<pk>[0-9]{1,9})/(?P<action>block|unblock|delete|renew)/$",
         accounts.account_change,
         name="account_change",
     ),

@@ -102,18 +102,57 @@
     showHelpers();
   }
 
-  /* Buttons that tick all boxes of a name: of no use without a script, so hidden until here. */
+  /* Buttons that tick all boxes of a table, or copy: of no use without a script, so hidden until here. */
   function showHelpers() {
-    for (const button of document.querySelectorAll("[data-choose-all]")) button.hidden = false;
+    const helpers = "[data-choose-all], [data-copy]";
+    for (const button of document.querySelectorAll(helpers)) button.hidden = false;
+    countChosen();
   }
 
+  const boxesOf = (part, name) =>
+    [...part.querySelectorAll("input[type=checkbox]")].filter((one) => one.name === name);
+
+  /* How many rows are chosen: those that are ticked, or all that match the filter. */
+  function countChosen() {
+    for (const bulk of document.querySelectorAll("[data-bulk]")) {
+      const matching = bulk.querySelector("[data-count]");
+      const ticked = boxesOf(document, bulk.dataset.bulk).filter((one) => one.checked).length;
+      const count = matching?.checked ? Number(matching.dataset.count) : ticked;
+      const shown = String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+      bulk.querySelector(".chosen").textContent = shown;
+      for (const button of bulk.querySelectorAll("[type=submit]")) button.disabled = !count;
+    }
+  }
+
+  /* Copies a text; outside HTTPS a browser has no clipboard but by a selection. */
+  function copy(text) {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const field = document.createElement("textarea");
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    copy(button.dataset.copy);
+    button.classList.add("done");
+    button.focus();
+  });
+
   document.addEventListener("DOMContentLoaded", showHelpers);
+  window.addEventListener("pageshow", countChosen); /* Back: the browser has ticked again. */
+  document.addEventListener("change", countChosen);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-choose-all]");
     if (!button) return;
-    const boxes = [...document.getElementsByName(button.dataset.chooseAll)];
+    const boxes = boxesOf(button.closest(".card"), button.dataset.chooseAll);
     const tick = boxes.some((one) => !one.checked);
     for (const one of boxes) one.checked = tick;
+    countChosen();
   });
 
   document.addEventListener("htmx:beforeSwap", (event) => {
@@ -146,6 +185,29 @@
     if (!box.checkVisibility()) return;
     event.preventDefault();
     box.select();
+  });
+
+  /* A file on its way: how much of it is sent. Without a script the browser shows that by itself. */
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("[data-sends]")) return;
+    event.preventDefault();
+    const shown = form.querySelector(".sending");
+    shown.hidden = false;
+    for (const button of form.querySelectorAll("[type=submit]")) button.disabled = true;
+    const request = new XMLHttpRequest();
+    request.upload.addEventListener("progress", ({ loaded, total }) => {
+      shown.querySelector("progress").value = loaded / total;
+      shown.querySelector(".num").textContent = `${Math.floor((100 * loaded) / total)} %`;
+    });
+    request.addEventListener("load", () => {
+      /* Sent on to the file's page; else the form comes back, and says what is wrong. */
+      if (request.status < 400) location.assign(request.responseURL);
+      else form.submit();
+    });
+    request.addEventListener("error", () => form.submit());
+    request.open("POST", form.action);
+    request.send(new FormData(form));
   });
 
   /* A click beside what unfolds over the page, or Escape, closes it. */

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from tests.records import a_run
-from transfer.models import BonusServer, Settings, Upload
+from transfer.models import AccountJob, BonusServer, Settings, Upload
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
 
@@ -14,12 +14,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def addresses(dock: Callable, shop_all: str, bonus: str, olga) -> dict[str, str]:
+def addresses(dock: Callable, shop_all: str, bonus: str, load: Callable, olga) -> dict[str, str]:
     """Every page that refreshes itself, by its name."""
     server: BonusServer = dock(bonus)
     Settings.load().change(olga, show_transfer_tasks=True)
     run = a_run(server, "balances", state=State.RUNNING, expected=100, applied=40)
     upload = Upload.objects.create(kind="balances", name="a.csv", created_by="olga")
+    job = AccountJob.objects.create(server=server, action="create", actor="olga", total=3)
     return {
         "overview": "/",
         "scheduler": "/scheduler/",
@@ -28,6 +29,9 @@ def addresses(dock: Callable, shop_all: str, bonus: str, olga) -> dict[str, str]
         "run": run.get_absolute_url(),
         "history": "/history/",
         "upload": upload.get_absolute_url(),
+        "arrival": load("balances", b"account;amount\n4100;5\n").get_absolute_url(),
+        "job": job.get_absolute_url(),
+        "servers": "/servers/",
     }
 
 
@@ -37,7 +41,19 @@ def is_part(response: Response) -> bool:
 
 @pytest.mark.parametrize("is_cached", [True, False], ids=["cached", "uncached"])
 @pytest.mark.parametrize(
-    "name", ["overview", "scheduler", "task", "server", "run", "history", "upload"]
+    "name",
+    [
+        "overview",
+        "scheduler",
+        "task",
+        "server",
+        "run",
+        "history",
+        "upload",
+        "arrival",
+        "job",
+        "servers",
+    ],
 )
 def test_leads_to_the_whole_page_after_a_part_of_it_has_refreshed(
     page: Page, log_in: Callable, addresses: dict[str, str], name: str, is_cached: bool

@@ -122,14 +122,14 @@ def fix(page: Page, account: str) -> None:
     open_reject(page, TO_FIX)
     page.get_by_label("Account").fill(account)
     page.get_by_role("button", name="Check and send").click()
-    expect(page.get_by_text("waits for the next run")).to_be_visible()
+    expect(page.get_by_text("It moves with the next run")).to_be_visible()
 
 
 def discard(page: Page, reason: str) -> None:
     open_reject(page, TO_DISCARD)
     page.get_by_role("textbox", name="Reason").fill(reason)
     page.get_by_role("button", name="Discard").click()
-    expect(page.get_by_text("Discarded by")).to_be_visible()
+    expect(page.get_by_text("is discarded: it is never sent")).to_be_visible()
 
 
 def traced(page: Page, card: str) -> list[str]:

@@ -2,9 +2,12 @@
 
 import httpx
 import pytest
+from django.utils import timezone
 
-from transfer.models import AccountJob, IssuedSecret, RegisterAccount, SeenDay
+from transfer.models import AccountJob, AuditEntry, IssuedSecret, RegisterAccount, SeenDay
 from transfer.models.accounts import AccountState
+from transfer.servers.account_job import Work
+from transfer.servers.accounts import change_one
 from transfer.servers.checks import check_connections
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
@@ -102,3 +105,57 @@ def test_a_job_whose_worker_died_goes_on_and_lost_secrets_are_made_anew(
     job = ordered("create", six)
     assert (job.done, job.failed, job.secrets.count()) == (6, 0, 6)
     assert AccountJob.objects.pending().count() == 0
+
+
+def test_lost_credentials_are_issued_anew_and_the_old_ones_are_refused(
+    docked, six, ordered, reference
+):
+    job = ordered("create", six[:2])
+    old = dict(job.secrets.values_list("account", "secret"))
+    logins = dict(docked.accounts.values_list("pk", "login"))
+    account = docked.accounts.get(register=six[0])
+    again = ordered("renew", six[:1])
+    assert (again.total, again.done, again.failed) == (1, 1, 0)
+    account.refresh_from_db()
+    assert account.login != logins[account.pk]
+    (new,) = again.secrets.all()
+    assert new.secret != old[account.pk]
+    url = f"{reference.work_url}/cards/1"
+    before = httpx.get(url, auth=(logins[account.pk], old[account.pk]))
+    after = httpx.get(url, auth=(account.login, new.secret))
+    assert (before.status_code, after.status_code) == (401, 404)
+
+
+def test_new_credentials_of_a_job_that_died_in_between_are_made_once_more(
+    docked, six, ordered, reference
+):
+    ordered("create", six[:1])
+    docked.accounts.update(reply_lost=True, last_seen=timezone.now())
+    job = ordered("renew", six[:1])
+    assert (job.done, job.failed, job.secrets.count()) == (1, 0, 1)
+    check_connections()
+    assert shown(docked) == {"10.152": "never_seen"}
+
+
+def test_who_has_blocked_a_register_and_why_is_known_until_it_is_unblocked(
+    docked, six, ordered, reference, olga
+):
+    ordered("create", six[:2])
+    one, two = docked.accounts.order_by("register__code")
+    change_one(one, AccountJob.Action.BLOCK, olga, "stolen")
+    job = AccountJob.order(docked, AccountJob.Action.BLOCK, [two.register_id], olga, "repair")
+    Work(job).do()
+    check_connections()
+    noted = docked.accounts.order_by("register__code").values_list("blocked_by", "block_reason")
+    assert list(noted) == [("olga", "stolen"), ("olga", "repair")]
+    assert [entry.reason for entry in AuditEntry.objects.exclude(reason="")] == ["repair", "stolen"]
+    httpx.post(
+        f"http://127.0.0.1:{reference.admin_port}/accounts/{one.register.code}/unblock",
+        headers={"Authorization": f"Bearer {docked.api_token}"},
+    )
+    check_connections()
+    two.refresh_from_db()
+    change_one(two, AccountJob.Action.UNBLOCK, olga)
+    assert set(docked.accounts.values_list("blocked", "blocked_by", "block_reason")) == {
+        (False, "", "")
+    }

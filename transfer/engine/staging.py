@@ -10,12 +10,13 @@ from itertools import chain
 
 from psycopg2 import sql
 
-from transfer.engine import batches
-from transfer.engine.indexes import PAGES_A_RANGE, Indexes, Step
+from transfer.engine import batches, writers
+from transfer.engine.indexes import PAGES_A_RANGE, Step
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, visible
 from transfer.engine.postgres import COLUMNS
 from transfer.engine.shop_all import PURGE_LOCK, STAMP_TRIGGER, quoted
+from transfer.engine.writers import Writers
 from transfer.errors import gettext_noop
 
 SCHEMA = """
@@ -71,26 +72,6 @@ create table if not exists datatransfer.resending (
     sent_by text not null,
     sent_at timestamptz not null default now()
 );
--- Who has written, by transaction: for the trace.
-create table if not exists datatransfer.writer (
-    origin uuid not null,
-    xid xid8 not null,
-    name text not null,
-    program text not null,
-    at timestamptz not null default now(),
-    primary key (xid, origin)
-);
--- Writers have no rights to our tables, and a transaction is noted once, whatever it writes.
-create or replace function datatransfer.note_writer() returns trigger language plpgsql
-    security definer set search_path = '' as $$
-begin
-    insert into datatransfer.writer (origin, xid, name, program)
-        select origin, pg_current_xact_id(), session_user, current_setting('application_name')
-          from datatransfer.origin
-            on conflict do nothing;
-    perform set_config('datatransfer.noted', pg_current_xact_id()::text, true);
-    return null;
-end $$;
 -- A writer must not choose xid or id: a row with a number from the past would be skipped.
 create or replace function datatransfer.stamp() returns trigger language plpgsql as $$
 begin
@@ -142,22 +123,6 @@ OURS = {
 }
 
 
-# Who writes is noted at the end of a transaction's first statement, for nothing a row.
-WRITER_TRIGGER = """
-    select from pg_trigger where tgrelid = to_regclass(%s) and tgname = 'datatransfer_writer'
-"""
-NOTE_WRITERS = """
-    create trigger datatransfer_writer after insert on {table} for each statement
-      when (current_setting('datatransfer.noted', true)
-            is distinct from pg_current_xact_id()::text)
-      execute function datatransfer.note_writer()
-"""
-# Nobody asks who wrote rows that are gone.
-FORGET_WRITERS = """
-    delete from datatransfer.writer as note
-     where at < now() - make_interval(days => %s) and {}
-"""
-
 CREATED = gettext_noop("%(table)s: created")
 ADDED = gettext_noop("%(table)s: column %(column)s added")
 GUARDED = gettext_noop("%(table)s: trigger created that stamps xid")
@@ -174,7 +139,7 @@ STAMPS = {
 }
 
 
-class Staging(Indexes):
+class Staging(Writers):
     """The same door with the right to change what is behind it."""
 
     def initialise(self) -> list[Step]:
@@ -185,7 +150,7 @@ class Staging(Indexes):
         steps: dict[str, list[Step]] = {}
         with self.transaction():
             self.execute("set local statement_timeout = 0")
-            self.execute(SCHEMA + batches.SCHEMA)
+            self.execute(SCHEMA + writers.SCHEMA + batches.SCHEMA)
             for kind in KINDS.values():
                 steps[kind.name] = self._initialise(kind)
                 self.check_columns(kind)
@@ -212,8 +177,7 @@ class Staging(Indexes):
         if not self._has_stamps(kind):
             self._create_stamps(kind)
             steps.append(Step(GUARDED, {"table": kind.staging}))
-        if not self.rows(WRITER_TRIGGER, [f'"{kind.staging}"']):
-            self.execute(sql.SQL(NOTE_WRITERS).format(table=quoted(kind)))
+        if self.note_writers(kind):
             steps.append(Step(NOTED, {"table": kind.staging}))
         return steps
 
@@ -274,8 +238,7 @@ class Staging(Indexes):
             )
             if rows:
                 self._note_purge(kind, rows, amount)
-                if self.notes_sources():
-                    self._forget_writers(days)
+                self.forget_writers(days)
             self._forget_batches(kind, positions, days)
             lighter = [page for (page,) in self.rows(LIGHTER, {"pages": PAGES_A_RANGE})]
         if rows:
@@ -331,15 +294,6 @@ class Staging(Indexes):
             [kind.name, rows, amount],
         )
         self.execute(NOTE_PURGE, {"kind": kind.name, "rows": rows})
-
-    def _forget_writers(self, days: int) -> None:
-        gone = [
-            sql.SQL("not exists (select from {} as row where row.xid = note.xid)").format(
-                quoted(kind)
-            )
-            for kind in KINDS.values()
-        ]
-        self.execute(sql.SQL(FORGET_WRITERS).format(sql.SQL(" and ").join(gone)), [days])
 
     def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
         """Of each reader the latest that is old stays, and the one that its position names."""

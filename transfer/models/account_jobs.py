@@ -50,12 +50,14 @@ class AccountJob(Job):
         BLOCK = "block", gettext_lazy("Block")
         UNBLOCK = "unblock", gettext_lazy("Unblock")
         DELETE = "delete", gettext_lazy("Delete accounts")
+        RENEW = "renew", gettext_lazy("Issue new credentials")
 
     LOCK_SPACE = Space.ACCOUNT_JOB
 
     server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, related_name="account_jobs")
     action = models.CharField(gettext_lazy("action"), max_length=10, choices=Action)
     actor = models.CharField(gettext_lazy("user"), max_length=200)
+    reason = models.CharField(gettext_lazy("why"), max_length=500, blank=True)
     total = models.PositiveIntegerField(gettext_lazy("registers"), default=0)
     done = models.PositiveIntegerField(gettext_lazy("done"), default=0)
     failed = models.PositiveIntegerField(gettext_lazy("failed"), default=0)
@@ -90,10 +92,15 @@ class AccountJob(Job):
     @classmethod
     @transaction.atomic
     def order(
-        cls, server: BonusServer, action: Action, registers: Iterable[int], actor: Actor
+        cls,
+        server: BonusServer,
+        action: Action,
+        registers: Iterable[int],
+        actor: Actor,
+        reason: str = "",
     ) -> "AccountJob":
         """Notes what is to be done; the caller puts it into the queue."""
-        job = cls.objects.create(server=server, action=action, actor=actor.name)
+        job = cls.objects.create(server=server, action=action, actor=actor.name, reason=reason)
         job.total = job._take(registers)
         job.save(update_fields=["total"])
         AuditEntry.record(
@@ -101,16 +108,20 @@ class AccountJob(Job):
             AUDITED.get(action, AuditEntry.Action.CHANGE),
             job,
             new={"action": action.value, "total": job.total},
+            reason=reason,
         )
         return job
 
     def _take(self, registers: Iterable[int]) -> int:
         """Marks the accounts that the job is about; those that have nothing to be done are left."""
         wanted = CashRegister.objects.filter(pk__in=registers)
+        waiting = RegisterAccount.State.WAITING
+        if self.action == self.Action.RENEW:
+            accounts = RegisterAccount.objects.made().filter(server=self.server)
+            return accounts.filter(register__in=wanted).update(job=self, state=waiting)
         if self.action != self.Action.CREATE:
             accounts = RegisterAccount.objects.created().filter(server=self.server)
             return accounts.filter(register__in=wanted).update(job=self, **failure(None))
-        waiting = RegisterAccount.State.WAITING
         new = [
             RegisterAccount(server=self.server, register=register, job=self, state=waiting)
             for register in wanted.unsettled(self.server)
@@ -137,6 +148,11 @@ class AccountJob(Job):
         return self.finished_at is None
 
     @property
+    def creates(self) -> bool:
+        """Whether credentials come of it."""
+        return self.action in (self.Action.CREATE, self.Action.RENEW)
+
+    @property
     def title(self) -> str:
         return _("%(action)s: %(server)s") % {
             "action": self.get_action_display(),
@@ -150,7 +166,7 @@ class AccountJob(Job):
     def failed_accounts(self) -> RegisterAccountQuerySet:
         """Those with which it may be tried again."""
         wrong = self.accounts.exclude(error_code="")
-        return wrong.failed() if self.action == self.Action.CREATE else wrong.created()
+        return wrong.failed() if self.creates else wrong.created()
 
 
 AUDITED = {

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from transfer.errors import TransferError
@@ -74,6 +75,10 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
     def failed(self) -> Self:
         return self.filter(state=RegisterAccount.State.ERROR)
 
+    def made(self) -> Self:
+        """Those that are, or may be, on the server; nobody makes them now."""
+        return self.filter(state__in=[RegisterAccount.State.CREATED, RegisterAccount.State.ERROR])
+
     def settled(self) -> Self:
         """Those that nobody has to make: they are there, or somebody makes them now."""
         return self.filter(state__in=[RegisterAccount.State.CREATED, RegisterAccount.State.WAITING])
@@ -124,6 +129,10 @@ class RegisterAccount(Failing):
     )
     login = models.CharField(gettext_lazy("login"), max_length=200, blank=True, editable=False)
     blocked = models.BooleanField(gettext_lazy("blocked"), default=False, editable=False)
+    # Of a block that was ordered here; without a moment it was made on the server itself.
+    blocked_at = models.DateTimeField(gettext_lazy("blocked at"), null=True, editable=False)
+    blocked_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
+    block_reason = models.CharField(max_length=500, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(gettext_lazy("created at"), null=True, editable=False)
     # By the clock of this machine, though the server noted it by its own.
     last_seen = models.DateTimeField(gettext_lazy("last seen"), null=True, editable=False)
@@ -168,6 +177,7 @@ class RegisterAccount(Failing):
     # What the server answered; the caller saves, many at once.
     OUTCOME: ClassVar[list[str]] = [
         *("state", "login", "blocked", "created_at", "last_seen", "reply_lost"),
+        *("blocked_at", "blocked_by", "block_reason"),
         *FAILURE,
     ]
 
@@ -176,6 +186,12 @@ class RegisterAccount(Failing):
         self.note_error(error)
         for name, value in fields.items():
             setattr(self, name, value)
+        if not self.blocked:
+            self.blocked_at, self.blocked_by, self.block_reason = None, "", ""
+
+    def note_block(self, who: str, reason: str) -> None:
+        """Who has ordered the block that stands now, and why; the caller saves."""
+        self.blocked_at, self.blocked_by, self.block_reason = timezone.now(), who, reason
 
     def became_none(self) -> None:
         """The server has no account of the register (any more)."""

@@ -1,5 +1,5 @@
 import re
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.urls import reverse
@@ -37,6 +37,22 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         """Those of the same staged row, which every bonus server judges for itself."""
         return self.filter(kind=reject.kind, origin=reject.origin, staging_id=reject.staging_id)
 
+    def of_rows(self, chosen: models.QuerySet[Any]) -> Self:
+        """Those of the same staged rows as `chosen`."""
+        same_row = {name: models.OuterRef(name) for name in RejectedRow.ROW}
+        return self.filter(models.Exists(chosen.filter(**same_row)))
+
+    def once(self) -> Self:
+        """Of each staged row and reason one: the first among these."""
+        same = {name: models.OuterRef(name) for name in (*RejectedRow.ROW, "code")}
+        return self.exclude(models.Exists(self.filter(**same, pk__lt=models.OuterRef("pk"))))
+
+    def note_following(self) -> None:
+        """Notes which of these open ones follow another of the same row and reason."""
+        same = {name: models.OuterRef(name) for name in (*RejectedRow.ROW, "code")}
+        before = RejectedRow.objects.open().filter(**same, pk__lt=models.OuterRef("pk"))
+        self.open().update(follows=models.Exists(before))
+
     def groups(self) -> list[dict[str, Any]]:
         """Transfer, reason, how many and how many of them open; most first. One query."""
         counted = (
@@ -57,6 +73,8 @@ class RejectedRow(models.Model):
         OPEN = "open", gettext_lazy("Open")
         RESENT = "resent", gettext_lazy("Sent again")
         DISCARDED = "discarded", gettext_lazy("Discarded")
+
+    ROW: ClassVar[tuple[str, ...]] = ("kind", "origin", "staging_id")  # what names a staged row
 
     run = models.ForeignKey(
         TransferRun, on_delete=models.SET_NULL, null=True, related_name="rejects"
@@ -85,6 +103,8 @@ class RejectedRow(models.Model):
     state = models.CharField(
         gettext_lazy("state"), max_length=10, choices=State, default=State.OPEN
     )
+    # When it came, another server's stood open that says the same: lists show that one for both.
+    follows = models.BooleanField(default=False)
     closed_at = models.DateTimeField(gettext_lazy("closed at"), null=True)
     closed_by = models.CharField(gettext_lazy("closed by"), max_length=200, blank=True)
     close_reason = models.CharField(gettext_lazy("why"), max_length=500, blank=True)
@@ -114,7 +134,7 @@ class RejectedRow(models.Model):
             ),
             # The list by time, whatever it is filtered by; `groups` reads nothing else.
             models.Index(
-                fields=["created_at", "id", "state", "kind", "code", "server"],
+                fields=["created_at", "id", "state", "kind", "code", "server", "follows"],
                 name="rejects_by_time",
             ),
             models.Index("origin", "kind", "staging_id", name="rejects_of_row"),

@@ -20,6 +20,7 @@ class Space(IntEnum):
     ACCOUNT_JOB = 4480
     NOTICE = 4481
     WATCH = 4482
+    REJECTS = 4483
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").
@@ -53,3 +54,9 @@ def lock(space: Space, number: int, holder: Callable[[], object] = str) -> Itera
             connection.close_if_unusable_or_obsolete()
         with connection.cursor() as cursor:
             cursor.execute("select pg_advisory_unlock(%s, %s)", key)
+
+
+def hold(space: Space, number: int) -> None:
+    """Waits for the lock and holds it until the transaction under way ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s, %s)", [space, number])

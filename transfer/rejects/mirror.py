@@ -15,6 +15,7 @@ from transfer.engine.position import Position
 from transfer.engine.reject_table import Reject
 from transfer.engine.resent import Notes
 from transfer.models import RejectedRow, TransferRun, TransferTask
+from transfer.queue.locks import Space, hold
 from transfer.rejects.closing import close_noted
 
 AT_ONCE = 1000
@@ -53,7 +54,10 @@ def _pull_all(task: TransferTask, target: BonusDatabase, reader: str) -> None:
         known = _pull(task, target, reader, None)
         gone = RejectedRow.objects.open().filter(server=task.server_id, reader=reader)
         tokens = dict(gone.values_list("pk", "token"))
-        gone.filter(pk__in=[pk for pk, token in tokens.items() if str(token) not in known]).delete()
+        gone = gone.filter(pk__in=[pk for pk, token in tokens.items() if str(token) not in known])
+        rows = [*gone.values_list("staging_id", flat=True)]
+        gone.delete()
+        RejectedRow.objects.filter(kind=task.kind, staging_id__in=rows).note_following()
 
 
 def _pull(
@@ -64,7 +68,11 @@ def _pull(
     while found := target.rejects(reader, task.mirrored_number, AT_ONCE):
         known.update(reject.token for reject in found)
         with transaction.atomic():
+            # Two servers that reject the same rows at once see each other's.
+            hold(Space.REJECTS, 0)
             _save(task, reader, found, run)
+            mine = RejectedRow.objects.filter(server=task.server_id, kind=task.kind)
+            mine.filter(staging_id__in=[one.staging_id for one in found]).note_following()
             _close_what_was_sent(task, found)
             task.mirrored_number, task.mirrored_token = found[-1].number, UUID(found[-1].token)
             task.save(update_fields=["mirrored_number", "mirrored_token"])

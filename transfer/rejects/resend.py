@@ -6,7 +6,7 @@ Whoever dies in between leaves rejects open whose rows were sent: the next tick 
 closes them, and so does whoever presses meanwhile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby, islice
@@ -25,6 +25,7 @@ from transfer.models.rejects import RejectedRowQuerySet
 from transfer.rejects.closing import AT_ONCE, close_noted, close_staged
 
 Values = dict[str, str | None]
+Correct = Callable[[Kind, str, Values], Values]  # the failed check and the row → what changes
 State = RejectedRow.State
 
 
@@ -56,21 +57,28 @@ class Discarded(NamedTuple):
     sent_before: int
 
 
-def resend(chosen: RejectedRowQuerySet, values: Values, actor: Actor) -> Outcome:
+def unchanged(_kind: Kind, _code: str, payload: Values) -> Values:
+    """Corrects nothing by itself."""
+    return {}
+
+
+def resend(
+    chosen: RejectedRowQuerySet, values: Values, actor: Actor, correct: Correct = unchanged
+) -> Outcome:
     """Sends the open ones of these rejects again, those that pass the checks.
 
-    `values` takes the place of what stood in the rows; a PIN code that is not among them is kept.
-    A row that several servers have rejected is sent once, and all of its rejects are closed.
-    Raises TransferError.
+    `values` takes the place of what stood in the rows, and what `correct` makes of each; a PIN
+    code that is not among them is kept. A row that several servers have rejected is sent once, and
+    all of its rejects are closed. Raises TransferError.
     """
     outcome = Outcome()
     for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
-        outcome += _resend(chosen.filter(kind=name), KINDS[name], values, actor)
+        rows = _Rows(chosen.filter(kind=name), KINDS[name], values, correct)
+        outcome += _resend(rows, KINDS[name], actor)
     return outcome
 
 
-def _resend(chosen: RejectedRowQuerySet, kind: Kind, values: Values, actor: Actor) -> Outcome:
-    rows = _Rows(chosen, kind, values)
+def _resend(rows: "_Rows", kind: Kind, actor: Actor) -> Outcome:
     with ResendDoor(settings.SHOP_ALL_DATABASE_URL, kind) as door:
         with transaction.atomic(), door.transaction(commit=False):
             door.require_notes()
@@ -95,33 +103,40 @@ def finish(door: Incoming) -> None:
 class _Rows:
     """The rows of open rejects as they shall be staged; walking over them locks the rejects."""
 
-    def __init__(self, chosen: RejectedRowQuerySet, kind: Kind, values: Values) -> None:
+    def __init__(
+        self, chosen: RejectedRowQuerySet, kind: Kind, values: Values, correct: Correct
+    ) -> None:
         self.kind = kind
         self.values = values
+        self.correct = correct
         self.count = 0
         self.latest = 0  # number of a reject of the latest row
-        same_row = {"origin": OuterRef("origin"), "staging_id": OuterRef("staging_id")}
         # With those of the same rows at other servers, which are closed as well.
         self.rejects = (
             RejectedRow.objects.open()
-            .filter(Exists(chosen.open().filter(**same_row)), kind=kind.name)
+            .of_rows(chosen.open())
+            .filter(kind=kind.name)
             .annotate(is_chosen=Exists(chosen.open().filter(pk=OuterRef("pk"))))
             .in_locking_order()
             .select_for_update()
         )
 
     def lines(self) -> Iterator[str]:
-        found = self.rejects.values_list("is_chosen", "pk", "origin", "staging_id", "payload")
+        columns = ("is_chosen", "pk", "origin", "staging_id", "code", "payload")
+        found = self.rejects.values_list(*columns)
         for (origin, old_id), same in groupby(found.iterator(AT_ONCE), key=lambda row: row[2:4]):
-            chosen = [(pk, payload) for is_chosen, pk, _, _, payload in same if is_chosen]
+            chosen = [(pk, *told) for is_chosen, pk, _, _, *told in same if is_chosen]
             if chosen:  # nobody has closed it since
                 self.count += 1
-                self.latest, payload = chosen[0]
-                yield self._line(str(origin), old_id, payload)
+                self.latest, code, payload = chosen[0]
+                yield self._line(str(origin), old_id, payload | self.corrected(code, payload))
 
-    def _line(self, origin: str, old_id: int, payload: Values) -> str:
-        given = payload | self.values
-        keeps = any(payload.get(name) and name not in self.values for name in self.kind.secrets)
+    def corrected(self, code: str, payload: Values) -> Values:
+        """What takes the place of the row's values."""
+        return self.correct(self.kind, code, payload) | self.values
+
+    def _line(self, origin: str, old_id: int, given: Values) -> str:
+        keeps = any(given.get(name) and name not in self.values for name in self.kind.secrets)
         values = [given.get(column.name) for column in self.kind.columns]
         correction = [origin, str(old_id), "t" if keeps else None]
         return copied(str(self.count), *values, *[None] * 5, *correction)
@@ -134,7 +149,8 @@ def _note_resent(rows: _Rows, outcome: Outcome, actor: Actor) -> None:
         _note_many(AuditEntry.Action.RESEND, rows.kind, outcome.rows, actor, new=shown)
         return
     reject = RejectedRow.objects.get(pk=rows.latest)
-    changed = [name for name, value in rows.values.items() if value != reject.payload.get(name)]
+    shown = rows.corrected(reject.code, reject.payload) | shown
+    changed = [name for name, value in shown.items() if value != reject.payload.get(name)]
     old = {name: reject.payload.get(name) for name in changed}
     new: dict[str, Any] = {name: shown[name] for name in changed}
     new["resent_id"] = reject.resent_id
@@ -176,20 +192,25 @@ def discard(chosen: RejectedRowQuerySet, reason: str, actor: Actor) -> Discarded
 def _discard(
     chosen: RejectedRowQuerySet, kind: Kind, reason: str, actor: Actor, notes: Notes
 ) -> Discarded:
-    locked = chosen.open().in_locking_order().select_for_update()
+    of_rows = RejectedRow.objects.open().of_rows(chosen.open()).filter(kind=kind.name)
+    locked = of_rows.in_locking_order().select_for_update()
     found = locked.values_list("origin", "staging_id", "pk").iterator(AT_ONCE)
-    numbers: list[int] = []
-    rows = seen = 0
+    gone: set[tuple[str, int]] = set()
+    seen: set[tuple[str, int]] = set()
+    latest = 0
     for origin, some in groupby(found, key=lambda row: str(row[0])):
         while batch := list(islice(some, AT_ONCE)):
-            numbers = [pk for _, _, pk in batch]
-            seen += len(numbers)
-            close_noted(notes, kind, origin, [number for _, number, _ in batch])
-            rows += RejectedRow.objects.open().filter(pk__in=numbers).discard(reason, actor.name)
-    if rows == seen == 1:
+            ids = [number for _, number, _ in batch]
+            seen.update((origin, number) for number in ids)
+            close_noted(notes, kind, origin, ids)
+            mine = RejectedRow.objects.open().filter(pk__in=[pk for _, _, pk in batch])
+            gone.update((origin, number) for number in mine.values_list("staging_id", flat=True))
+            mine.discard(reason, actor.name)
+            latest = batch[-1][2]
+    if len(gone) == len(seen) == 1:
         told = {"new": {"state": State.DISCARDED}, "old": {"state": State.OPEN}}
-        reject = RejectedRow.objects.get(pk=numbers[0])
+        reject = RejectedRow.objects.get(pk=latest)
         AuditEntry.record(actor, AuditEntry.Action.DISCARD, reject, reason=reason, **told)
     else:
-        _note_many(AuditEntry.Action.DISCARD, kind, rows, actor, reason=reason)
-    return Discarded(rows, seen - rows)
+        _note_many(AuditEntry.Action.DISCARD, kind, len(gone), actor, reason=reason)
+    return Discarded(len(gone), len(seen) - len(gone))

@@ -31,7 +31,7 @@ class Work:
 
     def __init__(self, job: AccountJob, stopped: Stopped = lambda: 0) -> None:
         self.job, self.stopped = job, stopped
-        self.creates = job.action == Action.CREATE
+        self.creates = job.creates
         self.existing: dict[str, Account] = {}
         self.end: ApiError | None = None  # why the rest is not tried
         self.failures_in_a_row = 0
@@ -108,9 +108,10 @@ class Work:
         if not self.creates:
             return api.set_blocked(register.code, self.job.action == Action.BLOCK)
         if existing := self.existing.get(register.code):
-            if not account.reply_lost or existing.last_seen is not None:
+            is_of_use = not account.reply_lost or existing.last_seen is not None
+            if is_of_use and self.job.action != Action.RENEW:
                 return existing
-            api.delete(register.code)  # an earlier attempt made it, and nobody has its secret
+            api.delete(register.code)  # nobody has its secret, or not any more
         return api.create(register.code, register.shop.code, register.name)
 
     def _save(self, results: list[tuple[RegisterAccount, Future[Any]]]) -> None:
@@ -120,6 +121,8 @@ class Work:
             if error is None:
                 answer = future.result()
                 settle(account, answer)
+                if self.job.action == Action.BLOCK:
+                    account.note_block(self.job.actor, self.job.reason)
                 if answer is not None and answer.secret:
                     secrets.append(
                         IssuedSecret(job=self.job, account=account, secret=answer.secret)

@@ -17,15 +17,17 @@ from transfer.servers.account_job import settle
 Action = AccountJob.Action
 
 
-def order(server: BonusServer, action: Action, registers: Any, actor: Actor) -> AccountJob:
+def order(
+    server: BonusServer, action: Action, registers: Any, actor: Actor, reason: str = ""
+) -> AccountJob:
     """Notes the job and puts it into the queue."""
     with transaction.atomic():
-        job = AccountJob.order(server, action, registers, actor)
+        job = AccountJob.order(server, action, registers, actor, reason)
         job.enqueue()
     return job
 
 
-def change_one(account: RegisterAccount, action: Action, actor: Actor) -> None:
+def change_one(account: RegisterAccount, action: Action, actor: Actor, reason: str = "") -> None:
     """Blocks, unblocks or deletes one account while somebody waits. Raises ApiError."""
     code = account.register.code
     old = {"blocked": account.blocked, "login": account.login}
@@ -36,6 +38,8 @@ def change_one(account: RegisterAccount, action: Action, actor: Actor) -> None:
                 account.became_none()
             else:
                 settle(account, api.set_blocked(code, action == Action.BLOCK))
+                if action == Action.BLOCK:
+                    account.note_block(actor.name, reason)
         except RegisterUnknown:
             account.became_none()
             if action != Action.DELETE:
@@ -49,4 +53,5 @@ def change_one(account: RegisterAccount, action: Action, actor: Actor) -> None:
             AuditEntry.record(actor, AuditEntry.Action.DELETE, account, old=old)
         else:
             old, new = {"blocked": old["blocked"]}, {"blocked": account.blocked}
-            AuditEntry.record(actor, AuditEntry.Action.CHANGE, account, old=old, new=new)
+            change = AuditEntry.Action.CHANGE
+            AuditEntry.record(actor, change, account, old=old, new=new, reason=reason)

@@ -34,6 +34,9 @@ PRESENT = """
     on conflict (server_id, register_id) do update
        set state = 'created', login = excluded.login, created_at = excluded.created_at,
            last_seen = excluded.last_seen, blocked = excluded.blocked, reply_lost = false,
+           blocked_at = case when excluded.blocked then a.blocked_at end,
+           blocked_by = case when excluded.blocked then a.blocked_by else '' end,
+           block_reason = case when excluded.blocked then a.block_reason else '' end,
            error_code = case when a.state = 'error' or a.error_code = %(was_there)s
                                   and excluded.last_seen is not null
                              then '' else a.error_code end
@@ -49,7 +52,7 @@ PRESENT = """
 GONE = """
     update transfer_registeraccount as a
        set state = 'not_created', login = '', blocked = false, created_at = null,
-           last_seen = null, error_code = ''
+           last_seen = null, error_code = '', blocked_at = null, blocked_by = '', block_reason = ''
       from transfer_cashregister as r
      where a.register_id = r.id and a.server_id = %(server)s and a.state = 'created'
        and (a.created_at is null or a.created_at < %(asked)s)

@@ -242,7 +242,7 @@ def test_a_file_that_is_none_is_refused_in_words(olga, content):
 def test_nothing_chosen_says_so_at_the_fields(olga):
     response = olga.post(reverse("upload_file"))
     assert response.status_code == 422
-    assert response.content.decode().count("errorlist") == 2
+    assert response.content.decode().count("errorlist") == 1
 
 
 def test_a_thousand_loads_take_as_many_queries_as_ten(olga):
@@ -275,3 +275,46 @@ def test_a_thousand_bad_lines_take_as_many_queries_as_ten(olga, part):
     few = queries_of(olga, url)
     make(990)
     assert queries_of(olga, url) == few
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (GOOD, "balances"),
+        ("Отчёт;;\nКарта;Счёт;Статус\n778;4100;1\n".encode("cp1251"), "cards"),
+        ("Номер карты,Счёт\n778,4100\n".encode(), "cards"),
+        ("Счёт\tПин-код\n4100\t4711\n".encode("utf-16"), "pincodes"),
+    ],
+)
+def test_what_is_in_a_file_is_found_out_by_its_headings(olga, content, kind):
+    upload = send(olga, content, kind="")
+    assert (upload.kind, upload.state, upload.bad) == (kind, State.READY, 0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"4100;10\n4200;20\n", b"account;amount;pincode\n4100;10;4711\n", b"MZ\x90\x00"]
+)
+def test_where_the_headings_do_not_tell_somebody_has_to_and_nothing_is_kept(olga, content):
+    file = SimpleUploadedFile("a.csv", content)
+    response = olga.post(reverse("upload_file"), {"kind": "", "file": file})
+    assert response.status_code == 422
+    assert response.context["form"].errors
+    assert not Upload.objects.exists()
+
+
+def test_which_lines_load_is_said_once(olga):
+    shown = page(olga, send(olga, MIXED))
+    assert shown.count("go all good lines at once: 1. The bad ones do not: 3.") == 1
+    assert "or none" not in shown
+    assert "left out" not in shown
+
+
+def test_the_other_sheets_of_a_workbook_are_named(olga):
+    file = BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        for name in ("Ноябрь", "Декабрь", "Заметки"):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, ["account", "amount"])
+            sheet.write_row(1, 0, ["4100", 5])
+    shown = " ".join(page(olga, send(olga, file.getvalue(), kind="", name="a.xlsx")).split())
+    assert "sheet “Ноябрь”; not read: “Декабрь”, “Заметки”" in shown

@@ -125,7 +125,7 @@ def test_two_or_twenty_servers_take_as_many_queries(operator, servers, registers
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
             page = operator.get(reverse("registers"), {"state": "problem"})
-        assert len(page.context["table"].columns) == BonusServer.objects.count() + 2
+        assert len(page.context["table"].columns) == BonusServer.objects.count() + 3
         return len(captured)
 
     queries()  # what is asked once
@@ -144,8 +144,8 @@ def test_the_list_shows_each_registers_state_on_each_server(
     with_accounts(servers[0], [first], last_seen=timezone.now() - timedelta(hours=3))
     with_accounts(servers[1], [second])
     cells = rows_of(operator.get(reverse("registers")))
-    assert cells["Касса 00000"] == ["Offline 3 hours ago", "Not created"]
-    assert cells["Касса 00001"] == ["Not created", "Online"]
+    assert cells["Касса 00000"] == ["Offline 3 hours ago", "Not created", "3 hours ago"]
+    assert cells["Касса 00001"] == ["Not created", "Online", "just now"]
 
 
 def rows_of(page) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from transfer.models import AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
+from transfer.models import AccountJob, AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
 from transfer.models.accounts import AccountState
 from transfer.registers.seen import strip
 from transfer.servers.checks import old_days
@@ -115,3 +115,28 @@ def test_the_code_stays_while_a_server_knows_the_register_by_it(
     )
     register.refresh_from_db()
     assert (register.code, register.name) == ("c00000", "x")
+
+
+def card(client, register):
+    """What the card of the first server says: why, and what to do."""
+    return client.get(register.get_absolute_url()).context["parts"][0]["why"]
+
+
+def test_a_card_says_why_since_when_by_whom_and_what_to_do(operator, one_of_each, servers):
+    job = AccountJob.objects.create(server=servers[0], action="create", actor="ivan")
+    RegisterAccount.objects.update(job=job, created_at=timezone.now())
+    blocked = RegisterAccount.objects.get(blocked=True)
+    told = {state: card(operator, register) for state, register in one_of_each.items()}
+    assert told[AccountState.ONLINE] is None
+    assert "nobody noted why" in told[AccountState.BLOCKED].sentence
+    assert "since" in told[AccountState.OFFLINE].sentence
+    assert "ivan had its account made" in told[AccountState.NEVER_SEEN].sentence
+    assert "Check the address on the register: 127.0.0.1:7771" in told[AccountState.NEVER_SEEN].hint
+    assert "by ivan" in told[AccountState.WAITING].sentence
+    assert "Create one" in told[AccountState.NOT_CREATED].hint
+    blocked.note_block("olga", "the till was stolen")
+    blocked.save()
+    sentence = card(operator, one_of_each[AccountState.BLOCKED]).sentence
+    assert sentence.endswith("by olga: the till was stolen")
+    page = operator.get(one_of_each[AccountState.BLOCKED].get_absolute_url()).content.decode()
+    assert sentence in page

@@ -85,11 +85,43 @@ def test_more_than_one_press_takes_is_said_and_the_rest_stays(client, rejected, 
     assert RejectedRow.objects.open().count() == 1
 
 
-def test_rows_that_several_servers_have_rejected_are_counted_as_what_is_sent(client, eight):
-    one = a_reject(eight)
-    a_reject(server("Бонусный сервер 9"), staging_id=one.staging_id)
-    page = words(client.get(reverse("rejects_resend")))
-    assert "each is sent once, 1 row in all" in page
+def test_rows_that_several_servers_have_rejected_are_one_row_and_closed_for_all(client, at_two):
+    rows = at_two("balances", ("4100", 0), ("4200", 0))
+    for name, question in (("rejects_resend", "Send 2 rows again?"),
+                           ("rejects_discard", "Discard 2 rows?")):  # fmt: skip
+        assert question in words(client.get(reverse(name)))
+    address = f"{reverse('rejects_discard')}?id={rows[0].pk}"
+    client.post(address, {"reason": "zeros"})
+    assert set(RejectedRow.objects.open().values_list("staging_id", flat=True)) == {2}
+    assert AuditEntry.objects.get().subject_params["kind"] == "balances"
+    client.post(reverse("rejects_resend"), {"amount": "7"})
+    assert not RejectedRow.objects.open().exists()
+
+
+def test_with_nothing_ticked_nothing_is_chosen_and_all_that_match_are_by_a_choice_of_its_own(
+    client, eight
+):
+    a_reject(eight), a_reject(eight, "cards")
+    for name in ("rejects_resend", "rejects_discard"):
+        response = client.get(f"{reverse(name)}?id=", follow=True)
+        assert "No open row is chosen" in words(response)
+    address = f"{reverse('rejects_discard')}?id=&all=kind%3Dcards"
+    assert "Discard 1 row?" in words(client.get(address))
+    client.post(address, {"reason": "zeros"})
+    assert [one.kind for one in RejectedRow.objects.open()] == ["balances"]
+
+
+def test_spaces_are_removed_from_all_of_a_reason_at_one_press(client, rejected, shop_all):
+    rejected("pincodes", ("41 00", "4711"), ("\u00a04200", "4712"), ("4300", ""))
+    page = words(client.get(reverse("rejects")))
+    assert page.count("fix=spaces") == 1
+    address = f"{reverse('rejects_resend')}?kind=pincodes&code=account_has_spaces&fix=spaces"
+    response = client.post(address, follow=True)
+    assert "2 rows are staged anew" in words(response)
+    rows = query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id offset 3')
+    assert rows == [("4100", "4711"), ("4200", "4712")]
+    assert [one.code for one in RejectedRow.objects.open()] == ["pin_missing"]
+    assert "4711" not in str(AuditEntry.objects.latest("pk").new)
 
 
 def test_a_staging_database_that_does_not_answer_is_said_in_plain_words(client, eight, settings):

@@ -87,6 +87,25 @@ class TestTheList:
         assert found(client, q=str(one.staging_id)) == [one.pk]
         assert found(client, q=one.key.lower()) == [one.pk]
 
+    def test_a_row_that_two_servers_have_rejected_is_one_line_with_both(self, client, at_two):
+        first, other, *second = at_two("balances", ("4100", 0), ("4200", 0))
+        assert found(client) == [other.pk, first.pk]
+        page = words(client.get(reverse("rejects")))
+        assert page.count(first.server_name) == page.count(second[0].server_name)
+        for run in (first.run, second[0].run):
+            assert page.count(f'href="{run.get_absolute_url()}"') == 2
+        groups = client.get(reverse("rejects")).context["groups"]
+        assert [(one["rows"], one["open"]) for one in groups] == [(2, 2)]
+        assert set(found(client, server=second[0].server.pk)) == {one.pk for one in second}
+        assert set(found(client, run=second[0].run.pk)) == {one.pk for one in second}
+
+    def test_a_row_is_found_by_days_on_which_only_the_second_server_rejected_it(
+        self, client, at_two
+    ):
+        first, second = at_two("balances", ("4100", 0))
+        RejectedRow.objects.filter(pk=first.pk).update(created_at=timezone.now() - timedelta(9))
+        assert found(client, since=timezone.localdate().isoformat()) == [second.pk]
+
     def test_filters_that_make_no_sense_do_no_harm(self, client, eight):
         one = a_reject(eight)
         assert found(client, kind="x", state="x", server="x", run="x", since="x") == [one.pk]
@@ -149,7 +168,7 @@ class TestOneRow:
         (one,) = rejected("balances", ("4100", 0))
         data = {"account": "4100", "amount": "1 234,50", "validto": "31.12.2026"}
         response = client.post(reverse("reject_resend", args=[one.pk]), data, follow=True)
-        assert "1 row is staged anew" in words(response)
+        assert "is staged anew. It moves with the next run." in words(response)
         rows = query(
             shop_all, 'select account, amount::text, validto from "changeAccountBalanceTemp"'
         )
@@ -218,6 +237,49 @@ class TestOneRow:
         client.post(address, {"reason": "a test of the till"})
         assert "a test of the till" in words(client.get(one.get_absolute_url()))
         assert AuditEntry.objects.get().reason == "a test of the till"
+
+    def test_after_each_decision_comes_the_next_row_of_the_list_one_came_from(
+        self, client, rejected
+    ):
+        one, two, three, pin = (
+            *rejected("balances", ("1", 0), ("2", 0), ("3", 0)),
+            *rejected("pincodes", ("", "4711")),
+        )
+        listed = "?kind=balances"
+        page = words(client.get(reverse("rejects") + listed))
+        assert f'href="{two.get_absolute_url()}{listed}"' in page
+        address = reverse("reject_discard", args=[two.pk]) + listed
+        response = client.post(address, {"reason": "zero"})
+        assert response.url == one.get_absolute_url() + listed
+        response = client.post(
+            reverse("reject_resend", args=[one.pk]) + listed, {"account": "1", "amount": "5"}
+        )
+        assert response.url == three.get_absolute_url() + listed
+        shown = words(client.get(response.url))
+        assert f'<a href="{one.get_absolute_url()}">№ {one.staging_id}</a>' in shown
+        assert 'id="next"' not in shown
+        response = client.post(
+            reverse("reject_discard", args=[three.pk]) + listed, {"reason": "zero"}
+        )
+        assert response.url == three.get_absolute_url() + listed
+        assert list(RejectedRow.objects.open()) == [pin]
+
+    def test_without_the_spaces_that_were_copied_it_is_sent_at_one_press(
+        self, client, rejected, shop_all
+    ):
+        (one,) = rejected("cards", ("77\u00a0800 ", "4100", 1))
+        page = client.get(one.get_absolute_url())
+        assert "Remove the spaces and send" in words(page)
+        client.post(reverse("reject_resend", args=[one.pk]), page.context["suggested"]["values"])
+        rows = query(shop_all, 'select card, account, status from "changeCardAccountTemp"')
+        assert rows[1] == ("77800", "4100", 1)
+
+    def test_nothing_is_suggested_where_spaces_are_not_what_is_wrong(self, client, rejected):
+        rows = rejected("cards", ("\u00a0", "4100", 1), ("7001", "", 1))
+        assert [client.get(row.get_absolute_url()).context["suggested"] for row in rows] == [
+            None,
+            None,
+        ]
 
 
 class TestFiles:

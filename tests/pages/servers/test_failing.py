@@ -96,7 +96,8 @@ def test_a_press_says_it_and_changes_nothing(operator, server, failing, language
     operator.cookies["django_language"] = language
     with failing(way) as server.admin_port:
         server.save()
-        page = operator.post(reverse("account_change", args=[account.pk, "block"]), follow=True)
+        address = reverse("account_change", args=[account.pk, "block"])
+        page = operator.post(address, {"reason": "a test"}, follow=True)
     assert sentence(way, language, 5) in page.text
     account.refresh_from_db()
     assert (account.state, account.blocked) == ("created", False)

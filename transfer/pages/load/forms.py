@@ -25,9 +25,16 @@ DELIMITERS = [
 ]
 
 
+def kind_choices() -> list[tuple[str, Any]]:
+    return [("", _("Found out by the headings")), *table_choices()]
+
+
 class UploadForm(forms.Form):
     kind = forms.ChoiceField(
-        label=gettext_lazy("What is in the file"), choices=table_choices, widget=forms.RadioSelect
+        label=gettext_lazy("What is in the file"),
+        choices=kind_choices,
+        widget=forms.RadioSelect,
+        required=False,
     )
     file = forms.FileField(
         label=gettext_lazy("File"),

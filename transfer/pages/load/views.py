@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,11 +15,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import Role, has_role, role
-from transfer.engine.kinds import KINDS
+from transfer.engine.kinds import KINDS, PINCODES
 from transfer.errors import FileRefused
 from transfer.loading import upload_job
 from transfer.loading.headings import REJECT
 from transfer.loading.receive import receive
+from transfer.loading.recognise import kind_of
 from transfer.loading.report import explain_line
 from transfer.loading.warnings import HARMLESS, explain_warning
 from transfer.models import Actor, Settings, Upload
@@ -48,7 +50,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 def loads(request: HttpRequest) -> HttpResponse:
     """Where a file is chosen, and what became of earlier ones."""
     kind = request.GET.get("kind")
-    form = UploadForm(initial={"kind": kind if kind in KINDS else None})
+    form = UploadForm(initial={"kind": kind if kind in KINDS else ""})
     return _loads(request, form)
 
 
@@ -72,15 +74,32 @@ def upload_file(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return _loads(request, form, 422)
-    file = form.cleaned_data["file"]
-    kind = KINDS[form.cleaned_data["kind"]]
     try:
-        upload = receive(kind, file.chunks(), Actor.of(request), name=file.name)
+        upload = received(form, Actor.of(request))
     except FileRefused as error:
         form.add_error("file", str(explain(error)))
-        return _loads(request, form, 422)
-    upload_job.start(upload)
-    return redirect(upload)
+    else:
+        if upload is not None:
+            upload_job.start(upload)
+            return redirect(upload)
+        text = _("Its headings do not tell. Say here what is in the file, and choose it again.")
+        form.add_error("kind", text)
+    return _loads(request, form, 422)
+
+
+@transaction.atomic
+def received(form: UploadForm, actor: Actor) -> Upload | None:
+    """The file, kept; None where nobody says what is in it. Raises FileRefused."""
+    file, name = form.cleaned_data["file"], form.cleaned_data["kind"]
+    upload = receive(KINDS[name or PINCODES.name], file.chunks(), actor, name=file.name)
+    if not name:
+        kind = kind_of(upload)
+        if kind is None:
+            upload.delete()
+            return None
+        upload.kind = kind.name
+        upload.save(update_fields=["kind"])
+    return upload
 
 
 @require_safe
@@ -141,6 +160,9 @@ def _preview(upload: Upload) -> dict[str, Any]:
                 explain_line(row["fault"]).sentence if row["fault"] else "",
             )
             for row in upload.report.get("sample", [])
+        ],
+        "others": [
+            name for name in upload.layout.get("sheets", []) if name != upload.layout.get("sheet")
         ],
         "encoding": dict(ENCODINGS).get(upload.layout.get("encoding", ""), ""),
         "delimiter": dict(DELIMITERS).get(upload.layout.get("delimiter", ""), ""),

@@ -79,6 +79,16 @@ class SeenColumn(DrawnColumn):
         return format_html("{}", ago(record.account.last_seen))
 
 
+class LastSeenColumn(DrawnColumn):
+    """When any of the servers last saw it, of registers that `attach_states` has seen."""
+
+    attrs = classed("cell-seen")
+
+    def draw(self, record: CashRegister) -> SafeString:
+        moments = [seen for _state, seen in record.states.values() if seen is not None]
+        return format_html("{}", ago(max(moments)) if moments else formats.NOTHING)
+
+
 class StateOnServer(DrawnColumn):
     """The state on one server, of registers that `attach_states` has seen."""
 
@@ -167,7 +177,8 @@ class RegisterTable(Table):
     def __init__(self, registers: Any, servers: Iterable[BonusServer]) -> None:
         self.servers = list(servers)
         states = [(f"server_{server.pk}", StateOnServer(server)) for server in self.servers]
-        super().__init__(registers, extra_columns=states)
+        seen = ("last_seen", LastSeenColumn(gettext_lazy("Last seen"), orderable=False))
+        super().__init__(registers, extra_columns=[*states, seen])
 
     def before_render(self, request: HttpRequest) -> None:
         attach_states((row.record for row in self.paginated_rows), self.servers)

@@ -25,6 +25,7 @@ from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.registers.filters import RegisterFilter
 from transfer.pages.registers.forms import RegisterForm
 from transfer.pages.registers.tables import RegisterTable
+from transfer.pages.registers.why import why
 from transfer.registers.seen import strip
 
 
@@ -68,12 +69,14 @@ def register(request: HttpRequest, pk: int) -> HttpResponse:
 def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:
     """What the page says of one server."""
     if account is None:
-        return {"server": server, "account": None, "state": AccountState.NOT_CREATED}
+        state = AccountState.NOT_CREATED
+        return {"server": server, "account": None, "state": state, "why": why(server, None)}
     return {
         "server": server,
         "account": account,
         "state": account.shown,
-        "cause": account.explained,
+        "why": why(server, account),
+        "cause": account.explained if account.shown != AccountState.ERROR else None,
         "days": strip(account) if account.login else [],
     }
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -16,6 +16,7 @@ from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post
 from transfer.pages.rejects.forms import BulkForm, DiscardForm
+from transfer.pages.rejects.suggest import without_spaces
 from transfer.pages.rejects.views import filtered, tell, tell_sent_before
 from transfer.rejects import resend
 from transfer.words import formats
@@ -25,12 +26,15 @@ AT_MOST = 100_000  # rows at one press: a browser, or a proxy, does not wait for
 
 
 def chosen(request: HttpRequest) -> RejectedRowQuerySet:
-    """The open rows that are meant: those with these numbers, or all that the filter leaves."""
-    if "id" in request.GET:
+    """The open rows that are meant: those with these numbers, or all that a filter leaves.
+
+    That is the filter of the address, or of `all`, which is ticked in the list.
+    """
+    if "all" not in request.GET and "id" in request.GET:
         numbers = [int(one) for one in request.GET.getlist("id") if one.isdecimal()]
         return RejectedRow.objects.open().filter(pk__in=numbers[:AT_MOST])
-    rows: RejectedRowQuerySet = filtered(request).qs
-    return rows.open()
+    query = QueryDict(request.GET["all"]) if "all" in request.GET else request.GET
+    return filtered(query).once.open()
 
 
 def asked_for(request: HttpRequest, rows: RejectedRowQuerySet) -> RejectedRowQuerySet:
@@ -53,24 +57,18 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
     groups = rows.groups()
     if not groups:
         return nothing_chosen(request)
+    if request.method == "POST" and request.GET.get("fix") == "spaces":
+        return send(request, rows, {}, without_spaces)
     kinds = {group["kind"] for group in groups}
     posted = request.POST if request.method == "POST" else None
     form = BulkForm(KINDS[kinds.pop()], posted) if len(kinds) == 1 else None
     if request.method == "POST" and (form is None or form.is_valid()):
-        values = form.values if form else {}
-        try:
-            outcome = resend.resend(asked_for(request, rows), values, Actor.of(request))
-        except TransferError as error:
-            messages.error(request, str(explain(error)))
-        else:
-            tell(request, outcome)
-        return redirect("rejects")
+        return send(request, rows, form.values if form else {})
     context = {
         "title": _("Send %(rows)s again?") % {"rows": counted(groups)},
         "text": _("Each row is checked as a transfer would check it. What passes is staged anew."),
         "points": [
             *points(groups),
-            *at_several_servers(rows),
             *([_("Fill in only what shall change in all of them.")] if form else []),
             _("A new row goes to every bonus server, also to those that had taken the old one."),
         ],
@@ -80,6 +78,21 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         "back": reverse("rejects"),
     }
     return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
+
+
+def send(
+    request: HttpRequest,
+    rows: RejectedRowQuerySet,
+    values: resend.Values,
+    correct: resend.Correct = resend.unchanged,
+) -> HttpResponse:
+    try:
+        outcome = resend.resend(asked_for(request, rows), values, Actor.of(request), correct)
+    except TransferError as error:
+        messages.error(request, str(explain(error)))
+    else:
+        tell(request, outcome)
+    return redirect("rejects")
 
 
 @role("operator")
@@ -104,7 +117,10 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
         return redirect("rejects")
     context = {
         "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
-        "text": _("They are never sent. The rows stay in this list, with your reason."),
+        "text": _(
+            "They are never sent, to none of the servers that have rejected them. They stay in "
+            "this list, with your reason."
+        ),
         "points": points(groups),
         "form": form,
         "hidden": {"upto": upto(rows)},
@@ -129,15 +145,6 @@ def points(groups: list[dict[str, Any]]) -> list[str]:
         most = {"rows": formats.rows(AT_MOST)}
         lines.append(_("At one press it is %(rows)s at most; press again for the rest.") % most)
     return lines
-
-
-def at_several_servers(rows: RejectedRowQuerySet) -> list[str]:
-    each = rows.filter(pk__lte=upto(rows)).order_by().values("kind", "origin", "staging_id")
-    distinct = each.distinct().count()
-    if distinct == each.count():
-        return []
-    text = _("Several servers have rejected the same rows: each is sent once, %(rows)s in all.")
-    return [text % {"rows": formats.rows(distinct)}]
 
 
 def nothing_chosen(request: HttpRequest) -> HttpResponse:

@@ -28,7 +28,7 @@ from transfer.words.explain import explain_reject
 @require_safe
 def rejects_csv(request: HttpRequest) -> HttpResponseBase:
     """The rows of one transfer: where there are several, a workbook, which has sheets."""
-    rows = filtered(request).qs
+    rows = filtered(request.GET).qs
     kinds = kinds_of(rows)
     if len(kinds) > 1:
         return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
@@ -37,7 +37,7 @@ def rejects_csv(request: HttpRequest) -> HttpResponseBase:
 
 @require_safe
 def rejects_xlsx(request: HttpRequest) -> HttpResponseBase:
-    rows = filtered(request).qs
+    rows = filtered(request.GET).qs
     kinds = kinds_of(rows) or ["pincodes"]
     return xlsx_response(name_of(), [sheet_of(KINDS[kind], rows) for kind in kinds])
 

@@ -9,7 +9,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer, RejectedRow, Upload
-from transfer.models.rejects import REJECT_KEY
+from transfer.models.rejects import REJECT_KEY, RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.filters import DayFilters
 from transfer.words.explain import CHECKS
@@ -51,6 +51,20 @@ class RejectFilter(DayFilters):
         if asked.get("state") not in {"all", *RejectedRow.State.values}:
             asked["state"] = RejectedRow.State.OPEN
         super().__init__(asked, queryset)
+
+    @property
+    def once(self) -> RejectedRowQuerySet:
+        """What is found, of each staged row and reason one reject.
+
+        One server, or one run, has rejected a row once. Other conditions but days hold for all of
+        those that say the same.
+        """
+        found: RejectedRowQuerySet = self.qs
+        if self.given.get("server") or self.given.get("run"):
+            return found
+        if self.given.get("since") or self.given.get("until"):
+            return found.once()
+        return found.filter(follows=False)
 
     @property
     def active(self) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import django_tables2 as tables  # type: ignore[import-untyped]
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
@@ -18,6 +20,11 @@ from transfer.words.columns import heading
 from transfer.words.explain import explain_reject
 
 TONES = {"open": ("warn", "warning"), "resent": ("ok", "check"), "discarded": ("idle", "ban")}
+
+
+def row_of(reject: RejectedRow) -> tuple[Any, ...]:
+    """What names the staged row."""
+    return tuple(getattr(reject, name) for name in RejectedRow.ROW)
 
 
 def state_of(reject: RejectedRow) -> SafeString:
@@ -44,14 +51,13 @@ class RejectTable(Table):
     )
     staging_id = tables.Column(
         gettext_lazy("Row"),
-        linkify=True,
         order_by=("staging_id", "pk"),
         attrs={"td": {"class": "num"}},
     )
     payload = tables.Column(gettext_lazy("As it came"), orderable=False)
     code = tables.Column(gettext_lazy("Reason"), order_by=("code", "pk"))
     server_name = tables.Column(
-        gettext_lazy("Bonus server"),
+        gettext_lazy("Bonus servers"),
         order_by=("server_name", "pk"),
         attrs={"td": {"class": "server"}},
     )
@@ -67,6 +73,24 @@ class RejectTable(Table):
         """The zone of the moments that rows hold."""
         return Settings.load().zone
 
+    def before_render(self, request: HttpRequest) -> None:
+        """Who else has rejected the rows of the page."""
+        shown = [row.record for row in self.paginated_rows]
+        staged = {"origin__in": {one.origin for one in shown}}
+        staged["staging_id__in"] = {one.staging_id for one in shown}
+        self.of_row: dict[Any, list[RejectedRow]] = {}
+        for one in RejectedRow.objects.filter(**staged).order_by("server_name"):
+            self.of_row.setdefault(row_of(one), []).append(one)
+        query = request.GET.copy()
+        for name in ("page", "sort", "per_page"):
+            query.pop(name, None)
+        self.query = f"?{query.urlencode()}" if query else ""
+
+    def render_staging_id(self, value: int, record: RejectedRow) -> SafeString:
+        """The row's page, which knows the list that one comes from."""
+        where = record.get_absolute_url() + self.query
+        return format_html('<a href="{}">{}</a>', where, value)
+
     def render_payload(self, record: RejectedRow) -> SafeString:
         shown = [(name, text) for name, text in cells(record, self.zone) if text != formats.NOTHING]
         drawn = format_html_join(
@@ -79,12 +103,20 @@ class RejectTable(Table):
     def render_code(self, value: str) -> str:
         return explain_reject(value).sentence
 
-    def render_server_name(self, record: RejectedRow) -> SafeString | str:
-        if record.run_id is None:
-            return record.server_name
-        run = _("run %(number)s") % {"number": record.run_id}
-        link = format_html('<a href="{}">{}</a>', record.run.get_absolute_url(), run)  # type: ignore[union-attr]
-        return with_note(record.server_name, link)
+    def render_server_name(self, record: RejectedRow) -> SafeString:
+        """Each server that has rejected the row, with the run in which it did."""
+        lines = ((one.server_name, self._run(one)) for one in self.of_row[row_of(record)])
+        drawn = format_html_join("", "<div>{} {}</div>", lines)
+        return format_html('<div class="lean">{}</div>', drawn)
+
+    @staticmethod
+    def _run(one: RejectedRow) -> SafeString | str:
+        if one.run_id is None:
+            return ""
+        words = _("run %(number)s") % {"number": one.run_id}
+        return format_html(
+            '<a class="small muted" href="{}">{}</a>', reverse("run", args=[one.run_id]), words
+        )
 
     def render_state(self, record: RejectedRow) -> Any:
         note = record.closed_by

@@ -3,10 +3,13 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -18,30 +21,33 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.bulk import Action
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import DiscardForm, form_of
+from transfer.pages.rejects.suggest import SPACES, without_spaces
 from transfer.pages.rejects.tables import RejectTable, cells, state_of
 from transfer.rejects import resend
 from transfer.trace.runs import moving_run
 from transfer.words import formats
+from transfer.words.columns import heading
 from transfer.words.explain import explain, explain_reject
 
 
-def filtered(request: HttpRequest) -> RejectFilter:
-    return RejectFilter(request.GET, RejectedRow.objects.select_related("run"))
+def filtered(query: QueryDict) -> RejectFilter:
+    return RejectFilter(query, RejectedRow.objects.all())
 
 
 @require_safe
 def rejects(request: HttpRequest) -> HttpResponse:
     """Grouped by reason, and row by row."""
-    rows = filtered(request)
-    table = RejectTable(rows.qs).paged(request)
+    rows = filtered(request.GET)
+    table = RejectTable(rows.once).paged(request)
     if rows.data["state"] == RejectedRow.State.OPEN:
         table.columns.hide("state")
-    groups = [described(request, group) for group in rows.qs.groups()]
+    groups = [described(request, group) for group in rows.once.groups()]
     context = {
         "filter": rows,
         "table": table,
         "groups": groups,
         "query": request.GET.urlencode(),
+        "open": sum(group["open"] for group in groups),
         "one_kind": len({group["kind"] for group in groups}) == 1,
         "actions": [
             Action("resend", _("Send again…"), "refresh", url=reverse("rejects_resend")),
@@ -63,6 +69,7 @@ def described(request: HttpRequest, group: dict[str, Any]) -> dict[str, Any]:
         "kind_label": KindChoices(group["kind"]).label,
         "reason": explain_reject(group["code"]),
         "query": query.urlencode(),
+        "has_spaces": group["code"] in SPACES and group["open"],
     }
 
 
@@ -87,6 +94,9 @@ def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200
         "form": form,
         "discard_form": DiscardForm(),
         "others": same_row.order_by("server_name"),
+        "suggested": suggested(one, form),
+        "query": request.GET.urlencode(),
+        "next": following(request, one),
     }
     if one.resent_id is not None and one.resent_origin is not None:
         context["new_row_url"] = f"{reverse('trace')}?{urlencode({'q': one.resent_id})}"
@@ -99,6 +109,36 @@ def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200
             .first()
         )
     return render(request, "rejects/reject.html", context, status=status)
+
+
+def suggested(one: RejectedRow, form: Any) -> dict[str, Any] | None:
+    """What would mend the row: columns as they are and as they would be, and all that is sent."""
+    mended = without_spaces(one.moves, one.code, one.payload)
+    if not mended or not one.is_open:
+        return None
+    changes = [(heading(name), one.payload[name], value) for name, value in mended.items()]
+    return {"changes": changes, "values": {**form.initial, **mended}}
+
+
+def following(request: HttpRequest, one: RejectedRow) -> str:
+    """Where the next row is that is open and fits the list's filter; after the last the first."""
+    others = RejectedRow.objects.of_row(one)
+    rows = filtered(request.GET).once.open().exclude(pk__in=others.values("pk"))
+    rows = rows.order_by("-created_at", "-pk")
+    later = Q(created_at=one.created_at, pk__lt=one.pk) | Q(created_at__lt=one.created_at)
+    found = rows.filter(later).first() or rows.first()
+    return with_query(request, found) if found else ""
+
+
+def with_query(request: HttpRequest, one: RejectedRow) -> str:
+    """The row's page, in the list that one comes from."""
+    query = request.GET.urlencode()
+    return one.get_absolute_url() + (f"?{query}" if query else "")
+
+
+def decided(request: HttpRequest, one: RejectedRow) -> HttpResponse:
+    """Leads to the next row; after the last of them to what became of this one."""
+    return redirect(following(request, one) or with_query(request, one))
 
 
 @role("operator")
@@ -117,13 +157,16 @@ def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
     if outcome.faults:
         form.refuse_code(next(iter(outcome.faults)))
         return page_of(request, one, form, status=422)
-    tell(request, outcome)
-    return redirect(one)
+    tell(request, outcome, one)
+    return decided(request, one)
 
 
-def tell(request: HttpRequest, outcome: resend.Outcome) -> None:
-    """What became of the rows, in one message each."""
-    if outcome.sent:
+def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None = None) -> None:
+    """What became of the rows, in one message each; of a single one with a link to it."""
+    if outcome.sent and one:
+        text = _("Row {row} is staged anew. It moves with the next run.")
+        messages.success(request, format_html(text, row=link_to(one)))
+    elif outcome.sent:
         text = ngettext(
             "%(n)s row is staged anew. It moves with the next run.",
             "%(n)s rows are staged anew. They move with the next run.",
@@ -154,16 +197,21 @@ def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
     one, form = one_of(pk), DiscardForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Say why the row is discarded."))
-        return redirect(one)
+        return redirect(with_query(request, one))
     mine = RejectedRow.objects.filter(pk=pk)
     try:
         done = resend.discard(mine, form.cleaned_data["reason"], Actor.of(request))
     except TransferError as error:
         messages.error(request, str(explain(error)))
-        return redirect(one)
+        return redirect(with_query(request, one))
     tell_sent_before(request, done.sent_before)
     if done.rows:
-        messages.success(request, _("The row is discarded: it is never sent."))
+        text = _("Row {row} is discarded: it is never sent.")
+        messages.success(request, format_html(text, row=link_to(one)))
     elif not done.sent_before:
         messages.warning(request, _("Somebody was faster: it is closed already."))
-    return redirect(one)
+    return decided(request, one)
+
+
+def link_to(one: RejectedRow) -> SafeString:
+    return format_html('<a href="{}">№ {}</a>', one.get_absolute_url(), one.staging_id)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Case, Count, Min, Q, When
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
@@ -19,12 +19,14 @@ from transfer.pages.back import next_url, read_or_post
 from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import ResultTable
 from transfer.pages.servers.credentials import taken
+from transfer.pages.servers.forms import BlockForm
 from transfer.servers.accounts import change_one, order
 from transfer.words import formats
 from transfer.words.explain import Explanation, explain
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12
+DANGEROUS = (Action.BLOCK, Action.DELETE, Action.RENEW)  # a register stops working
 
 WORDS: dict[str, tuple[Any, Any, Any]] = {
     Action.BLOCK: (
@@ -48,11 +50,29 @@ WORDS: dict[str, tuple[Any, Any, Any]] = {
         ),
         gettext_lazy("Delete"),
     ),
+    Action.RENEW: (
+        gettext_lazy("Issue new credentials to the chosen registers?"),
+        gettext_lazy(
+            "The server refuses the old logins at once. The new logins and passwords are shown "
+            "once, to be entered at the registers."
+        ),
+        gettext_lazy("Issue new credentials"),
+    ),
 }
 
 
-def chosen(request: HttpRequest) -> list[int]:
-    """The ticked registers; from the confirm page they come in one field."""
+def filtered(server: BonusServer, query: QueryDict) -> AccountFilter:
+    """The registers beside the server, as a query filters them."""
+    registers = CashRegister.objects.beside(server).annotate(
+        shown_state=state_case("account__", server)
+    )
+    return AccountFilter(query, registers)
+
+
+def chosen(request: HttpRequest, server: BonusServer) -> list[int]:
+    """The ticked registers, or all that match a filter; from the confirm page in one field."""
+    if (query := request.POST.get("all")) is not None:
+        return list(filtered(server, QueryDict(query)).qs.values_list("pk", flat=True))
     texts = [*request.POST.getlist("register"), *request.POST.get("registers", "").split(",")]
     return list(dict.fromkeys(int(one) for one in texts if re.fullmatch(r"[0-9]{1,9}", one)))
 
@@ -62,7 +82,7 @@ def chosen(request: HttpRequest) -> list[int]:
 def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
     """One thing done to the chosen registers, or accounts for all that have none."""
     server = get_object_or_404(BonusServer, pk=pk)
-    action, registers = request.POST.get("action", ""), chosen(request)
+    action, registers = request.POST.get("action", ""), chosen(request, server)
     if action == "create_all":
         missing = CashRegister.objects.in_use().unsettled(server)
         return begin(request, server, Action.CREATE, missing.values_list("pk", flat=True))
@@ -71,13 +91,23 @@ def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
     if not registers:
         messages.warning(request, _("Choose at least one register: tick the boxes on the left."))
         return redirect(next_url(request, server.get_absolute_url()))
-    if action != Action.CREATE and "confirmed" not in request.POST:
-        return ask(request, server, action, registers)
-    return begin(request, server, Action(action), registers)
+    if action == Action.CREATE:
+        return begin(request, server, Action.CREATE, registers)
+    posted = request.POST if "confirmed" in request.POST else None
+    form = BlockForm(posted) if action == Action.BLOCK else None
+    if posted is None or (form and not form.is_valid()):
+        return ask(request, server, action, registers, form)
+    return begin(request, server, Action(action), registers, reason_of(form))
 
 
-def begin(request: HttpRequest, server: BonusServer, action: Action, registers: Any) -> Any:
-    job = order(server, action, registers, Actor.of(request))
+def reason_of(form: BlockForm | None) -> str:
+    return str(form.cleaned_data["reason"]) if form else ""
+
+
+def begin(
+    request: HttpRequest, server: BonusServer, action: Action, registers: Any, reason: str = ""
+) -> Any:
+    job = order(server, action, registers, Actor.of(request), reason)
     if not job.total:
         messages.info(request, _("There was nothing to do: see the states below."))
         job.delete()
@@ -85,7 +115,13 @@ def begin(request: HttpRequest, server: BonusServer, action: Action, registers: 
     return redirect(job)
 
 
-def ask(request: HttpRequest, server: BonusServer, action: str, registers: list[int]) -> Any:
+def ask(
+    request: HttpRequest,
+    server: BonusServer,
+    action: str,
+    registers: list[int],
+    form: BlockForm | None,
+) -> Any:
     accounts = server.accounts.created().filter(register__in=registers)
     names = list(accounts.order_by("register__name").values_list("register__name", flat=True))
     if not names:
@@ -104,7 +140,8 @@ def ask(request: HttpRequest, server: BonusServer, action: str, registers: list[
         "points": points,
         "action": button,
         "back": next_url(request, server.get_absolute_url()),
-        "danger": action == Action.DELETE,
+        "danger": action in DANGEROUS,
+        "form": form,
         "hidden": {
             "action": action,
             "confirmed": 1,
@@ -117,28 +154,34 @@ def ask(request: HttpRequest, server: BonusServer, action: str, registers: list[
 @role("operator")
 @read_or_post
 def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
-    """Blocks, unblocks or deletes one account, and waits for the answer."""
+    """Blocks, unblocks or deletes one account, and waits for the answer; or makes it anew."""
     account = get_object_or_404(
         RegisterAccount.objects.created().select_related("server", "register"), pk=pk
     )
     names = {"register": account.register, "server": account.server}
-    if request.method != "POST":
+    posted = request.POST if request.method == "POST" else None
+    form = BlockForm(posted) if action == Action.BLOCK else None
+    if posted is None or (form and not form.is_valid()):
         _title, text, button = WORDS[action]
         titles = {
             Action.BLOCK: _("Block %(register)s on %(server)s?"),
             Action.UNBLOCK: _("Unblock %(register)s on %(server)s?"),
             Action.DELETE: _("Delete the account of %(register)s on %(server)s?"),
+            Action.RENEW: _("Issue new credentials to %(register)s on %(server)s?"),
         }
         context = {
             "title": titles[Action(action)] % names,
             "text": text,
             "action": button,
             "back": account.register.get_absolute_url(),
-            "danger": action == Action.DELETE,
+            "danger": action in DANGEROUS,
+            "form": form,
         }
-        return render(request, "confirm.html", context)
+        return render(request, "confirm.html", context, status=422 if posted else 200)
+    if action == Action.RENEW:
+        return begin(request, account.server, Action.RENEW, [account.register_id])
     try:
-        change_one(account, Action(action), Actor.of(request))
+        change_one(account, Action(action), Actor.of(request), reason_of(form))
     except TransferError as error:
         messages.error(request, str(explain(error)))
     else:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -19,12 +20,34 @@ from django.views.decorators.http import require_POST
 from transfer.access import role
 from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
 from transfer.models import AccountJob, Actor, AuditEntry, CashRegister, IssuedSecret
+from transfer.pages.drawing import icon
 from transfer.pages.exports import defused
 from transfer.pages.registers.drawing import register_name
 from transfer.pages.tables import Table, classed
 from transfer.words.explain import explain
 
 SHOWN_AT_MOST = 200
+GROUP = 4  # characters that are read, and typed, at once
+
+
+class TypedColumn(tables.Column):
+    """What is typed at a till: in groups, which are no spaces, and with a button that copies it."""
+
+    def __init__(self, heading: Any, **options: Any) -> None:
+        super().__init__(heading, attrs=classed("secret"), **options)
+
+    def render(self, value: str) -> SafeString:
+        groups = ((value[at : at + GROUP],) for at in range(0, len(value), GROUP))
+        return format_html(
+            '<span class="typed">{}</span> <button type="button" class="button plain small '
+            'icon-only" data-copy="{}" title="{}" hidden>{}<span class="visually-hidden">{}</span>'
+            "</button>",
+            format_html_join("", "<span>{}</span>", groups),
+            value,
+            _("Copy"),
+            icon("copy"),
+            _("Copy"),
+        )
 
 
 class CredentialTable(Table):
@@ -36,10 +59,8 @@ class CredentialTable(Table):
         gettext_lazy("Register’s name"), accessor="account__register", attrs=classed("cell-name")
     )
     shop = tables.Column(gettext_lazy("Shop’s name"), accessor="account__register__shop")
-    login = tables.Column(
-        gettext_lazy("Login"), accessor="account__login", attrs=classed("secret break")
-    )
-    secret = tables.Column(gettext_lazy("Password"), attrs=classed("secret break"))
+    login = TypedColumn(gettext_lazy("Login"), accessor="account__login")
+    secret = TypedColumn(gettext_lazy("Password"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}

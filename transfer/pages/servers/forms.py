@@ -96,3 +96,14 @@ class ServerForm(forms.ModelForm[BonusServer]):
             if (was or "") != (now or ""):
                 old[name], new[name] = was, now
         return old, new
+
+
+class BlockForm(forms.Form):
+    """Why registers are blocked: whoever stands before one that does not work finds it."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        help_text=gettext_lazy("It stands at the register and in the audit."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

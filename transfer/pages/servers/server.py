@@ -11,14 +11,13 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer, CashRegister, TransferTask
-from transfer.models.accounts import state_case
 from transfer.pages.back import is_part
 from transfer.pages.bulk import Action
 from transfer.pages.registers.counts import summary
-from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable
+from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.forms import ServerForm
 from transfer.runs.reconcile import Log, Reconciliation, ask_servers
 from transfer.servers.stages import STAGES, Result, following, note_test, run_all, run_stage
@@ -28,9 +27,10 @@ RECONCILE_SECONDS = 8
 TO_TEST = "server_to_test"  # in a session: it was docked a moment ago
 ACTIONS = (
     Action("create", gettext_lazy("Create accounts")),
-    Action("block", gettext_lazy("Block…")),
+    Action("block", gettext_lazy("Block…"), "lock", danger=True),
     Action("unblock", gettext_lazy("Unblock…")),
-    Action("delete", gettext_lazy("Delete accounts…"), danger=True),
+    Action("renew", gettext_lazy("New credentials…"), "key", danger=True),
+    Action("delete", gettext_lazy("Delete accounts…"), "trash", danger=True),
 )
 
 
@@ -44,10 +44,7 @@ class ServerTasks(TaskTable):
 def server(request: HttpRequest, pk: int) -> HttpResponse:
     """Information about the server accounts."""
     server = get_object_or_404(BonusServer, pk=pk)
-    registers = CashRegister.objects.beside(server).annotate(
-        shown_state=state_case("account__", server)
-    )
-    chosen = AccountFilter(request.GET, registers)
+    chosen = filtered(server, request.GET)
     table = AccountTable(chosen.qs).paged(request)
     context = {
         "filter": chosen,

@@ -1,0 +1,96 @@
+"""What a register's card says: why it is so, since when, by whom, and what to do."""
+
+from django.utils.translation import gettext as _
+
+from transfer.models import BonusServer, RegisterAccount
+from transfer.models.accounts import AccountState
+from transfer.words import formats
+from transfer.words.explain import Explanation
+
+
+def why(server: BonusServer, account: RegisterAccount | None) -> Explanation | None:
+    """Of a register that is on line nothing needs to be said."""
+    if account is None or account.shown == AccountState.NOT_CREATED:
+        return Explanation(
+            _("It has no account on this server: it can neither accrue nor redeem there."),
+            _("Create one, and enter its login and password at the register."),
+        )
+    told = {
+        AccountState.ERROR: _failed,
+        AccountState.BLOCKED: _blocked,
+        AccountState.OFFLINE: _offline,
+        AccountState.NEVER_SEEN: _never_seen,
+        AccountState.WAITING: _waiting,
+    }
+    words = told.get(account.shown)
+    return words(server, account) if words else None
+
+
+def _failed(server: BonusServer, account: RegisterAccount) -> Explanation | None:
+    cause, job = account.explained, account.job
+    if cause is None or job is None:
+        return cause
+    ordered = _("Ordered %(when)s by %(who)s.") % {
+        "when": formats.moment(job.created_at),
+        "who": job.actor,
+    }
+    return Explanation(f"{cause.sentence} {ordered}", cause.hint)
+
+
+def _blocked(server: BonusServer, account: RegisterAccount) -> Explanation:
+    unblock = _("The server refuses it until somebody unblocks it.")
+    if account.blocked_at is None:
+        return Explanation(_("It was blocked, and not from here: nobody noted why."), unblock)
+    words = {
+        "when": formats.moment(account.blocked_at),
+        "who": account.blocked_by or "—",
+        "reason": account.block_reason,
+    }
+    return Explanation(_("Blocked %(when)s by %(who)s: %(reason)s") % words, unblock)
+
+
+def _offline(server: BonusServer, account: RegisterAccount) -> Explanation:
+    words = {"when": formats.moment(account.last_seen), "ago": formats.ago(account.last_seen)}
+    return Explanation(
+        _("The server has not heard from it since %(when)s, %(ago)s.") % words,
+        _(
+            "Is it switched on, and does the shop have its line? If so, see at the register "
+            "whether it calls %(address)s."
+        )
+        % {"address": address(server)},
+    )
+
+
+def _never_seen(server: BonusServer, account: RegisterAccount) -> Explanation:
+    words = {"when": formats.moment(account.created_at)}
+    job = account.job
+    sentence = _("It has never called since its account was made, %(when)s.") % words
+    if job is not None and job.creates:
+        sentence = _("It has never called since %(who)s had its account made, %(when)s.") % {
+            **words,
+            "who": job.actor,
+        }
+    return Explanation(
+        sentence,
+        _(
+            "Check the address on the register: %(address)s. Then its login and password; if "
+            "they are lost, issue new ones."
+        )
+        % {"address": address(server)},
+    )
+
+
+def _waiting(server: BonusServer, account: RegisterAccount) -> Explanation | None:
+    job = account.job
+    if job is None:
+        return None
+    words = {"when": formats.moment(job.created_at), "who": job.actor}
+    return Explanation(
+        _("Its account is being made: ordered %(when)s by %(who)s.") % words,
+        _("It goes on by itself."),
+    )
+
+
+def address(server: BonusServer) -> str:
+    """Where registers call."""
+    return f"{server.host}:{server.work_port}"

@@ -120,7 +120,7 @@ def open_reject(page: Page, card: str) -> None:
 
 def fix(page: Page, account: str) -> None:
     open_reject(page, TO_FIX)
-    page.get_by_label("Account").fill(account)
+    page.locator("[name=account]").fill(account)
     page.get_by_role("button", name="Check and send").click()
     expect(page.get_by_text("It moves with the next run")).to_be_visible()
 

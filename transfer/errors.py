@@ -248,6 +248,20 @@ class RowsDoubtful(TransferError):
     )
 
 
+class RowsPrepared(RowsDoubtful):
+    code = "rows_prepared"
+    sentence = gettext_noop(
+        "%(rows)s rows of the copy (%(kind)s) were written shortly before it was made. If one was "
+        "prepared then (PREPARE TRANSACTION) and committed only since, nothing tells whether "
+        "%(database)s has it."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. If no prepared transaction was committed since the restore, run the "
+        "command again with --doubtful moved. Otherwise look in the bonus server whether it has "
+        "these rows: --doubtful moved or --doubtful waiting."
+    )
+
+
 class RowsRewritten(TransferError):
     code = "rows_rewritten"
     sentence = gettext_noop(

@@ -82,9 +82,11 @@ def send_one_again(kind: str, values: dict[str, str]) -> int:
 
 
 def purge() -> int | str:
-    """Removes every staged row that all have moved, however young; or the code of a refusal."""
+    """Removes every staged row that all have moved, however young, and blanks the PIN codes of
+    those that stay; returns how many rows, or the code of a refusal.
+    """
     try:
-        return sum(done.rows for done in purge_all(0, dry_run=False))
+        return sum(done.rows for done in purge_all(0, blank_pins=True, dry_run=False))
     except TransferError as error:
         return error.code
 

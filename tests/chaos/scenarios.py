@@ -356,6 +356,20 @@ def prepared_over_a_crash(world: World) -> None:
     world.finish()
 
 
+def prepared_that_ends_twice(world: World) -> None:
+    """Rolled back, then committed in a copy from before that: the position knows the first end."""
+    world.stage(["good"], "two-phase")
+    world.stage(["good"])
+    world.copy("shop_all")
+    world.end_prepared(commit=False)
+    world.transfer()
+    world.restore("shop_all")
+    world.end_prepared(commit=True)
+    world.expect_refused("history_changed")
+    world.finish()
+    world.expect_given_up(1)
+
+
 SCENARIOS: list[Scenario] = [
     restored_copy,
     restored_copy_that_has_caught_up,
@@ -385,4 +399,5 @@ SCENARIOS: list[Scenario] = [
     bonus_server_from_before_a_rebase,
     late_commit,
     prepared_over_a_crash,
+    prepared_that_ends_twice,
 ]

@@ -89,6 +89,7 @@ class Happened:
     refused: str = ""  # the code of a refusal that nobody has settled yet
     refusals: Counter[str] = field(default_factory=Counter)
     mirrored: set[str] = field(default_factory=set)  # rejects that only our own database has
+    prepared: set[str] = field(default_factory=set)  # rows whose transaction was prepared
     forgone: int = 0  # rows at most that an administrator has said may be missing
     # Up to which batch the data of a bonus server go that has no position.
     truth: tuple[str, int] | None = None
@@ -240,6 +241,7 @@ class World:
         query(self.shop_all, f"{'commit' if commit else 'rollback'} prepared %s", [gid])
         if commit:
             self.now.ever.update(gid.split()[1:])
+            self.now.prepared.update(gid.split()[1:])
 
     @step
     def grow_careless(self) -> None:
@@ -360,6 +362,10 @@ class World:
         told = self.transfer()
         self._expect(told in ("succeeded", "rejects"), f"not done: {told}")
 
+    def expect_given_up(self, rows: int) -> None:
+        """The administrator was told that so many rows are in doubt, and has answered wrongly."""
+        self._expect(self.now.forgone == rows, f"{self.now.forgone} rows are given up, not {rows}")
+
     @step
     def expect_no_place(self, *place: str) -> None:
         """`set_position` knows that this batch says nothing."""
@@ -390,6 +396,8 @@ class World:
         result = self._do("command", arguments=list(arguments))
         if doubtful := DOUBTFUL.search(result["cried"]):
             missing = self._history() - set(self._accounted()) - self._mirrored()
+            if "PREPARE" in result["cried"]:
+                missing &= self.now.prepared
             self.now.forgone += min(int(doubtful[1]), len(missing))
             arguments = (*arguments, "--doubtful", "moved")
             result = self._do("command", arguments=list(arguments))

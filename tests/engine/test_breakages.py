@@ -32,6 +32,7 @@ from transfer.errors import (
     RestoredFromDump,
     RestoreUnknown,
     RowsDoubtful,
+    RowsPrepared,
     RowsPurged,
     RowsRewritten,
     StandbyAsSource,
@@ -178,7 +179,7 @@ def test_a_physical_restore_is_rebased_when_somebody_says_when_it_was(site):
         site.rebase()
     with pytest.raises(HistoryChanged):
         site.flow.move()
-    (report,) = site.rebase(Restored(restored_at))
+    (report,) = site.rebase(Restored(restored_at), doubtful_moved=True)
     assert (report.moved, report.waiting, report.vanished) == (3, 2, 1)
     site.assert_each_row_once()
     assert site.rebase() == []
@@ -189,7 +190,7 @@ def test_a_physical_restore_without_writes_since_sends_nothing_twice(site):
     copy = site.copy(site.shop)
     site.flow.move()
     site.restore(site.shop, copy)
-    (report,) = site.rebase(Restored())
+    (report,) = site.rebase(Restored(), doubtful_moved=True)
     assert (report.moved, report.waiting, report.vanished) == (2, 0, 0)
     site.stage("later")
     site.assert_each_row_once()
@@ -332,9 +333,30 @@ def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_ar
     with pytest.raises(TooSlow, match="lock"):  # a row that nobody sees can't be numbered anew
         site.rebase(Restored(restored_at))
     query(site.flow.shop_all, "commit prepared 'late'")
-    (report,) = site.rebase(Restored(restored_at))
+    (report,) = site.rebase(Restored(restored_at), doubtful_moved=True)
     assert (report.moved, report.waiting, report.vanished) == (1, 1, 1)
     query(site.flow.bonus, "delete from asset where account = 'vanishes'")
+    site.assert_each_row_once()
+
+
+def test_a_transaction_that_ends_otherwise_after_the_restore_is_asked_about(site):
+    """The position knows that it has ended, and can't know that it ends once more."""
+    site.stage("a")
+    with connected(site.flow.shop_all) as writer:
+        run(writer, "begin")
+        insert(writer, "balances", [("prepared", 1)])
+        run(writer, "prepare transaction 'twice'")
+    copy = site.copy(site.shop)
+    query(site.flow.shop_all, "rollback prepared 'twice'")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    query(site.flow.shop_all, "commit prepared 'twice'")
+    with pytest.raises(RowsPrepared) as refused:
+        site.rebase(Restored(site.now()))
+    assert refused.value.params["rows"] == "2"
+    query(site.flow.bonus, "delete from asset")
+    site.rebase(Restored(site.now()), doubtful_moved=False)
+    site.staged.update(["prepared"])
     site.assert_each_row_once()
 
 

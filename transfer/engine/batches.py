@@ -13,7 +13,7 @@ from uuid import uuid4
 from psycopg2 import errors
 
 from transfer.engine.kinds import Kind
-from transfer.engine.position import Position
+from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres import Database
 from transfer.errors import BatchForgotten, HistoryChanged, NotInitialised, StandbyAsSource
 
@@ -74,6 +74,11 @@ FIND = f"""
 OLDEST = f"""
     select min(number) from datatransfer.batch
      where reader = %s and {ORIGINAL} and xid > (select xid from datatransfer.origin)
+"""
+
+LAST = f"""
+    select snapshot::text from datatransfer.batch
+     where {ORIGINAL} and xid > (select xid from datatransfer.origin) order by xid desc limit 1
 """
 
 # What a snapshot that has yet to see one of the rows can't get any more. A purge that was accepted
@@ -157,6 +162,11 @@ class BatchLog(Database):
         """The batch, if it is there as it was written."""
         rows = self.rows(FIND, [reader, number])
         return Batch(*rows[0]) if rows else None
+
+    def last_snapshot(self) -> str:
+        """What had ended when the latest batch was begun, whoever reads it."""
+        rows = self.rows(LAST)
+        return rows[0][0] if rows else NOTHING_READ
 
     def check_batch(self, position: Position, server: str = "SERVER") -> None:
         """Whether the batch that the position, `server`'s, names is there as it was written.

@@ -20,13 +20,14 @@ from psycopg2 import sql
 from transfer.engine.batches import ORIGINAL
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.position import Position, moved
+from transfer.engine.position import Position, moved, visible
 from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
 from transfer.errors import (
     HistoryChanged,
     RestoreUnknown,
     RowsDoubtful,
+    RowsPrepared,
     RowsRewritten,
     RowsUndated,
 )
@@ -53,7 +54,7 @@ class Group:
     """Staged rows that the same positions have moved, and their new transaction."""
 
     xid: int
-    signature: str  # one character a position: 1 moved, 0 not
+    signature: str  # one character a position: 1 moved, 2 moved unless it was prepared, 0 not
     is_new: bool  # written since the restore
     rows: int
     amount: Decimal
@@ -82,7 +83,8 @@ def rebase(
     `dry_run` it only tells what it would do. Raises AlreadyRunning while a transfer holds a
     position; RestoreUnknown when the restore was physical and nothing is said of it; RowsPurged
     when a bonus server lacks rows that are gone, and nobody has accepted that; RowsDoubtful when
-    rows may have been moved after an earlier rebase, and `doubtful_moved` does not say.
+    rows may have been moved after an earlier rebase, or their transaction may have been prepared
+    before the copy, and `doubtful_moved` does not say.
     """
     with staging.transaction(commit=not dry_run):
         staging.execute("set local statement_timeout = 0; set local row_security = off")
@@ -183,14 +185,15 @@ def _is_broken(staging: Staging, kind: Kind, origin: str, held: Held) -> bool:
 def _regroup(staging: Staging, kind: Kind, held: Held, restored: Restored | None) -> list[Group]:
     """Gives every group of rows a transaction of its own, older ones first."""
     is_new = _is_new_since_dump(staging, kind) if restored is None else _is_new(kind, restored)
-    signature = _signature(is_new, [pos for _, pos in held if pos.kind == kind.name])
+    is_sure = sql.SQL("true") if restored is None else _is_sure(staging)
+    signature = _signature(is_new, is_sure, [pos for _, pos in held if pos.kind == kind.name])
     found = staging.rows(
         sql.SQL(
             "select {signature}, count(*), coalesce(sum({amount}), 0) from {table} group by 1"
         ).format(signature=signature, amount=sql.SQL(kind.amount), table=quoted(kind))
     )
     # Moved by more servers means staged earlier; what was written since the restore comes last.
-    found.sort(key=lambda row: (-row[0].count("1"), row[0].startswith("n")))
+    found.sort(key=lambda row: (row[0].count("0"), row[0].startswith("n")))
     groups = [
         Group(_new_transaction(staging), written[1:], written[0] == "n", rows, amount)
         for written, rows, amount in found
@@ -252,10 +255,25 @@ def _is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
     ).format(restored=sql.Literal(str(restored)), written=written)
 
 
-def _signature(is_new: sql.Composable, positions: list[Position]) -> sql.Composable:
-    """SQL over a row: 'n' (new since the restore) or 'r' (restored), then 1 or 0 a position."""
+def _is_sure(staging: Staging) -> sql.Composable:
+    """SQL over a row: its transaction had ended when the files were copied.
+
+    One that was prepared then may end twice, and in two ways: the position knows the first.
+    """
+    (possible,) = staging.one("select current_setting('max_prepared_transactions') <> '0'")
+    return sql.SQL("({})").format(visible(staging.last_snapshot())) if possible else sql.SQL("true")
+
+
+def _signature(
+    is_new: sql.Composable, is_sure: sql.Composable, positions: list[Position]
+) -> sql.Composable:
+    """SQL over a row: 'n' (new since the restore) or 'r' (restored), then a character a position,
+    as `Group` has them.
+    """
     flags = [
-        sql.SQL("case when not {} and {} then '1' else '0' end").format(is_new, moved(position))
+        sql.SQL("case when {} or not {} then '0' when {} then '1' else '2' end").format(
+            is_new, moved(position), is_sure
+        )
         for position in positions
     ]
     return sql.SQL(" || ").join(
@@ -280,17 +298,21 @@ def _split(
 
     What waits by a position whose reader has gone on since is in doubt. Raises RowsDoubtful.
     """
-    done = [group for group in groups if group.signature[place] == "1"]
-    left = [group for group in groups if group.signature[place] == "0"]
-    doubtful = [group for group in left if not group.is_new]
-    if not doubtful or not target.rows_since(position):
-        return done, left
-    if doubtful_moved is None:
+    done, left, doubtful = [], [], []
+    is_overtaken = target.rows_since(position) > 0
+    error = RowsDoubtful
+    for group in groups:
+        what = group.signature[place]
+        if what == "2":
+            error = RowsPrepared
+        if what == "2" or (what == "0" and is_overtaken and not group.is_new):
+            doubtful.append(group)
+        else:
+            (done if what == "1" else left).append(group)
+    if doubtful and doubtful_moved is None:
         rows = sum(group.rows for group in doubtful)
-        raise RowsDoubtful(rows=rows, kind=position.kind, database=target.name)
-    if doubtful_moved:
-        return done + doubtful, [group for group in left if group.is_new]
-    return done, left
+        raise error(rows=rows, kind=position.kind, database=target.name)
+    return (done + doubtful, left) if doubtful_moved else (done, left + doubtful)
 
 
 def _carried_over(

@@ -37,7 +37,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--doubtful",
             choices=("moved", "waiting"),
-            help=_("what became of rows that may have been moved after an earlier rebase"),
+            help=_(
+                "what became of rows of the copy that may have been moved, or not; it tells which"
+            ),
         )
         parser.add_argument("--dry-run", action="store_true", help=_("count, change nothing"))
 

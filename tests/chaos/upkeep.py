@@ -72,7 +72,7 @@ def position_lost(situation: Situation) -> None:
 
 def copy_restored(situation: Situation) -> None:
     """Shop All is a copy from before the second batch, and its numbers have caught up."""
-    query(situation.shop_all, f"delete from {TABLE} where account > '3'")
+    query(situation.shop_all, f"delete from {TABLE} where account >= '3'")
     query(
         situation.shop_all,
         "delete from datatransfer.batch where number = 2 and kind = 'balances'",

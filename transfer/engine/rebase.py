@@ -298,7 +298,9 @@ def _split(
 
     What waits by a position whose reader has gone on since is in doubt. Raises RowsDoubtful.
     """
-    done, left, doubtful = [], [], []
+    done: list[Group] = []
+    left: list[Group] = []
+    doubtful: list[Group] = []
     is_overtaken = target.rows_since(position) > 0
     error = RowsDoubtful
     for group in groups:

@@ -39,7 +39,7 @@ TRIGGER_BEFORE = """
 """
 TRIGGERS = """
     select tgname, tgqual is not null, tgenabled from pg_trigger
-     where tgrelid = '"changeAccountBalanceTemp"'::regclass order by 1
+     where tgrelid = '"changeAccountBalanceTemp"'::regclass and tgname like '%stamp%' order by 1
 """
 
 

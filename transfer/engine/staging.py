@@ -26,9 +26,15 @@ create table if not exists datatransfer.origin (
     origin uuid not null default gen_random_uuid(),
     created_at timestamptz not null default now()
 );
--- Whether the database was dumped and restored tells the transaction that this row names.
-alter table datatransfer.origin add column if not exists xid xid8 not null
-    default pg_current_xact_id();
+-- Whether the database was dumped and restored tells the transaction that this row names. Where
+-- it does, nothing is locked: whoever writes rows reads this table. A default rewrites no row.
+do $$ begin
+    if not exists (select from pg_attribute where attname = 'xid' and not attisdropped
+                      and attrelid = 'datatransfer.origin'::regclass) then
+        alter table datatransfer.origin add xid xid8 not null default pg_current_xact_id();
+        update datatransfer.origin set xid = pg_current_xact_id();
+    end if;
+end $$;
 insert into datatransfer.origin (one) values (true) on conflict do nothing;
 create table if not exists datatransfer.purged (
     kind text primary key,

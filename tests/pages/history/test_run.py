@@ -45,7 +45,7 @@ def test_the_counts_add_up_on_the_page_of_a_real_run(client, dock, bonus, shop_a
     run = run_here(task, Trigger.MANUAL)
     page = page_of(client, run)
     for label, number in (("Read", 4), ("Applied", 2), ("Unchanged", 0), ("Rejected", 2)):
-        assert f"<dt>{label}</dt>" in page
+        assert f">{label}</dt>" in page
         assert f">{number}</dd>" in page
     assert "of 4 found" in page
     assert "\u22122.00" in page  # +5 and -7 applied
@@ -85,7 +85,7 @@ def test_a_failure_says_its_cause_what_to_do_and_when_it_is_tried_again(client, 
 def test_a_failure_does_not_say_that_nothing_waits(client, eight):
     run = a_run(eight, state=State.FAILED, error_code="unreachable")
     page = squeezed(client.get(run.get_absolute_url()))
-    assert "<dt>Waiting</dt><dd>—</dd>" in page
+    assert re.search(r"Waiting</dt><dd[^>]*>\s*—\s*</dd>", page)
     assert "of 0 found" not in page
 
 

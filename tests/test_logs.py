@@ -55,10 +55,10 @@ def test_an_error_leaves_its_place_in_the_log_and_its_text_only_where_no_row_is_
 
 @pytest.mark.django_db(transaction=True)
 def test_the_end_of_a_run_is_a_line_with_run_task_and_server(
-    manage, receiver, shop_all, monkeypatch
+    manage, environment, receiver, shop_all
 ):
     stage(shop_all, "balances", [("1", 1), ("2", 1)])
-    monkeypatch.setenv("LOG_FORMAT", "json")
+    environment["LOG_FORMAT"] = "json"
     process = manage("transfer", "balances", "--server", str(receiver.pk))
     _out, errors = process.communicate()
     lines = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]

@@ -58,6 +58,7 @@ def test_columns_are_chosen_where_they_are_not_recognised(
     file.write_text("7780000000011;4100000011\n7780000000012;4100000012\n")
     log_in(page, "operator")
     choose(page, file, "changeCardAccountTemp")
+    expect(page.locator("[name=column_card]")).to_be_visible()
     check_accessible(page)
     page.locator("[name=column_card]").select_option("0")
     page.locator("[name=column_account]").select_option("1")

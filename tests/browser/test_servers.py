@@ -148,6 +148,7 @@ def test_chosen_accounts_are_blocked_after_a_question(
         row.locator("[name=register]").check()
     page.locator("button[value=block]").click()
     expect(page.locator(".points li")).to_have_text(["Касса 17", "Касса 2"])
+    page.locator("[name=reason]").fill("stolen")
     page.locator("form.confirm button").click()
     page.wait_for_url("**/accounts/**")
     drain(lambda: False)

@@ -32,7 +32,8 @@ def doctor(capsys):
 
 
 @pytest.fixture
-def installation(shop_all, docked):
+def installation(shop_all, docked, monkeypatch):
+    monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)  # browser tests set it
     Heartbeat.beat("here: run_due_tasks")
     return docked
 

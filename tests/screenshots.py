@@ -120,7 +120,7 @@ def shoot(page: Page, pages: dict[str, str], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name, url in pages.items():
         page.goto(url)
-        page.wait_for_function("!document.querySelector('[data-poll=\"0.2\"], .htmx-request')")
+        page.locator("[data-poll='0.2'], .htmx-request").first.wait_for(state="detached")
         size = page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], HEIGHT_AT_MOST)}
         page.screenshot(path=folder / f"{name}.png", full_page=True, clip=clip)

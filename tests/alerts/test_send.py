@@ -93,7 +93,9 @@ def test_a_mail_says_what_is_wrong_in_the_recipients_language_and_where(inbox, s
     deliver(a_notice(a_recipient("mail", "olga@shop.example")))
     (mail,) = inbox.mails
     assert mail["To"] == "olga@shop.example"
-    assert str(make_header(decode_header(mail["Subject"]))) == "На углу: 2 кассы не видно уже сутки"
+    assert (
+        str(make_header(decode_header(mail["Subject"]))) == "На углу: 2 кассы не на связи уже сутки"
+    )
     text = mail.get_payload(decode=True).decode()
     assert "Касса 1, Касса 2" in text
     assert "https://dtadmin.shop.local/registers/?shop=1" in text
@@ -128,7 +130,7 @@ def test_the_signature_is_that_of_the_standards_own_example():
 def test_a_messenger_is_reached_by_apprise(listener):
     deliver(a_notice(a_recipient("apprise", f"json://127.0.0.1:{listener.server_port}/")))
     ((_headers, body),) = listener.posts
-    assert json.loads(body)["title"] == "На углу: 2 кассы не видно уже сутки"
+    assert json.loads(body)["title"] == "На углу: 2 кассы не на связи уже сутки"
 
 
 def test_what_was_not_taken_is_sent_again_and_is_a_problem_of_the_recipient_until_then(

@@ -3,7 +3,7 @@ from typing import Any, Self
 
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
 
 class Heartbeat(models.Model):
@@ -22,6 +22,13 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def words(self) -> str:
+        """Which machine looks at the schedule, and how it comes to do so."""
+        host, _colon, way = self.source.rpartition(": ")
+        how = _("as a service") if way == "run_scheduler" else _("by cron")
+        return f"{host}, {how}"
 
     @classmethod
     def beat(cls, source: str, now: datetime | None = None) -> None:

@@ -41,6 +41,8 @@ def explain_code(code: str, params: dict[str, str]) -> Explanation:
     known = Params(params)
     if "what" in known:  # a file that is no table; it is a message id, too
         known["what"] = _(known["what"])
+    if known.get("database") == "shop All":
+        known["database"] = _("shop All")
     return Explanation(_(kind.sentence) % known, _(kind.hint) % known)
 
 

@@ -66,7 +66,7 @@ def test_every_other_state_is_said_in_a_word(client, eight):
     balances, cards, pincodes = (
         eight.tasks.get(kind=kind) for kind in ("balances", "cards", "pincodes")
     )
-    assert flows(client)["cards"].look.words.startswith("next at ")
+    assert flows(client)["cards"].look.words.startswith("next ")
     cards.pause(timezone.now() + timedelta(hours=1), IVAN)
     balances.switch(False, IVAN)
     wait_for(pincodes, error=Unreachable(database="8", reason="refused"))

@@ -42,20 +42,20 @@ def test_each_step_checks_itself_and_when_all_are_done_the_list_is_gone(
     assert first[1].url == reverse("server_add")
 
     settings.SHOP_ALL_DATABASE_URL = ready
-    assert left(admin)[0] == "A bonus server is docked"
+    assert left(admin)[0] == "Dock a bonus server"
     eight = dock(bonus)
-    assert left(admin)[0] == "The connection to it is tested"
+    assert left(admin)[0] == "Test the connection to it"
     eight.note_answer(timezone.now(), 0.01, 0, "1")
-    assert left(admin)[0] == "The registers have accounts on it"
+    assert left(admin)[0] == "Create the registers’ accounts on it"
     till = CashRegister.objects.create(
         shop=Shop.objects.create(code="1"), code="17", name="Касса 17"
     )
     RegisterAccount.objects.create(server=eight, register=till, state="created")
-    assert left(admin)[0] == "The first row has arrived"
+    assert left(admin)[0] == "Move a first row"
     stage(shop_all, "balances", [("4100", 1)])
     task = eight.tasks.get(kind="balances")
     run_here(task, Trigger.MANUAL)
-    assert left(admin) == ["The schedule is alive, and a transfer is switched on"]
+    assert left(admin) == ["Start the schedule, and switch a transfer on"]
     Heartbeat.beat("shop: cron")
     task.switch(True, Actor("ivan"))
     assert steps(admin) == []
@@ -66,7 +66,7 @@ def test_a_server_whose_database_does_not_answer_is_not_tested(admin, shop_all, 
     eight = dock(bonus)
     eight.note_answer(timezone.now(), 0.01, 0, "1")
     BonusServer.objects.update(db_name="nowhere")
-    assert "The connection to it is tested" in left(admin)
+    assert "Test the connection to it" in left(admin)
 
 
 def test_an_installation_that_is_not_new_is_not_reminded(admin, shop_all, dock, bonus):

@@ -64,7 +64,7 @@ class Flow:
         if row.task.upcoming_at is None:
             return Look("idle", "clock", row.next_words, row.url)
         at = {"at": formats.clock(row.task.upcoming_at)}
-        return Look("ok", "check", _("next at %(at)s") % at, row.url)
+        return Look("ok", "check", _("next %(at)s") % at, row.url)
 
 
 @dataclass(frozen=True)

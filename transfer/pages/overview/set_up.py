@@ -43,7 +43,7 @@ def set_up(rows: list[TaskStatus], user: Any, seconds: float) -> list[Step]:
 def of_tables(seconds: float) -> Step:
     error = shop_all_error(seconds)
     how = explain(error).sentence if error else ""
-    words = _("The tables of shop All are there")
+    words = _("Create the tables of shop All")
     return Step(words, error is None, how, command="manage.py init_shop_all")
 
 
@@ -54,13 +54,13 @@ def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> 
     tested = [one for one in servers if one.state == one.State.AVAILABLE and one.pk in heard]
     return [
         Step(
-            _("A bonus server is docked"),
+            _("Dock a bonus server"),
             bool(servers),
             _("It gets three transfer tasks, switched off until you enable them."),
             reverse("server_add") if is_admin else "",
         ),
         Step(
-            _("The connection to it is tested"),
+            _("Test the connection to it"),
             bool(tested),
             _("On its page, “Test the connection” says what is wrong, and what to do."),
             servers[0].get_absolute_url() if servers else "",
@@ -75,7 +75,7 @@ def of_accounts(servers: list[BonusServer]) -> Step:
     elif servers:
         where = f"{servers[0].get_absolute_url()}#accounts"
     return Step(
-        _("The registers have accounts on it"),
+        _("Create the registers’ accounts on it"),
         RegisterAccount.objects.created().exists(),
         _("First the registers are entered, then their accounts are created on the server’s page."),
         where,
@@ -84,7 +84,7 @@ def of_accounts(servers: list[BonusServer]) -> Step:
 
 def of_first_row(user: Any) -> Step:
     return Step(
-        _("The first row has arrived"),
+        _("Move a first row"),
         TransferRun.objects.filter(read__gt=0).exists(),
         _("Load a file, or write into the tables of shop All; then switch the task on, or run it."),
         reverse("loads") if has_role(user, Role.OPERATOR) else "",
@@ -94,7 +94,7 @@ def of_first_row(user: Any) -> Step:
 def of_schedule(rows: list[TaskStatus]) -> Step:
     heartbeat = Heartbeat.last()
     return Step(
-        _("The schedule is alive, and a transfer is switched on"),
+        _("Start the schedule, and switch a transfer on"),
         bool(heartbeat and heartbeat.is_alive()) and any(row.task.enabled for row in rows),
         _("cron has to look at the schedule every minute; its line is written by the command."),
         links.scheduler(),

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from tests.databases import stage
 from tests.records import user
+from transfer.errors import Unreachable
 from transfer.models import Actor, BonusServer, CashRegister, Heartbeat, RegisterAccount, Shop
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
@@ -60,6 +61,12 @@ def test_each_step_checks_itself_and_when_all_are_done_the_list_is_gone(
     task.switch(True, Actor("ivan"))
     assert steps(admin) == []
     assert 'id="set-up"' not in admin.get(reverse("overview")).content.decode()
+
+    # What fails later is a problem, and no step of the set-up.
+    run_here(task, Trigger.SCHEDULE)
+    Heartbeat.objects.update(at=timezone.now() - timedelta(hours=1))
+    eight.note_failure(timezone.now(), Unreachable(database="8", reason="refused"))
+    assert steps(admin) == []
 
 
 def test_a_server_whose_database_does_not_answer_is_not_tested(admin, shop_all, dock, bonus):

@@ -51,7 +51,9 @@ def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> 
     """Two: whether one is docked, and whether it answers, as well as its database."""
     is_admin = has_role(user, Role.ADMINISTRATOR)
     heard = {row.task.server_id for row in rows if row.backlog.rows is not None}
-    tested = [one for one in servers if one.state == one.State.AVAILABLE and one.pk in heard]
+    # Both doors have answered once: the administration port, and the database.
+    moved = TransferRun.objects.good().exists()
+    tested = [one for one in servers if one.accounts_at and (moved or one.pk in heard)]
     return [
         Step(
             _("Dock a bonus server"),
@@ -93,9 +95,10 @@ def of_first_row(user: Any) -> Step:
 
 def of_schedule(rows: list[TaskStatus]) -> Step:
     heartbeat = Heartbeat.last()
+    is_alive = bool(heartbeat and heartbeat.is_alive()) and any(row.task.enabled for row in rows)
     return Step(
         _("Start the schedule, and switch a transfer on"),
-        bool(heartbeat and heartbeat.is_alive()) and any(row.task.enabled for row in rows),
+        is_alive or TransferRun.objects.by_schedule().exists(),
         _("cron has to look at the schedule every minute; its line is written by the command."),
         links.scheduler(),
         command="manage.py crontab add",

@@ -54,14 +54,9 @@ NO_PAGES = re.compile(
 
 # What stands on the pages in any language: names, codes, and what one types on a server.
 SAME_IN_ALL = re.compile(
-<<<<<<< HEAD
     r"Data Transfer|[Мм]агазин(а|е)? All|RU|EN|Русский|English|cron|CSV|XLSX|UTF-(8|16)"
     r"|postgres|SCRAM|Apprise|tgram"
-    r"|Windows-1251|CP1251|HTTPS|API|PEM|TCP|IP|PostgreSQL|Excel|[A-Z]\w+/\w+|olga|ivan|anna|shop:|file\.csv|\w+Temp"
-=======
-    r"Data Transfer|[Мм]агазин(а|е)? All|RU|EN|Русский|English|cron|postgres|SCRAM|Apprise|tgram|CSV|XLSX|UTF-(8|16)"
     r"|Windows-1251|CP1251|HTTPS|API|PEM|TCP|IP|PostgreSQL|Excel|[A-Z]\w+/\w+|olga|ivan|anna|shop[:,]|file\.csv|\w+Temp"
->>>>>>> 6b477b5 (The README shows what it looks like, the Russian pages first)
     r"|localhost|EMAIL_HOST|«(prefer|verify-full)»"
     r"|\((account|amount|comment|card|status|validfrom|validto)\)"
 )

@@ -262,6 +262,21 @@ def dump_of_all_restored_elsewhere(world: World) -> None:
     world.finish()
 
 
+def dump_of_a_restored_copy(world: World) -> None:
+    """The files go back, nobody settles the refusal, and a dump hides that they did."""
+    world.stage(["good"])
+    world.transfer()
+    world.copy("shop_all")
+    world.stage(["good"] * 3)
+    world.transfer()
+    world.restore("shop_all")
+    world.transfer()
+    world.stage(["good"] * 3)
+    world.dump()
+    world.restore_dump(fresh=True)
+    world.finish()
+
+
 def our_tables_written_anew(world: World) -> None:
     """Not at the same time: what was moved in between was not written since a dump was restored."""
     world.stage(["good"])
@@ -392,6 +407,7 @@ SCENARIOS: list[Scenario] = [
     dump_restored,
     dump_restored_elsewhere,
     dump_of_all_restored_elsewhere,
+    dump_of_a_restored_copy,
     our_tables_written_anew,
     row_swallowed_by_the_vendor,
     old_copy_after_a_rebase,

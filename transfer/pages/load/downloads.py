@@ -24,7 +24,6 @@ from transfer.words.columns import (
 )
 
 WIDTH = 22
-ROWS_AT_ONCE = 2000
 
 
 def bad_lines(upload: Upload) -> Sheet:
@@ -50,7 +49,7 @@ def bad_lines(upload: Upload) -> Sheet:
         note = _("PIN codes are never shown: enter them anew.")
         kept_pin = _("•••• keeps the PIN code of the rejected row.") if has_rejects else ""
         fields.append(Field(_("About the PIN code"), lambda line: f"{note} {kept_pin}".strip()))
-    return Sheet(_("Bad lines"), fields, upload.bad_lines.all().iterator(chunk_size=ROWS_AT_ONCE))
+    return Sheet(_("Bad lines"), fields, upload.bad_lines.all())
 
 
 def _cell(column: Column) -> Callable[[BadLine], Any]:

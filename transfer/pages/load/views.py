@@ -235,7 +235,7 @@ def upload_bad_lines(request: HttpRequest, pk: int, form: str) -> HttpResponseBa
     upload = get_object_or_404(Upload, pk=pk)
     name = f"bad-lines-{upload.pk}-{slugify(upload.kind)}"
     sheet = downloads.bad_lines(upload)
-    return file_response(name, form, sheet)
+    return file_response(request, name, form, sheet)
 
 
 @require_safe

@@ -1,6 +1,7 @@
 """Rejected rows as a file that can be corrected and loaded again."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
 from transfer.models import RejectedRow, Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.exports import Field, Sheet, csv_response, xlsx_response, zoned
+from transfer.pages.exports import Field, Sheet, csv_response, file_response, zoned
 from transfer.pages.load.downloads import exact
 from transfer.pages.rejects.views import filtered
 from transfer.words.columns import KEPT_PIN, heading
@@ -39,7 +40,8 @@ def rejects_csv(request: HttpRequest) -> HttpResponseBase:
 def rejects_xlsx(request: HttpRequest) -> HttpResponseBase:
     rows = filtered(request.GET).qs
     kinds = kinds_of(rows) or ["pincodes"]
-    return xlsx_response(name_of(), [sheet_of(KINDS[kind], rows) for kind in kinds])
+    sheets = [sheet_of(KINDS[kind], rows) for kind in kinds]
+    return file_response(request, name_of(), "xlsx", *sheets)
 
 
 def kinds_of(rows: QuerySet[Any]) -> list[str]:
@@ -62,20 +64,21 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
         .distinct("origin", "staging_id")
     )
     zone = Settings.load().zone
+    explained = cache(explain_reject)
     fields = [
         Field(heading(REJECT), lambda one: one.key, is_text=True),
         *(
             Field(heading(column.name), value_of(column, zone), column.carried_as == "text")
             for column in kind.columns
         ),
-        Field(_("Why rejected"), lambda one: explain_reject(one.code).sentence),
-        Field(_("What to do"), lambda one: explain_reject(one.code).hint),
+        Field(_("Why rejected"), lambda one: explained(one.code).sentence),
+        Field(_("What to do"), lambda one: explained(one.code).hint),
         Field(zoned(_("Rejected")), lambda one: one.created_at),
         Field(_("Number in the staging table"), lambda one: one.staging_id),
     ]
     if kind.secrets:
         fields.append(Field(_("About the PIN code"), lambda one: str(KEPT_PIN)))
-    return Sheet(str(KindChoices(kind.name).label), fields, once.iterator(chunk_size=1000))
+    return Sheet(str(KindChoices(kind.name).label), fields, once)
 
 
 def value_of(column: Column, zone: ZoneInfo) -> Callable[[RejectedRow], Any]:

@@ -48,6 +48,8 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	DATABASE_URL=postgresql:///lint SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/mypy .
 	$(BIN)/python -m tests.translations
+	$(BIN)/bandit --quiet --recursive -lll --skip B703 transfer dtadmin bonusserver
+	$(BIN)/python -m tests.vulnerabilities
 
 # Every page of the demo as a picture, in both languages and three widths.
 screenshots: $(STAMP)

@@ -166,7 +166,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django.forms",
-    "django_crontab",
     "django_filters",
     "django_htmx",
     "django_tables2",
@@ -270,6 +269,8 @@ DJANGO_TABLES2_TEMPLATE = "tables/table.html"
 DJANGO_TABLES2_TABLE_ATTRS = {"class": "table cards"}
 FILTERS_EMPTY_CHOICE_LABEL = gettext_lazy("All")
 
+if find_spec("django_crontab"):  # the schedule can do without cron
+    INSTALLED_APPS += ["django_crontab"]
 if find_spec("django.tasks") is None:  # Django before 6.0
     INSTALLED_APPS += ["django_tasks"]
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}

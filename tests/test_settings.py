@@ -62,3 +62,20 @@ def test_what_is_missing_or_wrong_is_named_and_no_password_quoted(wrong, words):
     assert ended.returncode == 1
     assert words in ended.stderr.strip().splitlines()[-1]
     assert "s3cret" not in ended.stderr
+
+
+def test_without_django_crontab_everything_else_starts():
+    script = (
+        "import sys; sys.modules['django_crontab'] = None; import django; django.setup(); "
+        "from django.core.management import call_command; call_command('check')"
+    )
+    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "dtadmin.settings"}
+    started = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**environment, **COMPLETE},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert started.returncode == 0, started.stderr

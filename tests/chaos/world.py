@@ -268,13 +268,13 @@ class World:
         self, chunk_rows: int = 3, fault: Fault | None = None, *, one_chunk: bool = False
     ) -> str:
         """A run, or its first chunk; returns its state, or the code of its error."""
-        due = self._history()
+        due, before = self._history(), self._positions()
         how = {"kind": self.kind, "chunk_rows": chunk_rows, "one_chunk": one_chunk}
         outcome = self.product.do("run_and_reconcile", fault, **how)
         self._wait_for_the_dead()
         if outcome.result is None:
             self._expect(fault is not None, f"a run died: {outcome.stderr}")
-            self._note_branch()
+            self._note_branch(before)
             return "died"
         error = outcome.result["error"]
         if error in WAYS_OUT:
@@ -286,7 +286,7 @@ class World:
             self.now.refused = error
             self.now.refusals[error] += 1
             return str(error)
-        self._note_branch()
+        self._note_branch(before if error else None)
         if error == "rows_swallowed":
             return str(error)
         if error:
@@ -301,8 +301,10 @@ class World:
         )
         return str(outcome.result["state"])
 
-    def _note_branch(self) -> None:
-        self.now.position_branch = len(self.now.branches) - 1
+    def _note_branch(self, before: list[Any] | None) -> None:
+        """The positions are of the present history: unless they still are those from before."""
+        if before is None or self._positions() != before:
+            self.now.position_branch = len(self.now.branches) - 1
 
     def _wait_for_the_dead(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -585,9 +587,12 @@ class World:
         )
 
     def has_position(self) -> bool:
+        return bool(self._positions())
+
+    def _positions(self) -> list[tuple[Any, ...]]:
         if query(self.bonus, "select to_regclass('datatransfer.position')") == [(None,)]:
-            return False
-        return bool(query(self.bonus, "select 1 from datatransfer.position"))
+            return []
+        return query(self.bonus, "select position::text from datatransfer.position order by 1")
 
     # --- The promise --------------------------------------------------------------------------
 

@@ -541,3 +541,53 @@ def test_what_waits_in_such_a_copy_is_sent_if_somebody_says_so(rebased_once):
     _, report = rebased_once.rebase(Restored(), doubtful_moved=False)
     assert (report.kind, report.moved, report.waiting, report.vanished) == ("balances", 1, 1, 2)
     rebased_once.assert_each_row_once()
+
+
+# --- A rebase that was killed between its batch and its commit ------------------------------------
+
+
+@pytest.fixture
+def dies(monkeypatch):
+    """A rebase that dies where the bonus server has its new position, and shop All nothing yet."""
+
+    def dies(rebase):
+        def die(target):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(BonusDatabase, "commit", die)
+        with pytest.raises(KeyboardInterrupt):
+            rebase()
+        monkeypatch.undo()
+
+    return dies
+
+
+def test_the_batch_of_a_rebase_that_died_says_nothing(site, dies):
+    """It tells rows by numbers that they never got: it would take one that waits for moved."""
+    site.stage("a")
+    copy = site.copy(site.shop)
+    site.flow.move()
+    site.restore(site.shop, copy)
+    site.stage("after")
+    dies(lambda: site.rebase(Restored(site.now()), doubtful_moved=True))
+    query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset")
+    for number in (1, 2):
+        with pytest.raises(BatchUnknown) as refused:
+            site.place(Place(batch=number))
+        assert refused.value.params["known"] == "–"
+
+
+def test_the_batch_of_a_rebase_that_died_hides_no_prepared_transaction(site, dies):
+    site.stage("a")
+    with connected(site.flow.shop_all) as writer:
+        run(writer, "begin")
+        insert(writer, "balances", [("prepared", 1)])
+        run(writer, "prepare transaction 'twice'")
+    copy = site.copy(site.shop)
+    query(site.flow.shop_all, "rollback prepared 'twice'")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    query(site.flow.shop_all, "commit prepared 'twice'")
+    dies(lambda: site.rebase(Restored(site.now()), doubtful_moved=True))
+    with pytest.raises(RowsPrepared):
+        site.rebase(Restored(site.now()))

@@ -31,6 +31,9 @@ create table if not exists datatransfer.batch (
     primary key (reader, number),
     check (pg_snapshot_xmax(snapshot) <= xid)
 );
+-- Of which history: what a rebase that died has written there tells of one that never began. Null
+-- in batches from before that was noted.
+alter table datatransfer.batch add column if not exists origin uuid;
 -- Purges, and by which transactions the rows were written that they removed: the latest of them,
 -- and those that were still running in some snapshot of the log.
 create table if not exists datatransfer.purge_note (
@@ -49,10 +52,16 @@ create table if not exists datatransfer.purge_note (
 # (PostgreSQL, "System Columns": xmin).
 ORIGINAL = "xmin::text::bigint = xid::text::bigint & 4294967295"
 
+# Those from before a rebase tell rows by numbers that they no longer have.
+IS_VALID = f"""
+    {ORIGINAL} and (select coalesce(batch.origin = now.origin, batch.xid > now.xid)
+                      from datatransfer.origin as now)
+"""
+
 ADD = """
-    insert into datatransfer.batch (reader, number, token, kind, server, snapshot)
+    insert into datatransfer.batch (reader, number, token, kind, server, origin, snapshot)
     select %(reader)s, greatest(coalesce(max(number), 0), %(number)s) + 1, %(token)s, %(kind)s,
-           %(server)s, coalesce(%(snapshot)s::pg_snapshot, pg_current_snapshot())
+           %(server)s, %(origin)s, coalesce(%(snapshot)s::pg_snapshot, pg_current_snapshot())
       from datatransfer.batch where reader = %(reader)s
         on conflict do nothing
  returning number, token::text, snapshot::text
@@ -64,21 +73,15 @@ FLUSHED = """
      where current_setting('synchronous_commit') in ('off', 'local')
 """
 
-# Those from before a rebase tell rows by numbers that they no longer have.
 FIND = f"""
     select number, token::text, snapshot::text from datatransfer.batch
-     where reader = %s and number = %s and {ORIGINAL}
-       and xid > (select xid from datatransfer.origin)
+     where reader = %s and number = %s and {IS_VALID}
 """
 
-OLDEST = f"""
-    select min(number) from datatransfer.batch
-     where reader = %s and {ORIGINAL} and xid > (select xid from datatransfer.origin)
-"""
+OLDEST = f"select min(number) from datatransfer.batch where reader = %s and {IS_VALID}"
 
 LAST = f"""
-    select snapshot::text from datatransfer.batch
-     where {ORIGINAL} and xid > (select xid from datatransfer.origin) order by xid desc limit 1
+    select snapshot::text from datatransfer.batch where {IS_VALID} order by xid desc limit 1
 """
 
 # What a snapshot that has yet to see one of the rows can't get any more. A purge that was accepted
@@ -121,7 +124,7 @@ class LoggedBatch:
     number: int
     server: str
     at: datetime
-    is_original: bool
+    is_valid: bool
 
 
 class BatchLog(Database):
@@ -139,6 +142,7 @@ class BatchLog(Database):
             "token": str(uuid4()),
             "kind": position.kind,
             "server": server,
+            "origin": position.origin,
             "snapshot": snapshot,
         }
         while True:
@@ -219,7 +223,7 @@ class BatchLog(Database):
     def logged(self, readers: list[str], most: int = 50) -> list[LoggedBatch]:
         """The latest batches of these readers, the latest first."""
         found = self.rows(
-            f"select reader::text, number, server, at, {ORIGINAL} from datatransfer.batch "
+            f"select reader::text, number, server, at, {IS_VALID} from datatransfer.batch "
             "where reader = any(%s::uuid[]) order by at desc, number desc limit %s",
             [readers, most],
         )

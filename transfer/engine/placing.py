@@ -102,7 +102,7 @@ def _wanted(
     reader = _reader(kind, source, target, where, readers, held)
     batch = source.batch(reader, where.batch)
     if batch is None:
-        known = [str(one.number) for one in source.logged([reader], SHOWN) if one.is_original]
+        known = [str(one.number) for one in source.logged([reader], SHOWN) if one.is_valid]
         raise BatchUnknown(database=target.name, number=where.batch, known=", ".join(known) or "–")
     position = Position(
         origin,

@@ -71,7 +71,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'cash register',
-                'verbose_name_plural': 'cash registers',
                 'ordering': ['name', 'code'],
             },
         ),
@@ -83,7 +82,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'heartbeat',
-                'verbose_name_plural': 'heartbeats',
                 'ordering': ['-at'],
             },
         ),
@@ -107,7 +105,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'maintenance task',
-                'verbose_name_plural': 'maintenance tasks',
                 'ordering': ['kind'],
             },
         ),
@@ -120,7 +117,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'shop',
-                'verbose_name_plural': 'shops',
                 'ordering': ['code'],
             },
         ),
@@ -167,7 +163,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'change of accounts',
-                'verbose_name_plural': 'changes of accounts',
                 'ordering': ['-id'],
             },
         ),
@@ -194,7 +189,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'maintenance run',
-                'verbose_name_plural': 'maintenance runs',
                 'ordering': ['-id'],
             },
         ),
@@ -217,7 +211,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'register’s account',
-                'verbose_name_plural': 'accounts of registers',
             },
         ),
         migrations.CreateModel(
@@ -231,7 +224,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'issued secret',
-                'verbose_name_plural': 'issued secrets',
             },
         ),
         migrations.CreateModel(
@@ -244,7 +236,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'day of a register',
-                'verbose_name_plural': 'days of registers',
             },
         ),
         migrations.CreateModel(
@@ -262,7 +253,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'settings',
-                'verbose_name_plural': 'settings',
                 'constraints': [models.CheckConstraint(condition=models.Q(('pk', 1)), name='settings_one_row')],
             },
         ),
@@ -403,7 +393,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'load',
-                'verbose_name_plural': 'loads',
                 'ordering': ['-id'],
             },
         ),
@@ -419,7 +408,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'bad line',
-                'verbose_name_plural': 'bad lines',
                 'ordering': ['line'],
             },
         ),

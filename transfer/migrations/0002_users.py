@@ -17,7 +17,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'user',
-                'verbose_name_plural': 'users',
                 'proxy': True,
                 'indexes': [],
                 'constraints': [],

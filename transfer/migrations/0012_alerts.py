@@ -36,7 +36,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'recipient',
-                'verbose_name_plural': 'recipients',
                 'ordering': ['name', 'pk'],
             },
         ),
@@ -64,7 +63,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'incident',
-                'verbose_name_plural': 'incidents',
                 'ordering': ['-began_at'],
             },
         ),
@@ -82,7 +80,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'planned work',
-                'verbose_name_plural': 'planned work',
                 'ordering': ['begins_at'],
             },
         ),
@@ -106,7 +103,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'message',
-                'verbose_name_plural': 'messages',
                 'ordering': ['-id'],
             },
         ),

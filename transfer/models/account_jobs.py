@@ -72,7 +72,6 @@ class AccountJob(Job):
     class Meta:
         ordering = ["-id"]
         verbose_name = gettext_lazy("change of accounts")
-        verbose_name_plural = gettext_lazy("changes of accounts")
         indexes = [
             models.Index(fields=["server", "-id"], name="account_jobs_of_a_server"),
             models.Index(
@@ -203,7 +202,6 @@ class IssuedSecret(models.Model):
 
     class Meta:
         verbose_name = gettext_lazy("issued secret")
-        verbose_name_plural = gettext_lazy("issued secrets")
 
     def __str__(self) -> str:
         return str(self.account_id)

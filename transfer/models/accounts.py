@@ -146,7 +146,6 @@ class RegisterAccount(Failing):
 
     class Meta:
         verbose_name = gettext_lazy("register’s account")
-        verbose_name_plural = gettext_lazy("accounts of registers")
         constraints = [models.UniqueConstraint("server", "register", name="one_account_per_server")]
         indexes = [models.Index(fields=["job", "state"], name="accounts_of_a_job")]
 
@@ -227,7 +226,6 @@ class SeenDay(models.Model):
 
     class Meta:
         verbose_name = gettext_lazy("day of a register")
-        verbose_name_plural = gettext_lazy("days of registers")
         constraints = [
             models.UniqueConstraint("account", "day", name="one_row_per_account_and_day")
         ]

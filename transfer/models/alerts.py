@@ -77,7 +77,6 @@ class PlannedWork(models.Model):
     class Meta:
         ordering = ["begins_at"]
         verbose_name = gettext_lazy("planned work")
-        verbose_name_plural = gettext_lazy("planned work")
         constraints = [
             models.CheckConstraint(
                 condition=Q(ends_at__gt=F("begins_at")),
@@ -152,7 +151,6 @@ class Incident(models.Model):
     class Meta:
         ordering = ["-began_at"]
         verbose_name = gettext_lazy("incident")
-        verbose_name_plural = gettext_lazy("incidents")
         constraints = [
             models.UniqueConstraint(
                 "topic", "key", condition=Q(ended_at=None), name="one_open_incident"
@@ -196,7 +194,6 @@ class Recipient(Failing):
     class Meta:
         ordering = ["name", "pk"]
         verbose_name = gettext_lazy("recipient")
-        verbose_name_plural = gettext_lazy("recipients")
 
     def __str__(self) -> str:
         return self.name
@@ -263,7 +260,6 @@ class Notice(Job, Failing):
     class Meta:
         ordering = ["-id"]
         verbose_name = gettext_lazy("message")
-        verbose_name_plural = gettext_lazy("messages")
         constraints = [
             models.UniqueConstraint(
                 "recipient", "incident", "sort", "number", name="nobody_is_told_twice"

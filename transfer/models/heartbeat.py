@@ -18,7 +18,6 @@ class Heartbeat(models.Model):
     class Meta:
         ordering = ["-at"]
         verbose_name = gettext_lazy("heartbeat")
-        verbose_name_plural = gettext_lazy("heartbeats")
 
     def __str__(self) -> str:
         return f"{self.source} {self.at:%Y-%m-%d %H:%M:%S}"

@@ -29,7 +29,6 @@ class MaintenanceTask(ScheduledTask):
     class Meta:
         ordering = ["kind"]
         verbose_name = gettext_lazy("maintenance task")
-        verbose_name_plural = gettext_lazy("maintenance tasks")
 
     def __str__(self) -> str:
         return str(self.get_kind_display())
@@ -94,7 +93,6 @@ class MaintenanceRun(Run):
     class Meta:
         ordering = ["-id"]
         verbose_name = gettext_lazy("maintenance run")
-        verbose_name_plural = gettext_lazy("maintenance runs")
         constraints = [
             models.UniqueConstraint(
                 "task",

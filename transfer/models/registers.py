@@ -31,7 +31,6 @@ class Shop(models.Model):
     class Meta:
         ordering = ["code"]
         verbose_name = gettext_lazy("shop")
-        verbose_name_plural = gettext_lazy("shops")
 
     def __str__(self) -> str:
         return self.name or self.code
@@ -81,7 +80,6 @@ class CashRegister(models.Model):
     class Meta:
         ordering = ["name", "code"]
         verbose_name = gettext_lazy("cash register")
-        verbose_name_plural = gettext_lazy("cash registers")
         indexes = [models.Index(fields=["name", "code"], name="registers_by_name")]
 
     def __str__(self) -> str:

@@ -80,7 +80,6 @@ class Settings(models.Model):
 
     class Meta:
         verbose_name = gettext_lazy("settings")
-        verbose_name_plural = gettext_lazy("settings")
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="settings_one_row")]
 
     def __str__(self) -> str:

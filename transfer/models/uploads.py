@@ -113,7 +113,6 @@ class Upload(Job, Failing):
     class Meta:
         ordering = ["-id"]
         verbose_name = gettext_lazy("load")
-        verbose_name_plural = gettext_lazy("loads")
         indexes = [
             # "Has this content been loaded before?"
             models.Index(fields=["digest"], condition=Q(state="loaded"), name="uploads_by_content"),
@@ -250,7 +249,6 @@ class BadLine(models.Model):
     class Meta:
         ordering = ["line"]
         verbose_name = gettext_lazy("bad line")
-        verbose_name_plural = gettext_lazy("bad lines")
         indexes = [models.Index(fields=["upload", "line"], name="bad_lines_of_upload")]
 
     def __str__(self) -> str:

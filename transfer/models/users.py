@@ -46,7 +46,6 @@ class User(AuthUser):
     class Meta:
         proxy = True
         verbose_name = gettext_lazy("user")
-        verbose_name_plural = gettext_lazy("users")
 
     @property
     def role(self) -> Role | None:

@@ -5,120 +5,100 @@ import re
 from transfer.engine.kinds import Check, Kind
 from transfer.errors import FileRefused, gettext_noop
 
-
-def fault(code: str, sentence: str, hint: str, column: str = "") -> tuple[str, Check]:
-    return code, Check(code, column, sentence, hint)
-
-
-# Reasons why a cell can't be read. What it says is judged by the checks of its kind.
-LINE_FAULTS = dict(
-    (
-        fault(
-            "not_a_number",
-            gettext_noop("This is not a number."),
-            gettext_noop("Write it like 1234.50 or 1 234,50, without words."),
+# Why a line can't be read: code → sentence and hint. What it says is judged by the checks of its
+# kind.
+WORDS = {
+    "not_a_number": (
+        gettext_noop("This is not a number."),
+        gettext_noop("Write it like 1234.50 or 1 234,50, without words."),
+    ),
+    "not_a_date": (
+        gettext_noop("This is not a date."),
+        gettext_noop("Write it like 31.12.2026, 31.12.2026 18:00 or 2026-12-31."),
+    ),
+    "not_a_status": (
+        gettext_noop("This is not a card status."),
+        gettext_noop("Write 0, 1, 2 or 3, or EARN_ONLY, EARN_PAY, NO_OPERATION, PAY_ONLY."),
+    ),
+    "digits_lost": (
+        gettext_noop("Excel has turned the number into a power of ten, and digits are lost."),
+        gettext_noop(
+            "Format the column as text in Excel before you enter or paste the numbers, and "
+            "take them from their source again: Excel keeps 15 digits only."
         ),
-        fault(
-            "not_a_date",
-            gettext_noop("This is not a date."),
-            gettext_noop("Write it like 31.12.2026, 31.12.2026 18:00 or 2026-12-31."),
+    ),
+    "written_as_amount": (
+        gettext_noop("The number is written as an amount, with “.0” at its end."),
+        gettext_noop(
+            "A program has taken it for an amount: format the column as text there. Leading "
+            "zeros may be lost as well."
         ),
-        fault(
-            "not_a_status",
-            gettext_noop("This is not a card status."),
-            gettext_noop("Write 0, 1, 2 or 3, or EARN_ONLY, EARN_PAY, NO_OPERATION, PAY_ONLY."),
+    ),
+    "formula": (
+        gettext_noop("The cell holds a formula instead of a value."),
+        gettext_noop("Copy the column and paste it as values."),
+    ),
+    "unreadable_character": (
+        gettext_noop("A character can't be read in the file's encoding."),
+        gettext_noop("Choose another encoding, or save the file as UTF-8."),
+    ),
+    "too_many_cells": (
+        gettext_noop("The line has more cells than the heading."),
+        gettext_noop(
+            "Put a value that contains the separator into quotes: often it is a decimal comma."
         ),
-        fault(
-            "digits_lost",
-            gettext_noop("Excel has turned the number into a power of ten, and digits are lost."),
-            gettext_noop(
-                "Format the column as text in Excel before you enter or paste the numbers, and "
-                "take them from their source again: Excel keeps 15 digits only."
-            ),
+    ),
+    "value_too_long": (
+        gettext_noop("The value is far too long."),
+        gettext_noop("Look for a quote that is not closed."),
+    ),
+    "reject_unreadable": (
+        gettext_noop("This is not the number of a rejected row."),
+        gettext_noop(
+            "Copy it from the file of rejected rows, such as R12-345. In a line that corrects "
+            "none, leave the cell empty."
         ),
-        fault(
-            "written_as_amount",
-            gettext_noop("The number is written as an amount, with “.0” at its end."),
-            gettext_noop(
-                "A program has taken it for an amount: format the column as text there. Leading "
-                "zeros may be lost as well."
-            ),
+    ),
+    "reject_unknown": (
+        gettext_noop("There is no such rejected row."),
+        gettext_noop(
+            "Download the file of rejected rows anew: this one may be of another installation, "
+            "or the row was closed long ago."
         ),
-        fault(
-            "formula",
-            gettext_noop("The cell holds a formula instead of a value."),
-            gettext_noop("Copy the column and paste it as values."),
+    ),
+    "reject_of_another": (
+        gettext_noop("The rejected row is of another transfer."),
+        gettext_noop("Load the line as what it is: a file holds the rows of one transfer."),
+    ),
+    "reject_closed": (
+        gettext_noop("The rejected row is closed already: sent again, or discarded."),
+        gettext_noop(
+            "Take the line out of the file. If it has to be applied all the same, empty the "
+            "cell: it is then a new row."
         ),
-        fault(
-            "unreadable_character",
-            gettext_noop("A character can't be read in the file's encoding."),
-            gettext_noop("Choose another encoding, or save the file as UTF-8."),
+    ),
+    "reject_twice": (
+        gettext_noop("Several lines of the file correct this rejected row."),
+        gettext_noop("Leave one of them."),
+    ),
+    "pin_masked": (
+        gettext_noop("Here stands the mask of a PIN code instead of one."),
+        gettext_noop(
+            "Enter the PIN code. Only a line that corrects a rejected row may keep the old one."
         ),
-        fault(
-            "too_many_cells",
-            gettext_noop("The line has more cells than the heading."),
-            gettext_noop(
-                "Put a value that contains the separator into quotes: often it is a decimal comma."
-            ),
+    ),
+    "pin_gone": (
+        gettext_noop("There is no PIN code left that could be kept."),
+        gettext_noop(
+            "The rejected row had none, is purged, or is of an earlier staging database: enter "
+            "the PIN code."
         ),
-        fault(
-            "value_too_long",
-            gettext_noop("The value is far too long."),
-            gettext_noop("Look for a quote that is not closed."),
-        ),
-        fault(
-            "reject_unreadable",
-            gettext_noop("This is not the number of a rejected row."),
-            gettext_noop(
-                "Copy it from the file of rejected rows, such as R12-345. In a line that corrects "
-                "none, leave the cell empty."
-            ),
-        ),
-        fault(
-            "reject_unknown",
-            gettext_noop("There is no such rejected row."),
-            gettext_noop(
-                "Download the file of rejected rows anew: this one may be of another installation, "
-                "or the row was closed long ago."
-            ),
-        ),
-        fault(
-            "reject_of_another",
-            gettext_noop("The rejected row is of another transfer."),
-            gettext_noop("Load the line as what it is: a file holds the rows of one transfer."),
-        ),
-        fault(
-            "reject_closed",
-            gettext_noop("The rejected row is closed already: sent again, or discarded."),
-            gettext_noop(
-                "Take the line out of the file. If it has to be applied all the same, empty the "
-                "cell: it is then a new row."
-            ),
-        ),
-        fault(
-            "reject_twice",
-            gettext_noop("Several lines of the file correct this rejected row."),
-            gettext_noop("Leave one of them."),
-        ),
-        fault(
-            "pin_masked",
-            gettext_noop("Here stands the mask of a PIN code instead of one."),
-            gettext_noop(
-                "Enter the PIN code. Only a line that corrects a rejected row may keep the old one."
-            ),
-            "pincode",
-        ),
-        fault(
-            "pin_gone",
-            gettext_noop("There is no PIN code left that could be kept."),
-            gettext_noop(
-                "The rejected row had none, is purged, or is of an earlier staging database: enter "
-                "the PIN code."
-            ),
-            "pincode",
-        ),
-    )
-)
+    ),
+}
+LINE_FAULTS = {
+    code: Check(code, "pincode" if code.startswith("pin_") else "", *words)
+    for code, words in WORDS.items()
+}
 
 
 def columns_of(kind: Kind, check: Check) -> list[str]:

@@ -44,6 +44,7 @@ class Field:
     heading: Any
     value: Callable[[Any], Any]
     is_text: bool = False  # what is entered in a workbook stays as it is, with its leading zeros
+    width: int = WIDTH  # in a workbook
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _write(book: Any, sheet: Sheet) -> None:
     page = book.add_worksheet(sheet.title[:31])
     page.freeze_panes(1, 0)
     for place, field in enumerate(sheet.fields):
-        page.set_column(place, place, WIDTH, as_text if field.is_text else None)
+        page.set_column(place, place, field.width, as_text if field.is_text else None)
     page.write_row(0, 0, sheet.headings(), bold)
     line = 0
     for line, row in enumerate(sheet.rows(), 1):

@@ -1,12 +1,11 @@
 """Files to fill in, and the bad lines of one that was."""
 
-import io
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
-import xlsxwriter  # type: ignore[import-untyped]
 from django.utils.translation import gettext as _
 
 from transfer.engine.kinds import Column, Kind
@@ -22,8 +21,6 @@ from transfer.words.columns import (
     how_to_fill_in,
     named,
 )
-
-WIDTH = 22
 
 
 def bad_lines(upload: Upload) -> Sheet:
@@ -66,35 +63,15 @@ def exact(text: str) -> Decimal | str:
     return text if amount is None else Decimal(amount)
 
 
-def empty(kind: Kind) -> Sheet:
-    """The headings alone, for CSV."""
-    fields = [Field(heading(column.name), lambda _row: "") for column in kind.columns]
-    return Sheet(_("Data"), fields, iter(()))
-
-
-def workbook(kind: Kind) -> bytes:
-    """The same as a workbook: columns of text keep leading zeros, a second sheet explains."""
-    file = io.BytesIO()
-    with xlsxwriter.Workbook(file) as book:
-        bold = book.add_format({"bold": True, "bottom": 1})
-        as_text = book.add_format({"num_format": "@"})
-        sheet = book.add_worksheet(_("Data"))
-        sheet.freeze_panes(1, 0)
-        for place, column in enumerate(kind.columns):
-            is_text = column.carried_as == "text"
-            sheet.set_column(place, place, WIDTH, as_text if is_text else None)
-            sheet.write_string(0, place, heading(column.name), bold)
-        _explain(book, kind)
-    return file.getvalue()
-
-
-def _explain(book: Any, kind: Kind) -> None:
-    sheet = book.add_worksheet(_("How to fill it in"))
-    wrapped = book.add_format({"text_wrap": True, "valign": "top"})
-    sheet.set_column(0, 0, WIDTH, wrapped)
-    sheet.set_column(1, 1, 80, wrapped)
-    for line, (name, text) in enumerate(_explanations(kind)):
-        sheet.write_row(line, 0, [name, text])
+def template(kind: Kind) -> list[Sheet]:
+    """The headings alone, and beside them in a workbook how to fill in the cells."""
+    fields = [
+        Field(heading(column.name), lambda _row: "", column.carried_as == "text")
+        for column in kind.columns
+    ]
+    how = _("How to fill it in")
+    explained = [Field(_("Column"), itemgetter(0)), Field(how, itemgetter(1), width=80)]
+    return [Sheet(_("Data"), fields, ()), Sheet(how, explained, _explanations(kind))]
 
 
 def _explanations(kind: Kind) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ from transfer.loading.report import explain_line
 from transfer.loading.warnings import HARMLESS, explain_warning
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import is_part
-from transfer.pages.exports import csv_response, file_response
+from transfer.pages.exports import csv_response, file_response, xlsx_response
 from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.pages.load.tables import BadLineTable, UploadTable, state_badge
@@ -43,7 +43,6 @@ State = Upload.State
 BAD_LINES_SHOWN = 25
 STYLES = {"amount": "num", "comment": "break"}
 NUMBER = re.compile(r"-?\d+(\.\d{1,2})?")
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @require_safe
@@ -243,8 +242,5 @@ def template(request: HttpRequest, kind: str, form: str) -> HttpResponseBase:
     """An empty file to fill in."""
     if kind not in KINDS:
         raise Http404
-    if form == "csv":
-        return csv_response(kind, downloads.empty(KINDS[kind]))
-    response = HttpResponse(downloads.workbook(KINDS[kind]), content_type=XLSX)
-    response.headers["Content-Disposition"] = f'attachment; filename="{kind}.xlsx"'
-    return response
+    data, *others = downloads.template(KINDS[kind])
+    return csv_response(kind, data) if form == "csv" else xlsx_response(kind, [data, *others])

@@ -5,20 +5,22 @@ from typing import Any
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
+from django_tables2 import Column  # type: ignore[import-untyped]
 
 from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer, CashRegister, TransferTask
 from transfer.pages.back import is_part
-from transfer.pages.bulk import Action
+from transfer.pages.drawing import badge
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable
 from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.forms import ServerForm
+from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
 from transfer.runs.reconcile import Log, Reconciliation, ask_servers
 from transfer.servers.stages import STAGES, Result, following, note_test, run_all, run_stage
 from transfer.words.explain import explain
@@ -38,6 +40,26 @@ class ServerTasks(TaskTable):
     class Meta(TaskTable.Meta):
         exclude = ("choose", "server")
         orderable = False
+
+
+class BatchTable(Table):
+    """The latest batches of a task, with what the runs counted that moved them."""
+
+    caption = gettext_lazy("Batches")
+    number = NumberColumn(gettext_lazy("Batch"), accessor="batch__number")
+    begun = MomentColumn(gettext_lazy("Begun"), accessor="batch__at")
+    read = NumberColumn(gettext_lazy("Rows"), accessor="counted__rows")
+    moved = NumberColumn(gettext_lazy("Applied or unchanged"), accessor="counted__moved")
+    bad = NumberColumn(gettext_lazy("Rejected"), accessor="counted__bad")
+    result = Column(gettext_lazy("Result"), accessor="batch")
+
+    class Meta(Table.Meta):
+        orderable = False
+
+    def render_result(self, record: dict[str, Any]) -> str:
+        if record["is_here"]:
+            return badge("ok", _("The bonus server is here"))
+        return "" if record["batch"].is_original else _("No longer valid")
 
 
 @require_safe
@@ -108,7 +130,7 @@ def reconciled(
         if isinstance(answer, TransferError):
             line.setdefault("cause", explain(answer))
     if not isinstance(log, TransferError):
-        line["batches"] = _with_runs(task, log)
+        line["batches"] = BatchTable(_with_runs(task, log), prefix=f"batches-{task.pk}-")
     return {**line, "result": result}
 
 

@@ -76,20 +76,32 @@ def theme_of(request: HttpRequest) -> str:
     return known_theme(request.COOKIES.get("theme", ""))
 
 
+def way_up(request: HttpRequest, place: str = "") -> tuple[str, str | Promise] | None:
+    """The page that this one stands below, or the `place` that is named: its address and name."""
+    names = {item.url_name: item.label for item in ITEMS if has_role(request.user, item.needs)}
+    names |= {"history_maintenance": _("History"), "account": _("Your account")}
+    if place:
+        return reverse(place), names[place]
+    above = {
+        url: label for name, label in names.items() if is_at(request.path, url := reverse(name))
+    }
+    nearest = max(above, key=len, default=request.path)
+    return (nearest, above[nearest]) if nearest != request.path else None
+
+
+def crumbs(
+    context: dict[str, Any], url: str = "", label: str = "", *, place: str = ""
+) -> dict[str, Any]:
+    """The way up: `{% crumbs %}`; two steps down with the page between them."""
+    steps = (way_up(context["request"], place), (url, label) if url else None)
+    return {"steps": list(filter(None, steps))}
+
+
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For templates: `navigation()`, the themes there are, and the one of the user's cookie."""
+    """For templates: the side bar, the way up, the themes there are, and the one of the cookie."""
     return {
         "navigation": lambda: links(request),
+        "up": lambda: way_up(request),
         "themes": THEMES,
         "theme": theme_of(request),
     }
-
-
-def crumbs(place: str, url: str = "", label: str = "") -> dict[str, Any]:
-    """The way up: `{% crumbs "servers" %}`; two steps down with the page between them."""
-    places = {item.url_name: item.label for item in ITEMS} | {
-        "history_maintenance": _("History"),
-        "account": _("Your account"),
-    }
-    steps = [(reverse(place), places[place]), *([(url, label)] if url else [])]
-    return {"steps": steps}

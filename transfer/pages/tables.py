@@ -1,14 +1,14 @@
 """What every table of the pages has: sorting, pages and page size in the URL, cards on a phone."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.core.paginator import EmptyPage
 from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.template.base import render_value_in_context
-from django.utils.functional import lazy
+from django.utils.functional import Promise, lazy
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
@@ -113,8 +113,21 @@ def unseen(heading: Any) -> Any:
     return lazy(lambda: format_html('<span class="visually-hidden">{}</span>', heading), str)()
 
 
+class Action(NamedTuple):
+    """What can be done to the chosen rows: a button of includes/bulk.html.
+
+    With a `url` it asks there, else it posts `action=name`.
+    """
+
+    name: str
+    label: str | Promise
+    icon: str = ""
+    danger: bool = False
+    url: str = ""
+
+
 class ChooseColumn(DrawnColumn):
-    """A box for each row, of the form "bulk" (see `pages.bulk`), named `boxes`.
+    """A box for each row, of the form "bulk", named `boxes`.
 
     `words` says for a screen reader what is chosen. `value` is what the box sends, the primary
     key if not given; with None the row gets no box.

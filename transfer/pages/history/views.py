@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -91,7 +92,7 @@ def fields_of(of: History) -> list[Field]:
 
     def plain(name: str, heading: Any = None) -> Field:
         label = heading or of.model._meta.get_field(name).verbose_name  # type: ignore[union-attr]
-        return Field(capitalised(label), attrgetter(name))
+        return Field(capfirst(label), attrgetter(name))
 
     def moment(name: str) -> Field:
         field = plain(name)
@@ -126,11 +127,6 @@ def fields_of(of: History) -> list[Field]:
         *map(plain, ("amount_applied", "amount_rejected")),
     ]
     return [*start, plain("server_name"), *who, *counts, *cause]
-
-
-def capitalised(label: Any) -> str:
-    text = str(label)
-    return text[:1].upper() + text[1:]
 
 
 def seconds(run: Any) -> float | None:

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils import timezone
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.alerts.send import messenger_knows
@@ -22,6 +21,8 @@ Channel = Recipient.Channel
 
 class RecipientForm(forms.ModelForm[Recipient]):
     """The address of a webhook or messenger holds keys: it is never shown again."""
+
+    pairs = {"quiet_from": "quiet_until"}
 
     address = forms.CharField(
         label=gettext_lazy("Address"),
@@ -59,8 +60,6 @@ class RecipientForm(forms.ModelForm[Recipient]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.label = capfirst(str(field.label))
         self.fields["address"].help_text = _(
             "An e-mail address; an https:// address that takes a POST; or what Apprise calls a "
             "URL, such as tgram://…"
@@ -107,6 +106,8 @@ def check_address(channel: str, address: str) -> None:
 
 
 class PlannedWorkForm(forms.ModelForm[PlannedWork]):
+    pairs = {"begins_at": "ends_at"}
+
     class Meta:
         model = PlannedWork
         fields = ["server", "begins_at", "ends_at", "reason", "stops"]
@@ -118,8 +119,6 @@ class PlannedWorkForm(forms.ModelForm[PlannedWork]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["server"].empty_label = _("all bonus servers")  # type: ignore[attr-defined]
-        for field in self.fields.values():
-            field.label = capfirst(str(field.label))
 
     def clean_ends_at(self) -> datetime:
         ends_at: datetime = self.cleaned_data["ends_at"]

@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -89,7 +88,7 @@ def add(request: HttpRequest) -> HttpResponse:
         saved = save(request, form)
         messages.success(request, _("%(register)s is added.") % {"register": saved})
         return redirect(saved)
-    context = {"form": form, "shops": Shop.objects.exists(), "back": reverse("registers")}
+    context = {"form": form, "shops": Shop.objects.exists()}
     return render(request, "registers/form.html", context)
 
 

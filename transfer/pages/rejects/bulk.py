@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from transfer.access import role
@@ -75,7 +74,6 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         "form": form,
         "hidden": {"upto": upto(rows)},
         "action": _("Send again"),
-        "back": reverse("rejects"),
     }
     return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
 
@@ -125,7 +123,6 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
         "form": form,
         "hidden": {"upto": upto(rows)},
         "action": _("Discard"),
-        "back": reverse("rejects"),
         "danger": True,
     }
     return render(request, "confirm.html", context, status=422 if form.errors else 200)

@@ -18,11 +18,11 @@ from transfer.errors import TransferError
 from transfer.loading.report import explain_line
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.bulk import Action
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import DiscardForm, form_of
 from transfer.pages.rejects.suggest import SPACES, without_spaces
 from transfer.pages.rejects.tables import RejectTable, cells, state_of
+from transfer.pages.tables import Action
 from transfer.rejects import resend
 from transfer.trace.runs import moving_run
 from transfer.words import formats

@@ -1,7 +1,8 @@
 """One thing done to several tasks of the scheduler."""
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +17,6 @@ from transfer.models import Actor
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages.back import next_url
 from transfer.pages.scheduler import started, status
-from transfer.pages.scheduler.chosen import Chosen, chosen
 from transfer.pages.scheduler.conflicts import who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm
 from transfer.runs.backlog import AT_FIRST_SIGHT
@@ -24,6 +24,7 @@ from transfer.runs.start import RunIsOpen, run_now
 from transfer.words import formats
 
 Change = Callable[[ScheduledTask, int], None]
+CHOSEN = re.compile(r"((?:transfer|maintenance)-\d{1,9}):(\d{1,9})", re.ASCII)
 
 # Action → the question, the words of its button.
 WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
@@ -31,6 +32,19 @@ WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
     "off": (gettext_lazy("Switch off the chosen tasks?"), gettext_lazy("Switch off")),
     "pause": (gettext_lazy("Pause the chosen tasks?"), gettext_lazy("Pause")),
 }
+
+
+class Chosen(NamedTuple):
+    """A ticked task, with the version that the page showed."""
+
+    key: str
+    version: int
+
+
+def chosen(request: HttpRequest) -> list[Chosen]:
+    """What does not look like it was meant is left out."""
+    matches = (CHOSEN.fullmatch(text) for text in request.POST.getlist("task"))
+    return list(dict.fromkeys(Chosen(one[1], int(one[2])) for one in matches if one))
 
 
 @role("operator")

@@ -9,11 +9,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
 from transfer.pages.back import is_part, next_url
-from transfer.pages.bulk import Action
 from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.filters import TaskFilter
 from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW, TaskStatus
 from transfer.pages.scheduler.tables import MaintenanceTable, TaskTable
+from transfer.pages.tables import Action
 
 ACTIONS = (
     Action("on", gettext_lazy("Switch on")),

@@ -1,7 +1,6 @@
 from typing import Any
 
 from django import forms
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy
 
 from transfer.models import Settings
@@ -64,6 +63,5 @@ class SettingsForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
-            field.label = capfirst(field.label)
             if isinstance(field, forms.IntegerField):
                 field.widget.attrs |= {"min": 1, "inputmode": "numeric"}

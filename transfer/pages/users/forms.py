@@ -18,6 +18,7 @@ from transfer.models import User
 
 # Without letters and digits that are taken for each other when a password is read out.
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
+NAMES = {"first_name": "last_name"}  # side by side: see django/forms/div.html
 
 
 def start_password() -> str:
@@ -105,6 +106,7 @@ class NewPasswordForm(PasswordFields):
 
 
 class AddUserForm(PasswordFields, forms.ModelForm[User]):
+    pairs = NAMES
     role = RoleField(initial=Role.VIEWER.group)
     field_order = ["username", "first_name", "last_name", "role", "password", "again"]
 
@@ -139,6 +141,7 @@ class AddUserForm(PasswordFields, forms.ModelForm[User]):
 class EditUserForm(forms.ModelForm[User]):
     """Names and role. What was not touched here is not written over what others did meanwhile."""
 
+    pairs = NAMES
     role = RoleField()
 
     class Meta:

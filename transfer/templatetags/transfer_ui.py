@@ -46,6 +46,18 @@ def amount(value: Any, sign: str = "signed") -> str:
     return formats.amount(value, signed=sign == "signed")
 
 
+@register.inclusion_tag("includes/post.html")
+def post(url: str, words: str, **options: Any) -> dict[str, Any]:
+    """A button that posts to `url`: its `name` with its `value`, and all options not named here.
+
+    It may have an `icon_name`, an `id` and a `style`. If it is `bare`, its words are a tooltip;
+    screen readers hear them, and what the press is `about`.
+    """
+    own = ("icon_name", "id", "style", "bare", "about", "name", "value")
+    drawn = {name: options.pop(name, "") for name in own}
+    return {"url": url, "words": words, **drawn, "hidden": options}
+
+
 @register.inclusion_tag("includes/tile.html")
 def tile(label: str, value: Any, note: str = "", **options: Any) -> dict[str, Any]:
     """A number with its label; it may have a `note`, a `tone`, and lead somewhere: `url`, `id`."""

@@ -102,6 +102,8 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
 class RegisterAccount(Failing):
     """A register's account on a server. No row at all means: not created."""
 
+    shown_state: str  # of `with_shown`
+
     class State(models.TextChoices):
         NOT_CREATED = "not_created", gettext_lazy("Not created")
         WAITING = "waiting", gettext_lazy("Being created")
@@ -154,24 +156,6 @@ class RegisterAccount(Failing):
 
     def audit_params(self) -> dict[str, str]:
         return {"name": str(self)}
-
-    @property
-    def shown(self) -> AccountState:
-        """As `state_case`; the server must have been selected with it."""
-        unsettled = {
-            self.State.ERROR: AccountState.ERROR,
-            self.State.WAITING: AccountState.WAITING,
-            self.State.NOT_CREATED: AccountState.NOT_CREATED,
-        }
-        if state := unsettled.get(self.State(self.state)):
-            return state
-        if self.blocked:
-            return AccountState.BLOCKED
-        if self.last_seen is None:
-            return AccountState.NEVER_SEEN
-        read_at = self.server.accounts_at
-        is_online = read_at is not None and self.last_seen >= read_at - ONLINE_FOR
-        return AccountState.ONLINE if is_online else AccountState.OFFLINE
 
     # What the server answered; the caller saves, many at once.
     OUTCOME: ClassVar[list[str]] = [

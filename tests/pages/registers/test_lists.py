@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from transfer.models import AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
-from transfer.models.accounts import AccountState
+from transfer.models.accounts import AccountState, state_case
 
 pytestmark = pytest.mark.django_db
 
@@ -23,14 +23,16 @@ def names(page) -> set[str]:
     return {row.record.name for row in page.context["table"].page.object_list}
 
 
-def test_every_state_is_the_same_in_sql_and_in_python(servers, one_of_each):
-    accounts = RegisterAccount.objects.select_related("server").with_shown()
-    for account in accounts:
-        assert account.shown == account.shown_state
+def test_every_state_is_the_same_of_an_account_and_of_a_register_beside_its_server(
+    servers, one_of_each
+):
+    expected = {one.pk: state for state, one in one_of_each.items()}
+    accounts = RegisterAccount.objects.filter(server=servers[0]).with_shown()
+    of_accounts = {account.register_id: account.shown_state for account in accounts}
+    assert {pk: of_accounts.get(pk, "not_created") for pk in expected} == expected
     beside = CashRegister.objects.beside(servers[0])
-    assert {one.pk: one.account.shown if one.account else "not_created" for one in beside} == {
-        one.pk: state for state, one in one_of_each.items()
-    }
+    shown = beside.annotate(shown_state=state_case("account__", servers[0]))
+    assert {one.pk: one.shown_state for one in shown} == expected
 
 
 @pytest.mark.parametrize("state", [*AccountState.values, "problem", "mothballed", ""])

@@ -4,9 +4,7 @@ from typing import Any
 
 from django.db.models import Count
 
-from transfer.models import (
-    RegisterAccount,
-)
+from transfer.models import RegisterAccount
 from transfer.models.accounts import AccountState, state_case
 
 

@@ -55,12 +55,8 @@ def registers(request: HttpRequest) -> HttpResponse:
 def register(request: HttpRequest, pk: int) -> HttpResponse:
     """One register: its accounts, and when each server saw it in the last seven days."""
     register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
-    known = {
-        account.server_id: account
-        for account in register.accounts.select_related("server", "job").prefetch_related(
-            "seen_days"
-        )
-    }
+    accounts = register.accounts.with_shown().select_related("server", "job")
+    known = {account.server_id: account for account in accounts.prefetch_related("seen_days")}
     parts = [part(server, known.get(server.pk)) for server in BonusServer.objects.all()]
     return render(request, "registers/register.html", {"register": register, "parts": parts})
 
@@ -73,9 +69,9 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
     return {
         "server": server,
         "account": account,
-        "state": account.shown,
+        "state": account.shown_state,
         "why": why(server, account),
-        "cause": account.explained if account.shown != AccountState.ERROR else None,
+        "cause": account.explained if account.shown_state != AccountState.ERROR else None,
         "days": strip(account) if account.login else [],
     }
 

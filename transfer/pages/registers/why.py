@@ -10,19 +10,19 @@ from transfer.words.explain import Explanation
 
 def why(server: BonusServer, account: RegisterAccount | None) -> Explanation | None:
     """Of a register that is on line nothing needs to be said."""
-    if account is None or account.shown == AccountState.NOT_CREATED:
+    if account is None or account.shown_state == AccountState.NOT_CREATED:
         return Explanation(
             _("It has no account on this server: it can neither accrue nor redeem there."),
             _("Create one, and enter its login and password at the register."),
         )
-    told = {
+    words_for = {
         AccountState.ERROR: _failed,
         AccountState.BLOCKED: _blocked,
         AccountState.OFFLINE: _offline,
         AccountState.NEVER_SEEN: _never_seen,
         AccountState.WAITING: _waiting,
     }
-    words = told.get(account.shown)
+    words = words_for.get(AccountState(account.shown_state))
     return words(server, account) if words else None
 
 

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.records import user
 from tests.uploads import workbook
 from transfer.engine.kinds import KINDS
-from transfer.loading.report import explain_line
-from transfer.loading.warnings import explain_warning
+from transfer.loading.report import explain_line, explain_warning
 from transfer.models import Upload
 
 State = Upload.State

@@ -7,7 +7,7 @@ from tests.databases import query
 from tests.waiting import wait_until
 from transfer.models import AccountJob, Actor, CashRegister, IssuedSecret, Shop
 from transfer.queue.worker import drain
-from transfer.servers import accounts
+from transfer.servers.account_job import order
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
 
@@ -29,7 +29,7 @@ def made_there(dsn: str) -> int:
 def test_another_one_makes_the_rest_and_every_password_is_good(
     docked, reference, bonus_of_reference, many, manage
 ):
-    job = accounts.order(docked, AccountJob.Action.CREATE, [one.pk for one in many], Actor("olga"))
+    job = order(docked, AccountJob.Action.CREATE, [one.pk for one in many], Actor("olga"))
     worker = manage("db_worker", "--batch", "--verbosity=0")
     wait_until(lambda: made_there(bonus_of_reference) > MANY / 4)
     worker.kill()

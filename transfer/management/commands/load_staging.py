@@ -10,9 +10,8 @@ from transfer.engine.kinds import KINDS, Kind
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
 from transfer.loading.receive import receive
-from transfer.loading.report import explain_line
+from transfer.loading.report import explain_line, explain_warning
 from transfer.loading.upload_job import go_on
-from transfer.loading.warnings import explain_warning
 from transfer.management.command import FAILED, Command as BaseCommand, UsageError
 from transfer.management.progress import FileProgress
 from transfer.models import Actor, Upload

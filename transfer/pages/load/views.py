@@ -21,8 +21,7 @@ from transfer.loading import upload_job
 from transfer.loading.headings import REJECT
 from transfer.loading.receive import receive
 from transfer.loading.recognise import kind_of
-from transfer.loading.report import explain_line
-from transfer.loading.warnings import HARMLESS, explain_warning
+from transfer.loading.report import HARMLESS, explain_line, explain_warning
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import is_part
 from transfer.pages.exports import csv_response, file_response, xlsx_response

@@ -20,7 +20,7 @@ from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import ResultTable
 from transfer.pages.servers.credentials import taken
 from transfer.pages.servers.forms import BlockForm
-from transfer.servers.accounts import change_one, order
+from transfer.servers.account_job import change_one, order
 from transfer.words import formats
 from transfer.words.explain import Explanation, explain
 

@@ -25,24 +25,15 @@ def shops(request: HttpRequest) -> HttpResponse:
 
 @role("operator")
 @read_or_post
-def add(request: HttpRequest) -> HttpResponse:
-    form = ShopForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        shop = save(request, form)
-        messages.success(request, _("Shop %(shop)s is added.") % {"shop": shop})
-        return redirect("shops")
-    return render(request, "registers/shop_form.html", {"form": form})
-
-
-@role("operator")
-@read_or_post
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
-    shop = get_object_or_404(Shop, pk=pk)
+def edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """A shop that is there, or a new one."""
+    shop = get_object_or_404(Shop, pk=pk) if pk else Shop()
     before, name = values(shop), str(shop)
     form = ShopForm(request.POST or None, instance=shop)
     if request.method == "POST" and form.is_valid():
         save(request, form, before)
-        messages.success(request, _("The shop is saved."))
+        saved, added = _("The shop is saved."), _("Shop %(shop)s is added.")
+        messages.success(request, saved if pk else added % {"shop": shop})
         return redirect("shops")
     return render(request, "registers/shop_form.html", {"form": form, "name": name})
 

@@ -78,28 +78,20 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
 
 @role("operator")
 @read_or_post
-def add(request: HttpRequest) -> HttpResponse:
-    form = RegisterForm(request.POST or None, initial={"shop": request.GET.get("shop")})
-    if request.method == "POST" and form.is_valid():
-        saved = save(request, form)
-        messages.success(request, _("%(register)s is added.") % {"register": saved})
-        return redirect(saved)
-    context = {"form": form, "shops": Shop.objects.exists()}
-    return render(request, "registers/form.html", context)
-
-
-@role("operator")
-@read_or_post
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
-    register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
+def edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """A register that is there, or a new one."""
+    registers = CashRegister.objects.select_related("shop")
+    register = get_object_or_404(registers, pk=pk) if pk else CashRegister()
     before, name = values(register), register.name
-    form = RegisterForm(request.POST or None, instance=register)
+    asked = {} if pk else {"shop": request.GET.get("shop")}
+    form = RegisterForm(request.POST or None, instance=register, initial=asked)
     if request.method == "POST" and form.is_valid():
         saved = save(request, form, before)
-        messages.success(request, _("The register is saved."))
+        added = _("%(register)s is added.") % {"register": saved}
+        messages.success(request, _("The register is saved.") if pk else added)
         return redirect(saved)
-    back = register.get_absolute_url()
-    context = {"form": form, "name": name, "shops": True, "back": back}
+    back = register.get_absolute_url() if pk else ""
+    context = {"form": form, "name": name, "shops": Shop.objects.exists(), "back": back}
     return render(request, "registers/form.html", context)
 
 
@@ -153,16 +145,18 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 def values(one: Any) -> dict[str, Any]:
     """What the audit notes of a register or a shop."""
+    if one.pk is None:
+        return {}
     names = [name for name in ("code", "name", "shop", "mothballed") if hasattr(one, name)]
     return {name: str(one.shop) if name == "shop" else getattr(one, name) for name in names}
 
 
 @transaction.atomic
-def save(request: HttpRequest, form: Any, before: dict[str, Any] | None = None) -> Any:
+def save(request: HttpRequest, form: Any, before: dict[str, Any]) -> Any:
     """Saves a new register or shop, or what differs from `before`, with an entry in the audit."""
     saved = form.save()
     after = values(saved)
-    if before is None:
+    if not before:
         note(request, AuditEntry.Action.CREATE, saved, new=after)
     elif changed := [name for name in after if after[name] != before[name]]:
         old, new = ({name: one[name] for name in changed} for one in (before, after))

@@ -10,7 +10,8 @@ from tests.databases import stage
 from tests.records import a_reject, a_run, server
 from transfer.alerts import words
 from transfer.alerts.watch import watch
-from transfer.errors import Difference, HistoryChanged, Unreachable
+from transfer.engine.errors import HistoryChanged
+from transfer.errors import Difference, Unreachable
 from transfer.models import (
     Actor,
     CashRegister,

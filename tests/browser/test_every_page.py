@@ -16,9 +16,9 @@ from tests.browser.conftest import PHONE, make_user, use_language
 from tests.databases import stage
 from tests.pages.look import own_patterns
 from tests.records import a_run
+from transfer.alerts.send import MailRefused
 from transfer.alerts.watch import watch
 from transfer.engine.kinds import KINDS
-from transfer.errors import MailRefused
 from transfer.models import (
     Actor,
     Heartbeat,

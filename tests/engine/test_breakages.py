@@ -19,11 +19,7 @@ from tests.databases import (
 )
 from transfer.engine import move
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.kinds import BALANCES
-from transfer.engine.placing import Place, place
-from transfer.engine.rebase import Restored, rebase
-from transfer.engine.staging import Staging
-from transfer.errors import (
+from transfer.engine.errors import (
     BatchForgotten,
     BatchUnknown,
     HistoryChanged,
@@ -36,8 +32,12 @@ from transfer.errors import (
     RowsPurged,
     RowsRewritten,
     StandbyAsSource,
-    TooSlow,
 )
+from transfer.engine.kinds import BALANCES
+from transfer.engine.placing import Place, place
+from transfer.engine.rebase import Restored, rebase
+from transfer.engine.staging import Staging
+from transfer.errors import TooSlow
 
 OLD = "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'"
 

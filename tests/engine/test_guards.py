@@ -7,16 +7,10 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, query
 from tests.proxy import Cut, Proxy
+from transfer.engine.errors import CommitUnconfirmed, RightsMissing, RowsLostOnTheWay, WrongColumns
 from transfer.engine.kinds import BALANCES
 from transfer.engine.stream import receive
-from transfer.errors import (
-    CommitUnconfirmed,
-    ConnectionLost,
-    QueryFailed,
-    RightsMissing,
-    RowsLostOnTheWay,
-    WrongColumns,
-)
+from transfer.errors import ConnectionLost, QueryFailed
 
 
 @pytest.fixture

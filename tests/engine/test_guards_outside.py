@@ -8,7 +8,8 @@ from psycopg2.extensions import make_dsn
 
 from tests.databases import Flow, query, stage
 from transfer.engine import postgres
-from transfer.errors import NoRightForSchema, Unreachable
+from transfer.engine.errors import NoRightForSchema
+from transfer.errors import Unreachable
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State
 from transfer.runs import execute

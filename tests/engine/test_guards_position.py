@@ -8,17 +8,16 @@ from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stag
 from tests.databases import Flow, connected, insert, query, run
 from transfer.engine import move, postgres
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.kinds import BALANCES
-from transfer.errors import (
-    AlreadyRunning,
+from transfer.engine.errors import (
     FutureTransactions,
     HistoryChanged,
     NotInitialised,
     NumberUsedTwice,
     PositionLost,
     PositionMoved,
-    QueryFailed,
 )
+from transfer.engine.kinds import BALANCES
+from transfer.errors import AlreadyRunning, QueryFailed
 
 FUTURE = "4000000000"
 STAMPS = 'select account, xid::text, id from "changeAccountBalanceTemp" order by 1'

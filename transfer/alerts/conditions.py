@@ -8,7 +8,8 @@ from typing import Any
 from django.db.models import Count, F, Max, Min
 from django.urls import reverse
 
-from transfer.errors import REFUSALS, Difference
+from transfer.engine.errors import REFUSALS
+from transfer.errors import Difference
 from transfer.models import (
     AuditEntry,
     Heartbeat,

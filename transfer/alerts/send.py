@@ -13,10 +13,42 @@ from django.core.mail import send_mail
 from django.utils import timezone, translation
 
 from transfer.alerts import words
-from transfer.errors import MailRefused, MessengerRefused, NoApprise, WebhookRefused
+from transfer.errors import TransferError, gettext_noop
 from transfer.models.alerts import Notice, Recipient
 
 SECONDS = 10
+
+
+class MailRefused(TransferError):
+    code = "mail_refused"
+    sentence = gettext_noop("The mail server %(host)s did not take the message: %(reason)s.")
+    hint = gettext_noop(
+        "Check EMAIL_HOST and its log-in in the settings of the installation, and the address. The "
+        "message is sent again by itself."
+    )
+
+
+class WebhookRefused(TransferError):
+    code = "webhook_refused"
+    sentence = gettext_noop("The webhook did not take the message: %(reason)s.")
+    hint = gettext_noop(
+        "Check its address, and whether it is up. The message is sent again by itself."
+    )
+
+
+class MessengerRefused(TransferError):
+    code = "messenger_refused"
+    sentence = gettext_noop("The messenger did not take the message.")
+    hint = gettext_noop(
+        "Check the address as Apprise wants it, and whether this machine may reach the messenger. "
+        "The message is sent again by itself."
+    )
+
+
+class NoApprise(TransferError):
+    code = "no_apprise"
+    sentence = gettext_noop("Messengers are not installed here.")
+    hint = gettext_noop("Install the extra: pip install dtadmin[messengers]")
 
 
 def deliver(notice: Notice, _stopped: Any = None) -> None:

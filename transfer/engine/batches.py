@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from psycopg2 import errors
 
+from transfer.engine.errors import BatchForgotten, HistoryChanged, NotInitialised, StandbyAsSource
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres import Database
-from transfer.errors import BatchForgotten, HistoryChanged, NotInitialised, StandbyAsSource
 
 SCHEMA = """
 -- What each reader (a bonus server and a kind of transfer) has begun to read, by its snapshot.

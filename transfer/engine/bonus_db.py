@@ -3,16 +3,16 @@
 from psycopg2 import errors
 
 from transfer.engine import position_table, reject_table
-from transfer.engine.kinds import Column, Kind
-from transfer.engine.position_table import PositionTable
-from transfer.engine.postgres import COLUMNS
-from transfer.errors import (
+from transfer.engine.errors import (
     NoRightForSchema,
     RightsMissing,
     RowsSwallowed,
     TargetTableMissing,
     WrongColumns,
 )
+from transfer.engine.kinds import Column, Kind
+from transfer.engine.position_table import PositionTable
+from transfer.engine.postgres import COLUMNS
 
 SCHEMA = position_table.SCHEMA + reject_table.SCHEMA
 

@@ -12,18 +12,14 @@ import psycopg2
 
 from transfer.engine.batches import Batch, Readers
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.errors import CommitUnconfirmed, PositionLost, PositionMoved
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.postgres import is_broken
 from transfer.engine.refusals import Bisection
 from transfer.engine.shop_all import ShopAll
 from transfer.engine.stream import Unreadable, receive, receive_bytes
-from transfer.errors import (
-    CommitUnconfirmed,
-    PositionLost,
-    PositionMoved,
-    TransferError,
-)
+from transfer.errors import TransferError
 
 CHUNK_ROWS = 50_000
 IS_GOOD = "fault is null and late_fault is null"

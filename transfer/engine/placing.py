@@ -5,16 +5,16 @@ from uuid import uuid4
 
 from transfer.engine.batches import Readers
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.kinds import Kind
-from transfer.engine.position import NOTHING_READ, Position, Totals
-from transfer.engine.shop_all import ShopAll
-from transfer.errors import (
+from transfer.engine.errors import (
     BatchForgotten,
     BatchUnknown,
     PositionMissing,
     ReaderUnknown,
     RowsPurged,
 )
+from transfer.engine.kinds import Kind
+from transfer.engine.position import NOTHING_READ, Position, Totals
+from transfer.engine.shop_all import ShopAll
 
 SHOWN = 20  # batches or readers that an error lists
 

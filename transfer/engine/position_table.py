@@ -5,10 +5,11 @@ from typing import Any
 
 from psycopg2 import errors
 
+from transfer.engine.errors import PositionOvertaken
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.reject_table import RejectTable
-from transfer.errors import AlreadyRunning, PositionOvertaken
+from transfer.errors import AlreadyRunning
 
 SCHEMA = """\
 create schema if not exists datatransfer;

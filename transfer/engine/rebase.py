@@ -20,11 +20,7 @@ from psycopg2 import sql
 
 from transfer.engine.batches import ORIGINAL
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.position import Position, moved, visible
-from transfer.engine.shop_all import quoted
-from transfer.engine.staging import Staging
-from transfer.errors import (
+from transfer.engine.errors import (
     HistoryChanged,
     RestoreUnknown,
     RowsDoubtful,
@@ -32,6 +28,10 @@ from transfer.errors import (
     RowsRewritten,
     RowsUndated,
 )
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.position import Position, moved, visible
+from transfer.engine.shop_all import quoted
+from transfer.engine.staging import Staging
 
 Held = list[tuple[BonusDatabase, Position]]
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from transfer.engine.errors import NumberUsedTwice
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres import Database
-from transfer.errors import NumberUsedTwice
 
 SCHEMA = """\
 create table if not exists datatransfer.reject (

@@ -7,9 +7,9 @@ second browser, can't send it twice.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from transfer.engine.errors import NotInitialised
 from transfer.engine.kinds import Kind
 from transfer.engine.staging import Staging
-from transfer.errors import NotInitialised
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 

@@ -11,18 +11,18 @@ import psycopg2
 from psycopg2 import errors, sql
 
 from transfer.engine.batches import ORIGINAL, BatchLog
-from transfer.engine.kinds import Kind
-from transfer.engine.position import Position, batch, moved, waiting
-from transfer.engine.postgres import COLUMNS
-from transfer.errors import (
+from transfer.engine.errors import (
     FutureTransactions,
     NotInitialised,
     OriginChanged,
     RestoredFromDump,
     RowsPurged,
-    TransferError,
     WrongColumns,
 )
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Position, batch, moved, waiting
+from transfer.engine.postgres import COLUMNS
+from transfer.errors import TransferError
 
 # Every process that removes staged rows, or begins a position, holds this lock of the staging
 # database: a new position must know exactly what was removed before it.

@@ -9,10 +9,10 @@ import threading
 from psycopg2 import errors, sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.errors import RowsLostOnTheWay
 from transfer.engine.kinds import Kind
 from transfer.engine.refusals import Bisection
 from transfer.engine.shop_all import ShopAll
-from transfer.errors import RowsLostOnTheWay
 
 BUFFER = 1 << 16
 

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from transfer.engine.errors import NotInitialised
 from transfer.engine.incoming import GOOD, Incoming
 from transfer.engine.kinds import MASK, Kind
-from transfer.errors import NotInitialised
 from transfer.loading.faults import columns_of
 from transfer.loading.headings import REJECT
 

@@ -7,9 +7,10 @@ from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.errors import OriginChanged
 from transfer.engine.position import Position, sees
 from transfer.engine.shop_all import ShopAll, quoted
-from transfer.errors import OriginChanged, TransferError
+from transfer.errors import TransferError
 from transfer.models import BonusServer, TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs
 from transfer.servers.ask import ask_all

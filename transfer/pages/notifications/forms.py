@@ -11,8 +11,7 @@ from django.core.validators import validate_email
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.alerts.send import messenger_knows
-from transfer.errors import NoApprise
+from transfer.alerts.send import NoApprise, messenger_knows
 from transfer.models.alerts import PlannedWork, Recipient, Topic
 from transfer.words.explain import explain
 

@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
-from transfer.errors import REFUSALS, TransferError
+from transfer.engine.errors import REFUSALS
+from transfer.errors import TransferError
 from transfer.models import BonusServer, Heartbeat, Recipient, RejectedRow
 from transfer.models.run_base import Run, State
 from transfer.pages import links

@@ -1,0 +1,300 @@
+"""What can go wrong while rows are moved: tables, rights, positions, time that runs backwards."""
+
+from transfer.errors import Difference, TransferError, gettext_noop
+
+
+class NotInitialised(TransferError):
+    code = "not_initialised"
+    sentence = gettext_noop("In the database of shop All %(missing)s is missing.")
+    hint = gettext_noop("Run: manage.py init_shop_all")
+
+
+class TargetTableMissing(TransferError):
+    code = "target_table_missing"
+    sentence = gettext_noop("%(database)s has no table %(table)s.")
+    hint = gettext_noop("Check that the database is the one of the bonus server.")
+
+
+class WrongColumns(TransferError):
+    code = "wrong_columns"
+    sentence = gettext_noop("In %(database)s the columns of %(table)s do not fit: %(problems)s.")
+    hint = gettext_noop(
+        "Nothing was moved. Binary data of the wrong type would arrive as nonsense without an "
+        "error, so the types have to be put right first."
+    )
+
+
+class HistoryChanged(TransferError):
+    code = "history_changed"
+    sentence = gettext_noop(
+        "The database of shop All has gone back in time: batch %(number)s, which the bonus server "
+        "has received, is not in its log as it was written."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, and nothing will be until this is settled: rows could be lost or moved "
+        "twice. It was restored from a copy, or another server took its place. See what it holds: "
+        "manage.py rebase_shop_all. What was moved stays moved."
+    )
+
+
+class BatchForgotten(HistoryChanged):
+    code = "batch_forgotten"
+    sentence = gettext_noop(
+        "The bonus server was restored to batch %(number)s, and the log of shop All no longer "
+        "reaches back so far: nothing tells whether shop All itself has gone back in time since."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. If shop All was not restored from a copy since then, no row is in "
+        "doubt: manage.py set_position '%(server)s' %(kind)s --shop-all-is-whole. If it was: "
+        "manage.py rebase_shop_all."
+    )
+
+
+class RestoredFromDump(HistoryChanged):
+    code = "restored_from_dump"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a dump, or its own tables were written anew: "
+        "its numbers no longer tell which rows were moved."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, so nothing was skipped or moved twice. Run: manage.py "
+        "rebase_shop_all. What was moved stays moved."
+    )
+
+
+class PositionOvertaken(HistoryChanged):
+    code = "position_overtaken"
+    sentence = gettext_noop(
+        "The database of shop All is from before its rows were numbered anew (rebase_shop_all): "
+        "the bonus server has received %(rows)s rows since, and nothing tells which rows here "
+        "they are."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be moved twice. An older copy of shop All was restored "
+        "once more. Run: manage.py rebase_shop_all. If rows of the copy are in doubt, it counts "
+        "them and asks."
+    )
+
+
+class FutureTransactions(HistoryChanged):
+    code = "future_transactions"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a copy: it holds, or the bonus server has "
+        "seen, transactions that it has not reached yet (%(where)s)."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, so nothing was skipped. Run: manage.py rebase_shop_all. "
+        "What was moved stays moved."
+    )
+
+
+class RestoreUnknown(TransferError):
+    code = "restore_unknown"
+    sentence = gettext_noop(
+        "The files of shop All's database were restored, or a replica that lagged took its place: "
+        "nothing in it tells rows that were moved from rows that were written since."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Say when it began to take rows again: --restored-at "
+        "'2026-01-31 12:00:00+03', or --no-writes-since-restore if it has taken none. With "
+        "--dry-run it counts first."
+    )
+
+
+class RowsDoubtful(TransferError):
+    code = "rows_doubtful"
+    sentence = gettext_noop(
+        "%(rows)s rows of the copy (%(kind)s) waited for %(database)s when the copy was first "
+        "numbered anew, and may have been moved since."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Look in the bonus server whether it has them, and run the command "
+        "again with --doubtful moved or --doubtful waiting. If it has only some of them, restore "
+        "it as well, or write the rest by hand."
+    )
+
+
+class RowsPrepared(RowsDoubtful):
+    code = "rows_prepared"
+    sentence = gettext_noop(
+        "%(rows)s rows of the copy (%(kind)s) were written shortly before it was made. If one was "
+        "prepared then (PREPARE TRANSACTION) and committed only since, nothing tells whether "
+        "%(database)s has it."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. If no prepared transaction was committed since the restore, run the "
+        "command again with --doubtful moved. Otherwise look in the bonus server whether it has "
+        "these rows: --doubtful moved or --doubtful waiting."
+    )
+
+
+class RowsRewritten(TransferError):
+    code = "rows_rewritten"
+    sentence = gettext_noop(
+        "%(rows)s rows of %(table)s are older than the restore and carry numbers from after it: "
+        "they were copied one by one (logical replication, a restore of the data alone), and "
+        "nothing tells which of them were moved."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Restore shop All from a dump of the whole database, or from a copy "
+        "of its files. If these rows are new all the same, put created_at right, and run the "
+        "command again."
+    )
+
+
+class RowsUndated(TransferError):
+    code = "rows_undated"
+    sentence = gettext_noop(
+        "%(rows)s rows of %(table)s do not say when they were written (created_at is empty)."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: such a row may have been moved, or be new. Fill created_at in for "
+        "these rows, and run the command again."
+    )
+
+
+class NumberUsedTwice(TransferError):
+    code = "number_used_twice"
+    sentence = gettext_noop(
+        "Row № %(number)s of %(table)s fails a check, and so did another row that had this number."
+    )
+    hint = gettext_noop(
+        "Nothing of this chunk was moved: of two rejected rows with one number, one would hide the "
+        "other. Whoever writes must leave the number (id) to the database. Delete the row, stage "
+        "it again without a number, and set the sequence beyond the largest number ever used."
+    )
+
+
+class PositionLost(TransferError):
+    code = "position_lost"
+    sentence = gettext_noop(
+        "%(database)s no longer says what it has received: its position of this transfer is gone."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be moved twice. Its tables were restored without ours, or "
+        "shop All was made anew. Find out up to which batch its data goes (the server's page "
+        "shows the log), and say so: manage.py set_position '%(database)s' %(kind)s --batch N, or "
+        "--start if it has received nothing; --dry-run counts first."
+    )
+
+
+class BatchUnknown(TransferError):
+    code = "batch_unknown"
+    sentence = gettext_noop("The log of shop All has no batch %(number)s of %(database)s.")
+    hint = gettext_noop(
+        "The server's page shows the log. A batch that came with a dump, and not from the database "
+        "itself, does not count. There are: %(known)s."
+    )
+
+
+class ReaderUnknown(TransferError):
+    code = "reader_unknown"
+    sentence = gettext_noop(
+        "Nothing says which of the readers in shop All's log reads for %(database)s."
+    )
+    hint = gettext_noop(
+        "Add --reader, with one of these (and the name that the server had then): %(known)s"
+    )
+
+
+class PositionMissing(TransferError):
+    code = "position_missing"
+    sentence = gettext_noop("%(database)s has no position of this transfer to go on from.")
+    hint = gettext_noop("Say where it is: --batch N, or --start.")
+
+
+class RowsPurged(TransferError):
+    code = "rows_purged"
+    sentence = gettext_noop(
+        "The bonus server was restored to batch %(number)s, and up to %(rows)s rows after it were "
+        "purged from shop All: it can't get them any more."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. Restore a newer copy of the bonus server; or go on without these rows: "
+        "manage.py set_position '%(server)s' %(kind)s --accept-purged"
+    )
+
+
+class StandbyAsSource(TransferError):
+    code = "standby_as_source"
+    sentence = gettext_noop("The database of shop All is a replica, which can only be read.")
+    hint = gettext_noop(
+        "A replica shows commits in another order and may lag, so rows could be lost. Let "
+        "SHOP_ALL_DATABASE_URL name the primary server."
+    )
+
+
+class OriginChanged(TransferError):
+    code = "origin_changed"
+    sentence = gettext_noop("The database of shop All was replaced while the transfer ran.")
+    hint = gettext_noop("Run the transfer again: it starts from the new database.")
+
+
+class RowsLostOnTheWay(TransferError):
+    code = "rows_lost_on_the_way"
+    sentence = gettext_noop(
+        "The source sent %(sent)s rows and the bonus server received %(received)s."
+    )
+    hint = gettext_noop(
+        "The chunk was rolled back, and the next run repeats it. If it happens again, look at the "
+        "network between the databases."
+    )
+
+
+class RowsSwallowed(TransferError):
+    code = "rows_swallowed"
+    sentence = gettext_noop(
+        "%(database)s takes rows for %(table)s and does not keep them there: %(names)s."
+    )
+    hint = gettext_noop(
+        "The chunk was rolled back, so nothing is lost. A trigger or a rule of the bonus server "
+        "swallows rows or sends them elsewhere; its administrator has to say why, and change it."
+    )
+
+
+class TooManyRefused(TransferError):
+    code = "too_many_refused"
+    sentence = gettext_noop(
+        "%(database)s refuses more than %(most)s rows of one chunk: %(reason)s."
+    )
+    hint = gettext_noop(
+        "The chunk was rolled back. So many rows are hardly wrong each by itself: look whether a "
+        "constraint, a trigger or the encoding of the bonus server has changed."
+    )
+
+
+class PositionMoved(TransferError):
+    code = "position_moved"
+    sentence = gettext_noop("Somebody else moved the position of this transfer meanwhile.")
+    hint = gettext_noop("The chunk was rolled back. Run the transfer again.")
+
+
+class CommitUnconfirmed(TransferError):
+    code = "commit_unconfirmed"
+    sentence = gettext_noop("%(database)s did not confirm the last chunk.")
+    hint = gettext_noop(
+        "Whether it arrived stands in the bonus server's database, and the next run reads it "
+        "there first: nothing is lost or moved twice."
+    )
+
+
+class NoRightForSchema(TransferError):
+    code = "no_right_for_schema"
+    sentence = gettext_noop("In %(database)s this account may not create the schema datatransfer.")
+    hint = gettext_noop("Ask its administrator to run once:\n%(statements)s")
+
+
+class RightsMissing(TransferError):
+    code = "rights_missing"
+    sentence = gettext_noop("The database user %(user)s may not do everything: %(missing)s.")
+    hint = gettext_noop("Ask the database's administrator to run:\n%(statements)s")
+
+
+REFUSALS = {
+    error.code
+    for error in (
+        *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
+        *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused),
+        *(NumberUsedTwice, Difference),
+    )
+}

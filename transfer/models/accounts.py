@@ -102,8 +102,6 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
 class RegisterAccount(Failing):
     """A register's account on a server. No row at all means: not created."""
 
-    shown_state: str  # of `with_shown`
-
     class State(models.TextChoices):
         NOT_CREATED = "not_created", gettext_lazy("Not created")
         WAITING = "waiting", gettext_lazy("Being created")

@@ -65,13 +65,14 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
     """What the page says of one server."""
     if account is None:
         state = AccountState.NOT_CREATED
-        return {"server": server, "account": None, "state": state, "why": why(server, None)}
+        return {"server": server, "account": None, "state": state, "why": why(server, None, state)}
+    state = AccountState(account.shown_state)  # type: ignore[attr-defined]
     return {
         "server": server,
         "account": account,
-        "state": account.shown_state,
-        "why": why(server, account),
-        "cause": account.explained if account.shown_state != AccountState.ERROR else None,
+        "state": state,
+        "why": why(server, account, state),
+        "cause": account.explained if state != AccountState.ERROR else None,
         "days": strip(account) if account.login else [],
     }
 

@@ -8,9 +8,11 @@ from transfer.words import formats
 from transfer.words.explain import Explanation
 
 
-def why(server: BonusServer, account: RegisterAccount | None) -> Explanation | None:
+def why(
+    server: BonusServer, account: RegisterAccount | None, state: AccountState
+) -> Explanation | None:
     """Of a register that is on line nothing needs to be said."""
-    if account is None or account.shown_state == AccountState.NOT_CREATED:
+    if account is None or state == AccountState.NOT_CREATED:
         return Explanation(
             _("It has no account on this server: it can neither accrue nor redeem there."),
             _("Create one, and enter its login and password at the register."),
@@ -22,7 +24,7 @@ def why(server: BonusServer, account: RegisterAccount | None) -> Explanation | N
         AccountState.NEVER_SEEN: _never_seen,
         AccountState.WAITING: _waiting,
     }
-    words = words_for.get(AccountState(account.shown_state))
+    words = words_for.get(state)
     return words(server, account) if words else None
 
 

@@ -59,7 +59,7 @@ class BatchTable(Table):
     def render_result(self, record: dict[str, Any]) -> str:
         if record["is_here"]:
             return badge("ok", _("The bonus server is here"))
-        return "" if record["batch"].is_original else _("No longer valid")
+        return "" if record["batch"].is_valid else _("No longer valid")
 
 
 @require_safe

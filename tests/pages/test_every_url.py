@@ -138,6 +138,8 @@ RULES = {
     # For administrators
     "settings": RULE,
     "audit": Rule("administrator", "get"),
+    "audit_csv": Rule("administrator", "get"),
+    "audit_xlsx": Rule("administrator", "get"),
     "users": Rule("administrator", "get"),
     "users_unlock": Rule("administrator", "post"),
     "user_add": RULE,

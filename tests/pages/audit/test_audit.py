@@ -1,19 +1,99 @@
-import pytest
+import csv
+import io
 
-from transfer.models import AccountJob, Actor, AuditEntry, RejectedRow
+import pytest
+from python_calamine import CalamineWorkbook
+
+from tests.records import server as a_server
+from transfer.models import (
+    AccountJob,
+    Actor,
+    AuditEntry,
+    BonusServer,
+    RejectedRow,
+    TransferTask,
+)
+from transfer.pages.audit import sentences
 
 IVAN = Actor("ivan", address="10.0.0.7")
 
 
+@pytest.fixture
+def task() -> TransferTask:
+    """Switched on, and off again for a reason."""
+    task = a_server("Восемь").tasks.get(kind="pincodes")
+    task.switch(True, IVAN)
+    task.switch(False, Actor("olga"), reason="касса сломалась")
+    return task
+
+
 @pytest.mark.parametrize(
-    ("language", "words"), [("ru", "Создать учётные записи"), ("en", "Create accounts")]
+    ("language", "done"),
+    [
+        ("ru", '<b>olga</b> выключил <a href="{}">задачу «Пин-коды → Восемь»</a>'),
+        ("en", '<b>olga</b> switched off <a href="{}">the task “PIN codes → Восемь”</a>'),
+    ],
 )
-def test_a_choice_is_told_in_words_of_the_language(admin_client, dock, bonus, language, words):
-    server = dock(bonus)
-    AccountJob.order(server, AccountJob.Action.CREATE, [], IVAN)
+def test_an_entry_is_a_sentence_that_leads_to_what_it_is_about(admin_client, task, language, done):
     admin_client.cookies["django_language"] = language
     page = admin_client.get("/audit/").text
-    assert f"</span>{words}</b>" in page
+    assert done.format(f"/scheduler/transfer-{task.pk}/") in page
+    assert "касса сломалась" in page
+
+
+def test_what_is_gone_is_named_without_a_link(admin_client):
+    server = a_server("Восемь")
+    AuditEntry.record(IVAN, AuditEntry.Action.DELETE, server)
+    url = server.get_absolute_url()
+    assert url in admin_client.get("/audit/").text
+    BonusServer.objects.all().delete()
+    page = admin_client.get("/audit/").text
+    assert "Восемь" in page
+    assert url not in page
+
+
+def test_every_action_has_its_sentence():
+    assert set(AuditEntry.Action.values) - sentences.SENTENCES.keys() == set()
+
+
+def test_names_in_a_sentence_are_text_and_no_markup(admin_client):
+    AuditEntry.record(Actor("<i>ivan"), AuditEntry.Action.DELETE, a_server("<b>8 %(who)s"))
+    page = admin_client.get("/audit/").text
+    assert "&lt;i&gt;ivan" in page
+    assert "&lt;b&gt;8 %(who)s" in page
+
+
+@pytest.mark.parametrize("words", ["olga", "Восе", "сломалась", "касса olga"])
+def test_a_search_finds_names_values_and_reasons_by_how_they_begin(admin_client, task, words):
+    page = admin_client.get("/audit/", {"q": words, "action": "switch"}).text
+    assert "сломалась" in page
+    nothing = admin_client.get("/audit/", {"q": f"{words} нетого"}).text
+    assert "Под фильтр не подходит ни одна запись" in nothing
+
+
+def test_what_is_found_is_a_file_too(admin_client, task):
+    text = admin_client.get("/audit/export.csv", {"q": "сломалась"}).getvalue().decode("utf-8-sig")
+    heading, *lines = csv.reader(io.StringIO(text), delimiter=";")
+    [line] = lines
+    assert line[1] == "olga"
+    assert line[-1] == "касса сломалась"
+    assert len(line) == len(heading)
+    book = b"".join(admin_client.get("/audit/export.xlsx").streaming_content)
+    rows = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0).to_python()
+    assert [row[1] for row in rows][:3] == ["Кто", "olga", "ivan"]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("ru", "поручил создать учётные записи"), ("en", "had accounts created on")],
+)
+def test_what_was_done_to_many_accounts_is_told_in_words(
+    admin_client, dock, bonus, language, words
+):
+    AccountJob.order(dock(bonus), AccountJob.Action.CREATE, [], IVAN)
+    admin_client.cookies["django_language"] = language
+    page = admin_client.get("/audit/").text
+    assert words in page
     assert "</span>create</b>" not in page
 
 

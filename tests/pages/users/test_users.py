@@ -430,16 +430,15 @@ class TestTheAudit:
     @pytest.mark.parametrize(
         ("language", "words"),
         [
-            ("en", ["User olga", "Operator", "Viewer", "Active", "Closed", "Password set"]),
+            ("en", ["User olga", "Operator", "Viewer", "closed the user", "set a new password"]),
             (
                 "ru",
                 [
                     "Пользователь olga",
                     "Оператор",
                     "Наблюдатель",
-                    "Активен",
-                    "Доступ закрыт",
-                    "Задан пароль",
+                    "закрыл доступ пользователю",
+                    "задал новый пароль",
                 ],
             ),
         ],

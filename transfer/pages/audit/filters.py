@@ -10,7 +10,12 @@ from django.utils.translation import gettext_lazy
 from transfer.models import AuditEntry
 from transfer.pages.filters import DayFilters
 
-SUBJECTS = {"transfer": "transfertask", "maintenance": "maintenancetask", "user": "user"}
+SUBJECTS = {
+    "transfer": "transfertask",
+    "maintenance": "maintenancetask",
+    "user": "user",
+    "recipient": "recipient",
+}
 
 
 def people() -> list[tuple[str, str]]:
@@ -20,6 +25,7 @@ def people() -> list[tuple[str, str]]:
 
 class AuditFilter(DayFilters):
     moment = "at"
+    q = django_filters.CharFilter(label=gettext_lazy("Search"), method="filter_text")
     who = django_filters.ChoiceFilter(label=gettext_lazy("Who"), choices=people)
     action = django_filters.ChoiceFilter(
         label=gettext_lazy("What"), choices=AuditEntry.Action.choices
@@ -29,7 +35,10 @@ class AuditFilter(DayFilters):
 
     class Meta:
         model = AuditEntry
-        fields = ["who", "action", "since", "until"]
+        fields = ["q", "who", "action", "since", "until"]
+
+    def filter_text(self, entries: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return entries.search(value)  # type: ignore[attr-defined]
 
     def filter_about(self, entries: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         kind, _dash, number = value.partition("-")

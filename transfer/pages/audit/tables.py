@@ -1,14 +1,14 @@
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
+from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import AuditEntry
-from transfer.pages.audit import words
-from transfer.pages.tables import MomentColumn, Table
-from transfer.words import formats
+from transfer.pages import drawing
+from transfer.pages.audit import sentences
+from transfer.pages.tables import Table, classed, with_note
 
 
 class AuditTable(Table):
@@ -16,27 +16,26 @@ class AuditTable(Table):
 
     caption = gettext_lazy("Audit")
 
-    at = MomentColumn(gettext_lazy("When"), order_by=("id",))
-    who = tables.Column(gettext_lazy("Who"), order_by=("who", "-id"))
-    action = tables.Column(gettext_lazy("What"), order_by=("action", "-id"))
-    subject = tables.Column(gettext_lazy("Of what"), orderable=False, empty_values=())
-    change = tables.Column(gettext_lazy("Before → after"), orderable=False, empty_values=())
+    at = tables.Column(gettext_lazy("When"), order_by=("id",), attrs=classed("when"))
+    done = tables.Column(
+        gettext_lazy("What was done"), orderable=False, empty_values=(), attrs=classed("done")
+    )
 
     class Meta(Table.Meta):
         order_by = "-at"
 
-    def render_who(self, record: AuditEntry) -> str:
-        address = record.address or _("command line")
-        return format_html('<div>{}<div class="note">{}</div></div>', record.who, address)
+    def paged(self, request: HttpRequest) -> "AuditTable":
+        super().paged(request)
+        self.addresses = sentences.addresses(row.record for row in self.paginated_rows)
+        return self
 
-    def render_action(self, record: AuditEntry) -> str:
-        return str(record.get_action_display())
+    def render_at(self, record: AuditEntry) -> str:
+        return with_note(drawing.moment(record.at), record.address or _("command line"))
 
-    def render_subject(self, record: AuditEntry) -> str:
-        return words.subject(record)
-
-    def render_change(self, record: AuditEntry) -> Any:
-        changes = words.changes(record)
-        if not changes and not record.reason:
-            return formats.NOTHING
-        return render_to_string("audit/change.html", {"entry": record, "changes": changes})
+    def render_done(self, record: AuditEntry) -> Any:
+        context = {
+            "sentence": sentences.drawn(record, self.addresses.get(record.pk)),
+            "changes": sentences.details(record),
+            "reason": record.reason,
+        }
+        return render_to_string("audit/done.html", context)

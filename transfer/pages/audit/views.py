@@ -1,14 +1,18 @@
 """Who did what. Entries are only ever added."""
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.models import AuditEntry
-from transfer.pages.audit import words
+from transfer.pages.audit import sentences, words
 from transfer.pages.audit.filters import AuditFilter
 from transfer.pages.audit.tables import AuditTable
+from transfer.pages.exports import Field, Sheet, file_response, zoned
 
 
 @role("administrator")
@@ -22,3 +26,22 @@ def audit(request: HttpRequest) -> HttpResponse:
         "about": words.subject(about) if about else "",
     }
     return render(request, "audit/audit.html", context)
+
+
+@role("administrator")
+@require_safe
+def export(request: HttpRequest, form: str) -> HttpResponseBase:
+    """The filtered entries, the latest first, as CSV or XLSX."""
+    fields = [
+        Field(zoned(_("When")), lambda one: one.at),
+        Field(_("Who"), lambda one: one.who),
+        Field(_("From where"), lambda one: one.address or _("command line")),
+        Field(_("What"), lambda one: one.get_action_display()),
+        Field(_("Of what"), words.subject),
+        Field(_("In a sentence"), sentences.sentence),
+        Field(_("Before → after"), lambda one: words.in_a_line(words.changes(one))),
+        Field(_("Reason"), lambda one: one.reason),
+    ]
+    entries = AuditFilter(request.GET, AuditEntry.objects.all()).qs
+    name = f"audit-{timezone.localtime():%Y-%m-%d-%H%M}"
+    return file_response(request, name, form, Sheet(_("Audit"), fields, entries))

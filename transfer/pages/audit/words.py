@@ -11,9 +11,12 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.access import Role
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry
+from transfer.pages.trace.words import cell
 from transfer.words import formats
 from transfer.words.columns import HEADINGS
 from transfer.words.schedule import in_words
+
+NOBODY = "—"
 
 # What entries tell beside fields of their subject, and the words of what is chosen from a few.
 FACTS = {
@@ -22,10 +25,12 @@ FACTS = {
     "run": gettext_lazy("run"),
     "dry_run": gettext_lazy("dry run"),
     "rows": gettext_lazy("rows"),
+    "new": gettext_lazy("new"),
+    "changed": gettext_lazy("changed"),
+    "resent_id": gettext_lazy("row in the staging table"),
     "batch": gettext_lazy("batch"),
     "waiting": gettext_lazy("waiting"),
     "given_up": gettext_lazy("rows given up"),
-    "browser": gettext_lazy("browser known by its number"),
     "locks": gettext_lazy("locked were"),
     "until": gettext_lazy("locked until"),
     "role": gettext_lazy("role"),
@@ -38,9 +43,11 @@ CHOICES: dict[str, dict[Any, Any]] = {
 
 
 class Change(NamedTuple):
+    """A field, and its values before and after: None where there was nothing of it to tell."""
+
     label: str
-    old: str
-    new: str
+    old: str | None
+    new: str | None
 
 
 def subject(entry: AuditEntry) -> str:
@@ -51,38 +58,37 @@ def subject(entry: AuditEntry) -> str:
         return f"{title} → {params['server']}" if params.get("server") else title
     if entry.subject_type == "user":
         return _("User %(name)s") % params if params["name"] else _("All users")
-    return params.get("name") or str(_model(entry)._meta.verbose_name)
+    return params.get("name") or str(model_of(entry)._meta.verbose_name)
 
 
-def changes(entry: AuditEntry) -> list[Change]:
-    """Old and new value of each field, as people read them."""
+def changes(entry: AuditEntry, but: str = "") -> list[Change]:
+    """Old and new value of each field but one, as people read them."""
     return [
         Change(
             str(getattr(_field(entry, name), "verbose_name", FACTS.get(name, name))),
-            *(_value(entry, name, values.get(name)) for values in (entry.old, entry.new)),
+            _value(entry, name, entry.old[name]) if name in entry.old else None,
+            _value(entry, name, entry.new[name]) if name in entry.new else None,
         )
         for name in dict.fromkeys([*entry.old, *entry.new])
+        if name not in (but, "browser")  # its number tells nobody anything
     ]
 
 
-def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, list[Change]]]:
-    """What was done to one thing, the last first; drawn by audit/about.html."""
-    return [(entry, changes(entry)) for entry in AuditEntry.objects.about(subject).changes()[:most]]
-
-
-def sentence(entry: AuditEntry) -> str:
-    """ "Switched on or off: enabled: Disabled → Enabled"."""
-    lines = [f"{one.label}: {one.old} → {one.new}" for one in changes(entry)]
-    return ": ".join([str(entry.get_action_display()), *(["; ".join(lines)] if lines else [])])
+def in_a_line(changes: list[Change]) -> str:
+    """ "schedule: every minute → every day at 03:30; rows: 12"."""
+    values = [" → ".join(filter(None, (one.old, one.new))) for one in changes]
+    return "; ".join(f"{one.label}: {value}" for one, value in zip(changes, values, strict=True))
 
 
 def _value(entry: AuditEntry, name: str, value: Any) -> str:
     if value is None or value == "":
         return formats.NOTHING
     if isinstance(value, bool):
-        return _("Enabled") if value else _("Disabled")
+        return _("yes") if value else _("no")
     if isinstance(value, list):
         return ", ".join(_chosen(entry, name, one) for one in value) or formats.NOTHING
+    if name in HEADINGS:
+        return cell(name, str(value))
     if name == "schedule":
         return in_words(str(value))
     moment = _moment(value)
@@ -99,12 +105,12 @@ def _chosen(entry: AuditEntry, name: str, value: Any) -> str:
 
 def _field(entry: AuditEntry, name: str) -> Any:
     try:
-        return _model(entry)._meta.get_field(name)
+        return model_of(entry)._meta.get_field(name)
     except (LookupError, FieldDoesNotExist):  # of a later or an earlier version, or no field
         return None
 
 
-def _model(entry: AuditEntry) -> Any:
+def model_of(entry: AuditEntry) -> Any:
     return apps.get_model("transfer", entry.subject_type)
 
 

@@ -14,7 +14,7 @@ from transfer.alerts import words as alert_words
 from transfer.alerts.send import deliver
 from transfer.models import Actor, AuditEntry
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
-from transfer.pages.audit import words
+from transfer.pages.audit import sentences
 from transfer.pages.back import read_or_post
 from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm
 from transfer.words import formats
@@ -79,7 +79,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             (one, alert_words.subject(one))
             for one in recipient.notices.select_related("incident", "recipient")[:20]
         ],
-        "entries": words.latest(recipient),
+        "entries": sentences.latest(recipient),
+        "about": f"recipient-{pk}",
     }
     return render(request, "notifications/recipient.html", context)
 

@@ -7,7 +7,8 @@ from django.utils.translation import gettext as _
 from transfer.models import AuditEntry
 from transfer.models.schedules import ChangedMeanwhile
 from transfer.pages import links
-from transfer.pages.audit import words
+from transfer.pages.audit.sentences import details, sentence
+from transfer.pages.audit.words import in_a_line
 from transfer.words import formats
 
 
@@ -19,11 +20,10 @@ def seen(request: HttpRequest) -> int | None:
 
 def who_did_what(entry: AuditEntry) -> list[str]:
     """Who did it and when, what, and why."""
-    who = {"who": entry.who, "when": formats.ago(entry.at)}
-    points = [_("%(who)s, %(when)s") % who, words.sentence(entry)]
+    points = [f"{sentence(entry)}, {formats.ago(entry.at)}", in_a_line(details(entry))]
     if entry.reason:
         points.append(_("Reason: %(reason)s") % {"reason": entry.reason})
-    return points
+    return [point for point in points if point]
 
 
 def ask_again(

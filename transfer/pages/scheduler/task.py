@@ -16,7 +16,7 @@ from transfer.models import Actor, Settings
 from transfer.models.run_base import RunClosed
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages import links
-from transfer.pages.audit import words
+from transfer.pages.audit import sentences
 from transfer.pages.back import is_part, next_url, read_or_post
 from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.conflicts import ask_again, seen, who_did_what
@@ -41,7 +41,7 @@ def task(request: HttpRequest, key: str) -> HttpResponse:
         "row": row,
         "poll": FAST if row.run else SLOW,
         "runs": (LastRunTable if row.is_transfer else LastMaintenanceTable)(task.runs.all()[:10]),
-        "entries": words.latest(task, ENTRIES),
+        "entries": sentences.latest(task, ENTRIES),
         **started.context(request),
     }
     if row.is_transfer and not row.asked_at and not is_part(request):

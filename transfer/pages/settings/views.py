@@ -10,7 +10,7 @@ from transfer.access import role
 from transfer.models import Actor, MaintenanceTask, Settings
 from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
-from transfer.pages.audit import words
+from transfer.pages.audit import sentences
 from transfer.pages.back import read_or_post
 from transfer.pages.scheduler.conflicts import seen, who_did_what
 from transfer.pages.settings.forms import SettingsForm
@@ -43,7 +43,7 @@ def settings(request: HttpRequest) -> HttpResponse:
             (task, links.of_task(task))
             for task in MaintenanceTask.objects.filter(kind__in=MaintenanceTask.REMOVING)
         ],
-        "entries": words.latest(held),
+        "entries": sentences.latest(held),
     }
     status = 409 if conflict is not None else 200
     return render(request, "settings/settings.html", context, status=status)

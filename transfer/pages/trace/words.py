@@ -74,7 +74,7 @@ def shown_row(row: Row, reject_days: int, subject: str = "") -> ShownRow:
     cells = [
         (
             heading(column.name),
-            _cell(column.name, row.payload.get(column.name)),
+            cell(column.name, row.payload.get(column.name)),
             column.name if column.name in COLUMNS else "",
         )
         for column in row.kind.columns
@@ -110,7 +110,8 @@ def _loaded(source: Source) -> SafeString | str:
     return format_html(words, file=link, who=upload.confirmed_by)
 
 
-def _cell(column: str, value: str | None) -> str:
+def cell(column: str, value: str | None) -> str:
+    """A value of a staged row as people read it."""
     if value is None:
         return ""
     if column == "amount":

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.access import role
 from transfer.models import Actor, User
 from transfer.models.logins import lift_locks, locks
-from transfer.pages.audit import words
+from transfer.pages.audit import sentences
 from transfer.pages.back import read_or_post
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
 from transfer.pages.users.tables import UserTable
@@ -73,7 +73,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "one": user,
         "own": own,
         "about": f"user-{pk}",
-        "entries": words.latest(user),
+        "entries": sentences.latest(user),
     }
     return render(request, "users/user.html", context)
 

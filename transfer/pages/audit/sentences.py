@@ -1,0 +1,154 @@
+"""What somebody did, as a sentence; and where that is to be looked at."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from django.urls import reverse
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy
+
+from transfer.models import AuditEntry, RegisterAccount
+from transfer.models.schedules import ScheduledTask
+from transfer.pages import links
+from transfer.pages.audit import words
+
+# The object of a sentence, by the model of what it is about.
+OBJECTS = {
+    "transfertask": gettext_lazy("the task “%(name)s”"),
+    "maintenancetask": gettext_lazy("the task “%(name)s”"),
+    "bonusserver": gettext_lazy("the server “%(name)s”"),
+    "cashregister": gettext_lazy("the register “%(name)s”"),
+    "registeraccount": gettext_lazy("the account “%(name)s”"),
+    "shop": gettext_lazy("the shop “%(name)s”"),
+    "recipient": gettext_lazy("the recipient “%(name)s”"),
+    "user": gettext_lazy("the user “%(name)s”"),
+}
+# The page of what has no address of its own, and whether it is one for each.
+PAGES = {
+    "user": ("user", True),
+    "shop": ("shop_edit", True),
+    "settings": ("settings", False),
+    "plannedwork": ("notifications", False),
+}
+# By action; before it, by action and what it was about or what it changed, which then needs no
+# line of its own.
+SENTENCES = {
+    "switch enabled=True": gettext_lazy("%(who)s switched on %(what)s"),
+    "switch enabled=False": gettext_lazy("%(who)s switched off %(what)s"),
+    "switch": gettext_lazy("%(who)s gave a reason for the switch of “%(name)s”"),
+    "undo enabled=True": gettext_lazy("%(who)s switched %(what)s on again, undoing the switch"),
+    "undo enabled=False": gettext_lazy("%(who)s switched %(what)s off again, undoing the switch"),
+    "undo": gettext_lazy("%(who)s undid the switch of “%(name)s”"),
+    "pause": gettext_lazy("%(who)s paused %(what)s"),
+    "resume": gettext_lazy("%(who)s ended the pause of “%(name)s”"),
+    "schedule": gettext_lazy("%(who)s changed the schedule of “%(name)s”"),
+    "settings": gettext_lazy("%(who)s changed the settings"),
+    "run recipient": gettext_lazy("%(who)s sent a test message to “%(name)s”"),
+    "run dry_run": gettext_lazy("%(who)s started a dry run of “%(name)s”"),
+    "run": gettext_lazy("%(who)s started %(what)s by hand"),
+    "cancel": gettext_lazy("%(who)s cancelled a run of “%(name)s”"),
+    "create bonusserver": gettext_lazy("%(who)s docked %(what)s"),
+    "create plannedwork": gettext_lazy("%(who)s planned work: “%(name)s”"),
+    "create": gettext_lazy("%(who)s added %(what)s"),
+    "create action=create": gettext_lazy("%(who)s had accounts created on “%(name)s”"),
+    "change action=block": gettext_lazy("%(who)s had registers blocked on “%(name)s”"),
+    "change action=unblock": gettext_lazy("%(who)s had registers unblocked on “%(name)s”"),
+    "change action=renew": gettext_lazy("%(who)s had new credentials issued on “%(name)s”"),
+    "delete action=delete": gettext_lazy("%(who)s had accounts deleted on “%(name)s”"),
+    "change shown_at": gettext_lazy("%(who)s looked at the credentials for “%(name)s”"),
+    "change downloaded_at": gettext_lazy("%(who)s downloaded the credentials for “%(name)s”"),
+    "change blocked=True": gettext_lazy("%(who)s blocked %(what)s"),
+    "change blocked=False": gettext_lazy("%(who)s unblocked %(what)s"),
+    "change new": gettext_lazy("%(who)s imported registers"),
+    "change state=closed": gettext_lazy("%(who)s closed the user “%(name)s”"),
+    "change state=active": gettext_lazy("%(who)s reopened the user “%(name)s”"),
+    "change": gettext_lazy("%(who)s changed %(what)s"),
+    "delete bonusserver": gettext_lazy("%(who)s undocked %(what)s"),
+    "delete plannedwork": gettext_lazy("%(who)s ended planned work: “%(name)s”"),
+    "delete": gettext_lazy("%(who)s removed %(what)s"),
+    "load way=hand": gettext_lazy("%(who)s made a change by hand: “%(name)s”"),
+    "load": gettext_lazy("%(who)s loaded rows: “%(name)s”"),
+    "resend resent_id": gettext_lazy("%(who)s sent a rejected row again: “%(name)s”"),
+    "resend": gettext_lazy("%(who)s sent rejected rows again: “%(name)s”"),
+    "discard state=discarded": gettext_lazy("%(who)s discarded a rejected row: “%(name)s”"),
+    "discard": gettext_lazy("%(who)s discarded rejected rows: “%(name)s”"),
+    "password": gettext_lazy("%(who)s set a new password for “%(name)s”"),
+    "test": gettext_lazy("%(who)s tested the connection to “%(name)s”"),
+    "login": gettext_lazy("%(who)s logged in"),
+    "refuse": gettext_lazy("%(who)s: log-in refused"),
+    "lock": gettext_lazy("%(who)s: log-in locked after too many attempts"),
+    "unlock": gettext_lazy("%(who)s lifted the locks of log-ins"),
+    "position": gettext_lazy("%(who)s set the position of “%(name)s”"),
+}
+
+
+def sentence(entry: AuditEntry) -> str:
+    """ "olga switched off the task “PIN codes → Bonus server 8”"."""
+    return str(SENTENCES[_key(entry)]) % _names(entry)
+
+
+def drawn(entry: AuditEntry, url: str | None) -> SafeString:
+    """The same, with the person set off, and a link to what it is about."""
+    names: dict[str, Any] = _names(entry)
+    names["who"] = format_html("<b>{}</b>", names["who"])
+    if url:
+        for name in ("what", "name"):
+            names[name] = format_html('<a href="{}">{}</a>', url, names[name])
+    escaped = {name: conditional_escape(value) for name, value in names.items()}
+    template = conditional_escape(str(SENTENCES[_key(entry)]))
+    return mark_safe(template % escaped)  # noqa: S308 - of escaped parts
+
+
+def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, SafeString, list[words.Change]]]:
+    """What was done to one thing, the last first; drawn by audit/about.html."""
+    entries = AuditEntry.objects.about(subject).changes()[:most]
+    return [(entry, drawn(entry, None), details(entry)) for entry in entries]
+
+
+def details(entry: AuditEntry) -> list[words.Change]:
+    """What was changed, without what the sentence says."""
+    _action, _space, fact = _key(entry).partition(" ")
+    return words.changes(entry, but=fact.partition("=")[0] if "=" in fact else "")
+
+
+def _names(entry: AuditEntry) -> dict[str, str]:
+    name = entry.subject_params.get("name") or words.subject(entry)
+    what = OBJECTS.get(entry.subject_type, "%(name)s") % {"name": name}
+    return {"who": entry.who or words.NOBODY, "name": name, "what": what}
+
+
+def _key(entry: AuditEntry) -> str:
+    facts = [f"{name}={value}" for name, value in entry.new.items()]
+    wanted = [*facts, *entry.new, entry.subject_type]
+    keys = (f"{entry.action} {fact}" for fact in wanted)
+    return next((key for key in keys if key in SENTENCES), entry.action)
+
+
+def addresses(entries: Iterable[AuditEntry]) -> dict[int, str]:
+    """Where what an entry is about stands, by the entry's number; what is gone stands nowhere."""
+    wanted: dict[Any, list[AuditEntry]] = defaultdict(list)
+    found: dict[int, str] = {}
+    for entry in entries:
+        if entry.subject_id and words.model_of(entry):
+            wanted[words.model_of(entry)].append(entry)
+    for model, some in wanted.items():
+        there = model._default_manager.in_bulk({entry.subject_id for entry in some})
+        found |= {
+            entry.pk: _address(there[entry.subject_id])
+            for entry in some
+            if entry.subject_id in there
+        }
+    return found
+
+
+def _address(one: Any) -> str:
+    if isinstance(one, ScheduledTask):
+        return links.of_task(one)
+    if isinstance(one, RegisterAccount):
+        return reverse("register", args=[one.register_id])
+    if hasattr(one, "get_absolute_url"):
+        return str(one.get_absolute_url())
+    name, needs_number = PAGES[str(one._meta.model_name)]
+    return reverse(name, args=[one.pk] if needs_number else [])

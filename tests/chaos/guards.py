@@ -121,7 +121,8 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/move.py",
-                "        if totals.rejected:\n            target.add_rejects(kind, before)\n",
+                "        if totals.rejected:\n            "
+                "source.check_numbers(kind, origin, target.add_rejects(kind, before))\n",
                 "",
             ),
             Edit(

@@ -5,8 +5,11 @@ import pytest
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, migrate_bonus_server, query
 from transfer.engine import refusals
+from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import RowsSwallowed, TooManyRefused
 from transfer.engine.kinds import MASK
+from transfer.engine.rebase import rebase
+from transfer.engine.staging import Staging
 
 TRIGGER = """
     create function meddle() returns trigger language plpgsql as $$ begin {} end $$;
@@ -179,7 +182,10 @@ def test_a_trigger_or_rule_that_keeps_a_row_out_is_named(balances, harm):
 # --- Sent again -----------------------------------------------------------------------------------
 
 
-def test_a_row_sent_again_is_only_for_servers_that_have_rejected_the_other(balances, second_bonus):
+@pytest.mark.parametrize("numbered_anew", [False, True])
+def test_a_row_sent_again_is_only_for_servers_that_have_rejected_the_other(
+    balances, second_bonus, numbered_anew
+):
     other = Flow("balances", balances.shop_all, second_bonus)
     query(second_bonus, "alter table asset add constraint small check (amount < 100)")
     balances.stage(("1", 100))
@@ -193,6 +199,14 @@ def test_a_row_sent_again_is_only_for_servers_that_have_rejected_the_other(balan
         "select origin, 'balances', 1, id, row.xid, true "
         'from datatransfer.origin, "changeAccountBalanceTemp" as row where id = 2',
     )
+    if numbered_anew:
+        query(balances.shop_all, "update datatransfer.origin set xid = xid")
+        with (
+            Staging(balances.shop_all, "rebase") as staging,
+            BonusDatabase(balances.bonus, "first", "rebase") as first,
+            BonusDatabase(second_bonus, "second", "rebase") as second,
+        ):
+            rebase(staging, [first, second])
     assert balances.move().codes == ["accepted_before"]
     assert other.move().codes == []
     assert [row[1] for row in balances.target_rows()] == [100]

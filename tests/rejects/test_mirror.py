@@ -141,3 +141,50 @@ def test_one_that_comes_after_the_first_was_decided_on_stands_for_itself(
     nine = dock(second_bonus, "Бонусный сервер 9")
     run_here(nine.tasks.get(kind="balances"), Trigger.MANUAL)
     assert [one for _, one in follows()] == [False, False]
+
+
+BACK_TO_THE_START = """
+    delete from asset; delete from datatransfer.reject;
+    update datatransfer.position set read_through = '3:3:', number = 0, token = null,
+           rows_applied = 0, rows_rejected = 0, amount_applied = 0, amount_rejected = 0
+     where kind = 'balances'
+"""
+
+
+def test_what_was_sent_again_stays_closed_when_all_rows_are_numbered_anew(task, bonus, shop_all):
+    move(task, shop_all, ("1", 0))
+    resend.resend(RejectedRow.objects.all(), {"amount": "5"}, OLGA)
+    move(task, shop_all, ("2", 1))
+    query(bonus, BACK_TO_THE_START)
+    query(shop_all, "update datatransfer.origin set xid = xid")
+    call_command("rebase_shop_all")
+    run_here(task, Trigger.MANUAL)
+    assert query(bonus, "select account, amount::int from asset order by 1") == [("1", 5), ("2", 1)]
+    assert [one.state for one in RejectedRow.objects.all()] == [State.RESENT] * 2
+
+
+START_ANEW = 'truncate "changeAccountBalanceTemp" restart identity'
+
+
+def test_what_was_sent_in_place_of_another_row_of_its_number_closes_no_reject(task, shop_all):
+    """The reject of the other went after the retention, and its note says that it was sent."""
+    move(task, shop_all, ("1", 0))
+    resend.resend(RejectedRow.objects.all(), {"amount": "5"}, OLGA)
+    move(task, shop_all, ("2", 0))
+    RejectedRow.objects.filter(staging_id=1).update(closed_at=timezone.now() - 999 * EVERY * 99)
+    assert purge_history()["rejects"] == 1
+    query(shop_all, START_ANEW)
+    assert move(task, shop_all, ("3", 0)).error_code == "number_used_twice"
+    assert states() == [(3, State.OPEN)]
+
+
+def test_a_reject_is_open_though_another_row_of_its_number_was_discarded(task, bonus, shop_all):
+    move(task, shop_all, ("1", 0))
+    resend.discard(RejectedRow.objects.all(), "no", OLGA)
+    query(bonus, "drop schema datatransfer cascade")
+    query(shop_all, START_ANEW)
+    call_command("set_position", task.server.name, "balances", "--start")
+    move(task, shop_all, ("2", 0))
+    assert [(one.state, one.payload["account"]) for one in RejectedRow.objects.all()] == [
+        (State.OPEN, "2")
+    ]

@@ -183,7 +183,7 @@ def move_chunk(
             raise target.swallowed(kind)
         reasons = count_reasons(target) if totals.rejected else {}
         if totals.rejected:
-            target.add_rejects(kind, before)
+            source.check_numbers(kind, origin, target.add_rejects(kind, before))
         after = following(before, batch, last, totals, exhausted=received < chunk_rows)
         if not target.advance(before, after):
             raise PositionMoved
@@ -243,7 +243,8 @@ REFUSE_ACCEPTED = """
     update incoming set late_fault = 'accepted_before'
      where fault is null and late_fault is null and xid = %(xid)s and id = %(id)s
        and not exists (select from datatransfer.reject
-                        where origin = %(origin)s and kind = %(kind)s and staging_id = %(old_id)s)
+                        where origin = any(%(origins)s::uuid[]) and kind = %(kind)s
+                          and staging_id = %(old_id)s)
 """
 
 
@@ -255,8 +256,8 @@ def refuse_accepted(kind: Kind, source: ShopAll, target: BonusDatabase) -> None:
     rows = source.replacing(kind, first, last)
     if rows:
         target.execute("create index on incoming (xid, id)")
-    for xid, id_, origin, old_id in rows:
-        values = {"xid": xid, "id": id_, "origin": origin, "old_id": old_id, "kind": kind.name}
+    for xid, id_, origins, old_id in rows:
+        values = {"xid": xid, "id": id_, "origins": origins, "old_id": old_id, "kind": kind.name}
         target.execute(REFUSE_ACCEPTED, values)
 
 

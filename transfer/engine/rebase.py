@@ -30,6 +30,7 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved, visible
+from transfer.engine.resent import carry_notes
 from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
 
@@ -106,19 +107,19 @@ def rebase(
             _require_dump(staging)
         if restored is None and not (is_dump and _has_one_past(staging, held)):
             raise RestoreUnknown
+        fresh = str(uuid4())
         groups = {
-            kind.name: _regroup(staging, kind, held, restored, is_dump=is_dump)
+            kind.name: _regroup(staging, kind, held, restored, fresh, is_dump=is_dump)
             for kind in KINDS.values()
         }
-        (fresh,) = staging.one(
-            "update datatransfer.origin set origin = gen_random_uuid(), "
-            "xid = pg_current_xact_id() returning origin::text"
+        staging.execute(
+            "update datatransfer.origin set origin = %s, xid = pg_current_xact_id()", [fresh]
         )
         now = staging.current_snapshot()
         report = []
         for place, (target, position) in _numbered(held):
             split = _split(target, position, groups[position.kind], place, doubtful_moved)
-            line, after = _carried_over(staging, target, position, str(fresh), now, *split)
+            line, after = _carried_over(staging, target, position, fresh, now, *split)
             report.append(line)
             if not dry_run:
                 target.begin_position(_in_log(staging, target, after))
@@ -203,9 +204,17 @@ def _is_broken(staging: Staging, kind: Kind, origin: str, held: Held) -> bool:
 
 
 def _regroup(
-    staging: Staging, kind: Kind, held: Held, restored: Restored | None, *, is_dump: bool
+    staging: Staging,
+    kind: Kind,
+    held: Held,
+    restored: Restored | None,
+    origin: str,
+    *,
+    is_dump: bool,
 ) -> list[Group]:
-    """Gives every group of rows a transaction of its own, older ones first."""
+    """Gives every group of rows a transaction of its own, older ones first, and notes of rejected
+    rows that were sent again theirs, under the new `origin`.
+    """
     is_new = _is_new(restored)
     if is_dump:
         is_new = sql.SQL("({} or {})").format(is_new, _is_new_since_dump(staging, kind))
@@ -227,10 +236,10 @@ def _regroup(
             sql.SQL("when {} then {}::xid8").format(sql.Literal(row[0]), sql.Literal(str(g.xid)))
             for row, g in zip(found, groups, strict=True)
         )
+        fresh = sql.SQL("case {} {} end").format(signature, cases)
+        carry_notes(staging, kind, origin, fresh)
         with _triggers_off(staging, kind):
-            staging.execute(
-                sql.SQL("update {} set xid = case {} {} end").format(quoted(kind), signature, cases)
-            )
+            staging.execute(sql.SQL("update {} set xid = {}").format(quoted(kind), fresh))
     return groups
 
 

@@ -34,6 +34,7 @@ ADD_REJECTS = """
     select %s, %s + row_number() over (order by xid, id), %s, %s, xid, id,
            coalesce(late_fault, fault), sqlstate, constraint_name, coalesce(as_json, {payload})
       from incoming where coalesce(late_fault, fault) is not null
+ returning staging_id, xid::text
 """
 
 # No index keeps staged rows from bearing one number: it would cost every writer, and a table that
@@ -64,13 +65,13 @@ class Reject:
 
 
 class RejectTable(Database):
-    def add_rejects(self, kind: Kind, before: Position) -> int:
-        """Writes the rejects of the chunk in `incoming`; returns how many.
+    def add_rejects(self, kind: Kind, before: Position) -> list[tuple[int, str]]:
+        """Writes the rejects of the chunk in `incoming`; returns the id and xid of each.
 
         Raises NumberUsedTwice: by its number a reject is mirrored, decided on and sent again.
         """
         place = [before.reader, before.totals.rejected]
-        added = self.execute(
+        added = self.rows(
             ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name]
         )
         for (number,) in self.rows(NAMESAKES, place):

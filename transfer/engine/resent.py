@@ -7,14 +7,34 @@ second browser, can't send it twice.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from psycopg2 import sql
+
 from transfer.engine.errors import NotInitialised
 from transfer.engine.kinds import Kind
+from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 
 NOTES = """
     select origin::text, old_id, new_id, new_xid::text::bigint, sent_by from datatransfer.resent
+"""
+
+# A row that is rejected once more, under the new identity of shop All, was sent again all the same.
+CARRY = """
+    with numbered as materialized (select id, xid, {fresh} as fresh from {table}), carried as (
+        insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_at,
+                                         where_rejected, sent_by)
+        select {origin}, kind, old_id, new_id, coalesce(sent.fresh, old.fresh), sent_at,
+               where_rejected, sent_by
+          from datatransfer.resent as note
+          join numbered as old on old.id = old_id and old.xid < new_xid
+          left join numbered as sent on sent.id = new_id and sent.xid = new_xid
+         where kind = {kind} and origin = (select origin from datatransfer.origin)
+            on conflict do nothing
+    )
+    update datatransfer.resent set new_xid = fresh
+      from numbered where kind = {kind} and new_id = id and new_xid = xid
 """
 
 
@@ -96,3 +116,15 @@ class Notes(Staging):
     def finish(self, xid: int) -> None:
         """Notes that the rejects of a transaction are closed; the caller commits."""
         self.execute("delete from datatransfer.resending where xid = %s::text::xid8", [xid])
+
+
+def carry_notes(staging: Staging, kind: Kind, origin: str, fresh: sql.Composable) -> None:
+    """Before the rows are numbered anew, each by `fresh`, under the identity `origin`."""
+    staging.execute(
+        sql.SQL(CARRY).format(
+            table=quoted(kind),
+            kind=sql.Literal(kind.name),
+            origin=sql.SQL("{}::uuid").format(sql.Literal(origin)),
+            fresh=fresh,
+        )
+    )

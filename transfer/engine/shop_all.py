@@ -14,6 +14,7 @@ from transfer.engine.batches import ORIGINAL, BatchLog
 from transfer.engine.errors import (
     FutureTransactions,
     NotInitialised,
+    NumberUsedTwice,
     OriginChanged,
     RestoredFromDump,
     RowsPurged,
@@ -29,6 +30,14 @@ from transfer.errors import TransferError
 PURGE_LOCK = 4_477_001
 
 STAMP_TRIGGER = "datatransfer_stamp"
+
+# A row that was staged after another of its number had been corrected is not that one.
+NAMESAKES = """
+    select row.id from datatransfer.resent as note
+      join unnest(%s::bigint[], %s::text[]::xid8[]) as row (id, xid)
+        on note.old_id = row.id and note.new_xid < row.xid
+     where note.origin = %s and note.kind = %s limit 1
+"""
 
 
 @dataclass(frozen=True)
@@ -213,16 +222,24 @@ class ShopAll(BatchLog):
             sql.SQL(" union all ").join(parts), sql.Literal(rows)
         )
 
-    def replacing(self, kind: Kind, first: str, last: str) -> list[tuple[str, int, str, int]]:
+    def replacing(self, kind: Kind, first: str, last: str) -> list[tuple[str, int, list[str], int]]:
         """Rows of these transactions that are only for servers which have rejected another.
 
-        As (xid, id) and the origin and number of the other.
+        As (xid, id) and the number of the other, under each of its origins.
         """
         return self.rows(
-            "select new_xid::text, new_id, origin::text, old_id from datatransfer.resent "
-            "where where_rejected and kind = %s and new_xid between %s and %s",
+            "select new_xid::text, new_id, array_agg(origin::text), old_id from datatransfer.resent"
+            " where where_rejected and kind = %s and new_xid between %s and %s"
+            " group by new_xid, new_id, old_id",
             [kind.name, first, last],
         )
+
+    def check_numbers(self, kind: Kind, origin: str, rejected: list[tuple[int, str]]) -> None:
+        """Raises NumberUsedTwice: a note about another row would close one of these rejects."""
+        ids, xids = [*zip(*rejected, strict=True)]
+        with self.snapshot():
+            for (number,) in self.rows(NAMESAKES, [[*ids], [*xids], origin, kind.name]):
+                raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
 
     def is_waiting(self, kind: Kind, position: Position) -> bool:
         """Whether a committed row has not been moved."""

@@ -70,6 +70,7 @@ def _pull(
         with transaction.atomic():
             # Two servers that reject the same rows at once see each other's.
             hold(Space.REJECTS, 0)
+            _forget_namesakes(task, found)
             _save(task, reader, found, run)
             mine = RejectedRow.objects.filter(server=task.server_id, kind=task.kind)
             mine.filter(staging_id__in=[one.staging_id for one in found]).note_following()
@@ -106,6 +107,17 @@ def _save(task: TransferTask, reader: str, found: list[Reject], run: TransferRun
         unique_fields=["server", "kind", "origin", "staging_id"],
         update_fields=TAKEN_OVER,
     )
+
+
+def _forget_namesakes(task: TransferTask, found: list[Reject]) -> None:
+    """What was decided on another row of the same number says nothing about this one."""
+    xids = {(one.origin, one.staging_id): one.xid for one in found}
+    known = RejectedRow.objects.filter(
+        server=task.server, kind=task.kind, staging_id__in=[one.staging_id for one in found]
+    ).exclude(xid=None)
+    rows = known.values_list("pk", "origin", "staging_id", "xid")
+    others = [pk for pk, origin, id_, xid in rows if xids.get((str(origin), id_), xid) != xid]
+    known.filter(pk__in=others).delete()
 
 
 class _Runs:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.instance import Instance
+from tests.chaos.instance import Instance, as_postgres
 from tests.databases import (
     Flow,
     connected,
@@ -224,6 +224,33 @@ def test_a_batch_outlives_the_crash_of_a_careless_database(site):
         site.flow.move()
         site.shop.crash()
         site.shop.start()
+    site.assert_each_row_once()
+
+
+@pytest.mark.parametrize("next_", [None, 30])
+def test_a_log_that_was_thrown_away_is_refused_though_its_numbers_are_reached_again(site, next_):
+    """pg_resetwal; also to a lower number, where the batch is only hidden until it is reached."""
+    site.stage("before")
+    site.flow.move()
+    query(site.flow.shop_all, "checkpoint")
+    burn(site.flow.shop_all, 40)
+    site.stage("a")
+    site.flow.move()
+    ((end,),) = query(site.flow.shop_all, "select pg_snapshot_xmax(pg_current_snapshot())::text")
+    if next_ is not None:
+        query(site.flow.shop_all, "checkpoint")
+    site.shop.crash()
+    lower = [] if next_ is None else ["-x", str(int(end) - next_)]
+    as_postgres("pg_resetwal", "-f", *lower, "-D", site.shop.data)
+    site.shop.start()
+    restored_at = site.now()
+    with pytest.raises(HistoryChanged):
+        site.flow.move()
+    site.stage("hidden")
+    burn(site.flow.shop_all, 60)
+    assert_refuses_for_good(site, HistoryChanged)
+    site.rebase(Restored(restored_at), doubtful_moved=True)
+    site.stage("later")
     site.assert_each_row_once()
 
 

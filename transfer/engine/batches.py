@@ -34,6 +34,9 @@ create table if not exists datatransfer.batch (
 -- Of which history: what a rebase that died has written there tells of one that never began. Null
 -- in batches from before that was noted.
 alter table datatransfer.batch add column if not exists origin uuid;
+-- Batches that a run has looked for in vain: one that comes back (a number was reached again, after
+-- pg_resetwal) proves nothing any more.
+create table if not exists datatransfer.missed (token uuid primary key);
 -- Purges, and by which transactions the rows were written that they removed: the latest of them,
 -- and those that were still running in some snapshot of the log.
 create table if not exists datatransfer.purge_note (
@@ -56,6 +59,7 @@ ORIGINAL = "xmin::text::bigint = xid::text::bigint & 4294967295"
 IS_VALID = f"""
     {ORIGINAL} and (select coalesce(batch.origin = now.origin, batch.xid > now.xid)
                       from datatransfer.origin as now)
+     and not exists (select from datatransfer.missed where missed.token = batch.token)
 """
 
 ADD = """
@@ -185,6 +189,17 @@ class BatchLog(Database):
         if self.has_forgotten(position):
             raise BatchForgotten(number=position.number, server=server, kind=position.kind)
         raise HistoryChanged(number=position.number)
+
+    def note_missed(self, position: Position) -> None:
+        """The position's batch is never believed again in this database."""
+        if position.token is not None:
+            with self.explained():
+                self.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
+            with self.transaction():
+                self.execute(
+                    "insert into datatransfer.missed values (%s) on conflict do nothing",
+                    [position.token],
+                )
 
     def has_forgotten(self, position: Position) -> bool:
         """Whether a purge has removed the position's batch: only later ones are there."""

@@ -12,7 +12,7 @@ import psycopg2
 
 from transfer.engine.batches import Batch, Readers
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.errors import CommitUnconfirmed, PositionLost, PositionMoved
+from transfer.engine.errors import CommitUnconfirmed, HistoryChanged, PositionLost, PositionMoved
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.postgres import is_broken
@@ -91,17 +91,28 @@ def prepare(
         source.check_columns(kind)
         origin = source.origin()
         position = target.position(origin, kind)
-        if position is not None:
-            target.check_overtaken(position)
-            source.check_position(kind, position, target.name)
     if position is None:
         return _begin(kind, source, target, origin, readers, dry_run)
+    _check_past(kind, source, target, position, dry_run)
     if position.reader is None:
         position = _give_reader(kind, target, position, readers)
     if not dry_run:
         target.commit()
         position = _into_log(kind, source, target, position)
     return position
+
+
+def _check_past(
+    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
+) -> None:
+    target.check_overtaken(position)
+    try:
+        with source.snapshot():
+            source.check_position(kind, position, target.name)
+    except HistoryChanged:
+        if not dry_run:
+            source.note_missed(position)
+        raise
 
 
 def _begin(

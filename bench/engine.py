@@ -10,6 +10,7 @@ from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.position import Totals
 from transfer.engine.shop_all import ShopAll
+from transfer.engine.staging import Staging
 
 Doors = tuple[ShopAll, BonusDatabase]
 
@@ -48,6 +49,12 @@ def forget_readers(shop_all: str) -> None:
     for table in ("datatransfer.batch", "datatransfer.purge_note"):
         if query(shop_all, "select to_regclass(%s)", [table]) != [(None,)]:
             query(shop_all, f"delete from {table}")
+
+
+def vacuum(shop_all: str, kind: str) -> None:
+    """What a purge does at its end."""
+    with Staging(shop_all, "bench") as staging:
+        staging.vacuum(KINDS[kind])
 
 
 def columns(kind: str) -> list[str]:

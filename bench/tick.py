@@ -35,6 +35,7 @@ def fill(at: Installation, tasks: int) -> int:
     TransferTask.objects.bulk_create(pairs)
     for table in ("transfer_transfertask", "transfer_maintenancetask"):
         query(at.own, f"update {table} set next_run_at = now() + interval '1 day'")
+    query(at.own, "update transfer_transfertask set mirrored_at = now() + interval '1 day'")
     query(at.own, "vacuum analyze")
     return len(pairs)
 

@@ -11,7 +11,10 @@ from bench.timing import interleaved, timed
 from tests.databases import connected, query, run
 
 ROWS_A_STATEMENT = 1000
-BARE, NO_INDEX, OURS = "bare", "ours without indexes", "as init_shop_all leaves it"
+BARE, NO_INDEX = "bare", "ours without indexes"
+OURS = "as init_shop_all leaves it, after a truncate"
+FREED = "into pages that a purge has freed"
+SUMMARISED = "into those, after another vacuum"
 
 
 def measure(ground: Ground, sizes: Sizes) -> list[Table]:
@@ -29,49 +32,62 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
 
 
 class Inserted:
-    """Three tables that take the same rows."""
+    """Tables that take the same rows."""
 
     def __init__(self, at: Installation, kind: str, rows: int) -> None:
         self.at, self.kind, self.rows = at, kind, rows
-        staging, _ = engine.tables(kind)
-        self.tables = {BARE: f"bare_{kind}", NO_INDEX: staging, OURS: staging}
-        self.one: dict[str, list[float]] = {name: [] for name in self.tables}
-        self.many: dict[str, list[float]] = {name: [] for name in self.tables}
+        self.staging, _ = engine.tables(kind)
+        ours = indexes_of(at.shop_all, self.staging)
+        self.indexed = {BARE: [], NO_INDEX: [], OURS: ours, FREED: ours, SUMMARISED: ours}
+        self.one: dict[str, list[float]] = {name: [] for name in self.indexed}
+        self.many: dict[str, list[float]] = {name: [] for name in self.indexed}
         self.wal: dict[str, float] = {}
-        self.indexes: dict[str, float] = {}
+        self.sizes: dict[str, float] = {}
 
     def lines(self, rounds: int) -> list[list[Any]]:
         names = ", ".join(engine.columns(self.kind))
         query(
             self.at.shop_all,
-            f'create table "{self.tables[BARE]}" as select {names} from "{self.tables[OURS]}"',
+            f'create table "{self._table(BARE)}" as select {names} from "{self.staging}"',
         )
-        definitions = indexes_of(self.at.shop_all, self.tables[OURS])
-        for _, name in interleaved(list(self.tables), rounds):
-            if name == NO_INDEX:
-                drop_indexes(self.at.shop_all, self.tables[name])
+        for _, name in interleaved(list(self.indexed), rounds):
+            drop_indexes(self.at.shop_all, self.staging)
+            for statement in self.indexed[name]:
+                query(self.at.shop_all, statement)
             self._insert(name)
-            if name == NO_INDEX:
-                query(self.at.shop_all, f'truncate "{self.tables[name]}"')
-                query(self.at.shop_all, "; ".join(definitions))
-        return [self._line(name) for name in self.tables]
+        return [self._line(name) for name in self.indexed]
+
+    def _table(self, name: str) -> str:
+        return f"bare_{self.kind}" if name == BARE else self.staging
 
     def _insert(self, name: str) -> None:
-        table = self.tables[name]
-        shop_all = self.at.shop_all
-        query(shop_all, f'truncate "{table}"')
-        self.at.checkpoint()
-        with connected(shop_all) as writer:
+        table = self._table(name)
+        with connected(self.at.shop_all) as writer:
+            self._make_room(name, writer)
             (before,) = run(writer, "select pg_current_wal_insert_lsn()")[0]
             self.one[name].append(timed(lambda: run(writer, self._statement(table, 1, self.rows))))
             (wal,) = run(
                 writer, "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]
             )[0]
             (size,) = run(writer, "select pg_indexes_size(to_regclass(%s))", [f'"{table}"'])[0]
-            self.wal[name], self.indexes[name] = float(wal) / self.rows, size / 2**20
-            run(writer, f'truncate "{table}"')
-            self.at.checkpoint()
+            self.wal[name], self.sizes[name] = float(wal) / self.rows, size / 2**20
+            self._make_room(name, writer)
             self.many[name].append(timed(lambda: self._insert_by_thousands(writer, table)))
+
+    def _make_room(self, name: str, writer: Any) -> None:
+        run(writer, f'truncate "{self._table(name)}"')
+        if name in (FREED, SUMMARISED):
+            # The last rows stay: otherwise vacuum cuts the free pages off.
+            run(writer, self._statement(self.staging, 1, self.rows + ROWS_A_STATEMENT))
+            run(writer, self._delete_first())
+            engine.vacuum(self.at.shop_all, self.kind)
+        if name == SUMMARISED:
+            run(writer, f'vacuum "{self.staging}"')
+        self.at.checkpoint()
+
+    def _delete_first(self) -> str:
+        last = f'(select max(id) from "{self.staging}")'
+        return f'delete from "{self.staging}" where id <= {last} - {ROWS_A_STATEMENT}'
 
     def _insert_by_thousands(self, writer: Any, table: str) -> None:
         for first in range(1, self.rows + 1, ROWS_A_STATEMENT):
@@ -88,7 +104,7 @@ class Inserted:
             for taken in (self.one, self.many)
         ]
         seconds = [median(taken[name]) for taken in (self.one, self.many)]
-        return [f"{self.kind}, {name}", *ratios, *seconds, self.wal[name], self.indexes[name]]
+        return [f"{self.kind}, {name}", *ratios, *seconds, self.wal[name], self.sizes[name]]
 
 
 def indexes_of(dsn: str, table: str) -> list[str]:

@@ -20,11 +20,11 @@ INDEXES = """
 INVALID = "select indexrelid::regclass::text from pg_index where not indisvalid"
 OF_BALANCES = [
     "changeAccountBalanceTemp_xid_id_idx btree",
-    "datatransfer_balances_account_bloom brin",
-    "datatransfer_balances_number brin",
+    "datatransfer_balances_account_brin brin",
+    "datatransfer_balances_id_brin brin",
 ]
 INDEXES_BEFORE = """
-    drop index datatransfer_balances_account_bloom, datatransfer_balances_number;
+    drop index datatransfer_balances_account_brin, datatransfer_balances_id_brin;
     create unique index datatransfer_balances_id on "changeAccountBalanceTemp" (id);
     create index datatransfer_balances_account
         on "changeAccountBalanceTemp" (account text_pattern_ops);
@@ -65,9 +65,9 @@ def test_a_new_table_has_an_index_on_its_order_and_small_ones_for_the_trace(shop
     assert_as_today(shop_all)
     assert indexes(shop_all, "cards") == [
         "changeCardAccountTemp_xid_id_idx btree",
-        "datatransfer_cards_account_bloom brin",
-        "datatransfer_cards_card_bloom brin",
-        "datatransfer_cards_number brin",
+        "datatransfer_cards_account_brin brin",
+        "datatransfer_cards_card_brin brin",
+        "datatransfer_cards_id_brin brin",
     ]
 
 

@@ -226,7 +226,7 @@ def test_emptied_pages_are_forgotten_by_the_indexes_so_that_new_rows_find_them_c
     server, shop_all
 ):
     """Summaries of rows that are gone would say for ever that they may be there."""
-    unsummarised = "select brin_summarize_new_values('datatransfer_balances_account_bloom')"
+    unsummarised = "select brin_summarize_new_values('datatransfer_balances_account_brin')"
     rows = """
         insert into "changeAccountBalanceTemp" (account, amount)
         select 'number ' || n, 1 from generate_series(1, 10000) as n

@@ -169,7 +169,7 @@ def test_a_whole_number_is_looked_up_by_the_summaries(many):
             str(source.rows(f'explain select from "changeAccountBalanceTemp" where {condition}'))
             for condition in ("account = '00011'", "id = 5")
         ]
-    assert "datatransfer_balances_account_bloom" in plans[0], plans
+    assert "datatransfer_balances_account_brin" in plans[0], plans
     assert "Seq Scan" not in plans[1], plans
 
 
@@ -186,6 +186,6 @@ def test_so_are_the_changes_of_an_account_however_many_are_looked_through(many, 
         source.read_by_value()
         for column in COLUMNS:
             staged_rows(source, "00011", column, [], 1)
-    assert "datatransfer_balances_account_bloom" in str(plans[0])
+    assert "datatransfer_balances_account_brin" in str(plans[0])
     assert "Seq Scan" not in str(plans)
     assert "Index Scan using" not in str(plans)

@@ -16,14 +16,14 @@ LOOKED_UP = gettext_noop("%(table)s: index %(index)s created, for the trace")
 DROPPED = gettext_noop("%(table)s: index %(index)s removed, nothing needs it any more")
 UNFINISHED = gettext_noop("%(table)s: index %(index)s removed, it was never finished")
 
-PAGES_A_RANGE = 32
+PAGES_A_RANGE = 4
 
-# PostgreSQL, "BRIN Indexes": they say which pages can't hold a value, and cost a writer nothing
-# but a page in a thousand. Of a number, minmax-multi knows several intervals a range: pages that a
-# purge has freed hold new numbers beside what was said of the old ones.
+# PostgreSQL, "BRIN Indexes": they say which pages can't hold a value. Who writes pays for them where
+# pages that are summarised get new rows: each changes the summary, and one of over 510 bytes
+# (TOAST_INDEX_TARGET) is compressed anew, which costs ten times the row. So they are small.
 BRIN = f"using brin ({{}} {{}}) with (pages_per_range = {PAGES_A_RANGE}, autosummarize = on)"
-NUMBER = "int8_minmax_multi_ops"
-TEXT = "text_bloom_ops (n_distinct_per_range = 3000, false_positive_rate = 0.01)"
+NUMBER = "int8_minmax_ops"
+TEXT = "text_bloom_ops (n_distinct_per_range = 400, false_positive_rate = 0.01)"
 
 NAMED = """
     select relname, indexrelid::regclass::text, indisvalid
@@ -32,15 +32,19 @@ NAMED = """
      order by relname
 """
 
-# Pages that a purge has freed are summarised again by the next vacuum, once they hold rows. Of rows
-# that are gone a summary would say for ever that they may be there, and a row that comes into
-# summarised pages costs its writer several times as much.
-FORGET = """
-    select count(brin_desummarize_range(oid, block))
-      from pg_class, unnest(%s::bigint[]) as block
+# Of pages that a purge has freed: otherwise it would be said for ever what was there once, and the
+# rows that come next would have summaries to change. They are made when those pages are full again.
+FORGET = f"""
+    with empty as materialized (
+        select page
+          from generate_series(
+                   0, pg_relation_size(%s) / current_setting('block_size')::int, {PAGES_A_RANGE}
+               ) as page
+         where not exists (select from {{}}
+                            where ctid >= format('(%%s,0)', page)::tid
+                              and ctid < format('(%%s,0)', page + {PAGES_A_RANGE})::tid))
+    select count(brin_desummarize_range(oid, page)) from empty, pg_class
      where oid = any(%s::regclass[]) and pg_has_role(relowner, 'usage')
-       and (select count(*) from {} where ctid >= format('(%%s,0)', block)::tid
-                                      and ctid < format('(%%s,0)', block + %s)::tid) = 0
 """
 
 
@@ -54,12 +58,11 @@ class Step:
 
 def lookups(kind: Kind) -> dict[str, str]:
     """What the trace looks rows up by: name of the index → how it is made."""
-    by = {f"datatransfer_{kind.name}_number": ("id", NUMBER)} | {
-        f"datatransfer_{kind.name}_{column.name}_bloom": (column.name, TEXT)
-        for column in kind.columns
-        if column.name in ("account", "card")
+    texts = [column.name for column in kind.columns if column.name in ("account", "card")]
+    return {
+        f"datatransfer_{kind.name}_{name}_brin": BRIN.format(name, operators)
+        for name, operators in [("id", NUMBER), *((name, TEXT) for name in texts)]
     }
-    return {name: BRIN.format(*on) for name, on in by.items()}
 
 
 class Indexes(ShopAll):
@@ -110,13 +113,13 @@ class Indexes(ShopAll):
         self.execute(f"drop index concurrently {index}")
         return Step(sentence, {"table": kind.staging, "index": name})
 
-    def vacuum(self, kind: Kind, lighter: list[int]) -> None:
-        """Makes room for new rows. `lighter`: first pages of the ranges that have lost some."""
+    def vacuum(self, kind: Kind) -> None:
+        """Makes room for new rows where a purge has removed some."""
         mine = [index for name, index, _ in self._lookups_of(kind) if name in lookups(kind)]
         self.roll_back()
         with self._without_transaction():
             self.execute(sql.SQL("vacuum {}").format(quoted(kind)))
-            self.one(sql.SQL(FORGET).format(quoted(kind)), [lighter, mine, PAGES_A_RANGE])
+            self.one(sql.SQL(FORGET).format(quoted(kind)), [f'"{kind.staging}"', mine])
 
     @contextmanager
     def _without_transaction(self) -> Iterator[None]:

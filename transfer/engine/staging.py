@@ -11,7 +11,7 @@ from itertools import chain
 from psycopg2 import sql
 
 from transfer.engine import batches, writers
-from transfer.engine.indexes import PAGES_A_RANGE, Step
+from transfer.engine.indexes import Step
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, visible
 from transfer.engine.postgres import COLUMNS
@@ -103,10 +103,6 @@ NOTE_PURGE = """
                   where kind = %(kind)s and running in (select xid from gone))
       from gone
 """
-
-# Of each row that a purge removes, its transaction and its page.
-KEEP = "insert into gone select distinct xid, (place::text::point)[0]::bigint from gone_rows"
-LIGHTER = "select distinct page / %(pages)s * %(pages)s from gone"
 
 # Whatever a bonus server had named within these days is there. Of each reader, the oldest go first.
 FORGET_BATCHES = """
@@ -238,17 +234,16 @@ class Staging(Writers):
                 self.check_position(kind, position)
             if dry_run:
                 return self._counted(kind, sql.SQL("select * from {}").format(old))
-            self.execute("create temporary table gone (xid xid8, page bigint) on commit drop")
+            self.execute("create temporary table gone (xid xid8) on commit drop")
             rows, amount = self._counted(
-                kind, sql.SQL("delete from {} returning *, ctid as place").format(old), keeps=True
+                kind, sql.SQL("delete from {} returning *").format(old), keeps=True
             )
             if rows:
                 self._note_purge(kind, rows, amount)
                 self.forget_writers(days)
             self._forget_batches(kind, positions, days)
-            lighter = [page for (page,) in self.rows(LIGHTER, {"pages": PAGES_A_RANGE})]
         if rows:
-            self.vacuum(kind, lighter)
+            self.vacuum(kind)
         return rows, amount
 
     def blank(
@@ -285,7 +280,7 @@ class Staging(Writers):
     def _counted(
         self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
     ) -> tuple[int, Decimal]:
-        kept = f", kept as ({KEEP})" if keeps else ""
+        kept = ", kept as (insert into gone select distinct xid from gone_rows)" if keeps else ""
         query = "with gone_rows as ({})" + kept + " select count(*), coalesce(sum({}), 0) from {}"
         rows, amount = self.one(
             sql.SQL(query).format(gone, sql.SQL(kind.amount), sql.SQL("gone_rows"))

@@ -48,9 +48,13 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         return self.exclude(models.Exists(self.filter(**same, pk__lt=models.OuterRef("pk"))))
 
     def note_following(self) -> None:
-        """Notes which of these open ones follow another of the same row and reason."""
+        """Notes which of these open ones follow another of the same row and reason.
+
+        Not `open()`, whose index the planner takes while it knows of no rows: it would read all
+        that have been rejected for the same reason, for each row.
+        """
         same = {name: models.OuterRef(name) for name in (*RejectedRow.ROW, "code")}
-        before = RejectedRow.objects.open().filter(**same, pk__lt=models.OuterRef("pk"))
+        before = RejectedRow.objects.filter(**same, closed_at=None, pk__lt=models.OuterRef("pk"))
         self.open().update(follows=models.Exists(before))
 
     def groups(self) -> list[dict[str, Any]]:

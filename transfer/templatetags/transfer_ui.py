@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import template
+from django.utils.safestring import SafeString
 
 from transfer.pages import drawing, navigation
 from transfer.pages.history.charts import StackedBars
@@ -46,16 +47,14 @@ def amount(value: Any, sign: str = "signed") -> str:
     return formats.amount(value, signed=sign == "signed")
 
 
-@register.inclusion_tag("includes/post.html")
-def post(url: str, words: str, **options: Any) -> dict[str, Any]:
+@register.simple_tag(takes_context=True)
+def post(context: Any, url: str, words: str, **options: Any) -> SafeString:
     """A button that posts to `url`: its `name` with its `value`, and all options not named here.
 
     It may have an `icon_name`, an `id` and a `style`. If it is `bare`, its words are a tooltip;
     screen readers hear them, and what the press is `about`.
     """
-    own = ("icon_name", "id", "style", "bare", "about", "name", "value")
-    drawn = {name: options.pop(name, "") for name in own}
-    return {"url": url, "words": words, **drawn, "hidden": options}
+    return drawing.post(context.get("csrf_token", ""), url, words, **options)
 
 
 @register.inclusion_tag("includes/tile.html")

@@ -37,6 +37,7 @@ FUTURE = [
     (1, ngettext_lazy("in %(n)d second", "in %(n)d seconds", "n")),
 ]
 JUST_NOW = 5
+NEAR = {-1: gettext_lazy("yesterday"), 0: gettext_lazy("today"), 1: gettext_lazy("tomorrow")}
 
 
 def number(value: int | None) -> str:
@@ -88,9 +89,8 @@ def _offset(local: datetime) -> str:
 def day(value: date, *, today: date | None = None) -> str:
     """ "today", "24 Nov", or with its year when that is another one."""
     today = today or timezone.localdate()
-    near = {0: _("today"), -1: _("yesterday"), 1: _("tomorrow")}
-    if word := near.get((value - today).days):
-        return word
+    if word := NEAR.get((value - today).days):
+        return str(word)
     if value.year == today.year:
         return date_format(value, pgettext("date without a year", "j M")).replace(" ", NBSP)
     return date_format(value, pgettext("date with a year", "j M Y")).replace(" ", NBSP)

@@ -46,7 +46,7 @@ class TaskStatus:
     def __str__(self) -> str:
         return str(self.task)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What it is sorted by."""
         return str(self.task)
@@ -78,7 +78,7 @@ class TaskStatus:
     def is_transfer(self) -> bool:
         return isinstance(self.task, TransferTask)
 
-    @property
+    @cached_property
     def words(self) -> str:
         return in_words(self.task.schedule)
 

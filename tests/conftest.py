@@ -38,7 +38,7 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Server:
+def postgres() -> Iterator[Server]:
     """The server that the tests run against: the embedded one, or that of the environment.
 
     The embedded one need not survive a loss of power, and is several times as fast without; the
@@ -49,7 +49,8 @@ def postgres() -> Server:
         for setting in ("fsync", "full_page_writes"):
             query(server.dsn, f"alter system set {setting} = off")
         query(server.dsn, "select pg_reload_conf()")
-    return server
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,25 +111,22 @@ def empty_database(postgres: Server) -> Iterator[str]:
 @pytest.fixture
 def shop_all(postgres: Server, shop_all_template: str, settings: Any) -> Iterator[str]:
     """The DSN of an initialised, empty staging database; the settings name it."""
-    name = f"test_shop_all_{WORKER}"
-    settings.SHOP_ALL_DATABASE_URL = postgres.create(name, shop_all_template)
-    yield settings.SHOP_ALL_DATABASE_URL
-    postgres.drop(name)
+    with postgres.copy(f"test_shop_all_{WORKER}", shop_all_template) as dsn:
+        settings.SHOP_ALL_DATABASE_URL = dsn
+        yield dsn
 
 
 @pytest.fixture
 def bonus(postgres: Server, bonus_template: str) -> Iterator[str]:
     """The DSN of a bonus server's empty database."""
-    name = f"test_bonus_{WORKER}"
-    yield postgres.create(name, bonus_template)
-    postgres.drop(name)
+    with postgres.copy(f"test_bonus_{WORKER}", bonus_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture
 def second_bonus(postgres: Server, bonus_template: str) -> Iterator[str]:
-    name = f"test_second_bonus_{WORKER}"
-    yield postgres.create(name, bonus_template)
-    postgres.drop(name)
+    with postgres.copy(f"test_second_bonus_{WORKER}", bonus_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -60,8 +60,8 @@ def run(parts: list[str], ground: Ground, sizes: Sizes) -> list[str]:
     with ProcessPoolExecutor(
         at_once, mp_context=get_context("spawn"), max_tasks_per_child=1
     ) as pool:
-        found = {name: pool.submit(measured, name, ground, sizes) for name in parts}
-        return [name for name, section in found.items() if not report(name, section, sizes)]
+        results = {name: pool.submit(measured, name, ground, sizes) for name in parts}
+        return [name for name, section in results.items() if not report(name, section, sizes)]
 
 
 def report(name: str, measuring: "Future[Section]", sizes: Sizes) -> bool:

@@ -104,9 +104,9 @@ def moved(at: Installation, shape: Shape, state: str, rows: int) -> tuple[float,
     bonus = at.ground.create("chunks")
     prepare(bonus, shape, state, rows)
     engine.forget_readers(at.shop_all)
-    found: list[Totals] = []
-    seconds = timed(lambda: found.append(engine.move(at.shop_all, bonus, shape.kind)))
-    return seconds, found[0]
+    totals: list[Totals] = []
+    seconds = timed(lambda: totals.append(engine.move(at.shop_all, bonus, shape.kind)))
+    return seconds, totals[0]
 
 
 def prepare(bonus: str, shape: Shape, state: str, rows: int) -> None:

@@ -56,8 +56,8 @@ def fetched(site: Site, browser: httpx.Client, path: str) -> list[Any]:
     except httpx.TimeoutException:
         return [path, None, f"not in {AT_MOST}", None, None, None, max(grown)]
     whole = time.perf_counter() - began
-    told = lines if path.endswith(".csv") else None
-    return [path, first * MS, whole, told, size / 1024, sent / 1024, max(grown)]
+    rows = lines if path.endswith(".csv") else None
+    return [path, first * MS, whole, rows, size / 1024, sent / 1024, max(grown)]
 
 
 @contextmanager

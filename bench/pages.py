@@ -114,14 +114,14 @@ def spread(seconds: list[float]) -> list[float]:
 def weights(site: Site) -> Table:
     """What a browser fetches at its first visit, and then."""
     browser = site.browser()
-    kept: dict[str, dict[str, str]] = {}
-    rows = [visit(browser, page, kept) for page in ("/", "/history/", "/rejects/", "/registers/")]
+    cached: dict[str, dict[str, str]] = {}
+    rows = [visit(browser, page, cached) for page in ("/", "/history/", "/rejects/", "/registers/")]
     columns = ["page, one after the other", "KB sent", "requests", "KB of the page alone"]
     notes = ["Target: the first load under 60 KB, then under 20 KB a page."]
     return Table("What a visit costs the line", columns, rows, notes)
 
 
-def visit(browser: httpx.Client, page: str, kept: dict[str, dict[str, str]]) -> list[Any]:
+def visit(browser: httpx.Client, page: str, cached: dict[str, dict[str, str]]) -> list[Any]:
     """As a browser does: what it may keep for a day it does not ask for again, the rest it asks
     whether it has changed. `kept`: name of a file → the headers of that question.
     """
@@ -131,11 +131,11 @@ def visit(browser: httpx.Client, page: str, kept: dict[str, dict[str, str]]) -> 
     names = {node.attributes.get("src") or node.attributes.get("href") or "" for node in nodes}
     sent, requests = got.num_bytes_downloaded, 1
     for name in sorted(name for name in names if name.startswith("/")):
-        if kept.get(name) != {}:
-            file = browser.get(name, headers=kept.get(name))
+        if cached.get(name) != {}:
+            file = browser.get(name, headers=cached.get(name))
             sent, requests = sent + file.num_bytes_downloaded, requests + 1
             if file.status_code == 200:
-                kept[name] = {} if keeps(file) else question(file)
+                cached[name] = {} if keeps(file) else question(file)
     return [page, sent / 1024, requests, got.num_bytes_downloaded / 1024]
 
 
@@ -149,5 +149,5 @@ def keeps(file: httpx.Response) -> bool:
 def question(file: httpx.Response) -> dict[str, str]:
     """Whether it has changed."""
     asked = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
-    found = {name: file.headers[of] for name, of in asked.items() if of in file.headers}
-    return found or {"Cache-Control": "no-cache"}
+    headers = {name: file.headers[of] for name, of in asked.items() if of in file.headers}
+    return headers or {"Cache-Control": "no-cache"}

@@ -36,8 +36,8 @@ class Reference:
         assert process.stdout
         try:
             lines = [process.stdout.readline() for _ in range(2)]
-            found = (re.split(r"\s+", line)[:2] for line in lines)
-            self.ports = {name: urlsplit(url).port or 0 for name, url in found}
+            words = (re.split(r"\s+", line)[:2] for line in lines)
+            self.ports = {name: urlsplit(url).port or 0 for name, url in words}
             yield self
         finally:
             process.terminate()

@@ -125,10 +125,10 @@ def checks() -> list[Line]:
 
     lines = []
     for words in ("the first check, which learns all of them", "a check"):
-        told: list[Any] = []
-        seconds = timed(lambda told=told: told.append(check_connections()))  # type: ignore[misc]
-        lines.append([words, seconds, f"{told[0]['registers']:,} accounts", None])
-        assert not told[0]["failing"], told[0]
+        reports: list[Any] = []
+        seconds = timed(lambda reports=reports: reports.append(check_connections()))  # type: ignore[misc]
+        lines.append([words, seconds, f"{reports[0]['registers']:,} accounts", None])
+        assert not reports[0]["failing"], reports[0]
     return lines
 
 

@@ -48,9 +48,9 @@ class Site:
 
 def deployed(port: int) -> list[str]:
     """The README's command, on another port."""
-    found = COMMAND.search((ROOT / "README.md").read_text())
-    assert found, "the README no longer says how the pages are served"
-    program, *words = shlex.split(found[1].replace(LISTENING, f"127.0.0.1:{port}"))
+    match = COMMAND.search((ROOT / "README.md").read_text())
+    assert match, "the README no longer says how the pages are served"
+    program, *words = shlex.split(match[1].replace(LISTENING, f"127.0.0.1:{port}"))
     assert any(str(port) in word for word in words), f"the README no longer names {LISTENING}"
     return [str(Path(sys.executable).with_name(program)), *words]
 

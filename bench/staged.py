@@ -50,7 +50,7 @@ def insert(shop_all: str, kind: str, rows: int) -> None:
 
 def stop_triggers(shop_all: str, table: str) -> list[str]:
     """Returns what starts them again, as they were."""
-    found = query(
+    triggers = query(
         shop_all,
         "select quote_ident(tgname), tgenabled from pg_trigger "
         "where tgrelid = to_regclass(%s) and not tgisinternal",
@@ -58,7 +58,7 @@ def stop_triggers(shop_all: str, table: str) -> list[str]:
     )
     words = {"A": "enable always", "O": "enable", "R": "enable replica", "D": "disable"}
     query(shop_all, f'alter table "{table}" disable trigger user')
-    return [f'alter table "{table}" {words[state]} trigger {name}' for name, state in found]
+    return [f'alter table "{table}" {words[state]} trigger {name}' for name, state in triggers]
 
 
 def hold(bonus: str, factor: float) -> None:

@@ -47,9 +47,9 @@ def by_command(at: Installation, name: str, bonus: str, kind: str) -> Measured:
     at.dock(name, bonus)
     at.checkpoint()
     command = at.command("transfer", kind, "--server", name, "--json")
-    found: list[float] = []
-    seconds = timed(lambda: found.append(at.peak(command)))
-    return seconds, found[0]
+    peaks: list[float] = []
+    seconds = timed(lambda: peaks.append(at.peak(command)))
+    return seconds, peaks[0]
 
 
 def by_engine(at: Installation, name: str, bonus: str, kind: str) -> Measured:
@@ -130,8 +130,8 @@ class Compared:
 
     def _check(self, way: str, bonus: str) -> None:
         _, table = engine.tables(self.setting.kind)
-        found = query(bonus, f'select count(*) from "{table}"')
-        assert found == [(self.rows,)], f"{way}: {found} rows instead of {self.rows}"
+        counted = query(bonus, f'select count(*) from "{table}"')
+        assert counted == [(self.rows,)], f"{way}: {counted} rows instead of {self.rows}"
 
     def _table(self) -> Table:
         columns = ["way", "of the limit", "rows/s", "seconds", "peak MB"]

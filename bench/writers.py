@@ -109,19 +109,19 @@ class Inserted:
 
 def indexes_of(dsn: str, table: str) -> list[str]:
     """What makes them again."""
-    found = query(
+    rows = query(
         dsn,
         "select pg_get_indexdef(indexrelid) from pg_index where indrelid = to_regclass(%s)",
         [f'"{table}"'],
     )
-    return [definition for (definition,) in found]
+    return [definition for (definition,) in rows]
 
 
 def drop_indexes(dsn: str, table: str) -> None:
-    found = query(
+    rows = query(
         dsn,
         "select indexrelid::regclass::text from pg_index where indrelid = to_regclass(%s)",
         [f'"{table}"'],
     )
-    for (name,) in found:
+    for (name,) in rows:
         query(dsn, f"drop index {name}")

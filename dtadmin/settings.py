@@ -291,7 +291,7 @@ CRONTAB_COMMAND_PREFIX = " ".join(
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"text": {"()": "transfer.logs.Line"}, "json": {"()": "transfer.logs.Json"}},
+    "formatters": {"text": {"()": "transfer.logs.Text"}, "json": {"()": "transfer.logs.Json"}},
     "filters": {"about": {"()": "transfer.logs.About"}},
     "handlers": {
         "stderr": {

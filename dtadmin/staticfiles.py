@@ -17,5 +17,5 @@ class Hashed(StaticFilesStorage):
 
 @cache
 def _hash(name: str) -> str:
-    found = finders.find(name)
-    return blake2b(Path(found).read_bytes(), digest_size=4).hexdigest() if found else ""
+    path = finders.find(name)
+    return blake2b(Path(path).read_bytes(), digest_size=4).hexdigest() if path else ""

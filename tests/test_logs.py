@@ -9,7 +9,7 @@ from django.test import Client
 
 from tests.databases import stage
 from transfer.errors import TransferError
-from transfer.logs import About, Json, Line, about
+from transfer.logs import About, Json, Text, about
 
 
 def written(formatter, record):
@@ -24,7 +24,7 @@ def a_record(message="moved", error=None):
 
 def test_a_line_names_what_it_is_about():
     with about(run="12"), about(server="БС 8"):
-        assert written(Line(), a_record()).endswith("INFO transfer.x: moved run=12 server=БС 8")
+        assert written(Text(), a_record()).endswith("INFO transfer.x: moved run=12 server=БС 8")
         line = json.loads(written(Json(), a_record()))
     assert line.pop("at")
     assert line == {
@@ -37,7 +37,7 @@ def test_a_line_names_what_it_is_about():
     assert "run" not in json.loads(written(Json(), a_record()))
 
 
-@pytest.mark.parametrize("formatter", [Line(), Json()])
+@pytest.mark.parametrize("formatter", [Text(), Json()])
 def test_an_error_leaves_its_place_in_the_log_and_its_text_only_where_no_row_is_quoted(formatter):
     def raised(error):
         try:

@@ -93,9 +93,9 @@ def test_usual_schedules_are_accepted(cron):
     ],
 )
 def test_a_wrong_schedule_is_refused_with_a_sentence_that_names_the_field(cron, field, word):
-    found = problems(cron)
-    assert list(found) == [field]
-    assert word in found[field]
+    sentences = problems(cron)
+    assert list(sentences) == [field]
+    assert word in sentences[field]
 
 
 def test_every_wrong_field_is_named_at_once():

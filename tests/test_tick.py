@@ -370,11 +370,11 @@ def test_a_worker_told_to_end_stops_after_the_chunk_and_the_rest_comes_soon(
     monkeypatch.setattr("transfer.engine.move.CHUNK_ROWS", 10)
     stage(shop_all, "balances", [("4100", n + 1) for n in range(30)])
     run = run_now(switched_on, Actor("ivan"))
-    told = threading.Event()
-    monkeypatch.setattr(TransferRun, "is_cancelled", lambda run: told.set())
+    ended = threading.Event()
+    monkeypatch.setattr(TransferRun, "is_cancelled", lambda run: ended.set())
     real = execute.execute
     monkeypatch.setattr(execute, "execute", lambda *a, **k: real(*a, **k, chunk_rows=10))
-    drain(told.is_set)
+    drain(ended.is_set)
     run.refresh_from_db()
     assert (run.state, run.applied) == (State.INTERRUPTED, 10)
 
@@ -398,7 +398,7 @@ def test_one_task_that_breaks_does_not_keep_the_others_from_running(server, ivan
 
 def test_maintenance_purges_what_ended_long_ago_and_keeps_what_is_needed(task, ivan):
     old = timezone.now() - timedelta(days=200)
-    kept = {}
+    needed = {}
     for name, state in [
         ("gone", "succeeded"),
         ("kept", "failed"),
@@ -406,17 +406,17 @@ def test_maintenance_purges_what_ended_long_ago_and_keeps_what_is_needed(task, i
         ("skipped", "skipped"),
         ("last", "failed"),
     ]:
-        kept[name] = TransferRun.of(task, Trigger.SCHEDULE)
-        kept[name].state, kept[name].finished_at = state, old
-        kept[name].save()
-    TransferRun.objects.filter(pk=kept["last"].pk).update(finished_at=old - timedelta(days=1000))
+        needed[name] = TransferRun.of(task, Trigger.SCHEDULE)
+        needed[name].state, needed[name].finished_at = state, old
+        needed[name].save()
+    TransferRun.objects.filter(pk=needed["last"].pk).update(finished_at=old - timedelta(days=1000))
     purge = MaintenanceTask.objects.get(kind="purge_history")
     run_now(purge, ivan)
     drain(go_on)
     run = MaintenanceRun.objects.get()
     assert (run.state, run.report["runs"]) == (State.SUCCEEDED, 2)
     left = set(TransferRun.objects.values_list("pk", flat=True))
-    assert left == {kept[name].pk for name in ("kept", "success", "last")}
+    assert left == {needed[name].pk for name in ("kept", "success", "last")}
 
 
 def test_maintenance_of_the_staging_tables_says_what_it_removed(task, ivan, shop_all):

@@ -54,11 +54,11 @@ def role_of(user: User | AnonymousUser) -> Role | None:
         return None
     if user.is_superuser:
         return Role.ADMINISTRATOR
-    kept = vars(user)
-    if "_role" not in kept:  # asked several times for one page
+    attributes = vars(user)
+    if "_role" not in attributes:  # asked several times for one page
         names = user.groups.filter(name__in=GROUPS).values_list("name", flat=True)
-        kept["_role"] = max((GROUPS[name] for name in names), default=None)
-    return kept["_role"]
+        attributes["_role"] = max((GROUPS[name] for name in names), default=None)
+    return attributes["_role"]
 
 
 def forget_role(user: User) -> None:

@@ -50,7 +50,7 @@ class _Stack(logging.Formatter):
         return f"{''.join(format_tb(traceback))}{kind.__name__}{text}".rstrip()
 
 
-class Line(_Stack):
+class Text(_Stack):
     """For a terminal, and for cron's mail."""
 
     def __init__(self) -> None:

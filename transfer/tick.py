@@ -64,7 +64,7 @@ def tick(way: str, now: datetime | None = None) -> Tick:
         for tasks in TASKS:
             tasks.objects.plan_earlier(now)
     Heartbeat.beat(source, now)
-    steps = [*_recovery(done), *_schedule(now, done), *_upkeep(now)]
+    steps = [*_recovery(done), *_schedule(now, done), *_housekeeping(now)]
     answers = Heartbeat.objects.filter(pk=source).values_list(*(what for what, _ in steps)).get()
     for (_, do), is_there in zip(steps, answers, strict=True):
         if is_there:
@@ -90,9 +90,9 @@ def _recovery(done: Tick) -> Iterator[Step]:
 
 
 def _schedule(now: datetime, done: Tick) -> Iterator[Step]:
-    def each(found: QuerySet[Any], act: Callable[..., None]) -> None:
-        for pk in found.values_list("pk", flat=True):
-            _with_locked(found.model, pk, now, done, act)
+    def each(chosen: QuerySet[Any], act: Callable[..., None]) -> None:
+        for pk in chosen.values_list("pk", flat=True):
+            _with_locked(chosen.model, pk, now, done, act)
 
     for tasks in TASKS:
         unplanned, due = tasks.objects.unplanned(), tasks.objects.due(now)
@@ -100,7 +100,7 @@ def _schedule(now: datetime, done: Tick) -> Iterator[Step]:
         yield Exists(due), partial(each, due, open_due)
 
 
-def _upkeep(now: datetime) -> Iterator[Step]:
+def _housekeeping(now: datetime) -> Iterator[Step]:
     yield Exists(Upload.objects.overdue(now)), partial(Upload.objects.expire, now)
     yield Exists(IssuedSecret.objects.expired()), IssuedSecret.drop_expired
     yield Exists(RejectedRow.objects.open()), _close_what_was_sent

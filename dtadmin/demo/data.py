@@ -22,7 +22,7 @@ COMMENTS = (
     "Сгорание бонусов",
 )
 
-Row = tuple[Any, ...]
+Values = tuple[Any, ...]
 
 
 def account(number: int) -> str:
@@ -68,10 +68,10 @@ class HeadOffice:
         if self.random.random() < 0.2:
             self.write(BALANCES, [self.random.choice(self.bad_changes())])
 
-    def pin(self, number: int) -> Row:
+    def pin(self, number: int) -> Values:
         return account(number), f"{self.random.randrange(10_000):04}"
 
-    def change(self, number: int) -> Row:
+    def change(self, number: int) -> Values:
         now = datetime.now(UTC)
         amount = Decimal(self.random.randrange(100, 150_000)) / 100
         if self.random.random() < 0.15:
@@ -80,7 +80,7 @@ class HeadOffice:
         comment = self.random.choice(COMMENTS)
         return account(number), amount.quantize(Decimal("0.01")), now, until, comment
 
-    def bad_changes(self) -> list[Row]:
+    def bad_changes(self) -> list[Values]:
         now = datetime.now(UTC)
         return [
             (account(11) + " ", Decimal(500), None, None, COMMENTS[0]),
@@ -90,7 +90,7 @@ class HeadOffice:
             (account(14), Decimal(100), now, now - timedelta(days=30), COMMENTS[4]),
         ]
 
-    def write(self, kind: Kind, rows: Iterator[Row] | list[Row]) -> None:
+    def write(self, kind: Kind, rows: Iterator[Values] | list[Values]) -> None:
         columns = [column.name for column in kind.columns]
         statement = sql.SQL("insert into {} ({}) values %s").format(
             sql.Identifier(kind.staging), sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -113,9 +113,9 @@ def test_a_webhook_is_signed_as_standard_webhooks_has_it(listener):
         recipient.signing_key, headers["webhook-id"], headers["webhook-timestamp"], body
     )
     assert headers["webhook-signature"] == signed
-    said = json.loads(body)
-    assert said["type"] == "registers.began"
-    assert said["data"]["subject"] == "На углу: 2 registers have not been seen for a day"
+    payload = json.loads(body)
+    assert payload["type"] == "registers.began"
+    assert payload["data"]["subject"] == "На углу: 2 registers have not been seen for a day"
 
 
 def test_the_signature_is_that_of_the_standards_own_example():

@@ -59,7 +59,7 @@ def failing(task, times, error=None):
     type(task).objects.filter(pk=task.pk).update(failures=times)
 
 
-def told():
+def notices():
     return [
         (notice.sort, words.subject(notice))
         for notice in Notice.objects.order_by("pk").select_related("incident", "recipient")
@@ -69,11 +69,11 @@ def told():
 def test_a_task_that_fails_is_told_of_when_it_has_failed_often_enough(task, recipient, in_english):
     failing(task, 2)
     watch(NOW)
-    assert told() == []
+    assert notices() == []
     failing(task, 3)
     watch(NOW)
     watch(NOW + timedelta(minutes=1))
-    assert told() == [("began", "Balance changes → Бонусный сервер 8: the last 3 runs failed")]
+    assert notices() == [("began", "Balance changes → Бонусный сервер 8: the last 3 runs failed")]
 
 
 def test_what_is_well_again_is_said_once_and_how_long_it_lasted(task, recipient, in_english):
@@ -82,7 +82,7 @@ def test_what_is_well_again_is_said_once_and_how_long_it_lasted(task, recipient,
     type(task).objects.update(failures=0)
     watch(NOW + timedelta(minutes=90))
     watch(NOW + timedelta(minutes=91))
-    _began, ended = told()
+    _began, ended = notices()
     assert ended[0] == "ended"
     assert ended[1].startswith("Well again: Balance changes → Бонусный сервер 8")
     notice = Notice.objects.select_related("incident").first()
@@ -96,11 +96,11 @@ def test_it_is_repeated_while_it_lasts(task, recipient, in_english, reminders, a
     failing(task, 3)
     watch(NOW)
     watch(NOW + timedelta(hours=after, minutes=-1))
-    assert len(told()) == 1
+    assert len(notices()) == 1
     watch(NOW + timedelta(hours=after))
     watch(NOW + timedelta(hours=2 * after))
-    assert [sort for sort, _subject in told()] == ["began", "reminder", "reminder"]
-    assert told()[1][1].startswith("Still: Balance changes")
+    assert [sort for sort, _subject in notices()] == ["began", "reminder", "reminder"]
+    assert notices()[1][1].startswith("Still: Balance changes")
 
 
 def test_without_reminders_it_is_said_once(task, recipient):
@@ -108,7 +108,7 @@ def test_without_reminders_it_is_said_once(task, recipient):
     failing(task, 3)
     watch(NOW)
     watch(NOW + timedelta(days=3))
-    assert len(told()) == 1
+    assert len(notices()) == 1
 
 
 def test_in_quiet_hours_nobody_is_told_and_what_lasts_is_told_after_them(task, recipient):
@@ -118,9 +118,9 @@ def test_in_quiet_hours_nobody_is_told_and_what_lasts_is_told_after_them(task, r
     failing(task, 3)
     watch(night)
     watch(night + timedelta(hours=7, minutes=29))
-    assert told() == []
+    assert notices() == []
     watch(night + timedelta(hours=7, minutes=30))
-    assert [sort for sort, _subject in told()] == ["began"]
+    assert [sort for sort, _subject in notices()] == ["began"]
 
 
 def test_what_began_and_ended_in_quiet_hours_is_not_told(task, recipient):
@@ -131,14 +131,14 @@ def test_what_began_and_ended_in_quiet_hours_is_not_told(task, recipient):
     type(task).objects.update(failures=0)
     watch(night + timedelta(hours=1))
     watch(night + timedelta(hours=9))
-    assert told() == []
+    assert notices() == []
 
 
 def test_only_who_wants_to_hear_of_it_is_told(task, recipient):
     Recipient.objects.update(topics=["rejects"])
     failing(task, 3)
     watch(NOW)
-    assert told() == []
+    assert notices() == []
 
 
 def test_two_ticks_at_once_tell_once(task, recipient, own_database):
@@ -170,12 +170,12 @@ def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
     now = timezone.now()
     later = now + timedelta(minutes=61)
     watch(later)
-    assert told() == []  # the task is off
+    assert notices() == []  # the task is off
     task.switch(True, IVAN)
     watch(now + timedelta(minutes=59))
-    assert told() == []
+    assert notices() == []
     watch(later)
-    ((sort, subject),) = told()
+    ((sort, subject),) = notices()
     assert sort == "began"
     assert "2 rows wait, the oldest since" in subject
 
@@ -195,14 +195,14 @@ def test_a_flow_that_nobody_can_ask_any_more_is_not_well_again(task, recipient):
 def test_a_silent_scheduler_is_told_of(recipient, in_english):
     Heartbeat.beat("shop: cron", NOW - timedelta(minutes=4))
     watch(NOW)
-    ((_sort, subject),) = told()
+    ((_sort, subject),) = notices()
     assert subject.startswith("The scheduler has been silent since")
 
 
 def test_a_scheduler_whose_clock_was_set_back_is_silent_since_now(recipient, in_english):
     Heartbeat.beat("shop: cron", NOW + timedelta(hours=1))
     watch(NOW)
-    ((_sort, subject),) = told()
+    ((_sort, subject),) = notices()
     assert subject.endswith(formats.moment(NOW))
 
 
@@ -214,7 +214,7 @@ def test_a_log_in_that_is_locked_is_told_of_until_somebody_lifts_it(recipient, i
     now = timezone.now()
     watch(now)
     watch(now + timedelta(minutes=1))
-    ((sort, subject),) = told()
+    ((sort, subject),) = notices()
     assert sort == "began"
     assert subject.startswith("Too many wrong passwords for")
     assert ("olga" in subject) == (name == "olga")
@@ -222,7 +222,7 @@ def test_a_log_in_that_is_locked_is_told_of_until_somebody_lifts_it(recipient, i
     assert "came from 10.0.0.66" in words.body(Notice.objects.get())
     lift_locks(IVAN)
     watch(now + timedelta(minutes=2))
-    assert told()[1][0] == "ended"
+    assert notices()[1][0] == "ended"
 
 
 def test_a_difference_of_the_reconciliation_is_told_of(recipient, in_english):
@@ -232,7 +232,7 @@ def test_a_difference_of_the_reconciliation_is_told_of(recipient, in_english):
     run.note_error(Difference(tasks="Balance changes → БС 8"))
     run.save()
     watch(NOW)
-    ((_sort, subject),) = told()
+    ((_sort, subject),) = notices()
     assert subject == "What was staged is not what was moved: Balance changes → БС 8"
 
 
@@ -243,10 +243,10 @@ def test_new_rejects_are_told_in_a_digest_once_an_hour_at_most(task, recipient, 
     a_reject(task.server)
     a_reject(task.server)
     watch(NOW + timedelta(minutes=59))
-    assert len(told()) == 1
+    assert len(notices()) == 1
     watch(NOW + timedelta(minutes=60))
     watch(NOW + timedelta(minutes=121))
-    assert [subject for _sort, subject in told()] == [
+    assert [subject for _sort, subject in notices()] == [
         "1 rejected row waits for a decision",
         "Still: 3 rejected rows wait for a decision",
     ]
@@ -267,7 +267,7 @@ def test_dark_registers_are_told_of_by_their_shop(recipient, in_english):
                 last_seen=NOW - timedelta(hours=hours),
             )
     watch(NOW)
-    ((_sort, subject),) = told()
+    ((_sort, subject),) = notices()
     assert subject == "На углу: 2 registers have not been seen for a day"
     assert words.hint(Incident.objects.get()) == "Касса 1, Касса 2"
 
@@ -284,10 +284,10 @@ def test_while_a_server_is_worked_on_nobody_is_told_of_it_and_its_tasks_stop(tas
     watch(NOW)
     task.refresh_from_db()
     assert (task.paused_until, task.pause_reason) == (work.ends_at, "a new disk")
-    assert told() == []
+    assert notices() == []
     assert Incident.objects.open().count() == 1
     watch(NOW + timedelta(hours=1))
-    assert [sort for sort, _subject in told()] == ["began"]
+    assert [sort for sort, _subject in notices()] == ["began"]
 
 
 def test_planned_work_that_ends_early_lets_the_tasks_go_on(task):

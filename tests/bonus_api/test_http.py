@@ -90,7 +90,7 @@ def test_an_answer_of_another_program_is_no_answer(body):
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "expected"),
     [
         (401, b'{"error": "unauthorized", "message": "No."}', "Server 8 refuses the API token."),
         (404, b"not found", "does not speak the bonus server's protocol"),
@@ -103,9 +103,9 @@ def test_an_answer_of_another_program_is_no_answer(body):
         (418, b"{}", "Server 8 refused the request (HTTP 418)."),
     ],
 )
-def test_a_refusal_is_one_plain_sentence(status, body, said):
+def test_a_refusal_is_one_plain_sentence(status, body, expected):
     with misbehaving.server(misbehaving.answers(status, body)) as port:
-        assert said in sentence(failure(port))
+        assert expected in sentence(failure(port))
 
 
 def test_409_names_the_register_that_is_there():
@@ -160,8 +160,8 @@ def test_the_token_stands_in_no_text(caplog):
     caplog.set_level("DEBUG")
     with misbehaving.server(misbehaving.answers(401)) as port:
         error = failure(port)
-    told = [repr(endpoint(port)), str(error), repr(error), error.technical, str(error.params)]
-    assert TOKEN not in "\n".join([*told, caplog.text])
+    texts = [repr(endpoint(port)), str(error), repr(error), error.technical, str(error.params)]
+    assert TOKEN not in "\n".join([*texts, caplog.text])
 
 
 # --- TLS ------------------------------------------------------------------------------------------

@@ -81,19 +81,19 @@ def test_all_of_a_table_are_those_of_that_table(
 ):
     Settings.load().change(olga, show_transfer_tasks=True)
     dock(bonus)
-    upkeep = MaintenanceTask.objects.count()
+    of_maintenance = MaintenanceTask.objects.count()
     operator.goto("/scheduler/")
     bulk_of(operator, 0)
     transfers, maintenance = operator.get_by_role("button", name="Choose all").all()
     transfers.click()
     bulk_of(operator, 3)
     maintenance.click()
-    bulk_of(operator, 3 + upkeep)
+    bulk_of(operator, 3 + of_maintenance)
     transfers.click()
-    bulk_of(operator, upkeep)
+    bulk_of(operator, of_maintenance)
     with operator.expect_response(lambda one: "hx-request" in one.request.headers):
         operator.evaluate("htmx.trigger(document.querySelector('#tasks'), 'poll')")
-    bulk_of(operator, upkeep)
+    bulk_of(operator, of_maintenance)
 
 
 def test_registers_that_match_a_filter_are_blocked_all_at_once(

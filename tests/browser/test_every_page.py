@@ -92,9 +92,9 @@ def house(
     stage(shop_all, "cards", [("7780000000011", "4100000011", 1)])
     error = {"database": docked.name, "reason": "…"}
     TransferTask.objects.filter(pk=cards.pk).update(failures=2)
-    upkeep = MaintenanceTask.objects.get(kind="purge_history")
-    upkeep_run = MaintenanceRun.of(upkeep, Trigger.SCHEDULE)
-    upkeep_run.save()
+    maintenance = MaintenanceTask.objects.get(kind="purge_history")
+    maintenance_run = MaintenanceRun.of(maintenance, Trigger.SCHEDULE)
+    maintenance_run.save()
     return SimpleNamespace(
         server=docked,
         task=balances,
@@ -105,19 +105,19 @@ def house(
         running=a_run(docked, "pincodes", state=State.RUNNING, expected=100, applied=40),
         failed=a_run(docked, "cards", state=State.FAILED, error_code="unreachable",
                      error_params=error),
-        upkeep_run=upkeep_run,
+        maintenance_run=maintenance_run,
         preview=check("balances", "Счёт;Сумма\n4100;1,5\n;3\n4100;ноль\n".encode("cp1251")),
         columns=check("cards", b"7780000000011;4100000011\n"),
         unreadable=check("balances", b"MZ\x90\x00\x03"),
         by_hand=by_hand(),
         user=make_user("ivan", "viewer"),
-        recipient=told(),
+        recipient=recipient_in_trouble(),
         work=PlannedWork.objects.create(begins_at=timezone.now(), reason="2028",
                                         ends_at=timezone.now() + timedelta(hours=1)),
     )  # fmt: skip
 
 
-def told() -> Recipient:
+def recipient_in_trouble() -> Recipient:
     """Who is told, and to whom nothing comes through."""
     recipient = Recipient.objects.create(
         name="olga", channel="mail", address="olga@shop.example", topics=Topic.values,

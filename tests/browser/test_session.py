@@ -45,8 +45,8 @@ def test_russian_is_the_default_and_another_language_is_remembered(open_page: Ca
     expect(page.locator("h1")).to_have_text("Log in")
     page.goto("/login/")
     expect(page.locator("html")).to_have_attribute("lang", "en")
-    kept = next(one for one in page.context.cookies() if one["name"] == "django_language")
-    assert kept["expires"] > 0
+    cookie = next(one for one in page.context.cookies() if one["name"] == "django_language")
+    assert cookie["expires"] > 0
 
 
 @pytest.mark.parametrize("script", [True, False])

@@ -81,8 +81,8 @@ def test_from_the_log_in_to_the_file(
     row.get_by_role("button", name=words["run"]).click()
     expect(page.get_by_role("status").first).to_contain_text(words["queued"])
     worker = manage("db_worker", "--batch", "--no-startup-delay", "--no-reload")
-    said = worker.communicate(timeout=30)
-    assert worker.returncode == 0, said
+    output = worker.communicate(timeout=30)
+    assert worker.returncode == 0, output
     expect(row).to_contain_text(done)
     assert sorted(query(bonus, "select amount from asset")) == [(10,), (20,)]
 

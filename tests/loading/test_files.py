@@ -74,8 +74,8 @@ class TestCSV:
         pins = [*range(1000, 1090), *range(100, 110)]
         rows = ["account;pin", *(f"41{place:06};{pin}" for place, pin in enumerate(pins))]
         upload = check("pincodes", "\n".join(rows).encode())
-        told = {"column": "pincode", "n": 10, "usual": 4, "shortest": 3}
-        assert upload.report["warnings"] == [["zeros_lost", told]]
+        params = {"column": "pincode", "n": 10, "usual": 4, "shortest": 3}
+        assert upload.report["warnings"] == [["zeros_lost", params]]
 
     def test_numbers_of_all_lengths_are_not_warned_of(self, check):
         rows = ["account;pin", *(f"{10**length};1234" for length in range(3, 9))]

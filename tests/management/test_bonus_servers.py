@@ -87,14 +87,14 @@ def test_bad_input_is_refused_by_name_without_quoting_the_password(db, options, 
 def test_the_list_names_servers_ports_and_tasks_but_no_password(db, capsys):
     add("--database-url", URL, "--admin-port", "8870")
     call_command("list_bonus_servers")
-    said = capsys.readouterr().out
-    assert "Бонусный сервер 8" in said
-    assert "8870" in said
+    output = capsys.readouterr().out
+    assert "Бонусный сервер 8" in output
+    assert "8870" in output
     call_command("list_bonus_servers", "--json")
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["database"] == "10.0.0.8:5433/loyalty"
-    assert told["tasks"] == {"pincodes": False, "balances": False, "cards": False}
-    assert "s3cret" not in said + str(told)
+    listed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert listed["database"] == "10.0.0.8:5433/loyalty"
+    assert listed["tasks"] == {"pincodes": False, "balances": False, "cards": False}
+    assert "s3cret" not in output + str(listed)
 
 
 def test_an_empty_list_says_what_to_do(db, capsys):

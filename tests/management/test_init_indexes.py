@@ -75,9 +75,9 @@ def test_those_of_the_version_before_are_replaced_and_nobody_elses(old, capsys):
     call_command("init_shop_all")
     assert_as_today(old)
     assert "somebodys_own btree" in indexes(old)
-    said = capsys.readouterr().out
-    assert said.count("created, for the trace") == 2
-    assert said.count("removed, nothing needs it any more") == 3
+    output = capsys.readouterr().out
+    assert output.count("created, for the trace") == 2
+    assert output.count("removed, nothing needs it any more") == 3
     call_command("init_shop_all")
     assert "removed" not in capsys.readouterr().out
     assert query(old, 'select account from "changeAccountBalanceTemp"') == [("4100",)]

@@ -48,8 +48,8 @@ def test_it_creates_the_three_tables_and_says_so(staging, capsys):
         "status": "integer",
         **OURS,
     }
-    said = capsys.readouterr().out
-    assert all(kind.staging in said for kind in KINDS.values())
+    output = capsys.readouterr().out
+    assert all(kind.staging in output for kind in KINDS.values())
 
 
 def test_a_second_time_changes_nothing_and_says_so(staging, capsys):

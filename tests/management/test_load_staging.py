@@ -47,9 +47,9 @@ def code_of(*arguments):
 def test_it_loads_and_says_what(file, staged, capsys):
     assert code_of("balances", file(GOOD)) == 0
     assert len(staged("balances")) == 2
-    said = capsys.readouterr().out
-    assert "Lines 2 = good 2 + bad 0" in said
-    assert "2 rows loaded into changeAccountBalanceTemp" in said
+    output = capsys.readouterr().out
+    assert "Lines 2 = good 2 + bad 0" in output
+    assert "2 rows loaded into changeAccountBalanceTemp" in output
     assert AuditEntry.objects.get(action="load").who.endswith("(manage.py)")
 
 
@@ -119,14 +119,14 @@ def test_a_corrected_file_of_rejected_rows_closes_them(dock, bonus, shop_all, fi
 
 @pytest.mark.django_db(transaction=True)
 class TestProgress:
-    def said(self, manage, file, terminal=None):
+    def progress_of(self, manage, file, terminal=None):
         lines = b"account;amount\n" + b"4100000001;1\n" * 20_000
         return manage("load_staging", "balances", str(file(lines)), terminal=terminal).communicate()
 
     def test_on_a_terminal_a_bar_shows_share_and_time_left(self, manage, file):
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        out, _ = self.said(manage, file, theirs)
+        out, _ = self.progress_of(manage, file, theirs)
         os.close(theirs)
         bar = os.read(ours, 65536).decode()
         os.close(ours)
@@ -135,13 +135,13 @@ class TestProgress:
         assert "20000 rows loaded" in out
 
     def test_elsewhere_there_is_none(self, manage, file):
-        out, errors = self.said(manage, file)
+        out, errors = self.progress_of(manage, file)
         assert "20000 rows loaded" in out
         assert "%" not in errors
 
 
 def test_pin_codes_stay_unsaid(file, capsys):
     code_of("pincodes", file(b"account;pin\n;73519\n4100;73519;73519\n"))
-    said = capsys.readouterr()
-    assert "73519" not in said.out + said.err
-    assert "••••" in said.err or "missing" in said.err
+    output = capsys.readouterr()
+    assert "73519" not in output.out + output.err
+    assert "••••" in output.err or "missing" in output.err

@@ -63,17 +63,17 @@ def test_a_dry_run_counts_and_removes_nothing(old_things, capsys):
 
 
 def test_a_dry_run_counts_exactly_what_would_go(old_things):
-    upkeep = MaintenanceTask.objects.all()
-    for task in upkeep:
+    maintenance = MaintenanceTask.objects.all()
+    for task in maintenance:
         for days in (0, 2, 100, 400):
             at = timezone.now() - timedelta(days)
             for state in ("succeeded", "failed"):
                 MaintenanceRun.objects.create(
                     task=task, kind=task.kind, trigger="manual", state=state, finished_at=at
                 )
-    told = purge_history(dry_run=True)
-    assert told == purge_history()
-    assert (told["maintenance"], told["checks"]) == (4, 1)
+    report = purge_history(dry_run=True)
+    assert report == purge_history()
+    assert (report["maintenance"], report["checks"]) == (4, 1)
 
 
 def test_the_audit_stays_closed_to_everything_else(old_things):

@@ -19,20 +19,20 @@ def reconcile(capsys, *options):
     except SystemExit as ended:
         code = ended.code
     lines = capsys.readouterr().out.splitlines()
-    told = [json.loads(line) for line in lines if line.startswith("{")]
-    return code, {line["kind"]: line for line in told}
+    reports = [json.loads(line) for line in lines if line.startswith("{")]
+    return code, {line["kind"]: line for line in reports}
 
 
 def test_staged_rows_and_sums_are_those_applied_and_rejected(server, shop_all, capsys):
     stage(shop_all, "balances", [("4100", 5), ("4100", 0), ("", 3), ("4200", "NaN")])
     call_command("transfer", "balances")
-    code, told = reconcile(capsys)
+    code, reports = reconcile(capsys)
     assert code == 0
-    balances = told["balances"]
+    balances = reports["balances"]
     assert (balances["state"], balances["staged"], balances["applied"]) == ("ok", 4, 1)
     assert (balances["rejected"], balances["amount_staged"]) == (3, "8")
     assert (balances["amount_applied"], balances["amount_rejected"]) == ("5", "3")
-    assert told["cards"]["state"] == "not_begun"
+    assert reports["cards"]["state"] == "not_begun"
 
 
 def test_rows_that_wait_are_no_difference(server, shop_all, capsys):
@@ -45,18 +45,21 @@ def test_rows_that_wait_are_no_difference(server, shop_all, capsys):
 def test_a_batch_that_was_cut_short_is_no_difference(flow, server, shop_all, capsys):
     stage(shop_all, "balances", [("4100", 5), ("4100", 7)])
     flow("balances").move_one(chunk_rows=1)
-    code, told = reconcile(capsys)
-    assert (code, told["balances"]["staged"]) == (0, 1)
+    code, reports = reconcile(capsys)
+    assert (code, reports["balances"]["staged"]) == (0, 1)
 
 
 def test_a_row_that_somebody_removed_is_a_difference_and_exit_code_1(server, shop_all, capsys):
     stage(shop_all, "balances", [("4100", 5), ("4100", 7)])
     call_command("transfer", "balances")
     query(shop_all, 'delete from "changeAccountBalanceTemp" where amount = 7')
-    code, told = reconcile(capsys)
+    code, reports = reconcile(capsys)
     assert code == 1
-    assert told["balances"]["state"] == "difference"
-    assert (told["balances"]["rows_missing"], told["balances"]["amount_missing"]) == (-1, "-7")
+    assert reports["balances"]["state"] == "difference"
+    assert (reports["balances"]["rows_missing"], reports["balances"]["amount_missing"]) == (
+        -1,
+        "-7",
+    )
 
 
 def test_an_amount_that_somebody_changed_afterwards_is_a_difference(server, shop_all, capsys):
@@ -72,7 +75,7 @@ def test_a_server_that_does_not_answer_is_exit_code_1_and_the_others_are_told(
     call_command("transfer", "all")
     down = dock(second_bonus, "Бонусный сервер 9")
     type(down).objects.filter(pk=down.pk).update(db_host="127.0.0.1", db_port=1)
-    code, told = reconcile(capsys)
+    code, reports = reconcile(capsys)
     assert code == 1
-    assert told["balances"]["state"] == "error"
+    assert reports["balances"]["state"] == "error"
     assert reconcile(capsys, "--server", server.name)[0] == 0

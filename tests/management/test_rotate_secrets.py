@@ -40,8 +40,8 @@ def change_key(settings):
 
 def forget_keys() -> None:
     for field in FIELDS:
-        for kept in ("keys", "f"):
-            vars(field).pop(kept, None)
+        for key in ("keys", "f"):
+            vars(field).pop(key, None)
     cipher.cache_clear()
 
 

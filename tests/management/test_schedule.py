@@ -33,10 +33,10 @@ def say(*arguments):
 
 
 def test_a_task_is_switched_on_and_off(task):
-    code, said = say("switch", "on", "balances", "--server", SERVER, "--reason", "go")
+    code, output = say("switch", "on", "balances", "--server", SERVER, "--reason", "go")
     task.refresh_from_db()
     assert (code, task.enabled, task.change_reason) == (0, True, "go")
-    assert "next run" in said
+    assert "next run" in output
     assert task.changed_by.endswith("(manage.py)")
     assert "switched off" in say("switch", "off", "balances")[1]
 
@@ -60,14 +60,14 @@ def test_a_pause_until_a_time_is_read_in_the_settings_zone(task):
     assert say("pause", "balances", "--until", "2099-12-31T08:00")[0] == 0
     task.refresh_from_db()
     assert task.paused_until == datetime(2099, 12, 31, 5, tzinfo=UTC)
-    code, said = say("pause", "balances", "--until", "2001-01-01")
-    assert (code, said) == (2, "The pause has to end in the future.")
+    code, output = say("pause", "balances", "--until", "2001-01-01")
+    assert (code, output) == (2, "The pause has to end in the future.")
 
 
 def test_a_schedule_is_changed_and_said_in_words(task):
-    code, said = say("reschedule", "balances", "--cron", "0 9 * * 1")
+    code, output = say("reschedule", "balances", "--cron", "0 9 * * 1")
     assert code == 0
-    assert "on Mondays at 09:00" in said
+    assert "on Mondays at 09:00" in output
     assert say("reschedule", "balances", "--cron", "61 * * * *") == (
         2,
         "Minute: “61” won’t do. Give 0–59, *, */5, 10-20 or 0,30.",

@@ -48,13 +48,13 @@ def test_all_moves_the_three_kinds_and_says_what_it_did(server, bonus, shop_all,
     stage(shop_all, "balances", [("4100", 5), ("4100", 0), ("", 3)])
     stage(shop_all, "cards", [("7001", "4100", 1)])
     assert exit_code_of("all", "--json") == 0
-    told = moved(capsys)
-    assert [(line["kind"], line["state"]) for line in told] == [
+    report = moved(capsys)
+    assert [(line["kind"], line["state"]) for line in report] == [
         ("pincodes", "succeeded"),
         ("balances", "rejects"),
         ("cards", "succeeded"),
     ]
-    assert told[1] == {
+    assert report[1] == {
         "kind": "balances",
         "server": SERVER,
         "state": "rejects",
@@ -63,9 +63,9 @@ def test_all_moves_the_three_kinds_and_says_what_it_did(server, bonus, shop_all,
         "unchanged": 0,
         "rejected": 2,
         "waiting": 0,
-        "seconds": told[1]["seconds"],
+        "seconds": report[1]["seconds"],
     }
-    assert (told[0]["applied"], told[0]["unchanged"]) == (1, 1)
+    assert (report[0]["applied"], report[0]["unchanged"]) == (1, 1)
     assert query(bonus, "select account, pincode from pincode") == [("4100", "4321")]
     assert assets(bonus) == [("4100", 5)]
 
@@ -118,8 +118,8 @@ def test_nothing_to_do_is_a_success(server, capsys):
 def test_a_dry_run_tells_the_counts_and_changes_nothing(server, bonus, shop_all, capsys):
     stage(shop_all, "balances", [("4100", 5), ("4100", 0)])
     assert exit_code_of("balances", "--dry-run", "--json") == 0
-    (told,) = moved(capsys)
-    assert (told["read"], told["applied"], told["rejected"]) == (2, 1, 1)
+    (report,) = moved(capsys)
+    assert (report["read"], report["applied"], report["rejected"]) == (2, 1, 1)
     assert assets(bonus) == []
     assert not TransferRun.objects.exists()
     assert not RejectedRow.objects.exists()
@@ -129,9 +129,9 @@ def test_in_words_it_says_the_sum_and_every_reason(server, shop_all, settings, c
     settings.LANGUAGE_CODE = "en"
     stage(shop_all, "balances", [("4100", 5), ("4100", 0), ("4200", 0)])
     exit_code_of("balances")
-    said = capsys.readouterr().out
-    assert "Read 3 = applied 1 + unchanged 0 + rejected 2" in said
-    assert "2 × The amount is zero. [amount_zero]" in said
+    output = capsys.readouterr().out
+    assert "Read 3 = applied 1 + unchanged 0 + rejected 2" in output
+    assert "2 × The amount is zero. [amount_zero]" in output
 
 
 def test_a_failure_is_a_sentence_in_the_history_and_exit_code_1(server, shop_all, capsys):
@@ -149,9 +149,9 @@ def test_an_unreachable_bonus_server_fails_alone_and_is_named(
     dock(second_bonus, "Бонусный сервер 9")
     stage(shop_all, "balances", [("4100", 5)])
     assert exit_code_of("balances") == 1
-    said = capsys.readouterr()
-    assert SERVER in said.err
-    assert "s3cret" not in said.err + said.out
+    output = capsys.readouterr()
+    assert SERVER in output.err
+    assert "s3cret" not in output.err + output.out
     assert assets(second_bonus) == [("4100", 5)]
 
 
@@ -177,18 +177,18 @@ def test_what_waits_is_unknown_after_a_failure_and_not_nothing(server, shop_all,
 def test_wrong_usage_is_exit_code_2(manage, dock, bonus, arguments):
     dock(bonus)
     process = manage("transfer", *arguments)
-    _, said = process.communicate()
+    _, output = process.communicate()
     assert process.returncode == 2
-    assert "Traceback" not in said
+    assert "Traceback" not in output
 
 
 def test_a_task_that_runs_elsewhere_is_exit_code_3(manage, dock, bonus):
     task = dock(bonus).tasks.get(kind="balances")
     with task.lock():
         process = manage("transfer", "balances", "--json")
-        said, _ = process.communicate()
+        output, _ = process.communicate()
     assert process.returncode == 3
-    assert json.loads(said)["state"] == "skipped"
+    assert json.loads(output)["state"] == "skipped"
     assert not TransferRun.objects.exists()
 
 
@@ -209,19 +209,19 @@ def test_on_a_terminal_a_bar_shows_rows_rate_and_time_left(manage, dock, bonus, 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     process = manage("transfer", "balances", "--chunk", "10", terminal=theirs)
-    said, _ = process.communicate()
+    output, _ = process.communicate()
     os.close(theirs)
     bar = os.read(ours, 65536).decode()
     os.close(ours)
     assert re.search(r"100%.* 30/30 \[\d\d:\d\d<\d\d:\d\d, .*rows/s\]", bar)
-    assert "Read 30 = applied 30" in said
+    assert "Read 30 = applied 30" in output
 
 
 def test_elsewhere_there_is_no_bar(manage, dock, bonus, shop_all):
     dock(bonus)
     stage(shop_all, "balances", [("4100", 1)])
-    said, errors = manage("transfer", "balances").communicate()
-    assert "Read 1 = applied 1" in said
+    output, errors = manage("transfer", "balances").communicate()
+    assert "Read 1 = applied 1" in output
     assert "%" not in errors
 
 
@@ -253,10 +253,10 @@ def test_a_signal_stops_it_after_the_chunk_under_way(manage, dock, bonus, shop_a
         process = manage("transfer", "balances", "--chunk", "1", "--json")
         wait_until_held(gate, process)
         process.send_signal(number)
-    said, _ = process.communicate()
+    output, _ = process.communicate()
     assert process.returncode == 128 + number
-    told = json.loads(said)
-    assert (told["state"], told["read"], told["waiting"]) == ("cancelled", 2, 398)
+    report = json.loads(output)
+    assert (report["state"], report["read"], report["waiting"]) == ("cancelled", 2, 398)
     assert len(assets(bonus)) == 2
     assert TransferRun.objects.get().state == State.CANCELLED
 

@@ -237,10 +237,10 @@ def test_tasks_get_their_runs_in_two_queries_however_many_there_are(
     skipped.save()
     queued = open_run(task, Trigger.MANUAL)
     with django_assert_num_queries(2):
-        found = {one.kind: one for one in attach_runs(TransferTask.objects.with_runs())}
-    mine = found["balances"]
+        tasks = {one.kind: one for one in attach_runs(TransferTask.objects.with_runs())}
+    mine = tasks["balances"]
     assert (mine.last_run, mine.last_success, mine.open_run) == (failed, old, queued)
-    assert found["cards"].last_run is None
+    assert tasks["cards"].last_run is None
 
 
 def test_rows_between_moments_are_counted_in_one_query(task, django_assert_num_queries):

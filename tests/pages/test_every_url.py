@@ -192,12 +192,12 @@ def things() -> dict[str, Any]:
         shop=Shop.objects.create(code="1"), code="10.50", name="Касса 10.50"
     )
     task = eight.tasks.get(kind="cards")
-    upkeep = MaintenanceTask.objects.get(kind="purge_history")
+    maintenance = MaintenanceTask.objects.get(kind="purge_history")
     return {
         "server": eight,
         "task": task,
         "run": saved(TransferRun.of(task, "schedule")),
-        "maintenance_run": saved(MaintenanceRun.of(upkeep, "schedule")),
+        "maintenance_run": saved(MaintenanceRun.of(maintenance, "schedule")),
         "register": register,
         "shop": register.shop,
         "account": RegisterAccount.objects.create(server=eight, register=register, state="created"),

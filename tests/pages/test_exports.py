@@ -28,10 +28,10 @@ def viewer(client, settings):
 
 def content(response):
     """Without closing the response, which would close the connection of the test, too."""
-    found = b"".join(response.streaming_content)
+    content_bytes = b"".join(response.streaming_content)
     if file := getattr(response, "file_to_stream", None):
         file.close()
-    return found
+    return content_bytes
 
 
 def lines(response, delimiter=","):
@@ -170,14 +170,18 @@ def test_a_file_of_a_thousand_takes_as_many_queries_as_one_of_ten(client, name, 
 
     def make(count):
         ivan = user("operator", f"ivan{count}")
-        upkeep = MaintenanceTask.objects.get(kind="purge_history")
+        maintenance = MaintenanceTask.objects.get(kind="purge_history")
         start = RejectedRow.objects.count()
         for number in range(start, start + count):
             run = TransferRun.of(eight.tasks.get(kind="cards"), "manual", ivan)
             run.state = "failed"
             run.save()
             MaintenanceRun(
-                task=upkeep, kind=upkeep.kind, trigger="manual", actor=ivan, state="succeeded"
+                task=maintenance,
+                kind=maintenance.kind,
+                trigger="manual",
+                actor=ivan,
+                state="succeeded",
             ).save()
             RejectedRow.objects.create(
                 run=run,

@@ -84,10 +84,10 @@ def test_mirroring_again_changes_nothing(task, shop_all):
 def test_rejects_of_a_history_that_a_restored_server_has_lost_are_none(task, bonus, shop_all):
     query(bonus, "alter table asset add constraint small check (amount < 100)")
     run_here(task, Trigger.MANUAL)
-    kept = query(bonus, "select * from datatransfer.position")
+    positions = query(bonus, "select * from datatransfer.position")
     move(task, shop_all, ("1", 100), ("2", 0))
     assert states() == [(1, State.OPEN), (2, State.OPEN)]
-    assert kept
+    assert positions
     query(
         bonus,
         "alter table asset drop constraint small; delete from datatransfer.reject; "

@@ -25,19 +25,19 @@ def test_what_waits_is_counted_per_task_with_the_oldest_row(task, shop_all):
     (staged_at,) = query(
         shop_all, 'select min(created_at) from "changeAccountBalanceTemp" where amount > 1'
     )[0]
-    found = backlogs(tasks())
-    assert len(found) == 3
-    assert (found[task.pk].rows, found[task.pk].oldest) == (2, staged_at)
-    assert sorted(one.rows for one in found.values()) == [0, 0, 2]
+    answers = backlogs(tasks())
+    assert len(answers) == 3
+    assert (answers[task.pk].rows, answers[task.pk].oldest) == (2, staged_at)
+    assert sorted(one.rows for one in answers.values()) == [0, 0, 2]
 
 
 def test_a_transaction_that_holds_unseen_rows_is_told(task, shop_all):
     with connected(shop_all) as writer:
         writer.autocommit = False
         insert(writer, "balances", [("4100", 1)])
-        found = backlogs(tasks())
-        assert found[task.pk].rows == 0
-        assert timezone.now() - found[task.pk].writing_since < timedelta(minutes=1)
+        answers = backlogs(tasks())
+        assert answers[task.pk].rows == 0
+        assert timezone.now() - answers[task.pk].writing_since < timedelta(minutes=1)
     assert backlogs(tasks())[task.pk].writing_since is None
 
 
@@ -46,8 +46,8 @@ def test_a_server_that_does_not_answer_does_not_hide_the_others(dock, bonus, sho
     ill = dock(bonus, "Бонусный сервер 9")
     ill.db_name = "there_is_none"
     ill.save()
-    found = backlogs(tasks())
-    errors = {task.server_id: found[task.pk].error for task in tasks()}
+    answers = backlogs(tasks())
+    errors = {task.server_id: answers[task.pk].error for task in tasks()}
     assert errors[well.pk] is None
     assert errors[ill.pk].code == "database_missing"
 
@@ -57,9 +57,9 @@ def test_a_count_that_takes_too_long_is_given_up(task, shop_all):
         holder.autocommit = False
         query_in(holder, 'lock table "changeAccountBalanceTemp" in access exclusive mode')
         began = timezone.now()
-        found = backlogs(tasks(), seconds=1)
+        answers = backlogs(tasks(), seconds=1)
         assert timezone.now() - began < timedelta(seconds=5)
-        assert found[task.pk].error.code == "too_slow"
+        assert answers[task.pk].error.code == "too_slow"
 
 
 def test_a_server_that_accepts_and_never_answers_is_given_up(task):
@@ -67,9 +67,9 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(task):
         task.server.db_host, task.server.db_port = "127.0.0.1", silent.getsockname()[1]
         task.server.save()
         began = timezone.now()
-        found = backlogs(tasks(), seconds=0.5)
+        answers = backlogs(tasks(), seconds=0.5)
         assert timezone.now() - began < timedelta(seconds=3)
-    assert found[task.pk].error.code == "too_slow"
+    assert answers[task.pk].error.code == "too_slow"
 
 
 def query_in(connection, statement):

@@ -50,7 +50,7 @@ class Fake:
     """A server that keeps accounts, and does to the nth creation what it is told."""
 
     def __init__(self, act=lambda number, register: None) -> None:
-        self.kept: dict[str, dict] = {}
+        self.accounts: dict[str, dict] = {}
         self.asked: list[str] = []
         self.act = act
 
@@ -58,27 +58,27 @@ class Fake:
         request = misbehaving.request_of(connection)
         method, path, _ = request.split(b" ", 2)
         if method == b"GET":
-            body = json.dumps({"accounts": list(self.kept.values()), "next": None})
+            body = json.dumps({"accounts": list(self.accounts.values()), "next": None})
             connection.sendall(misbehaving.reply(200, body.encode()))
             return
         if method == b"DELETE":
-            self.kept.pop(path.rsplit(b"/", 1)[1].decode(), None)
+            self.accounts.pop(path.rsplit(b"/", 1)[1].decode(), None)
             connection.sendall(misbehaving.reply(204, b""))
             return
         register = json.loads(request.partition(b"\r\n\r\n")[2])["register"]
         self.asked.append(register)
         answer = self.act(len(self.asked), register)
         if answer == "die after":
-            self.kept[register] = account(register)
+            self.accounts[register] = account(register)
             return
         if answer == "die":
             return
         if answer:
             connection.sendall(misbehaving.reply(answer))
             return
-        self.kept[register] = account(register)
-        told = self.kept[register] | {"secret": f"secret-{register}-{len(self.asked)}"}
-        connection.sendall(misbehaving.reply(201, json.dumps(told).encode()))
+        self.accounts[register] = account(register)
+        answer = self.accounts[register] | {"secret": f"secret-{register}-{len(self.asked)}"}
+        connection.sendall(misbehaving.reply(201, json.dumps(answer).encode()))
 
 
 def ordered(server, registers, port, action="create") -> AccountJob:

@@ -12,9 +12,9 @@ def move(server, kind="balances"):
     return execute.run_here(task, Trigger.COMMAND)
 
 
-def states(found):
-    return [[fate.state for fate in row.fates] for row in found.rows]
+def states(result):
+    return [[fate.state for fate in row.fates] for row in result.rows]
 
 
-def words(found):
-    return [fate for row in found.rows for fate in shown_row(row, 365).fates]
+def words(result):
+    return [fate for row in result.rows for fate in shown_row(row, 365).fates]

@@ -13,16 +13,16 @@ LINES = b"account;amount\n" + b"".join(b"41%08d;5\n" % number for number in rang
 CARDS = b"card;account;status\n7780000000011;4100000011;1\n7780000000021;;2\n"
 
 
-def told(upload, seconds=20):
+def arrivals_of(upload, seconds=20):
     """Moved, of how many, rejected: of each server."""
     return [(one.moved, one.rows, one.rejected) for one in arrivals(upload, seconds)]
 
 
 def test_nothing_has_arrived_before_a_run_and_all_of_it_after(server, load):
     upload = load("balances", LINES)
-    assert told(upload) == [(0, 40, 0)]
+    assert arrivals_of(upload) == [(0, 40, 0)]
     run = move(server)
-    assert told(upload) == [(40, 40, 0)]
+    assert arrivals_of(upload) == [(40, 40, 0)]
     assert arrivals(upload, 20)[0].run == run
 
 
@@ -30,7 +30,7 @@ def test_each_server_is_told_of_by_itself(server, dock, second_bonus, load):
     second = dock(second_bonus, "Бонусный сервер 9")
     upload = load("balances", LINES)
     move(second)
-    assert told(upload) == [(0, 40, 0), (40, 40, 0)]
+    assert arrivals_of(upload) == [(0, 40, 0), (40, 40, 0)]
 
 
 def test_rows_of_others_are_not_the_files_even_between_its_numbers(server, shop_all, load):
@@ -41,11 +41,11 @@ def test_rows_of_others_are_not_the_files_even_between_its_numbers(server, shop_
         upload = load("balances", LINES)
         insert(late, "balances", [("4100000003", 0)])
         move(server)
-        assert told(upload) == [(40, 40, 0)]
+        assert arrivals_of(upload) == [(40, 40, 0)]
         late.commit()
     move(server)
     assert RejectedRow.objects.count() == 3
-    assert told(upload) == [(40, 40, 0)]
+    assert arrivals_of(upload) == [(40, 40, 0)]
 
 
 def test_of_a_run_that_is_cut_short_the_part_that_landed_is_told(server, flow, load):
@@ -53,7 +53,7 @@ def test_of_a_run_that_is_cut_short_the_part_that_landed_is_told(server, flow, l
     shares = []
     for _ in range(4):
         transfer.move_one(25)
-        shares.append((told(before)[0][0], told(upload)[0][0]))
+        shares.append((arrivals_of(before)[0][0], arrivals_of(upload)[0][0]))
     assert shares == [(25, 0), (40, 10), (40, 35), (40, 40)]
 
 
@@ -61,9 +61,9 @@ def test_what_was_rejected_is_counted_and_found_by_the_file(server, shop_all, lo
     stage(shop_all, "cards", [("7780000000022", None, 2)])
     upload = load("cards", CARDS)
     move(server, "cards")
-    assert told(upload) == [(2, 2, 1)]
-    found = RejectFilter({"load": str(upload.pk)}, RejectedRow.objects.all()).qs
-    assert [reject.payload["card"] for reject in found] == ["7780000000021"]
+    assert arrivals_of(upload) == [(2, 2, 1)]
+    rejects_of_file = RejectFilter({"load": str(upload.pk)}, RejectedRow.objects.all()).qs
+    assert [reject.payload["card"] for reject in rejects_of_file] == ["7780000000021"]
 
 
 def test_a_server_that_does_not_answer_is_not_known_and_the_others_are(
@@ -97,9 +97,9 @@ def test_after_a_purge_all_of_it_is_still_moved_and_a_server_docked_later_gets_w
             position = target.existing_position(origin, task_of(server).moves)
         assert staging.purge(task_of(server).moves, [position], 7)[0] == 30
     later = dock(second_bonus, "Бонусный сервер 9")
-    assert told(upload) == [(40, 40, 0), (0, 10, 0)]
+    assert arrivals_of(upload) == [(40, 40, 0), (0, 10, 0)]
     move(later)
-    assert told(upload) == [(40, 40, 0), (10, 10, 0)]
+    assert arrivals_of(upload) == [(40, 40, 0), (10, 10, 0)]
 
 
 def task_of(server):

@@ -81,9 +81,9 @@ class TestCompletion:
         stage(shop_all, "balances", [("410-55-1", 1)])
         move(server)
         dock(bonus.replace("dbname=", "dbname=no_"), "Server 9")
-        found = search("410")
-        assert found.accounts == ["410-55-1"]
-        assert found.silent == ["Server 9"]
+        matches = search("410")
+        assert matches.accounts == ["410-55-1"]
+        assert matches.silent == ["Server 9"]
 
     def test_what_takes_too_long_there_is_named_too(self, server, bonus, shop_all, monkeypatch):
         stage(shop_all, "balances", [("410-55-1", 1)])
@@ -100,10 +100,10 @@ class TestInside:
         stage(shop_all, "balances", [("41-555-01", 1), ("41-555-01", 2), ("41-556-02", 1)])
         stage(shop_all, "pincodes", [("42-555-03", "7351")])
         stage(shop_all, "cards", [("77-555-04", "43-555-05", 1), ("77-556-06", None, 1)])
-        found = search_inside("-555-")
-        assert found.accounts == ["41-555-01", "42-555-03", "43-555-05"]
-        assert found.cards == ["77-555-04"]
-        assert found.stopped is None
+        matches = search_inside("-555-")
+        assert matches.accounts == ["41-555-01", "42-555-03", "43-555-05"]
+        assert matches.cards == ["77-555-04"]
+        assert matches.stopped is None
 
     def test_signs_of_patterns_are_meant_as_they_are(self, shop_all):
         stage(shop_all, "balances", [("4_1", 1), ("4%1", 1), ("4x1", 1), ("4\\1", 1)])
@@ -113,9 +113,9 @@ class TestInside:
     def test_of_many_some_are_told(self, shop_all):
         stage(shop_all, "balances", [(f"41-555-{n}", 1) for n in range(10, 50)])
         stage(shop_all, "cards", [("77-555-04", None, 1)])
-        found = search_inside("-555-")
-        assert found.accounts == [f"41-555-{n}" for n in range(10, 10 + MOST)]
-        assert found.cards == ["77-555-04"]
+        matches = search_inside("-555-")
+        assert matches.accounts == [f"41-555-{n}" for n in range(10, 10 + MOST)]
+        assert matches.cards == ["77-555-04"]
 
     def test_it_goes_by_pages_from_the_last_and_misses_nothing(self, many):
         every = {f"{n:05}" for n in range(20_000)}
@@ -143,10 +143,10 @@ class TestInside:
         with connected(many) as busy:
             busy.autocommit = False
             run(busy, 'lock "changeAccountBalanceTemp"')
-            found = search_inside("19999", Stop("balances", 500))
-        assert found.stopped == Stop("balances", 500)
+            matches = search_inside("19999", Stop("balances", 500))
+        assert matches.stopped == Stop("balances", 500)
         monkeypatch.setattr(searching, "SECONDS", 5)
-        assert search_inside("19999", found.stopped).accounts == ["19999"]
+        assert search_inside("19999", matches.stopped).accounts == ["19999"]
 
 
 @pytest.fixture

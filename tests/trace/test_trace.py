@@ -25,8 +25,8 @@ def test_every_change_of_an_account_is_there_in_all_three_tables_the_latest_firs
     stage(shop_all, "balances", [(ACCOUNT, 5), ("other", 6)])
     stage(shop_all, "pincodes", [(ACCOUNT, "7351")])
     stage(shop_all, "cards", [(CARD, ACCOUNT, 1), (CARD, None, 2)])
-    found = trace(ACCOUNT, "account")
-    assert [row.kind.name for row in found.rows] == ["cards", "pincodes", "balances"]
+    result = trace(ACCOUNT, "account")
+    assert [row.kind.name for row in result.rows] == ["cards", "pincodes", "balances"]
     assert [row.kind.name for row in trace(CARD, "card").rows] == ["cards", "cards"]
 
 
@@ -39,9 +39,9 @@ def test_a_row_is_waiting_until_a_run_has_moved_it_and_then_says_which(server, s
     stage(shop_all, "balances", [(ACCOUNT, 2)])
     third = move(server)
     stage(shop_all, "balances", [(ACCOUNT, 3)])
-    found = trace(ACCOUNT, "account")
-    assert states(found) == [["waiting"], ["moved"], ["moved"]]
-    assert [row.fates[0].run for row in found.rows] == [None, third, first]
+    result = trace(ACCOUNT, "account")
+    assert states(result) == [["waiting"], ["moved"], ["moved"]]
+    assert [row.fates[0].run for row in result.rows] == [None, third, first]
 
 
 def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_all):
@@ -51,8 +51,8 @@ def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_al
         moved_by[str(number + 1)] = move(server).pk
         move(server)  # one that finds nothing
     with CaptureQueriesContext(connection) as queries:
-        found = trace(ACCOUNT, "account")
-    assert {row.payload["amount"]: row.fates[0].run.pk for row in found.rows} == moved_by
+        result = trace(ACCOUNT, "account")
+    assert {row.payload["amount"]: row.fates[0].run.pk for row in result.rows} == moved_by
     assert len(queries) < 15
 
 
@@ -62,9 +62,9 @@ def test_a_run_that_was_purged_is_not_replaced_by_a_later_one(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, 2)])
     second = move(server)
     TransferRun.objects.order_by("pk").first().delete()
-    found = trace(ACCOUNT, "account")
-    assert [row.fates[0].run for row in found.rows] == [second, None]
-    assert "no longer in the history" in words(found)[1].detail
+    result = trace(ACCOUNT, "account")
+    assert [row.fates[0].run for row in result.rows] == [second, None]
+    assert "no longer in the history" in words(result)[1].detail
 
 
 def test_a_row_of_a_transaction_that_committed_late_is_of_the_run_that_read_it(server, shop_all):
@@ -74,9 +74,9 @@ def test_a_row_of_a_transaction_that_committed_late_is_of_the_run_that_read_it(s
         insert(late, "balances", [(ACCOUNT, 1)])
         stage(shop_all, "balances", [(ACCOUNT, 2)])
         first = move(server)
-        found = trace(ACCOUNT, "account")
-        assert [row.payload["amount"] for row in found.rows] == ["2"]
-        assert found.writing.keys() == {"balances"}
+        result = trace(ACCOUNT, "account")
+        assert [row.payload["amount"] for row in result.rows] == ["2"]
+        assert result.writing.keys() == {"balances"}
         late.commit()
     assert states(trace(ACCOUNT, "account")) == [["moved"], ["waiting"]]
     second = move(server)
@@ -113,9 +113,9 @@ class TestWhyItWaits:
     def test_switched_off_by_whom_and_when(self, task):
         task.switch(True, Actor("olga"))
         task.switch(False, Actor("olga"), reason="Stocktaking.")
-        said = self.why()
-        assert said.startswith("The task is off since today ")
-        assert said.endswith("by olga. Stocktaking.")
+        sentence = self.why()
+        assert sentence.startswith("The task is off since today ")
+        assert sentence.endswith("by olga. Stocktaking.")
 
     def test_paused_until_when_and_by_whom(self, task):
         task.switch(True, Actor("olga"))
@@ -147,13 +147,13 @@ def test_each_server_has_its_own_answer_and_a_dead_one_does_not_hold_the_page_up
     dead.save()
     stage(shop_all, "balances", [(ACCOUNT, 1)])
     move(first)
-    found = trace(ACCOUNT, "account")
-    assert [(fate.server, fate.state) for fate in found.rows[0].fates] == [
+    result = trace(ACCOUNT, "account")
+    assert [(fate.server, fate.state) for fate in result.rows[0].fates] == [
         (first, "moved"),
         (second, "waiting"),
         (dead, "unknown"),
     ]
-    assert holding(found.answers[2], "account").error
+    assert holding(result.answers[2], "account").error
 
 
 class TestWhatTheServerHolds:
@@ -169,10 +169,10 @@ class TestWhatTheServerHolds:
     def test_of_a_pin_code_only_that_it_is_set(self, server, shop_all):
         stage(shop_all, "pincodes", [(ACCOUNT, "73519")])
         move(server, "pincodes")
-        found = trace(ACCOUNT, "account")
-        facts = holding(found.answers[0], "account").facts
+        result = trace(ACCOUNT, "account")
+        facts = holding(result.answers[0], "account").facts
         assert facts[-1][1].startswith("set today")
-        assert "73519" not in repr(found) + repr(facts)
+        assert "73519" not in repr(result) + repr(facts)
 
     def test_the_cards_of_an_account_and_the_account_of_a_card(self, server, shop_all):
         stage(shop_all, "cards", [(CARD, ACCOUNT, 2)])
@@ -180,8 +180,8 @@ class TestWhatTheServerHolds:
         assert [card[:3] for card in trace(ACCOUNT, "account").answers[0].holding.cards] == [
             (CARD, ACCOUNT, 2)
         ]
-        told = holding(trace(CARD, "card").answers[0], "card")
-        assert told.cards[0][1:3] == (ACCOUNT, "2 – no operations (blocked)")
+        words_of_card = holding(trace(CARD, "card").answers[0], "card")
+        assert words_of_card.cards[0][1:3] == (ACCOUNT, "2 – no operations (blocked)")
 
 
 def test_many_changes_come_page_by_page(server, shop_all):
@@ -197,10 +197,10 @@ def test_many_changes_come_page_by_page(server, shop_all):
 def test_snapshots_are_read_as_postgresql_reads_them(shop_all):
     text = "10:20:12,15"
     for xid in range(8, 22):
-        (told,) = query(shop_all, "select pg_visible_in_snapshot(%s::text::xid8, %s)", [xid, text])[
-            0
-        ]
-        assert sees(text, xid) is told
+        (judged,) = query(
+            shop_all, "select pg_visible_in_snapshot(%s::text::xid8, %s)", [xid, text]
+        )[0]
+        assert sees(text, xid) is judged
 
 
 @pytest.mark.parametrize("last", [(20, 3), (20, 5), (20, 7), (21, 1), None])
@@ -211,5 +211,5 @@ def test_a_position_that_a_run_keeps_is_read_as_the_engine_reads_it(shop_all, la
     condition = moved(position)
     with ShopAll(shop_all, "tests") as source, source.snapshot():
         row = sql.SQL("(values ({}::text::xid8, 5)) as row(xid, id)").format(sql.Literal(str(xid)))
-        (told,) = source.one(sql.SQL("select {} from {}").format(condition, row))
-    assert has_moved(position.as_json(), origin, xid, 5) is told
+        (judged,) = source.one(sql.SQL("select {} from {}").format(condition, row))
+    assert has_moved(position.as_json(), origin, xid, 5) is judged

@@ -99,13 +99,13 @@ def late(now: datetime) -> Iterator[Condition]:
 
 
 def rejects(now: datetime) -> Iterator[Condition]:
-    waiting = (
+    open_ones = (
         RejectedRow.objects.open()
         .order_by()
         .aggregate(n=Count("pk"), last=Max("pk"), since=Min("created_at"))
     )
-    if waiting["n"]:
-        params = {**waiting, "since": waiting["since"].isoformat()}
+    if open_ones["n"]:
+        params = {**open_ones, "since": open_ones["since"].isoformat()}
         yield Condition(Topic.REJECTS, "", reverse("rejects"), params)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.endpoint import Endpoint
-from transfer.bonus_api.http import Line
+from transfer.bonus_api.http import AdminPort
 
 ANSWER_SECONDS = 5.0
 PAUSES = (0.2, 0.5)  # before what only reads is asked again
@@ -44,84 +44,89 @@ class BonusApi:
     """What can be asked of one server, from any number of threads."""
 
     def __init__(self, endpoint: Endpoint, seconds: float = ANSWER_SECONDS) -> None:
-        self._line = Line(endpoint, seconds)
+        self._port = AdminPort(endpoint, seconds)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._line.close()
+        self._port.close()
 
     def status(self) -> Status:
         return self._understood(
-            lambda told: Status(_text(told["name"]), _text(told["version"]), _time(told["time"])),
+            lambda answer: Status(
+                _text(answer["name"]), _text(answer["version"]), _time(answer["time"])
+            ),
             self._read("/status"),
         )
 
     def accounts(self) -> list[Account]:
         """All accounts, page by page."""
-        found: list[Account] = []
+        collected: list[Account] = []
         after = ""
         for _page in range(MOST_PAGES):
-            told = self._read(f"/accounts?limit={PAGE_ROWS}&after={quote(after, safe='')}")
+            answer = self._read(f"/accounts?limit={PAGE_ROWS}&after={quote(after, safe='')}")
             page, following = self._understood(
-                lambda told: ([_account(one) for one in told["accounts"]], told["next"]), told
+                lambda answer: ([_account(one) for one in answer["accounts"]], answer["next"]),
+                answer,
             )
-            found += page
+            collected += page
             if following is None:
-                return found
+                return collected
             if following == after or not isinstance(following, str):
                 break
             after = following
-        raise self._line.error(errors.Nonsense)
+        raise self._port.error(errors.Nonsense)
 
     def create(self, register: str, shop: str, name: str) -> Account:
         """The new account with its secret. Raises RegisterExists."""
-        told = self._line.call(
+        answer = self._port.call(
             "POST", "/accounts", {"register": register, "shop": shop, "name": name}
         )
-        return self._understood(lambda told: _account(told, secret=_text(told["secret"])), told)
+        return self._understood(
+            lambda answer: _account(answer, secret=_text(answer["secret"])), answer
+        )
 
     def delete(self, register: str) -> None:
         """Raises RegisterUnknown."""
-        self._line.call("DELETE", self._path(register))
+        self._port.call("DELETE", self._path(register))
 
     def set_blocked(self, register: str, blocked: bool) -> Account:
         """Raises RegisterUnknown."""
         action = "block" if blocked else "unblock"
         return self._understood(
-            _account, self._line.call("POST", f"{self._path(register)}/{action}")
+            _account, self._port.call("POST", f"{self._path(register)}/{action}")
         )
 
     def _path(self, register: str) -> str:
         return f"/accounts/{quote(register, safe='')}"
 
-    def _understood(self, read: Callable[[Any], Any], told: Any) -> Any:
+    def _understood(self, read: Callable[[Any], Any], answer: Any) -> Any:
         try:
-            return read(told)
+            return read(answer)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._line.error(errors.Nonsense, type(error).__name__) from None
+            raise self._port.error(errors.Nonsense, type(error).__name__) from None
 
     def _read(self, path: str) -> Any:
         """Asked again when the connection failed or the server was busy; never after a time-out."""
-        until = time.monotonic() + self._line.seconds
+        until = time.monotonic() + self._port.seconds
         for pause in PAUSES:
             try:
-                return self._line.call("GET", path)
+                return self._port.call("GET", path)
             except (errors.CutOff, errors.ApiBusy, errors.PortClosed):
                 if time.monotonic() + pause >= until:
                     raise
                 time.sleep(pause)
-        return self._line.call("GET", path)
+        return self._port.call("GET", path)
 
 
-def _account(told: Any, secret: str = "") -> Account:
+def _account(answer: Any, secret: str = "") -> Account:
     return Account(
-        register=_text(told["register"]),
-        login=_text(told["login"]),
-        created=_time(told["created"]),
-        last_seen=None if told["last_seen"] is None else _time(told["last_seen"]),
-        blocked=told["blocked"] is True,
+        register=_text(answer["register"]),
+        login=_text(answer["login"]),
+        created=_time(answer["created"]),
+        last_seen=None if answer["last_seen"] is None else _time(answer["last_seen"]),
+        blocked=answer["blocked"] is True,
         secret=secret,
     )
 

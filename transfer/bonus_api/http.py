@@ -20,8 +20,8 @@ MOST_BYTES = 16 * 1024 * 1024
 EXPIRED, WRONG_NAMES = 10, {62, 64}  # OpenSSL's numbers
 
 
-class Line:
-    """The way to one server. Each call has its time, all of it, and a connection of its own."""
+class AdminPort:
+    """The admin port of a server. Each call has its time, all of it, and its own connection."""
 
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
         self.endpoint, self.seconds = endpoint, seconds
@@ -116,11 +116,11 @@ class Line:
     def _refusal(self, status: int, content: bytes) -> ApiError:
         """What the server says of a request that it refused: only its own codes are taken over."""
         try:
-            told = httpx.Response(200, content=content).json()
-            code, said = str(told["error"]), str(told["message"])[:500]
+            answer = httpx.Response(200, content=content).json()
+            code, message = str(answer["error"]), str(answer["message"])[:500]
         except (KeyError, TypeError, ValueError):
-            code, said = "", ""
-        technical = f"HTTP {status} {code} {said}".strip()
+            code, message = "", ""
+        technical = f"HTTP {status} {code} {message}".strip()
         kinds: dict[Any, type[ApiError]] = {
             401: errors.TokenRefused,
             (409, "register_exists"): errors.RegisterExists,

@@ -68,8 +68,8 @@ def _of_server(server: BonusServer) -> Iterator[tuple[str, Callable[[], Passed]]
 
 
 def try_settings() -> Passed:
-    found = run_checks(include_deployment_checks=True)
-    remarks = [one for one in found if not one.is_silenced()]
+    findings = run_checks(include_deployment_checks=True)
+    remarks = [one for one in findings if not one.is_silenced()]
     if serious := [one for one in remarks if one.is_serious()]:
         raise errors.DeploymentRemark(remark=f"{serious[0].msg} ({serious[0].id})")
     if remarks:

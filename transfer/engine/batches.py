@@ -230,19 +230,19 @@ class BatchLog(Database):
 
     def readers(self, kind: Kind) -> set[str]:
         """Everybody who has begun a batch of the kind."""
-        found = self.rows(
+        rows = self.rows(
             "select distinct reader::text from datatransfer.batch where kind = %s", [kind.name]
         )
-        return {reader for (reader,) in found}
+        return {reader for (reader,) in rows}
 
     def logged(self, readers: list[str], most: int = 50) -> list[LoggedBatch]:
         """The latest batches of these readers, the latest first."""
-        found = self.rows(
+        rows = self.rows(
             f"select reader::text, number, server, at, {IS_VALID} from datatransfer.batch "
             "where reader = any(%s::uuid[]) order by at desc, number desc limit %s",
             [readers, most],
         )
-        return [LoggedBatch(*row) for row in found]
+        return [LoggedBatch(*row) for row in rows]
 
     def require_log(self) -> None:
         """Raises NotInitialised, or StandbyAsSource: a replica can't promise what it will have."""

@@ -80,30 +80,30 @@ class BonusDatabase(PositionTable):
 
         Raises TargetTableMissing, WrongColumns or RowsSwallowed.
         """
-        found = {
+        columns = {
             name: (type_, declared, modifier)
             for name, type_, _, declared, modifier in self.rows(COLUMNS, [f'"{kind.target}"'])
         }
-        if not found:
+        if not columns:
             raise TargetTableMissing(database=self.name, table=f'"{kind.target}"')
         problems = [
-            f"{column.name} {found[column.name][1]} ≠ {column.created_as}"
-            if column.name in found
+            f"{column.name} {columns[column.name][1]} ≠ {column.created_as}"
+            if column.name in columns
             else f"{column.name} –"
             for column in kind.columns
-            if column.name not in found
-            or not holds(column, found[column.name][0], found[column.name][2])
+            if column.name not in columns
+            or not holds(column, columns[column.name][0], columns[column.name][2])
         ]
-        problems += self._other_problems(kind, set(found))
+        problems += self._other_problems(kind, set(columns))
         if problems:
             raise WrongColumns(
                 database=self.name, table=f'"{kind.target}"', problems="; ".join(problems)
             )
         self.check_rules(kind)
 
-    def _other_problems(self, kind: Kind, found: set[str]) -> list[str]:
+    def _other_problems(self, kind: Kind, columns: set[str]) -> list[str]:
         table, names = f'"{kind.target}"', [*(c.name for c in kind.columns), kind.stamps]
-        problems = [] if kind.stamps in found else [f"{kind.stamps} –"]
+        problems = [] if kind.stamps in columns else [f"{kind.stamps} –"]
         problems += [
             f"unique ({name}) –" for name in kind.unique if not self.one(UNIQUE, [table, name])[0]
         ]
@@ -116,8 +116,8 @@ class BonusDatabase(PositionTable):
         missing, statements = [], []
         for kind in kinds:
             names = [*(column.name for column in kind.columns), kind.stamps]
-            found = self.rows(RIGHTS, [list(kind.rights), names, f'"{kind.target}"'])
-            if rights := ", ".join(right for (right,) in found):
+            lacking = self.rows(RIGHTS, [list(kind.rights), names, f'"{kind.target}"'])
+            if rights := ", ".join(right for (right,) in lacking):
                 missing.append(f"{rights} on {kind.target}")
                 statements.append(f'grant {rights.lower()} on "{kind.target}" to {quoted};')
         may, database = self.one(

@@ -89,18 +89,18 @@ class RejectTable(Database):
 
     def rejects(self, reader: str, after: int, most: int) -> list[Reject]:
         """The reader's rejects in the order of their numbers."""
-        found = self.rows(
+        rows = self.rows(
             "select number, token::text, origin::text, xid::text::bigint, staging_id, code, "
             "sqlstate, constraint_name, payload, rejected_at from datatransfer.reject "
             "where reader = %s and number > %s order by number limit %s",
             [reader, after, most],
         )
-        return [Reject(*row) for row in found]
+        return [Reject(*row) for row in rows]
 
     def rejected_rows(self, reader: str) -> list[int]:
         """The numbers of the staged rows that the reader has rejected."""
-        found = self.rows("select staging_id from datatransfer.reject where reader = %s", [reader])
-        return [staging_id for (staging_id,) in found]
+        rows = self.rows("select staging_id from datatransfer.reject where reader = %s", [reader])
+        return [staging_id for (staging_id,) in rows]
 
     def count_rejects(self, origin: str, kind: Kind) -> int:
         """How many rejects the position has written, those that were removed included."""

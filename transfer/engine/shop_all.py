@@ -106,23 +106,23 @@ class ShopAll(BatchLog):
         Raises NotInitialised when the table, a column or the trigger is missing, WrongColumns
         when a type differs.
         """
-        found = {
+        columns = {
             name: (type_, not_null)
             for name, type_, not_null, *_ in self.rows(COLUMNS, [f'"{kind.staging}"'])
         }
-        if not found:
+        if not columns:
             raise NotInitialised(missing=f'"{kind.staging}"')
         expected = {column.name: column.types for column in kind.columns}
         expected |= {"id": frozenset({"bigint"}), "xid": frozenset({"xid8"})}
         for name in expected:
-            if name not in found:
+            if name not in columns:
                 raise NotInitialised(missing=f'"{kind.staging}".{name}')
         problems = [
-            f"{name} {found[name][0]} ≠ {' / '.join(sorted(types))}"
+            f"{name} {columns[name][0]} ≠ {' / '.join(sorted(types))}"
             for name, types in expected.items()
-            if found[name][0] not in types
+            if columns[name][0] not in types
         ]
-        problems += [f"{name} null" for name in ("id", "xid") if not found[name][1]]
+        problems += [f"{name} null" for name in ("id", "xid") if not columns[name][1]]
         if problems:
             raise WrongColumns(
                 database=self.name, table=f'"{kind.staging}"', problems="; ".join(problems)
@@ -243,11 +243,11 @@ class ShopAll(BatchLog):
 
     def is_waiting(self, kind: Kind, position: Position) -> bool:
         """Whether a committed row has not been moved."""
-        found = [
+        conditions = [
             sql.SQL("exists (select from {} where {})").format(quoted(kind), range_)
             for range_ in waiting(position)
         ]
-        return bool(self.one(sql.SQL("select {}").format(sql.SQL(" or ").join(found)))[0])
+        return bool(self.one(sql.SQL("select {}").format(sql.SQL(" or ").join(conditions)))[0])
 
     def count_waiting(self, kind: Kind, position: Position) -> int:
         """Committed rows that have not been moved."""
@@ -273,10 +273,10 @@ class ShopAll(BatchLog):
 
     def purged(self, kind: Kind) -> tuple[int, Decimal]:
         """Rows and finite amounts ever removed from the table by us."""
-        found = self.rows(
+        rows = self.rows(
             "select rows, amount from datatransfer.purged where kind = %s", [kind.name]
         )
-        return found[0] if found else (0, Decimal(0))
+        return rows[0] if rows else (0, Decimal(0))
 
     @contextmanager
     def purge_held_off(self) -> Iterator[None]:

@@ -164,10 +164,10 @@ class Staging(Writers):
 
     def _initialise(self, kind: Kind) -> list[Step]:
         steps = []
-        found = {row[0] for row in self.rows(COLUMNS, [f'"{kind.staging}"'])}
+        columns = {row[0] for row in self.rows(COLUMNS, [f'"{kind.staging}"'])}
         wanted = {column.name: column.created_as for column in kind.columns} | OURS
-        missing = [name for name in wanted if name not in found]
-        if not found:
+        missing = [name for name in wanted if name not in columns]
+        if not columns:
             body = ", ".join(f'"{name}" {type_}' for name, type_ in wanted.items())
             self.execute(sql.SQL(f"create table {{}} ({body})").format(quoted(kind)))
             steps.append(Step(CREATED, {"table": kind.staging}))

@@ -14,7 +14,7 @@ from transfer.loading import workbook
 from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed, TooManyColumns
 from transfer.loading.headings import Expected, names_secret, recognised
 from transfer.loading.values import printable
-from transfer.loading.workbook import Row
+from transfer.loading.workbook import Line
 from transfer.words.columns import titles
 
 Opener = Callable[[], BinaryIO]
@@ -96,7 +96,7 @@ def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[st
     return best
 
 
-def _workbook(expected: Expected, opener: Opener, sheet: str) -> tuple[Layout, list[Row]]:
+def _workbook(expected: Expected, opener: Opener, sheet: str) -> tuple[Layout, list[Line]]:
     """Which sheet is read, and its first rows: the one chosen, or one called like the transfer."""
     layouts: list[Layout] = []
 
@@ -134,7 +134,7 @@ def _looks_like_utf8(start: bytes) -> bool:
     return sum(not sign.isascii() for sign in text) - spoilt > spoilt
 
 
-def _fits(layout: Layout, rows: list[Row]) -> tuple[int, float, int]:
+def _fits(layout: Layout, rows: list[Line]) -> tuple[int, float, int]:
     """The more headings are recognised, the better; then the more rows have the same width."""
     widths = Counter(len(cells) for _, cells in rows if any(cells))
     width, times = max(widths.items(), key=lambda one: one[1]) if widths else (0, 0)
@@ -143,7 +143,7 @@ def _fits(layout: Layout, rows: list[Row]) -> tuple[int, float, int]:
 
 
 def with_columns(
-    expected: Expected, layout: Layout, rows: list[Row], chosen: dict[str, Any]
+    expected: Expected, layout: Layout, rows: list[Line], chosen: dict[str, Any]
 ) -> Layout:
     """Finds the line of the headings, or takes the one chosen, and the columns in it."""
     filled = [(line, cells) for line, cells in rows if any(not is_blank(cell) for cell in cells)]
@@ -185,7 +185,7 @@ def _sample(hidden: set[int], row: list[Any]) -> Iterator[str]:
         yield f"{MASK} ({len(shown(cell))})" if place in hidden and cell else shown(cell)
 
 
-def _headings(expected: Expected, filled: list[Row]) -> Row:
+def _headings(expected: Expected, filled: list[Line]) -> Line:
     """The line in which most headings are recognised; else the first, if it has no numbers."""
     best = max(filled, key=lambda row: (len(recognised(expected, list(row[1]))), -row[0]))
     if recognised(expected, list(best[1])):
@@ -204,14 +204,14 @@ def shown(cell: Any) -> str:
 
 def rows_of(
     content: BinaryIO, layout: Layout, progress: Progress = lambda done, total: None
-) -> Iterator[Row]:
+) -> Iterator[Line]:
     """Line number and cells of every row below the headings and above. Raises FileRefused."""
     if layout.format == "xlsx":
         return workbook.rows(content, progress, ("only", layout.sheet))
     return csv_rows(content, layout)
 
 
-def csv_rows(content: BinaryIO, layout: Layout, *, cut: bool = False) -> Iterator[Row]:
+def csv_rows(content: BinaryIO, layout: Layout, *, cut: bool = False) -> Iterator[Line]:
     # What can't be decoded becomes U+FFFD, and a bad line. NUL ends nothing any more.
     text = io.TextIOWrapper(content, layout.encoding, errors="replace", newline="")
     reader = csv.reader(text, delimiter=layout.delimiter, strict=False)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from transfer.engine.incoming import NOTHING_BESIDE, copied
 from transfer.engine.kinds import MASK, Column, Kind
 from transfer.loading.corrections import Named
-from transfer.loading.files import Layout, Row, is_blank
+from transfer.loading.files import Layout, Line, is_blank
 from transfer.loading.headings import REJECT, names_secret
 from transfer.loading.values import (
     Cell,
@@ -64,7 +64,7 @@ class Lines:
         self.stated_total: Decimal | None = None
         self.numbers_in: set[str] = set()  # text columns that held numbers of Excel
 
-    def copied(self, rows: Iterator[Row]) -> Iterator[str]:
+    def copied(self, rows: Iterator[Line]) -> Iterator[str]:
         """A line of COPY for each row of data, in the order of `incoming`."""
         data = (row for row in rows if self._is_data(*row))
         if REJECT not in self.layout.columns:

@@ -25,11 +25,11 @@ def kind_of(upload: Upload) -> Kind | None:
     Raises FileRefused.
     """
     layout = files.detect(Anything(), upload.open, is_utf8=upload.is_utf8, chosen={})
-    found = {
+    matches = {
         kind.name: len({*recognised(kind, list(layout.headings))} & {*kind.names})
         for kind in KINDS.values()
         if layout.header and not missing(kind, recognised(kind, list(layout.headings)))
     }
-    best = max(found.values(), default=0)
-    names = [name for name, columns in found.items() if columns == best]
+    best = max(matches.values(), default=0)
+    names = [name for name, columns in matches.items() if columns == best]
     return KINDS[names[0]] if len(names) == 1 else None

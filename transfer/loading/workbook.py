@@ -14,7 +14,7 @@ from transfer.loading import spreadsheet
 from transfer.loading.faults import DamagedWorkbook, NotATable, WorkbookTooLarge
 from transfer.loading.values import Cell
 
-Row = tuple[int, list[Cell]]
+Line = tuple[int, list[Cell]]
 Sheets = tuple[str, ...]  # see `spreadsheet`
 
 
@@ -23,7 +23,7 @@ def rows(
     progress: Callable[[int, int], None],
     sheets: Sheets,
     on_sheet: Callable[[str, list[str]], None] = lambda sheet, sheets: None,
-) -> Iterator[Row]:
+) -> Iterator[Line]:
     """Number and cells of each row. Raises FileRefused, also in the midst of it.
 
     `on_sheet` is called, before the first row, which sheet is read, and which there are.

@@ -45,11 +45,11 @@ class Pieces(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if not self.rest:
-            found = self.pieces.filter(number=self.number).first()
-            if found is None:
+            piece = self.pieces.filter(number=self.number).first()
+            if piece is None:
                 return 0
             self.number += 1
-            self.rest = memoryview(cipher().decrypt(bytes(found.content)))
+            self.rest = memoryview(cipher().decrypt(bytes(piece.content)))
         size = min(len(buffer), len(self.rest))
         buffer[:size] = self.rest[:size]
         self.rest = self.rest[size:]

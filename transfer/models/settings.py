@@ -87,8 +87,8 @@ class Settings(models.Model):
 
     @classmethod
     def load(cls) -> Self:
-        found = cls.objects.filter(pk=1).first()
-        return found or cls.objects.get_or_create(pk=1)[0]
+        settings = cls.objects.filter(pk=1).first()
+        return settings or cls.objects.get_or_create(pk=1)[0]
 
     def audit_params(self) -> dict[str, str]:
         return {}

@@ -61,10 +61,10 @@ class User(AuthUser):
         """Raises ValidationError when somebody has that login, in capitals or not."""
         taken = cls.objects.filter(username__iexact=username).first()
         if taken is not None:
-            said = _("There is a user “%(login)s” already.")
+            message = _("There is a user “%(login)s” already.")
             if not taken.is_active:
-                said = _("There is a user “%(login)s” already, closed. Reopen that one.")
-            raise ValidationError(said, code="taken", params={"login": taken.username})
+                message = _("There is a user “%(login)s” already, closed. Reopen that one.")
+            raise ValidationError(message, code="taken", params={"login": taken.username})
 
     @classmethod
     @transaction.atomic
@@ -77,7 +77,7 @@ class User(AuthUser):
         user.save()
         user._take(role)
         StartPassword.objects.create(user=user)
-        AuditEntry.record(actor, AuditEntry.Action.CREATE, user, new=user.told())
+        AuditEntry.record(actor, AuditEntry.Action.CREATE, user, new=user.audit_values())
         return user
 
     def edit(self, actor: Actor, *, role: Role | None = None, **names: str) -> None:
@@ -110,7 +110,7 @@ class User(AuthUser):
     def state(self) -> str:
         return "active" if self.is_active else "closed"
 
-    def told(self) -> dict[str, str]:
+    def audit_values(self) -> dict[str, str]:
         """What the audit says of a user."""
         return {
             "first_name": self.first_name,
@@ -126,15 +126,15 @@ class User(AuthUser):
             one_at_a_time()
             self.refresh_from_db()
             forget_role(self)
-            before = self.told()
+            before = self.audit_values()
             yield
             self.save(
                 update_fields=["first_name", "last_name", "is_active", "is_staff", "is_superuser"]
             )
-            after = self.told()
+            after = self.audit_values()
             self._check(actor, before, after)
             if changed := [name for name in after if after[name] != before[name]]:
-                old, new = ({name: told[name] for name in changed} for told in (before, after))
+                old, new = ({name: values[name] for name in changed} for values in (before, after))
                 AuditEntry.record(actor, AuditEntry.Action.CHANGE, self, old=old, new=new)
 
     def _take(self, role: Role) -> None:
@@ -151,15 +151,17 @@ class User(AuthUser):
         if not (administers.items() <= before.items()) or administers.items() <= after.items():
             return
         if actor.user is not None and actor.user.pk == self.pk:
-            said = _(
+            message = _(
                 "You can't close yourself or take the administrator's role from yourself. "
                 "Another administrator can."
             )
         elif not User.objects.active().administrators().exists():
-            said = _("%(login)s is the last administrator who may log in. Make another one first.")
+            message = _(
+                "%(login)s is the last administrator who may log in. Make another one first."
+            )
         else:
             return
-        raise ValidationError({"role": ValidationError(said, params={"login": self.username})})
+        raise ValidationError({"role": ValidationError(message, params={"login": self.username})})
 
     def _end_sessions(self) -> None:
         """Else one that a browser has kept would be good again once the user is reopened."""

@@ -17,7 +17,7 @@ class Leaf:
         self.object_list: Any = []  # the table's rows
         word, _dash, number = place.partition("-")
         beside = self._beside(number)
-        self.found: list[Any] = (
+        self.records: list[Any] = (
             (word == "last" and self._last())
             or (word == "after" and beside and self._after(beside))
             or (word == "before" and beside and self._before(beside))
@@ -26,11 +26,11 @@ class Leaf:
 
     @property
     def previous(self) -> str:
-        return f"before-{self.found[0].pk}"
+        return f"before-{self.records[0].pk}"
 
     @property
     def next(self) -> str:
-        return f"after-{self.found[-1].pk}"
+        return f"after-{self.records[-1].pk}"
 
     def _beside(self, number: str) -> Model | None:
         is_key = number.isascii() and number.isdecimal() and len(number) < 19
@@ -38,28 +38,28 @@ class Leaf:
         return manager.filter(pk=number).first() if is_key else None
 
     def _first(self) -> list[Any]:
-        found, self.has_next = self._some(self.rows)
-        return found
+        records, self.has_next = self._some(self.rows)
+        return records
 
     def _last(self) -> list[Any]:
-        found, self.has_previous = self._some(turned(self.rows))
-        return found[::-1]
+        records, self.has_previous = self._some(turned(self.rows))
+        return records[::-1]
 
     def _after(self, beside: Model) -> list[Any]:
-        found, self.has_next = self._some(beyond(self.rows, beside))
-        self.has_previous = bool(found)
-        return found
+        records, self.has_next = self._some(beyond(self.rows, beside))
+        self.has_previous = bool(records)
+        return records
 
     def _before(self, beside: Model) -> list[Any]:
         """Nothing, when that is not a whole leaf and more: then it is the first one."""
-        found, more = self._some(beyond(turned(self.rows), beside))
+        records, more = self._some(beyond(turned(self.rows), beside))
         self.has_previous = self.has_next = more
-        return found[::-1] if more else []
+        return records[::-1] if more else []
 
     def _some(self, rows: QuerySet[Any]) -> tuple[list[Any], bool]:
         """A leaf of them, and whether there are more."""
-        found = list(rows[: self.size + 1])
-        return found[: self.size], len(found) > self.size
+        records = list(rows[: self.size + 1])
+        return records[: self.size], len(records) > self.size
 
 
 def turned(rows: QuerySet[Any]) -> QuerySet[Any]:

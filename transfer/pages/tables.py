@@ -56,7 +56,7 @@ class Table(tables.Table):
         size = self._sorted(request)
         place = request.GET.get(self.prefixed_page_field, "")
         self.page, self.foot = Leaf(self.data.data, place, size), "tables/leaf.html"
-        self.page.object_list = BoundRows(self.page.found, self)
+        self.page.object_list = BoundRows(self.page.records, self)
         return self
 
     def _sorted(self, request: HttpRequest) -> int:

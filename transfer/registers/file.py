@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from transfer.errors import gettext_noop
 from transfer.loading.faults import FileRefused, FileTooLarge, NothingInside
-from transfer.loading.files import Row, detect, is_blank, rows_of
+from transfer.loading.files import Line, detect, is_blank, rows_of
 from transfer.loading.headings import missing
 from transfer.loading.receive import Utf8
 from transfer.loading.report import explain_line
@@ -110,7 +110,7 @@ def read(content: bytes) -> Plan:
     return plan
 
 
-def _lines(rows: Iterator[Row], columns: dict[str, int]) -> list[RegisterLine]:
+def _lines(rows: Iterator[Line], columns: dict[str, int]) -> list[RegisterLine]:
     filled = (row for row in rows if not all(map(is_blank, row[1])))
     lines = [_line(*row, columns) for row in islice(filled, MOST_LINES + 1)]
     if not lines:

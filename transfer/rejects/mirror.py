@@ -65,22 +65,22 @@ def _pull(
 ) -> set[str]:
     """The rejects after those that we know; returns their tokens."""
     known: set[str] = set()
-    while found := target.rejects(reader, task.mirrored_number, AT_ONCE):
-        known.update(reject.token for reject in found)
+    while rejects := target.rejects(reader, task.mirrored_number, AT_ONCE):
+        known.update(reject.token for reject in rejects)
         with transaction.atomic():
             # Two servers that reject the same rows at once see each other's.
             hold(Space.REJECTS, 0)
-            _forget_namesakes(task, found)
-            _save(task, reader, found, run)
+            _forget_namesakes(task, rejects)
+            _save(task, reader, rejects, run)
             mine = RejectedRow.objects.filter(server=task.server_id, kind=task.kind)
-            mine.filter(staging_id__in=[one.staging_id for one in found]).note_following()
-            _close_what_was_sent(task, found)
-            task.mirrored_number, task.mirrored_token = found[-1].number, UUID(found[-1].token)
+            mine.filter(staging_id__in=[one.staging_id for one in rejects]).note_following()
+            _close_what_was_sent(task, rejects)
+            task.mirrored_number, task.mirrored_token = rejects[-1].number, UUID(rejects[-1].token)
             task.save(update_fields=["mirrored_number", "mirrored_token"])
     return known
 
 
-def _save(task: TransferTask, reader: str, found: list[Reject], run: TransferRun | None) -> None:
+def _save(task: TransferTask, reader: str, rejects: list[Reject], run: TransferRun | None) -> None:
     runs = _Runs(task, reader, run)
     RejectedRow.objects.bulk_create(
         (
@@ -101,7 +101,7 @@ def _save(task: TransferTask, reader: str, found: list[Reject], run: TransferRun
                 payload=reject.payload,
                 created_at=reject.at,
             )
-            for reject in found
+            for reject in rejects
         ),
         update_conflicts=True,
         unique_fields=["server", "kind", "origin", "staging_id"],
@@ -109,11 +109,11 @@ def _save(task: TransferTask, reader: str, found: list[Reject], run: TransferRun
     )
 
 
-def _forget_namesakes(task: TransferTask, found: list[Reject]) -> None:
+def _forget_namesakes(task: TransferTask, rejects: list[Reject]) -> None:
     """What was decided on another row of the same number says nothing about this one."""
-    xids = {(one.origin, one.staging_id): one.xid for one in found}
+    xids = {(one.origin, one.staging_id): one.xid for one in rejects}
     known = RejectedRow.objects.filter(
-        server=task.server, kind=task.kind, staging_id__in=[one.staging_id for one in found]
+        server=task.server, kind=task.kind, staging_id__in=[one.staging_id for one in rejects]
     ).exclude(xid=None)
     rows = known.values_list("pk", "origin", "staging_id", "xid")
     others = [pk for pk, origin, id_, xid in rows if xids.get((str(origin), id_), xid) != xid]
@@ -139,12 +139,12 @@ class _Runs:
         return next((pk for pk, before, after in self.ends if before < number <= after), None)
 
 
-def _close_what_was_sent(task: TransferTask, found: Iterable[Reject]) -> None:
+def _close_what_was_sent(task: TransferTask, rejects: Iterable[Reject]) -> None:
     """Rows that were corrected already, when another server had rejected them, or by a database of
     ours that is lost.
     """
     origins: dict[str, list[int]] = {}
-    for reject in found:
+    for reject in rejects:
         origins.setdefault(reject.origin, []).append(reject.staging_id)
     with Notes(settings.SHOP_ALL_DATABASE_URL, "mirror", secret=True) as notes, notes.transaction():
         for origin, numbers in origins.items():

@@ -123,9 +123,9 @@ class _Rows:
 
     def lines(self) -> Iterator[str]:
         columns = ("is_chosen", "pk", "origin", "staging_id", "code", "payload")
-        found = self.rejects.values_list(*columns)
-        for (origin, old_id), same in groupby(found.iterator(AT_ONCE), key=lambda row: row[2:4]):
-            chosen = [(pk, *told) for is_chosen, pk, _, _, *told in same if is_chosen]
+        rows = self.rejects.values_list(*columns)
+        for (origin, old_id), same in groupby(rows.iterator(AT_ONCE), key=lambda row: row[2:4]):
+            chosen = [(pk, *values) for is_chosen, pk, _, _, *values in same if is_chosen]
             if chosen:  # nobody has closed it since
                 self.count += 1
                 self.latest, code, payload = chosen[0]
@@ -194,11 +194,11 @@ def _discard(
 ) -> Discarded:
     of_rows = RejectedRow.objects.open().of_rows(chosen.open()).filter(kind=kind.name)
     locked = of_rows.in_locking_order().select_for_update()
-    found = locked.values_list("origin", "staging_id", "pk").iterator(AT_ONCE)
+    rows = locked.values_list("origin", "staging_id", "pk").iterator(AT_ONCE)
     gone: set[tuple[str, int]] = set()
     seen: set[tuple[str, int]] = set()
     latest = 0
-    for origin, some in groupby(found, key=lambda row: str(row[0])):
+    for origin, some in groupby(rows, key=lambda row: str(row[0])):
         while batch := list(islice(some, AT_ONCE)):
             ids = [number for _, number, _ in batch]
             seen.update((origin, number) for number in ids)
@@ -208,9 +208,9 @@ def _discard(
             mine.discard(reason, actor.name)
             latest = batch[-1][2]
     if len(gone) == len(seen) == 1:
-        told = {"new": {"state": State.DISCARDED}, "old": {"state": State.OPEN}}
+        change = {"new": {"state": State.DISCARDED}, "old": {"state": State.OPEN}}
         reject = RejectedRow.objects.get(pk=latest)
-        AuditEntry.record(actor, AuditEntry.Action.DISCARD, reject, reason=reason, **told)
+        AuditEntry.record(actor, AuditEntry.Action.DISCARD, reject, reason=reason, **change)
     else:
         _note_many(AuditEntry.Action.DISCARD, kind, len(gone), actor, reason=reason)
     return Discarded(len(gone), len(seen) - len(gone))

@@ -51,11 +51,11 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
     def question(server: BonusServer, within: float) -> Arrival:
         return _ask(upload, of[server], within)
 
-    found = {
+    by_server = {
         server: Arrival(of[server], error=answer) if isinstance(answer, TransferError) else answer
         for server, answer in ask_all(of, question, seconds)
     }
-    return _with_runs(upload, [found[server] for server in of])
+    return _with_runs(upload, [by_server[server] for server in of])
 
 
 def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
@@ -97,15 +97,15 @@ def _moved(source: ShopAll, upload: Upload, task: TransferTask, position: Positi
     return Arrival(task, rows, ask(COUNT, position.last_id), last_id=position.last_id)
 
 
-def _with_runs(upload: Upload, found: list[Arrival]) -> list[Arrival]:
+def _with_runs(upload: Upload, on_servers: list[Arrival]) -> list[Arrival]:
     """Each with the run that moved the last of its rows."""
     keys = {
         one.task.pk: (one.task.pk, upload.xid or 0, one.last_id)
-        for one in found
+        for one in on_servers
         if one.moved and one.last_id is not None
     }
     runs = runs_that_moved(keys.values(), str(upload.origin))
     return [
         replace(one, run=runs.get(keys[one.task.pk])) if one.task.pk in keys else one
-        for one in found
+        for one in on_servers
     ]

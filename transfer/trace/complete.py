@@ -45,7 +45,7 @@ Numbers = dict[str, set[str]]  # by column
 
 
 @dataclass
-class Found:
+class KnownNumbers:
     """Numbers that begin or end so, and the databases that have not said all in time."""
 
     staged: Numbers
@@ -62,17 +62,17 @@ def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def complete(text: str) -> Found:
+def complete(text: str) -> KnownNumbers:
     """What was staged last, what was rejected, and what the bonus servers hold; within SECONDS."""
-    found = Found(_nothing(), _rejected(text), [])
+    result = KnownNumbers(_nothing(), _rejected(text), [])
     doors = [*BonusServer.objects.all(), None]
     for server, answer in ask_all(doors, lambda one, within: _ask(one, text, within), SECONDS):
         numbers, is_all = ({}, False) if isinstance(answer, TransferError) else answer
         for column, more in numbers.items():
-            (found.known if server else found.staged)[column].update(more)
+            (result.known if server else result.staged)[column].update(more)
         if not is_all:
-            found.silent.append(server.name if server else "shop All")
-    return found
+            result.silent.append(server.name if server else "shop All")
+    return result
 
 
 def _nothing() -> Numbers:
@@ -81,13 +81,13 @@ def _nothing() -> Numbers:
 
 def _rejected(text: str) -> Numbers:
     """No bonus server may hold them."""
-    found = _nothing()
-    for column, numbers in found.items():
+    rejected = _nothing()
+    for column, numbers in rejected.items():
         name = f"payload__{column}"
         fits = Q(**{f"{name}__startswith": text}) | Q(**{f"{name}__endswith": text})
         rows = RejectedRow.objects.filter(fits).order_by()
         numbers.update(rows.values_list(name, flat=True).distinct()[:MOST])
-    return found
+    return rejected
 
 
 def _ask(server: BonusServer | None, text: str, seconds: float) -> tuple[Numbers, bool]:
@@ -103,7 +103,7 @@ def _ask(server: BonusServer | None, text: str, seconds: float) -> tuple[Numbers
 def _answer(
     door: Database, statements: list[str], text: str, table: Callable[[Kind], str]
 ) -> tuple[Numbers, bool]:
-    found = _nothing()
+    numbers = _nothing()
     values: dict[str, sql.Composable] = {
         "text": sql.Literal(text),
         "begins": sql.Literal(f"{escaped(text)}%"),
@@ -118,7 +118,7 @@ def _answer(
                 query = sql.SQL(statement).format(**names, **values)
                 try:
                     with door.transaction(commit=False):
-                        found[column].update(value for (value,) in door.rows(query))
+                        numbers[column].update(value for (value,) in door.rows(query))
                 except TooSlow:
-                    return found, False
-    return found, True
+                    return numbers, False
+    return numbers, True

@@ -29,7 +29,7 @@ class Fate:
 
 
 @dataclass
-class Row:
+class StagedRow:
     """A staged change."""
 
     kind: Kind
@@ -45,7 +45,9 @@ class Row:
     fates: list[Fate] = field(default_factory=list)
 
 
-def judge_fates(rows: list[Row], answers: list[Answer], tasks: list[Any], origin: str) -> None:
+def judge_fates(
+    rows: list[StagedRow], answers: list[Answer], tasks: list[Any], origin: str
+) -> None:
     """For every row and server: what became of it."""
     of = {(task.server_id, task.kind): task for task in tasks}
     rejects = _rejects(rows, origin)
@@ -66,7 +68,7 @@ def judge_fates(rows: list[Row], answers: list[Answer], tasks: list[Any], origin
             _judge(row, fate, answer)
 
 
-def _rejects(rows: list[Row], origin: str) -> dict[tuple[int | None, str, int], RejectedRow]:
+def _rejects(rows: list[StagedRow], origin: str) -> dict[tuple[int | None, str, int], RejectedRow]:
     ids: dict[str, list[int]] = {}
     for row in rows:
         ids.setdefault(row.kind.name, []).append(row.id)
@@ -79,7 +81,7 @@ def _rejects(rows: list[Row], origin: str) -> dict[tuple[int | None, str, int], 
     }
 
 
-def _fate(row: Row, answer: Answer, of: dict[Any, Any], rejects: dict[Any, Any]) -> Fate:
+def _fate(row: StagedRow, answer: Answer, of: dict[Any, Any], rejects: dict[Any, Any]) -> Fate:
     server, kind = answer.server, row.kind.name
     task = of.get((server.pk, kind))
     reject = rejects.get((server.pk, kind, row.id))
@@ -102,7 +104,7 @@ def _with_all_rejects(runs: Iterable[TransferRun]) -> set[int]:
     return {pk for pk, rows in rejected.items() if present.get(pk, 0) >= rows}
 
 
-def _judge(row: Row, fate: Fate, answer: Answer) -> None:
+def _judge(row: StagedRow, fate: Fate, answer: Answer) -> None:
     """Of a row whose reject may be gone: the checks say it, since a staged row never changes.
 
     But for a PIN code, which may have been blanked after it was moved.

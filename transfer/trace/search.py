@@ -47,14 +47,14 @@ def search(text: str, seconds: float = 3.0) -> Matches:
 
 def _complete(source: ShopAll, text: str, matches: Matches) -> None:
     """Numbers that begin or end so, as far as they are known and staged."""
-    found = complete(text)
-    matches.silent = found.silent
-    matches.accounts, matches.cards = (sorted(found.staged[column])[:MOST] for column in COLUMNS)
+    numbers = complete(text)
+    matches.silent = numbers.silent
+    matches.accounts, matches.cards = (sorted(numbers.staged[column])[:MOST] for column in COLUMNS)
     try:
         with source.snapshot():
             source.read_by_value()
             for column, values in (("account", matches.accounts), ("card", matches.cards)):
-                for value in sorted(found.known[column] - found.staged[column])[:MOST]:
+                for value in sorted(numbers.known[column] - numbers.staged[column])[:MOST]:
                     if len(values) < MOST and _is_there(source, column, value):
                         values.append(value)
     except TooSlow:

@@ -46,8 +46,10 @@ def note_sources(source: ShopAll, rows: Iterable[Any], origin: str) -> None:
         xids = list({str(row.xid) for row in mine})
         loads = dict(source.rows(LOADS, [origin, kind, xids]))
         ids = [row.id for row in mine]
-        corrections = {new: told for new, *told in source.rows(CORRECTIONS, [origin, kind, ids])}
-        writers = {xid: told for xid, *told in source.rows(WRITERS, [origin, xids])}
+        corrections = {
+            new: values for new, *values in source.rows(CORRECTIONS, [origin, kind, ids])
+        }
+        writers = {xid: values for xid, *values in source.rows(WRITERS, [origin, xids])}
         for row in mine:
             old_id, sent_by = corrections.get(row.id, (None, ""))
             name, program = writers.get(row.xid, ("", ""))
@@ -60,8 +62,8 @@ def _kind(row: Any) -> str:
 
 def attach_uploads(rows: Iterable[Any]) -> None:
     """Gives the sources their uploads. One query."""
-    found = [row.source for row in rows if row.source.load]
-    tokens = {source.load for source in found}
+    sources = [row.source for row in rows if row.source.load]
+    tokens = {source.load for source in sources}
     by_token = {str(one.token): one for one in Upload.objects.filter(token__in=tokens)}
-    for source in found:
+    for source in sources:
         source.upload = by_token.get(source.load)

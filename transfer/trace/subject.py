@@ -17,7 +17,7 @@ from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import WRITERS
 from transfer.trace.complete import kinds_of
-from transfer.trace.fates import Row, judge_fates
+from transfer.trace.fates import StagedRow, judge_fates
 from transfer.trace.servers import Answer, ask
 from transfer.trace.sources import attach_uploads, note_sources
 
@@ -38,7 +38,7 @@ SENT_AGAIN = """
 class Trace:
     subject: str
     column: str  # account or card
-    rows: list[Row]
+    rows: list[StagedRow]
     page: int
     has_more: bool
     answers: list[Answer]
@@ -76,7 +76,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
 
 def staged_rows(
     source: ShopAll, subject: str, column: str, answers: list[Answer], page: int
-) -> list[Row]:
+) -> list[StagedRow]:
     """One page of the rows, and one row more if there is another page."""
     parts, servers = [], {}
     for kind in kinds_of(column):
@@ -104,7 +104,7 @@ def staged_rows(
         return dict(zip(servers[kind], past, strict=True))
 
     return [
-        Row(KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
+        StagedRow(KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
         for kind, xid, id_, at, payload, fault, may_fail, past in source.rows(query)
     ]
 
@@ -118,7 +118,7 @@ def _moved(positions: Iterable[Position | None]) -> sql.Composable:
     return sql.SQL("array[{}]::boolean[]").format(sql.SQL(", ").join(each))
 
 
-def note_sent_again(source: ShopAll, rows: list[Row], origin: str) -> None:
+def note_sent_again(source: ShopAll, rows: list[StagedRow], origin: str) -> None:
     """Rejected rows that were corrected, by the staging database's own note of it."""
     (is_there,) = source.one("select to_regclass('datatransfer.resent') is not null")
     for kind in {row.kind.name for row in rows if is_there}:

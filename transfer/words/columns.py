@@ -84,7 +84,7 @@ def titles(title: str) -> set[str]:
 def with_local_moments(text: str, zone: ZoneInfo) -> str:
     """The text with moments as people write them, in place of how the database says them."""
     return MOMENT.sub(
-        lambda found: f"{datetime.fromisoformat(found[0]).astimezone(zone):%d.%m.%Y %H:%M:%S}", text
+        lambda match: f"{datetime.fromisoformat(match[0]).astimezone(zone):%d.%m.%Y %H:%M:%S}", text
     )
 
 

@@ -58,17 +58,17 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
         yield f"{_(REMOVED[name])}: {formats.number(value)}"
     elif name == UNKNOWN:
         for task in value:
-            said = _("%(server)s: not compared, since it can’t be asked (%(kind)s)")
-            yield said % {"server": task["server"], "kind": _(KINDS[task["kind"]].title)}
+            line = _("%(server)s: not compared, since it can’t be asked (%(kind)s)")
+            yield line % {"server": task["server"], "kind": _(KINDS[task["kind"]].title)}
     elif name in TABLES:
         for task in value.get("kept_back_by", []):
-            said = (
+            line = (
                 _("%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s)")
                 if task["error"]
                 else _("%(table)s: nothing is removed before %(server)s has begun (%(kind)s)")
             )
             kind = _(KINDS[task["kind"]].title)
-            yield said % {"table": name, "server": task["server"], "kind": kind}
+            yield line % {"table": name, "server": task["server"], "kind": kind}
         if value.get("rows"):
             rows = {"table": name, "n": formats.number(value["rows"])}
             yield _("%(table)s: rows removed: %(n)s") % rows

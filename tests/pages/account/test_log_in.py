@@ -52,7 +52,7 @@ def guess(times: int, name="olga", address=ELSEWHERE, browser: Client | None = N
         log_in(browser or Client(), name, f"guess {number}", address)
 
 
-def told() -> list[tuple[str, str]]:
+def audit_entries() -> list[tuple[str, str]]:
     return list(AuditEntry.objects.order_by("pk").values_list("who", "action"))
 
 
@@ -150,7 +150,7 @@ class TestTheAudit:
     def test_has_each_log_in_refusal_and_lock_with_its_address(self, olga):
         log_in(Client())
         guess(OF_A_NAME)
-        assert told() == [
+        assert audit_entries() == [
             ("olga", "login"),
             *[("olga", "refuse")] * OF_A_NAME,
             ("olga", "lock"),

@@ -28,7 +28,7 @@ def eight():
     return server()
 
 
-def found(client, **filters):
+def filtered(client, **filters):
     """The numbers of the runs that the page shows, in its order; from the beginning on."""
     response = client.get(reverse("history"), {"hours": "all"} | filters)
     assert response.status_code == 200
@@ -37,7 +37,7 @@ def found(client, **filters):
 
 def test_the_newest_run_comes_first(client, eight):
     first, second = a_run(eight), a_run(eight)
-    assert found(client) == [second.pk, first.pk]
+    assert filtered(client) == [second.pk, first.pk]
 
 
 def test_runs_are_found_by_server_kind_state_trigger_and_user(client, eight):
@@ -54,7 +54,7 @@ def test_runs_are_found_by_server_kind_state_trigger_and_user(client, eight):
         "trigger": "manual",
         "actor": ivan.pk,
     }.items():
-        assert found(client, **{name: value}) == [other.pk], name
+        assert filtered(client, **{name: value}) == [other.pk], name
 
 
 @pytest.mark.parametrize(
@@ -69,21 +69,21 @@ def test_states_are_found_by_what_they_mean_too(client, eight, group, states):
     made = {}
     for state, kind in zip(State, ["balances", "cards"] * 4, strict=True):
         made[state] = a_run(eight, kind, state=state).pk
-    assert sorted(found(client, state=group)) == sorted(made[state] for state in states)
+    assert sorted(filtered(client, state=group)) == sorted(made[state] for state in states)
 
 
 def test_days_are_those_of_the_users_time_zone(client, eight):
     late = a_run(eight, queued_at=datetime(2026, 11, 20, 21, 30, tzinfo=UTC))  # 00:30 in Moscow
-    assert found(client, since="2026-11-21", until="2026-11-21") == [late.pk]
-    assert found(client, since="2026-11-20", until="2026-11-20") == []
+    assert filtered(client, since="2026-11-21", until="2026-11-21") == [late.pk]
+    assert filtered(client, since="2026-11-20", until="2026-11-20") == []
     client.cookies["timezone"] = "UTC"
-    assert found(client, since="2026-11-20", until="2026-11-20") == [late.pk]
+    assert filtered(client, since="2026-11-20", until="2026-11-20") == [late.pk]
 
 
 def test_filters_that_make_no_sense_do_no_harm(client, eight):
     run = a_run(eight)
     nonsense = {"server": "x", "state": "x", "actor": "999", "since": "yesterday", "sort": "x"}
-    assert found(client, **nonsense, page="x", per_page="1e9") == [run.pk]
+    assert filtered(client, **nonsense, page="x", per_page="1e9") == [run.pk]
 
 
 def numbers(response):
@@ -103,22 +103,22 @@ def test_leafing_to_the_end_and_back_shows_every_run_once(client, eight):
         query["page"] = page.next
         a_run(eight, "cards")
     assert seen == runs
-    assert found(client, page="last") == runs[-25:]
+    assert filtered(client, page="last") == runs[-25:]
     back = client.get(reverse("history"), {"hours": "all", "page": page.previous})
     assert numbers(back) == runs[25:50]
 
 
 def test_before_the_first_leaf_there_is_the_first_leaf(client, eight):
     runs = [a_run(eight).pk for _ in range(30)][::-1]
-    assert found(client, page=f"before-{runs[10]}") == runs[:25]
-    assert found(client, page="after-999999999") == runs[:25], "a run that is no longer there"
-    assert found(client, page=f"after-{runs[-1]}") == runs[:25], "nothing is left behind it"
+    assert filtered(client, page=f"before-{runs[10]}") == runs[:25]
+    assert filtered(client, page="after-999999999") == runs[:25], "a run that is no longer there"
+    assert filtered(client, page=f"after-{runs[-1]}") == runs[:25], "nothing is left behind it"
 
 
 def test_the_oldest_come_first_when_asked_for(client, eight):
     runs = [a_run(eight).pk for _ in range(30)]
-    assert found(client, sort="queued_at") == runs[:25]
-    assert found(client, sort="queued_at", page="last") == runs[5:]
+    assert filtered(client, sort="queued_at") == runs[:25]
+    assert filtered(client, sort="queued_at", page="last") == runs[5:]
 
 
 def test_without_a_period_it_is_the_last_30_days_which_a_chip_says_and_takes_back(client, eight):
@@ -136,13 +136,13 @@ def test_without_a_period_it_is_the_last_30_days_which_a_chip_says_and_takes_bac
 def test_runs_without_data_are_left_out_when_asked_for(client, eight):
     a_run(eight)
     with_data = a_run(eight, applied=1)
-    assert found(client, data_only="on") == [with_data.pk]
+    assert filtered(client, data_only="on") == [with_data.pk]
 
 
 def test_a_page_is_found_by_the_index_and_counts_nothing(client, eight):
     runs = [a_run(eight).pk for _ in range(30)]
     with CaptureQueriesContext(connection) as captured:
-        found(client, page=f"after-{runs[20]}")
+        filtered(client, page=f"after-{runs[20]}")
     assert not [one["sql"] for one in captured if "COUNT(" in one["sql"]]
 
 
@@ -221,7 +221,7 @@ def test_times_have_seconds_and_the_heading_names_their_zone_once(client, eight)
 def test_a_server_that_is_gone_keeps_its_name_in_the_history(client, eight):
     run = a_run(eight)
     eight.delete()
-    assert found(client) == [run.pk]
+    assert filtered(client) == [run.pk]
     assert "Бонусный сервер 8" in client.get(reverse("history"), ALL).content.decode()
 
 

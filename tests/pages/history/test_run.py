@@ -237,7 +237,7 @@ def test_a_run_that_does_not_exist_is_a_404(client):
 NEW_SERVER = {"kind": "balances", "server": "Eight", "error": ""}
 
 
-def upkeep(**fields):
+def maintenance_run(**fields):
     task = MaintenanceTask.objects.get(kind="purge_history")
     times = {"started_at": NOON, "finished_at": NOON}
     return MaintenanceRun.objects.create(
@@ -246,22 +246,24 @@ def upkeep(**fields):
 
 
 def test_a_dry_run_says_what_a_real_one_would_do_and_is_repeated_as_one(client):
-    run = upkeep(dry_run=True, report={"audit": 0, "runs": 1204, "checks": 3})
+    run = maintenance_run(dry_run=True, report={"audit": 0, "runs": 1204, "checks": 3})
     page = page_of(client, run)
     assert "Purge the history: dry run" in page
-    told = [
+    lines = [
         "A dry run, which removes nothing. A real one would say:",
         "Runs of transfers removed: 1\u202f204",
         "Checks of connections removed: 3",
     ]
-    assert re.findall("<li>(.*?)</li>", page[page.index('id="report"') :])[:3] == told
+    assert re.findall("<li>(.*?)</li>", page[page.index('id="report"') :])[:3] == lines
     assert "audit removed" not in page
     client.post(reverse("maintenance_run_again", args=[run.pk]))
     assert MaintenanceRun.objects.queued().get().dry_run
 
 
 def test_of_a_run_that_found_nothing_to_remove_it_is_said(client):
-    assert "Nothing was old enough to be removed." in page_of(client, upkeep(report={"runs": 0}))
+    assert "Nothing was old enough to be removed." in page_of(
+        client, maintenance_run(report={"runs": 0})
+    )
 
 
 def test_maintenance_runs_have_a_page_with_their_report(client):

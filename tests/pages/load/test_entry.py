@@ -75,12 +75,12 @@ def test_what_the_checks_find_is_said_and_nothing_is_kept(olga, kind, values, se
 
 def test_a_pin_code_is_never_sent_back(olga, shop_all):
     response = enter(olga, "pincodes", account="", pincode="73519")
-    told = response.content.decode()
+    shown = response.content.decode()
     response = enter(olga, "pincodes", account="4100", pincode="73519")
-    told += olga.get(response.headers["Location"]).content.decode()
+    shown += olga.get(response.headers["Location"]).content.decode()
     confirm(olga)
-    told += repr(list(Upload.objects.values())) + repr(list(AuditEntry.objects.values()))
-    assert "73519" not in told
+    shown += repr(list(Upload.objects.values())) + repr(list(AuditEntry.objects.values()))
+    assert "73519" not in shown
     assert query(shop_all, 'select pincode from "accountpincodeTemp"') == [("73519",)]
 
 

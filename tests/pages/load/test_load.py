@@ -180,17 +180,17 @@ def test_another_encoding_is_chosen_by_hand(olga):
 def test_a_pin_code_is_on_no_page_and_in_no_table_of_ours(olga, caplog):
     content = "Счет;ПИН\n4100;73519\n;73519\n4200;7,3519E+4\n4300;73519;73519\n".encode("cp1251")
     upload = send(olga, content, "pincodes")
-    told = page(olga, upload)
+    shown = page(olga, upload)
     for form in ("csv", "xlsx"):
         response = olga.get(reverse("upload_bad_lines", args=[upload.pk, form]))
-        told += b"".join(response.streaming_content).decode(errors="replace")
+        shown += b"".join(response.streaming_content).decode(errors="replace")
     olga.post(reverse("upload_confirm", args=[upload.pk]))
-    told += page(olga, upload) + caplog.text
-    told += repr(list(Upload.objects.values())) + repr(list(upload.bad_lines.values()))
-    told += repr(list(AuditEntry.objects.values()))
-    assert "73519" not in told
-    assert "7,3519E+4" not in told
-    assert "••••" in told
+    shown += page(olga, upload) + caplog.text
+    shown += repr(list(Upload.objects.values())) + repr(list(upload.bad_lines.values()))
+    shown += repr(list(AuditEntry.objects.values()))
+    assert "73519" not in shown
+    assert "7,3519E+4" not in shown
+    assert "••••" in shown
 
 
 def test_a_pin_code_is_on_no_page_when_its_column_is_not_recognised(olga):

@@ -89,13 +89,13 @@ def test_an_address_does_not_become_that_of_another_channel(client):
 
 def test_a_test_that_arrives_is_said_and_one_that_does_not_says_why(client, mailoutbox, settings):
     one = Recipient.objects.create(**{**FIELDS, "enabled": True})
-    said = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
-    assert "The test message is sent." in words_of(said)
+    answer = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
+    assert "The test message is sent." in words_of(answer)
     assert mailoutbox[0].to == ["olga@shop.example"]
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
-    said = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
-    assert "The mail server 127.0.0.1 did not take the message" in words_of(said)
+    answer = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
+    assert "The mail server 127.0.0.1 did not take the message" in words_of(answer)
     assert "Messages to Olga have not arrived since" in words_of(client.get(reverse("overview")))
     assert Notice.objects.count() == 1
 
@@ -131,9 +131,9 @@ def test_planned_work_stands_on_the_overview_and_can_be_ended(client):
         "reason": "a new disk",
         "stops": "on",
     }
-    said = client.post(reverse("work_add"), fields, follow=True)
-    assert "The work is planned." in words_of(said)
-    assert "a new disk" in words_of(said)
+    answer = client.post(reverse("work_add"), fields, follow=True)
+    assert "The work is planned." in words_of(answer)
+    assert "a new disk" in words_of(answer)
     work = PlannedWork.objects.get()
     assert (work.server, work.by) == (eight, "olga")
     client.post(reverse("work_end", args=[work.pk]))

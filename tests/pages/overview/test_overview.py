@@ -59,14 +59,14 @@ def look(client, **query):
     return response
 
 
-def said(client):
+def problems_on(client):
     """What the problems say, the worst first."""
     return [one.what for one in look(client).context["problems"]]
 
 
 def test_everything_arrives(client, task):
     assert "Everything arrives." in look(client).content.decode()
-    assert said(client) == []
+    assert problems_on(client) == []
 
 
 def test_it_does_not_say_so_before_it_has_heard(client, task, monkeypatch):
@@ -80,14 +80,14 @@ def test_it_does_not_say_so_before_it_has_heard(client, task, monkeypatch):
 
 def test_a_scheduler_that_never_ran_or_is_silent_comes_first(client, task):
     Heartbeat.objects.all().delete()
-    assert said(client)[0] == "The scheduler has never run"
+    assert problems_on(client)[0] == "The scheduler has never run"
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=10))
-    assert said(client)[0] == "The scheduler is silent: it last looked 10 minutes ago"
+    assert problems_on(client)[0] == "The scheduler is silent: it last looked 10 minutes ago"
     later = timezone.now() + timedelta(hours=1)
     Heartbeat.beat("shop: cron", later)
-    assert said(client)[0].startswith("The scheduler is silent, and the clock was set back")
+    assert problems_on(client)[0].startswith("The scheduler is silent, and the clock was set back")
     Heartbeat.beat("another machine: cron")
-    assert not any("scheduler" in problem for problem in said(client))
+    assert not any("scheduler" in problem for problem in problems_on(client))
 
 
 def test_a_failing_task_leads_to_its_run_and_says_when_it_is_tried_again(client, task):
@@ -110,20 +110,20 @@ def test_a_task_that_is_off_with_rows_waiting(client, task):
 
 
 def test_a_task_that_is_off_with_nothing_waiting_is_no_problem(client, task):
-    assert said(client) == []
+    assert problems_on(client) == []
 
 
 def test_rows_that_wait_longer_than_two_runs(client, task):
     wait_for(task, 5, minutes=14)
-    assert said(client) == []
+    assert problems_on(client) == []
     wait_for(task, 5, minutes=16)
-    assert said(client) == [f"{task}: 5 rows wait for too long"]
+    assert problems_on(client) == [f"{task}: 5 rows wait for too long"]
 
 
 def test_a_daily_task_may_let_its_rows_wait_for_a_day(client, task):
     task.reschedule("0 3 * * *", IVAN)
     wait_for(task, 5, minutes=20 * 60)
-    assert said(client) == []
+    assert problems_on(client) == []
 
 
 def test_a_pause_with_rows_waiting_says_its_reason(client, task):
@@ -136,15 +136,15 @@ def test_a_pause_with_rows_waiting_says_its_reason(client, task):
 
 def test_a_run_that_no_worker_takes(client, task):
     run = run_now(task, IVAN)
-    assert said(client) == []
+    assert problems_on(client) == []
     type(run).objects.update(queued_at=timezone.now() - timedelta(minutes=4))
-    assert "a run has waited in the queue since" in said(client)[0]
+    assert "a run has waited in the queue since" in problems_on(client)[0]
 
 
 def test_a_server_that_does_not_answer_is_one_problem_not_three(client, task):
     for one in task.server.tasks.all():
         wait_for(one, error=Unreachable(database=task.server.name, reason="timeout"))
-    assert said(client) == ["Бонусный сервер 8 does not answer: timeout"]
+    assert problems_on(client) == ["Бонусный сервер 8 does not answer: timeout"]
 
 
 def test_a_server_that_failed_its_check_is_named_with_the_cause_and_since_when(client, task):
@@ -159,9 +159,9 @@ def test_rejected_rows_are_a_problem_until_the_last_is_closed(client, task):
     for state in ("open", "open", "discarded"):
         a_reject(task.server, state=state)
     RejectedRow.objects.update(created_at=timezone.now() - timedelta(days=3))
-    assert said(client) == ["2 rejected rows wait for a decision"]
+    assert problems_on(client) == ["2 rejected rows wait for a decision"]
     RejectedRow.objects.update(state="discarded")
-    assert said(client) == []
+    assert problems_on(client) == []
 
 
 def test_registers_are_counted_by_urgency_and_each_number_leads_to_just_those(client, task):
@@ -191,7 +191,7 @@ def test_registers_are_counted_by_urgency_and_each_number_leads_to_just_those(cl
 
 def test_somebody_who_has_not_committed_for_long(client, task):
     wait_for(task, 0, writing_since=timezone.now() - timedelta(minutes=11))
-    assert "has not committed" in said(client)[0]
+    assert "has not committed" in problems_on(client)[0]
 
 
 def test_every_number_leads_to_a_list_of_just_that_many(client, task):

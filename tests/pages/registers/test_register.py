@@ -73,8 +73,8 @@ def test_days_that_no_strip_shows_are_old(servers, registers, with_accounts):
 
 def test_a_registers_page_names_every_server(operator, servers, one_of_each):
     page = operator.get(one_of_each[AccountState.ONLINE].get_absolute_url())
-    told = {part["server"].name: part["state"] for part in page.context["parts"]}
-    assert told == {"Server 8": "online", "Server 9": "not_created"}
+    states = {part["server"].name: part["state"] for part in page.context["parts"]}
+    assert states == {"Server 8": "online", "Server 9": "not_created"}
 
 
 def test_add_change_and_remove(operator, servers):
@@ -126,14 +126,16 @@ def test_a_card_says_why_since_when_by_whom_and_what_to_do(operator, one_of_each
     job = AccountJob.objects.create(server=servers[0], action="create", actor="ivan")
     RegisterAccount.objects.update(job=job, created_at=timezone.now())
     blocked = RegisterAccount.objects.get(blocked=True)
-    told = {state: card(operator, register) for state, register in one_of_each.items()}
-    assert told[AccountState.ONLINE] is None
-    assert "nobody noted why" in told[AccountState.BLOCKED].sentence
-    assert "since" in told[AccountState.OFFLINE].sentence
-    assert "ivan had its account made" in told[AccountState.NEVER_SEEN].sentence
-    assert "Check the address on the register: 127.0.0.1:7771" in told[AccountState.NEVER_SEEN].hint
-    assert "by ivan" in told[AccountState.WAITING].sentence
-    assert "Create one" in told[AccountState.NOT_CREATED].hint
+    cards = {state: card(operator, register) for state, register in one_of_each.items()}
+    assert cards[AccountState.ONLINE] is None
+    assert "nobody noted why" in cards[AccountState.BLOCKED].sentence
+    assert "since" in cards[AccountState.OFFLINE].sentence
+    assert "ivan had its account made" in cards[AccountState.NEVER_SEEN].sentence
+    assert (
+        "Check the address on the register: 127.0.0.1:7771" in cards[AccountState.NEVER_SEEN].hint
+    )
+    assert "by ivan" in cards[AccountState.WAITING].sentence
+    assert "Create one" in cards[AccountState.NOT_CREATED].hint
     blocked.note_block("olga", "the till was stolen")
     blocked.save()
     sentence = card(operator, one_of_each[AccountState.BLOCKED]).sentence

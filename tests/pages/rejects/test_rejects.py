@@ -29,7 +29,7 @@ def eight():
     return server()
 
 
-def found(client, **filters):
+def filtered(client, **filters):
     response = client.get(reverse("rejects"), filters)
     assert response.status_code == 200
     return [row.record.pk for row in response.context["table"].paginated_rows]
@@ -46,7 +46,7 @@ def test_what_the_server_has_against_a_row_is_named(client, eight):
     shown = client.get(reverse("reject", args=[one.pk])).content.decode()
     assert "23514 asset_small" in shown
     assert "table refuses the row" in shown
-    assert found(client, code="refused_by_server") == [one.pk]
+    assert filtered(client, code="refused_by_server") == [one.pk]
 
 
 class TestTheList:
@@ -66,9 +66,9 @@ class TestTheList:
 
     def test_shows_what_is_open_unless_one_asks_for_more(self, client, eight):
         first, closed = a_reject(eight), a_reject(eight, state="discarded")
-        assert found(client) == [first.pk]
-        assert found(client, state="discarded") == [closed.pk]
-        assert sorted(found(client, state="all")) == [first.pk, closed.pk]
+        assert filtered(client) == [first.pk]
+        assert filtered(client, state="discarded") == [closed.pk]
+        assert sorted(filtered(client, state="all")) == [first.pk, closed.pk]
 
     def test_is_filtered_by_transfer_reason_server_run_text_and_days(self, client, eight):
         nine = server("Бонусный сервер 9")
@@ -83,33 +83,33 @@ class TestTheList:
             "q": "700",
             "since": timezone.localdate().isoformat(),
         }.items():
-            assert found(client, **{name: value}) == [one.pk], name
-        assert found(client, q=str(one.staging_id)) == [one.pk]
-        assert found(client, q=one.key.lower()) == [one.pk]
+            assert filtered(client, **{name: value}) == [one.pk], name
+        assert filtered(client, q=str(one.staging_id)) == [one.pk]
+        assert filtered(client, q=one.key.lower()) == [one.pk]
 
     def test_a_row_that_two_servers_have_rejected_is_one_line_with_both(self, client, at_two):
         first, other, *second = at_two("balances", ("4100", 0), ("4200", 0))
-        assert found(client) == [other.pk, first.pk]
+        assert filtered(client) == [other.pk, first.pk]
         page = words(client.get(reverse("rejects")))
         assert page.count(first.server_name) == page.count(second[0].server_name)
         for run in (first.run, second[0].run):
             assert page.count(f'href="{run.get_absolute_url()}"') == 2
         groups = client.get(reverse("rejects")).context["groups"]
         assert [(one["rows"], one["open"]) for one in groups] == [(2, 2)]
-        assert set(found(client, server=second[0].server.pk)) == {one.pk for one in second}
-        assert set(found(client, run=second[0].run.pk)) == {one.pk for one in second}
+        assert set(filtered(client, server=second[0].server.pk)) == {one.pk for one in second}
+        assert set(filtered(client, run=second[0].run.pk)) == {one.pk for one in second}
 
     def test_a_row_is_found_by_days_on_which_only_the_second_server_rejected_it(
         self, client, at_two
     ):
         first, second = at_two("balances", ("4100", 0))
         RejectedRow.objects.filter(pk=first.pk).update(created_at=timezone.now() - timedelta(9))
-        assert found(client, since=timezone.localdate().isoformat()) == [second.pk]
+        assert filtered(client, since=timezone.localdate().isoformat()) == [second.pk]
 
     def test_filters_that_make_no_sense_do_no_harm(self, client, eight):
         one = a_reject(eight)
-        assert found(client, kind="x", state="x", server="x", run="x", since="x") == [one.pk]
-        assert found(client, q="%_\\'\"" * 9) == []
+        assert filtered(client, kind="x", state="x", server="x", run="x", since="x") == [one.pk]
+        assert filtered(client, q="%_\\'\"" * 9) == []
 
     def test_of_a_thousand_takes_as_many_queries_as_of_ten(self, client, eight):
         def queries():
@@ -176,7 +176,7 @@ class TestOneRow:
         assert rows[1][2].isoformat() == "2026-12-31T20:59:59+00:00"
 
     @pytest.mark.parametrize(
-        ("data", "field", "told"),
+        ("data", "field", "sentence"),
         [
             ({"account": "4100", "amount": "0"}, "amount", "The amount is zero."),
             ({"account": "41 00", "amount": "5"}, "account", "contains a space"),
@@ -185,12 +185,12 @@ class TestOneRow:
         ],
     )
     def test_a_correction_that_fails_says_so_at_the_field(
-        self, client, rejected, shop_all, data, field, told
+        self, client, rejected, shop_all, data, field, sentence
     ):
         (one,) = rejected("balances", ("4100", 0))
         response = client.post(reverse("reject_resend", args=[one.pk]), data)
         assert response.status_code == 422
-        assert told in str(response.context["form"].errors[field])
+        assert sentence in str(response.context["form"].errors[field])
         assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
 
     def test_its_pin_code_is_kept_when_the_field_stays_empty(self, client, rejected, shop_all):

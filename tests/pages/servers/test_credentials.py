@@ -134,7 +134,7 @@ def test_a_deleted_account_has_no_password_to_take(operator, six, job, ordered):
 
 def test_with_another_key_they_are_kept_and_not_taken(operator, job, settings):
     field = IssuedSecret._meta.get_field("secret")
-    kept = list(IssuedSecret.objects.values_list("secret", flat=True))
+    secrets = list(IssuedSecret.objects.values_list("secret", flat=True))
     settings.SECRET_KEY = "another key"
     operator.force_login(User.objects.get(username="ivan"))
     forget_key(field)
@@ -146,7 +146,7 @@ def test_with_another_key_they_are_kept_and_not_taken(operator, job, settings):
     finally:
         forget_key(field)
         settings.SECRET_KEY = "back"
-    assert IssuedSecret.objects.count() == len(kept)
+    assert IssuedSecret.objects.count() == len(secrets)
 
 
 def forget_key(field) -> None:
@@ -164,8 +164,8 @@ def test_the_failed_ones_come_first_and_are_found(operator, docked, six, job):
     assert names(page)[0] == "Касса 2"
     assert len(names(page)) == 6
     assert "Try the failed ones again: 1" in page.text
-    found = operator.get(at("account_job", job), {"state": "error"})
-    assert names(found) == ["Касса 2"]
+    page = operator.get(at("account_job", job), {"state": "error"})
+    assert names(page) == ["Касса 2"]
     assert names(operator.get(at("account_job", job), {"q": "10."})) == [
         "10.152",
         "10.72",

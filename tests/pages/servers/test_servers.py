@@ -182,8 +182,8 @@ def test_undocking_asks_and_keeps_history_rejects_and_audit(admin, docked):
     assert BonusServer.objects.exists()
     admin.post(url)
     assert not BonusServer.objects.exists()
-    kept = TransferRun.objects.get()
-    assert (kept.server, kept.server_name) == (None, "Бонусный сервер 8")
+    run = TransferRun.objects.get()
+    assert (run.server, run.server_name) == (None, "Бонусный сервер 8")
     assert RejectedRow.objects.get().server_name == "Бонусный сервер 8"
     assert subject(AuditEntry.objects.get(action="delete")) == "Бонусный сервер 8"
 

@@ -49,12 +49,12 @@ class TestSettings:
 
     def test_name_the_tasks_that_remove_what_is_old_and_whether_they_are_on(self, client):
         page = client.get(URL)
-        told = [(str(task), task.enabled, url) for task, url in page.context["purges"]]
-        assert [one[:2] for one in told] == [
+        tasks = [(str(task), task.enabled, url) for task, url in page.context["purges"]]
+        assert [one[:2] for one in tasks] == [
             ("Purge the history", True),
             ("Purge the staging tables", False),
         ]
-        assert all(client.get(url).status_code == 200 for _task, _on, url in told)
+        assert all(client.get(url).status_code == 200 for _task, _on, url in tasks)
 
     @pytest.mark.parametrize(
         ("field", "value"),

@@ -454,10 +454,10 @@ class TestTheAudit:
         html = client.get("/audit/", {"about": f"user-{olga.pk}"}).content.decode()
         for word in words:
             assert word in html
-        told = str(list(AuditEntry.objects.values()))
+        entries = str(list(AuditEntry.objects.values()))
         olga.refresh_from_db()
-        assert "battery" not in told + html
-        assert olga.password not in told + html
+        assert "battery" not in entries + html
+        assert olga.password not in entries + html
 
     def test_of_one_user_leads_to_it_alone(self, client, olga):
         olga.edit(IVAN, role=Role.VIEWER)

@@ -31,10 +31,10 @@ def context(request: HttpRequest, upload: Upload) -> dict[str, Any]:
     """What each server has of a loaded file; nothing where that was not noted."""
     if upload.xid is None:
         return {}
-    found = arrivals(upload, status.patience(request))
-    lacking = [one for one in found if not one.is_complete]
+    on_servers = arrivals(upload, status.patience(request))
+    lacking = [one for one in on_servers if not one.is_complete]
     return {
-        "arrivals": [(one, _words(one)) for one in found],
+        "arrivals": [(one, _words(one)) for one in on_servers],
         "lacking": lacking,
         "poll": _pace(request, lacking),
     }

@@ -56,22 +56,22 @@ def overview(request: HttpRequest) -> HttpResponse:
 def look(seconds: float, user: Any) -> dict[str, Any]:
     rows = status.of(status.transfer_tasks())
     status.ask(rows, seconds)
-    upkeep = status.of(MaintenanceTask.objects.with_runs())
+    maintenance = status.of(MaintenanceTask.objects.with_runs())
     heartbeat = Heartbeat.last()
-    running = [row for row in [*rows, *upkeep] if row.run]
+    running = [row for row in [*rows, *maintenance] if row.run]
     asked = all(row.asked_at for row in rows)
     return {
         "rows": rows,
         "scheme": scheme(rows),
         "backlog": backlog_now(rows) if asked else formats.NOTHING,
         "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
-        "problems": problems([*rows, *upkeep], heartbeat),
+        "problems": problems([*rows, *maintenance], heartbeat),
         "steps": set_up(rows, user, seconds),
         "works": PlannedWork.objects.coming().select_related("server"),
         "asked": asked,
         "asked_at": min((row.asked_at for row in rows if row.asked_at), default=None),
         "running": running,
-        "upcoming": upcoming([*rows, *upkeep]),
+        "upcoming": upcoming([*rows, *maintenance]),
         "registers": registers(),
         "day": last_day(),
         "heartbeats": list(Heartbeat.objects.all()[:5]),

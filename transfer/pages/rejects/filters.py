@@ -59,12 +59,12 @@ class RejectFilter(DayFilters):
         One server, or one run, has rejected a row once. Other conditions but days hold for all of
         those that say the same.
         """
-        found: RejectedRowQuerySet = self.qs
+        rejects: RejectedRowQuerySet = self.qs
         if self.given.get("server") or self.given.get("run"):
-            return found
+            return rejects
         if self.given.get("since") or self.given.get("until"):
-            return found.once()
-        return found.filter(follows=False)
+            return rejects.once()
+        return rejects.filter(follows=False)
 
     @property
     def active(self) -> bool:

@@ -126,8 +126,8 @@ def following(request: HttpRequest, one: RejectedRow) -> str:
     rows = filtered(request.GET).once.open().exclude(pk__in=others.values("pk"))
     rows = rows.order_by("-created_at", "-pk")
     later = Q(created_at=one.created_at, pk__lt=one.pk) | Q(created_at__lt=one.created_at)
-    found = rows.filter(later).first() or rows.first()
-    return with_query(request, found) if found else ""
+    next_one = rows.filter(later).first() or rows.first()
+    return with_query(request, next_one) if next_one else ""
 
 
 def with_query(request: HttpRequest, one: RejectedRow) -> str:

@@ -34,7 +34,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 
 def _named(keys: str) -> Iterable[Run]:
-    found = [match for key in keys.split(",")[:MOST] if (match := KEY.fullmatch(key))]
+    matches = [match for key in keys.split(",")[:MOST] if (match := KEY.fullmatch(key))]
     for model, prefix in ((TransferRun, None), (MaintenanceRun, "maintenance-")):
-        if numbers := [match[2] for match in found if match[1] == prefix]:
+        if numbers := [match[2] for match in matches if match[1] == prefix]:
             yield from model._default_manager.filter(pk__in=numbers).order_by("pk")

@@ -25,8 +25,8 @@ def _named(rows: QuerySet[Model], text: str, other: str) -> list[Place]:
     """Those whose name or other column is just the text; else those that have it inside."""
     whole = rows.filter(Q(name__iexact=text) | Q(**{f"{other}__iexact": text}))
     inside = rows.filter(Q(name__icontains=text) | Q(**{f"{other}__icontains": text}))
-    found = list(whole[:MOST]) or list(inside[:MOST])
-    return [(_words(one), one.get_absolute_url()) for one in found]  # type: ignore[attr-defined]
+    records = list(whole[:MOST]) or list(inside[:MOST])
+    return [(_words(one), one.get_absolute_url()) for one in records]  # type: ignore[attr-defined]
 
 
 def _words(one: Model) -> str:
@@ -39,12 +39,10 @@ def _runs(text: str) -> list[Place]:
     digits = text.removeprefix("№").removeprefix("#").strip()
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
         return []
-    found = [
-        model.objects.filter(pk=int(digits)).first() for model in (TransferRun, MaintenanceRun)
-    ]
+    runs = [model.objects.filter(pk=int(digits)).first() for model in (TransferRun, MaintenanceRun)]
     return [
         (f"№ {run.pk}: {run.title}, {formats.moment(run.queued_at)}", run.get_absolute_url())
-        for run in found
+        for run in runs
         if run
     ]
 

@@ -55,7 +55,7 @@ def trace(request: HttpRequest) -> HttpResponse:
 def _only(text: str, matches: Matches, elsewhere: list[tuple[str, list[Place]]]) -> str:
     """Where the only thing is that may be meant; nothing, where there are several, or none."""
     urls = [url_of(text, column) for column in matches.exact]
-    urls += [url for _heading, found in elsewhere for _words, url in found]
+    urls += [url for _heading, group in elsewhere for _words, url in group]
     others = [*matches.rows, *matches.accounts, *matches.cards]
     return urls[0] if len(urls) == 1 and not others else ""
 
@@ -114,8 +114,8 @@ Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle m
 Group = tuple[str, list[Link]]
 
 
-def _shown(heading: str, found: list[Place]) -> Group:
-    return heading, [((words, "", ""), url) for words, url in found]
+def _shown(heading: str, group: list[Place]) -> Group:
+    return heading, [((words, "", ""), url) for words, url in group]
 
 
 def _groups(text: str, matches: Matches, accounts: list[str], cards: list[str]) -> list[Group]:

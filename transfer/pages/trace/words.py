@@ -13,7 +13,7 @@ from transfer.engine.kinds import BLANKED
 from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
 from transfer.runs.backlog import why
 from transfer.trace.complete import COLUMNS
-from transfer.trace.fates import Fate, Row
+from transfer.trace.fates import Fate, StagedRow
 from transfer.trace.search import SECONDS, Stop
 from transfer.trace.servers import Answer
 from transfer.trace.sources import Source
@@ -66,7 +66,7 @@ class ShownHolding:
     error: str = ""
 
 
-def shown_row(row: Row, reject_days: int, subject: str = "") -> ShownRow:
+def shown_row(row: StagedRow, reject_days: int, subject: str = "") -> ShownRow:
     """Without the cell that says whom all of the page is about.
 
     `reject_days`: for how long closed rejects are kept.
@@ -87,16 +87,18 @@ def shown_row(row: Row, reject_days: int, subject: str = "") -> ShownRow:
 
 def source_words(source: Source) -> SafeString | str:
     """Where a row comes from; empty where that was not noted."""
-    told = [_loaded(source)] if source.load else []
+    sentences = [_loaded(source)] if source.load else []
     if source.corrects is not None:
         about = {"number": formats.number(source.corrects), "who": source.sent_by or "—"}
-        told.append(_("in place of the rejected row № %(number)s, sent again by %(who)s") % about)
-    if not told and source.program:
+        sentences.append(
+            _("in place of the rejected row № %(number)s, sent again by %(who)s") % about
+        )
+    if not sentences and source.program:
         about = {"name": source.name, "program": source.program}
-        told = [_("written by the program %(program)s as the database user %(name)s") % about]
-    elif not told and source.name:
-        told = [_("written by the database user %(name)s") % {"name": source.name}]
-    return format_html_join("; ", "{}", ((one,) for one in told))
+        sentences = [_("written by the program %(program)s as the database user %(name)s") % about]
+    elif not sentences and source.name:
+        sentences = [_("written by the database user %(name)s") % {"name": source.name}]
+    return format_html_join("; ", "{}", ((one,) for one in sentences))
 
 
 def _loaded(source: Source) -> SafeString | str:
@@ -139,13 +141,13 @@ def _amount(value: str) -> str:
     return value if has_more or not Decimal(value).is_finite() else formats.amount(Decimal(value))
 
 
-def shown_fate(row: Row, fate: Fate, reject_days: int) -> ShownFate:
+def shown_fate(row: StagedRow, fate: Fate, reject_days: int) -> ShownFate:
     tone, icon, word = LOOKS[fate.state]
     detail = _detail(row, fate, reject_days)
     return ShownFate(fate.server, tone, icon, str(word), detail, fate.run, fate.reject)
 
 
-def _detail(row: Row, fate: Fate, reject_days: int) -> str:
+def _detail(row: StagedRow, fate: Fate, reject_days: int) -> str:
     if fate.state == "moved":
         return "" if fate.run else _("By a run that is no longer in the history.")
     if fate.state == "waiting":
@@ -199,7 +201,7 @@ def _maybe_rejected(reject_days: int) -> str:
     ) % {"n": reject_days}
 
 
-def _sent_again(row: Row) -> list[str]:
+def _sent_again(row: StagedRow) -> list[str]:
     if row.sent_again is None:
         return []
     number, at = row.sent_again

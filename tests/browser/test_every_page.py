@@ -253,8 +253,25 @@ def wrong_words(page: Page, language: str) -> list[str]:
     ]
 
 
+def what_is_wrong_on_paper(page: Page) -> list[str]:
+    """What can be pressed but isn't there to be filled in, and what does not fit an A4 page."""
+    size = page.viewport_size
+    page.emulate_media(media="print", color_scheme="light")
+    page.set_viewport_size({"width": 794, "height": 1123})
+    wrong = page.evaluate(
+        """() => [
+            ...[...document.querySelectorAll("button:not(.switch), .button, summary, .choose")]
+                .filter(one => one.checkVisibility()).map(one => one.outerHTML.slice(0, 160)),
+            ...(document.documentElement.scrollWidth > innerWidth ? ["too wide"] : []),
+        ]"""
+    )
+    page.emulate_media(media="screen")
+    page.set_viewport_size(size)
+    return wrong
+
+
 @pytest.mark.parametrize(("language", "viewport"), [("ru", None), ("en", PHONE)])
-def test_every_page_is_accessible_fits_is_translated_and_holds_no_secret(
+def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
     open_page: Callable,
     log_in: Callable,
     check_accessible: Callable,
@@ -273,3 +290,4 @@ def test_every_page_is_accessible_fits_is_translated_and_holds_no_secret(
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= page.viewport_size["width"], url
         check_accessible(page)
+        assert what_is_wrong_on_paper(page) == [], url

@@ -7,7 +7,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.records import a_run, server
-from transfer.models import CashRegister, Shop
+from transfer.models import CashRegister, MaintenanceRun, MaintenanceTask, Shop
+from transfer.models.run_base import State, Trigger
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_asked")]
 
@@ -26,6 +27,36 @@ def test_the_history_of_25_runs_is_a_few_screens_long(open_page: Callable, log_i
     page: Page = open_page(viewport=PHONE, has_touch=True)
     log_in(page, "viewer")
     page.goto("/history/")
+    expect(page.locator("table.runs tbody tr")).to_have_count(25)
+    assert page.evaluate("document.documentElement.scrollHeight") < 3000
+
+
+def test_no_number_of_a_run_is_cut_off_or_written_over(open_page: Callable, log_in: Callable):
+    a_run(server(), "balances", applied=123456, rejected=54321)
+    page: Page = open_page(viewport=PHONE, has_touch=True)
+    log_in(page, "viewer")
+    page.goto("/history/")
+    cells = page.locator("table.runs tbody td:not(.number, .unchanged)").all()
+    boxes = [box for cell in cells if (box := cell.bounding_box())]
+    card = page.locator("table.runs tbody tr").bounding_box()
+    assert max(box["x"] + box["width"] for box in boxes) <= card["x"] + card["width"]
+    inner = page.locator("table.runs td.applied, table.runs td.rejected")
+    assert not any(
+        cell.evaluate("one => one.scrollWidth > one.clientWidth") for cell in inner.all()
+    )
+
+
+def test_the_history_of_25_maintenance_runs_is_a_few_screens_long(
+    open_page: Callable, log_in: Callable
+):
+    task = MaintenanceTask.objects.get(kind="check_connections")
+    runs = [MaintenanceRun.of(task, Trigger.SCHEDULE) for _number in range(30)]
+    for run in runs:
+        run.state, run.report = State.SUCCEEDED, {"servers": 2, "failing": 0, "registers": 11}
+    MaintenanceRun.objects.bulk_create(runs)
+    page: Page = open_page(viewport=PHONE, has_touch=True)
+    log_in(page, "viewer")
+    page.goto("/history/maintenance/")
     expect(page.locator("table.runs tbody tr")).to_have_count(25)
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
 

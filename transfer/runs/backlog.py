@@ -175,8 +175,11 @@ def known(tasks: Iterable[TransferTask]) -> dict[int, Backlog]:
     return {pk: backlog for pk, backlog in heard.items() if backlog.is_fresh}
 
 
-def ask(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[int, Backlog]:
-    """The same after asking for what is not known. Takes twice `seconds` at most.
+def ask(
+    tasks: Iterable[TransferTask], seconds: float = PATIENTLY, *, anew: int | None = None
+) -> dict[int, Backlog]:
+    """The same after asking for what is not known, and `anew` in any case. Takes twice `seconds`
+    at most.
 
     One asks at a time: ten open tabs are no more to a bonus server than one. Who is only slow is
     not known yet, unless it was asked patiently.
@@ -184,6 +187,8 @@ def ask(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[int, 
     listed = list(tasks)
     if _asking.acquire(timeout=seconds):
         try:
+            if anew is not None:
+                latest.pop(anew, None)
             fresh = known(listed)
             heard = backlogs([task for task in listed if task.pk not in fresh], seconds)
             latest.update(

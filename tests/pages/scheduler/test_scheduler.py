@@ -458,3 +458,15 @@ def test_a_thousand_tasks_take_no_more_queries_than_ten(client, olga, shown):
     with CaptureQueriesContext(connection) as lots:
         page(client)
     assert len(lots) == len(few)
+
+
+def test_after_a_press_it_is_asked_what_waits_now_and_not_what_did_a_moment_ago(
+    client, olga, shown, dock, bonus, shop_all
+):
+    task = dock(bonus).tasks.get(kind="balances")
+    page(client, ask=1)
+    assert backlog.known([task])[task.pk].rows == 0
+    stage(shop_all, "balances", [("4100", 1), ("4100", 2), ("4100", 3)])
+    url = reverse("task_switch", args=[key_of(task)])
+    html = client.post(url, {"enabled": "1", "next": "/scheduler/?ask=1"}, follow=True).text
+    assert "3 rows wait; next run" in " ".join(html.split())

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.loading.values import as_people_write
 from transfer.models import RejectedRow, Settings
 from transfer.pages import drawing
-from transfer.pages.tables import ChooseColumn, MomentColumn, Table, with_note
+from transfer.pages.tables import ChooseColumn, MomentColumn, Table, classed, with_note
 from transfer.words import formats
 from transfer.words.columns import heading
 from transfer.words.explain import explain_reject
@@ -61,7 +61,9 @@ class RejectTable(Table):
         order_by=("server_name", "pk"),
         attrs={"td": {"class": "server"}},
     )
-    created_at = MomentColumn(gettext_lazy("Rejected"), order_by=("created_at", "pk"))
+    created_at = MomentColumn(
+        gettext_lazy("Rejected"), order_by=("created_at", "pk"), attrs=classed("created")
+    )
     state = tables.Column(gettext_lazy("State"), order_by=("state", "pk"))
 
     class Meta(Table.Meta):

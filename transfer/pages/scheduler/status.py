@@ -226,10 +226,13 @@ def patience(request: HttpRequest) -> float:
     return backlogs.PATIENTLY if is_patient else backlogs.AT_FIRST_SIGHT
 
 
-def ask(listed: Iterable[TaskStatus], seconds: float) -> None:
-    """Asks the servers what waits, for some seconds at most."""
+def ask(listed: Iterable[TaskStatus], seconds: float, changed: str | None = None) -> None:
+    """Asks the servers what waits, for some seconds at most: of the task that was changed a moment
+    ago, whatever was heard before, since the page says what its switch means now.
+    """
     transfers = [one for one in listed if one.is_transfer]
-    asked = backlogs.ask((one.task for one in transfers), seconds)
+    anew = next((one.task.pk for one in transfers if one.key == changed), None)
+    asked = backlogs.ask((one.task for one in transfers), seconds, anew=anew)
     for one in transfers:
         one.asked = asked.get(one.task.pk)
 
@@ -254,9 +257,9 @@ def find(key: str) -> ScheduledTask:
     return task
 
 
-def of_one(task: ScheduledTask, seconds: float = 0) -> TaskStatus:
-    """The status of a single task. With `seconds` it is asked for that long what waits."""
+def of_one(task: ScheduledTask, seconds: float = 0, changed: str | None = None) -> TaskStatus:
+    """The status of a single task. With `seconds` it is asked what waits: see `ask`."""
     (only,) = of([task])
     if seconds:
-        ask([only], seconds)
+        ask([only], seconds, changed)
     return only

@@ -35,7 +35,7 @@ ENTRIES = 20
 def task(request: HttpRequest, key: str) -> HttpResponse:
     """Everything about one task, which refreshes itself."""
     task = status.find(key)
-    row = status.of_one(task, status.patience(request))
+    row = status.of_one(task, status.patience(request), request.GET.get("changed"))
     status.with_recent([row])
     context = {
         "row": row,

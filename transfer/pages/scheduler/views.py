@@ -64,7 +64,7 @@ def transfers(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
     """Asks for the tasks of the page alone: they may be many."""
     table = TaskTable(status.of(tasks.qs)).paged(request)
     rows = status.with_recent([one.record for one in table.paginated_rows])
-    status.ask(rows, status.patience(request))
+    status.ask(rows, status.patience(request), request.GET.get("changed"))
     return table
 
 

@@ -1,16 +1,41 @@
-"""Back and Forward show whole pages, whatever has refreshed itself on them meanwhile."""
+"""Pages that refresh themselves: whole after Back and Forward, and nothing on them jumps."""
 
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, Response, expect
 
+from tests.browser.conftest import DESKTOP, PHONE
 from tests.records import a_run
 from transfer.models import AccountJob, BonusServer, Settings, Upload
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+PAGES = [
+    "overview",
+    "scheduler",
+    "task",
+    "server",
+    "run",
+    "history",
+    "upload",
+    "arrival",
+    "job",
+    "servers",
+]
+# How far what is in sight has moved, in parts of the window: https://web.dev/articles/cls
+SHIFTS = """
+    window.shifts = [];
+    new PerformanceObserver(list => {
+        for (const one of list.getEntries()) window.shifts.push([
+            one.value, ...one.sources.map(source => source.node?.outerHTML?.slice(0, 120)),
+        ]);
+    }).observe({ type: "layout-shift", buffered: true });
+"""
+NOTHING_SEEN = 0.01
 
 
 @pytest.fixture
@@ -40,22 +65,8 @@ def is_part(response: Response) -> bool:
 
 
 @pytest.mark.parametrize("is_cached", [True, False], ids=["cached", "uncached"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "overview",
-        "scheduler",
-        "task",
-        "server",
-        "run",
-        "history",
-        "upload",
-        "arrival",
-        "job",
-        "servers",
-    ],
-)
-def test_leads_to_the_whole_page_after_a_part_of_it_has_refreshed(
+@pytest.mark.parametrize("name", PAGES)
+def test_back_leads_to_the_whole_page_after_a_part_of_it_has_refreshed(
     page: Page, log_in: Callable, addresses: dict[str, str], name: str, is_cached: bool
 ):
     devtools = page.context.new_cdp_session(page)
@@ -79,3 +90,24 @@ def assert_whole(page: Page) -> None:
     expect(page.locator("body > *").first).to_be_attached()
     expect(page.locator("link[rel=stylesheet]")).not_to_have_count(0)
     expect(page.locator("nav").first).to_be_attached()
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_jumps_when_parts_arrive(
+    open_page: Callable, log_in: Callable, addresses: dict[str, str], viewport: dict[str, int]
+):
+    page = open_page(viewport=viewport)
+    page.add_init_script(SHIFTS)
+    log_in(page, "administrator")
+    jumps = {}
+    for name in PAGES:
+        page.goto(addresses[name])
+        expect(page.locator("[data-poll='0.2']")).to_have_count(0)
+        with page.expect_response(is_part):
+            page.evaluate("htmx.trigger(document.querySelector('[data-poll]'), 'poll')")
+        expect(page.locator(".htmx-request")).to_have_count(0)
+        page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        shifts = page.evaluate("window.shifts")
+        if sum(value for value, *_ in shifts) > NOTHING_SEEN:
+            jumps[name] = shifts
+    assert jumps == {}

@@ -262,6 +262,27 @@ def dump_of_all_restored_elsewhere(world: World) -> None:
     world.finish()
 
 
+def dump_restored_where_the_position_is_lost(world: World) -> None:
+    """The batch that the vendor's tables go up to came with the dump, and no other is there."""
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.back_up_vendor()
+    world.restore_vendor()
+    world.copy("bonus")
+    world.expect_refused("position_lost")
+    world.settle()
+    world.stage(["good"])
+    world.dump()
+    world.transfer()
+    world.restore_dump(fresh=True)
+    world.stage(["good"])
+    world.restore("bonus")
+    world.expect_refused("position_lost")
+    world.settle()
+    world.expect_refused("restored_from_dump")
+    world.finish()
+
+
 def dump_of_a_restored_copy(world: World) -> None:
     """The files go back, nobody settles the refusal, and a dump hides that they did."""
     world.stage(["good"])
@@ -407,6 +428,7 @@ SCENARIOS: list[Scenario] = [
     dump_restored,
     dump_restored_elsewhere,
     dump_of_all_restored_elsewhere,
+    dump_restored_where_the_position_is_lost,
     dump_of_a_restored_copy,
     our_tables_written_anew,
     row_swallowed_by_the_vendor,

@@ -55,9 +55,11 @@ create table if not exists datatransfer.purge_note (
 # (PostgreSQL, "System Columns": xmin).
 ORIGINAL = "xmin::text::bigint = xid::text::bigint & 4294967295"
 
-# Those from before a rebase tell rows by numbers that they no longer have.
+# Those from before a rebase tell rows by numbers that they no longer have. In a dump that was
+# restored all came with it, as the rows did: a lost position may be put there, and then rebased.
 IS_VALID = f"""
-    {ORIGINAL} and (select coalesce(batch.origin = now.origin, batch.xid > now.xid)
+    ({ORIGINAL} or not (select {ORIGINAL} from datatransfer.origin))
+     and (select coalesce(batch.origin = now.origin, batch.xid > now.xid)
                       from datatransfer.origin as now)
      and not exists (select from datatransfer.missed where missed.token = batch.token)
 """
@@ -170,6 +172,11 @@ class BatchLog(Database):
         """The batch, if it is there as it was written."""
         rows = self.rows(FIND, [reader, number])
         return Batch(*rows[0]) if rows else None
+
+    def begun_at(self, position: Position) -> datetime | None:
+        """When the position's batch was begun, where the log has it."""
+        rows = self.rows("select at from datatransfer.batch where token = %s", [position.token])
+        return rows[0][0] if rows else None
 
     def last_snapshot(self) -> str:
         """What had ended when the latest batch was begun, whoever reads it."""

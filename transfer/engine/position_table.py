@@ -1,5 +1,6 @@
 """The positions in a bonus server's database. No Django."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -109,6 +110,15 @@ class PositionTable(RejectTable):
         where = [position.origin, position.kind]
         self.execute(FORGET, [position.kind, position.origin, *where, position.reader])
         self.execute(REPLACE, [*_values(position), *_rejected(position), *where])
+
+    def updated_at(self, position: Position) -> datetime:
+        """When the position was last moved, by the clock of the bonus server."""
+        at: datetime
+        (at,) = self.one(
+            "select updated_at from datatransfer.position where origin = %s and kind = %s",
+            [position.origin, position.kind],
+        )
+        return at
 
     def furthest(self, position: Position) -> Totals:
         """What its reader has seen, under whatever origin."""

@@ -153,10 +153,7 @@ def _has_one_past(staging: Staging, held: Held) -> bool:
     Such a row has the number of another one: the files had gone back before they were dumped.
     """
     for target, position in held:
-        (at,) = target.one(
-            "select updated_at from datatransfer.position where origin = %s and kind = %s",
-            [position.origin, position.kind],
-        )
+        at = staging.begun_at(position) or target.updated_at(position)
         kind = KINDS[position.kind]
         query = sql.SQL(
             "select exists (select from {} where created_at > {} and {} and not {})"

@@ -1,0 +1,415 @@
+"""Whatever is sent to the product, and whatever a bonus server answers: no error of ours, no hang.
+
+Addresses come from the table of addresses, and forms from the pages, so that a new page is tried by
+itself. The suite sends some hundreds of inputs, `make chaos` CHAOS_INPUTS, seed after seed; a
+failure prints its own, and CHAOS_SEED=… repeats it.
+"""
+
+import io
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import got_request_exception, request_finished, request_started
+from django.db import close_old_connections, transaction
+from django.test import Client
+from django.urls import reverse
+from hypothesis import HealthCheck, Phase, given, seed, settings as how, strategies as st
+
+from tests.chaos import inputs
+from tests.chaos.inputs import MARK, Request
+from tests.chaos.pages import Address, Form, Page, addresses
+from tests.databases import ROOT
+from tests.misbehaving import free_port, request_of, server as misbehaving
+from tests.pages.look import own_patterns
+from tests.pages.things import arguments, things
+from tests.records import user
+from tests.waiting import wait_until
+from transfer.models import AccountJob, Actor, BonusServer, CashRegister
+from transfer.pages.links import key_of
+from transfer.servers.account_job import Work
+from transfer.servers.checks import check_connections
+
+IN_CHAOS = "CHAOS_SECONDS" in os.environ
+INPUTS = int(os.environ.get("CHAOS_INPUTS", "100000" if IN_CHAOS else "300"))
+SEED = os.environ.get("CHAOS_SEED")
+FIRST_SEED = int(SEED or 4477)
+EXAMPLES = 200 if IN_CHAOS else 30  # with one seed
+HANGS = 30  # seconds without an answer
+KEY = "k" * 32  # against forgery
+
+
+class Failed(AssertionError):
+    """What was sent, and what is wrong with the answer."""
+
+
+class Tracebacks(logging.Handler):
+    """Those that are logged: an error that somebody has caught is one, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and not record.name.startswith("django.security"):  # refused, by a 400
+            self.records.append(record)
+
+
+@contextmanager
+def no_traceback() -> Iterator[None]:
+    """Raises the first error that is logged in the block."""
+    handler = Tracebacks()
+    for name in ("transfer", "django", "waitress"):
+        logging.getLogger(name).addHandler(handler)
+    try:
+        yield
+    finally:
+        for name in ("transfer", "django", "waitress"):
+            logging.getLogger(name).removeHandler(handler)
+    for record in handler.records:
+        raise Failed(record.getMessage()) from record.exc_info[1]  # type: ignore[index]
+
+
+def seeds(done: Callable[[], int], inputs: int) -> Iterator[int]:
+    """Seed after seed, until there were so many inputs."""
+    number = FIRST_SEED
+    while done() < inputs and (number == FIRST_SEED or not SEED):
+        yield number
+        number += 1
+
+
+def play(number: int, example: Callable[..., None], **drawn: Any) -> None:
+    """Examples that follow from a seed."""
+    one = how(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )(seed(number)(given(**drawn)(example)))
+    try:
+        one()
+    except BaseException:
+        print(f"\nCHAOS_SEED={number}", end="")  # noqa: T201
+        raise
+
+
+class Site:
+    """The product as a web server sees it, with one of each thing, and users of each role."""
+
+    def __init__(self) -> None:
+        self.answer = WSGIHandler()
+        self.about = things()
+        self.sessions = {name: self._session(name) for name in ("operator", "viewer")}
+        self.sessions["administrator"] = self._session("administrator", is_superuser=True)
+        self.known = self._known()
+        self.own = {one.name for one in own_patterns()}
+        self.statuses = Counter[int]()
+        self.slowest = 0.0
+        self.errors: list[BaseException] = []
+        self.forms = [form for one in addresses() for form in self._forms_of(one)]
+        self.statuses.clear()
+
+    def _session(self, role: str, **fields: Any) -> str:
+        made = user(role, role)
+        User.objects.filter(pk=made.pk).update(**fields)
+        client = Client()
+        client.force_login(made)
+        return client.session.session_key or ""
+
+    def _known(self) -> dict[str, list[str]]:
+        """What may stand in the gap of an address."""
+        numbers = sorted({str(one.pk) for one in self.about.values()})
+        return {
+            **dict.fromkeys(("pk", "job", "object_id"), numbers),
+            "key": [key_of(self.about["task"]), "maintenance-1", "maintenance-2"],
+            "kind": ["cards", "balances", "pincodes"],
+            "form": ["csv", "xlsx"],
+            "action": ["block", "unblock", "delete", "renew"],
+            "app_label": ["auth", "transfer"],
+            "url": ["auth/", "x"],
+        }
+
+    def _forms_of(self, address: Address) -> Iterator[Form]:
+        """The page itself, and the forms on it."""
+        gaps = {name: self.known.get(name, ["1"])[0] for name in address.gaps}
+        if address.name in self.own:
+            gaps |= arguments(address.name, self.about)
+        text = address.text % gaps
+        yield Form(text)
+        yield Form(text, "post")
+        yield from self.ask(Request("GET", text.encode()))[1].forms
+
+    def ask(self, request: Request) -> tuple[int, Page]:
+        """The status of the answer, and what can be asked from there. Raises Failed."""
+        self.errors.clear()
+        began = time.monotonic()
+        got_request_exception.connect(self._note_error)
+        try:
+            with transaction.atomic(), no_traceback():
+                status, headers, content = self._call(request)
+        finally:
+            got_request_exception.disconnect(self._note_error)
+            took = time.monotonic() - began
+        self.slowest = max(self.slowest, took)
+        self.statuses[status] += 1
+        self._judge(request, status, headers, content, took)
+        is_page = headers.get("Content-Type", "").startswith("text/html")
+        path = request.path.decode("utf-8", "replace")
+        page = Page.read(path, content) if is_page else Page(path)
+        if target := headers.get("Location"):
+            page.forms.append(Form(target))
+        return status, page
+
+    def _note_error(self, **_: Any) -> None:
+        self.errors.append(sys.exc_info()[1] or AssertionError())
+
+    def _judge(
+        self, request: Request, status: int, headers: dict[str, str], content: bytes, took: float
+    ) -> None:
+        if self.errors:
+            raise Failed(str(request)) from self.errors[0]
+        wrong = []
+        if status >= 500 and request.path != b"/health/ready":
+            wrong.append(f"status {status}")
+        if took > HANGS:
+            wrong.append(f"took {took:.0f} s")
+        if b"Traceback (most recent call last)" in content:
+            wrong.append("a traceback")
+        target = headers.get("Location", "/").replace("\\", "/")  # as browsers read it
+        if urlsplit(urljoin("http://testserver/", target)).netloc != "testserver":
+            wrong.append(f"sent to {target}")
+        is_page = headers.get("Content-Type", "").startswith("text/html")
+        if is_page and MARK.encode() in content:
+            wrong.append("markup of somebody's")
+        if any("\n" in f"{name}{value}" for name, value in headers.items()):
+            wrong.append("a header with a line break")
+        if wrong:
+            raise Failed(f"{', '.join(wrong)}: {request}")
+
+    def _call(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        told: list[Any] = []
+        answer = self.answer(
+            self._environ(request), lambda status, headers, _=None: told.extend([status, headers])
+        )
+        content = b"".join(answer)
+        if hasattr(answer, "close"):
+            answer.close()
+        return int(told[0][:3]), dict(told[1]), content
+
+    def _environ(self, request: Request) -> dict[str, Any]:
+        cookies = {"csrftoken": KEY, "sessionid": self.sessions.get(request.role, "")}
+        given = "; ".join(f"{name}={value}" for name, value in (cookies | request.cookies).items())
+        headers = {"Host": "testserver", "X-CSRFToken": KEY, "Cookie": given} | request.headers
+        return {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": request.path.decode("latin-1"),
+            "QUERY_STRING": request.query.decode("latin-1"),
+            "CONTENT_TYPE": as_header(request.content_type),
+            "CONTENT_LENGTH": str(len(request.body)),
+            "REMOTE_ADDR": "127.0.0.1",
+            "SERVER_NAME": "testserver",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(request.body),
+            "wsgi.errors": io.StringIO(),
+            **{
+                "HTTP_" + name.upper().replace("-", "_"): as_header(value)
+                for name, value in headers.items()
+            },
+        }
+
+
+def as_header(value: str) -> str:
+    """As a web server hands it on: bytes as Latin-1, without line breaks."""
+    line = inputs.as_bytes(value).replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b"")
+    return line[:60_000].decode("latin-1")
+
+
+@pytest.fixture
+def connection_stays() -> Iterator[None]:
+    """What a request leaves open is not closed: it would end the transaction of the test."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.timeout(0 if IN_CHAOS else 300)
+@pytest.mark.usefixtures("transactional_db", "connection_stays", "shop_all")
+def test_no_request_brings_the_product_down():
+    statuses, slowest, number_of_forms = Counter[int](), 0.0, 0
+    for number in seeds(statuses.total, INPUTS * 7 // 10):
+        with transaction.atomic():
+            site = Site()
+            play(number, walk_through(site), data=st.data())
+            transaction.set_rollback(True)
+        statuses += site.statuses
+        slowest = max(slowest, site.slowest)
+        number_of_forms = max(number_of_forms, len(site.forms))
+        say(
+            f"requests: {statuses.total()}, to {len(addresses())} addresses and {number_of_forms} "
+            f"forms, by status {dict(statuses.most_common())}, the slowest {slowest:.1f} s"
+        )
+
+
+def walk_through(site: Site) -> Callable[..., None]:
+    """One form, or an address, and on from page to page, as far as three."""
+    everywhere = sorted(addresses(), key=str)
+
+    def walk(data: Any) -> None:
+        if data.draw(st.integers(0, 2)):
+            form = data.draw(st.sampled_from(site.forms))
+        else:
+            form = data.draw(inputs.forms_of(data.draw(st.sampled_from(everywhere)), site.known))
+        with transaction.atomic():
+            for _ in range(3):
+                _, page = site.ask(data.draw(inputs.requests_to(form)))
+                if not page.forms:
+                    break
+                form = data.draw(st.sampled_from(page.forms[::-1]))
+            transaction.set_rollback(True)
+
+    return walk
+
+
+def say(text: str) -> None:
+    """Shown with -s."""
+    print(f"\n{text}", end="", flush=True)  # noqa: T201
+
+
+@pytest.mark.timeout(0 if IN_CHAOS else 300)
+def test_no_answer_of_a_bonus_server_brings_the_product_down(db, six, dock, bonus):
+    """Of one that means us ill, or of another program at its port."""
+    sent: list[bytes] = []
+    done = Counter[str]()
+
+    def answer(connection: socket.socket, number: int) -> None:
+        request_of(connection)
+        connection.sendall(sent[number % len(sent)])
+
+    with misbehaving(answer) as port:
+        User.objects.create_superuser("administrator")
+        server = dock(bonus)
+        server.host, server.admin_port, server.api_token = "127.0.0.1", port, "token"
+        server.save()
+
+        def asked(replies: list[bytes], action: str) -> None:
+            sent[:] = replies
+            began = time.monotonic()
+            with transaction.atomic(), no_traceback():
+                ask_for_all(server, action, done)
+                transaction.set_rollback(True)
+            assert time.monotonic() - began < HANGS
+
+        for number in seeds(done.total, INPUTS // 5):
+            play(
+                number,
+                asked,
+                replies=st.lists(inputs.replies(), min_size=1, max_size=3),
+                action=st.sampled_from(["look", *AccountJob.Action.values]),
+            )
+            say(f"answers of a bonus server: {done.total()}, {dict(done)}")
+
+
+def ask_for_all(server: BonusServer, action: str, done: Counter[str]) -> None:
+    """Looks how its registers are, or changes all of their accounts; then looks at its pages."""
+    done[action] += 1
+    if action == "look":
+        check_connections([server])
+    else:
+        every = CashRegister.objects.values_list("pk", flat=True)
+        job = AccountJob.order(server, AccountJob.Action(action), every, Actor("olga"), "reason")
+        Work(job).do()
+        job.refresh_from_db()
+        assert job.finished_at
+    client = Client()
+    client.force_login(User.objects.get(username="administrator"))
+    for page in (reverse("servers"), server.get_absolute_url(), reverse("registers")):
+        assert client.get(page).status_code == 200
+
+
+@pytest.mark.timeout(0 if IN_CHAOS else 300)
+def test_nothing_that_is_sent_to_the_port_brings_the_web_server_down(web_server):
+    """Bytes instead of requests; after each the server still answers."""
+    port, statuses = web_server, Counter[str]()
+
+    def talk(data: bytes) -> None:
+        said = said_by(port, data)
+        assert said.startswith(b"HTTP/1.") or not said, said
+        status = said[9:12].decode() or "closed"
+        assert status < "500" or status in {"501", "closed"}, data  # 501: of waitress
+        assert b"Traceback" not in said, data
+        statuses[status] += 1
+
+    for number in seeds(statuses.total, INPUTS // 10):
+        play(number, talk, data=inputs.lines())
+        assert said_by(port, ALIVE).startswith(b"HTTP/1.0 200")
+        say(f"bytes to the port: {statuses.total()}, by status {dict(statuses)}")
+
+
+ALIVE = b"GET /health/live HTTP/1.0\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture
+def web_server(environment) -> Iterator[int]:
+    """The product behind its web server, as a process; yields the port."""
+    port = free_port()
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "waitress",
+            f"--listen=127.0.0.1:{port}",
+            "--threads=2",
+            APPLICATION,
+        ],
+        env=environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: listens(port), server)
+        yield port
+    finally:
+        server.terminate()
+        _, said = server.communicate(timeout=60)
+    assert "Traceback" not in said, said
+
+
+APPLICATION = "dtadmin.wsgi:application"
+
+
+def listens(port: int) -> bool:
+    with suppress(OSError):
+        return bool(said_by(port, ALIVE))
+    return False
+
+
+def said_by(port: int, data: bytes) -> bytes:
+    """All that comes back until the server closes the connection. Raises TimeoutError."""
+    said = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=HANGS) as connection:
+        with suppress(OSError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            while part := connection.recv(65536):
+                said += part
+    return said

@@ -1,0 +1,87 @@
+"""One of each thing that a page can be about, and what a page's address needs to name it."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tests.pages.look import own_patterns
+from tests.records import server
+from transfer.models import (
+    AccountJob,
+    CashRegister,
+    Heartbeat,
+    MaintenanceRun,
+    MaintenanceTask,
+    PlannedWork,
+    Recipient,
+    RegisterAccount,
+    RejectedRow,
+    Shop,
+    TransferRun,
+    Upload,
+)
+from transfer.pages.links import key_of
+
+OF_LOADED = {"upload_arrival", "upload_run"}
+ENTERED = {"sample": [{"cells": ["7780000000011", "4100000011", "1"]}]}
+
+
+def things() -> dict[str, Any]:
+    """One of each thing that a page can be about, and what a page's address needs to name it."""
+    Heartbeat.beat("shop: cron")
+    eight = server()
+    register = CashRegister.objects.create(
+        shop=Shop.objects.create(code="1"), code="10.50", name="Касса 10.50"
+    )
+    task = eight.tasks.get(kind="cards")
+    maintenance = MaintenanceTask.objects.get(kind="purge_history")
+    return {
+        "server": eight,
+        "task": task,
+        "run": saved(TransferRun.of(task, "schedule")),
+        "maintenance_run": saved(MaintenanceRun.of(maintenance, "schedule")),
+        "register": register,
+        "shop": register.shop,
+        "account": RegisterAccount.objects.create(server=eight, register=register, state="created"),
+        "job": AccountJob.objects.create(server=eight, action="create", actor="olga"),
+        "upload": Upload.objects.create(kind="cards", name="cards.csv", state="ready"),
+        "loaded": Upload.objects.create(kind="cards", name="cards.csv", state="loaded"),
+        "entry": Upload.objects.create(kind="cards", state="ready", way="hand", report=ENTERED),
+        "reject": RejectedRow.objects.create(
+            kind="balances",
+            server=eight,
+            origin=uuid4(),
+            staging_id=1,
+            code="amount_zero",
+            payload={"account": "4100", "amount": "0"},
+        ),
+        "user": User.objects.create_user("somebody"),
+        "recipient": Recipient.objects.create(name="olga", channel="mail", address="o@x.example"),
+        "work": PlannedWork.objects.create(
+            begins_at=timezone.now(), ends_at=timezone.now() + timedelta(hours=1), reason="x"
+        ),
+    }
+
+
+def saved(one: Any) -> Any:
+    one.save()
+    return one
+
+
+def arguments(name: str, about: dict[str, Any]) -> dict[str, Any]:
+    """What the address of the page needs."""
+    (pattern,) = [one for one in own_patterns() if one.name == name]
+    wanted = set(pattern.pattern.regex.groupindex) | set(pattern.pattern.converters)
+    key = key_of(about["task"])
+    known = {"key": key, "kind": "cards", "form": "csv", "action": "block"}
+    values = {one: known[one] for one in wanted & set(known)}
+    if "job" in wanted:
+        return values | {"pk": about["server"].pk, "job": about["job"].pk}
+    if "pk" in wanted:
+        # The longest of the names that it begins with: maintenance_run_live, run_live.
+        subject = max((one for one in about if name.startswith(one)), key=len)
+        values["pk"] = about["loaded" if name in OF_LOADED else subject].pk
+    return values

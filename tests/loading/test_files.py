@@ -283,7 +283,15 @@ class TestSecretsInOtherFiles:
     def test_what_a_heading_calls_a_secret_is_masked(self, check):
         upload = check("balances", self.FILE)
         assert upload.state == State.COLUMNS
-        assert upload.layout["sample"] == (("4100", "•••• (5)"), ("4200", "•••• (5)"))
+        assert upload.layout["sample"] == (("4100", "•••••"), ("4200", "•••••"))
+
+    @pytest.mark.parametrize("chosen", [{}, {"header": 1}], ids=["as it is", "by hand"])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_without_headings_only_the_form_of_the_cells_is_shown(self, check, kind, chosen):
+        upload = check(kind, b"4100;73519;25.11.2026\n4200;73518;\n", **chosen)
+        assert upload.state == State.COLUMNS
+        assert "735" not in str(upload.layout)
+        assert "••.••.••••" in str(upload.layout)
 
     def test_a_line_with_too_many_cells_is_not_quoted(self, check):
         upload = check("balances", "Счёт;Сумма;Пин-код\n4100;5;73519;7\n".encode())
@@ -296,6 +304,15 @@ class TestSecretsInOtherFiles:
         upload.close(state)
         upload.refresh_from_db()
         assert "sample" not in upload.layout
+
+    @pytest.mark.parametrize("state", [State.DISCARDED, State.EXPIRED])
+    def test_what_was_taken_for_sums_goes_when_the_file_is_closed(self, check, state):
+        named = {"header": 0, "columns": {"account": 0, "amount": 1}}
+        upload = check("balances", b"4100;73519\n4200;735.188\n", **named)
+        assert bad(upload)
+        upload.close(state)
+        upload.refresh_from_db()
+        assert "735" not in f"{upload.report} {upload.amount} {bad(upload)}"
 
     def test_the_first_lines_go_when_the_file_is_loaded(self, load):
         upload = load("balances", b"account;amount\n4100;5\n")

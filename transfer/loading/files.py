@@ -2,17 +2,17 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, BinaryIO
 
-from transfer.engine.kinds import MASK
 from transfer.errors import gettext_noop
 from transfer.loading import workbook
 from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed, TooManyColumns
-from transfer.loading.headings import Expected, names_secret, recognised
+from transfer.loading.headings import Expected, recognised
 from transfer.loading.values import printable
 from transfer.loading.workbook import Line
 from transfer.words.columns import titles
@@ -158,9 +158,16 @@ def with_columns(
     width = max(map(_width, [cells, *below]))
     if width > MOST_COLUMNS:
         raise TooManyColumns(most=MOST_COLUMNS)
-    names = [shown(cell) for cell in cells[:width]] + [""] * (width - len(cells))
-    hidden = _hidden(expected, columns, cells, width)
-    sample = tuple(tuple(_sample(hidden, row[:width])) for row in below[:SHOWN_ROWS])
+    names = [_heading(cell) for cell in cells[:width]] + [""] * (width - len(cells))
+    # Whatever the file is for, a column that nobody has named may hold PIN codes.
+    open_to_all = {columns[name] for name in columns if name not in expected.secrets}
+    sample = tuple(
+        tuple(
+            shown(cell) if place in open_to_all else outlined(cell)
+            for place, cell in enumerate(row[:width])
+        )
+        for row in below[:SHOWN_ROWS]
+    )
     return replace(layout, header=line, columns=columns, headings=tuple(names), sample=sample)
 
 
@@ -169,20 +176,14 @@ def _width(cells: list[Any]) -> int:
     return next((place for place in range(len(cells), 0, -1) if not is_blank(cells[place - 1])), 0)
 
 
-def _hidden(
-    expected: Expected, columns: dict[str, int], headings: list[Any], width: int
-) -> set[int]:
-    """Places whose cells are not shown: of a file with secrets all but those known to be none, of
-    any other what a heading calls a secret."""
-    if not expected.secrets:
-        return {place for place, heading in enumerate(headings) if names_secret(heading)}
-    return {*range(width)} - {columns[name] for name in columns if name not in expected.secrets}
+def _heading(cell: Any) -> str:
+    """As it stands there; one without a letter is a row of data that is taken for headings."""
+    return shown(cell) if any(sign.isalpha() for sign in shown(cell)) else outlined(cell)
 
 
-def _sample(hidden: set[int], row: list[Any]) -> Iterator[str]:
-    for place, cell in enumerate(row):
-        # The length tells a PIN code from an account, and not more.
-        yield f"{MASK} ({len(shown(cell))})" if place in hidden and cell else shown(cell)
+def outlined(cell: Any) -> str:
+    """The form of what stands there, which tells a column from another, and no PIN code."""
+    return re.sub(r"[^\s.,:/+-]", "•", shown(cell))
 
 
 def _headings(expected: Expected, filled: list[Line]) -> Line:

@@ -206,9 +206,11 @@ class Upload(Job, Failing):
 
     @transaction.atomic
     def close(self, state: str) -> bool:
-        """Ends an undecided file, and deletes its content."""
-        if not self.is_undecided or not self.go_on(state, closed_at=timezone.now()):
+        """Ends an undecided file, and deletes its content, and what was quoted of it."""
+        closed = {"closed_at": timezone.now(), "report": {}, "amount": None}
+        if not self.is_undecided or not self.go_on(state, **closed):
             return False
+        self.bad_lines.all().delete()
         self.forget()
         return True
 

@@ -16,9 +16,9 @@ def is_part(request: HttpRequest) -> bool:
 
 
 def next_url(request: HttpRequest, default: str) -> str:
-    """The `next` that was posted or asked for, if it is ours."""
+    """The `next` that was posted or asked for, if it is an address of ours."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    return target if is_own(request, target) else default
+    return target if target.startswith("/") and is_own(request, target) else default
 
 
 def page_before(request: HttpRequest, default: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from tests.pages.look import words
@@ -288,3 +289,9 @@ def long_ago(browser: Client) -> None:
     session = browser.session
     session["used_at"] = int(time.time()) - 3600
     session.save()
+
+
+@pytest.mark.parametrize("target", ["o@x.example", "//evil.example", "/\\evil.example", "theme"])
+def test_after_a_choice_of_the_theme_one_is_sent_to_no_other_place(client, db, target):
+    answer = client.post(reverse("set_theme"), {"theme": "dark", "next": target})
+    assert answer.headers["Location"] == "/"

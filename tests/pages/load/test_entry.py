@@ -49,6 +49,13 @@ def test_pressed_twice_it_is_staged_once(olga, shop_all):
     assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
 
 
+def test_one_that_nobody_confirmed_in_time_leads_to_its_page(olga):
+    enter(olga, "balances", account="4100", amount="5")
+    Upload.objects.get().close(Upload.State.EXPIRED)
+    answer = confirm(olga)
+    assert answer.headers["Location"] == Upload.objects.get().get_absolute_url()
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "sentence"),
     [

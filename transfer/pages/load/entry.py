@@ -72,6 +72,8 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     if upload.state != State.READY:
         if upload.state == State.LOADED:
             messages.success(request, _("The change is staged. Below you see where it is."))
+        if not upload.report:  # nobody confirmed it in time
+            return redirect(upload)
         subject = urlencode({"q": upload.report["sample"][0]["cells"][0]})
         return redirect(f"{reverse('trace')}?{subject}")
     return render(request, "confirm.html", _question(upload))

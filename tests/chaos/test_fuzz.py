@@ -251,6 +251,7 @@ def connection_stays() -> Iterator[None]:
 
 
 @pytest.mark.timeout(0 if IN_CHAOS else 300)
+@pytest.mark.filterwarnings("ignore:Use '__' to separate path components")  # of django-tables2
 @pytest.mark.usefixtures("transactional_db", "connection_stays", "shop_all")
 def test_no_request_brings_the_product_down():
     statuses, slowest, number_of_forms = Counter[int](), 0.0, 0

@@ -287,6 +287,15 @@ def test_a_rebase_waits_for_no_transfer_under_way(shop_all, bonus, restore):
     assert everything(dsn) == before
 
 
+def test_a_database_that_is_docked_twice_is_rebased_once(shop_all, bonus, restore):
+    flow = Flow("balances", shop_all, bonus)
+    flow.stage(*numbers(1, 2))
+    flow.move()
+    dsn = restore()
+    (report,) = rebased(dsn, bonus, bonus)
+    assert (report.database, report.moved) == ("server 0", 2)
+
+
 def test_a_rebase_where_nothing_is_wrong_changes_nothing(shop_all, bonus):
     flow = Flow("balances", shop_all, bonus)
     flow.stage(*numbers(1, 5))

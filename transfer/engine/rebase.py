@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from secrets import randbits
 from uuid import uuid4
 
 from psycopg2 import sql
@@ -94,7 +95,7 @@ def rebase(
         for kind in KINDS.values():
             staging.execute(sql.SQL("lock table {} in access exclusive mode").format(quoted(kind)))
         origin = staging.origin()
-        held = [pair for target in targets for pair in _lock_positions(target, origin)]
+        held = [pair for target in _apart(targets) for pair in _lock_positions(target, origin)]
         is_broken = any(_is_broken(staging, kind, origin, held) for kind in KINDS.values())
         if not is_broken and not any(target.rows_since(position) for target, position in held):
             return []
@@ -179,6 +180,13 @@ def _numbered(held: Held) -> list[tuple[int, tuple[BonusDatabase, Position]]]:
         places[pair[1].kind] = place + 1
         numbered.append((place, pair))
     return numbered
+
+
+def _apart(targets: list[BonusDatabase]) -> list[BonusDatabase]:
+    """Without those that lead to a database which another does: they would lock each other out."""
+    key = randbits(63)
+    lock = "select pg_try_advisory_xact_lock(%s)"
+    return [target for target in targets if target.one(lock, [key])[0]]
 
 
 def _lock_positions(target: BonusDatabase, origin: str) -> Held:

@@ -36,6 +36,14 @@ def test_what_is_accounted_for_is_shown_for_each_transfer(moved, reconciliation)
     assert reconciliation().count("Nothing has been moved yet.") == 2
 
 
+def test_it_says_what_differs(moved, reconciliation, bonus, shop_all):
+    query(bonus, "delete from datatransfer.reject")
+    assert "Rejected rows: 1 counted, 0 found" in reconciliation()
+    assert "Difference" not in reconciliation()
+    query(shop_all, 'delete from "changeAccountBalanceTemp" where amount = 5')
+    assert "Difference: −1 rows, −5" in reconciliation()
+
+
 def test_no_statement_of_ours_goes_on_after_the_page_has_given_up(
     moved, reconciliation, shop_all, monkeypatch
 ):

@@ -42,7 +42,7 @@ MAY = {
         "Switches and runs tasks, loads files, fixes rejected rows and looks after registers."
     ),
     Role.ADMINISTRATOR: gettext_lazy(
-        "Does what an operator does, docks servers, changes the settings and makes users."
+        "Does what an operator does, docks servers, changes the settings and adds users."
     ),
 }
 GROUPS = {role.group: role for role in Role}

@@ -18,8 +18,8 @@ class TransferError(Exception):
     code: ClassVar[str] = "unexpected"
     sentence: ClassVar[str] = gettext_noop("An unexpected error stopped the transfer.")
     hint: ClassVar[str] = gettext_noop(
-        "Nothing was half done: the chunk was rolled back. Run it again; if it fails again, "
-        "pass the technical text on."
+        "Nothing was half done: the step was rolled back. Run it again; if it fails again, pass "
+        "the technical text on."
     )
     kinds: ClassVar[dict[str, type["TransferError"]]] = {}
 
@@ -109,7 +109,7 @@ class ConnectionLost(TransferError):
     code = "connection_lost"
     sentence = gettext_noop("The connection to %(database)s broke off.")
     hint = gettext_noop(
-        "The chunk under way was rolled back. The next run goes on where this one stopped."
+        "The step under way was rolled back. The next run goes on where this one stopped."
     )
 
 
@@ -117,7 +117,7 @@ class QueryFailed(TransferError):
     code = "query_failed"
     sentence = gettext_noop("%(database)s refused a statement: %(reason)s.")
     hint = gettext_noop(
-        "The chunk was rolled back. Often a right is missing, or somebody changed a table; the "
+        "The step was rolled back. Often a right is missing, or somebody changed a table; the "
         "technical text names it."
     )
 
@@ -126,8 +126,8 @@ class TooSlow(TransferError):
     code = "too_slow"
     sentence = gettext_noop("%(database)s did not finish a statement in time: %(reason)s.")
     hint = gettext_noop(
-        "The chunk was rolled back. Look for a lock held for long or an overloaded server; a "
-        "smaller chunk helps."
+        "The step was rolled back. Look for a lock held for long or an overloaded server; "
+        "smaller steps help."
     )
 
 

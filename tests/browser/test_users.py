@@ -29,7 +29,7 @@ WORDS = {
         "name": "User name",
         "role": "Operator",
         "save": "Add",
-        "noted": "I have noted it",
+        "noted": "I have written it down",
         "close": "Close…",
         "sure": "Close the user",
         "closed": "Closed",

@@ -49,10 +49,10 @@ def test_a_worker_is_there_between_two_looks_and_gone_once_it_is_killed(start, o
     assert seen() == Workers()
     worker = start(*WORKER, "--interval=60")
     wait_until(lambda: is_idle(own_database), worker)
-    assert in_words(seen()) == "1 worker is resident: runs start at once"
+    assert in_words(seen()) == "1 background worker: runs start at once"
     worker.send_signal(signal.SIGKILL)
     wait_until(lambda: seen() == Workers())
-    assert in_words(seen()) == "no resident worker: runs start with the next tick"
+    assert in_words(seen()) == "no background worker: runs start within a minute"
 
 
 def test_a_worker_whose_session_was_cut_comes_back(start, own_database):
@@ -103,7 +103,7 @@ def test_one_at_work_is_not_free(start, command, task, shop_all, bonus):
         run_now(task, Actor("olga"))
         wait_until(lambda: seen() == Workers(1, at_work=1), worker)
         assert when_it_starts() == "It starts as soon as a worker is free."
-        assert in_words(seen()) == "1 worker is resident, and at work: runs start once it is free"
+        assert in_words(seen()) == "1 background worker, busy: runs start as soon as it is free"
         holder.rollback()
     wait_until(lambda: seen() == Workers(1), worker)
     assert TransferRun.objects.good().exists()
@@ -119,7 +119,9 @@ def test_free_workers_are_counted_against_what_waits_before(start, task):
 
 
 def test_without_workers_the_tick_takes_it_and_without_that_nobody():
-    assert when_it_starts() == "It waits: no worker is there, and the scheduler is silent."
+    assert (
+        when_it_starts() == "It waits: there is no background worker, and the scheduler is silent."
+    )
     Heartbeat.beat("shop: cron")
     assert when_it_starts().startswith("It starts with the next tick, today")
     assert when_it_starts(2).startswith("They start with the next tick, today")

@@ -20,7 +20,7 @@ def subject(notice: Notice) -> str:
     what = sentence(notice.incident, notice.params).rstrip(".")
     match Notice.Sort(notice.sort):
         case Notice.Sort.ENDED:
-            return _("Well again: %(what)s") % {"what": what}
+            return _("Resolved: %(what)s") % {"what": what}
         case Notice.Sort.REMINDER:
             return _("Still: %(what)s") % {"what": what}
     return what
@@ -98,16 +98,19 @@ HINTS: dict[Topic, Callable[[Params], str]] = {
     Topic.REFUSAL: _explained,
     Topic.DIFFERENCE: _explained,
     Topic.SCHEDULER: lambda p: _(
-        "Nothing runs by schedule until it looks again. See whether cron is up."
+        "Nothing runs by schedule until it runs again. See whether cron is up."
     ),
     Topic.FAILURES: lambda p: str(explain_code(p["code"], p["error"])),
     Topic.LATE: lambda p: _("They are not lost. See why the task does not move them."),
-    Topic.REJECTS: lambda p: _("Each says why. Correct it and send it again, or discard it."),
+    Topic.REJECTS: lambda p: _(
+        "Each row says why it was rejected. Correct it and send it again, or discard it."
+    ),
     Topic.REGISTERS: lambda p: p["names"],
     Topic.LOCKED: lambda p: (
         _(
-            "The last try came from %(address)s. If it was nobody of yours, somebody is guessing: "
-            "see the audit. An administrator lifts the lock on the page “Users”."
+            "The last try came from %(address)s. If it was none of your people, somebody is "
+            "guessing passwords: see the audit. An administrator lifts the lock on the page "
+            "“Users”."
         )
         % p
     ),

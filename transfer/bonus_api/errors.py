@@ -66,7 +66,7 @@ class HostSilent(ApiError):
 class NoRoute(ApiError):
     code = "api_no_route"
     sentence = gettext_noop("%(host)s can't be reached on port %(port)s: %(reason)s.")
-    hint = gettext_noop("Check the host, the network between, and its firewall.")
+    hint = gettext_noop("Check the host, the network in between, and its firewall.")
 
 
 class ApiTooSlow(ApiError):
@@ -126,7 +126,9 @@ class CertificateOfAnother(ApiError):
 
 class CertificateUnknown(ApiError):
     code = "api_certificate_unknown"
-    sentence = gettext_noop("Nobody trusted has signed the certificate of %(server)s.")
+    sentence = gettext_noop(
+        "The certificate of %(server)s is not signed by an authority that is trusted here."
+    )
     hint = gettext_noop(
         "If your company has an authority of its own, paste its certificate (PEM) into the "
         "settings of this server: %(reason)s."
@@ -158,7 +160,7 @@ class RegisterUnknown(ApiError):
 
 class SecretNotTaken(ApiError):
     code = "account_secret_not_taken"
-    sentence = gettext_noop("Nobody took its password within a day, and it was thrown away.")
+    sentence = gettext_noop("Nobody collected its password within a day, and it was deleted.")
     hint = gettext_noop("Create the account again: it then gets another login and password.")
     concerns_all = False
 
@@ -189,6 +191,6 @@ class StageTooSlow(ApiError):
     code = "test_too_slow"
     sentence = gettext_noop("Nothing came back within %(seconds)s s.")
     hint = gettext_noop(
-        "Something between accepts the connection and lets it hang: a firewall, a proxy, or an "
-        "overloaded server."
+        "Something in between accepts the connection and lets it hang: a firewall, a proxy, or "
+        "an overloaded server."
     )

@@ -75,7 +75,7 @@ def try_settings() -> Passed:
     if remarks:
         text = gettext_noop("manage.py check --deploy has remarks: %(remarks)s")
         return Passed(text, {"remarks": ", ".join(str(one.id) for one in remarks)}, warns=True)
-    return Passed(gettext_noop("Nothing to remark."), {})
+    return Passed(gettext_noop("No remarks."), {})
 
 
 def try_disk() -> Passed:
@@ -107,7 +107,7 @@ def try_queue() -> Passed:
     if oldest and timezone.now() - oldest > QUEUED_LONG:
         raise errors.QueueStuck(since=formats.moment(oldest))
     resident = workers.seen().resident
-    return Passed(gettext_noop("It moves; resident workers: %(n)s."), {"n": resident})
+    return Passed(gettext_noop("It moves; background workers: %(n)s."), {"n": resident})
 
 
 def try_certificate(server: BonusServer) -> Passed:

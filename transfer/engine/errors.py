@@ -159,9 +159,10 @@ class NumberUsedTwice(TransferError):
         "Row № %(number)s of %(table)s fails a check, and so did another row that had this number."
     )
     hint = gettext_noop(
-        "Nothing of this chunk was moved: of two rejected rows with one number, one would hide the "
-        "other. Whoever writes must leave the number (id) to the database. Delete the row, stage "
-        "it again without a number, and set the sequence beyond the largest number ever used."
+        "Nothing of this step was moved: of two rejected rows with one number, one would hide "
+        "the other. Whoever writes must leave the number (id) to the database. Delete the row, "
+        "stage it again without a number, and set the sequence beyond the largest number ever "
+        "used."
     )
 
 
@@ -236,8 +237,8 @@ class RowsLostOnTheWay(TransferError):
         "The source sent %(sent)s rows and the bonus server received %(received)s."
     )
     hint = gettext_noop(
-        "The chunk was rolled back, and the next run repeats it. If it happens again, look at the "
-        "network between the databases."
+        "The step was rolled back, and the next run repeats it. If it happens again, look at "
+        "the network between the databases."
     )
 
 
@@ -247,18 +248,17 @@ class RowsSwallowed(TransferError):
         "%(database)s takes rows for %(table)s and does not keep them there: %(names)s."
     )
     hint = gettext_noop(
-        "The chunk was rolled back, so nothing is lost. A trigger or a rule of the bonus server "
-        "swallows rows or sends them elsewhere; its administrator has to say why, and change it."
+        "The step was rolled back, so nothing is lost. A trigger or a rule of the bonus server "
+        "swallows rows or sends them elsewhere; its administrator has to say why, and change "
+        "it."
     )
 
 
 class TooManyRefused(TransferError):
     code = "too_many_refused"
-    sentence = gettext_noop(
-        "%(database)s refuses more than %(most)s rows of one chunk: %(reason)s."
-    )
+    sentence = gettext_noop("%(database)s refuses more than %(most)s rows of one step: %(reason)s.")
     hint = gettext_noop(
-        "The chunk was rolled back. So many rows are hardly wrong each by itself: look whether a "
+        "The step was rolled back. So many rows are hardly wrong each by itself: look whether a "
         "constraint, a trigger or the encoding of the bonus server has changed."
     )
 
@@ -266,12 +266,12 @@ class TooManyRefused(TransferError):
 class PositionMoved(TransferError):
     code = "position_moved"
     sentence = gettext_noop("Somebody else moved the position of this transfer meanwhile.")
-    hint = gettext_noop("The chunk was rolled back. Run the transfer again.")
+    hint = gettext_noop("The step was rolled back. Run the transfer again.")
 
 
 class CommitUnconfirmed(TransferError):
     code = "commit_unconfirmed"
-    sentence = gettext_noop("%(database)s did not confirm the last chunk.")
+    sentence = gettext_noop("%(database)s did not confirm the last step.")
     hint = gettext_noop(
         "Whether it arrived stands in the bonus server's database, and the next run reads it "
         "there first: nothing is lost or moved twice."

@@ -148,7 +148,7 @@ ACCOUNT_MISSING = Check(
     "account_missing",
     "coalesce(account, '') = ''",
     gettext_noop("The account is missing."),
-    gettext_noop("Say which account is meant."),
+    gettext_noop("Enter the account."),
 )
 
 # What a moved row fails, too, once its PIN code has been blanked: see `Staging.blank`.
@@ -169,8 +169,8 @@ PINCODES = Kind(
             "coalesce(pincode, '') = ''",
             gettext_noop("The PIN code is missing."),
             gettext_noop(
-                "Say the PIN code; a PIN code can't be removed by a transfer. Where moved PIN "
-                "codes are blanked, a server that came later lacks them: have them set anew."
+                "Enter the PIN code; a transfer can't remove one. Where moved PIN codes are "
+                "blanked, a server that was docked later lacks them: have them set again."
             ),
         ),
         Check(
@@ -216,13 +216,13 @@ BALANCES = Kind(
             "amount_missing",
             "amount is null",
             gettext_noop("The amount is missing."),
-            gettext_noop("Say by how much the balance changes."),
+            gettext_noop("Enter by how much the balance changes."),
         ),
         Check(
             "amount_not_finite",
             f"not ({FINITE})",
             gettext_noop("The amount is not a number or is infinite."),
-            gettext_noop("Say the amount as a number, such as 100.00 or -25.50."),
+            gettext_noop("Enter the amount as a number, such as 100.00 or -25.50."),
         ),
         Check(
             "amount_zero",
@@ -234,7 +234,7 @@ BALANCES = Kind(
             "amount_decimals",
             "amount <> trunc(amount, 2)",
             gettext_noop("The amount has more than two decimals."),
-            gettext_noop("Round it to kopecks; nothing is rounded in silence."),
+            gettext_noop("Round it to kopecks: Data Transfer itself does not round amounts."),
         ),
         Check(
             "amount_out_of_range",
@@ -246,7 +246,7 @@ BALANCES = Kind(
             "validity_reversed",
             "validto < validfrom",
             gettext_noop("The validity ends before it begins."),
-            gettext_noop("Correct validfrom or validto."),
+            gettext_noop("Correct the beginning or the end of the validity."),
         ),
     ),
     apply=(
@@ -317,7 +317,7 @@ CARDS = Kind(
             "card_missing",
             "coalesce(card, '') = ''",
             gettext_noop("The card is missing."),
-            gettext_noop("Say which card is meant."),
+            gettext_noop("Enter the card."),
         ),
         Check(
             "card_malformed",
@@ -332,7 +332,7 @@ CARDS = Kind(
             "account_empty",
             "account = ''",
             gettext_noop("The account is empty text."),
-            gettext_noop("Leave it out (null) to keep the link, or say the account."),
+            gettext_noop("Leave it out (null) to keep the link, or enter the account."),
         ),
         *ACCOUNT_FORM,
         Check(
@@ -345,7 +345,7 @@ CARDS = Kind(
             "nothing_to_change",
             "account is null and status is null",
             gettext_noop("Neither an account nor a status is given: nothing to change."),
-            gettext_noop("Say the account, the status or both, or discard the row."),
+            gettext_noop("Enter the account, the status or both, or discard the row."),
         ),
     ),
     late_checks=(

@@ -161,7 +161,7 @@ class NothingInside(FileRefused):
 class ColumnsMissing(FileRefused):
     code = "columns_missing"
     sentence = gettext_noop("The columns %(columns)s are not recognised in the file.")
-    hint = gettext_noop("Name them as the template does, or say on the page which is which.")
+    hint = gettext_noop("Name them as the template does, or choose on the page which is which.")
 
 
 class BadLinesLeft(FileRefused):

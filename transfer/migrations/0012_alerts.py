@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('address', transfer.models.secret.SecretField(verbose_name='address')),
                 ('signing_key', transfer.models.secret.SecretField(editable=False, null=True)),
                 ('language', models.CharField(default='ru', max_length=5, verbose_name='language')),
-                ('topics', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('refusal', 'A transfer refuses: a database went back in time'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'The scheduler is silent'), ('failures', 'A transfer failed several times in a row'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop went dark')], max_length=20), default=list, size=None)),
+                ('topics', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('refusal', 'A transfer refuses: a database went back in time'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'The scheduler is silent'), ('failures', 'A transfer failed several times in a row'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop are no longer seen')], max_length=20), default=list, size=None)),
                 ('reminders', models.CharField(choices=[('none', 'none'), ('hourly', 'every hour'), ('daily', 'once a day')], default='daily', max_length=10, verbose_name='reminders')),
                 ('quiet_from', models.TimeField(blank=True, null=True, verbose_name='quiet from')),
                 ('quiet_until', models.TimeField(blank=True, null=True, verbose_name='quiet until')),
@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='settings',
             name='alert_failures',
-            field=models.PositiveSmallIntegerField(default=3, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)], verbose_name='failures in a row to tell of'),
+            field=models.PositiveSmallIntegerField(default=3, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)], verbose_name='failures in a row before a notification'),
         ),
         migrations.AddField(
             model_name='settings',
@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
             name='Incident',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('topic', models.CharField(choices=[('refusal', 'A transfer refuses: a database went back in time'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'The scheduler is silent'), ('failures', 'A transfer failed several times in a row'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop went dark')], max_length=20)),
+                ('topic', models.CharField(choices=[('refusal', 'A transfer refuses: a database went back in time'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'The scheduler is silent'), ('failures', 'A transfer failed several times in a row'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop are no longer seen')], max_length=20)),
                 ('key', models.CharField(blank=True, max_length=100)),
                 ('params', models.JSONField(default=dict)),
                 ('url', models.CharField(max_length=200)),

@@ -14,11 +14,11 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='incident',
             name='topic',
-            field=models.CharField(choices=[('refusal', 'A transfer refuses: a database went back in time'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'The scheduler is silent'), ('failures', 'A transfer failed several times in a row'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop went dark'), ('locked', 'A log-in was locked')], max_length=20),
+            field=models.CharField(choices=[('refusal', 'A transfer refuses: a database went back in time'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'The scheduler is silent'), ('failures', 'A transfer failed several times in a row'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop are no longer seen'), ('locked', 'A log-in was locked')], max_length=20),
         ),
         migrations.AlterField(
             model_name='recipient',
             name='topics',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('refusal', 'A transfer refuses: a database went back in time'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'The scheduler is silent'), ('failures', 'A transfer failed several times in a row'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop went dark'), ('locked', 'A log-in was locked')], max_length=20), default=list, size=None),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('refusal', 'A transfer refuses: a database went back in time'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'The scheduler is silent'), ('failures', 'A transfer failed several times in a row'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop are no longer seen'), ('locked', 'A log-in was locked')], max_length=20), default=list, size=None),
         ),
     ]

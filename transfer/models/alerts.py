@@ -35,7 +35,7 @@ class Topic(models.TextChoices):
     FAILURES = "failures", gettext_lazy("A transfer failed several times in a row")
     LATE = "late", gettext_lazy("Rows wait for too long")
     REJECTS = "rejects", gettext_lazy("Rows were rejected")
-    REGISTERS = "registers", gettext_lazy("Registers of a shop went dark")
+    REGISTERS = "registers", gettext_lazy("Registers of a shop are no longer seen")
     LOCKED = "locked", gettext_lazy("A log-in was locked")
 
 

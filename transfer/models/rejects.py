@@ -98,7 +98,7 @@ class RejectedRow(models.Model):
     token = models.UUIDField(null=True)
     code = models.CharField(gettext_lazy("reason"), max_length=40)
     # PIN codes are masked, by the SQL of `kinds`.
-    payload = models.JSONField(gettext_lazy("row as it came"))
+    payload = models.JSONField(gettext_lazy("row as received"))
     # Of what the bonus server's own table refused.
     sqlstate = models.CharField(max_length=5, blank=True)
     constraint = models.CharField(max_length=63, blank=True)

@@ -106,7 +106,7 @@ class TransferRun(Run):
     )
     # When the run ended; null where it ended so that nobody could count any more.
     waiting = models.BigIntegerField(gettext_lazy("waiting"), null=True)
-    chunks = models.IntegerField(gettext_lazy("chunks"), default=0)
+    chunks = models.IntegerField(gettext_lazy("steps"), default=0)
     amount_applied = AmountField(gettext_lazy("sum applied"), default=0)
     amount_rejected = AmountField(gettext_lazy("sum rejected"), default=0)
 

@@ -67,7 +67,7 @@ class Settings(models.Model):
         gettext_lazy("days to keep the audit and the list of loads"), default=1095, validators=DAYS
     )
     alert_failures = models.PositiveSmallIntegerField(
-        gettext_lazy("failures in a row to tell of"),
+        gettext_lazy("failures in a row before a notification"),
         default=3,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
     )

@@ -63,16 +63,16 @@ def seen() -> Workers:
 def in_words(workers: Workers) -> str:
     """Whether a run that is queued now starts at once."""
     if not workers.resident:
-        return _("no resident worker: runs start with the next tick")
+        return _("no background worker: runs start within a minute")
     if not workers.free:
         return ngettext(
-            "%(n)d worker is resident, and at work: runs start once it is free",
-            "%(n)d workers are resident, and all at work: runs start once one is free",
+            "%(n)d background worker, busy: runs start as soon as it is free",
+            "%(n)d background workers, all busy: runs start as soon as one is free",
             workers.resident,
         ) % {"n": workers.resident}
     return ngettext(
-        "%(n)d worker is resident: runs start at once",
-        "%(n)d workers are resident: runs start at once",
+        "%(n)d background worker: runs start at once",
+        "%(n)d background workers: runs start at once",
         workers.resident,
     ) % {"n": workers.resident}
 
@@ -90,7 +90,7 @@ def when_it_starts(runs: int = 1) -> str:
         )
     if beat is None or not beat.is_alive():
         return ngettext(
-            "It waits: no worker is there, and the scheduler is silent.",
+            "It waits: there is no background worker, and the scheduler is silent.",
             "They wait: no worker is there, and the scheduler is silent.",
             runs,
         )

@@ -36,7 +36,7 @@ def words_of(response):
 
 def test_a_recipient_is_added_and_stands_in_the_list_and_the_audit(client):
     response = client.post(reverse("recipient_add"), FIELDS, follow=True)
-    assert "Olga is told from now on." in words_of(response)
+    assert "Olga is notified from now on." in words_of(response)
     one = Recipient.objects.get()
     assert (one.address, one.topics) == ("olga@shop.example", ["failures", "refusal"])
     page = words_of(client.get(reverse("notifications")))
@@ -53,7 +53,7 @@ def test_a_recipient_is_added_and_stands_in_the_list_and_the_audit(client):
         ({"address": ""}, "Enter the address."),
         ({**HOOK, "address": "ftp://x"}, "begins with https:// or http://"),
         ({"channel": "apprise", "address": "nothing://"}, "Apprise does not know such an address."),
-        ({"quiet_from": "22:00"}, "Give both times, or neither."),
+        ({"quiet_from": "22:00"}, "Enter both times, or neither."),
         ({"topics": []}, "This field is required."),
     ],
 )

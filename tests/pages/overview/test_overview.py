@@ -82,7 +82,7 @@ def test_a_scheduler_that_never_ran_or_is_silent_comes_first(client, task):
     Heartbeat.objects.all().delete()
     assert problems_on(client)[0] == "The scheduler has never run"
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=10))
-    assert problems_on(client)[0] == "The scheduler is silent: it last looked 10 minutes ago"
+    assert problems_on(client)[0] == "The scheduler is silent: it last ran 10 minutes ago"
     later = timezone.now() + timedelta(hours=1)
     Heartbeat.beat("shop: cron", later)
     assert problems_on(client)[0].startswith("The scheduler is silent, and the clock was set back")
@@ -191,7 +191,7 @@ def test_registers_are_counted_by_urgency_and_each_number_leads_to_just_those(cl
 
 def test_somebody_who_has_not_committed_for_long(client, task):
     wait_for(task, 0, writing_since=timezone.now() - timedelta(minutes=11))
-    assert "has not committed" in problems_on(client)[0]
+    assert "has not finished" in problems_on(client)[0]
 
 
 def test_every_number_leads_to_a_list_of_just_that_many(client, task):
@@ -219,7 +219,7 @@ def test_the_last_24_hours_are_drawn_by_the_hour(client, task):
 
 
 def test_it_says_whether_a_worker_is_there(client, task):
-    assert "No resident worker: runs start with the next tick." in look(client).content.decode()
+    assert "No background worker: runs start within a minute." in look(client).content.decode()
 
 
 def test_what_runs_now_has_its_progress(client, task):

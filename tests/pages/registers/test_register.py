@@ -130,7 +130,7 @@ def test_a_card_says_why_since_when_by_whom_and_what_to_do(operator, one_of_each
     assert cards[AccountState.ONLINE] is None
     assert "nobody noted why" in cards[AccountState.BLOCKED].sentence
     assert "since" in cards[AccountState.OFFLINE].sentence
-    assert "ivan had its account made" in cards[AccountState.NEVER_SEEN].sentence
+    assert "ivan had its account created" in cards[AccountState.NEVER_SEEN].sentence
     assert (
         "Check the address on the register: 127.0.0.1:7771" in cards[AccountState.NEVER_SEEN].hint
     )

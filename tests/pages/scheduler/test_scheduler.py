@@ -246,7 +246,7 @@ class TestRunNow:
         response = press(client, task, "cancel")
         run.refresh_from_db()
         assert (run.state, run.cancelled_by) == (State.RUNNING, "olga")
-        assert "ends after this chunk" in client.get(response.url).content.decode()
+        assert "ends after this step" in client.get(response.url).content.decode()
 
     def test_there_may_be_nothing_to_cancel_any_more(self, client, olga, task):
         response = press(client, task, "cancel")
@@ -273,7 +273,7 @@ class TestThePause:
 
     @pytest.mark.parametrize(
         ("moment", "error"),
-        [("", "Say until when."), ("2020-01-01T08:00", "The pause has to end in the future.")],
+        [("", "Enter until when."), ("2020-01-01T08:00", "The pause has to end in the future.")],
     )
     def test_until_another_time_names_what_is_wrong_with_it(
         self, client, olga, task, moment, error

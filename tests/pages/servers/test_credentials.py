@@ -80,7 +80,7 @@ def test_a_secret_that_a_hostile_server_has_chosen_is_no_formula(operator, job):
 
 def test_the_servers_page_says_that_they_wait_to_be_taken(operator, docked, six, job, ordered):
     ordered("block", six[:1])
-    words = "The logins and passwords of 6 registers wait to be taken"
+    words = "The logins and passwords of 6 registers can be collected"
     page = operator.get(docked.get_absolute_url()).text
     assert words in page
     assert job.get_absolute_url() in page
@@ -98,7 +98,7 @@ def test_what_nobody_took_is_an_error_of_its_register_and_can_be_made_anew(
     assert "The passwords of 6 registers were never taken" in page
     assert "Try the failed ones again: 6" in page
     register = operator.get(six[0].get_absolute_url()).text
-    assert "Nobody took its password within a day, and it was thrown away." in register
+    assert "Nobody collected its password within a day, and it was deleted." in register
     check_connections()
     assert docked.accounts.failed().count() == 6, "that the server has them does not help"
 

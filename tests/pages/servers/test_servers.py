@@ -64,7 +64,7 @@ def test_without_javascript_it_is_one_page_and_nothing_is_saved(admin, docked):
 
 def test_a_form_with_mistakes_is_not_tested(admin):
     page = admin.post(reverse("server_add_test"), {"name": "x"}, headers={"HX-Request": "true"})
-    assert "Put these fields right first" in page.content.decode()
+    assert "Correct these fields first" in page.content.decode()
 
 
 def test_the_stored_server_is_tested_on_its_own_page(admin, docked):
@@ -178,7 +178,7 @@ def test_undocking_asks_and_keeps_history_rejects_and_audit(admin, docked):
     )
     url = reverse("server_remove", args=[docked.pk])
     asked = admin.get(url).content.decode()
-    assert "The history of its transfers and its rejected rows stay." in asked
+    assert "The history of its transfers and its rejected rows are kept." in asked
     assert BonusServer.objects.exists()
     admin.post(url)
     assert not BonusServer.objects.exists()

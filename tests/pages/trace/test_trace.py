@@ -89,7 +89,7 @@ def test_a_search_that_runs_out_of_time_says_so_and_goes_on_from_there(
     assert "stopped after 5 s: 0 % of what is staged has been looked through" in shown
     assert "/trace/?q=-55&amp;inside=1&amp;after=balances%3A1" in shown
     assert "/trace/?q=-55-&amp;in=account" in shown  # which begins so, and is told all the same
-    assert "Search on from there" in ask(viewer, q="0-5", inside="1")
+    assert "Go on searching from there" in ask(viewer, q="0-5", inside="1")
 
 
 def test_who_has_not_answered_in_time_is_named(viewer, dock, bonus, shop_all):

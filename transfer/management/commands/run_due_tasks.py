@@ -16,7 +16,7 @@ class Command(BaseCommand):
     requires_migrations_checks = False
     requires_system_checks = ()
     flags = {
-        "--no-drain": gettext_noop("leave the queue to resident workers (manage.py db_worker)")
+        "--no-drain": gettext_noop("leave the queue to background workers (manage.py db_worker)")
     }
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -39,7 +39,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["workers"]:
             announce("run_scheduler", options["workers"])
-        self.say(_("The scheduler ticks. Ctrl-C ends it."))
+        self.say(_("The scheduler is running. Ctrl-C stops it."))
         with soft_stop() as stopped:
             workers = self._carry_on(stopped, options["workers"])
             self.say(_("Ending after the chunk under way."))

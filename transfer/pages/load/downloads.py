@@ -39,7 +39,7 @@ def bad_lines(upload: Upload) -> Sheet:
         Field(_("Line in the file"), lambda line: line.line),
         Field(_("What is wrong"), lambda line: explained(line.code).sentence),
         Field(_("Where"), lambda line: named(line.columns)),
-        Field(_("What stands there"), lambda line: line.value),
+        Field(_("What is there"), lambda line: line.value),
         Field(_("What to do"), lambda line: explained(line.code).hint),
     ]
     if upload.moves.secrets:

@@ -10,14 +10,14 @@ from transfer.models import Upload
 from transfer.words.columns import alternatives, heading, heading_of_place, table_choices
 
 ENCODINGS = [
-    ("", gettext_lazy("Found out by itself")),
+    ("", gettext_lazy("Recognised automatically")),
     ("utf-8-sig", "UTF-8"),
     ("cp1251", "Windows-1251 (CP1251)"),
     ("cp866", "DOS (CP866)"),
     ("utf-16", "UTF-16"),
 ]
 DELIMITERS = [
-    ("", gettext_lazy("Found out by itself")),
+    ("", gettext_lazy("Recognised automatically")),
     (";", gettext_lazy("Semicolon ;")),
     (",", gettext_lazy("Comma ,")),
     ("\t", gettext_lazy("Tab")),
@@ -26,7 +26,7 @@ DELIMITERS = [
 
 
 def kind_choices() -> list[tuple[str, Any]]:
-    return [("", _("Found out by the headings")), *table_choices()]
+    return [("", _("Recognised by the headings")), *table_choices()]
 
 
 class UploadForm(forms.Form):
@@ -103,7 +103,7 @@ class ReadingForm(forms.Form):
             self.add_error(None, _("One column of the file is given twice."))
         # With another separator or sheet there are other columns: they are recognised anew.
         elif not self.rereads(cleaned) and (lacking := missing(self.upload.moves, columns)):
-            text = _("Say where it stands in the file: %(names)s.")
+            text = _("Choose where it is in the file: %(names)s.")
             self.add_error(None, text % {"names": alternatives(lacking)})
         return cleaned
 

@@ -80,7 +80,9 @@ def upload_file(request: HttpRequest) -> HttpResponse:
         if upload is not None:
             upload_job.start(upload)
             return redirect(upload)
-        text = _("Its headings do not tell. Say here what is in the file, and choose it again.")
+        text = _(
+            "Its headings do not tell. Choose here what is in the file, and then the file again."
+        )
         form.add_error("kind", text)
     return _loads(request, form, 422)
 

@@ -34,7 +34,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
     )
     language = forms.ChoiceField(label=gettext_lazy("Language"), choices=settings.LANGUAGES)
     topics = forms.MultipleChoiceField(
-        label=gettext_lazy("Tell of"),
+        label=gettext_lazy("Notify of"),
         choices=Topic,
         widget=forms.CheckboxSelectMultiple,
         initial=Topic.values,
@@ -51,7 +51,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
             "quiet_until": forms.TimeInput(attrs={"type": "time"}),
         }
         help_texts = {
-            "quiet_from": gettext_lazy("What begins in the quiet hours is told after them."),
+            "quiet_from": gettext_lazy("What begins in the quiet hours is reported after them."),
             "reminders": gettext_lazy(
                 "While it lasts. Of rejected rows: when new ones have come, once an hour at most."
             ),
@@ -60,8 +60,8 @@ class RecipientForm(forms.ModelForm[Recipient]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["address"].help_text = _(
-            "An e-mail address; an https:// address that takes a POST; or what Apprise calls a "
-            "URL, such as tgram://…"
+            "An e-mail address; an https:// address that accepts a POST request; or an address "
+            "of Apprise, such as tgram://…"
         )
         if self.instance.pk:
             is_mail = self.instance.channel == Channel.MAIL
@@ -81,7 +81,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
         except ValidationError as error:
             self.add_error("address", error)
         if (cleaned.get("quiet_from") is None) != (cleaned.get("quiet_until") is None):
-            self.add_error("quiet_until", _("Give both times, or neither."))
+            self.add_error("quiet_until", _("Enter both times, or neither."))
         return cleaned
 
 
@@ -122,5 +122,5 @@ class PlannedWorkForm(forms.ModelForm[PlannedWork]):
     def clean_ends_at(self) -> datetime:
         ends_at: datetime = self.cleaned_data["ends_at"]
         if ends_at <= timezone.now():
-            raise ValidationError(_("This is past. Give a time to come."))
+            raise ValidationError(_("This time is in the past. Enter a later one."))
         return ends_at

@@ -50,7 +50,7 @@ def add(request: HttpRequest) -> HttpResponse:
         )
         if recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": recipient})
-        messages.success(request, _("%(name)s is told from now on.") % {"name": recipient})
+        messages.success(request, _("%(name)s is notified from now on.") % {"name": recipient})
         return redirect("recipient", recipient.pk)
     return render(request, "notifications/add.html", {"form": form})
 
@@ -109,7 +109,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         AuditEntry.record(Actor.of(request), AuditEntry.Action.DELETE, recipient)
         recipient.delete()
-        messages.success(request, _("%(name)s is told nothing any more.") % {"name": recipient})
+        messages.success(request, _("%(name)s is no longer notified.") % {"name": recipient})
         return redirect("notifications")
     context = {
         "title": _("Remove the recipient %(name)s?") % {"name": recipient},
@@ -138,7 +138,7 @@ def end_work(request: HttpRequest, pk: int) -> HttpResponse:
     work = get_object_or_404(PlannedWork.objects.coming(), pk=pk)
     if request.method == "POST":
         work.end(Actor.of(request))
-        messages.success(request, _("The work is over. What it had paused goes on."))
+        messages.success(request, _("The work is over. What it had paused runs again."))
         return redirect("overview")
     where = work.server or _("all bonus servers")
     context = {

@@ -49,11 +49,11 @@ def of_scheduler(heartbeat: Heartbeat | None) -> Iterator[Problem]:
         yield Problem("bad", _("The scheduler has never run"), hint, url, 0)
     elif not heartbeat.is_alive():
         if heartbeat.is_from_future:
-            text = _("The scheduler is silent, and the clock was set back: it last looked %(at)s")
+            text = _("The scheduler is silent, and the clock was set back: it last ran %(at)s")
         else:
-            text = _("The scheduler is silent: it last looked %(ago)s")
+            text = _("The scheduler is silent: it last ran %(ago)s")
         times = {"ago": formats.ago(heartbeat.at), "at": formats.moment(heartbeat.at)}
-        hint = _("Nothing runs by schedule until it looks again. See whether cron is up.")
+        hint = _("Nothing runs by schedule until it runs again. See whether cron is up.")
         yield Problem("bad", text % times, hint, url, 0)
 
 
@@ -86,7 +86,7 @@ def of_rejects() -> Iterator[Problem]:
             "%(rows)s rejected rows wait for a decision",
             rejects,
         ) % {"rows": formats.number(rejects)}
-        hint = _("Each says why. Correct it and send it again, or discard it.")
+        hint = _("Each row says why it was rejected. Correct it and send it again, or discard it.")
         yield Problem("warn", text, hint, reverse("rejects"), 50)
 
 
@@ -127,7 +127,7 @@ def of_task(row: TaskStatus) -> Iterator[Problem]:
         yield Problem("warn", text, f"{row.oldest_words} {row.why}", row.url, 15)
     if row.backlog.writing_since and now - row.backlog.writing_since > OPEN_LONG:
         since = {**names, "ago": formats.ago(row.backlog.writing_since)}
-        text = _("%(task)s: somebody began to write rows %(ago)s and has not committed") % since
+        text = _("%(task)s: somebody began to write rows %(ago)s and has not finished") % since
         yield Problem(
             "warn", text, _("They can’t be seen, let alone moved, until then."), row.url, 40
         )

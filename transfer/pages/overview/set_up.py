@@ -99,7 +99,7 @@ def of_schedule(rows: list[TaskStatus]) -> Step:
     return Step(
         _("Start the schedule, and switch a transfer on"),
         is_alive or TransferRun.objects.by_schedule().exists(),
-        _("cron has to look at the schedule every minute; its line is written by the command."),
+        _("cron has to start it every minute; the command writes the line for cron."),
         links.scheduler(),
         command="manage.py crontab add",
     )

@@ -22,7 +22,7 @@ class RegisterForm(forms.ModelForm[CashRegister]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["name"].required = False
-        self.fields["name"].help_text = _("As people call it. Empty: the code.")
+        self.fields["name"].help_text = _("What people call it. Empty: the code.")
         if self.instance.pk and self.instance.accounts.settled().exists():
             self.fields["code"].disabled = True
             self.fields["code"].help_text = _(
@@ -45,7 +45,7 @@ class ShopForm(forms.ModelForm[Shop]):
             "code": gettext_lazy(
                 "Unique in the chain; it goes to the bonus servers with each account."
             ),
-            "name": gettext_lazy("As people call it. Empty: the code."),
+            "name": gettext_lazy("What people call it. Empty: the code."),
         }
 
 

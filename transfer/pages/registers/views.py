@@ -132,7 +132,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
             "Its accounts on %(n)s servers are not deleted: it can go on calling there.",
             accounts,
         )
-        points = [text % {"n": accounts}, _("Delete or block them first, if it shall not.")]
+        points = [text % {"n": accounts}, _("Delete or block them first if it should not.")]
     context = {
         "title": _("Remove %(register)s?") % {"register": register},
         "text": _("It disappears from all lists, with the record of when it was seen."),

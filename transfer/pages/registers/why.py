@@ -42,7 +42,9 @@ def _failed(server: BonusServer, account: RegisterAccount) -> Explanation | None
 def _blocked(server: BonusServer, account: RegisterAccount) -> Explanation:
     unblock = _("The server refuses it until somebody unblocks it.")
     if account.blocked_at is None:
-        return Explanation(_("It was blocked, and not from here: nobody noted why."), unblock)
+        return Explanation(
+            _("It was blocked, but not from here, and no reason was given."), unblock
+        )
     words = {
         "when": formats.moment(account.blocked_at),
         "who": account.blocked_by or "—",
@@ -56,8 +58,8 @@ def _offline(server: BonusServer, account: RegisterAccount) -> Explanation:
     return Explanation(
         _("The server has not heard from it since %(when)s, %(ago)s.") % words,
         _(
-            "Is it switched on, and does the shop have its line? If so, see at the register "
-            "whether it calls %(address)s."
+            "Is it switched on, and is the shop connected? If so, check at the register whether "
+            "it calls %(address)s."
         )
         % {"address": address(server)},
     )
@@ -66,9 +68,9 @@ def _offline(server: BonusServer, account: RegisterAccount) -> Explanation:
 def _never_seen(server: BonusServer, account: RegisterAccount) -> Explanation:
     words = {"when": formats.moment(account.created_at)}
     job = account.job
-    sentence = _("It has never called since its account was made, %(when)s.") % words
+    sentence = _("It has never called since its account was created, %(when)s.") % words
     if job is not None and job.creates:
-        sentence = _("It has never called since %(who)s had its account made, %(when)s.") % {
+        sentence = _("It has never called since %(who)s had its account created, %(when)s.") % {
             **words,
             "who": job.actor,
         }
@@ -88,7 +90,7 @@ def _waiting(server: BonusServer, account: RegisterAccount) -> Explanation | Non
         return None
     words = {"when": formats.moment(job.created_at), "who": job.actor}
     return Explanation(
-        _("Its account is being made: ordered %(when)s by %(who)s.") % words,
+        _("Its account is being created: ordered %(when)s by %(who)s.") % words,
         _("It goes on by itself."),
     )
 

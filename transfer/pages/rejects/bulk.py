@@ -68,7 +68,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         "text": _("Each row is checked as a transfer would check it. What passes is staged anew."),
         "points": [
             *points(groups),
-            *([_("Fill in only what shall change in all of them.")] if form else []),
+            *([_("Fill in only what is to change in all of them.")] if form else []),
             _("A new row goes to every bonus server, also to those that had taken the old one."),
         ],
         "form": form,
@@ -116,7 +116,7 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
     context = {
         "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
         "text": _(
-            "They are never sent, to none of the servers that have rejected them. They stay in "
+            "They are never sent to any of the servers that have rejected them. They stay in "
             "this list, with your reason."
         ),
         "points": points(groups),
@@ -140,7 +140,7 @@ def points(groups: list[dict[str, Any]]) -> list[str]:
     ]
     if sum(group["rows"] for group in groups) > AT_MOST:
         most = {"rows": formats.rows(AT_MOST)}
-        lines.append(_("At one press it is %(rows)s at most; press again for the rest.") % most)
+        lines.append(_("At most %(rows)s at a time; press again for the rest.") % most)
     return lines
 
 

@@ -83,6 +83,6 @@ class DiscardForm(forms.Form):
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=500,
-        help_text=gettext_lazy("It stands at the row and in the audit."),
+        help_text=gettext_lazy("It is shown with the row and in the audit."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )

@@ -54,7 +54,7 @@ class RejectTable(Table):
         order_by=("staging_id", "pk"),
         attrs={"td": {"class": "num"}},
     )
-    payload = tables.Column(gettext_lazy("As it came"), orderable=False)
+    payload = tables.Column(gettext_lazy("As received"), orderable=False)
     code = tables.Column(gettext_lazy("Reason"), order_by=("code", "pk"))
     server_name = tables.Column(
         gettext_lazy("Bonus servers"),

@@ -178,7 +178,7 @@ def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None 
         words = {"rows": formats.rows(count), "reason": explain_line(code).sentence}
         messages.error(request, _("Not sent, %(rows)s: %(reason)s") % words)
     if not (outcome.rows or outcome.faults):
-        messages.warning(request, _("Somebody was faster: it is closed already."))
+        messages.warning(request, _("Somebody else was faster: it is closed already."))
 
 
 def tell_sent_before(request: HttpRequest, rows: int) -> None:
@@ -196,7 +196,7 @@ def tell_sent_before(request: HttpRequest, rows: int) -> None:
 def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
     one, form = one_of(pk), DiscardForm(request.POST)
     if not form.is_valid():
-        messages.error(request, _("Say why the row is discarded."))
+        messages.error(request, _("Enter why the row is discarded."))
         return redirect(with_query(request, one))
     mine = RejectedRow.objects.filter(pk=pk)
     try:
@@ -209,7 +209,7 @@ def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
         text = _("Row {row} is discarded: it is never sent.")
         messages.success(request, format_html(text, row=link_to(one)))
     elif not done.sent_before:
-        messages.warning(request, _("Somebody was faster: it is closed already."))
+        messages.warning(request, _("Somebody else was faster: it is closed already."))
     return decided(request, one)
 
 

@@ -37,8 +37,10 @@ def ask_again(
         if name not in ("csrfmiddlewaretoken", "seen")
     ]
     context = {
-        "title": _("Somebody was faster: %(task)s") % {"task": conflict.task},
-        "text": _("The task was changed after you opened the page. Nothing of yours is done yet."),
+        "title": _("Somebody else was faster: %(task)s") % {"task": conflict.task},
+        "text": _(
+            "The task was changed after you opened the page. Your change has not been made yet."
+        ),
         "points": who_did_what(conflict.entry) if conflict.entry else [],
         "action": action,
         "back": back,

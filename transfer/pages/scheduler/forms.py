@@ -20,7 +20,7 @@ class ReasonForm(forms.Form):
         label=gettext_lazy("Reason"),
         max_length=500,
         required=False,
-        help_text=gettext_lazy("Stands beside the switch, and in the audit."),
+        help_text=gettext_lazy("Shown beside the switch and in the audit."),
     )
 
 
@@ -74,7 +74,7 @@ class PauseForm(ReasonForm):
 
     def _check(self, moment: datetime | None) -> None:
         if moment is None:
-            self.add_error("moment", _("Say until when."))
+            self.add_error("moment", _("Enter until when."))
         elif moment <= timezone.now():
             self.add_error("moment", _("The pause has to end in the future."))
 
@@ -182,7 +182,7 @@ class ScheduleForm(forms.Form):
             del self.errors[name]  # of a field that does not count
         for name in used:
             if name not in self.errors and cleaned.get(name) in (None, "", []):
-                self.add_error(name, _("This is needed."))
+                self.add_error(name, _("This field is required."))
         if rhythm and not self.errors:
             cleaned["schedule"] = self._schedule(rhythm, cleaned)
         return cleaned

@@ -88,7 +88,7 @@ def answer(
 def switch(request: HttpRequest, key: str) -> HttpResponse:
     task, on = status.find(key), request.POST.get("enabled") == "1"
     change = partial(task.switch, on, reason=request.POST.get("reason", "")[:500])
-    wish = _("Switch on all the same") if on else _("Switch off all the same")
+    wish = _("Switch on anyway") if on else _("Switch off anyway")
     return answer(request, task, change, wish, wanted=on)
 
 
@@ -102,7 +102,7 @@ def undo(request: HttpRequest, key: str) -> HttpResponse:
         # Who does not say which switch it was takes back none: no version is -1.
         task.undo_switch(actor, expected_version=expected_version or -1)
 
-    return answer(request, task, change, _("Undo all the same"), wanted=on)
+    return answer(request, task, change, _("Undo anyway"), wanted=on)
 
 
 @role("operator")
@@ -113,7 +113,7 @@ def explain(request: HttpRequest, key: str) -> HttpResponse:
     if not form.is_valid():
         return redirect(home(request, task, changed=True))
     change = partial(task.explain_switch, form.cleaned_data["reason"])
-    return answer(request, task, change, _("Note it all the same"))
+    return answer(request, task, change, _("Save the reason anyway"))
 
 
 @role("operator")
@@ -160,7 +160,7 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
         until, reason = form.cleaned_data["moment"], form.cleaned_data["reason"]
         change = partial(task.pause, until, reason=reason)
         try:
-            return answer(request, task, change, _("Pause all the same"))
+            return answer(request, task, change, _("Pause anyway"))
         except ValidationError:
             form.add_error("moment", _("The pause has to end in the future."))
     context = {"row": status.of_one(task), "form": form, "back": home(request, task)}
@@ -171,7 +171,7 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def resume(request: HttpRequest, key: str) -> HttpResponse:
     task = status.find(key)
-    return answer(request, task, task.resume, _("Resume all the same"))
+    return answer(request, task, task.resume, _("Resume anyway"))
 
 
 @role("operator")
@@ -190,9 +190,7 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
         try:
             task.reschedule(cron, Actor.of(request), expected_version=seen(request))
         except ChangedMeanwhile as conflict:
-            return ask_again(
-                request, conflict, _("Use my schedule all the same"), home(request, task)
-            )
+            return ask_again(request, conflict, _("Use my schedule anyway"), home(request, task))
         params = {"words": in_words(cron), "at": formats.moment(task.upcoming_at)}
         next_run = _("The schedule is changed: %(words)s. Next run: %(at)s.")
         off = _("The schedule is changed: %(words)s. The task is off.")

@@ -32,21 +32,21 @@ WORDS: dict[str, tuple[Any, Any, Any]] = {
     Action.BLOCK: (
         gettext_lazy("Block the chosen accounts?"),
         gettext_lazy(
-            "The server refuses these registers until they are unblocked: no bonuses are accrued "
-            "or redeemed there."
+            "A blocked register is refused by the server until it is unblocked: no bonuses are "
+            "accrued or redeemed there."
         ),
         gettext_lazy("Block"),
     ),
     Action.UNBLOCK: (
         gettext_lazy("Unblock the chosen accounts?"),
-        gettext_lazy("The server serves these registers again, with the logins that they have."),
+        gettext_lazy("An unblocked register is served again, with the login that it has."),
         gettext_lazy("Unblock"),
     ),
     Action.DELETE: (
         gettext_lazy("Delete the chosen accounts?"),
         gettext_lazy(
-            "The server refuses these registers from then on. A new account gets another login "
-            "and another password, which have to be entered at the register."
+            "A register without an account is refused by the server. A new account gets another "
+            "login and another password, which have to be entered at the register."
         ),
         gettext_lazy("Delete"),
     ),

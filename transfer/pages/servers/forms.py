@@ -36,7 +36,9 @@ class ServerForm(forms.ModelForm[BonusServer]):
         }
         fields = list(labels)
         help_texts = {
-            "name": gettext_lazy("As people call it: it stands on every page and in the history."),
+            "name": gettext_lazy(
+                "What people call it: the name is shown on every page and in the history."
+            ),
             "host": gettext_lazy("Name or IP address."),
             "api_tls": gettext_lazy("Without it the token can be read on the way to the server."),
             "api_verify": gettext_lazy("Otherwise anybody on the way can pose as the server."),
@@ -44,7 +46,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
                 "Only if the server's certificate is signed by an authority of your company: its "
                 "certificate as PEM text."
             ),
-            "db_host": gettext_lazy("Empty: the socket of this machine."),
+            "db_host": gettext_lazy("Empty: the database on this machine."),
             "db_sslmode": gettext_lazy(
                 "“prefer” encrypts if the server can; “verify-full” insists on it."
             ),
@@ -104,6 +106,6 @@ class BlockForm(forms.Form):
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=500,
-        help_text=gettext_lazy("It stands at the register and in the audit."),
+        help_text=gettext_lazy("It is shown with the register and in the audit."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )

@@ -117,8 +117,8 @@ def consequences(server: BonusServer) -> list[str]:
     if enabled:
         points.append(
             ngettext(
-                "%(n)s of its three tasks is switched on; rows that wait will not be moved.",
-                "%(n)s of its three tasks are switched on; rows that wait will not be moved.",
+                "%(n)s of its tasks is switched on; rows that wait will not be moved.",
+                "%(n)s of its tasks are switched on; rows that wait will not be moved.",
                 enabled,
             )
             % {"n": enabled}
@@ -126,8 +126,8 @@ def consequences(server: BonusServer) -> list[str]:
     if accounts:
         points.append(
             ngettext(
-                "%(n)s register keeps its account on the server, and works on.",
-                "%(n)s registers keep their accounts on the server, and work on.",
+                "%(n)s register keeps its account on the server, and keeps working.",
+                "%(n)s registers keep their accounts on the server, and keep working.",
                 accounts,
             )
             % {"n": formats.number(accounts)}
@@ -135,16 +135,19 @@ def consequences(server: BonusServer) -> list[str]:
     if secrets := IssuedSecret.objects.usable().filter(account__server=server).count():
         points.append(
             ngettext(
-                "The password of %(n)s register has not been taken yet, and is deleted.",
-                "The passwords of %(n)s registers have not been taken yet, and are deleted.",
+                "The password of %(n)s register has not been collected yet, and is deleted.",
+                "The passwords of %(n)s registers have not been collected yet, and are deleted.",
                 secrets,
             )
             % {"n": formats.number(secrets)}
         )
     if server.runs.exists():
-        points.append(_("The history of its transfers and its rejected rows stay."))
+        points.append(_("The history of its transfers and its rejected rows are kept."))
     points.append(
-        _("What was moved is noted in the server's own database: docked again, it goes on there.")
+        _(
+            "What was moved is noted in the server's own database: docked again, it goes on from "
+            "there."
+        )
     )
     return points
 

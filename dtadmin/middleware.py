@@ -37,7 +37,7 @@ class LanguageMiddleware(LocaleMiddleware):
 
 
 def true_address(get_response: View) -> View:
-    """Of a request that comes from the proxy, the address that it names; else nothing is believed.
+    """Believes the address that the proxy names, and no other sender's.
 
     The last name in the header is the proxy's own; whatever stands before it, the browser may have
     sent.
@@ -62,7 +62,7 @@ def is_proxy(text: str) -> bool:
 
 
 def address(text: str) -> IPv4Address | IPv6Address:
-    """Without the network card that it may name. Raises ValueError."""
+    """Reads an address, without the network card that it may name. Raises ValueError."""
     return ip_address(text.partition("%")[0])
 
 
@@ -71,7 +71,7 @@ REQUEST_NUMBER = re.compile(r"[\w.-]{8,64}", re.ASCII)
 
 
 def request_number(get_response: View) -> View:
-    """Each request has a number, in every line that is logged for it and in its answer."""
+    """Gives each request a number, in every line that is logged for it and in its answer."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
@@ -99,7 +99,7 @@ def time_zone(get_response: View) -> View:
 
 
 def content_policy(get_response: View) -> View:
-    """Nothing is loaded from elsewhere, and no script or style stands in a page."""
+    """Lets browsers load nothing from elsewhere, nor what stands in a page as script or style."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

@@ -62,7 +62,7 @@ def role_of(user: User | AnonymousUser) -> Role | None:
 
 
 def forget_role(user: User) -> None:
-    """So that `role_of` looks again, after its groups have changed."""
+    """Makes `role_of` look again, after the user's groups have changed."""
     vars(user).pop("_role", None)
 
 
@@ -109,7 +109,7 @@ class RoleMiddleware:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For templates: `role`, and `may.operator` around what only an operator sees."""
+    """Gives templates `role`, and `may.operator` to put around what only an operator sees."""
 
     def may() -> dict[str, bool]:
         return {name: has_role(request.user, needed) for name, needed in GROUPS.items()}
@@ -121,7 +121,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 
 def create_groups(using: str, apps: Any = None, **kwargs: Any) -> None:
-    """After every `migrate`: the three groups exist."""
+    """Makes the three groups after every `migrate`, where they are missing."""
     try:
         group = (apps or current_apps).get_model("auth", "Group")
     except LookupError:  # migrated to a point before `auth`

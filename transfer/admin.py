@@ -37,5 +37,5 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 def is_shown(field: Field) -> bool:
-    """Everything but secrets."""
+    """Whether the admin shows the field: all are shown but secrets."""
     return not isinstance(field, EncryptedFieldMixin)

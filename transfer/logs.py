@@ -25,7 +25,7 @@ _about: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B0
 
 @contextmanager
 def about(**names: Any) -> Iterator[None]:
-    """Whatever is logged in the block carries these names, such as `run=12`."""
+    """Adds these names, such as `run=12`, to whatever is logged in the block."""
     token = _about.set({**_about.get(), **names})
     try:
         yield
@@ -51,7 +51,7 @@ class _Stack(logging.Formatter):
 
 
 class Text(_Stack):
-    """For a terminal, and for cron's mail."""
+    """Formats lines for a terminal, and for cron's mail."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s%(about)s")

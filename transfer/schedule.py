@@ -80,7 +80,7 @@ def _is_valid(number: int, part: str) -> bool:
 
 
 def following_minute(now: datetime) -> datetime:
-    """When the schedule is looked at next. Reckoned from the clock, so that nothing adds up."""
+    """The next look at the schedule, reckoned from the clock, so that delays do not add up."""
     return now.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 

@@ -54,7 +54,7 @@ class Tick:
 
 
 def tick(way: str, now: datetime | None = None) -> Tick:
-    """One look at the schedule. `way`: what ticks, for the overview.
+    """Looks at the schedule once. `way`: what ticks, for the overview.
 
     One query tells what there is to do, however many tasks there are.
     """
@@ -109,7 +109,7 @@ def _housekeeping(now: datetime) -> Iterator[Step]:
 
 
 def _close_what_was_sent() -> None:
-    """Late, since shop All may take its time to answer, or not answer at all."""
+    """Comes late in a tick, since shop All may take its time to answer, or not answer at all."""
     try:
         finish_interrupted()
     except TransferError as error:

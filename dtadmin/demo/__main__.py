@@ -57,7 +57,7 @@ def environment() -> dict[str, str]:
 
 
 def prepare(processes: Processes, stop: threading.Event) -> None:
-    """Databases, log-ins, servers and rows; then the first transfer, on the terminal."""
+    """Makes databases, log-ins, servers and rows; then shows the first transfer on the terminal."""
     run(processes, stop, "manage.py", "migrate", "--verbosity=0")
     run(processes, stop, "manage.py", "init_shop_all")
     for number, _server in enumerate(SERVERS, 1):
@@ -92,7 +92,7 @@ def bonus_database(number: int) -> str:
 
 
 def dock_servers() -> None:
-    """Both servers, all tasks on and shown, the first time."""
+    """Docks both servers the first time, and switches their tasks on."""
     if not BonusServer.objects.exists():
         Settings.load().change(Actor.at_command_line(), show_transfer_tasks=True)
     for number, (name, schedule) in enumerate(SERVERS, 1):
@@ -112,7 +112,7 @@ def dock_servers() -> None:
 
 
 def log_ins() -> str:
-    """One log-in a role, all with the password of this demo, which is returned."""
+    """Makes a log-in for each role; returns the password of this demo, which all of them have."""
     file = Path(settings.VAR) / "demo_password"
     if not file.exists():
         file.write_text(secrets.token_urlsafe(6))

@@ -42,7 +42,7 @@ class Condition:
 
 
 def conditions(topics: Iterable[str], now: datetime) -> list[Condition]:
-    """All that is wrong of these topics. Asks shop All and the bonus servers only for `LATE`."""
+    """Lists what is wrong of these topics. Asks shop All and the bonus servers only for `LATE`."""
     return [one for topic in topics for one in OF_TOPIC[Topic(topic)](now)]
 
 

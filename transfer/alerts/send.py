@@ -80,7 +80,7 @@ def by_mail(notice: Notice) -> None:
 
 
 def by_webhook(notice: Notice) -> None:
-    """As standardwebhooks.com has it: id, time and body are signed."""
+    """Posts it as standardwebhooks.com has it: id, time and body are signed."""
     import httpx  # a tick that has nothing to send need not load it
 
     incident, number = notice.incident, f"notice_{notice.pk}"

@@ -21,7 +21,7 @@ DIGEST = timedelta(hours=1)
 
 
 def concern(now: datetime) -> ExpressionWrapper[Any]:
-    """SQL: whether there is anything to watch. Where nobody wants to be told, there rarely is."""
+    """SQL for whether there is anything to watch; rarely, where nobody wants to be told."""
     anything = (
         Exists(PlannedWork.objects.under_way(now))
         | Exists(Recipient.objects.filter(enabled=True))

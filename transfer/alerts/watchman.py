@@ -21,7 +21,7 @@ EVERY = 60  # seconds
 
 
 def start() -> None:
-    """In a thread of its own, which ends with the process."""
+    """Starts the watch in a thread of its own, which ends with the process."""
     threading.Thread(target=_look_for_ever, name="watchman", daemon=True).start()
 
 
@@ -36,7 +36,7 @@ def _look_for_ever() -> None:
 
 
 def look() -> None:
-    """As the tick would, while there is none; and sends, since there may be no worker either."""
+    """Watches while there is no tick; and sends, since there may be no worker either."""
     beat, now = Heartbeat.last(), timezone.now()
     if beat is None or beat.is_alive(now):
         return

@@ -14,7 +14,7 @@ Params = dict[str, Any]
 
 
 def subject(notice: Notice) -> str:
-    """One line: what it is about, and whether it began, goes on or is over."""
+    """Says in one line what it is about, and whether it began, goes on or is over."""
     if notice.incident is None:
         return _("Data Transfer: a test message")
     what = sentence(notice.incident, notice.params).rstrip(".")

@@ -61,7 +61,7 @@ class BonusApi:
         )
 
     def accounts(self) -> list[Account]:
-        """All accounts, page by page."""
+        """Reads all accounts, page by page."""
         collected: list[Account] = []
         after = ""
         for _page in range(MOST_PAGES):
@@ -108,7 +108,7 @@ class BonusApi:
             raise self._port.error(errors.Nonsense, type(error).__name__) from None
 
     def _read(self, path: str) -> Any:
-        """Asked again when the connection failed or the server was busy; never after a time-out."""
+        """Asks again when the connection failed or the server was busy; never after a time-out."""
         until = time.monotonic() + self._port.seconds
         for pause in PAUSES:
             try:

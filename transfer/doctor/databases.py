@@ -32,7 +32,7 @@ RIGHTS = """
 
 
 def own() -> Database:
-    """As Django connects to it, but with errors that say what to do."""
+    """Connects to our own database as Django does, but with errors that say what to do."""
     given = connection.get_connection_params()
     dsn = make_dsn(**{name: str(one) for name, one in given.items() if isinstance(one, str | int)})
     return Database(dsn, _("Our own database"), "doctor", seconds=SECONDS)
@@ -49,7 +49,7 @@ def of_server(server: BonusServer) -> Database:
 
 
 def try_server(asked: Database) -> Passed:
-    """Version, encoding, whether it may be written, pooling, clock."""
+    """Tries version, encoding, whether it may be written, pooling and clock."""
     with asked as database, database.transaction(commit=False):
         version, number, encoding, is_replica, clock, pid = database.one(ABOUT)
         off = round((clock - timezone.now()).total_seconds())

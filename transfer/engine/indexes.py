@@ -106,7 +106,7 @@ class Indexes(ShopAll):
         return steps
 
     def _lookups_of(self, kind: Kind) -> list[tuple[str, str, bool]]:
-        """Those that we gave a name: it, the same with its schema, and whether it is finished."""
+        """Lists the indexes that we made: name, name with schema, and whether it is finished."""
         return self.rows(NAMED, [f'"{kind.staging}"', f"datatransfer_{kind.name}_"])
 
     def _drop_index(self, kind: Kind, name: str, index: str, sentence: str) -> Step:
@@ -123,7 +123,7 @@ class Indexes(ShopAll):
 
     @contextmanager
     def _without_transaction(self) -> Iterator[None]:
-        """Each statement commits by itself, and may wait for transactions of others for long."""
+        """Lets each statement commit by itself, and wait long for transactions of others."""
         with self.explained():
             self.connection.autocommit = True
             try:

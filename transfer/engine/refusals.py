@@ -42,7 +42,7 @@ class Bisection:
         self.reason: tuple[str, str | None] = ("", None)  # of the latest refusal
 
     def run(self, good: str = "true") -> int:
-        """All rows that fulfil the condition `good`. Raises TooManyRefused."""
+        """Applies all rows that fulfil the condition `good`. Raises TooManyRefused."""
         if (done := self._attempt(good)) is not None:
             return done
         self.target.execute(f"create index on {self.table} (xid, id)")

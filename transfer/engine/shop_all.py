@@ -184,7 +184,7 @@ class ShopAll(BatchLog):
             raise FutureTransactions(where=where)
 
     def read_in_order(self) -> None:
-        """Until the transaction ends, queries walk the index on (xid, id).
+        """Makes queries walk the index on (xid, id) until the transaction ends.
 
         Without statistics the planner would sort the whole rest of a batch for every chunk.
         """
@@ -194,7 +194,7 @@ class ShopAll(BatchLog):
         )
 
     def read_by_value(self) -> None:
-        """Until the transaction ends, queries ask the summaries which pages may hold a value.
+        """Makes queries ask the summaries which pages may hold a value, until the transaction ends.
 
         Without it the planner would read all of a table, or walk through its order from the end.
         """
@@ -250,7 +250,7 @@ class ShopAll(BatchLog):
         return bool(self.one(sql.SQL("select {}").format(sql.SQL(" or ").join(conditions)))[0])
 
     def count_waiting(self, kind: Kind, position: Position) -> int:
-        """Committed rows that have not been moved."""
+        """Counts committed rows that have not been moved."""
         counts = [
             sql.SQL("(select count(*) from {} where {})").format(quoted(kind), range_)
             for range_ in waiting(position)
@@ -280,7 +280,7 @@ class ShopAll(BatchLog):
 
     @contextmanager
     def purge_held_off(self) -> Iterator[None]:
-        """Within, nobody removes staged rows; whoever does so now has ended."""
+        """Keeps others from removing staged rows meanwhile, and waits for those who do so now."""
         with self.transaction(commit=False):
             self.one("select pg_advisory_lock_shared(%s)", [PURGE_LOCK])
         try:

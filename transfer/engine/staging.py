@@ -205,7 +205,7 @@ class Staging(Writers):
 
     @contextmanager
     def purging(self) -> Iterator[None]:
-        """Within, no position begins: it would not know what was removed before it."""
+        """Keeps new positions from beginning: they would not know what was removed before them."""
         with self.transaction():
             self.one("select pg_advisory_lock(%s)", [PURGE_LOCK])
         try:
@@ -297,7 +297,7 @@ class Staging(Writers):
         self.execute(NOTE_PURGE, {"kind": kind.name, "rows": rows})
 
     def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
-        """Of each reader the latest that is old stays, and the one that its position names."""
+        """Removes old batches; each reader's latest stays, and the one that its position names."""
         named = [(one.reader, one.number) for one in positions if one.reader is not None]
         readers, numbers = zip(*named, strict=True) if named else ((), ())
         self.execute(

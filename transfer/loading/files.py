@@ -172,7 +172,7 @@ def with_columns(
 
 
 def _width(cells: list[Any]) -> int:
-    """Without empty cells at the end."""
+    """Counts the cells without empty ones at the end."""
     return next((place for place in range(len(cells), 0, -1) if not is_blank(cells[place - 1])), 0)
 
 
@@ -206,7 +206,7 @@ def shown(cell: Any) -> str:
 def rows_of(
     content: BinaryIO, layout: Layout, progress: Progress = lambda done, total: None
 ) -> Iterator[Line]:
-    """Line number and cells of every row below the headings and above. Raises FileRefused."""
+    """Yields number and cells of every row below the headings and above. Raises FileRefused."""
     if layout.format == "xlsx":
         return workbook.rows(content, progress, ("only", layout.sheet))
     return csv_rows(content, layout)

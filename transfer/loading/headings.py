@@ -74,7 +74,7 @@ class Expected(Protocol):
 
 
 def folded(heading: object) -> str:
-    """Without case, ё, spaces and signs."""
+    """A heading without case, ё, spaces and signs, to be compared."""
     return re.sub(r"[\W_]+", "", str(heading).casefold().replace("ё", "е").replace("№", "номер"))
 
 

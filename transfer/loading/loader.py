@@ -135,7 +135,7 @@ class Loader(Incoming):
         )
 
     def bad_lines(self) -> Iterator[BadLineFound]:
-        """Every bad line."""
+        """Yields every bad line."""
         columns, values = self._looked_at()
         query = (
             f"select id, case when unread is null then {columns} else unread_column end, "
@@ -158,7 +158,7 @@ class Loader(Incoming):
         }
 
     def _looked_at(self) -> tuple[str, str]:
-        """SQL: the columns that the failed check looks at, and what stands in them."""
+        """SQL for the columns that the failed check looks at, and for what stands in them."""
         secrets = self.kind.secrets
         columns, values = [], []
         for check in self.kind.checks:

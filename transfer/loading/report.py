@@ -63,7 +63,7 @@ def report_of(loader: Loader, lines: Lines, totals: Totals) -> dict[str, Any]:
 def _cells(
     loader: Loader, unread: str | None, value: str | None, payload: dict[str, str | None]
 ) -> list[str]:
-    """As they were understood; one that could not be read, as it came."""
+    """Cells as they were understood; one that could not be read, as it came."""
     return [(value or MASK) if name == unread else payload.get(name) or "" for name in loader.names]
 
 

@@ -141,7 +141,7 @@ def _noting(upload: Upload, progress: Progress) -> Progress:
 
 
 def _save_bad_lines(upload: Upload, lines: Iterator[BadLineFound]) -> None:
-    """As they are shown, and given back to be corrected: in words of people."""
+    """Saves bad lines as they are shown, and given back to be corrected: in words of people."""
     zone = Settings.load().zone
     rows = (_bad_line(upload, line, zone) for line in lines)
     while batch := list(islice(rows, BAD_LINES_AT_ONCE)):

@@ -281,5 +281,5 @@ def described(cell: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """Without what neither a page nor a database takes."""
+    """The text without characters that a page or a database does not take."""
     return re.sub("[\x00-\x1f\x7f\ud800-\udfff]", " ", text)

@@ -24,7 +24,7 @@ def rows(
     sheets: Sheets,
     on_sheet: Callable[[str, list[str]], None] = lambda sheet, sheets: None,
 ) -> Iterator[Line]:
-    """Number and cells of each row. Raises FileRefused, also in the midst of it.
+    """Yields number and cells of each row. Raises FileRefused, also in the midst of it.
 
     `on_sheet` is called, before the first row, which sheet is read, and which there are.
     """

@@ -13,7 +13,7 @@ SECONDS_BETWEEN_LINES = 1.0
 
 
 class Progress:
-    """Of a transfer: called with the run at its start and after each chunk. Elsewhere lines."""
+    """Shows a transfer, called with the run at its start and after each chunk: a bar, or lines."""
 
     def __init__(self, out: OutputWrapper, title: str, *, quiet: bool) -> None:
         self.out = out
@@ -64,7 +64,7 @@ class Progress:
 
 
 class FileProgress:
-    """Of a file that is read: called with how much of it is, and of how much. Elsewhere nothing."""
+    """Shows how much of a file is read: a bar on a terminal, elsewhere nothing."""
 
     def __init__(self, out: OutputWrapper, title: str) -> None:
         self.bar = tqdm(

@@ -33,7 +33,7 @@ class AccountJobQuerySet(JobQuerySet):
         return self.filter(finished_at=None)
 
     def with_secrets(self) -> Self:
-        """Closed ones with credentials to be taken: `untaken`, how many, and `until` when."""
+        """Closed jobs with credentials to be taken, each with `untaken`, how many, and `until`."""
         usable = self.exclude(finished_at=None).filter(
             secrets__account__state=RegisterAccount.State.CREATED
         )
@@ -139,7 +139,7 @@ class AccountJob(Job):
         return bool(self.saved.pending().update(started_at=started_at))
 
     def fail(self, error: TransferError) -> None:
-        """It stays pending, and the tick puts it into the queue again."""
+        """Notes the failure; the job stays pending, and the tick puts it into the queue again."""
         logger.error("account job %s: %s %s", self.pk, error, error.technical)
 
     @property
@@ -163,7 +163,7 @@ class AccountJob(Job):
         return self.done - self.failed
 
     def failed_accounts(self) -> RegisterAccountQuerySet:
-        """Those with which it may be tried again."""
+        """Accounts with which it may be tried again."""
         wrong = self.accounts.exclude(error_code="")
         return wrong.failed() if self.creates else wrong.created()
 
@@ -176,7 +176,7 @@ AUDITED = {
 
 class IssuedSecretQuerySet(models.QuerySet["IssuedSecret"]):
     def usable(self) -> Self:
-        """Without those of accounts that have been deleted since."""
+        """Secrets of accounts that have not been deleted since."""
         return self.filter(account__state=RegisterAccount.State.CREATED)
 
     def expired(self, now: datetime | None = None) -> Self:
@@ -208,7 +208,7 @@ class IssuedSecret(models.Model):
 
     @property
     def is_readable(self) -> bool:
-        """Not, if SECRET_KEY was changed meanwhile."""
+        """Whether SECRET_KEY is still the one that it was encrypted with."""
         return not self.secret.startswith(ENCRYPTED)
 
     @classmethod

@@ -76,19 +76,19 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
         return self.filter(state=RegisterAccount.State.ERROR)
 
     def made(self) -> Self:
-        """Those that are, or may be, on the server; nobody makes them now."""
+        """Accounts that are, or may be, on the server, and that nobody makes now."""
         return self.filter(state__in=[RegisterAccount.State.CREATED, RegisterAccount.State.ERROR])
 
     def settled(self) -> Self:
-        """Those that nobody has to make: they are there, or somebody makes them now."""
+        """Accounts that nobody has to make: they are there, or somebody makes them now."""
         return self.filter(state__in=[RegisterAccount.State.CREATED, RegisterAccount.State.WAITING])
 
     def with_shown(self) -> Self:
-        """Each with `shown_state`."""
+        """Gives each account `shown_state`, an AccountState."""
         return self.annotate(shown_state=state_case())
 
     def count_states(self) -> dict[str, int]:
-        """Shown state → registers in use. One query."""
+        """Counts registers in use by their shown state. One query."""
         counted = (
             self.filter(register__mothballed=False)
             .with_shown()
@@ -171,7 +171,7 @@ class RegisterAccount(Failing):
             self.blocked_at, self.blocked_by, self.block_reason = None, "", ""
 
     def note_block(self, who: str, reason: str) -> None:
-        """Who has ordered the block that stands now, and why; the caller saves."""
+        """Notes who has ordered the block that stands now, and why; the caller saves."""
         self.blocked_at, self.blocked_by, self.block_reason = timezone.now(), who, reason
 
     def became_none(self) -> None:

@@ -41,7 +41,7 @@ class Topic(models.TextChoices):
 
 class PlannedWorkQuerySet(models.QuerySet["PlannedWork"]):
     def coming(self, now: datetime | None = None) -> Self:
-        """Those that have not ended."""
+        """Planned work that has not ended."""
         return self.filter(ends_at__gt=now or timezone.now())
 
     def under_way(self, now: datetime | None = None) -> Self:
@@ -103,7 +103,7 @@ class PlannedWork(models.Model):
 
     @transaction.atomic
     def pause_tasks(self, now: datetime) -> None:
-        """Once it has begun, and once. What somebody paused for longer stays so."""
+        """Pauses the tasks once, when work has begun. What somebody paused for longer stays so."""
         if not self.stops or not type(self).objects.filter(pk=self.pk, paused_at=None).update(
             paused_at=now
         ):
@@ -114,7 +114,7 @@ class PlannedWork(models.Model):
 
     @transaction.atomic
     def end(self, actor: Actor, now: datetime | None = None) -> None:
-        """Before its time, or before it has begun: then it is as if it had never been planned."""
+        """Ends the work early; if it has not begun, it is as if it had never been planned."""
         now = now or timezone.now()
         AuditEntry.record(actor, AuditEntry.Action.DELETE, self, reason=self.reason)
         for task in self._tasks().filter(paused_until=self.ends_at, pause_reason=self.reason):
@@ -209,7 +209,7 @@ class Recipient(Failing):
 
     @property
     def is_readable(self) -> bool:
-        """Not, if SECRET_KEY was changed meanwhile."""
+        """Whether SECRET_KEY is still the one that it was encrypted with."""
         return not (self.address + (self.signing_key or "")).startswith(ENCRYPTED)
 
     def is_quiet(self, now: datetime) -> bool:
@@ -280,7 +280,7 @@ class Notice(Job, Failing):
 
     @transaction.atomic
     def fail(self, error: TransferError) -> None:
-        """It is tried again, later and later, for two days."""
+        """Notes the failure; the notice is tried again, later and later, for two days."""
         now = timezone.now()
         self.refresh_from_db(fields=["attempts"])
         delay = min(timedelta(minutes=2 ** min(self.attempts, 10)), LONGEST_DELAY)

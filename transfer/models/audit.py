@@ -48,7 +48,7 @@ class AppendOnly(models.BaseConstraint):
         return f"drop trigger {name} on {table}"
 
     def validate(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing about a new row can be wrong."""
+        """Does nothing: nothing about a new row can be wrong."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AppendOnly) and self.name == other.name
@@ -99,7 +99,7 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         return self.filter(subject_type=subject._meta.model_name, subject_id=subject.pk)
 
     def changes(self) -> Self:
-        """Without log-ins, which change nothing."""
+        """Entries without log-ins, which change nothing."""
         return self.exclude(action__in=[AuditEntry.Action.LOGIN, AuditEntry.Action.REFUSE])
 
     def search(self, text: str) -> Self:

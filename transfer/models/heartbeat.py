@@ -48,7 +48,7 @@ class Heartbeat(models.Model):
 
     @classmethod
     def later_than(cls, now: datetime) -> models.Q:
-        """Those that another machine's clock does not explain: the clock was set back."""
+        """Those that another machine's clock does not explain: ours was set back."""
         return models.Q(at__gt=now + cls.SILENCE)
 
     @property

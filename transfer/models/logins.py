@@ -33,14 +33,14 @@ class Lock(NamedTuple):
 
     @classmethod
     def of(cls, refusals: QuerySet[AuditEntry], field: str, most: int) -> Iterator[Self]:
-        """Those that so many refusals have locked, by one of their fields."""
+        """Yields names or addresses that `most` refusals have locked."""
         counted = refusals.order_by().values(field).annotate(n=Count("pk"), first=Min("at"))
         for line in counted.filter(n__gte=most).order_by("first"):
             yield cls(line[field], line["first"] + PERIOD)
 
 
 def lately(action: Action, now: datetime | None = None) -> QuerySet[AuditEntry]:
-    """Those that count: of the last minutes, since an administrator has lifted the locks."""
+    """Attempts that count: of the last minutes, and since an administrator has lifted the locks."""
     now = now or timezone.now()
     lifted = AuditEntry.objects.filter(action=Action.UNLOCK).order_by("-at").values("at")[:1]
     since = max([now - PERIOD, *lifted.values_list("at", flat=True)])
@@ -56,7 +56,7 @@ def of_strangers() -> QuerySet[AuditEntry]:
 
 
 def locks() -> list[Lock]:
-    """All that hold against strangers: of names, and of addresses."""
+    """All locks that hold against strangers: of names, and of addresses."""
     strangers = of_strangers()
     return [
         *Lock.of(strangers, "who", OF_A_NAME),
@@ -65,7 +65,7 @@ def locks() -> list[Lock]:
 
 
 def lift_locks(actor: Actor) -> None:
-    """Whoever is locked may try again at once."""
+    """Lets whoever is locked try again at once."""
     whom = ", ".join(lock.whom for lock in locks())
     AuditEntry.record(actor, Action.UNLOCK, User(), new={"locks": whom})
 

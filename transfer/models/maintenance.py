@@ -55,7 +55,7 @@ AT_FIRST = {
 def create_maintenance_tasks(
     sender: Any, using: str, apps: Any = current_apps, **kwargs: Any
 ) -> None:
-    """After every `migrate` there is a task of each kind."""
+    """Makes a task of each kind after every `migrate`, where it is missing."""
     if sender.name != "transfer":
         return
     try:

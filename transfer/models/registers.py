@@ -41,12 +41,12 @@ class CashRegisterQuerySet(models.QuerySet["CashRegister"]):
         return self.filter(mothballed=False)
 
     def beside(self, server: BonusServer) -> Self:
-        """Each with `account`: its account on that server, or None. One query."""
+        """Gives each register `account`: its account on that server, or None. One query."""
         own = FilteredRelation("accounts", condition=Q(accounts__server=server))
         return self.annotate(account=own).select_related("account", "shop")
 
     def unsettled(self, server: BonusServer) -> Self:
-        """Those without an account on the server, made or being made."""
+        """Registers without an account on the server, made or being made."""
         accounts: Any = self.model._meta.get_field("accounts").related_model
         there = accounts.objects.settled().filter(register=OuterRef("pk"), server=server)
         return self.filter(~Exists(there))

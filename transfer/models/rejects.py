@@ -17,7 +17,7 @@ REJECT_KEY = re.compile(r"R([0-9]{1,18})-([0-9]{1,18})", re.IGNORECASE)
 
 class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
     def open(self) -> Self:
-        """Those that somebody has to look at."""
+        """Rejects that somebody has to look at."""
         return self.filter(state=RejectedRow.State.OPEN)
 
     def in_locking_order(self) -> Self:
@@ -34,16 +34,16 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         )
 
     def of_row(self, reject: "RejectedRow") -> Self:
-        """Those of the same staged row, which every bonus server judges for itself."""
+        """Rejects of the same staged row, which every bonus server judges for itself."""
         return self.filter(kind=reject.kind, origin=reject.origin, staging_id=reject.staging_id)
 
     def of_rows(self, chosen: models.QuerySet[Any]) -> Self:
-        """Those of the same staged rows as `chosen`."""
+        """Rejects of the same staged rows as `chosen`."""
         same_row = {name: models.OuterRef(name) for name in RejectedRow.ROW}
         return self.filter(models.Exists(chosen.filter(**same_row)))
 
     def once(self) -> Self:
-        """Of each staged row and reason one: the first among these."""
+        """One reject of each staged row and reason: the first among these."""
         same = {name: models.OuterRef(name) for name in (*RejectedRow.ROW, "code")}
         return self.exclude(models.Exists(self.filter(**same, pk__lt=models.OuterRef("pk"))))
 
@@ -58,7 +58,7 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         self.open().update(follows=models.Exists(before))
 
     def groups(self) -> list[dict[str, Any]]:
-        """Transfer, reason, how many and how many of them open; most first. One query."""
+        """Counts by transfer and reason, open ones too; most first. One query."""
         counted = (
             self.order_by()
             .values("kind", "code")

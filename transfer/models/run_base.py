@@ -64,11 +64,11 @@ class RunQuerySet(JobQuerySet):
         return self.filter(state=State.RUNNING)
 
     def good(self) -> Self:
-        """Those that moved all there was, with rejects or without."""
+        """Runs that moved all there was, with rejects or without."""
         return self.filter(state__in=GOOD_STATES)
 
     def real(self) -> Self:
-        """Without dry runs."""
+        """Runs without dry ones."""
         return self
 
     def bad(self) -> Self:
@@ -78,7 +78,7 @@ class RunQuerySet(JobQuerySet):
         return self.filter(trigger=Trigger.SCHEDULE)
 
     def dead(self) -> Self:
-        """Marked running, and nobody holds the task's lock."""
+        """Runs that are marked running while nobody holds the task's lock."""
         return self.running().idle()
 
     def interrupt(self) -> int:
@@ -146,7 +146,7 @@ class Run(Job, Failing):
         return self.task.lock()
 
     def start(self) -> None:
-        """From here on the run is executed; whoever calls holds the task's lock.
+        """Marks the run as running; whoever calls holds the task's lock.
 
         Raises IntegrityError when the run is new and the task has another open one.
         """

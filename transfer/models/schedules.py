@@ -138,7 +138,7 @@ class ScheduledTask(models.Model):
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Whoever runs the task holds it. Closes runs whose process is gone. Raises AlreadyRunning.
+        """Holds the task for a run. Closes runs whose process is gone. Raises AlreadyRunning.
 
         Free means that nobody runs the task: the lock ends with its process at the latest.
         """
@@ -168,7 +168,7 @@ class ScheduledTask(models.Model):
         return next_times(self.schedule, count, self._start(now), Settings.load().zone)
 
     def _start(self, now: datetime | None) -> datetime:
-        """Now, or the end of the pause."""
+        """The moment from which times count: now, or the end of the pause."""
         now = now or timezone.now()
         return max(now, self.paused_until or now)
 
@@ -182,7 +182,7 @@ class ScheduledTask(models.Model):
         now: datetime | None = None,
         action: AuditEntry.Action = AuditEntry.Action.SWITCH,
     ) -> None:
-        """Switching on never runs at once: the next run is the next time by schedule.
+        """Switches the task on or off. Switched on, it runs at its next time, never at once.
 
         Switching off takes what the schedule had queued out of the queue. A run that goes on, goes
         on: see `TransferRun.cancel`. Raises ChangedMeanwhile.
@@ -219,7 +219,7 @@ class ScheduledTask(models.Model):
         expected_version: int | None = None,
         now: datetime | None = None,
     ) -> None:
-        """Nothing by schedule until then; it goes on with the first time after.
+        """Runs nothing by schedule until then; it goes on with the first time after.
 
         Raises ValidationError when `until` is past, and ChangedMeanwhile.
         """

@@ -8,7 +8,7 @@ ENCRYPTED = "gAAAA"  # what every Fernet token begins with
 
 
 class SecretField(EncryptedTextField):
-    """Decrypted when it comes from the database, and nowhere else.
+    """A text that is decrypted when it comes from the database, and nowhere else.
 
     The library decrypts in `to_python` as well, except while a mark on the field, which all threads
     share, says not to; a validation that fails leaves the mark there for good.
@@ -21,7 +21,7 @@ class SecretField(EncryptedTextField):
         return models.TextField.to_python(self, value)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        """With another key the value stays as it is stored: see BonusServer.check_secrets."""
+        """Decrypts; with another key the value stays as it is: see BonusServer.check_secrets."""
         if not value:
             return value
         try:

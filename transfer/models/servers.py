@@ -189,7 +189,7 @@ class BonusServer(Failing):
         )
 
     def _note(self, **fields: Any) -> None:
-        """Only these fields, and only if the server is still docked."""
+        """Saves only these fields, and only if the server is still docked."""
         for name, value in fields.items():
             setattr(self, name, value)
         type(self).objects.filter(pk=self.pk).update(**fields)

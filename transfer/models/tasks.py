@@ -59,7 +59,7 @@ class TransferTask(ScheduledTask):
 
     @property
     def all_readers(self) -> Readers:
-        """Whom the log may name for this task, and whom for the others of its kind."""
+        """The readers that the log may name for this task, and for the others of its kind."""
         tasks = TransferTask.objects.filter(kind=self.kind).exclude(pk=self.pk)
         others = [reader for task in tasks for reader in task.readers]
         return Readers(frozenset(map(str, self.readers)), frozenset(map(str, others)))

@@ -35,7 +35,7 @@ class UploadQuerySet(JobQuerySet):
         return self.filter(state=Upload.State.LOADED)
 
     def overdue(self, now: datetime) -> Self:
-        """Those that nobody has confirmed in time."""
+        """Uploads that nobody has confirmed in time."""
         old = now - timedelta(hours=UNCONFIRMED_HOURS)
         return self.filter(created_at__lt=old, state__in=Upload.UNDECIDED)
 
@@ -147,7 +147,7 @@ class Upload(Job, Failing):
 
     @property
     def corrections(self) -> int:
-        """Good lines that correct rejected rows."""
+        """How many good lines correct rejected rows."""
         return int(self.report.get("corrections", 0))
 
     def open(self) -> io.BufferedReader:
@@ -194,7 +194,7 @@ class Upload(Job, Failing):
         return bool(changed)
 
     def confirm(self, actor: Actor) -> bool:
-        """From here on a worker loads it. False when somebody was faster."""
+        """Orders the load, which a worker does. False when somebody was faster."""
         return self.state == self.State.READY and self.go_on(
             self.State.CONFIRMED,
             confirmed_at=timezone.now(),
@@ -222,7 +222,7 @@ class Upload(Job, Failing):
 
     @transaction.atomic
     def note_loaded(self, rows: int, origin: str | None, xid: int | None) -> None:
-        """After the staging database has committed; also when a crash came in between."""
+        """Notes what was loaded, after the staging database has committed, be it after a crash."""
         self.state, self.closed_at, self.good = self.State.LOADED, timezone.now(), rows
         self.origin, self.xid = uuid.UUID(origin) if origin else None, xid
         self.note_error(None)

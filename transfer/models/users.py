@@ -23,7 +23,7 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(is_active=True)
 
     def with_level(self) -> Self:
-        """Each with `level`, the value of the role that it has; 0 is none."""
+        """Gives each user `level`, the value of the role that it has; 0 is none."""
         of_groups = Max(
             Case(*(When(groups__name=one.group, then=Value(one.value)) for one in Role), default=0)
         )
@@ -53,7 +53,7 @@ class User(AuthUser):
 
     @property
     def shown_role(self) -> Role | None:
-        """In a list, which asks for all roles at once: see `with_level`."""
+        """The role in a list, which asks for all roles at once: see `with_level`."""
         return Role(self.level) if self.level else None  # type: ignore[attr-defined]
 
     @classmethod
@@ -89,7 +89,7 @@ class User(AuthUser):
                 self._take(role)
 
     def close(self, actor: Actor) -> None:
-        """No log-in any more, and no open session. Raises ValidationError: see `_check`."""
+        """Closes the log-in and all sessions. Raises ValidationError: see `_check`."""
         with self._changing(actor):
             self.is_active = False
             self._end_sessions()
@@ -138,7 +138,7 @@ class User(AuthUser):
                 AuditEntry.record(actor, AuditEntry.Action.CHANGE, self, old=old, new=new)
 
     def _take(self, role: Role) -> None:
-        """That role alone. A superuser is an administrator, so whoever is none can't be one."""
+        """Gives that role alone. A superuser is an administrator; who is none can't be one."""
         self.groups.remove(*Group.objects.filter(name__in=[one.group for one in Role]))
         self.groups.add(Group.objects.get(name=role.group))
         if role != Role.ADMINISTRATOR:
@@ -164,7 +164,7 @@ class User(AuthUser):
         raise ValidationError({"role": ValidationError(message, params={"login": self.username})})
 
     def _end_sessions(self) -> None:
-        """Else one that a browser has kept would be good again once the user is reopened."""
+        """Ends all sessions: one in a browser would be good again once the user is reopened."""
         for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
             if session.get_decoded().get(SESSION_KEY) == str(self.pk):
                 session.delete()
@@ -182,6 +182,6 @@ class StartPassword(models.Model):
 
 
 def one_at_a_time() -> None:
-    """Until the transaction ends nobody else changes users: two administrators who take each
+    """Keeps others from changing users until the transaction ends: two administrators who take each
     other's role at once must not both succeed."""
     Group.objects.select_for_update().get(name=Role.ADMINISTRATOR.group)

@@ -64,7 +64,7 @@ class Sheet:
             yield [value(record) for value in values]
 
     def _walked(self) -> Iterator[Any]:
-        """Outside of a transaction the database would put all rows aside before the first one."""
+        """Reads in a transaction, without which the database would put all rows aside first."""
         if not isinstance(self.records, QuerySet):
             yield from self.records
             return
@@ -73,7 +73,7 @@ class Sheet:
 
     @property
     def is_too_long(self) -> bool:
-        """For a workbook."""
+        """Whether a workbook has no room for all rows."""
         rows = self.records
         return isinstance(rows, QuerySet) and rows[ROWS_OF_A_WORKBOOK:].exists()
 

@@ -102,5 +102,5 @@ class DayFilters(FilterSet):
 
 
 def midnight(day: date) -> datetime:
-    """When the day begins in the user's time zone."""
+    """The moment at which the day begins in the user's time zone."""
     return datetime.combine(day, time(), timezone.get_current_timezone())

@@ -51,7 +51,7 @@ class Leaf:
         return records
 
     def _before(self, beside: Model) -> list[Any]:
-        """Nothing, when that is not a whole leaf and more: then it is the first one."""
+        """The rows before it; none if they do not fill a leaf and more: that is the first one."""
         records, more = self._some(beyond(turned(self.rows), beside))
         self.has_previous = self.has_next = more
         return records[::-1] if more else []
@@ -63,13 +63,13 @@ class Leaf:
 
 
 def turned(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """In the opposite order."""
+    """The rows in the opposite order."""
     names = [str(name) for name in rows.query.order_by]
     return rows.order_by(*(name[1:] if name.startswith("-") else f"-{name}" for name in names))
 
 
 def beyond(rows: QuerySet[Any], beside: Model) -> QuerySet[Any]:
-    """Those that come later in their order than that one."""
+    """The rows that come later in their order than that one."""
     names = [str(name) for name in rows.query.order_by]
     way = "lt" if names[0].startswith("-") else "gt"
     return rows.filter(_past([name.lstrip("-") for name in names], beside, way))

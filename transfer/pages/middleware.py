@@ -22,7 +22,7 @@ View = Callable[[HttpRequest], HttpResponse]
 
 
 class LoginRequired(LoginRequiredMiddleware):
-    """After the log-in one is where the button was: what the press was sent to is no page.
+    """Asks for a log-in, which leads back to where the button was: what it was sent to is no page.
 
     Whoever has been given a password does nothing before it is changed.
     """

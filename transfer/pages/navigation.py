@@ -98,7 +98,7 @@ def crumbs(
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For templates: the side bar, the way up, the themes there are, and the one of the cookie."""
+    """Gives templates the side bar, the way up, the themes there are, and the one of the cookie."""
     return {
         "navigation": lambda: links(request),
         "up": lambda: way_up(request),

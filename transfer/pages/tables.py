@@ -30,10 +30,10 @@ class Table(tables.Table):
     foot = "tables/foot.html"
 
     class Meta:
-        """To be inherited. Template and class are in the settings, for those without one, too."""
+        """What a table's Meta inherits; the settings give template and class to those without."""
 
     def for_user(self, user: Any) -> Self:
-        """Those who only look get neither the boxes nor the buttons."""
+        """Leaves out boxes and buttons for those who only look."""
         if not has_role(user, Role.OPERATOR):
             for name in ("choose", "actions"):
                 if name in self.columns.names():
@@ -41,7 +41,7 @@ class Table(tables.Table):
         return self
 
     def paged(self, request: HttpRequest) -> Self:
-        """Sorted and cut to the page that the URL asks for; too far is the last page."""
+        """The table sorted, and cut to the page that the URL asks for; too far is the last page."""
         size = self._sorted(request)
         page = max(_whole(request.GET.get(self.prefixed_page_field)), 1)
         self.paginate(per_page=size, page=1)
@@ -52,7 +52,7 @@ class Table(tables.Table):
         return self
 
     def leafed(self, request: HttpRequest) -> Self:
-        """Sorted and cut to the leaf that the URL asks for: for a list that is not counted."""
+        """The table sorted, and cut to the leaf that the URL asks for, since it is not counted."""
         size = self._sorted(request)
         place = request.GET.get(self.prefixed_page_field, "")
         self.page, self.foot = Leaf(self.data.data, place, size), "tables/leaf.html"
@@ -159,7 +159,7 @@ class ChooseColumn(DrawnColumn):
 
 
 class NumberColumn(tables.Column):
-    """Right-aligned, with thin spaces."""
+    """Numbers, right-aligned, with thin spaces."""
 
     attrs = {"th": {"class": "num"}, "td": {"class": "num"}}
 

@@ -35,19 +35,19 @@ WORK: dict[type["Job"], str] = {}
 
 class JobQuerySet(models.QuerySet[Any]):
     def pending(self) -> Self:
-        """Those that are still to be done."""
+        """Jobs that are still to be done."""
         raise NotImplementedError
 
     def locked(self) -> Self:
-        """Those that somebody does at this moment."""
+        """Jobs that somebody does at this moment."""
         return self.filter(**{f"{self.model.LOCKED_BY}__in": held(self.model.LOCK_SPACE)})
 
     def idle(self) -> Self:
-        """Those that nobody does at this moment."""
+        """Jobs that nobody does at this moment."""
         return self.exclude(**{f"{self.model.LOCKED_BY}__in": held(self.model.LOCK_SPACE)})
 
     def lost(self) -> Self:
-        """Pending ones that nobody does and that are not in the queue: their worker is gone."""
+        """Pending jobs that nobody does and that are not in the queue: their worker is gone."""
         ready = DBTaskResult.objects.ready().values("pk")
         return self.pending().idle().filter(Q(queue_entry=None) | ~Q(queue_entry__in=ready))
 
@@ -82,7 +82,7 @@ class Job(models.Model):
         self.save(update_fields=["queue_entry"])
 
     def lock(self) -> AbstractContextManager[None]:
-        """Whoever does the job holds it. Raises AlreadyRunning."""
+        """Holds the job for whoever does it. Raises AlreadyRunning."""
         return lock(self.LOCK_SPACE, self.pk)
 
     def claim(self) -> bool:
@@ -104,12 +104,12 @@ class Job(models.Model):
                     work()
 
     def log_names(self) -> dict[str, Any]:
-        """By what a line of the log names the job."""
+        """What a line of the log names the job by."""
         return {str(self._meta.model_name): self.pk}
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Whatever goes wrong in the block, the job fails with it. What it logs names the job."""
+        """Lets the job fail with whatever goes wrong in the block, whose log lines name the job."""
         with about(**self.log_names()), self._failing():
             yield
 

@@ -32,7 +32,7 @@ HELD = """
 
 
 def held(space: Space) -> RawSQL:
-    """SQL: the numbers that somebody holds the lock of, at this moment."""
+    """SQL for the numbers that somebody holds the lock of, at this moment."""
     return RawSQL(HELD, [space])  # noqa: S611 - a constant
 
 

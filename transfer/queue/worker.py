@@ -17,7 +17,7 @@ _stopped: ContextVar[Stopped | None] = ContextVar("stopped", default=None)
 
 @contextmanager
 def soft_stop() -> Iterator[Stopped]:
-    """Ctrl-C and SIGTERM only note themselves: the block asks for the signal when it can stop.
+    """Only notes Ctrl-C and SIGTERM: the block asks for the signal when it can stop.
 
     A second one ends the process as usual.
     """

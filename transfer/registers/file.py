@@ -202,7 +202,7 @@ def _renames(line: RegisterLine, shop: Shop | None) -> Iterator[str]:
 
 @transaction.atomic
 def apply(plan: Plan) -> None:
-    """All of it or nothing; the caller has seen to it that no line is bad."""
+    """Applies all of it or nothing; the caller has seen to it that no line is bad."""
     names = {line.shop: line.shop_name for line in plan.lines if line.shop_name}
     codes = dict.fromkeys(line.shop for line in plan.lines)
     existing = set(Shop.objects.filter(code__in=codes).values_list("code", flat=True))

@@ -48,7 +48,7 @@ def _is_same_history(task: TransferTask, target: BonusDatabase, reader: str) -> 
 
 
 def _pull_all(task: TransferTask, target: BonusDatabase, reader: str) -> None:
-    """Everything anew. What was open and is no reject there any more, is none."""
+    """Reads all rejects anew. What was open and is no reject there any more, is none."""
     task.mirrored_number, task.mirrored_token = 0, None
     with transaction.atomic():
         known = _pull(task, target, reader, None)

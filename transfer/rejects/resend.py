@@ -166,7 +166,7 @@ def _note_many(
     new: Values | None = None,
     reason: str = "",
 ) -> None:
-    """One entry for all; each row says itself who closed it, and when."""
+    """Writes one audit entry for all; each row says itself who closed it, and when."""
     if rows:
         subject = RejectedRow(kind=kind.name)
         AuditEntry.record(actor, action, subject, new={**(new or {}), "rows": rows}, reason=reason)

@@ -43,7 +43,7 @@ def run_here(
 
 
 def execute_queued(run: TransferRun, stopped: Stopped) -> None:
-    """Nobody cancelled it if the worker has to end: so it is tried again soon."""
+    """Executes a run of the queue; it is tried again soon if the worker has to end."""
     task: Any = run.task
     execute(run, task, stopped=stopped, stopped_as=State.INTERRUPTED)
 
@@ -84,7 +84,7 @@ def execute(
 def doors(
     task: TransferTask, purpose: str, seconds: float | None = None
 ) -> Iterator[tuple[ShopAll, BonusDatabase]]:
-    """Both databases of a task. PIN codes stay out of error texts. `seconds`: see `Database`."""
+    """Opens a task's databases. PIN codes stay out of error texts. `seconds`: see `Database`."""
     options: Any = {"secret": bool(task.moves.secrets), "seconds": seconds}
     with (
         ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, **options) as source,
@@ -133,7 +133,7 @@ def _settle_previous(run: TransferRun, position: Position) -> None:
 
 
 def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> int:
-    """Committed rows that the task has not moved."""
+    """Counts committed rows that the task has not moved."""
     with source.snapshot():
         source.read_in_order()
         return source.count_waiting(task.moves, position)

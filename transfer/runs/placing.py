@@ -12,7 +12,7 @@ from transfer.runs.execute import doors
 
 
 def put_position(task: TransferTask, where: Place, actor: Actor, *, dry_run: bool) -> Placed:
-    """See `place`. Raises AlreadyRunning while the task runs, and other TransferErrors."""
+    """Places a task's position: see `place`. Raises AlreadyRunning, and other TransferErrors."""
     with task.lock(), doors(task, "set_position") as (source, target):
         placed = place(task.moves, source, target, where, task.all_readers, dry_run=dry_run)
         if not dry_run:

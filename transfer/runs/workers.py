@@ -41,7 +41,7 @@ class Workers:
 
 
 def announce(command: str, workers: int) -> None:
-    """From here on this thread stays connected, as `workers` workers of a manage.py command."""
+    """Keeps this thread connected from here on, as `workers` workers of a manage.py command."""
     connection.close()
     settings = connection.settings_dict
     connection.settings_dict = {

@@ -95,7 +95,7 @@ class Work:
                 ready, saved_at = [], time.monotonic()
 
     def _call(self, api: BonusApi, account: RegisterAccount) -> Account | None:
-        """In a thread, and without the database."""
+        """Asks the server for one change, in a thread and without the database."""
         if self.end:
             raise self.end
         try:
@@ -160,7 +160,7 @@ class Work:
             self.job.failed += 1
 
     def _fail(self, accounts: list[RegisterAccount], error: ApiError) -> None:
-        """None of these was tried."""
+        """Notes why none of these accounts was tried."""
         untried = [account for account in accounts if account.state != State.ERROR]
         for account in untried:
             self._failed(account, error, asked=False)

@@ -27,7 +27,7 @@ def ask_all(
     seconds: float,
     late: Callable[[Subject, float], TransferError] = too_slow,
 ) -> Iterator[tuple[Subject, Answer | TransferError]]:
-    """Each subject with its answer, as soon as that is there. Never raises, ends after `seconds`.
+    """Yields each subject with its answer, once that is there. Never raises, ends after `seconds`.
 
     `question` gets a subject and the seconds that it may take. It runs in a thread, and so must
     not query Django's database. An error that it raises is the answer; `late` makes that of a

@@ -96,7 +96,7 @@ def look(server: BonusServer, seconds: float = SECONDS) -> Look:
 def look_at_all(
     servers: Iterable[BonusServer], seconds: float = SECONDS
 ) -> Iterator[tuple[BonusServer, Look | TransferError]]:
-    """See `ask_all`."""
+    """Looks at all servers at once: see `ask_all`."""
     return ask_all(servers, look, seconds, _too_slow)
 
 

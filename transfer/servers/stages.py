@@ -114,7 +114,7 @@ STAGES: dict[str, tuple[Any, Callable[[BonusServer], Passed]]] = {
 
 
 def note_test(tested: BonusServer, actor: Actor) -> None:
-    """Before the secrets are sent. The stages of one test stand in the audit once."""
+    """Notes the test in the audit, once, before the secrets are sent."""
     new = {name: getattr(tested, name) for name in ADDRESS}
     noted = AuditEntry.objects.filter(
         who=actor.name, action=AuditEntry.Action.TEST, new=new, at__gt=timezone.now() - ONE_TEST
@@ -137,7 +137,7 @@ def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -
 
 
 def run_all(server: BonusServer) -> Iterator[Result]:
-    """All stages, up to the first that fails."""
+    """Runs all stages, up to the first that fails."""
     for stage in STAGES:
         result = run_stage(stage, server)
         yield result

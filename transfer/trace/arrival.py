@@ -98,7 +98,7 @@ def _moved(source: ShopAll, upload: Upload, task: TransferTask, position: Positi
 
 
 def _with_runs(upload: Upload, on_servers: list[Arrival]) -> list[Arrival]:
-    """Each with the run that moved the last of its rows."""
+    """The same, each with the run that moved the last of its rows."""
     keys = {
         one.task.pk: (one.task.pk, upload.xid or 0, one.last_id)
         for one in on_servers

@@ -80,7 +80,7 @@ def _nothing() -> Numbers:
 
 
 def _rejected(text: str) -> Numbers:
-    """No bonus server may hold them."""
+    """Numbers of rejected rows, which no bonus server may hold."""
     rejected = _nothing()
     for column, numbers in rejected.items():
         name = f"payload__{column}"

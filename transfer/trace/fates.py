@@ -48,7 +48,7 @@ class StagedRow:
 def judge_fates(
     rows: list[StagedRow], answers: list[Answer], tasks: list[Any], origin: str
 ) -> None:
-    """For every row and server: what became of it."""
+    """Says of every row what became of it at every server."""
     of = {(task.server_id, task.kind): task for task in tasks}
     rejects = _rejects(rows, origin)
     for row in rows:
@@ -105,7 +105,7 @@ def _with_all_rejects(runs: Iterable[TransferRun]) -> set[int]:
 
 
 def _judge(row: StagedRow, fate: Fate, answer: Answer) -> None:
-    """Of a row whose reject may be gone: the checks say it, since a staged row never changes.
+    """Judges a row whose reject may be gone by the checks, since a staged row never changes.
 
     But for a PIN code, which may have been blanked after it was moved.
     """

@@ -40,7 +40,7 @@ def runs_that_moved(keys: Iterable[Key], origin: str) -> dict[Key, TransferRun]:
 
 
 def _numbers(tasks: set[int]) -> dict[int, list[int]]:
-    """Task → its runs that have read rows, in their order."""
+    """The runs of each task that have read rows, in their order."""
     numbers: dict[int, list[int]] = {task: [] for task in tasks}
     runs = TransferRun.objects.filter(task__in=tasks, read__gt=0)
     for task, pk in runs.order_by("task", "pk").values_list("task", "pk"):

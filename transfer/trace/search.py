@@ -20,7 +20,7 @@ EXACT = "select exists (select from {table} where {column} = {value})"
 
 @dataclass
 class Matches:
-    """Account or card → what it is; and staged rows with this number."""
+    """Accounts, cards and staged rows that a text may mean."""
 
     exact: list[str] = field(default_factory=list)  # "account", "card"
     accounts: list[str] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Matches:
 
 
 def search(text: str, seconds: float = 3.0) -> Matches:
-    """Exact numbers first; else those that are known to begin or end so. Raises TransferError."""
+    """Finds exact numbers; else those that are known to begin or end so. Raises TransferError."""
     matches = Matches()
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=seconds) as source:
         with source.snapshot():
@@ -73,7 +73,7 @@ def _is_there(source: ShopAll, column: str, text: str) -> bool:
 
 
 def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
-    """Staged rows with this number: kind, number, and whose trace it is part of."""
+    """Finds staged rows with this number: kind, number, and whose trace it is part of."""
     digits = text.removeprefix("№").removeprefix("#").strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19 and digits[0] != "0"):
         return []
@@ -100,7 +100,7 @@ RANGE = """
 
 @dataclass(frozen=True)
 class Stop:
-    """Of this kind's table the pages from this one on, and the tables before it in ORDER."""
+    """How far a search has read: this table from `page` on, and the tables before it in ORDER."""
 
     kind: str
     page: int
@@ -138,7 +138,7 @@ def search_inside(text: str, start: Stop | None = None) -> InsideMatches:
 
 
 def _ranges(source: ShopAll, start: Stop | None) -> Iterator[tuple[Kind, int, Stop]]:
-    """Of a table the pages from … up to where a search stands that has not read them."""
+    """Yields what a search has not read, in parts: kind, first page, and their end."""
     kinds = [KINDS[name] for name in ORDER]
     with source.snapshot():
         sizes = [int(source.one(SIZE, [f'"{kind.staging}"'])[0]) for kind in kinds]
@@ -156,7 +156,7 @@ def _ranges(source: ShopAll, start: Stop | None) -> Iterator[tuple[Kind, int, St
 def _within(
     source: ShopAll, kind: Kind, columns: list[str], text: str, pages: tuple[int, int]
 ) -> Iterator[tuple[str, str]]:
-    """Column and value, for each that has the text in it."""
+    """Yields column and value of each that has the text in it."""
     if not columns:
         return
     low, high = (sql.Literal(f"({page},0)") for page in pages)

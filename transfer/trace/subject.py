@@ -46,7 +46,7 @@ class Trace:
 
 
 def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS) -> Trace:
-    """Every staged change of the account or the card, the latest first, and where each is.
+    """Reads every staged change of the account or the card, latest first, and where each is.
 
     Asks the servers for `seconds` at most, and shop All as long. Raises TransferError when shop All
     fails.
@@ -77,7 +77,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
 def staged_rows(
     source: ShopAll, subject: str, column: str, answers: list[Answer], page: int
 ) -> list[StagedRow]:
-    """One page of the rows, and one row more if there is another page."""
+    """Reads one page of the rows, and one row more if there is another page."""
     parts, servers = [], {}
     for kind in kinds_of(column):
         known = [(a.server.pk, a.positions.get(kind.name)) for a in answers if a.error is None]
@@ -119,7 +119,7 @@ def _moved(positions: Iterable[Position | None]) -> sql.Composable:
 
 
 def note_sent_again(source: ShopAll, rows: list[StagedRow], origin: str) -> None:
-    """Rejected rows that were corrected, by the staging database's own note of it."""
+    """Marks rejected rows that were corrected, by the staging database's own note of it."""
     (is_there,) = source.one("select to_regclass('datatransfer.resent') is not null")
     for kind in {row.kind.name for row in rows if is_there}:
         mine = {row.id: row for row in rows if row.kind.name == kind}

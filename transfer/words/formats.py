@@ -129,7 +129,7 @@ def full_moment(when: datetime) -> str:
 
 @lru_cache(maxsize=1000)
 def _full_day(value: date, language: str | None) -> str:
-    """Cached: a list has hundreds of moments of the same few days."""
+    """A day with its year; cached, since a list has hundreds of moments of the same few days."""
     return date_format(value, pgettext("date with a year", "j M Y"))
 
 

@@ -135,7 +135,7 @@ def every_hours(hours: int, time: str) -> str:
 
 
 def weekday_names() -> list[tuple[int, str]]:
-    """For a form: number and name of each weekday, Monday first."""
+    """Number and name of each weekday for a form, Monday first."""
     return [
         (1, _("Monday")),
         (2, _("Tuesday")),

@@ -67,7 +67,7 @@ class Command(BaseCommand):
 
 
 def tick_once() -> None:
-    """While our own database is away, the next minute tries again."""
+    """Ticks; while our own database is away, the next minute tries again."""
     try:
         tick("run_scheduler")
     except DatabaseError:

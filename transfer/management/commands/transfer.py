@@ -137,5 +137,5 @@ def counts(run: TransferRun) -> dict[str, int]:
 
 
 def worst(codes: set[int]) -> int:
-    """Of several transfers: a failure counts most, then one that was already running."""
+    """The exit code of several transfers: a failure counts most, then one that ran already."""
     return FAILED if FAILED in codes else max(codes, default=0)

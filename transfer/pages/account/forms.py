@@ -68,7 +68,7 @@ class LogInForm(AuthenticationForm):
 
 
 def attempt_of(request: HttpRequest, name: str) -> Attempt:
-    """With the number of the browser, if the name has logged in with it before."""
+    """The attempt, with the browser's number if the name has logged in with it before."""
     attempt = Attempt(name, Actor.address_of(request))
     if attempt.user is None:
         return attempt
@@ -83,7 +83,7 @@ def browser_cookie(user: User) -> tuple[str, str]:
 
 
 def know_browser(response: HttpResponse, request: HttpRequest, user: User) -> None:
-    """From now on this browser is told from strangers who try the user's name."""
+    """Tells this browser from strangers who try the user's name, from now on."""
     name, salt = browser_cookie(user)
     number = get_random_string(12)
     response.set_signed_cookie(

@@ -51,7 +51,7 @@ log_in = LogIn.as_view()
 
 @login_not_required
 def log_in_for_admin(request: HttpRequest) -> HttpResponse:
-    """There is one door, and Django's admin has none of its own."""
+    """Leads to the one log-in there is: Django's admin has none of its own."""
     if request.user.is_authenticated:
         raise PermissionDenied
     return auth_views.redirect_to_login(next_url(request, reverse("admin:index")))

@@ -129,18 +129,18 @@ def _key(entry: AuditEntry) -> str:
 def addresses(entries: Iterable[AuditEntry]) -> dict[int, str]:
     """Where what an entry is about stands, by the entry's number; what is gone stands nowhere."""
     wanted: dict[Any, list[AuditEntry]] = defaultdict(list)
-    found: dict[int, str] = {}
+    urls: dict[int, str] = {}
     for entry in entries:
         if entry.subject_id and words.model_of(entry):
             wanted[words.model_of(entry)].append(entry)
     for model, some in wanted.items():
         there = model._default_manager.in_bulk({entry.subject_id for entry in some})
-        found |= {
+        urls |= {
             entry.pk: _address(there[entry.subject_id])
             for entry in some
             if entry.subject_id in there
         }
-    return found
+    return urls
 
 
 def _address(one: Any) -> str:

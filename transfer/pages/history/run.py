@@ -98,7 +98,7 @@ def run_of(model: type[Run], pk: int) -> Any:
 
 
 def described(one: Any) -> dict[str, Any]:
-    """All that the page of a run says."""
+    """What the page of a run says."""
     context = {
         "run": one,
         "is_transfer": isinstance(one, TransferRun),

@@ -60,7 +60,7 @@ class Period:
 
 
 def _hours(first: datetime, end: datetime) -> list[datetime]:
-    """Every full hour of the user's clock from that of `first` to that of `end`."""
+    """Full hours of the user's clock from that of `first` to that of `end`."""
     zone = timezone.get_current_timezone()
     at = first.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     edges = []

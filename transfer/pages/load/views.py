@@ -170,7 +170,7 @@ def _preview(upload: Upload) -> dict[str, Any]:
 
 
 def _cells(upload: Upload, cells: list[str], zone: ZoneInfo) -> list[tuple[str, str, str]]:
-    """Heading, look and text of each cell of a line."""
+    """Returns heading, look and text of each cell of a line."""
     return [
         (heading(column.name), STYLES.get(column.name, ""), shown(column.name, cell, zone))
         for column, cell in zip(upload.moves.columns, cells, strict=True)

@@ -59,7 +59,7 @@ def counted(get_response: View) -> View:
 @login_not_required
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For who has METRICS_TOKEN as a bearer token, or asks from this very machine."""
+    """Answers who has METRICS_TOKEN as a bearer token, or asks from this very machine."""
     if not (knows_token(request) or is_here(request)):
         raise PermissionDenied
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -99,7 +99,7 @@ class Scheme:
 
 
 def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
-    """Of all transfer tasks; of many servers the worst are drawn. One query."""
+    """Makes the scheme of all transfer tasks; of many servers the worst are drawn. One query."""
     today = timezone.localdate()
     arrived = TransferRun.objects.filter(queued_at__gte=midnight(today)).arrived()
     by_server: dict[BonusServer, list[TaskStatus]] = {}

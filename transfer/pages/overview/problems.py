@@ -34,7 +34,7 @@ class Problem(NamedTuple):
 
 
 def problems(rows: list[TaskStatus], heartbeat: Heartbeat | None) -> list[Problem]:
-    """All there is to say of these tasks, of the bonus servers, and of what was rejected."""
+    """Lists problems of these tasks, of the bonus servers, and of what was rejected."""
     listed = [*of_scheduler(heartbeat), *of_databases(rows), *of_servers(), *of_rejects()]
     listed.extend(of_recipients())
     for row in rows:
@@ -91,7 +91,7 @@ def of_rejects() -> Iterator[Problem]:
 
 
 def of_recipients() -> Iterator[Problem]:
-    """Who is to be told what is wrong, and is not."""
+    """Yields recipients who should be told what is wrong, and are not."""
     for recipient in Recipient.objects.filter(enabled=True).exclude(failing_since=None):
         names = {"name": recipient, "since": formats.moment(recipient.failing_since)}
         text = _("Messages to %(name)s have not arrived since %(since)s") % names

@@ -48,7 +48,7 @@ def of_tables(seconds: float) -> Step:
 
 
 def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> list[Step]:
-    """Two: whether one is docked, and whether it answers, as well as its database."""
+    """Two steps: a server is docked; it answers, as well as its database."""
     is_admin = has_role(user, Role.ADMINISTRATOR)
     heard = {row.task.server_id for row in rows if row.backlog.rows is not None}
     # Both doors have answered once: the administration port, and the database.

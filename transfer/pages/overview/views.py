@@ -48,7 +48,7 @@ URGENCY = {
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    """At once with what is known; then the page asks the servers, and refreshes itself."""
+    """Shows at once what is known; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
     return render(request, page, look(status.patience(request), request.user))
 

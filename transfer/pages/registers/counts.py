@@ -9,7 +9,7 @@ from transfer.models.accounts import AccountState, state_case
 
 
 def states_by_server() -> dict[int, dict[str, int]]:
-    """Server → shown state → registers in use. One query."""
+    """Counts registers in use by server and shown state. One query."""
     counted = (
         RegisterAccount.objects.filter(register__mothballed=False)
         .annotate(shown_state=state_case())
@@ -24,7 +24,7 @@ def states_by_server() -> dict[int, dict[str, int]]:
 
 
 def summary(counts: dict[str, int], in_use: int) -> list[tuple[str, Any, int]]:
-    """Of each state that there is: code, words, registers in use."""
+    """Lists code, words and registers in use of each state that there is."""
     full = {**counts}
     there = sum(count for state, count in counts.items() if state != AccountState.NOT_CREATED)
     full[AccountState.NOT_CREATED] = in_use - there

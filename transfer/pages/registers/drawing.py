@@ -76,7 +76,7 @@ def day_strip(hours: list[bool | None], day: datetime) -> dict[str, Any]:
 
 
 def runs(hours: list[bool]) -> Iterator[dict[str, int]]:
-    """Neighbouring hours: start and length."""
+    """Yields start and length of each run of neighbouring hours."""
     start = 0
     for wanted, group in groupby(hours):
         width = len(list(group))

@@ -66,7 +66,7 @@ class RegisterFilter(Search):
         fields = ["q", "shop", "state", "server"]
 
     def filter_server(self, registers: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
-        """Only says where the state is looked for."""
+        """Filters nothing: the server only says where the state is looked for."""
         return registers
 
     def filter_state(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:

@@ -80,7 +80,7 @@ class SeenColumn(DrawnColumn):
 
 
 class LastSeenColumn(DrawnColumn):
-    """When any of the servers last saw it, of registers that `attach_states` has seen."""
+    """The time at which a server last saw the register; `attach_states` must have seen it."""
 
     attrs = classed("cell-seen")
 

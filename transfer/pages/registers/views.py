@@ -99,7 +99,7 @@ def edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
 @role("operator")
 @require_POST
 def mothball(request: HttpRequest, pk: int) -> HttpResponse:
-    """Out of use, or in use again: what the press asks for."""
+    """Takes the register out of use, or into use again: what the press asks for."""
     register = get_object_or_404(CashRegister, pk=pk)
     wanted = request.POST.get("mothballed") == "1"
     if register.mothballed != wanted:

@@ -11,7 +11,7 @@ from transfer.words.explain import Explanation
 def why(
     server: BonusServer, account: RegisterAccount | None, state: AccountState
 ) -> Explanation | None:
-    """Of a register that is on line nothing needs to be said."""
+    """Why the account is in its state; nothing is said of a register that is on line."""
     if account is None or state == AccountState.NOT_CREATED:
         return Explanation(
             _("It has no account on this server: it can neither accrue nor redeem there."),

@@ -37,7 +37,7 @@ def chosen(request: HttpRequest) -> RejectedRowQuerySet:
 
 
 def asked_for(request: HttpRequest, rows: RejectedRowQuerySet) -> RejectedRowQuerySet:
-    """Those that the question counted: none that was rejected since, nor more than AT_MOST."""
+    """The rows that the question counted: none rejected since, nor more than AT_MOST."""
     last = request.POST.get("upto", "")
     return rows.filter(pk__lte=int(last) if last.isdecimal() else upto(rows))
 
@@ -51,7 +51,7 @@ def upto(rows: RejectedRowQuerySet) -> int:
 @role("operator")
 @read_or_post
 def rejects_resend(request: HttpRequest) -> HttpResponse:
-    """Many at once: as they came, or with the same correction in all of them."""
+    """Sends many again: as they came, or with the same correction in all of them."""
     rows = chosen(request)
     groups = rows.groups()
     if not groups:
@@ -96,7 +96,7 @@ def send(
 @role("operator")
 @read_or_post
 def rejects_discard(request: HttpRequest) -> HttpResponse:
-    """Many at once, with one reason."""
+    """Discards many at once, with one reason."""
     rows = chosen(request)
     groups = rows.groups()
     if not groups:

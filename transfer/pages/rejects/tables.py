@@ -76,7 +76,7 @@ class RejectTable(Table):
         return Settings.load().zone
 
     def before_render(self, request: HttpRequest) -> None:
-        """Who else has rejected the rows of the page."""
+        """Looks up who else has rejected the rows of the page."""
         shown = [row.record for row in self.paginated_rows]
         staged = {"origin__in": {one.origin for one in shown}}
         staged["staging_id__in"] = {one.staging_id for one in shown}
@@ -106,7 +106,7 @@ class RejectTable(Table):
         return explain_reject(value).sentence
 
     def render_server_name(self, record: RejectedRow) -> SafeString:
-        """Each server that has rejected the row, with the run in which it did."""
+        """Lists each server that has rejected the row, with the run in which it did."""
         lines = ((one.server_name, self._run(one)) for one in self.of_row[row_of(record)])
         drawn = format_html_join("", "<div>{} {}</div>", lines)
         return format_html('<div class="lean">{}</div>', drawn)

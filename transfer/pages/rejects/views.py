@@ -36,7 +36,7 @@ def filtered(query: QueryDict) -> RejectFilter:
 
 @require_safe
 def rejects(request: HttpRequest) -> HttpResponse:
-    """Grouped by reason, and row by row."""
+    """Shows the rejects grouped by reason, and row by row."""
     rows = filtered(request.GET)
     table = RejectTable(rows.once).paged(request)
     if rows.data["state"] == RejectedRow.State.OPEN:

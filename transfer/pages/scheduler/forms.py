@@ -170,7 +170,7 @@ class ScheduleForm(forms.Form):
         }
 
     def rhythms(self) -> Iterator[tuple[str, Any, list[forms.BoundField]]]:
-        """Each rhythm: its value, its words, and the fields that it needs."""
+        """Yields each rhythm: its value, its words, and the fields that it needs."""
         for value, label in self.fields["rhythm"].choices:  # type: ignore[attr-defined]
             yield str(value), label, [self[name] for name in self.USED[value]]
 

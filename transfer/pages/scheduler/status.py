@@ -127,7 +127,7 @@ class TaskStatus:
 
     @property
     def oldest(self) -> datetime | None:
-        """When the oldest row that waits was staged."""
+        """The moment at which the oldest row that waits was staged."""
         return self.backlog.oldest if self.backlog.rows else None
 
     @property
@@ -152,7 +152,7 @@ class TaskStatus:
 
     @property
     def next_words(self) -> str:
-        """When it runs next; of a task that is off, when it would."""
+        """Says when the task runs next; if it is off, when it would."""
         at = formats.moment(self.task.upcoming_at or self.times[0])
         if not self.task.enabled:
             return _("switched on, it would run %(at)s") % {"at": at}
@@ -221,7 +221,7 @@ def of(tasks: Iterable[Any]) -> list[TaskStatus]:
 
 
 def patience(request: HttpRequest) -> float:
-    """For how long, in seconds, the page that is asked for may wait for the servers."""
+    """The seconds for which the page that is asked for may wait for the servers."""
     is_patient = is_part(request) or "ask" in request.GET
     return backlogs.PATIENTLY if is_patient else backlogs.AT_FIRST_SIGHT
 

@@ -28,7 +28,7 @@ def cell(name: str, heading: Any, **options: Any) -> tables.TemplateColumn:
 
 
 class TaskTable(Table):
-    """Of `TaskStatus`."""
+    """A table of `TaskStatus`."""
 
     caption = gettext_lazy("Transfer tasks")
 

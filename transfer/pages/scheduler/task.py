@@ -119,7 +119,7 @@ def explain(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @require_POST
 def run(request: HttpRequest, key: str) -> HttpResponse:
-    """With `dry`, what a maintenance task would remove is counted, and shown.
+    """Runs the task; with `dry`, what a maintenance task would remove is counted, and shown.
 
     Leads back to where what becomes of the run is seen; or of the one that is under way already.
     """

@@ -26,7 +26,7 @@ OWN_CHOICE = "show_transfer_tasks"
 
 @require_safe
 def scheduler(request: HttpRequest) -> HttpResponse:
-    """Both tables, which refresh themselves."""
+    """Shows both tables, which refresh themselves."""
     settings = Settings.load()
     shown = shows_transfers(request, settings)
     context: dict[str, Any] = {
@@ -74,7 +74,7 @@ def maintenance(request: HttpRequest) -> TaskTable:
 
 
 def shows_transfers(request: HttpRequest, settings: Settings) -> bool:
-    """As the setting says, unless this user's own switch says otherwise since.
+    """Whether transfers are shown: as the setting says, or the user's own switch since.
 
     Whoever comes by a link to chosen tasks wants to see them.
     """

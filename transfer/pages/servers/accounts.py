@@ -80,7 +80,7 @@ def chosen(request: HttpRequest, server: BonusServer) -> list[int]:
 @role("operator")
 @require_POST
 def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
-    """One thing done to the chosen registers, or accounts for all that have none."""
+    """Does one thing to the chosen registers, or makes accounts for all that have none."""
     server = get_object_or_404(BonusServer, pk=pk)
     action, registers = request.POST.get("action", ""), chosen(request, server)
     if action == "create_all":
@@ -215,7 +215,7 @@ def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 
 
 def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
-    """Each register of the job, the failed ones first. A later job takes its registers over."""
+    """Lists the registers of the job, failed ones first. A later job takes its registers over."""
     registers = (
         CashRegister.objects.beside(job.server)
         .filter(Q(account__job=job))

@@ -126,7 +126,7 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 
 
 def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
-    """They stay: with the old key they can still be taken."""
+    """Says that they can't be read. They stay: with the old key they can still be taken."""
     messages.error(request, str(explain(SecretUnreadable(server=job.server.name))))
     return redirect(job)
 

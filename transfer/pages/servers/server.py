@@ -64,7 +64,7 @@ class BatchTable(Table):
 
 @require_safe
 def server(request: HttpRequest, pk: int) -> HttpResponse:
-    """Information about the server accounts."""
+    """Shows the information about the server accounts."""
     server = get_object_or_404(BonusServer, pk=pk)
     chosen = filtered(server, request.GET)
     table = AccountTable(chosen.qs).paged(request)
@@ -194,7 +194,7 @@ def with_untried(context: dict[str, Any]) -> dict[str, Any]:
 
 
 def stages(request: HttpRequest, tested: BonusServer) -> HttpResponse:
-    """One stage, and whoever asks for the next one; without a stage, whoever asks for the first."""
+    """Answers with a stage and what asks for the next; at first, with what asks for the first."""
     stage = request.POST.get("stage", "")
     context: dict[str, Any] = {"url": request.path}
     if stage in STAGES:

@@ -27,7 +27,7 @@ from transfer.words import formats
 
 @require_safe
 def servers(request: HttpRequest) -> HttpResponse:
-    """All bonus servers, how they are, and how their registers are."""
+    """Shows all bonus servers, how they are, and how their registers are."""
     enabled = Count("tasks", filter=Q(tasks__enabled=True))
     listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
     counts = states_by_server()

@@ -11,7 +11,7 @@ Place = tuple[str, str]  # words, address
 
 
 def places(text: str) -> list[tuple[str, list[Place]]]:
-    """Under what it is: everything of our own that has the text in its name, or as its number."""
+    """Everything of ours that has the text in its name, or as its number, under what it is."""
     groups = [
         (_("Cash register"), _named(CashRegister.objects.select_related("shop"), text, "code")),
         (_("Bonus server"), _named(BonusServer.objects.all(), text, "host")),
@@ -22,7 +22,7 @@ def places(text: str) -> list[tuple[str, list[Place]]]:
 
 
 def _named(rows: QuerySet[Model], text: str, other: str) -> list[Place]:
-    """Those whose name or other column is just the text; else those that have it inside."""
+    """Records whose name or other column is just the text; else those that have it inside."""
     whole = rows.filter(Q(name__iexact=text) | Q(**{f"{other}__iexact": text}))
     inside = rows.filter(Q(name__icontains=text) | Q(**{f"{other}__icontains": text}))
     records = list(whole[:MOST]) or list(inside[:MOST])

@@ -67,7 +67,7 @@ class ShownHolding:
 
 
 def shown_row(row: StagedRow, reject_days: int, subject: str = "") -> ShownRow:
-    """Without the cell that says whom all of the page is about.
+    """A row as it is shown, without the cell that says whom all of the page is about.
 
     `reject_days`: for how long closed rejects are kept.
     """
@@ -126,7 +126,7 @@ def cell(column: str, value: str | None) -> str:
 
 
 def _moment(value: str) -> str:
-    """As it came, where it is beyond what Python counts."""
+    """A moment in words; as it came, where it is beyond what Python counts."""
     if value.endswith("infinity"):
         return formats.NEVER_BEGAN if value.startswith("-") else formats.NEVER_ENDS
     try:
@@ -136,7 +136,7 @@ def _moment(value: str) -> str:
 
 
 def _amount(value: str) -> str:
-    """As it came, where two decimals would not say the whole truth."""
+    """An amount in words; as it came, where two decimals would not say the whole truth."""
     has_more = len(value.partition(".")[2].rstrip("0")) > 2
     return value if has_more or not Decimal(value).is_finite() else formats.amount(Decimal(value))
 

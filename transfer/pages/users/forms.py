@@ -76,7 +76,7 @@ class PasswordFields(forms.Form):
         )
 
     def owner(self) -> User:
-        """Whose password it will be: it must not resemble the name."""
+        """The user whose password it will be: it must not resemble the name."""
         raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def cell(name: str, heading: object, **options: object) -> tables.TemplateColumn
 
 
 class UserTable(Table):
-    """Who may log in, and as what."""
+    """Users: who may log in, and as what."""
 
     caption = gettext_lazy("Users")
 
@@ -34,7 +34,7 @@ class UserTable(Table):
     def order_last_login(
         self, users: QuerySet[User], descending: bool
     ) -> tuple[QuerySet[User], bool]:
-        """Who has never logged in comes last either way."""
+        """Sorts by the last log-in; who has never logged in comes last either way."""
         last = F("last_login")
         order = last.desc(nulls_last=True) if descending else last.asc(nulls_last=True)
         return users.order_by(order, "username"), True

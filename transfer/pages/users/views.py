@@ -83,7 +83,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @sensitive_post_parameters("password", "again")
 @never_cache
 def new_password(request: HttpRequest, pk: int) -> HttpResponse:
-    """In place of a lost one. One's own is changed by whoever knows the old one."""
+    """Sets a password in place of a lost one. One's own is changed by whoever knows the old one."""
     user = get_object_or_404(User, pk=pk)
     if user.pk == request.user.pk:
         return redirect("change_password")
@@ -98,7 +98,7 @@ def new_password(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def done(request: HttpRequest, user: User, outcome: str, generated: str) -> HttpResponse:
-    """Back to the list; by way of the page that shows a generated password, this once."""
+    """Leads back to the list, by way of the page that shows a generated password, this once."""
     if not generated:
         messages.success(request, outcome)
         return redirect("users")

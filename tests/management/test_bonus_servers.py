@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,7 +14,7 @@ URL = "postgresql://bonus:s3cret@10.0.0.8:5433/loyalty"
 
 
 def add(*options):
-    call_command("add_bonus_server", "--name", "Бонусный сервер 8", "--host", "10.0.0.8", *options)
+    call_command("add_bonus_server", "--name", "Бонусный сервер 8", "--host", "127.0.0.1", *options)
 
 
 def test_docking_creates_three_tasks_and_all_are_disabled(db, capsys):
@@ -43,7 +44,7 @@ def test_the_url_is_read_from_standard_input_where_no_process_list_shows_it(db, 
 
 def test_docking_stands_in_the_audit_without_the_password(db):
     add("--database-url", URL)
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.objects.get(action="create")
     assert (entry.action, entry.subject_id) == ("create", BonusServer.objects.get().pk)
     assert entry.who.endswith("(manage.py)")
     assert entry.new["db_host"] == "10.0.0.8"
@@ -54,6 +55,23 @@ def test_docking_stands_in_the_audit_without_the_password(db):
 def test_a_weaker_log_in_is_allowed_by_the_url_alone(db, more, any_auth):
     add("--database-url", URL + more)
     assert BonusServer.objects.get().db_any_auth is any_auth
+
+
+def test_the_connection_is_tested_at_once_up_to_what_fails(db, bonus, capsys):
+    add("--database-url", bonus, "--admin-port", "1")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:7] for line in lines[1:3]] == ["✓ Имя: ", "✗ Порты"]
+    assert "этот порт никто не слушает" in lines[3]
+    assert len(lines) == 4
+
+
+def test_the_database_is_tested_though_the_token_is_entered_on_the_page_later(db, bonus, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as admin, socket.create_server(("", 0)) as work:
+        ports = [str(one.getsockname()[1]) for one in (admin, work)]
+        add("--database-url", bonus, "--admin-port", ports[0], "--work-port", ports[1])
+    tested = [line for line in capsys.readouterr().out.splitlines() if line[0] in "✓✗"]
+    assert "".join(line[0] for line in tested) == "✓✓✗✓✓✓"
+    assert AuditEntry.objects.filter(action="test").count() == 1
 
 
 def test_a_name_that_is_taken_is_refused_and_nothing_is_created(db):

@@ -11,13 +11,15 @@ from psycopg2.extensions import parse_dsn
 from transfer.engine.postgres import SCRAM
 from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor, AuditEntry, BonusServer
-from transfer.servers.stages import ADDRESS
+from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
 
 NOTED = ("name", *ADDRESS, "db_password", "db_sslmode", "db_any_auth")
 
 
 class Command(BaseCommand):
-    help = gettext_noop("Docks a bonus server and creates its three tasks, disabled.")
+    help = gettext_noop(
+        "Docks a bonus server, creates its three tasks, disabled, and tests the connection."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         def add(*names: str, **options: Any) -> None:
@@ -58,6 +60,17 @@ class Command(BaseCommand):
             id=server.pk,
             name=server.name,
         )
+        self.test(server)
+
+    def test(self, server: BonusServer) -> None:
+        """Says, stage by stage, whether it can be reached; the token is entered on its page."""
+        note_test(server, Actor.at_command_line())
+        for stage in STAGES:
+            result = run_stage(stage, server)
+            lines = [f"{'✓' if result.ok else '✗'} {result.label}: {result.sentence}"]
+            self.stdout.write("\n  ".join([*lines, *([result.hint] if result.hint else [])]))
+            if not result.ok and (stage != "token" or server.api_token):
+                return
 
 
 def database_fields(url: str) -> dict[str, Any]:

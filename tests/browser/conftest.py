@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import Group, User
+from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
 # Playwright's loop runs in the test's thread, and Django refuses the ORM inside of a loop.
@@ -109,15 +110,15 @@ def gallery(settings: Any) -> None:
 
 @pytest.fixture
 def log_in(live_server: Any) -> Callable[..., User]:
-    """Makes a user with the role and logs in: `log_in(page, "operator")`; None is no role."""
+    """Makes a user with the role, as whom the page is logged in: `log_in(page, "operator")`.
+
+    None is no role. The form of the log-in has tests of its own.
+    """
 
     def log_in(page: Page, role: str | None, name: str = "olga") -> User:
-        user = make_user(name, role)
-        page.goto("/login/")
-        page.fill("[name=username]", name)
-        page.fill("[name=password]", PASSWORD)
-        page.click("main button")
-        page.wait_for_url(lambda url: "/login/" not in url)
+        user, client = make_user(name, role), Client()
+        client.force_login(user)
+        set_cookie(page, "sessionid", client.cookies["sessionid"].value)
         return user
 
     return log_in
@@ -132,16 +133,16 @@ def make_user(name: str, role: str | None) -> User:
 
 def use_language(page: Page, language: str) -> None:
     """As if the user had chosen it."""
-    page.context.add_cookies([{"name": "django_language", "value": language, "url": own(page)}])
+    set_cookie(page, "django_language", language)
 
 
 def use_theme(page: Page, theme: str) -> None:
-    page.context.add_cookies([{"name": "theme", "value": theme, "url": own(page)}])
+    set_cookie(page, "theme", theme)
 
 
-def own(page: Page) -> str:
-    parts = urlsplit(page.url)
-    return f"{parts.scheme}://{parts.netloc}"
+def set_cookie(page: Page, name: str, value: str) -> None:
+    """Of the live server, whatever its port."""
+    page.context.add_cookies([{"name": name, "value": value, "domain": "localhost", "path": "/"}])
 
 
 @pytest.fixture

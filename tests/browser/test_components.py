@@ -47,6 +47,7 @@ def test_nothing_is_wider_than_a_phone_and_every_target_is_large_enough(
 def test_the_menu_of_a_phone_opens_without_a_script(open_page: Callable, log_in: Callable):
     page = open_page(viewport=PHONE, java_script_enabled=False)
     log_in(page, "operator")
+    page.goto("/")
     link = page.locator(".top").get_by_role("link", name="Обзор")
     expect(link).not_to_be_visible()
     page.get_by_text("Меню").click()
@@ -65,6 +66,7 @@ def test_a_row_becomes_a_card_whose_lines_are_named(phone: Page, log_in: Callabl
 
 def test_the_keyboard_skips_to_the_content_and_the_focus_is_seen(page: Page, log_in: Callable):
     log_in(page, "operator")
+    page.goto("/account/")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Перейти к содержимому")).to_be_in_viewport()
     page.keyboard.press("Enter")

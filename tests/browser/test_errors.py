@@ -41,6 +41,7 @@ def test_a_form_that_is_too_old_is_explained(page: Page, log_in: Callable, langu
     page.goto("/login/")
     use_language(page, language)
     log_in(page, "viewer")
+    page.goto("/")
     page.locator(".side [name=csrfmiddlewaretoken]").first.evaluate("one => one.value = 'old'")
     page.locator(".side .segments button").nth(1).click()
     expect(page.locator("h1")).to_have_text(TOO_OLD[language])
@@ -55,6 +56,7 @@ def test_the_error_page_of_a_broken_server_keeps_the_theme(page: Page, log_in: C
 
 def test_a_user_without_a_role_sees_a_page_that_says_so(page: Page, log_in: Callable):
     log_in(page, None)
+    page.goto("/")
     expect(page.locator("h1")).to_have_text("У вашей учётной записи пока нет роли")
     page.get_by_role("link", name="Ваша учётная запись").click()
     expect(page.locator(".nav a")).to_have_count(0)

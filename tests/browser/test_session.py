@@ -31,6 +31,7 @@ def test_a_wrong_password_is_said_and_the_name_is_kept(page: Page):
 
 def test_log_out_closes_it_again(page: Page, log_in: Callable):
     log_in(page, "viewer")
+    page.goto("/account/")
     page.locator(".side").get_by_role("button", name="Выйти").click()
     expect(page).to_have_url("/login/")
     page.goto("/")
@@ -55,6 +56,7 @@ def test_the_theme_is_switched_and_remembered_without_a_script_too(
 ):
     page = open_page(java_script_enabled=script)
     log_in(page, "viewer")
+    page.goto("/account/")
     light = page.locator("body").evaluate("b => getComputedStyle(b.parentNode).backgroundColor")
     page.locator(".side").get_by_role("button", name="Тёмное").click()
     page.goto("/account/")

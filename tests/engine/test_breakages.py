@@ -343,6 +343,28 @@ def test_a_rewrite_of_our_tables_is_refused_and_rebased(site):
     site.assert_each_row_once()
 
 
+def test_a_row_of_a_dump_is_not_new_though_the_restore_has_passed_its_number(site):
+    """The tables are restored one after the other, and the identity of shop All is the first."""
+    site.stage("a")
+    site.stage("b")
+    site.flow.move()
+    rewrite = "update datatransfer.origin set xid = xid returning xmin::text::bigint"
+    ((identity,),) = query(site.flow.shop_all, rewrite)
+    query(site.flow.shop_all, "update datatransfer.batch set at = at")
+    burn(site.flow.shop_all, 5)
+    query(
+        site.flow.shop_all,
+        'alter table "changeAccountBalanceTemp" disable trigger user;'
+        'update "changeAccountBalanceTemp" set xid = (%s + case account when %s then 2 else 40 '
+        "end)::text::xid8",
+        [identity, "a"],
+    )
+    burn(site.flow.shop_all, 60)
+    query(site.flow.bonus, "update datatransfer.position set read_through = '9999:9999:'")
+    (report,) = site.rebase()
+    assert (report.moved, report.waiting) == (2, 0)
+
+
 def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_arrives(site):
     site.stage("a")
     with connected(site.flow.shop_all) as writer:

@@ -285,7 +285,7 @@ def _is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
     (restored,) = staging.one(
         sql.SQL(
             "select max({written}) from (select xmin from datatransfer.origin union all "
-            "select xmin from {table} where xid > pg_current_xact_id()) as restored"
+            "select xmin from {table} where xid::text::bigint > {written}) as restored"
         ).format(written=written, table=quoted(kind))
     )
     return sql.SQL(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dtadmin.demo.data import card
 from dtadmin.demo.processes import Processes, free_port
@@ -130,7 +131,8 @@ def open_accounts(server: BonusServer, codes: tuple[str, ...], known: "Known") -
     AccountJob.objects.filter(pk=job.pk).update(downloaded_at=timezone.now())
     if BLOCKED in codes:
         blocked = CashRegister.objects.filter(code=BLOCKED).values_list("pk", flat=True)
-        Work(AccountJob.order(server, AccountJob.Action.BLOCK, blocked, actor)).do()
+        reason = _("The register is being repaired.")
+        Work(AccountJob.order(server, AccountJob.Action.BLOCK, blocked, actor, reason)).do()
 
 
 class Known:

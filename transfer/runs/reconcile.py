@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from transfer.engine.batches import LoggedBatch, Readers
+from transfer.engine.errors import PositionLost
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all import Staged
 from transfer.errors import Difference, TransferError
@@ -63,6 +64,8 @@ def reconcile(task: TransferTask, seconds: float | None = None) -> Reconciliatio
             origin = source.origin()
         position = target.existing_position(origin, kind)
         if position is None:
+            if task.readers:
+                raise PositionLost(database=target.name, kind=kind.name)
             return None
         with target.transaction(commit=False):
             target.ensure_schema()

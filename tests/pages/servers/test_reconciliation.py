@@ -1,5 +1,7 @@
 """Whether all that was staged is accounted for, on the page of a bonus server."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Group, User
 from django.urls import reverse
@@ -34,6 +36,17 @@ def moved(task, shop_all):
 def test_what_is_accounted_for_is_shown_for_each_transfer(moved, reconciliation):
     assert "Everything accounted for" in reconciliation()
     assert reconciliation().count("Nothing has been moved yet.") == 2
+
+
+def test_of_a_lost_position_it_says_so_and_counts_the_rows_of_each_batch(
+    moved, reconciliation, bonus
+):
+    query(bonus, "drop schema datatransfer cascade")
+    text = reconciliation()
+    assert "no longer says what it has received" in text
+    assert text.count("Nothing has been moved yet.") == 2
+    numbers = re.findall(r'<td[^>]*class="num"[^>]*>\s*([0-9]+)', text)
+    assert numbers[-4:] == ["1", "2", "1", "1"]  # the batch, its rows, moved, rejected
 
 
 def test_it_says_what_differs(moved, reconciliation, bonus, shop_all):

@@ -136,19 +136,18 @@ def reconciled(
 
 def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:
     """The batches, with what the runs counted that moved them, as far as the history goes."""
-    reader = log.position.reader if log.position else None
     numbers = [batch.number for batch in log.batches]
     runs = (
-        task.runs.filter(position_to__reader=reader, position_to__number__in=numbers)
+        task.runs.filter(position_to__number__in=numbers)
         .order_by()
-        .values("position_to__number")
+        .values("position_to__reader", "position_to__number")
         .annotate(rows=Sum("read"), moved=Sum("applied") + Sum("unchanged"), bad=Sum("rejected"))
     )
-    counted = {int(run["position_to__number"]): run for run in runs}
+    counted = {(run["position_to__reader"], int(run["position_to__number"])): run for run in runs}
     return [
         {
             "batch": batch,
-            "counted": counted.get(batch.number),
+            "counted": counted.get((batch.reader, batch.number)),
             "is_here": log.position is not None and log.position.number == batch.number,
         }
         for batch in log.batches

@@ -52,10 +52,10 @@ def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, u
         situation.come_back()
         broken = do(upkeep, situation.product, point)
         situation.wait_for_the_dead()
-        found = wrong(upkeep, situation)
+        failures_then = wrong(upkeep, situation)
         if broken.was_killed != point.how.startswith("killed"):
-            found.append(f"ended with {broken.code}: {broken.stderr}")
-        failures += [(*point, text, line) for line in found]
+            failures_then.append(f"ended with {broken.code}: {broken.stderr}")
+        failures += [(*point, text, line) for line in failures_then]
     sent = Counter(statement.database for statement in whole.statements)
     print(  # noqa: T201
         f"\n{upkeep.name}: {len(whole.statements)} statements {dict(sent)}, {len(points)} points "

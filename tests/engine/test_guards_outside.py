@@ -60,10 +60,10 @@ def test_a_refusal_that_quotes_the_pin_becomes_a_reject_without_it(
     call_command("transfer", "pincodes", "--json")
     reject = RejectedRow.objects.get()
     assert (reject.code, reject.sqlstate, reject.constraint) == ("refused_by_server", *refusal)
-    told = capsys.readouterr()
-    kept = str([*TransferRun.objects.values(), *RejectedRow.objects.values()])
+    output = capsys.readouterr()
+    stored = str([*TransferRun.objects.values(), *RejectedRow.objects.values()])
     held = str(query(bonus, "select reject::text from datatransfer.reject as reject"))
-    assert "4711" not in kept + held + told.out + told.err + caplog.text
+    assert "4711" not in stored + held + output.out + output.err + caplog.text
 
 
 def test_an_error_that_quotes_the_pin_is_told_without_it(dock, shop_all, bonus, capsys, caplog):
@@ -74,10 +74,10 @@ def test_an_error_that_quotes_the_pin_is_told_without_it(dock, shop_all, bonus, 
         call_command("transfer", "pincodes", "--json")
     run = TransferRun.objects.get()
     assert (run.state, run.error_code) == (State.FAILED, "query_failed")
-    told = capsys.readouterr()
-    kept = str(TransferRun.objects.values()) + told.out + told.err + caplog.text
-    assert told.err
-    assert "4711" not in kept
+    output = capsys.readouterr()
+    stored = str(TransferRun.objects.values()) + output.out + output.err + caplog.text
+    assert output.err
+    assert "4711" not in stored
 
 
 def test_a_reject_keeps_the_account_and_masks_the_pin(dock, shop_all, bonus, capsys):
@@ -89,8 +89,8 @@ def test_a_reject_keeps_the_account_and_masks_the_pin(dock, shop_all, bonus, cap
         "account_has_spaces": {"account": "with space", "pincode": "••••"},
         "pin_missing": {"account": "1", "pincode": "••••"},
     }
-    told = capsys.readouterr()
-    assert "4711" not in told.out + told.err
+    output = capsys.readouterr()
+    assert "4711" not in output.out + output.err
 
 
 def test_a_lost_connection_quotes_no_pin(dock, shop_all, bonus, caplog):
@@ -145,7 +145,7 @@ def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, part
 
 
 @pytest.mark.parametrize(
-    ("said", "code"),
+    ("message", "code"),
     [
         ('база данных "x" не существует', "database_missing"),
         ('пользователь "x" не прошёл проверку подлинности (по паролю)', "login_refused"),
@@ -154,8 +154,8 @@ def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, part
         ("извините, уже слишком много клиентов", "unreachable"),
     ],
 )
-def test_a_server_that_speaks_russian_is_understood_too(said, code):
-    assert postgres.unreachable("dbname=x", "bonus server", said).code == code
+def test_a_server_that_speaks_russian_is_understood_too(message, code):
+    assert postgres.unreachable("dbname=x", "bonus server", message).code == code
 
 
 def test_a_server_that_accepts_and_never_answers_is_unreachable(shop_all, monkeypatch):

@@ -55,14 +55,14 @@ def test_another_machine_gets_no_password_that_can_be_read_or_guessed(heard, hos
 
 
 def test_it_gets_it_where_an_administrator_says_so(heard):
-    told, _error = heard("db.elsewhere", CLEARTEXT, f"require_auth={ANY_LOG_IN}")
-    assert b"s3cret" in told
+    sent, _error = heard("db.elsewhere", CLEARTEXT, f"require_auth={ANY_LOG_IN}")
+    assert b"s3cret" in sent
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_this_machine_is_asked_as_ever(heard, host):
-    told, _error = heard(host, CLEARTEXT)
-    assert b"s3cret" in told
+    sent, _error = heard(host, CLEARTEXT)
+    assert b"s3cret" in sent
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,9 @@ class NaiveReader:
         self.rows = 0
 
     def read(self):
-        found = query(self.dsn, self.statement, [self.last])
-        self.rows += len(found)
-        self.last = found[-1][0] if found else self.last
+        rows = query(self.dsn, self.statement, [self.last])
+        self.rows += len(rows)
+        self.last = rows[-1][0] if rows else self.last
 
 
 def run_beside_writers(flow, naive):
@@ -123,8 +123,8 @@ def test_twelve_writers_with_late_commits_lose_and_double_nothing(flow, kind):
 
     assert len(staged) > 300
     assert Counter(flow.target_rows()) == Counter(reference.rows())
-    found = [(reject.id, reject.code) for each in moved for reject in each.rejects]
-    assert sorted(found) == sorted(rejects.items())
+    landed = [(reject.id, reject.code) for each in moved for reject in each.rejects]
+    assert sorted(landed) == sorted(rejects.items())
     assert sum(each.totals.read for each in moved) == len(staged)
     assert flow.position().totals.read == len(staged)
     assert naive.rows < len(staged), "the input was too tame to prove anything"

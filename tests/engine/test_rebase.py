@@ -156,8 +156,8 @@ def test_what_was_moved_stays_moved_and_the_rest_still_moves(
         new.move()
 
     report = rebased(dsn, bonus, second_bonus)
-    found = [(each.database, each.kind, each.moved, each.waiting) for each in report]
-    assert found == [("server 0", "balances", 12, 6), ("server 1", "balances", 4, 14)]
+    counts = [(each.database, each.kind, each.moved, each.waiting) for each in report]
+    assert counts == [("server 0", "balances", 12, 6), ("server 1", "balances", 4, 14)]
     assert [each.vanished for each in report] == [0, 0]
     assert_reconciled(new)
     assert_reconciled(new_second)

@@ -190,8 +190,8 @@ class Incoming(Notes):
 
 def copied(*fields: str | None, beside: str = "") -> str:
     """A line as COPY reads it: its number, its values and what stands beside them."""
-    told = ["\\N" if field is None else field.translate(ESCAPES) for field in fields]
-    return "\t".join(told) + beside + "\n"
+    escaped = ["\\N" if field is None else field.translate(ESCAPES) for field in fields]
+    return "\t".join(escaped) + beside + "\n"
 
 
 class Readable(io.RawIOBase):

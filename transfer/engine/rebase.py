@@ -225,21 +225,21 @@ def _regroup(
         is_new = sql.SQL("({} or {})").format(is_new, _is_new_since_dump(staging, kind))
     is_sure = sql.SQL("true") if is_dump else _is_sure(staging)
     signature = _signature(is_new, is_sure, [pos for _, pos in held if pos.kind == kind.name])
-    found = staging.rows(
+    groups_written = staging.rows(
         sql.SQL(
             "select {signature}, count(*), coalesce(sum({amount}), 0) from {table} group by 1"
         ).format(signature=signature, amount=sql.SQL(kind.amount), table=quoted(kind))
     )
     # Moved by more servers means staged earlier; what was written since the restore comes last.
-    found.sort(key=lambda row: (row[0].count("0"), row[0].startswith("n")))
+    groups_written.sort(key=lambda row: (row[0].count("0"), row[0].startswith("n")))
     groups = [
         Group(_new_transaction(staging), written[1:], written[0] == "n", rows, amount)
-        for written, rows, amount in found
+        for written, rows, amount in groups_written
     ]
-    if found:
+    if groups_written:
         cases = sql.SQL(" ").join(
             sql.SQL("when {} then {}::xid8").format(sql.Literal(row[0]), sql.Literal(str(g.xid)))
-            for row, g in zip(found, groups, strict=True)
+            for row, g in zip(groups_written, groups, strict=True)
         )
         fresh = sql.SQL("case {} {} end").format(signature, cases)
         carry_notes(staging, kind, origin, fresh)

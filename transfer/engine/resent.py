@@ -77,11 +77,11 @@ class Notes(Staging):
 
     def notes_of(self, kind: Kind, origin: str, old_ids: list[int]) -> list[Sent]:
         """What was sent in place of these rows, as far as anything was."""
-        found = self.rows(
+        rows = self.rows(
             f"{NOTES} where origin = %s and kind = %s and old_id = any(%s)",
             [origin, kind.name, old_ids],
         )
-        return [Sent(*row) for row in found]
+        return [Sent(*row) for row in rows]
 
     def mark_where_rejected(self, kind: Kind, origin: str, old_ids: list[int]) -> None:
         """What replaces these rows is for those servers only that have rejected them."""
@@ -93,11 +93,11 @@ class Notes(Staging):
 
     def unfinished(self) -> list[Unfinished]:
         """Locked until the transaction ends; those that somebody else has in hand are left out."""
-        found = self.rows(
+        rows = self.rows(
             "select xid::text::bigint, kind, sent_by from datatransfer.resending "
             "order by xid for update skip locked"
         )
-        return [Unfinished(*row) for row in found]
+        return [Unfinished(*row) for row in rows]
 
     def sent_in(self, unfinished: Unfinished) -> Iterator[Sent]:
         """What a transaction has sent, in the order in which rejects are locked."""

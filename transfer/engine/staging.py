@@ -247,19 +247,19 @@ class Staging(Writers):
         return rows, amount
 
     def blank(
-        self, kind: Kind, positions: list[Position], kept: list[int], *, dry_run: bool = False
+        self, kind: Kind, positions: list[Position], spared: list[int], *, dry_run: bool = False
     ) -> int:
         """Empties the secrets of rows that every one of `positions` has moved, but for those with
-        the numbers `kept`; returns of how many. The rows stay, and count as before.
+        the numbers `spared`; returns of how many. The rows stay, and count as before.
         """
         (column,) = kind.secrets
         values = {
             "table": quoted(kind),
             "column": sql.Identifier(column),
             "moved": sql.SQL(" and ").join(visible(one.read_through) for one in positions),
-            "kept": sql.Literal(kept),
+            "spared": sql.Literal(spared),
         }
-        which = sql.SQL("{column} <> '' and {moved} and id <> all ({kept}::bigint[])").format(
+        which = sql.SQL("{column} <> '' and {moved} and id <> all ({spared}::bigint[])").format(
             **values
         )
         with self.transaction():
@@ -269,8 +269,10 @@ class Staging(Writers):
             if dry_run:
                 query = sql.SQL("select count(*) from {table} where {which}")
                 return int(self.one(query.format(which=which, **values))[0])
-            found = self.rows(COLUMNS, [f'"{kind.staging}"'])
-            empty = "" if column in {name for name, _, required, *_ in found if required} else None
+            columns = self.rows(COLUMNS, [f'"{kind.staging}"'])
+            empty = (
+                "" if column in {name for name, _, required, *_ in columns if required} else None
+            )
             return self.execute(
                 sql.SQL("update {table} set {column} = {empty} where {which}").format(
                     which=which, empty=sql.Literal(empty), **values
@@ -280,8 +282,8 @@ class Staging(Writers):
     def _counted(
         self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
     ) -> tuple[int, Decimal]:
-        kept = ", kept as (insert into gone select distinct xid from gone_rows)" if keeps else ""
-        query = "with gone_rows as ({})" + kept + " select count(*), coalesce(sum({}), 0) from {}"
+        noting = ", noted as (insert into gone select distinct xid from gone_rows)" if keeps else ""
+        query = "with gone_rows as ({})" + noting + " select count(*), coalesce(sum({}), 0) from {}"
         rows, amount = self.one(
             sql.SQL(query).format(gone, sql.SQL(kind.amount), sql.SQL("gone_rows"))
         )

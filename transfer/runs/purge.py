@@ -68,8 +68,10 @@ def purge(
                 kind, [*positions.values()], days, dry_run=dry_run
             )
             if blank_pins and kind.secrets:
-                kept = _open_rejects(kind, positions, origin)
-                result.blanked = staging.blank(kind, [*positions.values()], kept, dry_run=dry_run)
+                open_rejects = _open_rejects(kind, positions, origin)
+                result.blanked = staging.blank(
+                    kind, [*positions.values()], open_rejects, dry_run=dry_run
+                )
     return result
 
 
@@ -133,9 +135,9 @@ def purge_history_by_parts(
     success and the latest that knows its position always stay. Rejected rows go once they are
     closed. A dry run counts, and removes nothing.
     """
-    now, kept = now or timezone.now(), Settings.load()
-    long_ago = now - timedelta(kept.audit_days)
-    old = _old(now, kept)
+    now, retention = now or timezone.now(), Settings.load()
+    long_ago = now - timedelta(retention.audit_days)
+    old = _old(now, retention)
     if not dry_run:
         old["rejects"] = _removed_at_servers(old["rejects"])
     for name, rows in old.items():
@@ -148,19 +150,19 @@ def purge_history_by_parts(
     }
 
 
-def _old(now: datetime, kept: Settings) -> dict[str, QuerySet[Any]]:
+def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
     """What is old enough, by table. Of the audit its own rules let go."""
     rejects = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN).filter(
-        closed_at__lt=now - timedelta(kept.reject_days)
+        closed_at__lt=now - timedelta(retention.reject_days)
     )
-    upkeep = _old_runs(MaintenanceRun, now, kept)
+    maintenance = _old_runs(MaintenanceRun, now, retention)
     worked_off = DBTaskResult.objects.exclude(status="READY")
     return {
         "rejects": rejects,
-        "loads": Upload.objects.filter(closed_at__lt=now - timedelta(kept.audit_days)),
-        "runs": _old_runs(TransferRun, now, kept),
-        "maintenance": upkeep,
-        "checks": _old_checks(now).exclude(pk__in=upkeep.values("pk")),
+        "loads": Upload.objects.filter(closed_at__lt=now - timedelta(retention.audit_days)),
+        "runs": _old_runs(TransferRun, now, retention),
+        "maintenance": maintenance,
+        "checks": _old_checks(now).exclude(pk__in=maintenance.values("pk")),
         "seen_days": old_days(now),
         "sessions": Session.objects.filter(expire_date__lt=now),
         "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
@@ -189,7 +191,7 @@ def _old_checks(now: datetime) -> QuerySet[Any]:
     return checks.filter(finished_at__lt=now - timedelta(CHECK_DAYS)).exclude(pk=latest)
 
 
-def _old_runs(model: Any, now: datetime, kept: Settings) -> QuerySet[Any]:
+def _old_runs(model: Any, now: datetime, retention: Settings) -> QuerySet[Any]:
     longer = Q(state__in=[*BAD_STATES, State.REJECTS])
     latest = [Max("pk"), Max("pk", filter=Q(state__in=GOOD_STATES))]
     if model is TransferRun:
@@ -202,8 +204,8 @@ def _old_runs(model: Any, now: datetime, kept: Settings) -> QuerySet[Any]:
     stay = {pk for line in lines for name, pk in line.items() if name != "task"}
     runs = model.objects.closed().exclude(pk__in=stay - {None})
     return runs.filter(
-        (~longer & Q(finished_at__lt=now - timedelta(kept.history_days)))
-        | Q(finished_at__lt=now - timedelta(kept.failure_days))
+        (~longer & Q(finished_at__lt=now - timedelta(retention.history_days)))
+        | Q(finished_at__lt=now - timedelta(retention.failure_days))
     )
 
 
@@ -223,8 +225,10 @@ def purge_staging(*, dry_run: bool = False) -> Iterator[dict[str, Any]]:
     Yields table → rows removed, or the tasks that keep its rows back. A dry run counts, and
     removes nothing. Raises TransferError.
     """
-    kept = Settings.load()
-    for result in purge_all(kept.staging_days, blank_pins=kept.blank_pins, dry_run=dry_run):
+    retention = Settings.load()
+    for result in purge_all(
+        retention.staging_days, blank_pins=retention.blank_pins, dry_run=dry_run
+    ):
         yield {
             result.kind.staging: {
                 "kept_back_by": [

@@ -270,9 +270,8 @@ class Staging(Writers):
                 query = sql.SQL("select count(*) from {table} where {which}")
                 return int(self.one(query.format(which=which, **values))[0])
             columns = self.rows(COLUMNS, [f'"{kind.staging}"'])
-            empty = (
-                "" if column in {name for name, _, required, *_ in columns if required} else None
-            )
+            not_null = {name for name, _, is_not_null, *_ in columns if is_not_null}
+            empty = "" if column in not_null else None
             return self.execute(
                 sql.SQL("update {table} set {column} = {empty} where {which}").format(
                     which=which, empty=sql.Literal(empty), **values

@@ -82,6 +82,9 @@ def test_garbage():
         b'{"name": 5}',
         b"\xff\xfe",
         b'{"name": "x", "version": "1", "time": "2026-11-24"}',
+        b'{"name": "x", "version": "1", "time": "9999-12-31T23:59:59+00:00"}',
+        b'{"name": "\\ud800", "version": "1", "time": "2026-11-24T14:00:00+00:00"}',
+        b'{"a":' * 100_000,
     ],
 )
 def test_an_answer_of_another_program_is_no_answer(body):
@@ -117,6 +120,30 @@ def test_409_names_the_register_that_is_there():
     ):
         api.create("17", "111", "Касса 17")
     assert sentence(caught.value) == "Server 8 has an account of this register already."
+
+
+def test_what_a_refusal_says_is_quoted_without_our_token_and_as_it_can_be_stored():
+    body = f'{{"error": "x", "message": "a\\ud800\\u0000b, not {TOKEN}"}}'.encode()
+    with misbehaving.server(misbehaving.answers(418, body)) as port:
+        assert failure(port).technical == "HTTP 418 x a?b, not ••••"
+
+
+def test_deep_nonsense_in_a_refusal():
+    with misbehaving.server(misbehaving.answers(418, b"[" * 100_000)) as port:
+        assert failure(port).technical == "HTTP 418"
+
+
+def test_a_register_that_is_listed_twice_is_one():
+    listed = (
+        b'{"register": "17", "login": "%s", "created": "2026-11-24T14:00:00+00:00",'
+        b' "last_seen": null, "blocked": false}'
+    )
+    body = b'{"accounts": [%s, %s], "next": null}' % (listed % b"a", listed % b"b")
+    with (
+        misbehaving.server(misbehaving.answers(200, body)) as port,
+        BonusApi(endpoint(port)) as api,
+    ):
+        assert [one.login for one in api.accounts()] == ["b"]
 
 
 def test_an_answer_cut_off():

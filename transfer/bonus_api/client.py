@@ -67,13 +67,16 @@ class BonusApi:
         for _page in range(MOST_PAGES):
             answer = self._read(f"/accounts?limit={PAGE_ROWS}&after={quote(after, safe='')}")
             page, following = self._understood(
-                lambda answer: ([_account(one) for one in answer["accounts"]], answer["next"]),
+                lambda answer: (
+                    [_account(one) for one in answer["accounts"]],
+                    None if answer["next"] is None else _text(answer["next"]),
+                ),
                 answer,
             )
             collected += page
             if following is None:
-                return collected
-            if following == after or not isinstance(following, str):
+                return [*{one.register: one for one in collected}.values()]
+            if following == after:
                 break
             after = following
         raise self._port.error(errors.Nonsense)
@@ -134,11 +137,12 @@ def _account(answer: Any, secret: str = "") -> Account:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value or len(value) > 200 or "\0" in value:
         raise ValueError("no text")
+    value.encode()  # half a character can't be stored
     return value
 
 
 def _time(value: Any) -> datetime:
     when = datetime.fromisoformat(_text(value))
-    if when.tzinfo is None:
-        raise ValueError("a time without an offset")
+    if when.tzinfo is None or not 1900 < when.year < 2200:
+        raise ValueError("a time without an offset, or of another age")
     return when

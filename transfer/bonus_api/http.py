@@ -48,7 +48,7 @@ class AdminPort:
             return None
         try:
             return httpx.Response(200, content=content).json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self.error(errors.Nonsense, type(error).__name__) from None
 
     def _answer(
@@ -117,8 +117,8 @@ class AdminPort:
         """What the server says of a request that it refused: only its own codes are taken over."""
         try:
             answer = httpx.Response(200, content=content).json()
-            code, message = str(answer["error"]), str(answer["message"])[:500]
-        except (KeyError, TypeError, ValueError):
+            code, message = self._quoted(answer["error"]), self._quoted(answer["message"])
+        except (KeyError, TypeError, ValueError, RecursionError):
             code, message = "", ""
         technical = f"HTTP {status} {code} {message}".strip()
         kinds: dict[Any, type[ApiError]] = {
@@ -134,6 +134,11 @@ class AdminPort:
             unknown = errors.ApiBroken if status >= 500 else errors.ApiRefused
             kind = errors.Nonsense if status in (404, 405) else unknown
         return self.error(kind, technical, status=status)
+
+    def _quoted(self, told: Any) -> str:
+        """Its beginning, without our token, and without what our database can't store."""
+        text = str(told).replace(self.endpoint.token, "••••")[:500]
+        return text.encode(errors="replace").decode().replace("\0", "")
 
 
 class Deadline:

@@ -51,7 +51,7 @@ def test_of_a_lost_position_it_says_so_and_counts_the_rows_of_each_batch(
 
 def test_it_says_what_differs(moved, reconciliation, bonus, shop_all):
     query(bonus, "delete from datatransfer.reject")
-    assert "Rejected rows: 1 counted, 0 found" in reconciliation()
+    assert "1 rejected, 0 found" in reconciliation()
     assert "Difference" not in reconciliation()
     query(shop_all, 'delete from "changeAccountBalanceTemp" where amount = 5')
     assert "Difference: −1 rows, −5" in reconciliation()

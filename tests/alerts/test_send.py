@@ -129,4 +129,4 @@ def test_while_the_scheduler_is_silent_the_web_process_tells(inbox):
     assert mail["Subject"].startswith("The scheduler has been silent since")
     tick("cron")
     drain(lambda: 0)
-    assert inbox.mails[-1]["Subject"].startswith("Well again: The scheduler has been silent")
+    assert inbox.mails[-1]["Subject"].startswith("Resolved: The scheduler has been silent")

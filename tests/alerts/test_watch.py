@@ -84,7 +84,7 @@ def test_what_is_well_again_is_said_once_and_how_long_it_lasted(task, recipient,
     watch(NOW + timedelta(minutes=91))
     _began, ended = notices()
     assert ended[0] == "ended"
-    assert ended[1].startswith("Well again: Balance changes → Бонусный сервер 8")
+    assert ended[1].startswith("Resolved: Balance changes → Бонусный сервер 8")
     notice = Notice.objects.select_related("incident").first()
     assert words.body(notice).startswith("It lasted 1\xa0h\xa030\xa0min")
     assert not Incident.objects.open().exists()

@@ -205,7 +205,10 @@ def test_a_certificate_of_the_own_authority_is_trusted_and_a_strange_one_is_not(
         with BonusApi(endpoint(port, tls=True, verify=False)) as api:
             assert api.status().name == "x"
         error = failure(port, 3, tls=True)
-    assert sentence(error) == "Nobody trusted has signed the certificate of Server 8."
+    assert (
+        sentence(error)
+        == "The certificate of Server 8 is not signed by an authority that is trusted here."
+    )
 
 
 def test_a_certificate_of_another_host(tmp_path):

@@ -29,6 +29,7 @@ FLAGS = [
 GALLERY = "tests.browser.gallery"
 PASSWORD = "correct horse battery"
 DESKTOP = {"width": 1280, "height": 800}
+TABLET = {"width": 768, "height": 1024}
 PHONE = {"width": 390, "height": 844}
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # The dark theme differs in nothing but its colours.

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, make_user, use_language
+from tests.browser.conftest import PHONE, TABLET, make_user, use_language
 from tests.databases import stage
 from tests.pages.look import own_patterns
 from tests.records import a_run
@@ -253,6 +253,16 @@ def wrong_words(page: Page, language: str) -> list[str]:
     ]
 
 
+def fits(page: Page) -> bool:
+    """Whether nothing is wider than the window, nor than that of a tablet."""
+    own = page.viewport_size
+    widths = []
+    for size in (TABLET, own):
+        page.set_viewport_size(size)
+        widths.append(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+    return max(widths) <= 0
+
+
 def what_is_wrong_on_paper(page: Page) -> list[str]:
     """What can be pressed but isn't there to be filled in, and what does not fit an A4 page."""
     size = page.viewport_size
@@ -287,7 +297,6 @@ def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
         assert PIN not in html, url
         assert house.server.api_token not in html, url
         assert wrong_words(page, language) == [], url
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= page.viewport_size["width"], url
+        assert fits(page), url
         check_accessible(page)
         assert what_is_wrong_on_paper(page) == [], url

@@ -49,7 +49,8 @@ def test_over_https_with_a_certificate_of_the_own_authority(docked, bonus_of_ref
         failed = failing(docked)
         assert (failed.stage, failed.sentence) == (
             "token",
-            "Nobody trusted has signed the certificate of Бонусный сервер 8.",
+            "The certificate of Бонусный сервер 8 is not signed by an authority that is trusted "
+            "here.",
         )
         docked.api_ca = authority
         docked.full_clean()

@@ -174,10 +174,10 @@ class TestTheAudit:
         guess(OF_A_NAME)
         client.force_login(somebody("anna", "administrator"))
         page = words(client.get("/audit/"))
-        assert "Log-in refused" in page
-        assert "Log-in locked" in page
-        assert "Log-in refused" not in words(client.get(f"/users/{olga.pk}/"))
-        assert "Log-in locked" in words(client.get(f"/users/{olga.pk}/"))
+        assert "log-in refused" in page
+        assert "log-in locked" in page
+        assert "log-in refused" not in words(client.get(f"/users/{olga.pk}/"))
+        assert "log-in locked" in words(client.get(f"/users/{olga.pk}/"))
 
 
 class TestALock:

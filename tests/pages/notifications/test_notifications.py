@@ -143,7 +143,7 @@ def test_planned_work_stands_on_the_overview_and_can_be_ended(client):
 
 @pytest.mark.parametrize(
     ("begins", "ends", "words"),
-    [(2, 1, "It has to end after it begins."), (-3, -2, "This is past.")],
+    [(2, 1, "It has to end after it begins."), (-3, -2, "This time is in the past.")],
 )
 def test_work_that_can_not_be_is_refused(client, begins, ends, words):
     now = timezone.localtime()

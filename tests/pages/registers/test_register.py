@@ -128,7 +128,7 @@ def test_a_card_says_why_since_when_by_whom_and_what_to_do(operator, one_of_each
     blocked = RegisterAccount.objects.get(blocked=True)
     cards = {state: card(operator, register) for state, register in one_of_each.items()}
     assert cards[AccountState.ONLINE] is None
-    assert "nobody noted why" in cards[AccountState.BLOCKED].sentence
+    assert "no reason was given" in cards[AccountState.BLOCKED].sentence
     assert "since" in cards[AccountState.OFFLINE].sentence
     assert "ivan had its account created" in cards[AccountState.NEVER_SEEN].sentence
     assert (

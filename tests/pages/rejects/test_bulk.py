@@ -79,7 +79,7 @@ def test_more_than_one_press_takes_is_said_and_the_rest_stays(client, rejected, 
     monkeypatch.setattr(bulk, "AT_MOST", 2)
     rejected("balances", *[("4100", 0)] * 3)
     page = client.get(reverse(name))
-    assert "At one press it is 2 rows at most" in words(page)
+    assert "At most 2 rows at a time" in words(page)
     data = {"reason": "zeros", "amount": "5"} | page.context["hidden"]
     client.post(reverse(name), data)
     assert RejectedRow.objects.open().count() == 1

@@ -95,7 +95,7 @@ def test_what_nobody_took_is_an_error_of_its_register_and_can_be_made_anew(
     a_day_passes()
     assert not IssuedSecret.objects.exists()
     page = operator.get(at("account_job", job)).text
-    assert "The passwords of 6 registers were never taken" in page
+    assert "The passwords of 6 registers were never collected" in page
     assert "Try the failed ones again: 6" in page
     register = operator.get(six[0].get_absolute_url()).text
     assert "Nobody collected its password within a day, and it was deleted." in register

@@ -26,7 +26,7 @@ SENTENCES = {
     "500": ("reports an error of its own (HTTP 500).", "сообщает о собственной ошибке (HTTP 500)."),
     "503": ("is overloaded or its database does not answer.", "перегружен"),
     "hangs up": ("closed the connection before it had answered.", "закрыл соединение"),
-    "certificate": ("Nobody trusted has signed the certificate of", "Сертификат"),
+    "certificate": ("is not signed by an authority that is trusted here", "Сертификат"),
 }
 HANDLERS = {
     "silent": misbehaving.is_silent,

@@ -202,7 +202,7 @@ def test_nor_while_its_accounts_are_changed_and_passwords_that_wait_are_told_of(
 ):
     ordered("create", six)
     url = reverse("server_remove", args=[docked.pk])
-    assert "The passwords of 6 registers have not been taken yet" in admin.get(url).text
+    assert "The passwords of 6 registers have not been collected yet" in admin.get(url).text
     job = AccountJob.order(docked, AccountJob.Action.BLOCK, [six[0].pk], Actor("olga"))
     with connected(own_database) as worker:
         run(worker, "select pg_advisory_lock(%s, %s)", [Space.ACCOUNT_JOB, job.pk])

@@ -44,8 +44,10 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     shop = get_object_or_404(Shop, pk=pk)
     if count := shop.registers.count():
         text = ngettext(
-            "%(shop)s still has %(n)s register. Remove it or move it to another shop first.",
-            "%(shop)s still has %(n)s registers. Remove them or move them to another shop first.",
+            "The shop %(shop)s still has %(n)s register. "
+            "Remove it or move it to another shop first.",
+            "The shop %(shop)s still has %(n)s registers. "
+            "Remove them or move them to another shop first.",
             count,
         )
         messages.warning(request, text % {"shop": shop, "n": formats.number(count)})

@@ -134,7 +134,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         )
         points = [text % {"n": accounts}, _("Delete or block them first if it should not.")]
     context = {
-        "title": _("Remove %(register)s?") % {"register": register},
+        "title": _("Remove the register %(register)s?") % {"register": register},
         "text": _("It disappears from all lists, with the record of when it was seen."),
         "points": points,
         "action": _("Remove"),

@@ -123,5 +123,5 @@ def test_without_workers_the_tick_takes_it_and_without_that_nobody():
         when_it_starts() == "It waits: there is no background worker, and the scheduler is silent."
     )
     Heartbeat.beat("shop: cron")
-    assert when_it_starts().startswith("It starts with the next tick, today")
-    assert when_it_starts(2).startswith("They start with the next tick, today")
+    assert when_it_starts().startswith("It starts within a minute, today")
+    assert when_it_starts(2).startswith("They start within a minute, today")

@@ -91,11 +91,11 @@ def when_it_starts(runs: int = 1) -> str:
     if beat is None or not beat.is_alive():
         return ngettext(
             "It waits: there is no background worker, and the scheduler is silent.",
-            "They wait: no worker is there, and the scheduler is silent.",
+            "They wait: there is no background worker, and the scheduler is silent.",
             runs,
         )
     return ngettext(
-        "It starts with the next tick, %(at)s at the latest.",
-        "They start with the next tick, %(at)s at the latest.",
+        "It starts within a minute, %(at)s at the latest.",
+        "They start within a minute, %(at)s at the latest.",
         runs,
     ) % {"at": formats.moment(following_minute(timezone.now()))}

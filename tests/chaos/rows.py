@@ -36,6 +36,17 @@ class Rows:
         """
 
     @property
+    def reached_within_the_restore(self) -> str:
+        """Whether a row carries a number between that of the first table's restore and its own:
+        what is not covered (see docs/EXACTLY-ONCE.md).
+        """
+        return f"""
+            select from {self.staging} as row, datatransfer.origin as first
+             where row.xid::text::bigint
+                   between first.xmin::text::bigint and row.xmin::text::bigint limit 1
+        """
+
+    @property
     def in_bonus(self) -> str:
         """What arrives is noted, so that a row which sets again what it had set shows, too."""
         return f"""

@@ -90,6 +90,7 @@ def runs(servers: list[Any], rows: int) -> None:
         unchanged="n % 10",
         rejected="case when n % 97 = 0 then n % 50 + 1 else 0 end",
         amount_applied="n % 100000 / 100.0",
+        position_to="jsonb_set(first.position_to, '{number}', to_jsonb(n))",
         error_code="case when n % 101 = 0 then 'unreachable' else '' end",
         error_params=f"case when n % 101 = 0 then '{FAILED}'::jsonb else '{{}}' end",
     )

@@ -45,7 +45,8 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
     def once(self) -> Self:
         """One reject of each staged row and reason: the first among these."""
         same = {name: models.OuterRef(name) for name in (*RejectedRow.ROW, "code")}
-        return self.exclude(models.Exists(self.filter(**same, pk__lt=models.OuterRef("pk"))))
+        before = self.filter(**same, pk__lt=models.OuterRef("pk"))
+        return self.filter(models.Q(follows=False) | ~models.Exists(before))
 
     def note_following(self) -> None:
         """Notes which of these open ones follow another of the same row and reason.
@@ -130,9 +131,10 @@ class RejectedRow(models.Model):
         ]
         indexes = [
             models.Index("run", name="rejects_of_run"),
-            # The list: what is open, by reason.
+            # What is open, by reason: `groups` reads nothing else.
             models.Index(
-                fields=["kind", "code", "-id"],
+                fields=["kind", "code", "follows", "-id"],
+                include=["state"],
                 condition=models.Q(state="open"),
                 name="rejects_open",
             ),

@@ -136,6 +136,17 @@ class TransferRun(Run):
             ),
             # The history: its pages, whatever they are filtered by; `between` reads nothing else.
             models.Index(fields=["queued_at", "id", *FILTERED, *OUTCOMES], name="runs_by_time"),
+            # The trace: which run moved a row.
+            models.Index(
+                fields=["task", "id"], condition=models.Q(read__gt=0), name="runs_that_moved"
+            ),
+            # The batches of a server: what was moved of each.
+            models.Index(
+                "task",
+                models.F("position_to__number"),
+                condition=models.Q(read__gt=0),
+                name="runs_of_a_batch",
+            ),
             # What is queued or under way; purge.
             models.Index(fields=["state", "-id"], name="runs_by_state"),
             models.Index(fields=["finished_at"], name="runs_by_end"),

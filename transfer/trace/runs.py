@@ -1,58 +1,71 @@
 """Which run moved a row: looked for by bisection, since positions only ever move on."""
 
+import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
+
+from django.db import connection
 
 from transfer.engine.position import has_moved
 from transfer.models import RejectedRow, TransferRun, TransferTask
 
 Key = tuple[int, int, int]  # task, xid, id
-Positions = dict[int, tuple[Any, Any]]  # of a run: where it began, and how far it came
+
+# Of each task the first run from a number on that has read rows.
+FIRST = """
+    select task, least, id, position_from, position_to
+      from unnest(%s::bigint[], %s::bigint[]) as asked (task, least)
+     cross join lateral (select id, position_from, position_to from transfer_transferrun
+                          where task_id = task and id >= least and read > 0
+                          order by task_id, id limit 1) as run
+"""
+
+
+class Ends(NamedTuple):
+    """Of a run: where it began, and how far it came."""
+
+    pk: int
+    began: Any
+    came: Any
 
 
 def runs_that_moved(keys: Iterable[Key], origin: str) -> dict[Key, TransferRun]:
     """The run of each row; without those whose runs are gone from the history.
 
-    All rows are looked for at once: a query for each step of the bisection.
+    All rows are looked for at once: a query for each step of the bisection, by the numbers of runs.
     """
-    low = dict.fromkeys(keys, 0)
-    numbers = _numbers({task for task, _, _ in low})
-    high = {key: len(numbers[key[0]]) for key in low}
-    positions: Positions = {}
+    low = dict.fromkeys(keys, 1)
+    last = TransferRun.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    high = dict.fromkeys(low, last + 1)
+    found: dict[Key, Ends] = {}
     while searched := [key for key in low if low[key] < high[key]]:
         middles = {key: (low[key] + high[key]) // 2 for key in searched}
-        _fetch(positions, {numbers[key[0]][middle] for key, middle in middles.items()})
+        runs = _first({(key[0], middle) for key, middle in middles.items()})
         for key, middle in middles.items():
-            _, end = positions[numbers[key[0]][middle]]
-            if has_moved(end, origin, *key[1:]):
+            run = runs.get((key[0], middle))
+            if run is None:
                 high[key] = middle
+            elif has_moved(run.came, origin, *key[1:]):
+                high[key], found[key] = middle, run
             else:
-                low[key] = middle + 1
-    first = {key: numbers[key[0]][at] for key, at in low.items() if at < len(numbers[key[0]])}
-    _fetch(positions, set(first.values()))
-    runs = TransferRun.objects.select_related("actor").in_bulk(set(first.values()))
+                low[key] = run.pk + 1
+    shown = TransferRun.objects.select_related("actor").in_bulk({run.pk for run in found.values()})
     # A run before the first that is gone from the history may have moved the row.
     return {
-        key: runs[pk]
-        for key, pk in first.items()
-        if not has_moved(positions[pk][0], origin, *key[1:])
+        key: shown[run.pk]
+        for key, run in found.items()
+        if not has_moved(run.began, origin, *key[1:])
     }
 
 
-def _numbers(tasks: set[int]) -> dict[int, list[int]]:
-    """The runs of each task that have read rows, in their order."""
-    numbers: dict[int, list[int]] = {task: [] for task in tasks}
-    runs = TransferRun.objects.filter(task__in=tasks, read__gt=0)
-    for task, pk in runs.order_by("task", "pk").values_list("task", "pk"):
-        numbers[task].append(pk)
-    return numbers
-
-
-def _fetch(positions: Positions, numbers: set[int]) -> None:
-    if missing := numbers - positions.keys():
-        runs = TransferRun.objects.filter(pk__in=missing)
-        for pk, *ends in runs.values_list("pk", "position_from", "position_to"):
-            positions[pk] = (ends[0], ends[1])
+def _first(asked: set[tuple[int, int]]) -> dict[tuple[int, int], Ends]:
+    """The first run that has read rows, of each task from that number on, by both."""
+    with connection.cursor() as cursor:
+        cursor.execute(FIRST, [[task for task, _ in asked], [least for _, least in asked]])
+        return {
+            (task, least): Ends(pk, *(end and json.loads(end) for end in ends))
+            for task, least, pk, *ends in cursor.fetchall()
+        }
 
 
 def moving_run(reject: RejectedRow) -> TransferRun | None:

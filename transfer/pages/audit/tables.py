@@ -24,8 +24,8 @@ class AuditTable(Table):
     class Meta(Table.Meta):
         order_by = "-at"
 
-    def paged(self, request: HttpRequest) -> "AuditTable":
-        super().paged(request)
+    def leafed(self, request: HttpRequest) -> "AuditTable":
+        super().leafed(request)
         self.addresses = sentences.addresses(row.record for row in self.paginated_rows)
         return self
 

@@ -49,26 +49,22 @@ class RejectTable(Table):
         lambda one: _("Choose row %(number)s") % {"number": one.staging_id},
         lambda one: one.pk if one.is_open else None,
     )
-    staging_id = tables.Column(
-        gettext_lazy("Row"),
-        order_by=("staging_id", "pk"),
-        attrs={"td": {"class": "num"}},
-    )
-    payload = tables.Column(gettext_lazy("As received"), orderable=False)
-    code = tables.Column(gettext_lazy("Reason"), order_by=("code", "pk"))
-    server_name = tables.Column(
-        gettext_lazy("Bonus servers"),
-        order_by=("server_name", "pk"),
-        attrs={"td": {"class": "server"}},
-    )
+    staging_id = tables.Column(gettext_lazy("Row"), attrs={"td": {"class": "num"}})
+    payload = tables.Column(gettext_lazy("As received"))
+    code = tables.Column(gettext_lazy("Reason"))
+    server_name = tables.Column(gettext_lazy("Bonus servers"), attrs={"td": {"class": "server"}})
     created_at = MomentColumn(
-        gettext_lazy("Rejected"), order_by=("created_at", "pk"), attrs=classed("created")
+        gettext_lazy("Rejected"),
+        order_by=("created_at", "pk"),
+        attrs=classed("created"),
+        orderable=True,
     )
-    state = tables.Column(gettext_lazy("State"), order_by=("state", "pk"))
+    state = tables.Column(gettext_lazy("State"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards rejects dense"}
         order_by = "-created_at"
+        orderable = False  # by anything that has no index; the filter finds the same
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -38,7 +38,7 @@ def filtered(query: QueryDict) -> RejectFilter:
 def rejects(request: HttpRequest) -> HttpResponse:
     """Shows the rejects grouped by reason, and row by row."""
     rows = filtered(request.GET)
-    table = RejectTable(rows.once).paged(request)
+    table = RejectTable(rows.once).leafed(request)
     if rows.data["state"] == RejectedRow.State.OPEN:
         table.columns.hide("state")
     groups = [described(request, group) for group in rows.once.groups()]

@@ -138,7 +138,7 @@ def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:
     """The batches, with what the runs counted that moved them, as far as the history goes."""
     numbers = [batch.number for batch in log.batches]
     runs = (
-        task.runs.filter(position_to__number__in=numbers)
+        task.runs.filter(position_to__number__in=numbers, read__gt=0)
         .order_by()
         .values("position_to__reader", "position_to__number")
         .annotate(rows=Sum("read"), moved=Sum("applied") + Sum("unchanged"), bad=Sum("rejected"))

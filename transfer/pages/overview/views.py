@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Min
+from django.db.models import F, Min
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _, gettext_lazy
@@ -104,7 +104,7 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
     """
     accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
     # Counted here: to count what is distinct, the database would sort by the state's text.
-    found = accounts.values_list("shown_state", "register").distinct()
+    found = accounts.values_list(F("shown_state"), "register").distinct()
     count = Counter(state for state, _register in found)
     lines = [
         (tone(one), str(one.label), count[one], links.registers(state=one))

@@ -13,15 +13,16 @@ from transfer.pages.tables import (
     NumberColumn,
     StateColumn,
     Table,
+    TemplateColumn,
     unseen,
 )
 
 
-def cell(name: str, heading: Any, **options: Any) -> tables.TemplateColumn:
+def cell(name: str, heading: Any, **options: Any) -> TemplateColumn:
     """A column whose cells are drawn by a template of templates/scheduler/cells/."""
-    return tables.TemplateColumn(
-        template_name=f"scheduler/cells/{name}.html",
-        verbose_name=heading,
+    return TemplateColumn(
+        f"scheduler/cells/{name}.html",
+        heading,
         attrs={"td": {"class": f"cell-{name}"}, "th": {"class": f"cell-{name}"}},
         **options,
     )

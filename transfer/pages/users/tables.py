@@ -3,14 +3,12 @@ from django.db.models import F, QuerySet
 from django.utils.translation import gettext_lazy
 
 from transfer.models import User
-from transfer.pages.tables import Table
+from transfer.pages.tables import Table, TemplateColumn
 
 
-def cell(name: str, heading: object, **options: object) -> tables.TemplateColumn:
+def cell(name: str, heading: object, **options: object) -> TemplateColumn:
     """A column whose cells are drawn by a template of templates/users/cells/."""
-    return tables.TemplateColumn(
-        template_name=f"users/cells/{name}.html", verbose_name=heading, **options
-    )
+    return TemplateColumn(f"users/cells/{name}.html", heading, **options)
 
 
 class UserTable(Table):

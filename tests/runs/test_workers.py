@@ -8,6 +8,7 @@ from django.utils import translation
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
 from transfer.models import Actor, Heartbeat, TransferRun
+from transfer.models.run_base import State
 from transfer.runs.start import run_now
 from transfer.runs.workers import Workers, in_words, seen, when_it_starts
 
@@ -107,6 +108,28 @@ def test_one_at_work_is_not_free(start, command, task, shop_all, bonus):
         holder.rollback()
     wait_until(lambda: seen() == Workers(1), worker)
     assert TransferRun.objects.good().exists()
+
+
+def test_servers_that_are_slow_or_dead_hold_none_of_the_others_up(
+    start, task, dock, second_bonus, shop_all
+):
+    """Of two workers the slow one occupies one."""
+    stage(shop_all, "balances", [("4100", 5)])
+    slow = dock(second_bonus, "Бонусный сервер 9")
+    dead = dock("host=127.0.0.1 port=9 dbname=none user=nobody", "Бонусный сервер 10")
+    worker, _ = (start(*WORKER, "--interval=0.1") for _ in range(2))
+    with connected(second_bonus) as holder:
+        holder.autocommit = False
+        run(holder, "lock asset")
+        for ill in (slow, dead):
+            run_now(ill.tasks.get(kind="balances"), Actor("olga"))
+        wait_until(lambda: slow.runs.running().filter(expected=1).exists(), worker)
+        run_now(task, Actor("olga"))
+        wait_until(lambda: task.runs.good().exists(), worker)
+        assert slow.runs.open().exists()
+        assert dead.runs.get().state == State.FAILED
+        holder.rollback()
+    wait_until(lambda: slow.runs.good().exists(), worker)
 
 
 def test_free_workers_are_counted_against_what_waits_before(start, task):

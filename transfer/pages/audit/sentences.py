@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from django.apps import apps
 from django.urls import reverse
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -131,8 +132,9 @@ def addresses(entries: Iterable[AuditEntry]) -> dict[int, str]:
     wanted: dict[Any, list[AuditEntry]] = defaultdict(list)
     urls: dict[int, str] = {}
     for entry in entries:
-        if entry.subject_id and words.model_of(entry):
-            wanted[words.model_of(entry)].append(entry)
+        model = apps.all_models["transfer"].get(entry.subject_type)  # none of an earlier version
+        if entry.subject_id and model:
+            wanted[model].append(entry)
     for model, some in wanted.items():
         there = model._default_manager.in_bulk({entry.subject_id for entry in some})
         urls |= {

@@ -58,7 +58,7 @@ def subject(entry: AuditEntry) -> str:
         return f"{title} → {params['server']}" if params.get("server") else title
     if entry.subject_type == "user":
         return _("User %(name)s") % params if params["name"] else _("All users")
-    return params.get("name") or str(model_of(entry)._meta.verbose_name)
+    return params.get("name") or str(_model(entry)._meta.verbose_name)
 
 
 def changes(entry: AuditEntry, but: str = "") -> list[Change]:
@@ -105,12 +105,12 @@ def _chosen(entry: AuditEntry, name: str, value: Any) -> str:
 
 def _field(entry: AuditEntry, name: str) -> Any:
     try:
-        return model_of(entry)._meta.get_field(name)
+        return _model(entry)._meta.get_field(name)
     except (LookupError, FieldDoesNotExist):  # of a later or an earlier version, or no field
         return None
 
 
-def model_of(entry: AuditEntry) -> Any:
+def _model(entry: AuditEntry) -> Any:
     return apps.get_model("transfer", entry.subject_type)
 
 

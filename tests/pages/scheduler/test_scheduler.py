@@ -122,7 +122,7 @@ class TestTheSwitch:
         assert stored(task).enabled
         html = client.get(response.url).content.decode()
         assert "Switched on." in html
-        assert "next run" in html
+        assert "Next run" in html
 
     def test_says_who_when_and_why(self, client, olga, task):
         press(client, task, "switch", enabled="1", reason="the holidays are over")

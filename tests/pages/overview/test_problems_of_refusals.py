@@ -40,7 +40,7 @@ def test_the_servers_page_shows_the_log_and_what_each_batch_brought(
     run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
     shown = admin_client.get(reverse("server_reconciliation", args=[receiver.pk]))
     (line,) = [one for one in shown.context["lines"] if one["task"].kind == "balances"]
-    (batch,) = line["batches"]
+    (batch,) = line["batches"].data
     assert (batch["batch"].number, batch["is_here"]) == (1, True)
     assert (batch["counted"]["rows"], batch["counted"]["moved"], batch["counted"]["bad"]) == (
         2,
@@ -53,4 +53,4 @@ def test_the_servers_page_shows_the_log_and_what_each_batch_brought(
 def test_with_a_lost_position_the_log_is_what_there_is_to_go_by(admin_client, lost):
     shown = admin_client.get(reverse("server_reconciliation", args=[lost.server.pk]))
     (line,) = [one for one in shown.context["lines"] if one["task"].kind == "balances"]
-    assert [one["batch"].number for one in line["batches"]] == [1]
+    assert [one["batch"].number for one in line["batches"].data] == [1]

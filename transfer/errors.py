@@ -21,10 +21,10 @@ class TransferError(Exception):
         "Nothing was half done: the step was rolled back. Run it again; if it fails again, pass "
         "the technical text on."
     )
-    kinds: ClassVar[dict[str, type["TransferError"]]] = {}
+    by_code: ClassVar[dict[str, type["TransferError"]]] = {}
 
     def __init_subclass__(cls) -> None:
-        TransferError.kinds[cls.code] = cls
+        TransferError.by_code[cls.code] = cls
 
     def __init__(self, technical: str = "", **params: object) -> None:
         """`params` fill the sentence and the hint; `technical` is for the folded text."""

@@ -79,14 +79,14 @@ class AdminPort:
                 )
             return self._client
 
-    def error(self, kind: type[ApiError], technical: str = "", **params: object) -> ApiError:
+    def error(self, error: type[ApiError], technical: str = "", **params: object) -> ApiError:
         known = {
             "server": self.endpoint.name,
             "host": self.endpoint.host,
             "port": self.endpoint.port,
             "seconds": f"{self.seconds:g}",
         }
-        return kind(technical, **{**known, "reason": technical, **params})
+        return error(technical, **{**known, "reason": technical, **params})
 
     def _failure(self, error: Exception, deadline: "Deadline") -> ApiError:
         causes = list(_causes(error))
@@ -121,19 +121,19 @@ class AdminPort:
         except (KeyError, TypeError, ValueError, RecursionError):
             code, message = "", ""
         technical = f"HTTP {status} {code} {message}".strip()
-        kinds: dict[Any, type[ApiError]] = {
+        known: dict[Any, type[ApiError]] = {
             401: errors.TokenRefused,
             (409, "register_exists"): errors.RegisterExists,
             (404, "register_unknown"): errors.RegisterUnknown,
             503: errors.ApiBusy,
         }
-        kind = kinds.get((status, code)) or kinds.get(status)
-        if kind is None and status == 409:
-            kind = errors.RegisterExists
-        if kind is None:
+        error = known.get((status, code)) or known.get(status)
+        if error is None and status == 409:
+            error = errors.RegisterExists
+        if error is None:
             unknown = errors.ApiBroken if status >= 500 else errors.ApiRefused
-            kind = errors.Nonsense if status in (404, 405) else unknown
-        return self.error(kind, technical, status=status)
+            error = errors.Nonsense if status in (404, 405) else unknown
+        return self.error(error, technical, status=status)
 
     def _quoted(self, told: Any) -> str:
         """Its beginning, without our token, and without what our database can't store."""

@@ -230,7 +230,7 @@ def notice(content: str, tone: str = "info", role: str = "", icon_name: str = ""
     )
 
 
-def downloads(url: str, query: str = "", of: str = "", kinds: str = "csv xlsx") -> SafeString:
+def downloads(url: str, query: str = "", of: str = "", endings: str = "csv xlsx") -> SafeString:
     """Links to the same as CSV and as XLSX, whose addresses differ in how they end.
 
     `url` is any of them; `of` says of what, where a page has several.
@@ -241,5 +241,8 @@ def downloads(url: str, query: str = "", of: str = "", kinds: str = "csv xlsx") 
     return format_html_join(
         "\n",
         link,
-        ((base, kind, end, icon("download"), kind.upper(), unseen) for kind in kinds.split()),
+        (
+            (base, ending, end, icon("download"), ending.upper(), unseen)
+            for ending in endings.split()
+        ),
     )

@@ -37,13 +37,13 @@ def explain(error: TransferError) -> Explanation:
 
 def explain_code(code: str, params: dict[str, str]) -> Explanation:
     """As `explain`, of an error that was saved. An unknown code is explained as unexpected."""
-    kind = TransferError.kinds.get(code, TransferError)
+    error = TransferError.by_code.get(code, TransferError)
     known = Params(params)
     if "what" in known:  # a file that is no table; it is a message id, too
         known["what"] = _(known["what"])
     if known.get("database") == "shop All":
         known["database"] = _("shop All")
-    return Explanation(_(kind.sentence) % known, _(kind.hint) % known)
+    return Explanation(_(error.sentence) % known, _(error.hint) % known)
 
 
 def explain_reject(code: str) -> Explanation:

@@ -108,7 +108,7 @@ def test_registers_that_match_a_filter_are_blocked_all_at_once(
     bulk_of(operator, 4)
     check_accessible(operator)
     operator.get_by_role("button", name="Block…", exact=True).click()
-    expect(operator.locator("main li")).to_have_count(4)
+    expect(operator.locator("main .points li")).to_have_count(4)
 
 
 def test_what_blocks_discards_or_deletes_looks_alike_everywhere(

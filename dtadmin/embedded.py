@@ -2,11 +2,12 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import psycopg2
-from psycopg2 import sql
+from psycopg2 import errors, sql
 
 
 def start(home: Path) -> str:
@@ -48,7 +49,9 @@ def database_url(socket_dir: str, name: str) -> str:
         with connection.cursor() as cursor:
             cursor.execute("select 1 from pg_database where datname = %s", [name])
             if cursor.fetchone() is None:
-                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+                # Another process that starts at the same moment may be faster.
+                with suppress(errors.DuplicateDatabase, errors.UniqueViolation):
+                    cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     finally:
         connection.close()
     return f"postgresql://postgres@/{name}?host={socket_dir}"

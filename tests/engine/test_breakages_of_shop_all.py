@@ -1,0 +1,274 @@
+"""Shop All goes back in time, loses its log, is replaced: exact, or refused until somebody says."""
+
+import pytest
+
+from tests.chaos.instance import as_postgres
+from tests.databases import connected, insert, query, run
+from tests.engine.site import assert_refuses_for_good, burn
+from transfer.engine.errors import (
+    HistoryChanged,
+    RestoredFromDump,
+    RestoreUnknown,
+    RowsPrepared,
+    RowsRewritten,
+    StandbyAsSource,
+)
+from transfer.engine.rebase import Restored
+from transfer.errors import TooSlow
+
+
+def test_shop_all_restored_from_a_physical_copy_is_refused_and_stays_refused(site):
+    site.stage("before")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.stage("vanishes")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    site.stage("after")
+    assert_refuses_for_good(site, HistoryChanged)
+
+
+def test_a_physical_restore_is_rebased_when_somebody_says_when_it_was(site):
+    site.stage("a", "b")
+    site.flow.move()
+    site.stage("waits")
+    copy = site.copy(site.shop)
+    site.flow.move()
+    site.stage("vanishes")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    restored_at = site.now()
+    site.stage("after", "after-too")
+    burn(site.flow.shop_all, 60)
+    with pytest.raises(RestoreUnknown):
+        site.rebase()
+    with pytest.raises(HistoryChanged):
+        site.flow.move()
+    (report,) = site.rebase(Restored(restored_at), doubtful_moved=True)
+    assert (report.moved, report.waiting, report.vanished) == (3, 2, 1)
+    site.assert_each_row_once()
+    assert site.rebase() == []
+
+
+def test_a_physical_restore_without_writes_since_sends_nothing_twice(site):
+    site.stage("a", "b")
+    copy = site.copy(site.shop)
+    site.flow.move()
+    site.restore(site.shop, copy)
+    (report,) = site.rebase(Restored(), doubtful_moved=True)
+    assert (report.moved, report.waiting, report.vanished) == (2, 0, 0)
+    site.stage("later")
+    site.assert_each_row_once()
+
+
+def test_a_number_handed_out_again_after_a_crash_loses_nothing(site):
+    site.stage("first")
+    site.flow.move()
+    with connected(site.flow.shop_all) as writer:
+        writer.autocommit = False
+        insert(writer, "balances", [("rolled-back", 1)])
+        ((number,),) = run(writer, "select pg_current_xact_id()")
+        writer.rollback()
+    site.flow.move()
+    site.shop.crash()
+    site.shop.start()
+    site.stage("second")
+    ((again,),) = query(
+        site.flow.shop_all,
+        "select xid from \"changeAccountBalanceTemp\" where account = 'second'",
+    )
+    assert again == number, "the crash was too tame to prove anything"
+    site.assert_each_row_once()
+
+
+def test_a_batch_outlives_the_crash_of_a_careless_database(site):
+    """Whatever the settings of its writers: what was flushed for the batch has all before it."""
+    query(site.flow.shop_all, "alter database shop_all set synchronous_commit = off")
+    for number in range(3):
+        site.stage(f"row-{number}")
+        site.flow.move()
+        site.shop.crash()
+        site.shop.start()
+    site.assert_each_row_once()
+
+
+@pytest.mark.parametrize("next_", [None, 30])
+def test_a_log_that_was_thrown_away_is_refused_though_its_numbers_are_reached_again(site, next_):
+    """pg_resetwal; also to a lower number, where the batch is only hidden until it is reached."""
+    site.stage("before")
+    site.flow.move()
+    query(site.flow.shop_all, "checkpoint")
+    burn(site.flow.shop_all, 40)
+    site.stage("a")
+    site.flow.move()
+    ((end,),) = query(site.flow.shop_all, "select pg_snapshot_xmax(pg_current_snapshot())::text")
+    if next_ is not None:
+        query(site.flow.shop_all, "checkpoint")
+    site.shop.crash()
+    lower = [] if next_ is None else ["-x", str(int(end) - next_)]
+    as_postgres("pg_resetwal", "-f", *lower, "-D", site.shop.data)
+    site.shop.start()
+    restored_at = site.now()
+    with pytest.raises(HistoryChanged):
+        site.flow.move()
+    site.stage("hidden")
+    burn(site.flow.shop_all, 60)
+    assert_refuses_for_good(site, HistoryChanged)
+    site.rebase(Restored(restored_at), doubtful_moved=True)
+    site.stage("later")
+    site.assert_each_row_once()
+
+
+def test_a_replica_is_no_source(site):
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.shop.restore(copy)
+    site.shop.become_standby()
+    site.shop.start()
+    with pytest.raises(StandbyAsSource):
+        site.flow.move()
+
+
+def test_a_replica_that_lagged_and_took_over_is_refused(site):
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.stage("b")
+    site.flow.move()
+    site.shop.restore(copy)
+    site.shop.become_standby()
+    site.shop.start()
+    site.shop.promote()
+    site.stage("c")
+    assert_refuses_for_good(site, HistoryChanged)
+
+
+def test_a_replica_that_had_everything_takes_over_without_a_word(site):
+    site.stage("a")
+    site.flow.move()
+    site.stage("b")
+    copy = site.copy(site.shop)
+    site.shop.restore(copy)
+    site.shop.become_standby()
+    site.shop.start()
+    site.shop.promote()
+    site.stage("c")
+    site.assert_each_row_once()
+
+
+def test_a_dump_of_the_data_alone_into_new_tables_is_not_guessed_at(site):
+    """As logical replication does it: old rows get numbers of this database."""
+    site.stage("a")
+    site.flow.move()
+    site.stage("waits")
+    for statement in (
+        "create table dumped as select * from {} order by id",
+        "update datatransfer.batch set at = at",
+        "update datatransfer.origin set origin = origin",
+        "truncate {}",
+        "insert into {} (account, amount, created_at) "
+        "select account, amount, created_at from dumped",
+        "update datatransfer.batch set at = clock_timestamp()",
+    ):
+        query(site.flow.shop_all, statement.format('"changeAccountBalanceTemp"'))
+    assert_refuses_for_good(site, RestoredFromDump)
+    with pytest.raises(RowsRewritten):
+        site.rebase()
+
+
+@pytest.mark.parametrize(
+    "care",
+    [
+        *("vacuum (freeze) {}", "vacuum (full, freeze) {}"),
+        *("alter table {} set tablespace pg_default", "reindex table {}", "analyze {}"),
+    ],
+)
+def test_postgresqls_own_care_leaves_the_log_as_it_was_written(site, care):
+    site.stage("a")
+    site.flow.move()
+    for table in ("datatransfer.batch", "datatransfer.origin", '"changeAccountBalanceTemp"'):
+        query(site.flow.shop_all, care.format(table))
+    query(site.flow.shop_all, "checkpoint")
+    site.stage("b")
+    site.assert_each_row_once()
+
+
+def test_a_rewrite_of_our_tables_is_refused_and_rebased(site):
+    """As pg_repack does it, one table after the other."""
+    site.stage("a")
+    site.flow.move()
+    site.stage("waits")
+    query(site.flow.shop_all, "update datatransfer.origin set origin = origin")
+    site.stage("later")
+    assert_refuses_for_good(site, RestoredFromDump)
+    query(site.flow.shop_all, "update datatransfer.batch set at = at")
+    (report,) = site.rebase()
+    assert (report.moved, report.waiting) == (1, 2)
+    site.assert_each_row_once()
+
+
+def test_a_row_of_a_dump_is_not_new_though_the_restore_has_passed_its_number(site):
+    """The tables are restored one after the other, and the identity of shop All is the first."""
+    site.stage("a")
+    site.stage("b")
+    site.flow.move()
+    rewrite = "update datatransfer.origin set xid = xid returning xmin::text::bigint"
+    ((identity,),) = query(site.flow.shop_all, rewrite)
+    query(site.flow.shop_all, "update datatransfer.batch set at = at")
+    burn(site.flow.shop_all, 5)
+    query(
+        site.flow.shop_all,
+        'alter table "changeAccountBalanceTemp" disable trigger user;'
+        'update "changeAccountBalanceTemp" set xid = (%s + case account when %s then 2 else 40 '
+        "end)::text::xid8",
+        [identity, "a"],
+    )
+    burn(site.flow.shop_all, 60)
+    query(site.flow.bonus, "update datatransfer.position set read_through = '9999:9999:'")
+    (report,) = site.rebase()
+    assert (report.moved, report.waiting) == (2, 0)
+
+
+def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_arrives(site):
+    site.stage("a")
+    with connected(site.flow.shop_all) as writer:
+        run(writer, "begin")
+        insert(writer, "balances", [("prepared", 1)])
+        run(writer, "prepare transaction 'late'")
+    site.staged.update(["prepared"])
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.flow.stage(("vanishes", 1))
+    site.flow.move()
+    site.restore(site.shop, copy)
+    restored_at = site.now()
+    assert_refuses_for_good(site, HistoryChanged)
+    with pytest.raises(TooSlow, match="lock"):  # a row that nobody sees can't be numbered anew
+        site.rebase(Restored(restored_at))
+    query(site.flow.shop_all, "commit prepared 'late'")
+    (report,) = site.rebase(Restored(restored_at), doubtful_moved=True)
+    assert (report.moved, report.waiting, report.vanished) == (1, 1, 1)
+    query(site.flow.bonus, "delete from asset where account = 'vanishes'")
+    site.assert_each_row_once()
+
+
+def test_a_transaction_that_ends_otherwise_after_the_restore_is_asked_about(site):
+    """The position knows that it has ended, and can't know that it ends once more."""
+    site.stage("a")
+    with connected(site.flow.shop_all) as writer:
+        run(writer, "begin")
+        insert(writer, "balances", [("prepared", 1)])
+        run(writer, "prepare transaction 'twice'")
+    copy = site.copy(site.shop)
+    query(site.flow.shop_all, "rollback prepared 'twice'")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    query(site.flow.shop_all, "commit prepared 'twice'")
+    with pytest.raises(RowsPrepared) as refused:
+        site.rebase(Restored(site.now()))
+    assert refused.value.params["rows"] == "2"
+    query(site.flow.bonus, "delete from asset")
+    site.rebase(Restored(site.now()), doubtful_moved=False)
+    site.staged.update(["prepared"])
+    site.assert_each_row_once()

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.template.base import render_value_in_context
 from django.template.loader import get_template
 from django.utils.functional import Promise, cached_property, lazy
-from django.utils.html import format_html, strip_tags
+from django.utils.html import conditional_escape, format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
 from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
@@ -87,6 +87,9 @@ class Table(tables.Table):
         if isinstance(column.column, TemplateColumn):
             with self.context.push(record=row.record):
                 return column.column.template.render(self.context)
+        if isinstance(column.column, ValueColumn) and column.render == column.column.render:
+            value = column.accessor.resolve(row.record, quiet=True)
+            return conditional_escape(column.column.render(value))
         return render_value_in_context(row.get_cell(column.name), self.context)
 
 
@@ -177,19 +180,29 @@ class ChooseColumn(DrawnColumn):
         )
 
 
-class NumberColumn(tables.Column):
+class ValueColumn(tables.Column):
+    """Draws its cells from the value alone, by `render`; it says what stands for None, too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"empty_values": (), **kwargs})
+
+    def render(self, value: Any) -> Any:
+        raise NotImplementedError
+
+    def value(self, value: Any) -> Any:
+        return value
+
+
+class NumberColumn(ValueColumn):
     """Numbers, right-aligned, with thin spaces."""
 
     attrs = {"th": {"class": "num"}, "td": {"class": "num"}}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"attrs": self.attrs, "empty_values": (), **kwargs})
+        super().__init__(*args, **{"attrs": self.attrs, **kwargs})
 
     def render(self, value: Any) -> str:
         return formats.number(value)
-
-    def value(self, value: Any) -> Any:
-        return value
 
 
 class AmountColumn(NumberColumn):
@@ -206,24 +219,18 @@ class DurationColumn(NumberColumn):
         return formats.duration(value)
 
 
-class MomentColumn(tables.Column):
+class MomentColumn(ValueColumn):
     """A moment in the user's time zone, which is named."""
 
     def render(self, value: Any) -> str:
         return drawing.moment(value)
 
-    def value(self, value: Any) -> Any:
-        return value
 
-
-class StateColumn(tables.Column):
+class StateColumn(DrawnColumn):
     """The state of a run, as a badge."""
 
-    def render(self, record: Any, bound_column: Any) -> str:
-        return drawing.state_badge(bound_column.accessor.resolve(record))
-
-    def value(self, value: Any) -> Any:
-        return value
+    def draw(self, record: Any) -> SafeString:
+        return drawing.state_badge(record.state)
 
 
 def with_note(main: Any, note: Any, tone: str = "muted") -> SafeString | str:

@@ -44,10 +44,10 @@ ROW = {
 class DescribedState(StateColumn):
     """The badge, without its word where all went well; while the run goes on, how far it is."""
 
-    def render(self, record: Any, bound_column: Any) -> str:
+    def draw(self, record: Any) -> SafeString:
         if record.state in GOOD_STATES:
             return drawing.state_icon(record.state)
-        badge = super().render(record, bound_column)
+        badge = super().draw(record)
         if record.state != State.RUNNING or not getattr(record, "expected", 0):
             return badge
         bar = drawing.progress_bar(record.read, record.expected)

@@ -4,6 +4,7 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.pages.tables import (
@@ -63,8 +64,8 @@ class MaintenanceTable(TaskTable):
 class StateLinkColumn(StateColumn):
     """The badge leads to the run."""
 
-    def render(self, record: Any, bound_column: Any) -> str:
-        badge = super().render(record, bound_column)
+    def draw(self, record: Any) -> SafeString:
+        badge = super().draw(record)
         return format_html('<a href="{}">{}</a>', record.get_absolute_url(), badge)
 
 

@@ -283,6 +283,7 @@ def around(draw: Any, request: Request) -> None:
 
 TIMES = st.sampled_from(
     [
+        *["2026-11-25T12:00:00+03:00", "2027-01-01T00:00:00Z"] * 8,
         *("2026-11-25T12:00:00+03:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),
         *("9999-12-31T23:59:59.999999Z", "1000-01-01T00:00:00+00:00", "2026-11-25T12:00:00"),
         *("2026-W48-3T12:00:00+23:59:59", "2026-11-25", "", "now"),
@@ -294,13 +295,13 @@ WORDS = st.one_of(
 )
 ACCOUNT = st.fixed_dictionaries(
     {
-        "register": st.one_of(st.sampled_from(["10.152", "10.72", "10.50"]), WORDS),
-        "login": WORDS,
+        "register": st.one_of(*[st.sampled_from(["10.152", "10.72", "10.50"])] * 5, WORDS),
+        "login": st.one_of(*[st.sampled_from(["a", "b7-c", "Логин"])] * 5, WORDS),
         "created": TIMES,
         "last_seen": st.one_of(st.none(), TIMES),
         "blocked": st.booleans(),
     },
-    optional={"secret": WORDS, "fuzz": WORDS},
+    optional={"secret": st.one_of(st.just("k7fw"), WORDS), "fuzz": WORDS},
 )
 ANYTHING = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), WORDS),
@@ -317,7 +318,7 @@ MEANT = {
     "accounts": st.fixed_dictionaries(
         {
             "accounts": st.lists(ACCOUNT, max_size=3),
-            "next": st.one_of(st.none(), st.none(), st.none(), WORDS),
+            "next": st.one_of(*[st.none()] * 8, WORDS),
         }
     ),
     "account": st.one_of(ACCOUNT, ACCOUNT, ERROR),

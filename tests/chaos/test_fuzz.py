@@ -37,7 +37,7 @@ from tests.pages.look import own_patterns
 from tests.pages.things import arguments, things
 from tests.records import user
 from tests.waiting import wait_until
-from transfer.models import AccountJob, Actor, BonusServer, CashRegister
+from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
 from transfer.pages.links import key_of
 from transfer.servers.account_job import Work
 from transfer.servers.checks import check_connections
@@ -59,7 +59,7 @@ class Tracebacks(logging.Handler):
     """Those that are logged: an error that somebody has caught is one, too."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(logging.ERROR)
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -313,6 +313,8 @@ def test_no_answer_of_a_bonus_server_brings_the_product_down(db, six, dock, bonu
     with misbehaving(answer) as port:
         User.objects.create_superuser("administrator")
         server = dock(bonus)
+        for register in six[:3]:
+            RegisterAccount.objects.create(server=server, register=register, state="created")
         server.host, server.admin_port, server.api_token = "127.0.0.1", port, "token"
         server.save()
 

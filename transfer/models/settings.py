@@ -100,7 +100,7 @@ class Settings(models.Model):
 
     @transaction.atomic
     def change(self, actor: Actor, *, expected_version: int | None = None, **values: Any) -> None:
-        """Sets the fields named in `values`.
+        """Sets the fields named in `values`. The first time counts, whatever they were.
 
         Raises ValidationError, or SettingsChangedMeanwhile when `version` is not the expected one.
         """
@@ -108,20 +108,16 @@ class Settings(models.Model):
         if expected_version not in (None, self.version):
             raise SettingsChangedMeanwhile(AuditEntry.objects.about(self).first())
         old = {name: getattr(self, name) for name in values if getattr(self, name) != values[name]}
-        if not old:
+        if not old and self.version > 1:
             return
         for name in old:
             setattr(self, name, values[name])
         self.version += 1
         self.full_clean()
         self.save(update_fields=[*old, "version"])
-        AuditEntry.record(
-            actor,
-            AuditEntry.Action.SETTINGS,
-            self,
-            old=old,
-            new={name: getattr(self, name) for name in old},
-        )
+        if old:
+            new = {name: getattr(self, name) for name in old}
+            AuditEntry.record(actor, AuditEntry.Action.SETTINGS, self, old=old, new=new)
         if "time_zone" in old:
             for model in ("TransferTask", "MaintenanceTask"):
                 apps.get_model("transfer", model).objects.replan()

@@ -9,7 +9,15 @@ from django.utils import timezone
 from tests.databases import stage
 from tests.records import user
 from transfer.errors import Unreachable
-from transfer.models import Actor, BonusServer, CashRegister, Heartbeat, RegisterAccount, Shop
+from transfer.models import (
+    Actor,
+    BonusServer,
+    CashRegister,
+    Heartbeat,
+    RegisterAccount,
+    Settings,
+    Shop,
+)
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
@@ -37,7 +45,7 @@ def test_each_step_checks_itself_and_when_all_are_done_the_list_is_gone(
 ):
     ready, settings.SHOP_ALL_DATABASE_URL = shop_all, empty_database
     first = steps(admin)
-    assert [step.is_done for step in first] == [False] * 6
+    assert [step.is_done for step in first] == [False] * 7
     assert "is missing" in first[0].how
     assert first[0].command == "manage.py init_shop_all"
     assert first[1].url == reverse("server_add")
@@ -52,6 +60,8 @@ def test_each_step_checks_itself_and_when_all_are_done_the_list_is_gone(
         shop=Shop.objects.create(code="1"), code="17", name="Касса 17"
     )
     RegisterAccount.objects.create(server=eight, register=till, state="created")
+    assert left(admin)[0] == "Decide how long PIN codes stay in shop All"
+    Settings.load().change(Actor("ivan"), blank_pins=False)  # as it is: that is a choice, too
     assert left(admin)[0] == "Move a first row"
     stage(shop_all, "balances", [("4100", 1)])
     task = eight.tasks.get(kind="balances")

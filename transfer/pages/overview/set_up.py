@@ -8,7 +8,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.access import Role, has_role
-from transfer.models import BonusServer, CashRegister, Heartbeat, RegisterAccount, TransferRun
+from transfer.models import (
+    BonusServer,
+    CashRegister,
+    Heartbeat,
+    RegisterAccount,
+    Settings,
+    TransferRun,
+)
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.runs.backlog import shop_all_error
@@ -34,6 +41,7 @@ def set_up(rows: list[TaskStatus], user: Any, seconds: float) -> list[Step]:
         of_tables(seconds),
         *of_server(servers, rows, user),
         of_accounts(servers),
+        of_pin_codes(user),
         of_first_row(user),
         of_schedule(rows),
     ]
@@ -81,6 +89,19 @@ def of_accounts(servers: list[BonusServer]) -> Step:
         RegisterAccount.objects.created().exists(),
         _("First the registers are entered, then their accounts are created on the server’s page."),
         where,
+    )
+
+
+def of_pin_codes(user: Any) -> Step:
+    """Done once somebody has saved the settings, whatever was chosen."""
+    return Step(
+        _("Decide how long PIN codes stay in shop All"),
+        Settings.load().version > 1,
+        _(
+            "Moved PIN codes stay readable in the staging table until their rows are purged, or "
+            "are blanked at the next purge: choose in the settings, and save."
+        ),
+        reverse("settings") if has_role(user, Role.ADMINISTRATOR) else "",
     )
 
 

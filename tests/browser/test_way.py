@@ -101,6 +101,7 @@ def test_from_the_log_in_to_the_file(
     page.get_by_label(words["state"], exact=True).select_option("rejects")
     expect(page).to_have_url(re.compile("state=rejects"))
     expect(page.locator(f"#run-{run.pk}")).to_be_visible()
+    page.locator(".folded-filter summary").click()  # it lies over what is below it
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     with open(download.value.path(), encoding="utf-8-sig", newline="") as file:

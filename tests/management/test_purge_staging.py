@@ -229,7 +229,7 @@ def test_emptied_pages_are_forgotten_by_the_indexes_so_that_new_rows_find_them_c
     unsummarised = "select brin_summarize_new_values('datatransfer_balances_account_brin')"
     rows = """
         insert into "changeAccountBalanceTemp" (account, amount)
-        select 'number ' || n, 1 from generate_series(1, 10000) as n
+        select 'number-' || n, 1 from generate_series(1, 10000) as n
     """
     query(shop_all, rows)
     age(shop_all)

@@ -58,7 +58,7 @@ def test_the_audit_says_which_way_the_switch_went_and_from_where(task, ivan):
     assert (off.who, off.address) == ("ivan", "10.0.0.7")
     with translation.override("en"):
         assert words.subject(off) == "Balance changes → Бонусный сервер 8"
-        assert words.changes(off) == [("enabled", "Enabled", "Disabled")]
+        assert words.changes(off) == [("enabled", "yes", "no")]
 
 
 def test_switching_to_what_it_is_already_notes_nothing(switched_on, ivan):

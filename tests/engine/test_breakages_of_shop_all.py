@@ -9,6 +9,7 @@ from transfer.engine.errors import (
     HistoryChanged,
     RestoredFromDump,
     RestoreUnknown,
+    RowsDoubtful,
     RowsPrepared,
     RowsRewritten,
     StandbyAsSource,
@@ -48,6 +49,23 @@ def test_a_physical_restore_is_rebased_when_somebody_says_when_it_was(site):
     assert (report.moved, report.waiting, report.vanished) == (3, 2, 1)
     site.assert_each_row_once()
     assert site.rebase() == []
+
+
+def test_a_time_that_is_too_late_is_noticed(site):
+    """A row written since the restore has the number of another: it would count as moved."""
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.flow.stage(("vanishes", 1))
+    site.flow.move()
+    site.restore(site.shop, copy)
+    site.stage("after")
+    with pytest.raises(RowsDoubtful) as refused:
+        site.rebase(Restored(site.now()))
+    assert (type(refused.value), refused.value.params["rows"]) == (RowsDoubtful, "1")
+    site.rebase(Restored(site.now()), doubtful_moved=False)
+    query(site.flow.bonus, "delete from asset where account = 'vanishes'")
+    site.assert_each_row_once()
 
 
 def test_a_physical_restore_without_writes_since_sends_nothing_twice(site):

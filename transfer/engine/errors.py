@@ -104,8 +104,8 @@ class RestoreUnknown(TransferError):
 class RowsDoubtful(TransferError):
     code = "rows_doubtful"
     sentence = gettext_noop(
-        "%(rows)s rows of the copy (%(kind)s) waited for %(database)s when the copy was first "
-        "numbered anew, and may have been moved since."
+        "%(rows)s rows of the copy (%(kind)s) may have been moved to %(database)s, or not: they "
+        "waited when the copy was first numbered anew, or are younger than what it has received."
     )
     hint = gettext_noop(
         "Nothing was changed. Look in the bonus server whether it has them, and run the command "

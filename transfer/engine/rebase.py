@@ -57,7 +57,9 @@ class Group:
     """Staged rows that the same positions have moved, and their new transaction."""
 
     xid: int
-    signature: str  # one character a position: 1 moved, 2 moved unless it was prepared, 0 not
+    # One character a position: 1 moved, 2 moved unless it was prepared, 3 younger than what has
+    # been moved, though its number says moved, 0 not moved.
+    signature: str
     is_new: bool  # written since the restore
     rows: int
     amount: Decimal
@@ -154,7 +156,7 @@ def _has_one_past(staging: Staging, held: Held) -> bool:
     Such a row has the number of another one: the files had gone back before they were dumped.
     """
     for target, position in held:
-        at = staging.begun_at(position) or target.updated_at(position)
+        at = _known_at(staging, target, position)
         kind = KINDS[position.kind]
         query = sql.SQL(
             "select exists (select from {} where created_at > {} and {} and not {})"
@@ -162,6 +164,11 @@ def _has_one_past(staging: Staging, held: Held) -> bool:
         if staging.one(query)[0]:
             return False
     return True
+
+
+def _known_at(staging: Staging, target: BonusDatabase, position: Position) -> datetime:
+    """When its batch was begun, or else when it was last moved: it knows nothing later."""
+    return staging.begun_at(position) or target.updated_at(position)
 
 
 def _in_log(staging: Staging, target: BonusDatabase, position: Position) -> Position:
@@ -224,7 +231,10 @@ def _regroup(
     if is_dump:
         is_new = sql.SQL("({} or {})").format(is_new, _is_new_since_dump(staging, kind))
     is_sure = sql.SQL("true") if is_dump else _is_sure(staging)
-    signature = _signature(is_new, is_sure, [pos for _, pos in held if pos.kind == kind.name])
+    of_kind = [
+        (pos, _known_at(staging, *pair)) for pair in held if (pos := pair[1]).kind == kind.name
+    ]
+    signature = _signature(is_new, is_sure, of_kind)
     groups_written = staging.rows(
         sql.SQL(
             "select {signature}, count(*), coalesce(sum({amount}), 0) from {table} group by 1"
@@ -303,16 +313,17 @@ def _is_sure(staging: Staging) -> sql.Composable:
 
 
 def _signature(
-    is_new: sql.Composable, is_sure: sql.Composable, positions: list[Position]
+    is_new: sql.Composable, is_sure: sql.Composable, positions: list[tuple[Position, datetime]]
 ) -> sql.Composable:
     """SQL over a row: 'n' (new since the restore) or 'r' (restored), then a character a position,
     as `Group` has them.
     """
     flags = [
-        sql.SQL("case when {} or not {} then '0' when {} then '1' else '2' end").format(
-            is_new, moved(position), is_sure
-        )
-        for position in positions
+        sql.SQL(
+            "case when {} or not {} then '0' when created_at > {} then '3' when {} then '1' "
+            "else '2' end"
+        ).format(is_new, moved(position), sql.Literal(at), is_sure)
+        for position, at in positions
     ]
     return sql.SQL(" || ").join(
         [sql.SQL("case when {} then 'n' else 'r' end").format(is_new), *flags]
@@ -340,16 +351,15 @@ def _split(
     left: list[Group] = []
     doubtful: list[Group] = []
     is_overtaken = target.rows_since(position) > 0
-    error = RowsDoubtful
     for group in groups:
         what = group.signature[place]
-        if what == "2":
-            error = RowsPrepared
-        if what == "2" or (what == "0" and is_overtaken and not group.is_new):
+        if what in "23" or (what == "0" and is_overtaken and not group.is_new):
             doubtful.append(group)
         else:
             (done if what == "1" else left).append(group)
     if doubtful and doubtful_moved is None:
+        prepared = all(group.signature[place] == "2" for group in doubtful)
+        error = RowsPrepared if prepared else RowsDoubtful
         rows = sum(group.rows for group in doubtful)
         raise error(rows=rows, kind=position.kind, database=target.name)
     return (done + doubtful, left) if doubtful_moved else (done, left + doubtful)

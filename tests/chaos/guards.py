@@ -108,7 +108,13 @@ GUARDS = [
     ),
     Guard(
         "rows landed = rows sent",
-        [Edit(f"{ENGINE}/move.py", "if kind.appends and changed !=", "if False and changed !=")],
+        [
+            Edit(
+                f"{ENGINE}/landing.py", "if kind.appends and changed !=", "if False and changed !="
+            ),
+            Edit(f"{ENGINE}/landing.py", "    if (applied, rejected) !=", "    if False and 0 !="),
+            Edit(f"{ENGINE}/stream.py", "    if sent != received:\n", "    if False:\n"),
+        ],
         scenarios.row_swallowed_by_the_vendor,
     ),
     Guard(
@@ -134,7 +140,7 @@ GUARDS = [
                 "                target.connection.commit()\n"
                 "    return",
             ),
-            Edit(f"{ENGINE}/kinds.py", "stored) on commit drop", "stored)"),
+            Edit(f"{ENGINE}/kinds.py", "as_json json) on commit drop", "as_json json)"),
         ],
     ),
     Guard(
@@ -160,7 +166,8 @@ GUARDS = [
             ),
             Edit(f"{ENGINE}/stream.py", "    if sent != received:\n", "    if False:\n"),
             # What is asked of the source afterwards would notice, too.
-            Edit(f"{ENGINE}/move.py", "if received and kind.appends:", "if False:"),
+            Edit(f"{ENGINE}/landing.py", "if received and kind.appends:", "if False:"),
+            Edit(f"{ENGINE}/landing.py", "    if (applied, rejected) !=", "    if False and 0 !="),
         ],
     ),
     Guard(

@@ -1,7 +1,8 @@
 """Faults at exactly one statement of a process: it is killed, or its connection is cut, there.
 
-`install` gives psycopg2 a connection class that counts, per database, what is sent over it, and
-acts when its turn comes. It is called in a process that exists for one fault only.
+`install` gives psycopg2 a connection class that counts what is sent over each connection, since
+two of them may be busy at once, and acts when its turn comes. It is called in a process that exists
+for one fault only.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import os
 import signal
 import socket
 import struct
+import threading
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -34,7 +36,10 @@ COMMITTING = (KILL_BEFORE, KILL_AFTER, CUT_BEFORE, LOSE_ANSWER)
 
 
 class Fault(NamedTuple):
-    """What happens at the statement with this number, from 0, of those sent to a database."""
+    """What happens at the statement with this number, from 0, of those sent over a connection.
+
+    That is called by its database and which of it it is; to the database itself it is connected.
+    """
 
     database: str
     number: int
@@ -53,12 +58,14 @@ class Recorder:
         self.fault = fault
         self.sent: list[Statement] = []
         self.counts: Counter[str] = Counter()
+        self.lock = threading.Lock()
 
     def note(self, database: str, text: str, faults: tuple[str, ...]) -> str | None:
         """Counts a statement, and returns what is to happen to it."""
-        number = self.counts[database]
-        self.counts[database] += 1
-        self.sent.append(Statement(database, number, " ".join(text.split())[:90], faults))
+        with self.lock:
+            number = self.counts[database]
+            self.counts[database] += 1
+            self.sent.append(Statement(database, number, " ".join(text.split())[:90], faults))
         if self.fault is not None and self.fault[:2] == (database, number):
             return self._possible(self.fault.how, faults)
         return None
@@ -93,7 +100,7 @@ def connect(dsn: str | None = None, **options: Any) -> PlainConnection:
     if how == KILL_BEFORE:
         kill()
     made = _connect(dsn, connection_factory=Connection, **options)
-    made.database = name
+    made.database = f"{name} {recorder.counts[name]}"
     if how == KILL_AFTER:
         kill()
     return made

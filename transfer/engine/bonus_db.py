@@ -8,6 +8,7 @@ from transfer.engine.errors import (
     RightsMissing,
     RowsSwallowed,
     TargetTableMissing,
+    TransferError,
     WrongColumns,
 )
 from transfer.engine.kinds import Column, Kind
@@ -138,9 +139,16 @@ class BonusDatabase(PositionTable):
         if kind.appends and names:
             raise RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names)
 
-    def swallowed(self, kind: Kind) -> RowsSwallowed:
-        """What to raise when rows did not land."""
+    def has_rules(self, kind: Kind) -> bool:
+        """Whether an insert may do more, or something else, than a COPY does."""
+        query = "select relhasrules from pg_class where oid = to_regclass(%s)"
+        return bool(self.one(query, [f'"{kind.target}"'])[0])
+
+    def swallowed(self, kind: Kind, lost: TransferError | None = None) -> TransferError:
+        """What to raise when rows did not land: `lost`, where no trigger can have kept them out."""
         (names,) = self.one(TRIGGERS, [f'"{kind.target}"'])
+        if lost is not None and not names:
+            return lost
         return RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names or "?")
 
 

@@ -100,7 +100,10 @@ class Incoming(Notes):
         self.execute("set local statement_timeout = 0")
         self.execute(self.kind.incoming)
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
-        self.execute(f"alter table incoming {beside}")
+        self.execute(
+            f"alter table incoming {beside}, drop column fault, "
+            f"add column fault text generated always as ({self.kind.fault}) stored"
+        )
         names = ", ".join(["id", *self.names, *BESIDE])
         file = Readable(lines)
         try:

@@ -14,18 +14,14 @@ from transfer.engine.batches import Batch, Readers
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import CommitUnconfirmed, HistoryChanged, PositionLost, PositionMoved
 from transfer.engine.kinds import Kind
+from transfer.engine.landing import count_reasons, land
 from transfer.engine.position import Position, Totals
 from transfer.engine.postgres import is_broken
-from transfer.engine.refusals import Bisection
 from transfer.engine.shop_all import ShopAll
-from transfer.engine.stream import Unreadable, receive, receive_bytes
+from transfer.engine.survey import Portion, Surveyor
 from transfer.errors import TransferError
 
 CHUNK_ROWS = 50_000
-IS_GOOD = "fault is null and late_fault is null"
-
-# No plan may hang on statistics: rows are looked up by index whatever the planner believes.
-PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
 
 
 @dataclass(frozen=True)
@@ -58,14 +54,12 @@ def transfer(
     chunk that was yielded has landed, and nothing of any other.
     """
     began = False
-    while True:
-        chunk = move_chunk(kind, source, target, origin, chunk_rows, dry_run)
-        if chunk is None:
-            return
-        began = began or chunk.before.reading is None
-        yield chunk
-        if began and chunk.after.reading is None:
-            return
+    with Surveyor(source) as surveyor:
+        while chunk := move_chunk(kind, surveyor, source, target, origin, chunk_rows, dry_run):
+            began = began or chunk.before.reading is None
+            yield chunk
+            if began and chunk.after.reading is None:
+                return
 
 
 def prepare(
@@ -175,6 +169,7 @@ def _into_log(kind: Kind, source: ShopAll, target: BonusDatabase, position: Posi
 
 def move_chunk(
     kind: Kind,
+    surveyor: Surveyor,
     source: ShopAll,
     target: BonusDatabase,
     origin: str,
@@ -187,15 +182,12 @@ def move_chunk(
         batch = next_batch(kind, source, target, before, dry_run)
         if batch is None:
             return None
-        received = fill(kind, source, target, before, batch, chunk_rows, dry_run)
-        changed = apply(kind, target) if received else 0
-        totals, last = judge(kind, target, changed)
-        if kind.appends and changed != totals.applied + totals.unchanged:
-            raise target.swallowed(kind)
+        portion = Portion(kind, target.name, before, batch, chunk_rows, dry_run)
+        totals, last = land(portion, surveyor, source, target)
         reasons = count_reasons(target) if totals.rejected else {}
         if totals.rejected:
             source.check_numbers(kind, origin, target.add_rejects(kind, before))
-        after = following(before, batch, last, totals, exhausted=received < chunk_rows)
+        after = portion.after(totals, last)
         if not target.advance(before, after):
             raise PositionMoved
         if not dry_run:
@@ -219,119 +211,6 @@ def next_batch(
     if dry_run:
         return Batch(position.number, position.token or "", now)
     return source.add_batch(position, target.name)
-
-
-def fill(
-    kind: Kind,
-    source: ShopAll,
-    target: BonusDatabase,
-    before: Position,
-    batch: Batch,
-    rows: int,
-    dry_run: bool,
-) -> int:
-    """Fills `incoming` with the next rows of the batch, and returns how many there are."""
-    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
-    for way in (receive, receive_bytes):
-        with source.snapshot():
-            if not dry_run:
-                source.check_position(kind, before, target.name)
-                source.check_batch(replace(before, **batch.named))
-            source.read_in_order()
-            query = source.chunk_query(kind, before, batch.snapshot, rows)
-            try:
-                received = way(kind, source, query, target)
-                if received and kind.appends:
-                    refuse_accepted(kind, source, target)
-                return received
-            except Unreadable:
-                target.execute("rollback to savepoint empty")
-    raise AssertionError
-
-
-# The rows are looked up by place: nothing is compared each with each.
-REFUSE_ACCEPTED = """
-    update incoming set late_fault = 'accepted_before'
-     where fault is null and late_fault is null and xid = %(xid)s and id = %(id)s
-       and not exists (select from datatransfer.reject
-                        where origin = any(%(origins)s::uuid[]) and kind = %(kind)s
-                          and staging_id = %(old_id)s)
-"""
-
-
-def refuse_accepted(kind: Kind, source: ShopAll, target: BonusDatabase) -> None:
-    """Rejects rows that were sent in place of one which this server, unlike others, accepted."""
-    first, last = target.one(
-        "select min(xid::text::bigint)::text, max(xid::text::bigint)::text from incoming"
-    )
-    rows = source.replacing(kind, first, last)
-    if rows:
-        target.execute("create index on incoming (xid, id)")
-    for xid, id_, origins, old_id in rows:
-        values = {"xid": xid, "id": id_, "origins": origins, "old_id": old_id, "kind": kind.name}
-        target.execute(REFUSE_ACCEPTED, values)
-
-
-def apply(kind: Kind, target: BonusDatabase) -> int:
-    """Applies the good rows, and returns how many rows of the target changed.
-
-    What the vendor's table refuses is marked in `incoming` as a reject.
-    """
-
-    def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        target.execute(
-            "update incoming set late_fault = 'refused_by_server', sqlstate = %s, "
-            f"constraint_name = %s where {row}",
-            [sqlstate, constraint],
-        )
-
-    good = "with good as not materialized (select *, ctid as line from incoming where {rows})"
-    target.execute(f"{PLANS}; set constraints all immediate")
-    statements = [f"{good} {statement}" for statement in (*kind.refuse, *kind.apply)]
-    return Bisection(target, "incoming", statements, refuse).run(IS_GOOD)
-
-
-JUDGE = f"""
-    select count(*) filter (where {IS_GOOD}), count(*) filter (where not ({IS_GOOD})),
-           coalesce(sum({{amount}}) filter (where {IS_GOOD}), 0),
-           coalesce(sum({{amount}}) filter (where not ({IS_GOOD})), 0)
-      from incoming
-"""
-
-
-def judge(kind: Kind, target: BonusDatabase, changed: int) -> tuple[Totals, tuple[int, int] | None]:
-    """What became of the chunk's rows, and the last (xid, id) that arrived."""
-    good, rejected, amount, amount_rejected = target.one(JUDGE.format(amount=kind.amount))
-    last = target.rows("select xid, id from incoming order by xid desc, id desc limit 1")
-    totals = Totals(changed, good - changed, rejected, amount, amount_rejected)
-    return totals, (int(last[0][0]), last[0][1]) if last else None
-
-
-def count_reasons(target: BonusDatabase) -> dict[str, int]:
-    query = (
-        "select coalesce(late_fault, fault) as code, count(*) from incoming "
-        f"where not ({IS_GOOD}) group by code"
-    )
-    return dict(target.rows(query))
-
-
-def following(
-    before: Position,
-    batch: Batch,
-    last: tuple[int, int] | None,
-    gained: Totals,
-    *,
-    exhausted: bool,
-) -> Position:
-    """The position after a chunk: moved on within its batch, or, exhausted, past it."""
-    named = replace(
-        before, number=batch.number, token=batch.token or None, totals=before.totals + gained
-    )
-    if exhausted or last is None:
-        return replace(
-            named, read_through=batch.snapshot, reading=None, last_xid=None, last_id=None
-        )
-    return replace(named, reading=batch.snapshot, last_xid=last[0], last_id=last[1])
 
 
 def commit(kind: Kind, target: BonusDatabase, before: Position, after: Position) -> None:

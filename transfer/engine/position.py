@@ -76,6 +76,11 @@ class Position:
         return self.reading or self.read_through
 
     @property
+    def oldest_unread(self) -> int:
+        """The lowest number of a transaction whose rows may not have been moved."""
+        return self.last_xid or int(self.read_through.split(":")[0])
+
+    @property
     def is_older_than_the_log(self) -> bool:
         """Whether it has moved something, and no batch of the log says so."""
         return self.number == 0 and self.snapshot != NOTHING_READ

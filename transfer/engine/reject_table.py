@@ -32,8 +32,8 @@ ADD_REJECTS = """
     insert into datatransfer.reject (reader, number, origin, kind, xid, staging_id, code, sqlstate,
                                      constraint_name, payload)
     select %s, %s + row_number() over (order by xid, id), %s, %s, xid, id,
-           coalesce(late_fault, fault), sqlstate, constraint_name, coalesce(as_json, {payload})
-      from incoming where coalesce(late_fault, fault) is not null
+           fault, sqlstate, constraint_name, coalesce(as_json, {payload})
+      from incoming where fault is not null
  returning staging_id, xid::text
 """
 

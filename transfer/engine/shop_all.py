@@ -62,6 +62,10 @@ class ShopAll(BatchLog):
     ) -> None:
         super().__init__(dsn, "shop All", purpose, secret=secret, seconds=seconds)
 
+    def another(self) -> "ShopAll":
+        """Another connection to the same database, opened at first use."""
+        return ShopAll(self.dsn, self.purpose, secret=self.secret, seconds=self.seconds)
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """A read-only transaction whose statements all see the same rows."""
@@ -190,7 +194,8 @@ class ShopAll(BatchLog):
         """
         self.execute(
             "set local enable_sort = off; set local enable_seqscan = off; "
-            "set local enable_bitmapscan = off; set local max_parallel_workers_per_gather = 0"
+            "set local enable_bitmapscan = off; set local max_parallel_workers_per_gather = 0; "
+            "set local jit = off"
         )
 
     def read_by_value(self) -> None:
@@ -204,7 +209,7 @@ class ShopAll(BatchLog):
         )
 
     def chunk_query(self, kind: Kind, position: Position, reading: str, rows: int) -> sql.Composed:
-        """The next `rows` rows of the batch `reading`."""
+        """The next `rows` rows of the batch `reading`, each with the code of a check it fails."""
         names = ["xid", "id", *(column.name for column in kind.columns)]
         part = "(select {columns} from {table} where {range} order by xid, id limit {rows})"
         parts = [
@@ -216,13 +221,20 @@ class ShopAll(BatchLog):
             )
             for range_ in batch(position, reading)
         ]
-        if len(parts) == 1:
-            return sql.SQL("{}").format(parts[0])
-        return sql.SQL("select * from ({}) as rows order by xid, id limit {}").format(
-            sql.SQL(" union all ").join(parts), sql.Literal(rows)
-        )
+        chunk = parts[0]
+        if len(parts) > 1:
+            chunk = sql.SQL("(select * from ({}) as rows order by xid, id limit {})").format(
+                sql.SQL(" union all ").join(parts), sql.Literal(rows)
+            )
+        return sql.SQL("select *, {} as fault from {} as rows").format(sql.SQL(kind.fault), chunk)
 
-    def replacing(self, kind: Kind, first: str, last: str) -> list[tuple[str, int, list[str], int]]:
+    def last_of(self, query: sql.Composed, rows: int) -> tuple[int, int] | None:
+        """(xid, id) of the last of the `rows` rows that a chunk's query yields, if there is one."""
+        last = sql.SQL("select xid::text::bigint, id from ({}) as rows offset {}")
+        found = self.rows(last.format(query, sql.Literal(max(rows - 1, 0))))
+        return found[0] if found else None
+
+    def replacing(self, kind: Kind, first: int, last: int) -> list[tuple[str, int, list[str], int]]:
         """Rows of these transactions that are only for servers which have rejected another.
 
         As (xid, id) and the number of the other, under each of its origins.
@@ -231,7 +243,7 @@ class ShopAll(BatchLog):
             "select new_xid::text, new_id, array_agg(origin::text), old_id from datatransfer.resent"
             " where where_rejected and kind = %s and new_xid between %s and %s"
             " group by new_xid, new_id, old_id",
-            [kind.name, first, last],
+            [kind.name, str(first), str(last)],
         )
 
     def check_numbers(self, kind: Kind, origin: str, rejected: list[tuple[int, str]]) -> None:

@@ -5,7 +5,9 @@ They go by binary COPY through a pipe and never become Python objects.
 
 import os
 import threading
+from collections.abc import Callable
 
+import psycopg2
 from psycopg2 import errors, sql
 
 from transfer.engine.bonus_db import BonusDatabase
@@ -20,17 +22,25 @@ BUFFER = 1 << 16
 UNREADABLE = (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire)
 
 
-class Unreadable(Exception):
-    """A text that the target's encoding can't take stopped the stream."""
+Objects = Callable[[psycopg2.Error], bool]
+
+
+class Refused(Exception):
+    """The target objected to a row, and stopped the stream."""
+
+
+def is_unreadable(error: psycopg2.Error) -> bool:
+    return isinstance(error, UNREADABLE)
 
 
 def receive(kind: Kind, source: ShopAll, query: sql.Composed, target: BonusDatabase) -> int:
     """Fills `incoming` with the rows of `query`, and returns how many arrived.
 
-    Raises Unreadable, RowsLostOnTheWay, or what broke on either side.
+    Raises Refused, when a text is none in the target's encoding, RowsLostOnTheWay, or what broke
+    on either side.
     """
-    names = ", ".join(["xid", "id", *(column.name for column in kind.columns)])
-    return stream_rows(source, query, target, f"incoming ({names})")
+    names = ", ".join(["xid", "id", *kind.names, "fault"])
+    return stream_rows(source, query, target, f"incoming ({names})", is_unreadable)
 
 
 def receive_bytes(kind: Kind, source: ShopAll, query: sql.Composed, target: BonusDatabase) -> int:
@@ -40,18 +50,20 @@ def receive_bytes(kind: Kind, source: ShopAll, query: sql.Composed, target: Bonu
     """
     types = {column.name: column.carried_as for column in kind.columns}
     texts = {name for name, type_ in types.items() if type_ == "text"}
-    names = ", ".join(["xid", "id", *types])
+    names = ", ".join(["xid", "id", *types, "fault"])
     others = ", ".join(["xid", "id", *(name for name in types if name not in texts)])
     body = ", ".join(f"{name} {'bytea' if name in texts else types[name]}" for name in types)
-    target.execute(f"create temporary table raw (xid xid8, id bigint, {body}) on commit drop")
-    received = stream_rows(source, query, target, f"raw ({names})")
+    target.execute(
+        f"create temporary table raw (xid xid8, id bigint, {body}, fault text) on commit drop"
+    )
+    received = stream_rows(source, query, target, f"raw ({names})", is_unreadable)
     values = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
-    read = f"insert into incoming ({names}) select xid, id, {', '.join(values)} from raw"
+    read = f"insert into incoming ({names}) select xid, id, {', '.join(values)}, fault from raw"
 
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
         xid, id_ = target.one(f"select xid::text, id from raw where {row}")
         target.execute(
-            f"insert into incoming ({others}, late_fault, sqlstate, as_json) "
+            f"insert into incoming ({others}, fault, sqlstate, as_json) "
             f"select {others}, 'refused_by_server', %s, %s from raw where {row}",
             [sqlstate, source.row_as_json(kind, xid, id_)],
         )
@@ -61,11 +73,14 @@ def receive_bytes(kind: Kind, source: ShopAll, query: sql.Composed, target: Bonu
     return received
 
 
-def stream_rows(source: ShopAll, query: sql.Composed, target: BonusDatabase, into: str) -> int:
-    """Streams the rows of `query` into a temporary table, and returns how many arrived.
+def stream_rows(
+    source: ShopAll, query: sql.Composed, target: BonusDatabase, into: str, objects: Objects
+) -> int:
+    """Streams the rows of `query` into a table, and returns how many arrived.
 
-    A source that dies in mid-stream may look like a clean end to the target, so both sides' counts
-    are compared; where it looks like nonsense, the source's own error is raised.
+    Raises Refused where the target's error is one of those which `objects` tells. A source that
+    dies in mid-stream may look like a clean end to the target, so both sides' counts are compared;
+    where it looks like nonsense, the source's own error is raised.
     """
     reader, writer = os.pipe()
     sending = Sending(source, query, writer)
@@ -76,8 +91,10 @@ def stream_rows(source: ShopAll, query: sql.Composed, target: BonusDatabase, int
                     sending.start()
                     try:
                         cursor.copy_expert(f"copy {into} from stdin (format binary)", rows, BUFFER)
-                    except UNREADABLE as error:
-                        raise Unreadable from error
+                    except psycopg2.Error as error:
+                        if objects(error):
+                            raise Refused from error
+                        raise
                     received = cursor.rowcount
             except BaseException:
                 # What it noted before it closed its end came first.

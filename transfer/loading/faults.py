@@ -2,7 +2,8 @@
 
 import re
 
-from transfer.engine.kinds import Check, Kind
+from transfer.engine.checks import Check
+from transfer.engine.kinds import Kind
 from transfer.errors import FileRefused, gettext_noop
 
 # Why a line can't be read: code → sentence and hint. What it says is judged by the checks of its

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.engine.kinds import CARD_STATUSES, Column
+from transfer.engine.checks import CARD_STATUSES
+from transfer.engine.kinds import Column
 
 Cell = str | float | int | bool | date | datetime | time | timedelta | None
 

@@ -7,8 +7,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from transfer.engine.checks import BY_SERVER
 from transfer.engine.incoming import Incoming
-from transfer.engine.kinds import BY_SERVER, KINDS, Kind
+from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.resent import Notes, Sent, Unfinished
 from transfer.models import Actor, AuditEntry, RejectedRow
 

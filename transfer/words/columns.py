@@ -9,7 +9,8 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.kinds import CARD_STATUSES, KINDS, Kind
+from transfer.engine.checks import CARD_STATUSES
+from transfer.engine.kinds import KINDS, Kind
 
 HEADINGS = {
     "account": gettext_lazy("Account"),

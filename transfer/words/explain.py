@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from transfer.engine.kinds import BY_SERVER, KINDS, Check
+from transfer.engine.checks import BY_SERVER, Check
+from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 from transfer.words import formats
 

@@ -7,7 +7,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.kinds import CARD_STATUSES, Column, Kind
+from transfer.engine.checks import CARD_STATUSES
+from transfer.engine.kinds import Column, Kind
 from transfer.loading.report import explain_line
 from transfer.models import Upload
 from transfer.words.columns import heading, how_to_fill_in

@@ -9,7 +9,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgettext_lazy
 
-from transfer.engine.kinds import BLANKED
+from transfer.engine.checks import BLANKED
 from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
 from transfer.runs.backlog import why
 from transfer.trace.complete import COLUMNS

@@ -1,0 +1,190 @@
+"""Why a row is rejected: the checks of each kind, as SQL and as sentences. No Django."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from transfer.errors import gettext_noop
+
+
+@dataclass(frozen=True)
+class Check:
+    """A reason to reject a row. `fails` is SQL over the columns of the staging table.
+
+    Of a late check it only says which rows can fail it: the target decides.
+    """
+
+    code: str
+    fails: str
+    sentence: str
+    hint: str
+
+
+class CardStatus(NamedTuple):
+    name: str
+    words: str
+
+
+CARD_STATUSES = {
+    0: CardStatus("EARN_ONLY", gettext_noop("0 – earn only")),
+    1: CardStatus("EARN_PAY", gettext_noop("1 – earn and pay")),
+    2: CardStatus("NO_OPERATION", gettext_noop("2 – no operations (blocked)")),
+    3: CardStatus("PAY_ONLY", gettext_noop("3 – pay only")),
+}
+
+# Spaces of Unicode too: a no-break space from a spreadsheet looks like nothing at all.
+UNPRINTABLE = r"[[:space:][:cntrl:]\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2060\u3000\ufeff]"
+
+ACCOUNT_FORM = (
+    Check(
+        "account_too_long",
+        "length(account) > 100",
+        gettext_noop("The account is longer than 100 characters."),
+        gettext_noop("Correct the account number and send the row again."),
+    ),
+    Check(
+        "account_has_spaces",
+        f"account ~ '{UNPRINTABLE}'",
+        gettext_noop("The account contains a space or a control character."),
+        gettext_noop("Remove it: often it came along when the number was copied."),
+    ),
+)
+ACCOUNT_MISSING = Check(
+    "account_missing",
+    "coalesce(account, '') = ''",
+    gettext_noop("The account is missing."),
+    gettext_noop("Enter the account."),
+)
+
+# What a moved row fails, too, once its PIN code has been blanked: see `Staging.blank`.
+BLANKED = "pin_missing"
+
+PINCODE_CHECKS = (
+    ACCOUNT_MISSING,
+    *ACCOUNT_FORM,
+    Check(
+        BLANKED,
+        "coalesce(pincode, '') = ''",
+        gettext_noop("The PIN code is missing."),
+        gettext_noop(
+            "Enter the PIN code; a transfer can't remove one. Where moved PIN codes are "
+            "blanked, a server that was docked later lacks them: have them set again."
+        ),
+    ),
+    Check(
+        "pin_too_long",
+        "length(pincode) > 100",
+        gettext_noop("The PIN code is longer than 100 characters."),
+        gettext_noop("Set a shorter PIN code."),
+    ),
+)
+
+FINITE = "amount not in ('NaN', 'Infinity', '-Infinity')"
+
+BALANCE_CHECKS = (
+    ACCOUNT_MISSING,
+    *ACCOUNT_FORM,
+    Check(
+        "amount_missing",
+        "amount is null",
+        gettext_noop("The amount is missing."),
+        gettext_noop("Enter by how much the balance changes."),
+    ),
+    Check(
+        "amount_not_finite",
+        f"not ({FINITE})",
+        gettext_noop("The amount is not a number or is infinite."),
+        gettext_noop("Enter the amount as a number, such as 100.00 or -25.50."),
+    ),
+    Check(
+        "amount_zero",
+        "amount = 0",
+        gettext_noop("The amount is zero."),
+        gettext_noop("A change by zero changes nothing: correct it or discard the row."),
+    ),
+    Check(
+        "amount_decimals",
+        "amount <> trunc(amount, 2)",
+        gettext_noop("The amount has more than two decimals."),
+        gettext_noop("Round it to kopecks: Data Transfer itself does not round amounts."),
+    ),
+    Check(
+        "amount_out_of_range",
+        "abs(amount) >= 10000000000000",
+        gettext_noop("The amount is out of range: at most 13 digits before the point."),
+        gettext_noop("Correct the amount."),
+    ),
+    Check(
+        "validity_reversed",
+        "validto < validfrom",
+        gettext_noop("The validity ends before it begins."),
+        gettext_noop("Correct the beginning or the end of the validity."),
+    ),
+)
+
+CARD_CHECKS = (
+    Check(
+        "card_missing",
+        "coalesce(card, '') = ''",
+        gettext_noop("The card is missing."),
+        gettext_noop("Enter the card."),
+    ),
+    Check(
+        "card_malformed",
+        f"length(card) > 100 or card ~ '{UNPRINTABLE}'",
+        gettext_noop(
+            "The card number is longer than 100 characters or contains a space or a control "
+            "character."
+        ),
+        gettext_noop("Correct the card number and send the row again."),
+    ),
+    Check(
+        "account_empty",
+        "account = ''",
+        gettext_noop("The account is empty text."),
+        gettext_noop("Leave it out (null) to keep the link, or enter the account."),
+    ),
+    *ACCOUNT_FORM,
+    Check(
+        "status_unknown",
+        f"status not between {min(CARD_STATUSES)} and {max(CARD_STATUSES)}",
+        gettext_noop("The status is not one of 0, 1, 2, 3."),
+        gettext_noop("0 earn only, 1 earn and pay, 2 no operations, 3 pay only."),
+    ),
+    Check(
+        "nothing_to_change",
+        "account is null and status is null",
+        gettext_noop("Neither an account nor a status is given: nothing to change."),
+        gettext_noop("Enter the account, the status or both, or discard the row."),
+    ),
+)
+
+UNKNOWN_CARD = (
+    Check(
+        "card_unknown",
+        "account is null",
+        gettext_noop("The bonus server does not know this card, and the row links no account."),
+        gettext_noop("Link the card to an account first, then send the status again."),
+    ),
+)
+
+# Of any kind: what the bonus server itself had against a row.
+BY_SERVER = (
+    Check(
+        "refused_by_server",
+        "",
+        gettext_noop("The bonus server's own table refuses the row."),
+        gettext_noop(
+            "A constraint, a trigger or the encoding of that server is against it: look at the "
+            "name beside it, correct the row or have the server changed, and send it again."
+        ),
+    ),
+    Check(
+        "accepted_before",
+        "",
+        gettext_noop(
+            "The row was sent in place of one that this bonus server has accepted: twice would be "
+            "once too often."
+        ),
+        gettext_noop("Nothing has to be done here: discard it. The other servers got it."),
+    ),
+)

@@ -1,0 +1,166 @@
+"""How the rows of a chunk land in a bonus server's database. No Django.
+
+Good rows that are only appended go straight into its table, and the others into the temporary
+table `incoming`. So does the whole chunk where rows are upserted, or where the table refuses one
+of them: which one, is found there.
+"""
+
+import psycopg2
+from psycopg2 import errors, sql
+
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Totals
+from transfer.engine.refusals import Bisection, is_refusal
+from transfer.engine.shop_all import ShopAll
+from transfer.engine.stream import Refused, receive, receive_bytes, stream_rows
+from transfer.engine.survey import Last, Portion, Survey, Surveyor
+from transfer.errors import RowsLostOnTheWay
+
+IS_GOOD = "fault is null"
+IS_BAD = "fault is not null"
+
+# No plan may hang on statistics: rows are looked up by index whatever the planner believes.
+PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
+
+
+def land(
+    portion: Portion, surveyor: Surveyor, source: ShopAll, target: BonusDatabase
+) -> tuple[Totals, Last | None]:
+    """Applies the good rows of the chunk, and has the others in `incoming`.
+
+    Returns what became of all, and which was the last.
+    """
+    kind = portion.kind
+    if kind.appends:
+        made = surveyor.survey(portion)
+        surveyor.look_ahead(made)
+        with made.snapshot:
+            if not made.has_replacing and append(made, target):
+                return made.totals, made.last
+    received = fill(portion, source, target)
+    changed = apply(kind, target) if received else 0
+    totals, last = judge(kind, target, changed)
+    if kind.appends and changed != totals.applied + totals.unchanged:
+        raise target.swallowed(kind)
+    return totals, last
+
+
+def append(made: Survey, target: BonusDatabase) -> bool:
+    """Copies the good rows into the server's table, and the others into `incoming`.
+
+    What was surveyed was sent, and has landed. False, and nothing is done, where the table takes
+    no COPY, or refuses a row. Raises RowsSwallowed, RowsLostOnTheWay.
+    """
+    kind, surveyed = made.portion.kind, made.totals
+    target.execute("savepoint untouched; set constraints all immediate")
+    try:
+        applied = copy_good(made, target)
+        rejected = copy_bad(made, target) if surveyed.rejected else 0
+    except Refused:
+        applied = -1
+    if applied < 0 or target.has_rules(kind):  # a COPY would pass them by
+        target.execute("rollback to savepoint untouched")
+        return False
+    if (applied, rejected) != (surveyed.applied, surveyed.rejected):
+        raise RowsLostOnTheWay(sent=surveyed.read, received=applied + rejected)
+    return True
+
+
+def copy_good(made: Survey, target: BonusDatabase) -> int:
+    kind = made.portion.kind
+    names = sql.SQL(", ").join(map(sql.Identifier, kind.names))
+    rows = sql.SQL("select {}, {}::timestamptz from ({}) as judged {}").format(
+        names,
+        sql.Literal(target.one("select now()")[0]),
+        made.query,
+        sql.SQL(f"where {IS_GOOD}" if made.totals.rejected else ""),
+    )
+    into = f'"{kind.target}" ({", ".join(kind.names)}, {kind.stamps})'
+    try:
+        return stream_rows(made.source, rows, target, into, takes_none)
+    except RowsLostOnTheWay as lost:
+        raise target.swallowed(kind, lost) from None
+
+
+def takes_none(error: psycopg2.Error) -> bool:
+    """Whether the table refuses a row, or every COPY: it may be a view, or have policies."""
+    no_copy = (errors.FeatureNotSupported, errors.WrongObjectType)
+    return is_refusal(error) or isinstance(error, no_copy)
+
+
+def copy_bad(made: Survey, target: BonusDatabase) -> int:
+    kind = made.portion.kind
+    rows = sql.SQL(f"select * from ({{}}) as judged where {IS_BAD}").format(made.query)
+    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}")
+    return receive(kind, made.source, rows, target)
+
+
+def fill(portion: Portion, source: ShopAll, target: BonusDatabase) -> int:
+    """Fills `incoming` with the rows of the chunk, and returns how many there are."""
+    kind = portion.kind
+    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
+    for way in (receive, receive_bytes):
+        with source.snapshot():
+            try:
+                received = way(kind, source, portion.query(source), target)
+                if received and kind.appends:
+                    refuse_accepted(portion, source, target)
+                return received
+            except Refused:
+                target.execute("rollback to savepoint empty")
+    raise AssertionError
+
+
+# The rows are looked up by place: nothing is compared each with each.
+REFUSE_ACCEPTED = """
+    update incoming set fault = 'accepted_before'
+     where fault is null and xid = %(xid)s and id = %(id)s
+       and not exists (select from datatransfer.reject
+                        where origin = any(%(origins)s::uuid[]) and kind = %(kind)s
+                          and staging_id = %(old_id)s)
+"""
+
+
+def refuse_accepted(portion: Portion, source: ShopAll, target: BonusDatabase) -> None:
+    """Rejects rows that were sent in place of one which this server, unlike others, accepted."""
+    (last,) = target.one("select max(xid::text::bigint) from incoming")
+    rows = source.replacing(portion.kind, portion.before.oldest_unread, last)
+    if rows:
+        target.execute("create index on incoming (xid, id)")
+    for xid, id_, origins, old_id in rows:
+        values = {"xid": xid, "id": id_, "origins": origins, "old_id": old_id}
+        target.execute(REFUSE_ACCEPTED, values | {"kind": portion.kind.name})
+
+
+def apply(kind: Kind, target: BonusDatabase) -> int:
+    """Applies the good rows, and returns how many rows of the target changed.
+
+    What the vendor's table refuses is marked in `incoming` as a reject.
+    """
+
+    def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
+        target.execute(
+            "update incoming set fault = 'refused_by_server', sqlstate = %s, "
+            f"constraint_name = %s where {row}",
+            [sqlstate, constraint],
+        )
+
+    good = "with good as not materialized (select *, ctid as line from incoming where {rows})"
+    target.execute(f"{PLANS}; set constraints all immediate")
+    statements = [f"{good} {statement}" for statement in (*kind.refuse, *kind.apply)]
+    return Bisection(target, "incoming", statements, refuse).run(IS_GOOD)
+
+
+def judge(kind: Kind, target: BonusDatabase, changed: int) -> tuple[Totals, Last | None]:
+    """What became of the rows in `incoming`, and the last (xid, id) of them."""
+    good, *others = target.one(f"select {kind.counts} from incoming")
+    last = target.rows(
+        "select xid::text::bigint, id from incoming order by xid desc, id desc limit 1"
+    )
+    return Totals(changed, good - changed, *others), last[0] if last else None
+
+
+def count_reasons(target: BonusDatabase) -> dict[str, int]:
+    """How many rows each check rejects, of those in `incoming`."""
+    return dict(target.rows(f"select fault, count(*) from incoming where {IS_BAD} group by fault"))

@@ -11,7 +11,6 @@ from transfer.engine import landing, move
 from transfer.engine.kinds import BALANCES
 from transfer.errors import QueryFailed
 
-
 OURS = """
     select count(*) from pg_stat_activity
      where datname = current_database() and application_name like 'dtadmin%'

@@ -38,9 +38,9 @@ def land(
         with made.snapshot:
             if not made.has_replacing and append(made, target):
                 return made.totals, made.last
-    received = fill(portion, source, target)
-    changed = apply(kind, target) if received else 0
-    totals, last = judge(kind, target, changed)
+    last = fill(portion, source, target)
+    changed = apply(kind, target) if last else 0
+    totals = judge(kind, target, changed)
     if kind.appends and changed != totals.applied + totals.unchanged:
         raise target.swallowed(kind)
     return totals, last
@@ -96,17 +96,18 @@ def copy_bad(made: Survey, target: BonusDatabase) -> int:
     return receive(kind, made.source, rows, target)
 
 
-def fill(portion: Portion, source: ShopAll, target: BonusDatabase) -> int:
-    """Fills `incoming` with the rows of the chunk, and returns how many there are."""
+def fill(portion: Portion, source: ShopAll, target: BonusDatabase) -> Last | None:
+    """Fills `incoming` with the rows of the chunk, and returns the last of them."""
     kind = portion.kind
     target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
     for way in (receive, receive_bytes):
         with source.snapshot():
             try:
-                received = way(kind, source, portion.query(source), target)
-                if received and kind.appends:
-                    refuse_accepted(portion, source, target)
-                return received
+                query = portion.query(source)
+                last = source.last_of(query, way(kind, source, query, target))
+                if last and kind.appends:
+                    refuse_accepted(portion, last, source, target)
+                return last
             except Refused:
                 target.execute("rollback to savepoint empty")
     raise AssertionError
@@ -122,10 +123,9 @@ REFUSE_ACCEPTED = """
 """
 
 
-def refuse_accepted(portion: Portion, source: ShopAll, target: BonusDatabase) -> None:
+def refuse_accepted(portion: Portion, last: Last, source: ShopAll, target: BonusDatabase) -> None:
     """Rejects rows that were sent in place of one which this server, unlike others, accepted."""
-    (last,) = target.one("select max(xid::text::bigint) from incoming")
-    rows = source.replacing(portion.kind, portion.before.oldest_unread, last)
+    rows = source.replacing(portion.kind, portion.before.oldest_unread, last[0])
     if rows:
         target.execute("create index on incoming (xid, id)")
     for xid, id_, origins, old_id in rows:
@@ -152,13 +152,10 @@ def apply(kind: Kind, target: BonusDatabase) -> int:
     return Bisection(target, "incoming", statements, refuse).run(IS_GOOD)
 
 
-def judge(kind: Kind, target: BonusDatabase, changed: int) -> tuple[Totals, Last | None]:
-    """What became of the rows in `incoming`, and the last (xid, id) of them."""
+def judge(kind: Kind, target: BonusDatabase, changed: int) -> Totals:
+    """What became of the rows in `incoming`."""
     good, *others = target.one(f"select {kind.counts} from incoming")
-    last = target.rows(
-        "select xid::text::bigint, id from incoming order by xid desc, id desc limit 1"
-    )
-    return Totals(changed, good - changed, *others), last[0] if last else None
+    return Totals(changed, good - changed, *others)
 
 
 def count_reasons(target: BonusDatabase) -> dict[str, int]:

@@ -32,15 +32,20 @@ SEED = os.environ.get("CHAOS_SEED")
 FIRST_SEED = 4477
 STEPS = 25  # of a history
 HISTORIES = 6  # with one seed; the first is always a plain one
-MOST_STATEMENTS = 60  # that a run sends to one database; a fault after the last never happens
+MOST_STATEMENTS = 60  # that a run sends over a connection; a fault after the last never happens
 
 ROWS = st.lists(st.sampled_from(["good", "good", "good", "bad", "no"]), min_size=1, max_size=5)
 HOW = st.sampled_from(
     ["commit", "commit", "commit", "forgettable", "roll back", "partly", "late", "two-phase"]
 )
+# A connection, as statements.py calls them, or the making of one; the later ones of a database look
+# ahead, reconcile, or come after one that broke.
+CONNECTIONS = [
+    f"{name}{which}" for name in DATABASES for which in ("", " 1", " 1", " 1", " 2", " 2", " 3")
+]
 FAULT = st.builds(
     Fault,
-    st.sampled_from(DATABASES),
+    st.sampled_from(CONNECTIONS),
     st.integers(0, MOST_STATEMENTS),
     st.sampled_from(sorted({*statements.COPYING, *statements.COMMITTING})),
 )

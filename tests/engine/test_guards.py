@@ -130,6 +130,8 @@ def test_a_target_column_of_another_type_is_refused_by_name(balances, column, ty
         ),
         ("balances", "alter table asset drop created_at", "created_at"),
         ("pincodes", "alter table pincode drop changed_at", "changed_at"),
+        # Eight bytes as well, and no error from anybody.
+        ("balances", "alter table asset drop created_at, add created_at bigint", "created_at"),
         ("balances", "alter table asset add region integer not null", "region not null"),
     ],
 )

@@ -1,11 +1,13 @@
 """Guards of DESIGN §3 around the position, each provoked: without it a test here fails."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, connected, insert, query, run
+from tests.waiting import wait_until
 from transfer.engine import move, postgres
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import (
@@ -13,6 +15,7 @@ from transfer.engine.errors import (
     HistoryChanged,
     NotInitialised,
     NumberUsedTwice,
+    OriginChanged,
     PositionLost,
     PositionMoved,
 )
@@ -225,6 +228,36 @@ def test_a_batch_cut_short_is_resumed_with_its_snapshot(balances):
         "late",
         "later",
     ]
+
+
+WAITS = """
+    select exists (select from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock')
+"""
+
+
+def test_a_chunk_sees_what_was_done_to_the_table_while_it_waited_for_it(balances):
+    """As a rebase does it that commits just then: the old numbers must not be moved once more."""
+    balances.stage(*[(str(n), 1) for n in range(5)])
+    balances.move_one(chunk_rows=2)
+    with (
+        balances.doors() as (source, target),
+        connected(balances.shop_all) as rebasing,
+        ThreadPoolExecutor() as threads,
+    ):
+        origin = balances.prepare(source, target).origin
+        rebasing.autocommit = False
+        run(rebasing, 'lock table "changeAccountBalanceTemp" in access exclusive mode')
+        coming = threads.submit(next, move.transfer(BALANCES, source, target, origin))
+        wait_until(lambda: query(balances.shop_all, WAITS) == [(True,)])
+        run(
+            rebasing,
+            "update datatransfer.origin set origin = gen_random_uuid(), xid = pg_current_xact_id()",
+        )
+        rebasing.commit()
+        with pytest.raises(OriginChanged):
+            coming.result()
+    assert len(balances.target_rows()) == 2
 
 
 def test_rejects_land_with_their_chunk_or_not_at_all(balances):

@@ -1,11 +1,13 @@
 """Balance changes are copied straight into the server's table, and where that won't do, not."""
 
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
+from psycopg2.extensions import make_dsn
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
-from tests.databases import query
+from tests.databases import Flow, query
 from tests.waiting import wait_until
 from transfer.engine import landing, move
 from transfer.engine.kinds import BALANCES
@@ -119,6 +121,31 @@ def test_a_transfer_that_ends_early_leaves_no_connection_behind(balances):
         with source.snapshot():  # the caller's own connection is free
             source.origin()
         wait_until(lambda: query(balances.shop_all, OURS) == [(1,)])
+
+
+def test_where_no_further_connection_is_to_be_had_one_does(balances):
+    stage_many(balances, 9)
+    with only_one_connection(balances.shop_all) as dsn:
+        alone = Flow("balances", dsn, balances.bonus)
+        assert [chunk.totals.applied for chunk in alone.move(chunk_rows=3).chunks] == [3, 3, 3, 0]
+    assert_all_moved_once(balances, 9)
+
+
+@contextmanager
+def only_one_connection(dsn):
+    """The DSN of an account that may read, write the log, and log in once."""
+    query(dsn, "drop role if exists alone")
+    query(
+        dsn,
+        "create role alone login password 'alone' connection limit 1; "
+        "grant usage on schema datatransfer to alone; "
+        "grant select on all tables in schema public, datatransfer to alone; "
+        "grant insert on datatransfer.batch to alone",
+    )
+    try:
+        yield make_dsn(dsn, user="alone", password="alone")
+    finally:
+        query(dsn, "drop owned by alone; drop role alone")
 
 
 @pytest.mark.parametrize("kind", ["balances", "cards"])

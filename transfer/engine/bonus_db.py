@@ -35,6 +35,8 @@ UNIQUE = """
          where indrelid = to_regclass(%s) and attname = %s and indisunique and indimmediate
            and indisvalid and indpred is null and indnkeyatts = 1)
 """
+# What a column may be that takes the time of a chunk: COPY would write it into any eight bytes.
+STAMPS = ("timestamp with time zone", "timestamp without time zone", "date")
 # Columns that every row has to fill and that we do not know.
 DEMANDED = """
     select attname from pg_attribute
@@ -95,17 +97,19 @@ class BonusDatabase(PositionTable):
             if column.name not in columns
             or not holds(column, columns[column.name][0], columns[column.name][2])
         ]
-        problems += self._other_problems(kind, set(columns))
+        stamp, *_ = columns.get(kind.stamps, ("–",))
+        if stamp not in STAMPS:
+            problems.append(f"{kind.stamps} {stamp}")
+        problems += self._other_problems(kind)
         if problems:
             raise WrongColumns(
                 database=self.name, table=f'"{kind.target}"', problems="; ".join(problems)
             )
         self.check_rules(kind)
 
-    def _other_problems(self, kind: Kind, columns: set[str]) -> list[str]:
+    def _other_problems(self, kind: Kind) -> list[str]:
         table, names = f'"{kind.target}"', [*(c.name for c in kind.columns), kind.stamps]
-        problems = [] if kind.stamps in columns else [f"{kind.stamps} –"]
-        problems += [
+        problems = [
             f"unique ({name}) –" for name in kind.unique if not self.one(UNIQUE, [table, name])[0]
         ]
         demanded = self.rows(DEMANDED, [table, names])

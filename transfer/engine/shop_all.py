@@ -76,6 +76,13 @@ class ShopAll(BatchLog):
             self.execute("set local row_security = off")
             yield
 
+    def hold(self, kind: Kind) -> None:
+        """Keeps the table from being written anew (by a rebase) until the transaction ends.
+
+        Comes before the first query of a snapshot, which is then younger than what it waited for.
+        """
+        self.execute(sql.SQL("lock table {} in access share mode").format(quoted(kind)))
+
     def _ours(self, error: psycopg2.Error) -> TransferError:
         """What others ask of a database that was never initialised is no fault of the query."""
         if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):

@@ -5,7 +5,7 @@ and the sums take is then spent beside what the bonus server's indexes take.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -15,6 +15,7 @@ from transfer.engine.batches import Batch
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all import ShopAll
+from transfer.errors import TransferError
 
 Last = tuple[int, int]  # (xid, id)
 
@@ -35,6 +36,7 @@ class Portion:
 
     def query(self, source: ShopAll) -> sql.Composed:
         """The rows as `source` sees them, whose past is checked in the same snapshot."""
+        source.hold(self.kind)
         if not self.dry_run:
             source.check_position(self.kind, self.before, self.server)
             source.check_batch(replace(self.before, **self.batch.named))
@@ -104,17 +106,19 @@ class Surveyor:
             door.close()
 
     def survey(self, portion: Portion) -> Survey:
-        """That of the chunk: the one made ahead, unless the position is another than expected."""
-        ahead, self.ahead = self.ahead, None
-        if ahead is not None:
-            made = ahead.result()
-            if made.portion.before.key == portion.before.key:
-                return made
-            made.snapshot.close()
+        """That of the chunk: the one made ahead, if there is one, and of this position."""
+        if self.ahead is not None:
+            # What failed ahead may only lack a connection, and is tried again.
+            with suppress(TransferError):
+                made = self.ahead.result()
+                if made.portion.before.key == portion.before.key:
+                    return made
+                made.snapshot.close()
         return survey(portion, self.source)
 
     def look_ahead(self, made: Survey) -> None:
         """Begins to survey the chunk after that of `made`, if there will be one."""
+        self.ahead = None
         if made.after.reading is None:
             return
         self.doors.reverse()

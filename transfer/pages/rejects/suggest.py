@@ -5,7 +5,8 @@ An amount with a comma can't come so far: the staging table holds numbers.
 
 import re
 
-from transfer.engine.kinds import UNPRINTABLE, Kind
+from transfer.engine.checks import UNPRINTABLE
+from transfer.engine.kinds import Kind
 from transfer.loading.faults import columns_of
 from transfer.rejects.resend import Values
 

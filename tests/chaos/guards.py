@@ -165,8 +165,7 @@ GUARDS = [
                 "",
             ),
             Edit(f"{ENGINE}/stream.py", "    if sent != received:\n", "    if False:\n"),
-            # What is asked of the source afterwards would notice, too.
-            Edit(f"{ENGINE}/landing.py", "if received and kind.appends:", "if False:"),
+            # What was surveyed would tell, too.
             Edit(f"{ENGINE}/landing.py", "    if (applied, rejected) !=", "    if False and 0 !="),
         ],
     ),

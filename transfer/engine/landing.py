@@ -55,8 +55,8 @@ def append(made: Survey, target: BonusDatabase) -> bool:
     kind, surveyed = made.portion.kind, made.totals
     target.execute("savepoint untouched; set constraints all immediate")
     try:
-        applied = copy_good(made, target)
         rejected = copy_bad(made, target) if surveyed.rejected else 0
+        applied = copy_good(made, target)
     except Refused:
         applied = -1
     if applied < 0 or target.has_rules(kind):  # a COPY would pass them by

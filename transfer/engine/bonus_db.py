@@ -8,12 +8,12 @@ from transfer.engine.errors import (
     RightsMissing,
     RowsSwallowed,
     TargetTableMissing,
-    TransferError,
     WrongColumns,
 )
 from transfer.engine.kinds import Column, Kind
 from transfer.engine.position_table import PositionTable
 from transfer.engine.postgres import COLUMNS
+from transfer.errors import TransferError
 
 SCHEMA = position_table.SCHEMA + reject_table.SCHEMA
 

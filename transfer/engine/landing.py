@@ -9,13 +9,13 @@ import psycopg2
 from psycopg2 import errors, sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.errors import RowsLostOnTheWay
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Totals
 from transfer.engine.refusals import Bisection, is_refusal
 from transfer.engine.shop_all import ShopAll
 from transfer.engine.stream import Refused, receive, receive_bytes, stream_rows
 from transfer.engine.survey import Last, Portion, Survey, Surveyor
-from transfer.errors import RowsLostOnTheWay
 
 IS_GOOD = "fault is null"
 IS_BAD = "fault is not null"

@@ -78,6 +78,24 @@ def test_refused_rows_among_many_are_found_wherever_they_are(balances):
     assert len(balances.target_rows()) == 997
 
 
+def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
+    refused = []
+    with balances.doors() as (_, target):
+        target.execute(
+            "create temporary table rows (xid xid8, id bigint, amount numeric); "
+            "insert into rows values ('999', 1, 1), ('1000', 1, 0), ('1000', 2, 2)"
+        )
+        statement = (
+            "insert into asset (account, amount) select 1 / amount, 1 from rows where {rows}"
+        )
+        search = refusals.Bisection(
+            target, "rows", [statement], lambda row, *_: refused.append(row)
+        )
+        assert search.run() == 2
+        found = [target.rows(f"select xid::text, id from rows where {row}") for row in refused]
+    assert found == [[("1000", 1)]]
+
+
 def test_so_many_refusals_are_no_matter_of_rows(balances, monkeypatch):
     monkeypatch.setattr(refusals, "MOST_REFUSED", 10)
     query(balances.bonus, "alter table asset add constraint none check (amount < 0)")

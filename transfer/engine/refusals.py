@@ -56,7 +56,7 @@ class Bisection:
             return 0
         half = rows // 2
         xid, id_ = self.target.one(
-            f"select xid::text, id from {self.table} where {among} order by xid, id "
+            f"select xid::text as last, id from {self.table} where {among} order by xid, id "
             f"offset {half - 1} limit 1"
         )
         first = f"{among} and (xid, id) <= ('{xid}'::xid8, {id_})"

@@ -211,9 +211,11 @@ class Cursor(PlainCursor):
             connection.cut()
         elif how in (KILL_WITHIN, CUT_WITHIN):
             file = Breaking(file, kill if how == KILL_WITHIN else connection.cut_within)
-        super().copy_expert(sql, file, size)
-        if how == KILL_AFTER:
-            kill()
+        try:
+            super().copy_expert(sql, file, size)
+        finally:  # one that is refused was answered, too
+            if how == KILL_AFTER:
+                kill()
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
         if self.name is None:

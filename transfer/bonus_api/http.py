@@ -135,9 +135,9 @@ class AdminPort:
             error = errors.Nonsense if status in (404, 405) else unknown
         return self.error(error, technical, status=status)
 
-    def _quoted(self, told: Any) -> str:
+    def _quoted(self, answer: Any) -> str:
         """Its beginning, without our token, and without what our database can't store."""
-        text = str(told).replace(self.endpoint.token, "••••")[:500]
+        text = str(answer).replace(self.endpoint.token, "••••")[:500]
         return text.encode(errors="replace").decode().replace("\0", "")
 
 

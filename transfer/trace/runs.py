@@ -37,7 +37,7 @@ def runs_that_moved(keys: Iterable[Key], origin: str) -> dict[Key, TransferRun]:
     low = dict.fromkeys(keys, 1)
     last = TransferRun.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     high = dict.fromkeys(low, last + 1)
-    found: dict[Key, Ends] = {}
+    ends: dict[Key, Ends] = {}
     while searched := [key for key in low if low[key] < high[key]]:
         middles = {key: (low[key] + high[key]) // 2 for key in searched}
         runs = _first({(key[0], middle) for key, middle in middles.items()})
@@ -46,14 +46,14 @@ def runs_that_moved(keys: Iterable[Key], origin: str) -> dict[Key, TransferRun]:
             if run is None:
                 high[key] = middle
             elif has_moved(run.came, origin, *key[1:]):
-                high[key], found[key] = middle, run
+                high[key], ends[key] = middle, run
             else:
                 low[key] = run.pk + 1
-    shown = TransferRun.objects.select_related("actor").in_bulk({run.pk for run in found.values()})
+    shown = TransferRun.objects.select_related("actor").in_bulk({run.pk for run in ends.values()})
     # A run before the first that is gone from the history may have moved the row.
     return {
         key: shown[run.pk]
-        for key, run in found.items()
+        for key, run in ends.items()
         if not has_moved(run.began, origin, *key[1:])
     }
 

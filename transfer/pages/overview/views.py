@@ -104,8 +104,8 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
     """
     accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
     # Counted here: to count what is distinct, the database would sort by the state's text.
-    found = accounts.values_list(F("shown_state"), "register").distinct()
-    count = Counter(state for state, _register in found)
+    states = accounts.values_list(F("shown_state"), "register").distinct()
+    count = Counter(state for state, _register in states)
     lines = [
         (tone(one), str(one.label), count[one], links.registers(state=one))
         for one in AccountState

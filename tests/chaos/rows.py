@@ -41,7 +41,7 @@ class Rows:
         what is not covered (see docs/EXACTLY-ONCE.md).
         """
         return f"""
-            select from {self.staging} as row, datatransfer.origin as first
+            select true from {self.staging} as row, datatransfer.origin as first
              where row.xid::text::bigint
                    between first.xmin::text::bigint and row.xmin::text::bigint limit 1
         """

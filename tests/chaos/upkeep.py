@@ -18,7 +18,7 @@ ACCOUNTED = """
     select payload->>'account' from datatransfer.reject where kind = 'balances'
 """
 
-CONNECTED = "select from pg_stat_activity where application_name like 'dtadmin%'"
+CONNECTED = "select true from pg_stat_activity where application_name like 'dtadmin%'"
 
 
 class Situation:

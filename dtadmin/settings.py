@@ -305,5 +305,8 @@ LOGGING = {
         "transfer.models.run_base": {"level": "INFO" if LOG_FORMAT == "json" else "ERROR"},
         # A page that failed; what a browser asked for in vain is its own affair.
         "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        # Anybody can send what is answered by 400, and each time it would be a stack trace.
+        "django.security": {"level": "CRITICAL"},
+        "django.security.csrf": {"level": "WARNING"},
     },
 }

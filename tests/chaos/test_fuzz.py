@@ -63,7 +63,7 @@ class Tracebacks(logging.Handler):
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and not record.name.startswith("django.security"):  # refused, by a 400
+        if record.exc_info:
             self.records.append(record)
 
 

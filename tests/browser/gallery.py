@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
 
 import django_filters
 import django_tables2 as tables
@@ -71,17 +71,17 @@ class Fields(forms.Form):
     )
 
 
-def table_rows() -> list[dict[str, Any]]:
+def table_rows() -> list[SimpleNamespace]:
     now = timezone.now()
     return [
-        {
-            "kind": ["Пин-коды", "Изменения баланса", "Привязки и статусы карт"][index % 3],
-            "state": list(State)[index % len(State)],
-            "started_at": now - timedelta(hours=7 * index),
-            "took": 0.4 * 3.1 ** (index % 9),
-            "read": 1234567 // (index + 1),
-            "amount": Decimal("98765.43") * (-1) ** index,
-        }
+        SimpleNamespace(
+            kind=["Пин-коды", "Изменения баланса", "Привязки и статусы карт"][index % 3],
+            state=list(State)[index % len(State)],
+            started_at=now - timedelta(hours=7 * index),
+            took=0.4 * 3.1 ** (index % 9),
+            read=1234567 // (index + 1),
+            amount=Decimal("98765.43") * (-1) ** index,
+        )
         for index in range(130)
     ]
 

@@ -53,7 +53,8 @@ def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_al
     with CaptureQueriesContext(connection) as queries:
         result = trace(ACCOUNT, "account")
     assert {row.payload["amount"]: row.fates[0].run.pk for row in result.rows} == moved_by
-    assert len(queries) < 15
+    # Numbers of runs are halved, and go on from test to test.
+    assert len(queries) <= 6 + max(moved_by.values()).bit_length()
 
 
 def test_a_run_that_was_purged_is_not_replaced_by_a_later_one(server, shop_all):

@@ -15,7 +15,7 @@ from transfer.pages.filters import midnight
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.words import formats
 
-LANE, GAP = 44, 14  # heights in the drawing: of a flow, and between two servers
+LANE, GAP = 50, 14  # heights in the drawing: of a flow, and between two servers
 DRAWN_AT_MOST = 8
 TONES = ("bad", "warn", "info", "idle", "ok")  # the worst first
 

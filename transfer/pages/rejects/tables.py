@@ -51,7 +51,7 @@ class RejectTable(Table):
     )
     staging_id = tables.Column(gettext_lazy("Row"), attrs={"td": {"class": "num"}})
     payload = tables.Column(gettext_lazy("As received"))
-    code = tables.Column(gettext_lazy("Reason"))
+    code = tables.Column(gettext_lazy("Reason"), attrs={"td": {"class": "reason"}})
     server_name = tables.Column(gettext_lazy("Bonus servers"), attrs={"td": {"class": "server"}})
     created_at = MomentColumn(
         gettext_lazy("Rejected"),

@@ -8,6 +8,7 @@ from tests.chaos.instance import Instance
 from tests.databases import (
     Flow,
     connected,
+    insert,
     query,
     run,
 )
@@ -54,6 +55,18 @@ class Site:
     def restore(self, instance, copy):
         instance.restore(copy)
         instance.start()
+
+    def restored_to_a_prepared_row(self):
+        """A row was prepared, then rolled back; after a restore of shop All it is committed."""
+        with connected(self.flow.shop_all) as writer:
+            run(writer, "begin")
+            insert(writer, "balances", [("prepared", 1)])
+            run(writer, "prepare transaction 'twice'")
+        copy = self.copy(self.shop)
+        query(self.flow.shop_all, "rollback prepared 'twice'")
+        self.flow.move()
+        self.restore(self.shop, copy)
+        query(self.flow.shop_all, "commit prepared 'twice'")
 
     def now(self):
         return query(self.flow.shop_all, "select clock_timestamp()")[0][0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.databases import Flow, connected, insert, query, run
+from tests.databases import Flow, query
 from tests.engine.site import assert_refuses_for_good
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import (
@@ -94,15 +94,7 @@ def test_the_batch_of_a_rebase_that_died_says_nothing(site, dies):
 
 def test_the_batch_of_a_rebase_that_died_hides_no_prepared_transaction(site, dies):
     site.stage("a")
-    with connected(site.flow.shop_all) as writer:
-        run(writer, "begin")
-        insert(writer, "balances", [("prepared", 1)])
-        run(writer, "prepare transaction 'twice'")
-    copy = site.copy(site.shop)
-    query(site.flow.shop_all, "rollback prepared 'twice'")
-    site.flow.move()
-    site.restore(site.shop, copy)
-    query(site.flow.shop_all, "commit prepared 'twice'")
+    site.restored_to_a_prepared_row()
     dies(lambda: site.rebase(Restored(site.now()), doubtful_moved=True))
     with pytest.raises(RowsPrepared):
         site.rebase(Restored(site.now()))

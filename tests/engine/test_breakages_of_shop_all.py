@@ -274,15 +274,7 @@ def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_ar
 def test_a_transaction_that_ends_otherwise_after_the_restore_is_asked_about(site):
     """The position knows that it has ended, and can't know that it ends once more."""
     site.stage("a")
-    with connected(site.flow.shop_all) as writer:
-        run(writer, "begin")
-        insert(writer, "balances", [("prepared", 1)])
-        run(writer, "prepare transaction 'twice'")
-    copy = site.copy(site.shop)
-    query(site.flow.shop_all, "rollback prepared 'twice'")
-    site.flow.move()
-    site.restore(site.shop, copy)
-    query(site.flow.shop_all, "commit prepared 'twice'")
+    site.restored_to_a_prepared_row()
     with pytest.raises(RowsPrepared) as refused:
         site.rebase(Restored(site.now()))
     assert refused.value.params["rows"] == "2"

@@ -3,7 +3,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -385,6 +385,31 @@ def test_the_tick_leaves_a_heartbeat(db):
     assert beat.source.endswith(": cron")
     assert beat.is_alive(NOON + timedelta(minutes=3))
     assert not beat.is_alive(NOON + timedelta(minutes=4))
+
+
+FULL_DISK = """
+    create function pg_temp.full_disk() returns trigger language plpgsql as $$
+    begin raise 'could not extend file' using errcode = 'disk_full'; end $$;
+    create trigger full_disk before insert on transfer_transferrun
+        for each row execute function pg_temp.full_disk()
+"""
+
+
+def test_a_schedule_that_cannot_be_written_is_not_said_to_be_alive(server, ivan):
+    tick("cron", NOON)
+    for task in server.tasks.all()[:2]:
+        task.switch(True, ivan, now=NOON)
+    with connection.cursor() as cursor:
+        cursor.execute(FULL_DISK)
+    try:
+        with pytest.raises(OperationalError):
+            tick("cron", LATER)
+        assert Heartbeat.last().at == NOON
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("drop trigger full_disk on transfer_transferrun")
+    assert tick("cron", LATER).opened == 2
+    assert Heartbeat.last().at == LATER
 
 
 def test_one_task_that_breaks_does_not_keep_the_others_from_running(server, ivan):

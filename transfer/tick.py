@@ -11,8 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Exists, ExpressionWrapper, QuerySet
+from django.db import OperationalError, transaction
+from django.db.models import Exists, ExpressionWrapper, QuerySet, Value
 from django.utils import timezone
 
 from transfer.alerts.watch import concern, watch
@@ -63,8 +63,10 @@ def tick(way: str, now: datetime | None = None) -> Tick:
     if Heartbeat.forget_later(now):  # the clock was set back
         for tasks in TASKS:
             tasks.objects.plan_earlier(now)
-    Heartbeat.beat(source, now)
-    steps = [*_recovery(done), *_schedule(now, done), *_housekeeping(now)]
+    Heartbeat.begin(source, now)
+    # A schedule that can't be written isn't alive, though a row may still be changed in its place.
+    beat = Value(True), partial(Heartbeat.beat, source, now)
+    steps: list[Step] = [*_recovery(done), *_schedule(now, done), beat, *_housekeeping(now)]
     answers = Heartbeat.objects.filter(pk=source).values_list(*(what for what, _ in steps)).get()
     for (_, do), is_there in zip(steps, answers, strict=True):
         if is_there:
@@ -73,7 +75,7 @@ def tick(way: str, now: datetime | None = None) -> Tick:
 
 
 # SQL: whether there is something to do; and what does it.
-Step = tuple[Exists | ExpressionWrapper[Any], Callable[[], object]]
+Step = tuple[Exists | ExpressionWrapper[Any] | Value, Callable[[], object]]
 
 
 def _recovery(done: Tick) -> Iterator[Step]:
@@ -123,6 +125,8 @@ def _with_locked(tasks, pk, now, done, act) -> None:  # type: ignore[no-untyped-
             locked = tasks.objects.select_for_update(of=("self",), skip_locked=True)
             if task := locked.filter(pk=pk).first():
                 act(task, now, done)
+    except OperationalError:  # it is our own database: the next task would fare no better
+        raise
     except Exception:
         logger.exception("%s %s", tasks._meta.model_name, pk)
 

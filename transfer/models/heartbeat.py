@@ -30,11 +30,16 @@ class Heartbeat(models.Model):
         return f"{host}, {how}"
 
     @classmethod
+    def begin(cls, source: str, now: datetime) -> None:
+        """Has a row for a first tick; of a later one it says nothing before that has ended."""
+        beat: Any = cls(source=source, at=now)
+        cls.objects.bulk_create([beat], ignore_conflicts=True)
+
+    @classmethod
     def beat(cls, source: str, now: datetime | None = None) -> None:
-        beat: Any = cls(source=source, at=now or timezone.now())
-        cls.objects.bulk_create(
-            [beat], update_conflicts=True, unique_fields=["source"], update_fields=["at"]
-        )
+        at = now or timezone.now()
+        if not cls.objects.filter(pk=source).update(at=at):
+            cls.begin(source, at)
 
     @classmethod
     def last(cls) -> Self | None:
@@ -44,7 +49,8 @@ class Heartbeat(models.Model):
     @classmethod
     def forget_later(cls, now: datetime) -> bool:
         """Forgets ticks that are dated later than now; whether there were any."""
-        return bool(cls.objects.filter(cls.later_than(now)).delete()[0])
+        later = cls.objects.filter(cls.later_than(now))
+        return later.exists() and bool(later.delete()[0])
 
     @classmethod
     def later_than(cls, now: datetime) -> models.Q:

@@ -47,7 +47,12 @@ class _Stack(logging.Formatter):
     def formatException(self, ei: Any) -> str:
         kind, error, traceback = ei
         text = f": {error}" if isinstance(error, QUOTABLE) else ""
-        return f"{''.join(format_tb(traceback))}{kind.__name__}{text}".rstrip()
+        # While our own database is away, every request would leave a page of the same calls.
+        is_away = isinstance(error, OperationalError) and not getattr(
+            error.__cause__, "pgcode", None
+        )
+        stack = "" if is_away else "".join(format_tb(traceback))
+        return f"{stack}{kind.__name__}{text}".rstrip()
 
 
 class Text(_Stack):

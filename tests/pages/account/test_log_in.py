@@ -213,6 +213,18 @@ class TestALock:
         assert locks()
 
 
+def test_the_old_password_is_guessed_no_more_often_than_at_the_log_in(olga):
+    browser, new = Client(), {"new_password1": "battery staple", "new_password2": "battery staple"}
+    log_in(browser)
+    for number in range(OF_A_NAME):
+        browser.post("/account/password/", {"old_password": f"guess {number}", **new})
+    page = browser.post("/account/password/", {"old_password": PASSWORD, **new})
+    assert "Too many wrong passwords" in words(page)
+    assert User.objects.get(pk=olga.pk).check_password(PASSWORD)
+    assert audit_entries().count(("olga", AuditEntry.Action.REFUSE)) == OF_A_NAME
+    assert audit_entries().count(("olga", AuditEntry.Action.LOCK)) == 1
+
+
 class TestAStartPassword:
     new = {"new_password1": "battery staple", "new_password2": "battery staple"}
 

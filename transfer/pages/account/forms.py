@@ -49,15 +49,7 @@ class LogInForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         attempt = self.attempt = attempt_of(self.request, self.cleaned_data.get("username", ""))
-        if lock := attempt.lock:
-            raise ValidationError(
-                _(
-                    "Too many wrong passwords. Next try: %(time)s. Or ask an administrator to lift "
-                    "the lock on the page “Users”."
-                ),
-                code="locked",
-                params={"time": formats.moment(lock.until)},
-            )
+        require_unlocked(attempt)
         if not {"username", "password"} <= self.cleaned_data.keys():
             return self.cleaned_data
         try:
@@ -65,6 +57,19 @@ class LogInForm(AuthenticationForm):
         except ValidationError:
             attempt.refuse()
             raise
+
+
+def require_unlocked(attempt: Attempt) -> None:
+    """Raises ValidationError where too many attempts were wrong."""
+    if lock := attempt.lock:
+        raise ValidationError(
+            _(
+                "Too many wrong passwords. Next try: %(time)s. Or ask an administrator to lift "
+                "the lock on the page “Users”."
+            ),
+            code="locked",
+            params={"time": formats.moment(lock.until)},
+        )
 
 
 def attempt_of(request: HttpRequest, name: str) -> Attempt:
@@ -92,7 +97,20 @@ def know_browser(response: HttpResponse, request: HttpRequest, user: User) -> No
 
 
 class OwnPasswordForm(PasswordChangeForm):
-    """The old password, and twice another one."""
+    """The old password, guessed as often as at the log-in and no more; and twice another one."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        attempt = attempt_of(self.request, self.user.get_username())
+        require_unlocked(attempt)
+        try:
+            return super().clean_old_password()
+        except ValidationError:
+            attempt.refuse()
+            raise
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

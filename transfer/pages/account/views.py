@@ -66,6 +66,9 @@ class PasswordChange(auth_views.PasswordChangeView):
     success_url = reverse_lazy("account")
     template_name = "account/password.html"
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "request": self.request}
+
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
         AuditEntry.record(Actor.of(self.request), AuditEntry.Action.PASSWORD, form.user)

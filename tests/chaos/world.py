@@ -655,7 +655,9 @@ class World:
     def _expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
             self.now.violated = True
-            raise Violated("\n".join([otherwise, "after:", *self.now.steps]))
+            story = "\n".join([otherwise, "after:", *self.now.steps])
+            print(story)  # noqa: T201 - hypothesis repeats it, and hides it if the repetition differs
+            raise Violated(story)
 
     def finish(self) -> None:
         """Every writer ends, the administrator settles what is refused: then all has arrived."""

@@ -170,10 +170,24 @@
   document.addEventListener("htmx:afterSwap", restore);
   document.addEventListener("htmx:afterRequest", (event) => {
     /* Not detail.elt: once the element is swapped out, htmx names its parent there. */
-    const asker = event.detail.requestConfig.elt;
+    const { elt: asker, triggeringEvent } = event.detail.requestConfig;
     if (asker.matches("[data-poll]")) failed(!event.detail.successful);
+    if (asker.id === "filter" && PHONE.matches) fold(asker, triggeringEvent.target);
     scheduleAll();
   });
+
+  /* On a phone a filter that was used folds again, unless another field of it is being filled in. */
+  const PHONE = matchMedia("(max-width: 40rem)");
+
+  function fold(form, used) {
+    const active = document.activeElement;
+    const isWithin = form.contains(active);
+    if (isWithin && active !== used) return;
+    const details = form.closest("details");
+    details.open = false;
+    if (isWithin) details.querySelector("summary").focus();
+  }
+
   document.addEventListener("visibilitychange", refreshAll);
   document.addEventListener("DOMContentLoaded", scheduleAll);
 

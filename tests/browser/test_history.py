@@ -79,6 +79,9 @@ def test_on_a_phone_a_run_is_a_card_of_two_lines(open_page: Callable, log_in: Ca
     assert size[0] < 3000
     assert size[1] <= PHONE["width"]
     assert page.locator("#results .runs tbody tr").first.bounding_box()["height"] < 70
+    server = page.locator(".whole-row", has_text="Бонусный сервер 8").first.locator("span").last
+    expect(server).to_have_text("→ Бонусный сервер 8")
+    assert not server.evaluate("one => one.scrollWidth > one.clientWidth")
 
 
 def test_what_is_found_is_downloaded(page: Page, log_in: Callable, eight):

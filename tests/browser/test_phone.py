@@ -1,12 +1,12 @@
-"""On a phone: cards of two lines, and filters folded until one is used."""
+"""On a phone: cards of two lines, and filters that are folded, with chips for what is chosen."""
 
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE
-from tests.records import a_run, server
+from tests.browser.conftest import PHONE, use_language
+from tests.records import a_reject, a_run, server
 from transfer.models import CashRegister, MaintenanceRun, MaintenanceTask, Shop
 from transfer.models.run_base import State, Trigger
 
@@ -61,20 +61,84 @@ def test_the_history_of_25_maintenance_runs_is_a_few_screens_long(
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
 
 
-def test_a_filter_is_folded_until_one_filters(open_page: Callable, log_in: Callable, shops: None):
+def heights(page: Page) -> list[float]:
+    """Of the cards that a table's rows are."""
+    boxes = [row.bounding_box() for row in page.locator("tbody tr").all()]
+    return [box["height"] for box in boxes if box]
+
+
+def test_a_register_is_a_card_of_two_lines_with_its_state_on_each_server(
+    open_page: Callable, log_in: Callable, shops: None
+):
+    for name in ("Бонусный сервер 8", "Бонусный сервер 9"):
+        server(name)
+    page: Page = open_page(viewport=PHONE, has_touch=True)
+    log_in(page, "viewer")
+    use_language(page, "ru")
+    page.goto("/registers/")
+    states = page.locator("tbody tr").first.locator("td:has(.badge)")
+    assert [one.inner_text() for one in states.all()] == ["Не создан", "Не создан"]
+    assert [one.get_attribute("data-label") for one in states.all()] == ["8", "9"]
+    assert max(heights(page)) < 70
+
+
+@pytest.mark.parametrize("servers", [1, 2])
+def test_a_rejected_row_is_a_card_of_two_lines(open_page: Callable, log_in: Callable, servers: int):
+    docked = [server(f"Бонусный сервер {8 + number}") for number in range(servers)]
+    for kind in ("balances", "pincodes"):
+        for number, one in enumerate(docked):
+            a_reject(one, kind, staging_id=30_001, follows=number > 0)
+    page: Page = open_page(viewport=PHONE, has_touch=True)
+    log_in(page, "operator")
+    use_language(page, "ru")
+    page.goto("/rejects/")
+    assert max(heights(page)) < 80
+
+
+@pytest.mark.parametrize("address", ["/registers/", "/history/"])
+def test_a_filter_folds_again_once_it_was_used_and_a_chip_says_by_what(
+    open_page: Callable, log_in: Callable, shops: None, address: str
+):
+    a_run(server(), state=State.FAILED)
+    page: Page = open_page(viewport=PHONE, has_touch=True)
+    log_in(page, "viewer")
+    use_language(page, "ru")
+    page.goto(address)
+    summary, state = page.locator("main summary").first, page.locator("#filter [name=state]")
+    expect(state).to_be_hidden()
+    summary.click()
+    state.focus()
+    state.select_option(index=1)
+    expect(page.locator("#chips a", has_text="Состояние")).to_be_visible()
+    expect(state).to_be_hidden()
+    expect(summary).to_be_focused()
+    page.locator("#chips a", has_text="Состояние").click()
+    expect(page.locator("#chips a", has_text="Состояние")).to_have_count(0)
+
+
+def test_a_filter_stays_open_while_another_field_is_filled_in(
+    open_page: Callable, log_in: Callable, shops: None
+):
     page: Page = open_page(viewport=PHONE, has_touch=True)
     log_in(page, "viewer")
     page.goto("/registers/")
-    field = page.locator("#filter [name=q]")
-    expect(field).to_be_hidden()
-    heights = [row.bounding_box()["height"] for row in page.locator("tbody tr").all()]
-    assert max(heights) < 80
     page.locator("#filter-fold summary").click()
-    field.fill("Касса 3")
-    page.locator("#filter button").click()
+    page.locator("#filter [name=q]").fill("Касса 3")
+    page.locator("#filter [name=shop]").focus()
     expect(page.locator("tbody tr")).to_have_count(1)
-    expect(field).to_have_value("Касса 3")
-    page.set_viewport_size(DESKTOP)
-    page.goto("/registers/")
-    expect(field).to_be_visible()
+    expect(page.locator("#filter [name=shop]")).to_be_focused()
+    page.keyboard.type("111")
+    page.keyboard.press("Enter")
+    expect(page.locator("#chips .chip")).to_have_count(2)
+    expect(page.locator("#filter")).to_be_hidden()
+
+
+def test_on_a_desktop_a_filter_is_a_row_of_fields_which_need_no_chips(
+    page: Page, log_in: Callable, shops: None
+):
+    log_in(page, "viewer")
+    page.goto("/registers/?q=3")
+    expect(page.locator("#filter [name=q]")).to_have_value("3")
+    expect(page.locator("#filter [name=q]")).to_be_visible()
     expect(page.locator("#filter-fold summary")).to_be_hidden()
+    expect(page.locator("#chips")).to_be_hidden()

@@ -1,10 +1,12 @@
+import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import use_language
+from tests.browser.conftest import DESKTOP, use_language
 from tests.databases import query, stage
+from tests.records import a_reject, a_run, server
 from transfer.models import RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
@@ -76,3 +78,25 @@ def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
     page.wait_for_url("**/rejects/")
     page.goto("/rejects/?state=discarded")
     expect(page.get_by_role("row").nth(1)).to_contain_text("4200")
+
+
+def test_a_staged_row_is_one_line_that_says_what_is_wrong_and_names_its_servers(
+    page: Page, log_in: Callable, nothing_asked
+):
+    eight, nine = server("Бонусный сервер 8"), server("Бонусный сервер 9")
+    payload = {"account": "4100000013", "amount": "0", "validfrom": None, "validto": None,
+               "comment": "Возврат товара"}  # fmt: skip
+    for follows, at in enumerate((eight, nine)):
+        a_reject(at, run=a_run(at), staging_id=30168, payload=payload, follows=follows)
+    log_in(page, "operator")
+    use_language(page, "ru")
+    page.goto("/rejects/")
+    (line,) = page.locator("table.rejects tbody tr").all()
+    assert page.viewport_size == DESKTOP
+    assert line.bounding_box()["height"] < 45
+    expect(line.locator(".wrong")).to_have_text("0")
+    expect(line.locator(".reason")).to_have_text("Сумма равна нулю.")
+    expect(line.locator(".server a")).to_have_text(["8", "9"])
+    expect(line.locator(".payload")).to_have_attribute("title", re.compile("Возврат товара"))
+    line.get_by_role("link", name="Бонусный сервер 9, запуск").click()
+    expect(page.locator("h1")).to_contain_text("Изменения баланса")

@@ -122,3 +122,18 @@ def test_a_handful_of_rejects_beside_a_million_is_still_seen():
 def test_one_row_waits_and_several_wait(count, text):
     with translation.override("ru"):
         assert formats.rows_wait(count).endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["Бонусный сервер 8", "Бонусный сервер 9"], ["8", "9"]),
+        (["БС 1 Север", "БС 2 Юг"], ["1 Север", "2 Юг"]),
+        (["БС", "БС 2"], ["БС", "БС 2"]),
+        (["Бонусный сервер 8"], ["Бонусный сервер 8"]),
+        (["Сервер", "Центр"], ["Сервер", "Центр"]),
+        ([], []),
+    ],
+)
+def test_names_are_told_apart_by_what_they_do_not_share(names, short):
+    assert list(formats.told_apart(names).values()) == short

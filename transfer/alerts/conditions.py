@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Max, Min
+from django.db.models import Count, F, Max, Min, Q
 from django.urls import reverse
 
 from transfer.engine.errors import REFUSALS
@@ -99,10 +99,11 @@ def late(now: datetime) -> Iterator[Condition]:
 
 
 def rejects(now: datetime) -> Iterator[Condition]:
+    """Counts each row once, as the list does, however many servers have rejected it."""
     open_ones = (
         RejectedRow.objects.open()
         .order_by()
-        .aggregate(n=Count("pk"), last=Max("pk"), since=Min("created_at"))
+        .aggregate(n=Count("pk", filter=Q(follows=False)), last=Max("pk"), since=Min("created_at"))
     )
     if open_ones["n"]:
         params = {**open_ones, "since": open_ones["since"].isoformat()}

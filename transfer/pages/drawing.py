@@ -1,5 +1,6 @@
 """Icons, badges, moments and bars, as HTML."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Any
 from django.forms.utils import flatatt
 from django.template.loader import render_to_string
 from django.templatetags.static import static
-from django.utils.html import escape, format_html, format_html_join
+from django.utils.html import conditional_escape, escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
@@ -49,6 +50,11 @@ MARKS = {
 }
 
 
+# A command in a sentence as HTML, its names in quotes; or an option alone.
+OPTION = r"--[\w-]+"
+COMMAND = re.compile(rf"manage\.py(?: (?:&#x27;.*?&#x27;|[\w-]+))+|{OPTION}", re.ASCII)
+
+
 def _time(when: datetime | None, text: str) -> SafeString | str:
     if when is None:
         return text
@@ -76,6 +82,19 @@ def clock(when: datetime) -> SafeString | str:
 def ago(when: datetime | None) -> SafeString | str:
     """`{{ run.finished_at|ago }}`: 5 minutes ago, in 2 hours."""
     return _time(when, formats.ago(when))
+
+
+def commands(text: Any) -> SafeString:
+    """`{{ cause.hint|commands }}`: what is typed on the server stands as code.
+
+    No line ends within an option, as it would after each hyphen.
+    """
+
+    def code(match: re.Match[str]) -> str:
+        whole = re.sub(OPTION, r'<span class="nowrap">\g<0></span>', match[0])
+        return f"<code>{whole}</code>"
+
+    return mark_safe(COMMAND.sub(code, conditional_escape(str(text))))  # noqa: S308 - escaped
 
 
 def icon(name: str) -> SafeString:

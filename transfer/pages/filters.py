@@ -18,6 +18,7 @@ class Chip(NamedTuple):
     label: str
     value: str
     query: str
+    has_field: bool  # where a person sees it, if the form is not folded
 
 
 class FilterSet(django_filters.FilterSet):
@@ -44,9 +45,14 @@ class FilterSet(django_filters.FilterSet):
             if value and self.data.get(name) != self.anything.get(name)
         }
         return [
-            Chip(str(field.label), chosen(field, given[field.name]), self.without(field.name))
+            Chip(
+                str(field.label),
+                chosen(field, given[field.name]),
+                self.without(field.name),
+                not field.is_hidden,
+            )
             for field in self.form
-            if field.name in given
+            if field.name in given and field.label
         ]
 
     @property

@@ -19,6 +19,7 @@ register.simple_tag(formats.zone_name, name="zone")  # of the user, for a column
 register.filter("moment", drawing.moment)
 register.filter("clock", drawing.clock)
 register.filter("ago", drawing.ago)
+register.filter("commands", drawing.commands)
 register.simple_tag(drawing.icon)
 register.simple_tag(drawing.badge)
 register.simple_tag(drawing.state_badge)

@@ -39,7 +39,8 @@ def explain(error: TransferError) -> Explanation:
 def explain_code(code: str, params: dict[str, str]) -> Explanation:
     """As `explain`, of an error that was saved. An unknown code is explained as unexpected."""
     error = TransferError.by_code.get(code, TransferError)
-    known = Params(params)
+    # The tick names the zone of a moment as the system does.
+    known = Params({name: str(text).replace("MSK", _("MSK")) for name, text in params.items()})
     if "what" in known:  # a file that is no table; it is a message id, too
         known["what"] = _(known["what"])
     if known.get("database") == "shop All":

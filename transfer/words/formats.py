@@ -1,8 +1,10 @@
 """Numbers, amounts and times as people read them, in the active language and time zone."""
 
+from collections.abc import Iterable
 from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import takewhile
 
 from django.utils import timezone
 from django.utils.formats import date_format, get_format
@@ -149,6 +151,17 @@ def ago(when: datetime | None, *, now: datetime | None = None) -> str:
 def sentence(words: str) -> str:
     """Words as a sentence of their own: "next run today 14:05 MSK" → "Next run … MSK."."""
     return f"{words[:1].upper()}{words[1:]}."
+
+
+def told_apart(names: Iterable[str]) -> dict[str, str]:
+    """Each name without the words that all begin with: of "Server 8" and "Server 9" the number."""
+    words = {name: name.split() for name in names}
+    if len(words) < 2:
+        return {name: name for name in words}
+    # Of each at least the last word is left.
+    places = zip(*(parts[:-1] for parts in words.values()), strict=False)
+    same = sum(1 for _ in takewhile(lambda alike: len(set(alike)) == 1, places))
+    return {name: " ".join(parts[same:]) for name, parts in words.items()}
 
 
 def duration(value: timedelta | float | None) -> str:

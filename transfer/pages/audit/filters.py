@@ -30,8 +30,8 @@ class AuditFilter(DayFilters):
     action = django_filters.ChoiceFilter(
         label=gettext_lazy("What"), choices=AuditEntry.Action.choices
     )
-    # Where a page links to what was done to one thing: "transfer-12", "user-3".
-    about = django_filters.CharFilter(widget=HiddenInput, method="filter_about")
+    # Where a page links to what was done to one thing, which the heading names: "transfer-12".
+    about = django_filters.CharFilter(label="", widget=HiddenInput, method="filter_about")
 
     class Meta:
         model = AuditEntry

@@ -22,6 +22,7 @@ class AuditTable(Table):
     )
 
     class Meta(Table.Meta):
+        attrs = {"class": "table cards audit"}
         order_by = "-at"
 
     def leafed(self, request: HttpRequest) -> "AuditTable":

@@ -78,11 +78,13 @@ class WhatColumn(DrawnColumn):
     attrs = {"td": {"class": "what"}}
 
     def draw(self, record: Any) -> SafeString:
+        kind, arrow, server = record.title.partition("→")
         link = format_html(
-            '<a class="whole-row" id="to-run-{}" href="{}">{}</a>',
+            '<a class="whole-row" id="to-run-{}" href="{}"><span class="kind">{}</span>{}</a>',
             record.pk,
             record.get_absolute_url(),
-            record.title,
+            kind,
+            format_html("<span>{}{}</span>", arrow, server) if arrow else "",
         )
         if not (cause := record.explained):
             return link

@@ -80,7 +80,8 @@ def of_servers() -> Iterator[Problem]:
 
 
 def of_rejects() -> Iterator[Problem]:
-    if rejects := RejectedRow.objects.open().count():
+    """Counts each row once, as the list does, however many servers have rejected it."""
+    if rejects := RejectedRow.objects.open().filter(follows=False).count():
         text = ngettext(
             "%(rows)s rejected row waits for a decision",
             "%(rows)s rejected rows wait for a decision",

@@ -98,10 +98,10 @@ def of_pin_codes(user: Any) -> Step:
         _("Decide how long PIN codes stay in shop All"),
         Settings.load().version > 1,
         _(
-            "Moved PIN codes stay readable in the staging table until their rows are purged, or "
-            "are blanked at the next purge: choose in the settings, and save."
+            "Moved PIN codes stay readable in the staging table until their rows are purged. If "
+            "they must not, have them blanked; if they may, save the settings as they are."
         ),
-        reverse("settings") if has_role(user, Role.ADMINISTRATOR) else "",
+        f"{reverse('settings')}#kept" if has_role(user, Role.ADMINISTRATOR) else "",
     )
 
 

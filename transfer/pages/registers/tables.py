@@ -92,8 +92,10 @@ class LastSeenColumn(DrawnColumn):
 class StateOnServer(DrawnColumn):
     """The state on one server, of registers that `attach_states` has seen."""
 
-    def __init__(self, server: BonusServer) -> None:
-        super().__init__(verbose_name=server.name, orderable=False)
+    def __init__(self, server: BonusServer, name: str) -> None:
+        """`name` is a short one, for a card on a phone."""
+        attrs = {"td": {"data-label": name}}
+        super().__init__(verbose_name=server.name, orderable=False, attrs=attrs)
         self.server = server
         self.badges: dict[tuple[AccountState, bool], SafeString] = {}
 
@@ -176,7 +178,11 @@ class RegisterTable(Table):
 
     def __init__(self, registers: Any, servers: Iterable[BonusServer]) -> None:
         self.servers = list(servers)
-        states = [(f"server_{server.pk}", StateOnServer(server)) for server in self.servers]
+        short = formats.told_apart(server.name for server in self.servers)
+        states = [
+            (f"server_{server.pk}", StateOnServer(server, short[server.name]))
+            for server in self.servers
+        ]
         seen = ("last_seen", LastSeenColumn(gettext_lazy("Last seen"), orderable=False))
         super().__init__(registers, extra_columns=[*states, seen])
 

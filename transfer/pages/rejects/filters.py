@@ -1,6 +1,6 @@
 """What rejected rows are filtered by."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import Q, QuerySet
@@ -23,6 +23,7 @@ class RejectFilter(DayFilters):
     """What is open comes first, unless one asks for more."""
 
     moment = "created_at"
+    anything: ClassVar[dict[str, str]] = {"state": "all"}
     kind = django_filters.ChoiceFilter(label=gettext_lazy("Transfer"), choices=KindChoices.choices)
     code = django_filters.ChoiceFilter(label=gettext_lazy("Reason"), choices=reason_choices)
     server = django_filters.ModelChoiceFilter(
@@ -37,9 +38,12 @@ class RejectFilter(DayFilters):
     q = django_filters.CharFilter(
         label=gettext_lazy("Account, card or row number"), method="filter_text"
     )
-    run = django_filters.NumberFilter(widget=HiddenInput)
+    run = django_filters.NumberFilter(label=gettext_lazy("Run"), widget=HiddenInput)
     load = django_filters.ModelChoiceFilter(
-        queryset=Upload.objects.loaded(), widget=HiddenInput, method="filter_load"
+        label=gettext_lazy("File"),
+        queryset=Upload.objects.loaded(),
+        widget=HiddenInput,
+        method="filter_load",
     )
 
     class Meta:

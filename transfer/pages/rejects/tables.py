@@ -11,13 +11,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.loading.faults import columns_of
 from transfer.loading.values import as_people_write
-from transfer.models import RejectedRow, Settings
+from transfer.models import BonusServer, RejectedRow, Settings
 from transfer.pages import drawing
-from transfer.pages.tables import ChooseColumn, MomentColumn, Table, classed, with_note
+from transfer.pages.tables import ChooseColumn, Table, ValueColumn, classed
 from transfer.words import formats
 from transfer.words.columns import heading
-from transfer.words.explain import explain_reject
+from transfer.words.explain import CHECKS, explain_reject
 
 TONES = {"open": ("warn", "warning"), "resent": ("ok", "check"), "discarded": ("idle", "ban")}
 
@@ -34,14 +35,31 @@ def state_of(reject: RejectedRow) -> SafeString:
 
 def cells(reject: RejectedRow, zone: ZoneInfo) -> list[tuple[str, str]]:
     """The row as it came: heading and text of each column, in the table's order."""
-    shown = []
-    for column in reject.moves.columns:
-        text = as_people_write(column.name, reject.payload.get(column.name), zone)
-        shown.append((heading(column.name), text or formats.NOTHING))
-    return shown
+    return [
+        (heading(name), text or formats.NOTHING) for name, text in written(reject, zone).items()
+    ]
+
+
+def written(reject: RejectedRow, zone: ZoneInfo) -> dict[str, str]:
+    return {
+        name: as_people_write(name, reject.payload.get(name), zone) for name in reject.moves.names
+    }
+
+
+class RejectedColumn(ValueColumn):
+    """When; the heading names the zone."""
+
+    @property
+    def header(self) -> str:
+        return _("Rejected, %(zone)s") % {"zone": formats.zone_name()}
+
+    def render(self, value: Any) -> Any:
+        return drawing.clock(value)
 
 
 class RejectTable(Table):
+    """A line for each staged row: what was wrong with it comes first, the rest in tooltips."""
+
     caption = gettext_lazy("Rejected rows")
 
     choose = ChooseColumn(
@@ -53,13 +71,10 @@ class RejectTable(Table):
     payload = tables.Column(gettext_lazy("As received"))
     code = tables.Column(gettext_lazy("Reason"), attrs={"td": {"class": "reason"}})
     server_name = tables.Column(gettext_lazy("Bonus servers"), attrs={"td": {"class": "server"}})
-    created_at = MomentColumn(
-        gettext_lazy("Rejected"),
-        order_by=("created_at", "pk"),
-        attrs=classed("created"),
-        orderable=True,
+    created_at = RejectedColumn(
+        order_by=("created_at", "pk"), attrs=classed("created"), orderable=True
     )
-    state = tables.Column(gettext_lazy("State"))
+    state = tables.Column(gettext_lazy("State"), attrs={"td": {"class": "state"}})
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards rejects dense"}
@@ -79,6 +94,11 @@ class RejectTable(Table):
         self.of_row: dict[Any, list[RejectedRow]] = {}
         for one in RejectedRow.objects.filter(**staged).order_by("server_name"):
             self.of_row.setdefault(row_of(one), []).append(one)
+        rejecting = {one.server_name for of_row in self.of_row.values() for one in of_row}
+        docked = BonusServer.objects.values_list("name", flat=True)
+        self.short_names = formats.told_apart(rejecting.union(docked))
+        if len(self.short_names) == 1:
+            self.columns.hide("server_name")
         query = request.GET.copy()
         for name in ("page", "sort", "per_page"):
             query.pop(name, None)
@@ -90,34 +110,48 @@ class RejectTable(Table):
         return format_html('<a href="{}">{}</a>', where, value)
 
     def render_payload(self, record: RejectedRow) -> SafeString:
-        shown = [(name, text) for name, text in cells(record, self.zone) if text != formats.NOTHING]
-        drawn = format_html_join(
-            " ", '<span><span class="muted tiny">{}</span> <code>{}</code></span>', shown
-        )
-        return with_note(  # type: ignore[return-value]
-            format_html('<div class="row payload">{}</div>', drawn), record.get_kind_display()
+        """What the failed check has looked at, then what names the row; all of it in a tooltip."""
+        texts, kind = written(record, self.zone), record.moves
+        wrong = columns_of(kind, CHECKS[record.code])
+        named = [name for group in kind.needed for name in group]
+        shown = [
+            (heading(name), "wrong" if name in wrong else "", texts[name])
+            for name in dict.fromkeys([*wrong, *named])
+            if texts[name]
+        ]
+        cell = '<span><span class="muted tiny">{}</span> <code class="{}">{}</code></span>'
+        full = "; ".join(f"{heading(name)} {text}" for name, text in texts.items() if text)
+        return format_html(
+            '<div class="payload clamped" title="{}: {}">{}</div>',
+            record.get_kind_display(),
+            full,
+            format_html_join(" ", cell, shown),
         )
 
-    def render_code(self, value: str) -> str:
-        return explain_reject(value).sentence
+    def render_code(self, value: str) -> SafeString:
+        reason = explain_reject(value)
+        return format_html('<span title="{}">{}</span>', reason.hint, reason.sentence)
 
     def render_server_name(self, record: RejectedRow) -> SafeString:
-        """Lists each server that has rejected the row, with the run in which it did."""
-        lines = ((one.server_name, self._run(one)) for one in self.of_row[row_of(record)])
-        drawn = format_html_join("", "<div>{} {}</div>", lines)
-        return format_html('<div class="lean">{}</div>', drawn)
+        """Lists each server that has rejected the row, as a link to the run in which it did."""
+        drawn = ((self._server(one),) for one in self.of_row[row_of(record)])
+        return format_html('<div class="row">{}</div>', format_html_join("", "{}", drawn))
 
-    @staticmethod
-    def _run(one: RejectedRow) -> SafeString | str:
+    def _server(self, one: RejectedRow) -> SafeString:
+        short = self.short_names[one.server_name]
         if one.run_id is None:
-            return ""
-        words = _("run %(number)s") % {"number": one.run_id}
-        return format_html(
-            '<a class="small muted" href="{}">{}</a>', reverse("run", args=[one.run_id]), words
-        )
+            words = '<span class="badge badge-idle" title="{}">{}</span>'
+            return format_html(words, one.server_name, short)
+        run = _("run %(number)s") % {"number": one.run_id}
+        link = '<a class="badge badge-idle" href="{}" title="{name}" aria-label="{name}">{}</a>'
+        name = f"{one.server_name}, {run}"
+        return format_html(link, reverse("run", args=[one.run_id]), short, name=name)
 
-    def render_state(self, record: RejectedRow) -> Any:
-        note = record.closed_by
+    def render_state(self, record: RejectedRow) -> SafeString:
+        note = record.closed_by or record.close_reason
         if record.resent_id is not None:
             note = _("as row %(number)s") % {"number": record.resent_id}
-        return with_note(state_of(record), note or record.close_reason)
+        if not note:
+            return state_of(record)
+        words = '<div class="row">{} <span class="muted small">{}</span></div>'
+        return format_html(words, state_of(record), note)

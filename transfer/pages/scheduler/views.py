@@ -50,7 +50,8 @@ def scheduler(request: HttpRequest) -> HttpResponse:
     context["poll"] = FAST if any(row.run for row in rows) else SLOW
     if not all(row.asked_at for row in rows if row.is_transfer) and not is_part(request):
         context["poll"] = AT_ONCE
-    part = is_part(request) and request.htmx.target == "tasks"  # type: ignore[attr-defined]
+    # The filter also asks for its chips, which stand beside.
+    part = is_part(request) and request.htmx.trigger != "filter"  # type: ignore[attr-defined]
     return render(request, "scheduler/live.html" if part else "scheduler/scheduler.html", context)
 
 

@@ -25,6 +25,7 @@ PARTS = {
     "trace": "The trace",
     "pages": "Pages",
     "exports": "Exports",
+    "web_servers": "Web servers that could serve the pages",
     "scale": "Several bonus servers, as many workers",
     "registers": "Accounts of a large chain",
 }

@@ -17,7 +17,7 @@ from bench.latency import wait_until
 from dtadmin.demo.processes import free_port
 from tests.databases import ROOT
 
-COMMAND = re.compile(r"`(waitress-serve [^`]+)`")
+COMMAND = re.compile(r"`(gunicorn [^`]+)`")
 LISTENING = "127.0.0.1:8000"  # in the README
 USER = "bench"
 AT_MOST = 300  # seconds for one answer
@@ -42,8 +42,9 @@ class Site:
         return client
 
     def memory(self) -> float:
-        """What its process holds now, in MB."""
-        return float(self.process.memory_info().rss) / 2**20
+        """What its processes hold now, in MB."""
+        all_of_it = [self.process, *self.process.children(recursive=True)]
+        return sum(one.memory_info().rss for one in all_of_it) / 2**20
 
 
 def deployed(port: int) -> list[str]:
@@ -55,13 +56,19 @@ def deployed(port: int) -> list[str]:
     return [str(Path(sys.executable).with_name(program)), *words]
 
 
-@contextmanager
-def served(at: Installation) -> Iterator[Site]:
+def administrator(at: Installation) -> str:
+    """Makes one; returns the password."""
     password = secrets.token_urlsafe(16)
     at.manage(
         "createsuperuser", "--noinput", "--username", USER, "--email", "bench@example.org",
         DJANGO_SUPERUSER_PASSWORD=password,
     )  # fmt: skip
+    return password
+
+
+@contextmanager
+def served(at: Installation) -> Iterator[Site]:
+    password = administrator(at)
     port = free_port(0)
     process = subprocess.Popen(
         deployed(port), env=at.environment, cwd=ROOT,

@@ -1,8 +1,8 @@
 """HTTP and TLS of one port: asyncio receives a request, and then a thread of Django answers it.
 
 A slow caller therefore holds neither a thread nor a database connection. No ready-made server does
-what the contract asks: waitress has no TLS, and gunicorn, uvicorn and cheroot refuse in plain text
-or HTML, and let silent callers stay or hold others up.
+what the contract asks: gunicorn, uvicorn and cheroot refuse in plain text or HTML, and let silent
+callers stay or hold others up.
 """
 
 import asyncio

@@ -3,10 +3,11 @@
 import re
 import shlex
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def test_an_address_that_is_none_is_named():
 def deployed(port):
     """The README's command, on another port."""
     text = (ROOT / "README.md").read_text()
-    program, *words = shlex.split(re.search("`(waitress-serve [^`]+)`", text)[1])
+    program, *words = shlex.split(re.search("`(gunicorn [^`]+)`", text)[1])
     command = [str(Path(sys.executable).with_name(program)), *words]
     return [word.replace(":8000", f":{port}") for word in command]
 
@@ -142,7 +143,7 @@ def answers(url):
 class TestNginx:
     @pytest.fixture
     def browser(self, tmp_path, environment):
-        """Over HTTPS, and from 127.0.0.2: nginx and waitress as they are documented."""
+        """Over HTTPS, and from 127.0.0.2: nginx and gunicorn as they are documented."""
         authority, _context = certificate(tmp_path)
         trusted = ssl.create_default_context(cadata=authority)
         secure, plain, behind = free_port(0), free_port(0), free_port(0)
@@ -179,3 +180,19 @@ class TestNginx:
         ]
         assert browser.get("/").status_code == 200
         assert browser.get("/metrics").status_code == 403
+
+    def test_clients_that_never_end_their_request_hold_nobody_up(self, browser):
+        """There are more of them than threads, and of each the first half of a form has come."""
+        page = browser.get("/login/")
+        half = (
+            f"POST /login/ HTTP/1.1\r\nHost: {page.url.netloc.decode()}\r\nReferer: {page.url}\r\n"
+            f"Cookie: csrftoken={page.cookies['csrftoken']}\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\nusername="
+        ).encode()
+        anybody = ssl.create_default_context()
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        with ExitStack() as held:
+            for _ in range(40):
+                plain = socket.create_connection(("127.0.0.1", browser.base_url.port))
+                held.enter_context(anybody.wrap_socket(plain)).sendall(half)
+            assert browser.get("/login/", timeout=20).status_code == 200

@@ -129,8 +129,7 @@ def log_ins() -> str:
 
 def serve(processes: Processes, stop: threading.Event) -> None:
     port = free_port(int(os.environ.get("DEMO_PORT", "8000")))
-    listen = f"--listen=127.0.0.1:{port}"
-    processes.start("web", "-m", "waitress", "--threads=8", listen, "dtadmin.wsgi:application")
+    processes.start("web", "-m", "gunicorn", f"--bind=127.0.0.1:{port}")
     processes.start("scheduler", "manage.py", "run_scheduler", "--workers=0")
     processes.start("worker", "manage.py", "db_worker", "--verbosity=0")
     open_shops()

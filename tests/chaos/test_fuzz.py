@@ -71,12 +71,12 @@ class Tracebacks(logging.Handler):
 def no_traceback() -> Iterator[None]:
     """Raises the first error that is logged in the block."""
     handler = Tracebacks()
-    for name in ("transfer", "django", "waitress"):
+    for name in ("transfer", "django"):
         logging.getLogger(name).addHandler(handler)
     try:
         yield
     finally:
-        for name in ("transfer", "django", "waitress"):
+        for name in ("transfer", "django"):
             logging.getLogger(name).removeHandler(handler)
     for record in handler.records:
         raise Failed(record.getMessage()) from record.exc_info[1]  # type: ignore[index]
@@ -362,7 +362,7 @@ def test_nothing_that_is_sent_to_the_port_brings_the_web_server_down(web_server)
         said = said_by(port, data)
         assert said.startswith(b"HTTP/1.") or not said, said
         status = said[9:12].decode() or "closed"
-        assert status < "500" or status in {"501", "closed"}, data  # 501: of waitress
+        assert status < "500" or status in {"501", "closed"}, data  # 501: a coding that it lacks
         assert b"Traceback" not in said, data
         statuses[status] += 1
 
@@ -380,14 +380,7 @@ def web_server(environment) -> Iterator[int]:
     """The product behind its web server, as a process; yields the port."""
     port = free_port()
     server = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "waitress",
-            f"--listen=127.0.0.1:{port}",
-            "--threads=2",
-            APPLICATION,
-        ],
+        [sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}", "--threads=2"],
         env=environment,
         cwd=ROOT,
         stderr=subprocess.PIPE,
@@ -400,9 +393,6 @@ def web_server(environment) -> Iterator[int]:
         server.terminate()
         _, said = server.communicate(timeout=60)
     assert "Traceback" not in said, said
-
-
-APPLICATION = "dtadmin.wsgi:application"
 
 
 def listens(port: int) -> bool:

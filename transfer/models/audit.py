@@ -133,6 +133,8 @@ class AuditEntry(models.Model):
         LOCK = "lock", gettext_lazy("Log-in locked")
         UNLOCK = "unlock", gettext_lazy("Locks lifted")
         POSITION = "position", gettext_lazy("Position set")
+        BACKUP = "backup", gettext_lazy("Backup made")
+        RESTORE = "restore", gettext_lazy("Backup restored")
 
     at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)
     who = models.CharField(gettext_lazy("who"), max_length=200)

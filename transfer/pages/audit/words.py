@@ -33,6 +33,8 @@ FACTS = {
     "given_up": gettext_lazy("rows given up"),
     "locks": gettext_lazy("locked were"),
     "until": gettext_lazy("locked until"),
+    "backup_of": gettext_lazy("backup of"),
+    "file": gettext_lazy("file"),
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
 }

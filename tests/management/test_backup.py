@@ -1,0 +1,248 @@
+"""backup and restore of our own database: what is refused, and what does not begin by itself."""
+
+import os
+import resource
+import stat
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+from psycopg2.extensions import parse_dsn
+
+from tests.chaos.instance import BINARIES
+from tests.databases import ROOT, as_url, query
+from tests.pages.things import things
+from transfer.models import (
+    AuditEntry,
+    BonusServer,
+    MaintenanceTask,
+    Notice,
+    RegisterAccount,
+    TransferTask,
+    Upload,
+)
+
+QUEUE = DBTaskResult._meta.db_table
+NEWER = (
+    "insert into django_migrations (app, name, applied) values ('transfer', '9999_later', now())"
+)
+
+
+@pytest.fixture
+def environment(environment):
+    """PostgreSQL's programs are those of the wheel: the machine's own may be older."""
+    return {**environment, "PATH": f"{BINARIES}{os.pathsep}{environment['PATH']}"}
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    return tmp_path / "own.dump"
+
+
+@pytest.fixture
+def call(manage):
+    """Runs `manage.py …` and returns its exit code and all that it said."""
+
+    def call(*arguments):
+        process = manage(*map(str, arguments))
+        return process.wait(), "".join(process.communicate())
+
+    return call
+
+
+@pytest.fixture
+def restored(call, environment, empty_database, file):
+    """Restores the file into the empty database; returns its DSN, the exit code, what was said."""
+
+    def restored(*options, **changed):
+        environment.update(changed, DATABASE_URL=as_url(empty_database))
+        return empty_database, *call("restore", file, *options)
+
+    return restored
+
+
+@pytest.fixture
+def backed_up(own_database, call, file):
+    """An installation in which something of everything has been ordered, and its backup."""
+    about = things()
+    BonusServer.objects.update(db_password="s3cret")
+    about["server"].refresh_from_db()
+    about["server"].db_password = "s3cret"
+    about["server"].save()
+    TransferTask.objects.update(enabled=True, next_run_at=timezone.now() - timedelta(minutes=1))
+    Upload.objects.filter(pk=about["upload"].pk).update(state="confirmed")
+    RegisterAccount.objects.update(state="waiting", job=about["job"])
+    Notice.objects.create(recipient=about["recipient"], sort="test")
+    assert call("backup", file)[0] == 0
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_a_backup_is_for_its_owner_alone_and_the_audit_knows_of_it(file):
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert AuditEntry.objects.filter(action="backup").count() == 1
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_what_a_backup_holds_as_ordered_is_not_done_after_the_restore(restored, settings):
+    dsn, code, said = restored()
+    assert code == 0, said
+
+    def values(table, column="state"):
+        return {value for (value,) in query(dsn, f"select {column} from transfer_{table}")}
+
+    assert query(dsn, f"select count(*) from {QUEUE}") == [(0,)]
+    assert not values("transferrun") & {"queued", "running"}
+    assert not values("maintenancerun") & {"queued", "running"}
+    assert values("upload") == {"ready", "loaded"}
+    assert values("registeraccount") == {"error"}
+    assert None not in values("accountjob", "finished_at")
+    enabled = query(
+        dsn,
+        "select enabled, next_run_at, paused_until > now() + interval '50 minutes' "
+        "from transfer_transfertask",
+    )
+    assert set(enabled) == {(True, None, True)}
+    assert query(dsn, "select action from transfer_auditentry order by id desc limit 2") == [
+        ("restore",),
+        ("backup",),
+    ]
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_a_tick_after_the_restore_begins_nothing_and_tells_nobody(restored, call):
+    dsn, code, said = restored()
+    assert (code, call("run_due_tasks")[0]) == (0, 0), said
+    assert query(dsn, f"select count(*) from {QUEUE}") == [(0,)]
+    assert query(dsn, "select distinct sent_at from transfer_notice") == [(None,)]
+    assert query(dsn, "select distinct next_run_at > now() from transfer_transfertask") == [(True,)]
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_restore_says_what_may_have_been_decided_otherwise_since(restored):
+    _dsn, _code, said = restored()
+    on = 3 + MaintenanceTask.objects.enabled().count()
+    assert f"Tasks that are on: {on}, paused for an hour." in said
+    assert "Users who may log in: somebody" in said
+
+
+def test_a_database_that_is_not_empty_is_left_as_it_is(own_database, call, file):
+    assert call("backup", file)[0] == 0
+    code, said = call("restore", file)
+    assert code == 1
+    assert "is not empty. Make an empty one" in said
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_another_secret_key_is_refused_before_anything_is_written(restored):
+    dsn, code, said = restored(SECRET_KEY="another")
+    assert code == 1
+    assert said.startswith("SECRET_KEY is not the one that the backup was made with")
+    assert tables(dsn) == 0
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_an_earlier_key_among_the_fallbacks_will_do(restored, settings):
+    assert restored(SECRET_KEY="new", SECRET_KEY_FALLBACKS=settings.SECRET_KEY)[1] == 0
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_with_a_lost_key_the_rest_can_be_restored(restored):
+    dsn, code, said = restored("--other-key", SECRET_KEY="another")
+    assert code == 0, said
+    assert query(dsn, "select count(*) from transfer_bonusserver") == [(1,)]
+
+
+def test_a_backup_of_a_newer_version_is_refused(own_database, call, file, restored):
+    query(own_database, NEWER)
+    call("backup", file)
+    dsn, code, said = restored()
+    query(own_database, "delete from django_migrations where name = '9999_later'")
+    assert (code, tables(dsn)) == (1, 0)
+    assert "A newer version made this backup (transfer.9999_later)" in said
+
+
+def test_a_backup_of_an_earlier_version_is_migrated(
+    environment, empty_database, own_database, postgres, call, file
+):
+    earlier = postgres.create(f"{parse_dsn(empty_database)['dbname']}_earlier")
+    environment["DATABASE_URL"] = as_url(earlier)
+    assert call("migrate", "transfer", "0011", "--verbosity=0")[0] == 0
+    # As that version's own command would.
+    subprocess.run([BINARIES / "pg_dump", "-Fc", "-f", file, as_url(earlier)], check=True)
+    environment["DATABASE_URL"] = as_url(empty_database)
+    code, said = call("restore", file)
+    assert code == 0, said
+    assert query(empty_database, "select count(*) from transfer_notice") == [(0,)]
+    assert call("migrate", "--check")[0] == 0
+
+
+@pytest.mark.usefixtures("backed_up")
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9, 0.999])
+def test_a_file_that_breaks_off_leaves_the_database_empty(restored, file, part):
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * part)])
+    dsn, code, said = restored()
+    assert (code, tables(dsn)) == (1, 0), said
+
+
+@pytest.mark.usefixtures("own_database")
+@pytest.mark.parametrize("content", [None, b"", b"a text"])
+def test_a_file_that_is_no_backup_is_refused(restored, file, content):
+    if content is not None:
+        file.write_bytes(content)
+    dsn, code, said = restored()
+    assert (code, tables(dsn)) == (1, 0)
+    assert said.startswith("pg_restore: error: ")
+    assert "Traceback" not in said
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_a_full_disk_leaves_the_backup_before_as_it_was(call, file, environment, monkeypatch):
+    before = file.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))  # of whom we start, too
+    try:
+        code, said = call("backup", file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    assert "pg_dump" in said
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.usefixtures("own_database")
+def test_a_folder_that_is_not_there_is_named(call, tmp_path):
+    code, said = call("backup", tmp_path / "nowhere" / "own.dump")
+    assert (code, said) == (1, f"{tmp_path}/nowhere/own.dump: No such file or directory\n")
+
+
+def test_the_password_is_on_no_command_line(own_database, environment, call, file, tmp_path):
+    programs, listed = tmp_path / "programs", tmp_path / "listed"
+    programs.mkdir()
+    spy = programs / "pg_dump"
+    spy.write_text(f'#!/bin/sh\necho "$@" > {listed}\nexec {BINARIES}/pg_dump "$@"\n')
+    spy.chmod(0o755)
+    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
+    environment["DATABASE_URL"] += "&password=s3cret"
+    assert call("backup", file)[0] == 0
+    assert "--format=custom" in listed.read_text()
+    assert "s3cret" not in listed.read_text()
+
+
+def test_without_postgresqls_programs_it_says_what_to_install(
+    own_database, environment, call, file
+):
+    environment["PATH"] = str(ROOT)
+    code, said = call("backup", file)
+    assert code == 1
+    assert said.startswith("pg_dump is missing, which PostgreSQL brings. Run: apt install")
+
+
+def tables(dsn) -> int:
+    return query(dsn, "select count(*) from pg_class where relnamespace = 'public'::regnamespace")[
+        0
+    ][0]

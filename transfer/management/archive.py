@@ -1,0 +1,212 @@
+"""Our own database as a file, which PostgreSQL's own programs write and read."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.management.base import CommandError
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.utils.translation import gettext as _
+from django_tasks_db.models import DBTaskResult
+
+from transfer.bonus_api.errors import SecretNotTaken
+from transfer.models import Actor, BonusServer, Heartbeat, IssuedSecret, Recipient
+from transfer.models.pieces import cipher
+from transfer.models.secret import ENCRYPTED
+
+# Their tables come back empty: what was to be done next, who was logged in, who has ticked.
+EMPTY = (DBTaskResult, Session, Heartbeat)
+WITH_SECRETS = (BonusServer, Recipient, IssuedSecret)
+SECRET = re.compile(rf"(?:^|\t)({ENCRYPTED}[\w=-]+)(?=\t|$)", re.MULTILINE)
+
+COPIED = ("--no-owner", "--no-privileges", "--no-comments")
+# Those of libpq's parameters whose variable is not "PG" and their name.
+VARIABLES = {
+    "dbname": "PGDATABASE",
+    "application_name": "PGAPPNAME",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+}
+
+# What a copy says is to be done was done since, or nobody wants it any more. In the transaction
+# that restores: a worker that runs meanwhile sees none of it before.
+AT_REST = (
+    *(f"update transfer_{runs} set state = 'interrupted', finished_at = now() "  # noqa: S608
+      "where state in ('queued', 'running')" for runs in ("transferrun", "maintenancerun")),
+    "update transfer_upload set state = 'ready' where state = 'confirmed'",
+    "update transfer_accountjob set finished_at = now() where finished_at is null",
+    # Asked for, perhaps made since, and nobody knows the secret: the next attempt makes it anew.
+    f"update transfer_registeraccount set state = 'error', reply_lost = true, "  # noqa: S608
+    f"error_code = '{SecretNotTaken.code}' where state = 'waiting'",
+    # As old as those that are given up.
+    "update transfer_notice set created_at = created_at - interval '2 days' where sent_at is null",
+)  # fmt: skip
+PAUSE = """
+    update transfer_{} set next_run_at = null, retry_at = null,
+           paused_until = greatest(paused_until, now() + interval '1 hour'),
+           paused_by = :'who', pause_reason = :'why'
+     where enabled;
+"""
+# A copy of an earlier version may lack a table or a column of these.
+IF_THERE = """
+do $at_rest$ begin
+    {};
+exception when undefined_table or undefined_column then null;
+end $at_rest$;
+"""
+REST = "".join(
+    [
+        "reset search_path;",
+        *map(IF_THERE.format, AT_REST),
+        *map(PAUSE.format, ("transfertask", "maintenancetask")),
+        "commit;",
+    ]
+)
+
+
+def dump(path: Path) -> None:
+    """Writes the file, for our own eyes only, and puts it in its place when it is whole.
+
+    Raises CommandError.
+    """
+    options = ["--format=custom", *COPIED]
+    options += [f"--exclude-table-data={one._meta.db_table}" for one in EMPTY]
+    try:
+        beside, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+        os.close(beside)
+        try:
+            _run("pg_dump", *options, f"--file={name}")  # which it flushes to the disk
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+
+
+def check(path: Path, *, other_key: bool) -> None:
+    """Raises CommandError where the file can't be restored here: by another version, or key."""
+    if connection.introspection.table_names():
+        raise CommandError(
+            _(
+                "The database %(name)s is not empty. Make an empty one, name it in DATABASE_URL, "
+                "and restore into that one: the old one stays as it is."
+            )
+            % {"name": connection.settings_dict["NAME"]}
+        )
+    if unknown := _unknown_migrations(_rows(path, "django_migrations")):
+        raise CommandError(
+            _("A newer version made this backup (%(migration)s). Install that version.")
+            % {"migration": unknown[0]}
+        )
+    secrets = SECRET.findall(_rows(path, *(one._meta.db_table for one in WITH_SECRETS)))
+    if not other_key and not all(map(_is_readable, secrets)):
+        raise CommandError(
+            _(
+                "SECRET_KEY is not the one that the backup was made with: the passwords in it "
+                "can't be read. Name that one, or put it into SECRET_KEY_FALLBACKS. If it is lost, "
+                "--other-key restores without: the passwords have to be entered anew."
+            )
+        )
+
+
+def _rows(path: Path, *tables: str) -> str:
+    """The data of some tables, as COPY writes it."""
+    options = ["--data-only", "--file=-", *(f"--table={table}" for table in tables)]
+    return _run("pg_restore", *options, str(path))
+
+
+def _unknown_migrations(rows: str) -> list[str]:
+    """Those that this version does not have, though it has migrations of their application."""
+    loader = MigrationLoader(None)
+    known = {*loader.disk_migrations}.union(
+        *(one.replaces for one in loader.disk_migrations.values())
+    )
+    lines = [line.split("\t") for line in rows.splitlines() if line.count("\t") == 3]
+    applied = [(app, name) for _number, app, name, _at in lines if app in loader.migrated_apps]
+    return [f"{app}.{name}" for app, name in applied if (app, name) not in known]
+
+
+def _is_readable(secret: str) -> bool:
+    try:
+        cipher().decrypt(secret.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
+def restore(path: Path) -> None:
+    """Restores the file into the empty database and puts it to rest; all of it, or nothing.
+
+    Raises CommandError.
+    """
+    reads = [_program("pg_restore"), *COPIED, "--file=-", str(path)]
+    who, why = Actor.at_command_line().name, _("Restored from a backup: is it as it should be?")
+    sets = ["--set=ON_ERROR_STOP=1", f"--set=who={who}", f"--set=why={why}"]
+    writes = [_program("psql"), "--no-psqlrc", "--quiet", *sets]
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(reads, stdout=pipe, stderr=errors) as source,  # noqa: S603 - PostgreSQL's
+        subprocess.Popen(  # noqa: S603 - PostgreSQL's
+            writes, stdin=pipe, stdout=nowhere, stderr=errors, env=_environment()
+        ) as target,
+    ):
+        try:
+            _feed(source, target.stdin)  # type: ignore[arg-type]
+        except BrokenPipeError:  # the target has said why it ended
+            source.kill()
+        if source.wait() or target.wait():
+            errors.seek(0)
+            raise CommandError(_first(errors.read()))
+
+
+def _feed(source: subprocess.Popen[bytes], into: IO[bytes]) -> None:
+    """Without the last line, of a file that breaks off, nothing is committed."""
+    with into:
+        into.write(b"begin;\n")
+        shutil.copyfileobj(source.stdout, into)  # type: ignore[arg-type]
+        if source.wait() == 0:
+            into.write(REST.encode())
+
+
+def _run(program: str, *options: str) -> str:
+    """What one of PostgreSQL's programs writes. Raises CommandError."""
+    command = [_program(program), *options]
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's
+        command, capture_output=True, env=_environment(), check=False
+    )
+    if done.returncode:
+        raise CommandError(_first(done.stderr) or f"{program}: {done.returncode}")
+    return done.stdout.decode()
+
+
+def _first(errors: bytes) -> str:
+    """The first lines of what went wrong: further ones may quote a row."""
+    return "\n".join(errors.decode(errors="replace").splitlines()[:2])
+
+
+def _program(name: str) -> str:
+    """Where one of PostgreSQL's programs lies; rather of the version that our server has."""
+    major = connection.pg_version // 10000
+    folders = [settings.POSTGRES_PROGRAMS, f"/usr/lib/postgresql/{major}/bin", os.environ["PATH"]]
+    if path := shutil.which(name, path=os.pathsep.join(filter(None, folders))):
+        return path
+    raise CommandError(
+        _("%(program)s is missing, which PostgreSQL brings. Run: apt install %(package)s")
+        % {"program": name, "package": f"postgresql-client-{major}"}
+    )
+
+
+def _environment() -> dict[str, str]:
+    """How they reach our own database: what stands here is in no list of processes."""
+    given = connection.get_connection_params()
+    named = {name: str(one) for name, one in given.items() if isinstance(one, str | int)}
+    names = {name: VARIABLES.get(name, f"PG{name.upper().replace('_', '')}") for name in named}
+    return os.environ | {names[name]: value for name, value in named.items()}

@@ -1,0 +1,75 @@
+from argparse import ArgumentParser
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db.models import Max
+from django.utils.translation import gettext as _, gettext_noop
+
+from transfer.engine.postgres import Database
+from transfer.errors import TransferError
+from transfer.management import archive
+from transfer.management.command import Command as BaseCommand
+from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings, TransferTask, User
+from transfer.words import formats
+from transfer.words.explain import explain
+
+LOADS = """
+    select count(*), coalesce(sum(rows), 0) from datatransfer.loaded where loaded_at > %s
+"""
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Restores a backup into an empty database that DATABASE_URL names. Nothing begins by "
+        "itself: what was queued is given up, and tasks are paused for an hour."
+    )
+    requires_migrations_checks = False  # there are no tables yet
+    requires_system_checks = []
+    flags = {
+        "--other-key": gettext_noop(
+            "the SECRET_KEY of the backup is lost; its passwords have to be entered anew"
+        )
+    }
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("what `backup` wrote"))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        archive.check(options["file"], other_key=options["other_key"])
+        archive.restore(options["file"])
+        call_command("migrate", verbosity=0, interactive=False)
+        at = AuditEntry.objects.aggregate(at=Max("at"))["at"]  # that it was made, if we made it
+        new = {"backup_of": at, "file": options["file"].name}
+        AuditEntry.record(
+            Actor.at_command_line(), AuditEntry.Action.RESTORE, Settings.load(), new=new
+        )
+        self._say_what_to_look_at(at)
+
+    def _say_what_to_look_at(self, at: datetime | None) -> None:
+        """What is again as it was then, and may have been decided otherwise since."""
+        enabled = sum(tasks.objects.enabled().count() for tasks in (TransferTask, MaintenanceTask))
+        users = User.objects.active().values_list("username", flat=True)
+        self.say(_("Restored: the backup of %(at)s."), at=formats.moment(at))
+        self.say(
+            _("Tasks that are on: %(n)s, paused for an hour. Look at them, then: resume"), n=enabled
+        )
+        self.say(_("Users who may log in: %(names)s"), names=", ".join(users))
+        shop_all = Database(settings.SHOP_ALL_DATABASE_URL, _("shop All"), "restore")
+        try:
+            with shop_all, shop_all.transaction(commit=False):
+                loads, rows = shop_all.one(LOADS, [at])
+        except TransferError as error:
+            self.stderr.write(str(explain(error).sentence))
+            return
+        if loads:
+            self.say(
+                _(
+                    "Loaded since, and not known here any more: %(loads)s files and single changes "
+                    "with %(rows)s rows. Do not load them again."
+                ),
+                loads=loads,
+                rows=rows,
+            )

@@ -3,13 +3,20 @@
 import re
 
 import pytest
+from django.core.management import get_commands, load_command_class
 
 from tests.databases import ROOT
 
-PAPERS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "bonusserver/README.md"])
+FOR_USERS = sorted(ROOT.glob("docs/??/*.md"))
+PAPERS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *FOR_USERS, ROOT / "bonusserver/README.md"]
+)
 FOLDERS = ("bonusserver", "dtadmin", "static", "templates", "tests", "transfer")
 FILE = re.compile(r"`([\w/]+\.(?:css|html|py|svg))")
 LINK = re.compile(r"\]\(([^)#:]+)[^):]*\)")
+SECTION = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
+COMMAND = re.compile(r"(?:dtadmin|manage\.py) ([a-z_]+)([^`\n]*)")
+VARIABLE = re.compile(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`")
 
 
 def test_every_file_that_the_architecture_names_is_there():
@@ -24,3 +31,28 @@ def test_every_file_that_the_architecture_names_is_there():
 def test_every_link_leads_to_a_file(paper):
     links = LINK.findall(paper.read_text())
     assert [link for link in links if not (paper.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("paper", FOR_USERS, ids=lambda paper: str(paper.relative_to(ROOT)))
+def test_every_section_that_is_linked_to_is_there(paper):
+    text = paper.read_text()
+    for file, section in SECTION.findall(text):
+        assert f'<a id="{section}"></a>' in (paper.parent / (file or paper.name)).read_text()
+
+
+@pytest.mark.parametrize(
+    "paper",
+    [ROOT / "README.md", ROOT / "docs/OPERATION.md", *FOR_USERS],
+    ids=lambda paper: str(paper.relative_to(ROOT)),
+)
+def test_every_command_option_and_variable_that_is_named_is_there(paper):
+    text = paper.read_text()
+    commands = get_commands()
+    for name, rest in COMMAND.findall(text):
+        assert name in commands, name
+        parser = load_command_class(commands[name], name).create_parser("dtadmin", name)
+        options = {one for action in parser._actions for one in action.option_strings}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options, (name, rest)
+    settings = (ROOT / "dtadmin/settings.py").read_text()
+    known = {*re.findall(r'"([A-Z_]+)"', settings), "COMMAND", "KIND", "SERVER"}
+    assert set(VARIABLE.findall(text)) <= known

@@ -6,6 +6,7 @@ from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.pages.account import views as account
 from transfer.pages.audit import views as audit
+from transfer.pages.help import views as help
 from transfer.pages.history import run, views as history
 from transfer.pages.load import arrival, entry, views as load
 from transfer.pages.monitoring import health, metrics
@@ -151,6 +152,15 @@ urlpatterns = [
     path("notifications/<int:pk>/remove/", notifications.remove, name="recipient_remove"),
     path("notifications/planned/add/", notifications.plan_work, name="work_add"),
     path("notifications/planned/<int:pk>/end/", notifications.end_work, name="work_end"),
+    path("help/", help.contents, name="help"),
+    re_path(
+        r"^help/(?:(?P<language>[a-z]{2})/)?(?P<name>[\w-]+)\.md$", help.paper, name="help_paper"
+    ),
+    re_path(
+        r"^help/(?P<language>[a-z]{2})/pictures/(?P<name>[\w-]+)\.png$",
+        help.picture,
+        name="help_picture",
+    ),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
     path("metrics", metrics.metrics, name="metrics"),

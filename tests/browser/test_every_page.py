@@ -13,7 +13,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, TABLET, make_user, use_language
-from tests.databases import stage
+from tests.databases import ROOT, stage
 from tests.pages.look import own_patterns
 from tests.records import a_run
 from transfer.alerts.send import MailRefused
@@ -49,7 +49,7 @@ NO_PAGES = re.compile(
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
     r"|upload_(file|arrival|run|reading|confirm|discard)|server_accounts|register_mothball"
     r"|user_(close|reopen)|users_unlock"
-    r"|logout|set_\w+|health_\w+|metrics"
+    r"|help(_picture)?|logout|set_\w+|health_\w+|metrics"
 )
 
 # What stands on the pages in any language: names, codes, and what one types on a server.
@@ -201,6 +201,7 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "user": [at("user", house.user.pk)],
         "user_password": [at("user_password", house.user.pk)],
         "account": [at("account")],
+        "help_paper": [f"/help/ru/{path.name}" for path in (ROOT / "docs/ru").glob("*.md")],
         "change_password": [at("change_password")],
     }  # fmt: skip
 

@@ -76,7 +76,8 @@ def arguments(name: str, about: dict[str, Any]) -> dict[str, Any]:
     (pattern,) = [one for one in own_patterns() if one.name == name]
     wanted = set(pattern.pattern.regex.groupindex) | set(pattern.pattern.converters)
     key = key_of(about["task"])
-    known = {"key": key, "kind": "cards", "form": "csv", "action": "block"}
+    known = {"key": key, "kind": "cards", "form": "csv", "action": "block", "language": "ru"}
+    known["name"] = "overview" if name == "help_picture" else "work"
     values = {one: known[one] for one in wanted & set(known)}
     if "job" in wanted:
         return values | {"pk": about["server"].pk, "job": about["job"].pk}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import get_language, gettext as _, gettext_lazy
 
 from transfer.access import Role, has_role
 
@@ -30,6 +30,7 @@ ITEMS: tuple[Item, ...] = (
     Item("notifications", gettext_lazy("Notifications"), "bell", Role.ADMINISTRATOR),
     Item("settings", gettext_lazy("Settings"), "settings", Role.ADMINISTRATOR),
     Item("users", gettext_lazy("Users"), "users", Role.ADMINISTRATOR),
+    Item("help", gettext_lazy("Help"), "help"),
 )
 
 
@@ -95,6 +96,13 @@ def crumbs(
     """The way up: `{% crumbs %}`; two steps down with the page between them."""
     steps = (way_up(context["request"], place), (url, label) if url else None)
     return {"steps": list(filter(None, steps))}
+
+
+def help_link(context: dict[str, Any]) -> dict[str, str]:
+    """Where the page is explained: under the first word of its address."""
+    section = context["request"].path_info.split("/")[1] or "overview"
+    where = {"language": get_language(), "name": "work"}
+    return {"url": f"{reverse('help_paper', kwargs=where)}#{section}"} if section != "help" else {}
 
 
 def context(request: HttpRequest) -> dict[str, Any]:

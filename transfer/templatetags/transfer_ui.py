@@ -34,6 +34,7 @@ register.simple_block_tag(drawing.notice)
 register.simple_block_tag(lambda content: content, name="capture")  # to say it twice
 crumbs = register.inclusion_tag("includes/breadcrumbs.html", takes_context=True)
 crumbs(navigation.crumbs)
+register.inclusion_tag("includes/help_link.html", takes_context=True)(navigation.help_link)
 register.inclusion_tag("includes/progress.html")(drawing.progress)
 register.filter("tone", registers.tone)
 register.simple_tag(registers.register_name)

@@ -1,0 +1,247 @@
+"""The steps of the page "Backup, restore, upgrade", as they are written there, on real clusters."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.chaos.installation import Installation
+from tests.chaos.instance import BINARIES, Instance
+from tests.databases import ROOT, as_url, query, stage
+
+pytestmark = pytest.mark.timeout(600)
+DATABASES = {"own": "dtadmin", "shop_all": "shop_all", "bonus": "bonus_8"}
+FOLDER = "/var/backups/dtadmin"
+
+
+def steps(section: str) -> list[str]:
+    """The command lines under a heading, which are the same in both languages."""
+    of_languages = []
+    for language in ("en", "ru"):
+        text = (ROOT / "docs" / language / "backup.md").read_text()
+        part = text.split(f'<a id="{section}"></a>')[1].split("<a id=")[0]
+        blocks = re.findall(r"^( *)```sh\n(.*?)^ *```", part, re.DOTALL | re.MULTILINE)
+        of_languages.append([line.strip() for _, block in blocks for line in block.splitlines()])
+    assert of_languages[0] == of_languages[1] != []
+    return of_languages[0]
+
+
+class House:
+    """An installation whose three databases lie in clusters of their own."""
+
+    def __init__(self, home: Path) -> None:
+        home.chmod(0o755)  # PostgreSQL does not run as root
+        self.home = home
+        self.instances = {name: Instance(home / name) for name in DATABASES}
+        for name, instance in self.instances.items():
+            instance.create(DATABASES[name], "postgres_")
+            query(instance.dsn(), "alter database postgres_ rename to postgres")
+        dsns = [self.instances[name].dsn(database) for name, database in DATABASES.items()]
+        self.installation = Installation(*dsns)
+        self.environment = self.installation.environment
+        self.installation.set_up()
+        shim = home / "dtadmin"
+        shim.write_text(f'#!/bin/sh\nexec {sys.executable} manage.py "$@"\n')
+        shim.chmod(0o755)
+        self.environment["PATH"] = f"{home}{os.pathsep}{BINARIES}{os.pathsep}{os.environ['PATH']}"
+        for name, instance in self.instances.items():
+            instance.stop()
+            instance.copy_to(home / f"{name}.begin")
+
+    def begin(self) -> None:
+        for name, instance in self.instances.items():
+            instance.restore(self.home / f"{name}.begin")
+            instance.start()
+        self.environment["DATABASE_URL"] = as_url(self.instances["own"].dsn("dtadmin"))
+
+    def close(self) -> None:
+        for instance in self.instances.values():
+            instance.crash()
+
+    def dsn(self, name: str) -> str:
+        return self.instances[name].dsn(DATABASES[name])
+
+    def take(self, line: str, machine: str, *, may_fail: bool = False) -> str:
+        """A step on the machine of one of the databases; returns what it printed."""
+        for folder in (FOLDER, "/var/backups"):
+            line = line.replace(folder, str(self.home))
+        host = str(self.instances[machine].home)
+        done = subprocess.run(
+            ["bash", "-ec", line],
+            env={**self.environment, "PGHOST": host, "PGUSER": "postgres"},
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+        )
+        assert may_fail or done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def stage(self, *numbers: int, amount: int = 100) -> None:
+        rows = [(f"41000{number:05}", amount, None, None, str(number)) for number in numbers]
+        stage(self.dsn("shop_all"), "balances", rows)
+
+    def transfer(self) -> None:
+        self.take("dtadmin transfer all", "own")
+
+    def arrived(self) -> Counter[str]:
+        return Counter(
+            comment for (comment,) in query(self.dsn("bonus"), "select comment from asset")
+        )
+
+    def shell(self, code: str) -> None:
+        self.installation.run([sys.executable, "manage.py", "shell", "-c", code])
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[House]:
+    with TemporaryDirectory(prefix="dt") as home:
+        house = House(Path(home))
+        yield house
+        house.close()
+
+
+@pytest.fixture
+def house(built: House) -> Iterator[House]:
+    built.begin()
+    yield built
+    built.close()
+
+
+def once(*numbers: int) -> Counter[str]:
+    return Counter(map(str, numbers))
+
+
+def test_our_own_database_goes_back_and_every_row_is_there_once(house: House):
+    house.stage(1, 2)
+    house.stage(3, amount=0)
+    house.transfer()
+    house.take("dtadmin switch on balances", "own")
+    house.take("dtadmin run_now cards", "own")
+    for line in steps("own"):
+        house.take(line, "own")
+
+    house.stage(4)
+    house.stage(5, amount=0)
+    house.transfer()
+    house.take("dtadmin switch off balances", "own")
+    house.shell(
+        "from transfer.models import Actor, RejectedRow\n"
+        "from transfer.rejects.resend import resend\n"
+        "chosen = RejectedRow.objects.filter(payload__comment='3')\n"
+        "assert resend(chosen, {'amount': '7'}, Actor('olga')).sent == 1"
+    )
+    (house.home / "file.csv").write_text("Счёт;Сумма;Комментарий\n4100000006;1,5;6\n")
+    house.take(f"dtadmin load_staging balances {house.home}/file.csv", "own")
+    house.transfer()
+    house.stage(7)
+    everything = once(1, 2, 3, 4, 6)
+    assert house.arrived() == everything
+
+    create, restore, *rest = steps("own-restore")
+    house.take(create, "own")
+    house.environment["DATABASE_URL"] = as_url(house.instances["own"].dsn("dtadmin_restored"))
+    assert "1 files and single changes with 1 rows" in house.take(restore, "own")
+    own = house.instances["own"].dsn("dtadmin_restored")
+    assert query(own, "select count(*) from transfer_transferrun where state = 'queued'") == [(0,)]
+    house.take("dtadmin run_due_tasks", "own")
+    assert house.arrived() == everything  # nothing began by itself
+    for line in rest:
+        house.take(line, "own", may_fail=line == "dtadmin doctor")
+    assert house.arrived() == everything + once(7)
+    rejects = query(own, "select payload ->> 'comment', state from transfer_rejectedrow")
+    assert sorted(rejects) == [("3", "resent"), ("5", "open")]
+    assert query(own, "select count(*) from transfer_auditentry where action = 'restore'") == [(1,)]
+
+
+def test_shop_all_is_restored_from_a_dump(house: House):
+    house.stage(1, 2)
+    house.transfer()
+    house.stage(3)
+    for line in steps("shop-all"):
+        house.take(line, "shop_all")
+    house.stage(4)
+    house.transfer()
+    house.stage(5)
+    for line in steps("shop-all-dump"):
+        house.take(line, "shop_all")
+    house.stage(5, 6)  # head office writes again what is gone
+    house.transfer()
+    assert house.arrived() == once(1, 2, 3, 4, 5, 6)
+    house.take("dtadmin reconcile", "own")
+
+
+def test_the_files_of_shop_all_are_restored(house: House):
+    house.stage(1)
+    house.transfer()
+    house.stage(2)
+    shop_all = house.instances["shop_all"]
+    query(shop_all.dsn(), "checkpoint")
+    shop_all.copy_to(house.home / "copy")
+    house.transfer()
+    house.stage(3)
+    house.transfer()
+    shop_all.restore(house.home / "copy")
+    shop_all.start()
+    for line in steps("shop-all-files"):
+        house.take(line, "shop_all")
+    house.stage(4)
+    house.transfer()
+    assert house.arrived() == once(1, 2, 3, 4)
+    house.take("dtadmin reconcile", "own")
+
+
+def test_a_bonus_server_is_restored_as_a_whole(house: House):
+    house.stage(1)
+    house.stage(2, amount=0)
+    house.transfer()
+    for line in steps("bonus"):
+        house.take(line, "bonus")
+    house.stage(3)
+    house.stage(4, amount=0)
+    house.transfer()
+    for line in steps("bonus-whole"):
+        house.take(line, "bonus")
+    assert house.arrived() == once(1, 3)
+    rejects = query(
+        house.dsn("own"), "select payload ->> 'comment', state from transfer_rejectedrow"
+    )
+    assert sorted(rejects) == [("2", "open"), ("4", "open")]
+
+
+def test_only_the_vendors_tables_are_restored(house: House):
+    house.stage(1)
+    house.transfer()
+    query(house.dsn("bonus"), "create table kept as table asset")
+    house.stage(2, 3)
+    house.transfer()
+    query(
+        house.dsn("bonus"),
+        "delete from asset; insert into asset overriding system value table kept",
+    )
+    drop, *rest = steps("bonus-tables")
+    house.take(drop, "bonus")
+    assert "set_position" in house.take("dtadmin transfer balances", "own", may_fail=True)
+    for line in rest:
+        house.take(line, "bonus")
+    assert house.arrived() == once(1, 2, 3)
+
+
+def test_an_upgrade_begins_with_a_backup_that_the_version_before_restores(house: House):
+    house.stage(1)
+    house.transfer()
+    for line in steps("upgrade"):
+        house.take(line, "own")
+    house.stage(2)
+    house.transfer()
+    create, restore, *_rest = steps("own-restore")
+    house.take(create, "own")
+    house.environment["DATABASE_URL"] = as_url(house.instances["own"].dsn("dtadmin_restored"))
+    house.take(restore.replace("own.dump", "before-upgrade.dump"), "own")
+    house.transfer()
+    assert house.arrived() == once(1, 2)

@@ -194,7 +194,7 @@ def _first(errors: bytes) -> str:
 
 def _program(name: str) -> str:
     """Where one of PostgreSQL's programs lies; rather of the version that our server has."""
-    major = connection.pg_version // 10000  # type: ignore[attr-defined] - of PostgreSQL
+    major = connection.pg_version // 10000  # type: ignore[attr-defined]
     folders = [settings.POSTGRES_PROGRAMS, f"/usr/lib/postgresql/{major}/bin", os.environ["PATH"]]
     if path := shutil.which(name, path=os.pathsep.join(filter(None, folders))):
         return path

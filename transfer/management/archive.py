@@ -45,6 +45,9 @@ AT_REST = (
     # Asked for, perhaps made since, and nobody knows the secret: the next attempt makes it anew.
     f"update transfer_registeraccount set state = 'error', reply_lost = true, "  # noqa: S608
     f"error_code = '{SecretNotTaken.code}' where state = 'waiting'",
+    # Those that were sent again since are closed where they are fetched again.
+    "update transfer_transfertask "
+    "set mirrored_number = 0, mirrored_token = null, mirrored_at = null",
     # As old as those that are given up.
     "update transfer_notice set created_at = created_at - interval '2 days' where sent_at is null",
 )  # fmt: skip

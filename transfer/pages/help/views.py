@@ -1,7 +1,7 @@
 """The papers of docs/, in the reader's language; links lead there as they do among the files."""
 
 from django.conf import settings
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import mark_safe
 from django.utils.translation import get_language
@@ -37,8 +37,8 @@ def paper(request: HttpRequest, name: str, language: str = "") -> HttpResponse:
 
 @require_safe
 @any_user
-def picture(request: HttpRequest, language: str, name: str) -> FileResponse:
+def picture(request: HttpRequest, language: str, name: str) -> HttpResponse:
     file = DOCS / language / "pictures" / f"{name}.png"
     if not file.is_file():
         raise Http404
-    return FileResponse(file.open("rb"))
+    return HttpResponse(file.read_bytes(), content_type="image/png")

@@ -52,7 +52,7 @@ def run_report(run: Any) -> list[str]:
 
 
 def _report_lines(name: str, value: Any) -> Iterator[str]:
-    if name in CHECKED:
+    if name in CHECKED and (value or name != "failing"):
         yield f"{_(CHECKED[name])}: {formats.number(value)}"
     elif name in REMOVED and value:
         yield f"{_(REMOVED[name])}: {formats.number(value)}"

@@ -142,4 +142,4 @@ class MaintenanceRunTable(RunTable):
         sequence = ("state", "kind", "queued_at", "seconds", "report", "id")
 
     def render_report(self, record: Any) -> str:
-        return "; ".join(run_report(record)) or formats.NOTHING
+        return ". ".join(run_report(record))

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from transfer.loading.report import explain_line
 from transfer.models import BadLine, Upload
 from transfer.pages import drawing
-from transfer.pages.tables import AmountColumn, MomentColumn, NumberColumn, Table
+from transfer.pages.tables import AmountColumn, MomentColumn, NumberColumn, Table, classed
 from transfer.words.columns import named
 
 State = Upload.State
@@ -38,17 +38,20 @@ class UploadTable(Table):
     """The latest loads."""
 
     caption = gettext_lazy("Loads, the latest first")
-    created_at = MomentColumn(gettext_lazy("When"))
+    created_at = MomentColumn(gettext_lazy("When"), attrs=classed("unlabelled lower"))
     name = tables.Column(
-        gettext_lazy("File, by whom"), empty_values=(), attrs={"td": {"class": "file break"}}
+        gettext_lazy("File, by whom"),
+        empty_values=(),
+        attrs={"td": {"class": "file break unlabelled"}},
     )
-    state = tables.Column(gettext_lazy("State"))
-    good = NumberColumn(gettext_lazy("Good"))
-    bad = NumberColumn(gettext_lazy("Bad"))
-    amount = AmountColumn(gettext_lazy("Sum"))
+    state = tables.Column(gettext_lazy("State"), attrs=classed("unlabelled"))
+    good = NumberColumn(gettext_lazy("Good"), attrs=classed("num lower applied"))
+    bad = NumberColumn(gettext_lazy("Bad"), attrs=classed("num lower rejected"))
+    amount = AmountColumn(gettext_lazy("Sum"), attrs=classed("num unlabelled lower"))
 
     class Meta(Table.Meta):
         model = Upload
+        attrs = {"class": "table cards uploads"}
         fields = ("created_at", "name", "state", "good", "bad", "amount")
         order_by = "-created_at"
 
@@ -69,7 +72,11 @@ class BadLineTable(Table):
     line = NumberColumn(gettext_lazy("Line"))
     columns = tables.Column(gettext_lazy("Column"), empty_values=())
     value = tables.Column(gettext_lazy("What is there"), attrs={"td": {"class": "break"}})
-    code = tables.Column(gettext_lazy("What is wrong, and what to do"), orderable=False)
+    code = tables.Column(
+        gettext_lazy("What is wrong, and what to do"),
+        orderable=False,
+        attrs=classed("unlabelled whole"),
+    )
 
     class Meta(Table.Meta):
         model = BadLine

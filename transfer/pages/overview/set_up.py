@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, pgettext
 
 from transfer.access import Role, has_role
 from transfer.models import (
@@ -64,7 +64,7 @@ def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> 
     tested = [one for one in servers if one.accounts_at and (moved or one.pk in heard)]
     return [
         Step(
-            _("Dock a bonus server"),
+            pgettext("a step of the set-up", "Dock a bonus server"),
             bool(servers),
             _("It gets three transfer tasks, switched off until you enable them."),
             reverse("server_add") if is_admin else "",

@@ -70,7 +70,7 @@ def day_strip(hours: list[bool | None], day: datetime) -> dict[str, Any]:
         "day": formats.day(day.date()),
         "known": list(runs([hour is not None for hour in hours])),
         "seen": list(runs([hour is True for hour in hours])),
-        "hours": _("%(n)s of %(known)s h") % {"n": seen, "known": known},
+        "share": f"{100 * seen // known}{formats.NBSP}%" if known else formats.NOTHING,
         "words": _("seen in %(n)s of %(known)s hours") % {"n": seen, "known": known},
     }
 

@@ -196,9 +196,11 @@ class ShopTable(Table):
     caption = gettext_lazy("Shops")
 
     code = ShopCodeColumn(gettext_lazy("Code"))
-    name = tables.Column(gettext_lazy("Shop’s name"))
+    name = tables.Column(gettext_lazy("Shop’s name"), default="", attrs=classed("unlabelled"))
     count = NumberColumn(verbose_name=gettext_lazy("Cash registers"))
-    actions = ShopActionsColumn(gettext_lazy("Actions"), orderable=False)
+    actions = ShopActionsColumn(
+        gettext_lazy("Actions"), orderable=False, attrs=classed("unlabelled")
+    )
 
 
 class LineTable(Table):

@@ -103,6 +103,7 @@ class RejectTable(Table):
         for name in ("page", "sort", "per_page"):
             query.pop(name, None)
         self.query = f"?{query.urlencode()}" if query else ""
+        self.is_of_one_state = request.GET.get("state") != "all"
 
     def render_staging_id(self, value: int, record: RejectedRow) -> SafeString:
         """The row's page, which knows the list that one comes from."""
@@ -151,7 +152,6 @@ class RejectTable(Table):
         note = record.closed_by or record.close_reason
         if record.resent_id is not None:
             note = _("as row %(number)s") % {"number": record.resent_id}
-        if not note:
-            return state_of(record)
-        words = '<div class="row">{} <span class="muted small">{}</span></div>'
-        return format_html(words, state_of(record), note)
+        state = "" if self.is_of_one_state else state_of(record)
+        words = '<div class="row">{}<span class="muted small">{}</span></div>'
+        return format_html(words, state, note) if note else state_of(record)

@@ -15,6 +15,7 @@ from transfer.pages.tables import (
     StateColumn,
     Table,
     TemplateColumn,
+    classed,
     unseen,
 )
 
@@ -75,11 +76,11 @@ class LastRunTable(Table):
     caption = gettext_lazy("Last runs")
 
     state = StateLinkColumn(gettext_lazy("State"))
-    queued_at = MomentColumn(gettext_lazy("When"))
-    trigger = tables.Column(gettext_lazy("Started by"))
-    seconds = DurationColumn(gettext_lazy("Took"))
-    read = NumberColumn(gettext_lazy("Read"))
-    rejected = NumberColumn(gettext_lazy("Rejected"))
+    queued_at = MomentColumn(gettext_lazy("When"), attrs=classed("unlabelled"))
+    trigger = tables.Column(gettext_lazy("Started by"), attrs=classed("unlabelled lower"))
+    seconds = DurationColumn(gettext_lazy("Took"), attrs=classed("num unlabelled"))
+    read = NumberColumn(gettext_lazy("Read"), attrs=classed("num lower"))
+    rejected = NumberColumn(gettext_lazy("Rejected"), attrs=classed("num lower"))
 
     class Meta(Table.Meta):
         orderable = False

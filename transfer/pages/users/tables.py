@@ -3,7 +3,7 @@ from django.db.models import F, QuerySet
 from django.utils.translation import gettext_lazy
 
 from transfer.models import User
-from transfer.pages.tables import Table, TemplateColumn
+from transfer.pages.tables import Table, TemplateColumn, classed
 
 
 def cell(name: str, heading: object, **options: object) -> TemplateColumn:
@@ -21,10 +21,22 @@ class UserTable(Table):
         gettext_lazy("Full name"),
         accessor="get_full_name",
         order_by=("first_name", "last_name", "username"),
+        default="",
+        attrs=classed("unlabelled"),
     )
-    level = cell("role", gettext_lazy("Role"), order_by=("-level", "username"))
-    last_login = cell("last_login", gettext_lazy("Last log-in"))
-    is_active = cell("state", gettext_lazy("State"), order_by=("-is_active", "username"))
+    level = cell(
+        "role",
+        gettext_lazy("Role"),
+        order_by=("-level", "username"),
+        attrs=classed("unlabelled lower role"),
+    )
+    last_login = cell("last_login", gettext_lazy("Last log-in"), attrs=classed("lower"))
+    is_active = cell(
+        "state",
+        gettext_lazy("State"),
+        order_by=("-is_active", "username"),
+        attrs=classed("unlabelled"),
+    )
 
     class Meta(Table.Meta):
         order_by = "is_active"

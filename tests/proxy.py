@@ -97,7 +97,11 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = self._connect()
+            try:
+                server = self._connect()
+            except OSError:  # nobody is there, so nobody answers
+                client.close()
+                continue
             self._open += [client, server]
             for ends in ((client, server, False), (server, client, True)):
                 thread = self._thread(self._pump, *ends)
@@ -108,7 +112,11 @@ class Proxy:
         host, port = self.upstream.get("host", "localhost"), int(self.upstream.get("port", 5432))
         if host.startswith("/"):
             server = socket.socket(socket.AF_UNIX)
-            server.connect(os.path.join(host, f".s.PGSQL.{port}"))
+            try:
+                server.connect(os.path.join(host, f".s.PGSQL.{port}"))
+            except OSError:
+                server.close()
+                raise
             return server
         return socket.create_connection((host, port))
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.databases import ROOT, as_url, query
+from tests.databases import ROOT, as_url
 
 SERVER = "chaos"
 DATABASES = ("own", "shop_all", "bonus")
@@ -59,21 +59,3 @@ class Installation:
 
     def manage_json(self, *arguments: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.manage(*arguments, "--json").splitlines()]
-
-    def position_totals(self, kind: str) -> tuple[Any, ...]:
-        """Rows and sums by the position in the bonus server's database."""
-        return query(
-            self.bonus,
-            "select rows_applied, rows_unchanged, rows_rejected, amount_applied, amount_rejected "
-            "from datatransfer.position where kind = %s",
-            [kind],
-        )[0]
-
-    def history_totals(self, kind: str) -> tuple[Any, ...]:
-        """The same, added up over all runs."""
-        return query(
-            self.own,
-            "select sum(applied)::bigint, sum(unchanged)::bigint, sum(rejected)::bigint, "
-            "sum(amount_applied), sum(amount_rejected) from transfer_transferrun where kind = %s",
-            [kind],
-        )[0]

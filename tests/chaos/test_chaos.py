@@ -12,7 +12,8 @@ from signal import SIGTERM
 import pytest
 
 from bench.peak import MARK
-from tests.chaos.reference import REFERENCES
+from tests.chaos.exact import assert_exact
+from tests.chaos.installation import SERVER
 from tests.databases import query
 from transfer.engine.kinds import KINDS
 
@@ -74,35 +75,14 @@ def harass(cluster):
     return faults, competitors
 
 
-def assert_exact(cluster, kind):
-    """What is staged, replayed row by row, is what the bonus server holds and the history says."""
-    columns = ", ".join(column.name for column in KINDS[kind].columns)
-    staged = query(
-        cluster.shop_all, f'select {columns} from "{KINDS[kind].staging}" order by xid, id'
-    )
-    reference = REFERENCES[kind]()
-    rejected = sum(reference.take(*row) is not None for row in staged)
-    held = query(cluster.bonus, f'select {columns} from "{KINDS[kind].target}"')
-
-    assert Counter(held) == Counter(reference.rows())
-    position, history = cluster.position_totals(kind), cluster.history_totals(kind)
-    assert sum(position[:3]) == len(staged)
-    assert position[2] == rejected
-    ((rejects,),) = query(
-        cluster.own,
-        "select count(*) from transfer_rejectedrow where kind = %s",
-        [kind],
-    )
-    assert rejects == rejected
-    assert history == position
-    return len(staged)
-
-
 @pytest.mark.timeout(SECONDS + 240)
 def test_faults_at_random_points_lose_and_double_nothing(cluster):
     faults, competitors = harass(cluster)
     cluster.manage("transfer", "all")
-    rows = {kind: assert_exact(cluster, kind) for kind in KINDS}
+    rows = {
+        kind: assert_exact(cluster.own, cluster.shop_all, cluster.bonus, SERVER, kind)
+        for kind in KINDS
+    }
     cluster.manage("reconcile")
 
     exits = sum((competitor.exits for competitor in competitors), Counter())

@@ -14,7 +14,7 @@ from transfer.engine.kinds import Kind
 from transfer.engine.position import Totals
 from transfer.engine.refusals import Bisection, is_refusal
 from transfer.engine.shop_all import ShopAll
-from transfer.engine.stream import Refused, receive, receive_bytes, stream_rows
+from transfer.engine.stream import Refused, Sending, receive, receive_bytes, stream_rows
 from transfer.engine.survey import Last, Portion, Survey, Surveyor
 
 IS_GOOD = "fault is null"
@@ -32,13 +32,13 @@ def land(
     Returns what became of all, and which was the last.
     """
     kind = portion.kind
-    if kind.appends:
-        made = surveyor.survey(portion)
-        surveyor.look_ahead(made)
-        with made.snapshot:
-            if not made.has_replacing and append(made, target):
-                return made.totals, made.last
-    last = fill(portion, source, target)
+    made = surveyor.survey(portion)
+    surveyor.look_ahead(made)
+    with made.snapshot:
+        if kind.appends and not made.has_replacing and append(made, target):
+            return made.totals, made.last
+        is_filled = made.sending is not None and fill_sent(made, made.sending, target)
+    last = made.last if is_filled else fill(portion, source, target)
     changed = apply(kind, target) if last else 0
     totals = judge(kind, target, changed)
     if kind.appends and changed != totals.applied + totals.unchanged:
@@ -78,7 +78,7 @@ def copy_good(made: Survey, target: BonusDatabase) -> int:
     )
     into = f'"{kind.target}" ({", ".join(kind.names)}, {kind.stamps})'
     try:
-        return stream_rows(made.source, rows, target, into, takes_none)
+        return stream_rows(Sending(made.source, rows), target, into, takes_none)
     except RowsLostOnTheWay as lost:
         raise target.swallowed(kind, lost) from None
 
@@ -93,7 +93,21 @@ def copy_bad(made: Survey, target: BonusDatabase) -> int:
     kind = made.portion.kind
     rows = sql.SQL(f"select * from ({{}}) as judged where {IS_BAD}").format(made.query)
     target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}")
-    return receive(kind, made.source, rows, target)
+    return receive(kind, Sending(made.source, rows), target)
+
+
+def fill_sent(made: Survey, sending: Sending, target: BonusDatabase) -> bool:
+    """Fills `incoming` with what is being sent; False, and nothing is there, if a text is none."""
+    kind = made.portion.kind
+    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
+    try:
+        received = receive(kind, sending, target)
+    except Refused:
+        target.execute("rollback to savepoint empty")
+        return False
+    if received != made.totals.read:
+        raise RowsLostOnTheWay(sent=made.totals.read, received=received)
+    return True
 
 
 def fill(portion: Portion, source: ShopAll, target: BonusDatabase) -> Last | None:
@@ -104,7 +118,8 @@ def fill(portion: Portion, source: ShopAll, target: BonusDatabase) -> Last | Non
         with source.snapshot():
             try:
                 query = portion.query(source)
-                last = source.last_of(query, way(kind, source, query, target))
+                sending = Sending(source, query)
+                last = source.last_of(query, way(kind, sending, target))
                 if last and kind.appends:
                     refuse_accepted(portion, last, source, target)
                 return last

@@ -3,6 +3,7 @@
 They go by binary COPY through a pipe and never become Python objects.
 """
 
+import fcntl
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from transfer.engine.refusals import Bisection
 from transfer.engine.shop_all import ShopAll
 
 BUFFER = 1 << 16
+PIPE = 1 << 20  # what every user may have, and more than half of a chunk that is sent ahead
 
 # A character that the server's encoding lacks, or bytes that are no character at all.
 UNREADABLE = (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire)
@@ -33,17 +35,17 @@ def is_unreadable(error: psycopg2.Error) -> bool:
     return isinstance(error, UNREADABLE)
 
 
-def receive(kind: Kind, source: ShopAll, query: sql.Composed, target: BonusDatabase) -> int:
-    """Fills `incoming` with the rows of `query`, and returns how many arrived.
+def receive(kind: Kind, sending: "Sending", target: BonusDatabase) -> int:
+    """Fills `incoming` with the rows that are sent, and returns how many arrived.
 
     Raises Refused, when a text is none in the target's encoding, RowsLostOnTheWay, or what broke
     on either side.
     """
     names = ", ".join(["xid", "id", *kind.names, "fault"])
-    return stream_rows(source, query, target, f"incoming ({names})", is_unreadable)
+    return stream_rows(sending, target, f"incoming ({names})", is_unreadable)
 
 
-def receive_bytes(kind: Kind, source: ShopAll, query: sql.Composed, target: BonusDatabase) -> int:
+def receive_bytes(kind: Kind, sending: "Sending", target: BonusDatabase) -> int:
     """The same, where the target's encoding can't take every text: rows with one are rejects.
 
     The texts come as they are on the wire, in UTF-8, and are read here, by halves.
@@ -56,7 +58,7 @@ def receive_bytes(kind: Kind, source: ShopAll, query: sql.Composed, target: Bonu
     target.execute(
         f"create temporary table raw (xid xid8, id bigint, {body}, fault text) on commit drop"
     )
-    received = stream_rows(source, query, target, f"raw ({names})", is_unreadable)
+    received = stream_rows(sending, target, f"raw ({names})", is_unreadable)
     values = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
     read = f"insert into incoming ({names}) select xid, id, {', '.join(values)}, fault from raw"
 
@@ -65,7 +67,7 @@ def receive_bytes(kind: Kind, source: ShopAll, query: sql.Composed, target: Bonu
         target.execute(
             f"insert into incoming ({others}, fault, sqlstate, as_json) "
             f"select {others}, 'refused_by_server', %s, %s from raw where {row}",
-            [sqlstate, source.row_as_json(kind, xid, id_)],
+            [sqlstate, sending.source.row_as_json(kind, xid, id_)],
         )
 
     Bisection(target, "raw", [f"{read} where {{rows}}"], refuse).run()
@@ -73,22 +75,18 @@ def receive_bytes(kind: Kind, source: ShopAll, query: sql.Composed, target: Bonu
     return received
 
 
-def stream_rows(
-    source: ShopAll, query: sql.Composed, target: BonusDatabase, into: str, objects: Objects
-) -> int:
-    """Streams the rows of `query` into a table, and returns how many arrived.
+def stream_rows(sending: "Sending", target: BonusDatabase, into: str, objects: Objects) -> int:
+    """Streams rows into a table, and returns how many arrived.
 
     Raises Refused where the target's error is one of those which `objects` tells. A source that
     dies in mid-stream may look like a clean end to the target, so both sides' counts are compared;
     where it looks like nonsense, the source's own error is raised.
     """
-    reader, writer = os.pipe()
-    sending = Sending(source, query, writer)
     try:
-        with os.fdopen(reader, "rb", buffering=BUFFER) as rows:
+        with sending.received as rows:
             try:
                 with target.explained(), target.connection.cursor() as cursor:
-                    sending.start()
+                    sending.begin()
                     try:
                         cursor.copy_expert(f"copy {into} from stdin (format binary)", rows, BUFFER)
                     except psycopg2.Error as error:
@@ -111,15 +109,22 @@ def stream_rows(
 
 
 class Sending(threading.Thread):
-    """The source's half of a stream, beside the target's."""
+    """The source's half of a stream, beside the target's; begun ahead, it waits at a full pipe."""
 
-    def __init__(self, source: ShopAll, query: sql.Composed, writer: int) -> None:
+    def __init__(self, source: ShopAll, query: sql.Composed) -> None:
         super().__init__(name="source", daemon=True)
         self.source = source
         self.statement = sql.SQL("copy ({}) to stdout (format binary)").format(query)
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
+        self.received = os.fdopen(reader, "rb", buffering=BUFFER)
         self.rows = os.fdopen(writer, "wb", buffering=BUFFER)
         self.sent = 0
         self.error: BaseException | None = None
+
+    def begin(self) -> None:
+        if self.ident is None:
+            self.start()
 
     def run(self) -> None:
         try:
@@ -148,7 +153,13 @@ class Sending(threading.Thread):
 
     def abandon(self) -> None:
         """Ends the source's statement, since nobody reads its rows any more."""
+        self.received.close()
         if self.is_alive():
             self.source.cancel()
             self.join()
         self.source.close()
+
+    def drop(self) -> None:
+        """Does so where nobody has read them to their end."""
+        if not self.received.closed:
+            self.abandon()

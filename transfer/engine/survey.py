@@ -15,6 +15,7 @@ from transfer.engine.batches import Batch
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all import ShopAll
+from transfer.engine.stream import Sending
 from transfer.errors import TransferError
 
 Last = tuple[int, int]  # (xid, id)
@@ -68,6 +69,7 @@ class Survey:
     totals: Totals  # when the bonus server takes every row that passes the checks
     last: Last | None
     has_replacing: bool  # rows that only servers get which have rejected another
+    sending: Sending | None  # of all rows, where they go into `incoming`
 
     @property
     def after(self) -> Position:
@@ -78,12 +80,18 @@ def survey(portion: Portion, source: ShopAll) -> Survey:
     with ExitStack() as stack:
         stack.enter_context(source.snapshot())
         query = portion.query(source)
-        counts = sql.SQL(portion.kind.counts)
+        counts = sql.SQL(portion.kind.counts if portion.kind.appends else "count(*), 0, 0, 0")
         good, *others = source.one(sql.SQL(COUNT).format(counts, query))
         totals = Totals(good, 0, *others)
         last = source.last_of(query, totals.read)
-        replacing = last and source.replacing(portion.kind, portion.before.oldest_unread, last[0])
-        return Survey(portion, source, stack.pop_all(), query, totals, last, bool(replacing))
+        if portion.kind.appends:
+            first = portion.before.oldest_unread
+            replacing = last is not None and bool(source.replacing(portion.kind, first, last[0]))
+            return Survey(portion, source, stack.pop_all(), query, totals, last, replacing, None)
+        sending = Sending(source, query)
+        stack.callback(sending.drop)
+        sending.begin()
+        return Survey(portion, source, stack.pop_all(), query, totals, last, False, sending)
 
 
 class Surveyor:
@@ -101,6 +109,8 @@ class Surveyor:
     def __exit__(self, *_: object) -> None:
         if self.ahead is not None:
             self.doors[0].cancel()
+            with suppress(TransferError):
+                self.ahead.result().snapshot.close()
         self.thread.shutdown()
         for door in self.doors:
             door.close()

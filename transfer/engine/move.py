@@ -53,6 +53,8 @@ def transfer(
     committed: closing the target rolls all of it back. Raises TransferError; then, too, every
     chunk that was yielded has landed, and nothing of any other.
     """
+    if is_idle(kind, source, target, origin, dry_run):
+        return
     began = False
     with Surveyor(source) as surveyor:
         while chunk := move_chunk(kind, surveyor, source, target, origin, chunk_rows, dry_run):
@@ -195,19 +197,35 @@ def move_chunk(
     return Chunk(before, after, reasons)
 
 
+def is_idle(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str, dry_run: bool) -> bool:
+    """Whether there is nothing to move. Nothing is locked: that alone would be written down."""
+    with target.transaction(commit=False) if not dry_run else target.explained():
+        position = target.position(origin, kind)
+    if position is None or position.reading is not None:
+        return False
+    return waits(kind, source, target, position, dry_run) is None
+
+
+def waits(
+    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
+) -> str | None:
+    """What shop All's snapshot is now, if a row waits."""
+    with source.snapshot():
+        if not dry_run:
+            source.check_position(kind, position, target.name)
+        source.read_in_order()
+        return source.current_snapshot() if source.is_waiting(kind, position) else None
+
+
 def next_batch(
     kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
 ) -> Batch | None:
     """The batch under way, or a new one, committed and flushed; None when no row waits."""
     if position.reading is not None:
         return Batch(position.number, position.token or "", position.reading)
-    with source.snapshot():
-        if not dry_run:
-            source.check_position(kind, position, target.name)
-        source.read_in_order()
-        if not source.is_waiting(kind, position):
-            return None
-        now = source.current_snapshot()
+    now = waits(kind, source, target, position, dry_run)
+    if now is None:
+        return None
     if dry_run:
         return Batch(position.number, position.token or "", now)
     return source.add_batch(position, target.name)

@@ -7,6 +7,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg2
 from psycopg2 import errors, sql
@@ -18,7 +19,7 @@ from transfer.engine.refusals import Bisection
 from transfer.engine.shop_all import ShopAll
 
 BUFFER = 1 << 16
-PIPE = 1 << 20  # what every user may have, and more than half of a chunk that is sent ahead
+PIPE = 1 << 20  # what every user may have: more than half of a chunk that is sent ahead
 
 # A character that the server's encoding lacks, or bytes that are no character at all.
 UNREADABLE = (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire)
@@ -116,7 +117,8 @@ class Sending(threading.Thread):
         self.source = source
         self.statement = sql.SQL("copy ({}) to stdout (format binary)").format(query)
         reader, writer = os.pipe()
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
+        with suppress(OSError):  # its user has many of them: the usual size will do
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
         self.received = os.fdopen(reader, "rb", buffering=BUFFER)
         self.rows = os.fdopen(writer, "wb", buffering=BUFFER)
         self.sent = 0

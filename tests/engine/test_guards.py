@@ -9,7 +9,7 @@ from tests.databases import Flow, query
 from tests.proxy import Cut, Proxy
 from transfer.engine.errors import CommitUnconfirmed, RightsMissing, RowsLostOnTheWay, WrongColumns
 from transfer.engine.kinds import BALANCES
-from transfer.engine.stream import receive
+from transfer.engine.stream import Sending, receive
 from transfer.errors import ConnectionLost, QueryFailed
 
 
@@ -204,7 +204,7 @@ def test_an_error_of_shop_all_in_mid_stream_is_told_as_its_own(balances):
         text = "select xid, id, account, amount, validfrom, validto, comment from {}"
         rows = sql.SQL(text).format(sql.Identifier(BALANCES.staging))
         with source.snapshot(), pytest.raises(QueryFailed, match=r"shop All refused .*bang"):
-            receive(BALANCES, source, rows, target)
+            receive(BALANCES, Sending(source, rows), target)
 
 
 # --- A commit whose answer is lost ----------------------------------------------------------------

@@ -101,3 +101,15 @@ def test_rows_of_an_interrupted_batch_come_before_those_of_the_next(flow):
     moved = moving.move(chunk_rows=1)
     assert moved.chunks[0].before == first.after
     assert moving.target_rows() == [("4100", "2222"), ("4200", "1111")]
+
+
+def test_a_look_with_nothing_to_move_locks_nothing_and_waits_for_nobody(flow):
+    moving = flow("balances")
+    moving.stage(("4100", 5))
+    moving.move()
+    with connected(moving.bonus) as other:
+        other.autocommit = False
+        run(other, "select from datatransfer.position for update")
+        run(other, "set local idle_in_transaction_session_timeout = '20s'")
+        assert moving.move().totals.read == 0
+        run(other, "select 1")  # still there: nobody has waited for its end

@@ -29,15 +29,19 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n $$(($$(nproc) * 3 / 2)) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP)
-	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/chaos tests/engine/test_every_statement.py -s
+	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/chaos tests/engine/test_every_statement.py \
+		tests/engine/test_every_statement_of_upkeep.py
 
 # PARTS="transfer look": these alone. QUICK=1: tiny data, to see that it still runs.
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(PARTS)
 
+# Django would take psycopg 3, a peer, for its driver if it saw it: it lies beside.
 $(VENV)/.bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
 		--constraint constraints.txt ".[bench]"
+	$(BIN)/python -m pip install --quiet --upgrade --target $(VENV)/peers \
+		--constraint constraints.txt "psycopg[binary]"
 	@touch $@
 
 lint: $(STAMP)

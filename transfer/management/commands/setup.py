@@ -1,0 +1,315 @@
+import os
+import pwd
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from getpass import getpass
+from io import StringIO
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg2
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.management import CommandError
+from django.db import connection
+from django.utils import translation
+from django.utils.translation import gettext as _, gettext_noop
+from dotenv import dotenv_values, set_key
+from psycopg2.extensions import parse_dsn
+
+from dtadmin.settings import database
+from transfer.access import Role
+from transfer.management import provision
+from transfer.management.command import Command as BaseCommand, UsageError
+from transfer.management.provision import Administrator, with_password, without_password
+from transfer.models import Actor, Heartbeat, User
+from transfer.models.settings import known_zones
+from transfer.words.explain import explain
+
+UNITS = Path("/usr/lib/systemd/system")  # of the package
+SYSTEMD = Path("/run/systemd/system")  # there where it runs
+ALWAYS = ("dtadmin.target", "dtadmin-web.socket")
+WAYS = ("worker", "cron")
+WORKER = ("dtadmin-tick.timer", "dtadmin-worker@1.service")
+
+
+class Command(BaseCommand):
+    help = gettext_noop(
+        "Sets up what is missing of an installation: the env file, databases and their users, "
+        "tables, the first administrator, the schedule; then looks whether all is well. Asks on a "
+        "terminal what no option says. Running it again changes nothing."
+    )
+    requires_migrations_checks = False
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        def add(name: str, **options: Any) -> None:
+            parser.add_argument(name, **options)
+
+        url = "postgresql://user@host/name"
+        add("--database", metavar=url, help=_("our own database; passwords stand in no option"))
+        add("--shop-all", metavar=url, help=_("the database of shop All"))
+        for name in ("--database-admin", "--shop-all-admin"):
+            add(name, default="postgres", help=_("who may make users there; default: %(default)s"))
+        add("--language", choices=[code for code, _name in settings.LANGUAGES],
+            help=_("of the command line, and of pages until a user chooses"))  # fmt: skip
+        add("--time-zone", help=_("of schedules and pages; default: Europe/Moscow"))
+        add("--address", metavar="https://dtadmin.shop.local", help=_("where browsers reach it"))
+        add("--administrator", help=_("login of the first administrator"))
+        add("--schedule", choices=WAYS,
+            help=_("background workers, or a line of cron that does all of it"))  # fmt: skip
+        add("--secrets", metavar=_("FILE|-"),
+            help=_("passwords, a NAME=password a line: DATABASE, SHOP_ALL, DATABASE_ADMIN, "
+                   "SHOP_ALL_ADMIN, ADMINISTRATOR; - reads standard input"))  # fmt: skip
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.file = self.env_file()
+        self.written = {name: text for name, text in dotenv_values(self.file).items() if text}
+        self.secrets = read_secrets(options["secrets"])
+        codes = [code for code, _name in settings.LANGUAGES]
+        translation.activate(
+            options["language"]
+            or self.written.get("DTADMIN_LANGUAGE")
+            or self.ask("Язык, language: ru, en", settings.LANGUAGE_CODE, codes)
+        )
+        values = self.values(options)
+        self.write(values)
+        own, shop_all = values["DATABASE_URL"], values["SHOP_ALL_DATABASE_URL"]
+        self.make_database(own, _("Our own database"), "DATABASE_ADMIN", options["database_admin"])
+        if provision.is_foreign(own, _("Our own database")):
+            raise CommandError(
+                _("The database %(name)s holds tables of something else. Name another one.")
+                % {"name": parse_dsn(own)["dbname"]}
+            )
+        self.make_database(shop_all, _("shop All"), "SHOP_ALL_ADMIN", options["shop_all_admin"])
+        self.make_staging(shop_all, options["shop_all_admin"])
+        self.must("migrate", "--noinput", "--verbosity=0")
+        connection.settings_dict |= database("DATABASE_URL", own)
+        self.make_administrator(options["administrator"])
+        if options["schedule"] or Heartbeat.last() is None:
+            self.schedule(options["schedule"] or self.ask(_("worker or cron"), "worker", WAYS))
+        failed = self.manage("doctor")
+        self.say(_("The pages: %(address)s"), address=values["SITE_URL"])
+        if failed:
+            raise SystemExit(failed)
+
+    def env_file(self) -> Path:
+        """Raises UsageError."""
+        named = os.environ.get("DTADMIN_ENV")
+        if not named:
+            raise UsageError(
+                _("Name the env file that is to be written: DTADMIN_ENV=/path/to/file")
+            )
+        file = Path(named).resolve()
+        if not os.access(file, os.R_OK | os.W_OK):
+            raise UsageError(_("%(file)s can't be written."), file=file)
+        return file
+
+    def values(self, options: dict[str, Any]) -> dict[str, str]:
+        """What the env file is to say. Raises UsageError."""
+        zone = options["time_zone"] or self.known("TIME_ZONE", _("Time zone"), settings.TIME_ZONE)
+        if zone not in known_zones():
+            raise UsageError(_("There is no time zone %(zone)s."), zone=zone)
+        address = options["address"] or self.known(
+            "SITE_URL", _("Address of the pages"), "http://localhost:8000"
+        )
+        address, parts = address.rstrip("/"), urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(_("%(address)s is no address of pages."), address=address)
+        own = self.url("DATABASE_URL", options["database"], _("Our own database"), "dtadmin")
+        values = {
+            "SECRET_KEY": self.written.get("SECRET_KEY") or token_urlsafe(50),
+            "DATABASE_URL": own,
+            "SHOP_ALL_DATABASE_URL": self.url(
+                "SHOP_ALL_DATABASE_URL", options["shop_all"], _("shop All"), "shop_all", own
+            ),
+            "DTADMIN_LANGUAGE": translation.get_language() or settings.LANGUAGE_CODE,
+            "TIME_ZONE": zone,
+            "SITE_URL": address,
+        }
+        if address != self.written.get("SITE_URL"):
+            values["ALLOWED_HOSTS"] = ",".join(dict.fromkeys([parts.hostname, "localhost"]))
+            if parts.scheme == "https":
+                values["BEHIND_PROXY"] = self.written.get("BEHIND_PROXY") or "127.0.0.1"
+        return values
+
+    def url(self, variable: str, option: str | None, what: str, name: str, other: str = "") -> str:
+        """The URL of a database, with its password, which a user of `other` has already.
+
+        Raises UsageError.
+        """
+        written, secret = self.written.get(variable), variable.removesuffix("_DATABASE_URL")
+        secret = secret.removesuffix("_URL")
+        if written and option in (None, without_password(written)):
+            given = self.secrets.get(secret)
+            return with_password(without_password(written), given) if given else written
+        bare = option or self.ask(what, f"postgresql://dtadmin@localhost/{name}")
+        try:
+            parts = parse_dsn(bare) if bare.startswith("postgres") else {}
+        except psycopg2.ProgrammingError:
+            parts = {}
+        if not parts.get("user") or not parts.get("dbname") or "password" in parts:
+            raise UsageError(
+                _("%(what)s: a URL such as postgresql://user@host/name, without the password"),
+                what=what,
+            )
+        known = parse_dsn(other)
+        if all(known.get(part) == parts.get(part) for part in ("user", "host", "port")):
+            self.secrets.setdefault(secret, known.get("password", ""))
+        question = _("Password of %(user)s (empty: a new user, and a password made up)")
+        password = self.password(secret, question % {"user": parts["user"]})
+        return with_password(bare, password or token_urlsafe(24))
+
+    def write(self, values: dict[str, str]) -> None:
+        """Changes what is different in the env file; who may read it stays as it is."""
+        before = self.file.stat()
+        for name, value in values.items():
+            if self.written.get(name) != value:
+                set_key(self.file, name, value)
+        os.chown(self.file, before.st_uid, self.owner.st_gid if is_root() else before.st_gid)
+
+    def make_database(self, url: str, what: str, secret: str, user: str) -> None:
+        """Raises CommandError with the SQL printed before it."""
+        try:
+            made = provision.ensure(url, what, self.administrator_of_server(secret, user))
+        except provision.UserExists:
+            raise CommandError(
+                _(
+                    "%(what)s: there is a user %(user)s with another password. Give that one, or "
+                    "name another user."
+                )
+                % {"what": what, "user": parse_dsn(url)["user"]}
+            ) from None
+        except provision.AdministratorNeeded as needed:
+            raise self.told(what, needed) from None
+        if made:
+            self.say(_("%(what)s: made."), what=what)
+
+    def make_staging(self, url: str, user: str) -> None:
+        """Raises CommandError with the SQL printed before it."""
+        try:
+            administrator = self.administrator_of_server("SHOP_ALL_ADMIN", user)
+            steps = provision.ensure_staging(url, administrator)
+        except provision.AdministratorNeeded as needed:
+            raise self.told(_("shop All"), needed) from None
+        for step in steps:
+            self.say(_(step.sentence), **step.params)
+
+    def administrator_of_server(self, secret: str, user: str) -> Administrator:
+        question = _("Password of %(user)s") % {"user": user}
+        return Administrator(
+            user, self.secrets.get(secret, ""), lambda: self.password(secret, question)
+        )
+
+    def told(self, what: str, needed: provision.AdministratorNeeded) -> CommandError:
+        """Prints the SQL; returns what to do with it."""
+        self.stdout.write(needed.script)
+        return CommandError(
+            "\n".join(
+                [
+                    *explain(needed.cause),
+                    _("%(what)s: an administrator of that server runs this SQL; then setup again.")
+                    % {"what": what},
+                ]
+            )
+        )
+
+    def make_administrator(self, name: str | None) -> None:
+        """Raises UsageError, ValidationError."""
+        if User.objects.active().administrators().exists():
+            return
+        name = name or self.ask(_("Login of the first administrator"), "admin")
+        password = self.password("ADMINISTRATOR", _("Password of %(user)s") % {"user": name})
+        validate_password(password, User(username=name))
+        User.add(Actor.at_command_line(), role=Role.ADMINISTRATOR, password=password, username=name)
+        self.say(_("%(name)s may log in, and then chooses a password of their own."), name=name)
+
+    def schedule(self, how: str) -> None:
+        """Starts what looks at the schedule, and looks once."""
+        if how == "cron":
+            self.must("crontab", "add")
+        wanted = [*ALWAYS, *(WORKER if how == "worker" else ())]
+        if SYSTEMD.is_dir() and (UNITS / ALWAYS[0]).exists() and is_root():
+            systemctl("disable", "--now", *(unit for unit in WORKER if unit not in wanted))
+            systemctl("enable", "--now", *wanted)
+        else:
+            services = ["gunicorn"]
+            if how == "worker":
+                services += ["manage.py run_scheduler --workers 0", "manage.py db_worker"]
+            self.say(_("Let these run as services: %(names)s"), names="; ".join(services))
+        self.must("run_due_tasks", "--no-drain")
+
+    def ask(self, question: str, default: str, choices: Sequence[str] = ()) -> str:
+        """The answer of whoever sits at a terminal; else the default."""
+        answer = default if not sys.stdin.isatty() else None
+        while answer is None or (choices and answer not in choices):
+            answer = typed(input, f"{question} [{default}]: ").strip() or default
+        return answer
+
+    def known(self, variable: str, question: str, default: str) -> str:
+        return self.written.get(variable) or self.ask(question, default)
+
+    def password(self, name: str, question: str) -> str:
+        if name in self.secrets or not sys.stdin.isatty():
+            return self.secrets.get(name, "")
+        return typed(getpass, f"{question}: ")
+
+    @property
+    def owner(self) -> os.stat_result:
+        """As whom the product runs: who has the folder of what it generates."""
+        return (settings.VAR if settings.VAR.exists() else settings.BASE_DIR).stat()
+
+    def manage(self, *arguments: str) -> int:
+        """Runs another command as the installation will: by the env file, as its owner."""
+        file = dotenv_values(self.file)
+        environment = {name: text for name, text in os.environ.items() if name not in file}
+        environment["DTADMIN_ENV"] = str(self.file)
+        as_owner: dict[str, Any] = {}
+        if is_root():
+            user, group = self.owner.st_uid, self.owner.st_gid
+            as_owner = {"user": user, "group": group, "extra_groups": []}
+            # libpq looks for certificates there.
+            environment["HOME"] = pwd.getpwuid(user).pw_dir
+        return subprocess.run(  # noqa: S603 - our own commands
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments],
+            env=environment,
+            check=False,
+            **as_owner,
+        ).returncode
+
+    def must(self, *arguments: str) -> None:
+        """Raises CommandError; the command has said why."""
+        if self.manage(*arguments):
+            failure = _("%(command)s failed. Mend what it says, then setup again.")
+            raise CommandError(failure % {"command": arguments[0]})
+
+
+def read_secrets(path: str | None) -> dict[str, str]:
+    """Raises UsageError."""
+    if path is None:
+        return {}
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text()
+    except OSError as error:
+        raise UsageError(_("%(file)s can't be read."), file=path) from error
+    lines = dotenv_values(stream=StringIO(text), interpolate=False)
+    return {name: value for name, value in lines.items() if value}
+
+
+def typed(read: Callable[[str], str], question: str) -> str:
+    try:
+        return read(question)
+    except (EOFError, KeyboardInterrupt):
+        sys.exit(130)
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def systemctl(*arguments: str) -> None:
+    subprocess.run(["systemctl", *arguments], check=True)  # noqa: S603, S607 - of this machine

@@ -1,0 +1,237 @@
+"""Makes databases, their users and rights, or tells the SQL by which an administrator does."""
+
+import hashlib
+import hmac
+import os
+import pwd
+import secrets
+import unicodedata
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from transfer.engine.indexes import Step
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.postgres import LOCAL, Database
+from transfer.engine.staging import COMPLETE, Staging
+from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
+
+PURPOSE = "setup"
+NO_RIGHT = "42501"  # SQLSTATE
+ROUNDS = 4096  # PostgreSQL's own
+
+THERE = """
+    select exists (select from pg_roles where rolname = %s),
+           exists (select from pg_database where datname = %s)
+"""
+# For psql.
+IF_MISSING = """
+select $${}$$ where not exists (select from pg_database where datname = '{}') \\gexec
+""".strip()
+FOREIGN = """
+    select exists (select from pg_tables
+                    where schemaname not in ('pg_catalog', 'information_schema')),
+           to_regclass('django_migrations') is not null
+"""
+# What a transfer, a load, a resend and a purge do. A rebase changes the tables: it is the owner's.
+GRANTS = """
+grant connect, temporary on database {database} to {user};
+grant usage on schema datatransfer to {user};
+grant select, insert, update, delete on all tables in schema datatransfer to {user};
+grant select, insert, update, delete on {tables} to {user};
+grant usage on sequence {sequences} to {user};
+"""
+MAY_ALL = """
+    select bool_and(has_table_privilege(c.oid, "right"))
+      from pg_class c cross join unnest(array['select', 'insert', 'update', 'delete']) as "right"
+     where relkind = 'r'
+       and (relnamespace = to_regnamespace('datatransfer') or c.oid = any (%s::regclass[]))
+"""
+
+
+class UserExists(Exception):
+    """There is such a user, with another password, which may be somebody else's."""
+
+
+class AdministratorNeeded(Exception):
+    """`script` is for an administrator of the server; `cause` says why we can't run it."""
+
+    def __init__(self, script: str, cause: TransferError) -> None:
+        self.script, self.cause = script, cause
+        super().__init__()
+
+
+class Administrator:
+    """The user of a database server that may make others, as whom `setup` logs in."""
+
+    def __init__(self, user: str, given: str, ask: Callable[[], str]) -> None:
+        self.user, self.given, self.ask = user, given, ask
+
+    @contextmanager
+    def logged_in(self, url: str, database: str) -> Iterator[str]:
+        """The DSN of a database on the server of `url`.
+
+        Root becomes the account of that name, which PostgreSQL lets in over its socket.
+        """
+        parts = parse_dsn(url) | {"user": self.user, "dbname": database, "password": self.given}
+        account = None
+        if not self.given and parts.get("host", "") in LOCAL and os.geteuid() == 0:
+            account = next((one for one in pwd.getpwall() if one.pw_name == self.user), None)
+        if account is None:
+            yield make_dsn(**parts | {"password": self.given or self.ask()})
+            return
+        os.seteuid(account.pw_uid)
+        try:
+            yield make_dsn(**parts | {"host": ""})
+        finally:
+            os.seteuid(0)
+
+
+def ensure(url: str, name: str, administrator: Administrator) -> bool:
+    """Sees to it that the URL leads to a database; returns whether it had to be made.
+
+    Raises UserExists, AdministratorNeeded, Unreachable.
+    """
+    try:
+        with Database(url, name, PURPOSE) as database:
+            database.one("select 1")
+        return False
+    except (LoginRefused, DatabaseMissing) as refusal:
+        parts = parse_dsn(url)
+        user, called = quoted(parts["user"]), quoted(parts["dbname"])
+        password = parts.get("password")
+        by_password = f" password '{verifier(password)}'" if password else ""
+        make_user = f"create role {user} login{by_password};"
+        make_database = f"create database {called} owner {user} encoding 'UTF8' template template0;"
+        wanted = [make_user] if isinstance(refusal, LoginRefused) else []
+        try:
+            with (
+                administrator.logged_in(url, "postgres") as dsn,
+                Database(dsn, name, PURPOSE) as server,
+            ):
+                server.connection.autocommit = True
+                has_user, has_database = server.one(THERE, [parts["user"], parts["dbname"]])
+                if wanted and has_user:
+                    raise UserExists from None
+                for statement in wanted + [make_database] * (not has_database):
+                    server.execute(statement)
+        except (Unreachable, QueryFailed) as cause:
+            if_missing = IF_MISSING.format(make_database, parts["dbname"].replace("'", "''"))
+            raise AdministratorNeeded("\n".join([*wanted, if_missing]), cause) from None
+    return True
+
+
+def is_foreign(url: str, name: str) -> bool:
+    """Whether the database holds tables, and those of something else."""
+    with Database(url, name, PURPOSE) as database:
+        has_tables, has_migrations = database.one(FOREIGN)
+        if not has_migrations:
+            return bool(has_tables)
+        query = "select exists (select from django_migrations where app = 'transfer')"
+        return not database.one(query)[0]
+
+
+def ensure_staging(url: str, administrator: Administrator) -> list[Step]:
+    """Makes what shop All lacks, as its user or, where that may not, as the administrator.
+
+    Raises AdministratorNeeded, TransferError.
+    """
+    try:
+        with Staging(url, PURPOSE) as staging:
+            return staging.initialise()
+    except QueryFailed as error:
+        if not error.technical.startswith(NO_RIGHT):
+            raise
+    with Script(url, PURPOSE) as script:
+        steps = script.initialise()
+        if script.may_all() and all(step.sentence == COMPLETE for step in steps):
+            return steps
+        try:
+            with (
+                administrator.logged_in(url, parse_dsn(url)["dbname"]) as dsn,
+                Staging(dsn, PURPOSE) as staging,
+            ):
+                steps = staging.initialise()
+                with staging.transaction():
+                    staging.execute(grants(staging, url))
+        except (Unreachable, QueryFailed) as cause:
+            there = f"\\connect {quoted(parse_dsn(url)['dbname'])}\n"
+            statements = ";\n".join([*script.statements, grants(script, url)])
+            raise AdministratorNeeded(there + statements, cause) from None
+    return steps
+
+
+class Script(Staging):
+    """Looks what is missing, and keeps the statements instead of running them."""
+
+    def __init__(self, dsn: str, purpose: str) -> None:
+        super().__init__(dsn, purpose)
+        self.statements: list[str] = []
+
+    def execute(self, statement: Any, parameters: Any = None) -> int:
+        text = statement if isinstance(statement, str) else statement.as_string(self.connection)
+        if not text.startswith(("set ", "reset ")):
+            self.statements.append(text.strip().rstrip(";"))
+        return 0
+
+    def check_columns(self, kind: Kind) -> None:
+        """They are as they were."""
+
+    def may_all(self) -> bool:
+        """Whether its user has the rights that it needs at least, on all that there should be."""
+        tables = [f'"{kind.staging}"' for kind in KINDS.values()]
+        names = [*tables, "datatransfer.batch", "datatransfer.purge_note"]
+        may_look = "select has_schema_privilege(to_regnamespace('datatransfer'), 'usage')"
+        missing = "select bool_or(to_regclass(one) is null) from unnest(%s) as one"
+        if not self.one(may_look)[0] or self.one(missing, [names])[0]:
+            return False
+        return bool(self.one(MAY_ALL, [tables])[0])
+
+
+def grants(database: Database, url: str) -> str:
+    """The rights that the user of the URL needs at least."""
+    parts = parse_dsn(url)
+    tables = [f'"{kind.staging}"' for kind in KINDS.values()]
+    # Numbers that are yet to be made get the usual name.
+    query = """
+        select coalesce((select pg_get_serial_sequence(one, attname) from pg_attribute
+                          where attrelid = to_regclass(one) and attname = 'id'),
+                        format('%%I', trim('"' from one) || '_id_seq'))
+          from unnest(%s) as one
+    """
+    sequences = [name for (name,) in database.rows(query, [tables])]
+    return GRANTS.format(
+        database=quoted(parts["dbname"]), user=quoted(parts["user"]),
+        tables=", ".join(tables), sequences=", ".join(sequences),
+    ).strip()  # fmt: skip
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=login.partition(":")[0] + at + host).geturl()
+
+
+def with_password(url: str, password: str) -> str:
+    parts = urlsplit(url)
+    user, _at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def verifier(password: str) -> str:
+    """What PostgreSQL keeps of a password (RFC 5803), so that it stands in no statement or log."""
+    salt = secrets.token_bytes(16)
+    secret = unicodedata.normalize("NFKC", password).encode()
+    salted = hashlib.pbkdf2_hmac("sha256", secret, salt, ROUNDS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    in_text = [b64encode(part).decode() for part in (salt, stored, server)]
+    return "SCRAM-SHA-256${}:{}${}:{}".format(ROUNDS, *in_text)

@@ -148,6 +148,11 @@ def test_who_when_and_why_stays_open_while_the_page_refreshes(
 
 def test_five_servers_fit_one_screen(page: Page, log_in: Callable, task: TransferTask):
     many_tasks(12)
+    for kind in ("balances", "cards"):
+        for _number in range(20):
+            a_run(task.server, kind)
+    a_run(task.server, "balances", state=State.RUNNING)
+    a_run(task.server, "cards", state=State.QUEUED)
     log_in(page, "operator")
     page.goto("/scheduler/")
     rows = page.locator("#tasks section").first.locator("tbody tr")
@@ -155,6 +160,8 @@ def test_five_servers_fit_one_screen(page: Page, log_in: Callable, task: Transfe
     expect(rows.last).to_be_in_viewport(ratio=1)
     heights = {round(row.bounding_box()["height"]) for row in rows.all()}
     assert all(32 <= height <= 48 for height in heights)
+    sideways = "one => one.scrollWidth - one.clientWidth"
+    assert page.locator("#tasks .table-wrap").first.evaluate(sideways) <= 0
 
 
 def test_the_second_of_two_admins_is_asked(

@@ -11,6 +11,7 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import pytest
+from psycopg2.extensions import make_dsn
 
 from tests.chaos.installation import Installation
 from tests.chaos.instance import BINARIES, Instance
@@ -47,6 +48,7 @@ class House:
         self.installation = Installation(*dsns)
         self.environment = self.installation.environment
         self.installation.set_up()
+        query(self.dsn("own"), "create role dtadmin login")
         shim = home / "dtadmin"
         shim.write_text(f'#!/bin/sh\nexec {sys.executable} manage.py "$@"\n')
         shim.chmod(0o755)
@@ -64,6 +66,11 @@ class House:
     def close(self) -> None:
         for instance in self.instances.values():
             instance.crash()
+
+    @property
+    def restored(self) -> str:
+        """The URL of the new database of our own, as a user who owns nothing else."""
+        return as_url(make_dsn(self.instances["own"].dsn("dtadmin_restored"), user="dtadmin"))
 
     def dsn(self, name: str) -> str:
         return self.instances[name].dsn(DATABASES[name])
@@ -155,7 +162,7 @@ def test_our_own_database_goes_back_and_every_row_is_there_once(house: House):
 
     create, restore, *rest = steps("own-restore")
     house.take(create, "own")
-    house.environment["DATABASE_URL"] = as_url(house.instances["own"].dsn("dtadmin_restored"))
+    house.environment["DATABASE_URL"] = house.restored
     assert "1 files and single changes with 1 rows" in house.take(restore, "own")
     own = house.instances["own"].dsn("dtadmin_restored")
     assert query(own, "select count(*) from transfer_transferrun where state = 'queued'") == [(0,)]
@@ -263,7 +270,7 @@ def test_an_upgrade_begins_with_a_backup_that_the_version_before_restores(house:
     house.transfer()
     create, restore, *_rest = steps("own-restore")
     house.take(create, "own")
-    house.environment["DATABASE_URL"] = as_url(house.instances["own"].dsn("dtadmin_restored"))
+    house.environment["DATABASE_URL"] = house.restored
     house.take(restore.replace("own.dump", "before-upgrade.dump"), "own")
     house.transfer()
     assert house.arrived() == once(1, 2)

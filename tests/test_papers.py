@@ -15,7 +15,7 @@ FOLDERS = ("bonusserver", "dtadmin", "static", "templates", "tests", "transfer")
 FILE = re.compile(r"`([\w/]+\.(?:css|html|py|svg))")
 LINK = re.compile(r"\]\(([^)#:]+)[^):]*\)")
 SECTION = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
-COMMAND = re.compile(r"(?:dtadmin|manage\.py) ([a-z_]+)([^`\n]*)")
+COMMAND = re.compile(r"(?<!=)(?:dtadmin|manage\.py) ([a-z_]+)([^`\n]*)")
 VARIABLE = re.compile(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`")
 
 

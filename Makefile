@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 600
 
-.PHONY: help install demo test lint chaos bench messages screenshots
+.PHONY: help install demo test lint chaos bench deb deb-trial messages screenshots
 
 help:
-	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | messages | screenshots [INTO=folder]"
+	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | messages | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -42,6 +42,20 @@ $(VENV)/.bench: $(STAMP)
 		--constraint constraints.txt ".[bench]"
 	$(BIN)/python -m pip install --quiet --upgrade --target $(VENV)/peers \
 		--constraint constraints.txt "psycopg[binary]"
+	@touch $@
+
+# dist/dtadmin_…_amd64.deb, for Debian 12 and 13 and Ubuntu 24.04.
+deb: $(VENV)/.deb
+	$(BIN)/python -m deb $(FOR)
+
+# Installed in clean systems, used, upgraded, removed, purged; as root.
+deb-trial: deb
+	@command -v mmdebstrap >/dev/null || bash .ci/debian mmdebstrap
+	for codename in $(or $(FOR),bookworm trixie); do bash deb/trial $$codename || exit 1; done
+
+$(VENV)/.deb: $(STAMP)
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
+		--constraint constraints.txt ".[deb]"
 	@touch $@
 
 lint: $(STAMP)

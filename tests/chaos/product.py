@@ -82,6 +82,8 @@ class Product(Installation):
             self._ends.callback(subprocess.run, ["umount", "--lazy", str(place)], check=True)
         instance = Instance(place / "cluster")
         instance.create(name)
+        query(instance.dsn(name), "alter system set max_wal_size = '64MB'")
+        query(instance.dsn(name), "select pg_reload_conf()")
         self._ends.callback(instance.crash)
         return instance
 
@@ -130,6 +132,8 @@ class Product(Installation):
         self.stop.set()
         for thread in self._threads:
             thread.join()
+        if self._browser:
+            self._browser.close()
         for process in self.processes.values():
             process.terminate()
             process.wait(30)
@@ -202,7 +206,7 @@ class Product(Installation):
                 run(connection, statement % span)
         self.written += rows
 
-    def problems(self, tone: str = "") -> list[str]:
+    def problems(self, tones: str = "bad|warn") -> list[str]:
         """What the overview says is wrong; or that it can't be shown."""
         try:
             self._browser = self._browser or self.browser()
@@ -214,7 +218,7 @@ class Product(Installation):
         if page.status_code >= 500:
             heading = re.search("<h1[^>]*>(.*?)</h1>", page.text, re.DOTALL)
             return [f"{page.status_code}: {words(heading[1] if heading else page.text)}"]
-        listed = re.findall(rf'<li class="problem {tone}.*?</li>', page.text, re.DOTALL)
+        listed = re.findall(rf'<li class="problem (?:{tones})">.*?</li>', page.text, re.DOTALL)
         return [words(one).partition(": ")[2] for one in listed]
 
     def waiting(self, server: str, kind: str) -> int:

@@ -502,6 +502,9 @@ class World:
         # Where the position is lost, the log and our own database alone know that there was one:
         # if both go back to before it too, nobody is left who could.
         position, settled = self.has_position(), not self.now.refused
+        # Where shop All goes back and the position is lost, nobody knows which of the rows that
+        # wait there were moved: it is refused, and not covered.
+        is_whole = self.now.position_branch == len(self.now.branches) - 1
         return {
             "end_late": bool(self.late),
             "end_prepared": bool(self.prepared()),
@@ -514,6 +517,7 @@ class World:
             "restore_vendor": self.now.backup is not None
             and position
             and settled
+            and is_whole
             and set(self._rejects()) <= self._mirrored(),
         }
 

@@ -112,7 +112,7 @@ def test_a_run_under_way_moves_on_by_itself_and_keeps_focus_and_open_folds(
     expect(page.locator("#positions")).to_have_attribute("open", "")
     run.refresh_from_db()
     run.finish(State.SUCCEEDED)
-    expect(page.locator("h1 + .run-state .badge-ok")).to_be_visible()
+    expect(page.locator(".run-state .badge-ok")).to_be_visible()
     expect(page.locator("#run[data-poll]")).to_have_count(0)
 
 

@@ -14,8 +14,9 @@ COMMANDS = sorted(path.stem for path in (ROOT / "transfer/management/commands").
 # What is typed as it stands, and the names of things, are the same in both languages.
 TYPED = re.compile(
     r"(?<!\w)--?[\w-]+|\S*(postgresql|https)://\S+|manage\.py(\s\w+)?|\d{4}-\S+"
-    r"|\b(Europe/Moscow|postgres|DATABASE|SHOP_ALL|(DATABASE|SHOP_ALL)_ADMIN|ADMINISTRATOR)\b"
-    r"|\b(All|maintenance-12|run_now|CSV|Ctrl-C|JSON|SECRET_KEY\w*|SIGTERM|XLSX|cron|crontab|db_worker)\b"
+    r"|`\w+`|\b(Data Transfer|DATABASE_URL|Europe/Moscow|postgres)\b"
+    r"|\b(DATABASE|SHOP_ALL|(DATABASE|SHOP_ALL)_ADMIN|ADMINISTRATOR)\b"
+    r"|\b(All|maintenance-12|run_now|CSV|Ctrl-C|JSON|SECRET_KEY\w*|SIGTERM|XLSX|cron|crontab|backup|db_worker)\b"
 )
 
 

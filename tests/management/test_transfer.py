@@ -196,6 +196,7 @@ def test_another_installation_that_moves_the_same_rows_is_exit_code_3_and_no_fai
     server, bonus, shop_all, capsys
 ):
     exit_code_of("balances")
+    stage(shop_all, "balances", [("4100", 1)])
     with connected(bonus) as other:
         other.autocommit = False
         run(other, "select * from datatransfer.position for update")

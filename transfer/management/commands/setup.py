@@ -71,11 +71,16 @@ class Command(BaseCommand):
         self.written = {name: text for name, text in dotenv_values(self.file).items() if text}
         self.secrets = read_secrets(options["secrets"])
         codes = [code for code, _name in settings.LANGUAGES]
-        translation.activate(
+        language = (
             options["language"]
             or self.written.get("DTADMIN_LANGUAGE")
             or self.ask("Язык, language: ru, en", settings.LANGUAGE_CODE, codes)
         )
+        with translation.override(language):
+            self.set_up(options)
+
+    def set_up(self, options: dict[str, Any]) -> None:
+        """Raises CommandError, TransferError; SystemExit where doctor finds something."""
         values = self.values(options)
         self.write(values)
         own, shop_all = values["DATABASE_URL"], values["SHOP_ALL_DATABASE_URL"]

@@ -5,6 +5,7 @@ from django.views.generic import RedirectView
 from transfer.pages.account.views import log_in_for_admin
 
 handler400 = "transfer.pages.error_pages.bad_request"
+handler404 = "transfer.pages.error_pages.not_found"
 handler500 = "transfer.pages.error_pages.server_error"
 
 urlpatterns = [

@@ -73,3 +73,10 @@ def test_the_page_of_a_broken_server_asks_no_database(client: Client):
     request = client.get("/login/").wsgi_request
     assert not connection.queries_log
     assert server_error(request).status_code == 500
+
+
+def test_a_form_that_is_none_to_an_address_that_is_none_is_told_so(db):
+    browser = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    browser.cookies["csrftoken"] = "a" * 32
+    answer = browser.post("/no-such-page/", b"x", content_type="multipart/form-data")
+    assert answer.status_code == 404

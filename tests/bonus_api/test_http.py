@@ -237,3 +237,15 @@ def test_https_where_there_is_none_and_none_where_there_is(tmp_path):
     with misbehaving.server(misbehaving.answers(200, OK), context) as port:
         error = failure(port, 3)
     assert isinstance(error, errors.CutOff | errors.Nonsense)
+
+
+def test_a_time_in_whatever_zone_is_one_that_our_database_takes():
+    times = b'"created": "2026-11-25T12:00:00+23:59:59", "last_seen": null'
+    body = b'{"accounts": [{"register": "r", "login": "l", "blocked": false, ' + times + b"}], "
+    body += b'"next": null}'
+    with (
+        misbehaving.server(misbehaving.answers(200, body)) as port,
+        BonusApi(endpoint(port)) as api,
+    ):
+        (account,) = api.accounts()
+    assert account.created.isoformat() == "2026-11-24T12:00:01+00:00"

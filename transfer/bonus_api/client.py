@@ -7,7 +7,7 @@ is an ApiError.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -145,4 +145,4 @@ def _time(value: Any) -> datetime:
     when = datetime.fromisoformat(_text(value))
     if when.tzinfo is None or not 1900 < when.year < 2200:
         raise ValueError("a time without an offset, or of another age")
-    return when
+    return when.astimezone(UTC)  # PostgreSQL takes no offset of a day

@@ -26,6 +26,11 @@ def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "403_csrf.html", {"back": back}, status=403)
 
 
+def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """404. Django's own reads the form that was sent, and fails where there is none to read."""
+    return render(request, "404.html", status=404)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, or 503 while our own database does not answer. Rendered without it."""
     if isinstance(sys.exception(), OperationalError):

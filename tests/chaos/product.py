@@ -233,6 +233,9 @@ class Product(Installation):
         return staged - (position[0][0] if position else 0)
 
     def everything_has_arrived(self) -> bool:
+        """And has been told to our own database, as a run does before it ends."""
+        if query(self.own, "select 1 from transfer_transferrun where finished_at is null"):
+            return False
         return not any(self.waiting(server, kind) for server in SERVERS for kind in KINDS)
 
 

@@ -47,6 +47,7 @@ def test_fifty_users_at_once_meet_no_error_and_break_nothing(product):
     stop.set()
     for user in users:
         user.join()
+        user.browser.close()
     product.switch_on()
     wait_until(product.everything_has_arrived, seconds=400)
     rows = sum(

@@ -204,6 +204,11 @@ class TestAdding:
 
 
 class TestChanging:
+    def test_takes_a_form_that_says_another_role_was_shown_than_there_is(self, client, olga):
+        answer = save(client, olga, seen={"role": "operator"}, **{"initial-role": "prefer"})
+        assert answer.status_code == 200
+        assert User.objects.get(pk=olga.pk).role == Role.OPERATOR
+
     def test_gives_another_name_and_role_from_the_next_click_on(self, client, olga):
         browser = logged_in("olga")
         save(client, olga, first_name="Ольга", role="viewer")

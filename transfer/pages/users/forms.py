@@ -38,6 +38,13 @@ def roles() -> list[tuple[str, Any]]:
     ]
 
 
+def role_in(group: str) -> Role:
+    """The role that a form means, which may hold anything. Raises ValueError."""
+    if group not in GROUPS:
+        raise ValueError(group)
+    return GROUPS[group]
+
+
 class RoleField(forms.TypedChoiceField):
     """One of the three roles, which is what comes out of it."""
 
@@ -45,7 +52,7 @@ class RoleField(forms.TypedChoiceField):
         super().__init__(
             label=gettext_lazy("Role"),
             choices=roles,
-            coerce=GROUPS.__getitem__,
+            coerce=role_in,
             widget=forms.RadioSelect,
             **options,
         )

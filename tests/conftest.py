@@ -232,6 +232,12 @@ def nothing_asked(monkeypatch: Any) -> None:
     monkeypatch.setattr(backlog, "FRESH", timedelta(hours=1))
 
 
+@pytest.fixture(autouse=True)
+def own_language() -> None:
+    """Of the installation, whatever language Django's client has left active."""
+    translation.deactivate()
+
+
 @pytest.fixture
 def in_english() -> Iterator[None]:
     with translation.override("en"):

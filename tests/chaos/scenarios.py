@@ -375,6 +375,57 @@ def bonus_server_from_before_a_rebase(world: World) -> None:
     world.expect_refused("position_lost")
 
 
+def vendor_restores_his_tables_where_shop_all_went_back(world: World) -> None:
+    """Only our own history knows the batch that they go up to: what waits in the copy was moved."""
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.stage(["good", "bad"])
+    world.copy("shop_all")
+    world.transfer()
+    world.restore("shop_all")
+    world.stage(["good"])
+    world.back_up_vendor()
+    world.restore_vendor()
+    world.expect_refused("position_lost")
+    world.expect_no_place("--start")
+    world.expect_no_place("--batch", "1")
+    world.settle()
+    world.expect_refused("history_changed")
+    world.finish()
+
+
+def vendor_restores_his_tables_and_shop_all_goes_back_to_the_first_row(world: World) -> None:
+    """The log has forgotten who reads."""
+    world.stage(["good"])
+    world.copy("shop_all")
+    world.transfer()
+    world.back_up_vendor()
+    world.restore("shop_all")
+    world.stage(["good"])
+    world.restore_vendor()
+    world.expect_refused("position_lost")
+    world.expect_no_place("--start")
+    world.settle()
+    world.finish()
+
+
+def vendor_and_shop_all_put_back_together(world: World) -> None:
+    """His tables hold none of what waits in the copy: it has to be sent again."""
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.back_up_vendor()
+    world.stage(["good"])
+    world.copy("shop_all")
+    world.transfer()
+    world.restore("shop_all")
+    world.restore_vendor()
+    world.expect_refused("position_lost")
+    world.expect_no_place("--batch", "1")
+    world.settle()
+    world.expect_done()
+    world.finish()
+
+
 def late_commit(world: World) -> None:
     world.stage(["good"], "late")
     world.stage(["good"] * 2)
@@ -435,6 +486,9 @@ SCENARIOS: list[Scenario] = [
     old_copy_after_a_rebase,
     copy_restored_again_after_a_rebase,
     bonus_server_from_before_a_rebase,
+    vendor_restores_his_tables_where_shop_all_went_back,
+    vendor_restores_his_tables_and_shop_all_goes_back_to_the_first_row,
+    vendor_and_shop_all_put_back_together,
     late_commit,
     prepared_over_a_crash,
     prepared_that_ends_twice,

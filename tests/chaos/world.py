@@ -25,6 +25,7 @@ from tests.chaos.rows import ROWS
 from tests.chaos.statements import Fault
 from tests.chaos.warm import Outcome, Warm
 from tests.databases import ROOT, connected, query, run
+from transfer.engine.batches import FIND
 
 PATIENCE = 30
 
@@ -52,6 +53,13 @@ SWALLOWING = """
 """
 
 
+# Runs that have moved something of a batch.
+OF_BATCH = """
+    select from transfer_transferrun
+     where position_to->>'reader' = %s and position_to->'number' = to_jsonb(%s) and read > 0
+"""
+
+
 class Violated(AssertionError):
     """The promise is broken."""
 
@@ -72,6 +80,7 @@ class Backup:
 
     rows: list[tuple[Any, ...]]
     batch: tuple[str, int] | None  # reader and number of the last in it; None: nothing has arrived
+    branch: int  # as a copy has it
 
 
 @dataclass
@@ -399,6 +408,9 @@ class World:
         are told to be in doubt are told to be moved, whether they are or not.
         """
         result = self._do("command", arguments=list(arguments))
+        if "--data-went-back" in result["cried"]:
+            arguments = (*arguments, "--data-went-back")
+            result = self._do("command", arguments=list(arguments))
         if doubtful := DOUBTFUL.search(result["cried"]):
             missing = self._history() - set(self._accounted()) - self._mirrored()
             if "PREPARE" in result["cried"]:
@@ -502,9 +514,6 @@ class World:
         # Where the position is lost, the log and our own database alone know that there was one:
         # if both go back to before it too, nobody is left who could.
         position, settled = self.has_position(), not self.now.refused
-        # Where shop All goes back and the position is lost, nobody knows which of the rows that
-        # wait there were moved: it is refused, and not covered.
-        is_whole = self.now.position_branch == len(self.now.branches) - 1
         return {
             "end_late": bool(self.late),
             "end_prepared": bool(self.prepared()),
@@ -517,7 +526,7 @@ class World:
             "restore_vendor": self.now.backup is not None
             and position
             and settled
-            and is_whole
+            and self._is_known(self.now.backup.batch)
             and set(self._rejects()) <= self._mirrored(),
         }
 
@@ -541,7 +550,6 @@ class World:
         """What stood refused may be settled by it, or be refused for another reason now."""
         if name == "shop_all":
             self.now.branches.append(self._clock())
-            self.now.backup = None
         if name != "own":
             self.now.refused = ""
             self.now.went_back = True
@@ -550,7 +558,7 @@ class World:
     def back_up_vendor(self) -> None:
         """The vendor copies his tables, without ours; in between two batches."""
         rows = query(self.bonus, f"select * from {self.rows.target}")
-        self.now.backup = Backup(rows, self.whole_batch())
+        self.now.backup = Backup(rows, self.whole_batch(), self.now.position_branch)
 
     def whole_batch(self) -> tuple[str, int] | None:
         """The reader and the number of the batch that the position has moved, if there is one."""
@@ -585,9 +593,19 @@ class World:
         # The rejects went with our schema: those that we mirror stand in our own database alone.
         self.now.mirrored |= self._mirrored()
         self.now.copies["own"].clear()
-        self.now.truth = backup.batch
+        self.now.truth, self.now.position_branch = backup.batch, backup.branch
         self.now.refused = ""
         self.now.went_back = True
+
+    def _is_known(self, batch: tuple[str, int] | None) -> bool:
+        """Whether shop All's log has it, or our own history: else nobody knows what had arrived of
+        the rows that wait.
+        """
+        return (
+            batch is None
+            or bool(query(self.shop_all, FIND, batch))
+            or bool(query(self.installation.own, OF_BATCH, batch))
+        )
 
     def is_in_the_middle(self) -> bool:
         if query(self.bonus, "select to_regclass('datatransfer.position')") == [(None,)]:

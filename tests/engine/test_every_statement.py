@@ -63,7 +63,8 @@ def test_broken_at_any_statement_a_transfer_comes_out_exact(installation, produc
         points = points_of(whole, both_sides=AT_LENGTH)
         for point, text in points.items():
             broken, wrong = history.play(point)
-            if broken.was_killed != point.how.startswith("killed"):
+            # Whether a sender is still at work when it is told to end depends on who is faster.
+            if text != "cancel" and broken.was_killed != point.how.startswith("killed"):
                 wrong.append(f"ended with {broken.code}: {broken.stderr}")
             failures += [(*point, text, line) for line in wrong]
     sent = Counter(statement.database for statement in whole.statements)

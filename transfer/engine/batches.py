@@ -103,14 +103,6 @@ PURGED_AFTER = """
 
 
 @dataclass(frozen=True)
-class Readers:
-    """Who reads, as our own database remembers it: this task's readers, and those of others."""
-
-    mine: frozenset[str] = frozenset()
-    others: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
 class Batch:
     number: int
     token: str
@@ -120,6 +112,28 @@ class Batch:
     def named(self) -> dict[str, Any]:
         """The fields of a position that is in this batch."""
         return {"number": self.number, "token": self.token, "reading": self.snapshot}
+
+
+@dataclass(frozen=True)
+class KnownBatch:
+    """A batch as our own history has it: what the log says of it, and when its run ended."""
+
+    origin: str
+    reader: str
+    batch: Batch
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Who reads, as our own database remembers it: this task's readers, and those of others.
+
+    `batches` are this task's: the latest that has arrived first, and those that were asked for.
+    """
+
+    mine: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    batches: tuple[KnownBatch, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,23 @@ class BatchUnknown(TransferError):
     sentence = gettext_noop("The log of shop All has no batch %(number)s of %(database)s.")
     hint = gettext_noop(
         "The server's page shows the log. A batch that came with a dump, and not from the database "
-        "itself, does not count. There are: %(known)s."
+        "itself, does not count. There are: %(known)s. If shop All was put back to before this "
+        "one, our own history has forgotten it as well: take out of the bonus server's tables what "
+        "came after an earlier batch, and name that one."
+    )
+
+
+class LaterBatchKnown(TransferError):
+    code = "later_batch_known"
+    sentence = gettext_noop(
+        "Our own history knows that %(database)s has received batch %(number)s, and shop All's log "
+        "does not have it: shop All was put back to before it."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: rows that wait in shop All may be in the server's data already, and "
+        "would be sent twice. If its data go up to that batch, say --batch %(number)s --reader "
+        "%(reader)s; the next run then asks for rebase_shop_all. If its data were put back to "
+        "before that batch as well, add --data-went-back."
     )
 
 

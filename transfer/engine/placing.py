@@ -1,13 +1,16 @@
 """Puts a position where an administrator knows the data of a bonus server to be. No Django."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import uuid4
 
-from transfer.engine.batches import Readers
+from transfer.engine.batches import Batch, KnownBatch, Readers
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import (
     BatchForgotten,
     BatchUnknown,
+    HistoryChanged,
+    LaterBatchKnown,
     PositionMissing,
     ReaderUnknown,
     RowsPurged,
@@ -31,6 +34,7 @@ class Place:
     reader: str | None = None
     accept_purged: bool = False
     shop_all_is_whole: bool = False  # it was not restored: said where its log can't say it
+    data_went_back: bool = False  # the server's data, too, were put back to before shop All was
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,16 @@ class Placed:
     position: Position
     sent: int
     lost: int  # rows at most that a purge has removed, and the server can't get any more
-    doubt: BatchForgotten | None = None  # what the next run refuses for all that
+    doubt: HistoryChanged | None = None  # what the next run refuses for all that
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The position that was asked for, still under the reader of its batch."""
+
+    position: Position
+    anew: bool = False  # the log needs its batch once more
+    at: datetime | None = None  # when it was reached, where our own history alone knows the batch
 
 
 def place(
@@ -54,8 +67,8 @@ def place(
 ) -> Placed:
     """Writes the position, and returns what that means; a dry run writes nothing on any side.
 
-    Raises BatchUnknown, ReaderUnknown, PositionMissing, AlreadyRunning; RowsPurged when rows are
-    gone that it would need, and nobody has accepted that.
+    Raises BatchUnknown, LaterBatchKnown, ReaderUnknown, PositionMissing, AlreadyRunning; RowsPurged
+    when rows are gone that it would need, and nobody has accepted that.
     """
     target.ensure_schema()
     with source.purge_held_off():
@@ -66,18 +79,22 @@ def place(
             held = target.position(origin, kind)
             if held is not None:
                 held = target.lock_position(origin, kind)
-            wanted, anew = _wanted(kind, source, target, where, readers, held, origin)
+            batches = tuple(one for one in readers.batches if one.origin == origin)
+            readers = replace(readers, batches=batches)
+            wanted = _wanted(kind, source, target, where, readers, held, origin)
+            _check_later(source, target, where, batches, wanted.position)
+            position = wanted.position
             # A server that has received nothing lacks whatever was ever removed.
-            lost = source.purged(kind)[0] if where.start else source.purged_after(wanted)
+            lost = source.purged(kind)[0] if where.start else source.purged_after(position)
             if lost and not where.accept_purged:
                 raise RowsPurged(
-                    rows=lost, number=wanted.number, server=target.name, kind=kind.name
+                    rows=lost, number=position.number, server=target.name, kind=kind.name
                 )
-            after = _counted(kind, source, wanted)
+            after = _counted(kind, source, position)
             sent = source.count_waiting(kind, after)
-            doubt = None if anew else _doubt(source, target, after)
+            doubt = _doubt(source, target, wanted)
         if not dry_run:
-            after = _written(source, target, after, held, anew=anew)
+            after = _written(source, target, replace(wanted, position=after), held)
         else:
             target.roll_back()
     return Placed(after, sent, lost, doubt)
@@ -91,29 +108,57 @@ def _wanted(
     readers: Readers,
     held: Position | None,
     origin: str,
-) -> tuple[Position, bool]:
-    """The position, still under the reader of its batch; whether the log needs it anew."""
+) -> Wanted:
     if where.start:
-        return Position(origin, kind.name, reader=str(uuid4())), False
+        return Wanted(Position(origin, kind.name, reader=str(uuid4())))
     if where.batch is None:
         if held is None or held.reader is None:
             raise PositionMissing(database=target.name)
-        return held, where.shop_all_is_whole and source.has_forgotten(held)
+        return Wanted(held, anew=where.shop_all_is_whole and source.has_forgotten(held))
     reader = _reader(kind, source, target, where, readers, held)
-    batch = source.batch(reader, where.batch)
-    if batch is None:
-        known = [str(one.number) for one in source.logged([reader], SHOWN) if one.is_valid]
-        raise BatchUnknown(database=target.name, number=where.batch, known=", ".join(known) or "–")
     position = Position(
         origin,
         kind.name,
-        read_through=batch.snapshot,
         totals=held.totals if held else Totals(),
         reader=reader,
-        number=batch.number,
-        token=batch.token,
+        number=where.batch,
     )
-    return position, held is None
+    if batch := source.batch(reader, where.batch):
+        return Wanted(_at_end(position, batch), anew=held is None)
+    ours = {one.batch.token: one for one in readers.batches if _is(one, position)}
+    if len(ours) != 1 or source.has_forgotten(position):
+        logged = [str(one.number) for one in source.logged([reader], SHOWN) if one.is_valid]
+        raise BatchUnknown(database=target.name, number=where.batch, known=", ".join(logged) or "–")
+    (one,) = ours.values()
+    return Wanted(_at_end(position, one.batch), at=one.at)
+
+
+def _at_end(position: Position, batch: Batch) -> Position:
+    return replace(position, read_through=batch.snapshot, token=batch.token)
+
+
+def _is(known: KnownBatch, position: Position) -> bool:
+    return (known.reader, known.batch.number) == (position.reader, position.number)
+
+
+def _check_later(
+    source: ShopAll,
+    target: BonusDatabase,
+    where: Place,
+    known: tuple[KnownBatch, ...],
+    position: Position,
+) -> None:
+    """Raises LaterBatchKnown where rows that were moved would be sent again, unless the server's
+    data were put back as well: the log lacks a batch that the server has received.
+    """
+    stays = where.batch is None and not where.start
+    if stays or where.data_went_back or not known or _is(known[0], position):
+        return
+    reader, batch = known[0].reader, known[0].batch
+    if source.batch(reader, batch.number) == batch:
+        return
+    if not source.has_forgotten(replace(position, reader=reader, number=batch.number)):
+        raise LaterBatchKnown(database=target.name, number=batch.number, reader=reader)
 
 
 def _reader(
@@ -128,10 +173,12 @@ def _reader(
         return where.reader
     if held is not None and held.reader is not None:
         return held.reader
-    known = source.readers(kind)
-    mine = known & readers.mine or known - readers.others
+    logged = source.readers(kind)
+    ours = {one.reader for one in readers.batches}
+    mine = logged & readers.mine or ours or logged - readers.others
     if len(mine) != 1:
-        names = {one.reader: one.server for one in source.logged([*mine], SHOWN)}
+        names = dict.fromkeys(ours, target.name)
+        names |= {one.reader: one.server for one in source.logged([*mine], SHOWN)}
         raise ReaderUnknown(
             database=target.name,
             known="; ".join(f"{reader} ({name})" for reader, name in names.items()) or "–",
@@ -139,8 +186,11 @@ def _reader(
     return mine.pop()
 
 
-def _doubt(source: ShopAll, target: BonusDatabase, position: Position) -> BatchForgotten | None:
-    if not source.has_forgotten(position):
+def _doubt(source: ShopAll, target: BonusDatabase, wanted: Wanted) -> HistoryChanged | None:
+    position = wanted.position
+    if wanted.at is not None:
+        return HistoryChanged(number=position.number)
+    if wanted.anew or not source.has_forgotten(position):
         return None
     return BatchForgotten(number=position.number, server=target.name, kind=position.kind)
 
@@ -161,22 +211,23 @@ def _counted(kind: Kind, source: ShopAll, position: Position) -> Position:
 
 
 def _written(
-    source: ShopAll,
-    target: BonusDatabase,
-    position: Position,
-    held: Position | None,
-    *,
-    anew: bool,
+    source: ShopAll, target: BonusDatabase, wanted: Wanted, held: Position | None
 ) -> Position:
-    """A lost position comes back under a reader of its own: the old one's rejects are not its."""
-    if anew and held is None:
-        position = replace(position, reader=str(uuid4()), number=0)
-    if anew:
+    """A lost position comes back under a reader of its own: the old one's rejects are not its.
+
+    A batch that the log lacks is not written there again, so that the next run refuses: what shop
+    All has is of another history.
+    """
+    position = wanted.position
+    if held is None and position.number:
+        number = 0 if wanted.anew else position.number
+        position = replace(position, reader=str(uuid4()), number=number)
+    if wanted.anew:
         batch = source.add_batch(position, target.name, position.snapshot)
         position = replace(position, number=batch.number, token=batch.token)
     if held is None:
-        target.begin_position(position)
+        target.begin_position(position, wanted.at)
     else:
-        target.replace_position(position)
+        target.replace_position(position, wanted.at)
     target.commit()
     return position

@@ -52,13 +52,13 @@ OLD_FIELDS = ", ".join([*NAMES[:13], "null", "0", "null", "0"])
 REMOVED = "%s - (select count(*) from datatransfer.reject as reject where reject.reader = %s)"
 
 BEGIN = f"""
-    insert into datatransfer.position ({FIELDS}, rejects_removed)
-    values ({", ".join(["%s"] * len(NAMES))}, {REMOVED}) on conflict do nothing
+    insert into datatransfer.position ({FIELDS}, rejects_removed, updated_at)
+    values ({", ".join(["%s"] * len(NAMES))}, {REMOVED}, coalesce(%s, now())) on conflict do nothing
 """
 
 REPLACE = f"""
     update datatransfer.position set ({FIELDS}) = ({", ".join(["%s"] * len(NAMES))}),
-           rejects_removed = {REMOVED}, updated_at = now()
+           rejects_removed = {REMOVED}, updated_at = coalesce(%s, now())
      where origin = %s and kind = %s
 """
 
@@ -101,15 +101,17 @@ HOLDER = """
 
 
 class PositionTable(RejectTable):
-    def begin_position(self, position: Position) -> None:
-        """Writes the first position of a staging database, if there is none yet."""
-        self.execute(BEGIN, [*_values(position), *_rejected(position)])
+    def begin_position(self, position: Position, at: datetime | None = None) -> None:
+        """Writes the first position of a staging database, if there is none yet; `at` is when it
+        was moved there, where that isn't now.
+        """
+        self.execute(BEGIN, [*_values(position), *_rejected(position), at])
 
-    def replace_position(self, position: Position) -> None:
-        """Puts it where somebody says that it is; the caller has locked it."""
+    def replace_position(self, position: Position, at: datetime | None = None) -> None:
+        """Puts it where somebody says that it is, and was `at`; the caller has locked it."""
         where = [position.origin, position.kind]
         self.execute(FORGET, [position.kind, position.origin, *where, position.reader])
-        self.execute(REPLACE, [*_values(position), *_rejected(position), *where])
+        self.execute(REPLACE, [*_values(position), *_rejected(position), at, *where])
 
     def updated_at(self, position: Position) -> datetime:
         """When the position was last moved, by the clock of the bonus server."""

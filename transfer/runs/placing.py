@@ -1,11 +1,15 @@
 """Positions that are put where somebody says, audited; and those from before there was a log."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from django.db import DatabaseError
+from django.utils import timezone
 
 from transfer.engine import move
+from transfer.engine.batches import Batch, KnownBatch
 from transfer.engine.placing import Place, Placed, place
+from transfer.engine.position import Position
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, TransferTask
 from transfer.runs.execute import doors
@@ -14,7 +18,8 @@ from transfer.runs.execute import doors
 def put_position(task: TransferTask, where: Place, actor: Actor, *, dry_run: bool) -> Placed:
     """Places a task's position: see `place`. Raises AlreadyRunning, and other TransferErrors."""
     with task.lock(), doors(task, "set_position") as (source, target):
-        placed = place(task.moves, source, target, where, task.all_readers, dry_run=dry_run)
+        readers = replace(task.all_readers, batches=_known_batches(task, where.batch))
+        placed = place(task.moves, source, target, where, readers, dry_run=dry_run)
         if not dry_run:
             task.remember_reader(placed.position.reader)
             new = {
@@ -24,6 +29,22 @@ def put_position(task: TransferTask, where: Place, actor: Actor, *, dry_run: boo
             }
             AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
     return placed
+
+
+def _known_batches(task: TransferTask, number: int | None) -> tuple[KnownBatch, ...]:
+    """The latest batch that the history has of the task, and those with this number."""
+    begun = task.runs.begun()
+    runs = [*begun[:1], *begun.filter(position_to__number=number, read__gt=0)]
+    return tuple(
+        KnownBatch(
+            place.origin,
+            place.reader or "",
+            Batch(place.number, place.token or "", place.snapshot),
+            run.finished_at or timezone.now(),
+        )
+        for run in runs
+        if (place := Position.from_json(run.position_to)).number
+    )
 
 
 def carry_positions() -> Iterator[tuple[TransferTask, TransferError | None]]:

@@ -39,6 +39,11 @@ class Command(BaseCommand):
             action="store_true",
             help=_("it was not restored from a copy, though its log no longer reaches back so far"),
         )
+        parser.add_argument(
+            "--data-went-back",
+            action="store_true",
+            help=_("its data were put back to before a later batch that our own history knows of"),
+        )
         parser.add_argument("--dry-run", action="store_true", help=_("count, change nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,6 +53,7 @@ class Command(BaseCommand):
             options["reader"],
             options["accept_purged"],
             options["shop_all_is_whole"],
+            options["data_went_back"],
         )
         (server,) = servers_named(options["server"])
         task = server.tasks.select_related("server").get(kind=options["kind"])
@@ -55,17 +61,19 @@ class Command(BaseCommand):
         self._report(task, placed, options["dry_run"])
 
     def _report(self, task: TransferTask, placed: Placed, dry_run: bool) -> None:
-        sentence = (
-            _("%(task)s: %(rows)s rows would be sent; nothing was changed")
-            if dry_run
-            else _("%(task)s: the next run sends %(rows)s rows")
-        )
-        self.say(sentence, task=task, rows=placed.sent)
+        if placed.doubt is not None:
+            self.say(_("%(task)s: the next run will refuse."), task=task)
+            self.say("%(doubt)s", doubt=explain(placed.doubt))
+        else:
+            sentence = (
+                _("%(task)s: %(rows)s rows would be sent; nothing was changed")
+                if dry_run
+                else _("%(task)s: the next run sends %(rows)s rows")
+            )
+            self.say(sentence, task=task, rows=placed.sent)
         if placed.lost:
             self.say(
                 _("%(task)s: up to %(rows)s purged rows are given up"),
                 task=task,
                 rows=placed.lost,
             )
-        if placed.doubt is not None:
-            self.say("%(doubt)s", doubt=explain(placed.doubt))

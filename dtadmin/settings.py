@@ -1,7 +1,6 @@
 """All settings. What differs between installations comes from the environment or an env file."""
 
 import os
-import secrets
 import shlex
 from importlib.util import find_spec
 from ipaddress import ip_network
@@ -61,7 +60,7 @@ SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 METRICS_TOKEN = env("METRICS_TOKEN")
 SITE_URL = env("SITE_URL")
 EMAIL_HOST = env("EMAIL_HOST", "localhost")
-EMAIL_PORT = int(env("EMAIL_PORT", "25"))
+EMAIL_PORT = env_number("EMAIL_PORT", 25)
 EMAIL_HOST_USER = env("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS")
@@ -92,17 +91,6 @@ SESSION_COOKIE_AGE = 3600 * env_number("SESSION_HOURS", 12)
 
 EMBEDDED = not DATABASE_URL
 POSTGRES_PROGRAMS = ""  # the folder of those that come with the embedded one
-
-
-def generated_secret(path: Path) -> str:
-    """The secret in `path`, made at first use and readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(50))
-    return path.read_text().strip()
-
-
 if EMBEDDED:
     from dtadmin import embedded
 
@@ -116,7 +104,7 @@ if EMBEDDED:
     POSTGRES_PROGRAMS = embedded.programs()
     DATABASE_URL = embedded.database_url(socket_dir, "dtadmin")
     SHOP_ALL_DATABASE_URL = SHOP_ALL_DATABASE_URL or embedded.database_url(socket_dir, "shop_all")
-    SECRET_KEY = SECRET_KEY or generated_secret(VAR / "secret_key")
+    SECRET_KEY = SECRET_KEY or embedded.secret_key(VAR / "secret_key")
 
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. Set it to a long random text.")
@@ -296,11 +284,7 @@ LOGGING = {
     "formatters": {"text": {"()": "transfer.logs.Text"}, "json": {"()": "transfer.logs.Json"}},
     "filters": {"about": {"()": "transfer.logs.About"}},
     "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": LOG_FORMAT,
-            "filters": ["about"],
-        }
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["about"]}
     },
     "loggers": {
         "transfer": {"handlers": ["stderr"], "level": "INFO"},

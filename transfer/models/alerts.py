@@ -88,10 +88,6 @@ class PlannedWork(models.Model):
     def __str__(self) -> str:
         return f"{self.server or '*'}: {self.reason}"
 
-    @property
-    def is_under_way(self) -> bool:
-        return self.begins_at <= timezone.now() < self.ends_at
-
     def audit_params(self) -> dict[str, str]:
         return {"name": str(self.server or _("all bonus servers"))}
 

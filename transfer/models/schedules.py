@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
-from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -18,13 +17,11 @@ from transfer.queue.locks import Space, lock
 from transfer.schedule import next_after, next_times, validate_schedule
 
 LONGEST_DELAY = timedelta(minutes=30)
+Action = AuditEntry.Action
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody else has changed the task since the page was opened.
-
-    `task` is as it is now, `entry` what the other did last.
-    """
+    """Somebody else was faster: `task` is as it is now, `entry` what was done to it last."""
 
     def __init__(self, task: "ScheduledTask", entry: AuditEntry | None) -> None:
         self.task, self.entry = task, entry
@@ -65,8 +62,8 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
 
     def plan_earlier(self, now: datetime) -> None:
         """Sets those next times anew that were reckoned while the clock was ahead."""
-        zone = Settings.load().zone
-        late = [task.pk for task in self.enabled() if task.is_planned_late(now, zone)]
+        zone, planned = Settings.load().zone, self.enabled().exclude(next_run_at=None)
+        late = [one.pk for one in planned if one.next_time(now, zone=zone) < one.next_run_at]
         self.filter(pk__in=late).replan(now)
 
     @transaction.atomic
@@ -133,9 +130,6 @@ class ScheduledTask(models.Model):
     class Meta:
         abstract = True
 
-    def audit_params(self) -> dict[str, str]:
-        raise NotImplementedError
-
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the task for a run. Closes runs whose process is gone. Raises AlreadyRunning.
@@ -159,10 +153,6 @@ class ScheduledTask(models.Model):
         """The first time by schedule after now and after the pause."""
         return next_after(self.schedule, self._start(now), zone or Settings.load().zone)
 
-    def is_planned_late(self, now: datetime, zone: ZoneInfo) -> bool:
-        """Whether its schedule has a time before its next run."""
-        return self.next_run_at is not None and self.next_time(now, zone=zone) < self.next_run_at
-
     def next_times(self, count: int = 5, now: datetime | None = None) -> list[datetime]:
         """The next times by schedule, as the clock of the settings' zone shows them."""
         return next_times(self.schedule, count, self._start(now), Settings.load().zone)
@@ -180,7 +170,7 @@ class ScheduledTask(models.Model):
         reason: str = "",
         expected_version: int | None = None,
         now: datetime | None = None,
-        action: AuditEntry.Action = AuditEntry.Action.SWITCH,
+        action: Action = Action.SWITCH,
     ) -> None:
         """Switches the task on or off. Switched on, it runs at its next time, never at once.
 
@@ -188,7 +178,7 @@ class ScheduledTask(models.Model):
         on: see `TransferRun.cancel`. Raises ChangedMeanwhile.
         """
         now = now or timezone.now()
-        with self._changing(actor, action, ["enabled"], reason, expected_version):
+        with self._changing(actor, action, "enabled", reason, expected_version):
             if self.enabled == on:
                 return
             self.enabled = on
@@ -200,14 +190,13 @@ class ScheduledTask(models.Model):
 
     def undo_switch(self, actor: Actor, **options: Any) -> None:
         """Takes the last switch back. Options and exceptions as in `switch`."""
-        self.switch(not self.enabled, actor, action=AuditEntry.Action.UNDO, **options)
+        self.switch(not self.enabled, actor, action=Action.UNDO, **options)
 
     def explain_switch(
         self, reason: str, actor: Actor, *, expected_version: int | None = None
     ) -> None:
         """Says afterwards why the switch was pressed. Raises ChangedMeanwhile."""
-        fields = ["change_reason"]
-        with self._changing(actor, AuditEntry.Action.SWITCH, fields, reason, expected_version):
+        with self._changing(actor, Action.SWITCH, "change_reason", reason, expected_version):
             self.change_reason = reason
 
     def pause(
@@ -225,11 +214,9 @@ class ScheduledTask(models.Model):
         """
         now = now or timezone.now()
         if until <= now:
-            raise ValidationError(
-                {"paused_until": _("The pause has to end in the future.")}, code="past"
-            )
-        fields = ["paused_until"]
-        with self._changing(actor, AuditEntry.Action.PAUSE, fields, reason, expected_version):
+            past = _("The pause has to end in the future.")
+            raise ValidationError({"paused_until": past}, code="past")
+        with self._changing(actor, Action.PAUSE, "paused_until", reason, expected_version):
             self.paused_until, self.paused_by, self.pause_reason = until, actor.name, reason
             self.retry_at = None
             self.next_run_at = self.next_time(now) if self.enabled else None
@@ -239,8 +226,7 @@ class ScheduledTask(models.Model):
         self, actor: Actor, *, expected_version: int | None = None, now: datetime | None = None
     ) -> None:
         """Ends the pause. The next run is the next time by schedule. Raises ChangedMeanwhile."""
-        fields = ["paused_until"]
-        with self._changing(actor, AuditEntry.Action.RESUME, fields, "", expected_version):
+        with self._changing(actor, Action.RESUME, "paused_until", "", expected_version):
             self.paused_until, self.paused_by, self.pause_reason = None, "", ""
             self.next_run_at = self.next_time(now) if self.enabled else None
 
@@ -258,30 +244,24 @@ class ScheduledTask(models.Model):
             validate_schedule(schedule)
         except ValidationError as error:
             raise ValidationError({"schedule": error}) from error
-        fields = ["schedule"]
-        with self._changing(actor, AuditEntry.Action.SCHEDULE, fields, "", expected_version):
+        with self._changing(actor, Action.SCHEDULE, "schedule", "", expected_version):
             self.schedule = schedule
             self.next_run_at = self.next_time(now) if self.enabled else None
 
     @contextmanager
     def _changing(
-        self,
-        actor: Actor,
-        action: AuditEntry.Action,
-        audited: list[str],
-        reason: str,
-        expected_version: int | None,
+        self, actor: Actor, action: Action, field: str, reason: str, expected_version: int | None
     ) -> Iterator[None]:
-        """Locks the task, and saves and notes what the block changes in it."""
-        fields = [field.name for field in ScheduledTask._meta.local_fields]
+        """Locks the task, and saves and notes what the block changes in it, if it does `field`."""
+        fields = [one.name for one in ScheduledTask._meta.local_fields]
         with transaction.atomic():
             locked = type(self).objects.select_for_update(of=("self",))
             self.refresh_from_db(fields=fields, from_queryset=locked)
             if expected_version not in (None, self.version):
                 raise ChangedMeanwhile(self, AuditEntry.objects.about(self).first())
-            old = {name: getattr(self, name) for name in audited}
+            old = {field: getattr(self, field)}
             yield
-            new = {name: getattr(self, name) for name in audited}
+            new = {field: getattr(self, field)}
             if new == old:
                 return
             self.version += 1
@@ -312,9 +292,8 @@ class ScheduledTask(models.Model):
         if task is None:
             return None
         task.failures += 1
-        delay = min(timedelta(minutes=2 ** min(task.failures - 1, 10)), LONGEST_DELAY)
-        task.retry_at = None
-        if task.next_run_at and task.enabled and not task.is_paused(now):
-            task.retry_at = now + delay if now + delay < task.next_run_at else None
+        at = now + min(timedelta(minutes=2 ** min(task.failures - 1, 10)), LONGEST_DELAY)
+        planned_at = task.next_run_at if task.enabled and not task.is_paused(now) else None
+        task.retry_at = at if planned_at and at < planned_at else None
         task.save(update_fields=["failures", "retry_at"])
         return task.retry_at

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db.models import Model, Q, QuerySet
 
+from transfer.words import formats
+
 
 class Leaf:
     """The rows at `place`: those "after-12", those "before-12", or the "last" ones; else the first.
@@ -33,9 +35,8 @@ class Leaf:
         return f"after-{self.records[-1].pk}"
 
     def _beside(self, number: str) -> Model | None:
-        is_key = number.isascii() and number.isdecimal() and len(number) < 19
-        manager = self.rows.model._default_manager
-        return manager.filter(pk=number).first() if is_key else None
+        pk = formats.number_in(number, 18)
+        return None if pk is None else self.rows.model._default_manager.filter(pk=pk).first()
 
     def _first(self) -> list[Any]:
         records, self.has_next = self._some(self.rows)

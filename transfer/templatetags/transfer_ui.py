@@ -14,6 +14,7 @@ register = template.Library()
 
 register.filter("number", formats.number)  # 1 234 567
 register.filter("rows", formats.rows)  # 412 rows
+register.filter("amount", formats.amount)  # +1 234,50
 register.filter("duration", formats.duration)  # 2 min 05 s
 register.simple_tag(formats.zone_name, name="zone")  # of the user, for a column's heading
 register.filter("moment", drawing.moment)
@@ -38,16 +39,9 @@ crumbs(navigation.crumbs)
 register.inclusion_tag("includes/help_link.html", takes_context=True)(navigation.help_link)
 register.inclusion_tag("includes/progress.html")(drawing.progress)
 register.filter("tone", registers.tone)
-register.simple_tag(registers.register_name)
 register.simple_tag(registers.account_badge)
 register.simple_tag(registers.server_badge)
 register.simple_tag(registers.day_strip)
-
-
-@register.filter
-def amount(value: Any, sign: str = "signed") -> str:
-    """`{{ run.amount_applied|amount }}`: +1 234,50. `|amount:"plain"` leaves the plus out."""
-    return formats.amount(value, signed=sign == "signed")
 
 
 @register.simple_tag(takes_context=True)

@@ -11,6 +11,7 @@ from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.shop_all import ShopAll, quoted
 from transfer.errors import TooSlow
 from transfer.trace.complete import COLUMNS, MOST, complete, escaped, kinds_of
+from transfer.words import formats
 
 SHORTEST = 3
 LONGEST = 100
@@ -72,18 +73,22 @@ def _is_there(source: ShopAll, column: str, text: str) -> bool:
     )
 
 
+def number_named(text: str) -> int | None:
+    """The number that somebody means by "№ 12", "#12" or "12"."""
+    return formats.number_in(text.removeprefix("№").removeprefix("#").strip(), 18)
+
+
 def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
     """Finds staged rows with this number: kind, number, and whose trace it is part of."""
-    digits = text.removeprefix("№").removeprefix("#").strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 19 and digits[0] != "0"):
+    number, rows = number_named(text), []
+    if not number or text.lstrip("№# ").startswith("0"):
         return []
-    rows = []
     for kind in KINDS.values():
         column = kind.columns[0].name
         query = sql.SQL("select {} from {} where id = {}").format(
-            sql.Identifier(column), quoted(kind), sql.Literal(int(digits))
+            sql.Identifier(column), quoted(kind), sql.Literal(number)
         )
-        rows += [(kind, int(digits), column, value or "") for (value,) in source.rows(query)]
+        rows += [(kind, number, column, value or "") for (value,) in source.rows(query)]
     return rows
 
 

@@ -49,6 +49,13 @@ def number(value: int | None) -> str:
     return f"{value:,d}".replace(",", THIN).replace("-", MINUS)
 
 
+def number_in(text: str | None, digits: int = 9) -> int | None:
+    """The whole number that a text is, if it is one of so many digits."""
+    if text and text.isascii() and text.isdecimal() and len(text) <= digits:
+        return int(text)
+    return None
+
+
 def amount(value: Decimal | None, *, signed: bool = True) -> str:
     """A sum with two decimals, or as many as it has; `signed` puts a plus before what is added."""
     if value is None:
@@ -180,8 +187,5 @@ def _long_duration(seconds: int) -> str:
     if seconds < HOUR:
         return _("%(m)d min %(s)02d s") % {"m": seconds // MINUTE, "s": seconds % MINUTE}
     if seconds < DAY:
-        return _("%(h)d h %(m)02d min") % {
-            "h": seconds // HOUR,
-            "m": seconds % HOUR // MINUTE,
-        }
+        return _("%(h)d h %(m)02d min") % {"h": seconds // HOUR, "m": seconds % HOUR // MINUTE}
     return _("%(d)d d %(h)d h") % {"d": seconds // DAY, "h": seconds % DAY // HOUR}

@@ -23,11 +23,7 @@ class Command(TaskCommand):
                 run = run_now(task, Actor.at_command_line(), Trigger.COMMAND)
             except RunIsOpen as error:
                 open_already = True
-                self.say(
-                    _("%(task)s: run %(run)s is open already"),
-                    task=task,
-                    run=error.run.key,
-                )
+                self.say(_("%(task)s: run %(run)s is open already"), task=task, run=error.run.key)
             else:
                 queued += 1
                 self.say(_("%(task)s: run %(run)s is queued"), task=task, run=run.key)

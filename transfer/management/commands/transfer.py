@@ -67,11 +67,7 @@ class Command(BaseCommand):
         """Runs one task, reports it, and returns its exit code."""
         progress = Progress(self.stderr, str(task), quiet=options["json"])
         reasons: dict[str, int] = {}
-        common = {
-            "chunk_rows": options["chunk"],
-            "progress": progress,
-            "stopped": stopped,
-        }
+        common = {"chunk_rows": options["chunk"], "progress": progress, "stopped": stopped}
         run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
         try:
             if options["dry_run"]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from transfer.models import AuditEntry
 from transfer.pages.filters import DayFilters
+from transfer.words import formats
 
 SUBJECTS = {
     "transfer": "transfertask",
@@ -42,6 +43,6 @@ class AuditFilter(DayFilters):
 
     def filter_about(self, entries: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         kind, _dash, number = value.partition("-")
-        if kind not in SUBJECTS or not number.isdecimal() or len(number) > 9:
+        if kind not in SUBJECTS or (pk := formats.number_in(number)) is None:
             return entries.none()
-        return entries.filter(subject_type=SUBJECTS[kind], subject_id=int(number))
+        return entries.filter(subject_type=SUBJECTS[kind], subject_id=pk)

@@ -15,6 +15,7 @@ from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.runs.backlog import why
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.trace.arrival import Arrival, arrivals
+from transfer.words import formats
 from transfer.words.explain import explain
 
 
@@ -63,7 +64,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     upload = get_object_or_404(Upload.objects.loaded(), pk=pk)
     tasks = TransferTask.objects.filter(kind=upload.kind)
     if named := request.POST.get("task"):
-        tasks = tasks.filter(pk=named) if named.isascii() and named.isdigit() else tasks.none()
+        tasks = tasks.filter(pk=formats.number_in(named) or 0)
     for task in tasks:
         with suppress(RunIsOpen):
             run_now(task, Actor.of(request))

@@ -10,14 +10,7 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.models import (
-    Actor,
-    AuditEntry,
-    BonusServer,
-    CashRegister,
-    RegisterAccount,
-    Shop,
-)
+from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import AccountState
 from transfer.pages.back import read_or_post
 from transfer.pages.registers.counts import states_by_server, summary

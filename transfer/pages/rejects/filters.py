@@ -12,6 +12,7 @@ from transfer.models import BonusServer, RejectedRow, Upload
 from transfer.models.rejects import REJECT_KEY, RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.filters import DayFilters
+from transfer.words import formats
 from transfer.words.explain import CHECKS
 
 
@@ -86,6 +87,6 @@ class RejectFilter(DayFilters):
         fits = Q(payload__account__startswith=text) | Q(payload__card__startswith=text)
         if key := REJECT_KEY.fullmatch(text):
             fits |= Q(pk=int(key[1]), staging_id=int(key[2]))
-        if text.isascii() and text.isdigit() and len(text) < 19:
-            fits |= Q(staging_id=int(text)) | Q(resent_id=int(text))
+        if (number := formats.number_in(text, 18)) is not None:
+            fits |= Q(staging_id=number) | Q(resent_id=number)
         return rows.filter(fits)

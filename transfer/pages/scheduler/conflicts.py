@@ -14,8 +14,7 @@ from transfer.words import formats
 
 def seen(request: HttpRequest) -> int | None:
     """The version of what was changed that the sender's page showed."""
-    number = request.POST.get("seen", "")
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
+    return formats.number_in(request.POST.get("seen"))
 
 
 def who_did_what(entry: AuditEntry) -> list[str]:

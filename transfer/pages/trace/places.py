@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, CashRegister, MaintenanceRun, TransferRun, Upload
 from transfer.trace.complete import MOST
+from transfer.trace.search import number_named
 from transfer.words import formats
 
 Place = tuple[str, str]  # words, address
@@ -36,10 +37,9 @@ def _words(one: Model) -> str:
 
 
 def _runs(text: str) -> list[Place]:
-    digits = text.removeprefix("№").removeprefix("#").strip()
-    if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
+    if (number := number_named(text)) is None:
         return []
-    runs = [model.objects.filter(pk=int(digits)).first() for model in (TransferRun, MaintenanceRun)]
+    runs = [model.objects.filter(pk=number).first() for model in (TransferRun, MaintenanceRun)]
     return [
         (f"№ {run.pk}: {run.title}, {formats.moment(run.queued_at)}", run.get_absolute_url())
         for run in runs

@@ -26,6 +26,7 @@ from transfer.trace.search import (
     search_inside,
 )
 from transfer.trace.subject import trace as trace_of
+from transfer.words import formats
 from transfer.words.explain import explain
 
 
@@ -65,8 +66,7 @@ def url_of(subject: str, column: str) -> str:
 
 
 def _page(request: HttpRequest) -> int:
-    number = request.GET.get("page", "")
-    return max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 6 else 1
+    return formats.number_in(request.GET.get("page"), 5) or 1
 
 
 def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str, Any]:
@@ -85,9 +85,9 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
 
 def _start(request: HttpRequest) -> Stop | None:
     """Where an earlier search inside numbers stopped."""
-    kind, _colon, page = request.GET.get("after", "")[:LONGEST].partition(":")
-    is_place = kind in ORDER and page.isascii() and page.isdigit()
-    return Stop(kind, int(page)) if is_place else None
+    kind, _colon, place = request.GET.get("after", "").partition(":")
+    page = formats.number_in(place, LONGEST)
+    return Stop(kind, page) if kind in ORDER and page is not None else None
 
 
 def _meant(

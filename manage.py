@@ -11,7 +11,9 @@ def stand_in() -> None:
     from dotenv import dotenv_values
 
     file = Path(os.environ.get("DTADMIN_ENV", os.devnull))
-    if not file.exists() and os.access(file.parent, os.W_OK):
+    if not file.exists() and {"-h", "--help"} & {*sys.argv}:
+        del os.environ["DTADMIN_ENV"]
+    elif not file.exists() and os.access(file.parent, os.W_OK):
         file.touch(0o640)
     written = dotenv_values(file)
     for name in ("DATABASE_URL", "SHOP_ALL_DATABASE_URL", "SECRET_KEY"):
@@ -23,5 +25,13 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["setup"]:
         stand_in()
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
+    from django.utils.translation import gettext as _
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:  # of Django's own commands: ours say it in a sentence
+        if "--traceback" in sys.argv:
+            raise
+        cause = str(error).strip().splitlines()[0]
+        sys.exit(_("Data Transfer's own database failed: %(cause)s") % {"cause": cause})

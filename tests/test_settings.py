@@ -79,3 +79,16 @@ def test_without_django_crontab_everything_else_starts():
         check=False,
     )
     assert started.returncode == 0, started.stderr
+
+
+def test_a_command_of_djangos_own_says_in_a_sentence_that_our_database_is_away():
+    away = {**COMPLETE, "DATABASE_URL": "postgresql://dtadmin@127.0.0.1:1/dtadmin"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate"],
+        env={**away, "PATH": os.environ["PATH"], "DTADMIN_LANGUAGE": "en"},
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Data Transfer's own database failed: ")
+    assert "Connection refused" in line

@@ -54,6 +54,20 @@ def call(manage):
 
 
 @pytest.fixture
+def wrap(environment, tmp_path):
+    """Puts a script in place of one of PostgreSQL's programs, which it calls as "$real"."""
+
+    def wrap(program, script):
+        folder = tmp_path / "programs"
+        folder.mkdir()
+        (folder / program).write_text(f"#!/bin/sh\nreal={BINARIES}/{program}\n{script}\n")
+        (folder / program).chmod(0o755)
+        environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
+
+    return wrap
+
+
+@pytest.fixture
 def restored(call, environment, empty_database, file):
     """Restores the file into the empty database; returns its DSN, the exit code, what was said."""
 
@@ -190,6 +204,20 @@ def test_a_file_that_breaks_off_leaves_the_database_empty(restored, file, part):
     assert (code, tables(dsn)) == (1, 0), said
 
 
+@pytest.mark.usefixtures("backed_up")
+def test_a_reader_that_is_killed_between_two_tables_leaves_the_database_empty(restored, wrap):
+    """What came until then are whole statements, and nobody has said an error."""
+    wrap(
+        "pg_restore",
+        'case "$*" in *--data-only*) exec "$real" "$@";; esac\n'
+        '"$real" "$@" | sed "/^[\\].$/q"\n'
+        "kill -KILL $$",
+    )
+    dsn, code, said = restored()
+    assert (code, tables(dsn)) == (1, 0), said
+    assert said.startswith("pg_restore: ")
+
+
 @pytest.mark.usefixtures("own_database")
 @pytest.mark.parametrize("content", [None, b"", b"a text"])
 def test_a_file_that_is_no_backup_is_refused(restored, file, content):
@@ -222,13 +250,9 @@ def test_a_folder_that_is_not_there_is_named(call, tmp_path):
     assert (code, said) == (1, f"{tmp_path}/nowhere/own.dump: No such file or directory\n")
 
 
-def test_the_password_is_on_no_command_line(own_database, environment, call, file, tmp_path):
-    programs, listed = tmp_path / "programs", tmp_path / "listed"
-    programs.mkdir()
-    spy = programs / "pg_dump"
-    spy.write_text(f'#!/bin/sh\necho "$@" > {listed}\nexec {BINARIES}/pg_dump "$@"\n')
-    spy.chmod(0o755)
-    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
+def test_the_password_is_on_no_command_line(own_database, environment, call, file, wrap, tmp_path):
+    listed = tmp_path / "listed"
+    wrap("pg_dump", f'echo "$@" > {listed}\nexec "$real" "$@"')
     environment["DATABASE_URL"] += "&password=s3cret"
     assert call("backup", file)[0] == 0
     assert "--format=custom" in listed.read_text()

@@ -332,3 +332,10 @@ def test_without_an_env_file_it_says_that_one_is_needed(setup):
     )  # fmt: skip
     assert done.returncode == 2
     assert "DTADMIN_ENV=/path/to/file" in done.stderr
+
+
+def test_its_help_makes_no_env_file(setup):
+    done = setup("--help")
+    assert done.returncode == 0, done.stderr
+    assert "--time-zone" in done.stdout
+    assert not setup.file.exists()

@@ -167,7 +167,8 @@ def restore(path: Path) -> None:
             source.kill()
         if source.wait() or target.wait():
             errors.seek(0)
-            raise CommandError(_first(errors.read()))
+            ends = f"pg_restore: {source.returncode}, psql: {target.returncode}"
+            raise CommandError(_first(errors.read()) or ends)
 
 
 def _feed(source: subprocess.Popen[bytes], into: IO[bytes]) -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from django.core.management import CommandError
+from django.utils.translation import gettext as _
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from transfer.engine.indexes import Step
@@ -53,10 +55,6 @@ MAY_ALL = """
 """
 
 
-class UserExists(Exception):
-    """There is such a user, with another password, which may be somebody else's."""
-
-
 class AdministratorNeeded(Exception):
     """`script` is for an administrator of the server; `cause` says why we can't run it."""
 
@@ -94,7 +92,8 @@ class Administrator:
 def ensure(url: str, name: str, administrator: Administrator) -> bool:
     """Sees to it that the URL leads to a database; returns whether it had to be made.
 
-    Raises UserExists, AdministratorNeeded, Unreachable.
+    Raises CommandError where there is such a user with another password, which may be somebody
+    else's; AdministratorNeeded, Unreachable.
     """
     try:
         with Database(url, name, PURPOSE) as database:
@@ -116,7 +115,12 @@ def ensure(url: str, name: str, administrator: Administrator) -> bool:
                 server.connection.autocommit = True
                 has_user, has_database = server.one(THERE, [parts["user"], parts["dbname"]])
                 if wanted and has_user:
-                    raise UserExists from None
+                    sentence = _(
+                        "%(what)s: there is a user %(user)s with another password. Give that one, "
+                        "or name another user."
+                    )
+                    named = {"what": name, "user": parts["user"]}
+                    raise CommandError(sentence % named) from None
                 for statement in wanted + [make_database] * (not has_database):
                     server.execute(statement)
         except (Unreachable, QueryFailed) as cause:

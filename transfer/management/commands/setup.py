@@ -3,7 +3,8 @@ import pwd
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from getpass import getpass
 from io import StringIO
 from pathlib import Path
@@ -47,15 +48,13 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        def add(name: str, **options: Any) -> None:
-            parser.add_argument(name, **options)
-
+        add = parser.add_argument
         url = "postgresql://user@host/name"
         add("--database", metavar=url, help=_("our own database; passwords stand in no option"))
         add("--shop-all", metavar=url, help=_("the database of shop All"))
         for name in ("--database-admin", "--shop-all-admin"):
             add(name, default="postgres", help=_("who may make users there; default: %(default)s"))
-        add("--language", choices=[code for code, _name in settings.LANGUAGES],
+        add("--language", choices=dict(settings.LANGUAGES),
             help=_("of the command line, and of pages until a user chooses"))  # fmt: skip
         add("--time-zone", help=_("of schedules and pages; default: Europe/Moscow"))
         add("--address", metavar="https://dtadmin.shop.local", help=_("where browsers reach it"))
@@ -70,12 +69,10 @@ class Command(BaseCommand):
         self.file = self.env_file()
         self.written = {name: text for name, text in dotenv_values(self.file).items() if text}
         self.secrets = read_secrets(options["secrets"])
-        codes = [code for code, _name in settings.LANGUAGES]
-        language = (
-            options["language"]
-            or self.written.get("DTADMIN_LANGUAGE")
-            or self.ask("Язык, language: ru, en", settings.LANGUAGE_CODE, codes)
-        )
+        language = options["language"] or self.written.get("DTADMIN_LANGUAGE")
+        if not language:
+            codes = dict(settings.LANGUAGES)
+            language = self.ask("Язык, language: ru, en", settings.LANGUAGE_CODE, codes)
         with translation.override(language):
             self.set_up(options)
 
@@ -116,12 +113,12 @@ class Command(BaseCommand):
 
     def values(self, options: dict[str, Any]) -> dict[str, str]:
         """What the env file is to say. Raises UsageError."""
-        zone = options["time_zone"] or self.known("TIME_ZONE", _("Time zone"), settings.TIME_ZONE)
+        zone = options["time_zone"] or self.written.get("TIME_ZONE")
+        zone = zone or self.ask(_("Time zone"), settings.TIME_ZONE)
         if zone not in known_zones():
             raise UsageError(_("There is no time zone %(zone)s."), zone=zone)
-        address = options["address"] or self.known(
-            "SITE_URL", _("Address of the pages"), "http://localhost:8000"
-        )
+        address = options["address"] or self.written.get("SITE_URL")
+        address = address or self.ask(_("Address of the pages"), "http://localhost:8000")
         address, parts = address.rstrip("/"), urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(_("%(address)s is no address of pages."), address=address)
@@ -178,31 +175,18 @@ class Command(BaseCommand):
         os.chown(self.file, before.st_uid, self.owner.st_gid if is_root() else before.st_gid)
 
     def make_database(self, url: str, what: str, secret: str, user: str) -> None:
-        """Raises CommandError with the SQL printed before it."""
-        try:
-            made = provision.ensure(url, what, self.administrator_of_server(secret, user))
-        except provision.UserExists:
-            raise CommandError(
-                _(
-                    "%(what)s: there is a user %(user)s with another password. Give that one, or "
-                    "name another user."
-                )
-                % {"what": what, "user": parse_dsn(url)["user"]}
-            ) from None
-        except provision.AdministratorNeeded as needed:
-            raise self.told(what, needed) from None
-        if made:
-            self.say(_("%(what)s: made."), what=what)
+        """Raises CommandError."""
+        administrator = self.administrator_of_server(secret, user)
+        with self.sql_of_who_may(what):
+            if provision.ensure(url, what, administrator):
+                self.say(_("%(what)s: made."), what=what)
 
     def make_staging(self, url: str, user: str) -> None:
-        """Raises CommandError with the SQL printed before it."""
-        try:
-            administrator = self.administrator_of_server("SHOP_ALL_ADMIN", user)
-            steps = provision.ensure_staging(url, administrator)
-        except provision.AdministratorNeeded as needed:
-            raise self.told(_("shop All"), needed) from None
-        for step in steps:
-            self.say(_(step.sentence), **step.params)
+        """Raises CommandError."""
+        administrator = self.administrator_of_server("SHOP_ALL_ADMIN", user)
+        with self.sql_of_who_may(_("shop All")):
+            for step in provision.ensure_staging(url, administrator):
+                self.say(_(step.sentence), **step.params)
 
     def administrator_of_server(self, secret: str, user: str) -> Administrator:
         question = _("Password of %(user)s") % {"user": user}
@@ -210,18 +194,18 @@ class Command(BaseCommand):
             user, self.secrets.get(secret, ""), lambda: self.password(secret, question)
         )
 
-    def told(self, what: str, needed: provision.AdministratorNeeded) -> CommandError:
-        """Prints the SQL; returns what to do with it."""
-        self.stdout.write(needed.script)
-        return CommandError(
-            "\n".join(
-                [
-                    *explain(needed.cause),
-                    _("%(what)s: an administrator of that server runs this SQL; then setup again.")
-                    % {"what": what},
-                ]
+    @contextmanager
+    def sql_of_who_may(self, what: str) -> Iterator[None]:
+        """Prints the SQL that an administrator is needed for, and raises CommandError."""
+        try:
+            yield
+        except provision.AdministratorNeeded as needed:
+            self.stdout.write(needed.script)
+            sentence = _(
+                "%(what)s: an administrator of that server runs this SQL; then setup again."
             )
-        )
+            lines = [*explain(needed.cause), sentence % {"what": what}]
+            raise CommandError("\n".join(lines)) from None
 
     def make_administrator(self, name: str | None) -> None:
         """Raises UsageError, ValidationError."""
@@ -239,8 +223,10 @@ class Command(BaseCommand):
             self.must("crontab", "add")
         wanted = [*ALWAYS, *(WORKER if how == "worker" else ())]
         if SYSTEMD.is_dir() and (UNITS / ALWAYS[0]).exists() and is_root():
-            systemctl("disable", "--now", *(unit for unit in WORKER if unit not in wanted))
-            systemctl("enable", "--now", *wanted)
+            for change, units in (("disable", {*WORKER} - {*wanted}), ("enable", wanted)):
+                if units:  # systemctl wants one at least
+                    command = ["systemctl", change, "--now", *units]
+                    subprocess.run(command, check=True)  # noqa: S603 - of this machine
         else:
             services = ["gunicorn"]
             if how == "worker":
@@ -248,15 +234,12 @@ class Command(BaseCommand):
             self.say(_("Let these run as services: %(names)s"), names="; ".join(services))
         self.must("run_due_tasks", "--no-drain")
 
-    def ask(self, question: str, default: str, choices: Sequence[str] = ()) -> str:
+    def ask(self, question: str, default: str, choices: Collection[str] = ()) -> str:
         """The answer of whoever sits at a terminal; else the default."""
         answer = default if not sys.stdin.isatty() else None
         while answer is None or (choices and answer not in choices):
             answer = typed(input, f"{question} [{default}]: ").strip() or default
         return answer
-
-    def known(self, variable: str, question: str, default: str) -> str:
-        return self.written.get(variable) or self.ask(question, default)
 
     def password(self, name: str, question: str) -> str:
         if name in self.secrets or not sys.stdin.isatty():
@@ -315,7 +298,3 @@ def typed(read: Callable[[str], str], question: str) -> str:
 
 def is_root() -> bool:
     return os.geteuid() == 0
-
-
-def systemctl(*arguments: str) -> None:
-    subprocess.run(["systemctl", *arguments], check=True)  # noqa: S603, S607 - of this machine

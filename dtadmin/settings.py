@@ -13,7 +13,7 @@ from dotenv import load_dotenv
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
-from transfer.engine.postgres import log_in
+from transfer.engine.postgres import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -126,7 +126,8 @@ def database(variable: str, url: str) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"{variable} is not a PostgreSQL URL such as postgresql://user:password@host/name"
         ) from None
-    safely = log_in(parts)
+    named = {"connect_timeout": 5, "application_name": "dtadmin", **KEEPALIVE, **log_in(parts)}
+    options = f"{KEEPALIVE_OF_SERVER} {parts.pop('options', '')}".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname", ""),
@@ -137,7 +138,7 @@ def database(variable: str, url: str) -> dict[str, Any]:
         # A page opens no connection of its own: that takes as long as its queries.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "application_name": "dtadmin", **safely, **parts},
+        "OPTIONS": {**named, **parts, "options": options},
     }
 
 

@@ -39,8 +39,9 @@ checkpoint_timeout = 1h
 bgwriter_lru_maxpages = 0
 log_timezone = UTC
 timezone = UTC
-io_method = sync
 """
+if TARGET_POSTGRES_VERSION >= 18:
+    CONFIGURATION += "io_method = sync\n"
 
 
 def as_postgres(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
@@ -63,6 +64,8 @@ class Instance:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.data = home / "data"
+        self.host = str(home)  # the folder of its socket, or its address
+        self.port = 5432
         self.process: subprocess.Popen[bytes] | None = None
         home.mkdir(parents=True)
         if (user := _user()) is not None:
@@ -85,7 +88,17 @@ class Instance:
         query(self.dsn(), "drop database template0")
 
     def dsn(self, name: str = "template1") -> str:
-        return make_dsn(host=str(self.home), user="postgres", dbname=name)
+        return make_dsn(host=self.host, port=self.port, user="postgres", dbname=name)
+
+    def listen(self, address: str, peers: str, port: int = 5432) -> None:
+        """From here on it is at an address, for the machines of a network."""
+        with (self.data / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {peers} trust\n")
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(f"listen_addresses = '{address}'\nport = {port}\n")
+        self.stop()
+        self.host, self.port = address, port
+        self.start()
 
     def start(self) -> None:
         """Starts the server, and waits until it answers."""

@@ -49,7 +49,9 @@ def home() -> Iterator[Path]:
 class Product(Installation):
     """Rows go to the second bonus server through a proxy, whose `harm` is done to messages."""
 
-    def __init__(self, home: Path, ends: ExitStack, workers: int = 2) -> None:
+    ticks_by: tuple[str, ...] = ("tick",)  # which machines look at the schedule
+
+    def __init__(self, home: Path, ends: ExitStack, workers: int = 2, tree: Path = ROOT) -> None:
         """`ends`: where what has to be undone is noted, whatever happens."""
         self._ends = ends
         self.home, self.workers = home, workers
@@ -57,7 +59,7 @@ class Product(Installation):
             name: self._instance(name) for name in ("own", "shop_all", "bonus_8", "bonus_9")
         }
         dsns = {name: one.dsn(name) for name, one in self.instances.items()}
-        super().__init__(dsns["own"], dsns["shop_all"], dsns["bonus_8"])
+        super().__init__(dsns["own"], dsns["shop_all"], dsns["bonus_8"], tree)
         self.bonuses = dict(zip(SERVERS, (dsns["bonus_8"], dsns["bonus_9"]), strict=True))
         self.harm = lambda message: True
         self.proxy = self._ends.enter_context(
@@ -65,6 +67,7 @@ class Product(Installation):
         )
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.commands: dict[str, list[str]] = {}
+        self.trees: dict[str, Path] = {}  # of what runs another version than the rest
         self.clock = ""  # of the tick, such as +1h
         self.down: set[str] = set()  # what nobody starts again yet
         self.stop = threading.Event()
@@ -96,37 +99,55 @@ class Product(Installation):
         self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
         query(self.own, "update transfer_bonusserver set name = %s", [SERVERS[0]])
         options = ("--name", SERVERS[1], "--host", "localhost")
-        self.manage("add_bonus_server", *options, "--database-url", as_url(self.proxy.dsn))
+        self.manage("add_bonus_server", *options, "--database-url", self.way_to_the_second())
         self.environment |= {
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
             "DJANGO_SUPERUSER_EMAIL": "",
             "BONUSSERVER_TOKEN": secrets.token_urlsafe(24),
         }
         self.manage("createsuperuser", "--noinput", "--username", "root")
-        self.commands = {
-            "web": [
-                "-m",
-                "gunicorn",
-                f"--bind=127.0.0.1:{self.port}",
-            ],
+        self.commands = self.services()
+        self.keep_up()
+        self._threads = [
+            threading.Thread(target=self._supervise, daemon=True),
+            *(
+                threading.Thread(target=self._cron, args=[one], daemon=True)
+                for one in self.ticks_by
+            ),
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._ends.callback(self._end)
+
+    def way_to_the_second(self) -> str:
+        return as_url(self.proxy.dsn)
+
+    def services(self) -> dict[str, list[str]]:
+        """What runs all the time: its name, and what Python is called with."""
+        return {**self.pages_and_workers("127.0.0.1"), **self.reference_servers()}
+
+    def pages_and_workers(self, address: str) -> dict[str, list[str]]:
+        worker = ["manage.py", "db_worker", "--verbosity=0"]
+        return {
+            "web": ["-m", "gunicorn", f"--bind={address}:{self.port}"],
+            **{f"worker {number}": worker for number in range(1, self.workers + 1)},
         }
-        for number in range(1, self.workers + 1):
-            self.commands[f"worker {number}"] = ["manage.py", "db_worker", "--verbosity=0"]
+
+    def reference_servers(self) -> dict[str, list[str]]:
+        commands = {}
         for name in SERVERS:
             ports = (free_port(0), free_port(0))
-            self.commands[name] = [
+            commands[name] = [
                 *("-m", "bonusserver", "serve", "--name", name),
                 *("--admin-port", str(ports[0]), "--work-port", str(ports[1])),
             ]
             fields = f"admin_port={ports[0]}, work_port={ports[1]}, host='127.0.0.1'"
             self.manage("shell", "-c", GIVE_TOKEN.format(name=name, fields=fields))
-        self.keep_up()
-        self._threads = [
-            threading.Thread(target=one, daemon=True) for one in (self._supervise, self._cron)
-        ]
-        for thread in self._threads:
-            thread.start()
-        self._ends.callback(self._end)
+        return commands
+
+    def place(self, name: str) -> list[str]:
+        """What a process is started by, so that it runs where it belongs."""
+        return []
 
     def _end(self) -> None:
         self.stop.set()
@@ -148,8 +169,8 @@ class Product(Installation):
                     environment["BONUSSERVER_DATABASE_URL"] = as_url(self.bonuses[name])
                 with (self.home / f"{name}.log").open("ab") as log:
                     self.processes[name] = subprocess.Popen(
-                        [sys.executable, *command],
-                        cwd=ROOT,
+                        [*self.place(name), sys.executable, *command],
+                        cwd=self.trees.get(name, self.tree),
                         env=environment,
                         stdout=log,
                         stderr=log,
@@ -160,30 +181,34 @@ class Product(Installation):
         while not self.stop.wait(1):
             self.keep_up()
 
-    def _cron(self) -> None:
+    def _cron(self, name: str) -> None:
         while not self.stop.wait(TICKS):
             environment = dict(self.environment)
             if self.clock:
                 environment |= {"LD_PRELOAD": str(FAKETIME), "FAKETIME": self.clock}
-            with (self.home / "tick.log").open("ab") as log:
+            with (self.home / f"{name}.log").open("ab") as log:
                 tick = subprocess.Popen(
-                    self.command("run_due_tasks", "--no-drain"),
-                    cwd=ROOT,
+                    [*self.place(name), *self.command("run_due_tasks", "--no-drain")],
+                    cwd=self.trees.get(name, self.tree),
                     env=environment,
                     stdout=log,
                     stderr=log,
                 )
-                self.processes["tick"] = tick
+                self.processes[name] = tick
                 with suppress(subprocess.TimeoutExpired):
                     tick.wait(60)
             self.ticks += 1
+
+    @property
+    def address(self) -> str:
+        return f"http://localhost:{self.port}"
 
     def log(self) -> str:
         return "".join(file.read_text(errors="replace") for file in self.home.glob("*.log"))
 
     def browser(self) -> httpx.Client:
         """A browser that has logged in."""
-        client = httpx.Client(base_url=f"http://localhost:{self.port}", timeout=60)
+        client = httpx.Client(base_url=self.address, timeout=60)
         token = client.get("/login/").text.partition('csrfmiddlewaretoken" value="')[2][:64]
         form = {"username": "root", "password": PASSWORD, "csrfmiddlewaretoken": token}
         answer = client.post("/login/", data=form)

@@ -36,8 +36,8 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 300
 LOCK_SECONDS = 10
 
-# A peer that vanished is noticed within a minute (PostgreSQL, "Connection Control Functions"):
-# otherwise a cut cable would hold a run for hours.
+# A peer that vanished is noticed within a minute: by us (PostgreSQL, "Connection Control
+# Functions"), and by the server ("TCP Settings"), which would keep its locks for two hours.
 KEEPALIVE = {
     "keepalives": 1,
     "keepalives_idle": 20,
@@ -45,6 +45,10 @@ KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
+KEEPALIVE_OF_SERVER = (
+    "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 "
+    "-c tcp_user_timeout=60s"
+)
 
 # psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
 BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpected message")
@@ -232,7 +236,8 @@ def connect(dsn: str, *, database: str, purpose: str) -> Connection:
     """Opens a connection with time-outs and keepalives. Raises Unreachable."""
     options = (
         f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s "
-        f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
+        f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s -c timezone=UTC "
+        f"{KEEPALIVE_OF_SERVER}"
     )
     try:
         connection = psycopg2.connect(

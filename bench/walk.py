@@ -5,7 +5,7 @@ So that a page, a filter or a sort that is added is measured without a word here
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
@@ -81,6 +81,9 @@ class Walk:
         response = self.browser.get(address.url, headers=headers(address))
         if response.status_code != 200:
             self.refused[address.url] = response.status_code
+            return None
+        if response.history:  # links are relative to where it has led
+            self._ahead.append(replace(address, url=response.url.raw_path.decode()))
             return None
         if not response.headers.get("content-type", "").startswith("text/html"):
             return None

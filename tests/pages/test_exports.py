@@ -130,7 +130,7 @@ def test_csv_is_a_stream_that_asks_for_rows_as_it_goes(client):
     response = csv_response("x", Sheet("x", [Field("n", lambda record: record)], records()))
     stream = iter(response.streaming_content)
     next(stream), next(stream)
-    assert 0 < len(asked) < 1100
+    assert 0 < len(asked) < 100  # the first bytes come soon
     assert b"".join(stream).count(b"\r\n") > 900
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, islice, repeat
 from types import NoneType
 from typing import Any
 
@@ -31,6 +32,7 @@ from transfer.pages.back import page_before
 from transfer.words import formats
 
 ROWS_AT_ONCE = 1000
+FIRST_ROWS = 50
 ROWS_OF_A_WORKBOOK = 100_000  # it is sent when it is complete, and somebody waits
 WIDTH = 18
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -125,16 +127,18 @@ def _lines(sheet: Sheet, as_here: _Here) -> Iterator[str]:
     rows = chain([None], sheet.rows())
     writer_of = as_here.writers.get
 
-    def batch() -> str:
+    def batch(most: int) -> str:
         text = io.StringIO()
         writer = csv.writer(text, delimiter=";" if as_here.comma else ",")
-        for row in islice(rows, ROWS_AT_ONCE):
+        for row in islice(rows, most):
             cells = sheet.headings() if row is None else row
             writer.writerow([writer_of(type(cell), defused)(cell) for cell in cells])
         return text.getvalue()
 
     yield "\ufeff"
-    while lines := as_here(batch):
+    # Few at first: a browser shows that the download has begun.
+    sizes = chain([FIRST_ROWS], repeat(ROWS_AT_ONCE))
+    while lines := as_here(partial(batch, next(sizes))):
         yield lines
 
 

@@ -408,6 +408,9 @@ class World:
         are told to be in doubt are told to be moved, whether they are or not.
         """
         result = self._do("command", arguments=list(arguments))
+        while "rollback prepared" in result["cried"]:
+            self.end_prepared(commit=True)
+            result = self._do("command", arguments=list(arguments))
         if "--data-went-back" in result["cried"]:
             arguments = (*arguments, "--data-went-back")
             result = self._do("command", arguments=list(arguments))

@@ -13,9 +13,9 @@ from transfer.engine.errors import (
     RowsPrepared,
     RowsRewritten,
     StandbyAsSource,
+    TransactionPrepared,
 )
 from transfer.engine.rebase import Restored
-from transfer.errors import TooSlow
 
 
 def test_shop_all_restored_from_a_physical_copy_is_refused_and_stays_refused(site):
@@ -262,7 +262,7 @@ def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_ar
     site.restore(site.shop, copy)
     restored_at = site.now()
     assert_refuses_for_good(site, HistoryChanged)
-    with pytest.raises(TooSlow, match="lock"):  # a row that nobody sees can't be numbered anew
+    with pytest.raises(TransactionPrepared, match="late"):  # nobody sees its row, to number it
         site.rebase(Restored(restored_at))
     query(site.flow.shop_all, "commit prepared 'late'")
     (report,) = site.rebase(Restored(restored_at), doubtful_moved=True)

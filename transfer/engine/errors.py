@@ -114,6 +114,19 @@ class RowsDoubtful(TransferError):
     )
 
 
+class TransactionPrepared(TransferError):
+    code = "transaction_prepared"
+    sentence = gettext_noop(
+        "Transactions that have written to %(table)s were prepared (PREPARE TRANSACTION) and have "
+        "not ended: %(names)s."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Whoever prepared them has to end them, with commit prepared or "
+        "rollback prepared: pg_prepared_xacts tells since when and by whom. Then run the command "
+        "again."
+    )
+
+
 class RowsPrepared(RowsDoubtful):
     code = "rows_prepared"
     sentence = gettext_noop(

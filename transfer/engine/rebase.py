@@ -28,6 +28,7 @@ from transfer.engine.errors import (
     RowsPrepared,
     RowsRewritten,
     RowsUndated,
+    TransactionPrepared,
 )
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved, visible
@@ -36,6 +37,14 @@ from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
 
 Held = list[tuple[BonusDatabase, Position]]
+
+# Prepared transactions that hold a lock of a table (PostgreSQL, "pg_locks").
+PREPARED = """
+    select gid from pg_prepared_xacts as prepared join pg_locks as held
+        on held.virtualtransaction = '-1/' || prepared.transaction
+     where held.relation = to_regclass(%s) and prepared.database = current_database()
+     order by gid
+"""
 
 # pg_trigger.tgenabled (PostgreSQL, "pg_trigger") and what turns a trigger on that way.
 ENABLE = {"O": "enable", "A": "enable always", "R": "enable replica"}
@@ -87,14 +96,16 @@ def rebase(
     cut short in between, everything is as before. Returns nothing when nothing was wrong. With
     `dry_run` it only tells what it would do. Raises AlreadyRunning while a transfer holds a
     position; RestoreUnknown when the restore was physical and nothing is said of it; RowsPurged
-    when a bonus server lacks rows that are gone, and nobody has accepted that; RowsDoubtful when
-    rows may have been moved after an earlier rebase, or their transaction may have been prepared
-    before the copy, and `doubtful_moved` does not say.
+    when a bonus server lacks rows that are gone, and nobody has accepted that; TransactionPrepared
+    when one has written rows and not ended; RowsDoubtful when rows may have been moved after an
+    earlier rebase, or their transaction may have been prepared before the copy, and
+    `doubtful_moved` does not say.
     """
     with staging.transaction(commit=not dry_run):
         staging.execute("set local statement_timeout = 0; set local row_security = off")
         staging.one("select pg_current_xact_id()")  # from here on age() counts from it
         for kind in KINDS.values():
+            _require_ended(staging, kind)
             staging.execute(sql.SQL("lock table {} in access exclusive mode").format(quoted(kind)))
         origin = staging.origin()
         held = [pair for target in _apart(targets) for pair in _lock_positions(target, origin)]
@@ -129,6 +140,13 @@ def rebase(
         for target in targets:
             target.roll_back() if dry_run else target.commit()
     return report
+
+
+def _require_ended(staging: Staging, kind: Kind) -> None:
+    """No session holds what a prepared transaction locks, so nobody would find out by waiting."""
+    table = f'"{kind.staging}"'
+    if held := staging.rows(PREPARED, [table]):
+        raise TransactionPrepared(table=table, names=", ".join(sorted({gid for (gid,) in held})))
 
 
 def _require_dates(staging: Staging) -> None:

@@ -80,6 +80,13 @@ def copy_restored(situation: Situation) -> None:
     situation.due.remove("5")
 
 
+def position_lost_and_copy_restored(situation: Situation) -> None:
+    """The vendor's tables, without our schema, go up to the batch that shop All has forgotten."""
+    copy_restored(situation)
+    query(situation.bonus, "drop schema datatransfer cascade")
+    situation.due.remove("2")
+
+
 def dump_restored(situation: Situation) -> None:
     """Every row of shop All was written by a restore."""
     for table in (TABLE, '"accountpincodeTemp"', "datatransfer.batch", "datatransfer.origin"):
@@ -92,6 +99,7 @@ class Upkeep:
     happened: Callable[[Situation], None]
     arguments: tuple[str, ...]
     refusals: tuple[str, ...]  # what a transfer may say until it is done
+    afterwards: tuple[str, ...] = ()  # the command that it leads to
 
 
 UPKEEP = [
@@ -114,6 +122,13 @@ UPKEEP = [
         ("rebase_shop_all",),
         ("restored_from_dump",),
     ),
+    Upkeep(
+        "set_position at a batch that our history alone knows",
+        position_lost_and_copy_restored,
+        ("set_position", SERVER, KIND, "--batch", "2"),
+        ("position_lost", "history_changed"),
+        ("rebase_shop_all", "--no-writes-since-restore"),
+    ),
 ]
 
 
@@ -132,6 +147,8 @@ def wrong(upkeep: Upkeep, situation: Situation) -> list[str]:
         again = do(upkeep, situation.product)
         if again.code or again.result["code"]:
             return [f"done again it says {again.result}"]
+        if upkeep.afterwards:
+            situation.product.do("command", arguments=list(upkeep.afterwards))
         transfer = situation.product.do("run", kind=KIND, chunk_rows=2).result
         if transfer["error"]:
             return [f"after it was done again the transfer says {transfer}"]

@@ -271,6 +271,17 @@ def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_ar
     site.assert_each_row_once()
 
 
+def test_a_transaction_that_was_prepared_just_now_is_named_too(site):
+    with connected(site.flow.shop_all) as writer:
+        run(writer, "begin")
+        insert(writer, "balances", [("prepared", 1)])
+        run(writer, "prepare transaction 'just now'")
+    with pytest.raises(TransactionPrepared, match="just now"):
+        site.rebase(Restored())
+    query(site.flow.shop_all, "rollback prepared 'just now'")
+    assert site.rebase(Restored()) == []
+
+
 def test_a_transaction_that_ends_otherwise_after_the_restore_is_asked_about(site):
     """The position knows that it has ended, and can't know that it ends once more."""
     site.stage("a")

@@ -125,7 +125,7 @@ def _wanted(
     )
     if batch := source.batch(reader, where.batch):
         return Wanted(_at_end(position, batch), anew=held is None)
-    ours = {one.batch.token: one for one in readers.batches if _is(one, position)}
+    ours = {one.batch.token: one for one in readers.batches if _is(one, position, held)}
     if len(ours) != 1 or source.has_forgotten(position):
         logged = [str(one.number) for one in source.logged([reader], SHOWN) if one.is_valid]
         raise BatchUnknown(database=target.name, number=where.batch, known=", ".join(logged) or "–")
@@ -137,8 +137,10 @@ def _at_end(position: Position, batch: Batch) -> Position:
     return replace(position, read_through=batch.snapshot, token=batch.token)
 
 
-def _is(known: KnownBatch, position: Position) -> bool:
-    return (known.reader, known.batch.number) == (position.reader, position.number)
+def _is(known: KnownBatch, position: Position, held: Position | None) -> bool:
+    """Whether the position asks for this batch, if only to stay there."""
+    is_held = held is not None and held.token == known.batch.token
+    return known.batch.number == position.number and (known.reader == position.reader or is_held)
 
 
 def _check_later(
@@ -152,7 +154,7 @@ def _check_later(
     data were put back as well: the log lacks a batch that the server has received.
     """
     stays = where.batch is None and not where.start
-    if stays or where.data_went_back or not known or _is(known[0], position):
+    if stays or where.data_went_back or not known or known[0].batch.token == position.token:
         return
     reader, batch = known[0].reader, known[0].batch
     if source.batch(reader, batch.number) == batch:

@@ -38,11 +38,13 @@ from transfer.engine.staging import Staging
 
 Held = list[tuple[BonusDatabase, Position]]
 
-# Prepared transactions that hold a lock of a table (PostgreSQL, "pg_locks").
+# Prepared transactions that hold a lock of a table: a lock without a process is one's, and each
+# holds that of its own number (PostgreSQL, "pg_locks").
 PREPARED = """
-    select gid from pg_prepared_xacts as prepared join pg_locks as held
-        on held.virtualtransaction = '-1/' || prepared.transaction
-     where held.relation = to_regclass(%s) and prepared.database = current_database()
+    select distinct prepared.gid
+      from pg_locks as held join pg_locks as own using (virtualtransaction)
+      join pg_prepared_xacts as prepared on prepared.transaction = own.transactionid
+     where held.relation = to_regclass(%s) and held.pid is null and own.pid is null
      order by gid
 """
 
@@ -146,7 +148,7 @@ def _require_ended(staging: Staging, kind: Kind) -> None:
     """No session holds what a prepared transaction locks, so nobody would find out by waiting."""
     table = f'"{kind.staging}"'
     if held := staging.rows(PREPARED, [table]):
-        raise TransactionPrepared(table=table, names=", ".join(sorted({gid for (gid,) in held})))
+        raise TransactionPrepared(table=table, names=", ".join(gid for (gid,) in held))
 
 
 def _require_dates(staging: Staging) -> None:

@@ -316,3 +316,24 @@ def test_a_chunk_that_lands_while_the_next_run_starts_is_counted_by_the_run_that
     last, killed = TransferRun.objects.filter(task=task)
     assert (killed.state, killed.applied) == (State.INTERRUPTED, 2)
     assert (last.state, last.applied) == (State.SUCCEEDED, 1)
+
+
+def test_what_a_dying_run_still_moves_is_not_counted_for_one_that_was_skipped_meanwhile(
+    flow, server, bonus, shop_all
+):
+    task = server.tasks.get(kind="balances")
+    execute.run_here(task, TransferRun.Trigger.COMMAND)  # begins a position
+    stage(shop_all, "balances", [("4100", 1)] * 3)
+    dying = TransferRun.of(task, TransferRun.Trigger.COMMAND)
+    dying.start()
+    dying.begin(flow("balances").position(), 3)
+    with connected(bonus) as chunk:
+        run(chunk, "begin; select from datatransfer.position for update")
+        execute.run_here(task, TransferRun.Trigger.COMMAND)
+        run(chunk, "rollback")
+    flow("balances").move_one(chunk_rows=2)
+    execute.run_here(task, TransferRun.Trigger.COMMAND)
+    last, skipped, killed, _first = TransferRun.objects.filter(task=task)
+    assert (killed.state, killed.applied) == (State.INTERRUPTED, 2)
+    assert (skipped.state, skipped.read) == (State.SKIPPED, 0)
+    assert (last.state, last.applied) == (State.SUCCEEDED, 1)

@@ -127,7 +127,9 @@ def _move(
 
 
 def _settle_previous(run: TransferRun, position: Position) -> None:
-    previous = TransferRun.objects.filter(task=run.task, pk__lt=run.pk).begun().first()
+    before = TransferRun.objects.filter(task=run.task, pk__lt=run.pk).begun()
+    # One that found the position locked is not the run that moved it.
+    previous = before.exclude(state=State.SKIPPED, chunks=0).first()
     if previous is not None:
         previous.settle(position)
 

@@ -8,15 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import psycopg2
 import pytest
 
-from tests.databases import ROOT, as_url
+from tests.databases import ROOT, as_url, query
 from transfer.bonus_api.endpoint import Endpoint
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, Shop
 from transfer.servers.account_job import Work
 
 TOKEN = "token-of-the-tests-0123456789"
+NOTHING_YET = """
+    delete from register_account; delete from operation; delete from pin_guard;
+    delete from pincode; delete from asset; delete from "cardAccounting";
+    drop schema if exists datatransfer cascade
+"""
 
 # The six registers of the source document: code, name, shop.
 SIX = [
@@ -96,13 +100,7 @@ def running(bonus_of_reference) -> Iterator[Reference]:
 @pytest.fixture
 def reference(running, bonus_of_reference) -> Reference:
     """A reference bonus server without any accounts, cards and balances."""
-    connection = psycopg2.connect(bonus_of_reference)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            'truncate register_account, operation, pin_guard, pincode, asset, "cardAccounting"'
-        )
-        cursor.execute("drop schema if exists datatransfer cascade")
-    connection.close()
+    query(bonus_of_reference, NOTHING_YET)
     return running
 
 

@@ -1,6 +1,7 @@
 """A reference bonus server in a process of its own, on a database of its own."""
 
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ TABLES = [
     *("register_account", "operation", "pin_guard"),
 ]
 TOKEN = "token-of-the-tests-0123456789"
+TRUST = ssl.create_default_context()  # made once: it takes longer than a request
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -164,7 +166,8 @@ def db(database_url) -> Iterator[Database]:
 
 def admin_client(url: str, **options: Any) -> httpx.Client:
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    return httpx.Client(base_url=url, headers=headers, timeout=20, trust_env=False, **options)
+    options = {"verify": TRUST, "timeout": 20, "trust_env": False, **options}
+    return httpx.Client(base_url=url, headers=headers, **options)
 
 
 @pytest.fixture
@@ -183,7 +186,8 @@ def account(admin: httpx.Client, register: str = "10.152", shop: str = "1") -> d
 def calling(url: str, account: dict[str, Any], **options: Any) -> Iterator[httpx.Client]:
     """A register that calls the work port with its account."""
     auth = (account["login"], account["secret"])
-    with httpx.Client(base_url=url, auth=auth, timeout=20, trust_env=False, **options) as client:
+    options = {"verify": TRUST, "timeout": 20, "trust_env": False, **options}
+    with httpx.Client(base_url=url, auth=auth, **options) as client:
         yield client
 
 

@@ -46,7 +46,7 @@ IN_CHAOS = "CHAOS_SECONDS" in os.environ
 INPUTS = int(os.environ.get("CHAOS_INPUTS", "100000" if IN_CHAOS else "300"))
 SEED = os.environ.get("CHAOS_SEED")
 FIRST_SEED = int(SEED or 4477)
-EXAMPLES = 400 if IN_CHAOS else 90  # with one seed
+EXAMPLES = 400 if IN_CHAOS else 72  # with one seed, of one to three inputs
 HANGS = 30  # seconds without an answer
 KEY = "k" * 32  # against forgery
 
@@ -90,10 +90,10 @@ def seeds(done: Callable[[], int], inputs: int) -> Iterator[int]:
         number += 1
 
 
-def play(number: int, example: Callable[..., None], **drawn: Any) -> None:
+def play(number: int, example: Callable[..., None], most: int = EXAMPLES, **drawn: Any) -> None:
     """Examples that follow from a seed."""
     one = how(
-        max_examples=EXAMPLES,
+        max_examples=most,
         deadline=None,
         database=None,
         phases=[Phase.generate],
@@ -330,6 +330,7 @@ def test_no_answer_of_a_bonus_server_brings_the_product_down(db, six, dock, bonu
             play(
                 number,
                 asked,
+                EXAMPLES // 3,  # of at least three answers, and three pages
                 replies=st.fixed_dictionaries({one: inputs.replies(one) for one in inputs.MEANT}),
                 action=st.sampled_from(["look", *AccountJob.Action.values]),
             )
@@ -369,7 +370,7 @@ def test_nothing_that_is_sent_to_the_port_brings_the_web_server_down(web_server)
         statuses[status] += 1
 
     for number in seeds(statuses.total, INPUTS // 10):
-        play(number, talk, data=inputs.lines())
+        play(number, talk, EXAMPLES // 2, data=inputs.lines())
         assert said_by(port, ALIVE).startswith(b"HTTP/1.0 200")
         say(f"bytes to the port: {statuses.total()}, by status {dict(statuses)}")
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import stat
 import subprocess
 from datetime import timedelta
@@ -78,9 +79,22 @@ def restored(call, environment, empty_database, file):
     return restored
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """Where the backup lies that is made once for all tests that read it."""
+    return tmp_path_factory.mktemp("backup") / "own.dump"
+
+
 @pytest.fixture
-def backed_up(own_database, call, file):
-    """An installation in which something of everything has been ordered, and its backup."""
+def backed_up(own_database, call, file, kept):
+    """The backup of an installation in which something of everything has been ordered."""
+    if not kept.exists():
+        order_something_of_everything()
+        assert call("backup", kept)[0] == 0
+    shutil.copy(kept, file)
+
+
+def order_something_of_everything():
     about = things()
     BonusServer.objects.update(db_password="s3cret")
     about["server"].refresh_from_db()
@@ -90,11 +104,11 @@ def backed_up(own_database, call, file):
     Upload.objects.filter(pk=about["upload"].pk).update(state="confirmed")
     RegisterAccount.objects.update(state="waiting", job=about["job"])
     Notice.objects.create(recipient=about["recipient"], sort="test")
+
+
+@pytest.mark.usefixtures("own_database")
+def test_a_backup_is_for_its_owner_alone_and_the_audit_knows_of_it(call, file):
     assert call("backup", file)[0] == 0
-
-
-@pytest.mark.usefixtures("backed_up")
-def test_a_backup_is_for_its_owner_alone_and_the_audit_knows_of_it(file):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert AuditEntry.objects.filter(action="backup").count() == 1
 

@@ -13,6 +13,8 @@ from dotenv import load_dotenv
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
+from transfer.engine import mapping
+from transfer.engine.kinds import KINDS
 from transfer.engine.postgres import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -69,6 +71,12 @@ DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "dtadmin@localhost")
 LOG_FORMAT = env("LOG_FORMAT", "text")
 if LOG_FORMAT not in {"text", "json"}:
     raise ImproperlyConfigured("LOG_FORMAT must be text or json.")
+
+if DTADMIN_TABLES := env("DTADMIN_TABLES"):
+    try:
+        KINDS.update(mapping.read(DTADMIN_TABLES))
+    except mapping.TablesRefused as refused:
+        raise ImproperlyConfigured(str(refused)) from None
 
 try:
     BEHIND_PROXY = [ip_network(address) for address in env_list("BEHIND_PROXY")]

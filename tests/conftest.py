@@ -35,7 +35,7 @@ from transfer.models.run_base import Trigger
 from transfer.runs import backlog
 from transfer.runs.execute import run_here
 
-pytest_plugins = ["tests.arrivals", "tests.reference_server", "tests.uploads"]
+pytest_plugins = ["tests.arrivals", "tests.reference_server", "tests.uploads", "tests.vendor"]
 
 NOON = datetime(2026, 7, 1, 12, 0, 30, tzinfo=UTC)
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")

@@ -197,7 +197,7 @@ def query(dsn: str, statement: Any, parameters: Any = None) -> list[tuple[Any, .
 
 
 def stage(dsn: str, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Writes rows of data columns into a staging table, in one transaction, as a script would."""
+    """Writes rows of our values into a staging table, in one transaction, as a script would."""
     with connected(dsn) as connection:
         connection.autocommit = False
         insert(connection, kind, rows)
@@ -205,11 +205,12 @@ def stage(dsn: str, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
 
 
 def insert(connection: Connection, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    columns = [column.name for column in KINDS[kind].columns]
+    side, columns = KINDS[kind].shop_all, KINDS[kind].columns
+    values = [side.write(column, sql.Placeholder()) for column in columns]
     statement = sql.SQL("insert into {} ({}) values ({})").format(
-        sql.Identifier(KINDS[kind].staging),
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+        side.identifier,
+        sql.SQL(", ").join(map(sql.Identifier, [*side.names(columns).values(), *side.fixed])),
+        sql.SQL(", ").join([*values, *map(sql.Literal, side.fixed.values())]),
     )
     with connection.cursor() as cursor:
         for row in rows:
@@ -306,8 +307,11 @@ class Flow:
 
     def target_rows(self) -> list[tuple[Any, ...]]:
         """The bonus server's rows, without numbers and times of its own, sorted."""
-        columns = ", ".join(column.name for column in KINDS[self.kind].columns)
-        return query(self.bonus, f'select {columns} from "{KINDS[self.kind].target}" order by 1, 2')
+        kind = KINDS[self.kind]
+        columns = sql.SQL(", ").join(map(sql.Identifier, kind.names))
+        return query(
+            self.bonus, sql.SQL("select {} from {} order by 1, 2").format(columns, kind.held)
+        )
 
 
 class Rejected(NamedTuple):

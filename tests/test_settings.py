@@ -64,6 +64,15 @@ def test_what_is_missing_or_wrong_is_named_and_no_password_quoted(wrong, words):
     assert "s3cret" not in ended.stderr
 
 
+def test_an_error_in_the_file_of_tables_stops_everything_and_is_told_with_its_line(tmp_path):
+    file = tmp_path / "tables.toml"
+    file.write_text("[cards.shop_all]\ntabel = 'x'\n")
+    ended = start({**COMPLETE, "DTADMIN_TABLES": str(file)})
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert f"{file}, line 2: tabel means nothing here; there may be table" in last
+
+
 def test_without_django_crontab_everything_else_starts():
     script = (
         "import sys; sys.modules['django_crontab'] = None; import django; django.setup(); "

@@ -91,9 +91,8 @@ class HeadOffice:
         ]
 
     def write(self, kind: Kind, rows: Iterator[Values] | list[Values]) -> None:
-        columns = [column.name for column in kind.columns]
         statement = sql.SQL("insert into {} ({}) values %s").format(
-            sql.Identifier(kind.staging), sql.SQL(", ").join(map(sql.Identifier, columns))
+            kind.shop_all.identifier, sql.SQL(", ").join(map(sql.Identifier, kind.names))
         )
         connection = psycopg2.connect(self.dsn)
         try:

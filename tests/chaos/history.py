@@ -5,6 +5,8 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 
+from psycopg2 import sql
+
 from tests.chaos.kept import reset
 from tests.chaos.reference import REFERENCES
 from tests.chaos.statements import KILL_AFTER, Fault
@@ -36,7 +38,7 @@ LATE = {"balances": ("5", 1), "pincodes": ("5", "1"), "cards": ("5", "a", 1)}
 AFTERWARDS = {"balances": ("6", 2), "pincodes": ("6", "6"), "cards": ("6", None, 1)}
 REFUSED = "refused_by_server"
 # As the vendor has made it, of each kind.
-VENDOR = "alter table \"{}\" add constraint vendor check (account <> 'no')"
+VENDOR = sql.SQL("alter table {table} add constraint vendor check ({account} <> 'no')")
 
 
 @contextmanager
@@ -104,8 +106,8 @@ class History:
         if then.result is None:
             return [then.stderr]
         kind = KINDS[self.kind]
-        columns = ", ".join(column.name for column in kind.columns)
-        held = run(self.bonus, f'select {columns} from "{kind.target}"')
+        columns = sql.SQL(", ".join(f"{n}::integer" if n == "status" else n for n in kind.names))
+        held = run(self.bonus, sql.SQL("select {} from {}").format(columns, kind.held))
         rejects = run(
             self.own,
             "select code from transfer_rejectedrow where kind = %s",

@@ -33,9 +33,12 @@ class Installation:
     def set_up(self) -> None:
         self.manage("migrate", "--verbosity=0")
         self.manage("init_shop_all")
-        self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
+        self.make_bonus_server()
         options = ("--name", SERVER, "--host", "localhost", "--database-url", as_url(self.bonus))
         self.manage("add_bonus_server", *options)
+
+    def make_bonus_server(self) -> None:
+        self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "manage.py", *arguments]

@@ -21,6 +21,7 @@ from tests.chaos.instance import Instance
 from tests.chaos.kept import keep
 from tests.chaos.warm import Warm
 from tests.databases import ROOT, query
+from tests.vendor import BONUS, SHOP_ALL, mapped
 from transfer.engine.kinds import KINDS
 
 SECONDS = 1800  # for all points of a kind, on a machine that is busy
@@ -29,18 +30,32 @@ AT_LENGTH = "CHAOS_SECONDS" in os.environ
 BROKEN = KINDS if AT_LENGTH else ["balances"]
 
 
-@pytest.fixture(scope="module")
-def installation():
+class OfAnother(Installation):
+    """With tables that are another's on both sides."""
+
+    def set_up(self):
+        query(self.shop_all, SHOP_ALL)
+        super().set_up()
+
+    def make_bonus_server(self):
+        query(self.bonus, BONUS)
+
+
+@pytest.fixture(scope="module", params=[Installation, OfAnother])
+def installation(request):
     with tempfile.TemporaryDirectory(prefix="dt") as name, ExitStack() as ending:
         home = Path(name)
         home.chmod(0o755)  # PostgreSQL does not run as root
         instance = Instance(home / "pg")
         instance.create(*DATABASES)
         ending.callback(instance.crash)
-        made = Installation(*map(instance.dsn, DATABASES))
+        made = request.param(*map(instance.dsn, DATABASES))
+        if request.param is OfAnother:
+            ending.enter_context(mapped(home / "tables.toml"))
+            made.environment["DTADMIN_TABLES"] = str(home / "tables.toml")
         made.set_up()
         for kind in KINDS.values():
-            query(made.bonus, VENDOR.format(kind.target))
+            query(made.bonus, VENDOR.format(**kind.target_names))
         for database in DATABASES:
             keep(instance.dsn(database))
         yield made

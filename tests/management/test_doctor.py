@@ -10,6 +10,8 @@ from django.utils import timezone
 from tests.certificates import certificate
 from tests.databases import query
 from tests.reference_server import reference_server
+from transfer.engine import mapping
+from transfer.engine.kinds import UNMAPPED
 from transfer.models import Heartbeat
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
@@ -110,6 +112,54 @@ def test_a_certificate_that_ends_soon_is_a_warning(
         code, lines = doctor()
     assert code == 0
     assert lines["Бонусный сервер 8", "Certificate"]["state"] == "warns"
+
+
+def test_a_mapping_is_proposed_that_fits_the_tables_but_for_what_nobody_can_guess(
+    vendor, dock, capsys, tmp_path
+):
+    flow = vendor("balances")
+    dock(flow.bonus)
+    query(flow.bonus, 'alter table "accountPin" rename to "PinCode"')
+    query(
+        flow.bonus,
+        'insert into "cardAccounting" (number, status, "accountNumber", "blockedBy") '
+        "values ('1', 'ACTIVE', 'a', '')",
+    )
+    call_command("doctor", "--tables")
+    out = capsys.readouterr().out
+    file = tmp_path / "proposed.toml"
+    file.write_text(out)
+    kinds = mapping.read(str(file))
+    assert kinds["pincodes"].bonus_server.columns == {
+        "account": "accountNumber",
+        "pincode": "pin",
+        "changed_at": None,
+    }
+    balances = kinds["balances"].bonus_server
+    assert (balances.table, balances.is_minor) == ("asset", True)
+    assert balances.columns == {
+        "account": "accountNumber",
+        "validfrom": "begin",
+        "validto": None,
+        "comment": "note",
+        "created_at": "date",
+    }
+    assert kinds["cards"].bonus_server.columns["card"] == "number"
+    assert '# In the table stand: "ACTIVE"' in out
+    assert "# assetGroupId = …  # integer, must not be null" in out
+
+
+def test_where_our_own_tables_are_nothing_is_proposed(shop_all, bonus, dock, capsys, tmp_path):
+    dock(bonus)
+    call_command("doctor", "--tables")
+    file = tmp_path / "proposed.toml"
+    file.write_text(capsys.readouterr().out)
+    kinds = mapping.read(str(file))
+    for name, kind in UNMAPPED.items():
+        for side in ("shop_all", "bonus_server"):
+            proposed = getattr(kinds[name], side)
+            assert (proposed.table, proposed.columns) == (getattr(kind, side).table, {})
+            assert (proposed.is_minor, proposed.words, proposed.fixed) == (False, {}, {})
 
 
 def test_for_people_each_line_is_marked_and_failures_have_a_hint(installation, shop_all, capsys):

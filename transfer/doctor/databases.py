@@ -86,9 +86,7 @@ def try_staging() -> Passed:
         unfinished = [
             name
             for kind in KINDS.values()
-            for name, _table, is_valid in database.rows(
-                NAMED, [f'"{kind.staging}"', "datatransfer"]
-            )
+            for name, _table, is_valid in database.rows(NAMED, [kind.staging, "datatransfer"])
             if not is_valid
         ]
     if unfinished:
@@ -98,9 +96,10 @@ def try_staging() -> Passed:
 
 
 def try_rights() -> Passed:
-    wanted = [("SELECT", f'"{kind.staging}"') for kind in KINDS.values()]
-    wanted += [(right, "datatransfer.batch") for right in ("SELECT", "INSERT", "UPDATE", "DELETE")]
+    wanted = [(right, "datatransfer.batch") for right in ("SELECT", "INSERT", "UPDATE", "DELETE")]
     with shop_all() as database, database.transaction(commit=False):
+        for kind in KINDS.values():
+            wanted.append(("SELECT", kind.shop_all.identifier.as_string(database.connection)))
         (user,) = database.one("select current_user")
         missing = database.rows(RIGHTS, [list(part) for part in zip(*wanted, strict=True)])
     if missing:

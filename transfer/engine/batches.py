@@ -13,7 +13,7 @@ from uuid import uuid4
 from psycopg2 import errors
 
 from transfer.engine.errors import BatchForgotten, HistoryChanged, NotInitialised, StandbyAsSource
-from transfer.engine.kinds import Kind
+from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres import Database
 
@@ -34,6 +34,8 @@ create table if not exists datatransfer.batch (
 -- Of which history: what a rebase that died has written there tells of one that never began. Null
 -- in batches from before that was noted.
 alter table datatransfer.batch add column if not exists origin uuid;
+-- From which table; null in batches from before that could be another than ours.
+alter table datatransfer.batch add column if not exists staging text;
 -- Batches that a run has looked for in vain: one that comes back (a number was reached again, after
 -- pg_resetwal) proves nothing any more.
 create table if not exists datatransfer.missed (token uuid primary key);
@@ -65,9 +67,10 @@ IS_VALID = f"""
 """
 
 ADD = """
-    insert into datatransfer.batch (reader, number, token, kind, server, origin, snapshot)
+    insert into datatransfer.batch (reader, number, token, kind, server, origin, staging, snapshot)
     select %(reader)s, greatest(coalesce(max(number), 0), %(number)s) + 1, %(token)s, %(kind)s,
-           %(server)s, %(origin)s, coalesce(%(snapshot)s::pg_snapshot, pg_current_snapshot())
+           %(server)s, %(origin)s, %(staging)s,
+           coalesce(%(snapshot)s::pg_snapshot, pg_current_snapshot())
       from datatransfer.batch where reader = %(reader)s
         on conflict do nothing
  returning number, token::text, snapshot::text
@@ -163,6 +166,7 @@ class BatchLog(Database):
             "kind": position.kind,
             "server": server,
             "origin": position.origin,
+            "staging": KINDS[position.kind].staging,
             "snapshot": snapshot,
         }
         while True:

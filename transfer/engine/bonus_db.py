@@ -1,6 +1,7 @@
 """The door to a bonus server's database: its tables, and our positions beside them. No Django."""
 
-from psycopg2 import errors
+import psycopg2
+from psycopg2 import errors, sql
 
 from transfer.engine import position_table, reject_table
 from transfer.engine.errors import (
@@ -10,9 +11,10 @@ from transfer.engine.errors import (
     TargetTableMissing,
     WrongColumns,
 )
-from transfer.engine.kinds import Column, Kind
+from transfer.engine.kinds import Kind
 from transfer.engine.position_table import PositionTable
 from transfer.engine.postgres import COLUMNS
+from transfer.engine.sides import Column, Side, Value
 from transfer.errors import TransferError
 
 SCHEMA = position_table.SCHEMA + reject_table.SCHEMA
@@ -20,34 +22,34 @@ SCHEMA = position_table.SCHEMA + reject_table.SCHEMA
 # Triggers that may keep a row out: pg_trigger.tgtype is 1 for each row, 2 before, 4 on insert.
 TRIGGERS = """
     select string_agg(tgname, ', ' order by tgname) from pg_trigger
-     where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D' and tgtype & 7 = 7
+     where tgrelid = to_regclass(quote_ident(%s)) and not tgisinternal and tgenabled <> 'D'
+       and tgtype & 7 = 7
 """
 # Rules that put another statement in place of an insert (pg_rewrite.ev_type 3).
 RULES = """
     select string_agg(rulename, ', ' order by rulename) from pg_rewrite
-     where ev_class = to_regclass(%s) and ev_type = '3' and is_instead and ev_enabled <> 'D'
+     where ev_class = to_regclass(quote_ident(%s)) and ev_type = '3' and is_instead
+       and ev_enabled <> 'D'
 """
 # What an upsert can hold on to: a unique index on this column alone, whole and immediate.
 UNIQUE = """
     select exists (
         select from pg_index
           join pg_attribute on attrelid = indrelid and attnum = indkey[0]
-         where indrelid = to_regclass(%s) and attname = %s and indisunique and indimmediate
-           and indisvalid and indpred is null and indnkeyatts = 1)
+         where indrelid = to_regclass(quote_ident(%s)) and attname = %s and indisunique
+           and indimmediate and indisvalid and indpred is null and indnkeyatts = 1)
 """
-# What a column may be that takes the time of a chunk: COPY would write it into any eight bytes.
-STAMPS = ("timestamp with time zone", "timestamp without time zone", "date")
 # Columns that every row has to fill and that we do not know.
 DEMANDED = """
     select attname from pg_attribute
-     where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped and attnotnull
-       and not atthasdef and attidentity = '' and attname <> all(%s)
+     where attrelid = to_regclass(quote_ident(%s)) and attnum > 0 and not attisdropped
+       and attnotnull and not atthasdef and attidentity = '' and attname <> all(%s)
      order by attnum
 """
 # Rights on the columns that a statement names.
 RIGHTS = """
     select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
-     where not has_column_privilege(to_regclass(%s), name, wanted) order by wanted
+     where not has_column_privilege(to_regclass(quote_ident(%s)), name, wanted) order by wanted
 """
 
 
@@ -85,21 +87,20 @@ class BonusDatabase(PositionTable):
         """
         columns = {
             name: (type_, declared, modifier)
-            for name, type_, _, declared, modifier in self.rows(COLUMNS, [f'"{kind.target}"'])
+            for name, type_, _, declared, modifier in self.rows(COLUMNS, [kind.target])
         }
         if not columns:
             raise TargetTableMissing(database=self.name, table=f'"{kind.target}"')
-        problems = [
-            f"{column.name} {columns[column.name][1]} ≠ {column.created_as}"
-            if column.name in columns
-            else f"{column.name} –"
-            for column in kind.columns
-            if column.name not in columns
-            or not holds(column, columns[column.name][0], columns[column.name][2])
-        ]
-        stamp, *_ = columns.get(kind.stamps, ("–",))
-        if stamp not in STAMPS:
-            problems.append(f"{kind.stamps} {stamp}")
+        side, problems = kind.bonus_server, []
+        for column, name in kind.held_names.items():
+            type_, declared, modifier = columns.get(name, ("", "", -1))
+            if not type_:
+                problems.append(f"{name} –")
+            elif not holds(side, column, type_, modifier):
+                problems.append(f"{name} {declared} ≠ {side.created_as(column)}")
+        for name, value in side.fixed.items():
+            if not self._takes(kind, name, value):
+                problems.append(f"{name} {columns.get(name, ('', '–'))[1]} ≠ {value!r}")
         problems += self._other_problems(kind)
         if problems:
             raise WrongColumns(
@@ -108,60 +109,79 @@ class BonusDatabase(PositionTable):
         self.check_rules(kind)
 
     def _other_problems(self, kind: Kind) -> list[str]:
-        table, names = f'"{kind.target}"', [*(c.name for c in kind.columns), kind.stamps]
         problems = [
-            f"unique ({name}) –" for name in kind.unique if not self.one(UNIQUE, [table, name])[0]
+            f"unique ({name}) –"
+            for column, name in kind.held_names.items()
+            if column.name in kind.unique and not self.one(UNIQUE, [kind.target, name])[0]
         ]
-        demanded = self.rows(DEMANDED, [table, names])
+        names = [*kind.held_names.values(), *kind.bonus_server.fixed]
+        demanded = self.rows(DEMANDED, [kind.target, names])
         return problems + [f"{name} not null, no default" for (name,) in demanded]
+
+    def _takes(self, kind: Kind, name: str, value: Value) -> bool:
+        """Whether the column takes the value: the planner is asked, and inserts nothing."""
+        insert = sql.SQL("explain insert into {} ({}) values ({})").format(
+            kind.bonus_server.identifier, sql.Identifier(name), sql.Literal(value)
+        )
+        with self.explained(), self.connection.cursor() as cursor:
+            cursor.execute("savepoint planned")
+            try:
+                cursor.execute(insert)
+            except errors.InsufficientPrivilege:
+                return True  # `check_rights` says so
+            except (psycopg2.DataError, psycopg2.ProgrammingError):
+                return False
+            finally:
+                cursor.execute("rollback to savepoint planned")
+        return True
 
     def check_rights(self, *kinds: Kind) -> None:
         """Whether we may do all that a chunk does. Raises RightsMissing with the SQL to run."""
-        user, quoted = self.one("select current_user, quote_ident(current_user)")
-        missing, statements = [], []
+        (user,) = self.one("select current_user")
+        missing, grants = [], []
         for kind in kinds:
-            names = [*(column.name for column in kind.columns), kind.stamps]
-            lacking = self.rows(RIGHTS, [list(kind.rights), names, f'"{kind.target}"'])
+            names = [*kind.held_names.values(), *kind.bonus_server.fixed]
+            lacking = self.rows(RIGHTS, [list(kind.rights), names, kind.target])
             if rights := ", ".join(right for (right,) in lacking):
                 missing.append(f"{rights} on {kind.target}")
-                statements.append(f'grant {rights.lower()} on "{kind.target}" to {quoted};')
+                grant = sql.SQL(f"grant {rights.lower()} on {{}} to {{}};")
+                grants.append(grant.format(kind.bonus_server.identifier, sql.Identifier(user)))
         may, database = self.one(
-            "select has_database_privilege(current_database(), 'TEMP'), "
-            "quote_ident(current_database())"
+            "select has_database_privilege(current_database(), 'TEMP'), current_database()"
         )
         if not may:
             missing.append("TEMP")
-            statements.append(f"grant temporary on database {database} to {quoted};")
+            grant = sql.SQL("grant temporary on database {} to {};")
+            grants.append(grant.format(sql.Identifier(database), sql.Identifier(user)))
         if missing:
-            raise RightsMissing(
-                user=user, missing=", ".join(missing), statements="\n".join(statements)
-            )
+            statements = sql.SQL("\n").join(grants).as_string(self.connection)
+            raise RightsMissing(user=user, missing=", ".join(missing), statements=statements)
 
     def check_rules(self, kind: Kind) -> None:
         """Whether each row of an insert lands in the table itself. Raises RowsSwallowed."""
-        (names,) = self.one(RULES, [f'"{kind.target}"'])
+        (names,) = self.one(RULES, [kind.target])
         if kind.appends and names:
             raise RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names)
 
     def has_rules(self, kind: Kind) -> bool:
         """Whether an insert may do more, or something else, than a COPY does."""
-        query = "select relhasrules from pg_class where oid = to_regclass(%s)"
-        return bool(self.one(query, [f'"{kind.target}"'])[0])
+        query = "select relhasrules from pg_class where oid = to_regclass(quote_ident(%s))"
+        return bool(self.one(query, [kind.target])[0])
 
     def swallowed(self, kind: Kind, lost: TransferError | None = None) -> TransferError:
         """What to raise when rows did not land: `lost`, where no trigger can have kept them out."""
-        (names,) = self.one(TRIGGERS, [f'"{kind.target}"'])
+        (names,) = self.one(TRIGGERS, [kind.target])
         if lost is not None and not names:
             return lost
         return RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names or "?")
 
 
-def holds(column: Column, type_: str, modifier: int) -> bool:
+def holds(side: Side, column: Column, type_: str, modifier: int) -> bool:
     """Whether a column of this type can hold every value that passes the checks."""
-    if type_ not in column.types:
+    if type_ not in side.types(column):
         return False
     if type_ == "character varying":
-        return modifier == -1 or modifier - 4 >= 100
+        return modifier == -1 or modifier - 4 >= side.longest(column)
     if type_ == "numeric" and modifier != -1:
         # numeric(precision, scale) as PostgreSQL packs it (numeric.c, make_numeric_typmod).
         precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF

@@ -167,6 +167,27 @@ UNKNOWN_CARD = (
     ),
 )
 
+# Of tables that are another's (see `mapping`), which says what fails.
+VALIDITY_NOT_HELD = Check(
+    "validity_not_held",
+    "",
+    gettext_noop("The bonus server's table has no place for when the amount counts."),
+    gettext_noop("Without it the amount would count for ever: send it without these dates."),
+)
+STATUS_WITHOUT_WORD = Check(
+    "status_without_word",
+    "",
+    gettext_noop("The bonus server has no word for this status."),
+    gettext_noop("Name the word in the file of DTADMIN_TABLES, or send another status."),
+)
+STATUS_WORD_UNKNOWN = Check(
+    "status_word_unknown",
+    "",
+    gettext_noop("The status is none of the words that stand in the file of DTADMIN_TABLES."),
+    gettext_noop("Name the word there, or send the status again in one of those words."),
+)
+BY_TABLES = (VALIDITY_NOT_HELD, STATUS_WITHOUT_WORD, STATUS_WORD_UNKNOWN)
+
 # Of any kind: what the bonus server itself had against a row.
 BY_SERVER = (
     Check(

@@ -24,6 +24,19 @@ class WrongColumns(TransferError):
     )
 
 
+class StagingTableChanged(TransferError):
+    code = "staging_table_changed"
+    sentence = gettext_noop(
+        "By the file of DTADMIN_TABLES the rows come from %(now)s, but until now they came from "
+        "%(before)s."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows of two tables bear the same numbers, and could be lost or moved "
+        "twice. Put %(before)s back into the file. Rows of %(now)s may be inserted into "
+        "%(before)s: there they are new, and are sent once."
+    )
+
+
 class HistoryChanged(TransferError):
     code = "history_changed"
     sentence = gettext_noop(

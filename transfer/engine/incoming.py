@@ -13,6 +13,7 @@ from psycopg2 import sql
 from transfer.engine.kinds import Kind
 from transfer.engine.resent import Notes, Sent
 from transfer.engine.shop_all import quoted
+from transfer.engine.sides import Column
 from transfer.errors import TransferError
 
 BUFFER = 1 << 16
@@ -34,7 +35,7 @@ BESIDE = {
 NOTHING_BESIDE = "\t\\N" * len(BESIDE)  # as COPY reads it
 
 STAGE = """
-    insert into {table} ({names}) select {names} from incoming where {good} order by id
+    insert into {table} ({columns}) select {values} from incoming as line where {good} order by id
 """
 
 # The numbers of the new rows are drawn first, so that it is known which of them replaces which.
@@ -50,7 +51,7 @@ STAGE_CORRECTIONS = """
             on conflict do nothing
         returning new_id
     )
-    insert into {table} (id, {names}) overriding system value
+    insert into {table} (id, {columns}) overriding system value
     select new_id, {values} from numbered as line {old}
      where line.old_id is null or new_id in (select new_id from noted)
      order by new_id
@@ -68,7 +69,7 @@ REFUSE_KEPT = """
        set unread = case judged.code when 'pin_missing' then 'pin_gone' else judged.code end,
            unread_column = {secret}, unread_value = ''
       from (select number, {fault} as code
-              from (select line.id as number, {values} from incoming as line {old}
+              from (select line.id as number, {ours} from incoming as line {old}
                      where line.keeps) as line) as judged
      where mine.id = judged.number and mine.unread is null and mine.fault is null
        and judged.code is not null
@@ -158,18 +159,19 @@ class Incoming(Notes):
         return self.sent_by_query(SENT, [self.kind.name])
 
     def _about(self, statement: str, **more: sql.Composable) -> sql.Composed:
-        names = {name: sql.Identifier(name) for name in self.names}
-        values = [
-            sql.SQL("case when line.keeps then old.{0} else line.{0} end as {0}").format(column)
-            if name in self.kind.secrets
-            else sql.SQL("line.{}").format(column)
-            for name, column in names.items()
-        ]
+        side, has_old = self.kind.shop_all, "{old}" in statement
+        names = side.names(self.kind.columns)
+        ours = {column: _value(column, name, has_old) for column, name in names.items()}
+        values = [side.write(column, value) for column, value in ours.items()]
         return sql.SQL(statement).format(
             table=quoted(self.kind),
             kind=sql.Literal(self.kind.name),
-            names=sql.SQL(", ").join(names.values()),
-            values=sql.SQL(", ").join(values),
+            columns=sql.SQL(", ").join(map(sql.Identifier, [*names.values(), *side.fixed])),
+            values=sql.SQL(", ").join([*values, *map(sql.Literal, side.fixed.values())]),
+            ours=sql.SQL(", ").join(
+                sql.SQL("{} as {}").format(value, sql.Identifier(column.name))
+                for column, value in ours.items()
+            ),
             good=sql.SQL(GOOD),
             fault=sql.SQL(self.kind.fault),
             old=sql.SQL(OLD if self.kind.secrets else "").format(table=quoted(self.kind)),
@@ -179,15 +181,25 @@ class Incoming(Notes):
     def _next_id(self) -> sql.Composable:
         """SQL: draws the next number of the table, from its identity or as its default does."""
         (sequence, default) = self.one(
-            "select pg_get_serial_sequence(%(table)s, 'id'), "
+            "select pg_get_serial_sequence(quote_ident(%(table)s), 'id'), "
             "(select pg_get_expr(adbin, adrelid) from pg_attrdef join pg_attribute "
             "on attrelid = adrelid and attnum = adnum "
-            "where adrelid = to_regclass(%(table)s) and attname = 'id')",
-            {"table": f'"{self.kind.staging}"'},
+            "where adrelid = to_regclass(quote_ident(%(table)s)) and attname = 'id')",
+            {"table": self.kind.staging},
         )
         if sequence is not None:
             return sql.SQL("nextval({})").format(sql.Literal(sequence))
         return sql.SQL(default or "null::bigint")
+
+
+def _value(column: Column, name: str, has_old: bool) -> sql.Composed:
+    """SQL over a line: its value, or the secret of the row that it corrects."""
+    value = sql.SQL("line.{}").format(sql.Identifier(column.name))
+    if not (column.secret and has_old):
+        return value
+    return sql.SQL("case when line.keeps then old.{} else {} end").format(
+        sql.Identifier(name), value
+    )
 
 
 def copied(*fields: str | None, beside: str = "") -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kinds import UNMAPPED, Kind
 from transfer.engine.postgres import STATEMENT_SECONDS
 from transfer.engine.shop_all import ShopAll, quoted
 from transfer.errors import gettext_noop
@@ -28,7 +29,7 @@ TEXT = "text_bloom_ops (n_distinct_per_range = 400, false_positive_rate = 0.01)"
 NAMED = """
     select relname, indexrelid::regclass::text, indisvalid
       from pg_index join pg_class on oid = indexrelid
-     where indrelid = to_regclass(%s) and starts_with(relname, %s)
+     where indrelid = to_regclass(quote_ident(%s)) and starts_with(relname, %s)
      order by relname
 """
 
@@ -38,7 +39,8 @@ FORGET = f"""
     with empty as materialized (
         select page
           from generate_series(
-                   0, pg_relation_size(%s) / current_setting('block_size')::int, {PAGES_A_RANGE}
+                   0, pg_relation_size(quote_ident(%s)) / current_setting('block_size')::int,
+                   {PAGES_A_RANGE}
                ) as page
          where not exists (select from {{}}
                             where ctid >= format('(%%s,0)', page)::tid
@@ -56,12 +58,18 @@ class Step:
     params: dict[str, str]
 
 
-def lookups(kind: Kind) -> dict[str, str]:
+def lookups(kind: Kind) -> dict[str, sql.Composed]:
     """What the trace looks rows up by: name of the index → how it is made."""
-    texts = [column.name for column in kind.columns if column.name in ("account", "card")]
+    names = kind.shop_all.names(one for one in kind.columns if one.name in ("account", "card"))
+    indexed = [("id", "id", NUMBER), *((one.name, name, TEXT) for one, name in names.items())]
+    is_ours = kind.staging == UNMAPPED[kind.name].staging
+    # Our own table, from before another was named, may have its indexes still.
+    end = "brin" if is_ours else f"{sha256(kind.staging.encode()).hexdigest()[:8]}_brin"
     return {
-        f"datatransfer_{kind.name}_{name}_brin": BRIN.format(name, operators)
-        for name, operators in [("id", NUMBER), *((name, TEXT) for name in texts)]
+        f"datatransfer_{kind.name}_{ours}_{end}": sql.SQL(BRIN).format(
+            sql.Identifier(name), sql.SQL(operators)
+        )
+        for ours, name, operators in indexed
     }
 
 
@@ -79,10 +87,10 @@ class Indexes(ShopAll):
     def _has_places(self, kind: Kind) -> bool:
         return bool(
             self.rows(
-                "select from pg_index where indrelid = to_regclass(%s) and indisunique "
-                "and indisvalid and indpred is null "
+                "select from pg_index where indrelid = to_regclass(quote_ident(%s)) "
+                "and indisunique and indisvalid and indpred is null "
                 "and pg_get_indexdef(indexrelid) like '%%(xid, id)'",
-                [f'"{kind.staging}"'],
+                [kind.staging],
             )
         )
 
@@ -98,8 +106,8 @@ class Indexes(ShopAll):
                     steps.append(self._drop_index(kind, name, index, UNFINISHED))
             there = {name: index for name, index, _ in self._lookups_of(kind)}
             for name in wanted.keys() - there.keys():
-                statement = f"create index concurrently {{}} on {{}} {wanted[name]}"
-                self.execute(sql.SQL(statement).format(sql.Identifier(name), quoted(kind)))
+                statement = sql.SQL("create index concurrently {} on {} {}")
+                self.execute(statement.format(sql.Identifier(name), quoted(kind), wanted[name]))
                 steps.append(Step(LOOKED_UP, {"table": kind.staging, "index": name}))
             for name in there.keys() - wanted.keys():
                 steps.append(self._drop_index(kind, name, there[name], DROPPED))
@@ -107,7 +115,7 @@ class Indexes(ShopAll):
 
     def _lookups_of(self, kind: Kind) -> list[tuple[str, str, bool]]:
         """Lists the indexes that we made: name, name with schema, and whether it is finished."""
-        return self.rows(NAMED, [f'"{kind.staging}"', f"datatransfer_{kind.name}_"])
+        return self.rows(NAMED, [kind.staging, f"datatransfer_{kind.name}_"])
 
     def _drop_index(self, kind: Kind, name: str, index: str, sentence: str) -> Step:
         self.execute(f"drop index concurrently {index}")
@@ -119,7 +127,7 @@ class Indexes(ShopAll):
         self.roll_back()
         with self._without_transaction():
             self.execute(sql.SQL("vacuum {}").format(quoted(kind)))
-            self.one(sql.SQL(FORGET).format(quoted(kind)), [f'"{kind.staging}"', mine])
+            self.one(sql.SQL(FORGET).format(quoted(kind)), [kind.staging, mine])
 
     @contextmanager
     def _without_transaction(self) -> Iterator[None]:

@@ -3,12 +3,15 @@
 No Django, no connections: the engine runs what stands here. A chunk arrives in the temporary
 table `incoming` (see `Kind.incoming`), whose column `fault` holds the code of the first check that
 a row fails, or null; `refuse` sets it where a check needs the target's rows. `refuse` and `apply`
-see the others as `good`. They look rows of the target up one by one, by
-index, and join nothing: what the planner believes of the tables never makes a chunk slow. Every
-SQL text here is a constant; values never enter it.
+see the others as `good`, in the form that the target's table has them in. They look rows of
+the target up one by one, by index, and join nothing: what the planner believes of the tables never
+makes a chunk slow. Every SQL text here is a constant; values never enter it. The target's names
+stand in braces, by ours, and `Kind.target_names` puts them in.
 """
 
 from dataclasses import dataclass
+
+from psycopg2 import sql
 
 from transfer.engine.checks import (
     BALANCE_CHECKS,
@@ -18,28 +21,39 @@ from transfer.engine.checks import (
     UNKNOWN_CARD,
     Check,
 )
+from transfer.engine.sides import TEXT, Column, Side
 from transfer.errors import gettext_noop
 
 MASK = "••••"
+# A card linked without a status may only earn until somebody says more: the one default that lets
+# no money out.
+DEFAULT_STATUS = 0
+TIMESTAMP = "timestamp with time zone"
 
 
-@dataclass(frozen=True)
-class Column:
-    """A data column of a staging table, and what it becomes in the bonus server's table."""
+def text(name: str, secret: bool = False) -> Column:
+    return Column(name, "varchar(100)", TEXT, "text", secret)
 
-    name: str
-    created_as: str  # the type that init_shop_all gives it
-    types: frozenset[str]  # the types, without length, that binary COPY may read it from
-    carried_as: str  # the type in `incoming`; the same bytes on the wire
-    secret: bool = False
+
+def plain(name: str, type_: str) -> Column:
+    return Column(name, type_, frozenset({type_}), type_)
+
+
+def stamp(name: str) -> Column:
+    """A column that takes the time of a chunk: COPY would write it into any eight bytes."""
+    types = frozenset({TIMESTAMP, "timestamp without time zone", "date"})
+    return Column(name, "timestamptz", types, TIMESTAMP)
+
+
+CHANGED_AT = stamp("changed_at")
 
 
 @dataclass(frozen=True)
 class Kind:
     name: str
     title: str
-    staging: str
-    target: str
+    shop_all: Side
+    bonus_server: Side
     columns: tuple[Column, ...]
     checks: tuple[Check, ...]
     needed: tuple[tuple[str, ...], ...]  # of each group of columns a row has at least one
@@ -50,7 +64,64 @@ class Kind:
     appends: bool = False  # each good row becomes a row of the target, and none may go missing
     unique: tuple[str, ...] = ()  # columns of the target that an upsert holds on to
     rights: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE")  # on the target's table
-    stamps: str = "changed_at"  # the column of the target that tells when
+    stamps: Column = CHANGED_AT  # the column of the target that tells when
+
+    @property
+    def staging(self) -> str:
+        """The table of shop All."""
+        return self.shop_all.table
+
+    @property
+    def target(self) -> str:
+        """The table of a bonus server."""
+        return self.bonus_server.table
+
+    @property
+    def staged(self) -> sql.Composed:
+        """The rows of the staging table with our names and values, as a FROM has them."""
+        return self.shop_all.rows(self.columns, "ctid", "xmin", "xid", "id", "created_at")
+
+    @property
+    def held(self) -> sql.Composed:
+        """The same of the target's."""
+        return self.bonus_server.rows((*self.columns, self.stamps))
+
+    @property
+    def held_names(self) -> dict[Column, str]:
+        """The target's columns that a transfer fills, without those of fixed values."""
+        return self.bonus_server.names((*self.columns, self.stamps))
+
+    @property
+    def is_held_as_carried(self) -> bool:
+        """Whether the target has our values as they are, and wants no others."""
+        side = self.bonus_server
+        return not (side.is_minor or side.words or side.fixed)
+
+    @property
+    def target_names(self) -> dict[str, sql.Composable]:
+        """What `refuse` and `apply` have in braces."""
+        side = self.bonus_server
+        held = side.names(self.columns)
+        stamps = [sql.Identifier(name) for name in side.names([self.stamps]).values()]
+        more = [*stamps, *map(sql.Identifier, side.fixed)]
+        values = [*[sql.SQL("now()") for _ in stamps], *map(sql.Literal, side.fixed.values())]
+        return {
+            **{column.name: sql.Identifier(name) for column, name in held.items()},
+            "table": side.identifier,
+            "columns": sql.SQL(", ").join(map(sql.Identifier, held.values())),
+            "values": sql.SQL(", ").join(sql.Identifier(column.name) for column in held),
+            "more": sql.SQL("").join(sql.SQL(", {}").format(one) for one in more),
+            "more_values": sql.SQL("").join(sql.SQL(", {}").format(one) for one in values),
+            "stamped": sql.SQL("").join(
+                sql.SQL(", {0} = excluded.{0}").format(one) for one in stamps
+            ),
+            "default_status": sql.Literal(side.words.get(DEFAULT_STATUS, DEFAULT_STATUS)),
+            "good": sql.SQL(", ").join(
+                sql.SQL("{} as {}").format(side.write(column, name), name)
+                for column in self.columns
+                for name in [sql.Identifier(column.name)]
+            ),
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,19 +173,6 @@ class Kind:
         return f"json_build_object({pairs})"
 
 
-TEXT = frozenset({"text", "character varying"})
-
-
-def text(name: str, secret: bool = False) -> Column:
-    return Column(name, "varchar(100)", TEXT, "text", secret)
-
-
-def plain(name: str, type_: str) -> Column:
-    return Column(name, type_, frozenset({type_}), type_)
-
-
-TIMESTAMP = "timestamp with time zone"
-
 # To look a row up first costs less than to lock one that stays as it is, and more than it saves
 # where most will change: a sample of the chunk tells. `same` is a condition on a row of `said`.
 PROBED = """
@@ -126,15 +184,15 @@ PROBED = """
 DIFFERS = "((select mostly_differ from probed) or ({same}) is not true)"
 
 SAME_PIN = """
-    coalesce((select held.pincode = said.pincode
-                from pincode as held where held.account = said.account), false)
+    coalesce((select held.{pincode} = said.pincode
+                from {table} as held where held.{account} = said.account), false)
 """
 
 PINCODES = Kind(
     name="pincodes",
     title=gettext_noop("PIN codes"),
-    staging="accountpincodeTemp",
-    target="pincode",
+    shop_all=Side("accountpincodeTemp"),
+    bonus_server=Side("pincode"),
     columns=(text("account"), text("pincode", secret=True)),
     needed=(("account",), ("pincode",)),
     checks=PINCODE_CHECKS,
@@ -145,11 +203,11 @@ PINCODES = Kind(
             select distinct on (account collate "C") account, pincode
               from good order by account collate "C", xid desc, id desc
         )
-        insert into pincode as held (account, pincode, changed_at)
-        select account, pincode, now() from said where {DIFFERS.format(same=SAME_PIN)}
-            on conflict (account) do update
-           set pincode = excluded.pincode, changed_at = excluded.changed_at
-         where held.pincode is distinct from excluded.pincode
+        insert into {{table}} as held ({{account}}, {{pincode}}{{more}})
+        select account, pincode{{more_values}} from said where {DIFFERS.format(same=SAME_PIN)}
+            on conflict ({{account}}) do update
+           set {{pincode}} = excluded.{{pincode}}{{stamped}}
+         where held.{{pincode}} is distinct from excluded.{{pincode}}
         """,
     ),
     unique=("account",),
@@ -158,8 +216,8 @@ PINCODES = Kind(
 BALANCES = Kind(
     name="balances",
     title=gettext_noop("Balance changes"),
-    staging="changeAccountBalanceTemp",
-    target="asset",
+    shop_all=Side("changeAccountBalanceTemp"),
+    bonus_server=Side("asset"),
     columns=(
         text("account"),
         plain("amount", "numeric"),
@@ -171,24 +229,20 @@ BALANCES = Kind(
     checks=BALANCE_CHECKS,
     apply=(
         """
-        insert into asset (account, amount, validfrom, validto, comment, created_at)
-        select account, amount, validfrom, validto, comment, now() from good order by xid, id
+        insert into {table} ({columns}{more})
+        select {values}{more_values} from good order by xid, id
         """,
     ),
     amount=f"case when {FINITE} then amount end",
     appends=True,
     rights=("INSERT",),
-    stamps="created_at",
+    stamps=stamp("created_at"),
 )
 
-# A card linked without a status may only earn until somebody says more: the one default that lets
-# no money out.
-DEFAULT_STATUS = 0
-
 SAME_CARD = """
-    coalesce((select held.account = coalesce(said.account, held.account)
-                 and held.status = coalesce(said.status, held.status)
-                from "cardAccounting" as held where held.card = said.card), false)
+    coalesce((select held.{account} = coalesce(said.account, held.{account})
+                 and held.{status} = coalesce(said.status, held.{status})
+                from {table} as held where held.{card} = said.card), false)
 """
 CARD_DIFFERS = DIFFERS.format(same=SAME_CARD)
 
@@ -204,30 +258,30 @@ UPSERT_CARDS = f"""
                     filter (where status is not null))[1] as status
           from good group by card collate "C"
     ), of_both as (
-        insert into "cardAccounting" as held (card, account, status, changed_at)
-        select card, account, status, now() from said
+        insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
+        select card, account, status{{more_values}} from said
          where account is not null and status is not null and {CARD_DIFFERS}
-            on conflict (card) do update
-           set account = excluded.account, status = excluded.status,
-               changed_at = excluded.changed_at
-         where (held.account, held.status) is distinct from (excluded.account, excluded.status)
+            on conflict ({{card}}) do update
+           set {{account}} = excluded.{{account}}, {{status}} = excluded.{{status}}{{stamped}}
+         where (held.{{account}}, held.{{status}})
+               is distinct from (excluded.{{account}}, excluded.{{status}})
         returning 1
     ), of_account as (
-        insert into "cardAccounting" as held (card, account, status, changed_at)
-        select card, account, {DEFAULT_STATUS}, now()
+        insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
+        select card, account, {{default_status}}{{more_values}}
           from said where status is null and {CARD_DIFFERS}
-            on conflict (card) do update
-           set account = excluded.account, changed_at = excluded.changed_at
-         where held.account is distinct from excluded.account
+            on conflict ({{card}}) do update
+           set {{account}} = excluded.{{account}}{{stamped}}
+         where held.{{account}} is distinct from excluded.{{account}}
         returning 1
     ), of_status as (
-        insert into "cardAccounting" as held (card, account, status, changed_at)
-        select card, (select known.account from "cardAccounting" as known
-                       where known.card = said.card), status, now()
+        insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
+        select card, (select known.{{account}} from {{table}} as known
+                       where known.{{card}} = said.card), status{{more_values}}
           from said where account is null and {CARD_DIFFERS}
-            on conflict (card) do update
-           set status = excluded.status, changed_at = excluded.changed_at
-         where held.status is distinct from excluded.status
+            on conflict ({{card}}) do update
+           set {{status}} = excluded.{{status}}{{stamped}}
+         where held.{{status}} is distinct from excluded.{{status}}
         returning 1
     )
     select (select count(*) from of_both) + (select count(*) from of_account)
@@ -237,8 +291,8 @@ UPSERT_CARDS = f"""
 CARDS = Kind(
     name="cards",
     title=gettext_noop("Card links and statuses"),
-    staging="changeCardAccountTemp",
-    target="cardAccounting",
+    shop_all=Side("changeCardAccountTemp"),
+    bonus_server=Side("cardAccounting"),
     columns=(text("card"), text("account"), plain("status", "integer")),
     needed=(("card",), ("account", "status")),
     checks=CARD_CHECKS,
@@ -257,8 +311,8 @@ CARDS = Kind(
                           from good
                          where exists (select from good where account is null)) as judged
                  where account is null and is_linked is not true
-                   and (select true from "cardAccounting" as known
-                         where known.card = judged.card) is null))
+                   and (select true from {table} as known
+                         where known.{card} = judged.card) is null))
         )
         select 0
         """,
@@ -267,4 +321,5 @@ CARDS = Kind(
     unique=("card",),
 )
 
-KINDS = {kind.name: kind for kind in (PINCODES, BALANCES, CARDS)}
+UNMAPPED = {kind.name: kind for kind in (PINCODES, BALANCES, CARDS)}
+KINDS = dict(UNMAPPED)  # with the tables of this installation: the settings put them in

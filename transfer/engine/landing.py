@@ -12,13 +12,18 @@ from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import RowsLostOnTheWay
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Totals
-from transfer.engine.refusals import Bisection, is_refusal
+from transfer.engine.refusals import Bisection, Statement, is_refusal
 from transfer.engine.shop_all import ShopAll
 from transfer.engine.stream import Refused, Sending, receive, receive_bytes, stream_rows
 from transfer.engine.survey import Last, Portion, Survey, Surveyor
 
 IS_GOOD = "fault is null"
 IS_BAD = "fault is not null"
+GOOD = """
+    with good as not materialized (
+        select xid, id, {good}, ctid as line from incoming where {rows}
+    )
+"""
 
 # No plan may hang on statistics: rows are looked up by index whatever the planner believes.
 PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
@@ -35,7 +40,7 @@ def land(
     made = surveyor.survey(portion)
     surveyor.look_ahead(made)
     with made.snapshot:
-        if kind.appends and not made.has_replacing and append(made, target):
+        if is_appended(made) and append(made, target):
             return made.totals, made.last
         is_filled = made.sending is not None and fill_sent(made, made.sending, target)
     last = made.last if is_filled else fill(portion, source, target)
@@ -44,6 +49,12 @@ def land(
     if kind.appends and changed != totals.applied + totals.unchanged:
         raise target.swallowed(kind)
     return totals, last
+
+
+def is_appended(made: Survey) -> bool:
+    """Whether the good rows may go into the server's table as they come."""
+    kind = made.portion.kind
+    return kind.appends and kind.is_held_as_carried and not made.has_replacing
 
 
 def append(made: Survey, target: BonusDatabase) -> bool:
@@ -69,14 +80,18 @@ def append(made: Survey, target: BonusDatabase) -> bool:
 
 def copy_good(made: Survey, target: BonusDatabase) -> int:
     kind = made.portion.kind
-    names = sql.SQL(", ").join(map(sql.Identifier, kind.names))
-    rows = sql.SQL("select {}, {}::timestamptz from ({}) as judged {}").format(
-        names,
-        sql.Literal(target.one("select now()")[0]),
+    now = sql.SQL("{}::timestamptz").format(sql.Literal(target.one("select now()")[0]))
+    held = kind.held_names
+    rows = sql.SQL("select {} from ({}) as judged {}").format(
+        sql.SQL(", ").join(
+            now if column is kind.stamps else sql.Identifier(column.name) for column in held
+        ),
         made.query,
         sql.SQL(f"where {IS_GOOD}" if made.totals.rejected else ""),
     )
-    into = f'"{kind.target}" ({", ".join(kind.names)}, {kind.stamps})'
+    into = sql.SQL("{} ({})").format(
+        kind.bonus_server.identifier, sql.SQL(", ").join(map(sql.Identifier, held.values()))
+    )
     try:
         return stream_rows(Sending(made.source, rows), target, into, takes_none)
     except RowsLostOnTheWay as lost:
@@ -161,9 +176,14 @@ def apply(kind: Kind, target: BonusDatabase) -> int:
             [sqlstate, constraint],
         )
 
-    good = "with good as not materialized (select *, ctid as line from incoming where {rows})"
+    names = kind.target_names
+
+    def over_good(text: str) -> Statement:
+        statement = sql.SQL(GOOD + text)
+        return lambda rows: statement.format(rows=sql.SQL(rows), **names)
+
     target.execute(f"{PLANS}; set constraints all immediate")
-    statements = [f"{good} {statement}" for statement in (*kind.refuse, *kind.apply)]
+    statements = [over_good(text) for text in (*kind.refuse, *kind.apply)]
     return Bisection(target, "incoming", statements, refuse).run(IS_GOOD)
 
 

@@ -123,6 +123,7 @@ def _begin(
     with source.purge_held_off():
         with source.snapshot():
             # The log first: whoever has a batch in it was noted in our own database before.
+            source.check_table(kind)
             logged, known = source.readers(kind), readers()
             if known.mine or target.has_positions(kind) or logged - known.others:
                 raise PositionLost(database=target.name, kind=kind.name)

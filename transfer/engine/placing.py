@@ -67,14 +67,16 @@ def place(
 ) -> Placed:
     """Writes the position, and returns what that means; a dry run writes nothing on any side.
 
-    Raises BatchUnknown, LaterBatchKnown, ReaderUnknown, PositionMissing, AlreadyRunning; RowsPurged
-    when rows are gone that it would need, and nobody has accepted that.
+    Raises BatchUnknown, LaterBatchKnown, ReaderUnknown, PositionMissing, AlreadyRunning,
+    StagingTableChanged; RowsPurged when rows are gone that it would need, and nobody has accepted
+    that.
     """
     target.ensure_schema()
     with source.purge_held_off():
         with source.snapshot():
             source.require_log()
             source.check_columns(kind)
+            source.check_table(kind)
             origin = source.origin()
             held = target.position(origin, kind)
             if held is not None:

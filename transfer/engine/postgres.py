@@ -292,5 +292,5 @@ COLUMNS = """
     select a.attname, format_type(a.atttypid, null), a.attnotnull,
            format_type(a.atttypid, a.atttypmod), a.atttypmod
       from pg_attribute a
-     where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+     where a.attrelid = to_regclass(quote_ident(%s)) and a.attnum > 0 and not a.attisdropped
 """

@@ -44,7 +44,7 @@ PREPARED = """
     select distinct prepared.gid
       from pg_locks as held join pg_locks as own using (virtualtransaction)
       join pg_prepared_xacts as prepared on prepared.transaction = own.transactionid
-     where held.relation = to_regclass(%s) and held.pid is null and own.pid is null
+     where held.relation = to_regclass(quote_ident(%s)) and held.pid is null and own.pid is null
      order by gid
 """
 
@@ -111,7 +111,8 @@ def rebase(
             staging.execute(sql.SQL("lock table {} in access exclusive mode").format(quoted(kind)))
         origin = staging.origin()
         held = [pair for target in _apart(targets) for pair in _lock_positions(target, origin)]
-        is_broken = any(_is_broken(staging, kind, origin, held) for kind in KINDS.values())
+        # All are asked: a table that is not the one of before stops it, whatever else is wrong.
+        is_broken = [kind for kind in KINDS.values() if _is_broken(staging, kind, origin, held)]
         if not is_broken and not any(target.rows_since(position) for target, position in held):
             return []
         for target, position in held:
@@ -146,8 +147,8 @@ def rebase(
 
 def _require_ended(staging: Staging, kind: Kind) -> None:
     """No session holds what a prepared transaction locks, so nobody would find out by waiting."""
-    table = f'"{kind.staging}"'
-    if held := staging.rows(PREPARED, [table]):
+    if held := staging.rows(PREPARED, [kind.staging]):
+        table = f'"{kind.staging}"'
         raise TransactionPrepared(table=table, names=", ".join(gid for (gid,) in held))
 
 
@@ -227,12 +228,13 @@ def _lock_positions(target: BonusDatabase, origin: str) -> Held:
 
 def _is_broken(staging: Staging, kind: Kind, origin: str, held: Held) -> bool:
     positions = [position for _, position in held if position.kind == kind.name]
-    try:
-        for position in positions or [Position(origin, kind.name)]:
+    is_broken = False
+    for position in positions or [Position(origin, kind.name)]:
+        try:
             staging.check_past(kind, position)
-    except HistoryChanged:
-        return True
-    return False
+        except HistoryChanged:
+            is_broken = True
+    return is_broken
 
 
 def _regroup(
@@ -257,8 +259,8 @@ def _regroup(
     signature = _signature(is_new, is_sure, of_kind)
     groups_written = staging.rows(
         sql.SQL(
-            "select {signature}, count(*), coalesce(sum({amount}), 0) from {table} group by 1"
-        ).format(signature=signature, amount=sql.SQL(kind.amount), table=quoted(kind))
+            "select {signature}, count(*), coalesce(sum({amount}), 0) from {staged} group by 1"
+        ).format(signature=signature, amount=sql.SQL(kind.amount), staged=kind.staged)
     )
     # Moved by more servers means staged earlier; what was written since the restore comes last.
     groups_written.sort(key=lambda row: (row[0].count("0"), row[0].startswith("n")))
@@ -283,8 +285,8 @@ def _triggers_off(staging: Staging, kind: Kind) -> Iterator[None]:
     """Neither ours nor head office's own fire within; after, each is on as it was."""
     on = staging.rows(
         "select tgname, tgenabled from pg_trigger "
-        "where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'",
-        [f'"{kind.staging}"'],
+        "where tgrelid = to_regclass(quote_ident(%s)) and not tgisinternal and tgenabled <> 'D'",
+        [kind.staging],
     )
     staging.execute(sql.SQL("alter table {} disable trigger user").format(quoted(kind)))
     yield

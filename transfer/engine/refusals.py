@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import psycopg2
+from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from transfer.engine.bonus_db import BonusDatabase
@@ -11,6 +12,7 @@ from transfer.engine.errors import TooManyRefused
 MOST_REFUSED = 1_000  # in a chunk: of more than that, something else than the rows is wrong
 
 Refuse = Callable[[str, str, str | None], None]
+Statement = Callable[[str], str | sql.Composed]
 
 
 def is_refusal(error: psycopg2.Error) -> bool:
@@ -25,14 +27,14 @@ def is_refusal(error: psycopg2.Error) -> bool:
 class Bisection:
     """Runs statements over the rows of a temporary table, without those that the server refuses.
 
-    The statements hold `{rows}` where the rows shall stand: a condition on (xid, id). Their row
+    Each statement is made from which rows it shall take: a condition on (xid, id). Their row
     counts, or the number that they select, are added up. Ranges come in the order of (xid, id),
     so that the outcome is that of row by row. `refuse` is told the condition that names a refused
     row, its SQLSTATE and the constraint; never the message, which may quote the row.
     """
 
     def __init__(
-        self, target: BonusDatabase, table: str, statements: Sequence[str], refuse: Refuse
+        self, target: BonusDatabase, table: str, statements: Sequence[Statement], refuse: Refuse
     ) -> None:
         self.target = target
         self.table = table
@@ -83,7 +85,7 @@ class Bisection:
         with self.target.explained(), self.target.connection.cursor() as cursor:
             cursor.execute("savepoint rows")
             try:
-                done = sum(_run(cursor, each.replace("{rows}", rows)) for each in self.statements)
+                done = sum(_run(cursor, each(rows)) for each in self.statements)
             except psycopg2.Error as error:
                 if not is_refusal(error):
                     raise
@@ -94,7 +96,7 @@ class Bisection:
             return done
 
 
-def _run(cursor: Cursor, statement: str) -> int:
+def _run(cursor: Cursor, statement: str | sql.Composed) -> int:
     cursor.execute(statement)
     if cursor.description:
         return int(cursor.fetchall()[0][0])

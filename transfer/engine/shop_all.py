@@ -18,9 +18,10 @@ from transfer.engine.errors import (
     OriginChanged,
     RestoredFromDump,
     RowsPurged,
+    StagingTableChanged,
     WrongColumns,
 )
-from transfer.engine.kinds import Kind
+from transfer.engine.kinds import UNMAPPED, Kind
 from transfer.engine.position import Position, batch, moved, waiting
 from transfer.engine.postgres import COLUMNS
 from transfer.errors import TransferError
@@ -30,6 +31,11 @@ from transfer.errors import TransferError
 PURGE_LOCK = 4_477_001
 
 STAMP_TRIGGER = "datatransfer_stamp"
+
+OTHER_TABLES = """
+    select coalesce(staging, %s) from datatransfer.batch
+     where kind = %s and coalesce(staging, %s) <> %s limit 1
+"""
 
 # A row that was staged after another of its number had been corrected is not that one.
 NAMESAKES = """
@@ -51,7 +57,7 @@ class Staged:
 
 
 def quoted(kind: Kind) -> sql.Identifier:
-    return sql.Identifier(kind.staging)
+    return kind.shop_all.identifier
 
 
 class ShopAll(BatchLog):
@@ -119,11 +125,12 @@ class ShopAll(BatchLog):
         """
         columns = {
             name: (type_, not_null)
-            for name, type_, not_null, *_ in self.rows(COLUMNS, [f'"{kind.staging}"'])
+            for name, type_, not_null, *_ in self.rows(COLUMNS, [kind.staging])
         }
         if not columns:
             raise NotInitialised(missing=f'"{kind.staging}"')
-        expected = {column.name: column.types for column in kind.columns}
+        side = kind.shop_all
+        expected = {name: side.types(one) for one, name in side.names(kind.columns).items()}
         expected |= {"id": frozenset({"bigint"}), "xid": frozenset({"xid8"})}
         for name in expected:
             if name not in columns:
@@ -148,10 +155,20 @@ class ShopAll(BatchLog):
         """
         (stamped,) = self.one(
             "select coalesce(bit_or(tgtype) & 20, 0) = 20 from pg_trigger "
-            "where tgrelid = to_regclass(%s) and starts_with(tgname, %s) and tgenabled = 'A'",
-            [f'"{kind.staging}"', STAMP_TRIGGER],
+            "where tgrelid = to_regclass(quote_ident(%s)) and starts_with(tgname, %s) "
+            "and tgenabled = 'A'",
+            [kind.staging, STAMP_TRIGGER],
         )
         return bool(stamped)
+
+    def check_table(self, kind: Kind) -> None:
+        """Whether nobody has read the kind's rows from another table. Raises StagingTableChanged.
+
+        A position says so for itself: see `check_past`.
+        """
+        ours = UNMAPPED[kind.name].staging
+        for (before,) in self.rows(OTHER_TABLES, [ours, kind.name, ours, kind.staging]):
+            raise StagingTableChanged(before=before, now=kind.staging)
 
     def check_position(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
         """Whether all that the position, which is `server`'s, has still to read is here.
@@ -173,23 +190,33 @@ class ShopAll(BatchLog):
     def check_past(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
         """Whether the position, which is `server`'s, is of this database's past.
 
-        Raises OriginChanged; HistoryChanged when our rows came with a dump, when the log lacks the
-        position's batch, or when the table or the position knows transactions that the cluster has
-        yet to reach.
+        Raises OriginChanged; StagingTableChanged; HistoryChanged when our rows came with a dump,
+        when the log lacks the position's batch, or when the table or the position knows
+        transactions that the cluster has yet to reach.
         """
         if self.origin() != position.origin:
             raise OriginChanged
-        table_ahead, position_ahead, is_original = self.one(
+        ours = UNMAPPED[kind.name].staging
+        table_ahead, position_ahead, is_original, table = self.one(
             sql.SQL(
                 # By the index, whatever the planner believes: of a mere `exists` it thinks that
                 # the first row read will do, and reads all of them in vain.
                 "select (select true from {} where xid >= pg_snapshot_xmax(s) order by xid limit 1)"
                 " is not null, "
                 "pg_snapshot_xmax({}::pg_snapshot) > pg_snapshot_xmax(s), "
-                f"(select {ORIGINAL} from datatransfer.origin) "
+                f"(select {ORIGINAL} from datatransfer.origin), "
+                "(select coalesce(staging, {}) from datatransfer.batch"
+                " where reader = {}::uuid and number = {}) "
                 "from pg_current_snapshot() as s"
-            ).format(quoted(kind), sql.Literal(position.snapshot))
+            ).format(
+                quoted(kind),
+                *map(sql.Literal, [position.snapshot, ours, position.reader, position.number]),
+            )
         )
+        if position.is_older_than_the_log:
+            table = ours
+        if table not in (None, kind.staging):
+            raise StagingTableChanged(before=table, now=kind.staging)
         if not is_original:
             raise RestoredFromDump
         self.check_batch(position, server)
@@ -220,12 +247,12 @@ class ShopAll(BatchLog):
 
     def chunk_query(self, kind: Kind, position: Position, reading: str, rows: int) -> sql.Composed:
         """The next `rows` rows of the batch `reading`, each with the code of a check it fails."""
-        names = ["xid", "id", *(column.name for column in kind.columns)]
-        part = "(select {columns} from {table} where {range} order by xid, id limit {rows})"
+        names = sql.SQL(", ").join(map(sql.Identifier, ["xid", "id", *kind.names]))
+        part = "(select {names} from {staged} where {range} order by xid, id limit {rows})"
         parts = [
             sql.SQL(part).format(
-                columns=sql.SQL(", ").join(map(sql.Identifier, names)),
-                table=quoted(kind),
+                names=names,
+                staged=kind.staged,
                 range=range_,
                 rows=sql.Literal(rows),
             )
@@ -282,7 +309,7 @@ class ShopAll(BatchLog):
     def staged(self, kind: Kind, position: Position) -> Staged:
         """Rows and finite amounts up to the position, and those removed since it began."""
         query = sql.SQL("select count(*), coalesce(sum({}), 0) from {} where {}").format(
-            sql.SQL(kind.amount), quoted(kind), moved(position)
+            sql.SQL(kind.amount), kind.staged, moved(position)
         )
         rows, amount = self.one(query)
         purged_rows, purged_amount = self.purged(kind)
@@ -313,7 +340,7 @@ class ShopAll(BatchLog):
 
     def row_as_json(self, kind: Kind, xid: str, id_: int) -> str:
         """A staged row for a reject, secrets masked, in characters that any encoding has."""
-        query = sql.SQL("select {} from {} where xid = %s and id = %s").format(
-            sql.SQL(kind.payload), quoted(kind)
+        query = sql.SQL("select {} from {} where xid = {}::xid8 and id = {}").format(
+            sql.SQL(kind.payload), kind.staged, sql.Literal(xid), sql.Literal(id_)
         )
-        return json.dumps(self.one(query, [xid, id_])[0])
+        return json.dumps(self.one(query)[0])

@@ -3,7 +3,7 @@
 `shop_all.py` reads them for transfers; what changes them stands here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import chain
@@ -147,13 +147,14 @@ class Staging(Writers):
     def initialise(self) -> list[Step]:
         """Creates what is missing and keeps what is there; all tables or none, then the indexes.
 
-        Raises WrongColumns when an existing column has another type.
+        Raises WrongColumns when an existing column has another type, StagingTableChanged.
         """
         steps: dict[str, list[Step]] = {}
         with self.transaction():
             self.execute("set local statement_timeout = 0")
             self.execute(SCHEMA + writers.SCHEMA + batches.SCHEMA)
             for kind in KINDS.values():
+                self.check_table(kind)
                 steps[kind.name] = self._initialise(kind)
                 self.check_columns(kind)
         for kind in KINDS.values():
@@ -164,16 +165,25 @@ class Staging(Writers):
 
     def _initialise(self, kind: Kind) -> list[Step]:
         steps = []
-        columns = {row[0] for row in self.rows(COLUMNS, [f'"{kind.staging}"'])}
-        wanted = {column.name: column.created_as for column in kind.columns} | OURS
+        columns = {row[0] for row in self.rows(COLUMNS, [kind.staging])}
+        side = kind.shop_all
+        wanted = {name: side.created_as(one) for one, name in side.names(kind.columns).items()}
+        wanted |= OURS
         missing = [name for name in wanted if name not in columns]
+
+        def body(names: Iterable[str], line: str) -> sql.Composed:
+            lines = [
+                sql.SQL(line).format(sql.Identifier(name), sql.SQL(wanted[name])) for name in names
+            ]
+            return sql.SQL(", ").join(lines)
+
         if not columns:
-            body = ", ".join(f'"{name}" {type_}' for name, type_ in wanted.items())
-            self.execute(sql.SQL(f"create table {{}} ({body})").format(quoted(kind)))
+            created = sql.SQL("create table {} ({})")
+            self.execute(created.format(quoted(kind), body(wanted, "{} {}")))
             steps.append(Step(CREATED, {"table": kind.staging}))
         elif missing:
-            body = ", ".join(f'add column "{name}" {wanted[name]}' for name in missing)
-            self.execute(sql.SQL(f"alter table {{}} {body}").format(quoted(kind)))
+            altered = sql.SQL("alter table {} {}")
+            self.execute(altered.format(quoted(kind), body(missing, "add column {} {}")))
             steps += [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
         steps += self.index_places(kind)
         if not self._has_stamps(kind):
@@ -186,9 +196,10 @@ class Staging(Writers):
     def _has_stamps(self, kind: Kind) -> bool:
         """Whether the triggers are those that fire for nobody who writes as one should."""
         there = self.rows(
-            "select from pg_trigger where tgrelid = to_regclass(%s) and tgname = any(%s) "
+            "select from pg_trigger where tgrelid = to_regclass(quote_ident(%s)) "
+            "and tgname = any(%s) "
             "and tgenabled = 'A' and tgqual is not null",
-            [f'"{kind.staging}"', [*STAMPS]],
+            [kind.staging, [*STAMPS]],
         )
         return len(there) == len(STAMPS)
 
@@ -228,15 +239,18 @@ class Staging(Writers):
             sql.Literal(days),
             sql.SQL(" and ").join(visible(position.read_through) for position in positions),
         )
+        ours = sql.SQL(", ").join(
+            [sql.SQL("xid"), *(kind.shop_all.read_as(column) for column in kind.columns)]
+        )
         with self.transaction():
             self.execute("set local statement_timeout = 0")
             for position in positions:
                 self.check_position(kind, position)
             if dry_run:
-                return self._counted(kind, sql.SQL("select * from {}").format(old))
+                return self._counted(kind, sql.SQL("select {} from {}").format(ours, old))
             self.execute("create temporary table gone (xid xid8) on commit drop")
             rows, amount = self._counted(
-                kind, sql.SQL("delete from {} returning *").format(old), keeps=True
+                kind, sql.SQL("delete from {} returning {}").format(old, ours), keeps=True
             )
             if rows:
                 self._note_purge(kind, rows, amount)
@@ -252,7 +266,7 @@ class Staging(Writers):
         """Empties the secrets of rows that every one of `positions` has moved, but for those with
         the numbers `spared`; returns of how many. The rows stay, and count as before.
         """
-        (column,) = kind.secrets
+        (column,) = kind.shop_all.names(one for one in kind.columns if one.secret).values()
         values = {
             "table": quoted(kind),
             "column": sql.Identifier(column),
@@ -269,7 +283,7 @@ class Staging(Writers):
             if dry_run:
                 query = sql.SQL("select count(*) from {table} where {which}")
                 return int(self.one(query.format(which=which, **values))[0])
-            columns = self.rows(COLUMNS, [f'"{kind.staging}"'])
+            columns = self.rows(COLUMNS, [kind.staging])
             not_null = {name for name, _, is_not_null, *_ in columns if is_not_null}
             empty = "" if column in not_null else None
             return self.execute(

@@ -43,7 +43,7 @@ def receive(kind: Kind, sending: "Sending", target: BonusDatabase) -> int:
     on either side.
     """
     names = ", ".join(["xid", "id", *kind.names, "fault"])
-    return stream_rows(sending, target, f"incoming ({names})", is_unreadable)
+    return stream_rows(sending, target, sql.SQL(f"incoming ({names})"), is_unreadable)
 
 
 def receive_bytes(kind: Kind, sending: "Sending", target: BonusDatabase) -> int:
@@ -59,7 +59,7 @@ def receive_bytes(kind: Kind, sending: "Sending", target: BonusDatabase) -> int:
     target.execute(
         f"create temporary table raw (xid xid8, id bigint, {body}, fault text) on commit drop"
     )
-    received = stream_rows(sending, target, f"raw ({names})", is_unreadable)
+    received = stream_rows(sending, target, sql.SQL(f"raw ({names})"), is_unreadable)
     values = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
     read = f"insert into incoming ({names}) select xid, id, {', '.join(values)}, fault from raw"
 
@@ -71,25 +71,28 @@ def receive_bytes(kind: Kind, sending: "Sending", target: BonusDatabase) -> int:
             [sqlstate, sending.source.row_as_json(kind, xid, id_)],
         )
 
-    Bisection(target, "raw", [f"{read} where {{rows}}"], refuse).run()
+    Bisection(target, "raw", [lambda rows: f"{read} where {rows}"], refuse).run()
     target.execute("drop table raw")
     return received
 
 
-def stream_rows(sending: "Sending", target: BonusDatabase, into: str, objects: Objects) -> int:
+def stream_rows(
+    sending: "Sending", target: BonusDatabase, into: sql.Composable, objects: Objects
+) -> int:
     """Streams rows into a table, and returns how many arrived.
 
     Raises Refused where the target's error is one of those which `objects` tells. A source that
     dies in mid-stream may look like a clean end to the target, so both sides' counts are compared;
     where it looks like nonsense, the source's own error is raised.
     """
+    statement = sql.SQL("copy {} from stdin (format binary)").format(into)
     try:
         with sending.received as rows:
             try:
                 with target.explained(), target.connection.cursor() as cursor:
                     sending.begin()
                     try:
-                        cursor.copy_expert(f"copy {into} from stdin (format binary)", rows, BUFFER)
+                        cursor.copy_expert(statement, rows, BUFFER)
                     except psycopg2.Error as error:
                         if objects(error):
                             raise Refused from error

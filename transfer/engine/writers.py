@@ -30,7 +30,8 @@ end $$;
 
 # Who writes is noted at the end of a transaction's first statement, for nothing a row.
 WRITER_TRIGGER = """
-    select from pg_trigger where tgrelid = to_regclass(%s) and tgname = 'datatransfer_writer'
+    select from pg_trigger
+     where tgrelid = to_regclass(quote_ident(%s)) and tgname = 'datatransfer_writer'
 """
 NOTE_WRITERS = """
     create trigger datatransfer_writer after insert on {table} for each statement
@@ -48,7 +49,7 @@ FORGET_WRITERS = """
 class Writers(Indexes):
     def note_writers(self, kind: Kind) -> bool:
         """Begins to note who writes to the table; returns whether nobody had."""
-        if self.rows(WRITER_TRIGGER, [f'"{kind.staging}"']):
+        if self.rows(WRITER_TRIGGER, [kind.staging]):
             return False
         self.execute(sql.SQL(NOTE_WRITERS).format(table=quoted(kind)))
         return True

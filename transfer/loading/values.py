@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from transfer.engine.checks import CARD_STATUSES
-from transfer.engine.kinds import Column
+from transfer.engine.sides import Column
 
 Cell = str | float | int | bool | date | datetime | time | timedelta | None
 
@@ -51,7 +51,7 @@ def reader(column: Column, zone: ZoneInfo) -> Reader:
     """What reads the cells of a column; times without a zone are of `zone`."""
     if column.carried_as == "numeric":
         return number
-    if column.carried_as == "integer":
+    if column.name == "status":
         return status
     if column.carried_as.startswith("timestamp"):
         moments = Moments(zone, ends=column.name == "validto")

@@ -185,9 +185,12 @@ class Script(Staging):
     def check_columns(self, kind: Kind) -> None:
         """They are as they were."""
 
+    def check_table(self, kind: Kind) -> None:
+        """The log may not be there yet; `initialise` itself looks."""
+
     def may_all(self) -> bool:
         """Whether its user has the rights that it needs at least, on all that there should be."""
-        tables = [f'"{kind.staging}"' for kind in KINDS.values()]
+        tables = staging_tables(self)
         names = [*tables, "datatransfer.batch", "datatransfer.purge_note"]
         may_look = "select has_schema_privilege(to_regnamespace('datatransfer'), 'usage')"
         missing = "select bool_or(to_regclass(one) is null) from unnest(%s) as one"
@@ -199,7 +202,7 @@ class Script(Staging):
 def grants(database: Database, url: str) -> str:
     """The rights that the user of the URL needs at least."""
     parts = parse_dsn(url)
-    tables = [f'"{kind.staging}"' for kind in KINDS.values()]
+    tables = staging_tables(database)
     # Numbers that are yet to be made get the usual name.
     query = """
         select coalesce((select pg_get_serial_sequence(one, attname) from pg_attribute
@@ -212,6 +215,11 @@ def grants(database: Database, url: str) -> str:
         database=quoted(parts["dbname"]), user=quoted(parts["user"]),
         tables=", ".join(tables), sequences=", ".join(sequences),
     ).strip()  # fmt: skip
+
+
+def staging_tables(database: Database) -> list[str]:
+    """As a statement names them."""
+    return [kind.shop_all.identifier.as_string(database.connection) for kind in KINDS.values()]
 
 
 def without_password(url: str) -> str:

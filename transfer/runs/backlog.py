@@ -39,7 +39,7 @@ WAITING = """
 WRITERS = """
     select min(a.xact_start)
       from pg_locks l join pg_stat_activity a using (pid)
-     where l.locktype = 'relation' and l.relation = to_regclass(%s) and l.granted
+     where l.locktype = 'relation' and l.relation = to_regclass(quote_ident(%s)) and l.granted
        and l.mode = 'RowExclusiveLock' and l.pid <> pg_backend_pid()
        and l.database = (select oid from pg_database where datname = current_database())
 """
@@ -106,7 +106,7 @@ def _of_kind(source: ShopAll, kind: Kind, position: Position) -> Backlog:
         ranges = [part.format(quoted(kind), range_, most) for range_ in waiting(position)]
         query = sql.SQL(WAITING).format(ranges=sql.SQL(" union all ").join(ranges), most=most)
         rows, oldest = source.one(query)
-        (writing_since,) = source.one(WRITERS, [f'"{kind.staging}"'])
+        (writing_since,) = source.one(WRITERS, [kind.staging])
     return Backlog(int(rows), oldest, writing_since)
 
 

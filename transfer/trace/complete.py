@@ -29,14 +29,14 @@ LATEST = 20_000  # staged rows of a table: what no bonus server has yet is among
 # Whatever the collation, digits and Latin letters come before this. A beginning is a range of an
 # index; an end is looked for as long as there is time.
 BEGINS = """
-    select distinct {column}::text from {table}
+    select distinct {column}::text from {rows}
      where {column} >= {text} and {column} <= {text} || 'zzz' and {column}::text like {begins}
      order by 1 limit {most}
 """
-ENDS = "select distinct {column}::text from {table} where {column}::text like {ends} limit {most}"
+ENDS = "select distinct {column}::text from {rows} where {column}::text like {ends} limit {most}"
 STAGED = """
     select distinct {column}::text
-      from (select {column} from {table} order by xid desc, id desc limit {latest}) as latest
+      from (select {column} from {rows} order by xid desc, id desc limit {latest}) as latest
      where {column}::text like {begins} or {column}::text like {ends}
 """
 
@@ -95,13 +95,13 @@ def _ask(server: BonusServer | None, text: str, seconds: float) -> tuple[Numbers
     options: Any = {"secret": True, "seconds": seconds}
     if server is None:
         shop_all = ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", **options)
-        return _answer(shop_all, [STAGED], text, lambda kind: kind.staging)
+        return _answer(shop_all, [STAGED], text, lambda kind: kind.staged)
     target = BonusDatabase(server.dsn, server.name, "trace", **options)
-    return _answer(target, [BEGINS, ENDS], text, lambda kind: kind.target)
+    return _answer(target, [BEGINS, ENDS], text, lambda kind: kind.held)
 
 
 def _answer(
-    door: Database, statements: list[str], text: str, table: Callable[[Kind], str]
+    door: Database, statements: list[str], text: str, rows: Callable[[Kind], sql.Composed]
 ) -> tuple[Numbers, bool]:
     numbers = _nothing()
     values: dict[str, sql.Composable] = {
@@ -114,7 +114,7 @@ def _answer(
     with door:
         for statement, column in product(statements, COLUMNS):
             for kind in kinds_of(column):
-                names = {"column": sql.Identifier(column), "table": sql.Identifier(table(kind))}
+                names = {"column": sql.Identifier(column), "rows": rows(kind)}
                 query = sql.SQL(statement).format(**names, **values)
                 try:
                     with door.transaction(commit=False):

@@ -8,7 +8,7 @@ from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.shop_all import ShopAll, quoted
+from transfer.engine.shop_all import ShopAll
 from transfer.errors import TooSlow
 from transfer.trace.complete import COLUMNS, MOST, complete, escaped, kinds_of
 from transfer.words import formats
@@ -16,7 +16,7 @@ from transfer.words import formats
 SHORTEST = 3
 LONGEST = 100
 
-EXACT = "select exists (select from {table} where {column} = {value})"
+EXACT = "select exists (select from {staged} where {column} = {value})"
 
 
 @dataclass
@@ -66,7 +66,7 @@ def _is_there(source: ShopAll, column: str, text: str) -> bool:
     return any(
         source.one(
             sql.SQL(EXACT).format(
-                table=quoted(kind), column=sql.Identifier(column), value=sql.Literal(text)
+                staged=kind.staged, column=sql.Identifier(column), value=sql.Literal(text)
             )
         )[0]
         for kind in kinds_of(column)
@@ -86,7 +86,7 @@ def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
     for kind in KINDS.values():
         column = kind.columns[0].name
         query = sql.SQL("select {} from {} where id = {}").format(
-            sql.Identifier(column), quoted(kind), sql.Literal(number)
+            sql.Identifier(column), kind.staged, sql.Literal(number)
         )
         rows += [(kind, number, column, value or "") for (value,) in source.rows(query)]
     return rows
@@ -96,9 +96,9 @@ SECONDS = 5.0
 PAGES = 1024  # of a table, looked through at once: the search can stop between two of them
 ORDER = ("cards", "pincodes", "balances")  # that in which both are found comes first
 
-SIZE = "select pg_relation_size(%s) / current_setting('block_size')::int"
+SIZE = "select pg_relation_size(quote_ident(%s)) / current_setting('block_size')::int"
 RANGE = """
-    select distinct {columns} from {table}
+    select distinct {columns} from {staged}
      where ctid >= {low} and ctid < {high} and ({fits})
 """
 
@@ -146,7 +146,7 @@ def _ranges(source: ShopAll, start: Stop | None) -> Iterator[tuple[Kind, int, St
     """Yields what a search has not read, in parts: kind, first page, and their end."""
     kinds = [KINDS[name] for name in ORDER]
     with source.snapshot():
-        sizes = [int(source.one(SIZE, [f'"{kind.staging}"'])[0]) for kind in kinds]
+        sizes = [int(source.one(SIZE, [kind.staging])[0]) for kind in kinds]
     first = ORDER.index(start.kind) if start else 0
     done, whole = sum(sizes[:first]), max(sum(sizes), 1)
     for kind, size in list(zip(kinds, sizes, strict=True))[first:]:
@@ -169,7 +169,7 @@ def _within(
     pattern = sql.Literal(f"%{escaped(text)}%")
     query = sql.SQL(RANGE).format(
         columns=sql.SQL(", ").join(names),
-        table=quoted(kind),
+        staged=kind.staged,
         low=low,
         high=high,
         fits=sql.SQL(" or ").join(sql.SQL("{} like {}").format(name, pattern) for name in names),

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import KINDS
 from transfer.engine.position import Position
 from transfer.errors import TransferError
 from transfer.models import BonusServer
@@ -17,18 +18,19 @@ from transfer.trace.complete import kinds_of
 ASSETS_SHOWN = 5
 
 # A balance counts what is valid now, from validfrom to validto, both included.
+PINS = "select changed_at from {pincodes} where {column} = {value}"
 ASSETS = """
     select count(*), coalesce(sum(amount), 0),
            coalesce(sum(amount) filter (where coalesce(validfrom, now()) <= now()
                                           and coalesce(validto, now()) >= now()), 0)
-      from asset where account = %s
+      from {balances} where {column} = {value}
 """
 LAST_ASSETS = """
     select amount, validfrom, validto, comment, created_at
-      from asset where account = %s order by created_at desc nulls last limit %s
+      from {balances} where {column} = {value} order by created_at desc nulls last limit {most}
 """
 CARDS = """
-    select card, account, status, changed_at from "cardAccounting" where {} = %s order by card
+    select card, account, status, changed_at from {cards} where {column} = {value} order by card
      limit 20
 """
 
@@ -79,11 +81,21 @@ def _ask(server: BonusServer, origin: str, subject: str, column: str, seconds: f
 
 
 def _holding(target: BonusDatabase, subject: str, column: str) -> Holding:
-    cards = target.rows(sql.SQL(CARDS).format(sql.Identifier(column)), [subject])
+    about = {
+        **{name: kind.held for name, kind in KINDS.items()},
+        "column": sql.Identifier(column),
+        "value": sql.Literal(subject),
+        "most": sql.Literal(ASSETS_SHOWN),
+    }
+
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        return target.rows(sql.SQL(query).format(**about))
+
+    cards = rows(CARDS)
     if column == "card":
         return Holding(cards=cards)
-    pins = target.rows("select changed_at from pincode where account = %s", [subject])
-    assets, total, balance = target.one(ASSETS, [subject])
-    last = target.rows(LAST_ASSETS, [subject, ASSETS_SHOWN])
+    pins = rows(PINS)
+    ((assets, total, balance),) = rows(ASSETS)
+    last = rows(LAST_ASSETS)
     set_at = pins[0][0] if pins else None
     return Holding(set_at, bool(pins), assets, total, balance, last, cards)

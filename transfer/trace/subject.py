@@ -12,7 +12,7 @@ from psycopg2 import sql
 
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
-from transfer.engine.shop_all import ShopAll, quoted
+from transfer.engine.shop_all import ShopAll
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import WRITERS
@@ -26,7 +26,7 @@ SECONDS = 3.0
 
 ROWS = """
     select {kind}, xid::text::bigint, id, created_at, {payload}, {fault}, {may_fail}, {moved}
-      from {table} where {column} = {value}
+      from {staged} where {column} = {value}
 """
 SENT_AGAIN = """
     select old_id, new_id, sent_at from datatransfer.resent
@@ -89,7 +89,7 @@ def staged_rows(
                 fault=sql.SQL(kind.fault),
                 may_fail=sql.SQL(_may_fail(kind)),
                 moved=_moved([position for _, position in known]),
-                table=quoted(kind),
+                staged=kind.staged,
                 column=sql.Identifier(column),
                 value=sql.Literal(subject),
             )
@@ -130,7 +130,7 @@ def note_sent_again(source: ShopAll, rows: list[StagedRow], origin: str) -> None
 def writers(source: ShopAll, column: str) -> dict[str, datetime]:
     since_when = {}
     for kind in kinds_of(column):
-        (since,) = source.one(WRITERS, [f'"{kind.staging}"'])
+        (since,) = source.one(WRITERS, [kind.staging])
         if since is not None:
             since_when[kind.name] = since
     return since_when

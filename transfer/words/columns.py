@@ -68,9 +68,10 @@ def how_to_fill_in(kind: Kind, column: str) -> str:
     return str(OPTIONAL_ACCOUNT if links_card else HOW_TO_FILL_IN[column])
 
 
-def status_words(status: int) -> str:
-    """A card status; one that there is not, as it came."""
-    return _(CARD_STATUSES[status].words) if status in CARD_STATUSES else str(status)
+def status_words(status: int | str) -> str:
+    """A card status, as number or digit; one that there is not, as it came."""
+    known = {str(number): one for number, one in CARD_STATUSES.items()}
+    return _(known[str(status)].words) if str(status) in known else str(status)
 
 
 def titles(title: str) -> set[str]:

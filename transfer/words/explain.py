@@ -4,14 +4,14 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from transfer.engine.checks import BY_SERVER, Check
-from transfer.engine.kinds import KINDS
+from transfer.engine.checks import BY_SERVER, BY_TABLES, Check
+from transfer.engine.kinds import UNMAPPED
 from transfer.errors import TransferError
 from transfer.words import formats
 
 CHECKS: dict[str, Check] = {
     check.code: check
-    for checks in (*(kind.all_checks for kind in KINDS.values()), BY_SERVER)
+    for checks in (*(kind.all_checks for kind in UNMAPPED.values()), BY_TABLES, BY_SERVER)
     for check in checks
 }
 

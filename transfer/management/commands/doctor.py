@@ -1,9 +1,11 @@
+from argparse import ArgumentParser
 from typing import Any
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.doctor.examination import examine
-from transfer.management.command import FAILED, Command as BaseCommand
+from transfer.doctor.proposal import proposal
+from transfer.management.command import FAILED, Command as BaseCommand, servers_named
 from transfer.servers.attempt import Result
 
 
@@ -12,11 +14,25 @@ class Command(BaseCommand):
         "Looks at everything that can be wrong with the installation: a line each, with what to "
         "do. Exits with 1 when something is."
     )
-    flags = {"--json": gettext_noop("one JSON line for each thing looked at")}
+    flags = {
+        "--json": gettext_noop("one JSON line for each thing looked at"),
+        "--tables": gettext_noop(
+            "propose the file of DTADMIN_TABLES from the tables of shop All and of a bonus server"
+        ),
+    }
     requires_migrations_checks = False  # that is one of the things it looks at
     requires_system_checks = []
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--server", metavar=_("NUMBER|NAME"), help=_("whose tables; without it, the first's")
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["tables"]:
+            for line in proposal(servers_named(options["server"])[0]):
+                self.stdout.write(line)
+            return
         failed = False
         for area, result in examine():
             failed |= not result.ok

@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.engine.kinds import KINDS, Column, Kind
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.sides import Column
 from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
 from transfer.models import RejectedRow, Settings

@@ -1,0 +1,341 @@
+"""DTADMIN_TABLES: tables of another, its names, units, words and values; and what is refused."""
+
+import re
+import tomllib
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from tests.databases import ROOT, initialise_shop_all, query
+from tests.vendor import TABLES, mapped
+from transfer.engine import batches, mapping
+from transfer.engine.batches import Readers
+from transfer.engine.errors import RightsMissing, RowsSwallowed, StagingTableChanged, WrongColumns
+from transfer.engine.kinds import KINDS, UNMAPPED
+from transfer.engine.mapping import TablesRefused
+from transfer.engine.placing import Place, place
+from transfer.engine.staging import Staging
+
+EARLY = datetime(2026, 1, 1, tzinfo=UTC)
+LATE = datetime(2026, 12, 31, tzinfo=UTC)
+
+
+def read(tmp_path, text):
+    file = tmp_path / "tables.toml"
+    file.write_text(text)
+    return mapping.read(str(file))
+
+
+def test_pin_codes_go_into_a_table_of_another_and_the_last_one_wins(vendor):
+    flow = vendor("pincodes")
+    flow.stage(("4100", "1"), ("4200", "2"), ("4100", "3"), ("", "4"))
+    assert flow.move().codes == ["account_missing"]
+    flow.stage(("4200", "2"), ("4200", "5"))
+    flow.move()
+    assert query(flow.bonus, 'select * from "accountPin" order by 1') == [
+        ("4100", "3", "head office's, 100 %s {rows}"),
+        ("4200", "5", "head office's, 100 %s {rows}"),
+    ]
+
+
+def test_amounts_in_minor_units_are_exact_and_one_that_has_none_whole_is_rejected(vendor):
+    flow = vendor("balances")
+    query(flow.shop_all, 'alter table "balanceChanges" alter sum type numeric')
+    kind = KINDS["balances"]
+    assert kind.shop_all.is_minor
+    with pytest.raises(WrongColumns, match="sum numeric ≠ bigint"):
+        flow.move()
+    query(flow.shop_all, 'alter table "balanceChanges" alter sum type bigint')
+    flow.stage(("4100", Decimal("0.01")), ("4100", Decimal("-9999999999999.99"), EARLY))
+    query(
+        flow.shop_all,
+        'insert into "balanceChanges" ("accountNumber", sum, source) values (\'4200\', 0, 7)',
+    )
+    moved = flow.move()
+    assert moved.codes == ["amount_zero"]
+    assert moved.totals.amount_applied == Decimal("-9999999999999.98")
+    assert query(flow.bonus, 'select amount, "assetGroupId", status, begin from asset') == [
+        (1, 1, "ACTIVE", None),
+        (-999999999999999, 1, "ACTIVE", EARLY),
+    ]
+
+
+def test_an_amount_without_a_whole_number_of_minor_units_is_not_rounded(
+    flow, bonus, tmp_path, vendor
+):
+    of_server_alone = (
+        TABLES.replace('table = "balanceChanges"\namount = "minor"', "")
+        .replace('[balances.shop_all.columns]\naccount = "accountNumber"\namount = "sum"', "")
+        .replace("[balances.shop_all.fixed]\nsource = 7", "")
+    )
+    bonus = vendor("balances").bonus
+    with mapped(tmp_path / "other.toml", changed=lambda _: of_server_alone):
+        mine = flow("balances")
+        mine.bonus = bonus
+        mine.stage(("4100", Decimal("1.005")), ("4100", "NaN"), ("4100", Decimal("1.5")))
+        moved = mine.move()
+    assert moved.codes == ["amount_decimals", "amount_not_finite"]
+    assert [one.payload["amount"] for one in moved.rejects] == ["1.005", "NaN"]
+    assert query(bonus, "select amount from asset") == [(150,)]
+
+
+def test_a_date_that_the_table_has_no_place_for_is_a_reject(vendor):
+    flow = vendor("balances")
+    flow.stage(("4100", 1, EARLY), ("4100", 2, None, LATE), ("4100", 3, None, None, "gift"))
+    assert flow.move().codes == ["validity_not_held"]
+    assert query(flow.bonus, "select amount, begin, note from asset order by id") == [
+        (100, EARLY, None),
+        (300, None, "gift"),
+    ]
+
+
+def test_a_trigger_that_swallows_rows_of_another_is_noticed(vendor):
+    flow = vendor("balances")
+    flow.stage(("4100", 1), ("4200", 2))
+    query(
+        flow.bonus,
+        "create function swallow() returns trigger language plpgsql "
+        "as $$ begin return null; end $$; "
+        "create trigger swallow before insert on asset for each row when (new.amount = 200) "
+        "execute function swallow()",
+    )
+    with pytest.raises(RowsSwallowed, match="swallow"):
+        flow.move()
+    assert query(flow.bonus, "select * from asset") == []
+
+
+def test_cards_get_words_for_statuses_and_a_status_without_one_is_a_reject(vendor, tmp_path):
+    flow = vendor("cards")
+    with mapped(
+        tmp_path / "less.toml", changed=lambda text: text.replace('PAY_ONLY = "SPEND"', "")
+    ):
+        flow.stage(("1", "a", 1), ("2", "b"), ("1", None, 2), ("1", "c"), ("9", None, 0))
+        flow.stage(("2", None, 3), ("2", None, 7))
+        assert flow.move().codes == ["card_unknown", "status_without_word", "status_unknown"]
+    assert query(
+        flow.bonus, 'select number, "accountNumber", status, "blockedBy" from "cardAccounting"'
+    ) == [("1", "c", "BLOCKED", ""), ("2", "b", "ACCUMULATE", "")]
+    flow.stage(("2", "b", 0))
+    assert flow.move().totals.unchanged == 1
+
+
+WORDS = """
+[cards.shop_all.status]
+EARN_ONLY = "earn"
+EARN_PAY = "100 %s"
+NO_OPERATION = "0"
+"""
+
+
+def test_a_status_word_that_is_unknown_is_rejected_and_named(vendor, tmp_path):
+    flow = vendor("cards")
+    query(flow.shop_all, 'alter table "cardChanges" alter status type text')
+    with mapped(tmp_path / "words.toml", changed=lambda text: text + WORDS):
+        for card, word in [("1", "100 %s"), ("2", "0"), ("3", "1"), ("4", "pay"), ("5", None)]:
+            query(
+                flow.shop_all,
+                'insert into "cardChanges" (number, "accountNumber", status) values (%s, %s, %s)',
+                [card, "a", word],
+            )
+        moved = flow.move()
+        assert [(one.code, one.payload["status"]) for one in moved.rejects] == [
+            ("status_word_unknown", "'1'"),
+            ("status_word_unknown", "'pay'"),
+        ]
+    assert query(flow.bonus, 'select number, status from "cardAccounting" order by 1') == [
+        ("1", "ACTIVE"),
+        ("2", "BLOCKED"),
+        ("5", "ACCUMULATE"),
+    ]
+
+
+def test_what_the_table_of_another_refuses_is_a_reject(vendor):
+    flow = vendor("cards")
+    query(flow.bonus, "alter table \"cardAccounting\" add constraint sum check (status <> 'SPEND')")
+    flow.stage(("1", "a", 1), ("2", "b", 3), ("3", "c", 0))
+    (reject,) = flow.move().rejects
+    assert (reject.code, reject.constraint) == ("refused_by_server", "sum")
+    assert [card for card, *_ in flow.target_rows()] == ["1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        ('alter table asset drop column "assetGroupId"', "assetGroupId – ≠ 1"),
+        ("alter table asset alter status type integer using 1", "status integer ≠ 'ACTIVE'"),
+        ("alter table asset alter status type varchar(3)", r"status character varying\(3\) ≠ 'ACT"),
+        ("alter table asset alter amount type numeric", "amount numeric ≠ bigint"),
+        (
+            "alter table asset alter amount type double precision",
+            "amount double precision ≠ bigint",
+        ),
+        ("alter table asset alter amount type integer", "amount integer ≠ bigint"),
+        ("alter table asset drop column date", "date –"),
+        ('alter table asset alter "lastStatus" set not null', "lastStatus not null, no default"),
+    ],
+)
+def test_a_table_that_is_not_as_the_file_says_is_refused(vendor, harm, problem):
+    flow = vendor("balances")
+    flow.stage(("4100", 1))
+    query(flow.bonus, harm)
+    with pytest.raises(WrongColumns, match=problem):
+        flow.move()
+    assert query(flow.bonus, "select * from asset") == []
+
+
+def test_a_missing_right_is_told_with_the_names_of_another(vendor):
+    flow = vendor("cards")
+    query(flow.bonus, "drop role if exists vendors_guest; create role vendors_guest login")
+    flow.bonus += " user=vendors_guest"
+    with flow.doors() as (_, target), pytest.raises(RightsMissing) as refused:
+        target.check_rights(KINDS["cards"])
+    assert 'on "cardAccounting" to "vendors_guest"' in refused.value.params["statements"]
+    query(flow.bonus.replace(" user=vendors_guest", ""), "drop role vendors_guest")
+
+
+def initialised_all_the_same(shop_all, monkeypatch):
+    """As an earlier version would have made the table."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Staging, "check_table", lambda *_: None)
+        initialise_shop_all(shop_all)
+
+
+def test_another_staging_table_is_refused_until_the_file_names_the_one_of_before(
+    vendor, tmp_path, monkeypatch
+):
+    flow = vendor("balances")
+    flow.stage(("4100", 1))
+    flow.move()
+    position = flow.position()
+    others = TABLES.replace('"balanceChanges"', '"others"').replace("source = 7", "")
+    with mapped(tmp_path / "other.toml", changed=lambda _: others):
+        with pytest.raises(StagingTableChanged, match=r"come from others, .* from balanceChanges"):
+            initialise_shop_all(flow.shop_all)
+        assert query(flow.shop_all, "select to_regclass('others')") == [(None,)]
+        initialised_all_the_same(flow.shop_all, monkeypatch)
+        flow.stage(("4200", 2))
+        with pytest.raises(StagingTableChanged):
+            flow.move()
+        with Staging(flow.shop_all, "tests") as staging, pytest.raises(StagingTableChanged):
+            staging.purge(KINDS["balances"], [position], 0)
+        query(flow.bonus, "delete from datatransfer.position")  # as of a server docked just now
+        flow.reader = None
+        with pytest.raises(StagingTableChanged):
+            flow.move()
+        with flow.doors() as (source, target), pytest.raises(StagingTableChanged):
+            place(KINDS["balances"], source, target, Place(start=True), Readers())
+    with flow.doors() as (_, target):
+        target.begin_position(position)
+        target.commit()
+    flow.reader = position.reader
+    flow.stage(("4300", 3))
+    flow.move()
+    assert query(flow.bonus, "select amount from asset order by id") == [(100,), (300,)]
+
+
+def test_our_own_table_of_before_is_known_though_no_batch_names_it(flow, tmp_path, monkeypatch):
+    mine = flow("balances")
+    monkeypatch.setattr(batches, "ADD", batches.ADD.replace("%(staging)s", "null"))
+    mine.stage(("4100", 1))
+    mine.move()
+    mine.stage(("4100", 2))
+    mine.move()
+    others = '[balances.shop_all]\ntable = "others"'
+    with mapped(tmp_path / "tables.toml", changed=lambda _: others):
+        with pytest.raises(StagingTableChanged, match="changeAccountBalanceTemp"):
+            initialise_shop_all(mine.shop_all)
+        initialised_all_the_same(mine.shop_all, monkeypatch)
+        with pytest.raises(StagingTableChanged, match="changeAccountBalanceTemp"):
+            mine.move()
+
+
+def test_other_columns_and_units_between_two_runs_move_no_row_twice(vendor, tmp_path):
+    flow = vendor("balances")
+    flow.stage(("4100", 1), ("4200", 2), ("4300", 3))
+    flow.move_one(chunk_rows=2)
+    query(flow.shop_all, 'alter table "balanceChanges" rename sum to kopecks')
+    query(flow.bonus, "alter table asset rename note to remark")
+
+    def renamed(text):
+        return text.replace('amount = "sum"', 'amount = "kopecks"').replace('"note"', '"remark"')
+
+    with mapped(tmp_path / "renamed.toml", changed=renamed):
+        flow.move()
+    assert query(flow.bonus, "select amount from asset order by id") == [(100,), (200,), (300,)]
+
+
+def test_names_are_taken_as_they_are_and_never_run(vendor, tmp_path):
+    with pytest.raises(TablesRefused, match="is no name of a table"):
+        read(tmp_path, "[cards.bonus_server]\ntable = 'x\"; drop table asset; --'")
+
+
+WRONG = [
+    ("[cards\n", "no TOML.*line 1"),
+    ("\n[card.bonus_server]\n", "line 2: card means nothing here; there may be pincodes, balances"),
+    ("[cards.server]\n", "line 1: server means nothing here; there may be shop_all, bonus_server"),
+    ("cards = 1\n", "line 1: cards has to be a table"),
+    ("[cards.shop_all]\ntabel = 'x'\n", "line 2: tabel means nothing here"),
+    ("[cards.shop_all]\namount = 'minor'\n", "line 2: amount means nothing here"),
+    ("[balances.shop_all]\n\namount = 'cents'\n", 'line 3: amount may only be "minor"'),
+    ("[cards.shop_all]\ntable = 7\n", "line 2: 7 is no name"),
+    ("[cards.shop_all]\ntable = '7up'\n", "line 2: '7up' is no name"),
+    (f"[cards.shop_all]\ntable = '{'я' * 32}'\n", "line 2: .* is no name"),
+    ("[cards.shop_all.columns]\nnumber = 'card'\n", "line 2: number means nothing here"),
+    ("[cards.shop_all.columns]\nchanged_at = 'x'\n", "line 2: changed_at means nothing here"),
+    ("[cards.shop_all.columns]\ncard = false\n", "line 2: The table can't do without card"),
+    ("[cards.bonus_server.columns]\naccount = false\n", "line 2: The table can't do without acc"),
+    ("[balances.shop_all.columns]\nvalidto = false\n", "line 2: The table can't do without valid"),
+    ("[cards.bonus_server.columns]\ncard = 'account'\n", "line [12]: The column account has anoth"),
+    ("[cards.shop_all.columns]\ncard = 'xid'\n", "line 2: The column xid has another meaning"),
+    ("[cards.shop_all.fixed]\ncard = 'x'\n", "line 2: The column card has another meaning"),
+    ("[cards.shop_all.fixed]\nx = 1\n\ny = 1.5\n", "line 4: y has to be a text, a whole number"),
+    ("[cards.shop_all.fixed]\nx = 'a'\ny = \"a\\u0000\"\n", "line 3: y has to be a text"),
+    ("[cards.shop_all]\nfixed = 1\n", "line 2: fixed has to be a table"),
+    ("[cards.bonus_server.status]\nEARN_PAY = 'x'\n", "line [12]: EARN_ONLY needs a word"),
+    ("[cards.bonus_server.status]\nOPEN = 'x'\n", "line 2: OPEN means nothing here"),
+    ("[cards.shop_all.status]\nEARN_PAY = ''\n", "line 2: '' is no word"),
+    (
+        "[cards.shop_all.status]\nEARN_PAY = 'x'\nPAY_ONLY = 'x'\n",
+        "line 3: 'x' stands for another status already",
+    ),
+    (
+        "[cards.shop_all]\ntable = 'x'\n[balances.shop_all]\ntable = 'x'\n",
+        "line [24]: x can't be the table of",
+    ),
+    (
+        "[cards.shop_all]\ntable = 'accountpincodeTemp'\n",
+        "line 2: accountpincodeTemp can't be the table of",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), WRONG)
+def test_an_error_in_the_file_is_told_with_its_line(tmp_path, text, sentence):
+    with pytest.raises(TablesRefused, match=sentence):
+        read(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path):
+    with pytest.raises(TablesRefused, match=r"none\.toml can't be read"):
+        mapping.read(str(tmp_path / "none.toml"))
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(TablesRefused, match=r"bytes\.toml can't be read"):
+        mapping.read(str(tmp_path / "bytes.toml"))
+
+
+def test_the_examples_of_both_papers_are_the_same_file_and_can_be_read(tmp_path):
+    examples = [
+        re.search(
+            r"```toml\n(.+?)```", (ROOT / f"docs/{language}/tables.md").read_text(), re.DOTALL
+        )
+        for language in ("en", "ru")
+    ]
+    english, russian = (tomllib.loads(found[1]) for found in examples)
+    assert english == russian
+    kinds = read(tmp_path, examples[0][1])
+    assert kinds["balances"].bonus_server.fixed == {"assetGroupId": 1, "lastStatus": "ACTIVE"}
+
+
+def test_an_empty_file_leaves_our_own_names(tmp_path):
+    assert read(tmp_path, "") == UNMAPPED

@@ -1,0 +1,158 @@
+"""Reads the tables that there are, and proposes the file of DTADMIN_TABLES."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+from psycopg2 import sql
+
+from transfer.doctor import databases
+from transfer.engine.bonus_db import DEMANDED
+from transfer.engine.checks import CARD_STATUSES
+from transfer.engine.kinds import UNMAPPED, Kind
+from transfer.engine.mapping import NAME, OURS, SIDES, VALIDITY
+from transfer.engine.postgres import COLUMNS, Database
+from transfer.engine.sides import MINOR, TEXT, Column, Side
+from transfer.models import BonusServer
+
+# What others call our columns, in small letters and digits alone; the likeliest first.
+ALIASES = {
+    "account": ("accountnumber", "accountno", "accountnum", "accnumber"),
+    "pincode": ("pin",),
+    "amount": ("sum", "value"),
+    "validfrom": ("begin", "begindate", "datebegin", "startdate", "datefrom", "start"),
+    "validto": ("end", "enddate", "dateend", "dateto", "expires", "expiredate"),
+    "comment": ("description", "note", "remark"),
+    "card": ("number", "cardnumber", "cardno", "cardnum"),
+    "status": ("cardstatus", "state"),
+    "created_at": ("created", "date", "datetime", "createdate", "time"),
+    "changed_at": ("changed", "updated", "updatedat", "modified", "lastchange", "date"),
+}
+TABLES = """
+    select relname from pg_class
+     where relkind in ('r', 'p', 'v', 'f') and pg_table_is_visible(oid)
+       and relnamespace <> all (array['pg_catalog', 'information_schema']::regnamespace[])
+     order by relname
+"""
+WORDS = (
+    "select distinct {column} from (select {column} from {table} limit 10000) as sample order by 1"
+)
+MOST_WORDS = 20
+
+
+def proposal(server: BonusServer) -> Iterator[str]:
+    """The lines of the file, for shop All and this server. Raises TransferError."""
+    yield "# " + _("Proposed from the tables of shop All and of %(server)s.") % {
+        "server": server.name
+    }
+    yield "# " + _("Look at each line: names that sound alike may mean something else.")
+    doors: tuple[Database, ...] = (databases.shop_all(), databases.of_server(server))
+    for side, door in zip(SIDES, doors, strict=True):
+        with door, door.transaction(commit=False):
+            for kind in UNMAPPED.values():
+                yield ""
+                yield from _of_table(kind, side, door)
+
+
+def _of_table(kind: Kind, which: str, door: Database) -> Iterator[str]:
+    side: Side = getattr(kind, which)
+    place = f"{kind.name}.{which}"
+    tables = [name for (name,) in door.rows(TABLES)]
+    table = _alike(side.table, (), tables)
+    if table is None:
+        yield f"# [{place}]"
+        yield f"# table = {_text(side.table)}  # " + _(
+            "There is none like it. There are: %(there)s"
+        ) % {"there": ", ".join(tables) or "–"}
+        return
+    there = {name: type_ for name, type_, *_rest in door.rows(COLUMNS, [table])}
+    wanted = (*kind.columns, kind.stamps) if which == "bonus_server" else kind.columns
+    names = _columns(wanted, there)
+    yield f"[{place}]"
+    yield f"table = {_text(table)}"
+    if any(column.name == "amount" and there[name] in MINOR for column, name in names.items()):
+        yield 'amount = "minor"  # ' + _("whole numbers: are they hundredths?")
+    yield from _section(f"{place}.columns", _of_columns(kind, which, names, there))
+    yield from _section(f"{place}.status", _of_words(table, names, there, door))
+    yield from _section(f"{place}.fixed", _of_fixed(table, names, there, door))
+
+
+def _section(place: str, lines: Iterator[str]) -> Iterator[str]:
+    first = next(lines, None)
+    if first is not None:
+        yield from ("", f"[{place}]", first, *lines)
+
+
+def _columns(wanted: tuple[Column, ...], there: dict[str, str]) -> dict[Column, str]:
+    """Each of our columns with that of the table which may be it."""
+    names: dict[Column, str] = {}
+    for column in wanted:
+        also = {"amount": MINOR, "status": TEXT}.get(column.name, frozenset())
+        left = [
+            name
+            for name, type_ in there.items()
+            if type_ in column.types | also and name not in names.values()
+        ]
+        if (name := _alike(column.name, ALIASES[column.name], left)) is not None:
+            names[column] = name
+    return names
+
+
+def _alike(ours: str, aliases: tuple[str, ...], there: list[str]) -> str | None:
+    """What of `there` is called so, but for capitals and signs; or by an alias."""
+    plain = {_plain(name): name for name in reversed(there) if NAME.fullmatch(name)}
+    if ours in there:
+        return ours
+    return next((plain[one] for one in (_plain(ours), *aliases) if one in plain), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _of_columns(
+    kind: Kind, which: str, names: dict[Column, str], there: dict[str, str]
+) -> Iterator[str]:
+    if which == "shop_all":  # init_shop_all adds what is missing
+        yield from (f"{one.name} = {_text(n)}" for one, n in names.items() if one.name != n)
+        return
+    used = {*names.values(), *OURS}
+    left = ", ".join(f"{name} ({type_})" for name, type_ in there.items() if name not in used)
+    for column in (*kind.columns, kind.stamps):
+        name = names.get(column)
+        if name is not None and name != column.name:
+            yield f"{column.name} = {_text(name)}"
+        elif name is None and column.name in (*VALIDITY, "comment", kind.stamps.name):
+            yield f"{column.name} = false  # " + _("no column seems to be it; left: %(left)s") % {
+                "left": left
+            }
+        elif name is None:
+            yield f"# {column.name} = …  # " + _("no column seems to be it; left: %(left)s") % {
+                "left": left
+            }
+
+
+def _of_words(
+    table: str, names: dict[Column, str], there: dict[str, str], door: Database
+) -> Iterator[str]:
+    """Which word means what, somebody has to say: they are listed as they are found."""
+    for column, name in names.items():
+        if column.name == "status" and there[name] in TEXT:
+            query = sql.SQL(WORDS).format(column=sql.Identifier(name), table=sql.Identifier(table))
+            words = [_text(word) for (word,) in door.rows(query) if word is not None]
+            found = ", ".join(words[:MOST_WORDS]) or "–"
+            yield "# " + _("In the table stand: %(words)s") % {"words": found}
+            yield from (f"# {status.name} = …" for status in CARD_STATUSES.values())
+
+
+def _of_fixed(
+    table: str, names: dict[Column, str], there: dict[str, str], door: Database
+) -> Iterator[str]:
+    for (name,) in door.rows(DEMANDED, [table, [*names.values(), *OURS]]):
+        yield f"# {name} = …  # " + _("%(type)s, must not be null") % {"type": there[name]}
+
+
+def _text(value: str) -> str:
+    """As TOML writes it."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,215 @@
+"""Reads the file of DTADMIN_TABLES: which tables are another's, and what they are like. No Django.
+
+Positions tell rows by numbers of ours (`xid`, `id`), whatever the columns are called and in which
+unit they are: another mapping moves no row twice. Of another staging table a position knows
+nothing, so its batch names the table, and a run refuses another (`StagingTableChanged`).
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from transfer.engine.checks import (
+    CARD_STATUSES,
+    STATUS_WITHOUT_WORD,
+    STATUS_WORD_UNKNOWN,
+    VALIDITY_NOT_HELD,
+)
+from transfer.engine.kinds import DEFAULT_STATUS, UNMAPPED, Kind
+from transfer.engine.sides import LONGEST, Side, Value
+
+SIDES = ("shop_all", "bonus_server")
+OURS = ("id", "xid", "created_at")  # in every staging table, beside its columns
+NAME = re.compile(r"[^\W\d][\w$]*")
+LONGEST_NAME = 63  # bytes: PostgreSQL cuts off what is longer
+VALIDITY = ("validfrom", "validto")
+NUMBERS = {status.name: number for number, status in CARD_STATUSES.items()}
+
+Place = tuple[str, ...]  # the keys that lead to a value
+
+
+class TablesRefused(Exception):
+    """What is wrong with the file, where, and what to do."""
+
+
+class _Wrong(Exception):
+    def __init__(self, place: Place, sentence: str) -> None:
+        self.place = place
+        super().__init__(sentence)
+
+
+def read(path: str) -> dict[str, Kind]:
+    """The kinds, with their tables as the file has them. Raises TablesRefused."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TablesRefused(f"DTADMIN_TABLES: {path} can't be read: {error}") from None
+    try:
+        return _kinds(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise TablesRefused(f"{path} is no TOML: {error}. Correct the line.") from None
+    except _Wrong as wrong:
+        line = line_of(text, wrong.place)
+        raise TablesRefused(f"{path}, line {line}: {wrong}") from None
+
+
+def line_of(text: str, place: Place) -> int:
+    """The line on which a value of the file stands, or ends, or what it should stand in."""
+    lines = text.splitlines(keepends=True)
+    for end in range(1, len(lines) + 1):
+        try:
+            value = tomllib.loads("".join(lines[:end]))
+            for key in place:
+                value = value[key]
+        except (tomllib.TOMLDecodeError, KeyError):
+            continue
+        return end
+    return line_of(text, place[:-1])
+
+
+def _kinds(document: dict[str, Any]) -> dict[str, Kind]:
+    mapped = {}
+    for name, sides in _known((), document, UNMAPPED).items():
+        given = _known((name,), sides, SIDES)
+        kind = UNMAPPED[name]
+        mapped[name] = _mapped(kind, *(_side(kind, side, given.get(side, {})) for side in SIDES))
+    kinds = UNMAPPED | mapped
+    taken: dict[str, str] = {}
+    for name, kind in kinds.items():
+        if (other := taken.setdefault(kind.staging, name)) != name:
+            place = (name if name in mapped else other, "shop_all", "table")
+            raise _Wrong(
+                place, f"{kind.staging} can't be the table of {other} and of {name}: name another."
+            )
+    return kinds
+
+
+def _known(place: Place, value: Any, keys: Iterable[str]) -> dict[str, Any]:
+    """The value, which has to be a table with no other keys than these."""
+    known = ", ".join(keys)
+    if not isinstance(value, dict):
+        raise _Wrong(place, f"{place[-1]} has to be a table in TOML; in it may stand {known}.")
+    for key in value:
+        if key not in keys:
+            raise _Wrong((*place, key), f"{key} means nothing here; there may be {known}.")
+    return value
+
+
+def _side(kind: Kind, which: str, value: Any) -> Side:
+    place = (kind.name, which)
+    special = {"balances": ["amount"], "cards": ["status"]}.get(kind.name, [])
+    given = _known(place, value, ["table", "columns", "fixed", *special])
+    unmapped: Side = getattr(kind, which)
+    side = Side(
+        _name((*place, "table"), given.get("table", unmapped.table)),
+        _columns(kind, (*place, "columns"), given.get("columns", {})),
+        _is_minor((*place, "amount"), given),
+        _words((*place, "status"), given.get("status", {})),
+        _fixed((*place, "fixed"), given.get("fixed", {})),
+    )
+    _check_names(kind, place, side)
+    return side
+
+
+def _name(place: Place, value: Any) -> str:
+    if isinstance(value, str) and NAME.fullmatch(value) and len(value.encode()) <= LONGEST_NAME:
+        return value
+    raise _Wrong(
+        place,
+        f"{value!r} is no name of a table or a column: that is a text of letters, digits and _, "
+        f"does not begin with a digit, and has at most {LONGEST_NAME} bytes.",
+    )
+
+
+def _columns(kind: Kind, place: Place, value: Any) -> dict[str, str | None]:
+    of_server = place[1] == "bonus_server"
+    stamps = [kind.stamps.name] if of_server else []
+    may_lack = [*VALIDITY, "comment", *stamps] if of_server else []
+    names: dict[str, str | None] = {}
+    for column, name in _known(place, value, [*kind.names, *stamps]).items():
+        if name is False and column in may_lack:
+            names[column] = None
+        elif name is False:
+            raise _Wrong((*place, column), f"The table can't do without {column}: name its column.")
+        else:
+            names[column] = _name((*place, column), name)
+    return names
+
+
+def _is_minor(place: Place, given: dict[str, Any]) -> bool:
+    if given.get("amount", "minor") != "minor":
+        raise _Wrong(
+            place,
+            'amount may only be "minor": whole numbers of hundredths. Leave it out where amounts '
+            "have decimals.",
+        )
+    return "amount" in given
+
+
+def _words(place: Place, value: Any) -> dict[int, str]:
+    words: dict[int, str] = {}
+    for status, word in _known(place, value, NUMBERS).items():
+        if not isinstance(word, str) or not 0 < len(word) <= LONGEST or "\0" in word:
+            raise _Wrong((*place, status), f"{word!r} is no word of 1 to {LONGEST} characters.")
+        if word in words.values():
+            raise _Wrong((*place, status), f"{word!r} stands for another status already.")
+        words[NUMBERS[status]] = word
+    if words and place[1] == "bonus_server" and DEFAULT_STATUS not in words:
+        name = CARD_STATUSES[DEFAULT_STATUS].name
+        raise _Wrong(place, f"{name} needs a word: a card that is linked without a status gets it.")
+    return words
+
+
+def _fixed(place: Place, value: Any) -> dict[str, Value]:
+    if not isinstance(value, dict):
+        raise _Wrong(place, "fixed has to be a table in TOML, of columns and their values.")
+    for name, one in value.items():
+        _name((*place, name), name)
+        if not isinstance(one, str | int) or (isinstance(one, str) and "\0" in one):
+            raise _Wrong(
+                (*place, name),
+                f"{name} has to be a text, a whole number, true or false; write any other value as "
+                "a text.",
+            )
+    return dict(value)
+
+
+def _check_names(kind: Kind, place: Place, side: Side) -> None:
+    """Whether each column of the table has one meaning."""
+    of_server = place[1] == "bonus_server"
+    taken = set() if of_server else set(OURS)
+    columns = (*kind.columns, kind.stamps) if of_server else kind.columns
+    named = [((*place, "columns", one.name), name) for one, name in side.names(columns).items()] + [
+        ((*place, "fixed", name), name) for name in side.fixed
+    ]
+    for where, name in named:
+        if name in taken:
+            raise _Wrong(where, f"The column {name} has another meaning already: name another.")
+        taken.add(name)
+
+
+def _mapped(kind: Kind, shop_all: Side, bonus_server: Side) -> Kind:
+    columns, checks = kind.columns, list(kind.checks)
+    if shop_all.words:
+        # A word that is none comes along, so that a reject can name it.
+        columns = tuple(
+            replace(one, carried_as="text") if one.name == "status" else one for one in columns
+        )
+        unknown = replace(STATUS_WORD_UNKNOWN, fails=f"status not in {_texts(shop_all.words)}")
+        checks = [unknown if one.code == "status_unknown" else one for one in checks]
+    lacking = [one.name for one in columns if bonus_server.name(one) is None]
+    if fails := " or ".join(f"{name} is not null" for name in lacking if name in VALIDITY):
+        checks.append(replace(VALIDITY_NOT_HELD, fails=fails))
+    if bonus_server.words and (without := CARD_STATUSES.keys() - bonus_server.words.keys()):
+        checks.append(replace(STATUS_WITHOUT_WORD, fails=f"status::text in {_texts(without)}"))
+    return replace(
+        kind, shop_all=shop_all, bonus_server=bonus_server, columns=columns, checks=tuple(checks)
+    )
+
+
+def _texts(numbers: Iterable[int]) -> str:
+    """SQL: a list of numbers as texts. They are ours."""
+    return f"({', '.join(repr(str(number)) for number in sorted(numbers))})"

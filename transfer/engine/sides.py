@@ -1,0 +1,109 @@
+"""What a table of one side calls our columns, and in which form it has our values. No Django.
+
+A vendor's names and values come from the file of the mapping (see `mapping`), and reach a statement
+through psycopg2.sql alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from psycopg2 import sql
+
+TEXT = frozenset({"text", "character varying"})
+# The type tells the unit: no process with another mapping can take one for the other.
+MINOR = frozenset({"bigint"})
+LONGEST = 100  # characters of an account, a card or a PIN code
+
+Value = str | int
+
+
+@dataclass(frozen=True)
+class Column:
+    """A data column of a staging table, and what it becomes in the bonus server's table."""
+
+    name: str
+    created_as: str  # the type that init_shop_all gives it
+    types: frozenset[str]  # the types, without length, that binary COPY may read it from
+    carried_as: str  # the type in `incoming`; the same bytes on the wire
+    secret: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The table of a kind in shop All, or in a bonus server's database."""
+
+    table: str
+    columns: Mapping[str, str | None] = field(default_factory=dict)  # ours → its own; null: none
+    is_minor: bool = False  # amounts are whole numbers, of hundredths
+    words: Mapping[int, str] = field(default_factory=dict)  # card status → what stands for it
+    fixed: Mapping[str, Value] = field(default_factory=dict)  # for columns that we know nothing of
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.table)
+
+    def name(self, column: Column) -> str | None:
+        return self.columns.get(column.name, column.name)
+
+    def names(self, columns: Iterable[Column]) -> dict[Column, str]:
+        """Those of the columns that it has, with its own names for them."""
+        return {one: name for one in columns if (name := self.name(one)) is not None}
+
+    def is_in_minor_units(self, column: Column) -> bool:
+        return self.is_minor and column.name == "amount"
+
+    def is_in_words(self, column: Column) -> bool:
+        return bool(self.words) and column.name == "status"
+
+    def types(self, column: Column) -> frozenset[str]:
+        """The types, without length, that its column may have."""
+        if self.is_in_minor_units(column):
+            return MINOR
+        return TEXT if self.is_in_words(column) else column.types
+
+    def created_as(self, column: Column) -> str:
+        if self.is_in_minor_units(column):
+            return "bigint"
+        return "varchar(100)" if self.is_in_words(column) else column.created_as
+
+    def longest(self, column: Column) -> int:
+        """How many characters its column has to take."""
+        return max(map(len, self.words.values())) if self.is_in_words(column) else LONGEST
+
+    def read(self, column: Column) -> sql.Composable:
+        """SQL over a row of its table: our value. A status word that is none stands in quotes."""
+        name = self.name(column)
+        if name is None:
+            return sql.SQL(f"null::{column.carried_as}")
+        value = sql.Identifier(name)
+        if self.is_in_minor_units(column):
+            return sql.SQL("{} * 0.01").format(value)
+        if self.is_in_words(column):
+            numbers = [(sql.Literal(word), sql.Literal(str(n))) for n, word in self.words.items()]
+            return sql.SQL("case {0} {1} else quote_literal({0}) end").format(value, _when(numbers))
+        return value
+
+    def read_as(self, column: Column) -> sql.Composed:
+        """The same, by our name."""
+        return sql.SQL("{} as {}").format(self.read(column), sql.Identifier(column.name))
+
+    def write(self, column: Column, value: sql.Composable) -> sql.Composable:
+        """SQL: what its table has in place of our value, which has passed the checks."""
+        if self.is_in_minor_units(column):
+            return sql.SQL("{} * 100").format(value)
+        if self.is_in_words(column):
+            words = [(sql.Literal(str(n)), sql.Literal(word)) for n, word in self.words.items()]
+            return sql.SQL("case {}::text {} end").format(value, _when(words))
+        return sql.SQL("{}::integer").format(value) if column.name == "status" else value
+
+    def rows(self, columns: Iterable[Column], *others: str) -> sql.Composed:
+        """The table with our columns by our names, and `others` of its own, as a FROM has it."""
+        selected: list[sql.Composable] = [sql.Identifier(name) for name in others]
+        selected += map(self.read_as, columns)
+        return sql.SQL("(select {} from {}) as ours").format(
+            sql.SQL(", ").join(selected), self.identifier
+        )
+
+
+def _when(pairs: Iterable[tuple[sql.Composable, sql.Composable]]) -> sql.Composed:
+    return sql.SQL(" ").join(sql.SQL("when {} then {}").format(*pair) for pair in pairs)

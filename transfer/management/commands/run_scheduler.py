@@ -2,7 +2,7 @@ import logging
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection
@@ -53,10 +53,11 @@ class Command(BaseCommand):
         workers: list[threading.Thread] = []
         pause, due = threading.Event(), timezone.now()
         while not stopped():
-            # A clock that was set back is not waited for.
-            if not due - MINUTE <= timezone.now() < due:
-                tick_once()
-                due = following_minute(timezone.now())
+            now = timezone.now()
+            # A clock that is set back is not waited for, nor one that is set within a tick.
+            if not due - MINUTE <= now < due:
+                tick_once(now)
+                due = following_minute(now)
             workers = [worker for worker in workers if worker.is_alive()]
             if len(workers) < most and work_waits():
                 workers.append(threading.Thread(target=work, args=[stopped], name="worker"))
@@ -66,10 +67,10 @@ class Command(BaseCommand):
         return workers
 
 
-def tick_once() -> None:
+def tick_once(now: datetime) -> None:
     """Ticks; while our own database is away, the next minute tries again."""
     try:
-        tick("run_scheduler")
+        tick("run_scheduler", now)
     except DatabaseError:
         logger.exception("tick")
         connection.close()

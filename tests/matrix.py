@@ -107,7 +107,10 @@ def run(part: Part, tests: list[str]) -> str:
     """pytest's last line."""
     print(f"\n--- {part.name}", flush=True)  # noqa: T201
     command = [part.python, "-m", "pytest", "-q", "-n", str(os.cpu_count()), "--dist", "loadfile"]
-    environment = {**os.environ, "DTADMIN_VAR": str(PLACE / part.name / "var"), **part.environment}
+    runtime = PLACE / part.name / "runtime"  # the wheel keeps its lock in a folder there
+    (runtime / "python_PostgresServer").mkdir(parents=True, exist_ok=True)
+    places = {"DTADMIN_VAR": str(PLACE / part.name / "var"), "XDG_RUNTIME_DIR": str(runtime)}
+    environment = {**os.environ, **places, **part.environment}
     with subprocess.Popen(
         [*command, *tests], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -133,10 +133,10 @@ class Machines(Product):
     def gate(self, *, closed: bool) -> None:
         query(self.bonuses[SERVERS[0]], "update gate set closed = %s", [closed])
 
-    def hold_a_run(self) -> tuple[int, str]:
+    def hold_a_run(self, rows: int = 5000) -> tuple[int, str]:
         """Stages rows, and lets their run wait in mid-chunk: its number, and its machine."""
         self.gate(closed=True)
-        self.write(5000)
+        self.write(rows)
         return self.at_gate()
 
     def at_gate(self) -> tuple[int, str]:

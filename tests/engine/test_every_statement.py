@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,16 @@ from tests.chaos.history import VENDOR, history_of, points_of
 from tests.chaos.installation import DATABASES, Installation
 from tests.chaos.instance import Instance
 from tests.chaos.kept import keep
+from tests.chaos.statements import SENDING
 from tests.chaos.warm import Warm
 from tests.databases import ROOT, query
 from tests.vendor import BONUS, SHOP_ALL, mapped
 from transfer.engine.kinds import KINDS
 
 SECONDS = 1800  # for all points of a kind, on a machine that is busy
-# The suite breaks the transfer that has most to lose; `make chaos` breaks all of them.
+# The suite breaks the transfer that has most to lose; `make chaos` breaks all of them. With tables
+# of another's little but the names differs: the suite breaks each COPY and commit, and one in five
+# of the other statements.
 AT_LENGTH = "CHAOS_SECONDS" in os.environ
 BROKEN = KINDS if AT_LENGTH else ["balances"]
 
@@ -76,6 +80,11 @@ def test_broken_at_any_statement_a_transfer_comes_out_exact(installation, produc
         whole, wrong = history.play(None)
         assert not wrong
         points = points_of(whole, both_sides=AT_LENGTH)
+        if isinstance(installation, OfAnother) and not AT_LENGTH:
+            one_in_five = {*islice(points, 0, None, 5)}
+            points = {
+                one: points[one] for one in points if one in one_in_five or one.how not in SENDING
+            }
         for point, text in points.items():
             broken, wrong = history.play(point)
             # Whether a sender is still at work when it is told to end depends on who is faster.

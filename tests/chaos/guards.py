@@ -123,6 +123,17 @@ GUARDS = [
         scenarios.row_refused_by_the_vendor,
     ),
     Guard(
+        "a later batch that our own history knows is asked about",
+        [
+            Edit(
+                f"{ENGINE}/placing.py",
+                "            _check_later(source, target, where, batches, wanted.position)\n",
+                "",
+            )
+        ],
+        scenarios.vendor_restores_his_tables_where_shop_all_went_back,
+    ),
+    Guard(
         "rejects are written in the chunk's transaction",
         [
             Edit(

@@ -62,6 +62,11 @@ def test_without_the_guard_something_breaks(world, broken, guard):
     assert caught
 
 
+def test_each_guard_stands_where_it_is_taken_out():
+    for edit in (edit for guard in GUARDS for edit in guard.edits):
+        assert (ROOT / edit.file).read_text().count(edit.passage) == 1, edit
+
+
 def take_steps(world, scenario):
     try:
         scenario(world)

@@ -11,7 +11,13 @@ from tests.databases import ROOT, initialise_shop_all, query
 from tests.vendor import TABLES, mapped
 from transfer.engine import batches, mapping
 from transfer.engine.batches import Readers
-from transfer.engine.errors import RightsMissing, RowsSwallowed, StagingTableChanged, WrongColumns
+from transfer.engine.errors import (
+    PositionLost,
+    RightsMissing,
+    RowsSwallowed,
+    StagingTableChanged,
+    WrongColumns,
+)
 from transfer.engine.kinds import KINDS, UNMAPPED
 from transfer.engine.mapping import TablesRefused
 from transfer.engine.placing import Place, place
@@ -248,6 +254,26 @@ def test_another_staging_table_is_refused_until_the_file_names_the_one_of_before
     flow.stage(("4300", 3))
     flow.move()
     assert query(flow.bonus, "select amount from asset order by id") == [(100,), (300,)]
+
+
+def test_where_shop_all_began_anew_another_table_is_sent_from_its_first_row(vendor, tmp_path):
+    flow = vendor("balances")
+    flow.stage(("4100", 1))
+    flow.move()
+    others = TABLES.replace('"balanceChanges"', '"others"').replace("source = 7", "")
+    with mapped(tmp_path / "other.toml", changed=lambda _: others):
+        query(flow.shop_all, "drop schema datatransfer cascade")
+        initialise_shop_all(flow.shop_all)
+        flow.stage(("4200", 2))
+        with pytest.raises(PositionLost):
+            flow.move()
+        with flow.doors() as (source, target):
+            placed = place(KINDS["balances"], source, target, Place(start=True), Readers())
+        assert placed.sent == 1
+        flow.reader = placed.position.reader
+        flow.move()
+        assert flow.move().totals.read == 0
+    assert query(flow.bonus, "select amount from asset order by id") == [(100,), (200,)]
 
 
 def test_our_own_table_of_before_is_known_though_no_batch_names_it(flow, tmp_path, monkeypatch):

@@ -24,12 +24,17 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtadmin.settings")
     if sys.argv[1:2] == ["setup"]:
         stand_in()
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
     from django.utils.translation import gettext as _
 
     try:
         execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(str(error))
     except OperationalError as error:  # of Django's own commands: ours say it in a sentence
         if "--traceback" in sys.argv:
             raise

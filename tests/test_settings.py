@@ -64,13 +64,21 @@ def test_what_is_missing_or_wrong_is_named_and_no_password_quoted(wrong, words):
     assert "s3cret" not in ended.stderr
 
 
-def test_an_error_in_the_file_of_tables_stops_everything_and_is_told_with_its_line(tmp_path):
+def test_an_error_in_the_file_of_tables_stops_each_command_with_a_sentence_alone(tmp_path):
     file = tmp_path / "tables.toml"
     file.write_text("[cards.shop_all]\ntabel = 'x'\n")
-    ended = start({**COMPLETE, "DTADMIN_TABLES": str(file)})
-    assert ended.returncode == 1
-    last = ended.stderr.strip().splitlines()[-1]
-    assert f"{file}, line 2: tabel means nothing here; there may be table" in last
+    for command in (["transfer", "all"], ["migrate"], ["run_due_tasks"]):
+        ended = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            env={"PATH": os.environ["PATH"], **COMPLETE, "DTADMIN_TABLES": str(file)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ended.returncode, ended.stdout) == (1, "")
+        (line,) = ended.stderr.splitlines()
+        assert line.startswith(f"{file}, line 2: tabel means nothing here; there may be table")
 
 
 def test_without_django_crontab_everything_else_starts():

@@ -213,7 +213,7 @@ def test_a_dump_with_rows_younger_than_their_move_is_of_two_pasts_and_not_guesse
 def test_restored_rows_whose_number_the_new_cluster_has_passed_stay_moved(shop_all, bonus, restore):
     old = Flow("balances", shop_all, bonus)
     old.stage(*numbers(1, 2))
-    ((passed,),) = query(shop_all, f"select max(xid)::text::bigint from {TABLE}")
+    ((passed,),) = query(shop_all, f"select max(xid::text::bigint) from {TABLE}")
     burn(shop_all, passed + BURNT)
     old.stage(*numbers(3, 4))
     old.move()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos import scenarios
+from tests.chaos import scenarios, scenarios_of_servers
 from tests.chaos.scenarios import Scenario
 
 ENGINE = "transfer/engine"
@@ -90,12 +90,12 @@ GUARDS = [
                 "if False:",
             )
         ],
-        scenarios.vendor_restores_his_tables,
+        scenarios_of_servers.vendor_restores_his_tables,
     ),
     Guard(
         "a purge notes what it removed, and for whom",
         [Edit(f"{ENGINE}/batches.py", "        return int(rows)\n", "        return 0\n")],
-        scenarios.bonus_server_restored_to_before_a_purge,
+        scenarios_of_servers.bonus_server_restored_to_before_a_purge,
     ),
     Guard(
         "a position that a rebase has handed on is not believed",
@@ -115,12 +115,12 @@ GUARDS = [
             Edit(f"{ENGINE}/landing.py", "    if (applied, rejected) !=", "    if False and 0 !="),
             Edit(f"{ENGINE}/stream.py", "    if sent != received:\n", "    if False:\n"),
         ],
-        scenarios.row_swallowed_by_the_vendor,
+        scenarios_of_servers.row_swallowed_by_the_vendor,
     ),
     Guard(
         "a row that the vendor refuses is a reject",
         [Edit(f"{ENGINE}/refusals.py", 'in ("22", "23") or code == "P0001"', "in ()")],
-        scenarios.row_refused_by_the_vendor,
+        scenarios_of_servers.row_refused_by_the_vendor,
     ),
     Guard(
         "a later batch that our own history knows is asked about",
@@ -131,7 +131,7 @@ GUARDS = [
                 "",
             )
         ],
-        scenarios.vendor_restores_his_tables_where_shop_all_went_back,
+        scenarios_of_servers.vendor_restores_his_tables_where_shop_all_went_back,
     ),
     Guard(
         "rejects are written in the chunk's transaction",

@@ -1,4 +1,6 @@
-"""Histories, step by step, that lose or double rows in a product without its guards."""
+"""Histories, step by step, that lose or double rows in a product without its guards: shop All goes
+back, loses what was not flushed, or is replaced.
+"""
 
 from collections.abc import Callable
 
@@ -83,143 +85,6 @@ def replica_takes_over(world: World) -> None:
     world.promote("shop_all")
     world.stage(["good"])
     world.burn(40)
-    world.stage(["good"])
-    world.finish()
-
-
-def vendor_restores_his_tables(world: World) -> None:
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.back_up_vendor()
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.restore_vendor()
-    world.finish()
-
-
-def row_refused_by_the_vendor(world: World) -> None:
-    world.stage(["good", "no", "good", "bad"])
-    world.finish()
-
-
-def own_database_restored(world: World) -> None:
-    """Its rejects come back from the bonus server."""
-    world.copy("own")
-    world.stage(["good", "bad"])
-    world.transfer()
-    world.restore("own")
-    world.stage(["good"])
-    world.finish()
-
-
-def bonus_server_restored(world: World) -> None:
-    world.stage(["good", "bad"])
-    world.transfer()
-    world.copy("bonus")
-    world.stage(["good", "bad"])
-    world.transfer()
-    world.restore("bonus")
-    world.stage(["good"])
-    world.finish()
-
-
-def bonus_server_restored_to_before_a_purge(world: World) -> None:
-    world.stage(["good"])
-    world.transfer()
-    world.copy("bonus")
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.purge()
-    world.restore("bonus")
-    world.stage(["good"])
-    world.finish()
-
-
-def started_anew_after_a_purge(world: World) -> None:
-    """The bonus server goes back to before its first row, and some of them are purged."""
-    world.copy("bonus")
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.purge()
-    world.stage(["good"])
-    world.restore("bonus")
-    world.finish()
-
-
-def nothing_received_and_purged(world: World) -> None:
-    """The bonus server goes back to a position that has begun, and has received nothing."""
-    world.transfer()
-    world.copy("bonus")
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.purge()
-    world.stage(["good"])
-    world.restore("bonus")
-    world.finish()
-
-
-def purged_after_a_dump_was_restored(world: World) -> None:
-    """The batches of the dump have seen numbers that the new cluster gives to other rows."""
-    world.burn(500)
-    world.stage(["good"])
-    world.transfer()
-    world.dump()
-    world.restore_dump(fresh=True)
-    world.stage(["good"])
-    world.transfer()
-    world.settle()
-    world.transfer()
-    world.copy("bonus")
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.purge()
-    world.restore("bonus")
-    world.expect_refused("rows_purged")
-    world.finish()
-
-
-def purged_behind_a_batch_under_way(world: World) -> None:
-    """A bonus server goes back into the middle of a batch, which it began after going back."""
-    world.stage(["good"])
-    world.transfer()
-    world.copy("bonus")
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.restore("bonus")
-    world.transfer(1, one_chunk=True)
-    world.copy("bonus")
-    world.transfer()
-    world.purge()
-    world.restore("bonus")
-    world.expect_refused("rows_purged")
-    world.finish()
-
-
-def purged_in_the_middle_of_a_batch(world: World) -> None:
-    """Nothing has gone back, and nothing is refused."""
-    world.stage(["good"] * 3)
-    world.transfer(1, one_chunk=True)
-    world.purge()
-    world.stage(["good"])
-    world.finish()
-
-
-def batch_forgotten_by_a_purge(world: World) -> None:
-    """Shop All is not accused of having gone back: its log does not reach back so far."""
-    world.stage(["good"])
-    world.transfer()
-    world.copy("bonus")
-    for _ in range(2):
-        world.stage(["good"])
-        world.transfer()
-    world.purge()
-    world.stage(["good"])
-    world.restore("bonus")
-    world.expect_refused("rows_purged")
-    world.settle()
-    world.expect_refused("batch_forgotten")
-    world.settle()
-    world.expect_done()
     world.stage(["good"])
     world.finish()
 
@@ -312,15 +177,6 @@ def our_tables_written_anew(world: World) -> None:
     world.finish()
 
 
-def row_swallowed_by_the_vendor(world: World) -> None:
-    """A trigger of his keeps a row out of his table, and says nothing."""
-    world.stage(["good", "good"])
-    world.swallow()
-    world.transfer()
-    world.stop_swallowing()
-    world.finish()
-
-
 def old_copy_after_a_rebase(world: World) -> None:
     """A copy from before the rebase: the old position knows nothing of what moved since."""
     world.stage(["good"])
@@ -355,77 +211,6 @@ def copy_restored_again_after_a_rebase(world: World) -> None:
     world.finish()
 
 
-def bonus_server_from_before_a_rebase(world: World) -> None:
-    """Its batch stands in the log, and the rows have other numbers since: nobody may believe it."""
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.copy("bonus")
-    world.copy("shop_all")
-    world.stage(["good"])
-    world.transfer()
-    from_before = world.now.copies["bonus"][:]
-    old_batch = world.whole_batch()
-    world.restore("shop_all")
-    world.transfer()
-    world.settle()
-    world.now.copies["bonus"] = from_before
-    world.restore("bonus")
-    world.expect_refused("position_lost")
-    world.expect_no_place("--batch", "1", "--reader", old_batch[0])
-    world.expect_refused("position_lost")
-
-
-def vendor_restores_his_tables_where_shop_all_went_back(world: World) -> None:
-    """Only our own history knows the batch that they go up to: what waits in the copy was moved."""
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.stage(["good", "bad"])
-    world.copy("shop_all")
-    world.transfer()
-    world.restore("shop_all")
-    world.stage(["good"])
-    world.back_up_vendor()
-    world.restore_vendor()
-    world.expect_refused("position_lost")
-    world.expect_no_place("--start")
-    world.expect_no_place("--batch", "1")
-    world.settle()
-    world.expect_refused("history_changed")
-    world.finish()
-
-
-def vendor_restores_his_tables_and_shop_all_goes_back_to_the_first_row(world: World) -> None:
-    """The log has forgotten who reads."""
-    world.stage(["good"])
-    world.copy("shop_all")
-    world.transfer()
-    world.back_up_vendor()
-    world.restore("shop_all")
-    world.stage(["good"])
-    world.restore_vendor()
-    world.expect_refused("position_lost")
-    world.expect_no_place("--start")
-    world.settle()
-    world.finish()
-
-
-def vendor_and_shop_all_put_back_together(world: World) -> None:
-    """His tables hold none of what waits in the copy: it has to be sent again."""
-    world.stage(["good"] * 2)
-    world.transfer()
-    world.back_up_vendor()
-    world.stage(["good"])
-    world.copy("shop_all")
-    world.transfer()
-    world.restore("shop_all")
-    world.restore_vendor()
-    world.expect_refused("position_lost")
-    world.expect_no_place("--batch", "1")
-    world.settle()
-    world.expect_done()
-    world.finish()
-
-
 def late_commit(world: World) -> None:
     world.stage(["good"], "late")
     world.stage(["good"] * 2)
@@ -457,7 +242,7 @@ def prepared_that_ends_twice(world: World) -> None:
     world.expect_given_up(1)
 
 
-SCENARIOS: list[Scenario] = [
+SCENARIOS = [
     restored_copy,
     restored_copy_that_has_caught_up,
     number_handed_out_again,
@@ -465,30 +250,14 @@ SCENARIOS: list[Scenario] = [
     careless_database,
     replica_as_source,
     replica_takes_over,
-    vendor_restores_his_tables,
-    row_refused_by_the_vendor,
-    own_database_restored,
-    bonus_server_restored,
-    bonus_server_restored_to_before_a_purge,
-    started_anew_after_a_purge,
-    nothing_received_and_purged,
-    purged_after_a_dump_was_restored,
-    purged_behind_a_batch_under_way,
-    purged_in_the_middle_of_a_batch,
-    batch_forgotten_by_a_purge,
     dump_restored,
     dump_restored_elsewhere,
     dump_of_all_restored_elsewhere,
     dump_restored_where_the_position_is_lost,
     dump_of_a_restored_copy,
     our_tables_written_anew,
-    row_swallowed_by_the_vendor,
     old_copy_after_a_rebase,
     copy_restored_again_after_a_rebase,
-    bonus_server_from_before_a_rebase,
-    vendor_restores_his_tables_where_shop_all_went_back,
-    vendor_restores_his_tables_and_shop_all_goes_back_to_the_first_row,
-    vendor_and_shop_all_put_back_together,
     late_commit,
     prepared_over_a_crash,
     prepared_that_ends_twice,

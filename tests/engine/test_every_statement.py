@@ -75,7 +75,7 @@ def product(installation):
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_at_any_statement_a_transfer_comes_out_exact(installation, product, kind):
-    failures = []
+    failures, missed = [], []
     with history_of(kind, installation, product) as history:
         whole, wrong = history.play(None)
         assert not wrong
@@ -87,13 +87,17 @@ def test_broken_at_any_statement_a_transfer_comes_out_exact(installation, produc
             }
         for point, text in points.items():
             broken, wrong = history.play(point)
-            # Whether a sender is still at work when it is told to end depends on who is faster.
-            if text != "cancel" and broken.was_killed != point.how.startswith("killed"):
-                wrong.append(f"ended with {broken.code}: {broken.stderr}")
+            if point.how.startswith("killed") and not broken.was_killed:
+                missed.append(point)
+            elif broken.was_killed and not point.how.startswith("killed"):
+                wrong.append(f"was killed: {broken.stderr}")
             failures += [(*point, text, line) for line in wrong]
     sent = Counter(statement.database for statement in whole.statements)
     print(  # noqa: T201
         f"\n{kind}: {len(whole.statements)} statements {dict(sent)}, {len(points)} points "
-        f"{dict(Counter(point.how for point in points))}, {len(failures)} failures"
+        f"{dict(Counter(point.how for point in points))}, {len(missed)} missed, "
+        f"{len(failures)} failures"
     )
     assert not failures, "\n".join(map(str, failures))
+    # How much is sent ahead, over other connections, depends on which thread is faster.
+    assert len(missed) <= len(points) // 20, missed

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from psycopg2.extensions import parse_dsn
 
-from tests.chaos.instance import BINARIES
+from tests.chaos.instance import BINARIES, TARGET_POSTGRES_VERSION
 from tests.databases import ROOT, as_url, query
 from tests.pages.things import things
 from transfer.models import (
@@ -26,6 +26,10 @@ from transfer.models import (
     Upload,
 )
 
+by_path = pytest.mark.skipif(
+    Path(f"/usr/lib/postgresql/{TARGET_POSTGRES_VERSION}/bin").exists(),
+    reason="Debian's own programs of this version are found before those of PATH",
+)
 QUEUE = DBTaskResult._meta.db_table
 NEWER = (
     "insert into django_migrations (app, name, applied) values ('transfer', '9999_later', now())"
@@ -218,6 +222,7 @@ def test_a_file_that_breaks_off_leaves_the_database_empty(restored, file, part):
     assert (code, tables(dsn)) == (1, 0), said
 
 
+@by_path
 @pytest.mark.usefixtures("backed_up")
 def test_a_reader_that_is_killed_between_two_tables_leaves_the_database_empty(restored, wrap):
     """What came until then are whole statements, and nobody has said an error."""
@@ -264,6 +269,7 @@ def test_a_folder_that_is_not_there_is_named(call, tmp_path):
     assert (code, said) == (1, f"{tmp_path}/nowhere/own.dump: No such file or directory\n")
 
 
+@by_path
 def test_the_password_is_on_no_command_line(own_database, environment, call, file, wrap, tmp_path):
     listed = tmp_path / "listed"
     wrap("pg_dump", f'echo "$@" > {listed}\nexec "$real" "$@"')
@@ -273,6 +279,7 @@ def test_the_password_is_on_no_command_line(own_database, environment, call, fil
     assert "s3cret" not in listed.read_text()
 
 
+@by_path
 def test_without_postgresqls_programs_it_says_what_to_install(
     own_database, environment, call, file
 ):

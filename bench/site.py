@@ -1,4 +1,4 @@
-"""The pages, served as the README deploys them, and browsers that are logged in."""
+"""The pages, served as the paper on installation deploys them, and browsers that are logged in."""
 
 import re
 import secrets
@@ -18,7 +18,7 @@ from dtadmin.demo.processes import free_port
 from tests.databases import ROOT
 
 COMMAND = re.compile(r"`(gunicorn [^`]+)`")
-LISTENING = "127.0.0.1:8000"  # in the README
+LISTENING = "127.0.0.1:8000"  # in that paper
 USER = "bench"
 AT_MOST = 300  # seconds for one answer
 
@@ -48,11 +48,11 @@ class Site:
 
 
 def deployed(port: int) -> list[str]:
-    """The README's command, on another port."""
-    match = COMMAND.search((ROOT / "README.md").read_text())
-    assert match, "the README no longer says how the pages are served"
+    """The paper's command, on another port."""
+    match = COMMAND.search((ROOT / "docs/en/installation.md").read_text())
+    assert match, "the paper no longer says how the pages are served"
     program, *words = shlex.split(match[1].replace(LISTENING, f"127.0.0.1:{port}"))
-    assert any(str(port) in word for word in words), f"the README no longer names {LISTENING}"
+    assert any(str(port) in word for word in words), f"the paper no longer names {LISTENING}"
     return [str(Path(sys.executable).with_name(program)), *words]
 
 

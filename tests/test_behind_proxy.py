@@ -95,8 +95,8 @@ def test_an_address_that_is_none_is_named():
 
 
 def deployed(port):
-    """The README's command, on another port."""
-    text = (ROOT / "README.md").read_text()
+    """The command of the paper on installation, on another port."""
+    text = (ROOT / "docs/en/installation.md").read_text()
     program, *words = shlex.split(re.search("`(gunicorn [^`]+)`", text)[1])
     command = [str(Path(sys.executable).with_name(program)), *words]
     return [word.replace(":8000", f":{port}") for word in command]

@@ -15,7 +15,7 @@ COMMANDS = sorted(path.stem for path in (ROOT / "transfer/management/commands").
 TYPED = re.compile(
     r"(?<!\w)--?[\w-]+|\S*(postgresql|https)://\S+|manage\.py(\s\w+)?|\d{4}-\S+"
     r"|`\w+`|\b(Data Transfer|DATABASE_URL|Europe/Moscow|postgres)\b"
-    r"|\b(DATABASE|SHOP_ALL|(DATABASE|SHOP_ALL)_ADMIN|ADMINISTRATOR)\b"
+    r"|\b(DATABASE|SHOP_ALL|(DATABASE|SHOP_ALL)_ADMIN|ADMINISTRATOR|DTADMIN_TABLES)\b"
     r"|\b(All|maintenance-12|run_now|CSV|Ctrl-C|JSON|SECRET_KEY\w*|SIGTERM|XLSX|cron|crontab|backup|db_worker)\b"
 )
 

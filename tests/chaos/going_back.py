@@ -24,6 +24,7 @@ SWALLOWING = """
 OF_BATCH = """
     select from transfer_transferrun
      where position_to->>'reader' = %s and position_to->'number' = to_jsonb(%s) and read > 0
+       and position_to->>'origin' = %s
 """
 
 
@@ -171,11 +172,10 @@ class GoingBack(Promise):
         """Whether shop All's log has it, or our own history: else nobody knows what had arrived of
         the rows that wait.
         """
-        return (
-            batch is None
-            or bool(query(self.shop_all, FIND, batch))
-            or bool(query(self.installation.own, OF_BATCH, batch))
-        )
+        if batch is None or query(self.shop_all, FIND, batch):
+            return True
+        (origin,) = query(self.shop_all, "select origin::text from datatransfer.origin")[0]
+        return bool(query(self.installation.own, OF_BATCH, [*batch, origin]))
 
     def _burn(self, dsn: str, transactions: int) -> None:
         with connected(dsn) as connection:

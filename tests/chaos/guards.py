@@ -127,7 +127,8 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/placing.py",
-                "            _check_later(source, target, where, batches, wanted.position)\n",
+                "            _check_later(source, target, where, readers.batches,"
+                " wanted.position)\n",
                 "",
             )
         ],

@@ -205,6 +205,30 @@ def vendor_restores_his_tables_and_shop_all_goes_back_to_the_first_row(world: Wo
     world.finish()
 
 
+def vendor_restores_his_tables_where_shop_all_went_back_over_a_rebase(world: World) -> None:
+    """What our history knows last is of numbers that the copy does not have: nobody can tell what
+    of the rows that wait in it was moved under them.
+    """
+    world.stage(["good"] * 2)
+    world.transfer()
+    world.stage(["good"])
+    world.copy("shop_all")
+    world.stage(["good"])
+    world.transfer()
+    world.restore("shop_all")
+    world.expect_refused("history_changed")
+    world.settle()
+    world.stage(["good"])
+    world.transfer()
+    world.restore("shop_all")
+    world.back_up_vendor()
+    world.restore_vendor()
+    world.expect_refused("position_lost")
+    for place in (["--start"], ["--batch", "1"], ["--batch", "2"]):
+        world.expect_no_place(*place)
+    world.expect_refused("position_lost")
+
+
 def vendor_and_shop_all_put_back_together(world: World) -> None:
     """His tables hold none of what waits in the copy: it has to be sent again."""
     world.stage(["good"] * 2)
@@ -238,5 +262,6 @@ SCENARIOS = [
     bonus_server_from_before_a_rebase,
     vendor_restores_his_tables_where_shop_all_went_back,
     vendor_restores_his_tables_and_shop_all_goes_back_to_the_first_row,
+    vendor_restores_his_tables_where_shop_all_went_back_over_a_rebase,
     vendor_and_shop_all_put_back_together,
 ]

@@ -131,7 +131,8 @@ class KnownBatch:
 class Readers:
     """Who reads, as our own database remembers it: this task's readers, and those of others.
 
-    `batches` are this task's: the latest that has arrived first, and those that were asked for.
+    `batches` are this task's, where it knows shop All: the latest that has arrived first, if under
+    numbers of another history, and those that were asked for.
     """
 
     mine: frozenset[str] = frozenset()

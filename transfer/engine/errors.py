@@ -215,8 +215,8 @@ class BatchUnknown(TransferError):
     hint = gettext_noop(
         "The server's page shows the log. A batch that came with a dump, and not from the database "
         "itself, does not count. There are: %(known)s. If shop All was put back to before this "
-        "one, our own history has forgotten it as well: take out of the bonus server's tables what "
-        "came after an earlier batch, and name that one."
+        "one, our own history can't tell its rows either: take out of the bonus server's tables "
+        "what came after an earlier batch, and name that one."
     )
 
 

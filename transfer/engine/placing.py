@@ -81,10 +81,8 @@ def place(
             held = target.position(origin, kind)
             if held is not None:
                 held = target.lock_position(origin, kind)
-            batches = tuple(one for one in readers.batches if one.origin == origin)
-            readers = replace(readers, batches=batches)
             wanted = _wanted(kind, source, target, where, readers, held, origin)
-            _check_later(source, target, where, batches, wanted.position)
+            _check_later(source, target, where, readers.batches, wanted.position)
             position = wanted.position
             # A server that has received nothing lacks whatever was ever removed.
             lost = source.purged(kind)[0] if where.start else source.purged_after(position)
@@ -142,7 +140,8 @@ def _at_end(position: Position, batch: Batch) -> Position:
 def _is(known: KnownBatch, position: Position, held: Position | None) -> bool:
     """Whether the position asks for this batch, if only to stay there."""
     is_held = held is not None and held.token == known.batch.token
-    return known.batch.number == position.number and (known.reader == position.reader or is_held)
+    named = (known.origin, known.batch.number) == (position.origin, position.number)
+    return named and (known.reader == position.reader or is_held)
 
 
 def _check_later(

@@ -48,6 +48,10 @@ class TransferRunQuerySet(RunQuerySet):
         """Those that know where they started from."""
         return self.filter(position_from__isnull=False)
 
+    def that_may_have_moved(self) -> Self:
+        """Without those that found the position locked: another runner was moving it."""
+        return self.exclude(state=State.SKIPPED, chunks=0)
+
     def arrived(self) -> dict[tuple[int | None, str], int]:
         """Server and kind → rows that the server has got, or had already. One query."""
         rows = models.Sum(models.F("applied") + models.F("unchanged"))

@@ -127,9 +127,8 @@ def _move(
 
 
 def _settle_previous(run: TransferRun, position: Position) -> None:
-    before = TransferRun.objects.filter(task=run.task, pk__lt=run.pk).begun()
-    # One that found the position locked is not the run that moved it.
-    previous = before.exclude(state=State.SKIPPED, chunks=0).first()
+    before = TransferRun.objects.filter(task=run.task, pk__lt=run.pk)
+    previous = before.begun().that_may_have_moved().first()
     if previous is not None:
         previous.settle(position)
 

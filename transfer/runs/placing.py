@@ -18,7 +18,10 @@ from transfer.runs.execute import doors
 def put_position(task: TransferTask, where: Place, actor: Actor, *, dry_run: bool) -> Placed:
     """Places a task's position: see `place`. Raises AlreadyRunning, and other TransferErrors."""
     with task.lock(), doors(task, "set_position") as (source, target):
-        readers = replace(task.all_readers, batches=_known_batches(task, where.batch))
+        with source.snapshot():
+            origin = source.origin()
+        batches = _known_batches(task, origin, where.batch)
+        readers = replace(task.all_readers, batches=batches)
         placed = place(task.moves, source, target, where, readers, dry_run=dry_run)
         if not dry_run:
             task.remember_reader(placed.position.reader)
@@ -31,9 +34,13 @@ def put_position(task: TransferTask, where: Place, actor: Actor, *, dry_run: boo
     return placed
 
 
-def _known_batches(task: TransferTask, number: int | None) -> tuple[KnownBatch, ...]:
-    """The latest batch that the history has of the task, and those with this number."""
-    begun = task.runs.begun()
+def _known_batches(task: TransferTask, origin: str, number: int | None) -> tuple[KnownBatch, ...]:
+    """The latest batch that the history has of the task, and those with this number; nothing where
+    shop All was made anew, and no run has read from it.
+    """
+    begun = task.runs.begun().that_may_have_moved()
+    if not begun.filter(position_to__origin=origin).exists():
+        return ()
     runs = [*begun[:1], *begun.filter(position_to__number=number, read__gt=0)]
     return tuple(
         KnownBatch(

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from gettext import translation
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -22,8 +23,6 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- What an installation sets (the table in docs/OPERATION.md) ----------------------------------
 
 if env_file := os.environ.get("DTADMIN_ENV"):
-    if not Path(env_file).is_file():
-        raise ImproperlyConfigured(f"DTADMIN_ENV names {env_file}, and there is no such file.")
     load_dotenv(env_file)
 
 
@@ -31,17 +30,27 @@ def env(name: str, default: str = "") -> str:
     return os.environ.get(name, default).strip()
 
 
+LANGUAGE_CODE = env("DTADMIN_LANGUAGE", "ru")
+# Django's own translations are not to be had before the settings are.
+_ = translation("django", BASE_DIR / "transfer/locale", [LANGUAGE_CODE], fallback=True).gettext
+
+if env_file and not Path(env_file).is_file():
+    raise ImproperlyConfigured(
+        _("DTADMIN_ENV names %(file)s, and there is no such file.") % {"file": env_file}
+    )
+
+
 def env_flag(name: str) -> bool:
     value = env(name, "0").lower()
     if value not in {"0", "1", "true", "false", "yes", "no"}:
-        raise ImproperlyConfigured(f"{name} must be 1 or 0.")
+        raise ImproperlyConfigured(_("%(name)s must be 1 or 0.") % {"name": name})
     return value in {"1", "true", "yes"}
 
 
 def env_number(name: str, default: int) -> int:
     value = env(name, str(default))
     if not value.isdecimal() or not int(value):
-        raise ImproperlyConfigured(f"{name} must be a whole number above 0.")
+        raise ImproperlyConfigured(_("%(name)s must be a whole number above 0.") % {"name": name})
     return int(value)
 
 
@@ -53,7 +62,6 @@ VAR = Path(env("DTADMIN_VAR", str(BASE_DIR / "var")))
 DEBUG = env_flag("DEBUG")
 DATABASE_URL = env("DATABASE_URL")
 SHOP_ALL_DATABASE_URL = env("SHOP_ALL_DATABASE_URL")
-LANGUAGE_CODE = env("DTADMIN_LANGUAGE", "ru")
 TIME_ZONE = env("TIME_ZONE", "Europe/Moscow")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
@@ -70,19 +78,19 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "dtadmin@localhost")
 LOG_FORMAT = env("LOG_FORMAT", "text")
 if LOG_FORMAT not in {"text", "json"}:
-    raise ImproperlyConfigured("LOG_FORMAT must be text or json.")
+    raise ImproperlyConfigured(_("LOG_FORMAT must be text or json."))
 
 if DTADMIN_TABLES := env("DTADMIN_TABLES"):
     try:
         KINDS.update(mapping.read(DTADMIN_TABLES))
     except mapping.TablesRefused as refused:
-        raise ImproperlyConfigured(str(refused)) from None
+        raise ImproperlyConfigured(refused.said(_)) from None
 
 try:
     BEHIND_PROXY = [ip_network(address) for address in env_list("BEHIND_PROXY")]
 except ValueError:
     raise ImproperlyConfigured(
-        "BEHIND_PROXY must be the address of the HTTPS proxy, such as 127.0.0.1."
+        _("BEHIND_PROXY must be the address of the HTTPS proxy, such as 127.0.0.1.")
     ) from None
 if BEHIND_PROXY:
     # Of anybody but the proxy it is removed: see dtadmin.middleware.true_address.
@@ -106,8 +114,10 @@ if EMBEDDED:
         socket_dir = embedded.start(VAR)
     except ModuleNotFoundError as error:
         raise ImproperlyConfigured(
-            "DATABASE_URL is not set, and the embedded PostgreSQL is not installed. "
-            "Set DATABASE_URL and SHOP_ALL_DATABASE_URL, or install the extra 'demo'."
+            _(
+                "DATABASE_URL is not set, and the embedded PostgreSQL is not installed. "
+                "Set DATABASE_URL and SHOP_ALL_DATABASE_URL, or install the extra 'demo'."
+            )
         ) from error
     POSTGRES_PROGRAMS = embedded.programs()
     DATABASE_URL = embedded.database_url(socket_dir, "dtadmin")
@@ -115,11 +125,13 @@ if EMBEDDED:
     SECRET_KEY = SECRET_KEY or embedded.secret_key(VAR / "secret_key")
 
 if not SECRET_KEY:
-    raise ImproperlyConfigured("SECRET_KEY is not set. Set it to a long random text.")
+    raise ImproperlyConfigured(_("SECRET_KEY is not set. Set it to a long random text."))
 if not SHOP_ALL_DATABASE_URL:
     raise ImproperlyConfigured(
-        "SHOP_ALL_DATABASE_URL is not set. It names the database of shop All, "
-        "for example postgresql://user:password@host/shop_all"
+        _(
+            "SHOP_ALL_DATABASE_URL is not set. It names the database of shop All, "
+            "for example postgresql://user:password@host/shop_all"
+        )
     )
 # Secrets at rest are encrypted with SECRET_KEY; the salt only separates them from its other uses.
 SALT_KEY = "dtadmin.secrets-at-rest"
@@ -132,7 +144,8 @@ def database(variable: str, url: str) -> dict[str, Any]:
     except ProgrammingError:
         # Its text quotes the URL, which may hold a password.
         raise ImproperlyConfigured(
-            f"{variable} is not a PostgreSQL URL such as postgresql://user:password@host/name"
+            _("%(name)s is not a PostgreSQL URL such as postgresql://user:password@host/name")
+            % {"name": variable}
         ) from None
     named = {"connect_timeout": 5, "application_name": "dtadmin", **KEEPALIVE, **log_in(parts)}
     options = f"{KEEPALIVE_OF_SERVER} {parts.pop('options', '')}".strip()

@@ -91,7 +91,7 @@ def test_the_check_before_a_deployment_has_nothing_to_say():
 
 
 def test_an_address_that_is_none_is_named():
-    assert "BEHIND_PROXY must be the address" in check(BEHIND_PROXY="1").stderr
+    assert "BEHIND_PROXY должно быть адресом" in check(BEHIND_PROXY="1").stderr
 
 
 def deployed(port):

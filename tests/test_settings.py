@@ -49,15 +49,19 @@ def test_an_env_file_is_read_and_what_the_environment_has_wins(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"SECRET_KEY": ""}, "SECRET_KEY is not set"),
-        ({"SHOP_ALL_DATABASE_URL": ""}, "SHOP_ALL_DATABASE_URL is not set"),
-        ({"DATABASE_URL": "mysql://dtadmin:s3cret@db/x"}, "DATABASE_URL is not a PostgreSQL URL"),
-        ({"SHOP_ALL_DATABASE_URL": "s3cret"}, "SHOP_ALL_DATABASE_URL is not a PostgreSQL URL"),
-        ({"DEBUG": "perhaps"}, "DEBUG must be 1 or 0"),
+        ({"SECRET_KEY": ""}, "SECRET_KEY не задано"),
+        ({"SHOP_ALL_DATABASE_URL": ""}, "SHOP_ALL_DATABASE_URL не задано"),
+        ({"DATABASE_URL": "mysql://dtadmin:s3cret@db/x"}, "DATABASE_URL — не адрес PostgreSQL"),
+        ({"SHOP_ALL_DATABASE_URL": "s3cret"}, "SHOP_ALL_DATABASE_URL — не адрес"),
+        ({"DEBUG": "perhaps"}, "DEBUG должно быть 1 или 0"),
+        ({"DEBUG": "perhaps", "DTADMIN_LANGUAGE": "en"}, "DEBUG must be 1 or 0"),
+        ({"DEBUG": "perhaps", "DTADMIN_LANGUAGE": "xx"}, "DEBUG must be 1 or 0"),
         ({"DTADMIN_ENV": "/no/such/file"}, "/no/such/file"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named_and_no_password_quoted(wrong, words):
+def test_what_is_missing_is_named_in_the_installations_language_and_no_password_quoted(
+    wrong, words
+):
     ended = start({**COMPLETE, **wrong})
     assert ended.returncode == 1
     assert words in ended.stderr.strip().splitlines()[-1]
@@ -78,7 +82,9 @@ def test_an_error_in_the_file_of_tables_stops_each_command_with_a_sentence_alone
         )
         assert (ended.returncode, ended.stdout) == (1, "")
         (line,) = ended.stderr.splitlines()
-        assert line.startswith(f"{file}, line 2: tabel means nothing here; there may be table")
+        assert line.startswith(
+            f"{file}, строка 2: tabel здесь ничего не значит; может стоять: table"
+        )
 
 
 def test_without_django_crontab_everything_else_starts():

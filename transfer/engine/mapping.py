@@ -7,7 +7,7 @@ nothing, so its batch names the table, and a run refuses another (`StagingTableC
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from transfer.engine.checks import (
 )
 from transfer.engine.kinds import DEFAULT_STATUS, UNMAPPED, Kind
 from transfer.engine.sides import LONGEST, Side, Value
+from transfer.errors import gettext_noop
 
 SIDES = ("shop_all", "bonus_server")
 OURS = ("id", "xid", "created_at")  # in every staging table, beside its columns
@@ -34,10 +35,19 @@ Place = tuple[str, ...]  # the keys that lead to a value
 class TablesRefused(Exception):
     """What is wrong with the file, where, and what to do."""
 
+    def __init__(self, sentence: str, where: str = "", **params: object) -> None:
+        """Both are message ids of the translation catalogue; `where` stands before."""
+        self.sentence, self.where, self.params = sentence, where, params
+        super().__init__(self.said(str))
+
+    def said(self, translate: Callable[[str], str]) -> str:
+        where = translate(self.where) % self.params
+        return f"{where}{translate(self.sentence) % self.params}"
+
 
 class _Wrong(Exception):
-    def __init__(self, place: Place, sentence: str) -> None:
-        self.place = place
+    def __init__(self, place: Place, sentence: str, **params: object) -> None:
+        self.place, self.sentence, self.params = place, sentence, params
         super().__init__(sentence)
 
 
@@ -46,14 +56,17 @@ def read(path: str) -> dict[str, Kind]:
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TablesRefused(f"DTADMIN_TABLES: {path} can't be read: {error}") from None
+        sentence = gettext_noop("DTADMIN_TABLES: %(file)s can't be read: %(error)s")
+        raise TablesRefused(sentence, file=path, error=error) from None
     try:
         return _kinds(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise TablesRefused(f"{path} is no TOML: {error}. Correct the line.") from None
+        sentence = gettext_noop("%(file)s is no TOML: %(error)s. Correct the line.")
+        raise TablesRefused(sentence, file=path, error=error) from None
     except _Wrong as wrong:
-        line = line_of(text, wrong.place)
-        raise TablesRefused(f"{path}, line {line}: {wrong}") from None
+        where = gettext_noop("%(file)s, line %(line)s: ")
+        params = {"file": path, "line": line_of(text, wrong.place), **wrong.params}
+        raise TablesRefused(wrong.sentence, where, **params) from None
 
 
 def line_of(text: str, place: Place) -> int:
@@ -82,7 +95,13 @@ def _kinds(document: dict[str, Any]) -> dict[str, Kind]:
         if (other := taken.setdefault(kind.staging, name)) != name:
             place = (name if name in mapped else other, "shop_all", "table")
             raise _Wrong(
-                place, f"{kind.staging} can't be the table of {other} and of {name}: name another."
+                place,
+                gettext_noop(
+                    "%(table)s can't be the table of %(one)s and of %(other)s: name another."
+                ),
+                table=kind.staging,
+                one=other,
+                other=name,
             )
     return kinds
 
@@ -91,10 +110,12 @@ def _known(place: Place, value: Any, keys: Iterable[str]) -> dict[str, Any]:
     """The value, which has to be a table with no other keys than these."""
     known = ", ".join(keys)
     if not isinstance(value, dict):
-        raise _Wrong(place, f"{place[-1]} has to be a table in TOML; in it may stand {known}.")
+        sentence = gettext_noop("%(key)s has to be a table in TOML; in it may stand %(known)s.")
+        raise _Wrong(place, sentence, key=place[-1], known=known)
     for key in value:
         if key not in keys:
-            raise _Wrong((*place, key), f"{key} means nothing here; there may be {known}.")
+            sentence = gettext_noop("%(key)s means nothing here; there may be %(known)s.")
+            raise _Wrong((*place, key), sentence, key=key, known=known)
     return value
 
 
@@ -119,8 +140,12 @@ def _name(place: Place, value: Any) -> str:
         return value
     raise _Wrong(
         place,
-        f"{value!r} is no name of a table or a column: that is a text of letters, digits and _, "
-        f"does not begin with a digit, and has at most {LONGEST_NAME} bytes.",
+        gettext_noop(
+            "%(value)r is no name of a table or a column: that is a text of letters, digits and "
+            "_, does not begin with a digit, and has at most %(bytes)s bytes."
+        ),
+        value=value,
+        bytes=LONGEST_NAME,
     )
 
 
@@ -133,7 +158,8 @@ def _columns(kind: Kind, place: Place, value: Any) -> dict[str, str | None]:
         if name is False and column in may_lack:
             names[column] = None
         elif name is False:
-            raise _Wrong((*place, column), f"The table can't do without {column}: name its column.")
+            sentence = gettext_noop("The table can't do without %(column)s: name its column.")
+            raise _Wrong((*place, column), sentence, column=column)
         else:
             names[column] = _name((*place, column), name)
     return names
@@ -143,8 +169,10 @@ def _is_minor(place: Place, given: dict[str, Any]) -> bool:
     if given.get("amount", "minor") != "minor":
         raise _Wrong(
             place,
-            'amount may only be "minor": whole numbers of hundredths. Leave it out where amounts '
-            "have decimals.",
+            gettext_noop(
+                'amount may only be "minor": whole numbers of hundredths. Leave it out where '
+                "amounts have decimals."
+            ),
         )
     return "amount" in given
 
@@ -153,26 +181,34 @@ def _words(place: Place, value: Any) -> dict[int, str]:
     words: dict[int, str] = {}
     for status, word in _known(place, value, NUMBERS).items():
         if not isinstance(word, str) or not 0 < len(word) <= LONGEST or "\0" in word:
-            raise _Wrong((*place, status), f"{word!r} is no word of 1 to {LONGEST} characters.")
+            sentence = gettext_noop("%(word)r is no word of 1 to %(most)s characters.")
+            raise _Wrong((*place, status), sentence, word=word, most=LONGEST)
         if word in words.values():
-            raise _Wrong((*place, status), f"{word!r} stands for another status already.")
+            sentence = gettext_noop("%(word)r stands for another status already.")
+            raise _Wrong((*place, status), sentence, word=word)
         words[NUMBERS[status]] = word
     if words and place[1] == "bonus_server" and DEFAULT_STATUS not in words:
-        name = CARD_STATUSES[DEFAULT_STATUS].name
-        raise _Wrong(place, f"{name} needs a word: a card that is linked without a status gets it.")
+        sentence = gettext_noop(
+            "%(status)s needs a word: a card that is linked without a status gets it."
+        )
+        raise _Wrong(place, sentence, status=CARD_STATUSES[DEFAULT_STATUS].name)
     return words
 
 
 def _fixed(place: Place, value: Any) -> dict[str, Value]:
     if not isinstance(value, dict):
-        raise _Wrong(place, "fixed has to be a table in TOML, of columns and their values.")
+        sentence = gettext_noop("fixed has to be a table in TOML, of columns and their values.")
+        raise _Wrong(place, sentence)
     for name, one in value.items():
         _name((*place, name), name)
         if not isinstance(one, str | int) or (isinstance(one, str) and "\0" in one):
             raise _Wrong(
                 (*place, name),
-                f"{name} has to be a text, a whole number, true or false; write any other value as "
-                "a text.",
+                gettext_noop(
+                    "%(name)s has to be a text, a whole number, true or false; write any other "
+                    "value as a text."
+                ),
+                name=name,
             )
     return dict(value)
 
@@ -187,7 +223,10 @@ def _check_names(kind: Kind, place: Place, side: Side) -> None:
     ]
     for where, name in named:
         if name in taken:
-            raise _Wrong(where, f"The column {name} has another meaning already: name another.")
+            sentence = gettext_noop(
+                "The column %(column)s has another meaning already: name another."
+            )
+            raise _Wrong(where, sentence, column=name)
         taken.add(name)
 
 

@@ -153,7 +153,9 @@ def slow_clients(site: Server, sizes: Sizes) -> dict[str, float]:
             one = held.enter_context(socket.create_connection(("127.0.0.1", site.port)))
             one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         with httpx.Client(base_url=site.address, timeout=PATIENCE) as stranger:
-            taken = [until_answered(stranger) for _ in range(5)]
+            taken = [until_answered(stranger)]
+            while taken[-1] < PATIENCE and len(taken) < 5:
+                taken.append(until_answered(stranger))
     return {f"beside {SLOW} half requests, ms ({PATIENCE},000: none)": median(taken) * MS}
 
 

@@ -13,7 +13,7 @@ from transfer.engine.errors import (
     RowsPrepared,
 )
 from transfer.engine.placing import Place
-from transfer.engine.rebase import Restored
+from transfer.engine.regroup import Restored
 
 
 @pytest.fixture

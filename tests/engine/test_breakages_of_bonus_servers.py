@@ -15,7 +15,7 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import BALANCES
 from transfer.engine.placing import Place
-from transfer.engine.rebase import Restored
+from transfer.engine.regroup import Restored
 from transfer.engine.staging import Staging
 
 

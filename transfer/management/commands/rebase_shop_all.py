@@ -7,7 +7,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.rebase import Rebased, Restored, rebase
+from transfer.engine.rebase import Rebased, rebase
+from transfer.engine.regroup import Restored
 from transfer.engine.staging import Staging
 from transfer.management.command import Command as BaseCommand
 from transfer.models import BonusServer, Settings

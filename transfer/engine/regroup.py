@@ -1,0 +1,171 @@
+"""Staged rows after a restore: which positions have moved them, and a transaction of their time.
+
+Rows that the same positions have moved are a group, and each group gets a transaction of its own
+that no other row will ever carry. No Django.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from psycopg2 import sql
+
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Position, moved, visible
+from transfer.engine.resent import carry_notes
+from transfer.engine.shop_all import quoted
+from transfer.engine.staging import Staging
+
+Held = list[tuple[BonusDatabase, Position]]
+
+# pg_trigger.tgenabled (PostgreSQL, "pg_trigger") and what turns a trigger on that way.
+ENABLE = {"O": "enable", "A": "enable always", "R": "enable replica"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Staged rows that the same positions have moved, and their new transaction."""
+
+    xid: int
+    # One character a position: 1 moved, 2 moved unless it was prepared, 3 younger than what has
+    # been moved, though its number says moved, 0 not moved.
+    signature: str
+    is_new: bool  # written since the restore
+    rows: int
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What somebody knows of a physical restore: since when rows are new, or that none is."""
+
+    at: datetime | None = None
+
+
+def regroup(
+    staging: Staging,
+    kind: Kind,
+    held: Held,
+    restored: Restored | None,
+    origin: str,
+    *,
+    is_dump: bool,
+) -> list[Group]:
+    """Gives every group of rows a transaction of its own, older ones first, and notes of rejected
+    rows that were sent again theirs, under the new `origin`.
+    """
+    is_new = _is_new(restored)
+    if is_dump:
+        is_new = sql.SQL("({} or {})").format(is_new, is_new_since_dump(staging, kind))
+    is_sure = sql.SQL("true") if is_dump else _is_sure(staging)
+    of_kind = [
+        (pos, known_at(staging, *pair)) for pair in held if (pos := pair[1]).kind == kind.name
+    ]
+    signature = _signature(is_new, is_sure, of_kind)
+    groups_written = staging.rows(
+        sql.SQL(
+            "select {signature}, count(*), coalesce(sum({amount}), 0) from {staged} group by 1"
+        ).format(signature=signature, amount=sql.SQL(kind.amount), staged=kind.staged)
+    )
+    # Moved by more servers means staged earlier; what was written since the restore comes last.
+    groups_written.sort(key=lambda row: (row[0].count("0"), row[0].startswith("n")))
+    groups = [
+        Group(_new_transaction(staging), written[1:], written[0] == "n", rows, amount)
+        for written, rows, amount in groups_written
+    ]
+    if groups_written:
+        cases = sql.SQL(" ").join(
+            sql.SQL("when {} then {}::xid8").format(sql.Literal(row[0]), sql.Literal(str(g.xid)))
+            for row, g in zip(groups_written, groups, strict=True)
+        )
+        fresh = sql.SQL("case {} {} end").format(signature, cases)
+        carry_notes(staging, kind, origin, fresh)
+        with _triggers_off(staging, kind):
+            staging.execute(sql.SQL("update {} set xid = {}").format(quoted(kind), fresh))
+    return groups
+
+
+@contextmanager
+def _triggers_off(staging: Staging, kind: Kind) -> Iterator[None]:
+    """Neither ours nor head office's own fire within; after, each is on as it was."""
+    on = staging.rows(
+        "select tgname, tgenabled from pg_trigger "
+        "where tgrelid = to_regclass(quote_ident(%s)) and not tgisinternal and tgenabled <> 'D'",
+        [kind.staging],
+    )
+    staging.execute(sql.SQL("alter table {} disable trigger user").format(quoted(kind)))
+    yield
+    for name, enabled in on:
+        staging.execute(
+            sql.SQL("alter table {} {} trigger {}").format(
+                quoted(kind), sql.SQL(ENABLE[enabled]), sql.Identifier(name)
+            )
+        )
+
+
+def _is_new(restored: Restored | None) -> sql.Composable:
+    """SQL over a row: it was written since a physical restore."""
+    if restored is None or restored.at is None:
+        return sql.SQL("false")
+    return sql.SQL("(created_at >= {})").format(sql.Literal(restored.at))
+
+
+def is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
+    """SQL over a row: it was written since a dump was restored.
+
+    The restore wrote its rows in transactions of this cluster, so a restored row's version
+    (`xmin`) is older than the transaction that it carries, or its transaction is older than the
+    restore. A new row carries a transaction after the restore, and it or a later one (an update,
+    a savepoint) wrote the version. PostgreSQL, "System Columns" and "Transaction ID functions".
+    """
+    written = sql.SQL("(pg_current_xact_id()::text::bigint - age(xmin))")
+    (restored,) = staging.one(
+        sql.SQL(
+            "select max({written}) from (select xmin from datatransfer.origin union all "
+            "select xmin from {table} where xid::text::bigint > {written}) as restored"
+        ).format(written=written, table=quoted(kind))
+    )
+    return sql.SQL(
+        "(xid > {restored}::xid8 and xid < pg_current_xact_id() and xid::text::bigint <= {written})"
+    ).format(restored=sql.Literal(str(restored)), written=written)
+
+
+def _is_sure(staging: Staging) -> sql.Composable:
+    """SQL over a row: its transaction had ended when the files were copied.
+
+    One that was prepared then may end twice, and in two ways: the position knows the first.
+    """
+    (possible,) = staging.one("select current_setting('max_prepared_transactions') <> '0'")
+    return sql.SQL("({})").format(visible(staging.last_snapshot())) if possible else sql.SQL("true")
+
+
+def _signature(
+    is_new: sql.Composable, is_sure: sql.Composable, positions: list[tuple[Position, datetime]]
+) -> sql.Composable:
+    """SQL over a row: 'n' (new since the restore) or 'r' (restored), then a character a position,
+    as `Group` has them.
+    """
+    flags = [
+        sql.SQL(
+            "case when {} or not {} then '0' when created_at > {} then '3' when {} then '1' "
+            "else '2' end"
+        ).format(is_new, moved(position), sql.Literal(at), is_sure)
+        for position, at in positions
+    ]
+    return sql.SQL(" || ").join(
+        [sql.SQL("case when {} then 'n' else 'r' end").format(is_new), *flags]
+    )
+
+
+def _new_transaction(staging: Staging) -> int:
+    """Uses up a transaction of the cluster, so that no other row will ever carry it."""
+    with Staging(staging.dsn, "rebase") as other, other.transaction():
+        return int(other.one("select pg_current_xact_id()")[0])
+
+
+def known_at(staging: Staging, target: BonusDatabase, position: Position) -> datetime:
+    """When its batch was begun, or else when it was last moved: it knows nothing later."""
+    return staging.begun_at(position) or target.updated_at(position)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.core.serializers.json import DjangoJSONEncoder
@@ -94,6 +95,13 @@ class Actor:
 WORDS = SearchVector("who", "address", "subject_params", "old", "new", "reason", config="simple")
 
 
+class _IsAmong(models.Func):
+    """A value is in an array."""
+
+    template, arg_joiner = "%(expressions)s)", " = any("
+    output_field = models.BooleanField()
+
+
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def about(self, subject: models.Model) -> Self:
         return self.filter(subject_type=subject._meta.model_name, subject_id=subject.pk)
@@ -106,8 +114,13 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         """Entries that have all these words, or words that begin so."""
         words = [word.replace("\\", "").replace("'", "''") for word in text.split()]
         wanted = " & ".join(f"'{word}':*" for word in words if word)
+        if not wanted:
+            return self
         query = SearchQuery(wanted, config="simple", search_type="raw")
-        return self.alias(words=WORDS).filter(words=query) if wanted else self
+        found = self.model.objects.alias(words=WORDS).filter(words=query).order_by().values("pk")
+        # As an array, which comes from the index of words: the planner, who can't know how many
+        # entries have a word, would rather read their words from the last entry on, to the first.
+        return self.filter(_IsAmong("pk", ArraySubquery(found)))
 
 
 class AuditEntry(models.Model):

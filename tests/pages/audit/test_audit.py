@@ -2,6 +2,7 @@ import csv
 import io
 
 import pytest
+from django.db import connection
 from python_calamine import CalamineWorkbook
 
 from tests.records import server as a_server
@@ -69,6 +70,17 @@ def test_a_search_finds_names_values_and_reasons_by_how_they_begin(admin_client,
     assert "сломалась" in page
     nothing = admin_client.get("/audit/", {"q": f"{words} нетого"}).text
     assert "Под фильтр не подходит ни одна запись" in nothing
+
+
+def test_a_search_reads_no_entry_that_has_not_the_word(db, task):
+    first, fields = AuditEntry.objects.latest("pk"), AuditEntry._meta.concrete_fields[1:]
+    one = {field.attname: getattr(first, field.attname) for field in fields}
+    AuditEntry.objects.bulk_create(AuditEntry(**one) for _ in range(3000))
+    with connection.cursor() as cursor:
+        cursor.execute("analyze transfer_auditentry")
+    plan = AuditEntry.objects.search("нетого")[:26].explain(analyze=True)
+    assert "audit_by_words" in plan
+    assert "Rows Removed" not in plan
 
 
 def test_what_is_found_is_a_file_too(admin_client, task):

@@ -28,7 +28,7 @@ class Site:
         self.address, self.process, self.password = address, process, password
 
     def browser(self) -> httpx.Client:
-        """A connection of its own, kept open, logged in as an administrator."""
+        """Logged in as an administrator."""
         client = httpx.Client(
             base_url=self.address, timeout=AT_MOST, follow_redirects=True,
             headers={"Accept-Encoding": "gzip, deflate"},

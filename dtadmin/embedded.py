@@ -53,8 +53,10 @@ def secret_key(path: Path) -> str:
 def _forget_killed_processes(handles: Path) -> None:
     """A killed process never gave its handle back, and would keep the server up for ever."""
     if handles.exists():
-        alive = [pid for pid in json.loads(handles.read_text() or "[]") if psutil.pid_exists(pid)]
-        handles.write_text(json.dumps(alive))
+        noted = json.loads(handles.read_text() or "[]")
+        alive = [pid for pid in noted if psutil.pid_exists(pid)]
+        if alive != noted:  # another one may note itself at this very moment
+            handles.write_text(json.dumps(alive))
 
 
 def database_url(socket_dir: str, name: str) -> str:

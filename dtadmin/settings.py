@@ -163,6 +163,15 @@ def database(variable: str, url: str) -> dict[str, Any]:
     }
 
 
+# What all processes of the web server know: see gunicorn.conf.py.
+if shared := env("PROMETHEUS_MULTIPROC_DIR"):
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": f"{shared}/cache",
+        }
+    }
+
 DATABASES = {"default": database("DATABASE_URL", DATABASE_URL)}
 database("SHOP_ALL_DATABASE_URL", SHOP_ALL_DATABASE_URL)
 

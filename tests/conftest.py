@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.cache import cache
 from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -253,10 +254,12 @@ def manage(environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def nothing_asked(monkeypatch: Any) -> None:
+def nothing_asked(monkeypatch: Any) -> Iterator[None]:
     """No server has been asked what waits; what a test says that one has answered stays fresh."""
-    monkeypatch.setattr(backlog, "latest", {})
     monkeypatch.setattr(backlog, "FRESH", timedelta(hours=1))
+    cache.clear()
+    yield
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

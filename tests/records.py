@@ -91,7 +91,7 @@ def wait_for(
     """As if the servers had just been asked."""
     oldest = timezone.now() - timedelta(minutes=minutes) if rows else None
     asked = Backlog(error=error) if error else Backlog(rows, oldest, **fields)
-    backlog.latest[task.pk] = asked
+    backlog.note({task.pk: asked})
 
 
 def many_tasks(count: int) -> None:
@@ -106,5 +106,5 @@ def many_tasks(count: int) -> None:
         for one in servers
         for kind in ("pincodes", "balances", "cards")
     ]
-    for task in TransferTask.objects.bulk_create(tasks[:count]):
-        wait_for(task, 0)
+    made = TransferTask.objects.bulk_create(tasks[:count])
+    backlog.note({task.pk: Backlog(0) for task in made})

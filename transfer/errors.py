@@ -4,7 +4,8 @@ The sentences are message ids of the translation catalogue: `words.explain` says
 user's language, from the code and the parameters that a run keeps.
 """
 
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 
 def gettext_noop(text: str) -> str:
@@ -31,6 +32,10 @@ class TransferError(Exception):
         self.technical = technical
         self.params = {name: str(value) for name, value in params.items()}
         super().__init__(self.sentence % self.params)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that one process can tell another: BaseException knows the sentence alone."""
+        return partial(type(self), self.technical, **self.params), ()
 
 
 class Unreachable(TransferError):

@@ -4,6 +4,7 @@ from datetime import time, timedelta
 
 import psycopg2
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from tests.databases import stage
@@ -47,9 +48,9 @@ def recipient():
 def task(db):
     task = server().tasks.select_related("server").get(kind="balances")
     task.switch(True, IVAN)
-    backlog.latest.clear()
+    cache.clear()
     for one in task.server.tasks.all():
-        backlog.latest[one.pk] = backlog.Backlog(0)
+        backlog.note({one.pk: backlog.Backlog(0)})
     return task
 
 
@@ -164,7 +165,7 @@ def test_a_refusal_is_told_at_the_first_failure_with_what_to_do(task, recipient,
 def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
     receiver, shop_all, recipient, in_english
 ):
-    backlog.latest.clear()
+    cache.clear()
     stage(shop_all, "balances", [("1", 1), ("2", 1)])
     task = receiver.tasks.get(kind="balances")
     now = timezone.now()
@@ -182,12 +183,12 @@ def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
 
 def test_a_flow_that_nobody_can_ask_any_more_is_not_well_again(task, recipient):
     old = timezone.now() - timedelta(hours=2)
-    backlog.latest[task.pk] = backlog.Backlog(2, old)
+    backlog.note({task.pk: backlog.Backlog(2, old)})
     watch(NOW)
-    backlog.latest[task.pk] = backlog.Backlog(error=Unreachable(database="x", reason="y"))
+    backlog.note({task.pk: backlog.Backlog(error=Unreachable(database="x", reason="y"))})
     watch(NOW)
     assert Incident.objects.open().get().topic == "late"
-    backlog.latest[task.pk] = backlog.Backlog(0)
+    backlog.note({task.pk: backlog.Backlog(0)})
     watch(NOW)
     assert not Incident.objects.open().exists()
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -35,7 +36,6 @@ from transfer.models.alerts import Topic
 from transfer.models.failing import failure
 from transfer.models.run_base import State, Trigger
 from transfer.pages.links import key_of
-from transfer.runs import backlog
 from transfer.runs.execute import run_here
 from transfer.servers.checks import check_connections
 
@@ -64,9 +64,9 @@ SAME_IN_ALL = re.compile(
 
 @pytest.fixture(autouse=True)
 def nothing_asked() -> Iterator[None]:
-    backlog.latest.clear()
+    cache.clear()
     yield
-    backlog.latest.clear()
+    cache.clear()
 
 
 @pytest.fixture

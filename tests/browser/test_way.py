@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.utils import translation
 from playwright.sync_api import Page, expect
 
@@ -14,7 +15,6 @@ from tests.databases import query, stage
 from transfer.models import Actor, Heartbeat, Settings, TransferRun
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
-from transfer.runs import backlog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,7 +45,7 @@ WORDS = {
 @pytest.fixture
 def task(dock, shop_all, bonus):
     """Balance changes, switched off. Three rows wait, of which one will be rejected."""
-    backlog.latest.clear()
+    cache.clear()
     stage(shop_all, "balances", [("1", 10), ("2", 20), (None, 30)])
     Settings.load().change(Actor("anna"), show_transfer_tasks=True)
     Heartbeat.beat("shop: cron")

@@ -1,11 +1,12 @@
 """What waits, and why: asked of shop All and the bonus servers, in parallel and not for long."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.core.cache import cache
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg2 import sql
@@ -28,6 +29,7 @@ LATE = timedelta(minutes=1)
 FRESH = timedelta(seconds=5)
 # Who does not answer is not asked at each look: that takes the whole time allowed.
 FRESH_FAILURE = timedelta(seconds=30)
+HEARD = "backlogs"  # in the cache
 
 # The oldest row is that of the lowest (xid, id): a writer that commits late has a low one, too.
 WAITING = """
@@ -163,15 +165,28 @@ def _why_off(task: ScheduledTask) -> str:
     return f"{sentence} {task.change_reason}".strip()
 
 
-latest: dict[int, Backlog] = {}  # of each task, by its number
 _asking = threading.Lock()
+
+
+def note(heard: Mapping[int, Backlog]) -> None:
+    """What was heard of tasks, by their numbers: every process of the web server knows it then."""
+    cache.set(HEARD, {**_fresh(), **heard})
+
+
+def forget(pk: int) -> None:
+    cache.set(HEARD, {other: backlog for other, backlog in _fresh().items() if other != pk})
 
 
 def known(tasks: Iterable[TransferTask]) -> dict[int, Backlog]:
     """What was heard of each task a moment ago. What is older may be wrong by now, so it is not
     known. Asks nobody.
     """
-    heard = {task.pk: latest[task.pk] for task in tasks if task.pk in latest}
+    heard = _fresh()
+    return {task.pk: heard[task.pk] for task in tasks if task.pk in heard}
+
+
+def _fresh() -> dict[int, Backlog]:
+    heard: dict[int, Backlog] = cache.get(HEARD, {})
     return {pk: backlog for pk, backlog in heard.items() if backlog.is_fresh}
 
 
@@ -181,20 +196,22 @@ def ask(
     """The same after asking for what is not known, and `anew` in any case. Takes twice `seconds`
     at most.
 
-    One asks at a time: ten open tabs are no more to a bonus server than one. Who is only slow is
-    not known yet, unless it was asked patiently.
+    In each process one asks at a time: ten open tabs are no more to a bonus server than one. Who is
+    only slow is not known yet, unless it was asked patiently.
     """
     listed = list(tasks)
     if _asking.acquire(timeout=seconds):
         try:
             if anew is not None:
-                latest.pop(anew, None)
+                forget(anew)
             fresh = known(listed)
             heard = backlogs([task for task in listed if task.pk not in fresh], seconds)
-            latest.update(
-                (pk, one)
-                for pk, one in heard.items()
-                if seconds >= PATIENTLY or not isinstance(one.error, TooSlow)
+            note(
+                {
+                    pk: one
+                    for pk, one in heard.items()
+                    if seconds >= PATIENTLY or not isinstance(one.error, TooSlow)
+                }
             )
         finally:
             _asking.release()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -10,7 +11,6 @@ from tests.databases import stage
 from tests.records import a_reject, a_run, server, user, wait_for
 from transfer.models import Actor, CashRegister, Heartbeat, RegisterAccount, Shop
 from transfer.models.run_base import State
-from transfer.runs import backlog
 from transfer.runs.start import run_now
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ NAME = "Бонусный сервер 8"
 
 @pytest.fixture(autouse=True)
 def nobody_was_asked():
-    backlog.latest.clear()
+    cache.clear()
 
 
 def named(*words):

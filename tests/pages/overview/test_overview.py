@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -70,7 +71,7 @@ def test_everything_arrives(client, task):
 
 
 def test_it_does_not_say_so_before_it_has_heard(client, task, monkeypatch):
-    monkeypatch.setattr(backlog, "latest", {})
+    cache.clear()
     slow = Backlog(error=TooSlow(database=task.server.name, reason="> 0.7 s"))
     monkeypatch.setattr(backlog, "backlogs", lambda tasks, seconds: {one.pk: slow for one in tasks})
     html = look(client).content.decode()

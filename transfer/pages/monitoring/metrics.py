@@ -1,5 +1,6 @@
 """What Prometheus asks for: what waits, what runs, and how the pages answer."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from django_tasks_db.models import DBTaskResult
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from transfer.models import Heartbeat, RegisterAccount, RejectedRow, TransferRun, TransferTask
@@ -30,13 +32,12 @@ FLOW = ["server", "kind"]
 DAY = timedelta(hours=24)
 SECONDS = 3  # that shop All and the bonus servers have for their answers
 
-# Of this process, since it began.
-of_process = CollectorRegistry()
+answers = CollectorRegistry()
 requests = Counter(
-    "dtadmin_http_requests", "Answers, by page", ["page", "method", "status"], registry=of_process
+    "dtadmin_http_requests", "Answers, by page", ["page", "method", "status"], registry=answers
 )
 seconds = Histogram(
-    "dtadmin_http_seconds", "Time until an answer, by page", ["page"], registry=of_process
+    "dtadmin_http_seconds", "Time until an answer, by page", ["page"], registry=answers
 )
 
 
@@ -89,7 +90,7 @@ class Everything(Collector):
     """What our own database knows, what shop All and the bonus servers say when asked, and us."""
 
     def collect(self) -> Iterator[Metric]:
-        yield from of_process.collect()
+        yield from counts().collect()
         try:
             measured = [*flows(), *schedule_and_queue(), *runs(), *rows_and_registers()]
         except DatabaseError:
@@ -97,6 +98,12 @@ class Everything(Collector):
             measured = []
         yield gauge("own_database_up", "1 while our own database answers", int(bool(measured)))
         yield from measured
+
+
+def counts() -> Collector:
+    """The answers of all processes of the web server, see gunicorn.conf.py; or of this one."""
+    # Without a registry of its own, which would have each number twice.
+    return MultiProcessCollector(None) if "PROMETHEUS_MULTIPROC_DIR" in os.environ else answers
 
 
 def gauge(name: str, text: str, value: float) -> Metric:

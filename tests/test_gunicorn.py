@@ -1,0 +1,97 @@
+"""The web server as the paper on installation starts it: its processes, and what all know."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dtadmin.demo.processes import free_port
+from tests.test_behind_proxy import answers, deployed, running
+from tests.waiting import wait_until
+from transfer.models import BonusServer
+
+
+class Web(NamedTuple):
+    address: str
+    master: Any
+    shared: Path  # what its processes have in common
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        return psutil.Process(self.master.pid).children()
+
+
+@pytest.fixture
+def web(environment):
+    port = free_port(0)
+    with running(deployed(port), env=environment) as master:
+        wait_until(lambda: answers(f"http://localhost:{port}/health/live") == 200, master)
+        wait_until(lambda: len(psutil.Process(master.pid).children()) == 2, master)
+        (shared,) = Path("/dev/shm").glob(f"dtadmin-web-{master.pid}-*")
+        yield Web(f"http://localhost:{port}", master, shared)
+
+
+@contextmanager
+def only(process):
+    """The others stand still meanwhile."""
+    others = [one for one in process.parent().children() if one != process]
+    for one in others:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in others:
+            one.resume()
+
+
+def metrics(address):
+    """Name and its labels, in any order → value."""
+    text = httpx.get(f"{address}/metrics", timeout=60).text
+    return {
+        frozenset({sample.name.removeprefix("dtadmin_"), *sample.labels.values()}): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+COUNTED = frozenset({"http_requests_total", "help", "GET", "302"})
+TIMED = frozenset({"http_seconds_count", "help"})
+
+
+def test_two_processes_answer_and_each_counts_the_answers_of_both(web):
+    first, second = web.processes
+    with only(first):
+        assert [answers(f"{web.address}/help/") for _ in range(3)] == [302] * 3
+    with only(second):
+        assert [answers(f"{web.address}/help/") for _ in range(2)] == [302] * 2
+        read = metrics(web.address)
+        assert (read[COUNTED], read[TIMED]) == (5, 5)
+    with only(first):
+        assert metrics(web.address)[COUNTED] == 5
+    first.kill()
+    first.wait()
+    wait_until(lambda: metrics(web.address)[COUNTED] == 5, web.master)
+
+
+def test_what_one_process_has_heard_of_a_server_the_other_one_knows(receiver, web):
+    """Else a page that asks now the one and now the other would say now this and now that."""
+    database, first = receiver.db_name, web.processes[0]
+    BonusServer.objects.update(db_name="nowhere")
+    is_up = frozenset({"flow_up", receiver.name, "balances"})
+    with only(first):
+        assert metrics(web.address)[is_up] == 0
+    BonusServer.objects.update(db_name=database)
+    with only(web.processes[1]):
+        assert metrics(web.address)[is_up] == 0
+        next(web.shared.glob("cache/*")).unlink()
+        assert metrics(web.address)[is_up] == 1
+
+
+def test_nothing_is_left_of_it_when_it_ends(web):
+    web.master.terminate()
+    web.master.communicate(timeout=60)
+    assert not web.shared.exists()

@@ -1,5 +1,6 @@
 """The positions in a bonus server's database. No Django."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -161,10 +162,13 @@ class PositionTable(RejectTable):
 
     def existing_position(self, origin: str, kind: Kind) -> Position | None:
         """The position, where even our schema may be missing; in a transaction of its own."""
+        return self.existing_positions(origin, [kind])[kind.name]
+
+    def existing_positions(self, origin: str, kinds: Iterable[Kind]) -> dict[str, Position | None]:
+        """The same of several kinds."""
         with self.transaction(commit=False):
-            if self.one("select to_regclass('datatransfer.position')")[0] is None:
-                return None
-            return self.position(origin, kind)
+            is_there = self.one("select to_regclass('datatransfer.position') is not null")[0]
+            return {kind.name: self.position(origin, kind) if is_there else None for kind in kinds}
 
     def has_positions(self, kind: Kind) -> bool:
         """Whether it has a position of the kind, of whatever staging database."""

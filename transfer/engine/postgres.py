@@ -96,6 +96,8 @@ class Database:
     together take no longer: then the server stops the statement, and TooSlow is raised.
     """
 
+    kept_for: int | None = None  # see `connect`
+
     def __init__(
         self,
         dsn: str,
@@ -123,8 +125,19 @@ class Database:
     def connection(self) -> Connection:
         """Raises Unreachable."""
         if self._connection is None:
-            self._connection = connect(self.dsn, database=self.name, purpose=self.purpose)
+            self._connection = connect(
+                self.dsn, database=self.name, purpose=self.purpose, kept_for=self.kept_for
+            )
         return self._connection
+
+    def take_over(self, connection: Connection) -> None:
+        """Uses one that is open."""
+        self._connection = connection
+
+    def hand_over(self) -> Connection | None:
+        """The connection, if there is one: it is no longer ours to close."""
+        connection, self._connection = self._connection, None
+        return connection
 
     def close(self) -> None:
         """Ends the session, and with it whatever it had not committed."""
@@ -232,13 +245,21 @@ def log_in(parts: dict[str, str]) -> dict[str, str]:
     return {"require_auth": SCRAM}
 
 
-def connect(dsn: str, *, database: str, purpose: str) -> Connection:
-    """Opens a connection with time-outs and keepalives. Raises Unreachable."""
+def connect(dsn: str, *, database: str, purpose: str, kept_for: int | None = None) -> Connection:
+    """Opens a connection with time-outs and keepalives. Raises Unreachable.
+
+    With `kept_for`, the server ends it when it has been idle for so many seconds. A page may wait
+    for it, so that silence is noticed as soon as at a connection that is being opened.
+    """
+    keepalive = KEEPALIVE
     options = (
         f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s "
         f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s -c timezone=UTC "
         f"{KEEPALIVE_OF_SERVER}"
     )
+    if kept_for is not None:
+        keepalive = {**KEEPALIVE, "tcp_user_timeout": CONNECT_SECONDS * 1000}
+        options += f" -c idle_session_timeout={kept_for}s"
     try:
         connection = psycopg2.connect(
             make_dsn(
@@ -247,7 +268,7 @@ def connect(dsn: str, *, database: str, purpose: str) -> Connection:
                 application_name=f"dtadmin {purpose}"[:63],
                 options=options,
                 client_encoding="UTF8",
-                **KEEPALIVE,
+                **keepalive,
                 **log_in(parse_dsn(dsn)),
             )
         )

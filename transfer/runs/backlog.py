@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kept import kept
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all import ShopAll, quoted
@@ -39,11 +40,14 @@ WAITING = """
 # Who writes to the table and has not committed: such rows can't be seen, let alone moved.
 # Without the right to see others' sessions `xact_start` is null.
 WRITERS = """
-    select min(a.xact_start)
-      from pg_locks l join pg_stat_activity a using (pid)
-     where l.locktype = 'relation' and l.relation = to_regclass(quote_ident(%s)) and l.granted
+    select name, min(a.xact_start)
+      from unnest(%s) as name
+      join pg_locks l on l.relation = to_regclass(quote_ident(name))
+      join pg_stat_activity a using (pid)
+     where l.locktype = 'relation' and l.granted
        and l.mode = 'RowExclusiveLock' and l.pid <> pg_backend_pid()
        and l.database = (select oid from pg_database where datname = current_database())
+     group by name having min(a.xact_start) is not null
 """
 
 
@@ -76,7 +80,7 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
         by_server.setdefault(task.server, []).append(task)
 
     def question(server: BonusServer, within: float) -> dict[str, Backlog]:
-        return _of_server(server, [task.kind for task in by_server[server]], within)
+        return _of_server(server, [task.moves for task in by_server[server]], within)
 
     return {
         task.pk: Backlog(error=answer) if isinstance(answer, TransferError) else answer[task.kind]
@@ -85,38 +89,48 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
     }
 
 
-def _of_server(server: BonusServer, kinds: list[str], seconds: float) -> dict[str, Backlog]:
+def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[str, Backlog]:
     shop_all = settings.SHOP_ALL_DATABASE_URL
     with (
-        ShopAll(shop_all, "backlog", seconds=seconds) as source,
-        BonusDatabase(server.dsn, server.name, "backlog", seconds=seconds) as target,
+        kept(ShopAll(shop_all, "page", seconds=seconds)) as source,
+        kept(BonusDatabase(server.dsn, server.name, "page", seconds=seconds)) as target,
     ):
         with source.snapshot():
             origin = source.origin()
-        positions = {kind: target.existing_position(origin, KINDS[kind]) for kind in kinds}
-        return {
-            kind: _of_kind(source, KINDS[kind], positions[kind] or Position(origin, kind))
-            for kind in kinds
-        }
+        positions = target.existing_positions(origin, kinds)
+        # After the positions were read, so that what comes meanwhile counts as waiting.
+        with source.snapshot():
+            since = writing_since(source, kinds)
+            source.read_in_order()
+            return {
+                kind.name: Backlog(
+                    *_waiting(source, kind, positions[kind.name] or Position(origin, kind.name)),
+                    since.get(kind.name),
+                )
+                for kind in kinds
+            }
 
 
-def _of_kind(source: ShopAll, kind: Kind, position: Position) -> Backlog:
-    with source.snapshot():
-        source.read_in_order()
-        part = sql.SQL("(select created_at from {} where {} order by xid, id limit {})")
-        most = sql.Literal(COUNTED_AT_MOST)
-        ranges = [part.format(quoted(kind), range_, most) for range_ in waiting(position)]
-        query = sql.SQL(WAITING).format(ranges=sql.SQL(" union all ").join(ranges), most=most)
-        rows, oldest = source.one(query)
-        (writing_since,) = source.one(WRITERS, [kind.staging])
-    return Backlog(int(rows), oldest, writing_since)
+def _waiting(source: ShopAll, kind: Kind, position: Position) -> tuple[int, datetime | None]:
+    part = sql.SQL("(select created_at from {} where {} order by xid, id limit {})")
+    most = sql.Literal(COUNTED_AT_MOST)
+    ranges = [part.format(quoted(kind), range_, most) for range_ in waiting(position)]
+    query = sql.SQL(WAITING).format(ranges=sql.SQL(" union all ").join(ranges), most=most)
+    rows, oldest = source.one(query)
+    return int(rows), oldest
+
+
+def writing_since(source: ShopAll, kinds: Iterable[Kind]) -> dict[str, datetime]:
+    """Of the kinds whose tables somebody writes to: since when that transaction is open."""
+    names = {kind.staging: kind.name for kind in kinds}
+    return {names[table]: since for table, since in source.rows(WRITERS, [list(names)])}
 
 
 def shop_all_error(seconds: float) -> TransferError | None:
     """Why rows can't be read from shop All, if they can't. Takes about `seconds` at most."""
     try:
         with (
-            ShopAll(settings.SHOP_ALL_DATABASE_URL, "set-up", seconds=seconds) as source,
+            kept(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source,
             source.snapshot(),
         ):
             source.origin()

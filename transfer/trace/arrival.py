@@ -8,6 +8,7 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import OriginChanged
+from transfer.engine.kept import kept
 from transfer.engine.position import Position, sees
 from transfer.engine.shop_all import ShopAll, quoted
 from transfer.errors import TransferError
@@ -61,8 +62,8 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
 def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
     server, kind, origin = task.server, upload.moves, str(upload.origin)
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "arrival", seconds=seconds) as source,
-        BonusDatabase(server.dsn, server.name, "arrival", seconds=seconds) as target,
+        kept(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source,
+        kept(BonusDatabase(server.dsn, server.name, "page", seconds=seconds)) as target,
     ):
         with source.snapshot():
             if source.origin() != origin:

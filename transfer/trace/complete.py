@@ -14,6 +14,7 @@ from django.db.models import Q
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.kept import kept
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.postgres import Database
 from transfer.engine.shop_all import ShopAll
@@ -94,9 +95,9 @@ def _ask(server: BonusServer | None, text: str, seconds: float) -> tuple[Numbers
     """What a bonus server holds, or shop All (None) has got last; and whether that is all."""
     options: Any = {"secret": True, "seconds": seconds}
     if server is None:
-        shop_all = ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", **options)
+        shop_all = ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", **options)
         return _answer(shop_all, [STAGED], text, lambda kind: kind.staged)
-    target = BonusDatabase(server.dsn, server.name, "trace", **options)
+    target = BonusDatabase(server.dsn, server.name, "page", **options)
     return _answer(target, [BEGINS, ENDS], text, lambda kind: kind.held)
 
 
@@ -111,7 +112,7 @@ def _answer(
         "latest": sql.Literal(LATEST),
         "most": sql.Literal(MOST),
     }
-    with door:
+    with kept(door):
         for statement, column in product(statements, COLUMNS):
             for kind in kinds_of(column):
                 names = {"column": sql.Identifier(column), "rows": rows(kind)}

@@ -10,12 +10,13 @@ from datetime import datetime
 from django.conf import settings
 from psycopg2 import sql
 
+from transfer.engine.kept import kept
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.shop_all import ShopAll
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
-from transfer.runs.backlog import WRITERS
+from transfer.runs.backlog import writing_since
 from transfer.trace.complete import kinds_of
 from transfer.trace.fates import StagedRow, judge_fates
 from transfer.trace.servers import Answer, ask
@@ -55,7 +56,8 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
         TransferTask.objects.select_related("server").with_runs().order_by("server_id")
     )
     servers = list({task.server_id: task.server for task in tasks}.values())
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "trace", seconds=2 * seconds) as source:
+    shop_all = ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=2 * seconds)
+    with kept(shop_all) as source:
         with source.snapshot():
             origin = source.origin()
         # Before the rows are read: what a position has moved is then visible among them.
@@ -65,7 +67,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
             rows = staged_rows(source, subject, column, answers, page)
             note_sent_again(source, rows, origin)
             note_sources(source, rows, origin)
-            writing = writers(source, column)
+            writing = writing_since(source, kinds_of(column))
     result = Trace(
         subject, column, rows[:ROWS_ON_A_PAGE], page, len(rows) > ROWS_ON_A_PAGE, answers, writing
     )
@@ -125,12 +127,3 @@ def note_sent_again(source: ShopAll, rows: list[StagedRow], origin: str) -> None
         mine = {row.id: row for row in rows if row.kind.name == kind}
         for old_id, new_id, at in source.rows(SENT_AGAIN, [origin, kind, list(mine)]):
             mine[old_id].sent_again = new_id, at
-
-
-def writers(source: ShopAll, column: str) -> dict[str, datetime]:
-    since_when = {}
-    for kind in kinds_of(column):
-        (since,) = source.one(WRITERS, [kind.staging])
-        if since is not None:
-            since_when[kind.name] = since
-    return since_when

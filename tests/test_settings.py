@@ -87,15 +87,14 @@ def test_an_error_in_the_file_of_tables_stops_each_command_with_a_sentence_alone
         )
 
 
-def test_without_django_crontab_everything_else_starts():
+def test_without_django_crontab_everything_else_starts(environment):
     script = (
         "import sys; sys.modules['django_crontab'] = None; import django; django.setup(); "
         "from django.core.management import call_command; call_command('check')"
     )
-    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "dtadmin.settings"}
     started = subprocess.run(
         [sys.executable, "-c", script],
-        env={**environment, **COMPLETE},
+        env={**environment, "DJANGO_SETTINGS_MODULE": "dtadmin.settings"},
         cwd=ROOT,
         capture_output=True,
         text=True,

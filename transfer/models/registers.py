@@ -5,9 +5,9 @@ from typing import Any, Self
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Exists, FilteredRelation, OuterRef, Q
-from django.urls import reverse
 from django.utils.translation import gettext_lazy
 
+from transfer.models.addresses import numbered
 from transfer.models.servers import BonusServer
 
 # What the contract of the administration port calls a text.
@@ -90,4 +90,4 @@ class CashRegister(models.Model):
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
-        return reverse("register", args=[self.pk])
+        return numbered("register", self.pk)

@@ -2,11 +2,11 @@ import re
 from typing import Any, ClassVar, Self
 
 from django.db import models
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.engine.kinds import KINDS, Kind
+from transfer.models.addresses import numbered
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices
@@ -153,7 +153,7 @@ class RejectedRow(models.Model):
         return f"{self.kind} {self.staging_id}: {self.code}"
 
     def get_absolute_url(self) -> str:
-        return reverse("reject", args=[self.pk])
+        return numbered("reject", self.pk)
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind, "server": self.server_name}

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models, transaction
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import AlreadyRunning, TransferError
+from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
 from transfer.models.schedules import ScheduledTask, latest_of_task
@@ -121,7 +121,7 @@ class Run(Job, Failing):
         abstract = True
 
     def get_absolute_url(self) -> str:
-        return reverse(self.URL_NAME, args=[self.pk])
+        return numbered(self.URL_NAME, self.pk)
 
     @property
     def key(self) -> str:

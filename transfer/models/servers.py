@@ -5,7 +5,6 @@ from typing import Any, Self
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from encrypted_fields.fields import EncryptedFieldMixin
@@ -16,6 +15,7 @@ from transfer.bonus_api.errors import SecretUnreadable
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres import ANY_LOG_IN
 from transfer.errors import TransferError
+from transfer.models.addresses import numbered
 from transfer.models.failing import Failing, failure
 from transfer.models.secret import ENCRYPTED, SecretField
 
@@ -118,7 +118,7 @@ class BonusServer(Failing):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("server", args=[self.pk])
+        return numbered("server", self.pk)
 
     @property
     def dsn(self) -> str:

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import FileRefused, TransferError
+from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import FAILURE, Failing
 from transfer.models.pieces import PIECE, Pieces
@@ -124,7 +124,7 @@ class Upload(Job, Failing):
         return self.name or str(self.get_way_display())
 
     def get_absolute_url(self) -> str:
-        return reverse("upload", args=[self.pk])
+        return numbered("upload", self.pk)
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind}

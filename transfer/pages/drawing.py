@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.forms.utils import flatatt
@@ -97,6 +98,7 @@ def commands(text: Any) -> SafeString:
     return mark_safe(COMMAND.sub(code, conditional_escape(str(text))))  # noqa: S308 - escaped
 
 
+@cache
 def icon(name: str) -> SafeString:
     """An icon of static/icons.svg. It is decoration: the word stands beside it."""
     return format_html(

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import django_tables2 as tables  # type: ignore[import-untyped]
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy
@@ -100,12 +99,15 @@ class RunTable(Table):
     kind = WhatColumn(orderable=False)
     queued_at = WhenColumn(order_by=("queued_at", "pk"))
     seconds = DurationColumn(gettext_lazy("Took"), orderable=False, attrs=classed("num took"))
-    id = tables.Column(gettext_lazy("№"), orderable=False, attrs=classed("num number"))
+    id = DrawnColumn(gettext_lazy("№"), orderable=False, attrs=classed("num number"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards runs dense"}
         order_by = "-queued_at"
         row_attrs = ROW
+
+    def draw_id(self, record: Any) -> str:
+        return str(record.pk)
 
 
 class CountColumn(NumberColumn):
@@ -134,12 +136,10 @@ class TransferRunTable(RunTable):
 class MaintenanceRunTable(RunTable):
     caption = gettext_lazy("Runs of maintenance")
     kind = WhatColumn(verbose_name=gettext_lazy("Maintenance"), orderable=False)
-    report = tables.Column(
-        gettext_lazy("What it did"), orderable=False, empty_values=(), attrs=classed("report")
-    )
+    report = DrawnColumn(gettext_lazy("What it did"), orderable=False, attrs=classed("report"))
 
     class Meta(RunTable.Meta):
         sequence = ("state", "kind", "queued_at", "seconds", "report", "id")
 
-    def render_report(self, record: Any) -> str:
+    def draw_report(self, record: Any) -> str:
         return ". ".join(run_report(record))

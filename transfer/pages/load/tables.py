@@ -12,7 +12,14 @@ from django.utils.translation import gettext_lazy
 from transfer.loading.report import explain_line
 from transfer.models import BadLine, Upload
 from transfer.pages import drawing
-from transfer.pages.tables import AmountColumn, MomentColumn, NumberColumn, Table, classed
+from transfer.pages.tables import (
+    AmountColumn,
+    DrawnColumn,
+    MomentColumn,
+    NumberColumn,
+    Table,
+    classed,
+)
 from transfer.words.columns import named
 
 State = Upload.State
@@ -39,12 +46,10 @@ class UploadTable(Table):
 
     caption = gettext_lazy("Loads, the latest first")
     created_at = MomentColumn(gettext_lazy("When"), attrs=classed("unlabelled lower"))
-    name = tables.Column(
-        gettext_lazy("File, by whom"),
-        empty_values=(),
-        attrs={"td": {"class": "file break unlabelled"}},
+    name = DrawnColumn(
+        gettext_lazy("File, by whom"), attrs={"td": {"class": "file break unlabelled"}}
     )
-    state = tables.Column(gettext_lazy("State"), attrs=classed("unlabelled"))
+    state = DrawnColumn(gettext_lazy("State"), attrs=classed("unlabelled"))
     good = NumberColumn(gettext_lazy("Good"), attrs=classed("num lower applied"))
     bad = NumberColumn(gettext_lazy("Bad"), attrs=classed("num lower rejected"))
     amount = AmountColumn(gettext_lazy("Sum"), attrs=classed("num unlabelled lower"))
@@ -55,7 +60,7 @@ class UploadTable(Table):
         fields = ("created_at", "name", "state", "good", "bad", "amount")
         order_by = "-created_at"
 
-    def render_name(self, record: Upload) -> SafeString:
+    def draw_name(self, record: Upload) -> SafeString:
         return format_html(
             '<div><a href="{}">{}</a><div class="note">{}</div></div>',
             record.get_absolute_url(),
@@ -63,7 +68,7 @@ class UploadTable(Table):
             f"{record.get_kind_display()} · {record.created_by}",
         )
 
-    def render_state(self, record: Upload) -> SafeString:
+    def draw_state(self, record: Upload) -> SafeString:
         return state_badge(record)
 
 

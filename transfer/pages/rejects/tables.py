@@ -4,7 +4,6 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import django_tables2 as tables  # type: ignore[import-untyped]
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -15,7 +14,7 @@ from transfer.loading.faults import columns_of
 from transfer.loading.values import as_people_write
 from transfer.models import BonusServer, RejectedRow, Settings
 from transfer.pages import drawing
-from transfer.pages.tables import ChooseColumn, Table, ValueColumn, classed
+from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, ValueColumn, classed
 from transfer.words import formats
 from transfer.words.columns import heading
 from transfer.words.explain import CHECKS, explain_reject
@@ -67,14 +66,14 @@ class RejectTable(Table):
         lambda one: _("Choose row %(number)s") % {"number": one.staging_id},
         lambda one: one.pk if one.is_open else None,
     )
-    staging_id = tables.Column(gettext_lazy("Row"), attrs={"td": {"class": "num"}})
-    payload = tables.Column(gettext_lazy("As received"))
-    code = tables.Column(gettext_lazy("Reason"), attrs={"td": {"class": "reason"}})
-    server_name = tables.Column(gettext_lazy("Bonus servers"), attrs={"td": {"class": "server"}})
+    staging_id = DrawnColumn(gettext_lazy("Row"), attrs={"td": {"class": "num"}})
+    payload = DrawnColumn(gettext_lazy("As received"))
+    code = DrawnColumn(gettext_lazy("Reason"), attrs={"td": {"class": "reason"}})
+    server_name = DrawnColumn(gettext_lazy("Bonus servers"), attrs={"td": {"class": "server"}})
     created_at = RejectedColumn(
         order_by=("created_at", "pk"), attrs=classed("created"), orderable=True
     )
-    state = tables.Column(gettext_lazy("State"), attrs={"td": {"class": "state"}})
+    state = DrawnColumn(gettext_lazy("State"), attrs={"td": {"class": "state"}})
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards rejects dense"}
@@ -105,12 +104,12 @@ class RejectTable(Table):
         self.query = f"?{query.urlencode()}" if query else ""
         self.is_of_one_state = request.GET.get("state") != "all"
 
-    def render_staging_id(self, value: int, record: RejectedRow) -> SafeString:
+    def draw_staging_id(self, record: RejectedRow) -> SafeString:
         """The row's page, which knows the list that one comes from."""
         where = record.get_absolute_url() + self.query
-        return format_html('<a href="{}">{}</a>', where, value)
+        return format_html('<a href="{}">{}</a>', where, record.staging_id)
 
-    def render_payload(self, record: RejectedRow) -> SafeString:
+    def draw_payload(self, record: RejectedRow) -> SafeString:
         """What the failed check has looked at, then what names the row; all of it in a tooltip."""
         texts, kind = written(record, self.zone), record.moves
         wrong = columns_of(kind, CHECKS[record.code])
@@ -129,11 +128,11 @@ class RejectTable(Table):
             format_html_join(" ", cell, shown),
         )
 
-    def render_code(self, value: str) -> SafeString:
-        reason = explain_reject(value)
+    def draw_code(self, record: RejectedRow) -> SafeString:
+        reason = explain_reject(record.code)
         return format_html('<span title="{}">{}</span>', reason.hint, reason.sentence)
 
-    def render_server_name(self, record: RejectedRow) -> SafeString:
+    def draw_server_name(self, record: RejectedRow) -> SafeString:
         """Lists each server that has rejected the row, as a link to the run in which it did."""
         drawn = ((self._server(one),) for one in self.of_row[row_of(record)])
         return format_html('<div class="row">{}</div>', format_html_join("", "{}", drawn))
@@ -148,7 +147,7 @@ class RejectTable(Table):
         name = f"{one.server_name}, {run}"
         return format_html(link, reverse("run", args=[one.run_id]), short, name=name)
 
-    def render_state(self, record: RejectedRow) -> SafeString:
+    def draw_state(self, record: RejectedRow) -> SafeString:
         note = record.closed_by or record.close_reason
         if record.resent_id is not None:
             note = _("as row %(number)s") % {"number": record.resent_id}

@@ -5,6 +5,7 @@ once. Schedules by the minute or hour go on in real time. (cronsim does as Debia
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -94,11 +95,18 @@ def next_after(cron: str, moment: datetime, zone: ZoneInfo) -> datetime:
 
 def next_times(cron: str, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
     """The next `count` times after `moment`, as the zone's clock shows them."""
+    # They are the same for the whole minute; many tasks have the same schedule.
+    minute = moment.astimezone(UTC).replace(second=0, microsecond=0)
+    return [*_next_times(cron, count, minute, zone)]
+
+
+@lru_cache(maxsize=1000)
+def _next_times(cron: str, count: int, moment: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
     times: list[datetime] = []
     for _time in range(count):
         moment = next_after(cron, moment, zone)
         times.append(moment.astimezone(zone))
-    return times
+    return tuple(times)
 
 
 def _following(cron: str, moment: datetime, zone: ZoneInfo) -> datetime | None:

@@ -81,15 +81,23 @@ def rows_wait(count: int, more: str = "") -> str:
 
 def zone_name(when: datetime | None = None) -> str:
     """The name of the user's time zone at that moment: "MSK", "UTC+5"."""
-    local = timezone.localtime(when)
-    name = local.tzname() or ""
-    if name in ZONES:
-        return str(ZONES[name])
-    return name if name.isalpha() else _offset(local)
+    return _zone_name(timezone.localtime(when))
 
 
-def _offset(local: datetime) -> str:
-    minutes = int((local.utcoffset() or timedelta()).total_seconds()) // 60
+def _zone_name(local: datetime) -> str:
+    return _named(local.tzname() or "", local.utcoffset() or timedelta(), get_language())
+
+
+# A page has hundreds of moments, of the same few days and one zone: their words are cached.
+@lru_cache(maxsize=1000)
+def _named(zone: str, offset: timedelta, language: str | None) -> str:
+    if zone in ZONES:
+        return str(ZONES[zone])
+    return zone if zone.isalpha() else _offset(offset)
+
+
+def _offset(offset: timedelta) -> str:
+    minutes = int(offset.total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
     sign = MINUS if minutes < 0 else "+"
     return f"UTC{sign}{hours}" + (f":{rest:02}" if rest else "")
@@ -97,7 +105,11 @@ def _offset(local: datetime) -> str:
 
 def day(value: date, *, today: date | None = None) -> str:
     """ "today", "24 Nov", or with its year when that is another one."""
-    today = today or timezone.localdate()
+    return _day(value, today or timezone.localdate(), get_language())
+
+
+@lru_cache(maxsize=1000)
+def _day(value: date, today: date, language: str | None) -> str:
     if word := NEAR.get((value - today).days):
         return str(word)
     if value.year == today.year:
@@ -117,14 +129,15 @@ def moment(when: datetime | None, *, zone: bool = True, seconds: bool = False) -
         return NEVER_BEGAN if when.year == MINYEAR else NEVER_ENDS
     local = timezone.localtime(when)
     text = f"{day(local.date())}{NBSP}{local:{'%H:%M:%S' if seconds else '%H:%M'}}"
-    return f"{text}{NBSP}{zone_name(when)}" if zone else text
+    return f"{text}{NBSP}{_zone_name(local)}" if zone else text
 
 
 def clock(when: datetime) -> str:
     """ "14:05"; with its day, unless that is today."""
     local = timezone.localtime(when)
-    is_today = local.date() == timezone.localdate()
-    return f"{local:%H:%M}" if is_today else moment(when, zone=False)
+    day_, today = local.date(), timezone.localdate()
+    text = f"{local:%H:%M}"
+    return text if day_ == today else f"{day(day_, today=today)}{NBSP}{text}"
 
 
 def full_moment(when: datetime) -> str:
@@ -133,12 +146,12 @@ def full_moment(when: datetime) -> str:
         return moment(when)
     local = timezone.localtime(when)
     day = _full_day(local.date(), get_language())
-    return f"{day}, {local:%H:%M:%S} {zone_name(local)}".replace(" ", NBSP)
+    return f"{day}, {local:%H:%M:%S} {_zone_name(local)}".replace(" ", NBSP)
 
 
 @lru_cache(maxsize=1000)
 def _full_day(value: date, language: str | None) -> str:
-    """A day with its year; cached, since a list has hundreds of moments of the same few days."""
+    """A day with its year."""
     return date_format(value, pgettext("date with a year", "j M Y"))
 
 

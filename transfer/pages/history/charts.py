@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from transfer.words import formats
@@ -53,11 +54,11 @@ class StackedBars:
     def width(self) -> int:
         return STEP * len(self.labels)
 
-    @property
+    @cached_property
     def totals(self) -> list[int]:
         return [sum(column) for column in zip(*(one.values for one in self.series), strict=True)]
 
-    @property
+    @cached_property
     def top(self) -> int:
         """The end of the scale: the largest bar, rounded up to 1, 2 or 5 with zeros."""
         largest = max(self.totals, default=0)

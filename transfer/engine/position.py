@@ -171,13 +171,14 @@ def sees(snapshot: str, xid: int) -> bool:
     return xid < int(xmin) or (xid < int(xmax) and str(xid) not in running.split(","))
 
 
-def has_moved(position: dict[str, Any] | None, origin: str, xid: int, id_: int) -> bool:
-    """`moved` in Python, for a position as the history keeps it."""
-    if position is None or position["origin"] != origin:
-        return False
-    if sees(position["read_through"], xid):
-        return True
-    if position["reading"] is None or position["last_xid"] is None:
-        return False
-    last = (int(position["last_xid"]), int(position["last_id"]))
-    return sees(position["reading"], xid) and (xid, id_) <= last
+def kept_has_moved(position: str) -> str:
+    """`moved` for a position as the history keeps it, in SQL: an expression that yields its JSON.
+
+    Of a row whose `xid` and `id` are numbers, staged in the database `origin`.
+    """
+    visible = f"pg_visible_in_snapshot(xid::text::xid8, ({position} ->> '{{}}')::pg_snapshot)"
+    last = f"(({position} ->> 'last_xid')::bigint, ({position} ->> 'last_id')::bigint)"
+    return (
+        f"coalesce({position} ->> 'origin' = origin and ({visible.format('read_through')} "
+        f"or {visible.format('reading')} and (xid, id) <= {last}), false)"
+    )

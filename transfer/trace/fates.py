@@ -70,15 +70,15 @@ def judge_fates(
 
 
 def _rejects(rows: list[StagedRow], origin: str) -> dict[tuple[int | None, str, int], RejectedRow]:
-    ids: dict[str, list[int]] = {}
-    for row in rows:
-        ids.setdefault(row.kind.name, []).append(row.id)
+    """Those of the rows, and such as have the kind of one and the number of another."""
+    rejects = RejectedRow.objects.filter(
+        kind__in={row.kind.name for row in rows},
+        origin=origin,
+        staging_id__in={row.id for row in rows},
+    )
     return {
-        (reject.server_id, kind, reject.staging_id): reject
-        for kind, numbers in ids.items()
-        for reject in RejectedRow.objects.filter(
-            kind=kind, origin=origin, staging_id__in=numbers
-        ).select_related("run")
+        (reject.server_id, reject.kind, reject.staging_id): reject
+        for reject in rejects.select_related("run")
     }
 
 

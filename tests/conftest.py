@@ -8,13 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.conf import settings as django_settings
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
-from django.core.management.commands import flush
 from django.db import connection
-from django.db.backends.postgresql.operations import DatabaseOperations
 from django.utils import translation
 from psycopg2.extensions import make_dsn
 
@@ -28,36 +24,22 @@ from tests.databases import (
     query,
     stage,
 )
-from transfer.access import create_groups
 from transfer.management.commands.add_bonus_server import database_fields
 from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow
-from transfer.models.maintenance import create_maintenance_tasks
 from transfer.models.run_base import Trigger
 from transfer.runs import backlog
 from transfer.runs.execute import run_here
 
-pytest_plugins = ["tests.arrivals", "tests.reference_server", "tests.uploads", "tests.vendor"]
+pytest_plugins = [
+    "tests.arrivals",
+    "tests.reference_server",
+    "tests.speed",
+    "tests.uploads",
+    "tests.vendor",
+]
 
 NOON = datetime(2026, 7, 1, 12, 0, 30, tzinfo=UTC)
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
-OF_MODELS = {"django_content_type", "auth_permission"}
-LONGEST = (
-    "engine/test_every_statement.py",
-    "browser/test_every_page.py",
-    "engine/test_every_statement_of_upkeep.py",
-    "chaos/test_time.py",
-    "chaos/test_fuzz.py",
-    "chaos/test_chaos.py",
-    "test_backup.py",
-    "management/test_backup.py",
-    "management/test_crontab.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the longest files: a worker that takes one at the end lets the others wait."""
-    places = {f"tests/{name}": place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -74,27 +56,6 @@ def postgres() -> Iterator[Server]:
         query(server.dsn, "select pg_reload_conf()")
     yield server
     server.close()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick() -> None:
-    """What the tests do hundreds of times, and a server once, takes them no time.
-
-    Each client builds the middleware anew, and whitenoise would read all static files for it. A
-    password is hashed in one round. Emptied tables are not made anew, as TRUNCATE does: foreign
-    keys are checked at the end of the transaction, so rows go in any order. Of what migrations make
-    in them, what no test changes stays, and the rest is made again by who makes it.
-    """
-    django_settings.WHITENOISE_AUTOREFRESH = True
-    PBKDF2PasswordHasher.iterations = 1
-    DatabaseOperations.sql_flush = lambda self, style, tables, **_: [
-        "set local transfer.retention = on",  # the audit's trigger lets nothing else remove a row
-        *(f"delete from {self.quote_name(table)}" for table in {*tables} - OF_MODELS),
-    ]
-    flush.emit_post_migrate_signal = lambda _verbosity, _interactive, using: (
-        create_groups(using),
-        create_maintenance_tasks(apps.get_app_config("transfer"), using),
-    )
 
 
 @pytest.fixture(scope="session")

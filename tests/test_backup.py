@@ -2,10 +2,11 @@
 
 import os
 import re
+import shlex
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from psycopg2.extensions import make_dsn
 
 from tests.chaos.installation import Installation
 from tests.chaos.instance import BINARIES, Instance
+from tests.chaos.warm import Warm
 from tests.databases import ROOT, as_url, query, stage
 
 pytestmark = pytest.mark.timeout(600)
@@ -49,28 +51,32 @@ class House:
         self.environment = self.installation.environment
         self.installation.set_up()
         query(self.dsn("own"), "create role dtadmin login")
-        shim = home / "dtadmin"
-        shim.write_text(f'#!/bin/sh\nexec {sys.executable} manage.py "$@"\n')
-        shim.chmod(0o755)
-        self.environment["PATH"] = f"{home}{os.pathsep}{BINARIES}{os.pathsep}{os.environ['PATH']}"
+        self.environment["PATH"] = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
         for name, instance in self.instances.items():
             instance.stop()
             instance.copy_to(home / f"{name}.begin")
+        self.product = Warm(self.environment, ROOT)
 
     def begin(self) -> None:
         for name, instance in self.instances.items():
             instance.restore(self.home / f"{name}.begin")
             instance.start()
-        self.environment["DATABASE_URL"] = as_url(self.instances["own"].dsn("dtadmin"))
 
-    def close(self) -> None:
+    def crash(self) -> None:
         for instance in self.instances.values():
             instance.crash()
 
-    @property
-    def restored(self) -> str:
-        """The URL of the new database of our own, as a user who owns nothing else."""
-        return as_url(make_dsn(self.instances["own"].dsn("dtadmin_restored"), user="dtadmin"))
+    @contextmanager
+    def on_the_restored(self) -> Iterator[None]:
+        """With the new database of our own in the env file, as a user who owns nothing else."""
+        restored = make_dsn(self.instances["own"].dsn("dtadmin_restored"), user="dtadmin")
+        before = self.product
+        self.product = Warm({**self.environment, "DATABASE_URL": as_url(restored)}, ROOT)
+        try:
+            yield
+        finally:
+            self.product.close()
+            self.product = before
 
     def dsn(self, name: str) -> str:
         return self.instances[name].dsn(DATABASES[name])
@@ -79,6 +85,8 @@ class House:
         """A step on the machine of one of the databases; returns what it printed."""
         for folder in (FOLDER, "/var/backups"):
             line = line.replace(folder, str(self.home))
+        if line.startswith("dtadmin "):
+            return self.command(*shlex.split(line)[1:], may_fail=may_fail)
         host = str(self.instances[machine].home)
         done = subprocess.run(
             ["bash", "-ec", line],
@@ -89,6 +97,13 @@ class House:
         )
         assert may_fail or done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
+
+    def command(self, *arguments: str, may_fail: bool = False) -> str:
+        done = self.product.do("command", arguments=arguments)
+        assert done.result is not None, done.stderr
+        said: str = done.result["said"] + done.result["cried"] + done.stderr
+        assert may_fail or done.result["code"] == 0, f"{arguments}\n{said}"
+        return said
 
     def copy_files(self, name: str) -> None:
         query(self.instances[name].dsn(), "checkpoint")
@@ -111,23 +126,20 @@ class House:
             comment for (comment,) in query(self.dsn("bonus"), "select comment from asset")
         )
 
-    def shell(self, code: str) -> None:
-        self.installation.run([sys.executable, "manage.py", "shell", "-c", code])
-
 
 @pytest.fixture(scope="module")
 def built() -> Iterator[House]:
     with TemporaryDirectory(prefix="dt") as home:
         house = House(Path(home))
         yield house
-        house.close()
+        house.product.close()
 
 
 @pytest.fixture
 def house(built: House) -> Iterator[House]:
     built.begin()
     yield built
-    built.close()
+    built.crash()
 
 
 def once(*numbers: int) -> Counter[str]:
@@ -147,12 +159,8 @@ def test_our_own_database_goes_back_and_every_row_is_there_once(house: House):
     house.stage(5, amount=0)
     house.transfer()
     house.take("dtadmin switch off balances", "own")
-    house.shell(
-        "from transfer.models import Actor, RejectedRow\n"
-        "from transfer.rejects.resend import resend\n"
-        "chosen = RejectedRow.objects.filter(payload__comment='3')\n"
-        "assert resend(chosen, {'amount': '7'}, Actor('olga')).sent == 1"
-    )
+    resent = house.product.do("send_one_again", kind="balances", values={"amount": "7"})
+    assert resent.result == 1, resent.stderr
     (house.home / "file.csv").write_text("Счёт;Сумма;Комментарий\n4100000006;1,5;6\n")
     house.take(f"dtadmin load_staging balances {house.home}/file.csv", "own")
     house.transfer()
@@ -162,14 +170,15 @@ def test_our_own_database_goes_back_and_every_row_is_there_once(house: House):
 
     create, restore, *rest = steps("own-restore")
     house.take(create, "own")
-    house.environment["DATABASE_URL"] = house.restored
-    assert "1 files and single changes with 1 rows" in house.take(restore, "own")
     own = house.instances["own"].dsn("dtadmin_restored")
-    assert query(own, "select count(*) from transfer_transferrun where state = 'queued'") == [(0,)]
-    house.take("dtadmin run_due_tasks", "own")
-    assert house.arrived() == everything  # nothing began by itself
-    for line in rest:
-        house.take(line, "own", may_fail=line == "dtadmin doctor")
+    queued = "select count(*) from transfer_transferrun where state = 'queued'"
+    with house.on_the_restored():
+        assert "1 files and single changes with 1 rows" in house.take(restore, "own")
+        assert query(own, queued) == [(0,)]
+        house.take("dtadmin run_due_tasks", "own")
+        assert house.arrived() == everything  # nothing began by itself
+        for line in rest:
+            house.take(line, "own", may_fail=line == "dtadmin doctor")
     assert house.arrived() == everything + once(7)
     rejects = query(own, "select payload ->> 'comment', state from transfer_rejectedrow")
     assert sorted(rejects) == [("3", "resent"), ("5", "open")]
@@ -270,7 +279,7 @@ def test_an_upgrade_begins_with_a_backup_that_the_version_before_restores(house:
     house.transfer()
     create, restore, *_rest = steps("own-restore")
     house.take(create, "own")
-    house.environment["DATABASE_URL"] = house.restored
-    house.take(restore.replace("own.dump", "before-upgrade.dump"), "own")
-    house.transfer()
+    with house.on_the_restored():
+        house.take(restore.replace("own.dump", "before-upgrade.dump"), "own")
+        house.transfer()
     assert house.arrived() == once(1, 2)

@@ -9,7 +9,7 @@ from psycopg2 import sql
 
 from tests.chaos.kept import reset
 from tests.chaos.reference import REFERENCES
-from tests.chaos.statements import KILL_AFTER, Fault
+from tests.chaos.statements import CUT_BEFORE, KILL_AFTER, KILL_BEFORE, SENDING, Fault
 from tests.databases import connected, insert, run
 from transfer.engine.kinds import KINDS
 
@@ -154,17 +154,24 @@ def expected(kind):
     return {"rows": reference.rows(), "rejects": codes, "read": len(staged)}
 
 
-def points_of(outcome, *, both_sides):
+def points_of(outcome, *, at_length):
     """Every fault that can happen to a transfer, and at which statement, given one to which
-    nothing has happened.
-
-    Without `both_sides` it is killed before each statement only, and after the last: the moment
-    after one is the moment before the next, as far as a database can tell.
+    nothing has happened. Not at length, it is some of them.
     """
     last = outcome.statements[-1]
     return {
         Fault(statement.database, statement.number, how): statement.text
         for statement in outcome.statements
         for how in statement.faults
-        if both_sides or how != KILL_AFTER or statement is last
+        if at_length or statement is last or how in in_short(statement)
     }
+
+
+def in_short(statement):
+    """The moment after a statement is the moment before the next, as far as a database can tell.
+    And one that neither ends a transaction nor copies rows is killed or cut by turns: of either,
+    PostgreSQL sees an end of the connection, and rolls back.
+    """
+    if tuple(statement.faults) == SENDING:
+        return {KILL_BEFORE if statement.number % 2 else CUT_BEFORE}
+    return {*statement.faults} - {KILL_AFTER}

@@ -84,7 +84,7 @@ def break_a_transfer(world):
     with history_of(KIND, world.installation, world.product) as history:
         whole, wrong = history.play(None)
         assert not wrong
-        points = points_of(whole, both_sides=False)
+        points = points_of(whole, at_length=True)
         for tried, (point, text) in enumerate(points.items(), start=1):
             _, wrong = history.play(point)
             if wrong:

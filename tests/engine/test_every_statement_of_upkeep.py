@@ -47,7 +47,7 @@ def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, u
     situation.keep()
     whole = do(upkeep, situation.product)
     failures = wrong(upkeep, situation)
-    points = points_of(whole, both_sides=AT_LENGTH)
+    points = points_of(whole, at_length=AT_LENGTH)
     for point, text in points.items():
         situation.come_back()
         broken = do(upkeep, situation.product, point)

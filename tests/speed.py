@@ -1,0 +1,55 @@
+"""What is done hundreds of times takes no time, and the longest files come first."""
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.management.commands import flush
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+from transfer.access import create_groups
+from transfer.models.maintenance import create_maintenance_tasks
+
+OF_MODELS = {"django_content_type", "auth_permission"}
+LONGEST = (
+    "engine/test_every_statement.py",
+    "browser/test_every_page.py",
+    "engine/test_every_statement_of_upkeep.py",
+    "management/test_crontab.py",
+    "chaos/test_time.py",
+    "chaos/test_fuzz.py",
+    "chaos/test_chaos.py",
+    "pages/test_every_url.py",
+    "management/test_setup.py",
+    "test_backup.py",
+    "management/test_backup.py",
+    "loading/test_property.py",
+    "engine/test_property.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the longest files: a worker that takes one at the end lets the others wait."""
+    places = {f"tests/{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick() -> None:
+    """What the tests do hundreds of times, and a server once, takes them no time.
+
+    Each client builds the middleware anew, and whitenoise would read all static files for it. A
+    password is hashed in one round. Emptied tables are not made anew, as TRUNCATE does: foreign
+    keys are checked at the end of the transaction, so rows go in any order. Of what migrations make
+    in them, what no test changes stays, and the rest is made again by who makes it.
+    """
+    settings.WHITENOISE_AUTOREFRESH = True
+    PBKDF2PasswordHasher.iterations = 1
+    DatabaseOperations.sql_flush = lambda self, style, tables, **_: [
+        "set local transfer.retention = on",  # the audit's trigger lets nothing else remove a row
+        *(f"delete from {self.quote_name(table)}" for table in {*tables} - OF_MODELS),
+    ]
+    flush.emit_post_migrate_signal = lambda _verbosity, _interactive, using: (
+        create_groups(using),
+        create_maintenance_tasks(apps.get_app_config("transfer"), using),
+    )

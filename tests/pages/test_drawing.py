@@ -1,8 +1,14 @@
 """What the pages are drawn with."""
 
-import pytest
+from html import unescape
 
-from transfer.pages.drawing import commands
+import pytest
+from django.utils import translation
+
+from transfer.pages.drawing import commands, state_badge, state_icon
+from transfer.pages.history.charts import Series, StackedBars
+from transfer.pages.registers.drawing import account_badge
+from transfer.pages.rejects.tables import reason_of
 
 
 def whole(option: str) -> str:
@@ -24,3 +30,31 @@ def whole(option: str) -> str:
 )
 def test_a_command_in_a_sentence_stands_as_code_and_its_options_are_whole(text, drawn):
     assert commands(text) == drawn
+
+
+@pytest.mark.parametrize(
+    ("draw", "what"),
+    [
+        (state_badge, "failed"),
+        (state_icon, "failed"),
+        (account_badge, "offline"),
+        (reason_of, "account_missing"),
+    ],
+)
+def test_what_is_kept_of_a_drawing_is_kept_of_one_language(draw, what):
+    drawn = {}
+    for language in ("en", "ru", "en"):
+        with translation.override(language):
+            drawn.setdefault(language, draw(what))
+            assert draw(what) == drawn[language]
+    assert drawn["en"] != drawn["ru"]
+
+
+def test_what_a_chart_says_is_escaped():
+    chart = StackedBars("", ["<b>"], [Series("Applied", "ok", [1])], urls=["?a=1&b=<i>"])
+    (bar,) = chart.bars()
+    for drawn in (bar.drawn, bar.line):
+        assert "<b>" not in drawn
+        assert "<i>" not in drawn
+        assert "<b>" in unescape(drawn)
+        assert 'href="?a=1&amp;b=&lt;i&gt;"' in drawn

@@ -162,7 +162,7 @@ class TransferRun(Run):
     @property
     def title(self) -> str:
         """What ran, in the reader's language."""
-        names = {"kind": self.get_kind_display(), "server": self.server_name}
+        names = {"kind": KindChoices(self.kind).label, "server": self.server_name}
         return _("%(kind)s → %(server)s") % names
 
     @property

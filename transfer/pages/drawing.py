@@ -2,17 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache, wraps
+from html import escape
 from typing import Any
 
 from django.forms.utils import flatatt
 from django.template.loader import render_to_string
 from django.templatetags.static import static
-from django.utils.html import conditional_escape, escape, format_html, format_html_join
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext as _
+from django.utils.translation import get_language, gettext as _
 
 from transfer.models.runs import State
 from transfer.models.schedules import ScheduledTask
@@ -59,12 +60,9 @@ COMMAND = re.compile(rf"manage\.py(?: (?:&#x27;.*?&#x27;|[\w-]+))+|{OPTION}", re
 def _time(when: datetime | None, text: str) -> SafeString | str:
     if when is None:
         return text
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        when.isoformat(),
-        formats.full_moment(when),
-        text,
-    )
+    full = escape(formats.full_moment(when))
+    drawn = f'<time datetime="{when.isoformat()}" title="{full}">{escape(text)}</time>'
+    return mark_safe(drawn)  # noqa: S308 - escaped
 
 
 def moment(when: datetime | None, how: str = "zone") -> SafeString | str:
@@ -120,11 +118,23 @@ def switch_badge(task: ScheduledTask) -> SafeString:
     return badge("info", _("Enabled"), "check") if task.enabled else badge("idle", _("Disabled"))
 
 
+def once(draw: Callable[..., SafeString]) -> Callable[..., SafeString]:
+    """Keeps what was drawn for the same arguments in the same language: a list repeats it."""
+
+    @lru_cache(maxsize=1000)
+    def kept(language: str | None, *arguments: Any) -> SafeString:
+        return draw(*arguments)
+
+    return wraps(draw)(lambda *arguments: kept(get_language(), *arguments))
+
+
+@once
 def state_badge(state: str) -> SafeString:
     """The state of a run: `{% state_badge run.state %}`."""
     return badge(STATES[State(state)][0], State(state).label, STATES[State(state)][1])
 
 
+@once
 def state_icon(state: str) -> SafeString:
     """The same without its word, which a tooltip and a screen reader have."""
     tone, icon_name = STATES[State(state)]

@@ -5,10 +5,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import QuerySet
-from django.forms import BoundField, DateInput
+from django.forms import BoundField, DateInput, Form, Select
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from transfer.pages.widgets import LongSelect
 from transfer.words import formats
 
 
@@ -29,6 +30,14 @@ class FilterSet(django_filters.FilterSet):
 
     # What is looked for most: field, value, words.
     often: ClassVar[list[tuple[str, str, Any]]] = []
+
+    def get_form_class(self) -> type[Form]:
+        """The form, whose selects are drawn by LongSelect, however short they are."""
+        form: type[Form] = super().get_form_class()
+        for field in form.base_fields.values():
+            if type(field.widget) is Select:
+                field.widget = LongSelect(field.widget.attrs, field.widget.choices)
+        return form
 
     def offers(self) -> list[tuple[Any, str]]:
         """What is looked for most and is not filtered by: words, and the query with it."""

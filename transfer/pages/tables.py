@@ -1,6 +1,7 @@
 """What every table of the pages has: sorting, pages and page size in the URL, cards on a phone."""
 
 from collections.abc import Callable
+from html import escape
 from typing import Any, NamedTuple, Self
 
 import django_tables2 as tables  # type: ignore[import-untyped]
@@ -78,12 +79,8 @@ class Table(tables.Table):
         return mark_safe("".join(lines))  # noqa: S308 - of escaped parts
 
     def _attributes(self, record: Any) -> str:
-        return flatatt(
-            {
-                name: value(record) if callable(value) else value
-                for name, value in self.row_attrs.items()
-            }
-        )
+        given = {name: value(record) for name, value in self.row_attrs.items()}
+        return "".join(f' {n}="{escape(str(v))}"' for n, v in given.items() if v is not None)
 
     def _opening(self, column: Any) -> str:
         label = {"data-label": strip_tags(str(column.header))} if column.header else {}

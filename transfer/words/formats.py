@@ -26,18 +26,18 @@ MINUS = "\u2212"
 ZONES = {"MSK": gettext_lazy("MSK"), "UTC": gettext_lazy("UTC")}
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-PAST = [
-    (DAY, ngettext_lazy("%(n)d day ago", "%(n)d days ago", "n")),
-    (HOUR, ngettext_lazy("%(n)d hour ago", "%(n)d hours ago", "n")),
-    (MINUTE, ngettext_lazy("%(n)d minute ago", "%(n)d minutes ago", "n")),
-    (1, ngettext_lazy("%(n)d second ago", "%(n)d seconds ago", "n")),
-]
-FUTURE = [
-    (DAY, ngettext_lazy("in %(n)d day", "in %(n)d days", "n")),
-    (HOUR, ngettext_lazy("in %(n)d hour", "in %(n)d hours", "n")),
-    (MINUTE, ngettext_lazy("in %(n)d minute", "in %(n)d minutes", "n")),
-    (1, ngettext_lazy("in %(n)d second", "in %(n)d seconds", "n")),
-]
+PAST = {
+    DAY: ngettext_lazy("%(n)d day ago", "%(n)d days ago", "n"),
+    HOUR: ngettext_lazy("%(n)d hour ago", "%(n)d hours ago", "n"),
+    MINUTE: ngettext_lazy("%(n)d minute ago", "%(n)d minutes ago", "n"),
+    1: ngettext_lazy("%(n)d second ago", "%(n)d seconds ago", "n"),
+}
+FUTURE = {
+    DAY: ngettext_lazy("in %(n)d day", "in %(n)d days", "n"),
+    HOUR: ngettext_lazy("in %(n)d hour", "in %(n)d hours", "n"),
+    MINUTE: ngettext_lazy("in %(n)d minute", "in %(n)d minutes", "n"),
+    1: ngettext_lazy("in %(n)d second", "in %(n)d seconds", "n"),
+}
 JUST_NOW = 5
 NEAR = {-1: gettext_lazy("yesterday"), 0: gettext_lazy("today"), 1: gettext_lazy("tomorrow")}
 
@@ -162,10 +162,13 @@ def ago(when: datetime | None, *, now: datetime | None = None) -> str:
     seconds = int(((now or timezone.now()) - when).total_seconds())
     if abs(seconds) < JUST_NOW:
         return _("just now")
-    size, words = next(
-        step for step in (PAST if seconds > 0 else FUTURE) if abs(seconds) >= step[0]
-    )
-    return str(words % {"n": abs(seconds) // size})
+    size = next(size for size in PAST if abs(seconds) >= size)
+    return _ago(size, abs(seconds) // size, seconds > 0, get_language())
+
+
+@lru_cache(maxsize=1000)
+def _ago(size: int, count: int, is_past: bool, language: str | None) -> str:
+    return str((PAST if is_past else FUTURE)[size] % {"n": count})
 
 
 def sentence(words: str) -> str:

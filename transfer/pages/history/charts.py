@@ -3,7 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import NamedTuple
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from transfer.words import formats
 
@@ -25,6 +29,27 @@ class Bar(NamedTuple):
     words: str  # their sum
     segments: list[Segment]
     url: str
+
+    @property
+    def drawn(self) -> SafeString:
+        """In SVG. There may be sixty: a template takes several times as long."""
+        words = escape(f"{self.label}: {self.words}")
+        parts = "".join(
+            f'<rect class="chart-{tone}" x="{self.x}" y="{y}" width="{BAR}" height="{height}" />'
+            for tone, y, height in self.segments
+        )
+        hit = f'<rect class="hit" x="{self.x}" y="0" width="{BAR}" height="{HEIGHT}" />'
+        inside = f"<title>{words}</title>{hit}{parts}"
+        link = f'<a href="{escape(self.url)}" aria-label="{words}">{inside}</a>'
+        return mark_safe(link if self.url else f"<g>{inside}</g>")  # noqa: S308 - escaped
+
+    @property
+    def line(self) -> SafeString:
+        """The same as a line of the table."""
+        head = format_html('<a href="{}">{}</a>', self.url, self.label) if self.url else self.label
+        values = ((value,) for value in (*self.shown, self.words))
+        cells = format_html_join("", '<td class="num">{}</td>', values)
+        return format_html('<tr><th scope="row">{}</th>{}</tr>', head, cells)
 
 
 @dataclass(frozen=True)

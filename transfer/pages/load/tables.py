@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from transfer.loading.report import explain_line
 from transfer.models import BadLine, Upload
+from transfer.models.tasks import KindChoices
 from transfer.pages import drawing
 from transfer.pages.tables import (
     AmountColumn,
@@ -36,9 +37,9 @@ BADGES = {
 }
 
 
-def state_badge(upload: Upload) -> SafeString:
-    tone, icon = BADGES[State(upload.state)]
-    return drawing.badge(tone, upload.get_state_display(), icon)
+@drawing.once
+def state_badge(state: str) -> SafeString:
+    return drawing.badge(BADGES[State(state)][0], State(state).label, BADGES[State(state)][1])
 
 
 class UploadTable(Table):
@@ -65,11 +66,11 @@ class UploadTable(Table):
             '<div><a href="{}">{}</a><div class="note">{}</div></div>',
             record.get_absolute_url(),
             record,
-            f"{record.get_kind_display()} · {record.created_by}",
+            f"{KindChoices(record.kind).label} · {record.created_by}",
         )
 
     def draw_state(self, record: Upload) -> SafeString:
-        return state_badge(record)
+        return state_badge(record.state)
 
 
 class BadLineTable(Table):

@@ -118,7 +118,7 @@ def _context(
     layout = upload.layout
     context = {
         "upload": upload,
-        "badge": state_badge(upload),
+        "badge": state_badge(upload.state),
         "error": upload.explained,
         "layout": layout,
     }

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import AccountState
-from transfer.pages.drawing import badge
+from transfer.pages.drawing import badge, once
 from transfer.words import formats
 
 # Every state: its tone and its icon. Colour never says it alone.
@@ -44,6 +44,7 @@ def register_name(named: CashRegister) -> SafeString:
     )
 
 
+@once
 def account_badge(state: str, mothballed: bool = False) -> SafeString:
     """The state of a register's account; of a mothballed register it raises no alarm."""
     tone, icon = STATES[AccountState(state)]

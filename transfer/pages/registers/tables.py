@@ -97,17 +97,11 @@ class StateOnServer(DrawnColumn):
         attrs = {"td": {"data-label": name}}
         super().__init__(verbose_name=server.name, orderable=False, attrs=attrs)
         self.server = server
-        self.badges: dict[tuple[AccountState, bool], SafeString] = {}
 
     def draw(self, record: CashRegister) -> SafeString:
         state, seen = record.states.get(self.server.pk, (AccountState.NOT_CREATED, None))
-        badge = self._badge(state, record.mothballed)
+        badge = account_badge(state, record.mothballed)
         return badge if state != AccountState.OFFLINE else self._since(badge, seen)
-
-    def _badge(self, *key: Any) -> SafeString:
-        if key not in self.badges:
-            self.badges[key] = account_badge(*key)
-        return self.badges[key]
 
     def _since(self, badge: SafeString, seen: datetime | None) -> SafeString:
         words = '<span class="row">{}<span class="muted small">{}</span></span>'

@@ -1,18 +1,20 @@
 """The table of rejected rows."""
 
 from functools import cached_property
+from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.loading.faults import columns_of
 from transfer.loading.values import as_people_write
 from transfer.models import BonusServer, RejectedRow, Settings
+from transfer.models.addresses import numbered
+from transfer.models.tasks import KindChoices
 from transfer.pages import drawing
 from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, ValueColumn, classed
 from transfer.words import formats
@@ -27,9 +29,15 @@ def row_of(reject: RejectedRow) -> tuple[Any, ...]:
     return tuple(getattr(reject, name) for name in RejectedRow.ROW)
 
 
-def state_of(reject: RejectedRow) -> SafeString:
-    tone, icon = TONES[reject.state]
-    return drawing.badge(tone, reject.get_state_display(), icon)
+@drawing.once
+def state_badge(state: str) -> SafeString:
+    return drawing.badge(TONES[state][0], RejectedRow.State(state).label, TONES[state][1])
+
+
+@drawing.once
+def reason_of(code: str) -> SafeString:
+    reason = explain_reject(code)
+    return format_html('<span title="{}">{}</span>', reason.hint, reason.sentence)
 
 
 def cells(reject: RejectedRow, zone: ZoneInfo) -> list[tuple[str, str]]:
@@ -114,23 +122,19 @@ class RejectTable(Table):
         texts, kind = written(record, self.zone), record.moves
         wrong = columns_of(kind, CHECKS[record.code])
         named = [name for group in kind.needed for name in group]
-        shown = [
-            (heading(name), "wrong" if name in wrong else "", texts[name])
+        shown = " ".join(
+            f'<span><span class="muted tiny">{escape(heading(name))}</span> '
+            f'<code class="{"wrong" * (name in wrong)}">{escape(texts[name])}</code></span>'
             for name in dict.fromkeys([*wrong, *named])
             if texts[name]
-        ]
-        cell = '<span><span class="muted tiny">{}</span> <code class="{}">{}</code></span>'
-        full = "; ".join(f"{heading(name)} {text}" for name, text in texts.items() if text)
-        return format_html(
-            '<div class="payload clamped" title="{}: {}">{}</div>',
-            record.get_kind_display(),
-            full,
-            format_html_join(" ", cell, shown),
         )
+        full = "; ".join(f"{heading(name)} {text}" for name, text in texts.items() if text)
+        title = escape(f"{KindChoices(record.kind).label}: {full}")
+        drawn = f'<div class="payload clamped" title="{title}">{shown}</div>'
+        return mark_safe(drawn)  # noqa: S308 - escaped
 
     def draw_code(self, record: RejectedRow) -> SafeString:
-        reason = explain_reject(record.code)
-        return format_html('<span title="{}">{}</span>', reason.hint, reason.sentence)
+        return reason_of(record.code)
 
     def draw_server_name(self, record: RejectedRow) -> SafeString:
         """Lists each server that has rejected the row, as a link to the run in which it did."""
@@ -145,12 +149,12 @@ class RejectTable(Table):
         run = _("run %(number)s") % {"number": one.run_id}
         link = '<a class="badge badge-idle" href="{}" title="{name}" aria-label="{name}">{}</a>'
         name = f"{one.server_name}, {run}"
-        return format_html(link, reverse("run", args=[one.run_id]), short, name=name)
+        return format_html(link, numbered("run", one.run_id), short, name=name)
 
     def draw_state(self, record: RejectedRow) -> SafeString:
         note = record.closed_by or record.close_reason
         if record.resent_id is not None:
             note = _("as row %(number)s") % {"number": record.resent_id}
-        state = "" if self.is_of_one_state else state_of(record)
+        state = "" if self.is_of_one_state else state_badge(record.state)
         words = '<div class="row">{}<span class="muted small">{}</span></div>'
-        return format_html(words, state, note) if note else state_of(record)
+        return format_html(words, state, note) if note else state_badge(record.state)

@@ -21,7 +21,7 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import DiscardForm, form_of
 from transfer.pages.rejects.suggest import SPACES, without_spaces
-from transfer.pages.rejects.tables import RejectTable, cells, state_of
+from transfer.pages.rejects.tables import RejectTable, cells, state_badge
 from transfer.pages.tables import Action
 from transfer.rejects import resend
 from transfer.trace.runs import moving_run
@@ -88,7 +88,7 @@ def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200
     same_row = RejectedRow.objects.of_row(one).exclude(pk=one.pk)
     context = {
         "reject": one,
-        "state": state_of(one),
+        "state": state_badge(one.state),
         "cells": cells(one, Settings.load().zone),
         "reason": explain_reject(one.code),
         "form": form,

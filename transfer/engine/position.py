@@ -80,6 +80,14 @@ class Position:
         """The lowest number of a transaction whose rows may not have been moved."""
         return self.last_xid or int(self.read_through.split(":")[0])
 
+    def is_within(self, later: "Position") -> bool:
+        """Whether whatever this one has moved is surely among what `later` has."""
+        mine, (_xmin, end, running) = self.snapshot, later.read_through.split(":")
+        is_seen = int(mine.split(":")[1]) <= int(end) and not any(
+            sees(mine, int(xid)) for xid in running.split(",") if xid
+        )
+        return (self.origin, self.reader) == (later.origin, later.reader) and is_seen
+
     @property
     def is_older_than_the_log(self) -> bool:
         """Whether it has moved something, and no batch of the log says so."""

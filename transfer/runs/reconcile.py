@@ -9,7 +9,7 @@ from typing import Any
 from transfer.engine.batches import LoggedBatch, Readers
 from transfer.engine.errors import PositionLost
 from transfer.engine.position import Position, Totals
-from transfer.engine.shop_all import Staged
+from transfer.engine.shop_all import Counted, Staged
 from transfer.errors import Difference, TransferError
 from transfer.models import TransferTask
 from transfer.runs.execute import doors
@@ -52,10 +52,12 @@ class Reconciliation:
         return not (self.rows_missing or self.amount_missing or self.rejects_missing)
 
 
-def reconcile(task: TransferTask, seconds: float | None = None) -> Reconciliation | None:
+def reconcile(
+    task: TransferTask, seconds: float | None = None, known: Counted | None = None
+) -> Reconciliation | None:
     """Compares a task's two sides; None when it has never moved anything. Raises TransferError.
 
-    With `seconds`, TooSlow after these.
+    With `seconds`, TooSlow after these. All rows are counted, or those that came after `known`.
     """
     kind = task.moves
     with doors(task, "reconcile", seconds) as (source, target):
@@ -75,10 +77,22 @@ def reconcile(task: TransferTask, seconds: float | None = None) -> Reconciliatio
         # After the position was read, so that all that it has moved is visible.
         with source.snapshot():
             source.check_position(kind, position, target.name)
-            staged = source.staged(kind, position)
+            staged = source.staged(kind, position, known)
     if position.reader is None:  # it is older than the table of rejects
         rejects = position.totals.rejected
     return Reconciliation(task, staged, position.totals, rejects)
+
+
+def known_of(task: TransferTask) -> Counted | None:
+    """What was counted when all of the task's rows were looked at last."""
+    return Counted.from_json(task.counted) if task.counted else None
+
+
+def remember(result: Reconciliation | None) -> None:
+    """Notes what was counted, for whoever looks next and need not count it again."""
+    if result is not None:
+        counted = result.staged.counted.as_json()
+        TransferTask.objects.filter(pk=result.task.pk).update(counted=counted)
 
 
 @dataclass(frozen=True)
@@ -106,15 +120,17 @@ def batch_log(task: TransferTask, readers: Readers, seconds: float | None = None
 
 
 def ask_servers(
-    tasks: list[TransferTask], seconds: float
+    tasks: list[TransferTask], seconds: float, *, anew: bool
 ) -> list[tuple[TransferTask, Reconciliation | TransferError | None, Log | TransferError]]:
     """Each task with its two sides compared and its log; all at once, in `seconds` at most.
 
-    Each task comes with its server. Never raises.
+    `anew`: all rows are counted, not only those that came since that was done last. Each task comes
+    with its server. Never raises.
     """
     readers = {task: task.all_readers for task in tasks}
+    known = {task: None if anew else known_of(task) for task in tasks}
     questions: dict[str, Callable[[TransferTask, float], Any]] = {
-        "sums": reconcile,
+        "sums": lambda task, seconds: reconcile(task, seconds, known[task]),
         "log": lambda task, seconds: batch_log(task, readers[task], seconds),
     }
     answers: dict[tuple[str, TransferTask], Any] = dict(
@@ -125,6 +141,9 @@ def ask_servers(
             late=lambda asked, seconds: too_slow(asked[1], seconds),
         )
     )
+    for task in tasks:
+        if isinstance(answer := answers["sums", task], Reconciliation):
+            remember(answer)
     return [(task, answers["sums", task], answers["log", task]) for task in tasks]
 
 
@@ -141,6 +160,7 @@ def reconcile_all() -> Iterator[dict[str, Any]]:
         except TransferError as error:
             silent.append({**task.audit_params(), "error": error.code})
         else:
+            remember(result)
             compared += result is not None
             if result is not None and not result.holds:
                 differing.append(str(task))

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.errors import TransferError
 from transfer.management.command import FAILED, Command as BaseCommand, add_server, servers_named
 from transfer.models import TransferTask
-from transfer.runs.reconcile import Reconciliation, reconcile
+from transfer.runs.reconcile import Reconciliation, reconcile, remember
 from transfer.words.explain import explain
 
 
@@ -32,6 +32,7 @@ class Command(BaseCommand):
                     failed = True
                     self._report_error(task, error, as_json=options["json"])
                 else:
+                    remember(result)
                     failed = failed or not (result is None or result.holds)
                     report(task, result)
         if failed:

@@ -115,11 +115,19 @@ def of_server(server: BonusServer) -> dict[str, Any]:
 
 @require_safe
 def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
-    """Whether all that was staged is accounted for; asked of both databases, not for long."""
+    """Whether all that was staged is accounted for; asked of both databases, not for long.
+
+    Rows that were counted by an earlier look, by the command or by the daily run are counted
+    again only if the page is asked to do so.
+    """
     server = get_object_or_404(BonusServer, pk=pk)
-    answers = ask_servers(list(server.tasks.select_related("server")), RECONCILE_SECONDS)
+    tasks = list(server.tasks.select_related("server"))
+    answers = ask_servers(tasks, RECONCILE_SECONDS, anew="anew" in request.GET)
     lines = [reconciled(*answer) for answer in answers]
-    return render(request, "servers/reconciliation.html", {"server": server, "lines": lines})
+    results = [result for _, result, _ in answers if isinstance(result, Reconciliation)]
+    since = min((result.staged.counted.at for result in results), default=None)
+    context = {"server": server, "lines": lines, "since": since}
+    return render(request, "servers/reconciliation.html", context)
 
 
 def reconciled(

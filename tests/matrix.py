@@ -106,14 +106,18 @@ def can_make_environments(python: str) -> bool:
 def run(part: Part, tests: list[str]) -> str:
     """pytest's last line."""
     print(f"\n--- {part.name}", flush=True)  # noqa: T201
-    command = [part.python, "-m", "pytest", "-q", "-n", str(os.cpu_count()), "--dist", "loadfile"]
+    workers = ["-n", str(os.cpu_count()), "--dist", "loadfile", "--no-loadscope-reorder"]
     runtime = PLACE / part.name / "runtime"  # the wheel keeps its lock in a folder there
     (runtime / "python_PostgresServer").mkdir(parents=True, exist_ok=True)
     runtime.chmod(0o700)
     places = {"DTADMIN_VAR": str(PLACE / part.name / "var"), "XDG_RUNTIME_DIR": str(runtime)}
     environment = {**os.environ, **places, **part.environment}
     with subprocess.Popen(
-        [*command, *tests], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        [part.python, "-m", "pytest", "-q", *workers, *tests],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         last = ""
         for line in process.stdout or ():

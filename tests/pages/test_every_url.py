@@ -186,6 +186,12 @@ def asking_as(role: str) -> Callable[[str, str], Any]:
     return ask
 
 
+def methods_for(role: str, rule: Rule) -> list[str]:
+    """All; where HEAD may, it makes the page of GET once more, so one role tries that."""
+    may = ROLES.index(role) >= ROLES.index(rule.needs)
+    return [one for one in METHODS if one != "head" or not may or role == "administrator"]
+
+
 def is_right(rule: Rule, role: str, method: str, response: Any) -> bool:
     code = response.status_code
     if ROLES.index(role) < ROLES.index(rule.needs):
@@ -202,7 +208,7 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else(urls, role):
         user(None if role == "without" else role, role)
     ask, wrong = asking_as(role), []
     for name, rule in RULES.items():
-        for method in METHODS:
+        for method in methods_for(role, rule):
             response = ask(method, urls[name])
             if not is_right(rule, role, method, response):
                 wrong.append((name, method, response.status_code))

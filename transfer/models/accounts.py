@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy, pgettext_lazy
@@ -97,6 +97,18 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
             .annotate(models.Count("pk"))
         )
         return dict(counted)
+
+    def count_registers(self) -> dict[str, int]:
+        """Counts the registers that have an account with a shown state, by these states."""
+        pairs = self.with_shown().order_by().values("shown_state", "register").distinct()
+        query, parameters = pairs.query.sql_with_params()
+        with connection.cursor() as cursor:
+            # What is distinct is counted by Django's own `Count` in a sort by the state's text.
+            cursor.execute(
+                f"select shown_state, count(*) from ({query}) as pairs group by 1",  # noqa: S608
+                parameters,
+            )
+            return dict(cursor.fetchall())
 
 
 class RegisterAccount(Failing):

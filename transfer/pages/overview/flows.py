@@ -1,6 +1,6 @@
 """The scheme of the manual: what waits in shop All, and what has arrived at each bonus server."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -38,7 +38,7 @@ class Flow:
     arrived: int  # rows, today
     y: int
 
-    @property
+    @cached_property
     def arrived_url(self) -> str:
         kind, day = self.row.task.kind, self.today.isoformat()
         return links.history(server=self.row.task.server_id, kind=kind, since=day, data_only="on")
@@ -106,20 +106,18 @@ def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
     for row in sorted(rows, key=lambda row: (row.server_order, row.kind_order)):
         by_server.setdefault(row.task.server, []).append(row)
 
-    def place(server: BonusServer, top: int) -> Receiver:
-        flows = [
-            Flow(row, today, arrived.get((server.pk, row.task.kind), 0), top + LANE * number)
-            for number, row in enumerate(by_server[server])
-        ]
-        return Receiver(server, flows, top)
+    def place(servers: Iterable[BonusServer]) -> Iterator[Receiver]:
+        top = 0
+        for server in servers:
+            flows = [
+                Flow(row, today, arrived.get((server.pk, row.task.kind), 0), top + LANE * number)
+                for number, row in enumerate(by_server[server])
+            ]
+            yield Receiver(server, flows, top)
+            top += LANE * len(flows) + GAP
 
-    receivers = [place(server, 0) for server in by_server]
-    shown = [one.server for one in receivers]
-    if len(shown) > DRAWN_AT_MOST:
+    drawn = receivers = [*place(by_server)]
+    if len(receivers) > DRAWN_AT_MOST:
         worst = sorted(receivers, key=lambda one: one.badness)
-        shown = [one.server for one in worst[:DRAWN_AT_MOST]]
-    drawn: list[Receiver] = []
-    for server in shown:
-        top = drawn[-1].y + drawn[-1].height + GAP if drawn else 0
-        drawn.append(place(server, top))
+        drawn = [*place(one.server for one in worst[:DRAWN_AT_MOST])]
     return Scheme(receivers, drawn) if drawn else None

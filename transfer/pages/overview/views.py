@@ -1,10 +1,9 @@
 """Does everything arrive?"""
 
-from collections import Counter
 from itertools import groupby
 from typing import Any
 
-from django.db.models import F, Min
+from django.db.models import Min
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _, gettext_lazy
@@ -102,10 +101,8 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
     """The registers on any server, what is urgent first: of each group its heading, and of each
     state its tone, words, number of registers, and the list of them.
     """
-    accounts = RegisterAccount.objects.filter(register__mothballed=False).with_shown().order_by()
-    # Counted here: to count what is distinct, the database would sort by the state's text.
-    states = accounts.values_list(F("shown_state"), "register").distinct()
-    count = Counter(state for state, _register in states)
+    accounts = RegisterAccount.objects.filter(register__mothballed=False)
+    count = accounts.count_registers()
     lines = [
         (tone(one), str(one.label), count[one], links.registers(state=one))
         for one in AccountState

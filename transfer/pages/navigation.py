@@ -1,5 +1,6 @@
 """The side bar: one line a page. A page shows up to whoever may open it."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
@@ -8,6 +9,8 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
 from transfer.access import Role, has_role
+
+address = cache(reverse)  # of a page without arguments
 
 
 class Item(NamedTuple):
@@ -46,13 +49,13 @@ def links(request: HttpRequest) -> list[Link]:
     allowed = [item for item in ITEMS if has_role(request.user, item.needs)]
     return [
         Link(url, item.label, item.icon, is_at(request.path, url))
-        for item, url in ((item, reverse(item.url_name)) for item in allowed)
+        for item, url in ((item, address(item.url_name)) for item in allowed)
     ]
 
 
 def is_at(path: str, url: str) -> bool:
     """Whether the page belongs to the item. The overview, at the root, has no pages below it."""
-    return path == url or (url != reverse("overview") and path.startswith(url))
+    return path == url or (url != address("overview") and path.startswith(url))
 
 
 class Theme(NamedTuple):
@@ -82,9 +85,9 @@ def way_up(request: HttpRequest, place: str = "") -> tuple[str, str | Promise] |
     names = {item.url_name: item.label for item in ITEMS if has_role(request.user, item.needs)}
     names |= {"history_maintenance": _("History"), "account": _("Your account")}
     if place:
-        return reverse(place), names[place]
+        return address(place), names[place]
     above = {
-        url: label for name, label in names.items() if is_at(request.path, url := reverse(name))
+        url: label for name, label in names.items() if is_at(request.path, url := address(name))
     }
     nearest = max(above, key=len, default=request.path)
     return (nearest, above[nearest]) if nearest != request.path else None

@@ -57,7 +57,7 @@ GUARDS = [
     ),
     Guard(
         "the identity of shop All counts only as it was written",
-        [Edit(f"{ENGINE}/shop_all.py", "        if not is_original:\n", "        if False:\n")],
+        [Edit(f"{ENGINE}/identity.py", "        if not is_original:\n", "        if False:\n")],
         scenarios.dump_of_all_restored_elsewhere,
     ),
     Guard(

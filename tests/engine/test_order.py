@@ -9,9 +9,9 @@ from psycopg2 import sql
 
 from tests.chaos.reference import REFERENCES
 from tests.databases import connected, insert, query, run
+from transfer.engine.identity import quoted
 from transfer.engine.kinds import KINDS
 from transfer.engine.position import waiting
-from transfer.engine.shop_all import quoted
 
 WRITERS = 12
 TRANSACTIONS = 25

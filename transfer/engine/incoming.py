@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from psycopg2 import sql
 
+from transfer.engine.identity import quoted
 from transfer.engine.kinds import Kind
 from transfer.engine.resent import Notes, Sent
-from transfer.engine.shop_all import quoted
 from transfer.engine.sides import Column
 from transfer.errors import TransferError
 

@@ -7,9 +7,10 @@ from hashlib import sha256
 
 from psycopg2 import sql
 
+from transfer.engine.identity import quoted
 from transfer.engine.kinds import UNMAPPED, Kind
 from transfer.engine.postgres import STATEMENT_SECONDS
-from transfer.engine.shop_all import ShopAll, quoted
+from transfer.engine.shop_all import ShopAll
 from transfer.errors import gettext_noop
 
 INDEXED = gettext_noop("%(table)s: index on (xid, id) created")

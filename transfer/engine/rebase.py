@@ -27,10 +27,10 @@ from transfer.engine.errors import (
     RowsUndated,
     TransactionPrepared,
 )
+from transfer.engine.identity import quoted
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.regroup import Group, Held, Restored, is_new_since_dump, known_at, regroup
-from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
 
 # Prepared transactions that hold a lock of a table: a lock without a process is one's, and each

@@ -13,10 +13,10 @@ from decimal import Decimal
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.identity import quoted
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, moved, visible
 from transfer.engine.resent import carry_notes
-from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
 
 Held = list[tuple[BonusDatabase, Position]]

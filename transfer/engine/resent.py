@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from psycopg2 import sql
 
 from transfer.engine.errors import NotInitialised
+from transfer.engine.identity import quoted
 from transfer.engine.kinds import Kind
-from transfer.engine.shop_all import quoted
 from transfer.engine.staging import Staging
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")

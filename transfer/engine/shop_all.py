@@ -12,32 +12,15 @@ from typing import Any, Self
 import psycopg2
 from psycopg2 import errors, sql
 
-from transfer.engine.batches import ORIGINAL, BatchLog
-from transfer.engine.errors import (
-    FutureTransactions,
-    NotInitialised,
-    NumberUsedTwice,
-    OriginChanged,
-    RestoredFromDump,
-    RowsPurged,
-    StagingTableChanged,
-    WrongColumns,
-)
-from transfer.engine.kinds import UNMAPPED, Kind
+from transfer.engine.errors import NotInitialised, NumberUsedTwice
+from transfer.engine.identity import Identity, quoted
+from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, batch, moved, waiting
-from transfer.engine.postgres import COLUMNS
 from transfer.errors import TransferError
 
 # Every process that removes staged rows, or begins a position, holds this lock of the staging
 # database: a new position must know exactly what was removed before it.
 PURGE_LOCK = 4_477_001
-
-STAMP_TRIGGER = "datatransfer_stamp"
-
-OTHER_TABLES = """
-    select coalesce(staging, %s) from datatransfer.batch
-     where kind = %s and coalesce(staging, %s) <> %s limit 1
-"""
 
 # A row that was staged after another of its number had been corrected is not that one.
 NAMESAKES = """
@@ -90,11 +73,7 @@ class Staged:
     counted: Counted  # what it relies on
 
 
-def quoted(kind: Kind) -> sql.Identifier:
-    return kind.shop_all.identifier
-
-
-class ShopAll(BatchLog):
+class ShopAll(Identity):
     """Reads the staging tables, and writes nothing but the log of batches."""
 
     def __init__(
@@ -135,129 +114,9 @@ class ShopAll(BatchLog):
         """The snapshot of the transaction under way, as text."""
         return str(self.one("select pg_current_snapshot()")[0])
 
-    def origin(self) -> str:
-        """The identity of this staging database. Raises NotInitialised."""
-        if self.one("select to_regclass('datatransfer.origin')")[0] is None:
-            raise NotInitialised(missing="datatransfer.origin")
-        rows = self.rows("select origin from datatransfer.origin")
-        if not rows:
-            raise NotInitialised(missing="datatransfer.origin")
-        return str(rows[0][0])
-
     def notes_sources(self) -> bool:
         """Whether it notes where rows come from: not yet where a former version made our tables."""
         return bool(self.one("select to_regclass('datatransfer.writer') is not null")[0])
-
-    def is_origin_original(self) -> bool:
-        """Whether our row was written here, and not by the restore of a dump."""
-        return bool(self.one(f"select {ORIGINAL} from datatransfer.origin")[0])
-
-    def check_columns(self, kind: Kind) -> None:
-        """Compares what is there with what binary COPY will be told.
-
-        Raises NotInitialised when the table, a column or the trigger is missing, WrongColumns
-        when a type differs.
-        """
-        columns = {
-            name: (type_, not_null)
-            for name, type_, not_null, *_ in self.rows(COLUMNS, [kind.staging])
-        }
-        if not columns:
-            raise NotInitialised(missing=f'"{kind.staging}"')
-        side = kind.shop_all
-        expected = {name: side.types(one) for one, name in side.names(kind.columns).items()}
-        expected |= {"id": frozenset({"bigint"}), "xid": frozenset({"xid8"})}
-        for name in expected:
-            if name not in columns:
-                raise NotInitialised(missing=f'"{kind.staging}".{name}')
-        problems = [
-            f"{name} {columns[name][0]} ≠ {' / '.join(sorted(types))}"
-            for name, types in expected.items()
-            if columns[name][0] not in types
-        ]
-        problems += [f"{name} null" for name in ("id", "xid") if not columns[name][1]]
-        if problems:
-            raise WrongColumns(
-                database=self.name, table=f'"{kind.staging}"', problems="; ".join(problems)
-            )
-        if not self.is_stamped(kind):
-            raise NotInitialised(missing=f'trigger {STAMP_TRIGGER} on "{kind.staging}"')
-
-    def is_stamped(self, kind: Kind) -> bool:
-        """Whether the triggers are on without which a writer could choose `xid`.
-
-        An earlier version made one for both; of `tgtype`, 4 is an insert and 16 an update.
-        """
-        (stamped,) = self.one(
-            "select coalesce(bit_or(tgtype) & 20, 0) = 20 from pg_trigger "
-            "where tgrelid = to_regclass(quote_ident(%s)) and starts_with(tgname, %s) "
-            "and tgenabled = 'A'",
-            [kind.staging, STAMP_TRIGGER],
-        )
-        return bool(stamped)
-
-    def check_table(self, kind: Kind) -> None:
-        """Whether nobody has read the kind's rows from another table. Raises StagingTableChanged.
-
-        A position says so for itself: see `check_past`.
-        """
-        ours = UNMAPPED[kind.name].staging
-        for (before,) in self.rows(OTHER_TABLES, [ours, kind.name, ours, kind.staging]):
-            raise StagingTableChanged(before=before, now=kind.staging)
-
-    def check_position(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
-        """Whether all that the position, which is `server`'s, has still to read is here.
-
-        Raises RowsPurged, or what `check_past` raises.
-        """
-        self.check_purged(kind, position, server)
-        self.check_past(kind, position, server)
-
-    def check_purged(self, kind: Kind, position: Position, server: str) -> None:
-        """Whether rows are gone that the position's server has not received. Raises RowsPurged.
-
-        Asked before the log: the purge that took the rows may have taken the batch, too, and what
-        is missing is to be known first.
-        """
-        if lost := self.purged_after(position):
-            raise RowsPurged(rows=lost, number=position.number, server=server, kind=kind.name)
-
-    def check_past(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
-        """Whether the position, which is `server`'s, is of this database's past.
-
-        Raises OriginChanged; StagingTableChanged; HistoryChanged when our rows came with a dump,
-        when the log lacks the position's batch, or when the table or the position knows
-        transactions that the cluster has yet to reach.
-        """
-        if self.origin() != position.origin:
-            raise OriginChanged
-        ours = UNMAPPED[kind.name].staging
-        table_ahead, position_ahead, is_original, table = self.one(
-            sql.SQL(
-                # By the index, whatever the planner believes: of a mere `exists` it thinks that
-                # the first row read will do, and reads all of them in vain.
-                "select (select true from {} where xid >= pg_snapshot_xmax(s) order by xid limit 1)"
-                " is not null, "
-                "pg_snapshot_xmax({}::pg_snapshot) > pg_snapshot_xmax(s), "
-                f"(select {ORIGINAL} from datatransfer.origin), "
-                "(select coalesce(staging, {}) from datatransfer.batch"
-                " where reader = {}::uuid and number = {}) "
-                "from pg_current_snapshot() as s"
-            ).format(
-                quoted(kind),
-                *map(sql.Literal, [position.snapshot, ours, position.reader, position.number]),
-            )
-        )
-        if position.is_older_than_the_log:
-            table = ours
-        if table not in (None, kind.staging):
-            raise StagingTableChanged(before=table, now=kind.staging)
-        if not is_original:
-            raise RestoredFromDump
-        self.check_batch(position, server)
-        if table_ahead or position_ahead:
-            where = f'"{kind.staging}"' if table_ahead else "datatransfer.position"
-            raise FutureTransactions(where=where)
 
     def read_in_order(self) -> None:
         """Makes queries walk the index on (xid, id) until the transaction ends.

@@ -11,11 +11,12 @@ from itertools import chain
 from psycopg2 import sql
 
 from transfer.engine import batches, writers
+from transfer.engine.identity import STAMP_TRIGGER, quoted
 from transfer.engine.indexes import Step
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, visible
 from transfer.engine.postgres import COLUMNS
-from transfer.engine.shop_all import PURGE_LOCK, STAMP_TRIGGER, quoted
+from transfer.engine.shop_all import PURGE_LOCK
 from transfer.engine.writers import Writers
 from transfer.errors import gettext_noop
 

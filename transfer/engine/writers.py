@@ -2,9 +2,9 @@
 
 from psycopg2 import sql
 
+from transfer.engine.identity import quoted
 from transfer.engine.indexes import Indexes
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.shop_all import quoted
 
 SCHEMA = """
 create table if not exists datatransfer.writer (

@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.identity import quoted
 from transfer.engine.kept import kept
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
-from transfer.engine.shop_all import ShopAll, quoted
+from transfer.engine.shop_all import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, TransferTask
 from transfer.models.run_base import State

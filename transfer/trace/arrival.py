@@ -8,9 +8,10 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import OriginChanged
+from transfer.engine.identity import quoted
 from transfer.engine.kept import kept
 from transfer.engine.position import Position, sees
-from transfer.engine.shop_all import ShopAll, quoted
+from transfer.engine.shop_all import ShopAll
 from transfer.errors import TransferError
 from transfer.models import BonusServer, TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs

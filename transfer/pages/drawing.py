@@ -3,14 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, lru_cache, wraps
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.forms.utils import flatatt
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext as _
@@ -168,10 +169,44 @@ def polls(seconds: float, url: str) -> SafeString:
     )
 
 
+def day_and_zone() -> tuple[date, str]:
+    """What the words of a moment depend on, beside the language: arguments for `once`."""
+    return timezone.localdate(), timezone.get_current_timezone_name()
+
+
+def clocks(times: Sequence[datetime]) -> SafeString:
+    """The lines of a list of moments: those of a schedule, which many tasks share."""
+    return _clocks(tuple(times), *day_and_zone())
+
+
+@once
+def _clocks(times: Sequence[datetime], *_day_and_zone: Any) -> SafeString:
+    return format_html_join("", "<li>{}</li>", ((clock(at),) for at in times))
+
+
+class Mark(NamedTuple):
+    """What a strip shows of a run."""
+
+    url: str
+    state: State
+    queued_at: datetime
+    read: int | None
+
+
 def run_strip(runs: Sequence[Any]) -> SafeString:
     """The last runs as marks, each a link, and in words for who can’t see it."""
+    marks = tuple(
+        Mark(run.get_absolute_url(), State(run.state), run.queued_at, getattr(run, "read", None))
+        for run in runs
+    )
+    return _strip(marks, *day_and_zone())
+
+
+@once
+def _strip(runs: Sequence[Mark], *_day_and_zone: Any) -> SafeString:
+    """An open page asks for the same strips again and again."""
     counts = Counter(run.state for run in runs)
-    words = {state: str(State(state).label) for state in counts}
+    words = {state: str(state.label) for state in counts}
     label = _("Last runs, %(counts)s") % {
         "counts": "; ".join(f"{words[state]}: {count}" for state, count in counts.items())
     }
@@ -185,13 +220,12 @@ def run_strip(runs: Sequence[Any]) -> SafeString:
     )
 
 
-def _mark(x: int, run: Any, state: str) -> str:
+def _mark(x: int, run: Mark, state: str) -> str:
     """One of hundreds on a page: only its title needs to be escaped."""
-    read = getattr(run, "read", None)
-    tone, shape = MARKS.get(run.state) or ("ok", LOW if read == 0 else HIGH)
-    words = [formats.moment(run.queued_at), state, formats.rows(read) if read else ""]
+    tone, shape = MARKS.get(run.state) or ("ok", LOW if run.read == 0 else HIGH)
+    words = [formats.moment(run.queued_at), state, formats.rows(run.read) if run.read else ""]
     return (
-        f'<a href="{run.get_absolute_url()}" tabindex="-1">'
+        f'<a href="{run.url}" tabindex="-1">'
         f"<title>{escape(' · '.join(filter(None, words)))}</title>"
         f'<path class="hit" d="M{x} 0h7v16h-7z"/>'
         f'<path class="mark-{tone}" transform="translate({x})" d="{shape}"/></a>'

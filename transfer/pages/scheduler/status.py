@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from transfer.models import MaintenanceTask, Settings, TransferTask
@@ -17,6 +18,7 @@ from transfer.models.schedules import ScheduledTask
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.back import is_part
+from transfer.pages.drawing import clocks
 from transfer.runs import backlog as backlogs
 from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
@@ -91,6 +93,10 @@ class TaskStatus:
         """The next five times, as if it were switched on."""
         start = self.task.paused_until if self.is_paused else timezone.now()
         return next_times(self.task.schedule, 5, start, self.zone)
+
+    @property
+    def drawn_times(self) -> SafeString:
+        return clocks(self.times)
 
     @property
     def is_running(self) -> bool:

@@ -37,7 +37,10 @@ from tests.pages.look import own_patterns
 from tests.pages.things import arguments, things
 from tests.records import user
 from tests.waiting import wait_until
-from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
+from transfer.engine.kinds import KINDS
+from transfer.loading.receive import receive
+from transfer.loading.upload_job import go_on
+from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount, Upload
 from transfer.pages.links import key_of
 from transfer.servers.account_job import Work
 from transfer.servers.checks import check_connections
@@ -56,14 +59,17 @@ class Failed(AssertionError):
 
 
 class Tracebacks(logging.Handler):
-    """Those that are logged: an error that somebody has caught is one, too."""
+    """Those that are logged: an error that somebody has caught is one, too.
+
+    Of a job's the text alone stands in the log, without the error.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info:
+        if record.exc_info or record.name.startswith("transfer"):
             self.records.append(record)
 
 
@@ -79,7 +85,7 @@ def no_traceback() -> Iterator[None]:
         for name in ("transfer", "django"):
             logging.getLogger(name).removeHandler(handler)
     for record in handler.records:
-        raise Failed(record.getMessage()) from record.exc_info[1]  # type: ignore[index]
+        raise Failed(record.getMessage()) from (record.exc_info or [None, None])[1]
 
 
 def seeds(done: Callable[[], int], inputs: int) -> Iterator[int]:
@@ -111,7 +117,7 @@ class Site:
 
     def __init__(self) -> None:
         self.answer = WSGIHandler()
-        self.about = things()
+        self.about = things() | {"upload": a_file("file"), "entry": a_file("hand")}
         self.sessions = {name: self._session(name) for name in ("operator", "viewer")}
         self.sessions["administrator"] = self._session("administrator", is_superuser=True)
         self.known = self._known()
@@ -235,6 +241,15 @@ class Site:
                 for name, value in headers.items()
             },
         }
+
+
+def a_file(way: str) -> Upload:
+    """One that was looked at, and waits for somebody to confirm it."""
+    content = b"card;account;status\n7780000000011;4100000011;1\n"
+    upload = receive(KINDS["cards"], [content], Actor("olga"), name="cards.csv", way=way)
+    go_on(upload)
+    assert upload.state == Upload.State.READY
+    return upload
 
 
 def as_header(value: str) -> str:

@@ -34,13 +34,13 @@ REQUESTS = 240  # a round, by all clients together
 SLOW = 40  # clients that never end their request
 PATIENCE = 20  # seconds after which nobody has been answered beside them
 FILE = b"account;amount\n" + b"4100000037;0.01\n" * (40 * 2**20 // 16)
-THREADS = 16
+PROCESSES, THREADS = 2, 16
 SERVERS = {
     "gunicorn": ["gunicorn"],  # its options are those of gunicorn.conf.py
     "waitress": ["waitress", "--listen=127.0.0.1:{port}", f"--threads={THREADS}", APPLICATION],
     "granian": [
-        "granian", "--interface=wsgi", "--port={port}", f"--blocking-threads={THREADS}",
-        APPLICATION,
+        "granian", "--interface=wsgi", "--port={port}", f"--workers={PROCESSES}",
+        f"--blocking-threads={THREADS}", APPLICATION,
     ],
 }  # fmt: skip
 
@@ -61,7 +61,8 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
         for title in figures["gunicorn"]
     ]
     missing = [f"{name} is not installed." for name in SERVERS if name not in present]
-    return [Table(f"{THREADS} threads each", ["", *present], rows, missing)]
+    title = f"{PROCESSES} processes of {THREADS} threads; waitress is one process"
+    return [Table(title, ["", *present], rows, missing)]
 
 
 @contextmanager

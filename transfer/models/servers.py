@@ -26,7 +26,7 @@ STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be mis
 def validate_pem(text: str) -> None:
     try:
         ssl.create_default_context(cadata=text)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, TypeError, ValueError) as error:  # TypeError: not ASCII
         raise ValidationError(
             _("This is not a certificate in PEM. It begins with -----BEGIN CERTIFICATE-----"),
             code="pem",

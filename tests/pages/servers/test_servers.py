@@ -151,8 +151,9 @@ def test_each_connection_test_stands_in_the_audit_once_with_where_it_went(admin,
     assert TOKEN not in str(AuditEntry.objects.values())
 
 
-def test_no_certificate_and_a_token_in_russian_are_refused_at_their_fields(admin, docked):
-    data = fields(docked, api_ca="hello", api_token="ключ")
+@pytest.mark.parametrize("text", ["hello", "привет"])
+def test_no_certificate_and_a_token_in_russian_are_refused_at_their_fields(admin, docked, text):
+    data = fields(docked, api_ca=text, api_token="ключ")
     page = admin.post(reverse("server_edit", args=[docked.pk]), data)
     assert set(page.context["form"].errors) == {"api_ca", "api_token"}
     assert "ключ" not in page.content.decode()

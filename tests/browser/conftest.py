@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import Group, User
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 # Playwright's loop runs in the test's thread, and Django refuses the ORM inside of a loop.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -28,6 +28,8 @@ FLAGS = [
 ]
 GALLERY = "tests.browser.gallery"
 PASSWORD = "correct horse battery"
+PATIENCE = 30_000  # ms: several browsers share the processors
+expect.set_options(timeout=PATIENCE)
 DESKTOP = {"width": 1280, "height": 800}
 TABLET = {"width": 768, "height": 1024}
 PHONE = {"width": 390, "height": 844}
@@ -84,7 +86,7 @@ def open_page(
         options = {"viewport": DESKTOP, "locale": "ru-RU", "reduced_motion": "reduce"} | options
         context = browser.new_context(base_url=live_server.url, **options)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         opened.append((context, Trouble(page, live_server.url)))
         return page
 

@@ -149,6 +149,7 @@ def test_nothing_is_wider_than_a_phone(
     log_in(page, "operator")
     use_language(page, language)
     choose(page, bonus_file, "changeAccountBalanceTemp")
+    expect(page.locator("#upload")).to_be_visible()
     upload = page.url
     for address in ("/load/", upload, "/load/by-hand/balances/"):
         page.goto(address)

@@ -84,8 +84,10 @@ def test_a_number_handed_out_again_after_a_crash_loses_nothing(site):
     site.flow.move()
     comes_again = any(a_number_comes_again(site, f"row-{attempt}") for attempt in range(10))
     site.assert_each_row_once()
-    if not comes_again:
-        pytest.skip("PostgreSQL had written each number before the crash, and forgets none")
+    ((version,),) = query(site.flow.shop_all, "select current_setting('server_version_num')::int")
+    if not comes_again and version < 170000:
+        pytest.skip("this PostgreSQL had written each number before the crash, and forgets none")
+    assert comes_again, "the crash was too tame to prove anything"
 
 
 def a_number_comes_again(site, account):

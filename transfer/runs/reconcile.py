@@ -142,7 +142,8 @@ def ask_servers(
         )
     )
     for task in tasks:
-        if isinstance(answer := answers["sums", task], Reconciliation):
+        answer = answers["sums", task]
+        if isinstance(answer, Reconciliation) and answer.staged.counted is not known[task]:
             remember(answer)
     return [(task, answers["sums", task], answers["log", task]) for task in tasks]
 

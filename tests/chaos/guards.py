@@ -139,9 +139,9 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/move.py",
-                "        if totals.rejected:\n            "
-                "source.check_numbers(kind, origin, target.add_rejects(kind, before))\n",
-                "",
+                "            numbers = target.add_rejects(kind, before)\n"
+                "            if source.has_notes(kind, origin, *numbers):",
+                "            if False:",
             ),
             Edit(
                 f"{ENGINE}/move.py",

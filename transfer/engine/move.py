@@ -189,7 +189,9 @@ def move_chunk(
         totals, last = land(portion, surveyor, source, target)
         reasons = count_reasons(target) if totals.rejected else {}
         if totals.rejected:
-            source.check_numbers(kind, origin, target.add_rejects(kind, before))
+            numbers = target.add_rejects(kind, before)
+            if source.has_notes(kind, origin, *numbers):  # of older rows, as a rule
+                source.check_numbers(kind, origin, target.rejected())
         after = portion.after(totals, last)
         if not target.advance(before, after):
             raise PositionMoved

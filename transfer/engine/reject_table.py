@@ -34,11 +34,20 @@ ADD_REJECTS = """
     select %s, %s + row_number() over (order by xid, id), %s, %s, xid, id,
            fault, sqlstate, constraint_name, coalesce(as_json, {payload})
       from incoming where fault is not null
- returning staging_id, xid::text
 """
 
 # No index keeps staged rows from bearing one number: it would cost every writer, and a table that
-# was emptied may count from 1 again.
+# was emptied may count from 1 again. Numbers grow as a rule: whether some were there before is
+# asked first, since to look each up costs as much as to write it.
+NUMBERS = """
+    select min(id), max(id), count(*) > count(distinct id) from incoming where fault is not null
+"""
+SEEN = """
+    select exists (
+        select from datatransfer.reject
+         where origin = %s and kind = %s and staging_id between %s and %s
+           and reader = %s and number <= %s)
+"""
 NAMESAKES = """
     select staging_id
       from datatransfer.reject as mine
@@ -65,18 +74,23 @@ class Reject:
 
 
 class RejectTable(Database):
-    def add_rejects(self, kind: Kind, before: Position) -> list[tuple[int, str]]:
-        """Writes the rejects of the chunk in `incoming`; returns the id and xid of each.
+    def add_rejects(self, kind: Kind, before: Position) -> tuple[int, int]:
+        """Writes the rejects of the chunk in `incoming`; returns the lowest and the highest number
+        of their rows.
 
         Raises NumberUsedTwice: by its number a reject is mirrored, decided on and sent again.
         """
         place = [before.reader, before.totals.rejected]
-        added = self.rows(
-            ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name]
-        )
-        for (number,) in self.rows(NAMESAKES, place):
-            raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
-        return added
+        self.execute(ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name])
+        first, last, are_twice = self.one(NUMBERS)
+        if are_twice or self.one(SEEN, [before.origin, kind.name, first, last, *place])[0]:
+            for (number,) in self.rows(NAMESAKES, place):
+                raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
+        return first, last
+
+    def rejected(self) -> list[tuple[int, str]]:
+        """The id and xid of each row in `incoming` that is rejected."""
+        return self.rows("select id, xid::text from incoming where fault is not null")
 
     def has_reject(self, reader: str, number: int, token: str) -> bool:
         """Whether it is there, and the same: a restored server may have given its number anew."""

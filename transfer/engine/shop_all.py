@@ -22,6 +22,11 @@ from transfer.errors import TransferError
 # database: a new position must know exactly what was removed before it.
 PURGE_LOCK = 4_477_001
 
+NOTES = """
+    select exists (
+        select from datatransfer.resent
+         where origin = %s and kind = %s and old_id between %s and %s)
+"""
 # A row that was staged after another of its number had been corrected is not that one.
 NAMESAKES = """
     select row.id from datatransfer.resent as note
@@ -176,6 +181,11 @@ class ShopAll(Identity):
             " group by new_xid, new_id, old_id",
             [kind.name, str(first), str(last)],
         )
+
+    def has_notes(self, kind: Kind, origin: str, first: int, last: int) -> bool:
+        """Whether a row with a number between these is noted as corrected."""
+        with self.snapshot():
+            return bool(self.one(NOTES, [origin, kind.name, first, last])[0])
 
     def check_numbers(self, kind: Kind, origin: str, rejected: list[tuple[int, str]]) -> None:
         """Raises NumberUsedTwice: a note about another row would close one of these rejects."""

@@ -84,7 +84,7 @@ if DTADMIN_TABLES := env("DTADMIN_TABLES"):
     try:
         KINDS.update(mapping.read(DTADMIN_TABLES))
     except mapping.TablesRefused as refused:
-        raise ImproperlyConfigured(refused.said(_)) from None
+        raise ImproperlyConfigured(refused.translated(_)) from None
 
 try:
     BEHIND_PROXY = [ip_network(address) for address in env_list("BEHIND_PROXY")]

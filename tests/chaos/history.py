@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
-from tests.chaos.kept import reset
 from tests.chaos.reference import REFERENCES
+from tests.chaos.reset import reset
 from tests.chaos.statements import CUT_BEFORE, KILL_AFTER, KILL_BEFORE, SENDING, Fault
 from tests.databases import connected, insert, run
 from transfer.engine.kinds import KINDS

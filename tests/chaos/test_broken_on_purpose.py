@@ -16,7 +16,7 @@ from tests.chaos.guards import GUARDS
 from tests.chaos.happened import Violated
 from tests.chaos.history import history_of, points_of
 from tests.chaos.installation import DATABASES
-from tests.chaos.kept import keep
+from tests.chaos.reset import remember
 from tests.chaos.world import World
 from tests.databases import ROOT
 
@@ -80,7 +80,7 @@ def take_steps(world, scenario):
 def break_a_transfer(world):
     """Breaks it at one statement after another, until something is wrong."""
     for name in DATABASES:
-        keep(world.instances[name].dsn(name))
+        remember(world.instances[name].dsn(name))
     with history_of(KIND, world.installation, world.product) as history:
         whole, wrong = history.play(None)
         assert not wrong

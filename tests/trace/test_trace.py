@@ -11,7 +11,7 @@ from psycopg2 import sql
 
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
-from transfer.engine.position import Position, kept_has_moved, moved, sees
+from transfer.engine.position import Position, moved, recorded_has_moved, sees
 from transfer.engine.shop_all import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
@@ -217,4 +217,4 @@ def test_a_position_that_a_run_keeps_is_read_as_the_engine_reads_it(shop_all, la
             "select {} from (values (%s::json, %s::bigint, 5, %s)) as row (kept, xid, id, origin)"
         )
         kept = [json.dumps(position.as_json()), xid, origin]
-        assert source.one(fields.format(kept_has_moved("kept")), kept) == (judged,)
+        assert source.one(fields.format(recorded_has_moved("kept")), kept) == (judged,)

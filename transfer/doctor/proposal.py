@@ -159,8 +159,8 @@ def _of_words(
         if column.name == "status" and there[name] in TEXT:
             query = sql.SQL(WORDS).format(column=sql.Identifier(name), table=sql.Identifier(table))
             words = [_text(word) for (word,) in door.rows(query) if word is not None]
-            found = ", ".join(words[:MOST_WORDS]) or "–"
-            yield "# " + _("In the table stand: %(words)s") % {"words": found}
+            listed = ", ".join(words[:MOST_WORDS]) or "–"
+            yield "# " + _("In the table stand: %(words)s") % {"words": listed}
             yield from (f"# {status.name} = …" for status in CARD_STATUSES.values())
 
 

@@ -174,18 +174,18 @@ class Kind:
 
 
 # To look a row up first costs less than to lock one that stays as it is, and more than it saves
-# where most will change: a sample of the chunk tells. `same` is a condition on a row of `said`.
+# where most will change: a sample of the chunk tells. `same` is a condition on a row of `latest`.
 PROBED = """
     , probed as materialized (
         select coalesce(avg(({same})::integer), 0) < 0.6 as mostly_differ
-          from (select * from good limit 1000) as said
+          from (select * from good limit 1000) as latest
     )
 """
 DIFFERS = "((select mostly_differ from probed) or ({same}) is not true)"
 
 SAME_PIN = """
-    coalesce((select held.{pincode} = said.pincode
-                from {table} as held where held.{account} = said.account), false)
+    coalesce((select held.{pincode} = latest.pincode
+                from {table} as held where held.{account} = latest.account), false)
 """
 
 PINCODES = Kind(
@@ -199,12 +199,12 @@ PINCODES = Kind(
     apply=(
         f"""
         {PROBED.format(same=SAME_PIN)}
-        , said as materialized (
+        , latest as materialized (
             select distinct on (account collate "C") account, pincode
               from good order by account collate "C", xid desc, id desc
         )
         insert into {{table}} as held ({{account}}, {{pincode}}{{more}})
-        select account, pincode{{more_values}} from said where {DIFFERS.format(same=SAME_PIN)}
+        select account, pincode{{more_values}} from latest where {DIFFERS.format(same=SAME_PIN)}
             on conflict ({{account}}) do update
            set {{pincode}} = excluded.{{pincode}}{{stamped}}
          where held.{{pincode}} is distinct from excluded.{{pincode}}
@@ -240,9 +240,9 @@ BALANCES = Kind(
 )
 
 SAME_CARD = """
-    coalesce((select held.{account} = coalesce(said.account, held.{account})
-                 and held.{status} = coalesce(said.status, held.{status})
-                from {table} as held where held.{card} = said.card), false)
+    coalesce((select held.{account} = coalesce(latest.account, held.{account})
+                 and held.{status} = coalesce(latest.status, held.{status})
+                from {table} as held where held.{card} = latest.card), false)
 """
 CARD_DIFFERS = DIFFERS.format(same=SAME_CARD)
 
@@ -250,7 +250,7 @@ CARD_DIFFERS = DIFFERS.format(same=SAME_CARD)
 # is stays that of the newest version of the row.
 UPSERT_CARDS = f"""
     {PROBED.format(same=SAME_CARD)}
-    , said as materialized (
+    , latest as materialized (
         select card collate "C" collate "default" as card,
                (array_agg(account order by xid desc, id desc)
                     filter (where account is not null))[1] as account,
@@ -259,7 +259,7 @@ UPSERT_CARDS = f"""
           from good group by card collate "C"
     ), of_both as (
         insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
-        select card, account, status{{more_values}} from said
+        select card, account, status{{more_values}} from latest
          where account is not null and status is not null and {CARD_DIFFERS}
             on conflict ({{card}}) do update
            set {{account}} = excluded.{{account}}, {{status}} = excluded.{{status}}{{stamped}}
@@ -269,7 +269,7 @@ UPSERT_CARDS = f"""
     ), of_account as (
         insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
         select card, account, {{default_status}}{{more_values}}
-          from said where status is null and {CARD_DIFFERS}
+          from latest where status is null and {CARD_DIFFERS}
             on conflict ({{card}}) do update
            set {{account}} = excluded.{{account}}{{stamped}}
          where held.{{account}} is distinct from excluded.{{account}}
@@ -277,8 +277,8 @@ UPSERT_CARDS = f"""
     ), of_status as (
         insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
         select card, (select known.{{account}} from {{table}} as known
-                       where known.{{card}} = said.card), status{{more_values}}
-          from said where account is null and {CARD_DIFFERS}
+                       where known.{{card}} = latest.card), status{{more_values}}
+          from latest where account is null and {CARD_DIFFERS}
             on conflict ({{card}}) do update
            set {{status}} = excluded.{{status}}{{stamped}}
          where held.{{status}} is distinct from excluded.{{status}}

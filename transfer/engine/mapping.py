@@ -38,9 +38,9 @@ class TablesRefused(Exception):
     def __init__(self, sentence: str, where: str = "", **params: object) -> None:
         """Both are message ids of the translation catalogue; `where` stands before."""
         self.sentence, self.where, self.params = sentence, where, params
-        super().__init__(self.said(str))
+        super().__init__(self.translated(str))
 
-    def said(self, translate: Callable[[str], str]) -> str:
+    def translated(self, translate: Callable[[str], str]) -> str:
         where = translate(self.where) % self.params
         return f"{where}{translate(self.sentence) % self.params}"
 

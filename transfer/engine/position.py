@@ -179,7 +179,7 @@ def sees(snapshot: str, xid: int) -> bool:
     return xid < int(xmin) or (xid < int(xmax) and str(xid) not in running.split(","))
 
 
-def kept_has_moved(position: str) -> str:
+def recorded_has_moved(position: str) -> str:
     """`moved` for a position as the history keeps it, in SQL: an expression that yields its JSON.
 
     Of a row whose `xid` and `id` are numbers, staged in the database `origin`.

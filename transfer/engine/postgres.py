@@ -96,7 +96,7 @@ class Database:
     together take no longer: then the server stops the statement, and TooSlow is raised.
     """
 
-    kept_for: int | None = None  # see `connect`
+    idle_seconds: int | None = None  # see `connect`
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Database:
         """Raises Unreachable."""
         if self._connection is None:
             self._connection = connect(
-                self.dsn, database=self.name, purpose=self.purpose, kept_for=self.kept_for
+                self.dsn, database=self.name, purpose=self.purpose, idle_seconds=self.idle_seconds
             )
         return self._connection
 
@@ -245,11 +245,13 @@ def log_in(parts: dict[str, str]) -> dict[str, str]:
     return {"require_auth": SCRAM}
 
 
-def connect(dsn: str, *, database: str, purpose: str, kept_for: int | None = None) -> Connection:
+def connect(
+    dsn: str, *, database: str, purpose: str, idle_seconds: int | None = None
+) -> Connection:
     """Opens a connection with time-outs and keepalives. Raises Unreachable.
 
-    With `kept_for`, the server ends it when it has been idle for so many seconds. A page may wait
-    for it, so that silence is noticed as soon as at a connection that is being opened.
+    With `idle_seconds`, the server ends it when it has been idle for so many seconds. A page may
+    wait for it, so that silence is noticed as soon as at a connection that is being opened.
     """
     keepalive = KEEPALIVE
     options = (
@@ -257,9 +259,9 @@ def connect(dsn: str, *, database: str, purpose: str, kept_for: int | None = Non
         f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s -c timezone=UTC "
         f"{KEEPALIVE_OF_SERVER}"
     )
-    if kept_for is not None:
+    if idle_seconds is not None:
         keepalive = {**KEEPALIVE, "tcp_user_timeout": CONNECT_SECONDS * 1000}
-        options += f" -c idle_session_timeout={kept_for}s"
+        options += f" -c idle_session_timeout={idle_seconds}s"
     try:
         connection = psycopg2.connect(
             make_dsn(

@@ -167,8 +167,8 @@ class ShopAll(Identity):
     def last_of(self, query: sql.Composed, rows: int) -> tuple[int, int] | None:
         """(xid, id) of the last of the `rows` rows that a chunk's query yields, if there is one."""
         last = sql.SQL("select xid::text::bigint, id from ({}) as rows offset {}")
-        found = self.rows(last.format(query, sql.Literal(max(rows - 1, 0))))
-        return found[0] if found else None
+        lines = self.rows(last.format(query, sql.Literal(max(rows - 1, 0))))
+        return lines[0] if lines else None
 
     def replacing(self, kind: Kind, first: int, last: int) -> list[tuple[str, int, list[str], int]]:
         """Rows of these transactions that are only for servers which have rejected another.

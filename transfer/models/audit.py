@@ -117,10 +117,10 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         if not wanted:
             return self
         query = SearchQuery(wanted, config="simple", search_type="raw")
-        found = self.model.objects.alias(words=WORDS).filter(words=query).order_by().values("pk")
+        matching = self.model.objects.alias(words=WORDS).filter(words=query).order_by().values("pk")
         # As an array, which comes from the index of words: the planner, who can't know how many
         # entries have a word, would rather read their words from the last entry on, to the first.
-        return self.filter(_IsAmong("pk", ArraySubquery(found)))
+        return self.filter(_IsAmong("pk", ArraySubquery(matching)))
 
 
 class AuditEntry(models.Model):

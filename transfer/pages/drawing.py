@@ -123,10 +123,10 @@ def once(draw: Callable[..., SafeString]) -> Callable[..., SafeString]:
     """Keeps what was drawn for the same arguments in the same language: a list repeats it."""
 
     @lru_cache(maxsize=1000)
-    def kept(language: str | None, *arguments: Any) -> SafeString:
+    def drawn(language: str | None, *arguments: Any) -> SafeString:
         return draw(*arguments)
 
-    return wraps(draw)(lambda *arguments: kept(get_language(), *arguments))
+    return wraps(draw)(lambda *arguments: drawn(get_language(), *arguments))
 
 
 @once

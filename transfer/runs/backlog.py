@@ -13,8 +13,8 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.identity import quoted
-from transfer.engine.kept import kept
 from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.pool import pooled
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import TooSlow, TransferError
@@ -93,8 +93,8 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
 def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[str, Backlog]:
     shop_all = settings.SHOP_ALL_DATABASE_URL
     with (
-        kept(ShopAll(shop_all, "page", seconds=seconds)) as source,
-        kept(BonusDatabase(server.dsn, server.name, "page", seconds=seconds)) as target,
+        pooled(ShopAll(shop_all, "page", seconds=seconds)) as source,
+        pooled(BonusDatabase(server.dsn, server.name, "page", seconds=seconds)) as target,
     ):
         with source.snapshot():
             origin = source.origin()
@@ -131,7 +131,7 @@ def shop_all_error(seconds: float) -> TransferError | None:
     """Why rows can't be read from shop All, if they can't. Takes about `seconds` at most."""
     try:
         with (
-            kept(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source,
+            pooled(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source,
             source.snapshot(),
         ):
             source.origin()

@@ -9,7 +9,7 @@ from psycopg2 import sql
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import OriginChanged
 from transfer.engine.identity import quoted
-from transfer.engine.kept import kept
+from transfer.engine.pool import pooled
 from transfer.engine.position import Position, sees
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import TransferError
@@ -63,8 +63,8 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
 def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
     server, kind, origin = task.server, upload.moves, str(upload.origin)
     with (
-        kept(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source,
-        kept(BonusDatabase(server.dsn, server.name, "page", seconds=seconds)) as target,
+        pooled(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source,
+        pooled(BonusDatabase(server.dsn, server.name, "page", seconds=seconds)) as target,
     ):
         with source.snapshot():
             if source.origin() != origin:

@@ -14,8 +14,8 @@ from django.db.models import Q
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.kept import kept
 from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.pool import pooled
 from transfer.engine.postgres import Database
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import TooSlow, TransferError
@@ -112,7 +112,7 @@ def _answer(
         "latest": sql.Literal(LATEST),
         "most": sql.Literal(MOST),
     }
-    with kept(door):
+    with pooled(door):
         for statement, column in product(statements, COLUMNS):
             for kind in kinds_of(column):
                 names = {"column": sql.Identifier(column), "rows": rows(kind)}

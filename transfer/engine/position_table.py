@@ -1,6 +1,6 @@
 """The positions in a bonus server's database. No Django."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -147,14 +147,20 @@ class PositionTable(RejectTable):
 
     def position(self, origin: str, kind: Kind, *, wait: bool = False) -> Position | None:
         """The position; with `wait` after whoever is moving it has ended."""
-        fields, lock = FIELDS, " for update" if wait else ""
-        if not self._is_complete():
-            fields = OLD_FIELDS
+        return self._positions(origin, [kind], " for update" if wait else "")[kind.name]
+
+    def _positions(
+        self, origin: str, kinds: Collection[Kind], lock: str = ""
+    ) -> dict[str, Position | None]:
+        fields = FIELDS if self._is_complete() else OLD_FIELDS
+        names = [kind.name for kind in kinds]
         rows = self.rows(
-            f"select {fields} from datatransfer.position where origin = %s and kind = %s{lock}",
-            [origin, kind.name],
+            f"select {fields} from datatransfer.position "
+            f"where origin = %s and kind = any(%s){lock}",
+            [origin, names],
         )
-        return _position(rows[0]) if rows else None
+        found = {position.kind: position for position in map(_position, rows)}
+        return {name: found.get(name) for name in names}
 
     def _is_complete(self) -> bool:
         query = "select bool_and(to_regclass(name) is not null) from unnest(%s) as name"
@@ -164,11 +170,14 @@ class PositionTable(RejectTable):
         """The position, where even our schema may be missing; in a transaction of its own."""
         return self.existing_positions(origin, [kind])[kind.name]
 
-    def existing_positions(self, origin: str, kinds: Iterable[Kind]) -> dict[str, Position | None]:
+    def existing_positions(
+        self, origin: str, kinds: Collection[Kind]
+    ) -> dict[str, Position | None]:
         """The same of several kinds."""
         with self.transaction(commit=False):
-            is_there = self.one("select to_regclass('datatransfer.position') is not null")[0]
-            return {kind.name: self.position(origin, kind) if is_there else None for kind in kinds}
+            if not self.one("select to_regclass('datatransfer.position') is not null")[0]:
+                return dict.fromkeys(kind.name for kind in kinds)
+            return self._positions(origin, kinds)
 
     def has_positions(self, kind: Kind) -> bool:
         """Whether it has a position of the kind, of whatever staging database."""

@@ -11,6 +11,7 @@ from django.utils import timezone
 from transfer.engine import move
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.move import CHUNK_ROWS, Chunk
+from transfer.engine.pool import pooled
 from transfer.engine.position import Position
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import RunTakenOver
@@ -84,12 +85,15 @@ def execute(
 def doors(
     task: TransferTask, purpose: str, seconds: float | None = None
 ) -> Iterator[tuple[ShopAll, BonusDatabase]]:
-    """Opens a task's databases. PIN codes stay out of error texts. `seconds`: see `Database`."""
+    """Opens a task's databases. PIN codes stay out of error texts.
+
+    With `seconds`, see `Database`, a page waits: then by connections of the pool.
+    """
     options: Any = {"secret": bool(task.moves.secrets), "seconds": seconds}
-    with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, **options) as source,
-        BonusDatabase(task.server.dsn, task.server.name, purpose, **options) as target,
-    ):
+    source = ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, **options)
+    target = BonusDatabase(task.server.dsn, task.server.name, purpose, **options)
+    is_pooled = seconds is not None
+    with pooled(source) if is_pooled else source, pooled(target) if is_pooled else target:
         yield source, target
 
 

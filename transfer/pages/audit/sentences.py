@@ -6,14 +6,14 @@ from typing import Any
 
 from django.apps import apps
 from django.urls import reverse
-from django.utils.html import conditional_escape, format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from transfer.models import AuditEntry, RegisterAccount
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
 from transfer.pages.audit import words
+from transfer.pages.html import format_html, format_words
 
 # The object of a sentence, by the model of what it is about.
 OBJECTS = {
@@ -99,9 +99,7 @@ def drawn(entry: AuditEntry, url: str | None) -> SafeString:
     if url:
         for name in ("what", "name"):
             names[name] = format_html('<a href="{}">{}</a>', url, names[name])
-    escaped = {name: conditional_escape(value) for name, value in names.items()}
-    template = conditional_escape(str(SENTENCES[_key(entry)]))
-    return mark_safe(template % escaped)  # noqa: S308 - of escaped parts
+    return format_words(SENTENCES[_key(entry)], **names)
 
 
 def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, SafeString, list[words.Change]]]:

@@ -12,12 +12,12 @@ from django.forms.utils import flatatt
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext as _
 
 from transfer.models.runs import State
 from transfer.models.schedules import ScheduledTask
+from transfer.pages.html import conditional_escape, format_html, format_html_join
 from transfer.words import formats
 
 TONE_ICONS = {
@@ -254,6 +254,35 @@ def post(
         flatatt({"class": "visually-hidden"} if bare else {}),
         words,
         format_html('<span class="visually-hidden">: {}</span>', about) if about else "",
+    )
+
+
+def switch(
+    token: str, action: str, label: str, on: bool, *, id: str = "", means: str = "",
+    bare: bool = False, **hidden: Any,
+) -> SafeString:  # fmt: skip
+    """A form that switches: see `transfer_ui.switch`."""
+    sent = format_html_join(
+        "",
+        '<input type="hidden" name="{}" value="{}">',
+        {"csrfmiddlewaretoken": token, **hidden}.items(),
+    )
+    button = {"id": id, "aria-describedby": means}
+    return format_html(
+        '<form method="post" action="{}">{}'
+        '<button type="submit" class="switch {} {}"{} name="enabled" value="{}" title="{}">'
+        '<span class="switch-track" aria-hidden="true"></span>'
+        '<span{}><span class="visually-hidden">{}:</span> {}</span></button></form>',
+        action,
+        sent,
+        "on" if on else "",
+        "bare" if bare else "",
+        flatatt({key: text for key, text in button.items() if text}),
+        0 if on else 1,
+        _("Switch off") if on else _("Switch on"),
+        flatatt({"class": "visually-hidden"} if bare else {}),
+        label,
+        _("Enabled") if on else _("Disabled"),
     )
 
 

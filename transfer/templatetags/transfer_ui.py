@@ -8,6 +8,8 @@ from django.utils.safestring import SafeString
 from transfer.pages import drawing, navigation
 from transfer.pages.history.charts import StackedBars
 from transfer.pages.registers import drawing as registers
+from transfer.pages.scheduler import drawing as scheduler
+from transfer.pages.scheduler.status import TaskStatus
 from transfer.words import formats
 
 register = template.Library()
@@ -42,6 +44,7 @@ register.filter("tone", registers.tone)
 register.simple_tag(registers.account_badge)
 register.simple_tag(registers.server_badge)
 register.simple_tag(registers.day_strip)
+register.simple_tag(scheduler.facts, name="task_facts")
 
 
 @register.simple_tag(takes_context=True)
@@ -52,6 +55,24 @@ def post(context: Any, url: str, words: str, **options: Any) -> SafeString:
     screen readers hear them, and what the press is `about`.
     """
     return drawing.post(context.get("csrf_token", ""), url, words, **options)
+
+
+@register.simple_tag(takes_context=True)
+def switch(context: Any, action: str, label: str, on: bool, **options: Any) -> SafeString:
+    """The switch of what `label` names, which is `on` or not. It posts `enabled` = 1 or 0, what the
+    press asks for, to `action`, and all options not named here: `seen` where two people may switch
+    at once, `next` where the page leads afterwards.
+
+    It may have an `id`; `means` is that of what says what a press means. If it is `bare`, its words
+    are for screen readers.
+    """
+    return drawing.switch(context.get("csrf_token", ""), action, label, on, **options)
+
+
+@register.simple_tag(takes_context=True)
+def task_actions(context: Any, row: TaskStatus, here: str) -> SafeString:
+    """What an operator may do to a task; `here` is where the page leads afterwards."""
+    return scheduler.actions(context.get("csrf_token", ""), row, here)
 
 
 @register.inclusion_tag("includes/tile.html")

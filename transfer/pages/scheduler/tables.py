@@ -3,37 +3,39 @@
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
-from django.utils.html import format_html
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
+from transfer.access import Role, has_role
+from transfer.pages.drawing import run_strip, switch, switch_badge
+from transfer.pages.html import format_html
+from transfer.pages.scheduler import drawing
+from transfer.pages.scheduler.status import TaskStatus
 from transfer.pages.tables import (
     ChooseColumn,
+    DrawnColumn,
     DurationColumn,
     MomentColumn,
     NumberColumn,
     StateColumn,
     Table,
-    TemplateColumn,
     classed,
     unseen,
 )
 
 
-def cell(name: str, heading: Any, **options: Any) -> TemplateColumn:
-    """A column whose cells are drawn by a template of templates/scheduler/cells/."""
-    return TemplateColumn(
-        f"scheduler/cells/{name}.html",
-        heading,
-        attrs={"td": {"class": f"cell-{name}"}, "th": {"class": f"cell-{name}"}},
-        **options,
-    )
+def cell(name: str, heading: Any, **options: Any) -> DrawnColumn:
+    """A column whose cells are drawn by the table."""
+    return DrawnColumn(heading, attrs=classed(f"cell-{name}"), **options)
 
 
 class TaskTable(Table):
     """A table of `TaskStatus`."""
 
     caption = gettext_lazy("Transfer tasks")
+    may_change = False
 
     choose = ChooseColumn(
         "task",
@@ -53,6 +55,48 @@ class TaskTable(Table):
         attrs = {"class": "table cards tasks"}
         order_by = ("server", "task")
         row_attrs = {"id": lambda record: record.key}
+
+    def before_render(self, request: HttpRequest) -> None:
+        self.may_change = has_role(request.user, Role.OPERATOR)
+
+    def draw_switch(self, row: TaskStatus) -> SafeString:
+        if not self.may_change:
+            return switch_badge(row.task)
+        return switch(
+            self.context["csrf_token"], reverse("task_switch", args=[row.key]), row.name,
+            row.task.enabled, id=f"switch-{row.key}", bare=True, seen=row.task.version,
+            next=self.context["here"],
+        )  # fmt: skip
+
+    def draw_task(self, row: TaskStatus) -> SafeString:
+        link = '<a class="strong" href="{}" id="to-{}" title="{}">{}</a>'
+        return format_html(link, row.url, row.key, row.name, row.task.get_kind_display())
+
+    def draw_server(self, row: TaskStatus) -> SafeString:
+        name = row.task.server.name
+        return format_html('<span title="{}">{}</span>', name, name)
+
+    def draw_waits(self, row: TaskStatus) -> SafeString:
+        return drawing.waits(row)
+
+    def draw_schedule(self, row: TaskStatus) -> SafeString:
+        return drawing.schedule(row, self.context["here"], self.may_change)
+
+    def draw_next(self, row: TaskStatus) -> SafeString | str:
+        return drawing.next_run(row)
+
+    def draw_runs(self, row: TaskStatus) -> SafeString:
+        if recent := row.recent:
+            return run_strip(recent)
+        return format_html('<span class="muted">{}</span>', _("has never run"))
+
+    def draw_more(self, row: TaskStatus) -> SafeString:
+        actions = SafeString()
+        if self.may_change:
+            token = self.context["csrf_token"]
+            actions = drawing.actions(token, row, self.context["here"], dense=True)
+        about = drawing.about(row, self.may_change)
+        return format_html('<div class="row-actions">{}\n{}</div>', actions, about)
 
 
 class MaintenanceTable(TaskTable):

@@ -1,0 +1,241 @@
+"""A task as HTML: what the cells of the scheduler say of it, and its own page.
+
+Drawn in Python, since a template takes several times as long for each of many rows.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from transfer.pages.drawing import (
+    ago,
+    badge,
+    clock,
+    commands,
+    fact,
+    icon,
+    moment,
+    post,
+    state_badge,
+    state_icon,
+)
+from transfer.pages.html import format_html, format_html_join, format_words
+from transfer.pages.scheduler.status import TaskStatus
+from transfer.words import formats
+
+MUTED = '<span class="muted">{}</span>'
+WHY = '<span class="why">{}</span>'
+
+
+def waits(row: TaskStatus) -> SafeString:
+    """How many rows wait, as a link that says why."""
+    backlog = row.backlog
+    if backlog.rows == 0:
+        return format_html(MUTED, 0)
+    if backlog.rows is None and not backlog.error:
+        return format_html('<span class="muted" title="{}">…</span>', _("being asked…"))
+    if backlog.rows is None:
+        tone, title, text = "warn", row.error_words, _("unknown")
+    else:
+        tone, title = "strong", f"{row.oldest_words} {row.why}"
+        text = formats.number(backlog.rows) + ("+" if backlog.is_capped else "")
+    link = '<a class="{}" href="{}" id="waits-{}" title="{}">{}</a>'
+    return format_html(link, tone, row.url, row.key, title, text)
+
+
+def next_run(row: TaskStatus) -> SafeString | str:
+    """What it does now; else when it runs next."""
+    if row.run:
+        link = '<a href="{}" id="run-{}">{}</a>'
+        return format_html(link, row.run.get_absolute_url(), row.key, _progress(row))
+    if not row.task.enabled:
+        return format_html(MUTED, formats.NOTHING)
+    if row.is_paused:
+        until = format_words(_("until %(until)s"), until=clock(row.task.paused_until))
+        return _warning(row.why, "pause", format_html(" {}", until))
+    at = clock(row.task.upcoming_at)
+    is_late = row.is_overdue or row.task.failures
+    return _warning(row.next_words, "warning", at) if is_late else at
+
+
+def _progress(row: TaskStatus) -> SafeString:
+    if row.is_running and row.run.expected:
+        return badge("info", row.progress_words)
+    return state_badge(row.run.state) if row.run.is_open else state_icon(row.run.state)
+
+
+def _warning(title: str, icon_name: str, words: str) -> SafeString:
+    return format_html('<span class="warn" title="{}">{}{}</span>', title, icon(icon_name), words)
+
+
+def schedule(row: TaskStatus, here: str, may_change: bool) -> SafeString:
+    """The schedule in words, which lead to where it is changed."""
+    if not may_change:
+        return format_html('<span title="{}">{}</span>', row.words, row.words)
+    return format_html(
+        '<a href="{}?next={}" id="edit-{}" title="{}">{}'
+        '<span class="visually-hidden">. {}</span></a>',
+        reverse("task_schedule", args=[row.key]),
+        quote(here),
+        row.key,
+        row.words,
+        row.words,
+        _("Change the schedule of %(task)s") % {"task": row.name},
+    )
+
+
+def actions(token: str, row: TaskStatus, here: str, dense: bool = False) -> SafeString:
+    """What an operator may do to a task; `dense`: icons alone, with their words as tooltips."""
+    drawn = [*_of_run(token, row, here, dense), _pause(token, row, here, dense)]
+    return format_html_join("\n", "{}", ((one,) for one in drawn))
+
+
+def _of_run(token: str, row: TaskStatus, here: str, dense: bool) -> Iterator[SafeString]:
+    size = "small icon-only" if dense else ""
+    shown: dict[str, Any] = {"bare": dense, "about": row.name, "next": here}
+    if row.run and row.run.cancel_requested_at:
+        yield format_html('<span class="note">{}</span>', _("ends after this step"))
+        return
+    if row.run:
+        yield post(
+            token, reverse("task_cancel", args=[row.key]), _("Cancel the run"), icon_name="ban",
+            style=f"quiet danger {size}", id=f"cancel-{row.key}", **shown,
+        )  # fmt: skip
+        return
+    url = reverse("task_run", args=[row.key])
+    if not row.is_transfer and row.task.removes and not dense:
+        yield post(
+            token, url, _("What would it remove?"), icon_name="search", style="quiet", name="dry",
+            value="1", id=f"dry-{row.key}", next=here,
+        )  # fmt: skip
+    yield post(
+        token, url, _("Run now"), icon_name="play", style=f"quiet {size}", id=f"now-{row.key}",
+        **shown,
+    )  # fmt: skip
+
+
+def _pause(token: str, row: TaskStatus, here: str, dense: bool) -> SafeString:
+    size = "small icon-only" if dense else ""
+    if row.is_paused:
+        return post(
+            token, reverse("task_resume", args=[row.key]), _("Resume"), icon_name="undo",
+            style=f"quiet {size}", id=f"resume-{row.key}", bare=dense, about=row.name, next=here,
+            seen=row.task.version,
+        )  # fmt: skip
+    return format_html(
+        '<a class="button plain {}" id="pause-{}" title="{}" href="{}?next={}">{}'
+        '<span class="{}">{}</span><span class="visually-hidden">: {}</span></a>',
+        size,
+        row.key,
+        _("Pause…"),
+        reverse("task_pause", args=[row.key]),
+        quote(here),
+        icon("pause"),
+        "visually-hidden" if dense else "",
+        _("Pause…"),
+        row.name,
+    )
+
+
+def about(row: TaskStatus, may_change: bool) -> SafeString:
+    """A button, and what is known of the task, which it opens."""
+    words = _("Who, when and why")
+    return format_html(
+        '<button type="button" class="button plain small icon-only" popovertarget="about-{key}" '
+        'title="{words}">{icon}<span class="visually-hidden">{words}: {name}</span></button>'
+        '<div popover id="about-{key}" class="card about"><h3><a href="{url}">{name}</a></h3>'
+        "{facts}</div>",
+        key=row.key,
+        words=words,
+        icon=icon("info"),
+        name=row.name,
+        url=row.url,
+        facts=facts(row, may_change),
+    )
+
+
+def facts(row: TaskStatus, may_change: bool) -> SafeString:
+    """What is known of a task: `{% task_facts row may.operator %}`."""
+    lines = format_html_join("", "{}", ((fact(*one),) for one in _facts(row, may_change)))
+    return format_html('<dl class="facts">{}</dl>', lines)
+
+
+def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
+    task = row.task
+    yield _("Switch"), _switched(task)
+    if row.is_paused:
+        words, until = _("paused until %(until)s by %(who)s"), moment(task.paused_until)
+        paused = format_words(words, until=until, who=task.paused_by)
+        yield _("Pause"), _with_reason(paused, task.pause_reason)
+    yield _("Schedule"), _schedule(row, may_change)
+    if_on = "" if task.enabled else format_html(WHY, _("if it is switched on"))
+    times = '{}<ol class="lean num">{}</ol>'
+    yield _("Next five times"), format_html(times, if_on, row.drawn_times)
+    if row.is_transfer:
+        yield _("Waiting rows"), _waiting(row)
+        if row.backlog.writing_since:
+            words = _(
+                "Somebody began to write rows %(ago)s and has not finished. They are moved once "
+                "that is done."
+            )
+            yield _("Still being written"), format_words(words, ago=ago(row.backlog.writing_since))
+    yield _("Last result"), _result(row)
+    if row.last_success and row.last_success != row.last_run:
+        run = row.last_success
+        at = format_html('<a href="{}">{}</a>', run.get_absolute_url(), moment(run.finished_at))
+        yield _("Last success"), at
+
+
+def _with_reason(said: Any, reason: str) -> SafeString:
+    return format_html("{} {}", said, format_html(WHY, reason) if reason else "")
+
+
+def _switched(task: Any) -> SafeString | str:
+    if not task.changed_at:
+        return _("Nobody has pressed it yet.")
+    words = _("Switched on") if task.enabled else _("Switched off")
+    who = task.changed_by or formats.NOTHING
+    said = format_html("{} {}, {}", words, moment(task.changed_at), who)
+    return _with_reason(said, task.change_reason)
+
+
+def _schedule(row: TaskStatus, may_change: bool) -> SafeString | str:
+    if not may_change:
+        return row.words
+    url = reverse("task_schedule", args=[row.key])
+    return format_html('{} <a href="{}">{}</a>', row.words, url, _("Change"))
+
+
+def _waiting(row: TaskStatus) -> SafeString | str:
+    backlog = row.backlog
+    if backlog.rows == 0:
+        return _("nothing waits")
+    if backlog.rows is None and not backlog.error:
+        return format_html(MUTED, _("being asked…"))
+    if backlog.rows is None:
+        return format_html("{} {}", badge("warn", _("unknown")), row.error_words)
+    oldest = ""
+    if row.oldest:
+        since = format_words(_("the oldest %(ago)s"), ago=ago(row.oldest))
+        oldest = format_html(", {}", since)
+    drawn = '<b class="num">{}</b>{} <span class="why">{}</span>'
+    return format_html(drawn, row.backlog_words, oldest, row.why)
+
+
+def _result(row: TaskStatus) -> SafeString:
+    run = row.last_run
+    if run is None:
+        return format_html(MUTED, _("has never run"))
+    failure = row.failure
+    failed = (format_html("{} {}", failure.sentence, commands(failure.hint)),) if failure else ()
+    return format_html(
+        '<a href="{}">{}</a> {}{}',
+        run.get_absolute_url(),
+        state_badge(run.state),
+        ago(run.finished_at),
+        format_html_join("", WHY, ((line,) for line in (*row.report, *failed))),
+    )

@@ -7,13 +7,13 @@ from typing import Any
 from django.apps import apps
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import AuditEntry, RegisterAccount
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
 from transfer.pages.audit import words
-from transfer.pages.html import format_html, format_words
+from transfer.pages.html import format_html, format_html_join, format_words
 
 # The object of a sentence, by the model of what it is about.
 OBJECTS = {
@@ -102,10 +102,33 @@ def drawn(entry: AuditEntry, url: str | None) -> SafeString:
     return format_words(SENTENCES[_key(entry)], **names)
 
 
-def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, SafeString, list[words.Change]]]:
+def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, SafeString]]:
     """What was done to one thing, the last first; drawn by audit/about.html."""
     entries = AuditEntry.objects.about(subject).changes()[:most]
-    return [(entry, drawn(entry, None), details(entry)) for entry in entries]
+    return [(entry, told(entry, None)) for entry in entries]
+
+
+def told(entry: AuditEntry, url: str | None) -> SafeString:
+    """The sentence, what was changed, and why: as `drawn`."""
+    reason = format_html('<span class="why">{}</span>', entry.reason) if entry.reason else ""
+    changes = format_html_join("", "<li>{}</li>", ((_change(one),) for one in details(entry)))
+    listed = format_html('<ul class="lean">{}</ul>', changes) if changes else ""
+    return format_html("<div>{} {}{}</div>", drawn(entry, url), listed, reason)
+
+
+def _change(change: words.Change) -> SafeString:
+    """What was, and what is instead; screen readers hear which is which."""
+    label = format_html('<span class="muted">{}:</span>', change.label)
+    old = new = arrow = ""
+    if change.old is not None:
+        struck = '<s class="muted"><span class="visually-hidden">{} </span>{}</s>'
+        old = format_html(struck, _("before"), change.old)
+    if change.new is not None:
+        new = format_html('<b class="strong">{}</b>', change.new)
+    if old and new:
+        between = '<span aria-hidden="true">→</span><span class="visually-hidden">{}</span>'
+        arrow = format_html(between, _("after"))
+    return format_html("{} {} {} {}", label, old, arrow, new)
 
 
 def details(entry: AuditEntry) -> list[words.Change]:

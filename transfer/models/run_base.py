@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Self
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, Self
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
@@ -230,6 +231,15 @@ def attach_runs(tasks: Iterable[ScheduledTask]) -> list[Any]:
     return listed
 
 
+class PastRun(NamedTuple):
+    """What a strip shows of a run: hundreds of them stand on a page."""
+
+    url: str
+    state: str
+    queued_at: datetime
+    read: int | None = None
+
+
 def attach_recent(tasks: Iterable[ScheduledTask], most: int) -> None:
     """Gives tasks of one kind their `recent_runs`, the latest last. Two queries, however many."""
     known: dict[Any, Any] = {task.pk: task for task in tasks}
@@ -241,8 +251,12 @@ def attach_recent(tasks: Iterable[ScheduledTask], most: int) -> None:
     numbers = dict(
         model._default_manager.filter(pk__in=known).values_list("pk", ArraySubquery(latest))
     )
-    shown = {"state", "queued_at", "read"} & {field.name for field in runs.model._meta.fields}
+    has_rows = "read" in {field.name for field in runs.model._meta.fields}
+    shown = ("pk", "state", "queued_at", *(["read"] if has_rows else []))
     wanted = {number for of_task in numbers.values() for number in of_task}
-    by_number = runs.only(*shown).in_bulk(wanted)
+    by_number = {
+        number: PastRun(numbered(runs.model.URL_NAME, number), *rest)
+        for number, *rest in runs.filter(pk__in=wanted).order_by().values_list(*shown)
+    }
     for pk, task in known.items():
         task.recent_runs = [by_number[number] for number in reversed(numbers.get(pk, []))]

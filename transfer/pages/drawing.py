@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache, lru_cache, wraps
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.forms.utils import flatatt
 from django.template.loader import render_to_string
@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext as _
 
+from transfer.models.run_base import PastRun
 from transfer.models.runs import State
 from transfer.models.schedules import ScheduledTask
 from transfer.pages.html import conditional_escape, format_html, format_html_join
@@ -184,33 +185,20 @@ def _clocks(times: Sequence[datetime], *_day_and_zone: Any) -> SafeString:
     return format_html_join("", "<li>{}</li>", ((clock(at),) for at in times))
 
 
-class Mark(NamedTuple):
-    """What a strip shows of a run."""
-
-    url: str
-    state: State
-    queued_at: datetime
-    read: int | None
-
-
-def run_strip(runs: Sequence[Any]) -> SafeString:
+def run_strip(runs: Sequence[PastRun]) -> SafeString:
     """The last runs as marks, each a link, and in words for who can’t see it."""
-    marks = tuple(
-        Mark(run.get_absolute_url(), State(run.state), run.queued_at, getattr(run, "read", None))
-        for run in runs
-    )
-    return _strip(marks, *day_and_zone())
+    return _strip(tuple(runs), *day_and_zone())
 
 
 @once
-def _strip(runs: Sequence[Mark], *_day_and_zone: Any) -> SafeString:
+def _strip(runs: Sequence[PastRun], *_day_and_zone: Any) -> SafeString:
     """An open page asks for the same strips again and again."""
-    counts = Counter(run.state for run in runs)
+    counts = Counter(State(run.state) for run in runs)
     words = {state: str(state.label) for state in counts}
     label = _("Last runs, %(counts)s") % {
         "counts": "; ".join(f"{words[state]}: {count}" for state, count in counts.items())
     }
-    marks = [_mark(7 * number, run, words[run.state]) for number, run in enumerate(runs)]
+    marks = [_mark(7 * number, run, words) for number, run in enumerate(runs)]
     return format_html(
         '<svg class="strip" viewBox="0 0 {width} 16" width="{width}" height="16" role="group" '
         'aria-label="{label}">{marks}</svg>',
@@ -220,10 +208,12 @@ def _strip(runs: Sequence[Mark], *_day_and_zone: Any) -> SafeString:
     )
 
 
-def _mark(x: int, run: Mark, state: str) -> str:
+def _mark(x: int, run: PastRun, states: Mapping[State, str]) -> str:
     """One of hundreds on a page: only its title needs to be escaped."""
-    tone, shape = MARKS.get(run.state) or ("ok", LOW if run.read == 0 else HIGH)
-    words = [formats.moment(run.queued_at), state, formats.rows(run.read) if run.read else ""]
+    state = State(run.state)
+    tone, shape = MARKS.get(state) or ("ok", LOW if run.read == 0 else HIGH)
+    read = formats.rows(run.read) if run.read else ""
+    words = [formats.moment(run.queued_at), states[state], read]
     return (
         f'<a href="{run.url}" tabindex="-1">'
         f"<title>{escape(' · '.join(filter(None, words)))}</title>"

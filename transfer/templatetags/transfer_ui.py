@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from transfer.pages import drawing, navigation
 from transfer.pages.history.charts import StackedBars
+from transfer.pages.overview import drawing as overview
 from transfer.pages.registers import drawing as registers
 from transfer.pages.scheduler import drawing as scheduler
 from transfer.pages.scheduler.status import TaskStatus
@@ -26,10 +27,8 @@ register.filter("commands", drawing.commands)
 register.simple_tag(drawing.icon)
 register.simple_tag(drawing.badge)
 register.simple_tag(drawing.state_badge)
-register.simple_tag(drawing.state_icon)
 register.simple_tag(drawing.switch_badge)
 register.simple_tag(drawing.run_link)
-register.simple_tag(drawing.run_strip)
 register.simple_tag(drawing.polls)
 register.simple_tag(drawing.fact)
 register.simple_tag(drawing.card_head)
@@ -45,6 +44,8 @@ register.simple_tag(registers.account_badge)
 register.simple_tag(registers.server_badge)
 register.simple_tag(registers.day_strip)
 register.simple_tag(scheduler.facts, name="task_facts")
+register.simple_tag(overview.arrow, name="flow_arrow")
+register.simple_tag(overview.line, name="flow_line")
 
 
 @register.simple_tag(takes_context=True)

@@ -11,6 +11,7 @@ from tests.databases import query
 SERVERS = 5
 KINDS = ("pincodes", "balances", "cards")
 SECONDS_BETWEEN_RUNS = 20  # 15 tasks every five minutes: a million in 231 days
+DAYS = 231
 FIRST_ROWS = """
     insert into "accountpincodeTemp" (account, pincode) values ('4100000037', '1234'), (null, '1');
     insert into "changeAccountBalanceTemp" (account, amount) values ('4100000037', 1), (null, 1);
@@ -46,14 +47,22 @@ def fill(at: Installation, sizes: Sizes) -> None:
 
 
 def settle(servers: list[Any]) -> None:
-    """They answer; their tasks are switched on, planned for tomorrow, and shown."""
+    """They were docked long ago, and answer; their tasks are on, planned for tomorrow, shown."""
     from datetime import timedelta
 
     from django.utils import timezone
 
-    from transfer.models import Actor, Heartbeat, MaintenanceTask, Settings, TransferTask
+    from transfer.models import (
+        Actor,
+        BonusServer,
+        Heartbeat,
+        MaintenanceTask,
+        Settings,
+        TransferTask,
+    )
 
     now = timezone.now()
+    BonusServer.objects.update(created_at=now - timedelta(DAYS))
     for server in servers:
         server.note_answer(now, 0.004, 0.0, "1.0")
     for tasks in (TransferTask, MaintenanceTask):

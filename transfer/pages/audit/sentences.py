@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -13,7 +14,7 @@ from transfer.models import AuditEntry, RegisterAccount
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
 from transfer.pages.audit import words
-from transfer.pages.html import format_html, format_html_join, format_words
+from transfer.pages.html import format_words
 
 # The object of a sentence, by the model of what it is about.
 OBJECTS = {
@@ -105,10 +106,10 @@ def drawn(entry: AuditEntry, url: str | None) -> SafeString:
 def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, SafeString]]:
     """What was done to one thing, the last first; drawn by audit/about.html."""
     entries = AuditEntry.objects.about(subject).changes()[:most]
-    return [(entry, told(entry, None)) for entry in entries]
+    return [(entry, with_changes(entry, None)) for entry in entries]
 
 
-def told(entry: AuditEntry, url: str | None) -> SafeString:
+def with_changes(entry: AuditEntry, url: str | None) -> SafeString:
     """The sentence, what was changed, and why: as `drawn`."""
     reason = format_html('<span class="why">{}</span>', entry.reason) if entry.reason else ""
     changes = format_html_join("", "<li>{}</li>", ((_change(one),) for one in details(entry)))

@@ -29,4 +29,4 @@ class AuditTable(Table):
         return with_note(drawing.moment(record.at), record.address or _("command line"))
 
     def draw_done(self, record: AuditEntry) -> SafeString:
-        return sentences.told(record, self.addresses.get(record.pk))
+        return sentences.with_changes(record, self.addresses.get(record.pk))

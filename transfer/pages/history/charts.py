@@ -6,9 +6,9 @@ from functools import cached_property
 from html import escape
 from typing import NamedTuple
 
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from transfer.pages.html import format_html, format_html_join
 from transfer.words import formats
 
 BAR, STEP, HEIGHT = 8, 10, 100

@@ -3,12 +3,12 @@
 from html import escape
 from typing import Any
 
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.run_base import GOOD_STATES, State, Trigger
 from transfer.pages import drawing
-from transfer.pages.html import format_html
 from transfer.pages.tables import (
     DrawnColumn,
     DurationColumn,

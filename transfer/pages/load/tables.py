@@ -4,6 +4,7 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
@@ -12,7 +13,6 @@ from transfer.loading.report import explain_line
 from transfer.models import BadLine, Upload
 from transfer.models.tasks import KindChoices
 from transfer.pages import drawing
-from transfer.pages.html import format_html
 from transfer.pages.tables import (
     AmountColumn,
     DrawnColumn,

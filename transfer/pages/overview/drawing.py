@@ -4,11 +4,11 @@ Drawn in Python, since a template takes several times as long for each of many f
 """
 
 from django.templatetags.static import static
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext
 
 from transfer.pages.drawing import icon
-from transfer.pages.html import format_html
 from transfer.pages.overview.flows import Flow, Look
 from transfer.runs.backlog import Backlog
 from transfer.words import formats

@@ -5,13 +5,13 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import AccountState
 from transfer.pages.drawing import badge, once
-from transfer.pages.html import format_html
 from transfer.words import formats
 
 # Every state: its tone and its icon. Colour never says it alone.

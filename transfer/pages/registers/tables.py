@@ -11,13 +11,13 @@ import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, pgettext
 
 from transfer.models import BonusServer, CashRegister, Shop
 from transfer.models.accounts import AccountState, attach_states
 from transfer.pages.drawing import ago, badge
-from transfer.pages.html import format_html, format_html_join
 from transfer.pages.registers.drawing import account_badge, register_name
 from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
 from transfer.registers.file import RegisterLine

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -15,7 +16,6 @@ from transfer.models import BonusServer, RejectedRow, Settings
 from transfer.models.addresses import numbered
 from transfer.models.tasks import KindChoices
 from transfer.pages import drawing
-from transfer.pages.html import format_html, format_html_join
 from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, ValueColumn, classed
 from transfer.words import formats
 from transfer.words.columns import heading

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext
@@ -17,7 +18,6 @@ from transfer.errors import TransferError
 from transfer.loading.report import explain_line
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.html import format_html
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import DiscardForm, form_of
 from transfer.pages.rejects.suggest import SPACES, without_spaces

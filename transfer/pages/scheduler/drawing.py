@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -23,7 +24,7 @@ from transfer.pages.drawing import (
     state_badge,
     state_icon,
 )
-from transfer.pages.html import format_html, format_html_join, format_words
+from transfer.pages.html import format_words
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.words import formats
 

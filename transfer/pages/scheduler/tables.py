@@ -5,12 +5,12 @@ from typing import Any
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.access import Role, has_role
 from transfer.pages.drawing import run_strip, switch, switch_badge
-from transfer.pages.html import format_html
 from transfer.pages.scheduler import drawing
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.pages.tables import (

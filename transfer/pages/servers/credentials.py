@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -21,7 +22,6 @@ from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
 from transfer.models import AccountJob, Actor, AuditEntry, CashRegister, IssuedSecret
 from transfer.pages.drawing import icon
 from transfer.pages.exports import defused
-from transfer.pages.html import format_html, format_html_join
 from transfer.pages.registers.drawing import register_name
 from transfer.pages.tables import Table, classed
 from transfer.words.explain import explain

@@ -5,12 +5,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgettext_lazy
 
 from transfer.engine.checks import BLANKED
 from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
-from transfer.pages.html import format_html, format_html_join
 from transfer.runs.backlog import why
 from transfer.trace.complete import COLUMNS
 from transfer.trace.fates import Fate, StagedRow

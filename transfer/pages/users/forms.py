@@ -10,11 +10,11 @@ from django.contrib.auth.password_validation import (
     validate_password,
 )
 from django.core.exceptions import ValidationError
+from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import GROUPS, Role
 from transfer.models import User
-from transfer.pages.html import format_html
 
 # Without letters and digits that are taken for each other when a password is read out.
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"

@@ -171,7 +171,7 @@ def check_accessible() -> Callable[[Page], None]:
 
 def violations_in(page: Page, theme: str) -> list[str]:
     page.emulate_media(color_scheme=theme)
-    # It would fetch styles and sounds once more, which none of the rules asks for.
+    # It would fetch styles, which no rule that runs asks for, and sounds, which no page has.
     options = {"runOnly": RULES[theme], "resultTypes": ["violations"], "preload": False}
     results = page.evaluate("options => axe.run(options)", options)
     return [

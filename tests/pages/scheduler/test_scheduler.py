@@ -381,6 +381,11 @@ def test_tasks_are_found_by_their_state(client, olga, task, state, kinds):
     assert {row.record.task.kind for row in table.paginated_rows} == kinds
 
 
+def test_a_task_that_no_tick_has_planned_yet_shows_no_time(client, olga, task):
+    TransferTask.objects.filter(pk=task.pk).update(enabled=True, next_run_at=None)
+    assert '<span class="muted">not planned yet</span>' in page(client, kind="balances")
+
+
 def test_a_server_that_does_not_answer_leaves_the_number_unknown(client, olga, task):
     error = Unreachable(database=task.server.name, reason="timeout")
     wait_for(task, error=error)

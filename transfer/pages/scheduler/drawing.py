@@ -58,6 +58,8 @@ def next_run(row: TaskStatus) -> SafeString | str:
     if row.is_paused:
         until = format_words(_("until %(until)s"), until=clock(row.task.paused_until))
         return _warning(row.why, "pause", format_html(" {}", until))
+    if row.task.upcoming_at is None:
+        return format_html(MUTED, row.next_words)
     at = clock(row.task.upcoming_at)
     is_late = row.is_overdue or row.task.failures
     return _warning(row.next_words, "warning", at) if is_late else at

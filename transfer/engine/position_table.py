@@ -159,8 +159,8 @@ class PositionTable(RejectTable):
             f"where origin = %s and kind = any(%s){lock}",
             [origin, names],
         )
-        found = {position.kind: position for position in map(_position, rows)}
-        return {name: found.get(name) for name in names}
+        held = {position.kind: position for position in map(_position, rows)}
+        return {name: held.get(name) for name in names}
 
     def _is_complete(self) -> bool:
         query = "select bool_and(to_regclass(name) is not null) from unnest(%s) as name"

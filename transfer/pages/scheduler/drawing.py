@@ -193,8 +193,8 @@ def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
         yield _("Last success"), at
 
 
-def _with_reason(said: Any, reason: str) -> SafeString:
-    return format_html("{} {}", said, format_html(WHY, reason) if reason else "")
+def _with_reason(words: Any, reason: str) -> SafeString:
+    return format_html("{} {}", words, format_html(WHY, reason) if reason else "")
 
 
 def _switched(task: Any) -> SafeString | str:
@@ -202,8 +202,8 @@ def _switched(task: Any) -> SafeString | str:
         return _("Nobody has pressed it yet.")
     words = _("Switched on") if task.enabled else _("Switched off")
     who = task.changed_by or formats.NOTHING
-    said = format_html("{} {}, {}", words, moment(task.changed_at), who)
-    return _with_reason(said, task.change_reason)
+    switched = format_html("{} {}, {}", words, moment(task.changed_at), who)
+    return _with_reason(switched, task.change_reason)
 
 
 def _schedule(row: TaskStatus, may_change: bool) -> SafeString | str:

@@ -1,8 +1,11 @@
 """Where a form's page leads afterwards: to where the form stood, never to another site."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
-from django.http import HttpRequest
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
@@ -28,6 +31,18 @@ def page_before(request: HttpRequest, default: str) -> str:
         return default
     parts = urlsplit(came_from)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def done(request: HttpRequest, words: Any, to: Any) -> HttpResponse:
+    """Leads to a page, which says what was done."""
+    messages.success(request, words)
+    return redirect(to)
+
+
+def refused(request: HttpRequest, words: Any, to: Any) -> HttpResponse:
+    """Leads to a page, which says why nothing was done."""
+    messages.warning(request, words)
+    return redirect(to)
 
 
 def is_own(request: HttpRequest, target: str) -> bool:

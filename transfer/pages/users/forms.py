@@ -4,12 +4,8 @@ import secrets
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import UsernameField
-from django.contrib.auth.password_validation import (
-    password_validators_help_text_html,
-    validate_password,
-)
-from django.core.exceptions import ValidationError
+from django.contrib.auth.forms import SetPasswordMixin, UsernameField
+from django.contrib.auth.password_validation import password_validators_help_text_html
 from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -45,34 +41,27 @@ def role_in(group: str) -> Role:
     return GROUPS[group]
 
 
-class RoleField(forms.TypedChoiceField):
+def role_field(**options: Any) -> forms.Field:
     """One of the three roles, which is what comes out of it."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            label=gettext_lazy("Role"),
-            choices=roles,
-            coerce=role_in,
-            widget=forms.RadioSelect,
-            **options,
-        )
+    return forms.TypedChoiceField(
+        label=gettext_lazy("Role"),
+        choices=roles,
+        coerce=role_in,
+        widget=forms.RadioSelect,
+        **options,
+    )
 
 
-class PasswordFields(forms.Form):
+def password_field(label: Any) -> forms.Field:
+    widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+    return forms.CharField(label=label, required=False, strip=False, widget=widget)
+
+
+class PasswordFields(SetPasswordMixin, forms.Form):
     """A password, twice; or none, and then one is generated."""
 
-    password = forms.CharField(
-        label=gettext_lazy("Password"),
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
-    again = forms.CharField(
-        label=gettext_lazy("The same password again"),
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
+    password = password_field(gettext_lazy("Password"))
+    again = password_field(gettext_lazy("The same password again"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -90,11 +79,8 @@ class PasswordFields(forms.Form):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if cleaned["password"] != cleaned["again"]:
             self.add_error("again", _("The two passwords differ."))
-        elif cleaned["password"]:
-            try:
-                validate_password(cleaned["password"], self.owner())
-            except ValidationError as error:
-                self.add_error("password", error)
+        else:
+            self.validate_password_for_user(self.owner(), "password")
         return cleaned
 
     def chosen(self) -> tuple[str, bool]:
@@ -114,7 +100,7 @@ class NewPasswordForm(PasswordFields):
 
 class AddUserForm(PasswordFields, forms.ModelForm[User]):
     pairs = NAMES
-    role = RoleField(initial=Role.VIEWER.group)
+    role = role_field(initial=Role.VIEWER.group)
     field_order = ["username", "first_name", "last_name", "role", "password", "again"]
 
     class Meta:
@@ -149,7 +135,7 @@ class EditUserForm(forms.ModelForm[User]):
     """Names and role. What was not touched here is not written over what others did meanwhile."""
 
     pairs = NAMES
-    role = RoleField()
+    role = role_field()
 
     class Meta:
         model = User

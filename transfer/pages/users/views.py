@@ -1,6 +1,5 @@
 """Users: the list, add, change, a new password, close and reopen. None is ever deleted."""
 
-from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,7 +13,7 @@ from transfer.access import role
 from transfer.models import Actor, User
 from transfer.models.logins import lift_locks, locks
 from transfer.pages.audit import sentences
-from transfer.pages.back import read_or_post
+from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
 from transfer.pages.users.tables import UserTable
 
@@ -31,8 +30,8 @@ def users(request: HttpRequest) -> HttpResponse:
 def unlock(request: HttpRequest) -> HttpResponse:
     """Lifts what wrong passwords have locked."""
     lift_locks(Actor.of(request))
-    messages.success(request, _("Nobody is locked any more. Who guesses on is locked again."))
-    return redirect("users")
+    words = _("Nobody is locked any more. Who guesses on is locked again.")
+    return done(request, words, "users")
 
 
 @role("administrator")
@@ -41,7 +40,7 @@ def unlock(request: HttpRequest) -> HttpResponse:
 @never_cache
 def add(request: HttpRequest) -> HttpResponse:
     form = AddUserForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         password, generated = form.chosen()
         given = {"role": form.cleaned_data["role"], **form.fields_of_user()}
         try:
@@ -50,7 +49,7 @@ def add(request: HttpRequest) -> HttpResponse:
             form.add_error("username", error)
         else:
             outcome = _("The user %(login)s is added.") % {"login": user.username}
-            return done(request, user, outcome, password if generated else "")
+            return shown_once(request, user, outcome, password if generated else "")
     return render(request, "users/add.html", {"form": form})
 
 
@@ -60,14 +59,14 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     own = user.pk == request.user.pk
     form = EditUserForm(request.POST or None, instance=get_object_or_404(User, pk=pk), own=own)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         try:
             user.edit(Actor.of(request), **form.changes())
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            messages.success(request, _("The user %(login)s is saved.") % {"login": user.username})
-            return redirect("users")
+            saved = _("The user %(login)s is saved.") % {"login": user.username}
+            return done(request, saved, "users")
     context = {
         "form": form,
         "one": user,
@@ -88,20 +87,19 @@ def new_password(request: HttpRequest, pk: int) -> HttpResponse:
     if user.pk == request.user.pk:
         return redirect("change_password")
     form = NewPasswordForm(user, request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         password, generated = form.chosen()
         user.replace_password(Actor.of(request), password)
         outcome = _("%(login)s has a new password, and is logged out everywhere.")
         outcome %= {"login": user.username}
-        return done(request, user, outcome, password if generated else "")
+        return shown_once(request, user, outcome, password if generated else "")
     return render(request, "users/password.html", {"form": form, "one": user})
 
 
-def done(request: HttpRequest, user: User, outcome: str, generated: str) -> HttpResponse:
+def shown_once(request: HttpRequest, user: User, outcome: str, generated: str) -> HttpResponse:
     """Leads back to the list, by way of the page that shows a generated password, this once."""
     if not generated:
-        messages.success(request, outcome)
-        return redirect("users")
+        return done(request, outcome, "users")
     context = {"one": user, "outcome": outcome, "generated": generated}
     return render(request, "users/generated.html", context)
 
@@ -109,15 +107,14 @@ def done(request: HttpRequest, user: User, outcome: str, generated: str) -> Http
 @role("administrator")
 @read_or_post
 def close(request: HttpRequest, pk: int) -> HttpResponse:
-    user = get_object_or_404(User, pk=pk)
+    user, back = get_object_or_404(User, pk=pk), reverse("user", args=[pk])
     if request.method == "POST":
         try:
             user.close(Actor.of(request))
         except ValidationError as error:
-            messages.warning(request, " ".join(error.messages))
-            return redirect("user", pk)
-        messages.success(request, _("%(login)s is closed.") % {"login": user.username})
-        return redirect("users")
+            return refused(request, " ".join(error.messages), back)
+        closed = _("%(login)s is closed.") % {"login": user.username}
+        return done(request, closed, "users")
     context = {
         "title": _("Close the user %(login)s?") % {"login": user.username},
         "text": _("Nobody can log in under this name until it is reopened."),
@@ -126,7 +123,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
             _("What the user did stays in the history and in the audit."),
         ],
         "action": _("Close the user"),
-        "back": reverse("user", args=[pk]),
+        "back": back,
         "danger": True,
     }
     return render(request, "confirm.html", context)
@@ -137,7 +134,5 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
 def reopen(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     user.reopen(Actor.of(request))
-    messages.success(
-        request, _("%(login)s may log in again, with the old password.") % {"login": user.username}
-    )
-    return redirect("user", pk)
+    words = _("%(login)s may log in again, with the old password.") % {"login": user.username}
+    return done(request, words, reverse("user", args=[pk]))

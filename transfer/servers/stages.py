@@ -123,13 +123,6 @@ def note_test(tested: BonusServer, actor: Actor) -> None:
         AuditEntry.record(actor, AuditEntry.Action.TEST, tested, new=new)
 
 
-def following(stage: str) -> str | None:
-    """The stage after this one."""
-    names = list(STAGES)
-    after = names.index(stage) + 1
-    return names[after] if after < len(names) else None
-
-
 def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -> Result:
     """Runs one stage, within its time. Never raises."""
     label, test = STAGES[stage]

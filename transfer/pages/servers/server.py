@@ -22,10 +22,11 @@ from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
 from transfer.runs.reconcile import Log, Reconciliation, ask_servers
-from transfer.servers.stages import STAGES, Result, following, note_test, run_all, run_stage
+from transfer.servers.stages import STAGES, note_test, run_all, run_stage
 from transfer.words.explain import explain
 
 RECONCILE_SECONDS = 8
+LABELS = [label for label, _test in STAGES.values()]
 TO_TEST = "server_to_test"  # in a session: it was docked a moment ago
 ACTIONS = (
     Action("create", gettext_lazy("Create accounts")),
@@ -170,8 +171,7 @@ def server_test(request: HttpRequest, pk: int) -> HttpResponse:
     note_test(server, Actor.of(request))
     if is_part(request):
         return stages(request, server)
-    context = {"server": server, "results": list(run_all(server)), "left": []}
-    return render(request, "servers/test.html", with_untried(context))
+    return render(request, "servers/test.html", {"server": server, **tested(server)})
 
 
 @role("administrator")
@@ -179,45 +179,32 @@ def server_test(request: HttpRequest, pk: int) -> HttpResponse:
 def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """Tests what stands in the form, before it is saved; a secret left empty is the stored one."""
     stored = get_object_or_404(BonusServer, pk=pk) if pk else None
-    name = stored.name if stored else ""
     form = ServerForm(request.POST, instance=stored)
     is_valid = form.is_valid()
     if is_valid:
         note_test(form.instance, Actor.of(request))
     if is_part(request):
-        if not is_valid:
-            return render(request, "servers/test_invalid.html", {"form": form})
-        return stages(request, form.instance)
-    context = {"form": form, "server": stored, "name": name}
-    if is_valid:
-        context |= with_untried({"results": list(run_all(form.instance))})
-    return render(request, "servers/form.html", context)
+        if is_valid:
+            return stages(request, form.instance)
+        return render(request, "servers/test_invalid.html", {"form": form})
+    results = tested(form.instance) if is_valid else {}
+    return render(request, "servers/form.html", {"form": form, "server": stored, **results})
 
 
-def with_untried(context: dict[str, Any]) -> dict[str, Any]:
-    results: list[Result] = context["results"]
-    untried = list(STAGES)[len(results) :]
-    return context | {"untried": [STAGES[name][0] for name in untried]}
+def tested(server: BonusServer) -> dict[str, Any]:
+    results = list(run_all(server))
+    return {"results": results, "untried": LABELS[len(results) :]}
 
 
-def stages(request: HttpRequest, tested: BonusServer) -> HttpResponse:
+def stages(request: HttpRequest, server: BonusServer) -> HttpResponse:
     """Answers with a stage and what asks for the next; at first, with what asks for the first."""
-    stage = request.POST.get("stage", "")
-    context: dict[str, Any] = {"url": request.path}
-    if stage in STAGES:
-        result = run_stage(stage, tested)
-        context["results"] = [result]
-        after = following(stage) if result.ok else None
-        if not result.ok:
-            context["untried"] = [STAGES[name][0] for name in list(STAGES)[position(stage) + 1 :]]
-    else:
-        after = next(iter(STAGES))
-        context["begins"] = True
-    if after:
-        place = {"number": position(after) + 1, "total": len(STAGES)}
-        context |= {"stage": after, "label": STAGES[after][0], **place}
+    names, stage = list(STAGES), request.POST.get("stage", "")
+    tried = names.index(stage) + 1 if stage in names else 0
+    results = [run_stage(stage, server)] if tried else []
+    context = {"begins": not tried, "results": results, "url": request.path}
+    if not all(result.ok for result in results):
+        context["untried"] = LABELS[tried:]
+    elif tried < len(names):
+        place = {"number": tried + 1, "total": len(names)}
+        context |= {"stage": names[tried], "label": LABELS[tried], **place}
     return render(request, "servers/stages.html", context)
-
-
-def position(stage: str) -> int:
-    return list(STAGES).index(stage)

@@ -1,10 +1,11 @@
 """Accounts of registers: made, blocked, unblocked, deleted; one, or many as a job."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.db.models import Case, Count, Min, Q, When
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
@@ -15,10 +16,10 @@ from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
 from transfer.models.accounts import state_case
-from transfer.pages.back import next_url, read_or_post
+from transfer.pages.back import done, next_url, read_or_post, refused
 from transfer.pages.registers.filters import AccountFilter
 from transfer.pages.registers.tables import ResultTable
-from transfer.pages.servers.credentials import taken
+from transfer.pages.servers.credentials import job_of, taken
 from transfer.pages.servers.forms import BlockForm
 from transfer.servers.account_job import change_one, order
 from transfer.words import formats
@@ -26,37 +27,58 @@ from transfer.words.explain import Explanation, explain
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12
-DANGEROUS = (Action.BLOCK, Action.DELETE, Action.RENEW)  # a register stops working
 
-WORDS: dict[str, tuple[Any, Any, Any]] = {
-    Action.BLOCK: (
-        gettext_lazy("Block the chosen accounts?"),
-        gettext_lazy(
+
+class Change(NamedTuple):
+    """What is asked before many accounts are changed, or one; and what was then done to the one."""
+
+    many: Any
+    one: Any
+    text: Any
+    action: Any  # the button's words
+    done: Any = ""
+    danger: bool = True  # a register stops working
+    form: type[Form] = Form
+
+
+CHANGES: dict[str, Change] = {
+    Action.BLOCK: Change(
+        many=gettext_lazy("Block the chosen accounts?"),
+        one=gettext_lazy("Block %(register)s on %(server)s?"),
+        text=gettext_lazy(
             "A blocked register is refused by the server until it is unblocked: no bonuses are "
             "accrued or redeemed there."
         ),
-        gettext_lazy("Block"),
+        action=gettext_lazy("Block"),
+        done=gettext_lazy("%(register)s is blocked on %(server)s."),
+        form=BlockForm,
     ),
-    Action.UNBLOCK: (
-        gettext_lazy("Unblock the chosen accounts?"),
-        gettext_lazy("An unblocked register is served again, with the login that it has."),
-        gettext_lazy("Unblock"),
+    Action.UNBLOCK: Change(
+        many=gettext_lazy("Unblock the chosen accounts?"),
+        one=gettext_lazy("Unblock %(register)s on %(server)s?"),
+        text=gettext_lazy("An unblocked register is served again, with the login that it has."),
+        action=gettext_lazy("Unblock"),
+        done=gettext_lazy("%(register)s is unblocked on %(server)s."),
+        danger=False,
     ),
-    Action.DELETE: (
-        gettext_lazy("Delete the chosen accounts?"),
-        gettext_lazy(
+    Action.DELETE: Change(
+        many=gettext_lazy("Delete the chosen accounts?"),
+        one=gettext_lazy("Delete the account of %(register)s on %(server)s?"),
+        text=gettext_lazy(
             "A register without an account is refused by the server. A new account gets another "
             "login and another password, which have to be entered at the register."
         ),
-        gettext_lazy("Delete"),
+        action=gettext_lazy("Delete"),
+        done=gettext_lazy("%(register)s has no account on %(server)s any more."),
     ),
-    Action.RENEW: (
-        gettext_lazy("Issue new credentials to the chosen registers?"),
-        gettext_lazy(
+    Action.RENEW: Change(
+        many=gettext_lazy("Issue new credentials to the chosen registers?"),
+        one=gettext_lazy("Issue new credentials to %(register)s on %(server)s?"),
+        text=gettext_lazy(
             "The server refuses the old logins at once. The new logins and passwords are shown "
             "once, to be entered at the registers."
         ),
-        gettext_lazy("Issue new credentials"),
+        action=gettext_lazy("Issue new credentials"),
     ),
 }
 
@@ -89,19 +111,14 @@ def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
     if action not in Action.values:
         return redirect(server)
     if not registers:
-        messages.warning(request, _("Choose at least one register: tick the boxes on the left."))
-        return redirect(next_url(request, server.get_absolute_url()))
+        words = _("Choose at least one register: tick the boxes on the left.")
+        return refused(request, words, next_url(request, server.get_absolute_url()))
     if action == Action.CREATE:
         return begin(request, server, Action.CREATE, registers)
-    posted = request.POST if "confirmed" in request.POST else None
-    form = BlockForm(posted) if action == Action.BLOCK else None
-    if posted is None or (form and not form.is_valid()):
-        return ask(request, server, action, registers, form)
-    return begin(request, server, Action(action), registers, reason_of(form))
-
-
-def reason_of(form: BlockForm | None) -> str:
-    return str(form.cleaned_data["reason"]) if form else ""
+    form = CHANGES[action].form(request.POST if "confirmed" in request.POST else None)
+    if form.is_valid():
+        return begin(request, server, Action(action), registers, **form.cleaned_data)
+    return ask_about(request, server, action, registers, form)
 
 
 def begin(
@@ -115,40 +132,30 @@ def begin(
     return redirect(job)
 
 
-def ask(
-    request: HttpRequest,
-    server: BonusServer,
-    action: str,
-    registers: list[int],
-    form: BlockForm | None,
-) -> Any:
+def ask_about(
+    request: HttpRequest, server: BonusServer, action: str, registers: list[int], form: Form
+) -> HttpResponse:
     accounts = server.accounts.created().filter(register__in=registers)
     names = list(accounts.order_by("register__name").values_list("register__name", flat=True))
+    back = next_url(request, server.get_absolute_url())
     if not names:
-        messages.warning(request, _("None of the chosen registers has an account on this server."))
-        return redirect(next_url(request, server.get_absolute_url()))
-    more = len(names) - NAMED_AT_MOST
+        words = _("None of the chosen registers has an account on this server.")
+        return refused(request, words, back)
     points = names[:NAMED_AT_MOST]
-    if more > 0:
-        points.append(
-            ngettext("and %(n)s more", "and %(n)s more", more) % {"n": formats.number(more)}
-        )
-    title, text, button = WORDS[action]
-    context = {
-        "title": title,
-        "text": text,
-        "points": points,
-        "action": button,
-        "back": next_url(request, server.get_absolute_url()),
-        "danger": action in DANGEROUS,
-        "form": form,
-        "hidden": {
-            "action": action,
-            "confirmed": 1,
-            "registers": ",".join(str(one) for one in registers),
-        },
-    }
-    return render(request, "confirm.html", context)
+    if more := len(names[NAMED_AT_MOST:]):
+        words = ngettext("and %(n)s more", "and %(n)s more", more)
+        points.append(words % {"n": formats.number(more)})
+    numbers = ",".join(str(one) for one in registers)
+    hidden = {"action": action, "confirmed": 1, "registers": numbers}
+    change = CHANGES[action]
+    return ask(request, change, change.many, back, form, points=points, hidden=hidden)
+
+
+def ask(
+    request: HttpRequest, change: Change, title: Any, back: str, form: Form, **more: Any
+) -> HttpResponse:
+    context = {**change._asdict(), "title": title, "back": back, "form": form, **more}
+    return render(request, "confirm.html", context, status=422 if form.errors else 200)
 
 
 @role("operator")
@@ -158,45 +165,19 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     account = get_object_or_404(
         RegisterAccount.objects.created().select_related("server", "register"), pk=pk
     )
-    names = {"register": account.register, "server": account.server}
-    posted = request.POST if request.method == "POST" else None
-    form = BlockForm(posted) if action == Action.BLOCK else None
-    if posted is None or (form and not form.is_valid()):
-        _title, text, button = WORDS[action]
-        titles = {
-            Action.BLOCK: _("Block %(register)s on %(server)s?"),
-            Action.UNBLOCK: _("Unblock %(register)s on %(server)s?"),
-            Action.DELETE: _("Delete the account of %(register)s on %(server)s?"),
-            Action.RENEW: _("Issue new credentials to %(register)s on %(server)s?"),
-        }
-        context = {
-            "title": titles[Action(action)] % names,
-            "text": text,
-            "action": button,
-            "back": account.register.get_absolute_url(),
-            "danger": action in DANGEROUS,
-            "form": form,
-        }
-        return render(request, "confirm.html", context, status=422 if posted else 200)
+    change, names = CHANGES[action], {"register": account.register, "server": account.server}
+    form = change.form(request.POST if request.method == "POST" else None)
+    if not form.is_valid():
+        back = account.register.get_absolute_url()
+        return ask(request, change, change.one % names, back, form)
     if action == Action.RENEW:
         return begin(request, account.server, Action.RENEW, [account.register_id])
     try:
-        change_one(account, Action(action), Actor.of(request), reason_of(form))
+        change_one(account, Action(action), Actor.of(request), **form.cleaned_data)
     except TransferError as error:
         messages.error(request, str(explain(error)))
-    else:
-        outcomes = {
-            Action.BLOCK: _("%(register)s is blocked on %(server)s."),
-            Action.UNBLOCK: _("%(register)s is unblocked on %(server)s."),
-            Action.DELETE: _("%(register)s has no account on %(server)s any more."),
-        }
-        messages.success(request, outcomes[Action(action)] % names)
-    return redirect(account.register)
-
-
-def job_of(pk: int, job: int) -> AccountJob:
-    jobs = AccountJob.objects.select_related("server")
-    return get_object_or_404(jobs, pk=job, server=pk)
+        return redirect(account.register)
+    return done(request, change.done % names, account.register)
 
 
 @role("operator")

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from transfer.access import role
 from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
 from transfer.models import AccountJob, Actor, AuditEntry, CashRegister, IssuedSecret
+from transfer.pages.back import refused
 from transfer.pages.drawing import icon
 from transfer.pages.exports import defused
 from transfer.pages.registers.drawing import register_name
@@ -69,6 +70,11 @@ class CredentialTable(Table):
         return register_name(value)
 
 
+def job_of(pk: int, job: int, jobs: Any = AccountJob.objects) -> AccountJob:
+    """The job, if it is of that server."""
+    return get_object_or_404(jobs.select_related("server"), pk=job, server=pk)
+
+
 def taken(job: AccountJob) -> dict[str, Any]:
     """What there is to say of the credentials that a job has brought."""
     secrets = job.secrets.usable()
@@ -87,11 +93,10 @@ def taken(job: AccountJob) -> dict[str, Any]:
 def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Shows the credentials, this once. They can still be downloaded once."""
     with transaction.atomic():
-        jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        ordered = get_object_or_404(jobs, pk=job, server=pk)
+        ordered = job_of(pk, job, AccountJob.objects.select_for_update(of=("self",)))
         if not taken(ordered)["may_show"]:
-            messages.warning(request, _("The credentials were shown already, or are gone."))
-            return redirect(ordered)
+            words = _("The credentials were shown already, or are gone.")
+            return refused(request, words, ordered)
         shown = list(issued(ordered))
         if not all(one.is_readable for one in shown):
             return unreadable(request, ordered)
@@ -99,20 +104,20 @@ def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
         ordered.save(update_fields=["shown_at"])
         note_taken(request, ordered, "shown_at")
     context = {"job": ordered, "table": CredentialTable(shown, orderable=False)}
-    return no_store(render(request, "servers/credentials.html", context))
+    return render(request, "servers/credentials.html", context)
 
 
 @role("operator")
 @require_POST
+@never_cache
 def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """The credentials as CSV; with that they are deleted here."""
     with transaction.atomic():
-        jobs = AccountJob.objects.select_for_update(of=("self",)).select_related("server")
-        ordered = get_object_or_404(jobs, pk=job, server=pk)
+        ordered = job_of(pk, job, AccountJob.objects.select_for_update(of=("self",)))
         secrets = list(issued(ordered))
         if not secrets:
-            messages.warning(request, _("The credentials were downloaded already, or are gone."))
-            return redirect(ordered)
+            words = _("The credentials were downloaded already, or are gone.")
+            return refused(request, words, ordered)
         if not all(one.is_readable for one in secrets):
             return unreadable(request, ordered)
         text = as_csv(secrets)
@@ -122,18 +127,13 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
         note_taken(request, ordered, "downloaded_at")
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="accounts-{ordered.pk}.csv"'
-    return no_store(response)
+    return response
 
 
 def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
     """Says that they can't be read. They stay: with the old key they can still be taken."""
     messages.error(request, str(explain(SecretUnreadable(server=job.server.name))))
     return redirect(job)
-
-
-def no_store(response: HttpResponse) -> HttpResponse:
-    response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 def note_taken(request: HttpRequest, job: AccountJob, field: str) -> None:

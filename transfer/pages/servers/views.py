@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, IssuedSecret
 from transfer.models.run_base import OPEN_STATES, State
-from transfer.pages.back import read_or_post
+from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import states_by_server, summary
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
@@ -35,19 +35,15 @@ def servers(request: HttpRequest) -> HttpResponse:
 @read_or_post
 def add(request: HttpRequest) -> HttpResponse:
     form = ServerForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         server = form.save(commit=False)
         with transaction.atomic():
             _old, new = form.changes()
             server.dock()
             AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, server, new=new)
-        messages.success(
-            request,
-            _("%(server)s is docked. Its three tasks are off until you switch them on.")
-            % {"server": server},
-        )
         request.session[TO_TEST] = server.pk
-        return redirect(server)
+        words = _("%(server)s is docked. Its three tasks are off until you switch them on.")
+        return done(request, words % {"server": server}, server)
     return render(request, "servers/form.html", {"form": form})
 
 
@@ -56,20 +52,16 @@ def add(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     server = get_object_or_404(BonusServer, pk=pk)
     form = ServerForm(request.POST or None, instance=server)
-    name = server.name
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         old, new = form.changes()
-        if new:
-            with transaction.atomic():
-                form.save()
-                AuditEntry.record(
-                    Actor.of(request), AuditEntry.Action.CHANGE, server, old=old, new=new
-                )
-            messages.success(request, _("The settings are saved."))
-        else:
+        if not new:
             messages.info(request, _("Nothing was changed."))
-        return redirect(server)
-    return render(request, "servers/form.html", {"form": form, "server": server, "name": name})
+            return redirect(server)
+        with transaction.atomic():
+            form.save()
+            AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, server, old=old, new=new)
+        return done(request, _("The settings are saved."), server)
+    return render(request, "servers/form.html", {"form": form, "server": server})
 
 
 @role("administrator")
@@ -78,12 +70,10 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Undocks a server. The history, the rejected rows and the audit stay."""
     server = get_object_or_404(BonusServer, pk=pk)
     if why := why_not_now(server):
-        messages.warning(request, why)
-        return redirect(server)
+        return refused(request, why, server)
     if request.method == "POST":
         undock(server, Actor.of(request))
-        messages.success(request, _("%(server)s is undocked.") % {"server": server.name})
-        return redirect("servers")
+        return done(request, _("%(server)s is undocked.") % {"server": server.name}, "servers")
     context = {
         "title": _("Undock %(server)s?") % {"server": server},
         "text": _("Nothing is moved to it any more, and its settings and secrets are deleted."),
@@ -107,34 +97,25 @@ def why_not_now(server: BonusServer) -> str:
 def consequences(server: BonusServer) -> list[str]:
     enabled = server.tasks.enabled().count()
     accounts = server.accounts.created().count()
-    points = []
-    if enabled:
-        points.append(
-            ngettext(
-                "%(n)s of its tasks is switched on; rows that wait will not be moved.",
-                "%(n)s of its tasks are switched on; rows that wait will not be moved.",
-                enabled,
-            )
-            % {"n": enabled}
-        )
-    if accounts:
-        points.append(
-            ngettext(
-                "%(n)s register keeps its account on the server, and keeps working.",
-                "%(n)s registers keep their accounts on the server, and keep working.",
-                accounts,
-            )
-            % {"n": formats.number(accounts)}
-        )
-    if secrets := IssuedSecret.objects.usable().filter(account__server=server).count():
-        points.append(
-            ngettext(
-                "The password of %(n)s register has not been collected yet, and is deleted.",
-                "The passwords of %(n)s registers have not been collected yet, and are deleted.",
-                secrets,
-            )
-            % {"n": formats.number(secrets)}
-        )
+    secrets = IssuedSecret.objects.usable().filter(account__server=server).count()
+    counted = {
+        ngettext(
+            "%(n)s of its tasks is switched on; rows that wait will not be moved.",
+            "%(n)s of its tasks are switched on; rows that wait will not be moved.",
+            enabled,
+        ): enabled,
+        ngettext(
+            "%(n)s register keeps its account on the server, and keeps working.",
+            "%(n)s registers keep their accounts on the server, and keep working.",
+            accounts,
+        ): accounts,
+        ngettext(
+            "The password of %(n)s register has not been collected yet, and is deleted.",
+            "The passwords of %(n)s registers have not been collected yet, and are deleted.",
+            secrets,
+        ): secrets,
+    }
+    points = [words % {"n": formats.number(count)} for words, count in counted.items() if count]
     if server.runs.exists():
         points.append(_("The history of its transfers and its rejected rows are kept."))
     points.append(

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.instance import Instance
+from tests.chaos.instance import Instance, as_postgres
 from tests.databases import (
     Flow,
     connected,
@@ -67,6 +67,16 @@ class Site:
         self.flow.move()
         self.restore(self.shop, copy)
         query(self.flow.shop_all, "commit prepared 'twice'")
+
+    def restored_from_a_dump_where_numbers_are_lower(self):
+        """Into a new cluster, whose transactions count from the beginning."""
+        dump = self.home / "shop.dump"
+        dump.write_bytes(as_postgres("pg_dump", "-Fc", "-d", self.flow.shop_all).stdout)
+        self.shop.crash()
+        self.shop = Instance(self.home / "new")
+        self.shop.create("shop_all")
+        self.flow.shop_all = self.shop.dsn("shop_all")
+        as_postgres("pg_restore", "-d", self.flow.shop_all, dump)
 
     def now(self):
         return query(self.flow.shop_all, "select clock_timestamp()")[0][0]

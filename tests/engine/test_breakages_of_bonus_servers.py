@@ -5,12 +5,13 @@ from collections import Counter
 import pytest
 
 from tests.databases import query
-from tests.engine.site import assert_refuses_for_good
+from tests.engine.site import assert_refuses_for_good, burn
 from transfer.engine import move
 from transfer.engine.errors import (
     BatchForgotten,
     BatchUnknown,
     PositionLost,
+    RestoredFromDump,
     RowsPurged,
 )
 from transfer.engine.kinds import BALANCES
@@ -42,6 +43,24 @@ def test_a_position_that_vanished_with_our_schema_is_refused_until_somebody_says
     assert site.place(Place(batch=1), dry_run=True).sent == 1
     assert_refuses_for_good(site, PositionLost)
     site.place(Place(batch=1))
+    site.assert_each_row_once()
+
+
+def test_a_lost_position_is_found_again_in_a_dump_whose_new_cluster_counts_from_the_beginning(site):
+    burn(site.flow.shop_all, 1000)
+    site.stage("a")
+    site.flow.move()
+    site.stage("b")
+    site.flow.move()
+    site.restored_from_a_dump_where_numbers_are_lower()
+    site.stage("c")
+    query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset where account='b'")
+    assert_refuses_for_good(site, PositionLost)
+    placed = site.place(Place(batch=1))
+    assert isinstance(placed.doubt, RestoredFromDump)
+    assert_refuses_for_good(site, RestoredFromDump)
+    (report,) = site.rebase()
+    assert (report.moved, report.waiting) == (1, 2)
     site.assert_each_row_once()
 
 

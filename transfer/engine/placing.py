@@ -13,6 +13,7 @@ from transfer.engine.errors import (
     LaterBatchKnown,
     PositionMissing,
     ReaderUnknown,
+    RestoredFromDump,
     RowsPurged,
 )
 from transfer.engine.kinds import Kind
@@ -82,6 +83,10 @@ def place(
             if held is not None:
                 held = target.lock_position(origin, kind)
             wanted = _wanted(kind, source, target, where, readers, held, origin)
+            if not source.is_origin_original():
+                # A rebase has to come, and writes a batch. One of the dump's numbers can't be of
+                # a cluster that has yet to reach them.
+                wanted = replace(wanted, anew=False)
             _check_later(source, target, where, readers.batches, wanted.position)
             position = wanted.position
             # A server that has received nothing lacks whatever was ever removed.
@@ -191,6 +196,8 @@ def _reader(
 
 def _doubt(source: ShopAll, target: BonusDatabase, wanted: Wanted) -> HistoryChanged | None:
     position = wanted.position
+    if not source.is_origin_original():
+        return RestoredFromDump()
     if wanted.at is not None:
         return HistoryChanged(number=position.number)
     if wanted.anew or not source.has_forgotten(position):

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from psycopg2.extensions import make_dsn
 
+from tests.chaos.beginning import begin
 from tests.chaos.installation import Installation
 from tests.chaos.instance import BINARIES, Instance
 from tests.chaos.warm import Warm
@@ -44,12 +45,14 @@ class House:
         self.home = home
         self.instances = {name: Instance(home / name) for name in DATABASES}
         for name, instance in self.instances.items():
-            instance.create(DATABASES[name], "postgres_")
-            query(instance.dsn(), "alter database postgres_ rename to postgres")
+            begin(instance, name)
+            if name != DATABASES[name]:
+                query(instance.dsn(), f"alter database {name} rename to {DATABASES[name]}")
+            query(instance.dsn(), "create database postgres")
         dsns = [self.instances[name].dsn(database) for name, database in DATABASES.items()]
         self.installation = Installation(*dsns)
         self.environment = self.installation.environment
-        self.installation.set_up()
+        self.installation.move_in()
         query(self.dsn("own"), "create role dtadmin login")
         self.environment["PATH"] = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
         for name, instance in self.instances.items():

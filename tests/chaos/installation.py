@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.databases import ROOT, as_url
+from psycopg2.extensions import parse_dsn
+
+from tests.databases import ROOT, as_url, query
 
 SERVER = "chaos"
 DATABASES = ("own", "shop_all", "bonus")
@@ -33,12 +35,18 @@ class Installation:
     def set_up(self) -> None:
         self.manage("migrate", "--verbosity=0")
         self.manage("init_shop_all")
-        self.make_bonus_server()
+        self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
         options = ("--name", SERVER, "--host", "localhost", "--database-url", as_url(self.bonus))
         self.manage("add_bonus_server", *options)
 
-    def make_bonus_server(self) -> None:
-        self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
+    def move_in(self) -> None:
+        """What was set up elsewhere and copied: the bonus server's database is where it is now."""
+        place = parse_dsn(self.bonus)
+        query(
+            self.own,
+            "update transfer_bonusserver set db_host = %s, db_port = %s, db_name = %s",
+            [place["host"], place["port"], place["dbname"]],
+        )
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "manage.py", *arguments]

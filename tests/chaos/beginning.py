@@ -1,0 +1,36 @@
+"""A cluster in which nothing has happened yet, made once and copied by whoever wants one."""
+
+import fcntl
+import os
+from functools import cache
+from pathlib import Path
+
+from tests.chaos.installation import DATABASES, Installation
+from tests.chaos.instance import Instance
+from tests.databases import query
+
+
+@cache
+def made() -> Path:
+    """Its data directory: an installation and a docked bonus server, in a database each.
+
+    Whichever worker of the tests wants it first makes it for all of them.
+    """
+    home = Path(os.environ["SHARED_BY_WORKERS"]) / "beginning"
+    with open(f"{home}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            instance = Instance(home)
+            instance.create(*DATABASES)
+            Installation(*map(instance.dsn, DATABASES)).set_up()
+            instance.stop()
+    return home / "data"
+
+
+def begin(instance: Instance, *names: str) -> None:
+    """Starts the cluster as a copy, with these of the databases."""
+    instance.restore(made())
+    instance.start()
+    for name in DATABASES:
+        if name not in names:
+            query(instance.dsn(), f"drop database {name}")

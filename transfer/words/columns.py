@@ -94,18 +94,11 @@ def table_choices() -> list[tuple[str, str]]:
     return [(kind.name, f"{_(kind.title)} ({kind.staging})") for kind in KINDS.values()]
 
 
-def letters(place: int) -> str:
-    """How Excel calls a column: A, B … Z, AA."""
-    name = ""
-    place += 1
-    while place:
-        place, rest = divmod(place - 1, 26)
-        name = chr(65 + rest) + name
-    return name
-
-
 def heading_of_place(layout: dict[str, Any], place: int) -> str:
     """ "B: Сумма", or with an example where there is no heading: "B: 100,00"."""
+    from xlsxwriter.utility import xl_col_to_name  # type: ignore[import-untyped] # slow to load
+
+    letters = xl_col_to_name(place)
     cells = (row[place] for row in layout.get("sample", ()) if place < len(row))
     name = layout["headings"][place] or next(filter(None, cells), "")
-    return f"{letters(place)}: {name}" if name else letters(place)
+    return f"{letters}: {name}" if name else letters

@@ -1,8 +1,9 @@
 """Schedules in words, and the usual ones as a form offers them."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from django.utils.translation import gettext as _, ngettext, pgettext
 
@@ -22,6 +23,27 @@ class Rhythm(StrEnum):
     MONTHLY = "monthly"
 
 
+FORMS = {
+    Rhythm.MINUTES: "*/{step} * * * *",
+    Rhythm.HOURLY: "{minute} * * * *",
+    Rhythm.HOURS: "{minute} */{hours} * * *",
+    Rhythm.DAILY: "{minute} {hour} * * *",
+    Rhythm.WEEKLY: "{minute} {hour} * * {weekdays}",
+    Rhythm.MONTHLY: "{minute} {hour} {day} * *",
+}
+ALLOWED = {
+    "step": STEPS,
+    "hours": HOUR_STEPS,
+    "minute": range(60),
+    "hour": range(24),
+    "day": range(1, 32),
+}
+PLACES = {name: rf"(?P<{name}>\d+)" for name in ALLOWED} | {"weekdays": r"(?P<weekdays>[\w,-]+)"}
+PATTERNS = {
+    rhythm: re.compile(form.replace("*", r"\*").format(**PLACES)) for rhythm, form in FORMS.items()
+}
+
+
 @dataclass(frozen=True)
 class Preset:
     """A usual schedule. Of the fields, those count that the rhythm needs."""
@@ -36,60 +58,30 @@ class Preset:
 
     @property
     def cron(self) -> str:
-        at = f"{self.minute} {self.hour}"
-        match self.rhythm:
-            case Rhythm.MINUTES:
-                return "* * * * *" if self.step == 1 else f"*/{self.step} * * * *"
-            case Rhythm.HOURLY:
-                return f"{self.minute} * * * *"
-            case Rhythm.HOURS:
-                return f"{self.minute} */{self.hours} * * *"
-            case Rhythm.DAILY:
-                return f"{at} * * *"
-            case Rhythm.WEEKLY:
-                return f"{at} * * {','.join(map(str, sorted(self.weekdays)))}"
-            case Rhythm.MONTHLY:
-                return f"{at} {self.day} * *"
+        days = ",".join(map(str, sorted(self.weekdays)))
+        cron = FORMS[self.rhythm].format(**{**vars(self), "weekdays": days})
+        return cron.replace("*/1 ", "* ")
 
     @classmethod
     def of(cls, cron: str) -> Self | None:
         """The preset that says the same as `cron`, if there is one."""
-        parts = cron.upper().split()
-        if len(parts) != 5 or parts[3] != "*":
+        parts = re.sub(r"^\* ", "*/1 ", " ".join(cron.upper().split()))
+        for rhythm, pattern in PATTERNS.items():
+            if match := pattern.fullmatch(parts):
+                return cls._of_places(rhythm, match.groupdict())
+        return None
+
+    @classmethod
+    def _of_places(cls, rhythm: Rhythm, places: dict[str, str]) -> Self | None:
+        days = _weekdays(places.pop("weekdays", "*"))
+        numbers: dict[str, Any] = {name: int(digits) for name, digits in places.items()}
+        if not days or any(number not in ALLOWED[name] for name, number in numbers.items()):
             return None
-        minute, hour, day, _, weekday = parts
-        if hour == "*" and day == "*" and weekday == "*":
-            return cls._within_hour(minute)
-        if hour.startswith("*/") and day == "*" and weekday == "*":
-            return cls._within_day(minute, hour)
-        at, days = (_number(minute, 59), _number(hour, 23)), _weekdays(weekday)
-        if at[0] is None or at[1] is None or not days:
-            return None
-        if day != "*":
-            number = _number(day, 31)
-            if not number or weekday != "*":
-                return None
-            return cls(Rhythm.MONTHLY, minute=at[0], hour=at[1], day=number)
+        if rhythm != Rhythm.WEEKLY:
+            return cls(rhythm, **numbers)
         if days == EVERY_DAY:
-            return cls(Rhythm.DAILY, minute=at[0], hour=at[1])
-        return cls(Rhythm.WEEKLY, minute=at[0], hour=at[1], weekdays=days)
-
-    @classmethod
-    def _within_hour(cls, minute: str) -> Self | None:
-        if minute in ("*", "*/1"):
-            return cls(Rhythm.MINUTES, step=1)
-        if minute.startswith("*/"):
-            step = _number(minute.removeprefix("*/"), 59)
-            return cls(Rhythm.MINUTES, step=step) if step in STEPS else None
-        number = _number(minute, 59)
-        return None if number is None else cls(Rhythm.HOURLY, minute=number)
-
-    @classmethod
-    def _within_day(cls, minute: str, hour: str) -> Self | None:
-        step, number = _number(hour.removeprefix("*/"), 23), _number(minute, 59)
-        if number is None or step not in HOUR_STEPS:
-            return None
-        return cls(Rhythm.HOURS, hours=step, minute=number)
+            return cls(Rhythm.DAILY, **numbers)
+        return cls(rhythm, **numbers, weekdays=days)
 
     @property
     def words(self) -> str:
@@ -136,15 +128,16 @@ def every_hours(hours: int, time: str) -> str:
 
 def weekday_names() -> list[tuple[int, str]]:
     """Number and name of each weekday for a form, Monday first."""
-    return [
-        (1, _("Monday")),
-        (2, _("Tuesday")),
-        (3, _("Wednesday")),
-        (4, _("Thursday")),
-        (5, _("Friday")),
-        (6, _("Saturday")),
-        (7, _("Sunday")),
-    ]
+    names = (
+        _("Monday"),
+        _("Tuesday"),
+        _("Wednesday"),
+        _("Thursday"),
+        _("Friday"),
+        _("Saturday"),
+        _("Sunday"),
+    )
+    return list(enumerate(names, start=1))
 
 
 def _weekly(days: tuple[int, ...]) -> str:
@@ -153,22 +146,18 @@ def _weekly(days: tuple[int, ...]) -> str:
     if days == WEEKEND:
         return _("at weekends at %(time)s")
     # As they stand after “on”: in Russian, the dative after “по”.
-    names = {
-        1: pgettext("on …", "Mondays"),
-        2: pgettext("on …", "Tuesdays"),
-        3: pgettext("on …", "Wednesdays"),
-        4: pgettext("on …", "Thursdays"),
-        5: pgettext("on …", "Fridays"),
-        6: pgettext("on …", "Saturdays"),
-        7: pgettext("on …", "Sundays"),
-    }
-    *most, last = [names[day] for day in days]
+    names = (
+        pgettext("on …", "Mondays"),
+        pgettext("on …", "Tuesdays"),
+        pgettext("on …", "Wednesdays"),
+        pgettext("on …", "Thursdays"),
+        pgettext("on …", "Fridays"),
+        pgettext("on …", "Saturdays"),
+        pgettext("on …", "Sundays"),
+    )
+    *most, last = [names[day - 1] for day in days]
     listed = f"{', '.join(most)} {_('and')} {last}" if most else last
     return _("on %(days)s at %(time)s").replace("%(days)s", listed)
-
-
-def _number(text: str, most: int) -> int | None:
-    return int(text) if text.isdecimal() and int(text) <= most else None
 
 
 def _weekdays(text: str) -> tuple[int, ...]:
@@ -178,12 +167,14 @@ def _weekdays(text: str) -> tuple[int, ...]:
     days: set[int] = set()
     for term in text.split(","):
         first, dash, last = term.partition("-")
-        numbers = [_weekday(first), _weekday(last) if dash else _weekday(first)]
-        if None in numbers or numbers[0] > numbers[1]:  # type: ignore[operator]
+        begin, end = _weekday(first), _weekday(last if dash else first)
+        if begin is None or end is None or begin > end:
             return ()
-        days |= {number or 7 for number in range(numbers[0], numbers[1] + 1)}  # type: ignore
+        days |= {number or 7 for number in range(begin, end + 1)}
     return tuple(sorted(days))
 
 
 def _weekday(text: str) -> int | None:
-    return DAY_NAMES.index(text) if text in DAY_NAMES else _number(text, 7)
+    if text in DAY_NAMES:
+        return DAY_NAMES.index(text)
+    return int(text) if text.isdecimal() and int(text) <= 7 else None

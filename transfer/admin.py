@@ -6,7 +6,7 @@ from typing import Any
 import django.contrib.auth.admin  # noqa: F401 - registers what is taken out below
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
-from django.db.models import Field, Model
+from django.db.models import Model
 from django.http import HttpRequest
 from encrypted_fields.fields import EncryptedFieldMixin
 
@@ -21,21 +21,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_full_result_count = False
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [field.name for field in self.model._meta.fields if is_shown(field)][:9]
+        return self.get_fields(request)[:9]
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
-        return [field.name for field in self.model._meta.fields if is_shown(field)]
+        """All fields but secrets."""
+        fields = self.model._meta.fields
+        return [field.name for field in fields if not isinstance(field, EncryptedFieldMixin)]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def never(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-def is_shown(field: Field) -> bool:
-    """Whether the admin shows the field: all are shown but secrets."""
-    return not isinstance(field, EncryptedFieldMixin)
+    has_add_permission = has_change_permission = has_delete_permission = never

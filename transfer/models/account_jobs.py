@@ -18,7 +18,7 @@ from transfer.models.accounts import RegisterAccount, RegisterAccountQuerySet
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import failure
 from transfer.models.registers import CashRegister
-from transfer.models.secret import ENCRYPTED, SecretField
+from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.servers import BonusServer
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space
@@ -114,13 +114,12 @@ class AccountJob(Job):
     def _take(self, registers: Iterable[int]) -> int:
         """Marks the accounts that the job is about; those that have nothing to be done are left."""
         wanted = CashRegister.objects.filter(pk__in=registers)
+        accounts = RegisterAccount.objects.filter(server=self.server, register__in=wanted)
         waiting = RegisterAccount.State.WAITING
         if self.action == self.Action.RENEW:
-            accounts = RegisterAccount.objects.made().filter(server=self.server)
-            return accounts.filter(register__in=wanted).update(job=self, state=waiting)
+            return accounts.made().update(job=self, state=waiting)
         if self.action != self.Action.CREATE:
-            accounts = RegisterAccount.objects.created().filter(server=self.server)
-            return accounts.filter(register__in=wanted).update(job=self, **failure(None))
+            return accounts.created().update(job=self, **failure(None))
         new = [
             RegisterAccount(server=self.server, register=register, job=self, state=waiting)
             for register in wanted.unsettled(self.server)
@@ -153,10 +152,8 @@ class AccountJob(Job):
 
     @property
     def title(self) -> str:
-        return _("%(action)s: %(server)s") % {
-            "action": self.get_action_display(),
-            "server": self.server,
-        }
+        names = {"action": self.get_action_display(), "server": self.server}
+        return _("%(action)s: %(server)s") % names
 
     @property
     def good(self) -> int:
@@ -188,7 +185,7 @@ class IssuedSecretQuerySet(models.QuerySet["IssuedSecret"]):
         return first and first + SECRETS_KEPT
 
 
-class IssuedSecret(models.Model):
+class IssuedSecret(WithSecrets, models.Model):
     """A new account's secret, until somebody has taken it, or a day has passed."""
 
     job = models.ForeignKey(AccountJob, on_delete=models.CASCADE, related_name="secrets")
@@ -205,11 +202,6 @@ class IssuedSecret(models.Model):
 
     def __str__(self) -> str:
         return str(self.account_id)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether SECRET_KEY is still the one that it was encrypted with."""
-        return not self.secret.startswith(ENCRYPTED)
 
     @classmethod
     @transaction.atomic

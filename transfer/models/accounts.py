@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from transfer.errors import TransferError
-from transfer.models.failing import FAILURE, Failing
+from transfer.models.failing import FAILURE, Failing, failure
 from transfer.models.registers import CashRegister
 from transfer.models.servers import BonusServer
 
@@ -29,12 +29,8 @@ class AccountState(models.TextChoices):
     ONLINE = "online", gettext_lazy("Online")
 
 
-PROBLEMS = [
-    AccountState.ERROR,
-    AccountState.BLOCKED,
-    AccountState.OFFLINE,
-    AccountState.NEVER_SEEN,
-    AccountState.NOT_CREATED,
+PROBLEMS: list[AccountState] = [
+    one for one in AccountState if one not in (AccountState.WAITING, AccountState.ONLINE)
 ]
 
 
@@ -164,9 +160,6 @@ class RegisterAccount(Failing):
     def __str__(self) -> str:
         return f"{self.register} → {self.server}"
 
-    def audit_params(self) -> dict[str, str]:
-        return {"name": str(self)}
-
     # What the server answered; the caller saves, many at once.
     OUTCOME: ClassVar[list[str]] = [
         *("state", "login", "blocked", "created_at", "last_seen", "reply_lost"),
@@ -175,10 +168,7 @@ class RegisterAccount(Failing):
     ]
 
     def became(self, state: State, error: TransferError | None = None, **fields: Any) -> None:
-        self.state, self.reply_lost = state, False
-        self.note_error(error)
-        for name, value in fields.items():
-            setattr(self, name, value)
+        self.assign(**{"state": state, "reply_lost": False, **failure(error), **fields})
         if not self.blocked:
             self.blocked_at, self.blocked_by, self.block_reason = None, "", ""
 

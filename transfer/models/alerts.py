@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.errors import TransferError
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
-from transfer.models.secret import ENCRYPTED, SecretField
+from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
 from transfer.models.tasks import TransferTask
@@ -44,8 +44,7 @@ class PlannedWorkQuerySet(models.QuerySet["PlannedWork"]):
         """Planned work that has not ended."""
         return self.filter(ends_at__gt=now or timezone.now())
 
-    def under_way(self, now: datetime | None = None) -> Self:
-        now = now or timezone.now()
+    def under_way(self, now: datetime) -> Self:
         return self.coming(now).filter(begins_at__lte=now)
 
 
@@ -157,7 +156,7 @@ class Incident(models.Model):
         return f"{self.topic} {self.key}"
 
 
-class Recipient(Failing):
+class Recipient(WithSecrets, Failing):
     """A person or a program that is told."""
 
     class Channel(models.TextChoices):
@@ -202,11 +201,6 @@ class Recipient(Failing):
 
     def get_absolute_url(self) -> str:
         return reverse("recipient", args=[self.pk])
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether SECRET_KEY is still the one that it was encrypted with."""
-        return not (self.address + (self.signing_key or "")).startswith(ENCRYPTED)
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether it is to be left alone, by the clock of the settings' zone."""

@@ -14,9 +14,9 @@ from django.db import connection, models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
-from encrypted_fields.fields import EncryptedFieldMixin
 
 from transfer.engine.kinds import MASK
+from transfer.models.secret import secret_names
 
 GUARD = """
 create or replace function transfer_append_only() returns trigger language plpgsql as $$
@@ -219,5 +219,5 @@ class AuditEntry(models.Model):
 
 
 def _without_secrets(subject: models.Model, values: dict[str, Any]) -> dict[str, Any]:
-    secret = {f.name for f in subject._meta.fields if isinstance(f, EncryptedFieldMixin)}
+    secret = secret_names(subject)
     return {name: MASK if name in secret and value else value for name, value in values.items()}

@@ -27,10 +27,14 @@ class Failing(models.Model):
     class Meta:
         abstract = True
 
+    def assign(self, **fields: Any) -> None:
+        """The caller saves."""
+        for name, value in fields.items():
+            setattr(self, name, value)
+
     def note_error(self, error: TransferError | None) -> None:
         """The caller saves."""
-        for name, value in failure(error).items():
-            setattr(self, name, value)
+        self.assign(**failure(error))
 
     @property
     def explained(self) -> Explanation | None:

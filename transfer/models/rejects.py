@@ -1,18 +1,22 @@
 import re
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from transfer.engine.kinds import KINDS, Kind
 from transfer.models.addresses import numbered
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
-from transfer.models.tasks import KindChoices
+from transfer.models.tasks import KindChoices, OfKind
 
 # How a file names a rejected row: two numbers that must fit together, and Excel takes it for text.
 REJECT_KEY = re.compile(r"R([0-9]{1,18})-([0-9]{1,18})", re.IGNORECASE)
+
+ROW = ("kind", "origin", "staging_id")  # what names a staged row
+# What an inner query asks for: rejects of the outer one's row; those that said the same before.
+SAME_ROW: dict[str, Any] = {name: models.OuterRef(name) for name in ROW}
+EARLIER = {**SAME_ROW, "code": models.OuterRef("code"), "pk__lt": models.OuterRef("pk")}
 
 
 class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
@@ -39,14 +43,12 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
 
     def of_rows(self, chosen: models.QuerySet[Any]) -> Self:
         """Rejects of the same staged rows as `chosen`."""
-        same_row = {name: models.OuterRef(name) for name in RejectedRow.ROW}
-        return self.filter(models.Exists(chosen.filter(**same_row)))
+        return self.filter(models.Exists(chosen.filter(**SAME_ROW)))
 
     def once(self) -> Self:
         """One reject of each staged row and reason: the first among these."""
-        same = {name: models.OuterRef(name) for name in (*RejectedRow.ROW, "code")}
-        before = self.filter(**same, pk__lt=models.OuterRef("pk"))
-        return self.filter(models.Q(follows=False) | ~models.Exists(before))
+        earlier = self.filter(**EARLIER)
+        return self.filter(models.Q(follows=False) | ~models.Exists(earlier))
 
     def note_following(self) -> None:
         """Notes which of these open ones follow another of the same row and reason.
@@ -54,9 +56,8 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         Not `open()`, whose index the planner takes while it knows of no rows: it would read all
         that have been rejected for the same reason, for each row.
         """
-        same = {name: models.OuterRef(name) for name in (*RejectedRow.ROW, "code")}
-        before = RejectedRow.objects.filter(**same, closed_at=None, pk__lt=models.OuterRef("pk"))
-        self.open().update(follows=models.Exists(before))
+        earlier = RejectedRow.objects.filter(**EARLIER, closed_at=None)
+        self.open().update(follows=models.Exists(earlier))
 
     def groups(self) -> list[dict[str, Any]]:
         """Counts by transfer and reason, open ones too; most first. One query."""
@@ -71,15 +72,13 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         return list(counted.order_by("-rows", "kind", "code"))
 
 
-class RejectedRow(models.Model):
+class RejectedRow(OfKind, models.Model):
     """A staged row that did not pass the checks. It has fired: no run will read it again."""
 
     class State(models.TextChoices):
         OPEN = "open", gettext_lazy("Open")
         RESENT = "resent", gettext_lazy("Sent again")
         DISCARDED = "discarded", gettext_lazy("Discarded")
-
-    ROW: ClassVar[tuple[str, ...]] = ("kind", "origin", "staging_id")  # what names a staged row
 
     run = models.ForeignKey(
         TransferRun, on_delete=models.SET_NULL, null=True, related_name="rejects"
@@ -161,17 +160,8 @@ class RejectedRow(models.Model):
     @property
     def key(self) -> str:
         """What names the row in a file of rejected rows."""
-        return reject_key(self.pk, self.staging_id)
+        return f"R{self.pk}-{self.staging_id}"
 
     @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN
-
-    @property
-    def moves(self) -> Kind:
-        return KINDS[self.kind]
-
-
-def reject_key(number: int, staging_id: int) -> str:
-    """What names a rejected row in a file."""
-    return f"R{number}-{staging_id}"

@@ -182,8 +182,7 @@ class Run(Job, Failing):
 
     def skip(self, error: TransferError) -> None:
         """Saves a new run that did not take place, and says why."""
-        self.state, self.finished_at = State.SKIPPED, timezone.now()
-        self.note_error(error)
+        self.assign(state=State.SKIPPED, finished_at=timezone.now(), **failure(error))
         self.save()
 
     def fail(self, error: TransferError) -> None:
@@ -196,8 +195,7 @@ class Run(Job, Failing):
         fields = {"state": state, "finished_at": timezone.now(), **results}
         if error is not None:
             fields |= failure(error)
-        for name, value in fields.items():
-            setattr(self, name, value)
+        self.assign(**fields)
         with transaction.atomic():
             if self.saved.open().update(**fields):
                 self.note_in_task()
@@ -245,14 +243,11 @@ def attach_recent(tasks: Iterable[ScheduledTask], most: int) -> None:
     known: dict[Any, Any] = {task.pk: task for task in tasks}
     if not known:
         return
-    model = type(next(iter(known.values())))
-    runs: Any = model._meta.get_field("runs").related_model._default_manager
+    of_kind = type(next(iter(known.values()))).objects.filter(pk__in=known)
+    runs = of_kind.model.runs.rel.related_model.objects
     latest = latest_of_task(runs.real()).values("pk")[:most]
-    numbers = dict(
-        model._default_manager.filter(pk__in=known).values_list("pk", ArraySubquery(latest))
-    )
-    has_rows = "read" in {field.name for field in runs.model._meta.fields}
-    shown = ("pk", "state", "queued_at", *(["read"] if has_rows else []))
+    numbers = dict(of_kind.values_list("pk", ArraySubquery(latest)))
+    shown = ["pk", "state", "queued_at", *(["read"] if hasattr(runs.model, "read") else [])]
     wanted = {number for of_task in numbers.values() for number in of_task}
     by_number = {
         number: PastRun(numbered(runs.model.URL_NAME, number), *rest)

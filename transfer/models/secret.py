@@ -2,9 +2,24 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 from django.db import models
-from encrypted_fields.fields import EncryptedTextField
+from encrypted_fields.fields import EncryptedFieldMixin, EncryptedTextField
 
 ENCRYPTED = "gAAAA"  # what every Fernet token begins with
+
+
+class WithSecrets:
+    """A model that has secrets."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether SECRET_KEY is still the one that they were encrypted with."""
+        secrets = [getattr(self, name) or "" for name in secret_names(self)]
+        return not any(secret.startswith(ENCRYPTED) for secret in secrets)
+
+
+def secret_names(model: Any) -> list[str]:
+    """The fields of a model that are encrypted at rest."""
+    return [one.name for one in model._meta.fields if isinstance(one, EncryptedFieldMixin)]
 
 
 class SecretField(EncryptedTextField):

@@ -7,7 +7,6 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
-from encrypted_fields.fields import EncryptedFieldMixin
 from psycopg2.extensions import make_dsn
 
 from transfer.bonus_api.endpoint import Endpoint
@@ -17,7 +16,7 @@ from transfer.engine.postgres import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.models.addresses import numbered
 from transfer.models.failing import Failing, failure
-from transfer.models.secret import ENCRYPTED, SecretField
+from transfer.models.secret import SecretField, WithSecrets
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed
@@ -38,7 +37,7 @@ class BonusServerQuerySet(models.QuerySet["BonusServer"]):
         return self.filter(state=BonusServer.State.FAILING)
 
 
-class BonusServer(Failing):
+class BonusServer(WithSecrets, Failing):
     """A bonus server: where its ports are, and how to reach its database."""
 
     class SSLMode(models.TextChoices):
@@ -149,13 +148,8 @@ class BonusServer(Failing):
 
     def check_secrets(self) -> None:
         """Raises SecretUnreadable: with another key a secret stays as it is stored."""
-        for secret in (self.api_token, self.db_password):
-            if secret and secret.startswith(ENCRYPTED):
-                raise SecretUnreadable(server=self.name)
-
-    @classmethod
-    def secret_names(cls) -> list[str]:
-        return [f.name for f in cls._meta.fields if isinstance(f, EncryptedFieldMixin)]
+        if not self.is_readable:
+            raise SecretUnreadable(server=self.name)
 
     @property
     def is_stale(self) -> bool:
@@ -190,8 +184,7 @@ class BonusServer(Failing):
 
     def _note(self, **fields: Any) -> None:
         """Saves only these fields, and only if the server is still docked."""
-        for name, value in fields.items():
-            setattr(self, name, value)
+        self.assign(**fields)
         type(self).objects.filter(pk=self.pk).update(**fields)
 
     @transaction.atomic

@@ -17,7 +17,17 @@ class KindChoices(models.TextChoices):
     CARDS = CARDS.name, gettext_lazy("Card links and statuses")
 
 
-class TransferTask(ScheduledTask):
+class OfKind:
+    """What belongs to one kind of transfer."""
+
+    kind: str
+
+    @property
+    def moves(self) -> Kind:
+        return KINDS[self.kind]
+
+
+class TransferTask(OfKind, ScheduledTask):
     """One kind of transfer to one bonus server."""
 
     LOCK_SPACE = Space.TRANSFER_TASK
@@ -47,17 +57,11 @@ class TransferTask(ScheduledTask):
         ]
 
     def __str__(self) -> str:
-        return _("%(kind)s → %(server)s") % {
-            "kind": self.get_kind_display(),
-            "server": self.server,
-        }
+        names = {"kind": self.get_kind_display(), "server": self.server}
+        return _("%(kind)s → %(server)s") % names
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind, "server": self.server.name}
-
-    @property
-    def moves(self) -> Kind:
-        return KINDS[self.kind]
 
     @property
     def all_readers(self) -> Readers:

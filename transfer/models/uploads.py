@@ -12,14 +12,13 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import FileRefused, TransferError
 from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import FAILURE, Failing
 from transfer.models.pieces import PIECE, Pieces
 from transfer.models.runs import AmountField
-from transfer.models.tasks import KindChoices
+from transfer.models.tasks import KindChoices, OfKind
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space
 
@@ -44,7 +43,7 @@ class UploadQuerySet(JobQuerySet):
             upload.close(Upload.State.EXPIRED)
 
 
-class Upload(Job, Failing):
+class Upload(OfKind, Job, Failing):
     """A file, or one change entered by hand.
 
     Its content is kept in this database, in encrypted pieces, so that any machine's worker can
@@ -130,10 +129,6 @@ class Upload(Job, Failing):
         return {"kind": self.kind}
 
     @property
-    def moves(self) -> Kind:
-        return KINDS[self.kind]
-
-    @property
     def is_working(self) -> bool:
         return self.state in self.PENDING
 
@@ -189,8 +184,7 @@ class Upload(Job, Failing):
         fields |= {"state": state}
         changed = self.saved.filter(state=self.state).update(**fields)
         if changed:
-            for name, value in fields.items():
-                setattr(self, name, value)
+            self.assign(**fields)
         return bool(changed)
 
     def confirm(self, actor: Actor) -> bool:

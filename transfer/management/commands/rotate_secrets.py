@@ -6,10 +6,10 @@ from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
-from transfer.errors import TransferError
 from transfer.management.command import Command as BaseCommand
 from transfer.models import BonusServer, IssuedSecret, Recipient, UploadPiece
 from transfer.models.pieces import cipher
+from transfer.models.secret import secret_names
 
 
 class Command(BaseCommand):
@@ -36,12 +36,8 @@ class Command(BaseCommand):
                 % {"servers": ", ".join(unreadable)}
             )
         if not options["dry_run"]:
-            for server in servers:
-                server.save(update_fields=BonusServer.secret_names())
-            for secret in issued:
-                secret.save(update_fields=["secret"])
-            for recipient in recipients:
-                recipient.save(update_fields=["address", "signing_key"])
+            for one in (*servers, *issued, *recipients):
+                one.save(update_fields=secret_names(one))
             encrypt_files()
         self.say(report(len(servers), dry_run=options["dry_run"]), n=len(servers))
 
@@ -72,14 +68,7 @@ def unreadable_owners(
     servers: list[BonusServer], issued: list[IssuedSecret], recipients: list[Recipient]
 ) -> list[str]:
     """The names of those that have a secret which no key decrypts."""
-    own = [server.name for server in servers if not is_readable(server)]
+    named: list[BonusServer | Recipient] = [*servers, *recipients]
+    own = [one.name for one in named if not one.is_readable]
     registers = [secret.job.server.name for secret in issued if not secret.is_readable]
-    return sorted({*own, *registers, *(one.name for one in recipients if not one.is_readable)})
-
-
-def is_readable(server: BonusServer) -> bool:
-    try:
-        server.check_secrets()
-    except TransferError:
-        return False
-    return True
+    return sorted({*own, *registers})

@@ -14,6 +14,7 @@ from transfer.loading.faults import columns_of
 from transfer.loading.values import as_people_write
 from transfer.models import BonusServer, RejectedRow, Settings
 from transfer.models.addresses import numbered
+from transfer.models.rejects import ROW
 from transfer.models.tasks import KindChoices
 from transfer.pages import drawing
 from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, ValueColumn, classed
@@ -26,7 +27,7 @@ TONES = {"open": ("warn", "warning"), "resent": ("ok", "check"), "discarded": ("
 
 def row_of(reject: RejectedRow) -> tuple[Any, ...]:
     """What names the staged row."""
-    return tuple(getattr(reject, name) for name in RejectedRow.ROW)
+    return tuple(getattr(reject, name) for name in ROW)
 
 
 @drawing.once

@@ -12,7 +12,8 @@ from django.apps import apps as current_apps
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
 
@@ -68,8 +69,7 @@ def forget_role(user: User) -> None:
 
 def has_role(user: User | AnonymousUser, needed: Role) -> bool:
     """Whether the user has that role or a higher one."""
-    held = role_of(user)
-    return held is not None and held >= needed
+    return (role_of(user) or 0) >= needed
 
 
 def role(name: str) -> Callable[[View], View]:
@@ -89,14 +89,8 @@ def any_user(view: View) -> View:
     return view
 
 
-class RoleMiddleware:
+class RoleMiddleware(MiddlewareMixin):
     """Refuses what the user's role does not allow. Stands after LoginRequiredMiddleware."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: View, *args: Any) -> None:
         if not getattr(view, "login_required", True):
@@ -110,13 +104,11 @@ class RoleMiddleware:
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Gives templates `role`, and `may.operator` to put around what only an operator sees."""
-
-    def may() -> dict[str, bool]:
-        return {name: has_role(request.user, needed) for name, needed in GROUPS.items()}
-
     return {
         "role": SimpleLazyObject(lambda: role_of(request.user)),
-        "may": SimpleLazyObject(may),
+        "may": SimpleLazyObject(
+            lambda: {name: has_role(request.user, needed) for name, needed in GROUPS.items()}
+        ),
     }
 
 

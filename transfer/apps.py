@@ -9,9 +9,11 @@ class TransferConfig(AppConfig):
     def ready(self) -> None:
         from transfer import models
         from transfer.access import create_groups
+        from transfer.models.maintenance import create_maintenance_tasks
         from transfer.queue.jobs import WORK
 
         post_migrate.connect(create_groups, sender=self)
+        post_migrate.connect(create_maintenance_tasks, sender=self)
         WORK.update(
             {
                 models.TransferRun: "transfer.runs.execute.execute_queued",

@@ -6,7 +6,6 @@ once. Schedules by the minute or hour go on in real time. (cronsim does as Debia
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -16,31 +15,17 @@ from django.utils.translation import gettext as _, gettext_noop
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-class Field(NamedTuple):
-    name: str
-    sentence: str
-
-
-FIELDS = (
-    Field(
-        "minute",
-        gettext_noop("Minute: “%(value)s” won’t do. Give 0–59, *, */5, 10-20 or 0,30."),
+FIELDS = {
+    "minute": gettext_noop("Minute: “%(value)s” won’t do. Give 0–59, *, */5, 10-20 or 0,30."),
+    "hour": gettext_noop("Hour: “%(value)s” won’t do. Give 0–23, *, */2, 8-20 or 9,18."),
+    "day": gettext_noop(
+        "Day of the month: “%(value)s” won’t do. Give 1–31, *, 1,15 or L for the last."
     ),
-    Field("hour", gettext_noop("Hour: “%(value)s” won’t do. Give 0–23, *, */2, 8-20 or 9,18.")),
-    Field(
-        "day",
-        gettext_noop(
-            "Day of the month: “%(value)s” won’t do. Give 1–31, *, 1,15 or L for the last."
-        ),
+    "month": gettext_noop("Month: “%(value)s” won’t do. Give 1–12, * or JAN–DEC."),
+    "weekday": gettext_noop(
+        "Day of the week: “%(value)s” won’t do. Give 0–7 (0 and 7: Sunday), * or MON–SUN."
     ),
-    Field("month", gettext_noop("Month: “%(value)s” won’t do. Give 1–12, * or JAN–DEC.")),
-    Field(
-        "weekday",
-        gettext_noop(
-            "Day of the week: “%(value)s” won’t do. Give 0–7 (0 and 7: Sunday), * or MON–SUN."
-        ),
-    ),
-)
+}
 
 
 def validate_schedule(cron: str) -> None:
@@ -59,9 +44,9 @@ def validate_schedule(cron: str) -> None:
             params={"count": len(parts)},
         )
     problems = [
-        ValidationError(_(field.sentence), code=field.name, params={"value": part})
-        for number, (field, part) in enumerate(zip(FIELDS, parts, strict=True))
-        if not _is_valid(number, part)
+        ValidationError(_(FIELDS[name]), code=name, params={"value": part})
+        for name, part in zip(FIELDS, parts, strict=True)
+        if not _is_valid(name, part)
     ]
     if problems:
         raise ValidationError(problems)
@@ -69,14 +54,13 @@ def validate_schedule(cron: str) -> None:
         raise ValidationError(_("This schedule never comes: no month has that day."), code="never")
 
 
-def _is_valid(number: int, part: str) -> bool:
-    parts = ["*"] * len(FIELDS)
-    parts[number] = part
+def _is_valid(name: str, part: str) -> bool:
+    parts = dict.fromkeys(FIELDS, "*") | {name: part}
     try:
-        CronSim(" ".join(parts), SOME_TIME)
-    except CronSimError as error:
+        CronSim(" ".join(parts.values()), SOME_TIME)
+    except CronSimError:
         # Only whether the month has such a day is asked of the whole.
-        return number == 2 and part.isdecimal() and 1 <= int(part) <= 31 and bool(error)
+        return name == "day" and part.isdecimal() and 1 <= int(part) <= 31
     return True
 
 

@@ -8,6 +8,7 @@ whoever shares an address with others (OWASP, "device cookies").
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import NamedTuple, Self
 
 from django.db.models import Count, Min, QuerySet
@@ -97,11 +98,9 @@ class Attempt:
             mine = refusals().filter(who=self.who, new__browser=self.browser)
             return next(Lock.of(mine, "who", OF_A_NAME), None)
         strangers = of_strangers()
-        mine = strangers.filter(who=self.who)
-        return next(
-            Lock.of(mine, "who", OF_A_NAME),
-            next(Lock.of(strangers.filter(address=self.address), "address", OF_AN_ADDRESS), None),
-        )
+        of_name = Lock.of(strangers.filter(who=self.who), "who", OF_A_NAME)
+        beside = strangers.filter(address=self.address)
+        return next(chain(of_name, Lock.of(beside, "address", OF_AN_ADDRESS)), None)
 
     def succeed(self) -> None:
         self._note(Action.LOGIN)

@@ -2,8 +2,6 @@ from typing import Any, ClassVar, Self
 
 from django.apps import apps as current_apps
 from django.db import models
-from django.db.models.signals import post_migrate
-from django.dispatch import receiver
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.run_base import GOOD_STATES, OPEN_STATES, Run, RunQuerySet, Trigger
@@ -51,13 +49,10 @@ AT_FIRST = {
 }
 
 
-@receiver(post_migrate)
 def create_maintenance_tasks(
     sender: Any, using: str, apps: Any = current_apps, **kwargs: Any
 ) -> None:
     """Makes a task of each kind after every `migrate`, where it is missing."""
-    if sender.name != "transfer":
-        return
     try:
         model = apps.get_model("transfer", "MaintenanceTask")
     except LookupError:  # migrated to a point before it

@@ -110,23 +110,19 @@ class Job(models.Model):
     @contextmanager
     def failures(self) -> Iterator[None]:
         """Lets the job fail with whatever goes wrong in the block, whose log lines name the job."""
-        with about(**self.log_names()), self._failing():
-            yield
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except TransferError as error:
-            self.fail(error)
-        except DatabaseError as error:
-            connection.close_if_unusable_or_obsolete()
-            self.fail(OwnDatabaseFailed(type(error).__name__))
-        except Exception as error:
-            # Without the error's own text: it may quote a PIN code.
-            name, place = type(error).__name__, "".join(format_tb(error.__traceback__))
-            logger.error("%s %s: %s\n%s", self._meta.model_name, self.pk, name, place)
-            self.fail(TransferError(name))
+        with about(**self.log_names()):
+            try:
+                yield
+            except TransferError as error:
+                self.fail(error)
+            except DatabaseError as error:
+                connection.close_if_unusable_or_obsolete()
+                self.fail(OwnDatabaseFailed(type(error).__name__))
+            except Exception as error:
+                # Without the error's own text: it may quote a PIN code.
+                name, place = type(error).__name__, "".join(format_tb(error.__traceback__))
+                logger.error("%s %s: %s\n%s", self._meta.model_name, self.pk, name, place)
+                self.fail(TransferError(name))
 
 
 @task()

@@ -31,14 +31,17 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that is wrong; where `known` is false, nobody could find out whether it is."""
+    """Something that is wrong: an incident, if it is none yet."""
 
     topic: Topic
     key: str = ""
     url: str = ""
     params: dict[str, Any] = field(default_factory=dict)
-    server: int | None = None
-    known: bool = True
+    server_id: int | None = None
+
+
+class Unknown(Condition):
+    """Nobody could find out whether it is wrong."""
 
 
 def conditions(topics: Iterable[str], now: datetime) -> list[Condition]:
@@ -47,16 +50,12 @@ def conditions(topics: Iterable[str], now: datetime) -> list[Condition]:
 
 
 def refusals(now: datetime) -> Iterator[Condition]:
-    for task in _tasks():
-        run = task.last_run  # type: ignore[attr-defined]
-        if task.enabled and task.failures and run and run.error_code in REFUSALS:
-            params = {"task": str(task), "code": run.error_code, "error": run.error_params}
-            yield _of_task(Topic.REFUSAL, task, run.get_absolute_url(), params)
+    return _failed(Topic.REFUSAL, 1)
 
 
 def differences(now: datetime) -> Iterator[Condition]:
-    task = MaintenanceTask.objects.with_runs().get(kind=MaintenanceTask.Kind.RECONCILE)
-    (task,) = attach_runs([task])
+    reconcile = MaintenanceTask.objects.filter(kind=MaintenanceTask.Kind.RECONCILE)
+    (task,) = attach_runs(reconcile.with_runs())
     if task.last_run and task.last_run.error_code == Difference.code:
         params = {"code": Difference.code, "error": task.last_run.error_params}
         yield Condition(Topic.DIFFERENCE, "", task.last_run.get_absolute_url(), params)
@@ -71,17 +70,7 @@ def scheduler(now: datetime) -> Iterator[Condition]:
 
 
 def failures(now: datetime) -> Iterator[Condition]:
-    most = Settings.load().alert_failures
-    for task in _tasks():
-        run = task.last_run  # type: ignore[attr-defined]
-        if task.enabled and task.failures >= most and run and run.error_code not in REFUSALS:
-            params = {
-                "task": str(task),
-                "n": task.failures,
-                "code": run.error_code,
-                "error": run.error_params,
-            }
-            yield _of_task(Topic.FAILURES, task, run.get_absolute_url(), params)
+    return _failed(Topic.FAILURES, Settings.load().alert_failures)
 
 
 def late(now: datetime) -> Iterator[Condition]:
@@ -90,11 +79,12 @@ def late(now: datetime) -> Iterator[Condition]:
     tasks = [task for task in _tasks() if task.enabled and not task.is_paused(now)]
     heard = backlog.ask(tasks)
     for task in tasks:
-        asked, url = heard.get(task.pk), f"{reverse('scheduler')}?server={task.server_id}"
+        asked = heard.get(task.pk)
         if asked is None or asked.error is not None:
-            yield _of_task(Topic.LATE, task, url, {}, known=False)
+            yield Unknown(Topic.LATE, f"task:{task.pk}")
         elif asked.oldest and now - asked.oldest > limit:
-            params = {"task": str(task), "n": asked.rows, "since": asked.oldest.isoformat()}
+            params = {"n": asked.rows, "since": asked.oldest.isoformat()}
+            url = f"{reverse('scheduler')}?server={task.server_id}"
             yield _of_task(Topic.LATE, task, url, params)
 
 
@@ -156,7 +146,17 @@ def _tasks() -> list[TransferTask]:
     return attach_runs(TransferTask.objects.with_runs().select_related("server"))
 
 
-def _of_task(
-    topic: Topic, task: TransferTask, url: str, params: dict[str, Any], *, known: bool = True
-) -> Condition:
-    return Condition(topic, f"task:{task.pk}", url, params, task.server_id, known)
+def _failed(topic: Topic, times: int) -> Iterator[Condition]:
+    """Tasks that have failed that often, at last by a refusal or by anything else."""
+    for task in _tasks():
+        run = task.last_run  # type: ignore[attr-defined]
+        if not (task.enabled and run and task.failures >= times):
+            continue
+        if (run.error_code in REFUSALS) == (topic == Topic.REFUSAL):
+            params = {"n": task.failures, "code": run.error_code, "error": run.error_params}
+            yield _of_task(topic, task, run.get_absolute_url(), params)
+
+
+def _of_task(topic: Topic, task: TransferTask, url: str, params: dict[str, Any]) -> Condition:
+    params = {"task": str(task), **params}
+    return Condition(topic, f"task:{task.pk}", url, params, task.server_id)

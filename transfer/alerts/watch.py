@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import BooleanField, Exists, ExpressionWrapper
 
-from transfer.alerts.conditions import Condition, conditions
+from transfer.alerts.conditions import Condition, Unknown, conditions
 from transfer.errors import AlreadyRunning
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
 from transfer.queue.locks import Space, lock
@@ -50,20 +50,11 @@ def _note(held: list[Condition], now: datetime) -> None:
         condition = of.pop((Topic(incident.topic), incident.key), None)
         if condition is None:
             incident.ended_at = now
-        elif condition.known:
+        elif not isinstance(condition, Unknown):
             incident.params, incident.url = condition.params, condition.url
         incident.save()
     Incident.objects.bulk_create(
-        Incident(
-            topic=one.topic,
-            key=one.key,
-            server_id=one.server,
-            params=one.params,
-            url=one.url,
-            began_at=now,
-        )
-        for one in of.values()
-        if one.known
+        Incident(**vars(one), began_at=now) for one in of.values() if not isinstance(one, Unknown)
     )
 
 
@@ -71,11 +62,10 @@ def _tell(recipients: list[Recipient], now: datetime) -> None:
     worked_on = set(PlannedWork.objects.under_way(now).values_list("server", flat=True))
     ended_lately = Incident.objects.filter(ended_at__gt=now - timedelta(days=2))
     for incident in [*Incident.objects.open(), *ended_lately]:
-        left_alone = None in worked_on or incident.server_id in worked_on
+        if incident.ended_at is None and worked_on & {None, incident.server_id}:
+            continue
         for recipient in recipients:
             if incident.topic not in recipient.topics or recipient.is_quiet(now):
-                continue
-            if left_alone and incident.ended_at is None:
                 continue
             if notice := _due(recipient, incident, now):
                 with transaction.atomic():

@@ -137,18 +137,15 @@ def _of_columns(
         return
     used = {*names.values(), *OURS}
     left = ", ".join(f"{name} ({type_})" for name, type_ in there.items() if name not in used)
+    none = "# " + _("no column seems to be it; left: %(left)s") % {"left": left}
     for column in (*kind.columns, kind.stamps):
         name = names.get(column)
         if name is not None and name != column.name:
             yield f"{column.name} = {_text(name)}"
         elif name is None and column.name in (*VALIDITY, "comment", kind.stamps.name):
-            yield f"{column.name} = false  # " + _("no column seems to be it; left: %(left)s") % {
-                "left": left
-            }
+            yield f"{column.name} = false  {none}"
         elif name is None:
-            yield f"# {column.name} = …  # " + _("no column seems to be it; left: %(left)s") % {
-                "left": left
-            }
+            yield f"# {column.name} = …  {none}"
 
 
 def _of_words(

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _, ngettext
+from django.utils.translation import gettext as _
 
+from transfer.alerts.words import HINTS, SENTENCES
 from transfer.engine.errors import REFUSALS
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Heartbeat, Recipient, RejectedRow
+from transfer.models.alerts import Topic
 from transfer.models.run_base import Run, State
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
@@ -53,7 +55,7 @@ def of_scheduler(heartbeat: Heartbeat | None) -> Iterator[Problem]:
         else:
             text = _("The scheduler is silent: it last ran %(ago)s")
         times = {"ago": formats.ago(heartbeat.at), "at": formats.moment(heartbeat.at)}
-        hint = _("Nothing runs by schedule until it runs again. See whether cron is up.")
+        hint = HINTS[Topic.SCHEDULER]({})
         yield Problem("bad", text % times, hint, url, 0)
 
 
@@ -82,12 +84,7 @@ def of_servers() -> Iterator[Problem]:
 def of_rejects() -> Iterator[Problem]:
     """Counts each row once, as the list does, however many servers have rejected it."""
     if rejects := RejectedRow.objects.open().filter(follows=False).count():
-        text = ngettext(
-            "%(rows)s rejected row waits for a decision",
-            "%(rows)s rejected rows wait for a decision",
-            rejects,
-        ) % {"rows": formats.number(rejects)}
-        hint = _("Each row says why it was rejected. Correct it and send it again, or discard it.")
+        text, hint = SENTENCES[Topic.REJECTS]({"n": rejects}), HINTS[Topic.REJECTS]({})
         yield Problem("warn", text, hint, reverse("rejects"), 50)
 
 
@@ -106,11 +103,7 @@ def of_task(row: TaskStatus) -> Iterator[Problem]:
     if run := row.run:
         yield from of_queue(row, run, now)
     if task.failures and row.failure and task.enabled:
-        text = ngettext(
-            "%(task)s: the last run failed",
-            "%(task)s: the last %(n)d runs failed",
-            task.failures,
-        ) % {**names, "n": task.failures}
+        text = SENTENCES[Topic.FAILURES]({"task": row.name, "n": task.failures})
         detail, rank = f"{row.failure.sentence} {next_attempt(row)}".strip(), 5
         if row.last_run.error_code in REFUSALS:
             text = f"{row.name}: {row.failure.sentence}".rstrip(".")

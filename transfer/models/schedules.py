@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -28,6 +28,14 @@ class ChangedMeanwhile(Exception):
         super().__init__(str(entry or task))
 
 
+class Wish(TypedDict, total=False):
+    """Why a task is to be changed, the version that whoever wishes it has seen, and when."""
+
+    reason: str
+    expected_version: int | None
+    now: datetime | None
+
+
 class ScheduledTaskQuerySet(models.QuerySet[Any]):
     def enabled(self) -> Self:
         return self.filter(enabled=True)
@@ -35,15 +43,14 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
     def disabled(self) -> Self:
         return self.filter(enabled=False)
 
-    def paused(self, now: datetime | None = None) -> Self:
-        return self.filter(paused_until__gt=now or timezone.now())
+    def paused(self) -> Self:
+        return self.filter(paused_until__gt=timezone.now())
 
     def failing(self) -> Self:
         return self.filter(failures__gt=0)
 
-    def due(self, now: datetime | None = None) -> Self:
+    def due(self, now: datetime) -> Self:
         """Those whose next time, or whose retry, has come."""
-        now = now or timezone.now()
         return self.enabled().filter(Q(next_run_at__lte=now) | Q(retry_at__lte=now))
 
     def unplanned(self) -> Self:
@@ -153,7 +160,7 @@ class ScheduledTask(models.Model):
         """The first time by schedule after now and after the pause."""
         return next_after(self.schedule, self._start(now), zone or Settings.load().zone)
 
-    def next_times(self, count: int = 5, now: datetime | None = None) -> list[datetime]:
+    def next_times(self, count: int, now: datetime | None = None) -> list[datetime]:
         """The next times by schedule, as the clock of the settings' zone shows them."""
         return next_times(self.schedule, count, self._start(now), Settings.load().zone)
 
@@ -163,110 +170,83 @@ class ScheduledTask(models.Model):
         return max(now, self.paused_until or now)
 
     def switch(
-        self,
-        on: bool,
-        actor: Actor,
-        *,
-        reason: str = "",
-        expected_version: int | None = None,
-        now: datetime | None = None,
-        action: Action = Action.SWITCH,
+        self, on: bool, actor: Actor, *, action: Action = Action.SWITCH, **wish: Unpack[Wish]
     ) -> None:
         """Switches the task on or off. Switched on, it runs at its next time, never at once.
 
         Switching off takes what the schedule had queued out of the queue. A run that goes on, goes
         on: see `TransferRun.cancel`. Raises ChangedMeanwhile.
         """
-        now = now or timezone.now()
-        with self._changing(actor, action, "enabled", reason, expected_version):
+        with self._changing(actor, action, "enabled", **wish) as now:
             if self.enabled == on:
                 return
             self.enabled = on
             self.retry_at, self.failures = None, 0
-            self.next_run_at = self.next_time(now) if on else None
-            self.changed_by, self.changed_at, self.change_reason = actor.name, now, reason
+            self.changed_by, self.changed_at = actor.name, now
+            self.change_reason = wish.get("reason", "")
             if not on:
                 self.drop_queued(actor)
 
-    def undo_switch(self, actor: Actor, **options: Any) -> None:
-        """Takes the last switch back. Options and exceptions as in `switch`."""
-        self.switch(not self.enabled, actor, action=Action.UNDO, **options)
+    def undo_switch(self, actor: Actor, **wish: Unpack[Wish]) -> None:
+        """Takes the last switch back. Raises ChangedMeanwhile."""
+        self.switch(not self.enabled, actor, action=Action.UNDO, **wish)
 
-    def explain_switch(
-        self, reason: str, actor: Actor, *, expected_version: int | None = None
-    ) -> None:
+    def explain_switch(self, actor: Actor, **wish: Unpack[Wish]) -> None:
         """Says afterwards why the switch was pressed. Raises ChangedMeanwhile."""
-        with self._changing(actor, Action.SWITCH, "change_reason", reason, expected_version):
-            self.change_reason = reason
+        with self._changing(actor, Action.SWITCH, "change_reason", **wish):
+            self.change_reason = wish.get("reason", "")
 
-    def pause(
-        self,
-        until: datetime,
-        actor: Actor,
-        *,
-        reason: str = "",
-        expected_version: int | None = None,
-        now: datetime | None = None,
-    ) -> None:
+    def pause(self, until: datetime, actor: Actor, **wish: Unpack[Wish]) -> None:
         """Runs nothing by schedule until then; it goes on with the first time after.
 
         Raises ValidationError when `until` is past, and ChangedMeanwhile.
         """
-        now = now or timezone.now()
-        if until <= now:
+        if until <= (wish.get("now") or timezone.now()):
             past = _("The pause has to end in the future.")
             raise ValidationError({"paused_until": past}, code="past")
-        with self._changing(actor, Action.PAUSE, "paused_until", reason, expected_version):
-            self.paused_until, self.paused_by, self.pause_reason = until, actor.name, reason
+        with self._changing(actor, Action.PAUSE, "paused_until", **wish):
+            self.paused_until, self.paused_by = until, actor.name
+            self.pause_reason = wish.get("reason", "")
             self.retry_at = None
-            self.next_run_at = self.next_time(now) if self.enabled else None
             self.drop_queued(actor)
 
-    def resume(
-        self, actor: Actor, *, expected_version: int | None = None, now: datetime | None = None
-    ) -> None:
+    def resume(self, actor: Actor, **wish: Unpack[Wish]) -> None:
         """Ends the pause. The next run is the next time by schedule. Raises ChangedMeanwhile."""
-        with self._changing(actor, Action.RESUME, "paused_until", "", expected_version):
+        with self._changing(actor, Action.RESUME, "paused_until", **wish):
             self.paused_until, self.paused_by, self.pause_reason = None, "", ""
-            self.next_run_at = self.next_time(now) if self.enabled else None
 
-    def reschedule(
-        self,
-        schedule: str,
-        actor: Actor,
-        *,
-        expected_version: int | None = None,
-        now: datetime | None = None,
-    ) -> None:
+    def reschedule(self, schedule: str, actor: Actor, **wish: Unpack[Wish]) -> None:
         """Raises ValidationError at the field "schedule", and ChangedMeanwhile."""
         schedule = " ".join(schedule.split())
         try:
             validate_schedule(schedule)
         except ValidationError as error:
             raise ValidationError({"schedule": error}) from error
-        with self._changing(actor, Action.SCHEDULE, "schedule", "", expected_version):
+        with self._changing(actor, Action.SCHEDULE, "schedule", **wish):
             self.schedule = schedule
-            self.next_run_at = self.next_time(now) if self.enabled else None
 
     @contextmanager
     def _changing(
-        self, actor: Actor, action: Action, field: str, reason: str, expected_version: int | None
-    ) -> Iterator[None]:
+        self, actor: Actor, action: Action, field: str, **wish: Unpack[Wish]
+    ) -> Iterator[datetime]:
         """Locks the task, and saves and notes what the block changes in it, if it does `field`."""
+        now, expected = wish.get("now") or timezone.now(), wish.get("expected_version")
         fields = [one.name for one in ScheduledTask._meta.local_fields]
         with transaction.atomic():
             locked = type(self).objects.select_for_update(of=("self",))
             self.refresh_from_db(fields=fields, from_queryset=locked)
-            if expected_version not in (None, self.version):
+            if expected not in (None, self.version):
                 raise ChangedMeanwhile(self, AuditEntry.objects.about(self).first())
             old = {field: getattr(self, field)}
-            yield
+            yield now
             new = {field: getattr(self, field)}
             if new == old:
                 return
+            if field != "change_reason":
+                self.next_run_at = self.next_time(now) if self.enabled else None
             self.version += 1
             self.save(update_fields=fields)
-            AuditEntry.record(actor, action, self, old=old, new=new, reason=reason)
+            AuditEntry.record(actor, action, self, old=old, new=new, reason=wish.get("reason", ""))
 
     def drop_queued(self, actor: Actor) -> None:
         """Takes what the schedule has queued out of the queue."""

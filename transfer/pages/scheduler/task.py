@@ -112,7 +112,7 @@ def explain(request: HttpRequest, key: str) -> HttpResponse:
     task, form = status.find(key), ReasonForm(request.POST)
     if not form.is_valid():
         return redirect(home(request, task, changed=True))
-    change = partial(task.explain_switch, form.cleaned_data["reason"])
+    change = partial(task.explain_switch, reason=form.cleaned_data["reason"])
     return answer(request, task, change, _("Save the reason anyway"))
 
 

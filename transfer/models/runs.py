@@ -171,8 +171,7 @@ class TransferRun(Run):
 
     @totals.setter
     def totals(self, totals: Totals) -> None:
-        for name in COUNTS:
-            setattr(self, name, getattr(totals, name))
+        self.assign(**vars(totals))
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind, "server": self.server_name}

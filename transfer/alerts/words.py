@@ -44,12 +44,12 @@ def body(notice: Notice) -> str:
 
 def sentence(incident: Incident, params: Params | None = None) -> str:
     """What is wrong."""
-    return SENTENCES[Topic(incident.topic)](incident.params if params is None else params)
+    return SENTENCES[Topic(incident.topic)](params or incident.params)
 
 
 def hint(incident: Incident, params: Params | None = None) -> str:
     """What it means for the rows, and what to do."""
-    return HINTS[Topic(incident.topic)](incident.params if params is None else params)
+    return HINTS[Topic(incident.topic)](params or incident.params)
 
 
 def _failed(params: Params) -> str:

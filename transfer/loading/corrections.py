@@ -1,6 +1,7 @@
 """Which rejected rows the lines of a file correct."""
 
 from collections.abc import Iterable
+from re import Match
 from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef
@@ -21,14 +22,9 @@ class Named(NamedTuple):
 
 def named(kind: Kind, keys: Iterable[str]) -> dict[str, Named]:
     """Finds the rows that these cells name, in one query."""
-    numbers = {key: _numbers(key) for key in keys}
-    rejects = _rejects({pair[0] for pair in numbers.values() if pair})
-    return {key: _judged(kind, pair, rejects) for key, pair in numbers.items()}
-
-
-def _numbers(key: str) -> tuple[int, int] | None:
-    match = REJECT_KEY.fullmatch(key.strip(SPACES).removeprefix("'"))
-    return (int(match[1]), int(match[2])) if match else None
+    matches = {key: REJECT_KEY.fullmatch(key.strip(SPACES).removeprefix("'")) for key in keys}
+    rejects = _rejects({int(match[1]) for match in matches.values() if match})
+    return {key: _judged(kind, match, rejects) for key, match in matches.items()}
 
 
 # Number of a reject → kind, origin, number of its row, and whether any server's is open.
@@ -36,9 +32,7 @@ Rejects = dict[int, tuple[str, str, int, bool]]
 
 
 def _rejects(numbers: set[int]) -> Rejects:
-    if not numbers:
-        return {}
-    same_row = {name: OuterRef(name) for name in ("kind", "origin", "staging_id")}
+    same_row = {name: OuterRef(name) for name in RejectedRow.ROW}
     rejects = (
         RejectedRow.objects.filter(pk__in=numbers)
         .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**same_row)))
@@ -47,10 +41,10 @@ def _rejects(numbers: set[int]) -> Rejects:
     return {pk: (kind, str(origin), row, is_open) for pk, kind, origin, row, is_open in rejects}
 
 
-def _judged(kind: Kind, numbers: tuple[int, int] | None, rejects: Rejects) -> Named:
-    if numbers is None:
+def _judged(kind: Kind, match: Match[str] | None, rejects: Rejects) -> Named:
+    if match is None:
         return Named(fault="reject_unreadable")
-    number, row = numbers
+    number, row = map(int, match.groups())
     if number not in rejects or rejects[number][2] != row:
         return Named(fault="reject_unknown")
     of, origin, _, is_open = rejects[number]

@@ -5,7 +5,8 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -14,14 +15,12 @@ from transfer.loading import workbook
 from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed, TooManyColumns
 from transfer.loading.headings import Expected, recognised
 from transfer.loading.values import printable
-from transfer.loading.workbook import Line
+from transfer.loading.workbook import Line, Progress, unseen
 from transfer.words.columns import titles
 
 Opener = Callable[[], BinaryIO]
-Progress = Callable[[int, int], None]
 
-DELIMITERS = {";": ";", ",": ",", "\t": "\t", "|": "|"}
-ENCODINGS = ("utf-8-sig", "cp1251", "utf-16", "cp866")
+DELIMITERS = ";,\t|"
 MOST_COLUMNS = 256
 HEADINGS_WITHIN = 20  # rows: above them a report has its title
 SAMPLE = 1 << 16
@@ -41,6 +40,7 @@ STRANGERS = (
     (b"\xff\xd8\xff", gettext_noop("a picture")),
 )
 MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table")
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,6 @@ class Layout:
     sheet: str = ""  # of a workbook
     sheets: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @property
     def ignored(self) -> list[str]:
         """Headings of the file that nothing is read from."""
@@ -75,24 +72,18 @@ def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[st
         return with_columns(expected, *_workbook(expected, opener, chosen.get("sheet", "")), chosen)
     refuse_strangers(start)
     encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
-    delimiters = [chosen["delimiter"]] if chosen.get("delimiter") else list(DELIMITERS)
-    candidates, is_too_wide = [], False
+    delimiters, candidates = chosen.get("delimiter") or DELIMITERS, []
     for delimiter in delimiters:
         layout = Layout("csv", encoding, delimiter)
         rows = list(islice(csv_rows(io.BytesIO(start), layout, cut=True), 200))
         if len(start) == SAMPLE and len(rows) > 1:
             rows.pop()  # cut off in its midst
-        try:
-            layout = with_columns(expected, layout, rows, chosen) if rows else layout
-        except TooManyColumns:  # with another separator it may have fewer
-            is_too_wide = True
-        else:
+        with suppress(TooManyColumns):  # with another separator it may have fewer
+            layout = with_columns(expected, layout, rows, chosen)
             candidates.append((_fits(layout, rows), layout))
     best = max(candidates, key=lambda one: one[0], default=((), Layout("csv")))[1]
-    if is_too_wide and not best.columns:
+    if len(candidates) < len(delimiters) and not best.columns:
         raise TooManyColumns(most=MOST_COLUMNS)
-    if not best.headings and not best.sample:
-        raise NothingInside
     return best
 
 
@@ -105,7 +96,7 @@ def _workbook(expected: Expected, opener: Opener, sheet: str) -> tuple[Layout, l
 
     which = ("only", sheet) if sheet else ("rather", *titles(expected.title))
     with opener() as content:
-        rows = workbook.rows(content, lambda done, total: None, which, on_sheet)
+        rows = workbook.rows(content, which, on_sheet=on_sheet)
         first = list(islice(rows, HEADINGS_WITHIN + SHOWN_ROWS))
     return layouts[0], first
 
@@ -116,13 +107,12 @@ def refuse_strangers(start: bytes) -> None:
             raise NotATable(what=what)
     if start.lstrip()[:10].lower().startswith(MARKUP):
         raise NotATable(what=gettext_noop("a web page or XML"))
-    is_utf16 = start[:2] in (b"\xff\xfe", b"\xfe\xff")
-    if b"\x00" in start and not is_utf16:
+    if b"\x00" in start and not start.startswith(UTF16):
         raise NotATable(what=gettext_noop("a binary file"))
 
 
 def encoding_of(start: bytes, *, is_utf8: bool) -> str:
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if start.startswith(UTF16):
         return "utf-16"
     return "utf-8-sig" if is_utf8 or _looks_like_utf8(start) else "cp1251"
 
@@ -137,7 +127,7 @@ def _looks_like_utf8(start: bytes) -> bool:
 def _fits(layout: Layout, rows: list[Line]) -> tuple[int, float, int]:
     """The more headings are recognised, the better; then the more rows have the same width."""
     widths = Counter(len(cells) for _, cells in rows if any(cells))
-    width, times = max(widths.items(), key=lambda one: one[1]) if widths else (0, 0)
+    ((width, times),) = widths.most_common(1) or [(0, 0)]
     share = times / max(1, widths.total())
     return len(layout.columns), share if width > 1 else 0.0, width
 
@@ -146,7 +136,7 @@ def with_columns(
     expected: Expected, layout: Layout, rows: list[Line], chosen: dict[str, Any]
 ) -> Layout:
     """Finds the line of the headings, or takes the one chosen, and the columns in it."""
-    filled = [(line, cells) for line, cells in rows if any(not is_blank(cell) for cell in cells)]
+    filled = [(line, cells) for line, cells in rows if not all(map(is_blank, cells))]
     if not filled:
         raise NothingInside
     if "header" in chosen:
@@ -203,12 +193,10 @@ def shown(cell: Any) -> str:
     return "" if cell is None else " ".join(printable(str(cell)).split())[:60]
 
 
-def rows_of(
-    content: BinaryIO, layout: Layout, progress: Progress = lambda done, total: None
-) -> Iterator[Line]:
+def rows_of(content: BinaryIO, layout: Layout, progress: Progress = unseen) -> Iterator[Line]:
     """Yields number and cells of every row below the headings and above. Raises FileRefused."""
     if layout.format == "xlsx":
-        return workbook.rows(content, progress, ("only", layout.sheet))
+        return workbook.rows(content, ("only", layout.sheet), progress)
     return csv_rows(content, layout)
 
 

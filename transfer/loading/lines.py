@@ -78,7 +78,7 @@ class Lines:
                 yield self._line(line, cells, key, known[key])
 
     def _is_data(self, line: int, cells: list[Cell]) -> bool:
-        is_empty = line <= self.layout.header or all(is_blank(cell) for cell in cells)
+        is_empty = line <= self.layout.header or all(map(is_blank, cells))
         return not is_empty and not self._is_total(cells)
 
     def _is_total(self, cells: list[Cell]) -> bool:
@@ -94,7 +94,7 @@ class Lines:
 
     def _key(self, cells: list[Cell]) -> str:
         """What the line says of the rejected row that it corrects."""
-        cell = _at(self.layout.columns.get(REJECT), cells)
+        cell = cell_at(self.layout.columns.get(REJECT), cells)
         return "" if is_blank(cell) else described(cell)
 
     def _line(self, line: int, cells: list[Cell], key: str = "", row: Named = NEW_ROW) -> str:
@@ -102,7 +102,7 @@ class Lines:
         fault = self._fault(cells, key, row)
         keeps = False
         for column, place, read in self.fields:
-            cell = _at(place, cells)
+            cell = cell_at(place, cells)
             value, code = read(cell)
             if column.secret and is_masked(cell):
                 keeps = bool(row.old_id)
@@ -122,14 +122,10 @@ class Lines:
         """What is wrong with the line as a whole."""
         if row.fault:
             return _Fault(row.fault, REJECT, key)
-        if self._has_too_many(cells):
+        # An unquoted decimal comma shifts all that follows it.
+        if 0 < self.width < len(cells) and not all(map(is_blank, cells[self.width :])):
             return _Fault("too_many_cells", value=self._whole(cells))
         return None
-
-    def _has_too_many(self, cells: list[Cell]) -> bool:
-        """An unquoted decimal comma shifts all that follows it."""
-        width = self.width
-        return 0 < width < len(cells) and any(not is_blank(cell) for cell in cells[width:])
 
     def _whole(self, cells: list[Cell]) -> str:
         """The line itself, of a file without secrets."""
@@ -145,11 +141,11 @@ class Lines:
         texts = {
             column.name: (MASK if keeps else "")
             if column.secret
-            else written(column, _at(place, cells), self.zone)
+            else written(column, cell_at(place, cells), self.zone)
             for column, place, _ in self.fields
         }
         return json.dumps(texts, ensure_ascii=False)
 
 
-def _at(place: int | None, cells: list[Cell]) -> Cell:
+def cell_at(place: int | None, cells: list[Cell]) -> Cell:
     return cells[place] if place is not None and place < len(cells) else None

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from transfer.engine.errors import NotInitialised
 from transfer.engine.incoming import GOOD, Incoming
-from transfer.engine.kinds import MASK, Kind
+from transfer.engine.kinds import MASK
 from transfer.loading.faults import columns_of
 from transfer.loading.headings import REJECT
 
@@ -91,9 +91,6 @@ class BadLineFound(NamedTuple):
 class Loader(Incoming):
     """The lines of a file."""
 
-    def __init__(self, dsn: str, kind: Kind) -> None:
-        super().__init__(dsn, "load", kind)
-
     def receive(self, lines: Iterator[str]) -> None:
         super().receive(lines)
         if self.corrections:
@@ -119,13 +116,12 @@ class Loader(Incoming):
 
     def shorter(self, column: str) -> tuple[int, int, int] | None:
         """Rows whose number is shorter than nearly all others': how many, usual, shortest."""
-        lengths = self.rows(LENGTHS.format(column=column))
-        every = sum(count for _, count in lengths)
-        if not lengths or lengths[0][1] < 0.75 * every:
+        lengths: dict[int, int] = dict(self.rows(LENGTHS.format(column=column)))
+        usual = next(iter(lengths), 0)
+        if lengths.get(usual, 0) < 0.75 * sum(lengths.values()):
             return None
-        usual = lengths[0][0]
-        short = [(length, count) for length, count in lengths if length < usual]
-        return (sum(c for _, c in short), usual, min(n for n, _ in short)) if short else None
+        short = {length: rows for length, rows in lengths.items() if length < usual}
+        return (sum(short.values()), usual, min(short)) if short else None
 
     def sample(self) -> list[tuple[Any, ...]]:
         """The first lines: number, code of the fault, and values as they were understood."""

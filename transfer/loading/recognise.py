@@ -1,22 +1,20 @@
 """Which kind of change a file holds, by its headings."""
 
-from dataclasses import dataclass
 from itertools import chain
 
 from transfer.engine.kinds import KINDS, Kind
 from transfer.loading import files
-from transfer.loading.headings import missing, recognised
+from transfer.loading.headings import missing
 from transfer.models import Upload
 
 
-@dataclass(frozen=True)
 class Anything:
     """Read as whatever it is: by the columns of every kind, none of which has to be there."""
 
-    title: str = "?"  # no sheet is called so
-    names: tuple[str, ...] = tuple(dict.fromkeys(chain(*(one.names for one in KINDS.values()))))
+    title = "?"  # no sheet is called so
+    names = tuple(dict.fromkeys(chain(*(one.names for one in KINDS.values()))))
     needed: tuple[tuple[str, ...], ...] = ()
-    secrets: frozenset[str] = frozenset(chain(*(one.secrets for one in KINDS.values())))
+    secrets = frozenset(chain(*(one.secrets for one in KINDS.values())))
 
 
 def kind_of(upload: Upload) -> Kind | None:
@@ -26,10 +24,9 @@ def kind_of(upload: Upload) -> Kind | None:
     """
     layout = files.detect(Anything(), upload.open, is_utf8=upload.is_utf8, chosen={})
     matches = {
-        kind.name: len({*recognised(kind, list(layout.headings))} & {*kind.names})
-        for kind in KINDS.values()
-        if layout.header and not missing(kind, recognised(kind, list(layout.headings)))
+        name: len({*layout.columns} & {*kind.names})
+        for name, kind in KINDS.items()
+        if not missing(kind, layout.columns)
     }
-    best = max(matches.values(), default=0)
-    names = [name for name, columns in matches.items() if columns == best]
-    return KINDS[names[0]] if len(names) == 1 else None
+    best = [name for name, columns in matches.items() if columns == max(matches.values())]
+    return KINDS[best[0]] if len(best) == 1 else None

@@ -12,7 +12,7 @@ from transfer.loading.lines import Lines
 from transfer.loading.loader import Loader, Totals
 from transfer.words import formats
 from transfer.words.columns import heading
-from transfer.words.explain import Explanation, explain_reject
+from transfer.words.explain import CHECKS, Explanation
 
 WARNINGS = {
     "zeros_lost": gettext_noop(
@@ -93,10 +93,8 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
 
 def explain_line(code: str) -> Explanation:
     """Why a line can't be loaded, and what to do."""
-    if code in LINE_FAULTS:
-        check = LINE_FAULTS[code]
-        return Explanation(_(check.sentence), _(check.hint))
-    return explain_reject(code)
+    check = LINE_FAULTS.get(code) or CHECKS[code]
+    return Explanation(_(check.sentence), _(check.hint))
 
 
 def explain_warning(code: str, params: dict[str, Any]) -> str:

@@ -1,8 +1,9 @@
 """What becomes of a file: checked, confirmed, loaded. By a worker, or at once if it is small."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -20,6 +21,7 @@ from transfer.loading.lines import Lines
 from transfer.loading.loader import BadLineFound, Loaded, Loader
 from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
+from transfer.loading.workbook import Progress, unseen
 from transfer.models import BadLine, Settings, Upload
 from transfer.rejects.closing import close_staged, lock
 from transfer.rejects.resend import finish
@@ -30,11 +32,6 @@ BAD_LINES_AT_ONCE = 5000
 SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
 
 State = Upload.State
-Progress = Callable[[int, int], None]  # how much of the file is read, and of how much
-
-
-def unseen(done: int, total: int) -> None:
-    """Shows the progress to nobody."""
 
 
 def start(upload: Upload) -> None:
@@ -72,7 +69,7 @@ def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -
 def examine(upload: Upload, progress: Progress) -> None:
     """Reads and judges all of it; nothing is loaded. Raises TransferError."""
     layout = files.detect(upload.moves, upload.open, is_utf8=upload.is_utf8, chosen=upload.chosen)
-    upload.layout = layout.as_json()
+    upload.layout = asdict(layout)
     upload.note_error(None)
     if missing(upload.moves, layout.columns):
         upload.state = State.COLUMNS
@@ -96,7 +93,7 @@ def examine(upload: Upload, progress: Progress) -> None:
 def loading(upload: Upload) -> Iterator[Loader]:
     """The block commits if it wants something saved."""
     with (
-        Loader(settings.SHOP_ALL_DATABASE_URL, upload.moves) as loader,
+        Loader(settings.SHOP_ALL_DATABASE_URL, "load", upload.moves) as loader,
         loader.transaction(commit=False),
     ):
         loader.require_notes_of_sources()

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -45,6 +46,10 @@ class Read(NamedTuple):
 
 Reader = Callable[[Cell], Read]
 NOTHING = Read(None)
+DIGITS_LOST = Read(None, "digits_lost")
+NOT_A_NUMBER = Read(None, "not_a_number")
+NOT_A_STATUS = Read(None, "not_a_status")
+NOT_A_DATE = Read(None, "not_a_date")
 
 
 def reader(column: Column, zone: ZoneInfo) -> Reader:
@@ -54,16 +59,14 @@ def reader(column: Column, zone: ZoneInfo) -> Reader:
     if column.name == "status":
         return status
     if column.carried_as.startswith("timestamp"):
-        moments = Moments(zone, ends=column.name == "validto")
-        return moments.read
+        return Moments(zone, ends=column.name == "validto").read
     return remark if column.name == "comment" else text
 
 
 def remark(cell: Cell) -> Read:
     """Free text, which may begin with any sign; exports put an apostrophe before some."""
     if isinstance(cell, str):
-        value = cell.strip(SPACES)
-        return _checked(value[1:] if value[:1] == "'" and value[1:2] in ("=", *"+-@") else value)
+        return _checked(re.sub("^'(?=[=+@-])", "", cell.strip(SPACES)))
     return text(cell)
 
 
@@ -83,7 +86,7 @@ def text(cell: Cell) -> Read:
     elif value[:1] == "=":
         return Read(None, "formula")
     if value[:1].isdigit() and POWER_OF_TEN.fullmatch(value):
-        return Read(None, "digits_lost")
+        return DIGITS_LOST
     if WRITTEN_AS_AMOUNT.fullmatch(value):
         return Read(None, "written_as_amount")
     return _checked(value)
@@ -91,7 +94,7 @@ def text(cell: Cell) -> Read:
 
 def _digits(value: float) -> Read:
     if value != value or abs(value) >= EXACT:
-        return Read(None, "digits_lost")
+        return DIGITS_LOST
     whole = int(value)
     return Read(str(whole) if whole == value else f"{value:.15g}")
 
@@ -108,34 +111,27 @@ def number(cell: Cell) -> Read:
     """An amount, with a decimal comma or point, and spaces wherever."""
     if cell is None or cell == "":
         return NOTHING
-    if isinstance(cell, bool):
-        return Read(None, "not_a_number")
-    if isinstance(cell, float | int):
-        # 15 digits are what Excel shows: 0.1 + 0.2 is 0.3 there.
-        return (
-            Read(f"{Decimal(f'{cell:.15g}'):f}") if abs(cell) < EXACT else Read(None, "digits_lost")
-        )
-    return _number(cell) if isinstance(cell, str) else Read(None, "not_a_number")
+    if isinstance(cell, str):
+        return _number(cell)
+    if isinstance(cell, bool) or not isinstance(cell, float | int):
+        return NOT_A_NUMBER
+    # 15 digits are what Excel shows: 0.1 + 0.2 is 0.3 there.
+    return Read(f"{Decimal(f'{cell:.15g}'):f}") if abs(cell) < EXACT else DIGITS_LOST
 
 
 @lru_cache(4096)
 def _number(cell: str) -> Read:
     if len(cell) > 100:
-        return Read(None, "not_a_number")
+        return NOT_A_NUMBER
     value = UNIT.sub("", re.sub(rf"[{SPACES}]", "", cell)).replace("−", "-").removeprefix("'")
     if not value:
-        return NOTHING if not cell.strip(SPACES) else Read(None, "not_a_number")
+        return NOT_A_NUMBER if cell.strip(SPACES) else NOTHING
     if POWER_OF_TEN.fullmatch(value):
-        return Read(None, "digits_lost")
+        return DIGITS_LOST
     if value[0] == "(" and value[-1] == ")":  # how accountants write what is taken away
         value = f"-{value[1:-1]}"
     value = _with_point(value)
-    try:
-        return (
-            Read(f"{Decimal(value):f}") if NUMBER.fullmatch(value) else Read(None, "not_a_number")
-        )
-    except InvalidOperation:
-        return Read(None, "not_a_number")
+    return Read(f"{Decimal(value):f}") if NUMBER.fullmatch(value) else NOT_A_NUMBER
 
 
 def _with_point(value: str) -> str:
@@ -162,7 +158,7 @@ def status(cell: Cell) -> Read:
     if isinstance(cell, float | int) and not isinstance(cell, bool):
         cell = f"{cell:.15g}"
     if not isinstance(cell, str):
-        return Read(None, "not_a_status")
+        return NOT_A_STATUS
     value = cell.strip(SPACES).removeprefix("'")
     if not value:
         return NOTHING
@@ -171,7 +167,7 @@ def status(cell: Cell) -> Read:
     name = re.sub(r"[\W_\d]+", "", value.casefold()).replace("ё", "е")
     meant = str(STATUSES.get(name, ""))
     digits = re.sub(r"\D+", "", value)
-    return Read(meant) if meant and digits in ("", meant) else Read(None, "not_a_status")
+    return Read(meant) if meant and digits in ("", meant) else NOT_A_STATUS
 
 
 DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?:\s*г\.?)?(?:[ T,]+(.+))?")
@@ -201,24 +197,22 @@ class Moments:
         if isinstance(cell, datetime):
             bare = cell.replace(microsecond=0)
             return self._at(bare.date() if bare.time() == time() and self.ends else bare)
-        return self._at(cell) if isinstance(cell, date) else Read(None, "not_a_date")
+        return self._at(cell) if isinstance(cell, date) else NOT_A_DATE
 
     def _read_text(self, cell: str) -> Read:
         value = cell.strip(SPACES).removeprefix("'")
         if not value or value.casefold().replace(" ", "") in NO_TIME_LIMIT:
             return NOTHING
         if len(value) > 40:
-            return Read(None, "not_a_date")
-        try:
+            return NOT_A_DATE
+        with suppress(ValueError):
             if match := DAY_FIRST.fullmatch(value):
                 return self._day_first(*match.groups())
             if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", value):
                 return self._at(date(*map(int, value.split("-"))))
             if re.match(r"\d{4}-\d{2}-\d{2}[ T]", value):
                 return self._at(datetime.fromisoformat(value))
-        except ValueError:
-            pass
-        return Read(None, "not_a_date")
+        return NOT_A_DATE
 
     def _day_first(self, day: str, month: str, year: str, clock: str | None) -> Read:
         when = date(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day))
@@ -226,7 +220,7 @@ class Moments:
             return self._at(when)
         match = CLOCK.fullmatch(clock.strip())
         if not match:
-            return Read(None, "not_a_date")
+            return NOT_A_DATE
         hour, minute, second = (int(part or 0) for part in match.groups())
         return self._at(datetime.combine(when, time(hour, minute, second)))
 
@@ -234,7 +228,7 @@ class Moments:
         if not isinstance(when, datetime):
             when = datetime.combine(when, self.without_time)
         if not 1900 <= when.year <= 9998:
-            return Read(None, "not_a_date")
+            return NOT_A_DATE
         zoned = when if when.tzinfo else when.replace(tzinfo=self.zone)
         return Read(zoned.astimezone(UTC).isoformat())
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,12 +17,17 @@ from transfer.loading.values import Cell
 
 Line = tuple[int, list[Cell]]
 Sheets = tuple[str, ...]  # see `spreadsheet`
+Progress = Callable[[int, int], None]  # how much of the file is read, and of how much
+
+
+def unseen(done: int, total: int) -> None:
+    """Shows the progress to nobody."""
 
 
 def rows(
     content: BinaryIO,
-    progress: Callable[[int, int], None],
     sheets: Sheets,
+    progress: Progress = unseen,
     on_sheet: Callable[[str, list[str]], None] = lambda sheet, sheets: None,
 ) -> Iterator[Line]:
     """Yields number and cells of each row. Raises FileRefused, also in the midst of it.
@@ -53,14 +59,11 @@ def refusal(code: int) -> FileRefused:
 
 
 def _feed(content: BinaryIO, pipe: Any) -> None:
-    try:
-        with pipe:
-            shutil.copyfileobj(content, pipe, 1 << 20)
-    except OSError:
-        return  # it has ended, and its exit code says why
+    with suppress(OSError), pipe:  # it may have ended, and its exit code says why
+        shutil.copyfileobj(content, pipe, 1 << 20)
 
 
-def _rows(lines: Any, progress: Callable[[int, int], None], on_sheet: Any) -> Any:
+def _rows(lines: Any, progress: Progress, on_sheet: Any) -> Any:
     """Yields the rows; returns whether the child came to the end."""
     first = lines.readline()
     if not first.endswith(b"\n"):
@@ -73,7 +76,7 @@ def _rows(lines: Any, progress: Callable[[int, int], None], on_sheet: Any) -> An
         batch = json.loads(line, object_hook=_moment)
         if batch is None:
             return True
-        yield from ((number, cells) for number, cells in batch)
+        yield from map(tuple, batch)
         progress(batch[-1][0], about["rows"])
     return False
 

@@ -5,7 +5,7 @@ second browser, can't send it twice.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from psycopg2 import sql
 
@@ -38,8 +38,7 @@ CARRY = """
 """
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """The row that was staged in place of a rejected one, which `origin` and `old_id` name."""
 
     origin: str
@@ -49,8 +48,7 @@ class Sent:
     by: str
 
 
-@dataclass(frozen=True)
-class Unfinished:
+class Unfinished(NamedTuple):
     """A transaction that has sent corrected rows, and nobody has said that they are closed."""
 
     xid: int

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -14,6 +15,8 @@ from transfer.engine.resent import Notes, Sent, Unfinished
 from transfer.models import Actor, AuditEntry, RejectedRow
 
 AT_ONCE = 5000
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 CLOSE = """
     update transfer_rejectedrow as reject
@@ -33,10 +36,10 @@ def lock(kind: Kind, rows: Iterable[tuple[str, int]]) -> int:
     each other out.
     """
     locked = 0
-    for origin, numbers in _batches(rows):
+    for origin, batch in batches(rows):
         rejects = (
             RejectedRow.objects.open()
-            .filter(kind=kind.name, origin=origin, staging_id__in=numbers)
+            .filter(kind=kind.name, origin=origin, staging_id__in=[number for _, number in batch])
             .in_locking_order()
             .select_for_update(of=("self",))
         )
@@ -44,10 +47,11 @@ def lock(kind: Kind, rows: Iterable[tuple[str, int]]) -> int:
     return locked
 
 
-def _batches(rows: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[int]]]:
+def batches(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Parts of rows that begin with their origin and come in its order, each of one origin."""
     for origin, some in groupby(rows, key=lambda row: row[0]):
-        while numbers := [number for _, number in islice(some, AT_ONCE)]:
-            yield origin, numbers
+        while batch := list(islice(some, AT_ONCE)):
+            yield str(origin), batch
 
 
 def close_sent(kind: Kind, sent: Iterable[Sent], origin: str) -> int:
@@ -57,13 +61,10 @@ def close_sent(kind: Kind, sent: Iterable[Sent], origin: str) -> int:
     """
     closed, now = 0, timezone.now()
     with connection.cursor() as cursor:
-        for old_origin, some in groupby(sent, key=lambda one: one.origin):
-            while batch := list(islice(some, AT_ONCE)):
-                arrays = zip(
-                    *((one.old_id, one.new_id, one.new_xid, one.by) for one in batch), strict=True
-                )
-                cursor.execute(CLOSE, [now, origin, *map(list, arrays), kind.name, old_origin])
-                closed += cursor.rowcount
+        for old_origin, batch in batches(sent):
+            _, *columns = map(list, zip(*batch, strict=True))
+            cursor.execute(CLOSE, [now, origin, *columns, kind.name, old_origin])
+            closed += cursor.rowcount
     return closed
 
 
@@ -74,11 +75,11 @@ def close_staged(door: Incoming) -> None:
     """
     kind = door.kind
     if kind.appends:
-        for origin, numbers in _batches((one.origin, one.old_id) for one in door.sent()):
+        for origin, batch in batches(door.sent()):
             some = RejectedRow.objects.filter(
                 kind=kind.name,
                 origin=origin,
-                staging_id__in=numbers,
+                staging_id__in=[one.old_id for one in batch],
                 code__in=[check.code for check in BY_SERVER],
             )
             door.mark_where_rejected(kind, origin, [*some.values_list("staging_id", flat=True)])

@@ -4,7 +4,7 @@ They are pulled by number after each chunk, and by the tick. Doing it again chan
 restored, our database pulls them again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from django.conf import settings
@@ -81,11 +81,11 @@ def _pull(
 
 
 def _save(task: TransferTask, reader: str, rejects: list[Reject], run: TransferRun | None) -> None:
-    runs = _Runs(task, reader, run)
+    run_of = _run_of(task, reader, run)
     RejectedRow.objects.bulk_create(
         (
             RejectedRow(
-                run_id=runs.of(reject.number),
+                run_id=run_of(reject.number),
                 server=task.server,
                 server_name=task.server.name,
                 kind=task.kind,
@@ -120,23 +120,18 @@ def _forget_namesakes(task: TransferTask, rejects: list[Reject]) -> None:
     known.filter(pk__in=others).delete()
 
 
-class _Runs:
-    """Which run has written a reject, by its number: positions count them."""
-
-    def __init__(self, task: TransferTask, reader: str, run: TransferRun | None) -> None:
-        self.run = run
-        self.ends: list[tuple[int, int, int]] = []
-        if run is None:
-            begun = task.runs.begun().filter(position_to__reader=reader, rejected__gt=0)
-            self.ends = [
-                (pk, *(int(place["totals"]["rejected"]) for place in both))
-                for pk, *both in begun.values_list("pk", "position_from", "position_to")
-            ]
-
-    def of(self, number: int) -> int | None:
-        if self.run is not None:
-            return self.run.pk
-        return next((pk for pk, before, after in self.ends if before < number <= after), None)
+def _run_of(
+    task: TransferTask, reader: str, run: TransferRun | None
+) -> Callable[[int], int | None]:
+    """Tells which run has written a reject, by its number: positions count them."""
+    if run is not None:
+        return lambda number: run.pk
+    begun = task.runs.begun().filter(position_to__reader=reader, rejected__gt=0)
+    ends = [
+        (pk, *(int(place["totals"]["rejected"]) for place in both))
+        for pk, *both in begun.values_list("pk", "position_from", "position_to")
+    ]
+    return lambda number: next((pk for pk, before, to in ends if before < number <= to), None)
 
 
 def _close_what_was_sent(task: TransferTask, rejects: Iterable[Reject]) -> None:

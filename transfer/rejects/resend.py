@@ -6,11 +6,13 @@ Whoever dies in between leaves rejects open whose rows were sent: the next tick 
 closes them, and so does whoever presses meanwhile.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import groupby, islice
-from typing import Any, NamedTuple
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -22,7 +24,7 @@ from transfer.engine.resent import Notes
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
-from transfer.rejects.closing import AT_ONCE, close_noted, close_staged
+from transfer.rejects.closing import AT_ONCE, batches, close_noted, close_staged
 
 Values = dict[str, str | None]
 Correct = Callable[[Kind, str, Values], Values]  # the failed check and the row → what changes
@@ -35,18 +37,17 @@ class Outcome:
 
     sent: int = 0
     sent_before: int = 0  # only closed: an earlier attempt had staged the row
-    faults: dict[str, int] = field(default_factory=dict)  # failed check → rows
+    faults: Counter[str] = field(default_factory=Counter)  # failed check → rows
 
     @property
     def rows(self) -> int:
         return self.sent + self.sent_before
 
     def __add__(self, other: "Outcome") -> "Outcome":
-        codes = dict.fromkeys([*self.faults, *other.faults])
         return Outcome(
             self.sent + other.sent,
             self.sent_before + other.sent_before,
-            {code: self.faults.get(code, 0) + other.faults.get(code, 0) for code in codes},
+            self.faults + other.faults,
         )
 
 
@@ -72,19 +73,24 @@ def resend(
     all of its rejects are closed. Raises TransferError.
     """
     outcome = Outcome()
-    for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
-        rows = _Rows(chosen.filter(kind=name), KINDS[name], values, correct)
-        outcome += _resend(rows, KINDS[name], actor)
+    for kind, rejects in _by_kind(chosen):
+        outcome += _resend(_Rows(rejects, kind, values, correct), actor)
     return outcome
 
 
-def _resend(rows: "_Rows", kind: Kind, actor: Actor) -> Outcome:
-    with ResendDoor(settings.SHOP_ALL_DATABASE_URL, kind) as door:
+def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQuerySet]]:
+    """The kinds of the open ones, and those of each."""
+    for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
+        yield KINDS[name], chosen.filter(kind=name)
+
+
+def _resend(rows: "_Rows", actor: Actor) -> Outcome:
+    with ResendDoor(settings.SHOP_ALL_DATABASE_URL, rows.kind) as door:
         with transaction.atomic(), door.transaction(commit=False):
             door.require_notes()
             door.receive(rows.lines())
             sent = door.stage(actor.name)
-            outcome = Outcome(sent, door.count_sent() - sent, door.faults())
+            outcome = Outcome(sent, door.count_sent() - sent, Counter(door.faults()))
             close_staged(door)
             door.connection.commit()
             if outcome.rows:
@@ -100,31 +106,23 @@ def finish(door: Incoming) -> None:
             door.finish(door.xid)
 
 
+@dataclass
 class _Rows:
     """The rows of open rejects as they shall be staged; walking over them locks the rejects."""
 
-    def __init__(
-        self, chosen: RejectedRowQuerySet, kind: Kind, values: Values, correct: Correct
-    ) -> None:
-        self.kind = kind
-        self.values = values
-        self.correct = correct
-        self.count = 0
-        self.latest = 0  # number of a reject of the latest row
-        # With those of the same rows at other servers, which are closed as well.
-        self.rejects = (
-            RejectedRow.objects.open()
-            .of_rows(chosen.open())
-            .filter(kind=kind.name)
-            .annotate(is_chosen=Exists(chosen.open().filter(pk=OuterRef("pk"))))
-            .in_locking_order()
-            .select_for_update()
-        )
+    chosen: RejectedRowQuerySet
+    kind: Kind
+    values: Values
+    correct: Correct
+    count: int = 0
+    latest: int = 0  # number of a reject of the latest row
 
     def lines(self) -> Iterator[str]:
+        is_chosen = Exists(self.chosen.open().filter(pk=OuterRef("pk")))
         columns = ("is_chosen", "pk", "origin", "staging_id", "code", "payload")
-        rows = self.rejects.values_list(*columns)
-        for (origin, old_id), same in groupby(rows.iterator(AT_ONCE), key=lambda row: row[2:4]):
+        locked = _locked(self.chosen, self.kind).annotate(is_chosen=is_chosen)
+        rows = locked.values_list(*columns).iterator(AT_ONCE)
+        for (origin, old_id), same in groupby(rows, key=itemgetter(2, 3)):
             chosen = [(pk, *values) for is_chosen, pk, _, _, *values in same if is_chosen]
             if chosen:  # nobody has closed it since
                 self.count += 1
@@ -142,6 +140,12 @@ class _Rows:
         return copied(str(self.count), *values, *[None] * 5, *correction)
 
 
+def _locked(chosen: RejectedRowQuerySet, kind: Kind) -> RejectedRowQuerySet:
+    """The open ones, with those of the same rows at other servers, which are closed as well."""
+    of_rows = RejectedRow.objects.open().of_rows(chosen.open()).filter(kind=kind.name)
+    return of_rows.in_locking_order().select_for_update()
+
+
 def _note_resent(rows: _Rows, outcome: Outcome, actor: Actor) -> None:
     hidden = rows.kind.secrets
     shown = {name: MASK if name in hidden else value for name, value in rows.values.items()}
@@ -152,8 +156,7 @@ def _note_resent(rows: _Rows, outcome: Outcome, actor: Actor) -> None:
     shown = rows.corrected(reject.code, reject.payload) | shown
     changed = [name for name, value in shown.items() if value != reject.payload.get(name)]
     old = {name: reject.payload.get(name) for name in changed}
-    new: dict[str, Any] = {name: shown[name] for name in changed}
-    new["resent_id"] = reject.resent_id
+    new = {**{name: shown[name] for name in changed}, "resent_id": reject.resent_id}
     AuditEntry.record(actor, AuditEntry.Action.RESEND, reject, old=old, new=new)
 
 
@@ -181,9 +184,8 @@ def discard(chosen: RejectedRowQuerySet, reason: str, actor: Actor) -> Discarded
     """
     total = Discarded(0, 0)
     with Notes(settings.SHOP_ALL_DATABASE_URL, "discard", secret=True) as notes:
-        for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
-            kind = KINDS[name]
-            done = _discard(chosen.filter(kind=name), kind, reason, actor, notes)
+        for kind, rejects in _by_kind(chosen):
+            done = _discard(rejects, kind, reason, actor, notes)
             _note_many(AuditEntry.Action.RESEND, kind, done.sent_before, actor)
             total = Discarded(total.rows + done.rows, total.sent_before + done.sent_before)
     return total
@@ -192,21 +194,18 @@ def discard(chosen: RejectedRowQuerySet, reason: str, actor: Actor) -> Discarded
 def _discard(
     chosen: RejectedRowQuerySet, kind: Kind, reason: str, actor: Actor, notes: Notes
 ) -> Discarded:
-    of_rows = RejectedRow.objects.open().of_rows(chosen.open()).filter(kind=kind.name)
-    locked = of_rows.in_locking_order().select_for_update()
-    rows = locked.values_list("origin", "staging_id", "pk").iterator(AT_ONCE)
+    locked = _locked(chosen, kind).values_list("origin", "staging_id", "pk")
     gone: set[tuple[str, int]] = set()
     seen: set[tuple[str, int]] = set()
     latest = 0
-    for origin, some in groupby(rows, key=lambda row: str(row[0])):
-        while batch := list(islice(some, AT_ONCE)):
-            ids = [number for _, number, _ in batch]
-            seen.update((origin, number) for number in ids)
-            close_noted(notes, kind, origin, ids)
-            mine = RejectedRow.objects.open().filter(pk__in=[pk for _, _, pk in batch])
-            gone.update((origin, number) for number in mine.values_list("staging_id", flat=True))
-            mine.discard(reason, actor.name)
-            latest = batch[-1][2]
+    for origin, batch in batches(locked.iterator(AT_ONCE)):
+        ids = [number for _, number, _ in batch]
+        seen.update((origin, number) for number in ids)
+        close_noted(notes, kind, origin, ids)
+        mine = RejectedRow.objects.open().filter(pk__in=[pk for _, _, pk in batch])
+        gone.update((origin, number) for number in mine.values_list("staging_id", flat=True))
+        mine.discard(reason, actor.name)
+        latest = batch[-1][2]
     if len(gone) == len(seen) == 1:
         change = {"new": {"state": State.DISCARDED}, "old": {"state": State.OPEN}}
         reject = RejectedRow.objects.get(pk=latest)

@@ -5,23 +5,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
-from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.identity import quoted
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.pool import pooled
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, TransferTask
 from transfer.models.run_base import State
 from transfer.models.schedules import ScheduledTask
-from transfer.servers.ask import ask_all
+from transfer.servers.ask import ask_all, bonus_db, shop_all
 from transfer.words import formats
 
 COUNTED_AT_MOST = 1_000_000
@@ -80,22 +77,20 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
     for task in tasks:
         by_server.setdefault(task.server, []).append(task)
 
-    def question(server: BonusServer, within: float) -> dict[str, Backlog]:
-        return _of_server(server, [task.moves for task in by_server[server]], within)
-
+    answers = ask_all(
+        by_server,
+        lambda one, within: _of_server(one, [task.moves for task in by_server[one]], within),
+        seconds,
+    )
     return {
         task.pk: Backlog(error=answer) if isinstance(answer, TransferError) else answer[task.kind]
-        for server, answer in ask_all(by_server, question, seconds)
+        for server, answer in answers
         for task in by_server[server]
     }
 
 
 def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[str, Backlog]:
-    shop_all = settings.SHOP_ALL_DATABASE_URL
-    with (
-        pooled(ShopAll(shop_all, "page", seconds=seconds)) as source,
-        pooled(BonusDatabase(server.dsn, server.name, "page", seconds=seconds)) as target,
-    ):
+    with shop_all(seconds) as source, bonus_db(server, seconds) as target:
         with source.snapshot():
             origin = source.origin()
         positions = target.existing_positions(origin, kinds)
@@ -130,10 +125,7 @@ def writing_since(source: ShopAll, kinds: Iterable[Kind]) -> dict[str, datetime]
 def shop_all_error(seconds: float) -> TransferError | None:
     """Why rows can't be read from shop All, if they can't. Takes about `seconds` at most."""
     try:
-        with (
-            pooled(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source,
-            source.snapshot(),
-        ):
+        with shop_all(seconds) as source, source.snapshot():
             source.origin()
             for kind in KINDS.values():
                 source.check_columns(kind)

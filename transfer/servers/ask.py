@@ -3,9 +3,16 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
+from django.conf import settings
+
+from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.pool import pooled
+from transfer.engine.shop_all import ShopAll
 from transfer.errors import TooSlow, TransferError
+from transfer.models import BonusServer
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +22,19 @@ SHARE = 7 / 8
 
 Subject = TypeVar("Subject")
 Answer = TypeVar("Answer")
+
+
+def shop_all(seconds: float, *, secret: bool = False) -> AbstractContextManager[ShopAll]:
+    """Shop All for a page, which waits: by a connection of the pool."""
+    dsn = settings.SHOP_ALL_DATABASE_URL
+    return pooled(ShopAll(dsn, "page", secret=secret, seconds=seconds))
+
+
+def bonus_db(
+    server: BonusServer, seconds: float, *, secret: bool = False
+) -> AbstractContextManager[BonusDatabase]:
+    """The server's database for a page, likewise."""
+    return pooled(BonusDatabase(server.dsn, server.name, "page", secret=secret, seconds=seconds))
 
 
 def too_slow(subject: object, seconds: float) -> TransferError:

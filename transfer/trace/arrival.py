@@ -3,19 +3,16 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.conf import settings
 from psycopg2 import sql
 
-from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.errors import OriginChanged
 from transfer.engine.identity import quoted
-from transfer.engine.pool import pooled
 from transfer.engine.position import Position, sees
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import TransferError
-from transfer.models import BonusServer, TransferRun, TransferTask, Upload
+from transfer.models import TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs
-from transfer.servers.ask import ask_all
+from transfer.servers.ask import ask_all, bonus_db, shop_all
 from transfer.trace.runs import runs_that_moved
 
 # The rows of a load: those that its transaction wrote.
@@ -49,23 +46,17 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
         .order_by("server_id")
     )
     of = {task.server: task for task in attach_runs(tasks)}
-
-    def question(server: BonusServer, within: float) -> Arrival:
-        return _ask(upload, of[server], within)
-
-    by_server = {
-        server: Arrival(of[server], error=answer) if isinstance(answer, TransferError) else answer
-        for server, answer in ask_all(of, question, seconds)
-    }
-    return _with_runs(upload, [by_server[server] for server in of])
+    answers = dict(ask_all(of, lambda one, within: _ask(upload, of[one], within), seconds))
+    on_servers = [
+        answer if isinstance(answer := answers[server], Arrival) else Arrival(task, error=answer)
+        for server, task in of.items()
+    ]
+    return _with_runs(upload, on_servers)
 
 
 def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
     server, kind, origin = task.server, upload.moves, str(upload.origin)
-    with (
-        pooled(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source,
-        pooled(BonusDatabase(server.dsn, server.name, "page", seconds=seconds)) as target,
-    ):
+    with shop_all(seconds) as source, bonus_db(server, seconds) as target:
         with source.snapshot():
             if source.origin() != origin:
                 raise OriginChanged

@@ -5,22 +5,18 @@ and ends would cost whoever writes several times the row.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
-from django.conf import settings
 from django.db.models import Q
 from psycopg2 import sql
 
-from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.pool import pooled
 from transfer.engine.postgres import Database
-from transfer.engine.shop_all import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, RejectedRow
-from transfer.servers.ask import ask_all
+from transfer.servers.ask import ask_all, bonus_db, shop_all
 
 COLUMNS = ("account", "card")
 MOST = 20
@@ -93,16 +89,18 @@ def _rejected(text: str) -> Numbers:
 
 def _ask(server: BonusServer | None, text: str, seconds: float) -> tuple[Numbers, bool]:
     """What a bonus server holds, or shop All (None) has got last; and whether that is all."""
-    options: Any = {"secret": True, "seconds": seconds}
     if server is None:
-        shop_all = ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", **options)
-        return _answer(shop_all, [STAGED], text, lambda kind: kind.staged)
-    target = BonusDatabase(server.dsn, server.name, "page", **options)
+        source = shop_all(seconds, secret=True)
+        return _answer(source, [STAGED], text, lambda kind: kind.staged)
+    target = bonus_db(server, seconds, secret=True)
     return _answer(target, [BEGINS, ENDS], text, lambda kind: kind.held)
 
 
 def _answer(
-    door: Database, statements: list[str], text: str, rows: Callable[[Kind], sql.Composed]
+    opened: AbstractContextManager[Database],
+    statements: list[str],
+    text: str,
+    rows: Callable[[Kind], sql.Composed],
 ) -> tuple[Numbers, bool]:
     numbers = _nothing()
     values: dict[str, sql.Composable] = {
@@ -112,7 +110,7 @@ def _answer(
         "latest": sql.Literal(LATEST),
         "most": sql.Literal(MOST),
     }
-    with pooled(door):
+    with opened as door:
         for statement, column in product(statements, COLUMNS):
             for kind in kinds_of(column):
                 names = {"column": sql.Identifier(column), "rows": rows(kind)}

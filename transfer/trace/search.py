@@ -4,13 +4,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.pool import pooled
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import TooSlow
+from transfer.servers.ask import shop_all
 from transfer.trace.complete import COLUMNS, MOST, complete, escaped, kinds_of
 from transfer.words import formats
 
@@ -35,7 +34,7 @@ class Matches:
 def search(text: str, seconds: float = 3.0) -> Matches:
     """Finds exact numbers; else those that are known to begin or end so. Raises TransferError."""
     matches = Matches()
-    with pooled(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=seconds)) as source:
+    with shop_all(seconds) as source:
         with source.snapshot():
             source.read_by_value()
             matches.exact = [c for c in COLUMNS if _is_there(source, c, text)]
@@ -129,7 +128,7 @@ def search_inside(text: str, start: Stop | None = None) -> InsideMatches:
     """
     values: dict[str, set[str]] = {column: set() for column in COLUMNS}
     stopped: Stop | None = start or Stop(ORDER[0], sys.maxsize)
-    with pooled(ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=SECONDS)) as source:
+    with shop_all(SECONDS) as source:
         try:
             for kind, low, place in _ranges(source, start):
                 stopped = place

@@ -9,11 +9,10 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
 from transfer.engine.kinds import KINDS
-from transfer.engine.pool import pooled
 from transfer.engine.position import Position
 from transfer.errors import TransferError
 from transfer.models import BonusServer
-from transfer.servers.ask import ask_all
+from transfer.servers.ask import ask_all, bonus_db
 from transfer.trace.complete import kinds_of
 
 ASSETS_SHOWN = 5
@@ -62,20 +61,18 @@ class Answer:
 def ask(
     servers: list[BonusServer], origin: str, subject: str, column: str, seconds: float
 ) -> list[Answer]:
-    def question(server: BonusServer, within: float) -> Answer:
-        return _ask(server, origin, subject, column, within)
-
-    answers = dict(ask_all(servers, question, seconds))
+    answers = dict(
+        ask_all(servers, lambda one, within: _ask(one, origin, subject, column, within), seconds)
+    )
     return [
-        Answer(server, error=answer) if isinstance(answer, TransferError) else answer
-        for server, answer in ((server, answers[server]) for server in servers)
+        answer if isinstance(answer := answers[one], Answer) else Answer(one, error=answer)
+        for one in servers
     ]
 
 
 def _ask(server: BonusServer, origin: str, subject: str, column: str, seconds: float) -> Answer:
     # PIN codes are never selected; of errors nothing is quoted all the same.
-    options: Any = {"secret": True, "seconds": seconds}
-    with pooled(BonusDatabase(server.dsn, server.name, "page", **options)) as target:
+    with bonus_db(server, seconds, secret=True) as target:
         positions = target.existing_positions(origin, kinds_of(column))
         with target.transaction(commit=False):
             return Answer(server, positions, _holding(target, subject, column))

@@ -6,6 +6,7 @@ All of it was noted by the transaction that wrote the row.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from transfer.engine.shop_all import ShopAll
@@ -41,7 +42,8 @@ def note_sources(source: ShopAll, rows: Iterable[Any], origin: str) -> None:
     """Gives the rows, which have a kind, xid and id, their `source`, still without uploads."""
     if not source.notes_sources():
         return
-    for kind, some in groupby(sorted(rows, key=_kind), key=_kind):
+    of_kind = attrgetter("kind.name")
+    for kind, some in groupby(sorted(rows, key=of_kind), key=of_kind):
         mine = list(some)
         xids = list({str(row.xid) for row in mine})
         loads = dict(source.rows(LOADS, [origin, kind, xids]))
@@ -54,10 +56,6 @@ def note_sources(source: ShopAll, rows: Iterable[Any], origin: str) -> None:
             old_id, sent_by = corrections.get(row.id, (None, ""))
             name, program = writers.get(row.xid, ("", ""))
             row.source = Source(loads.get(row.xid), None, old_id, sent_by, name, program)
-
-
-def _kind(row: Any) -> str:
-    return str(row.kind.name)
 
 
 def attach_uploads(rows: Iterable[Any]) -> None:

@@ -7,16 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from psycopg2 import sql
 
-from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.pool import pooled
+from transfer.engine.kinds import KINDS
 from transfer.engine.position import Position, moved
 from transfer.engine.shop_all import ShopAll
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import writing_since
+from transfer.servers.ask import shop_all
 from transfer.trace.complete import kinds_of
 from transfer.trace.fates import StagedRow, judge_fates
 from transfer.trace.servers import Answer, ask
@@ -38,9 +37,7 @@ SENT_AGAIN = """
 @dataclass
 class Trace:
     subject: str
-    column: str  # account or card
     rows: list[StagedRow]
-    page: int
     has_more: bool
     answers: list[Answer]
     writing: dict[str, datetime]  # kind → since when a transaction may hold unseen rows
@@ -54,8 +51,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
     """
     tasks = TransferTask.objects.select_related("server").order_by("server_id")
     servers = list({task.server_id: task.server for task in tasks}.values())
-    shop_all = ShopAll(settings.SHOP_ALL_DATABASE_URL, "page", seconds=2 * seconds)
-    with pooled(shop_all) as source:
+    with shop_all(2 * seconds) as source:
         with source.snapshot():
             origin = source.origin()
         # Before the rows are read: what a position has moved is then visible among them.
@@ -66,9 +62,8 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
             note_sent_again(source, rows, origin)
             note_sources(source, rows, origin)
             writing = writing_since(source, kinds_of(column))
-    result = Trace(
-        subject, column, rows[:ROWS_ON_A_PAGE], page, len(rows) > ROWS_ON_A_PAGE, answers, writing
-    )
+    has_more = len(rows) > ROWS_ON_A_PAGE
+    result = Trace(subject, rows[:ROWS_ON_A_PAGE], has_more, answers, writing)
     waits = any(not past for row in result.rows for past in row.reached.values())
     # Why a row waits is told by the task's runs; most rows have long been moved.
     judge_fates(result.rows, answers, attach_runs(tasks.with_runs()) if waits else [*tasks], origin)
@@ -89,7 +84,7 @@ def staged_rows(
                 kind=sql.Literal(kind.name),
                 payload=sql.SQL(f"{kind.payload}::jsonb"),
                 fault=sql.SQL(kind.fault),
-                may_fail=sql.SQL(_may_fail(kind)),
+                may_fail=sql.SQL(" or ".join(one.fails for one in kind.late_checks) or "false"),
                 moved=_moved([position for _, position in known]),
                 staged=kind.staged,
                 column=sql.Identifier(column),
@@ -109,10 +104,6 @@ def staged_rows(
         StagedRow(KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
         for kind, xid, id_, at, payload, fault, may_fail, past in source.rows(query)
     ]
-
-
-def _may_fail(kind: Kind) -> str:
-    return " or ".join(check.fails for check in kind.late_checks) or "false"
 
 
 def _moved(positions: Iterable[Position | None]) -> sql.Composable:

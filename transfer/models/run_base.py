@@ -18,6 +18,7 @@ from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
 from transfer.models.schedules import ScheduledTask, latest_of_task
 from transfer.queue.jobs import Job, JobQuerySet
+from transfer.queue.worker import Stopped
 
 logger = logging.getLogger(__name__)
 
@@ -179,6 +180,12 @@ class Run(Job, Failing):
     def is_cancelled(self) -> bool:
         """Whether somebody wants a running run to end."""
         return self.saved.filter(cancel_requested_at__isnull=False).exists()
+
+    def has_to_end(self, stopped: Stopped, stopped_as: State = State.INTERRUPTED) -> State | None:
+        """Whether, and as what: somebody has cancelled it, or the worker is asked to end."""
+        if self.is_cancelled():
+            return State.CANCELLED
+        return stopped_as if stopped() else None
 
     def skip(self, error: TransferError) -> None:
         """Saves a new run that did not take place, and says why."""

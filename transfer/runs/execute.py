@@ -1,7 +1,9 @@
 """Executes runs of transfer tasks: moves the rows, counts them, mirrors the rejects."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -71,12 +73,7 @@ def execute(
     stopped_as: State = State.CANCELLED,
 ) -> None:
     """Executes a run that has started, and closes it. Raises what it fails of."""
-
-    def ended() -> State | None:
-        if run.is_cancelled():
-            return State.CANCELLED
-        return stopped_as if stopped() else None
-
+    ended = partial(run.has_to_end, stopped, stopped_as)
     state, waiting = _move(run, task, chunk_rows, progress, ended)
     run.finish(state, waiting=waiting)
 
@@ -163,7 +160,7 @@ def rehearse(
     Raises TransferError.
     """
     run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
-    reasons: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     with doors(task, "dry run") as (source, target):
         position = move.prepare(task.moves, source, target, lambda: task.all_readers, dry_run=True)
         run.expected = count_waiting(source, task, position)
@@ -173,14 +170,11 @@ def rehearse(
         ):
             run.totals += chunk.totals
             position = chunk.after
-            for code, rows in chunk.reasons.items():
-                reasons[code] = reasons.get(code, 0) + rows
+            reasons.update(chunk.reasons)
             progress(run)
             if stopped():
                 break
         run.waiting = count_waiting(source, task, position)
-    if stopped():
-        run.state = State.CANCELLED
-    else:
-        run.state = State.REJECTS if run.rejected else State.SUCCEEDED
+    complete = State.REJECTS if run.rejected else State.SUCCEEDED
+    run.state = State.CANCELLED if stopped() else complete
     return run, reasons

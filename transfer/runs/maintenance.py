@@ -16,17 +16,13 @@ def execute_maintenance(run: MaintenanceRun, stopped: Stopped) -> None:
 
     It ends after the step under way when somebody cancels it, or the worker has to end.
     """
-    state = State.SUCCEEDED
+    state = None
     report: dict[str, Any] = {}
     for step in _steps(run):
         report |= step
-        if run.is_cancelled():
-            state = State.CANCELLED
-        elif stopped():
-            state = State.INTERRUPTED
-        if state != State.SUCCEEDED:
+        if state := run.has_to_end(stopped):
             break
-    run.finish(state, report=report)
+    run.finish(state or State.SUCCEEDED, report=report)
 
 
 def _steps(run: MaintenanceRun) -> Iterable[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -42,7 +42,6 @@ class Purge:
 
     kind: Kind
     rows: int = 0
-    amount: Decimal = Decimal(0)
     blanked: int = 0  # rows whose secret was emptied
     kept_back_by: list[tuple[TransferTask, TransferError | None]] = field(default_factory=list)
 
@@ -64,14 +63,11 @@ def purge(
             origin = staging.origin()
         positions = _positions(result, tasks, origin)
         if positions and not result.kept_back_by:
-            result.rows, result.amount = staging.purge(
-                kind, [*positions.values()], days, dry_run=dry_run
-            )
+            moved = [*positions.values()]
+            result.rows, _amount = staging.purge(kind, moved, days, dry_run=dry_run)
             if blank_pins and kind.secrets:
                 open_rejects = _open_rejects(kind, positions, origin)
-                result.blanked = staging.blank(
-                    kind, [*positions.values()], open_rejects, dry_run=dry_run
-                )
+                result.blanked = staging.blank(kind, moved, open_rejects, dry_run=dry_run)
     return result
 
 
@@ -193,16 +189,11 @@ def _old_checks(now: datetime) -> QuerySet[Any]:
 
 def _old_runs(model: Any, now: datetime, retention: Settings) -> QuerySet[Any]:
     longer = Q(state__in=[*BAD_STATES, State.REJECTS])
-    latest = [Max("pk"), Max("pk", filter=Q(state__in=GOOD_STATES))]
+    latest = {"last": Max("pk"), "good": Max("pk", filter=Q(state__in=GOOD_STATES))}
     if model is TransferRun:
-        latest.append(Max("pk", filter=Q(position_from__isnull=False)))
-    lines = (
-        model.objects.order_by()
-        .values("task")
-        .annotate(**{f"latest_{number}": one for number, one in enumerate(latest)})
-    )
-    stay = {pk for line in lines for name, pk in line.items() if name != "task"}
-    runs = model.objects.closed().exclude(pk__in=stay - {None})
+        latest["begun"] = Max("pk", filter=Q(position_from__isnull=False))
+    by_task = model.objects.order_by().values("task").annotate(**latest).values_list(*latest)
+    runs = model.objects.closed().exclude(pk__in={*chain(*by_task)} - {None})
     return runs.filter(
         (~longer & Q(finished_at__lt=now - timedelta(retention.history_days)))
         | Q(finished_at__lt=now - timedelta(retention.failure_days))

@@ -83,11 +83,6 @@ def reconcile(
     return Reconciliation(task, staged, position.totals, rejects)
 
 
-def known_of(task: TransferTask) -> Counted | None:
-    """What was counted when all of the task's rows were looked at last."""
-    return Counted.from_json(task.counted) if task.counted else None
-
-
 def remember(result: Reconciliation | None) -> None:
     """Notes what was counted, for whoever looks next and need not count it again."""
     if result is not None:
@@ -128,7 +123,10 @@ def ask_servers(
     with its server. Never raises.
     """
     readers = {task: task.all_readers for task in tasks}
-    known = {task: None if anew else known_of(task) for task in tasks}
+    known = {
+        task: Counted.from_json(task.counted) if task.counted and not anew else None
+        for task in tasks
+    }
     questions: dict[str, Callable[[TransferTask, float], Any]] = {
         "sums": lambda task, seconds: reconcile(task, seconds, known[task]),
         "log": lambda task, seconds: batch_log(task, readers[task], seconds),

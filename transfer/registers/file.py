@@ -14,6 +14,7 @@ from transfer.errors import gettext_noop
 from transfer.loading.faults import FileRefused, FileTooLarge, NothingInside
 from transfer.loading.files import Line, detect, is_blank, rows_of
 from transfer.loading.headings import missing
+from transfer.loading.lines import cell_at
 from transfer.loading.receive import Utf8
 from transfer.loading.report import explain_line
 from transfer.loading.values import remark
@@ -121,18 +122,13 @@ def _lines(rows: Iterator[Line], columns: dict[str, int]) -> list[RegisterLine]:
 
 
 def _line(number: int, cells: list[Any], columns: dict[str, int]) -> RegisterLine:
-    values: dict[str, Any] = {}
-    faults = []
-    for name in Registers.names:
-        place = columns.get(name, len(cells))
-        # A code is free text, and keeps a ".0" at its end: 10.0 is no amount.
-        value, fault = remark(cells[place] if place < len(cells) else None)
-        values[name] = value or ""
-        faults += [fault] if fault else []
+    # A code is free text, and keeps a ".0" at its end: 10.0 is no amount.
+    read = {name: remark(cell_at(columns.get(name), cells)) for name in Registers.names}
+    values: dict[str, Any] = {name: value or "" for name, (value, _fault) in read.items()}
     mothballed = values.pop("mothballed").lower()
     line = RegisterLine(number, **values, mothballed=mothballed in YES)
-    if faults:
-        line.problem = " ".join(explain_line(faults[0]))
+    if fault := next((fault for _value, fault in read.values() if fault), ""):
+        line.problem = " ".join(explain_line(fault))
     elif mothballed not in YES | NO:
         line.problem = _("Mothballed is neither yes nor no.")
     return line
@@ -156,7 +152,7 @@ def _compare(plan: Plan) -> None:
         line.is_new = register is None
         if register and "mothballed" not in plan.columns:
             line.mothballed = register.mothballed
-        line.changes = [*_changes(plan, line, register), *_renames(line, shop)]
+        line.changes = list(_changes(plan, line, register, shop))
 
 
 def _problem(line: RegisterLine, first_lines: dict[str, int]) -> str:
@@ -183,20 +179,17 @@ def _other_name(line: RegisterLine, named: dict[str, RegisterLine]) -> str:
     }
 
 
-def _changes(plan: Plan, line: RegisterLine, register: CashRegister | None) -> Iterator[str]:
-    """What becomes of a register that is there."""
-    if register is None:
-        return
-    if register.shop.code != line.shop:
+def _changes(
+    plan: Plan, line: RegisterLine, register: CashRegister | None, shop: Shop | None
+) -> Iterator[str]:
+    """What becomes of a register and a shop that are there."""
+    if register and register.shop.code != line.shop:
         yield _("shop: %(old)s → %(new)s") % {"old": register.shop, "new": line.shop}
-    if "name" in plan.columns and register.name != line.name:
+    if register and "name" in plan.columns and register.name != line.name:
         yield _("name: %(old)s → %(new)s") % {"old": register.name, "new": line.name}
-    if register.mothballed != line.mothballed:
+    if register and register.mothballed != line.mothballed:
         yield _("goes into mothballs") if line.mothballed else _("no longer mothballed")
-
-
-def _renames(line: RegisterLine, shop: Shop | None) -> Iterator[str]:
-    if shop is not None and line.shop_name and shop.name != line.shop_name:
+    if shop and line.shop_name and shop.name != line.shop_name:
         yield _("the shop’s name: %(new)s") % {"new": line.shop_name}
 
 
@@ -205,15 +198,14 @@ def apply(plan: Plan) -> None:
     """Applies all of it or nothing; the caller has seen to it that no line is bad."""
     names = {line.shop: line.shop_name for line in plan.lines if line.shop_name}
     codes = dict.fromkeys(line.shop for line in plan.lines)
-    existing = set(Shop.objects.filter(code__in=codes).values_list("code", flat=True))
     Shop.objects.bulk_create(
-        [Shop(code=code, name=names.get(code, "")) for code in codes if code not in existing]
+        [Shop(code=code, name=name) for code, name in names.items()],
+        update_conflicts=True,
+        unique_fields=["code"],
+        update_fields=["name"],
+        batch_size=2000,
     )
-    if names:
-        named = list(Shop.objects.filter(code__in=names))
-        for shop in named:
-            shop.name = names[shop.code]
-        Shop.objects.bulk_update(named, ["name"], batch_size=500)
+    Shop.objects.bulk_create([Shop(code=code) for code in codes], ignore_conflicts=True)
     shops = Shop.objects.in_bulk(list(codes), field_name="code")
     registers: list[Any] = [
         CashRegister(

@@ -5,8 +5,7 @@ may be killed at any moment and is then taken up again; an account whose secret 
 is deleted and made anew, since nobody can use it.
 """
 
-import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any
 
@@ -28,6 +27,7 @@ from transfer.queue.worker import Stopped
 
 AT_ONCE = 8  # the contract lets 16 be worked on at once, and registers are asked for, too
 SAVED_AT_ONCE = 64
+SECONDS_BETWEEN_SAVES = 0.5
 FAILURES_IN_A_ROW = 3
 
 State = RegisterAccount.State
@@ -86,13 +86,10 @@ class Work:
         futures: dict[Future[Any], RegisterAccount] = {
             pool.submit(self._call, api, account): account for account in batch
         }
-        pending, saved_at, ready = set(futures), time.monotonic(), []
+        pending = set(futures)
         while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            ready += [(futures[future], future) for future in done]
-            if not pending or time.monotonic() - saved_at > 0.5:
-                self._save(ready)
-                ready, saved_at = [], time.monotonic()
+            done, pending = wait(pending, timeout=SECONDS_BETWEEN_SAVES)
+            self._save([(futures[future], future) for future in done])
 
     def _call(self, api: BonusApi, account: RegisterAccount) -> Account | None:
         """Asks the server for one change, in a thread and without the database."""

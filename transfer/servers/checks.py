@@ -79,10 +79,6 @@ class Look:
     asked_at: datetime
     latency: float
 
-    @property
-    def clock_ahead(self) -> timedelta:
-        return self.status.time - self.asked_at
-
 
 def look(server: BonusServer, seconds: float = SECONDS) -> Look:
     """Raises ApiError. Queries no database: it runs in a thread."""
@@ -97,11 +93,12 @@ def look_at_all(
     servers: Iterable[BonusServer], seconds: float = SECONDS
 ) -> Iterator[tuple[BonusServer, Look | TransferError]]:
     """Looks at all servers at once: see `ask_all`."""
-    return ask_all(servers, look, seconds, _too_slow)
-
-
-def _too_slow(server: BonusServer, seconds: float) -> TransferError:
-    return errors.ApiTooSlow(server=server.name, seconds=f"{seconds:g}")
+    return ask_all(
+        servers,
+        look,
+        seconds,
+        late=lambda one, took: errors.ApiTooSlow(server=one.name, seconds=f"{took:g}"),
+    )
 
 
 def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str, int]:
@@ -121,7 +118,7 @@ def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str,
 @transaction.atomic
 def note(server: BonusServer, look: Look) -> None:
     """Saves what the server answered, in three statements however many registers it has."""
-    ahead = look.clock_ahead
+    ahead = look.status.time - look.asked_at  # the server's clock
     server.note_answer(look.asked_at, look.latency, ahead.total_seconds(), look.status.version)
     accounts = look.accounts
     parameters: dict[str, Any] = {

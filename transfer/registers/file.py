@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from transfer.errors import gettext_noop
 from transfer.loading.faults import FileRefused, FileTooLarge, NothingInside
-from transfer.loading.files import Line, detect, is_blank, rows_of
+from transfer.loading.files import Layout, Line, detect, is_blank, rows_of
 from transfer.loading.headings import missing
 from transfer.loading.lines import cell_at
 from transfer.loading.receive import Utf8
@@ -104,16 +104,15 @@ def read(content: bytes) -> Plan:
     layout = detect(Registers(), lambda: io.BytesIO(content), is_utf8=text.ends_well(), chosen={})
     if missing(Registers(), layout.columns):
         raise RegisterColumnsMissing(columns=f"{_('Shop')}, {_('Code')}")
-    rows = rows_of(io.BytesIO(content), layout)
-    below = (row for row in rows if row[0] > layout.header)
-    plan = Plan(_lines(below, layout.columns), set(layout.columns), layout.ignored)
+    lines = _lines(rows_of(io.BytesIO(content), layout), layout)
+    plan = Plan(lines, set(layout.columns), layout.ignored)
     _compare(plan)
     return plan
 
 
-def _lines(rows: Iterator[Line], columns: dict[str, int]) -> list[RegisterLine]:
-    filled = (row for row in rows if not all(map(is_blank, row[1])))
-    lines = [_line(*row, columns) for row in islice(filled, MOST_LINES + 1)]
+def _lines(rows: Iterator[Line], layout: Layout) -> list[RegisterLine]:
+    filled = (row for row in rows if row[0] > layout.header and not all(map(is_blank, row[1])))
+    lines = [_line(*row, layout.columns) for row in islice(filled, MOST_LINES + 1)]
     if not lines:
         raise NothingInside
     if len(lines) > MOST_LINES:

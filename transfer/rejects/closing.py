@@ -99,12 +99,9 @@ def finish_interrupted() -> int:
     """
     if not RejectedRow.objects.open().exists():
         return 0
-    closed = 0
     with Notes(settings.SHOP_ALL_DATABASE_URL, "resend", secret=True) as notes, notes.transaction():
-        if notes.have_notes():
-            for unfinished in notes.unfinished():
-                closed += _finish(notes, unfinished)
-    return closed
+        unfinished = notes.unfinished() if notes.have_notes() else []
+        return sum(_finish(notes, one) for one in unfinished)
 
 
 @transaction.atomic

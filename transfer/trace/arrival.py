@@ -92,13 +92,10 @@ def _moved(source: ShopAll, upload: Upload, task: TransferTask, position: Positi
 
 def _with_runs(upload: Upload, on_servers: list[Arrival]) -> list[Arrival]:
     """The same, each with the run that moved the last of its rows."""
-    keys = {
-        one.task.pk: (one.task.pk, upload.xid or 0, one.last_id)
+    keys = [
+        (one.task.pk, upload.xid or 0, one.last_id)
         for one in on_servers
         if one.moved and one.last_id is not None
-    }
-    runs = runs_that_moved(keys.values(), str(upload.origin))
-    return [
-        replace(one, run=runs.get(keys[one.task.pk])) if one.task.pk in keys else one
-        for one in on_servers
     ]
+    runs = {task: run for (task, *_), run in runs_that_moved(keys, str(upload.origin)).items()}
+    return [replace(one, run=runs.get(one.task.pk)) for one in on_servers]

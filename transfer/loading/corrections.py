@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from re import Match
 from typing import NamedTuple
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists
 
 from transfer.engine.kinds import Kind
 from transfer.loading.values import SPACES
 from transfer.models import RejectedRow
-from transfer.models.rejects import REJECT_KEY
+from transfer.models.rejects import REJECT_KEY, SAME_ROW
 
 
 class Named(NamedTuple):
@@ -32,10 +32,9 @@ Rejects = dict[int, tuple[str, str, int, bool]]
 
 
 def _rejects(numbers: set[int]) -> Rejects:
-    same_row = {name: OuterRef(name) for name in RejectedRow.ROW}
     rejects = (
         RejectedRow.objects.filter(pk__in=numbers)
-        .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**same_row)))
+        .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**SAME_ROW)))
         .values_list("pk", "kind", "origin", "staging_id", "is_row_open")
     )
     return {pk: (kind, str(origin), row, is_open) for pk, kind, origin, row, is_open in rejects}

@@ -222,58 +222,65 @@ def _mark(x: int, run: PastRun, states: Mapping[State, str]) -> str:
     )
 
 
+def hidden(**values: Any) -> SafeString:
+    """`{% hidden seen=version next=here %}`: what a form sends beside what is filled in."""
+    return format_html_join("", '<input type="hidden" name="{}" value="{}">', values.items())
+
+
+def _form(context: Any, action: str, sent: dict[str, Any], button: SafeString) -> SafeString:
+    """A form of one button. A template takes ten times as long."""
+    fields = hidden(csrfmiddlewaretoken=context.get("csrf_token", ""), **sent)
+    return format_html('<form method="post" action="{}">{}{}</form>', action, fields, button)
+
+
 def post(
-    token: str, url: str, words: str, *, icon_name: str = "", id: str = "", style: str = "",
-    bare: Any = False, about: Any = "", name: str = "", value: Any = "", **hidden: Any,
+    context: Any, url: str, words: str, *, icon_name: str = "", id: str = "", style: str = "",
+    bare: Any = False, about: Any = "", name: str = "", value: Any = "", **sent: Any,
 ) -> SafeString:  # fmt: skip
-    """A form of one button: see `transfer_ui.post`. A template takes ten times as long."""
-    sent = format_html_join(
-        "",
-        '<input type="hidden" name="{}" value="{}">',
-        {"csrfmiddlewaretoken": token, **hidden}.items(),
-    )
-    button = {"id": id, "name": name, "value": value, "title": words if bare else ""}
-    return format_html(
-        '<form method="post" action="{}">{}'
-        '<button type="submit" class="button {}"{}>{}<span{}>{}</span>{}</button></form>',
-        url,
-        sent,
+    """A button that posts to `url`: its `name` with its `value`, and all options not named here.
+
+    It may have an `icon_name`, an `id` and a `style`. If it is `bare`, its words are a tooltip;
+    screen readers hear them, and what the press is `about`.
+    """
+    attributes = {"id": id, "name": name, "value": value, "title": words if bare else ""}
+    button = format_html(
+        '<button type="submit" class="button {}"{}>{}<span{}>{}</span>{}</button>',
         style,
-        flatatt({key: text for key, text in button.items() if text != ""}),
+        flatatt({key: text for key, text in attributes.items() if text != ""}),
         icon(icon_name) if icon_name else "",
         flatatt({"class": "visually-hidden"} if bare else {}),
         words,
         format_html('<span class="visually-hidden">: {}</span>', about) if about else "",
     )
+    return _form(context, url, sent, button)
 
 
 def switch(
-    token: str, action: str, label: str, on: bool, *, id: str = "", means: str = "",
-    bare: bool = False, **hidden: Any,
+    context: Any, action: str, label: str, on: bool, *, id: str = "", means: str = "",
+    bare: bool = False, **sent: Any,
 ) -> SafeString:  # fmt: skip
-    """A form that switches: see `transfer_ui.switch`."""
-    sent = format_html_join(
-        "",
-        '<input type="hidden" name="{}" value="{}">',
-        {"csrfmiddlewaretoken": token, **hidden}.items(),
-    )
-    button = {"id": id, "aria-describedby": means}
-    return format_html(
-        '<form method="post" action="{}">{}'
+    """The switch of what `label` names, which is `on` or not. It posts `enabled` = 1 or 0, what the
+    press asks for, to `action`, and all options not named here: `seen` where two people may switch
+    at once, `next` where the page leads afterwards.
+
+    It may have an `id`; `means` is that of what says what a press means. If it is `bare`, its words
+    are for screen readers.
+    """
+    attributes = {"id": id, "aria-describedby": means}
+    button = format_html(
         '<button type="submit" class="switch {} {}"{} name="enabled" value="{}" title="{}">'
         '<span class="switch-track" aria-hidden="true"></span>'
-        '<span{}><span class="visually-hidden">{}:</span> {}</span></button></form>',
-        action,
-        sent,
+        '<span{}><span class="visually-hidden">{}:</span> {}</span></button>',
         "on" if on else "",
         "bare" if bare else "",
-        flatatt({key: text for key, text in button.items() if text}),
+        flatatt({key: text for key, text in attributes.items() if text}),
         0 if on else 1,
         _("Switch off") if on else _("Switch on"),
         flatatt({"class": "visually-hidden"} if bare else {}),
         label,
         _("Enabled") if on else _("Disabled"),
     )
+    return _form(context, action, sent, button)
 
 
 def run_link(run: Any) -> SafeString:

@@ -3,14 +3,12 @@
 from typing import Any
 
 from django import template
-from django.utils.safestring import SafeString
 
 from transfer.pages import drawing, navigation
 from transfer.pages.history.charts import StackedBars
 from transfer.pages.overview import drawing as overview
 from transfer.pages.registers import drawing as registers
 from transfer.pages.scheduler import drawing as scheduler
-from transfer.pages.scheduler.status import TaskStatus
 from transfer.words import formats
 
 register = template.Library()
@@ -29,6 +27,9 @@ register.simple_tag(drawing.badge)
 register.simple_tag(drawing.state_badge)
 register.simple_tag(drawing.switch_badge)
 register.simple_tag(drawing.run_link)
+register.simple_tag(drawing.hidden)
+register.simple_tag(drawing.post, takes_context=True)
+register.simple_tag(drawing.switch, takes_context=True)
 register.simple_tag(drawing.polls)
 register.simple_tag(drawing.fact)
 register.simple_tag(drawing.card_head)
@@ -44,36 +45,9 @@ register.simple_tag(registers.account_badge)
 register.simple_tag(registers.server_badge)
 register.simple_tag(registers.day_strip)
 register.simple_tag(scheduler.facts, name="task_facts")
+register.simple_tag(scheduler.actions, takes_context=True, name="task_actions")
 register.simple_tag(overview.arrow, name="flow_arrow")
 register.simple_tag(overview.line, name="flow_line")
-
-
-@register.simple_tag(takes_context=True)
-def post(context: Any, url: str, words: str, **options: Any) -> SafeString:
-    """A button that posts to `url`: its `name` with its `value`, and all options not named here.
-
-    It may have an `icon_name`, an `id` and a `style`. If it is `bare`, its words are a tooltip;
-    screen readers hear them, and what the press is `about`.
-    """
-    return drawing.post(context.get("csrf_token", ""), url, words, **options)
-
-
-@register.simple_tag(takes_context=True)
-def switch(context: Any, action: str, label: str, on: bool, **options: Any) -> SafeString:
-    """The switch of what `label` names, which is `on` or not. It posts `enabled` = 1 or 0, what the
-    press asks for, to `action`, and all options not named here: `seen` where two people may switch
-    at once, `next` where the page leads afterwards.
-
-    It may have an `id`; `means` is that of what says what a press means. If it is `bare`, its words
-    are for screen readers.
-    """
-    return drawing.switch(context.get("csrf_token", ""), action, label, on, **options)
-
-
-@register.simple_tag(takes_context=True)
-def task_actions(context: Any, row: TaskStatus, here: str) -> SafeString:
-    """What an operator may do to a task; `here` is where the page leads afterwards."""
-    return scheduler.actions(context.get("csrf_token", ""), row, here)
 
 
 @register.inclusion_tag("includes/tile.html")

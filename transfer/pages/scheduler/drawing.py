@@ -91,44 +91,41 @@ def schedule(row: TaskStatus, here: str, may_change: bool) -> SafeString:
     )
 
 
-def actions(token: str, row: TaskStatus, here: str, dense: bool = False) -> SafeString:
-    """What an operator may do to a task; `dense`: icons alone, with their words as tooltips."""
-    drawn = [*_of_run(token, row, here, dense), _pause(token, row, here, dense)]
-    return format_html_join("\n", "{}", ((one,) for one in drawn))
+def actions(context: Any, row: TaskStatus, here: str, dense: bool = False) -> SafeString:
+    """What an operator may do to a task; `here` is where the page leads afterwards.
+
+    `dense`: icons alone, with their words as tooltips.
+    """
+    return format_html_join("\n", "{}", ((one,) for one in _actions(context, row, here, dense)))
 
 
-def _of_run(token: str, row: TaskStatus, here: str, dense: bool) -> Iterator[SafeString]:
+def _actions(context: Any, row: TaskStatus, here: str, dense: bool) -> Iterator[SafeString]:
     size = "small icon-only" if dense else ""
-    shown: dict[str, Any] = {"bare": dense, "about": row.name, "next": here}
+
+    def button(id: str, url: str, words: str, icon_name: str, **options: Any) -> SafeString:
+        return post(
+            context, reverse(url, args=[row.key]), words, icon_name=icon_name, bare=dense,
+            id=f"{id}-{row.key}", next=here,
+            **{"style": f"quiet {size}", "about": row.name, **options},
+        )  # fmt: skip
+
     if row.run and row.run.cancel_requested_at:
         yield format_html('<span class="note">{}</span>', _("ends after this step"))
-        return
-    if row.run:
-        yield post(
-            token, reverse("task_cancel", args=[row.key]), _("Cancel the run"), icon_name="ban",
-            style=f"quiet danger {size}", id=f"cancel-{row.key}", **shown,
-        )  # fmt: skip
-        return
-    url = reverse("task_run", args=[row.key])
-    if not row.is_transfer and row.task.removes and not dense:
-        yield post(
-            token, url, _("What would it remove?"), icon_name="search", style="quiet", name="dry",
-            value="1", id=f"dry-{row.key}", next=here,
-        )  # fmt: skip
-    yield post(
-        token, url, _("Run now"), icon_name="play", style=f"quiet {size}", id=f"now-{row.key}",
-        **shown,
-    )  # fmt: skip
-
-
-def _pause(token: str, row: TaskStatus, here: str, dense: bool) -> SafeString:
-    size = "small icon-only" if dense else ""
+    elif row.run:
+        style = f"quiet danger {size}"
+        yield button("cancel", "task_cancel", _("Cancel the run"), "ban", style=style)
+    else:
+        if not row.is_transfer and row.task.removes and not dense:
+            dry = {"name": "dry", "value": "1", "about": ""}
+            yield button("dry", "task_run", _("What would it remove?"), "search", **dry)
+        yield button("now", "task_run", _("Run now"), "play")
     if row.is_paused:
-        return post(
-            token, reverse("task_resume", args=[row.key]), _("Resume"), icon_name="undo",
-            style=f"quiet {size}", id=f"resume-{row.key}", bare=dense, about=row.name, next=here,
-            seen=row.task.version,
-        )  # fmt: skip
+        yield button("resume", "task_resume", _("Resume"), "undo", seen=row.task.version)
+    else:
+        yield _pause(row, here, size)
+
+
+def _pause(row: TaskStatus, here: str, size: str) -> SafeString:
     return format_html(
         '<a class="button plain {}" id="pause-{}" title="{}" href="{}?next={}">{}'
         '<span class="{}">{}</span><span class="visually-hidden">: {}</span></a>',
@@ -138,7 +135,7 @@ def _pause(token: str, row: TaskStatus, here: str, dense: bool) -> SafeString:
         reverse("task_pause", args=[row.key]),
         quote(here),
         icon("pause"),
-        "visually-hidden" if dense else "",
+        "visually-hidden" if size else "",
         _("Pause…"),
         row.name,
     )

@@ -56,6 +56,9 @@ class TaskTable(Table):
         order_by = ("server", "task")
         row_attrs = {"id": lambda record: record.key}
 
+    draw_waits = staticmethod(drawing.waits)
+    draw_next = staticmethod(drawing.next_run)
+
     def before_render(self, request: HttpRequest) -> None:
         self.may_change = has_role(request.user, Role.OPERATOR)
 
@@ -63,9 +66,8 @@ class TaskTable(Table):
         if not self.may_change:
             return switch_badge(row.task)
         return switch(
-            self.context["csrf_token"], reverse("task_switch", args=[row.key]), row.name,
-            row.task.enabled, id=f"switch-{row.key}", bare=True, seen=row.task.version,
-            next=self.context["here"],
+            self.context, reverse("task_switch", args=[row.key]), row.name, row.task.enabled,
+            id=f"switch-{row.key}", bare=True, seen=row.task.version, next=self.context["here"],
         )  # fmt: skip
 
     def draw_task(self, row: TaskStatus) -> SafeString:
@@ -76,14 +78,8 @@ class TaskTable(Table):
         name = row.task.server.name
         return format_html('<span title="{}">{}</span>', name, name)
 
-    def draw_waits(self, row: TaskStatus) -> SafeString:
-        return drawing.waits(row)
-
     def draw_schedule(self, row: TaskStatus) -> SafeString:
         return drawing.schedule(row, self.context["here"], self.may_change)
-
-    def draw_next(self, row: TaskStatus) -> SafeString | str:
-        return drawing.next_run(row)
 
     def draw_runs(self, row: TaskStatus) -> SafeString:
         if recent := row.recent:
@@ -93,8 +89,7 @@ class TaskTable(Table):
     def draw_more(self, row: TaskStatus) -> SafeString:
         actions = SafeString()
         if self.may_change:
-            token = self.context["csrf_token"]
-            actions = drawing.actions(token, row, self.context["here"], dense=True)
+            actions = drawing.actions(self.context, row, self.context["here"], dense=True)
         about = drawing.about(row, self.may_change)
         return format_html('<div class="row-actions">{}\n{}</div>', actions, about)
 

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import run_checks
-from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django_tasks_db.models import DBTaskResult
 
 from transfer.bonus_api.errors import CertificateExpired
 from transfer.bonus_api.http import CONNECT_SECONDS, tls_context
@@ -26,7 +24,6 @@ from transfer.servers.stages import run_all
 from transfer.words import formats
 
 SECONDS = 10.0
-QUEUED_LONG = timedelta(minutes=3)
 EXPIRES_SOON = timedelta(days=14)
 SCARCE_MB, NONE_MB = 1000, 100
 
@@ -103,8 +100,8 @@ def try_tick() -> Passed:
 
 
 def try_queue() -> Passed:
-    oldest = DBTaskResult.objects.ready().aggregate(at=Min("enqueued_at"))["at"]
-    if oldest and timezone.now() - oldest > QUEUED_LONG:
+    oldest = workers.oldest_entry()
+    if oldest and timezone.now() - oldest > workers.QUEUED_LONG:
         raise errors.QueueStuck(since=formats.moment(oldest))
     resident = workers.seen().resident
     return Passed(gettext_noop("It moves; background workers: %(n)s."), {"n": resident})

@@ -5,8 +5,10 @@ is. It is gone as soon as its session is: within a minute where its machine lost
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 from django_tasks_db.models import DBTaskResult
@@ -14,6 +16,9 @@ from django_tasks_db.models import DBTaskResult
 from transfer.models import Heartbeat
 from transfer.schedule import following_minute
 from transfer.words import formats
+
+# The tick works the queue off every minute: what waits longer has nobody.
+QUEUED_LONG = timedelta(minutes=3)
 
 # One that holds the lock of what it executes is at work.
 SESSIONS = """
@@ -55,6 +60,13 @@ def seen() -> Workers:
         cursor.execute(SESSIONS)
         resident, at_work = cursor.fetchone()
     return Workers(resident, min(resident, at_work))
+
+
+def oldest_entry() -> datetime | None:
+    """Since when the oldest entry of the queue waits."""
+    ready = DBTaskResult.objects.ready()
+    oldest: datetime | None = ready.aggregate(at=Min("enqueued_at"))["at"]
+    return oldest
 
 
 def in_words(workers: Workers) -> str:

@@ -1,20 +1,14 @@
 """Whether this process lives, and whether the product as a whole does its work: for machines."""
 
-from datetime import timedelta
-
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError
-from django.db.models import Min
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from django_tasks_db.models import DBTaskResult
 
 from transfer.models import Heartbeat
-
-# The tick works the queue off every minute: what waits longer has nobody.
-QUEUED_LONG = timedelta(minutes=3)
+from transfer.runs import workers
 
 
 @login_not_required
@@ -49,7 +43,7 @@ def schedule() -> str:
 
 
 def queue() -> str:
-    oldest = DBTaskResult.objects.ready().aggregate(at=Min("enqueued_at"))["at"]
-    if oldest is None or timezone.now() - oldest < QUEUED_LONG:
+    oldest = workers.oldest_entry()
+    if oldest is None or timezone.now() - oldest < workers.QUEUED_LONG:
         return "ok"
     return f"the oldest entry waits since {oldest:%Y-%m-%dT%H:%M:%SZ}"

@@ -74,11 +74,8 @@ def knows_token(request: HttpRequest) -> bool:
 
 def is_here(request: HttpRequest) -> bool:
     """Whether it comes from this machine, and not from a proxy on it."""
-    if (
-        settings.BEHIND_PROXY
-        or "X-Forwarded-For" in request.headers
-        or "Forwarded" in request.headers
-    ):
+    forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded"))
+    if settings.BEHIND_PROXY or forwarded:
         return False
     try:
         return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
@@ -107,11 +104,11 @@ def counts() -> Collector:
 
 
 def gauge(name: str, text: str, value: float) -> Metric:
-    return by_labels(name, text, (), {(): value})
+    return gauges(name, text, {(): value}, ())
 
 
-def by_labels(
-    name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
+def gauges(
+    name: str, text: str, values: Mapping[tuple[str, ...], float], labels: Sequence[str] = FLOW
 ) -> Metric:
     family = GaugeMetricFamily(f"dtadmin_{name}", text, labels=labels)
     for keys, value in values.items():
@@ -123,29 +120,17 @@ def flows() -> Iterator[Metric]:
     """What each flow has still to move. One whose databases don't answer has no rows here."""
     tasks = list(TransferTask.objects.select_related("server"))
     asked = backlog.ask(tasks, seconds=SECONDS)
-    flow = {task.pk: (task.server.name, task.kind) for task in tasks}
+    flow: dict[int, tuple[str, ...]] = {task.pk: (task.server.name, task.kind) for task in tasks}
     heard = {flow[pk]: one for pk, one in asked.items() if one.rows is not None}
-    yield by_labels(
-        "waiting_rows", "Rows to move", FLOW, {k: b.rows or 0 for k, b in heard.items()}
-    )
-    yield by_labels(
-        "lag_seconds",
-        "Age of the oldest row to move; 0 where none waits",
-        FLOW,
-        {k: age(b.oldest) for k, b in heard.items()},
-    )
-    yield by_labels(
-        "flow_up",
-        "1 where shop All and the bonus server said what waits",
-        FLOW,
-        {name: int(name in heard) for name in flow.values()},
-    )
-    yield by_labels(
-        "task_enabled", "1 while it is on", FLOW, {flow[t.pk]: int(t.enabled) for t in tasks}
-    )
-    yield by_labels(
-        "task_failures", "Runs that failed in a row", FLOW, {flow[t.pk]: t.failures for t in tasks}
-    )
+    ages = {name: age(one.oldest) for name, one in heard.items()}
+    up = {name: int(name in heard) for name in flow.values()}
+    on = {flow[task.pk]: int(task.enabled) for task in tasks}
+    failures = {flow[task.pk]: task.failures for task in tasks}
+    yield gauges("waiting_rows", "Rows to move", {k: b.rows or 0 for k, b in heard.items()})
+    yield gauges("lag_seconds", "Age of the oldest row to move; 0 where none waits", ages)
+    yield gauges("flow_up", "1 where shop All and the bonus server said what waits", up)
+    yield gauges("task_enabled", "1 while it is on", on)
+    yield gauges("task_failures", "Runs that failed in a row", failures)
 
 
 def schedule_and_queue() -> Iterator[Metric]:
@@ -160,24 +145,17 @@ def schedule_and_queue() -> Iterator[Metric]:
 def runs() -> Iterator[Metric]:
     of_day = TransferRun.objects.filter(queued_at__gte=timezone.now() - DAY).order_by()
     counted = of_day.values_list("server_name", "kind", "state").annotate(Count("pk"))
-    yield by_labels(
-        "runs_last_day",
-        "Runs that were queued in the last 24 hours",
-        [*FLOW, "state"],
-        {tuple(keys): count for *keys, count in counted},
-    )
+    by_state = {tuple(keys): count for *keys, count in counted}
+    text = "Runs that were queued in the last 24 hours"
+    yield gauges("runs_last_day", text, by_state, [*FLOW, "state"])
 
 
 def rows_and_registers() -> Iterator[Metric]:
     open_rejects = RejectedRow.objects.open().count()
     yield gauge("rejects_open", "Rejected rows without a decision", open_rejects)
     states = RegisterAccount.objects.count_states()
-    yield by_labels(
-        "registers",
-        "Accounts of registers on bonus servers",
-        ["state"],
-        {(state,): states.get(state, 0) for state in AccountState.values},
-    )
+    text, known = "Accounts of registers on bonus servers", AccountState.values
+    yield gauges("registers", text, {(one,): states.get(one, 0) for one in known}, ["state"])
 
 
 def age(moment: datetime | None) -> float:

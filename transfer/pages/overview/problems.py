@@ -16,13 +16,12 @@ from transfer.models.alerts import Topic
 from transfer.models.run_base import Run, State
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
+from transfer.runs.workers import QUEUED_LONG
 from transfer.words import formats
 from transfer.words.explain import explain
 
 # A row that waits longer than this, and longer than two runs, waits too long.
 LONG = timedelta(minutes=15)
-# A run that is still queued then has no worker: the tick itself comes every minute.
-QUEUED_LONG = timedelta(minutes=3)
 # A transaction that has been open for so long hides rows from us.
 OPEN_LONG = timedelta(minutes=10)
 

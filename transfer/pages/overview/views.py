@@ -3,12 +3,10 @@
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Min
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.http import require_safe
-from django_tasks_db.models import DBTaskResult
 
 from transfer.models import (
     CashRegister,
@@ -76,7 +74,7 @@ def look(seconds: float, user: Any) -> dict[str, Any]:
         "day": last_day(),
         "heartbeats": list(Heartbeat.objects.all()[:5]),
         "heartbeat": heartbeat,
-        "queue": DBTaskResult.objects.ready().aggregate(oldest=Min("enqueued_at")),
+        "oldest_entry": workers.oldest_entry(),
         "workers": formats.sentence(workers.in_words(workers.seen())),
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
         "poll": (FAST if running else SLOW) if asked else 0.2,

@@ -38,8 +38,8 @@ def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
     """The pages of one run, of either kind."""
     start, kind = f"{base}/<int:pk>/", {"model": model}
     return [
-        path(start, run.run, kind, name=name),
-        path(f"{start}live/", run.run_live, kind, name=f"{name}_live"),
+        path(start, run.run, kind | {"page": "history/run.html"}, name=name),
+        path(f"{start}live/", run.run, kind | {"page": "history/live.html"}, name=f"{name}_live"),
         path(f"{start}row/", run.run_row, kind, name=f"{name}_row"),
         path(f"{start}cancel/", run.run_cancel, kind, name=f"{name}_cancel"),
         path(f"{start}again/", run.run_again, kind, name=f"{name}_again"),

@@ -111,8 +111,7 @@ class DrawnColumn(tables.Column):
     The library's own way to a cell, by accessors and signatures, takes longer than such a cell.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"empty_values": (), **kwargs})
+    empty_values = ()
 
     def draw(self, record: Any) -> Any:
         raise NotImplementedError
@@ -124,8 +123,10 @@ class TemplateColumn(tables.Column):
     The library's own asks every context processor again for each cell.
     """
 
+    empty_values = ()
+
     def __init__(self, template_name: str, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"empty_values": (), **kwargs})
+        super().__init__(*args, **kwargs)
         self.template_name = template_name
 
     @cached_property
@@ -191,40 +192,26 @@ class ChooseColumn(DrawnColumn):
 class ValueColumn(tables.Column):
     """Draws its cells from the value alone, by `render`; it says what stands for None, too."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"empty_values": (), **kwargs})
-
-    def render(self, value: Any) -> Any:
-        raise NotImplementedError
-
-    def value(self, value: Any) -> Any:
-        return value
+    empty_values = ()
 
 
 class NumberColumn(ValueColumn):
     """Numbers, right-aligned, with thin spaces."""
 
-    attrs = {"th": {"class": "num"}, "td": {"class": "num"}}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"attrs": self.attrs, **kwargs})
-
-    def render(self, value: Any) -> str:
-        return formats.number(value)
+    attrs = classed("num")
+    render: Callable[[Any], str] = staticmethod(formats.number)
 
 
 class AmountColumn(NumberColumn):
     """A sum, with its sign and two decimals."""
 
-    def render(self, value: Any) -> str:
-        return formats.amount(value)
+    render = staticmethod(formats.amount)
 
 
 class DurationColumn(NumberColumn):
     """How long something took."""
 
-    def render(self, value: Any) -> str:
-        return formats.duration(value)
+    render = staticmethod(formats.duration)
 
 
 class MomentColumn(ValueColumn):

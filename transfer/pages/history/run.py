@@ -25,18 +25,13 @@ POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
 
 
 @require_safe
-def run(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
-    return render(request, "history/run.html", described(run_of(model, pk)))
+def run(request: HttpRequest, pk: int, model: type[Run], page: str) -> HttpResponse:
+    """The page, or the part of it that changes while the run goes on."""
+    return render(request, page, described(run_of(model, pk)))
 
 
 @require_safe
-def run_live(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
-    """The part of the page that changes while the run goes on."""
-    return render(request, "history/live.html", described(run_of(model, pk)))
-
-
-@require_safe
-def run_row(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
+def run_row(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
     """The run as a row of the history, which refreshes itself."""
     table = TransferRunTable if model is TransferRun else MaintenanceRunTable
     return render(request, "history/row.html", {"table": table([run_of(model, pk)])})
@@ -44,7 +39,7 @@ def run_row(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> Ht
 
 @role("operator")
 @read_or_post
-def run_cancel(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
+def run_cancel(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
     """Asks, then cancels: a queued run at once, a running one after the step under way."""
     one = run_of(model, pk)
     if request.method != "POST" and one.is_open:
@@ -73,23 +68,19 @@ def confirmation(one: Any) -> dict[str, Any]:
 
 @role("operator")
 @require_POST
-def run_again(request: HttpRequest, pk: int, model: type[Run] = TransferRun) -> HttpResponse:
-    """Puts another run of the same task into the queue."""
+def run_again(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
+    """Puts another run of the same task into the queue; a dry run is repeated as one."""
     one = run_of(model, pk)
     if one.task is None:
         messages.error(request, _("The task of this run is no longer there."))
         return redirect(one)
+    same: dict[str, Any] = {"dry_run": True} if getattr(one, "dry_run", False) else {}
     try:
-        started = start.run_now(one.task, Actor.of(request), **same_way(one))
+        started = start.run_now(one.task, Actor.of(request), **same)
     except start.RunIsOpen as already:
         messages.info(request, _("This task had a run under way: here it is."))
         return redirect(already.run)
     return redirect(started)
-
-
-def same_way(one: Run) -> dict[str, Any]:
-    """A dry run is repeated as one."""
-    return {"dry_run": True} if getattr(one, "dry_run", False) else {}
 
 
 def run_of(model: type[Run], pk: int) -> Any:

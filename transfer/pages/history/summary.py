@@ -45,12 +45,9 @@ class Period:
 
     @property
     def title(self) -> str:
-        if self.is_hourly:
-            words, last = _("Rows by the hour, %(days)s"), self.edges[-2]
-        else:
-            words, last = _("Rows by the day, %(days)s"), self.edges[-2]
-        days = dict.fromkeys((formats.day(self.edges[0].date()), formats.day(last.date())))
-        return words % {"days": " – ".join(days)}
+        hourly, daily = _("Rows by the hour, %(days)s"), _("Rows by the day, %(days)s")
+        days = dict.fromkeys(formats.day(self.edges[at].date()) for at in (0, -2))
+        return (hourly if self.is_hourly else daily) % {"days": " – ".join(days)}
 
     @property
     def labels(self) -> list[str]:

@@ -99,6 +99,13 @@ def commands(text: Any) -> SafeString:
 
 
 @cache
+def stylesheets(names: str) -> SafeString:
+    """Those of static/css/, in this order, which decides between rules of the same weight."""
+    links = ((static(f"css/{name}.css"),) for name in names.split())
+    return format_html_join("\n", '<link rel="stylesheet" href="{}">', links)
+
+
+@cache
 def icon(name: str) -> SafeString:
     """An icon of static/icons.svg. It is decoration: the word stands beside it."""
     return format_html(
@@ -146,13 +153,17 @@ def state_icon(state: str) -> SafeString:
     return format_html(drawn, tone, word, icon(icon_name), unseen)
 
 
+def share(done: int, total: int) -> int:
+    """How much of all that is, in per cent."""
+    return min(100, done * 100 // total) if total else 0
+
+
 def progress(done: int, total: int, label: str = "", words: str = "") -> dict[str, Any]:
     """`{% progress run.read run.expected %}`: a bar with its share in words, or in `words`."""
-    share = min(100, done * 100 // total) if total else 0
     return {
         "done": min(done, total),
         "total": total,
-        "share": share,
+        "share": share(done, total),
         "label": label or _("Moved"),
         "words": words,
     }

@@ -60,8 +60,9 @@ class Backlog:
     asked_at: datetime = field(default_factory=timezone.now)
 
     @property
-    def is_capped(self) -> bool:
-        return self.rows == COUNTED_AT_MOST
+    def more(self) -> str:
+        """A plus behind the number, where more may wait than were counted."""
+        return "+" if self.rows == COUNTED_AT_MOST else ""
 
     @property
     def is_fresh(self) -> bool:

@@ -68,13 +68,13 @@ def amount(value: Decimal | None, *, signed: bool = True) -> str:
     return f"{sign}{whole.replace(',', THIN)}{get_format('DECIMAL_SEPARATOR')}{cents}"
 
 
-def rows(count: int) -> str:
-    """A count with its noun: "412 rows"."""
-    return ngettext("%(n)s row", "%(n)s rows", count) % {"n": number(count)}
+def rows(count: int, more: str = "") -> str:
+    """A count with its noun: "412 rows"; `more` stands behind the number."""
+    return ngettext("%(n)s row", "%(n)s rows", count) % {"n": f"{number(count)}{more}"}
 
 
 def rows_wait(count: int, more: str = "") -> str:
-    """A count with its noun and verb: "412 rows wait"; `more` stands behind the number."""
+    """The same with its verb: "412 rows wait"."""
     words = ngettext("%(n)s row waits", "%(n)s rows wait", count)
     return words % {"n": f"{number(count)}{more}"}
 

@@ -82,21 +82,17 @@ def _wait(backlog: Backlog) -> str:
     if backlog.rows is None:
         return _unknown(backlog)
     words = ngettext("%(n)s%(more)s waits", "%(n)s%(more)s wait", backlog.rows)
-    return words % {"n": formats.number(backlog.rows), "more": _more(backlog)}
+    return words % {"n": formats.number(backlog.rows), "more": backlog.more}
 
 
 def _unknown(backlog: Backlog) -> str:
     return _("unknown") if backlog.error else _("being asked…")
 
 
-def _more(backlog: Backlog) -> str:
-    return "+" if backlog.is_capped else ""
-
-
 def line(flow: Flow) -> SafeString:
     """`{% flow_line flow %}`: the flow in the table."""
     row, look, backlog = flow.row, flow.look, flow.row.backlog
-    count = formats.number(backlog.rows) + _more(backlog)
+    count = formats.number(backlog.rows) + backlog.more
     return format_html(
         LINE,
         kind=row.task.get_kind_display(),

@@ -103,7 +103,7 @@ def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
     today = timezone.localdate()
     arrived = TransferRun.objects.filter(queued_at__gte=midnight(today)).arrived()
     by_server: dict[BonusServer, list[TaskStatus]] = {}
-    for row in sorted(rows, key=lambda row: (row.server_order, row.kind_order)):
+    for row in sorted(rows, key=lambda row: (row.task.server_id, row.kind_order)):
         by_server.setdefault(row.task.server, []).append(row)
 
     def place(servers: Iterable[BonusServer]) -> Iterator[Receiver]:

@@ -86,8 +86,8 @@ def backlog_now(rows: list[TaskStatus]) -> str:
     known = [row for row in rows if row.backlog.rows is not None]
     if rows and not known:
         return formats.NOTHING
-    more = any(row.backlog.is_capped for row in known)
-    return formats.number(sum(row.backlog.rows or 0 for row in known)) + ("+" if more else "")
+    more = max((row.backlog.more for row in known), default="")
+    return formats.number(sum(row.backlog.rows or 0 for row in known)) + more
 
 
 def upcoming(rows: list[TaskStatus]) -> list[TaskStatus]:

@@ -21,6 +21,7 @@ from transfer.pages.drawing import (
     icon,
     moment,
     post,
+    share,
     state_badge,
     state_icon,
 )
@@ -43,7 +44,7 @@ def waits(row: TaskStatus) -> SafeString:
         tone, title, text = "warn", row.error_words, _("unknown")
     else:
         tone, title = "strong", f"{row.oldest_words} {row.why}"
-        text = formats.number(backlog.rows) + ("+" if backlog.is_capped else "")
+        text = formats.number(backlog.rows) + backlog.more
     link = '<a class="{}" href="{}" id="waits-{}" title="{}">{}</a>'
     return format_html(link, tone, row.url, row.key, title, text)
 
@@ -67,7 +68,7 @@ def next_run(row: TaskStatus) -> SafeString | str:
 
 def _progress(row: TaskStatus) -> SafeString:
     if row.is_running and row.run.expected:
-        return badge("info", row.progress_words)
+        return badge("info", f"{share(row.run.read, row.run.expected)} %")
     return state_badge(row.run.state) if row.run.is_open else state_icon(row.run.state)
 
 
@@ -223,7 +224,7 @@ def _waiting(row: TaskStatus) -> SafeString | str:
         since = format_words(_("the oldest %(ago)s"), ago=ago(row.oldest))
         oldest = format_html(", {}", since)
     drawn = '<b class="num">{}</b>{} <span class="why">{}</span>'
-    return format_html(drawn, row.backlog_words, oldest, row.why)
+    return format_html(drawn, formats.rows(backlog.rows, backlog.more), oldest, row.why)
 
 
 def _result(row: TaskStatus) -> SafeString:

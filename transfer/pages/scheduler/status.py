@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -28,7 +29,6 @@ from transfer.words.reports import run_report
 from transfer.words.schedule import in_words
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-MODELS: dict[str, Any] = {"transfer": TransferTask, "maintenance": MaintenanceTask}
 # Seconds until the next look: what waits is not known yet, something runs, nothing does.
 AT_ONCE, FAST, SLOW = 0.2, 2, 10
 KINDS = (*KindChoices.values, *MaintenanceTask.Kind.values)
@@ -45,17 +45,10 @@ class TaskStatus:
         self.run = task.open_run
         self.last_run, self.last_success = task.last_run, task.last_success
 
-    def __str__(self) -> str:
-        return str(self.task)
-
     @cached_property
     def name(self) -> str:
         """What it is sorted by."""
         return str(self.task)
-
-    @property
-    def server_order(self) -> int:
-        return int(self.task.server_id)
 
     @property
     def kind_order(self) -> int:
@@ -103,15 +96,6 @@ class TaskStatus:
         return self.run is not None and self.run.state == "running"
 
     @property
-    def progress_words(self) -> str:
-        return f"{min(100, self.run.read * 100 // self.run.expected)} %" if self.run else ""
-
-    @property
-    def recent(self) -> list[Any]:
-        """The last runs, the latest last: see `with_recent`."""
-        return list(self.task.recent_runs)
-
-    @property
     def backlog(self) -> Backlog:
         """What waits: as the servers have just said, or as a run has left it since."""
         last, asked = self.last_run, self.asked or Backlog(asked_at=NEVER)
@@ -121,15 +105,9 @@ class TaskStatus:
         return left if left.is_fresh and left.asked_at > asked.asked_at else asked
 
     @property
-    def backlog_words(self) -> str:
-        if self.backlog.rows is None:
-            return _("unknown")
-        return formats.rows(self.backlog.rows) + ("+" if self.backlog.is_capped else "")
-
-    @property
     def backlog_sentence(self) -> str:
         """What waits, as a sentence begins or ends: "412 rows wait"."""
-        return formats.rows_wait(self.backlog.rows or 0, "+" if self.backlog.is_capped else "")
+        return formats.rows_wait(self.backlog.rows or 0, self.backlog.more)
 
     @property
     def oldest(self) -> datetime | None:
@@ -256,10 +234,8 @@ def transfer_tasks() -> Any:
 def find(key: str) -> ScheduledTask:
     """The task of that key. Raises Http404."""
     model, _dash, number = key.partition("-")
-    tasks = transfer_tasks() if model == "transfer" else MODELS[model].objects.with_runs()
-    task = tasks.filter(pk=number).first()
-    if task is None:
-        raise Http404
+    tasks = transfer_tasks() if model == "transfer" else MaintenanceTask.objects.with_runs()
+    task: ScheduledTask = get_object_or_404(tasks, pk=number)
     return task
 
 

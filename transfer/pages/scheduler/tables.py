@@ -44,7 +44,9 @@ class TaskTable(Table):
     )
     switch = cell("switch", unseen(gettext_lazy("Switch")), orderable=False)
     task = cell("task", gettext_lazy("Task"), order_by=("kind_order", "name"))
-    server = cell("server", gettext_lazy("Bonus server"), order_by=("server_order", "kind_order"))
+    server = cell(
+        "server", gettext_lazy("Bonus server"), order_by=("task__server_id", "kind_order")
+    )
     waits = cell("waits", pgettext_lazy("rows", "Waiting"), order_by=("backlog__rows", "name"))
     schedule = cell("schedule", gettext_lazy("Schedule"), order_by=("task__schedule", "name"))
     next = cell("next", gettext_lazy("Next run"), order_by=("task__upcoming_at", "name"))
@@ -82,7 +84,7 @@ class TaskTable(Table):
         return drawing.schedule(row, self.context["here"], self.may_change)
 
     def draw_runs(self, row: TaskStatus) -> SafeString:
-        if recent := row.recent:
+        if recent := row.task.recent_runs:
             return run_strip(recent)
         return format_html('<span class="muted">{}</span>', _("has never run"))
 

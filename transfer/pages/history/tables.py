@@ -15,6 +15,7 @@ from transfer.pages.tables import (
     NumberColumn,
     StateColumn,
     Table,
+    ValueColumn,
     classed,
     unseen,
 )
@@ -99,15 +100,12 @@ class RunTable(Table):
     kind = WhatColumn(orderable=False)
     queued_at = WhenColumn(order_by=("queued_at", "pk"))
     seconds = DurationColumn(gettext_lazy("Took"), orderable=False, attrs=classed("num took"))
-    id = DrawnColumn(gettext_lazy("№"), orderable=False, attrs=classed("num number"))
+    id = ValueColumn(gettext_lazy("№"), orderable=False, attrs=classed("num number"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards runs dense"}
         order_by = "-queued_at"
         row_attrs = ROW
-
-    def draw_id(self, record: Any) -> str:
-        return str(record.pk)
 
 
 class CountColumn(NumberColumn):

@@ -59,12 +59,13 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return run_all(request, tasks, back)
     if action not in WORDS:
         return redirect(back)
+    keys = [one.key for one in tasks]
     confirmed = request.POST if "confirmed" in request.POST else None
     form = PauseForm(confirmed) if action == "pause" else ReasonForm(confirmed)
     if not confirmed or not form.is_valid():
-        return ask(request, action, [one.key for one in tasks], form, back)
+        return ask(request, action, keys, form, back, {})
     late = change_all(tasks, change_of(action, form, Actor.of(request)))
-    say_done(request, action, len(tasks) - len(late), [one.key for one in tasks])
+    say_done(request, action, len(tasks) - len(late), keys)
     if late:  # somebody was faster with these
         return ask(request, action, list(late), form, back, late)
     return redirect(back)
@@ -124,20 +125,18 @@ def ask(
     keys: list[str],
     form: Any,
     back: str,
-    late: dict[str, ChangedMeanwhile] | None = None,
+    late: dict[str, ChangedMeanwhile],
 ) -> HttpResponse:
     """What it means for each task; then one button."""
     rows = status.of([status.find(key) for key in keys])
     status.ask(rows, AT_FIRST_SIGHT)
-    conflicts = late or {}
+    title, button = WORDS[action]
+    done = {key: who_did_what(conflict.entry) for key, conflict in late.items()}
     context = {
-        "title": WORDS[action][0],
-        "button": WORDS[action][1],
+        "title": title,
+        "button": button,
         "action": action,
-        "rows": [
-            (row, who_did_what(conflict.entry) if conflict and conflict.entry else [])
-            for row, conflict in ((row, conflicts.get(row.key)) for row in rows)
-        ],
+        "rows": [(row, done.get(row.key, [])) for row in rows],
         "late": bool(late),
         "form": form,
         "back": back,

@@ -17,8 +17,10 @@ def seen(request: HttpRequest) -> int | None:
     return formats.number_in(request.POST.get("seen"))
 
 
-def who_did_what(entry: AuditEntry) -> list[str]:
-    """Who did it and when, what, and why."""
+def who_did_what(entry: AuditEntry | None) -> list[str]:
+    """Who did it and when, what, and why; nothing where nobody knows any more."""
+    if entry is None:
+        return []
     points = [f"{sentence(entry)}, {formats.ago(entry.at)}", in_a_line(details(entry))]
     if entry.reason:
         points.append(_("Reason: %(reason)s") % {"reason": entry.reason})
@@ -40,7 +42,7 @@ def ask_again(
         "text": _(
             "The task was changed after you opened the page. Your change has not been made yet."
         ),
-        "points": who_did_what(conflict.entry) if conflict.entry else [],
+        "points": who_did_what(conflict.entry),
         "action": action,
         "back": back,
         "here": links.of_task(conflict.task),

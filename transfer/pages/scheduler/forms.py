@@ -79,6 +79,16 @@ class PauseForm(ReasonForm):
             self.add_error("moment", _("The pause has to end in the future."))
 
 
+def minute_of_the_hour() -> forms.Field:
+    label = gettext_lazy("Minute of the hour")
+    return forms.IntegerField(label=label, min_value=0, max_value=59, required=False)
+
+
+def time_of_day() -> forms.Field:
+    widget = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    return forms.TimeField(label=gettext_lazy("Time of day"), required=False, widget=widget)
+
+
 class ScheduleForm(forms.Form):
     """A usual schedule, or a cron expression. Of the fields, those count that the rhythm needs."""
 
@@ -112,19 +122,15 @@ class ScheduleForm(forms.Form):
         choices=[(n, n) for n in STEPS],
         required=False,
     )
-    minute = forms.IntegerField(
-        label=gettext_lazy("Minute of the hour"), min_value=0, max_value=59, required=False
-    )
+    minute = minute_of_the_hour()
     hours = forms.TypedChoiceField(
         label=gettext_lazy("Hours between two runs"),
         coerce=int,
         choices=[(n, n) for n in HOUR_STEPS],
         required=False,
     )
-    hours_minute = forms.IntegerField(
-        label=gettext_lazy("Minute of the hour"), min_value=0, max_value=59, required=False
-    )
-    daily_at = forms.TimeField(label=gettext_lazy("Time of day"), required=False)
+    hours_minute = minute_of_the_hour()
+    daily_at = time_of_day()
     weekdays = forms.TypedMultipleChoiceField(
         label=gettext_lazy("Days of the week"),
         coerce=int,
@@ -132,11 +138,11 @@ class ScheduleForm(forms.Form):
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )
-    weekly_at = forms.TimeField(label=gettext_lazy("Time of day"), required=False)
+    weekly_at = time_of_day()
     day = forms.IntegerField(
         label=gettext_lazy("Day of the month"), min_value=1, max_value=31, required=False
     )
-    monthly_at = forms.TimeField(label=gettext_lazy("Time of day"), required=False)
+    monthly_at = time_of_day()
     cron = forms.CharField(
         label=gettext_lazy("Five cron fields"),
         max_length=100,
@@ -144,11 +150,6 @@ class ScheduleForm(forms.Form):
         help_text=gettext_lazy("Minute, hour, day of the month, month, day of the week."),
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name in ("daily_at", "weekly_at", "monthly_at"):
-            self.fields[name].widget = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
 
     @classmethod
     def values_of(cls, cron: str) -> dict[str, Any]:

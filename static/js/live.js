@@ -225,7 +225,7 @@
   });
 
   /* A click beside what unfolds over the page, or Escape, closes it. */
-  const UNFOLDED = "details:is(.menu, .folded-filter)[open]";
+  const UNFOLDED = "details:is(.menu, .drop, .folded-filter)[open]";
   document.addEventListener("click", (event) => {
     document.querySelectorAll(UNFOLDED).forEach((menu) => {
       if (!menu.contains(event.target)) menu.open = false;

@@ -172,3 +172,16 @@ def test_a_single_change_by_hand_leads_to_where_it_is(
     page.locator("main [type=submit]").first.click()
     expect(page).to_have_url("/trace/?q=4100000011&in=account")
     expect(page.locator(".staged-changes")).to_contain_text("250")
+
+
+def test_the_list_of_single_changes_is_closed_by_escape_and_by_a_click_beside_it(
+    page: Page, log_in: Callable, shop_all: str
+):
+    log_in(page, "operator")
+    page.goto("/load/")
+    change = page.locator(".drop a").first
+    for close in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
+        page.locator(".drop summary").click()
+        expect(change).to_be_visible()
+        close()
+        expect(change).not_to_be_visible()

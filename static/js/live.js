@@ -47,8 +47,7 @@
   /* What a swap would lose: open folds, an open popover, how far a table is scrolled sideways, what
      was ticked or typed and not sent yet, and the focus where it has no id (htmx itself keeps it
      where it has). */
-  let folds = [];
-  let entered = [];
+  let kept = [];
   let popover = null;
   let focused = null;
 
@@ -66,32 +65,22 @@
   }
 
   function keep(target) {
-    folds = [...target.querySelectorAll("details[id], .table-wrap[id]")].map((one) => ({
-      id: one.id,
-      open: one.open,
-      left: one.scrollLeft,
-    }));
-    entered = [...target.querySelectorAll("input[id]:not([type=hidden])")]
-      .filter((one) => one.checked !== one.defaultChecked || one.value !== one.defaultValue)
-      .map(({ id, checked, value, type }) => ({ id, checked, value, ticks: type === "checkbox" }));
+    const within = (selector) => [...target.querySelectorAll(selector)];
+    kept = [
+      ...within("details[id][open]").map(({ id }) => [id, { open: true }]),
+      ...within(".table-wrap[id]").map(({ id, scrollLeft }) => [id, { scrollLeft }]),
+      ...within("input[id]:not([type=hidden])")
+        .filter((one) => one.checked !== one.defaultChecked || one.value !== one.defaultValue)
+        .map(({ id, type, checked, value }) => [id, type === "checkbox" ? { checked } : { value }]),
+    ];
     popover = target.querySelector(":popover-open")?.id;
     const active = document.activeElement;
     focused = target.contains(active) && !active.id ? placeOf(active) : null;
   }
 
   function restore() {
-    for (const { id, open, left } of folds) {
-      const one = document.getElementById(id);
-      if (!one) continue;
-      if (open) one.open = true;
-      one.scrollLeft = left;
-    }
-    for (const { id, checked, value, ticks } of entered) {
-      const one = document.getElementById(id);
-      if (one && ticks) one.checked = checked;
-      else if (one) one.value = value;
-    }
-    folds = entered = [];
+    for (const [id, values] of kept) Object.assign(document.getElementById(id) ?? {}, values);
+    kept = [];
     if (popover) {
       const source = document.querySelector(`[popovertarget="${CSS.escape(popover)}"]`);
       document.getElementById(popover)?.showPopover({ source });
@@ -104,8 +93,7 @@
 
   /* Buttons that tick all boxes of a table, or copy: of no use without a script, so hidden until here. */
   function showHelpers() {
-    const helpers = "[data-choose-all], [data-copy]";
-    for (const button of document.querySelectorAll(helpers)) button.hidden = false;
+    for (const one of document.querySelectorAll("[data-choose-all], [data-copy]")) one.hidden = false;
     countChosen();
   }
 

@@ -13,7 +13,7 @@ from transfer.engine.sides import Column
 from transfer.loading.headings import REJECT
 from transfer.loading.report import explain_line
 from transfer.loading.values import number
-from transfer.models import BadLine, Upload
+from transfer.models import Upload
 from transfer.pages.exports import Field, Sheet
 from transfer.words.columns import HOW_TO_FILL_IN, KEPT_PIN, heading, how_to_fill_in, named
 
@@ -26,10 +26,7 @@ def bad_lines(upload: Upload) -> Sheet:
     explained = cache(explain_line)
     has_rejects = REJECT in upload.layout.get("columns", {})
     fields = [
-        *(
-            Field(heading(column.name), _cell(column), column.carried_as == "text")
-            for column in upload.moves.columns
-        ),
+        *column_fields(upload.moves, lambda line, name: line.cells.get(name, "")),
         *([Field(heading(REJECT), lambda line: line.cells.get(REJECT))] if has_rejects else []),
         Field(_("Line in the file"), lambda line: line.line),
         Field(_("What is wrong"), lambda line: explained(line.code).sentence),
@@ -44,15 +41,21 @@ def bad_lines(upload: Upload) -> Sheet:
     return Sheet(_("Bad lines"), fields, upload.bad_lines.all())
 
 
-def _cell(column: Column) -> Callable[[BadLine], Any]:
-    def cell(line: BadLine) -> Any:
-        text = line.cells.get(column.name, "")
-        return exact(text) if column.carried_as == "numeric" else text
+def column_fields(kind: Kind, text_of: Callable[[Any, str], str]) -> list[Field]:
+    """The columns that loading knows: what a record has in each, amounts as numbers."""
 
-    return cell
+    def value_in(column: Column) -> Callable[[Any], Any]:
+        if column.carried_as == "numeric":
+            return lambda record: _exact(text_of(record, column.name))
+        return lambda record: text_of(record, column.name)
+
+    return [
+        Field(heading(column.name), value_in(column), column.carried_as == "text")
+        for column in kind.columns
+    ]
 
 
-def exact(text: str) -> Decimal | str:
+def _exact(text: str) -> Decimal | str:
     """An amount as a number, or as it came where it is none."""
     amount = number(text).value
     return text if amount is None else Decimal(amount)
@@ -60,10 +63,7 @@ def exact(text: str) -> Decimal | str:
 
 def template(kind: Kind) -> list[Sheet]:
     """The headings alone, and beside them in a workbook how to fill in the cells."""
-    fields = [
-        Field(heading(column.name), lambda _row: "", column.carried_as == "text")
-        for column in kind.columns
-    ]
+    fields = column_fields(kind, lambda _row, _name: "")
     how = _("How to fill it in")
     explained = [Field(_("Column"), itemgetter(0)), Field(how, itemgetter(1), width=80)]
     return [Sheet(_("Data"), fields, ()), Sheet(how, explained, _explanations(kind))]

@@ -1,9 +1,7 @@
 """Rejected rows as a file that can be corrected and loaded again."""
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -15,14 +13,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.sides import Column
 from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
-from transfer.models import RejectedRow, Settings
+from transfer.models import Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.exports import Field, Sheet, csv_response, file_response, zoned
-from transfer.pages.load.downloads import exact
-from transfer.pages.rejects.views import filtered
+from transfer.pages.load.downloads import column_fields
+from transfer.pages.rejects.filters import RejectFilter
 from transfer.words.columns import KEPT_PIN, heading
 from transfer.words.explain import explain_reject
 
@@ -30,24 +27,24 @@ from transfer.words.explain import explain_reject
 @require_safe
 def rejects_csv(request: HttpRequest) -> HttpResponseBase:
     """The rows of one transfer: where there are several, a workbook, which has sheets."""
-    rows = filtered(request.GET).qs
+    rows = RejectFilter(request.GET).qs
     kinds = kinds_of(rows)
     if len(kinds) > 1:
         return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
-    return csv_response(name_of(), sheet_of(KINDS[kinds[0] if kinds else "pincodes"], rows))
+    return csv_response(name_of(), sheet_of(KINDS[kinds[0]], rows))
 
 
 @require_safe
 def rejects_xlsx(request: HttpRequest) -> HttpResponseBase:
-    rows = filtered(request.GET).qs
-    kinds = kinds_of(rows) or ["pincodes"]
-    sheets = [sheet_of(KINDS[kind], rows) for kind in kinds]
+    rows = RejectFilter(request.GET).qs
+    sheets = [sheet_of(KINDS[kind], rows) for kind in kinds_of(rows)]
     return file_response(request, name_of(), "xlsx", *sheets)
 
 
 def kinds_of(rows: QuerySet[Any]) -> list[str]:
+    """The transfers that the rows are of; without rows one, for the headings."""
     there = set(rows.order_by().values_list("kind", flat=True).distinct())
-    return [kind for kind in KINDS if kind in there]
+    return [kind for kind in KINDS if kind in there] or ["pincodes"]
 
 
 def name_of() -> str:
@@ -57,7 +54,8 @@ def name_of() -> str:
 def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
     """The columns that loading knows first. The others have headings that it does not know.
 
-    A row that several servers have rejected stands there once, or it would be loaded as often.
+    A secret stands there as its mask, which keeps it; a row that several servers have rejected
+    once, or it would be loaded as often.
     """
     once = (
         rows.filter(kind=kind.name)
@@ -68,10 +66,7 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
     explained = cache(explain_reject)
     fields = [
         Field(heading(REJECT), lambda one: one.key, is_text=True),
-        *(
-            Field(heading(column.name), value_of(column, zone), column.carried_as == "text")
-            for column in kind.columns
-        ),
+        *column_fields(kind, lambda one, name: as_people_write(name, one.payload.get(name), zone)),
         Field(_("Why rejected"), lambda one: explained(one.code).sentence),
         Field(_("What to do"), lambda one: explained(one.code).hint),
         Field(zoned(_("Rejected")), lambda one: one.created_at),
@@ -80,13 +75,3 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
     if kind.secrets:
         fields.append(Field(_("About the PIN code"), lambda one: str(KEPT_PIN)))
     return Sheet(str(KindChoices(kind.name).label), fields, once)
-
-
-def value_of(column: Column, zone: ZoneInfo) -> Callable[[RejectedRow], Any]:
-    """What a cell holds: of a secret its mask, which keeps it; amounts as numbers."""
-
-    def value(one: RejectedRow) -> Any:
-        text = as_people_write(column.name, one.payload.get(column.name), zone)
-        return exact(text) if column.carried_as == "numeric" else text
-
-    return value

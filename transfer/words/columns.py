@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kinds import KINDS, Kind
+from transfer.words import formats
 
 HEADINGS = {
     "account": gettext_lazy("Account"),
@@ -39,6 +41,8 @@ HOW_TO_FILL_IN = {
         "that row, which is closed. Empty: a new row."
     ),
 }
+# An amount of which two decimals say the whole truth.
+AMOUNT = re.compile(r"-?\d+(\.\d{1,2}0*)?")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00")  # as the database says it
 KEPT_PIN = gettext_lazy(
     "•••• keeps the PIN code of the rejected row, which is never shown. To replace it, write over "
@@ -81,6 +85,11 @@ def titles(title: str) -> set[str]:
         with translation.override(language):
             names.add(_(title))
     return names
+
+
+def amount_words(text: str) -> str:
+    """An amount in words; as it came, where it is none, or would have to be rounded."""
+    return formats.amount(Decimal(text)) if AMOUNT.fullmatch(text) else text
 
 
 def with_local_moments(text: str, zone: ZoneInfo) -> str:

@@ -10,16 +10,15 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from transfer.access import role
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import KINDS
 from transfer.loading import upload_job
 from transfer.loading.faults import NothingInside
 from transfer.loading.receive import receive
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import read_or_post
 from transfer.pages.load.entry_form import EntryForm
-from transfer.pages.load.views import shown
+from transfer.pages.load.views import cells_of
 from transfer.words import formats
-from transfer.words.columns import heading
 
 State = Upload.State
 
@@ -30,14 +29,12 @@ def entry(request: HttpRequest, kind: str) -> HttpResponse:
     """The form. What passes the checks is confirmed on a page of its own."""
     if kind not in KINDS:
         raise Http404
-    shown = set(KINDS[kind].names) - KINDS[kind].secrets
-    initial = {name: request.GET[name] for name in shown & set(request.GET)}
-    form = EntryForm(KINDS[kind], request.POST or None, initial=initial)
+    form = EntryForm(KINDS[kind], request.POST or None, initial=request.GET.dict())
     if request.method == "POST" and form.is_valid():
         upload = _judge(form, Actor.of(request))
         if upload is not None:
             return redirect("entry_confirm", upload.pk)
-    context = {"form": form, "kind": KINDS[kind], "kinds": list(KINDS.values())}
+    context = {"form": form, "kinds": list(KINDS.values())}
     return render(request, "load/entry.html", context, status=422 if form.errors else 200)
 
 
@@ -80,21 +77,15 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _question(upload: Upload) -> dict[str, Any]:
-    kind: Kind = upload.moves
-    cells = upload.report["sample"][0]["cells"]
-    zone = Settings.load().zone
-    points = [
-        f"{heading(column.name)}: {shown(column.name, cell, zone)}"
-        for column, cell in zip(kind.columns, cells, strict=True)
-        if cell
-    ]
+    cells = cells_of(upload, upload.report["sample"][0], Settings.load().zone)
+    points = [f"{heading}: {text}" for heading, _style, text in cells if text]
     if (earlier := upload.earlier()) and earlier.closed_at:
         words = {"when": formats.moment(earlier.closed_at), "who": earlier.confirmed_by}
         points.append(_("Exactly this was loaded before: %(when)s, by %(who)s.") % words)
     return {
         "title": _("Stage this change?"),
         "text": _("It goes into %(table)s and moves to every bonus server with its next run.")
-        % {"table": kind.staging},
+        % {"table": upload.moves.staging},
         "points": points,
         "action": _("Stage it"),
         "back": reverse("entry", args=[upload.kind]),

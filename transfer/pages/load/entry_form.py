@@ -28,15 +28,13 @@ class EntryForm(forms.Form):
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.kind = kind
-        for column in kind.columns:
-            self.fields[column.name] = _field(kind, column)
+        self.fields.update({column.name: _field(kind, column) for column in kind.columns})
 
     def line(self) -> bytes:
         """The change as a file of one line."""
         text = io.StringIO()
         writer = csv.writer(text, delimiter=DELIMITER)
-        writer.writerow(self.kind.names)
-        writer.writerow([self.cleaned_data[name] for name in self.kind.names])
+        writer.writerows([self.kind.names, [self.cleaned_data[name] for name in self.kind.names]])
         return text.getvalue().encode()
 
     def reading(self) -> dict[str, Any]:
@@ -50,10 +48,9 @@ class EntryForm(forms.Form):
     def refuse(self, upload: Upload) -> None:
         """Says at the fields what the checks say."""
         for line in upload.bad_lines.all():
-            explained = explain_line(line.code)
             column = line.columns.split(", ")[-1]
             field = column if column in self.fields else None
-            self.add_error(field, f"{explained.sentence} {explained.hint}")
+            self.add_error(field, str(explain_line(line.code)))
         if not self.errors:
             self.add_error(None, _("This can't be read as a change."))
 
@@ -66,13 +63,13 @@ def _field(kind: Kind, column: Column) -> forms.Field:
     if column.name == "status":
         return forms.ChoiceField(choices=STATUSES, **common)
     common |= {"help_text": how_to_fill_in(kind, column.name), "max_length": LONGEST}
-    attributes: dict[str, Any] = {"autocomplete": "off"}
     if column.secret:
         common["help_text"] = _("It is not shown again, neither here nor anywhere else.")
-        hidden = forms.PasswordInput(attrs=attributes | {"autocomplete": "new-password"})
+        hidden = forms.PasswordInput(attrs={"autocomplete": "new-password"})
         return forms.CharField(widget=hidden, strip=False, **common)
+    if column.name in ("account", "card") and common["required"]:
+        common["help_text"] = ""
+    attributes = {"autocomplete": "off"}
     if column.name == "amount":
         attributes["inputmode"] = "decimal"
-    if column.carried_as == "text" and column.name in ("account", "card"):
-        common["help_text"] = "" if common["required"] else common["help_text"]
     return forms.CharField(widget=forms.TextInput(attrs=attributes), **common)

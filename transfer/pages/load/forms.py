@@ -25,14 +25,10 @@ DELIMITERS = [
 ]
 
 
-def kind_choices() -> list[tuple[str, Any]]:
-    return [("", _("Recognised by the headings")), *table_choices()]
-
-
 class UploadForm(forms.Form):
     kind = forms.ChoiceField(
         label=gettext_lazy("What is in the file"),
-        choices=kind_choices,
+        choices=lambda: [("", _("Recognised by the headings")), *table_choices()],
         widget=forms.RadioSelect,
         required=False,
     )
@@ -67,59 +63,51 @@ class ReadingForm(forms.Form):
 
     def __init__(self, upload: Upload, data: Any = None) -> None:
         layout = upload.layout
-        super().__init__(data, initial={"header": layout["header"]} | self.chosen_in(upload))
         self.upload = upload
+        super().__init__(data, initial={"header": layout["header"]} | self.chosen_before())
         if layout["format"] == "csv":
             self.fields["encoding"] = Choice(label=_("Encoding"), choices=ENCODINGS)
             self.fields["delimiter"] = Choice(label=_("Separator"), choices=DELIMITERS)
         if len(layout.get("sheets", [])) > 1:
             names = [(name, name) for name in layout["sheets"]]
             self.fields["sheet"] = forms.ChoiceField(label=_("Sheet"), choices=names)
-        places = [("", _("is not in the file"))] + [
-            (str(place), heading_of_place(layout, place))
-            for place in range(len(layout["headings"]))
-        ]
+        self.places = [heading_of_place(layout, n) for n in range(len(layout["headings"]))]
         for name in self.names():
-            place = layout["columns"].get(name)
             self.fields[f"column_{name}"] = Choice(
                 label=heading(name) if name == REJECT else f"{heading(name)} ({name})",
-                choices=places,
-                initial="" if place is None else str(place),
+                choices=[("", _("is not in the file")), *enumerate(self.places)],
+                initial=layout["columns"].get(name),
             )
 
     def names(self) -> list[str]:
         return [*self.upload.moves.names, REJECT]
 
-    @staticmethod
-    def chosen_in(upload: Upload) -> dict[str, Any]:
+    def chosen_before(self) -> dict[str, Any]:
         """What decides which columns there are."""
-        chosen = {name: upload.chosen.get(name, "") for name in ("encoding", "delimiter")}
-        return chosen | {"sheet": upload.layout.get("sheet", "")}
+        chosen = {name: self.upload.chosen.get(name, "") for name in ("encoding", "delimiter")}
+        return chosen | {"sheet": self.upload.layout.get("sheet", "")}
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        columns = self.columns(cleaned)
+    def clean(self) -> None:
+        columns = self.columns()
         if len(set(columns.values())) < len(columns):
             self.add_error(None, _("One column of the file is given twice."))
         # With another separator or sheet there are other columns: they are recognised anew.
-        elif not self.rereads(cleaned) and (lacking := missing(self.upload.moves, columns)):
+        elif not self.rereads() and (lacking := missing(self.upload.moves, columns)):
             text = _("Choose where it is in the file: %(names)s.")
             self.add_error(None, text % {"names": alternatives(lacking)})
-        return cleaned
 
-    def columns(self, cleaned: dict[str, Any]) -> dict[str, int]:
-        named = {name: cleaned.get(f"column_{name}") for name in self.names()}
+    def columns(self) -> dict[str, int]:
+        named = {name: self.cleaned_data.get(f"column_{name}") for name in self.names()}
         return {name: int(place) for name, place in named.items() if place}
 
-    def rereads(self, cleaned: dict[str, Any]) -> bool:
-        before = self.chosen_in(self.upload)
-        return any(cleaned.get(name, before[name]) != before[name] for name in before)
+    def rereads(self) -> bool:
+        before = self.chosen_before()
+        return any(self.cleaned_data.get(name, old) != old for name, old in before.items())
 
     def chosen(self) -> dict[str, Any]:
         """What to keep in the upload."""
         cleaned = self.cleaned_data
-        names = ("encoding", "delimiter", "sheet")
-        chosen = {name: cleaned[name] for name in names if cleaned.get(name)}
-        if self.rereads(cleaned):
+        chosen = {name: cleaned[name] for name in self.chosen_before() if cleaned.get(name)}
+        if self.rereads():
             return chosen
-        return chosen | {"header": cleaned["header"], "columns": self.columns(cleaned)}
+        return chosen | {"header": cleaned["header"], "columns": self.columns()}

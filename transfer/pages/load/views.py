@@ -1,6 +1,5 @@
 """A file on its way into a staging table: uploaded, looked at, confirmed."""
 
-import re
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +9,6 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -28,11 +26,10 @@ from transfer.pages.exports import csv_response, file_response, xlsx_response
 from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.pages.load.tables import BadLineTable, UploadTable, state_badge
-from transfer.words import formats
 from transfer.words.columns import (
     MOMENT,
+    amount_words,
     heading,
-    heading_of_place,
     how_to_fill_in,
     with_local_moments,
 )
@@ -41,18 +38,16 @@ from transfer.words.explain import explain
 State = Upload.State
 BAD_LINES_SHOWN = 25
 STYLES = {"amount": "num", "comment": "break"}
-NUMBER = re.compile(r"-?\d+(\.\d{1,2})?")
 
 
 @require_safe
 def loads(request: HttpRequest) -> HttpResponse:
     """Where a file is chosen, and what became of earlier ones."""
     kind = request.GET.get("kind")
-    form = UploadForm(initial={"kind": kind if kind in KINDS else ""})
-    return _loads(request, form)
+    return _loads(request, UploadForm(initial={"kind": kind if kind in KINDS else ""}))
 
 
-def _loads(request: HttpRequest, form: UploadForm, status: int = 200) -> HttpResponse:
+def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
     context = {
         "form": form,
         "kinds": [
@@ -62,7 +57,7 @@ def _loads(request: HttpRequest, form: UploadForm, status: int = 200) -> HttpRes
         "table": UploadTable(Upload.objects.all()).paged(request),
         "zone": Settings.load().zone,
     }
-    return render(request, "load/loads.html", context, status=status)
+    return render(request, "load/loads.html", context, status=422 if form.errors else 200)
 
 
 @role("operator")
@@ -71,7 +66,7 @@ def upload_file(request: HttpRequest) -> HttpResponse:
     """Takes a file; what is in it is seen on its page."""
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
-        return _loads(request, form, 422)
+        return _loads(request, form)
     try:
         upload = received(form, Actor.of(request))
     except FileRefused as error:
@@ -84,7 +79,7 @@ def upload_file(request: HttpRequest) -> HttpResponse:
             "Its headings do not tell. Choose here what is in the file, and then the file again."
         )
         form.add_error("kind", text)
-    return _loads(request, form, 422)
+    return _loads(request, form)
 
 
 @transaction.atomic
@@ -115,16 +110,13 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
 def _context(
     request: HttpRequest, upload: Upload, form: ReadingForm | None = None
 ) -> dict[str, Any]:
-    layout = upload.layout
     context = {
         "upload": upload,
         "badge": state_badge(upload.state),
         "error": upload.explained,
-        "layout": layout,
     }
-    if layout and upload.is_undecided and has_role(request.user, Role.OPERATOR):
+    if upload.layout and upload.is_undecided and has_role(request.user, Role.OPERATOR):
         context["reading_form"] = form or ReadingForm(upload)
-        context["places"] = [heading_of_place(layout, n) for n in range(len(layout["headings"]))]
     if upload.state in (State.READY, State.CONFIRMED, State.LOADED):
         context |= _preview(upload)
     if upload.state == State.LOADED:
@@ -133,54 +125,51 @@ def _context(
 
 
 def _preview(upload: Upload) -> dict[str, Any]:
+    report, layout, zone = upload.report, upload.layout, Settings.load().zone
     warnings = [
-        (explain_warning(code, params), code in HARMLESS)
-        for code, params in upload.report.get("warnings", [])
+        (code in HARMLESS, explain_warning(code, params))
+        for code, params in report.get("warnings", [])
     ]
-    zone = Settings.load().zone
-    added, taken = (upload.report.get(name) for name in ("added", "taken"))
     return {
-        "warnings": warnings,
-        "notes": [text for text, harmless in warnings if harmless],
+        "warnings": [text for is_harmless, text in warnings if not is_harmless],
+        "notes": [text for is_harmless, text in warnings if is_harmless],
         "earlier": upload.earlier() if upload.state == State.READY else None,
         "bad_lines": BadLineTable(upload.bad_lines.all()[:BAD_LINES_SHOWN], orderable=False),
         "shown": BAD_LINES_SHOWN,
         "reasons": [
-            (explain_line(code).sentence, count) for code, count in upload.report.get("reasons", [])
+            (explain_line(code).sentence, count) for code, count in report.get("reasons", [])
         ],
-        "added": Decimal(added or 0),
-        "taken": Decimal(taken or 0),
+        "added": Decimal(report.get("added") or 0),
+        "taken": Decimal(report.get("taken") or 0),
         "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in upload.moves.columns],
-        "names_rejects": REJECT in upload.layout.get("columns", {}),
+        "names_rejects": REJECT in layout.get("columns", {}),
         "sample": [
             (
                 row["line"],
                 row.get("reject", ""),
-                _cells(upload, row["cells"], zone),
+                cells_of(upload, row, zone),
                 explain_line(row["fault"]).sentence if row["fault"] else "",
             )
-            for row in upload.report.get("sample", [])
+            for row in report.get("sample", [])
         ],
-        "others": [
-            name for name in upload.layout.get("sheets", []) if name != upload.layout.get("sheet")
-        ],
-        "encoding": dict(ENCODINGS).get(upload.layout.get("encoding", ""), ""),
-        "delimiter": dict(DELIMITERS).get(upload.layout.get("delimiter", ""), ""),
+        "others": [name for name in layout.get("sheets", []) if name != layout.get("sheet")],
+        "encoding": dict(ENCODINGS).get(layout.get("encoding"), ""),
+        "delimiter": dict(DELIMITERS).get(layout.get("delimiter"), ""),
     }
 
 
-def _cells(upload: Upload, cells: list[str], zone: ZoneInfo) -> list[tuple[str, str, str]]:
-    """Returns heading, look and text of each cell of a line."""
+def cells_of(upload: Upload, row: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str, str]]:
+    """Returns heading, look and text of each cell of a line in the report."""
     return [
-        (heading(column.name), STYLES.get(column.name, ""), shown(column.name, cell, zone))
-        for column, cell in zip(upload.moves.columns, cells, strict=True)
+        (heading(column.name), STYLES.get(column.name, ""), _shown(column.name, cell, zone))
+        for column, cell in zip(upload.moves.columns, row["cells"], strict=True)
     ]
 
 
-def shown(column: str, cell: str, zone: ZoneInfo) -> str:
+def _shown(column: str, cell: str, zone: ZoneInfo) -> str:
     """A value of a report as people read numbers and times; what can't be read, as it came."""
-    if column == "amount" and NUMBER.fullmatch(cell):
-        return formats.amount(Decimal(cell))
+    if column == "amount":
+        return amount_words(cell)
     return with_local_moments(cell, zone) if MOMENT.fullmatch(cell) else cell
 
 
@@ -233,9 +222,8 @@ def upload_again(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def upload_bad_lines(request: HttpRequest, pk: int, form: str) -> HttpResponseBase:
     upload = get_object_or_404(Upload, pk=pk)
-    name = f"bad-lines-{upload.pk}-{slugify(upload.kind)}"
-    sheet = downloads.bad_lines(upload)
-    return file_response(request, name, form, sheet)
+    name = f"bad-lines-{upload.pk}-{upload.kind}"
+    return file_response(request, name, form, downloads.bad_lines(upload))
 
 
 @require_safe
@@ -243,5 +231,5 @@ def template(request: HttpRequest, kind: str, form: str) -> HttpResponseBase:
     """An empty file to fill in."""
     if kind not in KINDS:
         raise Http404
-    data, *others = downloads.template(KINDS[kind])
-    return csv_response(kind, data) if form == "csv" else xlsx_response(kind, [data, *others])
+    sheets = downloads.template(KINDS[kind])
+    return csv_response(kind, sheets[0]) if form == "csv" else xlsx_response(kind, sheets)

@@ -39,11 +39,10 @@ def _words(one: Model) -> str:
 def _runs(text: str) -> list[Place]:
     if (number := number_named(text)) is None:
         return []
-    runs = [model.objects.filter(pk=number).first() for model in (TransferRun, MaintenanceRun)]
     return [
         (f"№ {run.pk}: {run.title}, {formats.moment(run.queued_at)}", run.get_absolute_url())
-        for run in runs
-        if run
+        for model in (TransferRun, MaintenanceRun)
+        for run in model.objects.filter(pk=number)
     ]
 
 

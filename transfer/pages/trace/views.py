@@ -38,7 +38,8 @@ def trace(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"q": text, "settings": Settings.load()}
     try:
         if text and column in COLUMNS:
-            context |= _traced(text, column, _page(request), context["settings"].reject_days)
+            page = formats.number_in(request.GET.get("page"), 5) or 1
+            context |= _traced(text, column, page, context["settings"].reject_days)
         elif text:
             elsewhere = places(text)
             context["groups"] = [_shown(*group) for group in elsewhere]
@@ -65,10 +66,6 @@ def url_of(subject: str, column: str) -> str:
     return f"{reverse('trace')}?{urlencode({'q': subject, 'in': column})}"
 
 
-def _page(request: HttpRequest) -> int:
-    return formats.number_in(request.GET.get("page"), 5) or 1
-
-
 def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str, Any]:
     result = trace_of(subject, column, page)
     return {
@@ -93,18 +90,17 @@ def _start(request: HttpRequest) -> Stop | None:
 def _meant(
     text: str, matches: Matches, inside: InsideMatches | None, elsewhere: list["Group"]
 ) -> dict[str, Any]:
-    accounts = {*matches.accounts, *(inside.accounts if inside else [])}
-    cards = {*matches.cards, *(inside.cards if inside else [])}
+    found = inside or InsideMatches()
+    accounts, cards = {*matches.accounts, *found.accounts}, {*matches.cards, *found.cards}
     query = {"q": text, "inside": "1"}
-    if inside and inside.stopped:
-        query["after"] = f"{inside.stopped.kind}:{inside.stopped.page}"
+    if found.stopped:
+        query["after"] = f"{found.stopped.kind}:{found.stopped.page}"
     return {
         "matches": matches,
         "inside": inside,
-        "silent": ", ".join(matches.silent),
         "groups": _groups(text, matches, sorted(accounts), sorted(cards)) + elsewhere,
         "is_cut": max(len(accounts), len(cards)) >= MOST,
-        "stopped": stopped_words(inside.stopped) if inside and inside.stopped else "",
+        "stopped": stopped_words(found.stopped) if found.stopped else "",
         "inside_url": f"{reverse('trace')}?{urlencode(query)}",
         "ask_urls": [url_of(text, column) for column in COLUMNS],
     }

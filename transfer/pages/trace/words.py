@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgettext_lazy
@@ -18,7 +18,7 @@ from transfer.trace.search import SECONDS, Stop
 from transfer.trace.servers import Answer
 from transfer.trace.sources import Source
 from transfer.words import formats
-from transfer.words.columns import heading, status_words
+from transfer.words.columns import amount_words, heading, status_words
 from transfer.words.explain import explain, explain_reject
 
 # What became of a row → the tone, the icon and the word that say it.
@@ -29,6 +29,10 @@ LOOKS = {
     "waiting": ("warn", "clock", pgettext_lazy("one row", "Waiting")),
     "unknown": ("idle", "offline", gettext_lazy("Not known")),
 }
+PIN_BLANKED = gettext_lazy(
+    "The PIN code was blanked after it was moved, or was missing from the start. Which of both "
+    "is no longer known."
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,12 @@ class ShownFate:
     """What became of a row at one server."""
 
     server: BonusServer
+    run: TransferRun | None
+    reject: RejectedRow | None
+    detail: str
     tone: str
     icon: str
-    word: str
-    detail: str = ""
-    run: TransferRun | None = None
-    reject: RejectedRow | None = None
+    word: str | Promise
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,12 @@ def shown_row(row: StagedRow, reject_days: int, subject: str = "") -> ShownRow:
         for column in row.kind.columns
         if row.payload.get(column.name) not in (None, "", subject)
     ]
-    fates = [shown_fate(row, fate, reject_days) for fate in row.fates]
+    fates = [
+        ShownFate(
+            one.server, one.run, one.reject, _detail(row, one, reject_days), *LOOKS[one.state]
+        )
+        for one in row.fates
+    ]
     title = _(row.kind.title)
     return ShownRow(title, row.id, row.created_at, cells, fates, source_words(row.source))
 
@@ -117,7 +126,7 @@ def cell(column: str, value: str | None) -> str:
     if value is None:
         return ""
     if column == "amount":
-        return _amount(value)
+        return amount_words(value)
     if column in ("validfrom", "validto"):
         return _moment(value)
     if column == "status" and value.isdigit():
@@ -135,29 +144,16 @@ def _moment(value: str) -> str:
         return value
 
 
-def _amount(value: str) -> str:
-    """An amount in words; as it came, where two decimals would not say the whole truth."""
-    has_more = len(value.partition(".")[2].rstrip("0")) > 2
-    return value if has_more or not Decimal(value).is_finite() else formats.amount(Decimal(value))
-
-
-def shown_fate(row: StagedRow, fate: Fate, reject_days: int) -> ShownFate:
-    tone, icon, word = LOOKS[fate.state]
-    detail = _detail(row, fate, reject_days)
-    return ShownFate(fate.server, tone, icon, str(word), detail, fate.run, fate.reject)
-
-
 def _detail(row: StagedRow, fate: Fate, reject_days: int) -> str:
     if fate.state == "moved":
         return "" if fate.run else _("By a run that is no longer in the history.")
     if fate.state == "waiting":
         return why(fate.task) if fate.task else ""
     if fate.state == "read":
-        why_unknown = _blanked() if fate.code == BLANKED else _maybe_rejected(reject_days)
+        why_unknown = str(PIN_BLANKED) if fate.code == BLANKED else _maybe_rejected(reject_days)
         return " ".join([why_unknown, *_sent_again(row)])
     if fate.state == "unknown":
-        error = fate.error
-        return explain(error).sentence if error else ""
+        return explain(fate.error).sentence if fate.error else ""
     decision = [decided(fate.reject)] if fate.reject else [_gone(reject_days), *_sent_again(row)]
     return " ".join([explain_reject(fate.code).sentence, *decision])
 
@@ -166,10 +162,8 @@ def decided(reject: RejectedRow) -> str:
     """What somebody has decided on a rejected row."""
     at = {"when": formats.moment(reject.closed_at), "who": reject.closed_by or "—"}
     if reject.state == RejectedRow.State.RESENT:
-        return _("Sent again %(when)s by %(who)s, as row № %(number)s.") % {
-            **at,
-            "number": formats.number(reject.resent_id),
-        }
+        at["number"] = formats.number(reject.resent_id)
+        return _("Sent again %(when)s by %(who)s, as row № %(number)s.") % at
     if reject.state == RejectedRow.State.DISCARDED:
         sentence = _("Closed without sending %(when)s by %(who)s.") % at
         return f"{sentence} {reject.close_reason}".strip()
@@ -182,13 +176,6 @@ def _gone(reject_days: int) -> str:
         "It was closed, and what was noted of it purged: closed rejects are kept for %(n)d days.",
         reject_days,
     ) % {"n": reject_days}
-
-
-def _blanked() -> str:
-    return _(
-        "The PIN code was blanked after it was moved, or was missing from the start. Which of both "
-        "is no longer known."
-    )
 
 
 def _maybe_rejected(reject_days: int) -> str:
@@ -213,8 +200,7 @@ def _sent_again(row: StagedRow) -> list[str]:
 
 def holding(answer: Answer, column: str) -> ShownHolding:
     if answer.error is not None:
-        error = explain(answer.error)
-        return ShownHolding(answer.server, error=error.sentence)
+        return ShownHolding(answer.server, error=explain(answer.error).sentence)
     held = answer.holding
     cards = [
         (card, account or "", status_words(status), at) for card, account, status, at in held.cards

@@ -146,6 +146,12 @@ class TestOneRow:
         assert "often it came along when the number was copied" in page
         assert ">4100 </code>" in page
 
+    def test_names_the_other_servers_that_have_rejected_it(self, client, eight):
+        one = a_reject(eight)
+        for name in ("Nine", "Ten"):
+            a_reject(server(name), staging_id=one.staging_id)
+        assert ">Nine</a>, <a" in words(client.get(one.get_absolute_url()))
+
     def test_a_pin_code_is_on_no_page_and_in_no_file(self, client, rejected):
         (one,) = rejected("pincodes", ("", "4711"))
         for name, arguments in (("rejects", []), ("reject", [one.pk]), ("rejects_resend", [])):

@@ -14,9 +14,10 @@ from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post
+from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm
 from transfer.pages.rejects.suggest import without_spaces
-from transfer.pages.rejects.views import filtered, tell, tell_sent_before
+from transfer.pages.rejects.views import tell, tell_sent_before
 from transfer.rejects import resend
 from transfer.words import formats
 from transfer.words.explain import explain, explain_reject
@@ -33,7 +34,7 @@ def chosen(request: HttpRequest) -> RejectedRowQuerySet:
         numbers = [int(one) for one in request.GET.getlist("id") if one.isdecimal()]
         return RejectedRow.objects.open().filter(pk__in=numbers[:AT_MOST])
     query = QueryDict(request.GET["all"]) if "all" in request.GET else request.GET
-    return filtered(query).once.open()
+    return RejectFilter(query).once.open()
 
 
 def asked_for(request: HttpRequest, rows: RejectedRowQuerySet) -> RejectedRowQuerySet:
@@ -56,12 +57,12 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
     groups = rows.groups()
     if not groups:
         return nothing_chosen(request)
-    if request.method == "POST" and request.GET.get("fix") == "spaces":
+    posted = request.POST if request.method == "POST" else None
+    if posted is not None and request.GET.get("fix") == "spaces":
         return send(request, rows, {}, without_spaces)
     kinds = {group["kind"] for group in groups}
-    posted = request.POST if request.method == "POST" else None
     form = BulkForm(KINDS[kinds.pop()], posted) if len(kinds) == 1 else None
-    if request.method == "POST" and (form is None or form.is_valid()):
+    if posted is not None and (form is None or form.is_valid()):
         return send(request, rows, form.values if form else {})
     context = {
         "title": _("Send %(rows)s again?") % {"rows": counted(groups)},
@@ -102,7 +103,7 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
     if not groups:
         return nothing_chosen(request)
     form = DiscardForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         reason, actor = form.cleaned_data["reason"], Actor.of(request)
         try:
             done = resend.discard(asked_for(request, rows), reason, actor)

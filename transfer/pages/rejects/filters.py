@@ -16,17 +16,16 @@ from transfer.words import formats
 from transfer.words.explain import CHECKS
 
 
-def reason_choices() -> list[tuple[str, str]]:
-    return [(code, _(check.sentence)) for code, check in CHECKS.items()]
-
-
 class RejectFilter(DayFilters):
     """What is open comes first, unless one asks for more."""
 
     moment = "created_at"
     anything: ClassVar[dict[str, str]] = {"state": "all"}
     kind = django_filters.ChoiceFilter(label=gettext_lazy("Transfer"), choices=KindChoices.choices)
-    code = django_filters.ChoiceFilter(label=gettext_lazy("Reason"), choices=reason_choices)
+    code = django_filters.ChoiceFilter(
+        label=gettext_lazy("Reason"),
+        choices=lambda: [(code, _(check.sentence)) for code, check in CHECKS.items()],
+    )
     server = django_filters.ModelChoiceFilter(
         label=gettext_lazy("Bonus server"), queryset=BonusServer.objects.all()
     )
@@ -51,7 +50,7 @@ class RejectFilter(DayFilters):
         model = RejectedRow
         fields = ["kind", "code", "server", "state", "q", "since", "until", "run", "load"]
 
-    def __init__(self, data: QueryDict, queryset: QuerySet[Any]) -> None:
+    def __init__(self, data: QueryDict, queryset: QuerySet[Any] | None = None) -> None:
         asked = data.copy()
         if asked.get("state") not in {"all", *RejectedRow.State.values}:
             asked["state"] = RejectedRow.State.OPEN

@@ -1,5 +1,6 @@
 """Corrections of rejected rows: read as a line of a file is, judged by the same checks."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -20,34 +21,30 @@ class CorrectionForm(EntryForm):
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
         self.values: dict[str, str | None] = {}
+        self.kept: Collection[str] = kind.secrets  # an empty field of these means: as it was
         for name in kind.secrets:
             self.fields[name].required = False
             self.fields[name].help_text = _(
                 "Leave it empty to keep the PIN code of the row as it is."
             )
 
-    def keeps(self, name: str) -> bool:
-        """Whether an empty field means: as it was."""
-        return name in self.kind.secrets
-
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> None:
         zone = Settings.load().zone
         for column in self.kind.columns:
             cell = self.cleaned_data.get(column.name, "")
             is_kept = column.secret and is_masked(cell)
-            if column.name in self.errors or is_kept or (cell == "" and self.keeps(column.name)):
+            if column.name in self.errors or is_kept or (cell == "" and column.name in self.kept):
                 continue
             reading = reader(column, zone)(cell)
             if reading.fault:
-                self.add_error(column.name, " ".join(explain_line(reading.fault)))
+                self.add_error(column.name, str(explain_line(reading.fault)))
             else:
                 self.values[column.name] = reading.value
-        return self.cleaned_data
 
     def refuse_code(self, code: str) -> None:
         """Says at the field what the checks say."""
         names = columns_of(self.kind, (CHECKS | LINE_FAULTS)[code])
-        self.add_error(names[-1] if names else None, " ".join(explain_line(code)))
+        self.add_error(names[-1] if names else None, str(explain_line(code)))
 
 
 def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
@@ -66,15 +63,13 @@ class BulkForm(CorrectionForm):
 
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
+        self.kept = kind.names
         for field in self.fields.values():
             field.required, field.help_text = False, ""
             if isinstance(field, forms.ChoiceField):
                 field.choices = [("", _("each keeps its own")), *STATUSES[1:]]
             else:
                 field.widget.attrs["placeholder"] = _("each keeps its own")
-
-    def keeps(self, name: str) -> bool:
-        return True
 
 
 class DiscardForm(forms.Form):

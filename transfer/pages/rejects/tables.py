@@ -2,10 +2,12 @@
 
 from functools import cached_property
 from html import escape
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
+from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy
@@ -17,17 +19,13 @@ from transfer.models.addresses import numbered
 from transfer.models.rejects import ROW
 from transfer.models.tasks import KindChoices
 from transfer.pages import drawing
-from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, ValueColumn, classed
+from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, classed
 from transfer.words import formats
 from transfer.words.columns import heading
 from transfer.words.explain import CHECKS, explain_reject
 
 TONES = {"open": ("warn", "warning"), "resent": ("ok", "check"), "discarded": ("idle", "ban")}
-
-
-def row_of(reject: RejectedRow) -> tuple[Any, ...]:
-    """What names the staged row."""
-    return tuple(getattr(reject, name) for name in ROW)
+row_of = attrgetter(*ROW)  # what names the staged row
 
 
 @drawing.once
@@ -41,28 +39,11 @@ def reason_of(code: str) -> SafeString:
     return format_html('<span title="{}">{}</span>', reason.hint, reason.sentence)
 
 
-def cells(reject: RejectedRow, zone: ZoneInfo) -> list[tuple[str, str]]:
-    """The row as it came: heading and text of each column, in the table's order."""
-    return [
-        (heading(name), text or formats.NOTHING) for name, text in written(reject, zone).items()
-    ]
-
-
 def written(reject: RejectedRow, zone: ZoneInfo) -> dict[str, str]:
+    """The row as it came: name and text of each column, in the table's order."""
     return {
         name: as_people_write(name, reject.payload.get(name), zone) for name in reject.moves.names
     }
-
-
-class RejectedColumn(ValueColumn):
-    """When; the heading names the zone."""
-
-    @property
-    def header(self) -> str:
-        return _("Rejected, %(zone)s") % {"zone": formats.zone_name()}
-
-    def render(self, value: Any) -> Any:
-        return drawing.clock(value)
 
 
 class RejectTable(Table):
@@ -79,8 +60,11 @@ class RejectTable(Table):
     payload = DrawnColumn(gettext_lazy("As received"))
     code = DrawnColumn(gettext_lazy("Reason"), attrs={"td": {"class": "reason"}})
     server_name = DrawnColumn(gettext_lazy("Bonus servers"), attrs={"td": {"class": "server"}})
-    created_at = RejectedColumn(
-        order_by=("created_at", "pk"), attrs=classed("created"), orderable=True
+    created_at = DrawnColumn(
+        lazy(lambda: _("Rejected, %(zone)s") % {"zone": formats.zone_name()}, str)(),
+        order_by=("created_at", "pk"),
+        attrs=classed("created"),
+        orderable=True,
     )
     state = DrawnColumn(gettext_lazy("State"), attrs={"td": {"class": "state"}})
 
@@ -151,6 +135,9 @@ class RejectTable(Table):
         link = '<a class="badge badge-idle" href="{}" title="{name}" aria-label="{name}">{}</a>'
         name = f"{one.server_name}, {run}"
         return format_html(link, numbered("run", one.run_id), short, name=name)
+
+    def draw_created_at(self, record: RejectedRow) -> SafeString | str:
+        return drawing.clock(record.created_at)
 
     def draw_state(self, record: RejectedRow) -> SafeString:
         note = record.closed_by or record.close_reason

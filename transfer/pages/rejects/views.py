@@ -4,11 +4,10 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.http import urlencode
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
@@ -19,9 +18,9 @@ from transfer.loading.report import explain_line
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.rejects.filters import RejectFilter
-from transfer.pages.rejects.forms import DiscardForm, form_of
+from transfer.pages.rejects.forms import CorrectionForm, DiscardForm, form_of
 from transfer.pages.rejects.suggest import SPACES, without_spaces
-from transfer.pages.rejects.tables import RejectTable, cells, state_badge
+from transfer.pages.rejects.tables import RejectTable, state_badge, written
 from transfer.pages.tables import Action
 from transfer.rejects import resend
 from transfer.trace.runs import moving_run
@@ -30,14 +29,10 @@ from transfer.words.columns import heading
 from transfer.words.explain import explain, explain_reject
 
 
-def filtered(query: QueryDict) -> RejectFilter:
-    return RejectFilter(query, RejectedRow.objects.all())
-
-
 @require_safe
 def rejects(request: HttpRequest) -> HttpResponse:
     """Shows the rejects grouped by reason, and row by row."""
-    rows = filtered(request.GET)
+    rows = RejectFilter(request.GET)
     table = RejectTable(rows.once).leafed(request)
     if rows.data["state"] == RejectedRow.State.OPEN:
         table.columns.hide("state")
@@ -46,7 +41,6 @@ def rejects(request: HttpRequest) -> HttpResponse:
         "filter": rows,
         "table": table,
         "groups": groups,
-        "query": request.GET.urlencode(),
         "open": sum(group["open"] for group in groups),
         "one_kind": len({group["kind"] for group in groups}) == 1,
         "actions": [
@@ -80,35 +74,31 @@ def reject(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def one_of(pk: int) -> RejectedRow:
-    rejects = RejectedRow.objects.select_related("run", "server")
-    return get_object_or_404(rejects, pk=pk)
+    return get_object_or_404(RejectedRow.objects.select_related("run", "server"), pk=pk)
 
 
-def page_of(request: HttpRequest, one: RejectedRow, form: Any, status: int = 200) -> HttpResponse:
-    same_row = RejectedRow.objects.of_row(one).exclude(pk=one.pk)
+def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> HttpResponse:
+    as_it_came = written(one, Settings.load().zone)
+    others = RejectedRow.objects.of_row(one).exclude(pk=one.pk).order_by("server_name")
     context = {
         "reject": one,
         "state": state_badge(one.state),
-        "cells": cells(one, Settings.load().zone),
+        "cells": [(heading(name), text or formats.NOTHING) for name, text in as_it_came.items()],
         "reason": explain_reject(one.code),
         "form": form,
         "discard_form": DiscardForm(),
-        "others": same_row.order_by("server_name"),
+        "others": format_html_join(
+            ", ", '<a href="{}">{}</a>', ((o.get_absolute_url(), o.server_name) for o in others)
+        ),
         "suggested": suggested(one, form),
-        "query": request.GET.urlencode(),
         "next": following(request, one),
     }
     if one.resent_id is not None and one.resent_origin is not None:
-        context["new_row_url"] = f"{reverse('trace')}?{urlencode({'q': one.resent_id})}"
         context["moved_by"] = moving_run(one)
-        context["again"] = (
-            RejectedRow.objects.filter(
-                server=one.server_id, kind=one.kind, origin=one.resent_origin
-            )
-            .filter(staging_id=one.resent_id)
-            .first()
-        )
-    return render(request, "rejects/reject.html", context, status=status)
+        new_row = {"origin": one.resent_origin, "staging_id": one.resent_id}
+        again = RejectedRow.objects.filter(server=one.server_id, kind=one.kind, **new_row)
+        context["again"] = again.first()
+    return render(request, "rejects/reject.html", context, status=422 if form.errors else 200)
 
 
 def suggested(one: RejectedRow, form: Any) -> dict[str, Any] | None:
@@ -123,7 +113,7 @@ def suggested(one: RejectedRow, form: Any) -> dict[str, Any] | None:
 def following(request: HttpRequest, one: RejectedRow) -> str:
     """Where the next row is that is open and fits the list's filter; after the last the first."""
     others = RejectedRow.objects.of_row(one)
-    rows = filtered(request.GET).once.open().exclude(pk__in=others.values("pk"))
+    rows = RejectFilter(request.GET).once.open().exclude(pk__in=others.values("pk"))
     rows = rows.order_by("-created_at", "-pk")
     later = Q(created_at=one.created_at, pk__lt=one.pk) | Q(created_at__lt=one.created_at)
     next_one = rows.filter(later).first() or rows.first()
@@ -148,15 +138,15 @@ def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
     one = one_of(pk)
     form = form_of(one, request.POST)
     if not form.is_valid():
-        return page_of(request, one, form, status=422)
+        return page_of(request, one, form)
     try:
         outcome = resend.resend(RejectedRow.objects.filter(pk=pk), form.values, Actor.of(request))
     except TransferError as error:
         form.add_error(None, str(explain(error)))
-        return page_of(request, one, form, status=422)
+        return page_of(request, one, form)
     if outcome.faults:
         form.refuse_code(next(iter(outcome.faults)))
-        return page_of(request, one, form, status=422)
+        return page_of(request, one, form)
     tell(request, outcome, one)
     return decided(request, one)
 

@@ -101,6 +101,15 @@ def test_a_recipient_that_no_key_reads_is_named(server, change_key):
         call_command("rotate_secrets")
 
 
+def test_one_secret_of_several_that_no_key_reads_is_enough(server, change_key):
+    on_call = Recipient.objects.create(name="On call", channel="webhook", address="https://x/k3y")
+    BonusServer.objects.update(api_token=None, db_password=None)
+    change_key("the second key")
+    on_call.save(update_fields=["address"])  # somebody has entered it anew
+    with pytest.raises(CommandError, match="On call"):
+        call_command("rotate_secrets")
+
+
 def test_files_that_nobody_has_confirmed_are_encrypted_anew_too(server, change_key):
     upload = receive(KINDS["balances"], [b"account;amount\n4100;5\n"], Actor("olga"))
     change_key("the second key", "the first key")

@@ -21,13 +21,11 @@ class Command(BaseCommand):
     flags = {"--dry-run": gettext_noop("only look whether all of them can be read")}
 
     @transaction.atomic
-    def handle(self, *args: Any, **options: Any) -> None:
-        servers = list(BonusServer.objects.select_for_update())
-        issued = list(
-            IssuedSecret.objects.select_for_update(of=("self",)).select_related("job__server")
-        )
-        recipients = list(Recipient.objects.select_for_update())
-        if unreadable := unreadable_owners(servers, issued, recipients):
+    def handle(self, *, dry_run: bool, **options: Any) -> None:
+        servers = BonusServer.objects.select_for_update()
+        issued = IssuedSecret.objects.select_for_update(of=("self",)).select_related("job__server")
+        rows = [*servers, *issued, *Recipient.objects.select_for_update()]
+        if unreadable := sorted({owner(row) for row in rows if not row.is_readable}):
             raise CommandError(
                 _(
                     "With neither SECRET_KEY nor SECRET_KEY_FALLBACKS can the secrets of "
@@ -35,11 +33,11 @@ class Command(BaseCommand):
                 )
                 % {"servers": ", ".join(unreadable)}
             )
-        if not options["dry_run"]:
-            for one in (*servers, *issued, *recipients):
-                one.save(update_fields=secret_names(one))
+        if not dry_run:
+            for row in rows:
+                row.save(update_fields=secret_names(row))
             encrypt_files()
-        self.say(report(len(servers), dry_run=options["dry_run"]), n=len(servers))
+        self.say(report(len(servers), dry_run=dry_run), n=len(servers))
 
 
 def report(n: int, *, dry_run: bool) -> str:
@@ -64,11 +62,6 @@ def encrypt_files() -> None:
             piece.save(update_fields=["content"])
 
 
-def unreadable_owners(
-    servers: list[BonusServer], issued: list[IssuedSecret], recipients: list[Recipient]
-) -> list[str]:
-    """The names of those that have a secret which no key decrypts."""
-    named: list[BonusServer | Recipient] = [*servers, *recipients]
-    own = [one.name for one in named if not one.is_readable]
-    registers = [secret.job.server.name for secret in issued if not secret.is_readable]
-    return sorted({*own, *registers})
+def owner(row: BonusServer | IssuedSecret | Recipient) -> str:
+    """Whose secrets they are, by name."""
+    return row.job.server.name if isinstance(row, IssuedSecret) else row.name

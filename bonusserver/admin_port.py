@@ -35,21 +35,18 @@ def authenticate(request: HttpRequest) -> None:
 
 def status(request: HttpRequest) -> HttpResponse:
     register_accounts = RegisterAccount.objects.aggregate(
-        total=Count("id"), blocked=Count("id", filter=Q(blocked=True))
+        accounts=Count("id"), blocked=Count("id", filter=Q(blocked=True))
     )
     return reply(
-        {
-            "name": request.META["bonusserver.name"],
-            "version": VERSION,
-            "time": stamp(timezone.now()),
-            "counts": {
-                "accounts": register_accounts["total"],
-                "blocked": register_accounts["blocked"],
-                "cards": rows_in('"cardAccounting"'),
-                "pins": rows_in("pincode"),
-                "assets": rows_in("asset"),
-            },
-        }
+        name=request.META["bonusserver.name"],
+        version=VERSION,
+        time=stamp(timezone.now()),
+        counts={
+            **register_accounts,
+            "cards": rows_in('"cardAccounting"'),
+            "pins": rows_in("pincode"),
+            "assets": rows_in("asset"),
+        },
     )
 
 
@@ -72,10 +69,8 @@ def list_accounts(request: HttpRequest) -> HttpResponse:
     rows = list(RegisterAccount.objects.filter(register__gt=after)[: limit + 1])
     page = rows[:limit]
     return reply(
-        {
-            "accounts": [row.as_json() for row in page],
-            "next": page[-1].register if len(rows) > limit else None,
-        }
+        accounts=[row.as_json() for row in page],
+        next=page[-1].register if len(rows) > limit else None,
     )
 
 
@@ -95,12 +90,12 @@ def create_account(request: HttpRequest) -> HttpResponse:
     shop, name = text(body, "shop"), text(body, "name")
     try:
         with transaction.atomic():
-            register_account, secret = RegisterAccount.objects.issue(register, shop, name)
+            register_account, secret = RegisterAccount.issue(register, shop, name)
     except IntegrityError:
         raise Refused(
             409, "register_exists", "This register has an account already; delete it first."
         ) from None
-    return reply({**register_account.as_json(), "secret": secret}, status=201)
+    return reply(201, **register_account.as_json(), secret=secret)
 
 
 def delete_account(request: HttpRequest, register: str) -> HttpResponse:
@@ -108,17 +103,9 @@ def delete_account(request: HttpRequest, register: str) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-def block(request: HttpRequest, register: str) -> HttpResponse:
-    return set_blocked(register, True)
-
-
-def unblock(request: HttpRequest, register: str) -> HttpResponse:
-    return set_blocked(register, False)
-
-
-def set_blocked(register: str, blocked: bool) -> HttpResponse:
+def set_blocked(request: HttpRequest, register: str, blocked: bool) -> HttpResponse:
     RegisterAccount.objects.filter(pk=existing(register).pk).update(blocked=blocked)
-    return reply(existing(register).as_json())
+    return reply(**existing(register).as_json())
 
 
 def existing(register: str) -> RegisterAccount:
@@ -135,6 +122,6 @@ urlpatterns = [
     path("status", methods(GET=status)),
     path("accounts", methods(GET=list_accounts, POST=create_account)),
     path("accounts/<register>", methods(DELETE=delete_account)),
-    path("accounts/<register>/block", methods(POST=block)),
-    path("accounts/<register>/unblock", methods(POST=unblock)),
+    path("accounts/<register>/block", methods(POST=set_blocked), {"blocked": True}),
+    path("accounts/<register>/unblock", methods(POST=set_blocked), {"blocked": False}),
 ]

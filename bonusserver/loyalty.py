@@ -2,7 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from bonusserver.models import Asset, CardAccounting, Operation, Pincode, PinGuard
-from bonusserver.replies import Refused
+from bonusserver.replies import Refused, is_text
 from bonusserver.settings import PIN_LOCK_SECONDS
 
 PIN_ATTEMPTS = 5
@@ -33,7 +33,8 @@ class Lot:
 def known_card(number: str) -> CardAccounting:
     """Raises Refused (404 card_unknown)."""
     # The time of the change may be one that Python has no date for, and nobody asks for it.
-    card = CardAccounting.objects.defer("changed_at").filter(card=number).first()
+    cards = CardAccounting.objects.defer("changed_at")
+    card = cards.filter(card=number).first() if is_text(number) else None
     if card is None:
         raise Refused(404, "card_unknown", "This server does not know the card.")
     return card
@@ -142,15 +143,8 @@ def add(operation: Operation, changes: list[Lot]) -> None:
     )
 
 
-@dataclass(frozen=True)
-class PinCheck:
-    right: bool
-    attempts_left: int
-    locked_until: datetime | None
-
-
-def check_pin(account: str, pin: str) -> PinCheck:
-    """Counts wrong PINs, under a lock so that nobody guesses in parallel.
+def check_pin(account: str, pin: str) -> PinGuard:
+    """Counts wrong PINs, under a lock so that nobody guesses in parallel; a right one ends that.
 
     Raises Refused (409 pin_not_set, 423 pin_locked).
     """
@@ -165,7 +159,7 @@ def check_pin(account: str, pin: str) -> PinCheck:
         if guard.wrong == PIN_ATTEMPTS:
             guard.locked_until = timezone.now() + timedelta(seconds=PIN_LOCK_SECONDS)
         guard.save(update_fields=["wrong", "locked_until"])
-    return PinCheck(right, PIN_ATTEMPTS - guard.wrong, guard.locked_until)
+    return guard
 
 
 def end_lock(guard: PinGuard) -> None:

@@ -106,20 +106,6 @@ class CardAccounting(models.Model):
         return self.status in {single, self.Status.EARN_PAY}
 
 
-class RegisterAccountManager(models.Manager["RegisterAccount"]):
-    def issue(self, register: str, shop: str, name: str) -> tuple["RegisterAccount", str]:
-        """A new account and its secret, of which only a digest is stored.
-
-        Raises IntegrityError where the register has an account.
-        """
-        secret = typed(20)
-        login = f"r{typed(11)}"
-        register_account = self.create(
-            register=register, shop=shop, name=name, login=login, secret_digest=digest(secret)
-        )
-        return register_account, secret
-
-
 class RegisterAccount(models.Model):
     register = models.CharField(max_length=100, unique=True)
     shop = models.CharField(max_length=100)
@@ -130,7 +116,7 @@ class RegisterAccount(models.Model):
     last_seen = models.DateTimeField(null=True)
     blocked = models.BooleanField(default=False)
 
-    objects = RegisterAccountManager()
+    objects: ClassVar[models.Manager["RegisterAccount"]] = models.Manager()
 
     class Meta:
         db_table = "register_account"
@@ -138,6 +124,16 @@ class RegisterAccount(models.Model):
 
     def __str__(self) -> str:
         return self.register
+
+    @classmethod
+    def issue(cls, register: str, shop: str, name: str) -> tuple["RegisterAccount", str]:
+        """A new account and its secret, of which only a digest is stored.
+
+        Raises IntegrityError where the register has an account.
+        """
+        login, secret = f"r{typed(11)}", typed(20)
+        made = {"register": register, "shop": shop, "name": name, "login": login}
+        return cls.objects.create(**made, secret_digest=digest(secret)), secret
 
     def mark_seen(self) -> None:
         RegisterAccount.objects.filter(pk=self.pk).update(last_seen=Now())

@@ -103,7 +103,9 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     if not options.secret:
         parser().error("give --secret, or set BONUSSERVER_REGISTER_SECRET")
-    log_to_stdout(options.login)
+    line = f"%(asctime)s {options.login} %(message)s"
+    logging.basicConfig(stream=sys.stdout, format=line, datefmt="%H:%M:%S")
+    log.setLevel(logging.INFO)  # of the others, such as httpx, only what is wrong
     try:
         with httpx.Client(
             base_url=options.url,
@@ -118,28 +120,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def log_to_stdout(login: str) -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter(f"%(asctime)s {login} %(message)s", "%H:%M:%S"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-
-
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bonusserver register", description=__doc__)
-    parser.add_argument("--url", required=True, help="the work port, e.g. https://bonus:7771")
-    parser.add_argument("--login", required=True)
-    parser.add_argument(
+    add = parser.add_argument
+    add("--url", required=True, help="the work port, e.g. https://bonus:7771")
+    add("--login", required=True)
+    add(
         "--secret",
         default=os.environ.get("BONUSSERVER_REGISTER_SECRET", ""),
         help="better in BONUSSERVER_REGISTER_SECRET, where `ps` does not show it",
     )
-    parser.add_argument("--card", action="append", help="a card to ask for; may be repeated")
-    parser.add_argument("--every", type=float, default=5.0, help="seconds between two visits")
-    parser.add_argument("--no-operations", dest="operations", action="store_false")
-    parser.add_argument("--away-after", type=int, default=0, help="go away after so many visits")
-    parser.add_argument("--away-for", type=float, default=60.0, help="for so many seconds")
-    parser.add_argument("--timeout", type=float, default=5.0, help="seconds to wait for an answer")
-    parser.add_argument("--certificate", help="a PEM file of the CA that is trusted")
+    add("--card", action="append", help="a card to ask for; may be repeated")
+    add("--every", type=float, default=5.0, help="seconds between two visits")
+    add("--no-operations", dest="operations", action="store_false")
+    add("--away-after", type=int, default=0, help="go away after so many visits")
+    add("--away-for", type=float, default=60.0, help="for so many seconds")
+    add("--timeout", type=float, default=5.0, help="seconds to wait for an answer")
+    add("--certificate", help="a PEM file of the CA that is trusted")
     return parser

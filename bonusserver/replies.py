@@ -26,20 +26,21 @@ class Refused(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def reply(self) -> HttpResponse:
-        body = {"error": self.code, "message": str(self)}
-        return reply(body, self.status, self.headers)
+        return reply(self.status, self.headers, error=self.code, message=str(self))
 
 
-def reply(body: object, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
+def reply(
+    http_status: int = 200, headers: dict[str, str] | None = None, /, **body: object
+) -> HttpResponse:
     """`body` as JSON."""
     readable = {"ensure_ascii": False}
-    return JsonResponse(body, status=status, headers=headers, json_dumps_params=readable)
+    return JsonResponse(body, status=http_status, headers=headers, json_dumps_params=readable)
 
 
 def methods(**views: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """The view of a path, made of one view for each HTTP method."""
 
-    def view(request: HttpRequest, **arguments: str) -> HttpResponse:
+    def view(request: HttpRequest, **arguments: Any) -> HttpResponse:
         method_view = views.get(request.method or "")
         if method_view is None:
             allowed = ", ".join(views)
@@ -70,17 +71,17 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def text(body: dict[str, Any], field: str, limit: int = 100) -> str:
-    """A required text field: 1 to `limit` printable characters. Raises Refused (400 bad_field)."""
-    value = body.get(field)
-    if not isinstance(value, str) or not is_text(value, limit):
-        raise Refused(
-            400,
-            "bad_field",
-            f'"{field}" must be a text of 1 to {limit} printable characters, '
-            "without spaces at its ends.",
-        )
+def field(body: dict[str, Any], name: str, is_right: Callable[[str], bool], rule: str) -> str:
+    """A required field, a text. Raises Refused (400 bad_field)."""
+    value = body.get(name)
+    if not isinstance(value, str) or not is_right(value):
+        raise Refused(400, "bad_field", f'"{name}" must be {rule}.')
     return value
+
+
+def text(body: dict[str, Any], name: str, limit: int = 100) -> str:
+    rule = f"a text of 1 to {limit} printable characters, without spaces at its ends"
+    return field(body, name, lambda value: is_text(value, limit), rule)
 
 
 def is_text(value: str, limit: int = 100) -> bool:
@@ -88,25 +89,19 @@ def is_text(value: str, limit: int = 100) -> bool:
     return 0 < len(value) <= limit and value.isprintable() and value == value.strip()
 
 
-def choice(body: dict[str, Any], field: str, allowed: list[str]) -> str:
-    """A required field with one of the `allowed` values. Raises Refused (400 bad_field)."""
-    value = body.get(field)
-    if value not in allowed:
-        raise Refused(400, "bad_field", f'"{field}" must be one of: {", ".join(allowed)}.')
-    return str(value)
+def choice(body: dict[str, Any], name: str, allowed: list[str]) -> str:
+    return field(body, name, allowed.__contains__, f"one of: {', '.join(allowed)}")
 
 
-def amount(body: dict[str, Any], field: str) -> Decimal:
-    """A required amount of money above zero, a text. Raises Refused (400 bad_field)."""
-    value = body.get(field)
-    if not isinstance(value, str) or not AMOUNT.fullmatch(value) or not Decimal(value):
-        raise Refused(
-            400,
-            "bad_field",
-            f'"{field}" must be a text such as "25.50": above zero, at most 10 digits before '
-            "the point and two after it.",
-        )
-    return Decimal(value)
+def amount(body: dict[str, Any], name: str) -> Decimal:
+    """A sum of money above zero."""
+    limits = "above zero, at most 10 digits before the point and two after it"
+    rule = f'a text such as "25.50": {limits}'
+    return Decimal(field(body, name, is_amount, rule))
+
+
+def is_amount(value: str) -> bool:
+    return bool(AMOUNT.fullmatch(value) and Decimal(value))
 
 
 def money(value: Decimal) -> str:

@@ -18,10 +18,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname", ""),
-        "USER": parts.pop("user", ""),
-        "PASSWORD": parts.pop("password", ""),
-        "HOST": parts.pop("host", ""),
-        "PORT": parts.pop("port", ""),
+        **{name.upper(): parts.pop(name, "") for name in ("user", "password", "host", "port")},
         "OPTIONS": {
             "application_name": "bonusserver",
             "connect_timeout": "5",

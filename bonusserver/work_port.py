@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from bonusserver import loyalty
-from bonusserver.models import CardAccounting, Operation, RegisterAccount, same_secret
+from bonusserver.models import Operation, RegisterAccount, same_secret
 from bonusserver.replies import (
     Refused,
     amount,
@@ -56,28 +56,23 @@ def credentials(header: str) -> tuple[str, str]:
 
 
 def card(request: RegisterRequest, card: str) -> HttpResponse:
-    known = known_card(card)
-    balance = loyalty.balance(known.account) if known.account else None
+    known = loyalty.known_card(card)
     return reply(
-        {
-            "card": known.card,
-            "account": known.account,
-            "status": known.status,
-            "status_name": known.status_name,
-            "balance": None if balance is None else money(balance),
-        }
+        card=known.card,
+        account=known.account,
+        status=known.status,
+        status_name=known.status_name,
+        balance=money(loyalty.balance(known.account)) if known.account else None,
     )
 
 
 def pin(request: RegisterRequest, card: str) -> HttpResponse:
     pin = text(body_of(request), "pin")
-    check = loyalty.check_pin(loyalty.linked_account(known_card(card)), pin)
+    guard = loyalty.check_pin(loyalty.linked_account(loyalty.known_card(card)), pin)
     return reply(
-        {
-            "right": check.right,
-            "attempts_left": check.attempts_left,
-            "locked_until": stamp(check.locked_until),
-        }
+        right=not guard.wrong,
+        attempts_left=loyalty.PIN_ATTEMPTS - guard.wrong,
+        locked_until=stamp(guard.locked_until),
     )
 
 
@@ -92,23 +87,16 @@ def operations(request: RegisterRequest) -> HttpResponse:
     )
     operation, repeated = loyalty.book(order)
     return reply(
-        {
-            "operation": operation.number,
-            "card": operation.card,
-            "account": operation.account,
-            "kind": operation.kind,
-            "amount": money(operation.amount),
-            "balance": money(operation.balance),
-            "time": stamp(operation.created),
-            "repeated": repeated,
-        },
-        status=200 if repeated else 201,
+        200 if repeated else 201,
+        operation=operation.number,
+        card=operation.card,
+        account=operation.account,
+        kind=operation.kind,
+        amount=money(operation.amount),
+        balance=money(operation.balance),
+        time=stamp(operation.created),
+        repeated=repeated,
     )
-
-
-def known_card(number: str) -> CardAccounting:
-    """Raises Refused (404 card_unknown)."""
-    return loyalty.known_card(number if is_text(number) else "")
 
 
 handler404 = unknown_path

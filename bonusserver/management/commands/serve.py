@@ -21,22 +21,19 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--admin-port", type=int, default=7770, help="0: any free one")
-        parser.add_argument("--work-port", type=int, default=7771, help="0: any free one")
-        parser.add_argument(
+        add = parser.add_argument
+        add("--host", default="127.0.0.1")
+        add("--admin-port", type=int, default=7770, help="0: any free one")
+        add("--work-port", type=int, default=7771, help="0: any free one")
+        add(
             "--token",
             default=os.environ.get("BONUSSERVER_TOKEN", ""),
             help="the API token; better in BONUSSERVER_TOKEN, where `ps` does not show it",
         )
-        parser.add_argument(
-            "--name", default=os.environ.get("BONUSSERVER_NAME", "Reference bonus server")
-        )
-        parser.add_argument("--certificate", help="a PEM file: both ports then speak TLS")
-        parser.add_argument("--key", help="the certificate's key, unless it is in the same file")
-        parser.add_argument(
-            "--patience", type=float, default=10.0, help="seconds in which a request must arrive"
-        )
+        add("--name", default=os.environ.get("BONUSSERVER_NAME", "Reference bonus server"))
+        add("--certificate", help="a PEM file: both ports then speak TLS")
+        add("--key", help="the certificate's key, unless it is in the same file")
+        add("--patience", type=float, default=10.0, help="seconds in which a request must arrive")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["token"]:

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -42,11 +42,11 @@ def programs() -> str:
     return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
 
 
-def secret_key(path: Path) -> str:
-    """The key in `path`, made at first use and readable by its owner only."""
+def secret(path: Path, length: int = 50) -> str:
+    """The random text in `path`, made at first use and readable by its owner only."""
     if not path.exists():
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(50))
+            file.write(secrets.token_urlsafe(length))
     return path.read_text().strip()
 
 
@@ -61,15 +61,12 @@ def _forget_killed_processes(handles: Path) -> None:
 
 def database_url(socket_dir: str, name: str) -> str:
     """The URL of database `name`, which is created when it is missing."""
-    connection = psycopg2.connect(host=socket_dir, user="postgres", dbname="postgres")
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("select 1 from pg_database where datname = %s", [name])
-            if cursor.fetchone() is None:
-                # Another process that starts at the same moment may be faster.
-                with suppress(errors.DuplicateDatabase, errors.UniqueViolation):
-                    cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    finally:
-        connection.close()
+    server = psycopg2.connect(host=socket_dir, user="postgres", dbname="postgres")
+    server.autocommit = True
+    with closing(server), server.cursor() as cursor:
+        cursor.execute("select from pg_database where datname = %s", [name])
+        if not cursor.rowcount:
+            # Another process that starts at the same moment may be faster.
+            with suppress(errors.DuplicateDatabase, errors.UniqueViolation):
+                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     return f"postgresql://postgres@/{name}?host={socket_dir}"

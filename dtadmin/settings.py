@@ -122,7 +122,7 @@ if EMBEDDED:
     POSTGRES_PROGRAMS = embedded.programs()
     DATABASE_URL = embedded.database_url(socket_dir, "dtadmin")
     SHOP_ALL_DATABASE_URL = SHOP_ALL_DATABASE_URL or embedded.database_url(socket_dir, "shop_all")
-    SECRET_KEY = SECRET_KEY or embedded.secret_key(VAR / "secret_key")
+    SECRET_KEY = SECRET_KEY or embedded.secret(VAR / "secret_key")
 
 if not SECRET_KEY:
     raise ImproperlyConfigured(_("SECRET_KEY is not set. Set it to a long random text."))
@@ -152,10 +152,7 @@ def database(variable: str, url: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname", ""),
-        "USER": parts.pop("user", ""),
-        "PASSWORD": parts.pop("password", ""),
-        "HOST": parts.pop("host", ""),
-        "PORT": parts.pop("port", ""),
+        **{name.upper(): parts.pop(name, "") for name in ("user", "password", "host", "port")},
         # A page opens no connection of its own: that takes as long as its queries.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
@@ -268,8 +265,6 @@ LOCALE_PATHS = [BASE_DIR / "transfer" / "locale"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
-USE_I18N = True
-USE_TZ = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

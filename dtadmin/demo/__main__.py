@@ -8,7 +8,6 @@ import secrets
 import signal
 import sys
 import threading
-from pathlib import Path
 
 import django
 
@@ -60,14 +59,10 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
     """Makes databases, log-ins, servers and rows; then shows the first transfer on the terminal."""
     run(processes, stop, "manage.py", "migrate", "--verbosity=0")
     run(processes, stop, "manage.py", "init_shop_all")
-    for number, _server in enumerate(SERVERS, 1):
-        url = bonus_database(number)
-        run(
-            processes,
-            stop,
-            *("-m", "bonusserver", "migrate", "--verbosity=0"),
-            BONUSSERVER_DATABASE_URL=url,
-        )
+    databases = [bonus_database(number) for number in range(1, len(SERVERS) + 1)]
+    for url in databases:
+        migrate = ("-m", "bonusserver", "migrate", "--verbosity=0")
+        run(processes, stop, *migrate, BONUSSERVER_DATABASE_URL=url)
     if not stop.is_set():
         dock_servers()
         head_office = HeadOffice(settings.SHOP_ALL_DATABASE_URL, seed=8)
@@ -75,7 +70,7 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
             head_office.open_accounts()
     run(processes, stop, "manage.py", "transfer", "all")
     if not stop.is_set():
-        start_servers(processes, [bonus_database(number) for number in range(1, len(SERVERS) + 1)])
+        start_servers(processes, databases)
 
 
 def run(processes: Processes, stop: threading.Event, *arguments: str, **environment: str) -> None:
@@ -113,11 +108,7 @@ def dock_servers() -> None:
 
 def log_ins() -> str:
     """Makes a log-in for each role; returns the password of this demo, which all of them have."""
-    file = Path(settings.VAR) / "demo_password"
-    if not file.exists():
-        file.write_text(secrets.token_urlsafe(6))
-        file.chmod(0o600)
-    password = file.read_text()
+    password = embedded.secret(settings.VAR / "demo_password", 6)
     for name, group in LOGINS.items():
         user, _created = User.objects.get_or_create(username=name)
         user.is_staff = user.is_superuser = name == "admin"

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -42,11 +43,9 @@ class HeadOffice:
 
     def is_new(self) -> bool:
         """Whether nothing has ever been written."""
-        with psycopg2.connect(self.dsn) as connection, connection.cursor() as cursor:
-            cursor.execute('select not exists (select from "changeAccountBalanceTemp")')
-            (empty,) = cursor.fetchone() or (False,)
-        connection.close()
-        return bool(empty)
+        with closing(psycopg2.connect(self.dsn)) as connection, connection.cursor() as cursor:
+            cursor.execute('select from "changeAccountBalanceTemp" limit 1')
+            return cursor.rowcount == 0
 
     def open_accounts(self) -> None:
         """The first load: a card, a PIN code and a balance for every account."""
@@ -94,9 +93,9 @@ class HeadOffice:
         statement = sql.SQL("insert into {} ({}) values %s").format(
             kind.shop_all.identifier, sql.SQL(", ").join(map(sql.Identifier, kind.names))
         )
-        connection = psycopg2.connect(self.dsn)
-        try:
-            with connection, connection.cursor() as cursor:
-                execute_values(cursor, statement, rows, page_size=1000)
-        finally:
-            connection.close()
+        with (
+            closing(psycopg2.connect(self.dsn)) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            execute_values(cursor, statement, rows, page_size=1000)

@@ -29,8 +29,7 @@ class Processes:
 
         What it prints goes into the log, if there is one.
         """
-        with contextlib.ExitStack() as opened:
-            output = opened.enter_context(log.open("wb")) if log else None
+        with log.open("wb") if log else contextlib.nullcontext() as output:
             self.running[name] = subprocess.Popen(  # noqa: S603 - our own modules
                 [sys.executable, *arguments],
                 env={**self.environment, **environment},

@@ -74,7 +74,7 @@ def wait_for(server: BonusServer) -> None:
 
 
 def log_of(name: str) -> Path:
-    folder = Path(settings.VAR) / "logs"
+    folder = settings.VAR / "logs"
     folder.mkdir(exist_ok=True)
     return folder / f"{name}.log"
 
@@ -100,7 +100,7 @@ def start_registers(processes: Processes) -> None:
         open_accounts(server, WITH_ACCOUNT[number], known)
         callers = WITH_ACCOUNT[number][: CALLERS[number]]
         for position, code in enumerate(callers):
-            if (login := known.get(server, code)) is None:
+            if (login := known.get(f"{server.pk} {code}")) is None:
                 continue
             away = AWAY if number == 1 and position == len(callers) - 1 else ()
             cards = [f"--card={card(10 * number + position + step)}" for step in (0, 40, 80)]
@@ -115,9 +115,8 @@ def start_registers(processes: Processes) -> None:
 
 
 def open_accounts(server: BonusServer, codes: tuple[str, ...], known: "Known") -> None:
-    new = server.account_jobs.count() == 0
     registers = CashRegister.objects.filter(code__in=codes).unsettled(server)
-    if not new or not registers.exists():
+    if server.account_jobs.exists() or not registers.exists():
         return
     actor = Actor.at_command_line()
     job = AccountJob.order(
@@ -125,7 +124,8 @@ def open_accounts(server: BonusServer, codes: tuple[str, ...], known: "Known") -
     )
     Work(job).do()
     for secret in job.secrets.select_related("account__register"):
-        known.add(server, secret.account.register.code, secret.account.login, secret.secret)
+        account = secret.account
+        known[f"{server.pk} {account.register.code}"] = [account.login, secret.secret]
     known.save()
     job.secrets.all().delete()
     AccountJob.objects.filter(pk=job.pk).update(downloaded_at=timezone.now())
@@ -135,21 +135,13 @@ def open_accounts(server: BonusServer, codes: tuple[str, ...], known: "Known") -
         Work(AccountJob.order(server, AccountJob.Action.BLOCK, blocked, actor, reason)).do()
 
 
-class Known:
+class Known(dict[str, list[str]]):
     """What the demo's registers log in with: kept beside its databases, for its owner only."""
 
     def __init__(self) -> None:
-        self.file = Path(settings.VAR) / "demo_registers.json"
-        self.logins: dict[str, list[str]] = (
-            json.loads(self.file.read_text()) if self.file.exists() else {}
-        )
-
-    def get(self, server: BonusServer, code: str) -> list[str] | None:
-        return self.logins.get(f"{server.pk} {code}")
-
-    def add(self, server: BonusServer, code: str, login: str, secret: str) -> None:
-        self.logins[f"{server.pk} {code}"] = [login, secret]
+        self.file = settings.VAR / "demo_registers.json"
+        super().__init__(json.loads(self.file.read_text()) if self.file.exists() else {})
 
     def save(self) -> None:
         self.file.touch(mode=0o600)
-        self.file.write_text(json.dumps(self.logins))
+        self.file.write_text(json.dumps(self))

@@ -64,14 +64,8 @@ do $at_rest$ begin
 exception when undefined_table or undefined_column then null;
 end $at_rest$;
 """
-REST = "".join(
-    [
-        "reset search_path;",
-        *map(IF_THERE.format, AT_REST),
-        *map(PAUSE.format, ("transfertask", "maintenancetask")),
-        "commit;",
-    ]
-)
+PAUSES = map(PAUSE.format, ("transfertask", "maintenancetask"))
+REST = "".join(["reset search_path;", *map(IF_THERE.format, AT_REST), *PAUSES, "commit;"])
 
 
 def dump(path: Path) -> None:
@@ -132,8 +126,11 @@ def _unknown_migrations(rows: str) -> list[str]:
         *(one.replaces for one in loader.disk_migrations.values())
     )
     lines = [line.split("\t") for line in rows.splitlines() if line.count("\t") == 3]
-    applied = [(app, name) for _number, app, name, _at in lines if app in loader.migrated_apps]
-    return [f"{app}.{name}" for app, name in applied if (app, name) not in known]
+    return [
+        f"{app}.{name}"
+        for _number, app, name, _at in lines
+        if app in loader.migrated_apps and (app, name) not in known
+    ]
 
 
 def _is_readable(secret: str) -> bool:
@@ -210,7 +207,8 @@ def _program(name: str) -> str:
 
 def _environment() -> dict[str, str]:
     """How they reach our own database: what stands here is in no list of processes."""
-    given = connection.get_connection_params()
-    named = {name: str(one) for name, one in given.items() if isinstance(one, str | int)}
-    names = {name: VARIABLES.get(name, f"PG{name.upper().replace('_', '')}") for name in named}
-    return os.environ | {names[name]: value for name, value in named.items()}
+    return os.environ | {
+        VARIABLES.get(name, f"PG{name.upper().replace('_', '')}"): str(value)
+        for name, value in connection.get_connection_params().items()
+        if isinstance(value, str | int)
+    }

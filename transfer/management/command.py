@@ -5,6 +5,7 @@ import json
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,7 +15,7 @@ from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
-from transfer.models import BonusServer, MaintenanceTask, TransferTask
+from transfer.models import BonusServer, MaintenanceTask, Settings, TransferTask
 from transfer.models.schedules import ScheduledTask
 from transfer.words.explain import explain
 
@@ -120,7 +121,7 @@ class TaskCommand(Command):
         )
         add_server(parser)
 
-    def tasks(self, task: str, server: str | None) -> list[ScheduledTask]:
+    def tasks(self, *, task: str, server: str | None, **options: Any) -> list[ScheduledTask]:
         """Raises UsageError when there is none."""
         if task in MAINTENANCE:
             if server is not None:
@@ -131,12 +132,10 @@ class TaskCommand(Command):
         return list(tasks if task == "all" else tasks.filter(kind=task))
 
 
-def add_server(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--server",
-        metavar=_("NUMBER|NAME"),
-        help=_("of one bonus server only; without it, of all"),
-    )
+def add_server(parser: ArgumentParser, text: str = "") -> None:
+    """`text` says of what, where it is not whose tasks."""
+    text = text or _("of one bonus server only; without it, of all")
+    parser.add_argument("--server", metavar=_("NUMBER|NAME"), help=text)
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
@@ -150,6 +149,11 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def with_zone(at: datetime) -> str:
+    """A time in the zone of schedules."""
+    return f"{at.astimezone(Settings.load().zone):%Y-%m-%d %H:%M %Z}"
 
 
 def servers_named(name: str | None) -> list[BonusServer]:

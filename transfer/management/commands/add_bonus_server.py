@@ -22,9 +22,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        def add(*names: str, **options: Any) -> None:
-            parser.add_argument(*names, **options)
-
+        add = parser.add_argument
         add("--name", required=True, help=_("as pages and commands call it"))
         add("--host", required=True, help=_("its name or address in the network"))
         add("--admin-port", type=int, default=7770, help=_("default: %(default)s"))
@@ -36,15 +34,10 @@ class Command(BaseCommand):
             help=_("its database; - reads it from standard input, where nobody else sees it"),
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        url = options["database_url"]
-        server = BonusServer(
-            name=options["name"],
-            host=options["host"],
-            admin_port=options["admin_port"],
-            work_port=options["work_port"],
-            **database_fields(sys.stdin.readline().strip() if url == "-" else url),
-        )
+    def handle(self, *, database_url: str, **options: Any) -> None:
+        url = sys.stdin.readline().strip() if database_url == "-" else database_url
+        given = {name: options[name] for name in ("name", "host", "admin_port", "work_port")}
+        server = BonusServer(**given, **database_fields(url))
         try:
             server.full_clean()
         except ValidationError as error:
@@ -55,11 +48,8 @@ class Command(BaseCommand):
             server.dock()
             new = {name: getattr(server, name) for name in NOTED}
             AuditEntry.record(Actor.at_command_line(), AuditEntry.Action.CREATE, server, new=new)
-        self.say(
-            _("Bonus server %(id)s, %(name)s, is docked. Its three tasks are disabled."),
-            id=server.pk,
-            name=server.name,
-        )
+        docked = _("Bonus server %(id)s, %(name)s, is docked. Its three tasks are disabled.")
+        self.say(docked, id=server.pk, name=server.name)
         self.test(server)
 
     def test(self, server: BonusServer) -> None:

@@ -21,10 +21,10 @@ class Command(BaseCommand):
             "file", type=Path, metavar=_("FILE"), help=_("an older one of that name is replaced")
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *, file: Path, **options: Any) -> None:
         # Noted first: so the backup holds when it was made.
         action = AuditEntry.Action.BACKUP
         AuditEntry.record(Actor.at_command_line(), action, Settings.load())
-        dump(options["file"])
-        size = formats.number(options["file"].stat().st_size)
-        self.say(_("%(file)s: %(size)s bytes"), file=options["file"], size=size)
+        dump(file)
+        size = formats.number(file.stat().st_size)
+        self.say(_("%(file)s: %(size)s bytes"), file=file, size=size)

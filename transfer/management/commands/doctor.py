@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.doctor.examination import examine
 from transfer.doctor.proposal import proposal
-from transfer.management.command import FAILED, Command as BaseCommand, servers_named
+from transfer.management.command import FAILED, Command as BaseCommand, add_server, servers_named
 from transfer.servers.attempt import Result
 
 
@@ -24,19 +24,17 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--server", metavar=_("NUMBER|NAME"), help=_("whose tables; without it, the first's")
-        )
+        add_server(parser, _("whose tables; without it, the first's"))
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        if options["tables"]:
-            for line in proposal(servers_named(options["server"])[0]):
+    def handle(self, *, json: bool, tables: bool, server: str | None, **options: Any) -> None:
+        if tables:
+            for line in proposal(servers_named(server)[0]):
                 self.stdout.write(line)
             return
         failed = False
         for area, result in examine():
             failed |= not result.ok
-            if options["json"]:
+            if json:
                 self.say_json(
                     area=area,
                     label=result.label,

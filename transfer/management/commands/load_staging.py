@@ -13,7 +13,7 @@ from transfer.loading.receive import receive
 from transfer.loading.report import explain_line, explain_warning
 from transfer.loading.upload_job import go_on
 from transfer.management.command import FAILED, Command as BaseCommand, UsageError
-from transfer.management.progress import FileProgress
+from transfer.management.progress import SHARE_AND_TIME_LEFT, Bar
 from transfer.models import Actor, Upload
 from transfer.words.columns import alternatives, named
 from transfer.words.formats import amount, full_moment
@@ -44,8 +44,8 @@ class Command(BaseCommand):
         )
         parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("its path"))
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        upload = uploaded(TABLES[options["table"]], options["file"])
+    def handle(self, *, table: str, file: Path, **options: Any) -> None:
+        upload = uploaded(TABLES[table], file)
         try:
             code = self._load(upload, options)
         finally:
@@ -74,18 +74,14 @@ class Command(BaseCommand):
             return 0
         upload.confirm(Actor.at_command_line())
         self._go_on(upload, _("Loading"))
-        self.say(
-            ngettext(
-                "%(n)s row loaded into %(table)s", "%(n)s rows loaded into %(table)s", upload.good
-            ),
-            n=upload.good,
-            table=upload.moves.staging,
-        )
+        n, table = upload.good, upload.moves.staging
+        done = ngettext("%(n)s row loaded into %(table)s", "%(n)s rows loaded into %(table)s", n)
+        self.say(done, n=n, table=table)
         return 0
 
     def _go_on(self, upload: Upload, title: str) -> None:
-        with FileProgress(self.stderr, title) as progress:
-            go_on(upload, progress)
+        with Bar(self.stderr, title, bar_format=SHARE_AND_TIME_LEFT) as bar:
+            go_on(upload, bar.show)
         if upload.explained:
             raise CommandError("\n".join(upload.explained))
 
@@ -97,10 +93,8 @@ class Command(BaseCommand):
             bad=upload.bad,
             subjects=upload.subjects,
         )
-        if upload.corrections:
-            self.say(
-                _("Lines that correct rejected rows, and close them: %(n)s"), n=upload.corrections
-            )
+        if corrections := upload.corrections:
+            self.say(_("Lines that correct rejected rows, and close them: %(n)s"), n=corrections)
         if upload.amount is not None:
             self.say(_("Sum of the good lines: %(sum)s"), sum=amount(upload.amount))
         for warning in upload.report["warnings"]:
@@ -122,13 +116,8 @@ def uploaded(kind: Kind, path: Path) -> Upload:
     """The file as an upload. Raises UsageError when it can't be read."""
     try:
         with path.open("rb") as file:
-            return receive(
-                kind,
-                iter(lambda: file.read(CHUNK), b""),
-                Actor.at_command_line(),
-                name=path.name,
-                way=Upload.Way.COMMAND,
-            )
+            pieces, actor = iter(lambda: file.read(CHUNK), b""), Actor.at_command_line()
+            return receive(kind, pieces, actor, name=path.name, way=Upload.Way.COMMAND)
     except OSError as error:
         raise UsageError(
             _("%(file)s can't be read: %(reason)s"), file=path, reason=error.strerror

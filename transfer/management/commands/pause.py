@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.management.command import TaskCommand
+from transfer.management.command import TaskCommand, with_zone
 from transfer.models import Actor, Settings
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -39,16 +39,11 @@ class Command(TaskCommand):
         )
         parser.add_argument("--reason", default="", help=_("shown beside the task"))
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        zone, until = Settings.load().zone, options["until"]
+    def handle(self, *, until: datetime | timedelta, reason: str, **options: Any) -> None:
         if isinstance(until, timedelta):
             until = timezone.now() + until
         elif until.tzinfo is None:
-            until = until.replace(tzinfo=zone)
-        for task in self.tasks(options["task"], options["server"]):
-            task.pause(until, Actor.at_command_line(), reason=options["reason"])
-            self.say(
-                _("%(task)s: paused until %(until)s"),
-                task=task,
-                until=f"{until.astimezone(zone):%Y-%m-%d %H:%M %Z}",
-            )
+            until = until.replace(tzinfo=Settings.load().zone)
+        for task in self.tasks(**options):
+            task.pause(until, Actor.at_command_line(), reason=reason)
+            self.say(_("%(task)s: paused until %(until)s"), task=task, until=with_zone(until))

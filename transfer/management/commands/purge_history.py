@@ -13,7 +13,6 @@ class Command(BaseCommand):
     )
     flags = {"--dry-run": gettext_noop("count, and remove nothing")}
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        report = purge_history(dry_run=options["dry_run"])
-        for line in report_lines(report, dry_run=options["dry_run"]):
+    def handle(self, *, dry_run: bool, **options: Any) -> None:
+        for line in report_lines(purge_history(dry_run=dry_run), dry_run=dry_run):
             self.stdout.write(line)

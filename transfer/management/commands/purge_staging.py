@@ -30,12 +30,11 @@ class Command(BaseCommand):
             help=_("since they were written"),
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        dry_run, unanswered = options["dry_run"], False
-        days, blank_pins = options["older_than"], options["blank_pins"]
-        for result in purge_all(days, blank_pins=blank_pins, dry_run=dry_run):
+    def handle(self, *, older_than: int, blank_pins: bool, dry_run: bool, **options: Any) -> None:
+        unanswered = False
+        for result in purge_all(older_than, blank_pins=blank_pins, dry_run=dry_run):
             for task, error in result.kept_back_by:
-                unanswered = unanswered or error is not None
+                unanswered |= error is not None
                 self.say(
                     _("%(table)s: all rows are kept for %(task)s: %(reason)s"),
                     table=result.kind.staging,

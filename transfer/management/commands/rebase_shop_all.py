@@ -21,6 +21,7 @@ class Command(BaseCommand):
         "reachable; nobody may write meanwhile. Where the files were restored it has to be told "
         "which rows are new, and does nothing by default."
     )
+    flags = {"--dry-run": gettext_noop("count, change nothing")}
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         new = parser.add_mutually_exclusive_group()
@@ -30,11 +31,7 @@ class Command(BaseCommand):
             metavar=_("TIME"),
             help=_("rows created since then are new: '2026-01-31 12:00:00+03:00'"),
         )
-        new.add_argument(
-            "--no-writes-since-restore",
-            action="store_true",
-            help=_("no row is new"),
-        )
+        new.add_argument("--no-writes-since-restore", action="store_true", help=_("no row is new"))
         parser.add_argument(
             "--doubtful",
             choices=("moved", "waiting"),
@@ -42,7 +39,6 @@ class Command(BaseCommand):
                 "what became of rows of the copy that may have been moved, or not; it tells which"
             ),
         )
-        parser.add_argument("--dry-run", action="store_true", help=_("count, change nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         knows = options["restored_at"] is not None or options["no_writes_since_restore"]

@@ -21,19 +21,21 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_server(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        report = self._report_json if options["json"] else self._report
+    def handle(self, *, server: str | None, json: bool, **options: Any) -> None:
+        report = self._report_json if json else self._report
         failed = False
-        for server in servers_named(options["server"]):
-            for task in server.tasks.select_related("server"):
+        for asked in servers_named(server):
+            for task in asked.tasks.select_related("server"):
                 try:
                     result = reconcile(task)
                 except TransferError as error:
                     failed = True
-                    self._report_error(task, error, as_json=options["json"])
+                    if json:
+                        self._say_json(task, "error", error=error.code)
+                    self.stderr.write(f"{task}: {explain(error).sentence}")
                 else:
                     remember(result)
-                    failed = failed or not (result is None or result.holds)
+                    failed |= not (result is None or result.holds)
                     report(task, result)
         if failed:
             sys.exit(FAILED)
@@ -58,38 +60,27 @@ class Command(BaseCommand):
             rows=result.rows_missing,
             amount=result.amount_missing,
             rejects=result.rejects_missing,
-            **counts(result),
+            staged=result.staged.rows,
+            purged=result.staged.purged_rows,
+            **vars(result.totals),
         )
 
     def _report_json(self, task: TransferTask, result: Reconciliation | None) -> None:
         if result is None:
-            self.say_json(kind=task.kind, server=task.server.name, state="not_begun")
+            self._say_json(task, "not_begun")
             return
-        self.say_json(
-            kind=task.kind,
-            server=task.server.name,
-            state="ok" if result.holds else "difference",
-            **counts(result),
+        self._say_json(
+            task,
+            "ok" if result.holds else "difference",
+            staged=result.staged.rows,
+            purged=result.staged.purged_rows,
+            **vars(result.totals),
             rows_missing=result.rows_missing,
             amount_staged=result.staged.amount,
             amount_purged=result.staged.purged_amount,
-            amount_applied=result.totals.amount_applied,
-            amount_rejected=result.totals.amount_rejected,
             amount_missing=result.amount_missing,
             rejects_missing=result.rejects_missing,
         )
 
-    def _report_error(self, task: TransferTask, error: TransferError, *, as_json: bool) -> None:
-        if as_json:
-            self.say_json(kind=task.kind, server=task.server.name, state="error", error=error.code)
-        self.stderr.write(f"{task}: {explain(error).sentence}")
-
-
-def counts(result: Reconciliation) -> dict[str, int]:
-    return {
-        "staged": result.staged.rows,
-        "purged": result.staged.purged_rows,
-        "applied": result.totals.applied,
-        "unchanged": result.totals.unchanged,
-        "rejected": result.totals.rejected,
-    }
+    def _say_json(self, task: TransferTask, state: str, **fields: object) -> None:
+        self.say_json(kind=task.kind, server=task.server.name, state=state, **fields)

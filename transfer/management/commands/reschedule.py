@@ -3,7 +3,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.management.command import TaskCommand
+from transfer.management.command import TaskCommand, with_zone
 from transfer.models import Actor
 from transfer.words.schedule import in_words
 
@@ -20,12 +20,12 @@ class Command(TaskCommand):
             help=_("minute, hour, day of the month, month, day of the week"),
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        for task in self.tasks(options["task"], options["server"]):
-            task.reschedule(options["cron"], Actor.at_command_line())
+    def handle(self, *, cron: str, **options: Any) -> None:
+        for task in self.tasks(**options):
+            task.reschedule(cron, Actor.at_command_line())
             self.say(
                 _("%(task)s: %(words)s; the next times: %(times)s"),
                 task=task,
                 words=in_words(task.schedule),
-                times=", ".join(f"{at:%Y-%m-%d %H:%M %Z}" for at in task.next_times(3)),
+                times=", ".join(map(with_zone, task.next_times(3))),
             )

@@ -37,15 +37,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("what `backup` wrote"))
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        archive.check(options["file"], other_key=options["other_key"])
-        archive.restore(options["file"])
+    def handle(self, *, file: Path, other_key: bool, **options: Any) -> None:
+        archive.check(file, other_key=other_key)
+        archive.restore(file)
         call_command("migrate", verbosity=0, interactive=False)
         at = AuditEntry.objects.aggregate(at=Max("at"))["at"]  # that it was made, if we made it
-        new = {"backup_of": at, "file": options["file"].name}
-        AuditEntry.record(
-            Actor.at_command_line(), AuditEntry.Action.RESTORE, Settings.load(), new=new
-        )
+        actor, action = Actor.at_command_line(), AuditEntry.Action.RESTORE
+        new = {"backup_of": at, "file": file.name}
+        AuditEntry.record(actor, action, Settings.load(), new=new)
         self._say_what_to_look_at(at)
 
     def _say_what_to_look_at(self, at: datetime | None) -> None:

@@ -10,6 +10,6 @@ class Command(TaskCommand):
     help = gettext_noop("Ends the pause of tasks. They wait for their next time by schedule.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for task in self.tasks(options["task"], options["server"]):
+        for task in self.tasks(**options):
             task.resume(Actor.at_command_line())
             self.say(_("%(task)s: goes on"), task=task)

@@ -11,6 +11,8 @@ from transfer.models import BonusServer, IssuedSecret, Recipient, UploadPiece
 from transfer.models.pieces import cipher
 from transfer.models.secret import secret_names
 
+WithOwner = BonusServer | IssuedSecret | Recipient
+
 
 class Command(BaseCommand):
     help = gettext_noop(
@@ -24,7 +26,8 @@ class Command(BaseCommand):
     def handle(self, *, dry_run: bool, **options: Any) -> None:
         servers = BonusServer.objects.select_for_update()
         issued = IssuedSecret.objects.select_for_update(of=("self",)).select_related("job__server")
-        rows = [*servers, *issued, *Recipient.objects.select_for_update()]
+        recipients = Recipient.objects.select_for_update()
+        rows: list[WithOwner] = [*servers, *issued, *recipients]
         if unreadable := sorted({owner(row) for row in rows if not row.is_readable}):
             raise CommandError(
                 _(
@@ -62,6 +65,6 @@ def encrypt_files() -> None:
             piece.save(update_fields=["content"])
 
 
-def owner(row: BonusServer | IssuedSecret | Recipient) -> str:
+def owner(row: WithOwner) -> str:
     """Whose secrets they are, by name."""
     return row.job.server.name if isinstance(row, IssuedSecret) else row.name

@@ -19,12 +19,12 @@ class Command(BaseCommand):
         "--no-drain": gettext_noop("leave the queue to background workers (manage.py db_worker)")
     }
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *, no_drain: bool, verbosity: int, **options: Any) -> None:
         # Silent when all is well, since cron mails what a job prints.
         with soft_stop() as stopped:
             done = tick("run_due_tasks")
-            worked_off = 0 if options["no_drain"] else drain(stopped)
-        if options["verbosity"] > 1:
+            worked_off = 0 if no_drain else drain(stopped)
+        if verbosity > 1:
             self.say(
                 _(
                     "opened %(opened)s, skipped %(skipped)s, interrupted %(interrupted)s, queued "

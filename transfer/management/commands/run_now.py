@@ -18,7 +18,7 @@ class Command(TaskCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         open_already, queued = False, 0
-        for task in self.tasks(options["task"], options["server"]):
+        for task in self.tasks(**options):
             try:
                 run = run_now(task, Actor.at_command_line(), Trigger.COMMAND)
             except RunIsOpen as error:

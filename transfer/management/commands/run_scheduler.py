@@ -36,15 +36,15 @@ class Command(BaseCommand):
             help=_("runs at once in this process; 0 leaves them to db_worker"),
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        if options["workers"]:
-            announce("run_scheduler", options["workers"])
+    def handle(self, *, workers: int, **options: Any) -> None:
+        if workers:
+            announce("run_scheduler", workers)
         self.say(_("The scheduler is running. Ctrl-C stops it."))
         with soft_stop() as stopped:
-            workers = self._carry_on(stopped, options["workers"])
+            at_work = self._carry_on(stopped, workers)
             self.say(_("Ending after the chunk under way."))
             self.stdout.flush()
-            for worker in workers:
+            for worker in at_work:
                 worker.join()
         self.say(_("The scheduler has ended."))
 

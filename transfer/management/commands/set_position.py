@@ -1,4 +1,5 @@
 from argparse import ArgumentParser
+from dataclasses import fields
 from typing import Any
 
 from django.utils.translation import gettext as _, gettext_noop
@@ -16,49 +17,33 @@ class Command(BaseCommand):
         "Says what a bonus server has received, where it can't say so itself: its position was "
         "lost, or purged rows are missing. What comes after is sent; what comes before is not."
     )
+    flags = {
+        "--accept-purged": gettext_noop(
+            "go on without rows that were purged from shop All meanwhile"
+        ),
+        "--shop-all-is-whole": gettext_noop(
+            "it was not restored from a copy, though its log no longer reaches back so far"
+        ),
+        "--data-went-back": gettext_noop(
+            "its data were put back to before a later batch that our own history knows of"
+        ),
+        "--dry-run": gettext_noop("count, change nothing"),
+    }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
         parser.add_argument("kind", choices=list(KINDS), help=_("which transfer"))
         where = parser.add_mutually_exclusive_group()
-        where.add_argument(
-            "--batch",
-            type=int,
-            metavar="N",
-            help=_("it has received this one"),
-        )
+        where.add_argument("--batch", type=int, metavar="N", help=_("it has received this one"))
         where.add_argument("--start", action="store_true", help=_("it has received nothing"))
         parser.add_argument("--reader", metavar="N", help=_("whose batch N is meant"))
-        parser.add_argument(
-            "--accept-purged",
-            action="store_true",
-            help=_("go on without rows that were purged from shop All meanwhile"),
-        )
-        parser.add_argument(
-            "--shop-all-is-whole",
-            action="store_true",
-            help=_("it was not restored from a copy, though its log no longer reaches back so far"),
-        )
-        parser.add_argument(
-            "--data-went-back",
-            action="store_true",
-            help=_("its data were put back to before a later batch that our own history knows of"),
-        )
-        parser.add_argument("--dry-run", action="store_true", help=_("count, change nothing"))
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        where = Place(
-            options["batch"],
-            options["start"],
-            options["reader"],
-            options["accept_purged"],
-            options["shop_all_is_whole"],
-            options["data_went_back"],
-        )
-        (server,) = servers_named(options["server"])
-        task = server.tasks.select_related("server").get(kind=options["kind"])
-        placed = put_position(task, where, Actor.at_command_line(), dry_run=options["dry_run"])
-        self._report(task, placed, options["dry_run"])
+    def handle(self, *, server: str, kind: str, dry_run: bool, **options: Any) -> None:
+        where = Place(**{field.name: options[field.name] for field in fields(Place)})
+        (named,) = servers_named(server)
+        task = named.tasks.select_related("server").get(kind=kind)
+        placed = put_position(task, where, Actor.at_command_line(), dry_run=dry_run)
+        self._report(task, placed, dry_run)
 
     def _report(self, task: TransferTask, placed: Placed, dry_run: bool) -> None:
         if placed.doubt is not None:
@@ -72,8 +57,5 @@ class Command(BaseCommand):
             )
             self.say(sentence, task=task, rows=placed.sent)
         if placed.lost:
-            self.say(
-                _("%(task)s: up to %(rows)s purged rows are given up"),
-                task=task,
-                rows=placed.lost,
-            )
+            given_up = _("%(task)s: up to %(rows)s purged rows are given up")
+            self.say(given_up, task=task, rows=placed.lost)

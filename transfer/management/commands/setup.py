@@ -69,10 +69,9 @@ class Command(BaseCommand):
         self.file = self.env_file()
         self.written = {name: text for name, text in dotenv_values(self.file).items() if text}
         self.secrets = read_secrets(options["secrets"])
+        question, codes = "Язык, language: ru, en", dict(settings.LANGUAGES)
         language = options["language"] or self.written.get("DTADMIN_LANGUAGE")
-        if not language:
-            codes = dict(settings.LANGUAGES)
-            language = self.ask("Язык, language: ru, en", settings.LANGUAGE_CODE, codes)
+        language = language or self.ask(question, settings.LANGUAGE_CODE, codes)
         with translation.override(language):
             self.set_up(options)
 

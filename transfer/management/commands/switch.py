@@ -3,8 +3,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.management.command import TaskCommand
-from transfer.models import Actor, Settings
+from transfer.management.command import TaskCommand, with_zone
+from transfer.models import Actor
 
 
 class Command(TaskCommand):
@@ -18,15 +18,11 @@ class Command(TaskCommand):
         super().add_arguments(parser)
         parser.add_argument("--reason", default="", help=_("shown beside the switch"))
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        zone = Settings.load().zone
-        for task in self.tasks(options["task"], options["server"]):
-            task.switch(options["state"] == "on", Actor.at_command_line(), reason=options["reason"])
+    def handle(self, *, state: str, reason: str, **options: Any) -> None:
+        for task in self.tasks(**options):
+            task.switch(state == "on", Actor.at_command_line(), reason=reason)
             if task.next_run_at is None:
                 self.say(_("%(task)s: switched off"), task=task)
             else:
-                self.say(
-                    _("%(task)s: switched on, next run %(at)s"),
-                    task=task,
-                    at=f"{task.next_run_at.astimezone(zone):%Y-%m-%d %H:%M %Z}",
-                )
+                next_run = with_zone(task.next_run_at)
+                self.say(_("%(task)s: switched on, next run %(at)s"), task=task, at=next_run)

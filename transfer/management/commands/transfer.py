@@ -18,7 +18,7 @@ from transfer.management.command import (
 )
 from transfer.management.progress import Progress
 from transfer.models import TransferRun, TransferTask
-from transfer.models.runs import State
+from transfer.models.runs import OUTCOMES, State
 from transfer.queue.worker import soft_stop
 from transfer.runs import execute
 from transfer.words.explain import explain_reject
@@ -48,15 +48,15 @@ class Command(BaseCommand):
             help=_("rows in one transaction; default: %(default)s"),
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        kinds = list(KINDS) if options["kind"] == "all" else [options["kind"]]
+    def handle(self, *, kind: str, server: str | None, **options: Any) -> None:
+        kinds = list(KINDS) if kind == "all" else [kind]
         codes = set()
         with soft_stop() as stopped:
-            for server in servers_named(options["server"]):
-                tasks = {task.kind: task for task in server.tasks.select_related("server")}
-                for kind in kinds:
+            for named in servers_named(server):
+                tasks = {task.kind: task for task in named.tasks.select_related("server")}
+                for each in kinds:
                     if not stopped():
-                        codes.add(self._transfer(tasks[kind], stopped, options))
+                        codes.add(self._transfer(tasks[each], stopped, options))
         code = 128 + stopped() if stopped() else worst(codes)
         if code:
             sys.exit(code)
@@ -65,21 +65,19 @@ class Command(BaseCommand):
         self, task: TransferTask, stopped: Callable[[], int], options: dict[str, Any]
     ) -> int:
         """Runs one task, reports it, and returns its exit code."""
-        progress = Progress(self.stderr, str(task), quiet=options["json"])
         reasons: dict[str, int] = {}
-        common = {"chunk_rows": options["chunk"], "progress": progress, "stopped": stopped}
         run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
-        try:
-            if options["dry_run"]:
-                run, reasons = execute.rehearse(task, **common)
-            else:
-                run = execute.run_here(task, TransferRun.Trigger.COMMAND, **common)
-                reasons = run.count_reasons()
-        except TransferError as error:
-            run.note_error(error)
-            run.state = State.SKIPPED if isinstance(error, AlreadyRunning) else State.FAILED
-        finally:
-            progress.close()
+        with Progress(self.stderr, str(task), quiet=options["json"]) as progress:
+            common = {"chunk_rows": options["chunk"], "progress": progress, "stopped": stopped}
+            try:
+                if options["dry_run"]:
+                    run, reasons = execute.rehearse(task, **common)
+                else:
+                    run = execute.run_here(task, TransferRun.Trigger.COMMAND, **common)
+                    reasons = run.count_reasons()
+            except TransferError as error:
+                run.note_error(error)
+                run.state = State.SKIPPED if isinstance(error, AlreadyRunning) else State.FAILED
         if options["json"]:
             self._report_json(run, progress.seconds)
         else:
@@ -124,12 +122,7 @@ class Command(BaseCommand):
 
 
 def counts(run: TransferRun) -> dict[str, int]:
-    return {
-        "read": run.totals.read,
-        "applied": run.applied,
-        "unchanged": run.unchanged,
-        "rejected": run.rejected,
-    }
+    return {name: getattr(run.totals, name) for name in ("read", *OUTCOMES)}
 
 
 def worst(codes: set[int]) -> int:

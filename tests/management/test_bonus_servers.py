@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from transfer.models import AuditEntry, BonusServer
+from transfer.models import AuditEntry, BonusServer, TransferTask
 
 URL = "postgresql://bonus:s3cret@10.0.0.8:5433/loyalty"
 
@@ -118,3 +118,21 @@ def test_the_list_names_servers_ports_and_tasks_but_no_password(db, capsys):
 def test_an_empty_list_says_what_to_do(db, capsys):
     call_command("list_bonus_servers")
     assert "add_bonus_server" in capsys.readouterr().out
+
+
+def test_what_is_the_number_of_one_and_the_name_of_another_is_refused_and_both_are_named(db):
+    first = BonusServer(name="Server 8", host="localhost", db_name="bonus")
+    first.dock()
+    other = BonusServer(name=str(first.pk), host="localhost", db_name="bonus")
+    other.dock()
+    named = f"{first.pk} \\(Server 8\\), {other.pk} \\({first.pk}\\)"
+    for arguments in (
+        ("switch", "on", "all", "--server", other.name),
+        ("set_position", other.name, "balances", "--start"),
+    ):
+        with pytest.raises(CommandError, match=named) as refused:
+            call_command(*arguments)
+        assert refused.value.returncode == 2
+    assert not TransferTask.objects.enabled().exists()
+    call_command("switch", "on", "all", "--server", first.name)
+    assert not other.tasks.enabled().exists()

@@ -159,15 +159,20 @@ def with_zone(at: datetime) -> str:
 def servers_named(name: str | None) -> list[BonusServer]:
     """The server with this number or name, or all of them without one.
 
-    Raises UsageError when there is none.
+    Raises UsageError when there is none, or two.
     """
     servers = list(BonusServer.objects.all())
     if not servers:
         raise UsageError(_("No bonus server is docked. Run: manage.py add_bonus_server"))
-    chosen = [server for server in servers if name in (None, str(server.pk), server.name)]
-    if not chosen:
+    if name is None:
+        return servers
+    chosen = [server for server in servers if name in (str(server.pk), server.name)]
+    if len(chosen) != 1:
+        problem = _("No bonus server %(name)s. There are: %(known)s")
+        if chosen:
+            problem = _(
+                "%(name)s is one bonus server's number and another's name. There are: %(known)s"
+            )
         known = ", ".join(f"{server.pk} ({server.name})" for server in servers)
-        raise UsageError(
-            _("No bonus server %(name)s. There are: %(known)s"), name=name, known=known
-        )
+        raise UsageError(problem, name=name, known=known)
     return chosen

@@ -62,8 +62,12 @@ def is_proxy(text: str) -> bool:
 
 
 def address(text: str) -> IPv4Address | IPv6Address:
-    """Reads an address, without the network card that it may name. Raises ValueError."""
-    return ip_address(text.partition("%")[0])
+    """Reads an address, without the network card that it may name. Raises ValueError.
+
+    A socket that takes both kinds of addresses has those of IPv4 in a form of IPv6.
+    """
+    read = ip_address(text.partition("%")[0])
+    return getattr(read, "ipv4_mapped", None) or read
 
 
 # A proxy's own number is kept, so that its log and ours can be laid side by side.

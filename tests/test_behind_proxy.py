@@ -54,6 +54,7 @@ class TestWhoIsBelieved:
             ("10.1.2.3", "10.1.2.3"),
             ("6.6.6.6, 10.1.2.3", "10.1.2.3"),  # the first is the browser's own word
             ("fe80::1%eth0", "fe80::1"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
             ("10.1.2.3, nonsense", "127.0.0.1"),
             ("", "127.0.0.1"),
         ],
@@ -61,6 +62,11 @@ class TestWhoIsBelieved:
     def test_the_proxy_and_of_it_the_last_word(self, client, behind_proxy, header, address):
         named = {"X-Forwarded-For": header, "X-Forwarded-Proto": "https"}
         assert noted_address(client, headers=named) == address
+
+    def test_the_proxy_over_a_socket_that_takes_both_kinds_of_addresses(self, client, behind_proxy):
+        named = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "https"}
+        near = "::ffff:127.0.0.1"
+        assert noted_address(client, headers=named, REMOTE_ADDR=near) == "10.1.2.3"
 
     def test_nobody_but_the_proxy(self, client, behind_proxy):
         named = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "https"}

@@ -80,6 +80,7 @@ def field(body: dict[str, Any], name: str, is_right: Callable[[str], bool], rule
 
 
 def text(body: dict[str, Any], name: str, limit: int = 100) -> str:
+    """1 to `limit` printable characters. Raises Refused (400 bad_field)."""
     rule = f"a text of 1 to {limit} printable characters, without spaces at its ends"
     return field(body, name, lambda value: is_text(value, limit), rule)
 
@@ -90,11 +91,12 @@ def is_text(value: str, limit: int = 100) -> bool:
 
 
 def choice(body: dict[str, Any], name: str, allowed: list[str]) -> str:
+    """One of the `allowed` values. Raises Refused (400 bad_field)."""
     return field(body, name, allowed.__contains__, f"one of: {', '.join(allowed)}")
 
 
 def amount(body: dict[str, Any], name: str) -> Decimal:
-    """A sum of money above zero."""
+    """A sum of money above zero. Raises Refused (400 bad_field)."""
     limits = "above zero, at most 10 digits before the point and two after it"
     rule = f'a text such as "25.50": {limits}'
     return Decimal(field(body, name, is_amount, rule))

@@ -7,7 +7,6 @@ callers stay or hold others up.
 
 import asyncio
 import logging
-import socket
 import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable
@@ -44,13 +43,11 @@ class Port:
 
     async def open(self, host: str, number: int, tls: ssl.SSLContext | None) -> str:
         """Returns the URL. Raises OSError or OverflowError where the port can't be had."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, number), family=family, backlog=128)
         timeout = self.patience if tls else None
         self.server = await asyncio.start_server(
-            self.converse, sock=listener, limit=LIMIT, ssl=tls, ssl_handshake_timeout=timeout
+            self.converse, host, number, limit=LIMIT, ssl=tls, ssl_handshake_timeout=timeout
         )
-        address, number = listener.getsockname()[:2]
+        address, number = self.server.sockets[0].getsockname()[:2]
         scheme, name = "https" if tls else "http", f"[{address}]" if ":" in address else address
         return f"{scheme}://{name}:{number}"
 

@@ -64,6 +64,11 @@ def test_what_can_not_be_told_is_refused_with_a_sentence(client, fields, words):
     assert not Recipient.objects.exists()
 
 
+def test_an_address_that_is_missing_is_asked_for_once(client):
+    page = client.post(reverse("recipient_add"), {**FIELDS, "address": ""})
+    assert words_of(page).count("Enter the address.") == 1
+
+
 def test_a_webhooks_key_is_shown_once_and_its_address_never_again(client):
     shown = client.post(reverse("recipient_add"), HOOK)
     one = Recipient.objects.get()

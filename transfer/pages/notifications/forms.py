@@ -26,6 +26,10 @@ class RecipientForm(forms.ModelForm[Recipient]):
     address = forms.CharField(
         label=gettext_lazy("Address"),
         max_length=500,
+        help_text=gettext_lazy(
+            "An e-mail address; an https:// address that accepts a POST request; or an address "
+            "of Apprise, such as tgram://…"
+        ),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         error_messages={"required": gettext_lazy("Enter the address.")},
     )
@@ -59,10 +63,6 @@ class RecipientForm(forms.ModelForm[Recipient]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["address"].help_text = _(
-            "An e-mail address; an https:// address that accepts a POST request; or an address "
-            "of Apprise, such as tgram://…"
-        )
         if self.instance.pk:
             is_mail = self.instance.channel == Channel.MAIL
             self.fields["address"].required = is_mail
@@ -70,16 +70,18 @@ class RecipientForm(forms.ModelForm[Recipient]):
             if not is_mail:
                 self.fields["address"].widget.attrs["placeholder"] = _("unchanged")
 
+    def clean_address(self) -> str:
+        """An empty one is the stored one, as long as the channel is the same."""
+        held, channel = self.instance, self.cleaned_data.get("channel")
+        address: str = self.cleaned_data["address"]
+        if not address and held.pk and channel == held.channel:
+            address = held.address
+        if channel:
+            check_address(channel, address)
+        return address
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        channel = cleaned.get("channel")
-        same = self.instance.pk and channel == self.initial.get("channel")
-        if not cleaned.get("address") and same:
-            cleaned["address"] = Recipient.objects.get(pk=self.instance.pk).address
-        try:
-            check_address(channel or "", cleaned.get("address") or "")
-        except ValidationError as error:
-            self.add_error("address", error)
         if (cleaned.get("quiet_from") is None) != (cleaned.get("quiet_until") is None):
             self.add_error("quiet_until", _("Enter both times, or neither."))
         return cleaned

@@ -15,7 +15,7 @@ from transfer.alerts.send import deliver
 from transfer.models import Actor, AuditEntry
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
 from transfer.pages.audit import sentences
-from transfer.pages.back import read_or_post
+from transfer.pages.back import done, read_or_post
 from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm
 from transfer.words import formats
 
@@ -43,15 +43,15 @@ def notifications(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponse:
     """A webhook's signing key is shown this once."""
     form = RecipientForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         recipient = form.save()
         AuditEntry.record(
             Actor.of(request), AuditEntry.Action.CREATE, recipient, new={"topics": recipient.topics}
         )
         if recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": recipient})
-        messages.success(request, _("%(name)s is notified from now on.") % {"name": recipient})
-        return redirect("recipient", recipient.pk)
+        words = _("%(name)s is notified from now on.") % {"name": recipient}
+        return done(request, words, recipient)
     return render(request, "notifications/add.html", {"form": form})
 
 
@@ -62,7 +62,7 @@ def add(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     recipient = get_object_or_404(Recipient, pk=pk)
     form = RecipientForm(request.POST or None, instance=get_object_or_404(Recipient, pk=pk))
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         changed = [name for name in form.changed_data if name != "address" or form.data["address"]]
         old = {name: getattr(recipient, name) for name in changed}
         saved = form.save()
@@ -70,8 +70,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, saved, old=old, new=new)
         if saved.signing_key and not recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": saved})
-        messages.success(request, _("%(name)s is saved.") % {"name": saved})
-        return redirect("notifications")
+        return done(request, _("%(name)s is saved.") % {"name": saved}, "notifications")
     context = {
         "form": form,
         "one": recipient,
@@ -95,11 +94,11 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     notice.refresh_from_db()
     AuditEntry.record(Actor.of(request), AuditEntry.Action.RUN, recipient)
     if notice.sent_at:
-        messages.success(request, _("The test message is sent. See whether it has arrived."))
-    else:
-        Notice.objects.filter(pk=notice.pk).delete()  # a test is not tried again
-        messages.error(request, str(notice.explained))
-    return redirect("recipient", pk)
+        words = _("The test message is sent. See whether it has arrived.")
+        return done(request, words, recipient)
+    Notice.objects.filter(pk=notice.pk).delete()  # a test is not tried again
+    messages.error(request, str(notice.explained))
+    return redirect(recipient)
 
 
 @role("administrator")
@@ -109,13 +108,13 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         AuditEntry.record(Actor.of(request), AuditEntry.Action.DELETE, recipient)
         recipient.delete()
-        messages.success(request, _("%(name)s is no longer notified.") % {"name": recipient})
-        return redirect("notifications")
+        words = _("%(name)s is no longer notified.") % {"name": recipient}
+        return done(request, words, "notifications")
     context = {
         "title": _("Remove the recipient %(name)s?") % {"name": recipient},
         "text": _("Nothing more is sent there, and what was sent is forgotten."),
         "action": _("Remove"),
-        "back": reverse("recipient", args=[pk]),
+        "back": recipient.get_absolute_url(),
         "danger": True,
     }
     return render(request, "confirm.html", context)
@@ -125,10 +124,9 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 @read_or_post
 def plan_work(request: HttpRequest) -> HttpResponse:
     form = PlannedWorkForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         form.save(commit=False).plan(Actor.of(request))
-        messages.success(request, _("The work is planned."))
-        return redirect("overview")
+        return done(request, _("The work is planned."), "overview")
     return render(request, "notifications/work.html", {"form": form})
 
 
@@ -138,8 +136,8 @@ def end_work(request: HttpRequest, pk: int) -> HttpResponse:
     work = get_object_or_404(PlannedWork.objects.coming(), pk=pk)
     if request.method == "POST":
         work.end(Actor.of(request))
-        messages.success(request, _("The work is over. What it had paused runs again."))
-        return redirect("overview")
+        words = _("The work is over. What it had paused runs again.")
+        return done(request, words, "overview")
     where = work.server or _("all bonus servers")
     context = {
         "title": _("End the planned work?"),

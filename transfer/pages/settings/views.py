@@ -1,9 +1,8 @@
 """What administrators decide for the whole installation."""
 
-from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from transfer.access import role
@@ -11,7 +10,7 @@ from transfer.models import Actor, MaintenanceTask, Settings
 from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.audit import sentences
-from transfer.pages.back import read_or_post
+from transfer.pages.back import done, read_or_post
 from transfer.pages.scheduler.conflicts import seen, who_did_what
 from transfer.pages.settings.forms import SettingsForm
 
@@ -23,7 +22,7 @@ def settings(request: HttpRequest) -> HttpResponse:
     held = Settings.load()
     form = SettingsForm(request.POST or None, instance=Settings.load())
     conflict = None
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         values = {name: form.cleaned_data[name] for name in form.fields}
         try:
             held.change(Actor.of(request), expected_version=seen(request), **values)
@@ -33,8 +32,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            messages.success(request, _("The settings are saved."))
-            return redirect("settings")
+            return done(request, _("The settings are saved."), "settings")
     context = {
         "form": form,
         "version": held.version,

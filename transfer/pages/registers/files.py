@@ -4,12 +4,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from django.contrib import messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -17,7 +16,7 @@ from transfer.access import role
 from transfer.loading.faults import FileRefused
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
 from transfer.models.accounts import AccountState, attach_states
-from transfer.pages.back import read_or_post
+from transfer.pages.back import done, read_or_post
 from transfer.pages.exports import Field, Sheet, csv_response
 from transfer.pages.registers.forms import ImportForm
 from transfer.pages.registers.tables import LineTable
@@ -101,13 +100,8 @@ def save(request: HttpRequest, plan: Plan) -> HttpResponse:
         counts = {"new": len(plan.new), "changed": len(plan.changed)}
         subject = CashRegister(name=_("Import of registers"))
         AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, subject, new=counts)
-    messages.success(
-        request,
-        _("Imported: %(new)s new registers, %(changed)s changed, %(same)s as they were.")
-        % {
-            "new": formats.number(len(plan.new)),
-            "changed": formats.number(len(plan.changed)),
-            "same": formats.number(len(plan.same)),
-        },
-    )
-    return redirect("registers")
+    words = _("Imported: %(new)s new registers, %(changed)s changed, %(same)s as they were.")
+    numbers = {
+        name: formats.number(len(getattr(plan, name))) for name in ("new", "changed", "same")
+    }
+    return done(request, words % numbers, "registers")

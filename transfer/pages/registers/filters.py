@@ -37,6 +37,15 @@ class Search(FilterSet):
         shops = Shop.objects.filter(code=value)
         return registers.filter(shop__in=shops or Shop.objects.filter(name__icontains=value))
 
+    def filter_state(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        if value == MOTHBALLED:
+            return registers.filter(mothballed=True)
+        states = PROBLEMS if value == ANY_PROBLEM else [AccountState(value)]
+        return registers.filter(self.in_states(states), mothballed=False)
+
+    def in_states(self, states: list[AccountState]) -> Q:
+        raise NotImplementedError
+
 
 class AccountFilter(Search):
     """Registers beside one server, each with `shown_state`."""
@@ -45,11 +54,8 @@ class AccountFilter(Search):
         model = CashRegister
         fields = ["q", "shop", "state"]
 
-    def filter_state(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        if value == MOTHBALLED:
-            return registers.filter(mothballed=True)
-        states = PROBLEMS if value == ANY_PROBLEM else [value]
-        return registers.filter(mothballed=False, shown_state__in=states)
+    def in_states(self, states: list[AccountState]) -> Q:
+        return Q(shown_state__in=states)
 
 
 class RegisterFilter(Search):
@@ -69,22 +75,14 @@ class RegisterFilter(Search):
         """Filters nothing: the server only says where the state is looked for."""
         return registers
 
-    def filter_state(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        if value == MOTHBALLED:
-            return registers.filter(mothballed=True)
-        registers = registers.filter(mothballed=False)
+    def in_states(self, states: list[AccountState]) -> Q:
+        """Registers that are in one of the states on the server that is asked for, or on any."""
         server = self.form.cleaned_data.get("server")
         servers = [server] if server else list(BonusServer.objects.all())
-        states = PROBLEMS if value == ANY_PROBLEM else [AccountState(value)]
-        return registers.filter(in_state(servers, states))
-
-
-def in_state(servers: list[BonusServer], states: list[AccountState]) -> Q:
-    """Registers that are in one of the states on one of the servers."""
-    accounts: Any = RegisterAccount.objects.filter(server__in=servers).order_by()
-    there = accounts.with_shown().filter(shown_state__in=states)
-    chosen = Q(pk__in=there.values("register"))
-    if AccountState.NOT_CREATED in states:
-        everywhere = accounts.values("register").annotate(known=Count("pk"))
-        chosen |= ~Q(pk__in=everywhere.filter(known=len(servers)).values("register"))
-    return chosen
+        accounts: Any = RegisterAccount.objects.filter(server__in=servers).order_by()
+        there = accounts.with_shown().filter(shown_state__in=states)
+        chosen = Q(pk__in=there.values("register"))
+        if AccountState.NOT_CREATED in states:
+            everywhere = accounts.values("register").annotate(known=Count("pk"))
+            chosen |= ~Q(pk__in=everywhere.filter(known=len(servers)).values("register"))
+        return chosen

@@ -11,12 +11,7 @@ class RegisterForm(forms.ModelForm[CashRegister]):
     class Meta:
         model = CashRegister
         fields = ["shop", "code", "name", "mothballed"]
-        labels = {
-            "shop": gettext_lazy("Shop"),
-            "code": gettext_lazy("Code"),
-            "name": gettext_lazy("Register’s name"),
-            "mothballed": gettext_lazy("Mothballed"),
-        }
+        labels = {"mothballed": gettext_lazy("Mothballed")}
         widgets = {"shop": LongSelect}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,7 +35,7 @@ class ShopForm(forms.ModelForm[Shop]):
     class Meta:
         model = Shop
         fields = ["code", "name"]
-        labels = {"code": gettext_lazy("Code"), "name": gettext_lazy("Shop’s name")}
+        labels = {"name": gettext_lazy("Shop’s name")}
         help_texts = {
             "code": gettext_lazy(
                 "Unique in the chain; it goes to the bonus servers with each account."

@@ -1,19 +1,18 @@
 """Shops: a list, add, change, remove."""
 
-from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.models import Shop
-from transfer.pages.back import read_or_post
+from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.forms import ShopForm
 from transfer.pages.registers.tables import ShopTable
-from transfer.pages.registers.views import delete, save, values
+from transfer.pages.registers.views import delete, save
 from transfer.words import formats
 
 
@@ -28,14 +27,12 @@ def shops(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """A shop that is there, or a new one."""
     shop = get_object_or_404(Shop, pk=pk) if pk else Shop()
-    before, name = values(shop), str(shop)
     form = ShopForm(request.POST or None, instance=shop)
-    if request.method == "POST" and form.is_valid():
-        save(request, form, before)
-        saved, added = _("The shop is saved."), _("Shop %(shop)s is added.")
-        messages.success(request, saved if pk else added % {"shop": shop})
-        return redirect("shops")
-    return render(request, "registers/shop_form.html", {"form": form, "name": name})
+    if form.is_valid():
+        save(request, form)
+        added = _("Shop %(shop)s is added.") % {"shop": shop}
+        return done(request, _("The shop is saved.") if pk else added, "shops")
+    return render(request, "registers/shop_form.html", {"form": form})
 
 
 @role("operator")
@@ -50,12 +47,10 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
             "Remove them or move them to another shop first.",
             count,
         )
-        messages.warning(request, text % {"shop": shop, "n": formats.number(count)})
-        return redirect("shops")
+        return refused(request, text % {"shop": shop, "n": formats.number(count)}, "shops")
     if request.method == "POST":
         delete(request, shop)
-        messages.success(request, _("Shop %(shop)s is removed.") % {"shop": shop})
-        return redirect("shops")
+        return done(request, _("Shop %(shop)s is removed.") % {"shop": shop}, "shops")
     context = {
         "title": _("Remove the shop %(shop)s?") % {"shop": shop},
         "text": _("It has no registers."),

@@ -3,7 +3,7 @@
 They may have 250 rows and many servers: their cells are drawn in Python, and few queries are made.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -32,61 +32,14 @@ SEVERITY = Case(
 )
 
 
-class NameColumn(DrawnColumn):
-    attrs = classed("cell-name")
-
-    def draw(self, record: CashRegister) -> SafeString:
-        return register_name(record)
-
-
-class ShopColumn(DrawnColumn):
-    attrs = classed("cell-shop")
-
-    def draw(self, record: CashRegister) -> SafeString:
-        return format_html("{}", record.shop)
-
-
-class StateColumn(DrawnColumn):
-    """The state of `record.account`, and the error that it keeps."""
-
-    attrs = classed("cell-state")
-
-    def draw(self, record: CashRegister) -> SafeString:
-        state, account = record.shown_state, record.account  # type: ignore[attr-defined]
-        badge = account_badge(state, record.mothballed)
-        if account is None or not account.explained:
-            return format_html("<div>{}</div>", badge)
-        note = self.note(account.explained)
-        return format_html('<div>{}<div class="note">{}</div></div>', badge, note)
-
-    def note(self, cause: Explanation) -> str:
-        return str(cause)
-
-
-class OutcomeColumn(StateColumn):
-    """What to do stands above the table, once for each cause."""
-
-    def note(self, cause: Explanation) -> str:
-        return cause.sentence
-
-
-class SeenColumn(DrawnColumn):
-    attrs = classed("cell-seen")
-
-    def draw(self, record: CashRegister) -> SafeString:
-        if record.account is None or record.account.last_seen is None:
-            return format_html('<span class="muted">{}</span>', formats.NOTHING)
-        return format_html("{}", ago(record.account.last_seen))
-
-
-class LastSeenColumn(DrawnColumn):
-    """The time at which a server last saw the register; `attach_states` must have seen it."""
-
-    attrs = classed("cell-seen")
-
-    def draw(self, record: CashRegister) -> SafeString:
-        moments = [seen for _state, seen in record.states.values() if seen is not None]
-        return format_html("{}", ago(max(moments)) if moments else formats.NOTHING)
+def state_cell(record: CashRegister, words: Callable[[Explanation], str]) -> SafeString:
+    """The state of `record.account`, and the words for the error that it keeps."""
+    state, account = record.shown_state, record.account  # type: ignore[attr-defined]
+    badge = account_badge(state, record.mothballed)
+    if account is None or not account.explained:
+        return format_html("<div>{}</div>", badge)
+    note = words(account.explained)
+    return format_html('<div>{}<div class="note">{}</div></div>', badge, note)
 
 
 class StateOnServer(DrawnColumn):
@@ -108,36 +61,49 @@ class StateOnServer(DrawnColumn):
         return format_html(words, badge, formats.ago(seen))
 
 
-class ShopCodeColumn(DrawnColumn):
-    """A shop's code leads to its registers."""
+class NamedTable(Table):
+    """Registers by their names, with the shops that they stand in."""
 
-    def draw(self, record: Shop) -> SafeString:
-        address = reverse("registers", query={"shop": record.code})
-        return format_html('<a href="{}">{}</a>', address, record.code)
+    name = DrawnColumn(
+        gettext_lazy("Register’s name"), order_by=("name", "code"), attrs=classed("cell-name")
+    )
+    shop = DrawnColumn(
+        gettext_lazy("Shop’s name"),
+        order_by=("shop__name", "shop__code", "name"),
+        attrs=classed("cell-shop"),
+    )
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards accounts"}
+
+    def draw_name(self, record: CashRegister) -> SafeString:
+        return register_name(record)
+
+    def draw_shop(self, record: CashRegister) -> Shop:
+        return record.shop
 
 
-class ShopActionsColumn(DrawnColumn):
-    LINK = '<a class="button plain small" href="{}">{}<span class="visually-hidden">: {}</span></a>'
-    ACTIONS = (("shop_edit", gettext_lazy("Edit")), ("shop_remove", gettext_lazy("Remove")))
-
-    def draw(self, record: Shop) -> SafeString:
-        links = ((reverse(name, args=[record.pk]), word, record) for name, word in self.ACTIONS)
-        return format_html('<div class="row">{}</div>', format_html_join("", self.LINK, links))
-
-
-class AccountTable(Table):
+class AccountTable(NamedTable):
     """The registers beside one server: "Information about the server accounts"."""
 
     caption = gettext_lazy("Accounts of the registers on this server")
 
     choose = ChooseColumn("register", lambda one: _("Choose %(register)s") % {"register": one.name})
-    name = NameColumn(gettext_lazy("Register’s name"), order_by=("name", "code"))
-    shop = ShopColumn(gettext_lazy("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
-    shown_state = StateColumn(gettext_lazy("State"))
-    last_seen = SeenColumn(gettext_lazy("Last seen"), accessor="account__last_seen")
+    shown_state = DrawnColumn(gettext_lazy("State"), attrs=classed("cell-state"))
+    last_seen = DrawnColumn(
+        gettext_lazy("Last seen"), accessor="account__last_seen", attrs=classed("cell-seen")
+    )
 
-    class Meta(Table.Meta):
-        attrs = {"class": "table cards accounts"}
+    class Meta(NamedTable.Meta):
+        sequence = ("choose", "...")
+
+    def draw_shown_state(self, record: CashRegister) -> SafeString:
+        return state_cell(record, str)
+
+    def draw_last_seen(self, record: CashRegister) -> Any:
+        if record.account is None or record.account.last_seen is None:
+            return format_html('<span class="muted">{}</span>', formats.NOTHING)
+        return ago(record.account.last_seen)
 
     def order_shown_state(
         self, registers: QuerySet[CashRegister], descending: bool
@@ -146,29 +112,28 @@ class AccountTable(Table):
         return ordered.order_by("-severity" if descending else "severity", "name", "code"), True
 
 
-class ResultTable(Table):
-    """What a change of accounts has come to, register by register."""
+class ResultTable(NamedTable):
+    """What a change of accounts has come to; what to do stands above, once for each cause."""
 
     caption = gettext_lazy("Results")
 
-    name = NameColumn(gettext_lazy("Register’s name"), order_by=("name", "code"))
-    shop = ShopColumn(gettext_lazy("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
-    shown_state = OutcomeColumn(gettext_lazy("State"), orderable=False)
+    shown_state = DrawnColumn(gettext_lazy("State"), orderable=False, attrs=classed("cell-state"))
+    Meta = NamedTable.Meta
 
-    class Meta(Table.Meta):
-        attrs = {"class": "table cards accounts"}
+    def draw_shown_state(self, record: CashRegister) -> SafeString:
+        return state_cell(record, lambda cause: cause.sentence)
 
 
-class RegisterTable(Table):
+class RegisterTable(NamedTable):
     """All registers; a column of states for each server."""
 
     caption = gettext_lazy("Cash registers")
 
-    name = NameColumn(gettext_lazy("Register’s name"), order_by=("name", "code"))
-    shop = ShopColumn(gettext_lazy("Shop’s name"), order_by=("shop__name", "shop__code", "name"))
+    last_seen = DrawnColumn(gettext_lazy("Last seen"), orderable=False, attrs=classed("cell-seen"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts beside-all"}
+        sequence = ("...", "last_seen")
 
     def __init__(self, registers: Any, servers: Iterable[BonusServer]) -> None:
         self.servers = list(servers)
@@ -177,24 +142,37 @@ class RegisterTable(Table):
             (f"server_{server.pk}", StateOnServer(server, short[server.name]))
             for server in self.servers
         ]
-        seen = ("last_seen", LastSeenColumn(gettext_lazy("Last seen"), orderable=False))
-        super().__init__(registers, extra_columns=[*states, seen])
+        super().__init__(registers, extra_columns=states)
 
     def before_render(self, request: HttpRequest) -> None:
         attach_states((row.record for row in self.paginated_rows), self.servers)
+
+    def draw_last_seen(self, record: CashRegister) -> Any:
+        """When a server last saw the register; `attach_states` must have seen it."""
+        moments = [seen for _state, seen in record.states.values() if seen is not None]
+        return ago(max(moments)) if moments else formats.NOTHING
 
 
 class ShopTable(Table):
     """Shops, each with the `count` of its registers."""
 
+    LINK = '<a class="button plain small" href="{}">{}<span class="visually-hidden">: {}</span></a>'
+    ACTIONS = (("shop_edit", gettext_lazy("Edit")), ("shop_remove", gettext_lazy("Remove")))
+
     caption = gettext_lazy("Shops")
 
-    code = ShopCodeColumn(gettext_lazy("Code"))
+    code = DrawnColumn(gettext_lazy("Code"))
     name = tables.Column(gettext_lazy("Shop’s name"), default="", attrs=classed("unlabelled"))
     count = NumberColumn(verbose_name=gettext_lazy("Cash registers"))
-    actions = ShopActionsColumn(
-        gettext_lazy("Actions"), orderable=False, attrs=classed("unlabelled")
-    )
+    actions = DrawnColumn(gettext_lazy("Actions"), orderable=False, attrs=classed("unlabelled"))
+
+    def draw_code(self, record: Shop) -> SafeString:
+        address = reverse("registers", query={"shop": record.code})
+        return format_html('<a href="{}">{}</a>', address, record.code)
+
+    def draw_actions(self, record: Shop) -> SafeString:
+        links = ((reverse(name, args=[record.pk]), words, record) for name, words in self.ACTIONS)
+        return format_html('<div class="row">{}</div>', format_html_join("", self.LINK, links))
 
 
 class LineTable(Table):

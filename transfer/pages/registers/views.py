@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import AccountState
-from transfer.pages.back import read_or_post
-from transfer.pages.registers.counts import states_by_server, summary
+from transfer.pages.back import done, read_or_post
+from transfer.pages.registers.counts import with_states
 from transfer.pages.registers.filters import RegisterFilter
 from transfer.pages.registers.forms import RegisterForm
 from transfer.pages.registers.tables import RegisterTable
@@ -32,12 +31,11 @@ def registers(request: HttpRequest) -> HttpResponse:
     servers = list(BonusServer.objects.all())
     only = chosen.form.cleaned_data.get("server") if chosen.form.is_valid() else None
     shown = [one for one in servers if only is None or one == only]
-    counts = states_by_server()
     in_use = CashRegister.objects.in_use().count()
     context = {
         "filter": chosen,
         "table": RegisterTable(chosen.qs, shown).paged(request),
-        "servers": [(one, summary(counts.get(one.pk, {}), in_use)) for one in servers],
+        "servers": with_states(servers, in_use),
         "any": in_use or CashRegister.objects.exists(),
         "shops": Shop.objects.count(),
     }
@@ -56,17 +54,15 @@ def register(request: HttpRequest, pk: int) -> HttpResponse:
 
 def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:
     """What the page says of one server."""
-    if account is None:
-        state = AccountState.NOT_CREATED
-        return {"server": server, "account": None, "state": state, "why": why(server, None, state)}
-    state = AccountState(account.shown_state)  # type: ignore[attr-defined]
+    shown: Any = account.shown_state if account else AccountState.NOT_CREATED  # type: ignore[attr-defined]
+    state = AccountState(shown)
     return {
         "server": server,
         "account": account,
         "state": state,
-        "why": why(server, account, state),
-        "cause": account.explained if state != AccountState.ERROR else None,
-        "days": strip(account) if account.login else [],
+        "why": why(account, state),
+        "cause": account.explained if account and state != AccountState.ERROR else None,
+        "days": strip(account) if account and account.login else [],
     }
 
 
@@ -76,16 +72,14 @@ def edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """A register that is there, or a new one."""
     registers = CashRegister.objects.select_related("shop")
     register = get_object_or_404(registers, pk=pk) if pk else CashRegister()
-    before, name = values(register), register.name
     asked = {} if pk else {"shop": request.GET.get("shop")}
     form = RegisterForm(request.POST or None, instance=register, initial=asked)
-    if request.method == "POST" and form.is_valid():
-        saved = save(request, form, before)
+    if form.is_valid():
+        saved = save(request, form)
         added = _("%(register)s is added.") % {"register": saved}
-        messages.success(request, _("The register is saved.") if pk else added)
-        return redirect(saved)
+        return done(request, _("The register is saved.") if pk else added, saved)
     back = register.get_absolute_url() if pk else ""
-    context = {"form": form, "name": name, "shops": Shop.objects.exists(), "back": back}
+    context = {"form": form, "shops": Shop.objects.exists(), "back": back}
     return render(request, "registers/form.html", context)
 
 
@@ -105,8 +99,7 @@ def mothball(request: HttpRequest, pk: int) -> HttpResponse:
         if wanted
         else _("%(register)s is in use again.")
     )
-    messages.success(request, text % {"register": register})
-    return redirect(register)
+    return done(request, text % {"register": register}, register)
 
 
 @role("operator")
@@ -115,8 +108,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     if request.method == "POST":
         delete(request, register)
-        messages.success(request, _("%(register)s is removed.") % {"register": register.name})
-        return redirect("registers")
+        return done(request, _("%(register)s is removed.") % {"register": register}, "registers")
     accounts = register.accounts.created().count()
     points = []
     if accounts:
@@ -138,16 +130,15 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def values(one: Any) -> dict[str, Any]:
-    """What the audit notes of a register or a shop."""
-    if one.pk is None:
-        return {}
+    """What the audit notes of a register or a shop; of none, nothing."""
     names = [name for name in ("code", "name", "shop", "mothballed") if hasattr(one, name)]
     return {name: str(one.shop) if name == "shop" else getattr(one, name) for name in names}
 
 
 @transaction.atomic
-def save(request: HttpRequest, form: Any, before: dict[str, Any]) -> Any:
-    """Saves a new register or shop, or what differs from `before`, with an entry in the audit."""
+def save(request: HttpRequest, form: Any) -> Any:
+    """Saves a new register or shop, or what differs from the stored one, and notes it."""
+    before = values(form._meta.model.objects.filter(pk=form.instance.pk).first())
     saved = form.save()
     after = values(saved)
     if not before:

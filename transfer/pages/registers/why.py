@@ -8,9 +8,7 @@ from transfer.words import formats
 from transfer.words.explain import Explanation
 
 
-def why(
-    server: BonusServer, account: RegisterAccount | None, state: AccountState
-) -> Explanation | None:
+def why(account: RegisterAccount | None, state: AccountState) -> Explanation | None:
     """Why the account is in its state; nothing is said of a register that is on line."""
     if account is None or state == AccountState.NOT_CREATED:
         return Explanation(
@@ -25,10 +23,10 @@ def why(
         AccountState.WAITING: _waiting,
     }
     words = words_for.get(state)
-    return words(server, account) if words else None
+    return words(account) if words else None
 
 
-def _failed(server: BonusServer, account: RegisterAccount) -> Explanation | None:
+def _failed(account: RegisterAccount) -> Explanation | None:
     cause, job = account.explained, account.job
     if cause is None or job is None:
         return cause
@@ -39,7 +37,7 @@ def _failed(server: BonusServer, account: RegisterAccount) -> Explanation | None
     return Explanation(f"{cause.sentence} {ordered}", cause.hint)
 
 
-def _blocked(server: BonusServer, account: RegisterAccount) -> Explanation:
+def _blocked(account: RegisterAccount) -> Explanation:
     unblock = _("The server refuses it until somebody unblocks it.")
     if account.blocked_at is None:
         return Explanation(
@@ -53,7 +51,7 @@ def _blocked(server: BonusServer, account: RegisterAccount) -> Explanation:
     return Explanation(_("Blocked %(when)s by %(who)s: %(reason)s") % words, unblock)
 
 
-def _offline(server: BonusServer, account: RegisterAccount) -> Explanation:
+def _offline(account: RegisterAccount) -> Explanation:
     words = {"when": formats.moment(account.last_seen), "ago": formats.ago(account.last_seen)}
     return Explanation(
         _("The server has not heard from it since %(when)s, %(ago)s.") % words,
@@ -61,30 +59,27 @@ def _offline(server: BonusServer, account: RegisterAccount) -> Explanation:
             "Is it switched on, and is the shop connected? If so, check at the register whether "
             "it calls %(address)s."
         )
-        % {"address": address(server)},
+        % {"address": address(account.server)},
     )
 
 
-def _never_seen(server: BonusServer, account: RegisterAccount) -> Explanation:
-    words = {"when": formats.moment(account.created_at)}
+def _never_seen(account: RegisterAccount) -> Explanation:
     job = account.job
-    sentence = _("It has never called since its account was created, %(when)s.") % words
+    words = {"when": formats.moment(account.created_at), "who": job.actor if job else ""}
+    sentence = _("It has never called since its account was created, %(when)s.")
     if job is not None and job.creates:
-        sentence = _("It has never called since %(who)s had its account created, %(when)s.") % {
-            **words,
-            "who": job.actor,
-        }
+        sentence = _("It has never called since %(who)s had its account created, %(when)s.")
     return Explanation(
-        sentence,
+        sentence % words,
         _(
             "Check the address on the register: %(address)s. Then its login and password; if "
             "they are lost, issue new ones."
         )
-        % {"address": address(server)},
+        % {"address": address(account.server)},
     )
 
 
-def _waiting(server: BonusServer, account: RegisterAccount) -> Explanation | None:
+def _waiting(account: RegisterAccount) -> Explanation | None:
     job = account.job
     if job is None:
         return None

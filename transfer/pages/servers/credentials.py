@@ -100,8 +100,6 @@ def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
         shown = list(issued(ordered))
         if not all(one.is_readable for one in shown):
             return unreadable(request, ordered)
-        ordered.shown_at = timezone.now()
-        ordered.save(update_fields=["shown_at"])
         note_taken(request, ordered, "shown_at")
     context = {"job": ordered, "table": CredentialTable(shown, orderable=False)}
     return render(request, "servers/credentials.html", context)
@@ -122,8 +120,6 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
             return unreadable(request, ordered)
         text = as_csv(secrets)
         ordered.secrets.all().delete()
-        ordered.downloaded_at = timezone.now()
-        ordered.save(update_fields=["downloaded_at"])
         note_taken(request, ordered, "downloaded_at")
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="accounts-{ordered.pk}.csv"'
@@ -137,9 +133,10 @@ def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
 
 
 def note_taken(request: HttpRequest, job: AccountJob, field: str) -> None:
-    AuditEntry.record(
-        Actor.of(request), AuditEntry.Action.CHANGE, job, new={field: getattr(job, field)}
-    )
+    now = timezone.now()
+    setattr(job, field, now)
+    job.save(update_fields=[field])
+    AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, job, new={field: now})
 
 
 def issued(job: AccountJob) -> QuerySet[IssuedSecret]:
@@ -148,19 +145,12 @@ def issued(job: AccountJob) -> QuerySet[IssuedSecret]:
 
 
 def as_csv(secrets: list[IssuedSecret]) -> str:
-    rows = [
-        [
-            secret.account.register.shop.code,
-            secret.account.register.code,
-            secret.account.register.name,
-            secret.account.login,
-            secret.secret,
-        ]
-        for secret in secrets
-    ]
     text = io.StringIO()
     text.write("\ufeff")
     writer = csv.writer(text, delimiter=";")
     writer.writerow([_("Shop"), _("Code"), _("Register’s name"), _("Login"), _("Password")])
-    writer.writerows(map(defused, row) for row in rows)
+    for secret in secrets:
+        account, register = secret.account, secret.account.register
+        row = [register.shop.code, register.code, register.name, account.login, secret.secret]
+        writer.writerow(map(defused, row))
     return text.getvalue()

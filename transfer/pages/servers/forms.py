@@ -66,14 +66,10 @@ class ServerForm(forms.ModelForm[BonusServer]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stored = {name: getattr(self.instance, name) for name in SECRETS}
-        for name, value in self.stored.items():
-            self.fields[name].help_text = (
-                _(
-                    "One is stored, and is never shown. Leave this empty to keep it, unless the "
-                    "address or the encryption changes."
-                )
-                if value
-                else ""
+        for name in filter(self.stored.get, SECRETS):
+            self.fields[name].help_text = _(
+                "One is stored, and is never shown. Leave this empty to keep it, unless the "
+                "address or the encryption changes."
             )
         self.fields["db_sslmode"].choices = [(mode, mode) for mode in BonusServer.SSLMode.values]  # type: ignore[attr-defined]
         self.initial.update(dict.fromkeys(SECRETS, ""))

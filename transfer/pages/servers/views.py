@@ -13,7 +13,7 @@ from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, IssuedSecret
 from transfer.models.run_base import OPEN_STATES, State
 from transfer.pages.back import done, read_or_post, refused
-from transfer.pages.registers.counts import states_by_server, summary
+from transfer.pages.registers.counts import with_states
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
 from transfer.words import formats
@@ -24,11 +24,9 @@ def servers(request: HttpRequest) -> HttpResponse:
     """Shows all bonus servers, how they are, and how their registers are."""
     enabled = Count("tasks", filter=Q(tasks__enabled=True))
     listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
-    counts = states_by_server()
     in_use = CashRegister.objects.in_use().count()
-    rows = [(server, summary(counts.get(server.pk, {}), in_use)) for server in listed]
     template = "servers/cards.html" if request.GET.get("part") else "servers/servers.html"
-    return render(request, template, {"rows": rows, "in_use": in_use})
+    return render(request, template, {"rows": with_states(listed, in_use)})
 
 
 @role("administrator")

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -48,19 +50,14 @@ class LogInForm(AuthenticationForm):
     request: HttpRequest
 
     def clean(self) -> dict[str, Any]:
-        attempt = self.attempt = attempt_of(self.request, self.cleaned_data.get("username", ""))
-        require_unlocked(attempt)
-        if not {"username", "password"} <= self.cleaned_data.keys():
-            return self.cleaned_data
-        try:
+        self.attempt = attempt_of(self.request, self.cleaned_data.get("username", ""))
+        with counting(self.attempt):
             return super().clean()
-        except ValidationError:
-            attempt.refuse()
-            raise
 
 
-def require_unlocked(attempt: Attempt) -> None:
-    """Raises ValidationError where too many attempts were wrong."""
+@contextmanager
+def counting(attempt: Attempt) -> Iterator[None]:
+    """Notes the attempt if it is refused. Raises ValidationError where too many were wrong."""
     if lock := attempt.lock:
         raise ValidationError(
             _(
@@ -70,6 +67,11 @@ def require_unlocked(attempt: Attempt) -> None:
             code="locked",
             params={"time": formats.moment(lock.until)},
         )
+    try:
+        yield
+    except ValidationError:
+        attempt.refuse()
+        raise
 
 
 def attempt_of(request: HttpRequest, name: str) -> Attempt:
@@ -104,13 +106,8 @@ class OwnPasswordForm(PasswordChangeForm):
         self.request = request
 
     def clean_old_password(self) -> str:
-        attempt = attempt_of(self.request, self.user.get_username())
-        require_unlocked(attempt)
-        try:
+        with counting(attempt_of(self.request, self.user.get_username())):
             return super().clean_old_password()
-        except ValidationError:
-            attempt.refuse()
-            raise
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

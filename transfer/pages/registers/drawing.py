@@ -48,10 +48,8 @@ def register_name(named: CashRegister) -> SafeString:
 def account_badge(state: str, mothballed: bool = False) -> SafeString:
     """The state of a register's account; of a mothballed register it raises no alarm."""
     tone, icon = STATES[AccountState(state)]
-    label = AccountState(state).label
-    if mothballed and tone != "ok":
-        return badge("idle", label, icon)
-    return badge(tone, label, icon)
+    shown = "idle" if mothballed and tone != "ok" else tone
+    return badge(shown, AccountState(state).label, icon)
 
 
 def server_badge(server: BonusServer) -> SafeString:

@@ -19,36 +19,31 @@ from django.views.decorators.http import require_POST
 
 from transfer.access import role
 from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
-from transfer.models import AccountJob, Actor, AuditEntry, CashRegister, IssuedSecret
+from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
 from transfer.pages.back import refused
 from transfer.pages.drawing import icon
 from transfer.pages.exports import defused
 from transfer.pages.registers.drawing import register_name
-from transfer.pages.tables import Table, classed
+from transfer.pages.tables import DrawnColumn, Table, classed
 from transfer.words.explain import explain
 
 SHOWN_AT_MOST = 200
 GROUP = 4  # characters that are read, and typed, at once
 
 
-class TypedColumn(tables.Column):
+def typed(value: str) -> SafeString:
     """What is typed at a till: in groups, which are no spaces, and with a button that copies it."""
-
-    def __init__(self, heading: Any, **options: Any) -> None:
-        super().__init__(heading, attrs=classed("secret"), **options)
-
-    def render(self, value: str) -> SafeString:
-        groups = ((value[at : at + GROUP],) for at in range(0, len(value), GROUP))
-        return format_html(
-            '<span class="typed">{}</span> <button type="button" class="button plain small '
-            'icon-only" data-copy="{}" title="{}" hidden>{}<span class="visually-hidden">{}</span>'
-            "</button>",
-            format_html_join("", "<span>{}</span>", groups),
-            value,
-            _("Copy"),
-            icon("copy"),
-            _("Copy"),
-        )
+    groups = ((value[at : at + GROUP],) for at in range(0, len(value), GROUP))
+    return format_html(
+        '<span class="typed">{}</span> <button type="button" class="button plain small '
+        'icon-only" data-copy="{}" title="{}" hidden>{}<span class="visually-hidden">{}</span>'
+        "</button>",
+        format_html_join("", "<span>{}</span>", groups),
+        value,
+        _("Copy"),
+        icon("copy"),
+        _("Copy"),
+    )
 
 
 class CredentialTable(Table):
@@ -56,18 +51,22 @@ class CredentialTable(Table):
 
     caption = gettext_lazy("Credentials")
 
-    name = tables.Column(
-        gettext_lazy("Register’s name"), accessor="account__register", attrs=classed("cell-name")
-    )
+    name = DrawnColumn(gettext_lazy("Register’s name"), attrs=classed("cell-name"))
     shop = tables.Column(gettext_lazy("Shop’s name"), accessor="account__register__shop")
-    login = TypedColumn(gettext_lazy("Login"), accessor="account__login")
-    secret = TypedColumn(gettext_lazy("Password"))
+    login = DrawnColumn(gettext_lazy("Login"), attrs=classed("secret"))
+    secret = DrawnColumn(gettext_lazy("Password"), attrs=classed("secret"))
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}
 
-    def render_name(self, value: CashRegister) -> SafeString:
-        return register_name(value)
+    def draw_name(self, record: IssuedSecret) -> SafeString:
+        return register_name(record.account.register)
+
+    def draw_login(self, record: IssuedSecret) -> SafeString:
+        return typed(record.account.login)
+
+    def draw_secret(self, record: IssuedSecret) -> SafeString:
+        return typed(record.secret)
 
 
 def job_of(pk: int, job: int, jobs: Any = AccountJob.objects) -> AccountJob:

@@ -83,10 +83,11 @@ class PasswordFields(SetPasswordMixin, forms.Form):
             self.validate_password_for_user(self.owner(), "password")
         return cleaned
 
-    def chosen(self) -> tuple[str, bool]:
-        """The password, and whether it was generated."""
+    def chosen(self) -> tuple[str, str]:
+        """The password; and once more if it was generated, to be shown."""
         typed = self.cleaned_data["password"]
-        return (typed, False) if typed else (start_password(), True)
+        generated = "" if typed else start_password()
+        return typed or generated, generated
 
 
 class NewPasswordForm(PasswordFields):

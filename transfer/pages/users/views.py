@@ -49,7 +49,7 @@ def add(request: HttpRequest) -> HttpResponse:
             form.add_error("username", error)
         else:
             outcome = _("The user %(login)s is added.") % {"login": user.username}
-            return shown_once(request, user, outcome, password if generated else "")
+            return shown_once(request, user, outcome, generated)
     return render(request, "users/add.html", {"form": form})
 
 
@@ -92,7 +92,7 @@ def new_password(request: HttpRequest, pk: int) -> HttpResponse:
         user.replace_password(Actor.of(request), password)
         outcome = _("%(login)s has a new password, and is logged out everywhere.")
         outcome %= {"login": user.username}
-        return shown_once(request, user, outcome, password if generated else "")
+        return shown_once(request, user, outcome, generated)
     return render(request, "users/password.html", {"form": form, "one": user})
 
 

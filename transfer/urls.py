@@ -12,7 +12,7 @@ from transfer.pages.load import arrival, entry, views as load
 from transfer.pages.monitoring import health, metrics
 from transfer.pages.notifications import views as notifications
 from transfer.pages.overview import views as overview
-from transfer.pages.registers import files as register_files, shops, views as registers
+from transfer.pages.registers import files as register_files, views as registers
 from transfer.pages.rejects import bulk as rejects_bulk, files as rejects_files, views as rejects
 from transfer.pages.scheduler import bulk, task, views as scheduler
 from transfer.pages.servers import accounts, credentials, server, views as servers
@@ -93,10 +93,10 @@ urlpatterns = [
     path("registers/<int:pk>/edit/", registers.edit, name="register_edit"),
     path("registers/<int:pk>/remove/", registers.remove, name="register_remove"),
     path("registers/<int:pk>/mothball/", registers.mothball, name="register_mothball"),
-    path("shops/", shops.shops, name="shops"),
-    path("shops/add/", shops.edit, name="shop_add"),
-    path("shops/<int:pk>/edit/", shops.edit, name="shop_edit"),
-    path("shops/<int:pk>/remove/", shops.remove, name="shop_remove"),
+    path("shops/", registers.shops, name="shops"),
+    path("shops/add/", registers.shop_edit, name="shop_add"),
+    path("shops/<int:pk>/edit/", registers.shop_edit, name="shop_edit"),
+    path("shops/<int:pk>/remove/", registers.shop_remove, name="shop_remove"),
     *history_of("history/", "history"),
     *history_of("history/maintenance/", "history_maintenance", of=history.MAINTENANCE),
     *runs_of("history/runs", "run", TransferRun),

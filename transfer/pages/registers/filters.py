@@ -6,7 +6,7 @@ import django_filters  # type: ignore[import-untyped]
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
+from transfer.models import BonusServer, RegisterAccount, Shop
 from transfer.models.accounts import PROBLEMS, AccountState
 from transfer.pages.filters import FilterSet
 
@@ -50,10 +50,6 @@ class Search(FilterSet):
 class AccountFilter(Search):
     """Registers beside one server, each with `shown_state`."""
 
-    class Meta:
-        model = CashRegister
-        fields = ["q", "shop", "state"]
-
     def in_states(self, states: list[AccountState]) -> Q:
         return Q(shown_state__in=states)
 
@@ -66,10 +62,6 @@ class RegisterFilter(Search):
         queryset=BonusServer.objects.all(),
         method="filter_server",
     )
-
-    class Meta:
-        model = CashRegister
-        fields = ["q", "shop", "state", "server"]
 
     def filter_server(self, registers: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
         """Filters nothing: the server only says where the state is looked for."""

@@ -1,23 +1,26 @@
-"""Cash registers: the list, one of them, add, change, mothball, remove."""
+"""Cash registers: the list, one of them, add, change, mothball, remove; and their shops."""
 
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import AccountState
-from transfer.pages.back import done, read_or_post
+from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
 from transfer.pages.registers.filters import RegisterFilter
-from transfer.pages.registers.forms import RegisterForm
-from transfer.pages.registers.tables import RegisterTable
+from transfer.pages.registers.forms import RegisterForm, ShopForm
+from transfer.pages.registers.tables import RegisterTable, ShopTable
 from transfer.pages.registers.why import why
 from transfer.registers.seen import strip
+from transfer.words import formats
 
 
 def filtered(request: HttpRequest) -> RegisterFilter:
@@ -29,12 +32,11 @@ def registers(request: HttpRequest) -> HttpResponse:
     """All registers and their state on every server."""
     chosen = filtered(request)
     servers = list(BonusServer.objects.all())
-    only = chosen.form.cleaned_data.get("server") if chosen.form.is_valid() else None
-    shown = [one for one in servers if only is None or one == only]
+    only = chosen.given.get("server")
     in_use = CashRegister.objects.in_use().count()
     context = {
         "filter": chosen,
-        "table": RegisterTable(chosen.qs, shown).paged(request),
+        "table": RegisterTable(chosen.qs, [only] if only else servers).paged(request),
         "servers": with_states(servers, in_use),
         "any": in_use or CashRegister.objects.exists(),
         "shops": Shop.objects.count(),
@@ -124,6 +126,51 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         "points": points,
         "action": _("Remove"),
         "back": register.get_absolute_url(),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)
+
+
+@require_safe
+def shops(request: HttpRequest) -> HttpResponse:
+    table = ShopTable(Shop.objects.annotate(count=Count("registers"))).paged(request)
+    return render(request, "registers/shops.html", {"table": table})
+
+
+@role("operator")
+@read_or_post
+def shop_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """A shop that is there, or a new one."""
+    shop = get_object_or_404(Shop, pk=pk) if pk else Shop()
+    form = ShopForm(request.POST or None, instance=shop)
+    if form.is_valid():
+        save(request, form)
+        added = _("Shop %(shop)s is added.") % {"shop": shop}
+        return done(request, _("The shop is saved.") if pk else added, "shops")
+    return render(request, "registers/shop_form.html", {"form": form})
+
+
+@role("operator")
+@read_or_post
+def shop_remove(request: HttpRequest, pk: int) -> HttpResponse:
+    shop = get_object_or_404(Shop, pk=pk)
+    if count := shop.registers.count():
+        text = ngettext(
+            "The shop %(shop)s still has %(n)s register. "
+            "Remove it or move it to another shop first.",
+            "The shop %(shop)s still has %(n)s registers. "
+            "Remove them or move them to another shop first.",
+            count,
+        )
+        return refused(request, text % {"shop": shop, "n": formats.number(count)}, "shops")
+    if request.method == "POST":
+        delete(request, shop)
+        return done(request, _("Shop %(shop)s is removed.") % {"shop": shop}, "shops")
+    context = {
+        "title": _("Remove the shop %(shop)s?") % {"shop": shop},
+        "text": _("It has no registers."),
+        "action": _("Remove"),
+        "back": reverse("shops"),
         "danger": True,
     }
     return render(request, "confirm.html", context)

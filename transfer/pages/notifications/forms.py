@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.alerts.send import NoApprise, messenger_knows
 from transfer.models.alerts import PlannedWork, Recipient, Topic
+from transfer.pages.scheduler.forms import LocalMoment
 from transfer.words.explain import explain
 
 Channel = Recipient.Channel
@@ -50,10 +51,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
             *("name", "channel", "address", "language", "topics", "reminders"),
             *("quiet_from", "quiet_until", "enabled"),
         ]
-        widgets = {
-            "quiet_from": forms.TimeInput(attrs={"type": "time"}),
-            "quiet_until": forms.TimeInput(attrs={"type": "time"}),
-        }
+        widgets = dict.fromkeys(("quiet_from", "quiet_until"), forms.TimeInput({"type": "time"}))
         help_texts = {
             "quiet_from": gettext_lazy("What begins in the quiet hours is reported after them."),
             "reminders": gettext_lazy(
@@ -112,10 +110,7 @@ class PlannedWorkForm(forms.ModelForm[PlannedWork]):
     class Meta:
         model = PlannedWork
         fields = ["server", "begins_at", "ends_at", "reason", "stops"]
-        widgets = {
-            name: forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-            for name in ("begins_at", "ends_at")
-        }
+        widgets = dict.fromkeys(("begins_at", "ends_at"), LocalMoment())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -25,11 +25,6 @@ class RegisterForm(forms.ModelForm[CashRegister]):
                 "accounts first."
             )
 
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        cleaned["name"] = cleaned.get("name") or cleaned.get("code", "")
-        return cleaned
-
 
 class ShopForm(forms.ModelForm[Shop]):
     class Meta:

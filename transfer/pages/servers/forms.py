@@ -56,8 +56,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
             ),
         }
         widgets = {
-            "api_token": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-            "db_password": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+            **dict.fromkeys(SECRETS, forms.PasswordInput({"autocomplete": "new-password"})),
             "api_ca": forms.Textarea(
                 attrs={"rows": 4, "spellcheck": "false", "class": "mono", "autocomplete": "off"}
             ),

@@ -134,13 +134,12 @@ def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
 def reconciled(
     task: TransferTask, result: Reconciliation | TransferError | None, log: Log | TransferError
 ) -> dict[str, Any]:
-    line: dict[str, Any] = {"task": task}
-    for answer in (result, log):
-        if isinstance(answer, TransferError):
-            line.setdefault("cause", explain(answer))
+    failed = [one for one in (result, log) if isinstance(one, TransferError)]
+    batches = None
     if not isinstance(log, TransferError):
-        line["batches"] = BatchTable(_with_runs(task, log), prefix=f"batches-{task.pk}-")
-    return {**line, "result": result}
+        batches = BatchTable(_with_runs(task, log), prefix=f"batches-{task.pk}-")
+    cause = explain(failed[0]) if failed else None
+    return {"task": task, "result": result, "cause": cause, "batches": batches}
 
 
 def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:

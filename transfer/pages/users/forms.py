@@ -25,13 +25,8 @@ def start_password() -> str:
 
 def roles() -> list[tuple[str, Any]]:
     """Each role with what it may do."""
-    return [
-        (
-            role.group,
-            format_html('<span>{}<span class="note">{}</span></span>', role.label, role.may),
-        )
-        for role in Role
-    ]
+    words = '<span>{}<span class="note">{}</span></span>'
+    return [(role.group, format_html(words, role.label, role.may)) for role in Role]
 
 
 def role_in(group: str) -> Role:

@@ -13,7 +13,16 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import AXE, DESKTOP, PHONE, TABLET, make_user, use_language
+from tests.browser.conftest import (
+    ALL_RULES,
+    AXE,
+    DESKTOP,
+    IN_BOTH_THEMES,
+    PHONE,
+    TABLET,
+    make_user,
+    use_language,
+)
 from tests.databases import ROOT, stage
 from tests.pages.look import own_patterns
 from tests.records import a_run
@@ -282,7 +291,11 @@ def what_is_wrong_on_paper(page: Page) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize(("language", "viewport"), [("ru", None), ("en", PHONE)])
+@pytest.mark.parametrize(
+    ("language", "viewport", "rules"),
+    [("ru", None, IN_BOTH_THEMES), ("en", PHONE, {"dark": ALL_RULES})],
+    ids=["desktop", "phone"],
+)
 def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
     open_page: Callable,
     log_in: Callable,
@@ -290,6 +303,7 @@ def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
     house,
     language: str,
     viewport: dict[str, int] | None,
+    rules: dict[str, Any],
 ):
     page = open_page(**({"viewport": viewport, "has_touch": True} if viewport else {}))
     page.add_init_script(AXE)  # sent, and compiled, once for all pages
@@ -301,5 +315,5 @@ def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
         assert house.server.api_token not in html, url
         assert wrong_words(page, language) == [], url
         assert too_wide_at(page) == [], url
-        check_accessible(page)
+        check_accessible(page, rules)
         assert what_is_wrong_on_paper(page) == [], url

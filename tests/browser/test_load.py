@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, use_language
+from tests.browser.conftest import use_language
 from tests.databases import query
 from transfer.models import TransferRun, Upload
 from transfer.queue.worker import drain
@@ -36,12 +36,9 @@ def test_a_file_with_three_bad_lines_is_looked_at_confirmed_and_staged(
     page: Page, log_in: Callable, check_accessible: Callable, bonus_file: Path, shop_all: str
 ):
     log_in(page, "operator")
-    page.goto("/load/")
-    check_accessible(page)
     choose(page, bonus_file, "changeAccountBalanceTemp")
     expect(page.locator("h1")).to_have_text("Бонусы за ноябрь.csv")
     expect(page.locator("#upload .tile").nth(1)).to_contain_text("3")
-    check_accessible(page)
     page.locator("#confirm").get_by_role("button").first.click()
     expect(page.locator(".notice-ok")).to_be_visible()
     check_accessible(page)
@@ -52,14 +49,13 @@ def test_a_file_with_three_bad_lines_is_looked_at_confirmed_and_staged(
 
 
 def test_columns_are_chosen_where_they_are_not_recognised(
-    page: Page, log_in: Callable, check_accessible: Callable, tmp_path: Path, shop_all: str
+    page: Page, log_in: Callable, tmp_path: Path, shop_all: str
 ):
     file = tmp_path / "cards.csv"
     file.write_text("7780000000011;4100000011\n7780000000012;4100000012\n")
     log_in(page, "operator")
     choose(page, file, "changeCardAccountTemp")
     expect(page.locator("[name=column_card]")).to_be_visible()
-    check_accessible(page)
     page.locator("[name=column_card]").select_option("0")
     page.locator("[name=column_account]").select_option("1")
     page.locator("form[action$='reading/'] [type=submit]").first.click()
@@ -111,7 +107,6 @@ def test_a_loaded_file_says_live_at_each_server_how_much_of_it_has_arrived(
     first, second = page.locator(".arrivals > li").all()
     for one in (first, second):
         expect(one).to_contain_text("0 of 40 moved")
-    check_accessible(page)
     first.get_by_role("button", name="Run now").click()
     expect(first).to_contain_text("Queued")
     drain(lambda: False)
@@ -141,34 +136,15 @@ def test_without_a_script_it_works_as_well(
     expect(page.locator(".notice-ok")).to_be_visible()
 
 
-@pytest.mark.parametrize("language", ["ru", "en"])
-def test_nothing_is_wider_than_a_phone(
-    open_page: Callable, log_in: Callable, bonus_file: Path, shop_all: str, language: str
-):
-    page = open_page(viewport=PHONE)
-    log_in(page, "operator")
-    use_language(page, language)
-    choose(page, bonus_file, "changeAccountBalanceTemp")
-    expect(page.locator("#upload")).to_be_visible()
-    upload = page.url
-    for address in ("/load/", upload, "/load/by-hand/balances/"):
-        page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-
-
-def test_a_single_change_by_hand_leads_to_where_it_is(
-    page: Page, log_in: Callable, check_accessible: Callable, shop_all: str
-):
+def test_a_single_change_by_hand_leads_to_where_it_is(page: Page, log_in: Callable, shop_all: str):
     log_in(page, "operator")
     page.goto("/load/by-hand/balances/")
-    check_accessible(page)
     page.locator("[name=account]").fill("4100000011")
     page.locator("[name=amount]").fill("0")
     page.locator("main [type=submit]").first.click()
     expect(page.locator("[name=amount]")).to_have_attribute("aria-invalid", "true")
     page.locator("[name=amount]").fill("250")
     page.locator("main [type=submit]").first.click()
-    check_accessible(page)
     page.locator("main [type=submit]").first.click()
     expect(page).to_have_url("/trace/?q=4100000011&in=account")
     expect(page.locator(".staged-changes")).to_contain_text("250")

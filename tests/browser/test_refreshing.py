@@ -65,25 +65,26 @@ def is_part(response: Response) -> bool:
 
 
 @pytest.mark.parametrize("is_cached", [True, False], ids=["cached", "uncached"])
-@pytest.mark.parametrize("name", PAGES)
 def test_back_leads_to_the_whole_page_after_a_part_of_it_has_refreshed(
-    page: Page, log_in: Callable, addresses: dict[str, str], name: str, is_cached: bool
+    open_page: Callable, log_in: Callable, addresses: dict[str, str], is_cached: bool
 ):
+    page = open_page()
     devtools = page.context.new_cdp_session(page)
     devtools.send("Network.setCacheDisabled", {"cacheDisabled": not is_cached})
     log_in(page, "administrator")
-    page.goto(addresses[name])
-    with page.expect_response(is_part):
-        page.evaluate("htmx.trigger(document.querySelector('[data-poll]'), 'poll')")
-    for _ in range(2):
-        page.goto("/account/")
-        page.go_back()
-        page.wait_for_url(f"**{addresses[name]}")
-        assert_whole(page)
-        page.go_forward()
-        assert_whole(page)
-        page.go_back()
-        assert_whole(page)
+    for name in PAGES:
+        page.goto(addresses[name])
+        with page.expect_response(is_part):
+            page.evaluate("htmx.trigger(document.querySelector('[data-poll]'), 'poll')")
+        for _ in range(2):
+            page.goto("/account/")
+            page.go_back()
+            page.wait_for_url(f"**{addresses[name]}")
+            assert_whole(page)
+            page.go_forward()
+            assert_whole(page)
+            page.go_back()
+            assert_whole(page)
 
 
 def assert_whole(page: Page) -> None:

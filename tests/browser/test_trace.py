@@ -23,13 +23,11 @@ def changes(dock: Callable, bonus: str, shop_all: str) -> None:
     stage(shop_all, "pincodes", [("4100000011", "7351")])
 
 
-@pytest.mark.parametrize("language", ["ru", "en"])
-@pytest.mark.parametrize("viewport", [None, PHONE])
+@pytest.mark.parametrize(("language", "viewport"), [("ru", None), ("en", PHONE)])
 @pytest.mark.usefixtures("changes")
 def test_from_the_end_of_a_number_to_where_each_change_is(
     open_page: Callable,
     log_in: Callable,
-    check_accessible: Callable,
     language: str,
     viewport: dict[str, int] | None,
 ):
@@ -37,14 +35,11 @@ def test_from_the_end_of_a_number_to_where_each_change_is(
     log_in(page, "viewer")
     use_language(page, language)
     page.goto("/trace/")
-    check_accessible(page)
     page.locator("main [name=q]").fill("0011")
     page.keyboard.press("Enter")
     expect(page.locator(".matches")).to_be_visible()
-    check_accessible(page)
     page.get_by_role("link", name="4100000011").first.click()
     expect(page.locator(".staged-changes")).to_be_visible()
-    check_accessible(page)
     fates = page.locator(".fates .badge").all_inner_texts()
     expected = {"ru": ["Ждёт", "Перенесено", "Отклонено", "Перенесено"],
                 "en": ["Waiting", "Moved", "Rejected", "Moved"]}  # fmt: skip

@@ -23,7 +23,7 @@ from tests.chaos.cluster import cluster_in
 from tests.chaos.faults import Competitor, Faults
 from tests.chaos.writers import Idler, Writer
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "15"))
 WRITERS = 4
 # By SIGTERM: after the chunk under way, or before the command noted signals.
 STOPPED = {128 + SIGTERM, -SIGTERM}

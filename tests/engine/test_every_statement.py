@@ -28,9 +28,9 @@ from tests.vendor import BONUS, SHOP_ALL, mapped
 from transfer.engine.kinds import KINDS
 
 SECONDS = 1800  # for all points of a kind, on a machine that is busy
-# The suite breaks the transfer that has most to lose, each COPY and commit in every way, and each
-# other statement in one; `make chaos` breaks all of them in all ways. With tables of another's
-# little but the names differs: there the suite breaks one in five of the other statements.
+# The suite breaks the transfer that has most to lose, where that can make a difference (history.py
+# says where); `make chaos` breaks all of them at all statements in all ways. With tables of
+# another's little but the names differs: there the suite breaks one in five of what mostly asks.
 AT_LENGTH = "CHAOS_SECONDS" in os.environ
 BROKEN = KINDS if AT_LENGTH else ["balances"]
 

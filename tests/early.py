@@ -8,6 +8,9 @@ from pathlib import Path
 
 os.environ.setdefault("DTADMIN_VAR", str(Path(__file__).parent.parent / "var" / "test"))
 
+# Hundreds of processes start: each would compile the product anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if "SHARED_BY_WORKERS" not in os.environ:  # those of xdist start with the environment of this one
     shared = tempfile.mkdtemp(prefix="dt")
     os.chmod(shared, 0o755)  # PostgreSQL does not run as root

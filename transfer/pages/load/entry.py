@@ -30,10 +30,8 @@ def entry(request: HttpRequest, kind: str) -> HttpResponse:
     if kind not in KINDS:
         raise Http404
     form = EntryForm(KINDS[kind], request.POST or None, initial=request.GET.dict())
-    if request.method == "POST" and form.is_valid():
-        upload = _judge(form, Actor.of(request))
-        if upload is not None:
-            return redirect("entry_confirm", upload.pk)
+    if form.is_valid() and (upload := _judge(form, Actor.of(request))):
+        return redirect("entry_confirm", upload.pk)
     context = {"form": form, "kinds": list(KINDS.values())}
     return render(request, "load/entry.html", context, status=422 if form.errors else 200)
 

@@ -13,7 +13,7 @@ from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import read_or_post
+from transfer.pages.back import read_or_post, refused
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm
 from transfer.pages.rejects.suggest import without_spaces
@@ -146,5 +146,4 @@ def points(groups: list[dict[str, Any]]) -> list[str]:
 
 
 def nothing_chosen(request: HttpRequest) -> HttpResponse:
-    messages.warning(request, _("No open row is chosen: tick the boxes on the left."))
-    return redirect("rejects")
+    return refused(request, _("No open row is chosen: tick the boxes on the left."), "rejects")

@@ -9,6 +9,7 @@ from transfer.engine.checks import UNPRINTABLE
 from transfer.engine.kinds import Kind
 from transfer.loading.faults import columns_of
 from transfer.rejects.resend import Values
+from transfer.words.explain import CHECKS
 
 # Reasons that the removal of spaces may do away with.
 SPACES = ("account_has_spaces", "card_malformed")
@@ -22,7 +23,6 @@ def without_spaces(kind: Kind, code: str, payload: Values) -> Values:
     """
     if code not in SPACES:
         return {}
-    (check,) = [one for one in kind.checks if one.code == code]
-    given = {name: payload.get(name) or "" for name in columns_of(kind, check)}
+    given = {name: payload.get(name) or "" for name in columns_of(kind, CHECKS[code])}
     mended = {name: UNSEEN.sub("", value) for name, value in given.items()}
     return {name: value for name, value in mended.items() if value and value != given[name]}

@@ -27,6 +27,7 @@ from transfer.trace.search import (
 )
 from transfer.trace.subject import trace as trace_of
 from transfer.words import formats
+from transfer.words.columns import heading
 from transfer.words.explain import explain
 
 
@@ -92,13 +93,14 @@ def _meant(
 ) -> dict[str, Any]:
     found = inside or InsideMatches()
     accounts, cards = {*matches.accounts, *found.accounts}, {*matches.cards, *found.cards}
+    numbers = {"account": accounts, "card": cards}
     query = {"q": text, "inside": "1"}
     if found.stopped:
         query["after"] = f"{found.stopped.kind}:{found.stopped.page}"
     return {
         "matches": matches,
         "inside": inside,
-        "groups": _groups(text, matches, sorted(accounts), sorted(cards)) + elsewhere,
+        "groups": _groups(text, matches, numbers) + elsewhere,
         "is_cut": max(len(accounts), len(cards)) >= MOST,
         "stopped": stopped_words(found.stopped) if found.stopped else "",
         "inside_url": f"{reverse('trace')}?{urlencode(query)}",
@@ -110,20 +112,17 @@ Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle m
 Group = tuple[str, list[Link]]
 
 
-def _shown(heading: str, group: list[Place]) -> Group:
-    return heading, [((words, "", ""), url) for words, url in group]
+def _shown(label: str, group: list[Place]) -> Group:
+    return label, [((words, "", ""), url) for words, url in group]
 
 
-def _groups(text: str, matches: Matches, accounts: list[str], cards: list[str]) -> list[Group]:
+def _groups(text: str, matches: Matches, numbers: dict[str, set[str]]) -> list[Group]:
     """Everything staged that may be meant, under what it is."""
-    whole = {one: [text] for one in matches.exact}
-    groups: list[Group] = [
-        (heading, [(value.partition(text), url_of(value, column)) for value in values])
-        for heading, column, values in (
-            (_("Account"), "account", whole.get("account", []) + accounts),
-            (_("Card"), "card", whole.get("card", []) + cards),
-        )
-    ]
+    groups: list[Group] = []
+    for column, values in numbers.items():
+        whole = [text] if column in matches.exact else []
+        links = [(one.partition(text), url_of(one, column)) for one in whole + sorted(values)]
+        groups.append((heading(column), links))
     groups.append((_("Staged row"), [_row_link(*row) for row in matches.rows]))
     return [group for group in groups if group[1]]
 

@@ -47,14 +47,12 @@ class Command(BaseCommand):
     def handle(self, *, table: str, file: Path, **options: Any) -> None:
         upload = uploaded(TABLES[table], file)
         try:
-            code = self._load(upload, options)
+            self._load(upload, options)
         finally:
             if upload.state != Upload.State.LOADED:
                 upload.delete()
-        if code:
-            sys.exit(code)
 
-    def _load(self, upload: Upload, options: dict[str, Any]) -> int:
+    def _load(self, upload: Upload, options: dict[str, Any]) -> None:
         self._go_on(upload, _("Checking"))
         if upload.state == Upload.State.COLUMNS:
             lacking = missing(upload.moves, upload.layout["columns"])
@@ -68,16 +66,15 @@ class Command(BaseCommand):
                 _("The same content was loaded before: %(when)s, %(who)s. Use --again.")
                 % {"when": full_moment(earlier.closed_at), "who": earlier.confirmed_by}
             )
-            return FAILED
+            sys.exit(FAILED)
         if options["dry_run"]:
             self.say(_("Dry run: nothing was loaded."))
-            return 0
+            return
         upload.confirm(Actor.at_command_line())
         self._go_on(upload, _("Loading"))
         n, table = upload.good, upload.moves.staging
         done = ngettext("%(n)s row loaded into %(table)s", "%(n)s rows loaded into %(table)s", n)
         self.say(done, n=n, table=table)
-        return 0
 
     def _go_on(self, upload: Upload, title: str) -> None:
         with Bar(self.stderr, title, bar_format=SHARE_AND_TIME_LEFT) as bar:

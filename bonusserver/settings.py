@@ -37,7 +37,6 @@ ROOT_URLCONF = "bonusserver.admin_port"  # The middleware replaces it on the wor
 ALLOWED_HOSTS = ["*"]
 SECRET_KEY = os.environ.get("BONUSSERVER_SECRET_KEY", "nothing is signed with it")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-USE_TZ = True
 TIME_ZONE = "UTC"
 
 LOGGING = {

@@ -143,7 +143,7 @@ def with_columns(
         line, cells = next(((n, c) for n, c in filled if n == chosen["header"]), (0, []))
     else:
         line, cells = _headings(expected, filled[:HEADINGS_WITHIN])
-    columns = chosen["columns"] if "columns" in chosen else recognised(expected, list(cells))
+    columns = chosen["columns"] if "columns" in chosen else recognised(expected, cells)
     below = [row for n, row in filled if n > line]
     width = max(map(_width, [cells, *below]))
     if width > MOST_COLUMNS:
@@ -178,8 +178,8 @@ def outlined(cell: Any) -> str:
 
 def _headings(expected: Expected, filled: list[Line]) -> Line:
     """The line in which most headings are recognised; else the first, if it has no numbers."""
-    best = max(filled, key=lambda row: (len(recognised(expected, list(row[1]))), -row[0]))
-    if recognised(expected, list(best[1])):
+    best = max(filled, key=lambda row: (len(recognised(expected, row[1])), -row[0]))
+    if recognised(expected, best[1]):
         return best
     has_numbers = any(any(sign.isdigit() for sign in shown(cell)) for cell in filled[0][1])
     return (0, []) if has_numbers else filled[0]

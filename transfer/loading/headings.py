@@ -1,6 +1,7 @@
 """Headings as people write them, in Russian and English, and the columns that they mean."""
 
 import re
+from collections.abc import Sequence
 from typing import Protocol
 
 from transfer.engine.kinds import KINDS
@@ -91,7 +92,7 @@ def names_secret(heading: object) -> bool:
     return any(meant in kind.secrets for kind in KINDS.values())
 
 
-def recognised(expected: Expected, cells: list[object]) -> dict[str, int]:
+def recognised(expected: Expected, cells: Sequence[object]) -> dict[str, int]:
     """Column → its place in the file. One that is meant twice is left to the user."""
     meant = [MEANT.get(folded(cell), "") for cell in cells]
     names = {*expected.names, REJECT}
@@ -100,4 +101,4 @@ def recognised(expected: Expected, cells: list[object]) -> dict[str, int]:
 
 def missing(expected: Expected, columns: dict[str, int]) -> list[tuple[str, ...]]:
     """What has to be said by hand: of each group of columns one at least."""
-    return [group for group in expected.needed if not set(group) & set(columns)]
+    return [group for group in expected.needed if columns.keys().isdisjoint(group)]

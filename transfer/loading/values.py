@@ -66,7 +66,8 @@ def reader(column: Column, zone: ZoneInfo) -> Reader:
 def remark(cell: Cell) -> Read:
     """Free text, which may begin with any sign; exports put an apostrophe before some."""
     if isinstance(cell, str):
-        return _checked(re.sub("^'(?=[=+@-])", "", cell.strip(SPACES)))
+        value = cell.strip(SPACES)
+        return _checked(value[1:] if value[:1] == "'" and value[1:2] in ("=", *"+-@") else value)
     return text(cell)
 
 

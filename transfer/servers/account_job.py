@@ -221,7 +221,7 @@ def change_one(account: RegisterAccount, action: Action, actor: Actor, reason: s
                 raise
     with transaction.atomic():
         account.save(update_fields=RegisterAccount.OUTCOME)
-        if account.state != RegisterAccount.State.CREATED:
+        if account.state != State.CREATED:
             IssuedSecret.objects.filter(account=account).delete()
         if action == Action.DELETE:
             AuditEntry.record(actor, AuditEntry.Action.DELETE, account, old=old)

@@ -11,7 +11,7 @@ from transfer.engine.checks import BLANKED
 from transfer.engine.kinds import Kind
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferRun
-from transfer.trace.runs import Key, runs_that_moved
+from transfer.trace.runs import runs_that_moved
 from transfer.trace.servers import Answer
 from transfer.trace.sources import Source
 
@@ -55,15 +55,14 @@ def judge_fates(
     for row in rows:
         row.fates = [_fate(row, answer, of, rejects) for answer in answers]
     moved = [
-        (row, fate, answer)
+        ((fate.task.pk, row.xid, row.id), row, fate, answer)
         for row in rows
         for fate, answer in zip(row.fates, answers, strict=True)
         if fate.state == "moved" and fate.task is not None
     ]
-    keys: list[Key] = [(fate.task.pk, row.xid, row.id) for row, fate, _ in moved]
-    runs = runs_that_moved(keys, origin)
+    runs = runs_that_moved([key for key, *_ in moved], origin)
     complete = _with_all_rejects(runs.values())
-    for key, (row, fate, answer) in zip(keys, moved, strict=True):
+    for key, row, fate, answer in moved:
         fate.run = runs.get(key)
         if fate.run is None or fate.run.pk not in complete:
             _judge(row, fate, answer)

@@ -3,14 +3,13 @@
 What has reached a server is read from its own position, as the engine reads it; no flag is trusted.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg2 import sql
 
 from transfer.engine.kinds import KINDS
-from transfer.engine.position import Position, moved
+from transfer.engine.position import moved
 from transfer.engine.shop_all import ShopAll
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
@@ -25,7 +24,8 @@ ROWS_ON_A_PAGE = 50
 SECONDS = 3.0
 
 ROWS = """
-    select {kind}, xid::text::bigint, id, created_at, {payload}, {fault}, {may_fail}, {moved}
+    select {kind}, xid::text::bigint, id, created_at, {payload}, {fault}, {may_fail},
+           array[{moved}]::boolean[]
       from {staged} where {column} = {value}
 """
 SENT_AGAIN = """
@@ -85,7 +85,10 @@ def staged_rows(
                 payload=sql.SQL(f"{kind.payload}::jsonb"),
                 fault=sql.SQL(kind.fault),
                 may_fail=sql.SQL(" or ".join(one.fails for one in kind.late_checks) or "false"),
-                moved=_moved([position for _, position in known]),
+                moved=sql.SQL(", ").join(
+                    sql.SQL("false") if position is None else moved(position)
+                    for _, position in known
+                ),
                 staged=kind.staged,
                 column=sql.Identifier(column),
                 value=sql.Literal(subject),
@@ -104,11 +107,6 @@ def staged_rows(
         StagedRow(KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
         for kind, xid, id_, at, payload, fault, may_fail, past in source.rows(query)
     ]
-
-
-def _moved(positions: Iterable[Position | None]) -> sql.Composable:
-    each = [sql.SQL("false") if p is None else moved(p) for p in positions]
-    return sql.SQL("array[{}]::boolean[]").format(sql.SQL(", ").join(each))
 
 
 def note_sent_again(source: ShopAll, rows: list[StagedRow], origin: str) -> None:

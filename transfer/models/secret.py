@@ -29,11 +29,8 @@ class SecretField(EncryptedTextField):
     share, says not to; a validation that fails leaves the mark there for good.
     """
 
-    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
-        return models.TextField.clean(self, value, model_instance)
-
-    def to_python(self, value: Any) -> Any:
-        return models.TextField.to_python(self, value)
+    clean = models.TextField.clean
+    to_python = models.TextField.to_python
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Decrypts; with another key the value stays as it is: see BonusServer.check_secrets."""

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
+from transfer.access import View
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.pages.account import views as account
@@ -25,12 +26,12 @@ JOB = "servers/<int:pk>/accounts/<int:job>/"
 TASK = r"^scheduler/(?P<key>(?:transfer|maintenance)-[0-9]{1,9})/"
 
 
-def history_of(base: str, name: str, **which: object) -> list[URLPattern]:
-    """A list of runs, and the same as files."""
+def listed(base: str, page: View, export: View, name: str, **which: object) -> list[URLPattern]:
+    """A list, and the same as files."""
     return [
-        path(base, history.history, which, name=name),
-        path(f"{base}export.csv", history.export, which | {"form": "csv"}, name=f"{name}_csv"),
-        path(f"{base}export.xlsx", history.export, which | {"form": "xlsx"}, name=f"{name}_xlsx"),
+        path(base, page, which, name=name),
+        path(f"{base}export.csv", export, which | {"form": "csv"}, name=f"{name}_csv"),
+        path(f"{base}export.xlsx", export, which | {"form": "xlsx"}, name=f"{name}_xlsx"),
     ]
 
 
@@ -97,13 +98,17 @@ urlpatterns = [
     path("shops/add/", registers.shop_edit, name="shop_add"),
     path("shops/<int:pk>/edit/", registers.shop_edit, name="shop_edit"),
     path("shops/<int:pk>/remove/", registers.shop_remove, name="shop_remove"),
-    *history_of("history/", "history"),
-    *history_of("history/maintenance/", "history_maintenance", of=history.MAINTENANCE),
+    *listed("history/", history.history, history.export, "history"),
+    *listed(
+        "history/maintenance/",
+        history.history,
+        history.export,
+        "history_maintenance",
+        of=history.MAINTENANCE,
+    ),
     *runs_of("history/runs", "run", TransferRun),
     *runs_of("history/maintenance/runs", "maintenance_run", MaintenanceRun),
-    path("rejects/", rejects.rejects, name="rejects"),
-    path("rejects/export.csv", rejects_files.rejects_csv, name="rejects_csv"),
-    path("rejects/export.xlsx", rejects_files.rejects_xlsx, name="rejects_xlsx"),
+    *listed("rejects/", rejects.rejects, rejects_files.export, "rejects"),
     path("rejects/resend/", rejects_bulk.rejects_resend, name="rejects_resend"),
     path("rejects/discard/", rejects_bulk.rejects_discard, name="rejects_discard"),
     path("rejects/<int:pk>/", rejects.reject, name="reject"),
@@ -128,9 +133,7 @@ urlpatterns = [
     path("load/by-hand/confirm/<int:pk>/", entry.confirm, name="entry_confirm"),
     path("trace/", trace.trace, name="trace"),
     path("settings/", settings.settings, name="settings"),
-    path("audit/", audit.audit, name="audit"),
-    path("audit/export.csv", audit.export, {"form": "csv"}, name="audit_csv"),
-    path("audit/export.xlsx", audit.export, {"form": "xlsx"}, name="audit_xlsx"),
+    *listed("audit/", audit.audit, audit.export, "audit"),
     path("users/", users.users, name="users"),
     path("users/unlock/", users.unlock, name="users_unlock"),
     path("users/add/", users.add, name="user_add"),

@@ -17,7 +17,7 @@ from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
 from transfer.models import Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.exports import Field, Sheet, csv_response, file_response, zoned
+from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.load.downloads import column_fields
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.words.columns import KEPT_PIN, heading
@@ -25,30 +25,16 @@ from transfer.words.explain import explain_reject
 
 
 @require_safe
-def rejects_csv(request: HttpRequest) -> HttpResponseBase:
-    """The rows of one transfer: where there are several, a workbook, which has sheets."""
+def export(request: HttpRequest, form: str) -> HttpResponseBase:
+    """CSV has the rows of one transfer: of several there is a workbook, which has sheets."""
     rows = RejectFilter(request.GET).qs
-    kinds = kinds_of(rows)
-    if len(kinds) > 1:
+    # Without rows one transfer, for the headings.
+    there = set(rows.order_by().values_list("kind", flat=True).distinct()) or {"pincodes"}
+    if form == "csv" and len(there) > 1:
         return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
-    return csv_response(name_of(), sheet_of(KINDS[kinds[0]], rows))
-
-
-@require_safe
-def rejects_xlsx(request: HttpRequest) -> HttpResponseBase:
-    rows = RejectFilter(request.GET).qs
-    sheets = [sheet_of(KINDS[kind], rows) for kind in kinds_of(rows)]
-    return file_response(request, name_of(), "xlsx", *sheets)
-
-
-def kinds_of(rows: QuerySet[Any]) -> list[str]:
-    """The transfers that the rows are of; without rows one, for the headings."""
-    there = set(rows.order_by().values_list("kind", flat=True).distinct())
-    return [kind for kind in KINDS if kind in there] or ["pincodes"]
-
-
-def name_of() -> str:
-    return f"rejects-{timezone.localtime():%Y-%m-%d-%H%M}"
+    sheets = [sheet_of(kind, rows) for name, kind in KINDS.items() if name in there]
+    name = f"rejects-{timezone.localtime():%Y-%m-%d-%H%M}"
+    return file_response(request, name, form, *sheets)
 
 
 def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:

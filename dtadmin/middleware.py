@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
 
 from transfer.logs import about
 from transfer.models.settings import known_zones
@@ -36,23 +37,20 @@ class LanguageMiddleware(LocaleMiddleware):
         super().process_request(request)
 
 
-def true_address(get_response: View) -> View:
+class TrueAddress(MiddlewareMixin):
     """Believes the address that the proxy names, and no other sender's.
 
     The last name in the header is the proxy's own; whatever stands before it, the browser may have
     sent.
     """
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def process_request(self, request: HttpRequest) -> None:
         if not is_proxy(request.META.get("REMOTE_ADDR", "")):
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
-            return get_response(request)
+            return
         named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         with suppress(ValueError):
             request.META["REMOTE_ADDR"] = str(address(named))
-        return get_response(request)
-
-    return middleware
 
 
 def is_proxy(text: str) -> bool:
@@ -101,12 +99,9 @@ def time_zone(get_response: View) -> View:
     return middleware
 
 
-def content_policy(get_response: View) -> View:
+class ContentPolicy(MiddlewareMixin):
     """Lets browsers load nothing from elsewhere, nor what stands in a page as script or style."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
         return response
-
-    return middleware

@@ -93,7 +93,7 @@ except ValueError:
         _("BEHIND_PROXY must be the address of the HTTPS proxy, such as 127.0.0.1.")
     ) from None
 if BEHIND_PROXY:
-    # Of anybody but the proxy it is removed: see dtadmin.middleware.true_address.
+    # Of anybody but the proxy it is removed: see dtadmin.middleware.TrueAddress.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics$"]  # machines ask past the proxy
@@ -195,13 +195,13 @@ INSTALLED_APPS = [
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
 
 MIDDLEWARE = [
-    "dtadmin.middleware.true_address",
+    "dtadmin.middleware.TrueAddress",
     "dtadmin.middleware.request_number",
     "transfer.pages.monitoring.metrics.counted",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "dtadmin.middleware.content_policy",
+    "dtadmin.middleware.ContentPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "dtadmin.middleware.LanguageMiddleware",
     "dtadmin.middleware.time_zone",

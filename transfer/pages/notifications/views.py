@@ -94,8 +94,7 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     notice.refresh_from_db()
     AuditEntry.record(Actor.of(request), AuditEntry.Action.RUN, recipient)
     if notice.sent_at:
-        words = _("The test message is sent. See whether it has arrived.")
-        return done(request, words, recipient)
+        return done(request, _("The test message is sent. See whether it has arrived."), recipient)
     Notice.objects.filter(pk=notice.pk).delete()  # a test is not tried again
     messages.error(request, str(notice.explained))
     return redirect(recipient)
@@ -136,8 +135,7 @@ def end_work(request: HttpRequest, pk: int) -> HttpResponse:
     work = get_object_or_404(PlannedWork.objects.coming(), pk=pk)
     if request.method == "POST":
         work.end(Actor.of(request))
-        words = _("The work is over. What it had paused runs again.")
-        return done(request, words, "overview")
+        return done(request, _("The work is over. What it had paused runs again."), "overview")
     where = work.server or _("all bonus servers")
     context = {
         "title": _("End the planned work?"),

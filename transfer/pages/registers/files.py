@@ -64,8 +64,8 @@ def state_on(server: BonusServer) -> Callable[[CashRegister], str]:
 @read_or_post
 def load(request: HttpRequest) -> HttpResponse:
     """A file is read and shown; nothing is saved before it is confirmed."""
-    posted = (request.POST, request.FILES) if request.method == "POST" else ()
-    form, is_confirmed = ImportForm(*posted), "confirmed" in request.POST
+    form = ImportForm(request.POST or None, request.FILES or None)
+    is_confirmed = "confirmed" in request.POST
     if not is_confirmed and not form.is_valid():
         return render(request, "registers/import.html", {"form": form})
     try:

@@ -4,7 +4,6 @@ They may have 250 rows and many servers: their cells are drawn in Python, and fe
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
@@ -54,9 +53,8 @@ class StateOnServer(DrawnColumn):
     def draw(self, record: CashRegister) -> SafeString:
         state, seen = record.states.get(self.server.pk, (AccountState.NOT_CREATED, None))
         badge = account_badge(state, record.mothballed)
-        return badge if state != AccountState.OFFLINE else self._since(badge, seen)
-
-    def _since(self, badge: SafeString, seen: datetime | None) -> SafeString:
+        if state != AccountState.OFFLINE:
+            return badge
         words = '<span class="row">{}<span class="muted small">{}</span></span>'
         return format_html(words, badge, formats.ago(seen))
 

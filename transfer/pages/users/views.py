@@ -30,8 +30,7 @@ def users(request: HttpRequest) -> HttpResponse:
 def unlock(request: HttpRequest) -> HttpResponse:
     """Lifts what wrong passwords have locked."""
     lift_locks(Actor.of(request))
-    words = _("Nobody is locked any more. Who guesses on is locked again.")
-    return done(request, words, "users")
+    return done(request, _("Nobody is locked any more. Who guesses on is locked again."), "users")
 
 
 @role("administrator")
@@ -113,8 +112,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
             user.close(Actor.of(request))
         except ValidationError as error:
             return refused(request, " ".join(error.messages), back)
-        closed = _("%(login)s is closed.") % {"login": user.username}
-        return done(request, closed, "users")
+        return done(request, _("%(login)s is closed.") % {"login": user.username}, "users")
     context = {
         "title": _("Close the user %(login)s?") % {"login": user.username},
         "text": _("Nobody can log in under this name until it is reopened."),

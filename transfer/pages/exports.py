@@ -17,18 +17,16 @@ from types import NoneType
 from typing import Any
 
 import xlsxwriter  # type: ignore[import-untyped]
-from django.contrib import messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import get_format
 from django.utils.translation import gettext as _
 
-from transfer.pages.back import page_before
+from transfer.pages.back import page_before, refused
 from transfer.words import formats
 
 ROWS_AT_ONCE = 1000
@@ -152,8 +150,8 @@ def file_response(request: HttpRequest, name: str, form: str, *sheets: Sheet) ->
         "An XLSX file holds %(rows)s at most, and more were found. Filter for fewer, or take CSV, "
         "which holds all of them."
     )
-    messages.warning(request, text % {"rows": formats.rows(ROWS_OF_A_WORKBOOK)})
-    return redirect(page_before(request, reverse("overview")))
+    words = text % {"rows": formats.rows(ROWS_OF_A_WORKBOOK)}
+    return refused(request, words, page_before(request, reverse("overview")))
 
 
 def xlsx_response(name: str, sheets: Iterable[Sheet]) -> HttpResponseBase:

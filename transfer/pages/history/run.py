@@ -1,6 +1,5 @@
 """One run: what it did, why it failed, and what comes next."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -14,7 +13,7 @@ from transfer.engine.kinds import BALANCES
 from transfer.engine.position import Position
 from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, Run, RunClosed, State
-from transfer.pages.back import read_or_post
+from transfer.pages.back import read_or_post, refused
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
 from transfer.runs import start, workers
 from transfer.words import formats
@@ -47,7 +46,7 @@ def run_cancel(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
     try:
         one.cancel(Actor.of(request))
     except RunClosed:
-        messages.warning(request, _("There is nothing to cancel: the run has ended."))
+        return refused(request, _("There is nothing to cancel: the run has ended."), one)
     return redirect(one)
 
 
@@ -137,17 +136,17 @@ def neighbours(one: Any) -> dict[str, Any]:
     }
 
 
-def speed(one: TransferRun) -> dict[str, Any]:
+def speed(one: TransferRun) -> dict[str, str]:
     """Rows a second, and how long the rest takes at that rate."""
     seconds = one.seconds
     if not seconds or not one.read:
         return {}
     rate = one.read / seconds
-    left = max(one.expected - one.read, 0)
-    return {
-        "rate": formats.number(max(round(rate), 1)),
-        "left": timedelta(seconds=max(round(left / rate), 1)) if left else None,
-    }
+    words = _("%(rate)s rows a second") % {"rate": formats.number(max(round(rate), 1))}
+    if one.expected <= one.read:
+        return {"rate": words}
+    left = formats.duration(max(round((one.expected - one.read) / rate), 1))
+    return {"rate": words, "left": _("about %(left)s left") % {"left": left}}
 
 
 def reasons(one: TransferRun) -> list[dict[str, Any]]:

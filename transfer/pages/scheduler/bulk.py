@@ -1,8 +1,8 @@
 """One thing done to several tasks of the scheduler."""
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from transfer.access import role
 from transfer.models import Actor
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
-from transfer.pages.back import next_url
+from transfer.pages.back import next_url, refused
 from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.conflicts import who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm
@@ -34,17 +34,13 @@ WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
 }
 
 
-class Chosen(NamedTuple):
-    """A ticked task, with the version that the page showed."""
+def chosen(request: HttpRequest) -> dict[str, int]:
+    """The keys of the ticked tasks, each with the version that the page showed.
 
-    key: str
-    version: int
-
-
-def chosen(request: HttpRequest) -> list[Chosen]:
-    """What does not look like it was meant is left out."""
+    What does not look like it was meant is left out.
+    """
     matches = (CHOSEN.fullmatch(text) for text in request.POST.getlist("task"))
-    return list(dict.fromkeys(Chosen(one[1], int(one[2])) for one in matches if one))
+    return {one[1]: int(one[2]) for one in matches if one}
 
 
 @role("operator")
@@ -53,50 +49,45 @@ def bulk(request: HttpRequest) -> HttpResponse:
     action, tasks = request.POST.get("action", ""), chosen(request)
     back = next_url(request, reverse("scheduler"))
     if not tasks:
-        messages.warning(request, _("Choose at least one task: tick the boxes on the left."))
-        return redirect(back)
+        words = _("Choose at least one task: tick the boxes on the left.")
+        return refused(request, words, back)
     if action == "run":
         return run_all(request, tasks, back)
     if action not in WORDS:
         return redirect(back)
-    keys = [one.key for one in tasks]
     confirmed = request.POST if "confirmed" in request.POST else None
     form = PauseForm(confirmed) if action == "pause" else ReasonForm(confirmed)
     if not confirmed or not form.is_valid():
-        return ask(request, action, keys, form, back, {})
+        return ask(request, action, tasks, form, back, {})
     late = change_all(tasks, change_of(action, form, Actor.of(request)))
-    say_done(request, action, len(tasks) - len(late), keys)
+    say_done(request, action, len(tasks) - len(late), tasks)
     if late:  # somebody was faster with these
-        return ask(request, action, list(late), form, back, late)
+        return ask(request, action, late, form, back, late)
     return redirect(back)
 
 
-def run_all(request: HttpRequest, tasks: list[Chosen], back: str) -> HttpResponse:
+def run_all(request: HttpRequest, tasks: Iterable[str], back: str) -> HttpResponse:
     runs = []
-    for one in tasks:
+    for key in tasks:
         try:
-            runs.append(run_now(status.find(one.key), Actor.of(request)))
+            runs.append(run_now(status.find(key), Actor.of(request)))
         except RunIsOpen as overlap:
             runs.append(overlap.run)
     return redirect(started.url_of(back, runs))
 
 
 def change_of(action: str, form: Any, actor: Actor) -> Change:
-    reason = form.cleaned_data["reason"]
+    by = {"actor": actor, "reason": form.cleaned_data["reason"]}
     if action == "pause":
         until = form.cleaned_data["moment"]
-        return lambda task, version: task.pause(
-            until, actor, reason=reason, expected_version=version
-        )
-    return lambda task, version: task.switch(
-        action == "on", actor, reason=reason, expected_version=version
-    )
+        return lambda task, version: task.pause(until, **by, expected_version=version)
+    return lambda task, version: task.switch(action == "on", **by, expected_version=version)
 
 
-def change_all(tasks: list[Chosen], change: Change) -> dict[str, ChangedMeanwhile]:
+def change_all(tasks: dict[str, int], change: Change) -> dict[str, ChangedMeanwhile]:
     """Changes each task by itself; returns those that somebody else changed meanwhile."""
     late = {}
-    for key, version in tasks:
+    for key, version in tasks.items():
         try:
             change(status.find(key), version)
         except ChangedMeanwhile as conflict:
@@ -104,7 +95,7 @@ def change_all(tasks: list[Chosen], change: Change) -> dict[str, ChangedMeanwhil
     return late
 
 
-def say_done(request: HttpRequest, action: str, count: int, keys: list[str]) -> None:
+def say_done(request: HttpRequest, action: str, count: int, keys: Iterable[str]) -> None:
     if not count:
         return
     text = {
@@ -122,7 +113,7 @@ def say_done(request: HttpRequest, action: str, count: int, keys: list[str]) -> 
 def ask(
     request: HttpRequest,
     action: str,
-    keys: list[str],
+    keys: Iterable[str],
     form: Any,
     back: str,
     late: dict[str, ChangedMeanwhile],

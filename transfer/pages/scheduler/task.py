@@ -17,7 +17,7 @@ from transfer.models.run_base import RunClosed
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages import links
 from transfer.pages.audit import sentences
-from transfer.pages.back import is_part, next_url, read_or_post
+from transfer.pages.back import done, is_part, next_url, read_or_post
 from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.conflicts import ask_again, seen, who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
@@ -147,7 +147,7 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
         messages.info(request, _("%(task)s: no run is under way any more.") % {"task": task})
         return redirect(home(request, task))
     if not opened.is_open:
-        messages.success(request, _("The run is taken out of the queue."))
+        return done(request, _("The run is taken out of the queue."), home(request, task))
     return redirect(home(request, task))
 
 
@@ -194,8 +194,8 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
         params = {"words": in_words(cron), "at": formats.moment(task.upcoming_at)}
         next_run = _("The schedule is changed: %(words)s. Next run: %(at)s.")
         off = _("The schedule is changed: %(words)s. The task is off.")
-        messages.success(request, (next_run if task.enabled else off) % params)
-        return redirect(home(request, task))
+        words = (next_run if task.enabled else off) % params
+        return done(request, words, home(request, task))
     zone = Settings.load().zone
     context = {
         "row": status.of_one(task),

@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cache, lru_cache, wraps
 from html import escape
 from typing import Any
@@ -127,14 +127,23 @@ def switch_badge(task: ScheduledTask) -> SafeString:
     return badge("info", _("Enabled"), "check") if task.enabled else badge("idle", _("Disabled"))
 
 
-def once(draw: Callable[..., SafeString]) -> Callable[..., SafeString]:
+Draw = Callable[..., SafeString]
+
+
+def once(draw: Draw, of: Callable[[], Any] = get_language) -> Draw:
     """Keeps what was drawn for the same arguments in the same language: a list repeats it."""
 
     @lru_cache(maxsize=1000)
-    def drawn(language: str | None, *arguments: Any) -> SafeString:
+    def drawn(_of: Any, *arguments: Any) -> SafeString:
         return draw(*arguments)
 
-    return wraps(draw)(lambda *arguments: drawn(get_language(), *arguments))
+    return wraps(draw)(lambda *arguments: drawn(of(), *arguments))
+
+
+def once_a_day(draw: Draw) -> Draw:
+    """The same of moments, whose words depend on the day and the zone, too."""
+    zone = timezone.get_current_timezone_name
+    return once(draw, lambda: (get_language(), timezone.localdate(), zone()))
 
 
 @once
@@ -181,29 +190,18 @@ def polls(seconds: float, url: str) -> SafeString:
     )
 
 
-def day_and_zone() -> tuple[date, str]:
-    """What the words of a moment depend on, beside the language: arguments for `once`."""
-    return timezone.localdate(), timezone.get_current_timezone_name()
-
-
-def clocks(times: Sequence[datetime]) -> SafeString:
+@once_a_day
+def clocks(*times: datetime) -> SafeString:
     """The lines of a list of moments: those of a schedule, which many tasks share."""
-    return _clocks(tuple(times), *day_and_zone())
-
-
-@once
-def _clocks(times: Sequence[datetime], *_day_and_zone: Any) -> SafeString:
     return format_html_join("", "<li>{}</li>", ((clock(at),) for at in times))
 
 
-def run_strip(runs: Sequence[PastRun]) -> SafeString:
-    """The last runs as marks, each a link, and in words for who can’t see it."""
-    return _strip(tuple(runs), *day_and_zone())
+@once_a_day
+def run_strip(*runs: PastRun) -> SafeString:
+    """The last runs as marks, each a link, and in words for who can’t see it.
 
-
-@once
-def _strip(runs: Sequence[PastRun], *_day_and_zone: Any) -> SafeString:
-    """An open page asks for the same strips again and again."""
+    An open page asks for the same strips again and again.
+    """
     counts = Counter(State(run.state) for run in runs)
     words = {state: str(state.label) for state in counts}
     label = _("Last runs, %(counts)s") % {

@@ -58,22 +58,17 @@ def is_at(path: str, url: str) -> bool:
     return path == url or (url != address("overview") and path.startswith(url))
 
 
-class Theme(NamedTuple):
-    name: str
-    label: str | Promise
-    icon: str
-
-
+# Name, words, icon.
 THEMES = (
-    Theme("", gettext_lazy("As on the device"), "screen"),
-    Theme("light", gettext_lazy("Light"), "sun"),
-    Theme("dark", gettext_lazy("Dark"), "moon"),
+    ("", gettext_lazy("As on the device"), "screen"),
+    ("light", gettext_lazy("Light"), "sun"),
+    ("dark", gettext_lazy("Dark"), "moon"),
 )
 
 
 def known_theme(name: str) -> str:
     """ "light", "dark", or "" to follow the device."""
-    return name if name in {theme.name for theme in THEMES} else ""
+    return name if name in ("light", "dark") else ""
 
 
 def theme_of(request: HttpRequest) -> str:

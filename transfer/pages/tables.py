@@ -5,7 +5,6 @@ from html import escape
 from typing import Any, NamedTuple, Self
 
 import django_tables2 as tables  # type: ignore[import-untyped]
-from django.core.paginator import EmptyPage
 from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.template.base import render_value_in_context
@@ -47,10 +46,7 @@ class Table(tables.Table):
         size = self._sorted(request)
         page = formats.number_in(request.GET.get(self.prefixed_page_field)) or 1
         self.paginate(per_page=size, page=1)
-        try:
-            self.page = self.paginator.page(page)
-        except EmptyPage:
-            self.page = self.paginator.page(self.paginator.num_pages)
+        self.page = self.paginator.get_page(page)
         return self
 
     def leafed(self, request: HttpRequest) -> Self:

@@ -89,7 +89,7 @@ class TaskStatus:
 
     @property
     def drawn_times(self) -> SafeString:
-        return clocks(self.times)
+        return clocks(*self.times)
 
     @property
     def is_running(self) -> bool:

@@ -85,7 +85,7 @@ class TaskTable(Table):
 
     def draw_runs(self, row: TaskStatus) -> SafeString:
         if recent := row.task.recent_runs:
-            return run_strip(recent)
+            return run_strip(*recent)
         return format_html('<span class="muted">{}</span>', _("has never run"))
 
     def draw_more(self, row: TaskStatus) -> SafeString:

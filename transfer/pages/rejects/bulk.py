@@ -15,8 +15,7 @@ from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.rejects.filters import RejectFilter
-from transfer.pages.rejects.forms import BulkForm, DiscardForm
-from transfer.pages.rejects.suggest import without_spaces
+from transfer.pages.rejects.forms import BulkForm, DiscardForm, without_spaces
 from transfer.pages.rejects.views import tell, tell_sent_before
 from transfer.rejects import resend
 from transfer.words import formats

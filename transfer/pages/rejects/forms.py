@@ -1,18 +1,28 @@
-"""Corrections of rejected rows: read as a line of a file is, judged by the same checks."""
+"""Corrections of rejected rows: read as a line of a file is, judged by the same checks. And what
+would mend one by itself: a number without the spaces that were copied with it.
+"""
 
+import re
 from collections.abc import Collection
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.engine.checks import UNPRINTABLE
 from transfer.engine.kinds import Kind
 from transfer.loading.faults import LINE_FAULTS, columns_of
 from transfer.loading.report import explain_line
 from transfer.loading.values import as_people_write, is_masked, reader
 from transfer.models import RejectedRow, Settings
 from transfer.pages.load.entry_form import STATUSES, EntryForm
+from transfer.rejects.resend import Values
 from transfer.words.explain import CHECKS
+
+# Reasons that the removal of spaces may do away with. An amount with a comma can't come so far: the
+# staging table holds numbers.
+SPACES = ("account_has_spaces", "card_malformed")
+UNSEEN = re.compile(UNPRINTABLE.replace("[:space:]", r"\s").replace("[:cntrl:]", r"\x00-\x1f\x7f"))
 
 
 class CorrectionForm(EntryForm):
@@ -20,7 +30,7 @@ class CorrectionForm(EntryForm):
 
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
-        self.values: dict[str, str | None] = {}
+        self.values: Values = {}
         self.kept: Collection[str] = kind.secrets  # an empty field of these means: as it was
         for name in kind.secrets:
             self.fields[name].required = False
@@ -70,6 +80,18 @@ class BulkForm(CorrectionForm):
                 field.choices = [("", _("each keeps its own")), *STATUSES[1:]]
             else:
                 field.widget.attrs["placeholder"] = _("each keeps its own")
+
+
+def without_spaces(kind: Kind, code: str, payload: Values) -> Values:
+    """The columns that the failed check looks at, without spaces; nothing where that changes none.
+
+    Of a number that nothing is left of, nothing is suggested.
+    """
+    if code not in SPACES:
+        return {}
+    given = {name: payload.get(name) or "" for name in columns_of(kind, CHECKS[code])}
+    mended = {name: UNSEEN.sub("", value) for name, value in given.items()}
+    return {name: value for name, value in mended.items() if value and value != given[name]}
 
 
 class DiscardForm(forms.Form):

@@ -18,8 +18,13 @@ from transfer.loading.report import explain_line
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.rejects.filters import RejectFilter
-from transfer.pages.rejects.forms import CorrectionForm, DiscardForm, form_of
-from transfer.pages.rejects.suggest import SPACES, without_spaces
+from transfer.pages.rejects.forms import (
+    SPACES,
+    CorrectionForm,
+    DiscardForm,
+    form_of,
+    without_spaces,
+)
 from transfer.pages.rejects.tables import RejectTable, state_badge, written
 from transfer.pages.tables import Action
 from transfer.rejects import resend

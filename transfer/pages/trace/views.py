@@ -36,7 +36,7 @@ def trace(request: HttpRequest) -> HttpResponse:
     """The search; with an account or a card its changes, and where each of them is."""
     text = request.GET.get("q", "").strip()[:LONGEST].replace("\x00", "")
     column = request.GET.get("in", "")
-    context: dict[str, Any] = {"q": text, "settings": Settings.load()}
+    context: dict[str, Any] = {"title": _("Search"), "q": text, "settings": Settings.load()}
     try:
         if text and column in COLUMNS:
             page = formats.number_in(request.GET.get("page"), 5) or 1
@@ -69,7 +69,9 @@ def url_of(subject: str, column: str) -> str:
 
 def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str, Any]:
     result = trace_of(subject, column, page)
+    title = _("Account %(subject)s") if column == "account" else _("Card %(subject)s")
     return {
+        "title": title % {"subject": subject},
         "trace": result,
         "rows": [shown_row(row, reject_days, subject) for row in result.rows],
         "writing": [(KINDS[name].staging, since) for name, since in result.writing.items()],

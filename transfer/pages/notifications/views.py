@@ -45,9 +45,8 @@ def add(request: HttpRequest) -> HttpResponse:
     form = RecipientForm(request.POST or None)
     if form.is_valid():
         recipient = form.save()
-        AuditEntry.record(
-            Actor.of(request), AuditEntry.Action.CREATE, recipient, new={"topics": recipient.topics}
-        )
+        new = {"topics": recipient.topics}
+        AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, recipient, new=new)
         if recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": recipient})
         words = _("%(name)s is notified from now on.") % {"name": recipient}

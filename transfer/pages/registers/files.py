@@ -101,7 +101,6 @@ def save(request: HttpRequest, plan: Plan) -> HttpResponse:
         subject = CashRegister(name=_("Import of registers"))
         AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, subject, new=counts)
     words = _("Imported: %(new)s new registers, %(changed)s changed, %(same)s as they were.")
-    numbers = {
-        name: formats.number(len(getattr(plan, name))) for name in ("new", "changed", "same")
-    }
+    counts["same"] = len(plan.same)
+    numbers = {name: formats.number(count) for name, count in counts.items()}
     return done(request, words % numbers, "registers")

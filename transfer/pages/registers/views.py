@@ -96,11 +96,8 @@ def mothball(request: HttpRequest, pk: int) -> HttpResponse:
             CashRegister.objects.filter(pk=pk).update(mothballed=wanted)
             change = {"old": {"mothballed": not wanted}, "new": {"mothballed": wanted}}
             note(request, AuditEntry.Action.CHANGE, register, **change)
-    text = (
-        _("%(register)s is mothballed: it counts as no problem.")
-        if wanted
-        else _("%(register)s is in use again.")
-    )
+    mothballed = _("%(register)s is mothballed: it counts as no problem.")
+    text = mothballed if wanted else _("%(register)s is in use again.")
     return done(request, text % {"register": register}, register)
 
 
@@ -111,9 +108,8 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         delete(request, register)
         return done(request, _("%(register)s is removed.") % {"register": register}, "registers")
-    accounts = register.accounts.created().count()
     points = []
-    if accounts:
+    if accounts := register.accounts.created().count():
         text = ngettext(
             "Its account on %(n)s server is not deleted: it can go on calling there.",
             "Its accounts on %(n)s servers are not deleted: it can go on calling there.",

@@ -189,10 +189,8 @@ def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
         if not ordered.is_open:
             return HttpResponseClientRefresh()
         return render(request, "servers/job_live.html", {"job": ordered})
-    context = {"job": ordered} | (
-        {} if ordered.is_open else {**taken(ordered), **results(request, ordered)}
-    )
-    return render(request, "servers/job.html", context)
+    ended = {} if ordered.is_open else {**taken(ordered), **results(request, ordered)}
+    return render(request, "servers/job.html", {"job": ordered, **ended})
 
 
 def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:

@@ -129,10 +129,6 @@ def consequences(server: BonusServer) -> list[str]:
 def undock(server: BonusServer, actor: Actor) -> None:
     for run in server.runs.filter(state__in=OPEN_STATES):
         run.cancel(actor)
-    AuditEntry.record(
-        actor,
-        AuditEntry.Action.DELETE,
-        server,
-        old={"name": server.name, "host": server.host, "db_name": server.db_name},
-    )
+    old = {"name": server.name, "host": server.host, "db_name": server.db_name}
+    AuditEntry.record(actor, AuditEntry.Action.DELETE, server, old=old)
     server.delete()

@@ -90,8 +90,7 @@ def new_password(request: HttpRequest, pk: int) -> HttpResponse:
         password, generated = form.chosen()
         user.replace_password(Actor.of(request), password)
         outcome = _("%(login)s has a new password, and is logged out everywhere.")
-        outcome %= {"login": user.username}
-        return shown_once(request, user, outcome, generated)
+        return shown_once(request, user, outcome % {"login": user.username}, generated)
     return render(request, "users/password.html", {"form": form, "one": user})
 
 

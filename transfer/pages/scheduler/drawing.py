@@ -148,8 +148,8 @@ def about(row: TaskStatus, may_change: bool) -> SafeString:
     return format_html(
         '<button type="button" class="button plain small icon-only" popovertarget="about-{key}" '
         'title="{words}">{icon}<span class="visually-hidden">{words}: {name}</span></button>'
-        '<div popover id="about-{key}" class="card about"><h3><a href="{url}">{name}</a></h3>'
-        "{facts}</div>",
+        '<div popover id="about-{key}" class="card about"><h3 class="section-title">'
+        '<a href="{url}">{name}</a></h3>{facts}</div>',
         key=row.key,
         words=words,
         icon=icon("info"),

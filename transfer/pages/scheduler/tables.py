@@ -54,7 +54,7 @@ class TaskTable(Table):
     more = cell("more", unseen(gettext_lazy("Actions")), orderable=False)
 
     class Meta(Table.Meta):
-        attrs = {"class": "table cards tasks"}
+        attrs = {"class": "table cards tasks small"}
         order_by = ("server", "task")
         row_attrs = {"id": lambda record: record.key}
 

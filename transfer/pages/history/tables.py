@@ -103,7 +103,7 @@ class RunTable(Table):
     id = ValueColumn(gettext_lazy("№"), orderable=False, attrs=classed("num number"))
 
     class Meta(Table.Meta):
-        attrs = {"class": "table cards runs dense"}
+        attrs = {"class": "table cards runs dense unlabelled"}
         order_by = "-queued_at"
         row_attrs = ROW
 

@@ -66,10 +66,10 @@ class RejectTable(Table):
         attrs=classed("created"),
         orderable=True,
     )
-    state = DrawnColumn(gettext_lazy("State"), attrs={"td": {"class": "state"}})
+    state = DrawnColumn(gettext_lazy("State"), attrs={"td": {"class": "state whole"}})
 
     class Meta(Table.Meta):
-        attrs = {"class": "table cards rejects dense"}
+        attrs = {"class": "table cards rejects dense unlabelled"}
         order_by = "-created_at"
         orderable = False  # by anything that has no index; the filter finds the same
 

@@ -215,15 +215,13 @@
   /* A click beside what unfolds over the page, or Escape, closes it. */
   const UNFOLDED = "details:is(.menu, .drop, .folded-filter)[open]";
   document.addEventListener("click", (event) => {
-    document.querySelectorAll(UNFOLDED).forEach((menu) => {
-      if (!menu.contains(event.target)) menu.open = false;
-    });
+    for (const menu of document.querySelectorAll(UNFOLDED)) menu.open = menu.contains(event.target);
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    document.querySelectorAll(UNFOLDED).forEach((menu) => {
+    for (const menu of document.querySelectorAll(UNFOLDED)) {
       menu.open = false;
       menu.querySelector("summary").focus();
-    });
+    }
   });
 })();

@@ -8,10 +8,16 @@ from transfer.trace.complete import MOST
 from transfer.trace.search import number_named
 from transfer.words import formats
 
-Place = tuple[str, str]  # words, address
+Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle match; address
+Group = tuple[str, list[Link]]
 
 
-def places(text: str) -> list[tuple[str, list[Place]]]:
+def link(words: str, url: str) -> Link:
+    """A link of whose words none is marked as what was searched for."""
+    return (words, "", ""), url
+
+
+def places(text: str) -> list[Group]:
     """Everything of ours that has the text in its name, or as its number, under what it is."""
     groups = [
         (_("Cash register"), _named(CashRegister.objects.select_related("shop"), text, "code")),
@@ -22,12 +28,12 @@ def places(text: str) -> list[tuple[str, list[Place]]]:
     return [group for group in groups if group[1]]
 
 
-def _named(rows: QuerySet[Model], text: str, other: str) -> list[Place]:
+def _named(rows: QuerySet[Model], text: str, other: str) -> list[Link]:
     """Records whose name or other column is just the text; else those that have it inside."""
     whole = rows.filter(Q(name__iexact=text) | Q(**{f"{other}__iexact": text}))
     inside = rows.filter(Q(name__icontains=text) | Q(**{f"{other}__icontains": text}))
     records = list(whole[:MOST]) or list(inside[:MOST])
-    return [(_words(one), one.get_absolute_url()) for one in records]  # type: ignore[attr-defined]
+    return [link(_words(one), one.get_absolute_url()) for one in records]  # type: ignore[attr-defined]
 
 
 def _words(one: Model) -> str:
@@ -36,19 +42,19 @@ def _words(one: Model) -> str:
     return str(one)
 
 
-def _runs(text: str) -> list[Place]:
+def _runs(text: str) -> list[Link]:
     if (number := number_named(text)) is None:
         return []
     return [
-        (f"№ {run.pk}: {run.title}, {formats.moment(run.queued_at)}", run.get_absolute_url())
+        link(f"№ {run.pk}: {run.title}, {formats.moment(run.queued_at)}", run.get_absolute_url())
         for model in (TransferRun, MaintenanceRun)
         for run in model.objects.filter(pk=number)
     ]
 
 
-def _files(text: str) -> list[Place]:
+def _files(text: str) -> list[Link]:
     files = Upload.objects.filter(name__icontains=text).exclude(way=Upload.Way.HAND)
     return [
-        (f"{one.name}, {formats.moment(one.created_at)}", one.get_absolute_url())
+        link(f"{one.name}, {formats.moment(one.created_at)}", one.get_absolute_url())
         for one in files.order_by("-created_at")[:MOST]
     ]

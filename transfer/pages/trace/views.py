@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from transfer.engine.kinds import KINDS, Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
-from transfer.pages.trace.places import Place, places
+from transfer.pages.trace.places import Group, Link, link, places
 from transfer.pages.trace.words import holding, shown_row, stopped_words
 from transfer.trace.complete import COLUMNS, MOST
 from transfer.trace.search import (
@@ -42,20 +42,19 @@ def trace(request: HttpRequest) -> HttpResponse:
             page = formats.number_in(request.GET.get("page"), 5) or 1
             context |= _traced(text, column, page, context["settings"].reject_days)
         elif text:
-            elsewhere = places(text)
-            context["groups"] = [_shown(*group) for group in elsewhere]
+            context["groups"] = elsewhere = places(text)
             matches = search(text)
             is_inside = "inside" in request.GET and len(text) >= SHORTEST
             if not is_inside and (url := _only(text, matches, elsewhere)):
                 return redirect(url)
             inside = search_inside(text, _start(request)) if is_inside else None
-            context |= _meant(text, matches, inside, context["groups"])
+            context |= _meant(text, matches, inside, elsewhere)
     except TransferError as error:
         context["error"] = explain(error)
     return render(request, "trace/trace.html", context)
 
 
-def _only(text: str, matches: Matches, elsewhere: list[tuple[str, list[Place]]]) -> str:
+def _only(text: str, matches: Matches, elsewhere: list[Group]) -> str:
     """Where the only thing is that may be meant; nothing, where there are several, or none."""
     urls = [url_of(text, column) for column in matches.exact]
     urls += [url for _heading, group in elsewhere for _words, url in group]
@@ -91,7 +90,7 @@ def _start(request: HttpRequest) -> Stop | None:
 
 
 def _meant(
-    text: str, matches: Matches, inside: InsideMatches | None, elsewhere: list["Group"]
+    text: str, matches: Matches, inside: InsideMatches | None, elsewhere: list[Group]
 ) -> dict[str, Any]:
     found = inside or InsideMatches()
     accounts, cards = {*matches.accounts, *found.accounts}, {*matches.cards, *found.cards}
@@ -108,14 +107,6 @@ def _meant(
         "inside_url": f"{reverse('trace')}?{urlencode(query)}",
         "ask_urls": [url_of(text, column) for column in COLUMNS],
     }
-
-
-Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle match; address
-Group = tuple[str, list[Link]]
-
-
-def _shown(label: str, group: list[Place]) -> Group:
-    return label, [((words, "", ""), url) for words, url in group]
 
 
 def _groups(text: str, matches: Matches, numbers: dict[str, set[str]]) -> list[Group]:
@@ -135,4 +126,4 @@ def _row_link(kind: Kind, number: int, column: str, subject: str) -> Link:
         "table": kind.staging,
         "subject": subject or "—",
     }
-    return (words, "", ""), url_of(subject, column) if subject else ""
+    return link(words, url_of(subject, column) if subject else "")

@@ -3,10 +3,12 @@
 No Django, and no token in a log, an error or a `repr`. Every failure is an ApiError.
 """
 
+import json
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Self
 
 import httpx
@@ -47,7 +49,7 @@ class AdminPort:
         if status == 204:
             return None
         try:
-            return httpx.Response(200, content=content).json()
+            return json.loads(content)
         except (ValueError, RecursionError) as error:
             raise self.error(errors.Nonsense, type(error).__name__) from None
 
@@ -80,13 +82,14 @@ class AdminPort:
             return self._client
 
     def error(self, error: type[ApiError], technical: str = "", **params: object) -> ApiError:
-        known = {
+        known: dict[str, object] = {
             "server": self.endpoint.name,
             "host": self.endpoint.host,
             "port": self.endpoint.port,
             "seconds": f"{self.seconds:g}",
+            "reason": technical,
         }
-        return error(technical, **{**known, "reason": technical, **params})
+        return error(technical, **known | params)
 
     def _failure(self, error: Exception, deadline: "Deadline") -> ApiError:
         causes = list(_causes(error))
@@ -107,32 +110,33 @@ class AdminPort:
         if isinstance(error, httpx.ConnectError):
             reason = next((one.strerror for one in causes if isinstance(one, OSError)), None)
             return self.error(errors.NoRoute, technical, reason=reason or technical)
-        if isinstance(error, httpx.NetworkError) or "disconnected without" in technical:
-            return self.error(errors.CutOff, technical)
-        if "closed" in technical and isinstance(error, httpx.RemoteProtocolError):
+        is_closed = "closed" in technical and isinstance(error, httpx.RemoteProtocolError)
+        if (
+            isinstance(error, httpx.NetworkError)
+            or "disconnected without" in technical
+            or is_closed
+        ):
             return self.error(errors.CutOff, technical)
         return self.error(errors.Nonsense, technical)
 
     def _refusal(self, status: int, content: bytes) -> ApiError:
         """What the server says of a request that it refused: only its own codes are taken over."""
         try:
-            answer = httpx.Response(200, content=content).json()
+            answer = json.loads(content)
             code, message = self._quoted(answer["error"]), self._quoted(answer["message"])
         except (KeyError, TypeError, ValueError, RecursionError):
             code, message = "", ""
         technical = f"HTTP {status} {code} {message}".strip()
         known: dict[Any, type[ApiError]] = {
             401: errors.TokenRefused,
-            (409, "register_exists"): errors.RegisterExists,
             (404, "register_unknown"): errors.RegisterUnknown,
+            404: errors.Nonsense,
+            405: errors.Nonsense,
+            409: errors.RegisterExists,
             503: errors.ApiBusy,
         }
-        error = known.get((status, code)) or known.get(status)
-        if error is None and status == 409:
-            error = errors.RegisterExists
-        if error is None:
-            unknown = errors.ApiBroken if status >= 500 else errors.ApiRefused
-            error = errors.Nonsense if status in (404, 405) else unknown
+        unknown = errors.ApiBroken if status >= 500 else errors.ApiRefused
+        error = known.get((status, code)) or known.get(status, unknown)
         return self.error(error, technical, status=status)
 
     def _quoted(self, answer: Any) -> str:
@@ -170,13 +174,10 @@ class Deadline:
 
     def _cut(self) -> None:
         self.passed = True
-        connection = self._socket
-        if connection is not None:
-            try:
+        if (connection := self._socket) is not None:
+            with suppress(OSError):  # it ended this very moment
                 # Past TLS, which would first wait for the other side.
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
-            except OSError:
-                return  # it ended this very moment
 
 
 def tls_context(endpoint: Endpoint) -> ssl.SSLContext:

@@ -229,12 +229,12 @@ class BatchLog(Database):
 
     def has_forgotten(self, position: Position) -> bool:
         """Whether a purge has removed the position's batch: only later ones are there."""
-        (oldest,) = self.one(OLDEST, [position.reader])
+        oldest = self.value(OLDEST, [position.reader])
         return oldest is not None and 0 < position.number < oldest
 
     def purged_after(self, position: Position) -> int:
         """How many rows at most the position's bonus server needs that a purge has removed."""
-        (rows,) = self.one(
+        rows = self.value(
             PURGED_AFTER,
             {
                 "origin": position.origin,
@@ -247,12 +247,11 @@ class BatchLog(Database):
 
     def last_purge(self, origin: str, kind: Kind) -> int:
         """The number of the latest purge of the kind's rows."""
-        (number,) = self.one(
+        query = (
             "select coalesce(max(number), 0) from datatransfer.purge_note "
-            "where origin = %s and kind = %s",
-            [origin, kind.name],
+            "where origin = %s and kind = %s"
         )
-        return int(number)
+        return int(self.value(query, [origin, kind.name]))
 
     def readers(self, kind: Kind) -> set[str]:
         """Everybody who has begun a batch of the kind."""

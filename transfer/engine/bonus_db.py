@@ -73,7 +73,7 @@ class BonusDatabase(PositionTable):
                 ) from None
 
     def _grants(self) -> str:
-        user = self.one("select quote_ident(current_user)")[0]
+        user = self.value("select quote_ident(current_user)")
         return (
             f"grant usage on schema datatransfer to {user};\n"
             f"grant select, insert, update on datatransfer.position to {user};\n"
@@ -112,7 +112,7 @@ class BonusDatabase(PositionTable):
         problems = [
             f"unique ({name}) –"
             for column, name in kind.held_names.items()
-            if column.name in kind.unique and not self.one(UNIQUE, [kind.target, name])[0]
+            if column.name in kind.unique and not self.value(UNIQUE, [kind.target, name])
         ]
         names = [*kind.held_names.values(), *kind.bonus_server.fixed]
         demanded = self.rows(DEMANDED, [kind.target, names])
@@ -137,7 +137,7 @@ class BonusDatabase(PositionTable):
 
     def check_rights(self, *kinds: Kind) -> None:
         """Whether we may do all that a chunk does. Raises RightsMissing with the SQL to run."""
-        (user,) = self.one("select current_user")
+        user = self.value("select current_user")
         missing, grants = [], []
         for kind in kinds:
             names = [*kind.held_names.values(), *kind.bonus_server.fixed]
@@ -159,18 +159,18 @@ class BonusDatabase(PositionTable):
 
     def check_rules(self, kind: Kind) -> None:
         """Whether each row of an insert lands in the table itself. Raises RowsSwallowed."""
-        (names,) = self.one(RULES, [kind.target])
+        names = self.value(RULES, [kind.target])
         if kind.appends and names:
             raise RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names)
 
     def has_rules(self, kind: Kind) -> bool:
         """Whether an insert may do more, or something else, than a COPY does."""
         query = "select relhasrules from pg_class where oid = to_regclass(quote_ident(%s))"
-        return bool(self.one(query, [kind.target])[0])
+        return bool(self.value(query, [kind.target]))
 
     def swallowed(self, kind: Kind, lost: TransferError | None = None) -> TransferError:
         """What to raise when rows did not land: `lost`, where no trigger can have kept them out."""
-        (names,) = self.one(TRIGGERS, [kind.target])
+        names = self.value(TRIGGERS, [kind.target])
         if lost is not None and not names:
             return lost
         return RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names or "?")

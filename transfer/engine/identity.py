@@ -33,7 +33,7 @@ class Identity(BatchLog):
 
     def origin(self) -> str:
         """The identity of this staging database. Raises NotInitialised."""
-        if self.one("select to_regclass('datatransfer.origin')")[0] is None:
+        if self.value("select to_regclass('datatransfer.origin')") is None:
             raise NotInitialised(missing="datatransfer.origin")
         rows = self.rows("select origin from datatransfer.origin")
         if not rows:
@@ -42,7 +42,7 @@ class Identity(BatchLog):
 
     def is_origin_original(self) -> bool:
         """Whether our row was written here, and not by the restore of a dump."""
-        return bool(self.one(f"select {ORIGINAL} from datatransfer.origin")[0])
+        return bool(self.value(f"select {ORIGINAL} from datatransfer.origin"))
 
     def check_columns(self, kind: Kind) -> None:
         """Compares what is there with what binary COPY will be told.
@@ -80,13 +80,12 @@ class Identity(BatchLog):
 
         An earlier version made one for both; of `tgtype`, 4 is an insert and 16 an update.
         """
-        (stamped,) = self.one(
+        query = (
             "select coalesce(bit_or(tgtype) & 20, 0) = 20 from pg_trigger "
             "where tgrelid = to_regclass(quote_ident(%s)) and starts_with(tgname, %s) "
-            "and tgenabled = 'A'",
-            [kind.staging, STAMP_TRIGGER],
+            "and tgenabled = 'A'"
         )
-        return bool(stamped)
+        return bool(self.value(query, [kind.staging, STAMP_TRIGGER]))
 
     def check_table(self, kind: Kind) -> None:
         """Whether nobody has read the kind's rows from another table. Raises StagingTableChanged.

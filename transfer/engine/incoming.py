@@ -83,6 +83,15 @@ SENT = """
      order by line.origin, line.old_id
 """
 
+FAULTS = f"""
+    select coalesce(unread, fault) as code, count(*) from incoming as line
+     where not ({GOOD})
+       and not exists (select from datatransfer.resent as note
+                        where note.origin = line.origin and note.kind = %s
+                          and note.old_id = line.old_id)
+     group by code order by 2 desc, 1
+"""
+
 
 class Incoming(Notes):
     """The lines of one kind."""
@@ -116,7 +125,7 @@ class Incoming(Notes):
         self._judge_corrections()
 
     def _judge_corrections(self) -> None:
-        (self.corrections,) = self.one("select count(old_id) from incoming")
+        self.corrections = self.value("select count(old_id) from incoming")
         if self.corrections:
             self.require_notes()
             for name in sorted(self.kind.secrets):
@@ -124,14 +133,11 @@ class Incoming(Notes):
 
     def corrected(self) -> Iterator[tuple[str, int]]:
         """The rejected rows that good lines correct, in the order in which rejects are locked."""
-        query = (
+        return self.stream(
+            "corrected",
             f"select origin::text, old_id from incoming where old_id is not null and {GOOD} "
-            "order by origin, old_id"
+            "order by origin, old_id",
         )
-        with self.explained(), self.connection.cursor("dtadmin_corrected") as cursor:
-            cursor.itersize = 5000
-            cursor.execute(query)
-            yield from cursor
 
     def stage(self, sent_by: str) -> int:
         """Inserts the good lines, and notes which rejected rows they correct.
@@ -140,7 +146,7 @@ class Incoming(Notes):
         """
         if not self.corrections:  # needs no right to draw numbers, and takes half the time
             return self.execute(self._about(STAGE))
-        (self.xid,) = self.one(
+        self.xid = self.value(
             "insert into datatransfer.resending (xid, kind, sent_by) "
             "values (pg_current_xact_id(), %s, %s) returning xid::text::bigint",
             [self.kind.name, sent_by],
@@ -152,7 +158,11 @@ class Incoming(Notes):
     def count_sent(self) -> int:
         """How many of the rows that lines correct are staged anew, now or before."""
         query = sql.SQL("select count(*) from ({}) as sent").format(sql.SQL(SENT))
-        return int(self.one(query, [self.kind.name])[0]) if self.corrections else 0
+        return int(self.value(query, [self.kind.name])) if self.corrections else 0
+
+    def faults(self) -> dict[str, int]:
+        """Code of the failed check → how many rows fail it, of those that were never sent."""
+        return dict(self.rows(FAULTS, [self.kind.name]))
 
     def sent(self) -> Iterator[Sent]:
         """What is staged in place of the rows that lines correct, now or before."""
@@ -180,7 +190,7 @@ class Incoming(Notes):
 
     def _next_id(self) -> sql.Composable:
         """SQL: draws the next number of the table, from its identity or as its default does."""
-        (sequence, default) = self.one(
+        sequence, default = self.one(
             "select pg_get_serial_sequence(quote_ident(%(table)s), 'id'), "
             "(select pg_get_expr(adbin, adrelid) from pg_attrdef join pg_attribute "
             "on attrelid = adrelid and attnum = adnum "
@@ -226,9 +236,6 @@ class Readable(io.RawIOBase):
         self.error: Exception | None = None
         self.rest = b""
 
-    def readable(self) -> bool:
-        return True
-
     def read(self, size: int = -1) -> bytes:
         try:
             return self._read(size)
@@ -238,33 +245,9 @@ class Readable(io.RawIOBase):
 
     def _read(self, size: int) -> bytes:
         parts, held = [self.rest], len(self.rest)
-        while held < size:
-            line = next(self.lines, None)
-            if line is None:
-                break
+        while held < size and (line := next(self.lines, None)) is not None:
             parts.append(line.encode())
             held += len(parts[-1])
         whole = b"".join(parts)
         self.rest = whole[size:]
         return whole[:size]
-
-
-FAULTS = f"""
-    select coalesce(unread, fault) as code, count(*) from incoming as line
-     where not ({GOOD})
-       and not exists (select from datatransfer.resent as note
-                        where note.origin = line.origin and note.kind = %s
-                          and note.old_id = line.old_id)
-     group by code order by 2 desc, 1
-"""
-
-
-class ResendDoor(Incoming):
-    """The rejected rows of one kind, each with the values that it shall have."""
-
-    def __init__(self, dsn: str, kind: Kind) -> None:
-        super().__init__(dsn, "resend", kind)
-
-    def faults(self) -> dict[str, int]:
-        """Code of the failed check → how many rows fail it, of those that were never sent."""
-        return dict(self.rows(FAULTS, [self.kind.name]))

@@ -80,7 +80,7 @@ def append(made: Survey, target: BonusDatabase) -> bool:
 
 def copy_good(made: Survey, target: BonusDatabase) -> int:
     kind = made.portion.kind
-    now = sql.SQL("{}::timestamptz").format(sql.Literal(target.one("select now()")[0]))
+    now = sql.SQL("{}::timestamptz").format(sql.Literal(target.value("select now()")))
     held = kind.held_names
     rows = sql.SQL("select {} from ({}) as judged {}").format(
         sql.SQL(", ").join(

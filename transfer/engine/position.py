@@ -7,8 +7,9 @@ snapshots comes from. PostgreSQL, "System Information Functions": pg_snapshot,
 pg_visible_in_snapshot.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from decimal import Decimal
+from operator import add, sub
 from typing import Any
 
 from psycopg2 import sql
@@ -31,19 +32,10 @@ class Totals:
         return self.applied + self.unchanged + self.rejected
 
     def __add__(self, other: "Totals") -> "Totals":
-        return self._combined(other, 1)
+        return Totals(*map(add, astuple(self), astuple(other)))
 
     def __sub__(self, other: "Totals") -> "Totals":
-        return self._combined(other, -1)
-
-    def _combined(self, other: "Totals", sign: int) -> "Totals":
-        return Totals(
-            self.applied + sign * other.applied,
-            self.unchanged + sign * other.unchanged,
-            self.rejected + sign * other.rejected,
-            self.amount_applied + sign * other.amount_applied,
-            self.amount_rejected + sign * other.amount_rejected,
-        )
+        return Totals(*map(sub, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The positions in a bonus server's database. No Django."""
 
 from collections.abc import Collection
+from dataclasses import astuple
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from psycopg2 import errors
 
@@ -40,9 +41,9 @@ alter table datatransfer.position
     add column if not exists rejects_removed bigint not null default 0;
 """
 
+TOTALS = ("rows_applied", "rows_unchanged", "rows_rejected", "amount_applied", "amount_rejected")
 NAMES = (
-    *("origin", "kind", "read_through", "reading", "last_xid", "last_id"),
-    *("rows_applied", "rows_unchanged", "rows_rejected", "amount_applied", "amount_rejected"),
+    *("origin", "kind", "read_through", "reading", "last_xid", "last_id", *TOTALS),
     *("purged_rows", "purged_amount", "reader", "number", "token", "purge_accepted"),
 )
 FIELDS = ", ".join(NAMES)
@@ -116,11 +117,8 @@ class PositionTable(RejectTable):
 
     def updated_at(self, position: Position) -> datetime:
         """When the position was last moved, by the clock of the bonus server."""
-        at: datetime
-        (at,) = self.one(
-            "select updated_at from datatransfer.position where origin = %s and kind = %s",
-            [position.origin, position.kind],
-        )
+        query = "select updated_at from datatransfer.position where origin = %s and kind = %s"
+        at: datetime = self.value(query, [position.origin, position.kind])
         return at
 
     def furthest(self, position: Position) -> Totals:
@@ -164,7 +162,7 @@ class PositionTable(RejectTable):
 
     def _is_complete(self) -> bool:
         query = "select bool_and(to_regclass(name) is not null) from unnest(%s) as name"
-        return bool(self.one(query, [["datatransfer.position", "datatransfer.reject"]])[0])
+        return bool(self.value(query, [["datatransfer.position", "datatransfer.reject"]]))
 
     def existing_position(self, origin: str, kind: Kind) -> Position | None:
         """The position, where even our schema may be missing; in a transaction of its own."""
@@ -175,14 +173,14 @@ class PositionTable(RejectTable):
     ) -> dict[str, Position | None]:
         """The same of several kinds."""
         with self.transaction(commit=False):
-            if not self.one("select to_regclass('datatransfer.position') is not null")[0]:
+            if not self.value("select to_regclass('datatransfer.position') is not null"):
                 return dict.fromkeys(kind.name for kind in kinds)
             return self._positions(origin, kinds)
 
     def has_positions(self, kind: Kind) -> bool:
         """Whether it has a position of the kind, of whatever staging database."""
         query = "select exists (select from datatransfer.position where kind = %s)"
-        return bool(self.one(query, [kind.name])[0])
+        return bool(self.value(query, [kind.name]))
 
     def lock_position(self, origin: str, kind: Kind) -> Position:
         """The position, locked until the transaction ends. Raises AlreadyRunning."""
@@ -209,24 +207,9 @@ class PositionTable(RejectTable):
 
     def advance(self, before: Position, after: Position) -> bool:
         """Compare-and-set: moves the position if it still is `before`."""
-        gained = after.totals - before.totals
-        return (
-            self.execute(
-                ADVANCE,
-                [
-                    *_key(after),
-                    gained.applied,
-                    gained.unchanged,
-                    gained.rejected,
-                    gained.amount_applied,
-                    gained.amount_rejected,
-                    before.origin,
-                    before.kind,
-                    *_key(before),
-                ],
-            )
-            == 1
-        )
+        gained = astuple(after.totals - before.totals)
+        where = [before.origin, before.kind, *_key(before)]
+        return self.execute(ADVANCE, [*_key(after), *gained, *where]) == 1
 
 
 def _rejected(position: Position) -> list[object]:
@@ -240,46 +223,15 @@ def _key(position: Position) -> list[object]:
 
 
 def _values(position: Position) -> list[object]:
-    """The position in the order of NAMES."""
-    totals = position.totals
-    return [
-        position.origin,
-        position.kind,
-        position.read_through,
-        position.reading,
-        None if position.last_xid is None else str(position.last_xid),
-        position.last_id,
-        totals.applied,
-        totals.unchanged,
-        totals.rejected,
-        totals.amount_applied,
-        totals.amount_rejected,
-        position.purged_rows,
-        position.purged_amount,
-        position.reader,
-        position.number,
-        position.token,
-        position.purge_accepted,
-    ]
+    """The position in the order of NAMES, numbers of 64 bits without sign as text."""
+    fields = vars(position) | dict(zip(TOTALS, astuple(position.totals), strict=True))
+    fields["last_xid"] = None if position.last_xid is None else str(position.last_xid)
+    return [fields[name] for name in NAMES]
 
 
 def _position(row: tuple[Any, ...]) -> Position:
-    origin, kind, read_through, reading, last_xid, last_id, *totals, reader, number = row[:-2]
-    applied, unchanged, rejected, amount_applied, amount_rejected, purged, purged_amount = totals
-    return Position(
-        origin=str(origin),
-        kind=kind,
-        read_through=read_through,
-        reading=reading,
-        last_xid=None if last_xid is None else int(last_xid),
-        last_id=last_id,
-        totals=Totals(
-            applied, unchanged, rejected, Decimal(amount_applied), Decimal(amount_rejected)
-        ),
-        purged_rows=purged,
-        purged_amount=purged_amount,
-        reader=None if reader is None else str(reader),
-        number=number,
-        token=None if row[-2] is None else str(row[-2]),
-        purge_accepted=row[-1],
-    )
+    """The reverse of `_values`."""
+    values = (str(value) if isinstance(value, UUID) else value for value in row)
+    fields: dict[str, Any] = dict(zip(NAMES, values, strict=True))
+    totals, last_xid = Totals(*map(fields.pop, TOTALS)), fields.pop("last_xid")
+    return Position(**fields, totals=totals, last_xid=None if last_xid is None else int(last_xid))

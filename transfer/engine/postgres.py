@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from time import monotonic
 from typing import Any, Self
@@ -141,12 +141,9 @@ class Database:
 
     def close(self) -> None:
         """Ends the session, and with it whatever it had not committed."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
+        if connection := self.hand_over():
+            with suppress(psycopg2.Error):  # it was broken already, which is as good as closed
                 connection.close()
-            except psycopg2.Error:
-                return  # it was broken already, which is as good as closed
 
     @contextmanager
     def transaction(self, *, commit: bool = True) -> Iterator[None]:
@@ -184,11 +181,9 @@ class Database:
 
     def cancel(self) -> None:
         """Ends the statement that another thread has under way."""
-        try:
+        with suppress(psycopg2.Error):  # nothing is under way on a broken connection
             if self._connection is not None:
                 self._connection.cancel()
-        except psycopg2.Error:
-            return  # nothing is under way on a broken connection
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -230,6 +225,18 @@ class Database:
         """The only row of a query."""
         (row,) = self.rows(statement, parameters)
         return row
+
+    def stream(self, name: str, statement: Any, values: Any = None) -> Iterator[tuple[Any, ...]]:
+        """Yields the rows of a query, which the server holds in a cursor of this name."""
+        with self.explained(), self.connection.cursor(f"dtadmin_{name}") as cursor:
+            cursor.itersize = 5000
+            cursor.execute(statement, values)
+            yield from cursor
+
+    def value(self, statement: Any, parameters: Any = None) -> Any:
+        """The only value of the only row of a query."""
+        (value,) = self.one(statement, parameters)
+        return value
 
 
 def log_in(parts: dict[str, str]) -> dict[str, str]:

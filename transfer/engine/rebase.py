@@ -9,8 +9,11 @@ that lagged and took over) leaves no such trace, so somebody has to say when it 
 dump of such a database was restored in its turn.
 """
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import count
 from secrets import randbits
 from uuid import uuid4
 
@@ -128,7 +131,7 @@ def _require_dates(staging: Staging) -> None:
     """A row that does not say when it was written may be either, new or moved."""
     for kind in KINDS.values():
         query = sql.SQL("select count(*) from {} where created_at is null").format(quoted(kind))
-        if undated := staging.one(query)[0]:
+        if undated := staging.value(query):
             raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
 
 
@@ -139,7 +142,7 @@ def _require_dump(staging: Staging) -> None:
             "select count(*) from {} where {} and created_at < (select max(at) from "
             "datatransfer.batch where not ({}))"
         ).format(quoted(kind), is_new_since_dump(staging, kind), sql.SQL(ORIGINAL))
-        if rewritten := staging.one(query)[0]:
+        if rewritten := staging.value(query):
             raise RowsRewritten(rows=rewritten, table=f'"{kind.staging}"')
 
 
@@ -154,7 +157,7 @@ def _has_one_past(staging: Staging, held: Held) -> bool:
         query = sql.SQL(
             "select exists (select from {} where created_at > {} and {} and not {})"
         ).format(quoted(kind), sql.Literal(at), moved(position), is_new_since_dump(staging, kind))
-        if staging.one(query)[0]:
+        if staging.value(query):
             return False
     return True
 
@@ -168,20 +171,15 @@ def _in_log(staging: Staging, target: BonusDatabase, position: Position) -> Posi
 
 def _numbered(held: Held) -> list[tuple[int, tuple[BonusDatabase, Position]]]:
     """Each position with its place among those of its kind: its place in the signatures."""
-    places: dict[str, int] = {}
-    numbered = []
-    for pair in held:
-        place = places.get(pair[1].kind, 0)
-        places[pair[1].kind] = place + 1
-        numbered.append((place, pair))
-    return numbered
+    places: defaultdict[str, Iterator[int]] = defaultdict(count)
+    return [(next(places[pair[1].kind]), pair) for pair in held]
 
 
 def _apart(targets: list[BonusDatabase]) -> list[BonusDatabase]:
     """Without those that lead to a database which another does: they would lock each other out."""
     key = randbits(63)
     lock = "select pg_try_advisory_xact_lock(%s)"
-    return [target for target in targets if target.one(lock, [key])[0]]
+    return [target for target in targets if target.value(lock, [key])]
 
 
 def _lock_positions(target: BonusDatabase, origin: str) -> Held:

@@ -48,7 +48,7 @@ class Bisection:
         if (done := self._attempt(good)) is not None:
             return done
         self.target.execute(f"create index on {self.table} (xid, id)")
-        (rows,) = self.target.one(f"select count(*) from {self.table} where {good}")
+        rows = self.target.value(f"select count(*) from {self.table} where {good}")
         return self._halve(good, rows)
 
     def _halve(self, among: str, rows: int) -> int:

@@ -122,7 +122,7 @@ def is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
     a savepoint) wrote the version. PostgreSQL, "System Columns" and "Transaction ID functions".
     """
     written = sql.SQL("(pg_current_xact_id()::text::bigint - age(xmin))")
-    (restored,) = staging.one(
+    restored = staging.value(
         sql.SQL(
             "select max({written}) from (select xmin from datatransfer.origin union all "
             "select xmin from {table} where xid::text::bigint > {written}) as restored"
@@ -138,7 +138,7 @@ def _is_sure(staging: Staging) -> sql.Composable:
 
     One that was prepared then may end twice, and in two ways: the position knows the first.
     """
-    (possible,) = staging.one("select current_setting('max_prepared_transactions') <> '0'")
+    possible = staging.value("select current_setting('max_prepared_transactions') <> '0'")
     return sql.SQL("({})").format(visible(staging.last_snapshot())) if possible else sql.SQL("true")
 
 
@@ -163,7 +163,7 @@ def _signature(
 def _new_transaction(staging: Staging) -> int:
     """Uses up a transaction of the cluster, so that no other row will ever carry it."""
     with Staging(staging.dsn, "rebase") as other, other.transaction():
-        return int(other.one("select pg_current_xact_id()")[0])
+        return int(other.value("select pg_current_xact_id()"))
 
 
 def known_at(staging: Staging, target: BonusDatabase, position: Position) -> datetime:

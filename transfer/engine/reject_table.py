@@ -83,7 +83,7 @@ class RejectTable(Database):
         place = [before.reader, before.totals.rejected]
         self.execute(ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name])
         first, last, are_twice = self.one(NUMBERS)
-        if are_twice or self.one(SEEN, [before.origin, kind.name, first, last, *place])[0]:
+        if are_twice or self.value(SEEN, [before.origin, kind.name, first, last, *place]):
             for (number,) in self.rows(NAMESAKES, place):
                 raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
         return first, last
@@ -118,22 +118,20 @@ class RejectTable(Database):
 
     def count_rejects(self, origin: str, kind: Kind) -> int:
         """How many rejects the position has written, those that were removed included."""
-        (rows,) = self.one(
+        query = (
             "select rejects_removed + (select count(*) from datatransfer.reject as reject "
             "where reject.reader = position.reader) from datatransfer.position as position "
-            "where origin = %s and kind = %s",
-            [origin, kind.name],
+            "where origin = %s and kind = %s"
         )
-        return int(rows)
+        return int(self.value(query, [origin, kind.name]))
 
     def count_rejects_of(self, origin: str, kind: Kind, xid: int) -> int:
         """How many of the rows that a transaction has staged stand among the rejects."""
-        (rows,) = self.one(
+        query = (
             "select count(*) from datatransfer.reject where origin = %s and kind = %s "
-            "and xid = %s::text::xid8",
-            [origin, kind.name, xid],
+            "and xid = %s::text::xid8"
         )
-        return int(rows)
+        return int(self.value(query, [origin, kind.name, xid]))
 
     def remove_rejects(self, reader: str, numbers: list[int]) -> None:
         """Removes rejects that nobody needs any more, but never the reader's last: it is compared.

@@ -67,11 +67,8 @@ class Notes(Staging):
             raise NotInitialised(missing=missing)
 
     def _missing(self) -> str:
-        (missing,) = self.one(
-            "select min(name) from unnest(%s) as name where to_regclass(name) is null",
-            [list(TABLES)],
-        )
-        return missing or ""
+        query = "select min(name) from unnest(%s) as name where to_regclass(name) is null"
+        return self.value(query, [list(TABLES)]) or ""
 
     def notes_of(self, kind: Kind, origin: str, old_ids: list[int]) -> list[Sent]:
         """What was sent in place of these rows, as far as anything was."""
@@ -105,11 +102,7 @@ class Notes(Staging):
         )
 
     def sent_by_query(self, query: str, values: list[object]) -> Iterator[Sent]:
-        with self.explained(), self.connection.cursor("dtadmin_sent") as cursor:
-            cursor.itersize = 5000
-            cursor.execute(query, values)
-            for row in cursor:
-                yield Sent(*row)
+        return (Sent(*row) for row in self.stream("sent", query, values))
 
     def finish(self, xid: int) -> None:
         """Notes that the rejects of a transaction are closed; the caller commits."""

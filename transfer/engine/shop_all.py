@@ -117,11 +117,11 @@ class ShopAll(Identity):
 
     def current_snapshot(self) -> str:
         """The snapshot of the transaction under way, as text."""
-        return str(self.one("select pg_current_snapshot()")[0])
+        return str(self.value("select pg_current_snapshot()"))
 
     def notes_sources(self) -> bool:
         """Whether it notes where rows come from: not yet where a former version made our tables."""
-        return bool(self.one("select to_regclass('datatransfer.writer') is not null")[0])
+        return bool(self.value("select to_regclass('datatransfer.writer') is not null"))
 
     def read_in_order(self) -> None:
         """Makes queries walk the index on (xid, id) until the transaction ends.
@@ -185,7 +185,7 @@ class ShopAll(Identity):
     def has_notes(self, kind: Kind, origin: str, first: int, last: int) -> bool:
         """Whether a row with a number between these is noted as corrected."""
         with self.snapshot():
-            return bool(self.one(NOTES, [origin, kind.name, first, last])[0])
+            return bool(self.value(NOTES, [origin, kind.name, first, last]))
 
     def check_numbers(self, kind: Kind, origin: str, rejected: list[tuple[int, str]]) -> None:
         """Raises NumberUsedTwice: a note about another row would close one of these rejects."""
@@ -196,19 +196,15 @@ class ShopAll(Identity):
 
     def is_waiting(self, kind: Kind, position: Position) -> bool:
         """Whether a committed row has not been moved."""
-        conditions = [
-            sql.SQL("exists (select from {} where {})").format(quoted(kind), range_)
-            for range_ in waiting(position)
-        ]
-        return bool(self.one(sql.SQL("select {}").format(sql.SQL(" or ").join(conditions)))[0])
+        return bool(self._waiting(kind, position, "exists (select from {} where {})", " or "))
 
     def count_waiting(self, kind: Kind, position: Position) -> int:
         """Counts committed rows that have not been moved."""
-        counts = [
-            sql.SQL("(select count(*) from {} where {})").format(quoted(kind), range_)
-            for range_ in waiting(position)
-        ]
-        return int(self.one(sql.SQL("select {}").format(sql.SQL(" + ").join(counts)))[0])
+        return int(self._waiting(kind, position, "(select count(*) from {} where {})", " + "))
+
+    def _waiting(self, kind: Kind, position: Position, asked: str, between: str) -> Any:
+        parts = [sql.SQL(asked).format(quoted(kind), range_) for range_ in waiting(position)]
+        return self.value(sql.SQL("select {}").format(sql.SQL(between).join(parts)))
 
     def staged(self, kind: Kind, position: Position, known: Counted | None = None) -> Staged:
         """Rows and finite amounts up to the position, and those removed since it began.
@@ -264,4 +260,4 @@ class ShopAll(Identity):
         query = sql.SQL("select {} from {} where xid = {}::xid8 and id = {}").format(
             sql.SQL(kind.payload), kind.staged, sql.Literal(xid), sql.Literal(id_)
         )
-        return json.dumps(self.one(query)[0])
+        return json.dumps(self.value(query))

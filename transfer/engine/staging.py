@@ -283,7 +283,7 @@ class Staging(Writers):
                 self.check_position(kind, position)
             if dry_run:
                 query = sql.SQL("select count(*) from {table} where {which}")
-                return int(self.one(query.format(which=which, **values))[0])
+                return int(self.value(query.format(which=which, **values)))
             columns = self.rows(COLUMNS, [kind.staging])
             not_null = {name for name, _, is_not_null, *_ in columns if is_not_null}
             empty = "" if column in not_null else None
@@ -297,10 +297,11 @@ class Staging(Writers):
         self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
     ) -> tuple[int, Decimal]:
         noting = ", noted as (insert into gone select distinct xid from gone_rows)" if keeps else ""
-        query = "with gone_rows as ({})" + noting + " select count(*), coalesce(sum({}), 0) from {}"
-        rows, amount = self.one(
-            sql.SQL(query).format(gone, sql.SQL(kind.amount), sql.SQL("gone_rows"))
+        query = sql.SQL(
+            f"with gone_rows as ({{}}){noting} "
+            "select count(*), coalesce(sum({}), 0) from gone_rows"
         )
+        rows, amount = self.one(query.format(gone, sql.SQL(kind.amount)))
         return rows, amount
 
     def _note_purge(self, kind: Kind, rows: int, amount: Decimal) -> None:

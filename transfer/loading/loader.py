@@ -139,12 +139,9 @@ class Loader(Incoming):
             f"coalesce(unread, fault), coalesce(unread_cells::json, {self.kind.payload}), "
             f"keeps, reject from incoming where not ({GOOD}) order by id"
         )
-        with self.explained(), self.connection.cursor("dtadmin_bad_lines") as cursor:
-            cursor.itersize = 2000
-            cursor.execute(query)
-            for line, names, value, code, payload, keeps, reject in cursor:
-                cells = self._to_correct(payload, keeps=bool(keeps)) | {REJECT: reject or ""}
-                yield BadLineFound(line, names or "", value or "", code, cells)
+        for line, names, value, code, payload, keeps, reject in self.stream("bad_lines", query):
+            cells = self._to_correct(payload, keeps=bool(keeps)) | {REJECT: reject or ""}
+            yield BadLineFound(line, names or "", value or "", code, cells)
 
     def _to_correct(self, payload: dict[str, str | None], *, keeps: bool) -> dict[str, str]:
         """Values without a PIN code: the mask of one stands for that of the rejected row alone."""

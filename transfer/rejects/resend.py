@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from transfer.engine.incoming import Incoming, ResendDoor, copied
+from transfer.engine.incoming import Incoming, copied
 from transfer.engine.kinds import KINDS, MASK, Kind
 from transfer.engine.resent import Notes
 from transfer.errors import TransferError
@@ -85,7 +85,7 @@ def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQue
 
 
 def _resend(rows: "_Rows", actor: Actor) -> Outcome:
-    with ResendDoor(settings.SHOP_ALL_DATABASE_URL, rows.kind) as door:
+    with Incoming(settings.SHOP_ALL_DATABASE_URL, "resend", rows.kind) as door:
         with transaction.atomic(), door.transaction(commit=False):
             door.require_notes()
             door.receive(rows.lines())

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from transfer.errors import TransferError, gettext_noop
+from transfer.errors import DatabaseHostUnknown, TransferError, gettext_noop
 
 
 class ApiError(TransferError):
@@ -37,10 +37,7 @@ class SecretUnreadable(ApiError):
 class HostUnknown(ApiError):
     code = "api_host_unknown"
     sentence = gettext_noop("The name %(host)s is not known in this network.")
-    hint = gettext_noop(
-        "Check the spelling of the host, or enter its IP address. Is the name server of this "
-        "machine reachable?"
-    )
+    hint = DatabaseHostUnknown.hint
 
 
 class PortClosed(ApiError):

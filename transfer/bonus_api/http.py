@@ -19,7 +19,12 @@ from transfer.bonus_api.errors import ApiError
 
 CONNECT_SECONDS = 3.0
 MOST_BYTES = 16 * 1024 * 1024
-EXPIRED, WRONG_NAMES = 10, {62, 64}  # OpenSSL's numbers
+# By OpenSSL's number of what is wrong with one; 62 is a name, 64 an address.
+CERTIFICATES: dict[int, type[ApiError]] = {
+    10: errors.CertificateExpired,
+    62: errors.CertificateOfAnother,
+    64: errors.CertificateOfAnother,
+}
 
 
 class AdminPort:
@@ -96,7 +101,8 @@ class AdminPort:
         technical = f"{type(error).__name__}: {error}"[:500]
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return self.error(_certificate(cause), cause.verify_message)
+                wrong = CERTIFICATES.get(cause.verify_code, errors.CertificateUnknown)
+                return self.error(wrong, cause.verify_message)
             if isinstance(cause, ssl.SSLError):
                 return self.error(errors.NoTls, cause.reason or technical)
             if isinstance(cause, socket.gaierror | UnicodeError | httpx.InvalidURL):
@@ -188,14 +194,6 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _certificate(error: ssl.SSLCertVerificationError) -> type[ApiError]:
-    if error.verify_code == EXPIRED:
-        return errors.CertificateExpired
-    if error.verify_code in WRONG_NAMES:
-        return errors.CertificateOfAnother
-    return errors.CertificateUnknown
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

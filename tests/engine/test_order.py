@@ -9,7 +9,6 @@ from psycopg2 import sql
 
 from tests.chaos.reference import REFERENCES
 from tests.databases import connected, insert, query, run
-from transfer.engine.identity import quoted
 from transfer.engine.kinds import KINDS
 from transfer.engine.position import waiting
 
@@ -165,7 +164,7 @@ def test_an_idle_writer_costs_no_walk_through_what_was_moved_since(flow):
             parts = [
                 source.one(
                     sql.SQL("explain (analyze, format json) select from {} where {}").format(
-                        quoted(KINDS["balances"]), part
+                        KINDS["balances"].staging_table, part
                     )
                 )[0][0]["Plan"]
                 for part in waiting(position)

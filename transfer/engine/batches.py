@@ -5,7 +5,7 @@ its snapshot had committed before, so a database that still has the batch, as it
 all of that too; one that went back in time, or took over too early, lacks it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -175,6 +175,11 @@ class BatchLog(Database):
             if (batch := self._add_batch(values)) is not None:
                 return batch
 
+    def put_into_log(self, position: Position, server: str) -> Position:
+        """Writes a batch of what the position has moved, and returns the position that names it."""
+        batch = self.add_batch(position, server, position.snapshot)
+        return replace(position, number=batch.number, token=batch.token)
+
     def _add_batch(self, values: dict[str, str | int | None]) -> Batch | None:
         with self.explained():
             self.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
@@ -222,10 +227,8 @@ class BatchLog(Database):
             with self.explained():
                 self.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
             with self.transaction():
-                self.execute(
-                    "insert into datatransfer.missed values (%s) on conflict do nothing",
-                    [position.token],
-                )
+                insert = "insert into datatransfer.missed values (%s) on conflict do nothing"
+                self.execute(insert, [position.token])
 
     def has_forgotten(self, position: Position) -> bool:
         """Whether a purge has removed the position's batch: only later ones are there."""
@@ -255,10 +258,8 @@ class BatchLog(Database):
 
     def readers(self, kind: Kind) -> set[str]:
         """Everybody who has begun a batch of the kind."""
-        rows = self.rows(
-            "select distinct reader::text from datatransfer.batch where kind = %s", [kind.name]
-        )
-        return {reader for (reader,) in rows}
+        query = "select distinct reader::text from datatransfer.batch where kind = %s"
+        return {reader for (reader,) in self.rows(query, [kind.name])}
 
     def logged(self, readers: list[str], most: int = 50) -> list[LoggedBatch]:
         """The latest batches of these readers, the latest first."""

@@ -85,22 +85,20 @@ class BonusDatabase(PositionTable):
 
         Raises TargetTableMissing, WrongColumns or RowsSwallowed.
         """
-        columns = {
-            name: (type_, declared, modifier)
-            for name, type_, _, declared, modifier in self.rows(COLUMNS, [kind.target])
-        }
+        columns = {name: about for name, *about in self.rows(COLUMNS, [kind.target])}
         if not columns:
             raise TargetTableMissing(database=self.name, table=f'"{kind.target}"')
         side, problems = kind.bonus_server, []
         for column, name in kind.held_names.items():
-            type_, declared, modifier = columns.get(name, ("", "", -1))
+            type_, _, declared, modifier = columns.get(name, ["", False, "", -1])
             if not type_:
                 problems.append(f"{name} –")
             elif not holds(side, column, type_, modifier):
                 problems.append(f"{name} {declared} ≠ {side.created_as(column)}")
         for name, value in side.fixed.items():
             if not self._takes(kind, name, value):
-                problems.append(f"{name} {columns.get(name, ('', '–'))[1]} ≠ {value!r}")
+                declared = columns[name][2] if name in columns else "–"
+                problems.append(f"{name} {declared} ≠ {value!r}")
         problems += self._other_problems(kind)
         if problems:
             raise WrongColumns(

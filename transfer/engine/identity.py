@@ -24,18 +24,13 @@ OTHER_TABLES = """
 """
 
 
-def quoted(kind: Kind) -> sql.Identifier:
-    return kind.shop_all.identifier
-
-
 class Identity(BatchLog):
     """Reads who shop All is, and refuses what does not fit."""
 
     def origin(self) -> str:
         """The identity of this staging database. Raises NotInitialised."""
-        if self.value("select to_regclass('datatransfer.origin')") is None:
-            raise NotInitialised(missing="datatransfer.origin")
-        rows = self.rows("select origin from datatransfer.origin")
+        there = self.value("select to_regclass('datatransfer.origin')")
+        rows = self.rows("select origin from datatransfer.origin") if there else []
         if not rows:
             raise NotInitialised(missing="datatransfer.origin")
         return str(rows[0][0])
@@ -50,10 +45,7 @@ class Identity(BatchLog):
         Raises NotInitialised when the table, a column or the trigger is missing, WrongColumns
         when a type differs.
         """
-        columns = {
-            name: (type_, not_null)
-            for name, type_, not_null, *_ in self.rows(COLUMNS, [kind.staging])
-        }
+        columns = {name: about for name, *about in self.rows(COLUMNS, [kind.staging])}
         if not columns:
             raise NotInitialised(missing=f'"{kind.staging}"')
         side = kind.shop_all
@@ -135,7 +127,7 @@ class Identity(BatchLog):
                 " where reader = {}::uuid and number = {}) "
                 "from pg_current_snapshot() as s"
             ).format(
-                quoted(kind),
+                kind.staging_table,
                 *map(sql.Literal, [position.snapshot, ours, position.reader, position.number]),
             )
         )

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 from psycopg2 import sql
 
-from transfer.engine.identity import quoted
 from transfer.engine.kinds import Kind
 from transfer.engine.resent import Notes, Sent
 from transfer.engine.sides import Column
@@ -166,7 +165,7 @@ class Incoming(Notes):
 
     def sent(self) -> Iterator[Sent]:
         """What is staged in place of the rows that lines correct, now or before."""
-        return self.sent_by_query(SENT, [self.kind.name])
+        return (Sent(*row) for row in self.stream("sent", SENT, [self.kind.name]))
 
     def _about(self, statement: str, **more: sql.Composable) -> sql.Composed:
         side, has_old = self.kind.shop_all, "{old}" in statement
@@ -174,17 +173,14 @@ class Incoming(Notes):
         ours = {column: _value(column, name, has_old) for column, name in names.items()}
         values = [side.write(column, value) for column, value in ours.items()]
         return sql.SQL(statement).format(
-            table=quoted(self.kind),
+            table=self.kind.staging_table,
             kind=sql.Literal(self.kind.name),
             columns=sql.SQL(", ").join(map(sql.Identifier, [*names.values(), *side.fixed])),
             values=sql.SQL(", ").join([*values, *map(sql.Literal, side.fixed.values())]),
-            ours=sql.SQL(", ").join(
-                sql.SQL("{} as {}").format(value, sql.Identifier(column.name))
-                for column, value in ours.items()
-            ),
+            ours=sql.SQL(", ").join(one.named(value) for one, value in ours.items()),
             good=sql.SQL(GOOD),
             fault=sql.SQL(self.kind.fault),
-            old=sql.SQL(OLD if self.kind.secrets else "").format(table=quoted(self.kind)),
+            old=sql.SQL(OLD if self.kind.secrets else "").format(table=self.kind.staging_table),
             **more,
         )
 

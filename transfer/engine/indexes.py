@@ -7,7 +7,6 @@ from hashlib import sha256
 
 from psycopg2 import sql
 
-from transfer.engine.identity import quoted
 from transfer.engine.kinds import UNMAPPED, Kind
 from transfer.engine.postgres import STATEMENT_SECONDS
 from transfer.engine.shop_all import ShopAll
@@ -27,6 +26,10 @@ BRIN = f"using brin ({{}} {{}}) with (pages_per_range = {PAGES_A_RANGE}, autosum
 NUMBER = "int8_minmax_ops"
 TEXT = "text_bloom_ops (n_distinct_per_range = 400, false_positive_rate = 0.01)"
 
+PLACES = """
+    select from pg_index where indrelid = to_regclass(quote_ident(%s)) and indisunique
+       and indisvalid and indpred is null and pg_get_indexdef(indexrelid) like '%%(xid, id)'
+"""
 NAMED = """
     select relname, indexrelid::regclass::text, indisvalid
       from pg_index join pg_class on oid = indexrelid
@@ -79,21 +82,11 @@ class Indexes(ShopAll):
 
     def index_places(self, kind: Kind) -> list[Step]:
         """The index on (xid, id), by which rows are read; the caller commits."""
-        if self._has_places(kind):
+        if self.rows(PLACES, [kind.staging]):
             return []
         # Unique, so that (xid, id) orders the rows without ties.
-        self.execute(sql.SQL("create unique index on {} (xid, id)").format(quoted(kind)))
+        self.execute(sql.SQL("create unique index on {} (xid, id)").format(kind.staging_table))
         return [Step(INDEXED, {"table": kind.staging})]
-
-    def _has_places(self, kind: Kind) -> bool:
-        return bool(
-            self.rows(
-                "select from pg_index where indrelid = to_regclass(quote_ident(%s)) "
-                "and indisunique and indisvalid and indpred is null "
-                "and pg_get_indexdef(indexrelid) like '%%(xid, id)'",
-                [kind.staging],
-            )
-        )
 
     def index_lookups(self, kind: Kind) -> list[Step]:
         """Makes the indexes of the trace, then removes those that earlier versions made.
@@ -107,8 +100,8 @@ class Indexes(ShopAll):
                     steps.append(self._drop_index(kind, name, index, UNFINISHED))
             there = {name: index for name, index, _ in self._lookups_of(kind)}
             for name in wanted.keys() - there.keys():
-                statement = sql.SQL("create index concurrently {} on {} {}")
-                self.execute(statement.format(sql.Identifier(name), quoted(kind), wanted[name]))
+                make = sql.SQL("create index concurrently {} on {} {}")
+                self.execute(make.format(sql.Identifier(name), kind.staging_table, wanted[name]))
                 steps.append(Step(LOOKED_UP, {"table": kind.staging, "index": name}))
             for name in there.keys() - wanted.keys():
                 steps.append(self._drop_index(kind, name, there[name], DROPPED))
@@ -127,8 +120,8 @@ class Indexes(ShopAll):
         mine = [index for name, index, _ in self._lookups_of(kind) if name in lookups(kind)]
         self.roll_back()
         with self._without_transaction():
-            self.execute(sql.SQL("vacuum {}").format(quoted(kind)))
-            self.one(sql.SQL(FORGET).format(quoted(kind)), [kind.staging, mine])
+            self.execute(sql.SQL("vacuum {}").format(kind.staging_table))
+            self.one(sql.SQL(FORGET).format(kind.staging_table), [kind.staging, mine])
 
     @contextmanager
     def _without_transaction(self) -> Iterator[None]:

@@ -72,6 +72,10 @@ class Kind:
         return self.shop_all.table
 
     @property
+    def staging_table(self) -> sql.Identifier:
+        return self.shop_all.identifier
+
+    @property
     def target(self) -> str:
         """The table of a bonus server."""
         return self.bonus_server.table
@@ -117,9 +121,7 @@ class Kind:
             ),
             "default_status": sql.Literal(side.words.get(DEFAULT_STATUS, DEFAULT_STATUS)),
             "good": sql.SQL(", ").join(
-                sql.SQL("{} as {}").format(side.write(column, name), name)
-                for column in self.columns
-                for name in [sql.Identifier(column.name)]
+                one.named(side.write(one, sql.Identifier(one.name))) for one in self.columns
             ),
         }
 
@@ -161,15 +163,12 @@ class Kind:
     @property
     def payload(self) -> str:
         """SQL: the row as it came, as JSON for a reject, secrets masked."""
-        pairs = ", ".join(
-            f"'{column.name}', "
-            + (
-                f"case when {column.name} is not null then '{MASK}' end"
-                if column.secret
-                else f"{column.name}::text"
-            )
-            for column in self.columns
-        )
+
+        def shown(name: str) -> str:
+            masked = f"case when {name} is not null then '{MASK}' end"
+            return masked if name in self.secrets else f"{name}::text"
+
+        pairs = ", ".join(f"'{name}', {shown(name)}" for name in self.names)
         return f"json_build_object({pairs})"
 
 

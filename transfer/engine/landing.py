@@ -45,10 +45,10 @@ def land(
         is_filled = made.sending is not None and fill_sent(made, made.sending, target)
     last = made.last if is_filled else fill(portion, source, target)
     changed = apply(kind, target) if last else 0
-    totals = judge(kind, target, changed)
-    if kind.appends and changed != totals.applied + totals.unchanged:
+    good, *others = target.one(f"select {kind.counts} from incoming")
+    if kind.appends and changed != good:
         raise target.swallowed(kind)
-    return totals, last
+    return Totals(changed, good - changed, *others), last
 
 
 def is_appended(made: Survey) -> bool:
@@ -185,12 +185,6 @@ def apply(kind: Kind, target: BonusDatabase) -> int:
     target.execute(f"{PLANS}; set constraints all immediate")
     statements = [over_good(text) for text in (*kind.refuse, *kind.apply)]
     return Bisection(target, "incoming", statements, refuse).run(IS_GOOD)
-
-
-def judge(kind: Kind, target: BonusDatabase, changed: int) -> Totals:
-    """What became of the rows in `incoming`."""
-    good, *others = target.one(f"select {kind.counts} from incoming")
-    return Totals(changed, good - changed, *others)
 
 
 def count_reasons(target: BonusDatabase) -> dict[str, int]:

@@ -94,15 +94,10 @@ def _kinds(document: dict[str, Any]) -> dict[str, Kind]:
     for name, kind in kinds.items():
         if (other := taken.setdefault(kind.staging, name)) != name:
             place = (name if name in mapped else other, "shop_all", "table")
-            raise _Wrong(
-                place,
-                gettext_noop(
-                    "%(table)s can't be the table of %(one)s and of %(other)s: name another."
-                ),
-                table=kind.staging,
-                one=other,
-                other=name,
+            sentence = gettext_noop(
+                "%(table)s can't be the table of %(one)s and of %(other)s: name another."
             )
+            raise _Wrong(place, sentence, table=kind.staging, one=other, other=name)
     return kinds
 
 
@@ -138,15 +133,11 @@ def _side(kind: Kind, which: str, value: Any) -> Side:
 def _name(place: Place, value: Any) -> str:
     if isinstance(value, str) and NAME.fullmatch(value) and len(value.encode()) <= LONGEST_NAME:
         return value
-    raise _Wrong(
-        place,
-        gettext_noop(
-            "%(value)r is no name of a table or a column: that is a text of letters, digits and "
-            "_, does not begin with a digit, and has at most %(bytes)s bytes."
-        ),
-        value=value,
-        bytes=LONGEST_NAME,
+    sentence = gettext_noop(
+        "%(value)r is no name of a table or a column: that is a text of letters, digits and "
+        "_, does not begin with a digit, and has at most %(bytes)s bytes."
     )
+    raise _Wrong(place, sentence, value=value, bytes=LONGEST_NAME)
 
 
 def _columns(kind: Kind, place: Place, value: Any) -> dict[str, str | None]:
@@ -167,13 +158,11 @@ def _columns(kind: Kind, place: Place, value: Any) -> dict[str, str | None]:
 
 def _is_minor(place: Place, given: dict[str, Any]) -> bool:
     if given.get("amount", "minor") != "minor":
-        raise _Wrong(
-            place,
-            gettext_noop(
-                'amount may only be "minor": whole numbers of hundredths. Leave it out where '
-                "amounts have decimals."
-            ),
+        sentence = gettext_noop(
+            'amount may only be "minor": whole numbers of hundredths. Leave it out where '
+            "amounts have decimals."
         )
+        raise _Wrong(place, sentence)
     return "amount" in given
 
 
@@ -202,14 +191,11 @@ def _fixed(place: Place, value: Any) -> dict[str, Value]:
     for name, one in value.items():
         _name((*place, name), name)
         if not isinstance(one, str | int) or (isinstance(one, str) and "\0" in one):
-            raise _Wrong(
-                (*place, name),
-                gettext_noop(
-                    "%(name)s has to be a text, a whole number, true or false; write any other "
-                    "value as a text."
-                ),
-                name=name,
+            sentence = gettext_noop(
+                "%(name)s has to be a text, a whole number, true or false; write any other "
+                "value as a text."
             )
+            raise _Wrong((*place, name), sentence, name=name)
     return dict(value)
 
 

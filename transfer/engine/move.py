@@ -5,7 +5,7 @@ database, written in the same transaction as the data. Anything unexpected rolls
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import psycopg2
@@ -128,15 +128,14 @@ def _begin(
             if known.mine or target.has_positions(kind) or logged - known.others:
                 raise PositionLost(database=target.name, kind=kind.name)
             rows, amount = source.purged(kind)
-            last_purge = source.last_purge(origin, kind)
-        position = Position(
-            origin,
-            kind.name,
-            purged_rows=rows,
-            purged_amount=amount,
-            reader=str(uuid4()),
-            purge_accepted=last_purge,
-        )
+            position = Position(
+                origin,
+                kind.name,
+                purged_rows=rows,
+                purged_amount=amount,
+                reader=str(uuid4()),
+                purge_accepted=source.last_purge(origin, kind),
+            )
         target.begin_position(position)
         if not dry_run:
             target.commit()
@@ -163,8 +162,7 @@ def _into_log(kind: Kind, source: ShopAll, target: BonusDatabase, position: Posi
             return before
         with source.snapshot():
             source.check_position(kind, before, target.name)
-        batch = source.add_batch(before, target.name, before.snapshot)
-        after = replace(before, number=batch.number, token=batch.token)
+        after = source.put_into_log(before, target.name)
         if not target.advance(before, after):
             raise PositionMoved
     return after

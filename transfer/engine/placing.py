@@ -233,11 +233,8 @@ def _written(
         number = 0 if wanted.anew else position.number
         position = replace(position, reader=str(uuid4()), number=number)
     if wanted.anew:
-        batch = source.add_batch(position, target.name, position.snapshot)
-        position = replace(position, number=batch.number, token=batch.token)
-    if held is None:
-        target.begin_position(position, wanted.at)
-    else:
-        target.replace_position(position, wanted.at)
+        position = source.put_into_log(position, target.name)
+    write = target.begin_position if held is None else target.replace_position
+    write(position, wanted.at)
     target.commit()
     return position

@@ -106,12 +106,9 @@ class Position:
         return f"{self.read_through} → {self.reading} @ {self.last_xid}/{self.last_id}"
 
 
-def snapshot(value: str) -> sql.Composed:
-    return sql.SQL("{}::pg_snapshot").format(sql.Literal(value))
-
-
-def visible(value: str) -> sql.Composed:
-    return sql.SQL("pg_visible_in_snapshot(xid, {})").format(snapshot(value))
+def visible(snapshot: str) -> sql.Composed:
+    query = sql.SQL("pg_visible_in_snapshot(xid, {}::pg_snapshot)")
+    return query.format(sql.Literal(snapshot))
 
 
 def _last(position: Position) -> sql.Composed:
@@ -133,12 +130,10 @@ def _moved_in_batch(position: Position) -> sql.Composed:
 
 def waiting(position: Position) -> list[sql.Composable]:
     """Conditions on a staging row, each a range of the index: it has not, by one of them."""
-    return [
-        range_
-        if position.last_xid is None
-        else sql.SQL("{} and not {}").format(range_, _moved_in_batch(position))
-        for range_ in _unread(position)
-    ]
+    ranges = _unread(position)
+    if position.last_xid is None:
+        return ranges
+    return [sql.SQL("{} and not {}").format(one, _moved_in_batch(position)) for one in ranges]
 
 
 def batch(position: Position, reading: str) -> list[sql.Composable]:

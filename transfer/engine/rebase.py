@@ -30,7 +30,6 @@ from transfer.engine.errors import (
     RowsUndated,
     TransactionPrepared,
 )
-from transfer.engine.identity import quoted
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.regroup import Group, Held, Restored, is_new_since_dump, known_at, regroup
@@ -82,8 +81,7 @@ def rebase(
         staging.execute("set local statement_timeout = 0; set local row_security = off")
         staging.one("select pg_current_xact_id()")  # from here on age() counts from it
         for kind in KINDS.values():
-            _require_ended(staging, kind)
-            staging.execute(sql.SQL("lock table {} in access exclusive mode").format(quoted(kind)))
+            _lock_table(staging, kind)
         origin = staging.origin()
         held = [pair for target in _apart(targets) for pair in _lock_positions(target, origin)]
         # All are asked: a table that is not the one of before stops it, whatever else is wrong.
@@ -114,24 +112,28 @@ def rebase(
             line, after = _carried_over(staging, target, position, fresh, now, *split)
             report.append(line)
             if not dry_run:
-                target.begin_position(_in_log(staging, target, after))
+                # By a transaction younger than all that the position tells of.
+                with Staging(staging.dsn, "rebase") as other:
+                    after = other.put_into_log(after, target.name)
+                target.begin_position(after)
         for target in targets:
             target.roll_back() if dry_run else target.commit()
     return report
 
 
-def _require_ended(staging: Staging, kind: Kind) -> None:
+def _lock_table(staging: Staging, kind: Kind) -> None:
     """No session holds what a prepared transaction locks, so nobody would find out by waiting."""
     if held := staging.rows(PREPARED, [kind.staging]):
         table = f'"{kind.staging}"'
         raise TransactionPrepared(table=table, names=", ".join(gid for (gid,) in held))
+    staging.execute(sql.SQL("lock table {} in access exclusive mode").format(kind.staging_table))
 
 
 def _require_dates(staging: Staging) -> None:
     """A row that does not say when it was written may be either, new or moved."""
+    query = sql.SQL("select count(*) from {} where created_at is null")
     for kind in KINDS.values():
-        query = sql.SQL("select count(*) from {} where created_at is null").format(quoted(kind))
-        if undated := staging.value(query):
+        if undated := staging.value(query.format(kind.staging_table)):
             raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
 
 
@@ -141,7 +143,7 @@ def _require_dump(staging: Staging) -> None:
         query = sql.SQL(
             "select count(*) from {} where {} and created_at < (select max(at) from "
             "datatransfer.batch where not ({}))"
-        ).format(quoted(kind), is_new_since_dump(staging, kind), sql.SQL(ORIGINAL))
+        ).format(kind.staging_table, is_new_since_dump(staging, kind), sql.SQL(ORIGINAL))
         if rewritten := staging.value(query):
             raise RowsRewritten(rows=rewritten, table=f'"{kind.staging}"')
 
@@ -151,22 +153,15 @@ def _has_one_past(staging: Staging, held: Held) -> bool:
 
     Such a row has the number of another one: the files had gone back before they were dumped.
     """
+    query = sql.SQL("select exists (select from {} where created_at > {} and {} and not {})")
     for target, position in held:
         at = known_at(staging, target, position)
         kind = KINDS[position.kind]
-        query = sql.SQL(
-            "select exists (select from {} where created_at > {} and {} and not {})"
-        ).format(quoted(kind), sql.Literal(at), moved(position), is_new_since_dump(staging, kind))
-        if staging.value(query):
+        is_new = is_new_since_dump(staging, kind)
+        values = (kind.staging_table, sql.Literal(at), moved(position), is_new)
+        if staging.value(query.format(*values)):
             return False
     return True
-
-
-def _in_log(staging: Staging, target: BonusDatabase, position: Position) -> Position:
-    """The position with a batch of its own, by a transaction younger than all that it tells of."""
-    with Staging(staging.dsn, "rebase") as other:
-        batch = other.add_batch(position, target.name, position.read_through)
-    return replace(position, number=batch.number, token=batch.token)
 
 
 def _numbered(held: Held) -> list[tuple[int, tuple[BonusDatabase, Position]]]:

@@ -13,7 +13,6 @@ from decimal import Decimal
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.identity import quoted
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, moved, visible
 from transfer.engine.resent import carry_notes
@@ -84,7 +83,7 @@ def regroup(
         fresh = sql.SQL("case {} {} end").format(signature, cases)
         carry_notes(staging, kind, origin, fresh)
         with _triggers_off(staging, kind):
-            staging.execute(sql.SQL("update {} set xid = {}").format(quoted(kind), fresh))
+            staging.execute(sql.SQL("update {} set xid = {}").format(kind.staging_table, fresh))
     return groups
 
 
@@ -96,12 +95,12 @@ def _triggers_off(staging: Staging, kind: Kind) -> Iterator[None]:
         "where tgrelid = to_regclass(quote_ident(%s)) and not tgisinternal and tgenabled <> 'D'",
         [kind.staging],
     )
-    staging.execute(sql.SQL("alter table {} disable trigger user").format(quoted(kind)))
+    staging.execute(sql.SQL("alter table {} disable trigger user").format(kind.staging_table))
     yield
     for name, enabled in on:
         staging.execute(
             sql.SQL("alter table {} {} trigger {}").format(
-                quoted(kind), sql.SQL(ENABLE[enabled]), sql.Identifier(name)
+                kind.staging_table, sql.SQL(ENABLE[enabled]), sql.Identifier(name)
             )
         )
 
@@ -126,7 +125,7 @@ def is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
         sql.SQL(
             "select max({written}) from (select xmin from datatransfer.origin union all "
             "select xmin from {table} where xid::text::bigint > {written}) as restored"
-        ).format(written=written, table=quoted(kind))
+        ).format(written=written, table=kind.staging_table)
     )
     return sql.SQL(
         "(xid > {restored}::xid8 and xid < pg_current_xact_id() and xid::text::bigint <= {written})"

@@ -94,12 +94,8 @@ class RejectTable(Database):
 
     def has_reject(self, reader: str, number: int, token: str) -> bool:
         """Whether it is there, and the same: a restored server may have given its number anew."""
-        return bool(
-            self.rows(
-                "select from datatransfer.reject where reader = %s and number = %s and token = %s",
-                [reader, number, token],
-            )
-        )
+        query = "select from datatransfer.reject where reader = %s and number = %s and token = %s"
+        return bool(self.rows(query, [reader, number, token]))
 
     def rejects(self, reader: str, after: int, most: int) -> list[Reject]:
         """The reader's rejects in the order of their numbers."""

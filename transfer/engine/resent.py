@@ -10,7 +10,6 @@ from typing import NamedTuple
 from psycopg2 import sql
 
 from transfer.engine.errors import NotInitialised
-from transfer.engine.identity import quoted
 from transfer.engine.kinds import Kind
 from transfer.engine.staging import Staging
 
@@ -96,13 +95,9 @@ class Notes(Staging):
 
     def sent_in(self, unfinished: Unfinished) -> Iterator[Sent]:
         """What a transaction has sent, in the order in which rejects are locked."""
-        return self.sent_by_query(
-            f"{NOTES} where kind = %s and new_xid = %s::text::xid8 order by origin, old_id",
-            [unfinished.kind, unfinished.xid],
-        )
-
-    def sent_by_query(self, query: str, values: list[object]) -> Iterator[Sent]:
-        return (Sent(*row) for row in self.stream("sent", query, values))
+        query = f"{NOTES} where kind = %s and new_xid = %s::text::xid8 order by origin, old_id"
+        rows = self.stream("sent", query, [unfinished.kind, unfinished.xid])
+        return (Sent(*row) for row in rows)
 
     def finish(self, xid: int) -> None:
         """Notes that the rejects of a transaction are closed; the caller commits."""
@@ -113,7 +108,7 @@ def carry_notes(staging: Staging, kind: Kind, origin: str, fresh: sql.Composable
     """Before the rows are numbered anew, each by `fresh`, under the identity `origin`."""
     staging.execute(
         sql.SQL(CARRY).format(
-            table=quoted(kind),
+            table=kind.staging_table,
             kind=sql.Literal(kind.name),
             origin=sql.SQL("{}::uuid").format(sql.Literal(origin)),
             fresh=fresh,

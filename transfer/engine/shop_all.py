@@ -13,7 +13,7 @@ import psycopg2
 from psycopg2 import errors, sql
 
 from transfer.engine.errors import NotInitialised, NumberUsedTwice
-from transfer.engine.identity import Identity, quoted
+from transfer.engine.identity import Identity
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, batch, moved, waiting
 from transfer.errors import TransferError
@@ -106,7 +106,7 @@ class ShopAll(Identity):
 
         Comes before the first query of a snapshot, which is then younger than what it waited for.
         """
-        self.execute(sql.SQL("lock table {} in access share mode").format(quoted(kind)))
+        self.execute(sql.SQL("lock table {} in access share mode").format(kind.staging_table))
 
     def _ours(self, error: psycopg2.Error) -> TransferError:
         """What others ask of a database that was never initialised is no fault of the query."""
@@ -147,14 +147,9 @@ class ShopAll(Identity):
     def chunk_query(self, kind: Kind, position: Position, reading: str, rows: int) -> sql.Composed:
         """The next `rows` rows of the batch `reading`, each with the code of a check it fails."""
         names = sql.SQL(", ").join(map(sql.Identifier, ["xid", "id", *kind.names]))
-        part = "(select {names} from {staged} where {range} order by xid, id limit {rows})"
+        part = sql.SQL("(select {} from {} where {} order by xid, id limit {})")
         parts = [
-            sql.SQL(part).format(
-                names=names,
-                staged=kind.staged,
-                range=range_,
-                rows=sql.Literal(rows),
-            )
+            part.format(names, kind.staged, range_, sql.Literal(rows))
             for range_ in batch(position, reading)
         ]
         chunk = parts[0]
@@ -203,7 +198,7 @@ class ShopAll(Identity):
         return int(self._waiting(kind, position, "(select count(*) from {} where {})", " + "))
 
     def _waiting(self, kind: Kind, position: Position, asked: str, between: str) -> Any:
-        parts = [sql.SQL(asked).format(quoted(kind), range_) for range_ in waiting(position)]
+        parts = [sql.SQL(asked).format(kind.staging_table, range_) for range_ in waiting(position)]
         return self.value(sql.SQL("select {}").format(sql.SQL(between).join(parts)))
 
     def staged(self, kind: Kind, position: Position, known: Counted | None = None) -> Staged:
@@ -239,9 +234,8 @@ class ShopAll(Identity):
 
     def purged(self, kind: Kind) -> tuple[int, Decimal]:
         """Rows and finite amounts ever removed from the table by us."""
-        rows = self.rows(
-            "select rows, amount from datatransfer.purged where kind = %s", [kind.name]
-        )
+        query = "select rows, amount from datatransfer.purged where kind = %s"
+        rows = self.rows(query, [kind.name])
         return rows[0] if rows else (0, Decimal(0))
 
     @contextmanager

@@ -27,6 +27,10 @@ class Column:
     carried_as: str  # the type in `incoming`; the same bytes on the wire
     secret: bool = False
 
+    def named(self, value: sql.Composable) -> sql.Composed:
+        """SQL: the value by our name."""
+        return sql.SQL("{} as {}").format(value, sql.Identifier(self.name))
+
 
 @dataclass(frozen=True, eq=False)
 class Side:
@@ -83,10 +87,6 @@ class Side:
             return sql.SQL("case {0} {1} else quote_literal({0}) end").format(value, _when(numbers))
         return value
 
-    def read_as(self, column: Column) -> sql.Composed:
-        """The same, by our name."""
-        return sql.SQL("{} as {}").format(self.read(column), sql.Identifier(column.name))
-
     def write(self, column: Column, value: sql.Composable) -> sql.Composable:
         """SQL: what its table has in place of our value, which has passed the checks."""
         if self.is_in_minor_units(column):
@@ -99,7 +99,7 @@ class Side:
     def rows(self, columns: Iterable[Column], *others: str) -> sql.Composed:
         """The table with our columns by our names, and `others` of its own, as a FROM has it."""
         selected: list[sql.Composable] = [sql.Identifier(name) for name in others]
-        selected += map(self.read_as, columns)
+        selected += (one.named(self.read(one)) for one in columns)
         return sql.SQL("(select {} from {}) as ours").format(
             sql.SQL(", ").join(selected), self.identifier
         )

@@ -11,7 +11,7 @@ from itertools import chain
 from psycopg2 import sql
 
 from transfer.engine import batches, writers
-from transfer.engine.identity import STAMP_TRIGGER, quoted
+from transfer.engine.identity import STAMP_TRIGGER
 from transfer.engine.indexes import Step
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, visible
@@ -180,11 +180,11 @@ class Staging(Writers):
 
         if not columns:
             created = sql.SQL("create table {} ({})")
-            self.execute(created.format(quoted(kind), body(wanted, "{} {}")))
+            self.execute(created.format(kind.staging_table, body(wanted, "{} {}")))
             steps.append(Step(CREATED, {"table": kind.staging}))
         elif missing:
             altered = sql.SQL("alter table {} {}")
-            self.execute(altered.format(quoted(kind), body(missing, "add column {} {}")))
+            self.execute(altered.format(kind.staging_table, body(missing, "add column {} {}")))
             steps += [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
         steps += self.index_places(kind)
         if not self._has_stamps(kind):
@@ -212,7 +212,7 @@ class Staging(Writers):
                     "execute function datatransfer.stamp(); "
                     # Always: also for sessions that replicate.
                     "alter table {table} enable always trigger {name}"
-                ).format(name=sql.Identifier(name), table=quoted(kind))
+                ).format(name=sql.Identifier(name), table=kind.staging_table)
             )
 
     @contextmanager
@@ -236,12 +236,12 @@ class Staging(Writers):
         them is noticed. Of a batch under way every row stays until it has been moved as a whole.
         """
         old = sql.SQL("{} where created_at < now() - make_interval(days => {}) and {}").format(
-            quoted(kind),
+            kind.staging_table,
             sql.Literal(days),
             sql.SQL(" and ").join(visible(position.read_through) for position in positions),
         )
         ours = sql.SQL(", ").join(
-            [sql.SQL("xid"), *(kind.shop_all.read_as(column) for column in kind.columns)]
+            [sql.SQL("xid"), *(one.named(kind.shop_all.read(one)) for one in kind.columns)]
         )
         with self.transaction():
             self.execute("set local statement_timeout = 0")
@@ -269,7 +269,7 @@ class Staging(Writers):
         """
         (column,) = kind.shop_all.names(one for one in kind.columns if one.secret).values()
         values = {
-            "table": quoted(kind),
+            "table": kind.staging_table,
             "column": sql.Identifier(column),
             "moved": sql.SQL(" and ").join(visible(one.read_through) for one in positions),
             "spared": sql.Literal(spared),

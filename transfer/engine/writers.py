@@ -2,7 +2,6 @@
 
 from psycopg2 import sql
 
-from transfer.engine.identity import quoted
 from transfer.engine.indexes import Indexes
 from transfer.engine.kinds import KINDS, Kind
 
@@ -51,7 +50,7 @@ class Writers(Indexes):
         """Begins to note who writes to the table; returns whether nobody had."""
         if self.rows(WRITER_TRIGGER, [kind.staging]):
             return False
-        self.execute(sql.SQL(NOTE_WRITERS).format(table=quoted(kind)))
+        self.execute(sql.SQL(NOTE_WRITERS).format(table=kind.staging_table))
         return True
 
     def forget_writers(self, days: int) -> None:
@@ -60,7 +59,7 @@ class Writers(Indexes):
             return
         gone = [
             sql.SQL("not exists (select from {} as row where row.xid = note.xid)").format(
-                quoted(kind)
+                kind.staging_table
             )
             for kind in KINDS.values()
         ]

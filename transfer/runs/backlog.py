@@ -10,7 +10,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
-from transfer.engine.identity import quoted
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all import ShopAll
@@ -111,7 +110,7 @@ def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[s
 def _waiting(source: ShopAll, kind: Kind, position: Position) -> tuple[int, datetime | None]:
     part = sql.SQL("(select created_at from {} where {} order by xid, id limit {})")
     most = sql.Literal(COUNTED_AT_MOST)
-    ranges = [part.format(quoted(kind), range_, most) for range_ in waiting(position)]
+    ranges = [part.format(kind.staging_table, range_, most) for range_ in waiting(position)]
     query = sql.SQL(WAITING).format(ranges=sql.SQL(" union all ").join(ranges), most=most)
     rows, oldest = source.one(query)
     return int(rows), oldest

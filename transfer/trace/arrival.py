@@ -6,7 +6,6 @@ from typing import Any
 from psycopg2 import sql
 
 from transfer.engine.errors import OriginChanged
-from transfer.engine.identity import quoted
 from transfer.engine.position import Position, sees
 from transfer.engine.shop_all import ShopAll
 from transfer.errors import TransferError
@@ -74,7 +73,7 @@ def _moved(source: ShopAll, upload: Upload, task: TransferTask, position: Positi
     xid = upload.xid or 0
 
     def ask(query: str, last: int | None = None) -> Any:
-        names = {"table": quoted(upload.moves), "xid": sql.Literal(str(xid))}
+        names = {"table": upload.moves.staging_table, "xid": sql.Literal(str(xid))}
         return source.one(sql.SQL(query).format(last=sql.Literal(last), **names))[0]
 
     last = ask(LAST)

@@ -112,10 +112,10 @@ def context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def create_groups(using: str, apps: Any = None, **kwargs: Any) -> None:
+def create_groups(using: str, apps: Any = current_apps, **kwargs: Any) -> None:
     """Makes the three groups after every `migrate`, where they are missing."""
     try:
-        group = (apps or current_apps).get_model("auth", "Group")
+        group = apps.get_model("auth", "Group")
     except LookupError:  # migrated to a point before `auth`
         return
     for name in GROUPS:

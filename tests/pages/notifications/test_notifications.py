@@ -78,6 +78,13 @@ def test_a_webhooks_key_is_shown_once_and_its_address_never_again(client):
         assert one.signing_key not in words_of(client.get(page))
 
 
+def test_what_is_saved_as_it_was_is_no_change_for_the_audit(client):
+    client.post(reverse("recipient_add"), HOOK)
+    one = Recipient.objects.get()
+    client.post(one.get_absolute_url(), HOOK | {"address": ""})
+    assert [entry.action for entry in AuditEntry.objects.about(one)] == ["create"]
+
+
 def test_an_address_that_is_left_empty_stays(client):
     one = Recipient.objects.create(**{**HOOK, "enabled": True})
     client.post(reverse("recipient", args=[one.pk]), {**HOOK, "address": "", "name": "Hook"})

@@ -118,7 +118,11 @@ class Command(BaseCommand):
             raise UsageError(_("There is no time zone %(zone)s."), zone=zone)
         address = options["address"] or self.written.get("SITE_URL")
         address = address or self.ask(_("Address of the pages"), "http://localhost:8000")
-        address, parts = address.rstrip("/"), urlsplit(address)
+        address = address.rstrip("/")
+        try:
+            parts = urlsplit(address)
+        except ValueError:  # a bracket that nothing closes
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(_("%(address)s is no address of pages."), address=address)
         own = self.url("DATABASE_URL", options["database"], _("Our own database"), "dtadmin")

@@ -66,7 +66,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         old = {name: getattr(recipient, name) for name in changed}
         saved = form.save()
         new = {name: getattr(saved, name) for name in changed}
-        AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        if changed:
+            AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, saved, old=old, new=new)
         if saved.signing_key and not recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": saved})
         return done(request, _("%(name)s is saved.") % {"name": saved}, "notifications")

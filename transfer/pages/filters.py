@@ -23,7 +23,7 @@ class Chip(NamedTuple):
 
 
 class FilterSet(django_filters.FilterSet):
-    """A filter set of ours, shown by includes/filter_bar.html, or folded by filter_chips.html."""
+    """A filter set of ours, shown by includes/filter_bar.html."""
 
     # What a field says that is filtered by something unless it is told otherwise.
     anything: ClassVar[dict[str, str]] = {}

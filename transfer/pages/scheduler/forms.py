@@ -1,6 +1,6 @@
 """Pausing a task, and its schedule."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -79,6 +79,11 @@ class PauseForm(ReasonForm):
             self.add_error("moment", _("The pause has to end in the future."))
 
 
+def one_of(label: Any, numbers: Iterable[int]) -> forms.Field:
+    choices = [(n, n) for n in numbers]
+    return forms.TypedChoiceField(label=label, coerce=int, choices=choices, required=False)
+
+
 def minute_of_the_hour() -> forms.Field:
     label = gettext_lazy("Minute of the hour")
     return forms.IntegerField(label=label, min_value=0, max_value=59, required=False)
@@ -116,19 +121,9 @@ class ScheduleForm(forms.Form):
         ],
         widget=forms.RadioSelect,
     )
-    step = forms.TypedChoiceField(
-        label=gettext_lazy("Minutes between two runs"),
-        coerce=int,
-        choices=[(n, n) for n in STEPS],
-        required=False,
-    )
+    step = one_of(gettext_lazy("Minutes between two runs"), STEPS)
     minute = minute_of_the_hour()
-    hours = forms.TypedChoiceField(
-        label=gettext_lazy("Hours between two runs"),
-        coerce=int,
-        choices=[(n, n) for n in HOUR_STEPS],
-        required=False,
-    )
+    hours = one_of(gettext_lazy("Hours between two runs"), HOUR_STEPS)
     hours_minute = minute_of_the_hour()
     daily_at = time_of_day()
     weekdays = forms.TypedMultipleChoiceField(

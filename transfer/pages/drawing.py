@@ -9,7 +9,6 @@ from html import escape
 from typing import Any
 
 from django.forms.utils import flatatt
-from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
@@ -167,20 +166,19 @@ def share(done: int, total: int) -> int:
     return min(100, done * 100 // total) if total else 0
 
 
-def progress(done: int, total: int, label: str = "", words: str = "") -> dict[str, Any]:
+def progress(done: int, total: int, label: str = "", words: str = "") -> SafeString:
     """`{% progress run.read run.expected %}`: a bar with its share in words, or in `words`."""
-    return {
-        "done": min(done, total),
-        "total": total,
-        "share": share(done, total),
-        "label": label or _("Moved"),
-        "words": words,
-    }
-
-
-def progress_bar(done: int, total: int) -> SafeString:
-    """The same for a cell of a table."""
-    return mark_safe(render_to_string("includes/progress.html", progress(done, total)))  # noqa: S308
+    done = min(done, total)
+    numbers = {"done": formats.number(done), "total": formats.number(total)}
+    return format_html(
+        '<div class="progress"><progress value="{}" max="{}" aria-label="{}">{share} %</progress>'
+        '<div class="progress-words"><span>{}</span> <span>{share} %</span></div></div>',
+        done,
+        total or 1,
+        label or _("Moved"),
+        words or _("%(done)s of %(total)s") % numbers,
+        share=share(done, total),
+    )
 
 
 def polls(seconds: float, url: str) -> SafeString:

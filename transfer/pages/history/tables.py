@@ -51,7 +51,7 @@ class DescribedState(StateColumn):
         badge = super().draw(record)
         if record.state != State.RUNNING or not getattr(record, "expected", 0):
             return badge
-        bar = drawing.progress_bar(record.read, record.expected)
+        bar = drawing.progress(record.read, record.expected)
         return format_html('<div class="cell-progress">{}{}</div>', badge, bar)
 
 

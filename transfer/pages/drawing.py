@@ -1,8 +1,7 @@
 """Icons, badges, moments and bars, as HTML."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache, lru_cache, wraps
 from html import escape
@@ -15,7 +14,6 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext as _
 
-from transfer.models.run_base import PastRun
 from transfer.models.runs import State
 from transfer.models.schedules import ScheduledTask
 from transfer.words import formats
@@ -38,20 +36,6 @@ STATES = {
     State.CANCELLED: ("idle", "ban"),
     State.INTERRUPTED: ("bad", "broken"),
 }
-
-# Every state in a strip of runs: its tone, and its shape in a cell of 7 by 16. A run that moved
-# nothing is a low bar, one that moved rows a high one.
-LOW, HIGH = "M1 10h5v5h-5z", "M1 1h5v14h-5z"
-MARKS = {
-    State.QUEUED: ("open", "M1.5 1.5h4v13h-4z"),
-    State.RUNNING: ("open", "M1.5 1.5h4v13h-4z"),
-    State.REJECTS: ("warn", "M1 7 3.5 1 6 7v8h-5z"),
-    State.FAILED: ("bad", "M1 4.5l5 8M6 4.5l-5 8"),
-    State.SKIPPED: ("idle", "M2 11.5h3v3h-3z"),
-    State.CANCELLED: ("idle", "M2 11.5h3v3h-3z"),
-    State.INTERRUPTED: ("bad", "M1 4.5l5 8M6 4.5l-5 8"),
-}
-
 
 # A command in a sentence as HTML, its names in quotes; or an option alone.
 OPTION = r"--[\w-]+"
@@ -192,41 +176,6 @@ def polls(seconds: float, url: str) -> SafeString:
 def clocks(*times: datetime) -> SafeString:
     """The lines of a list of moments: those of a schedule, which many tasks share."""
     return format_html_join("", "<li>{}</li>", ((clock(at),) for at in times))
-
-
-@once_a_day
-def run_strip(*runs: PastRun) -> SafeString:
-    """The last runs as marks, each a link, and in words for who can’t see it.
-
-    An open page asks for the same strips again and again.
-    """
-    counts = Counter(State(run.state) for run in runs)
-    words = {state: str(state.label) for state in counts}
-    label = _("Last runs, %(counts)s") % {
-        "counts": "; ".join(f"{words[state]}: {count}" for state, count in counts.items())
-    }
-    marks = [_mark(7 * number, run, words) for number, run in enumerate(runs)]
-    return format_html(
-        '<svg class="strip" viewBox="0 0 {width} 16" width="{width}" height="16" role="group" '
-        'aria-label="{label}">{marks}</svg>',
-        width=7 * len(runs),
-        label=label,
-        marks=mark_safe("".join(marks)),  # noqa: S308 - of escaped parts
-    )
-
-
-def _mark(x: int, run: PastRun, states: Mapping[State, str]) -> str:
-    """One of hundreds on a page: only its title needs to be escaped."""
-    state = State(run.state)
-    tone, shape = MARKS.get(state) or ("ok", LOW if run.read == 0 else HIGH)
-    read = formats.rows(run.read) if run.read else ""
-    words = [formats.moment(run.queued_at), states[state], read]
-    return (
-        f'<a href="{run.url}" tabindex="-1">'
-        f"<title>{escape(' · '.join(filter(None, words)))}</title>"
-        f'<path class="hit" d="M{x} 0h7v16h-7z"/>'
-        f'<path class="mark-{tone}" transform="translate({x})" d="{shape}"/></a>'
-    )
 
 
 def hidden(**values: Any) -> SafeString:

@@ -10,9 +10,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.access import Role, has_role
-from transfer.pages.drawing import run_strip, switch, switch_badge
+from transfer.pages.drawing import switch, switch_badge
 from transfer.pages.scheduler import drawing
 from transfer.pages.scheduler.status import TaskStatus
+from transfer.pages.scheduler.strip import run_strip
 from transfer.pages.tables import (
     ChooseColumn,
     DrawnColumn,

@@ -27,7 +27,7 @@ test: $(STAMP)
 	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
 		bash .ci/debian chromium-headless-shell fonts-dejavu-core || bash .ci/debian chromium fonts-dejavu-core
 	@command -v crontab >/dev/null || bash .ci/debian cron
-	$(BIN)/python -m pytest -n $$(($$(nproc) * 3 / 2)) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP)
 	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/chaos tests/engine/test_every_statement.py \

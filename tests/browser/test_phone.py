@@ -7,7 +7,14 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, use_language
 from tests.records import a_reject, a_run, server
-from transfer.models import CashRegister, MaintenanceRun, MaintenanceTask, Shop
+from transfer.models import (
+    Actor,
+    CashRegister,
+    MaintenanceRun,
+    MaintenanceTask,
+    Settings,
+    Shop,
+)
 from transfer.models.run_base import State, Trigger
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_asked")]
@@ -65,6 +72,18 @@ def heights(page: Page) -> list[float]:
     """Of the cards that a table's rows are."""
     boxes = [row.bounding_box() for row in page.locator("tbody tr").all()]
     return [box["height"] for box in boxes if box]
+
+
+def test_how_many_rows_wait_stands_apart_from_its_word(open_page: Callable, log_in: Callable):
+    Settings.load().change(Actor("anna"), show_transfer_tasks=True)
+    server()
+    page: Page = open_page(viewport=PHONE, has_touch=True)
+    log_in(page, "viewer")
+    page.goto("/scheduler/")
+    gap = page.locator("td.cell-waits").first.evaluate(
+        "cell => parseFloat(getComputedStyle(cell, '::before').marginInlineEnd)"
+    )
+    assert gap >= 3  # px
 
 
 def test_a_register_is_a_card_of_two_lines_with_its_state_on_each_server(

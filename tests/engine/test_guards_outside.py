@@ -17,7 +17,7 @@ from transfer.runs import execute
 # A run closes its connection where it broke: no transaction may be around it.
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PIN = "4711-secret"
+PIN = "47110815-secret"
 
 
 def run_task(server, kind, **options):
@@ -34,7 +34,9 @@ LOUD_TRIGGER = """
     end $$;
     create trigger tell before insert on pincode for each row execute function tell()
 """
-LOUD_CONSTRAINT = "alter table pincode add constraint no_such_pin check (pincode not like '4711%')"
+LOUD_CONSTRAINT = (
+    "alter table pincode add constraint no_such_pin check (pincode not like '47110815%')"
+)
 LOUD_CAST = """
     create function tell() returns trigger language plpgsql as $$ begin
         perform new.pincode::integer; return new;
@@ -63,7 +65,7 @@ def test_a_refusal_that_quotes_the_pin_becomes_a_reject_without_it(
     output = capsys.readouterr()
     stored = str([*TransferRun.objects.values(), *RejectedRow.objects.values()])
     held = str(query(bonus, "select reject::text from datatransfer.reject as reject"))
-    assert "4711" not in stored + held + output.out + output.err + caplog.text
+    assert "47110815" not in stored + held + output.out + output.err + caplog.text
 
 
 def test_an_error_that_quotes_the_pin_is_told_without_it(dock, shop_all, bonus, capsys, caplog):
@@ -77,7 +79,7 @@ def test_an_error_that_quotes_the_pin_is_told_without_it(dock, shop_all, bonus, 
     output = capsys.readouterr()
     stored = str(TransferRun.objects.values()) + output.out + output.err + caplog.text
     assert output.err
-    assert "4711" not in stored
+    assert "47110815" not in stored
 
 
 def test_a_reject_keeps_the_account_and_masks_the_pin(dock, shop_all, bonus, capsys):
@@ -90,7 +92,7 @@ def test_a_reject_keeps_the_account_and_masks_the_pin(dock, shop_all, bonus, cap
         "pin_missing": {"account": "1", "pincode": "••••"},
     }
     output = capsys.readouterr()
-    assert "4711" not in output.out + output.err
+    assert "47110815" not in output.out + output.err
 
 
 def test_a_lost_connection_quotes_no_pin(dock, shop_all, bonus, caplog):
@@ -104,7 +106,7 @@ def test_a_lost_connection_quotes_no_pin(dock, shop_all, bonus, caplog):
     stage(shop_all, "pincodes", [("1", PIN)])
     run = run_task(server, "pincodes")
     assert (run.state, run.error_code) == (State.FAILED, "connection_lost")
-    assert "4711" not in str(TransferRun.objects.values()) + caplog.text
+    assert "47110815" not in str(TransferRun.objects.values()) + caplog.text
 
 
 # --- Errors that say what to do -----------------------------------------------------------------

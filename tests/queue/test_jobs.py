@@ -58,7 +58,10 @@ class TestAFailure:
 
     @pytest.mark.parametrize(
         ("error", "code"),
-        [(DatabaseError("4711"), "own_database_failed"), (ValueError("4711"), "unexpected")],
+        [
+            (DatabaseError("47110815"), "own_database_failed"),
+            (ValueError("47110815"), "unexpected"),
+        ],
     )
     def test_that_nobody_expected_closes_a_run_and_quotes_nothing(self, run, caplog, error, code):
         with run.failures():
@@ -66,11 +69,11 @@ class TestAFailure:
         run.refresh_from_db()
         assert (run.state, run.error_code) == (State.FAILED, code)
         assert run.error_technical == type(error).__name__
-        assert "4711" not in caplog.text
+        assert "47110815" not in caplog.text
 
     def test_that_nobody_expected_is_logged_with_its_place(self, run, caplog):
         with run.failures():
-            raise ValueError("4711")
+            raise ValueError("47110815")
         assert __name__.rpartition(".")[2] in caplog.text
 
     def test_lets_a_file_be_checked_again(self, ivan):

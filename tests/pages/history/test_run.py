@@ -57,11 +57,11 @@ def test_the_counts_add_up_on_the_page_of_a_real_run(client, dock, bonus, shop_a
 def test_no_pin_code_is_on_the_page_of_a_run_that_rejected_it(client, dock, bonus, shop_all):
     from transfer.runs.execute import run_here
 
-    stage(shop_all, "pincodes", [("", "4711"), ("4100", "4712")])
+    stage(shop_all, "pincodes", [("", "47110815"), ("4100", "47120815")])
     run = run_here(dock(bonus).tasks.get(kind="pincodes"), Trigger.MANUAL)
     assert run.rejected == 1
-    assert "4711" not in page_of(client, run)
-    assert "4712" not in page_of(client, run)
+    assert "47110815" not in page_of(client, run)
+    assert "47120815" not in page_of(client, run)
 
 
 def test_a_failure_says_its_cause_what_to_do_and_when_it_is_tried_again(client, eight):

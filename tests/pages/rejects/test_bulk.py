@@ -112,16 +112,16 @@ def test_with_nothing_ticked_nothing_is_chosen_and_all_that_match_are_by_a_choic
 
 
 def test_spaces_are_removed_from_all_of_a_reason_at_one_press(client, rejected, shop_all):
-    rejected("pincodes", ("41 00", "4711"), ("\u00a04200", "4712"), ("4300", ""))
+    rejected("pincodes", ("41 00", "47110815"), ("\u00a04200", "47120815"), ("4300", ""))
     page = words(client.get(reverse("rejects")))
     assert page.count("fix=spaces") == 1
     address = f"{reverse('rejects_resend')}?kind=pincodes&code=account_has_spaces&fix=spaces"
     response = client.post(address, follow=True)
     assert "2 rows are staged anew" in words(response)
     rows = query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id offset 3')
-    assert rows == [("4100", "4711"), ("4200", "4712")]
+    assert rows == [("4100", "47110815"), ("4200", "47120815")]
     assert [one.code for one in RejectedRow.objects.open()] == ["pin_missing"]
-    assert "4711" not in str(AuditEntry.objects.latest("pk").new)
+    assert "47110815" not in str(AuditEntry.objects.latest("pk").new)
 
 
 def test_a_staging_database_that_does_not_answer_is_said_in_plain_words(client, eight, settings):

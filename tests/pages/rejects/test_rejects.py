@@ -153,10 +153,10 @@ class TestOneRow:
         assert ">Nine</a>, <a" in words(client.get(one.get_absolute_url()))
 
     def test_a_pin_code_is_on_no_page_and_in_no_file(self, client, rejected):
-        (one,) = rejected("pincodes", ("", "4711"))
+        (one,) = rejected("pincodes", ("", "47110815"))
         for name, arguments in (("rejects", []), ("reject", [one.pk]), ("rejects_resend", [])):
             page = words(client.get(reverse(name, args=arguments)))
-            assert "4711" not in page
+            assert "47110815" not in page
         (heading, row) = lines(client.get(reverse("rejects_csv")))
         assert row[heading.index("PIN code")] == "••••"
         assert "which is never shown" in row[heading.index("About the PIN code")]
@@ -200,10 +200,10 @@ class TestOneRow:
         assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
 
     def test_its_pin_code_is_kept_when_the_field_stays_empty(self, client, rejected, shop_all):
-        (one,) = rejected("pincodes", ("", "4711"))
+        (one,) = rejected("pincodes", ("", "47110815"))
         client.post(reverse("reject_resend", args=[one.pk]), {"account": "4100", "pincode": ""})
         rows = query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id')
-        assert rows[1] == ("4100", "4711")
+        assert rows[1] == ("4100", "47110815")
 
     def test_a_closed_one_leads_to_its_new_row_and_the_run_that_moved_it(
         self, client, rejected, dock
@@ -249,7 +249,7 @@ class TestOneRow:
     ):
         one, two, three, pin = (
             *rejected("balances", ("1", 0), ("2", 0), ("3", 0)),
-            *rejected("pincodes", ("", "4711")),
+            *rejected("pincodes", ("", "47110815")),
         )
         listed = "?kind=balances"
         page = words(client.get(reverse("rejects") + listed))

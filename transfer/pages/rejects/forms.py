@@ -31,7 +31,7 @@ class CorrectionForm(EntryForm):
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
         self.values: Values = {}
-        self.kept: Collection[str] = kind.secrets  # an empty field of these means: as it was
+        self.may_be_empty: Collection[str] = kind.secrets  # and then stay as they were
         for name in kind.secrets:
             self.fields[name].required = False
             self.fields[name].help_text = _(
@@ -42,8 +42,9 @@ class CorrectionForm(EntryForm):
         zone = Settings.load().zone
         for column in self.kind.columns:
             cell = self.cleaned_data.get(column.name, "")
-            is_kept = column.secret and is_masked(cell)
-            if column.name in self.errors or is_kept or (cell == "" and column.name in self.kept):
+            stays = cell == "" and column.name in self.may_be_empty
+            stays |= column.secret and is_masked(cell)
+            if stays or column.name in self.errors:
                 continue
             reading = reader(column, zone)(cell)
             if reading.fault:
@@ -73,7 +74,7 @@ class BulkForm(CorrectionForm):
 
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
-        self.kept = kind.names
+        self.may_be_empty = kind.names
         for field in self.fields.values():
             field.required, field.help_text = False, ""
             if isinstance(field, forms.ChoiceField):

@@ -92,18 +92,18 @@ def _start(request: HttpRequest) -> Stop | None:
 def _meant(
     text: str, matches: Matches, inside: InsideMatches | None, elsewhere: list[Group]
 ) -> dict[str, Any]:
-    found = inside or InsideMatches()
-    accounts, cards = {*matches.accounts, *found.accounts}, {*matches.cards, *found.cards}
+    within = inside or InsideMatches()
+    accounts, cards = {*matches.accounts, *within.accounts}, {*matches.cards, *within.cards}
     numbers = {"account": accounts, "card": cards}
     query = {"q": text, "inside": "1"}
-    if found.stopped:
-        query["after"] = f"{found.stopped.kind}:{found.stopped.page}"
+    if within.stopped:
+        query["after"] = f"{within.stopped.kind}:{within.stopped.page}"
     return {
         "matches": matches,
         "inside": inside,
         "groups": _groups(text, matches, numbers) + elsewhere,
         "is_cut": max(len(accounts), len(cards)) >= MOST,
-        "stopped": stopped_words(found.stopped) if found.stopped else "",
+        "stopped": stopped_words(within.stopped) if within.stopped else "",
         "inside_url": f"{reverse('trace')}?{urlencode(query)}",
         "ask_urls": [url_of(text, column) for column in COLUMNS],
     }

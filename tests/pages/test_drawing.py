@@ -1,11 +1,12 @@
 """What the pages are drawn with."""
 
+from datetime import UTC, datetime
 from html import unescape
 
 import pytest
 from django.utils import translation
 
-from transfer.pages.drawing import commands, state_badge, state_icon
+from transfer.pages.drawing import commands, moment, state_badge, state_icon
 from transfer.pages.history.charts import Series, StackedBars
 from transfer.pages.registers.drawing import account_badge
 from transfer.pages.rejects.tables import reason_of
@@ -48,6 +49,12 @@ def test_what_is_kept_of_a_drawing_is_kept_of_one_language(draw, what):
             drawn.setdefault(language, draw(what))
             assert draw(what) == drawn[language]
     assert drawn["en"] != drawn["ru"]
+
+
+def test_a_moment_tells_machines_the_second_and_no_more():
+    """HTML allows three digits of a fraction, and Python writes six."""
+    drawn = moment(datetime(2026, 7, 1, 12, 0, 30, 471100, tzinfo=UTC))
+    assert 'datetime="2026-07-01T12:00:30+00:00"' in drawn
 
 
 def test_what_a_chart_says_is_escaped():

@@ -46,7 +46,8 @@ def _time(when: datetime | None, text: str) -> SafeString | str:
     if when is None:
         return text
     full = escape(formats.full_moment(when))
-    drawn = f'<time datetime="{when.isoformat()}" title="{full}">{escape(text)}</time>'
+    machine = when.isoformat(timespec="seconds")  # HTML allows no microseconds
+    drawn = f'<time datetime="{machine}" title="{full}">{escape(text)}</time>'
     return mark_safe(drawn)  # noqa: S308 - escaped
 
 

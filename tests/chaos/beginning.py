@@ -20,10 +20,13 @@ def made() -> Path:
     with open(f"{home}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not home.exists():
-            instance = Instance(home)
-            instance.create(*DATABASES)
-            Installation(*map(instance.dsn, DATABASES)).set_up()
-            instance.stop()
+            instance = Instance(home.with_suffix(".part"))  # which nobody copies if this fails
+            try:
+                instance.create(*DATABASES)
+                Installation(*map(instance.dsn, DATABASES)).set_up()
+            finally:
+                instance.stop()
+            instance.home.rename(home)
     return home / "data"
 
 

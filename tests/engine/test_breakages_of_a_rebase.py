@@ -98,3 +98,44 @@ def test_the_batch_of_a_rebase_that_died_hides_no_prepared_transaction(site, die
     dies(lambda: site.rebase(Restored(site.now()), doubtful_moved=True))
     with pytest.raises(RowsPrepared):
         site.rebase(Restored(site.now()))
+
+
+@pytest.fixture
+def other_flow_refused(site):
+    """A copy of shop All is restored that has the last batch of the balance changes, but lacks a
+    batch of PIN codes: the balance changes go on, the PIN codes are refused.
+    """
+    pins = Flow("pincodes", site.flow.shop_all, site.flow.bonus)
+    pins.stage(("a", "1"))
+    pins.move()
+    site.stage("a")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    pins.stage(("b", "2"))
+    pins.move()
+    site.restore(site.shop, copy)
+    site.restored_at = site.now()
+    with pytest.raises(HistoryChanged):
+        pins.move()
+    return site
+
+
+def test_rows_that_a_valid_flow_has_moved_since_the_restore_are_not_moved_twice(other_flow_refused):
+    site = other_flow_refused
+    site.stage("since")
+    site.flow.move()
+    site.stage("waits")
+    reports = {report.kind: report for report in site.rebase(Restored(site.restored_at))}
+    assert (reports["balances"].moved, reports["balances"].waiting) == (2, 1)
+    site.assert_each_row_once()
+
+
+def test_a_row_that_a_valid_flow_has_rejected_since_the_restore_is_rejected_once(
+    other_flow_refused,
+):
+    site = other_flow_refused
+    site.flow.stage(("bad", 0))
+    site.flow.move()
+    site.rebase(Restored(site.restored_at))
+    site.assert_each_row_once()
+    assert [reject.code for reject in site.flow.rejects()] == ["amount_zero"]

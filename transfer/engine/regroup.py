@@ -13,6 +13,7 @@ from decimal import Decimal
 from psycopg2 import sql
 
 from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.errors import HistoryChanged
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, moved, visible
 from transfer.engine.resent import carry_notes
@@ -61,7 +62,9 @@ def regroup(
         is_new = sql.SQL("({} or {})").format(is_new, is_new_since_dump(staging, kind))
     is_sure = sql.SQL("true") if is_dump else _is_sure(staging)
     of_kind = [
-        (pos, known_at(staging, *pair)) for pair in held if (pos := pair[1]).kind == kind.name
+        (pos, known_at(staging, *pair), _is_of_this_past(staging, kind, *pair))
+        for pair in held
+        if (pos := pair[1]).kind == kind.name
     ]
     signature = _signature(is_new, is_sure, of_kind)
     groups_written = staging.rows(
@@ -142,21 +145,39 @@ def _is_sure(staging: Staging) -> sql.Composable:
 
 
 def _signature(
-    is_new: sql.Composable, is_sure: sql.Composable, positions: list[tuple[Position, datetime]]
+    is_new: sql.Composable,
+    is_sure: sql.Composable,
+    positions: list[tuple[Position, datetime, bool]],
 ) -> sql.Composable:
     """SQL over a row: 'n' (new since the restore) or 'r' (restored), then a character a position,
     as `Group` has them.
+
+    A position whose batch is still in the log is taken at its word, also for rows written since
+    the restore: it has moved them under the numbers that they have now.
     """
     flags = [
-        sql.SQL(
+        sql.SQL("case when {} then '1' else '0' end").format(moved(position))
+        if is_valid
+        else sql.SQL(
             "case when {} or not {} then '0' when created_at > {} then '3' when {} then '1' "
             "else '2' end"
         ).format(is_new, moved(position), sql.Literal(at), is_sure)
-        for position, at in positions
+        for position, at, is_valid in positions
     ]
     return sql.SQL(" || ").join(
         [sql.SQL("case when {} then 'n' else 'r' end").format(is_new), *flags]
     )
+
+
+def _is_of_this_past(
+    staging: Staging, kind: Kind, target: BonusDatabase, position: Position
+) -> bool:
+    """Whether the log still has the position's batch, and no later position has its reader."""
+    try:
+        staging.check_past(kind, position)
+    except HistoryChanged:
+        return False
+    return not target.rows_since(position)
 
 
 def _new_transaction(staging: Staging) -> int:

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.databases import query
-from transfer.engine import move as engine
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
+from transfer.engine.move import transfer as engine
 from transfer.engine.position import Totals
-from transfer.engine.shop_all import ShopAll
-from transfer.engine.staging import Staging
+from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.staging import Staging
 
 Doors = tuple[ShopAll, BonusDatabase]
 

@@ -14,9 +14,9 @@ from dotenv import load_dotenv
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
-from transfer.engine import mapping
+from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import KINDS
-from transfer.engine.postgres import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
+from transfer.engine.postgres.database import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -14,14 +14,14 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
 
-from transfer.engine import move
-from transfer.engine.batches import Readers
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
-from transfer.engine.move import Chunk
+from transfer.engine.move import transfer as move
+from transfer.engine.move.transfer import Chunk
 from transfer.engine.position import Position, Totals
-from transfer.engine.shop_all import ShopAll
-from transfer.engine.staging import Staging
+from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.staging import Staging
 
 ROOT = Path(__file__).parent.parent
 

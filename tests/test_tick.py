@@ -367,7 +367,7 @@ def test_a_run_whose_worker_was_killed_is_interrupted_and_tried_again(
 def test_a_worker_told_to_end_stops_after_the_chunk_and_the_rest_comes_soon(
     switched_on, shop_all, bonus, monkeypatch
 ):
-    monkeypatch.setattr("transfer.engine.move.CHUNK_ROWS", 10)
+    monkeypatch.setattr("transfer.engine.move.transfer.CHUNK_ROWS", 10)
     stage(shop_all, "balances", [("4100", n + 1) for n in range(30)])
     run = run_now(switched_on, Actor("ivan"))
     ended = threading.Event()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import Flow, Server, initialise_shop_all, query
-from transfer.engine import mapping
+from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import KINDS
 
 TABLES = """\

@@ -8,7 +8,7 @@ from tests.chaos.installation import DATABASES
 from tests.chaos.instance import as_postgres
 from tests.chaos.promise import Promise
 from tests.databases import connected, query, run
-from transfer.engine.batches import FIND
+from transfer.engine.shop_all.batch_log import FIND
 
 PATIENCE = 30
 

@@ -37,7 +37,7 @@ GUARDS = [
         "the log is asked for the position's batch",
         [
             Edit(
-                f"{ENGINE}/batches.py",
+                f"{ENGINE}/shop_all/batch_log.py",
                 "        raise HistoryChanged(number=position.number)",
                 "        pass",
             )
@@ -48,7 +48,7 @@ GUARDS = [
         "a batch counts only as it was written (xmin)",
         [
             Edit(
-                f"{ENGINE}/batches.py",
+                f"{ENGINE}/shop_all/batch_log.py",
                 'ORIGINAL = "xmin::text::bigint = xid::text::bigint & 4294967295"',
                 'ORIGINAL = "true"',
             )
@@ -57,20 +57,28 @@ GUARDS = [
     ),
     Guard(
         "the identity of shop All counts only as it was written",
-        [Edit(f"{ENGINE}/identity.py", "        if not is_original:\n", "        if False:\n")],
+        [
+            Edit(
+                f"{ENGINE}/shop_all/identity.py",
+                "        if not is_original:\n",
+                "        if False:\n",
+            )
+        ],
         scenarios.dump_of_all_restored_elsewhere,
     ),
     Guard(
         "a batch is flushed before its rows are read",
-        [Edit(f"{ENGINE}/batches.py", "in ('off', 'local')", "in ('never')")],
+        [Edit(f"{ENGINE}/shop_all/batch_log.py", "in ('off', 'local')", "in ('never')")],
         scenarios.careless_database,
     ),
     Guard(
         "a replica is no source",
         [
-            Edit(f"{ENGINE}/batches.py", "        if is_standby:\n", "        if False:\n"),
             Edit(
-                f"{ENGINE}/batches.py",
+                f"{ENGINE}/shop_all/batch_log.py", "        if is_standby:\n", "        if False:\n"
+            ),
+            Edit(
+                f"{ENGINE}/shop_all/batch_log.py",
                 "            except errors.ReadOnlySqlTransaction:\n"
                 "                raise StandbyAsSource from None\n",
                 "            except errors.ReadOnlySqlTransaction:\n"
@@ -85,7 +93,7 @@ GUARDS = [
         "a position that is gone is not begun anew",
         [
             Edit(
-                f"{ENGINE}/move.py",
+                f"{ENGINE}/move/transfer.py",
                 "if known.mine or target.has_positions(kind) or logged - known.others:",
                 "if False:",
             )
@@ -94,14 +102,22 @@ GUARDS = [
     ),
     Guard(
         "a purge notes what it removed, and for whom",
-        [Edit(f"{ENGINE}/batches.py", "        return int(rows)\n", "        return 0\n")],
+        [
+            Edit(
+                f"{ENGINE}/shop_all/batch_log.py",
+                "        return int(rows)\n",
+                "        return 0\n",
+            )
+        ],
         scenarios_of_servers.bonus_server_restored_to_before_a_purge,
     ),
     Guard(
         "a position that a rebase has handed on is not believed",
         [
             Edit(
-                f"{ENGINE}/position_table.py", "if since := self.rows_since(position):", "if False:"
+                f"{ENGINE}/bonus_server/positions.py",
+                "if since := self.rows_since(position):",
+                "if False:",
             )
         ],
         scenarios.copy_restored_again_after_a_rebase,
@@ -110,23 +126,27 @@ GUARDS = [
         "rows landed = rows sent",
         [
             Edit(
-                f"{ENGINE}/landing.py", "if kind.appends and changed !=", "if False and changed !="
+                f"{ENGINE}/move/chunk.py",
+                "if kind.appends and changed !=",
+                "if False and changed !=",
             ),
-            Edit(f"{ENGINE}/landing.py", "    if (applied, rejected) !=", "    if False and 0 !="),
-            Edit(f"{ENGINE}/stream.py", "    if sent != received:\n", "    if False:\n"),
+            Edit(
+                f"{ENGINE}/move/chunk.py", "    if (applied, rejected) !=", "    if False and 0 !="
+            ),
+            Edit(f"{ENGINE}/move/stream.py", "    if sent != received:\n", "    if False:\n"),
         ],
         scenarios_of_servers.row_swallowed_by_the_vendor,
     ),
     Guard(
         "a row that the vendor refuses is a reject",
-        [Edit(f"{ENGINE}/refusals.py", 'in ("22", "23") or code == "P0001"', "in ()")],
+        [Edit(f"{ENGINE}/move/refusals.py", 'in ("22", "23") or code == "P0001"', "in ()")],
         scenarios_of_servers.row_refused_by_the_vendor,
     ),
     Guard(
         "a later batch that our own history knows is asked about",
         [
             Edit(
-                f"{ENGINE}/placing.py",
+                f"{ENGINE}/restore/set_position.py",
                 "            _check_later(source, target, where, readers.batches,"
                 " wanted.position)\n",
                 "",
@@ -138,13 +158,13 @@ GUARDS = [
         "rejects are written in the chunk's transaction",
         [
             Edit(
-                f"{ENGINE}/move.py",
+                f"{ENGINE}/move/transfer.py",
                 "            numbers = target.add_rejects(kind, before)\n"
                 "            if source.has_notes(kind, origin, *numbers):",
                 "            if False:",
             ),
             Edit(
-                f"{ENGINE}/move.py",
+                f"{ENGINE}/move/transfer.py",
                 "            commit(kind, target, before, after)\n    return",
                 "            commit(kind, target, before, after)\n"
                 "            if totals.rejected:\n"
@@ -159,7 +179,7 @@ GUARDS = [
         "the position moves in the chunk's transaction",
         [
             Edit(
-                f"{ENGINE}/move.py",
+                f"{ENGINE}/move/transfer.py",
                 "        if not target.advance(before, after):\n            raise PositionMoved\n"
                 "        if not dry_run:\n",
                 "        if not dry_run:\n            target.connection.commit()\n"
@@ -172,20 +192,22 @@ GUARDS = [
         "the source is asked how its half of a stream ended, and how many rows it sent",
         [
             Edit(
-                f"{ENGINE}/stream.py",
+                f"{ENGINE}/move/stream.py",
                 "        if self.error is not None:\n            raise self.error\n",
                 "",
             ),
-            Edit(f"{ENGINE}/stream.py", "    if sent != received:\n", "    if False:\n"),
+            Edit(f"{ENGINE}/move/stream.py", "    if sent != received:\n", "    if False:\n"),
             # What was surveyed would tell, too.
-            Edit(f"{ENGINE}/landing.py", "    if (applied, rejected) !=", "    if False and 0 !="),
+            Edit(
+                f"{ENGINE}/move/chunk.py", "    if (applied, rejected) !=", "    if False and 0 !="
+            ),
         ],
     ),
     Guard(
         "a commit whose answer is lost is looked up",
         [
             Edit(
-                f"{ENGINE}/move.py",
+                f"{ENGINE}/move/transfer.py",
                 "        if held is None or held.key != after.key:\n"
                 "            raise CommitUnconfirmed(database=target.name) from error\n",
                 "",

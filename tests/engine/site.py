@@ -12,11 +12,11 @@ from tests.databases import (
     query,
     run,
 )
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import BALANCES
-from transfer.engine.placing import place
-from transfer.engine.rebase import rebase
-from transfer.engine.staging import Staging
+from transfer.engine.restore.renumber_after_restore import rebase
+from transfer.engine.restore.set_position import place
+from transfer.engine.shop_all.staging import Staging
 
 OLD = "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'"
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.databases import Flow, query
 from tests.engine.site import assert_refuses_for_good
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
     BatchUnknown,
     HistoryChanged,
@@ -12,8 +12,8 @@ from transfer.engine.errors import (
     RowsDoubtful,
     RowsPrepared,
 )
-from transfer.engine.placing import Place
-from transfer.engine.regroup import Restored
+from transfer.engine.restore.groups import Restored
+from transfer.engine.restore.set_position import Place
 
 
 @pytest.fixture

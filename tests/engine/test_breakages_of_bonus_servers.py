@@ -6,7 +6,6 @@ import pytest
 
 from tests.databases import query
 from tests.engine.site import assert_refuses_for_good, burn
-from transfer.engine import move
 from transfer.engine.errors import (
     BatchForgotten,
     BatchUnknown,
@@ -15,9 +14,10 @@ from transfer.engine.errors import (
     RowsPurged,
 )
 from transfer.engine.kinds import BALANCES
-from transfer.engine.placing import Place
-from transfer.engine.regroup import Restored
-from transfer.engine.staging import Staging
+from transfer.engine.move import transfer as move
+from transfer.engine.restore.groups import Restored
+from transfer.engine.restore.set_position import Place
+from transfer.engine.shop_all.staging import Staging
 
 
 def test_a_bonus_server_that_was_restored_gets_what_it_lost(site):

@@ -15,7 +15,7 @@ from transfer.engine.errors import (
     StandbyAsSource,
     TransactionPrepared,
 )
-from transfer.engine.regroup import Restored
+from transfer.engine.restore.groups import Restored
 
 
 def test_shop_all_restored_from_a_physical_copy_is_refused_and_stays_refused(site):

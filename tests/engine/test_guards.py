@@ -9,7 +9,7 @@ from tests.databases import Flow, query
 from tests.proxy import Cut, Proxy
 from transfer.engine.errors import CommitUnconfirmed, RightsMissing, RowsLostOnTheWay, WrongColumns
 from transfer.engine.kinds import BALANCES
-from transfer.engine.stream import Sending, receive
+from transfer.engine.move.stream import Sending, receive
 from transfer.errors import ConnectionLost, QueryFailed
 
 

@@ -7,8 +7,8 @@ from django.core.management import call_command
 from psycopg2.extensions import make_dsn
 
 from tests.databases import Flow, query, stage
-from transfer.engine import postgres
 from transfer.engine.errors import NoRightForSchema
+from transfer.engine.postgres import database as postgres
 from transfer.errors import Unreachable
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State

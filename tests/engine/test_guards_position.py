@@ -8,8 +8,7 @@ import pytest
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, connected, insert, query, run
 from tests.waiting import wait_until
-from transfer.engine import move, postgres
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
     FutureTransactions,
     HistoryChanged,
@@ -20,6 +19,8 @@ from transfer.engine.errors import (
     PositionMoved,
 )
 from transfer.engine.kinds import BALANCES
+from transfer.engine.move import transfer as move
+from transfer.engine.postgres import database as postgres
 from transfer.errors import AlreadyRunning, QueryFailed
 
 FUTURE = "4000000000"

@@ -9,8 +9,8 @@ from psycopg2.extensions import make_dsn
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, query
 from tests.waiting import wait_until
-from transfer.engine import landing, move
 from transfer.engine.kinds import BALANCES
+from transfer.engine.move import chunk as landing, transfer as move
 from transfer.errors import QueryFailed
 
 OURS = """

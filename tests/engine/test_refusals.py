@@ -4,12 +4,12 @@ import pytest
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, migrate_bonus_server, query
-from transfer.engine import refusals
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsSwallowed, TooManyRefused
 from transfer.engine.kinds import MASK
-from transfer.engine.rebase import rebase
-from transfer.engine.staging import Staging
+from transfer.engine.move import refusals
+from transfer.engine.restore.renumber_after_restore import rebase
+from transfer.engine.shop_all.staging import Staging
 
 TRIGGER = """
     create function meddle() returns trigger language plpgsql as $$ begin {} end $$;

@@ -10,7 +10,7 @@ from django.utils import timezone
 from tests.certificates import certificate
 from tests.databases import query
 from tests.reference_server import reference_server
-from transfer.engine import mapping
+from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import UNMAPPED
 from transfer.models import Heartbeat
 

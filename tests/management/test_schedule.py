@@ -10,7 +10,7 @@ from django.utils import timezone, translation
 
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
-from transfer.engine.move import CHUNK_ROWS
+from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.models import AuditEntry, Heartbeat, MaintenanceRun, TransferRun, TransferTask
 from transfer.models.run_base import Trigger
 from transfer.models.runs import State

@@ -4,8 +4,8 @@ import pytest
 
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
-from transfer.engine import move
-from transfer.engine.shop_all import PURGE_LOCK
+from transfer.engine.move import transfer as move
+from transfer.engine.shop_all.reader import PURGE_LOCK
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import doors, run_here
 

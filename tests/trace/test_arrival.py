@@ -2,7 +2,7 @@
 
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import move
-from transfer.engine.staging import Staging
+from transfer.engine.shop_all.staging import Staging
 from transfer.loading import upload_job
 from transfer.models import RejectedRow
 from transfer.pages.rejects.filters import RejectFilter

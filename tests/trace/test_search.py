@@ -5,7 +5,7 @@ import pytest
 from tests.databases import connected, query, run, stage
 from tests.trace.moving import ACCOUNT, CARD, move
 from transfer.engine.kinds import KINDS
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.trace import complete as completing, search as searching
 from transfer.trace.complete import COLUMNS, MOST, complete
 from transfer.trace.search import Stop, search, search_inside

@@ -5,7 +5,7 @@ import pytest
 from tests.databases import connected, insert, query, run, stage
 from tests.trace.moving import ACCOUNT, move
 from transfer.engine.kinds import KINDS
-from transfer.engine.staging import Staging
+from transfer.engine.shop_all.staging import Staging
 from transfer.models import RejectedRow, Upload
 from transfer.pages.trace.words import source_words
 from transfer.rejects import resend

@@ -12,7 +12,7 @@ from psycopg2 import sql
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
 from transfer.engine.position import Position, moved, recorded_has_moved, sees
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
 from transfer.pages.trace.words import holding, shown_row

@@ -8,10 +8,10 @@ from django.utils.translation import gettext as _
 from psycopg2.extensions import make_dsn
 
 from transfer.doctor import errors
-from transfer.engine.indexes import NAMED
 from transfer.engine.kinds import KINDS
-from transfer.engine.postgres import Database
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.indexes import NAMED
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import gettext_noop
 from transfer.models import BonusServer
 from transfer.servers.attempt import Passed

@@ -8,12 +8,12 @@ from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.doctor import databases
-from transfer.engine.bonus_db import DEMANDED
+from transfer.engine.bonus_server.database import DEMANDED
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kinds import UNMAPPED, Kind
-from transfer.engine.mapping import NAME, OURS, SIDES, VALIDITY
-from transfer.engine.postgres import COLUMNS, Database
-from transfer.engine.sides import MINOR, TEXT, Column, Side
+from transfer.engine.mapping_file import NAME, OURS, SIDES, VALIDITY
+from transfer.engine.postgres.database import COLUMNS, Database
+from transfer.engine.table_mapping import MINOR, TEXT, Column, Side
 from transfer.models import BonusServer
 
 # What others call our columns, in small letters and digits alone; the likeliest first.

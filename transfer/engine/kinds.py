@@ -21,7 +21,7 @@ from transfer.engine.checks import (
     UNKNOWN_CARD,
     Check,
 )
-from transfer.engine.sides import TEXT, Column, Side
+from transfer.engine.table_mapping import TEXT, Column, Side
 from transfer.errors import gettext_noop
 
 MASK = "••••"

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.engine.incoming import NOTHING_BESIDE, copied
 from transfer.engine.kinds import MASK, Kind
-from transfer.engine.sides import Column
+from transfer.engine.shop_all.staging_import import NOTHING_BESIDE, copied
+from transfer.engine.table_mapping import Column
 from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Line, is_blank
 from transfer.loading.headings import REJECT, names_secret

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from transfer.engine.errors import NotInitialised
-from transfer.engine.incoming import GOOD, Incoming
 from transfer.engine.kinds import MASK
+from transfer.engine.shop_all.staging_import import GOOD, Incoming
 from transfer.loading.faults import columns_of
 from transfer.loading.headings import REJECT
 

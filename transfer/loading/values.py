@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from transfer.engine.checks import CARD_STATUSES
-from transfer.engine.sides import Column
+from transfer.engine.table_mapping import Column
 
 Cell = str | float | int | bool | date | datetime | time | timedelta | None
 

@@ -16,10 +16,10 @@ from django.core.management import CommandError
 from django.utils.translation import gettext as _
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from transfer.engine.indexes import Step
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.postgres import LOCAL, Database
-from transfer.engine.staging import COMPLETE, Staging
+from transfer.engine.postgres.database import LOCAL, Database
+from transfer.engine.shop_all.indexes import Step
+from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
 
 PURPOSE = "setup"

@@ -4,8 +4,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.batches import Readers
 from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
+from transfer.engine.shop_all.batch_log import Readers
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
 from transfer.queue.locks import Space

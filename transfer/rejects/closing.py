@@ -9,9 +9,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from transfer.engine.checks import BY_SERVER
-from transfer.engine.incoming import Incoming
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.resent import Notes, Sent, Unfinished
+from transfer.engine.shop_all.correction_log import Notes, Sent, Unfinished
+from transfer.engine.shop_all.staging_import import Incoming
 from transfer.models import Actor, AuditEntry, RejectedRow
 
 AT_ONCE = 5000

@@ -10,10 +10,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.bonus_server.rejects import Reject
 from transfer.engine.position import Position
-from transfer.engine.reject_table import Reject
-from transfer.engine.resent import Notes
+from transfer.engine.shop_all.correction_log import Notes
 from transfer.models import RejectedRow, TransferRun, TransferTask
 from transfer.queue.locks import Space, hold
 from transfer.rejects.closing import close_noted

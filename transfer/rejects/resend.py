@@ -18,9 +18,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from transfer.engine.incoming import Incoming, copied
 from transfer.engine.kinds import KINDS, MASK, Kind
-from transfer.engine.resent import Notes
+from transfer.engine.shop_all.correction_log import Notes
+from transfer.engine.shop_all.staging_import import Incoming, copied
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet

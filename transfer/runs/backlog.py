@@ -12,7 +12,7 @@ from psycopg2 import sql
 
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, TransferTask
 from transfer.models.run_base import State

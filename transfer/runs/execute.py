@@ -10,12 +10,12 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from transfer.engine import move
-from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.move import CHUNK_ROWS, Chunk
-from transfer.engine.pool import pooled
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.move import transfer as move
+from transfer.engine.move.transfer import CHUNK_ROWS, Chunk
 from transfer.engine.position import Position
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.postgres.pool import pooled
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import RunTakenOver
 from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import State, Trigger

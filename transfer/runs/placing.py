@@ -6,10 +6,10 @@ from dataclasses import replace
 from django.db import DatabaseError
 from django.utils import timezone
 
-from transfer.engine import move
-from transfer.engine.batches import Batch, KnownBatch
-from transfer.engine.placing import Place, Placed, place
+from transfer.engine.move import transfer as move
 from transfer.engine.position import Position
+from transfer.engine.restore.set_position import Place, Placed, place
+from transfer.engine.shop_all.batch_log import Batch, KnownBatch
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, TransferTask
 from transfer.runs.execute import doors

@@ -12,10 +12,10 @@ from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
-from transfer.engine.staging import Staging
+from transfer.engine.shop_all.staging import Staging
 from transfer.errors import TransferError
 from transfer.models import (
     AuditEntry,

@@ -6,10 +6,10 @@ from decimal import Decimal
 from itertools import product
 from typing import Any
 
-from transfer.engine.batches import LoggedBatch, Readers
 from transfer.engine.errors import PositionLost
 from transfer.engine.position import Position, Totals
-from transfer.engine.shop_all import Counted, Staged
+from transfer.engine.shop_all.batch_log import LoggedBatch, Readers
+from transfer.engine.shop_all.reader import Counted, Staged
 from transfer.errors import Difference, TransferError
 from transfer.models import TransferTask
 from transfer.runs.execute import doors

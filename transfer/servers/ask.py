@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.pool import pooled
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.postgres.pool import pooled
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from transfer.bonus_api import errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.http import CONNECT_SECONDS
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.errors import gettext_noop
 from transfer.models import Actor, AuditEntry, BonusServer

@@ -7,7 +7,7 @@ from psycopg2 import sql
 
 from transfer.engine.errors import OriginChanged
 from transfer.engine.position import Position, sees
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TransferError
 from transfer.models import TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs

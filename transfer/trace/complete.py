@@ -13,7 +13,7 @@ from django.db.models import Q
 from psycopg2 import sql
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.postgres import Database
+from transfer.engine.postgres.database import Database
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, RejectedRow
 from transfer.servers.ask import ask_all, bonus_db, shop_all

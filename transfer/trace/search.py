@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from psycopg2 import sql
 
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TooSlow
 from transfer.servers.ask import shop_all
 from transfer.trace.complete import COLUMNS, MOST, complete, escaped, kinds_of

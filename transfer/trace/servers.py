@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg2 import sql
 
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.position import Position
 from transfer.errors import TransferError

@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.models import Upload
 
 LOADS = """

@@ -10,7 +10,7 @@ from psycopg2 import sql
 
 from transfer.engine.kinds import KINDS
 from transfer.engine.position import moved
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import writing_since

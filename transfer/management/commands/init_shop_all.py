@@ -3,7 +3,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.staging import COMPLETE, Staging
+from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.management.command import Command as BaseCommand
 from transfer.runs.placing import carry_positions
 

@@ -6,10 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.bonus_db import BonusDatabase
-from transfer.engine.rebase import Rebased, rebase
-from transfer.engine.regroup import Restored
-from transfer.engine.staging import Staging
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.restore.groups import Restored
+from transfer.engine.restore.renumber_after_restore import Rebased, rebase
+from transfer.engine.shop_all.staging import Staging
 from transfer.management.command import Command as BaseCommand
 from transfer.models import BonusServer, Settings
 

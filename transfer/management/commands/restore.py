@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db.models import Max
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.postgres import Database
+from transfer.engine.postgres.database import Database
 from transfer.errors import TransferError
 from transfer.management import archive
 from transfer.management.command import Command as BaseCommand

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.kinds import KINDS
-from transfer.engine.placing import Place, Placed
+from transfer.engine.restore.set_position import Place, Placed
 from transfer.management.command import Command as BaseCommand, servers_named
 from transfer.models import Actor, TransferTask
 from transfer.runs.placing import put_position

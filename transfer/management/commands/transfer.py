@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.kinds import KINDS
-from transfer.engine.move import CHUNK_ROWS
+from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.management.command import (
     ALREADY_RUNNING,

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from transfer.engine.kinds import Kind
-from transfer.engine.sides import Column
+from transfer.engine.table_mapping import Column
 from transfer.loading.headings import REJECT
 from transfer.loading.report import explain_line
 from transfer.loading.values import number

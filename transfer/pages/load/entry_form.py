@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kinds import Kind
-from transfer.engine.sides import Column
+from transfer.engine.table_mapping import Column
 from transfer.loading.report import explain_line
 from transfer.models import Upload
 from transfer.words.columns import heading, how_to_fill_in

@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
-from transfer.engine.batches import Batch, KnownBatch, Readers
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
     BatchForgotten,
     BatchUnknown,
@@ -18,7 +17,8 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position, Totals
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.shop_all.batch_log import Batch, KnownBatch, Readers
+from transfer.engine.shop_all.reader import ShopAll
 
 SHOWN = 20  # batches or readers that an error lists
 

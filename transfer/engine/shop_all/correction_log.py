@@ -11,7 +11,7 @@ from psycopg2 import sql
 
 from transfer.engine.errors import NotInitialised
 from transfer.engine.kinds import Kind
-from transfer.engine.staging import Staging
+from transfer.engine.shop_all.staging import Staging
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 

@@ -19,8 +19,7 @@ from uuid import uuid4
 
 from psycopg2 import sql
 
-from transfer.engine.batches import ORIGINAL
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
     HistoryChanged,
     RestoreUnknown,
@@ -32,8 +31,16 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, moved
-from transfer.engine.regroup import Group, Held, Restored, is_new_since_dump, known_at, regroup
-from transfer.engine.staging import Staging
+from transfer.engine.restore.groups import (
+    Group,
+    Held,
+    Restored,
+    is_new_since_dump,
+    known_at,
+    regroup,
+)
+from transfer.engine.shop_all.batch_log import ORIGINAL
+from transfer.engine.shop_all.staging import Staging
 
 # Prepared transactions that hold a lock of a table: a lock without a process is one's, and each
 # holds that of its own number (PostgreSQL, "pg_locks").

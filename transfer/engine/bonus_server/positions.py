@@ -8,10 +8,10 @@ from uuid import UUID
 
 from psycopg2 import errors
 
+from transfer.engine.bonus_server.rejects import RejectTable
 from transfer.engine.errors import PositionOvertaken
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
-from transfer.engine.reject_table import RejectTable
 from transfer.errors import AlreadyRunning
 
 SCHEMA = """\

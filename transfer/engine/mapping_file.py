@@ -19,7 +19,7 @@ from transfer.engine.checks import (
     VALIDITY_NOT_HELD,
 )
 from transfer.engine.kinds import DEFAULT_STATUS, UNMAPPED, Kind
-from transfer.engine.sides import LONGEST, Side, Value
+from transfer.engine.table_mapping import LONGEST, Side, Value
 from transfer.errors import gettext_noop
 
 SIDES = ("shop_all", "bonus_server")

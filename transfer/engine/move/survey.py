@@ -11,11 +11,11 @@ from typing import Self
 
 from psycopg2 import sql
 
-from transfer.engine.batches import Batch
 from transfer.engine.kinds import Kind
+from transfer.engine.move.stream import Sending
 from transfer.engine.position import Position, Totals
-from transfer.engine.shop_all import ShopAll
-from transfer.engine.stream import Sending
+from transfer.engine.shop_all.batch_log import Batch
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TransferError
 
 Last = tuple[int, int]  # (xid, id)

@@ -8,8 +8,8 @@ from hashlib import sha256
 from psycopg2 import sql
 
 from transfer.engine.kinds import UNMAPPED, Kind
-from transfer.engine.postgres import STATEMENT_SECONDS
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.postgres.database import STATEMENT_SECONDS
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import gettext_noop
 
 INDEXED = gettext_noop("%(table)s: index on (xid, id) created")

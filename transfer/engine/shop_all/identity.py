@@ -2,7 +2,6 @@
 
 from psycopg2 import sql
 
-from transfer.engine.batches import ORIGINAL, BatchLog
 from transfer.engine.errors import (
     FutureTransactions,
     NotInitialised,
@@ -14,7 +13,8 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import UNMAPPED, Kind
 from transfer.engine.position import Position
-from transfer.engine.postgres import COLUMNS
+from transfer.engine.postgres.database import COLUMNS
+from transfer.engine.shop_all.batch_log import ORIGINAL, BatchLog
 
 STAMP_TRIGGER = "datatransfer_stamp"
 

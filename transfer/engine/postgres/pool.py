@@ -12,7 +12,7 @@ from typing import TypeVar
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from transfer.engine.postgres import Database
+from transfer.engine.postgres.database import Database
 
 # After its first question; whoever may not log in any more is refused as soon as that. What nobody
 # asks through for as long, the server closes.

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from psycopg2 import sql
 
 from transfer.engine.kinds import Kind
-from transfer.engine.resent import Notes, Sent
-from transfer.engine.sides import Column
+from transfer.engine.shop_all.correction_log import Notes, Sent
+from transfer.engine.table_mapping import Column
 from transfer.errors import TransferError
 
 BUFFER = 1 << 16

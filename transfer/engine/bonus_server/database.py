@@ -3,7 +3,8 @@
 import psycopg2
 from psycopg2 import errors, sql
 
-from transfer.engine import position_table, reject_table
+from transfer.engine.bonus_server import positions as position_table, rejects as reject_table
+from transfer.engine.bonus_server.positions import PositionTable
 from transfer.engine.errors import (
     NoRightForSchema,
     RightsMissing,
@@ -12,9 +13,8 @@ from transfer.engine.errors import (
     WrongColumns,
 )
 from transfer.engine.kinds import Kind
-from transfer.engine.position_table import PositionTable
-from transfer.engine.postgres import COLUMNS
-from transfer.engine.sides import Column, Side, Value
+from transfer.engine.postgres.database import COLUMNS
+from transfer.engine.table_mapping import Column, Side, Value
 from transfer.errors import TransferError
 
 SCHEMA = position_table.SCHEMA + reject_table.SCHEMA

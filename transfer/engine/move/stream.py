@@ -12,11 +12,11 @@ from contextlib import suppress
 import psycopg2
 from psycopg2 import errors, sql
 
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsLostOnTheWay
 from transfer.engine.kinds import Kind
-from transfer.engine.refusals import Bisection
-from transfer.engine.shop_all import ShopAll
+from transfer.engine.move.refusals import Bisection
+from transfer.engine.shop_all.reader import ShopAll
 
 BUFFER = 1 << 16
 PIPE = 1 << 20  # what every user may have: more than half of a chunk that is sent ahead

@@ -6,7 +6,7 @@ from datetime import datetime
 from transfer.engine.errors import NumberUsedTwice
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
-from transfer.engine.postgres import Database
+from transfer.engine.postgres.database import Database
 
 SCHEMA = """\
 create table if not exists datatransfer.reject (

@@ -15,7 +15,7 @@ from psycopg2 import errors
 from transfer.engine.errors import BatchForgotten, HistoryChanged, NotInitialised, StandbyAsSource
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import NOTHING_READ, Position
-from transfer.engine.postgres import Database
+from transfer.engine.postgres.database import Database
 
 SCHEMA = """
 -- What each reader (a bonus server and a kind of transfer) has begun to read, by its snapshot.

@@ -10,14 +10,14 @@ from itertools import chain
 
 from psycopg2 import sql
 
-from transfer.engine import batches, writers
-from transfer.engine.identity import STAMP_TRIGGER
-from transfer.engine.indexes import Step
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, visible
-from transfer.engine.postgres import COLUMNS
-from transfer.engine.shop_all import PURGE_LOCK
-from transfer.engine.writers import Writers
+from transfer.engine.postgres.database import COLUMNS
+from transfer.engine.shop_all import batch_log as batches, writers
+from transfer.engine.shop_all.identity import STAMP_TRIGGER
+from transfer.engine.shop_all.indexes import Step
+from transfer.engine.shop_all.reader import PURGE_LOCK
+from transfer.engine.shop_all.writers import Writers
 from transfer.errors import gettext_noop
 
 SCHEMA = """

@@ -12,12 +12,12 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import HistoryChanged
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, moved, visible
-from transfer.engine.resent import carry_notes
-from transfer.engine.staging import Staging
+from transfer.engine.shop_all.correction_log import carry_notes
+from transfer.engine.shop_all.staging import Staging
 
 Held = list[tuple[BonusDatabase, Position]]
 

@@ -8,14 +8,14 @@ of them: which one, is found there.
 import psycopg2
 from psycopg2 import errors, sql
 
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsLostOnTheWay
 from transfer.engine.kinds import Kind
+from transfer.engine.move.refusals import Bisection, Statement, is_refusal
+from transfer.engine.move.stream import Refused, Sending, receive, receive_bytes, stream_rows
+from transfer.engine.move.survey import Last, Portion, Survey, Surveyor
 from transfer.engine.position import Totals
-from transfer.engine.refusals import Bisection, Statement, is_refusal
-from transfer.engine.shop_all import ShopAll
-from transfer.engine.stream import Refused, Sending, receive, receive_bytes, stream_rows
-from transfer.engine.survey import Last, Portion, Survey, Surveyor
+from transfer.engine.shop_all.reader import ShopAll
 
 IS_GOOD = "fault is null"
 IS_BAD = "fault is not null"

@@ -13,9 +13,9 @@ import psycopg2
 from psycopg2 import errors, sql
 
 from transfer.engine.errors import NotInitialised, NumberUsedTwice
-from transfer.engine.identity import Identity
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, batch, moved, waiting
+from transfer.engine.shop_all.identity import Identity
 from transfer.errors import TransferError
 
 # Every process that removes staged rows, or begins a position, holds this lock of the staging

@@ -2,8 +2,8 @@
 
 from psycopg2 import sql
 
-from transfer.engine.indexes import Indexes
 from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.shop_all.indexes import Indexes
 
 SCHEMA = """
 create table if not exists datatransfer.writer (

@@ -10,15 +10,15 @@ from uuid import uuid4
 
 import psycopg2
 
-from transfer.engine.batches import Batch, Readers
-from transfer.engine.bonus_db import BonusDatabase
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import CommitUnconfirmed, HistoryChanged, PositionLost, PositionMoved
 from transfer.engine.kinds import Kind
-from transfer.engine.landing import count_reasons, land
+from transfer.engine.move.chunk import count_reasons, land
+from transfer.engine.move.survey import Portion, Surveyor
 from transfer.engine.position import Position, Totals
-from transfer.engine.postgres import is_broken
-from transfer.engine.shop_all import ShopAll
-from transfer.engine.survey import Portion, Surveyor
+from transfer.engine.postgres.database import is_broken
+from transfer.engine.shop_all.batch_log import Batch, Readers
+from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TransferError
 
 CHUNK_ROWS = 50_000

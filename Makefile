@@ -3,18 +3,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS ?= 600
+# Installs Debian packages, after it has said which.
+DEBIAN := bash .ci/debian
+CHROMIUM := chromium-headless-shell,chromium
+FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
-.PHONY: help install demo test lint chaos bench deb deb-trial matrix messages screenshots
+.PHONY: help install demo forget test lint chaos bench deb deb-trial matrix messages screenshots
 
 help:
-	@echo "make demo | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | matrix | messages | screenshots [INTO=folder]"
+	@echo "make demo | forget | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | matrix | messages | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || bash .ci/debian python3-venv
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(DEBIAN) ensurepip=python3-venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
 		--constraint constraints.txt ".[demo,test,lint]"
@@ -23,13 +27,18 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@exec $(BIN)/python -m dtadmin.demo
 
+# Removes the databases of the demo and all that the embedded PostgreSQL left on this machine.
+forget:
+	@$(PYTHON) -m dtadmin.forget
+
+# Without the packages of the second line, the tests that need them are skipped, and pytest says so.
 test: $(STAMP)
-	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
-		bash .ci/debian chromium-headless-shell fonts-dejavu-core || bash .ci/debian chromium fonts-dejavu-core
-	@command -v crontab >/dev/null || bash .ci/debian cron
-	$(BIN)/python -m pytest -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
+	@command -v chromium >/dev/null || $(DEBIAN) chromium-headless-shell=$(CHROMIUM) $(FONTS)
+	@$(DEBIAN) crontab=cron nginx=nginx-light,nginx faketime=faketime || true
+	$(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP)
+	@$(DEBIAN) ip=iproute2 faketime=faketime || true
 	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/chaos tests/engine/test_every_statement.py \
 		tests/engine/test_every_statement_of_commands.py
 
@@ -51,7 +60,7 @@ deb: $(VENV)/.deb
 
 # Installed in clean systems, used, upgraded, removed, purged; as root.
 deb-trial: deb
-	@command -v mmdebstrap >/dev/null || bash .ci/debian mmdebstrap
+	@$(DEBIAN) mmdebstrap=mmdebstrap pgrep=procps
 	for codename in $(or $(FOR),bookworm noble trixie); do bash deb/trial $$codename || exit 1; done
 
 # PARTS="postgresql-15 django-6.1": these alone. TESTS="tests/engine tests/pages": these alone.
@@ -64,7 +73,7 @@ $(VENV)/.deb: $(STAMP)
 	@touch $@
 
 lint: $(STAMP)
-	@command -v xgettext >/dev/null || bash .ci/debian gettext
+	@$(DEBIAN) xgettext=gettext
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djlint --check --lint --quiet templates
@@ -76,11 +85,11 @@ lint: $(STAMP)
 
 # Every page of the demo as a picture, in both languages and three widths.
 screenshots: $(STAMP)
-	@test -x /usr/bin/chromium || bash .ci/debian chromium fonts-dejavu-core
+	@$(DEBIAN) chromium=chromium $(FONTS)
 	$(BIN)/python -m tests.screenshots $(INTO)
 
 messages: $(STAMP)
-	@command -v xgettext >/dev/null || bash .ci/debian gettext
+	@$(DEBIAN) xgettext=gettext
 	$(BIN)/python manage.py makemessages --locale ru --no-location --no-wrap --no-obsolete \
 		--ignore .venv --ignore var --ignore build --ignore tests --ignore bonusserver
 	cd transfer && ../$(BIN)/python ../manage.py compilemessages

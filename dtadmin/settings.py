@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from gettext import translation
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,6 +13,7 @@ from dotenv import load_dotenv
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
+from dtadmin.translation import gettext as _
 from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
@@ -31,8 +31,6 @@ def env(name: str, default: str = "") -> str:
 
 
 LANGUAGE_CODE = env("DTADMIN_LANGUAGE", "ru")
-# Django's own translations are not to be had before the settings are.
-_ = translation("django", BASE_DIR / "transfer/locale", [LANGUAGE_CODE], fallback=True).gettext
 
 if env_file and not Path(env_file).is_file():
     raise ImproperlyConfigured(
@@ -112,6 +110,16 @@ if EMBEDDED:
 
     try:
         socket_dir = embedded.start(VAR)
+    except PermissionError as error:
+        raise ImproperlyConfigured(
+            _(
+                "%(path)s belongs to another user. Use a clone of your own, or name another "
+                "folder with DTADMIN_VAR."
+            )
+            % {"path": error.filename}
+        ) from error
+    except embedded.NoFolder as error:
+        raise ImproperlyConfigured(str(error)) from error
     except ModuleNotFoundError as error:
         raise ImproperlyConfigured(
             _(
@@ -119,7 +127,7 @@ if EMBEDDED:
                 "Set DATABASE_URL and SHOP_ALL_DATABASE_URL, or install the extra 'demo'."
             )
         ) from error
-    POSTGRES_PROGRAMS = embedded.programs()
+    POSTGRES_PROGRAMS = str(embedded.programs())
     DATABASE_URL = embedded.database_url(socket_dir, "dtadmin")
     SHOP_ALL_DATABASE_URL = SHOP_ALL_DATABASE_URL or embedded.database_url(socket_dir, "shop_all")
     SECRET_KEY = SECRET_KEY or embedded.secret(VAR / "secret_key")

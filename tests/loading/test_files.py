@@ -155,6 +155,26 @@ def test_a_file_of_20_mb_never_stands_in_memory(db, shop_all, olga):
     assert upload.good > 2000
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b";" * (1 << 20),  # one line
+        b'"\n";' * (1 << 18),  # one record, of many lines
+    ],
+)
+def test_a_line_that_does_not_end_is_refused_before_it_is_in_memory(db, shop_all, olga, line):
+    head = b"account;amount\n" + b"4100000011;1\n" * 8_000
+    tracemalloc.start()
+    try:
+        upload = receive(KINDS["balances"], [head, *repeat(line, 8)], olga, name="a.csv")
+        upload_job.go_on(upload)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert (upload.state, upload.error_code) == (State.REFUSED, "line_too_long")
+    assert "8002" in str(upload.explained)
+
+
 class TestXLSX:
     def test_numbers_dates_and_text(self, load, staged):
         rows = [["Счет", "Сумма", "Действует с"], ["0041", 10.5, None], [42.0, -3, "1.2.2026"]]
@@ -260,6 +280,24 @@ class TestRefused:
 
     def test_a_sheet_that_claims_17_billion_cells(self, check):
         content = workbook([["account", "amount"], ["4100", 5]], far_away)
+        upload = check("balances", content, name="a.xlsx")
+        assert upload.error_code == "workbook_too_large"
+
+    def test_a_long_text_that_many_cells_share_is_never_multiplied_in_our_memory(self, check):
+        """A workbook stores a text once, however many cells show it."""
+        content = workbook([["account", "amount"], *[["x" * 32_000, 5]] * 3_000])
+        assert len(content) < 100_000
+        tracemalloc.start()
+        try:
+            upload = check("balances", content, name="a.xlsx")
+            assert tracemalloc.get_traced_memory()[1] < 40 << 20
+        finally:
+            tracemalloc.stop()
+        assert bad(upload)[0] == (2, "account", "x" * 100, "value_too_long")
+        assert upload.bad == 3_000
+
+    def test_a_row_of_160_million_characters_ends_the_reading_process_alone(self, check):
+        content = workbook([["account", "amount"], ["x" * 10_000] * 16_000])
         upload = check("balances", content, name="a.xlsx")
         assert upload.error_code == "workbook_too_large"
 

@@ -2,9 +2,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, strategies as st
 
 from transfer.engine.kinds import KINDS
-from transfer.loading.values import number, reader, status, text
+from transfer.loading.values import is_masked, number, reader, status, text
 
 # As a workbook holds dates: without a zone.
 NEW_YEARS_EVE = datetime(2026, 12, 31)  # noqa: DTZ001
@@ -188,3 +189,12 @@ def test_statuses_are_numbers_or_names(cell, value):
 )
 def test_what_is_no_status_is_said(cell):
     assert status(cell) == (None, "not_a_status")
+
+
+SIGNS_OF_A_MASK = set("•●∙·*?\x07")
+
+
+@given(st.text(alphabet=[*SIGNS_OF_A_MASK, *" \t\n\x85\xa0\u2007\u3000", "7", "а", "\0"]))
+def test_a_mask_has_signs_of_one_and_spaces_and_nothing_else(cell):
+    signs = {sign for sign in cell if not sign.isspace()}
+    assert is_masked(cell) == (bool(signs) and signs <= SIGNS_OF_A_MASK)

@@ -153,6 +153,14 @@ class QuoteNotClosed(FileRefused):
     hint = gettext_noop("Most often a quote is opened there and not closed.")
 
 
+class LineTooLong(FileRefused):
+    code = "line_too_long"
+    sentence = gettext_noop("Line %(line)s is longer than a million characters.")
+    hint = gettext_noop(
+        "Check that this is the right file, and that each of its rows ends with a line break."
+    )
+
+
 class NothingInside(FileRefused):
     code = "file_without_rows"
     sentence = gettext_noop("The file has no line with data.")

@@ -8,11 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from transfer.errors import gettext_noop
 from transfer.loading import workbook
-from transfer.loading.faults import NotATable, NothingInside, QuoteNotClosed, TooManyColumns
+from transfer.loading.faults import (
+    LineTooLong,
+    NotATable,
+    NothingInside,
+    QuoteNotClosed,
+    TooManyColumns,
+)
 from transfer.loading.headings import Expected, recognised
 from transfer.loading.values import printable
 from transfer.loading.workbook import Line, Progress, unseen
@@ -24,6 +30,7 @@ DELIMITERS = ";,\t|"
 MOST_COLUMNS = 256
 HEADINGS_WITHIN = 20  # rows: above them a report has its title
 SAMPLE = 1 << 16
+LONGEST_LINE = 1_000_000  # characters: all its cells are in memory at once
 SHOWN_ROWS = 5
 
 # How other files begin, and what they are.
@@ -201,14 +208,53 @@ def rows_of(content: BinaryIO, layout: Layout, progress: Progress = unseen) -> I
 
 
 def csv_rows(content: BinaryIO, layout: Layout, *, cut: bool = False) -> Iterator[Line]:
+    """Yields number and cells of each line; `cut`: only the beginning of the file is there.
+
+    Raises QuoteNotClosed and LineTooLong.
+    """
     # What can't be decoded becomes U+FFFD, and a bad line. NUL ends nothing any more.
     text = io.TextIOWrapper(content, layout.encoding, errors="replace", newline="")
-    reader = csv.reader(text, delimiter=layout.delimiter, strict=False)
+    bounded = BoundedLines(text)
+    reader = csv.reader(bounded, delimiter=layout.delimiter, strict=False)
     line = 1
     try:
         for cells in reader:
             yield line, list(cells)
             line = reader.line_num + 1
+            bounded.begin_record()
     except csv.Error as error:
         if not cut:
             raise QuoteNotClosed(line=line) from error
+    except RecordTooLong:
+        raise LineTooLong(line=line) from None
+
+
+class RecordTooLong(Exception):
+    """The csv reader asked for more text than one record may have."""
+
+
+class BoundedLines:
+    """Lines of text for a csv reader, with a bound for each record.
+
+    A file can be one line, and a record can have any number of lines inside its quotes: without
+    the bound, both are read into memory whole. Raises RecordTooLong.
+    """
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self.text = text
+        self.begin_record()
+
+    def begin_record(self) -> None:
+        self.left = LONGEST_LINE
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self.text.readline(self.left + 1)
+        self.left -= len(line)
+        if self.left < 0:
+            raise RecordTooLong
+        if not line:
+            raise StopIteration
+        return line

@@ -12,8 +12,8 @@ import json
 import resource
 import sys
 import zipfile
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from itertools import islice
 from typing import Any
 
 from python_calamine import CalamineWorkbook, SheetVisibleEnum
@@ -22,7 +22,12 @@ MEMORY = 3 << 30
 CPU_SECONDS = 300
 LARGEST_UNPACKED = 1 << 30
 MOST_FILES = 2_000
-ROWS_AT_ONCE = 500
+LONGEST_CELL = 10_001  # characters: one more than the checks of a file allow
+LONGEST_ROW = 1_000_000  # characters of all its cells together
+CHARACTERS_AT_ONCE = 100_000
+LENGTH_OF_NUMBER = 20  # characters, about: also of a date
+
+Row = tuple[int, list[Any]]
 
 NOT_A_WORKBOOK, DAMAGED, TOO_LARGE = 3, 4, 5  # exit codes
 
@@ -73,9 +78,33 @@ def write_rows(content: io.BytesIO, how: str = "rather", *names: str) -> None:
     tell({"rows": height, "sheet": name, "sheets": visible})
     if sheet is not None:
         rows = enumerate(sheet.iter_rows(), 1)  # from A1 on, wherever the sheet begins
-        while batch := list(islice(rows, ROWS_AT_ONCE)):
+        for batch in batches(rows):
             tell(batch)
     tell(None)
+
+
+def batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Puts rows together, so that no line of our output is large. Raises MemoryError.
+
+    Any number of cells can refer to one shared text, so a small file can hold any amount of text.
+    Our reader holds a whole line of this output in memory and stores all of it: cells are cut, and
+    a row or a sheet that is too long ends the process.
+    """
+    batch: list[Row] = []
+    size, left = 0, LARGEST_UNPACKED
+    for number, cells in rows:
+        cut = [cell[:LONGEST_CELL] if isinstance(cell, str) else cell for cell in cells]
+        length = sum(len(cell) if isinstance(cell, str) else LENGTH_OF_NUMBER for cell in cut)
+        left -= length
+        if length > LONGEST_ROW or left < 0:
+            raise MemoryError
+        if batch and size + length > CHARACTERS_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+        batch.append((number, cut))
+        size += length
+    if batch:
+        yield batch
 
 
 def tell(what: Any) -> None:

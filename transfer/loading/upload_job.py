@@ -28,7 +28,7 @@ from transfer.rejects.resend import finish
 from transfer.words.columns import with_local_moments
 
 SECONDS_BETWEEN_NOTES = 1.0
-BAD_LINES_AT_ONCE = 5000
+BAD_LINES_AT_ONCE = 500  # each may have several cells of 10,000 characters
 SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
 
 State = Upload.State

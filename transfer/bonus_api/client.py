@@ -13,12 +13,15 @@ from urllib.parse import quote
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.endpoint import Endpoint
-from transfer.bonus_api.http import AdminPort
+from transfer.bonus_api.http import ANSWER_BYTES, AdminPort
 
 ANSWER_SECONDS = 5.0
 PAUSES = (0.2, 0.5)  # before what only reads is asked again
 PAGE_ROWS = 5000
 MOST_PAGES = 40
+PAGE_BYTES = 8 << 20  # 1,600 for each account of a page; the reference server needs 200
+LONGEST_TEXT = 200  # characters
+LONGEST_LIST = 16 << 20  # characters of all codes and logins together
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Status:
     time: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Account:
     """A register's account, as the bonus server has it; `secret` only when it is new."""
 
@@ -61,11 +64,13 @@ class BonusApi:
         )
 
     def accounts(self) -> list[Account]:
-        """Reads all accounts, page by page."""
+        """Reads all accounts, page by page: at most PAGE_ROWS * MOST_PAGES of them."""
         collected: list[Account] = []
+        left = LONGEST_LIST
         after = ""
         for _page in range(MOST_PAGES):
-            answer = self._read(f"/accounts?limit={PAGE_ROWS}&after={quote(after, safe='')}")
+            path = f"/accounts?limit={PAGE_ROWS}&after={quote(after, safe='')}"
+            answer = self._read(path, PAGE_BYTES)
             page, following = self._understood(
                 lambda answer: (
                     [_account(one) for one in answer["accounts"]],
@@ -73,6 +78,9 @@ class BonusApi:
                 ),
                 answer,
             )
+            left -= sum(len(one.register) + len(one.login) for one in page)
+            if len(page) > PAGE_ROWS or left < 0:
+                break
             collected += page
             if following is None:
                 return [*{one.register: one for one in collected}.values()]
@@ -110,17 +118,17 @@ class BonusApi:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._port.error(errors.Nonsense, type(error).__name__) from None
 
-    def _read(self, path: str) -> Any:
+    def _read(self, path: str, most_bytes: int = ANSWER_BYTES) -> Any:
         """Asks again when the connection failed or the server was busy; never after a time-out."""
         until = time.monotonic() + self._port.seconds
         for pause in PAUSES:
             try:
-                return self._port.call("GET", path)
+                return self._port.call("GET", path, most_bytes=most_bytes)
             except (errors.CutOff, errors.ApiBusy, errors.PortClosed):
                 if time.monotonic() + pause >= until:
                     raise
                 time.sleep(pause)
-        return self._port.call("GET", path)
+        return self._port.call("GET", path, most_bytes=most_bytes)
 
 
 def _account(answer: Any, secret: str = "") -> Account:
@@ -135,7 +143,7 @@ def _account(answer: Any, secret: str = "") -> Account:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value or len(value) > 200 or "\0" in value:
+    if not isinstance(value, str) or not value or len(value) > LONGEST_TEXT or "\0" in value:
         raise ValueError("no text")
     value.encode()  # half a character can't be stored
     return value

@@ -18,7 +18,7 @@ from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.errors import ApiError
 
 CONNECT_SECONDS = 3.0
-MOST_BYTES = 16 * 1024 * 1024
+ANSWER_BYTES = 64 << 10  # of an answer about one account, or none
 # By OpenSSL's number of what is wrong with one; 62 is a name, 64 an address.
 CERTIFICATES: dict[int, type[ApiError]] = {
     10: errors.CertificateExpired,
@@ -40,13 +40,23 @@ class AdminPort:
         if self._client is not None:
             self._client.close()
 
-    def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-        """The JSON of the answer; None if it has no body. Raises ApiError."""
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, str] | None = None,
+        most_bytes: int = ANSWER_BYTES,
+    ) -> Any:
+        """The JSON of the answer; None if it has no body. Raises ApiError.
+
+        An answer of more than `most_bytes` is Nonsense: as JSON it takes up to 30 times as much
+        memory.
+        """
         if not self.endpoint.token:
             raise self.error(errors.NoToken)
         with Deadline(self.seconds) as deadline:
             try:
-                status, content = self._answer(deadline, method, path, body)
+                status, content = self._answer(deadline, method, path, body, most_bytes)
             except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
                 raise self._failure(error, deadline) from None
         if status >= 400:
@@ -59,17 +69,27 @@ class AdminPort:
             raise self.error(errors.Nonsense, type(error).__name__) from None
 
     def _answer(
-        self, deadline: "Deadline", method: str, path: str, body: dict[str, str] | None
+        self,
+        deadline: "Deadline",
+        method: str,
+        path: str,
+        body: dict[str, str] | None,
+        most_bytes: int,
     ) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {self.endpoint.token}"}
+        # A compressed answer is read as it is, and so is no JSON: a few bytes could unpack to
+        # gigabytes.
+        headers = {
+            "Authorization": f"Bearer {self.endpoint.token}",
+            "Accept-Encoding": "identity",
+        }
         request = self._connected().stream(
             method, path, json=body, headers=headers, extensions={"trace": deadline.trace}
         )
         content = bytearray()
         with request as response:
-            for part in response.iter_bytes():
+            for part in response.iter_raw():
                 content += part
-                if len(content) > MOST_BYTES:
+                if len(content) > most_bytes:
                     raise httpx.RemoteProtocolError("too large")
             return response.status_code, bytes(content)
 

@@ -58,6 +58,7 @@ ANY_LOG_IN = f"none,password,md5,gss,sspi,{SCRAM}"
 LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
 # libpq has no codes for why there is no connection; the server says it in a language of its own.
+LONGEST_REASON = 1000  # characters: the server chooses them, and CAUSES backtrack
 CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
     (WeakLogin, "server requested .* password|did not complete authentication"),
     (DatabaseMissing, 'database ".*" does not exist|база данных ".*" не существует'),
@@ -304,7 +305,7 @@ def unreachable(dsn: str, database: str, reason: str) -> Unreachable:
 
 def _first_line(error: Exception) -> str:
     """The cause alone: libpq puts where it tried to connect before it."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0][:LONGEST_REASON]
     return re.sub(r"^.*(failed|error): |FATAL:\s+", "", line).rstrip(".")
 
 

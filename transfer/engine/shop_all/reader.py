@@ -111,7 +111,7 @@ class ShopAll(Identity):
     def _ours(self, error: psycopg2.Error) -> TransferError:
         """What others ask of a database that was never initialised is no fault of the query."""
         if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
-            quoted = re.search('["«](.+)["»]', error.diag.message_primary or "")
+            quoted = re.search('["«]([^"«»]+)["»]', error.diag.message_primary or "")
             return NotInitialised(missing=f'"{quoted[1]}"' if quoted else "datatransfer")
         return super()._ours(error)
 

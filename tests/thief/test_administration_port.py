@@ -68,9 +68,8 @@ def test_a_list_of_long_texts_ends_before_it_fills_the_memory():
         body = first.replace(b'"next": "1"', b'"next": "%d"' % number)
         connection.sendall(misbehaving.reply(200, body))
 
-    with asked(handler) as api, within(150):
-        with pytest.raises(errors.Nonsense):
-            api.accounts()
+    with asked(handler) as api, within(110), pytest.raises(errors.Nonsense):
+        api.accounts()
 
 
 def test_a_list_without_end_ends_at_the_last_page():

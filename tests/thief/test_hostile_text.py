@@ -12,7 +12,7 @@ import pytest
 
 import dtadmin.middleware
 import transfer
-from transfer.loading.values import is_masked, number, reader, status, text
+from transfer.loading.values import is_masked, number, status, text
 from transfer.pages.drawing import commands
 
 pytestmark = pytest.mark.timeout(60)

@@ -17,7 +17,8 @@ from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import transfer as move
-from transfer.engine.move.transfer import Chunk
+from transfer.engine.move.chunk import Chunk
+from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.batch_log import Readers
 from transfer.engine.shop_all.reader import ShopAll
@@ -271,7 +272,7 @@ class Flow:
         """As a run does: our own database knows of all other readers that they are others'."""
         kind = KINDS[self.kind]
         known = self.readers(source)
-        position = move.prepare(kind, source, target, lambda: known, dry_run=dry_run)
+        position = prepare(kind, source, target, lambda: known, dry_run=dry_run)
         if not dry_run:
             self.reader = position.reader
         return position

@@ -93,7 +93,7 @@ GUARDS = [
         "a position that is gone is not begun anew",
         [
             Edit(
-                f"{ENGINE}/move/transfer.py",
+                f"{ENGINE}/move/prepare.py",
                 "if known.mine or target.has_positions(kind) or logged - known.others:",
                 "if False:",
             )
@@ -130,9 +130,6 @@ GUARDS = [
                 "if kind.appends and changed !=",
                 "if False and changed !=",
             ),
-            Edit(
-                f"{ENGINE}/move/chunk.py", "    if (applied, rejected) !=", "    if False and 0 !="
-            ),
             Edit(f"{ENGINE}/move/stream.py", "    if sent != received:\n", "    if False:\n"),
         ],
         scenarios_of_servers.row_swallowed_by_the_vendor,
@@ -158,18 +155,18 @@ GUARDS = [
         "rejects are written in the chunk's transaction",
         [
             Edit(
-                f"{ENGINE}/move/transfer.py",
-                "            numbers = target.add_rejects(kind, before)\n"
-                "            if source.has_notes(kind, origin, *numbers):",
-                "            if False:",
+                f"{ENGINE}/move/chunk.py",
+                "        numbers = target.add_rejects(plan.kind, plan.before)\n"
+                "        if source.has_notes(plan.kind, origin, *numbers):",
+                "        if False:",
             ),
             Edit(
-                f"{ENGINE}/move/transfer.py",
-                "            commit(kind, target, before, after)\n    return",
-                "            commit(kind, target, before, after)\n"
-                "            if totals.rejected:\n"
-                "                target.add_rejects(kind, before)\n"
-                "                target.connection.commit()\n"
+                f"{ENGINE}/move/chunk.py",
+                "        commit(plan.kind, target, plan.before, after)\n    return",
+                "        commit(plan.kind, target, plan.before, after)\n"
+                "        if totals.rejected:\n"
+                "            target.add_rejects(plan.kind, plan.before)\n"
+                "            target.connection.commit()\n"
                 "    return",
             ),
             Edit(f"{ENGINE}/kinds.py", "as_json json) on commit drop", "as_json json)"),
@@ -179,12 +176,12 @@ GUARDS = [
         "the position moves in the chunk's transaction",
         [
             Edit(
-                f"{ENGINE}/move/transfer.py",
-                "        if not target.advance(before, after):\n            raise PositionMoved\n"
-                "        if not dry_run:\n",
-                "        if not dry_run:\n            target.connection.commit()\n"
-                "        if not target.advance(before, after):\n            raise PositionMoved\n"
-                "        if not dry_run:\n",
+                f"{ENGINE}/move/chunk.py",
+                "    if not target.advance(plan.before, after):\n        raise PositionMoved\n"
+                "    if not plan.dry_run:\n",
+                "    if not plan.dry_run:\n        target.connection.commit()\n"
+                "    if not target.advance(plan.before, after):\n        raise PositionMoved\n"
+                "    if not plan.dry_run:\n",
             )
         ],
     ),
@@ -193,21 +190,18 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/move/stream.py",
-                "        if self.error is not None:\n            raise self.error\n",
+                "        if self.error is not None:\n"
+                "            raise SourceFailed from self.error\n",
                 "",
             ),
             Edit(f"{ENGINE}/move/stream.py", "    if sent != received:\n", "    if False:\n"),
-            # What was surveyed would tell, too.
-            Edit(
-                f"{ENGINE}/move/chunk.py", "    if (applied, rejected) !=", "    if False and 0 !="
-            ),
         ],
     ),
     Guard(
         "a commit whose answer is lost is looked up",
         [
             Edit(
-                f"{ENGINE}/move/transfer.py",
+                f"{ENGINE}/move/commit.py",
                 "        if held is None or held.key != after.key:\n"
                 "            raise CommitUnconfirmed(database=target.name) from error\n",
                 "",

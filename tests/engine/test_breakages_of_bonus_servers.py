@@ -14,7 +14,7 @@ from transfer.engine.errors import (
     RowsPurged,
 )
 from transfer.engine.kinds import BALANCES
-from transfer.engine.move import transfer as move
+from transfer.engine.move.prepare import prepare
 from transfer.engine.restore.groups import Restored
 from transfer.engine.restore.set_position import Place
 from transfer.engine.shop_all.staging import Staging
@@ -69,7 +69,7 @@ def test_without_our_own_databases_memory_the_log_knows_that_there_was_a_positio
     site.flow.move()
     query(site.flow.bonus, "drop schema datatransfer cascade")
     with site.flow.doors() as (source, target), pytest.raises(PositionLost):
-        move.prepare(BALANCES, source, target)
+        prepare(BALANCES, source, target)
 
 
 def test_from_the_start_everything_is_sent(site):

@@ -4,7 +4,7 @@ import pytest
 
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
-from transfer.engine.move import transfer as move
+from transfer.engine.move.prepare import prepare
 from transfer.engine.shop_all.reader import PURGE_LOCK
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import doors, run_here
@@ -24,7 +24,7 @@ def test_two_new_servers_that_start_at_once_both_get_every_row(
     early, late = dock(bonus), dock(second_bonus, name="Бонусный сервер 9")
     task = early.tasks.get(kind="balances")
     with doors(task, "test") as (source, target):
-        move.prepare(
+        prepare(
             task.moves, source, target, lambda: task.all_readers
         )  # and our database not told yet
     with connected(shop_all) as purging:

@@ -96,12 +96,6 @@ class Kind:
         return self.bonus_server.names((*self.columns, self.stamps))
 
     @property
-    def is_held_as_carried(self) -> bool:
-        """Whether the target has our values as they are, and wants no others."""
-        side = self.bonus_server
-        return not (side.is_minor or side.words or side.fixed)
-
-    @property
     def target_names(self) -> dict[str, sql.Composable]:
         """What `refuse` and `apply` have in braces."""
         side = self.bonus_server
@@ -120,6 +114,7 @@ class Kind:
                 sql.SQL(", {0} = excluded.{0}").format(one) for one in stamps
             ),
             "default_status": sql.Literal(side.words.get(DEFAULT_STATUS, DEFAULT_STATUS)),
+            "sending_order": sql.SQL(self.sending_order),
             "good": sql.SQL(", ").join(
                 one.named(side.write(one, sql.Identifier(one.name))) for one in self.columns
             ),
@@ -128,6 +123,15 @@ class Kind:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @property
+    def sending_order(self) -> str:
+        """SQL: the order in which rows are sent and inserted.
+
+        By the key of the bonus server's index, whose first column is the kind's first; with equal
+        keys in the order of staging.
+        """
+        return f'{self.names[0]} collate "C", xid, id'
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -229,7 +233,7 @@ BALANCES = Kind(
     apply=(
         """
         insert into {table} ({columns}{more})
-        select {values}{more_values} from good order by xid, id
+        select {values}{more_values} from good order by {sending_order}
         """,
     ),
     amount=f"case when {FINITE} then amount end",

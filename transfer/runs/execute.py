@@ -12,7 +12,9 @@ from django.utils import timezone
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.move import transfer as move
-from transfer.engine.move.transfer import CHUNK_ROWS, Chunk
+from transfer.engine.move.chunk import Chunk
+from transfer.engine.move.prepare import prepare
+from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.engine.position import Position
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.shop_all.reader import ShopAll
@@ -103,7 +105,7 @@ def _move(
 ) -> tuple[State, int]:
     kind = task.moves
     with doors(task, f"run {run.pk}") as (source, target):
-        position = move.prepare(kind, source, target, lambda: task.all_readers)
+        position = prepare(kind, source, target, lambda: task.all_readers)
         task.remember_reader(position.reader)
         _settle_previous(run, position)
         mirror(task, target, position)
@@ -162,7 +164,7 @@ def rehearse(
     run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
     reasons: Counter[str] = Counter()
     with doors(task, "dry run") as (source, target):
-        position = move.prepare(task.moves, source, target, lambda: task.all_readers, dry_run=True)
+        position = prepare(task.moves, source, target, lambda: task.all_readers, dry_run=True)
         run.expected = count_waiting(source, task, position)
         progress(run)
         for chunk in move.transfer(

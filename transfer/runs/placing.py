@@ -6,7 +6,7 @@ from dataclasses import replace
 from django.db import DatabaseError
 from django.utils import timezone
 
-from transfer.engine.move import transfer as move
+from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position
 from transfer.engine.restore.set_position import Place, Placed, place
 from transfer.engine.shop_all.batch_log import Batch, KnownBatch
@@ -79,6 +79,6 @@ def _carry(task: TransferTask) -> bool:
         position = target.existing_position(origin, kind)
         if position is None or position.number or not position.is_older_than_the_log:
             return False
-        position = move.prepare(kind, source, target, lambda: task.all_readers)
+        position = prepare(kind, source, target, lambda: task.all_readers)
         task.remember_reader(position.reader)
         return True

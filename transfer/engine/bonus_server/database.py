@@ -161,16 +161,9 @@ class BonusDatabase(PositionTable):
         if kind.appends and names:
             raise RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names)
 
-    def has_rules(self, kind: Kind) -> bool:
-        """Whether an insert may do more, or something else, than a COPY does."""
-        query = "select relhasrules from pg_class where oid = to_regclass(quote_ident(%s))"
-        return bool(self.value(query, [kind.target]))
-
-    def swallowed(self, kind: Kind, lost: TransferError | None = None) -> TransferError:
-        """What to raise when rows did not land: `lost`, where no trigger can have kept them out."""
+    def swallowed(self, kind: Kind) -> TransferError:
+        """What to raise when rows did not land: a trigger kept them out."""
         names = self.value(TRIGGERS, [kind.target])
-        if lost is not None and not names:
-            return lost
         return RowsSwallowed(database=self.name, table=f'"{kind.target}"', names=names or "?")
 
 

@@ -1,149 +1,41 @@
-"""How the rows of a chunk land in a bonus server's database. No Django.
+"""Moves one chunk: one transaction of the bonus server, one way for every kind.
 
-Good rows that are only appended go straight into its table, and the others into the temporary
-table `incoming`. So does the whole chunk where rows are upserted, or where the table refuses one
-of them: which one, is found there.
+The rows arrive in the temporary table `incoming`, each with the code of the check that it fails.
+From there one statement of the kind applies the good rows to the vendor's table. If that table
+refuses a row, halving the chunk finds it, and it becomes a reject.
 """
 
-import psycopg2
-from psycopg2 import errors, sql
+from dataclasses import dataclass, field
+
+from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import RowsLostOnTheWay
+from transfer.engine.errors import PositionMoved
 from transfer.engine.kinds import Kind
-from transfer.engine.move.refusals import Bisection, Statement, is_refusal
-from transfer.engine.move.stream import Refused, Sending, receive, receive_bytes, stream_rows
-from transfer.engine.move.survey import Last, Portion, Survey, Surveyor
-from transfer.engine.position import Totals
+from transfer.engine.move.commit import commit
+from transfer.engine.move.plan import ChunkPlan, Last
+from transfer.engine.move.read_ahead import ReadAhead
+from transfer.engine.move.receive import receive_as_bytes, receive_rows
+from transfer.engine.move.refusals import Bisection, Refuse, Statement
+from transfer.engine.move.stream import SourceFailed, TextUnreadable, as_source_failure
+from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.reader import ShopAll
 
 IS_GOOD = "fault is null"
 IS_BAD = "fault is not null"
+# What the statements of a kind see of `incoming`, with the values as the vendor's table has them.
 GOOD = """
     with good as not materialized (
         select xid, id, {good}, ctid as line from incoming where {rows}
     )
 """
+# (xid, id) of the last row of the chunk, in the order of staging.
+LAST = "select xid::text::bigint, id from incoming order by xid desc, id desc limit 1"
 
-# No plan may hang on statistics: rows are looked up by index whatever the planner believes.
+# Rows are looked up by index, so stale statistics cannot make the planner choose another way.
 PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
 
-
-def land(
-    portion: Portion, surveyor: Surveyor, source: ShopAll, target: BonusDatabase
-) -> tuple[Totals, Last | None]:
-    """Applies the good rows of the chunk, and has the others in `incoming`.
-
-    Returns what became of all, and which was the last.
-    """
-    kind = portion.kind
-    made = surveyor.survey(portion)
-    surveyor.look_ahead(made)
-    with made.snapshot:
-        if is_appended(made) and append(made, target):
-            return made.totals, made.last
-        is_filled = made.sending is not None and fill_sent(made, made.sending, target)
-    last = made.last if is_filled else fill(portion, source, target)
-    changed = apply(kind, target) if last else 0
-    good, *others = target.one(f"select {kind.counts} from incoming")
-    if kind.appends and changed != good:
-        raise target.swallowed(kind)
-    return Totals(changed, good - changed, *others), last
-
-
-def is_appended(made: Survey) -> bool:
-    """Whether the good rows may go into the server's table as they come."""
-    kind = made.portion.kind
-    return kind.appends and kind.is_held_as_carried and not made.has_replacing
-
-
-def append(made: Survey, target: BonusDatabase) -> bool:
-    """Copies the good rows into the server's table, and the others into `incoming`.
-
-    What was surveyed was sent, and has landed. False, and nothing is done, where the table takes
-    no COPY, or refuses a row. Raises RowsSwallowed, RowsLostOnTheWay.
-    """
-    kind, surveyed = made.portion.kind, made.totals
-    target.execute("savepoint untouched; set constraints all immediate")
-    try:
-        rejected = copy_bad(made, target) if surveyed.rejected else 0
-        applied = copy_good(made, target)
-    except Refused:
-        applied = -1
-    if applied < 0 or target.has_rules(kind):  # a COPY would pass them by
-        target.execute("rollback to savepoint untouched")
-        return False
-    if (applied, rejected) != (surveyed.applied, surveyed.rejected):
-        raise RowsLostOnTheWay(sent=surveyed.read, received=applied + rejected)
-    return True
-
-
-def copy_good(made: Survey, target: BonusDatabase) -> int:
-    kind = made.portion.kind
-    now = sql.SQL("{}::timestamptz").format(sql.Literal(target.value("select now()")))
-    held = kind.held_names
-    rows = sql.SQL("select {} from ({}) as judged {}").format(
-        sql.SQL(", ").join(
-            now if column is kind.stamps else sql.Identifier(column.name) for column in held
-        ),
-        made.query,
-        sql.SQL(f"where {IS_GOOD}" if made.totals.rejected else ""),
-    )
-    into = sql.SQL("{} ({})").format(
-        kind.bonus_server.identifier, sql.SQL(", ").join(map(sql.Identifier, held.values()))
-    )
-    try:
-        return stream_rows(Sending(made.source, rows), target, into, takes_none)
-    except RowsLostOnTheWay as lost:
-        raise target.swallowed(kind, lost) from None
-
-
-def takes_none(error: psycopg2.Error) -> bool:
-    """Whether the table refuses a row, or every COPY: it may be a view, or have policies."""
-    no_copy = (errors.FeatureNotSupported, errors.WrongObjectType)
-    return is_refusal(error) or isinstance(error, no_copy)
-
-
-def copy_bad(made: Survey, target: BonusDatabase) -> int:
-    kind = made.portion.kind
-    rows = sql.SQL(f"select * from ({{}}) as judged where {IS_BAD}").format(made.query)
-    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}")
-    return receive(kind, Sending(made.source, rows), target)
-
-
-def fill_sent(made: Survey, sending: Sending, target: BonusDatabase) -> bool:
-    """Fills `incoming` with what is being sent; False, and nothing is there, if a text is none."""
-    kind = made.portion.kind
-    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
-    try:
-        received = receive(kind, sending, target)
-    except Refused:
-        target.execute("rollback to savepoint empty")
-        return False
-    if received != made.totals.read:
-        raise RowsLostOnTheWay(sent=made.totals.read, received=received)
-    return True
-
-
-def fill(portion: Portion, source: ShopAll, target: BonusDatabase) -> Last | None:
-    """Fills `incoming` with the rows of the chunk, and returns the last of them."""
-    kind = portion.kind
-    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
-    for way in (receive, receive_bytes):
-        with source.snapshot():
-            try:
-                query = portion.query(source)
-                sending = Sending(source, query)
-                last = source.last_of(query, way(kind, sending, target))
-                if last and kind.appends:
-                    refuse_accepted(portion, last, source, target)
-                return last
-            except Refused:
-                target.execute("rollback to savepoint empty")
-    raise AssertionError
-
-
-# The rows are looked up by place: nothing is compared each with each.
+# Rows are looked up by (xid, id), by an index made for it: nothing is compared each with each.
 REFUSE_ACCEPTED = """
     update incoming set fault = 'accepted_before'
      where fault is null and xid = %(xid)s and id = %(id)s
@@ -153,22 +45,101 @@ REFUSE_ACCEPTED = """
 """
 
 
-def refuse_accepted(portion: Portion, last: Last, source: ShopAll, target: BonusDatabase) -> None:
-    """Rejects rows that were sent in place of one which this server, unlike others, accepted."""
-    rows = source.replacing(portion.kind, portion.before.oldest_unread, last[0])
+@dataclass(frozen=True)
+class Chunk:
+    """What one transaction of the bonus server did."""
+
+    before: Position
+    after: Position
+    reasons: dict[str, int] = field(default_factory=dict)  # check code → rows rejected
+
+    @property
+    def totals(self) -> Totals:
+        return self.after.totals - self.before.totals
+
+
+def move_chunk(
+    plan: ChunkPlan, ahead: ReadAhead, source: ShopAll, target: BonusDatabase, origin: str
+) -> Chunk:
+    """Moves the rows of the plan. The caller has locked the position, and rolls back on errors.
+
+    1. Receives the rows in `incoming`, and begins to read the next chunk.
+    2. Applies the good ones, and marks those that the vendor's table refuses.
+    3. Writes the rejects.
+    4. Moves the position, if it is still where it was, and commits (not in a dry run).
+    """
+    read, last = receive(plan, ahead, target)
+    ahead.begin_next(plan, read, last)
+    totals = apply(plan.kind, target) if last else Totals()
+    reasons = count_reasons(target) if totals.rejected else {}
+    if totals.rejected:
+        numbers = target.add_rejects(plan.kind, plan.before)
+        if source.has_notes(plan.kind, origin, *numbers):  # of older rows, as a rule
+            source.check_numbers(plan.kind, origin, target.rejected())
+    after = plan.after(totals, last)
+    if not target.advance(plan.before, after):
+        raise PositionMoved
+    if not plan.dry_run:
+        commit(plan.kind, target, plan.before, after)
+    return Chunk(plan.before, after, reasons)
+
+
+def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[int, Last | None]:
+    """Fills `incoming` with the rows of the chunk; returns how many they are, and the last.
+
+    Reads them again if the stream that was begun ahead breaks, and as bytes if the bonus server's
+    encoding lacks a character.
+    """
+    kind, receive_into = plan.kind, receive_rows
+    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
+    while True:
+        with ahead.rows(plan) as sending:
+            try:
+                read = receive_into(kind, sending, target)
+                last = next(iter(target.rows(LAST)), None)
+                if last and kind.appends:
+                    refuse_accepted(plan, last, sending.source, target)
+                return read, last
+            except TextUnreadable:
+                receive_into = receive_as_bytes
+            except SourceFailed as failed:
+                if failed.__cause__ is not None and sending.source is ahead.source:
+                    raise failed.__cause__ from None
+        target.execute("rollback to savepoint empty")
+
+
+def refuse_accepted(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabase) -> None:
+    """Rejects rows that replace one which this server, unlike others, has accepted."""
+    with as_source_failure():
+        rows = source.replacing(plan.kind, plan.before.oldest_unread, last[0])
     if rows:
         target.execute("create index on incoming (xid, id)")
     for xid, id_, origins, old_id in rows:
         values = {"xid": xid, "id": id_, "origins": origins, "old_id": old_id}
-        target.execute(REFUSE_ACCEPTED, values | {"kind": portion.kind.name})
+        target.execute(REFUSE_ACCEPTED, values | {"kind": plan.kind.name})
 
 
-def apply(kind: Kind, target: BonusDatabase) -> int:
-    """Applies the good rows, and returns how many rows of the target changed.
+def apply(kind: Kind, target: BonusDatabase) -> Totals:
+    """Applies the good rows of `incoming`, and returns what became of all of them.
 
-    What the vendor's table refuses is marked in `incoming` as a reject.
+    Rows that the vendor's table refuses are marked as rejects. Raises RowsSwallowed if rows are
+    appended and fewer landed than were good, TooManyRefused.
     """
+    target.execute(f"{PLANS}; set constraints all immediate")
+    statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
+    changed = Bisection(target, "incoming", statements, _refuse_in(target)).run(IS_GOOD)
+    good, *others = target.one(f"select {kind.counts} from incoming")
+    if kind.appends and changed != good:
+        raise target.swallowed(kind)
+    return Totals(changed, good - changed, *others)
 
+
+def _over_good(kind: Kind, text: str) -> Statement:
+    statement, names = sql.SQL(GOOD + text), kind.target_names
+    return lambda rows: statement.format(rows=sql.SQL(rows), **names)
+
+
+def _refuse_in(target: BonusDatabase) -> Refuse:
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
         target.execute(
             "update incoming set fault = 'refused_by_server', sqlstate = %s, "
@@ -176,17 +147,9 @@ def apply(kind: Kind, target: BonusDatabase) -> int:
             [sqlstate, constraint],
         )
 
-    names = kind.target_names
-
-    def over_good(text: str) -> Statement:
-        statement = sql.SQL(GOOD + text)
-        return lambda rows: statement.format(rows=sql.SQL(rows), **names)
-
-    target.execute(f"{PLANS}; set constraints all immediate")
-    statements = [over_good(text) for text in (*kind.refuse, *kind.apply)]
-    return Bisection(target, "incoming", statements, refuse).run(IS_GOOD)
+    return refuse
 
 
 def count_reasons(target: BonusDatabase) -> dict[str, int]:
-    """How many rows each check rejects, of those in `incoming`."""
+    """How many rows of `incoming` each check rejects."""
     return dict(target.rows(f"select fault, count(*) from incoming where {IS_BAD} group by fault"))

@@ -96,10 +96,21 @@ class ShopAll(Identity):
         with self.explained():
             self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with self.transaction(commit=False):
-            # A policy that would hide rows is an error: hidden rows would count as moved. Rows that
-            # are sent ahead are not read before the others have landed: that is no silence.
-            self.execute("set local row_security = off; set local tcp_user_timeout = 0")
+            # A policy that would hide rows is an error: hidden rows would count as moved.
+            self.execute("set local row_security = off")
             yield
+
+    def wait_for_reader(self) -> None:
+        """Lets the session wait, until the transaction ends, for the rows that it sends to be read.
+
+        A chunk begun ahead waits as long as the bonus server needs for the chunk before it. None of
+        the session's own limits may end it meanwhile, or the next chunk would fail as shop All's
+        fault.
+        """
+        self.execute(
+            "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; "
+            "set local tcp_user_timeout = 0"
+        )
 
     def hold(self, kind: Kind) -> None:
         """Keeps the table from being written anew (by a rebase) until the transaction ends.
@@ -158,12 +169,6 @@ class ShopAll(Identity):
                 sql.SQL(" union all ").join(parts), sql.Literal(rows)
             )
         return sql.SQL("select *, {} as fault from {} as rows").format(sql.SQL(kind.fault), chunk)
-
-    def last_of(self, query: sql.Composed, rows: int) -> tuple[int, int] | None:
-        """(xid, id) of the last of the `rows` rows that a chunk's query yields, if there is one."""
-        last = sql.SQL("select xid::text::bigint, id from ({}) as rows offset {}")
-        lines = self.rows(last.format(query, sql.Literal(max(rows - 1, 0))))
-        return lines[0] if lines else None
 
     def replacing(self, kind: Kind, first: int, last: int) -> list[tuple[str, int, list[str], int]]:
         """Rows of these transactions that are only for servers which have rejected another.

@@ -1,0 +1,31 @@
+"""Commits a chunk, and finds out what happened if the answer is lost."""
+
+import psycopg2
+
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors import CommitUnconfirmed
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Position
+from transfer.engine.postgres.database import is_broken
+from transfer.errors import TransferError
+
+
+def commit(kind: Kind, target: BonusDatabase, before: Position, after: Position) -> None:
+    """Commits the chunk; if the answer is lost, the position tells whether it landed.
+
+    Raises CommitUnconfirmed if it did not land, or if that can't be known now: the next run reads
+    the position first, so nothing is retried blindly.
+    """
+    try:
+        target.connection.commit()
+    except psycopg2.Error as error:
+        if not is_broken(error):
+            raise
+        target.close()
+        try:
+            with target.transaction(commit=False):
+                held = target.position(before.origin, kind, wait=True)
+        except TransferError as failure:
+            raise CommitUnconfirmed(failure.technical, database=target.name) from failure
+        if held is None or held.key != after.key:
+            raise CommitUnconfirmed(database=target.name) from error

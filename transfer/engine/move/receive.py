@@ -1,0 +1,50 @@
+"""Receives the rows of a stream in the temporary table `incoming` of the bonus server's session."""
+
+from psycopg2 import sql
+
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.kinds import Kind
+from transfer.engine.move.refusals import Bisection
+from transfer.engine.move.stream import Sending, as_source_failure, stream_rows
+
+
+def receive_rows(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
+    """Fills `incoming` with the rows that are sent, and returns how many arrived.
+
+    Raises what `stream_rows` raises.
+    """
+    names = ", ".join(["xid", "id", *kind.names, "fault"])
+    return stream_rows(sending, target, sql.SQL(f"incoming ({names})"))
+
+
+def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
+    """The same, where the target's encoding lacks a character of some row, which is rejected.
+
+    1. The texts arrive as they are on the wire, UTF-8, in columns of type bytea.
+    2. They are converted row by row; halving finds the rows that can't be.
+    """
+    types = {column.name: column.carried_as for column in kind.columns}
+    texts = {name for name, type_ in types.items() if type_ == "text"}
+    names = ", ".join(["xid", "id", *types, "fault"])
+    others = ", ".join(["xid", "id", *(name for name in types if name not in texts)])
+    body = ", ".join(f"{name} {'bytea' if name in texts else types[name]}" for name in types)
+    target.execute(
+        f"create temporary table raw (xid xid8, id bigint, {body}, fault text) on commit drop"
+    )
+    received = stream_rows(sending, target, sql.SQL(f"raw ({names})"))
+    values = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
+    read = f"insert into incoming ({names}) select xid, id, {', '.join(values)}, fault from raw"
+
+    def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
+        xid, id_ = target.one(f"select xid::text, id from raw where {row}")
+        with as_source_failure():
+            as_json = sending.source.row_as_json(kind, xid, id_)
+        target.execute(
+            f"insert into incoming ({others}, fault, sqlstate, as_json) "
+            f"select {others}, 'refused_by_server', %s, %s from raw where {row}",
+            [sqlstate, as_json],
+        )
+
+    Bisection(target, "raw", [lambda rows: f"{read} where {rows}"], refuse).run()
+    target.execute("drop table raw")
+    return received

@@ -41,9 +41,10 @@ def test_a_server_outside_notices_within_a_minute_that_our_machine_is_gone(over_
         assert server.one(SHOWN) == WITHIN_A_MINUTE
 
 
-def test_shop_all_waits_longer_for_whoever_reads_its_rows(over_tcp):
+def test_shop_all_waits_longer_for_the_rows_that_it_sends_ahead_to_be_read(over_tcp):
     with ShopAll(over_tcp, "tests") as source:
         with source.snapshot():
+            source.wait_for_reader()
             assert source.one(SHOWN) == (*WITHIN_A_MINUTE[:3], "0")
         assert source.one(SHOWN) == WITHIN_A_MINUTE
 

@@ -183,3 +183,9 @@ class FileRefused(TransferError):
     code = "file_refused"
     sentence = gettext_noop("The file can't be read.")
     hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")
+
+
+class QueueStuck(TransferError):
+    code = "queue_stuck"
+    sentence = gettext_noop("Jobs have waited in the queue since %(since)s.")
+    hint = gettext_noop("No worker takes them, or all are busy. Start one: manage.py db_worker")

@@ -6,12 +6,14 @@ from email.header import decode_header, make_header
 
 import pytest
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 
 from tests.records import server
 from transfer.alerts import watchman
 from transfer.alerts.send import deliver, signature
 from transfer.models import Heartbeat
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
+from transfer.queue.jobs import work_off
 from transfer.queue.worker import drain
 from transfer.tick import tick
 
@@ -130,3 +132,16 @@ def test_while_the_scheduler_is_silent_the_web_process_tells(inbox):
     tick("cron")
     drain(lambda: 0)
     assert inbox.mails[-1]["Subject"].startswith("Resolved: The scheduler has been silent")
+
+
+def test_without_a_worker_the_web_process_sends_the_message(inbox):
+    server()
+    a_recipient("mail", "olga@shop.example", topics=["scheduler"], language="en")
+    Heartbeat.beat("shop: run_due_tasks --no-drain")
+    work_off.enqueue("transferrun", 1)
+    watchman.look()
+    assert inbox.mails == []
+    DBTaskResult.objects.update(enqueued_at=timezone.now() - timedelta(seconds=40))
+    watchman.look()
+    (mail,) = inbox.mails
+    assert mail["Subject"].startswith("Jobs have waited in the queue since")

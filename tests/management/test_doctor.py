@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 
 from tests.certificates import certificate
 from tests.databases import query
@@ -13,6 +14,7 @@ from tests.reference_server import reference_server
 from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import UNMAPPED
 from transfer.models import Heartbeat
+from transfer.queue.jobs import work_off
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
 
@@ -170,3 +172,18 @@ def test_for_people_each_line_is_marked_and_failures_have_a_hint(installation, s
     assert "✓ Our own database · Migrations: All migrations are applied." in out
     assert "✗ shop All · Tables: " in out
     assert "\n    Run: manage.py init_shop_all" in out
+
+
+def test_without_worker_the_queue_is_a_warning_and_what_waits_in_it_a_fault(doctor, installation):
+    Heartbeat.objects.all().delete()
+    Heartbeat.beat("here: run_due_tasks --no-drain")
+    code, lines = doctor()
+    line = lines["Schedule", "Queue"]
+    assert (code, line["state"]) == (0, "warns")
+    assert "There is no background worker" in line["sentence"]
+    work_off.enqueue("transferrun", 1)
+    DBTaskResult.objects.update(enqueued_at=timezone.now() - timedelta(seconds=40))
+    code, lines = doctor()
+    line = lines["Schedule", "Queue"]
+    assert (code, line["state"]) == (1, "failed")
+    assert "Jobs have waited in the queue since" in line["sentence"]

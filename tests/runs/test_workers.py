@@ -53,6 +53,8 @@ def test_a_worker_is_there_between_two_looks_and_gone_once_it_is_killed(start, o
     assert in_words(seen()) == "1 background worker: runs start at once"
     worker.send_signal(signal.SIGKILL)
     wait_until(lambda: seen() == Workers())
+    assert in_words(seen()) == "no background worker: runs that are queued do not start"
+    Heartbeat.beat("shop: cron")
     assert in_words(seen()) == "no background worker: runs start within a minute"
 
 
@@ -141,10 +143,12 @@ def test_free_workers_are_counted_against_what_waits_before(start, task):
     assert when_it_starts() == "It starts as soon as a worker is free."
 
 
-def test_without_workers_the_tick_takes_it_and_without_that_nobody():
+def test_without_workers_only_a_tick_that_drains_takes_it():
     assert (
         when_it_starts() == "It waits: there is no background worker, and the scheduler is silent."
     )
+    Heartbeat.beat("shop: run_due_tasks --no-drain")
+    assert when_it_starts() == "It waits: there is no background worker."
     Heartbeat.beat("shop: cron")
     assert when_it_starts().startswith("It starts within a minute, today")
     assert when_it_starts(2).startswith("They start within a minute, today")

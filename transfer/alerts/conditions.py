@@ -9,7 +9,7 @@ from django.db.models import Count, F, Max, Min, Q
 from django.urls import reverse
 
 from transfer.engine.errors import REFUSALS
-from transfer.errors import Difference
+from transfer.errors import Difference, QueueStuck
 from transfer.models import (
     AuditEntry,
     Heartbeat,
@@ -22,7 +22,7 @@ from transfer.models import (
 from transfer.models.alerts import Topic
 from transfer.models.logins import lately
 from transfer.models.run_base import attach_runs
-from transfer.runs import backlog
+from transfer.runs import backlog, workers
 
 # The shops close at night, and their registers are switched off.
 DARK = timedelta(hours=24)
@@ -67,6 +67,9 @@ def scheduler(now: datetime) -> Iterator[Condition]:
         yield Condition(
             Topic.SCHEDULER, "", reverse("overview"), {"since": min(beat.at, now).isoformat()}
         )
+    if since := workers.stuck_since():
+        params = {"since": since.isoformat()}
+        yield Condition(Topic.SCHEDULER, QueueStuck.code, reverse("overview"), params)
 
 
 def failures(now: datetime) -> Iterator[Condition]:

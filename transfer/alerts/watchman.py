@@ -1,7 +1,7 @@
-"""Looks every minute whether the scheduler is silent: from the web process, since it is silent.
+"""Looks every minute whether the scheduler and the workers are there: from the web process.
 
-What stopped with the scheduler can't tell of it. If our own database is away, nobody is told:
-see /health/ready.
+What has stopped can't report it. While our own database is away, no message is sent: see
+/health/ready.
 """
 
 import logging
@@ -14,6 +14,7 @@ from django.utils import timezone
 from transfer.alerts.send import deliver
 from transfer.alerts.watch import watch
 from transfer.models import Heartbeat, Notice
+from transfer.runs.workers import stuck_since
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ def _look_for_ever() -> None:
 
 
 def look() -> None:
-    """Watches while there is no tick; and sends, since there may be no worker either."""
+    """Watches while there is no tick or no worker, and sends the messages itself."""
     beat, now = Heartbeat.last(), timezone.now()
-    if beat is None or beat.is_alive(now):
+    if beat is None or (beat.is_alive(now) and not stuck_since()):
         return
     watch(now)
     for notice in Notice.objects.pending():

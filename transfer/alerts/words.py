@@ -6,9 +6,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _, ngettext
 
+from transfer.errors import QueueStuck
 from transfer.models.alerts import Incident, Notice, Topic
 from transfer.words import formats
-from transfer.words.explain import explain_code
+from transfer.words.explain import Explanation, explain, explain_code
 
 Params = dict[str, Any]
 
@@ -44,12 +45,18 @@ def body(notice: Notice) -> str:
 
 def sentence(incident: Incident, params: Params | None = None) -> str:
     """What is wrong."""
-    return SENTENCES[Topic(incident.topic)](params or incident.params)
+    params = params or incident.params
+    if incident.key == QueueStuck.code:
+        return _stuck(params).sentence
+    return SENTENCES[Topic(incident.topic)](params)
 
 
 def hint(incident: Incident, params: Params | None = None) -> str:
     """What it means for the rows, and what to do."""
-    return HINTS[Topic(incident.topic)](params or incident.params)
+    params = params or incident.params
+    if incident.key == QueueStuck.code:
+        return _stuck(params).hint
+    return HINTS[Topic(incident.topic)](params)
 
 
 def _failed(params: Params) -> str:
@@ -58,6 +65,10 @@ def _failed(params: Params) -> str:
 
 def _explained(params: Params) -> str:
     return explain_code(params["code"], params["error"]).hint
+
+
+def _stuck(params: Params) -> Explanation:
+    return explain(QueueStuck(since=_since(params)))
 
 
 def _since(params: Params) -> str:

@@ -68,12 +68,6 @@ class Silent(TransferError):
     hint = NeverTicked.hint
 
 
-class QueueStuck(TransferError):
-    code = "doctor_queue_stuck"
-    sentence = gettext_noop("The oldest entry of the queue waits since %(since)s.")
-    hint = gettext_noop("No worker takes it. Start one: manage.py db_worker")
-
-
 class DiskFull(TransferError):
     code = "doctor_disk_full"
     sentence = gettext_noop("%(path)s has %(free)s MB left.")

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from transfer.bonus_api.errors import CertificateExpired
 from transfer.bonus_api.http import CONNECT_SECONDS, tls_context
 from transfer.doctor import databases, errors
-from transfer.errors import gettext_noop
+from transfer.errors import QueueStuck, gettext_noop
 from transfer.models import BonusServer, Heartbeat
 from transfer.runs import workers
 from transfer.servers.attempt import Passed, Result, attempt
@@ -100,10 +100,12 @@ def try_tick() -> Passed:
 
 
 def try_queue() -> Passed:
-    oldest = workers.oldest_entry()
-    if oldest and timezone.now() - oldest > workers.QUEUED_LONG:
-        raise errors.QueueStuck(since=formats.moment(oldest))
+    if since := workers.stuck_since():
+        raise QueueStuck(since=formats.moment(since))
     resident = workers.seen().resident
+    if not workers.is_drained():
+        text = gettext_noop("There is no background worker: jobs that are queued do not start.")
+        return Passed(text, {}, warns=True)
     return Passed(gettext_noop("It moves; background workers: %(n)s."), {"n": resident})
 
 

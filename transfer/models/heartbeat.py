@@ -12,6 +12,9 @@ class Heartbeat(models.Model):
     # The tick comes every minute; one may be late, three may not.
     SILENCE = timedelta(minutes=3)
 
+    # How a source ends whose ticks leave the queue to workers.
+    LEAVES_QUEUE = ("--no-drain", "run_scheduler")
+
     source = models.CharField(gettext_lazy("source"), max_length=200, primary_key=True)
     at = models.DateTimeField(gettext_lazy("last tick"))
 
@@ -23,10 +26,15 @@ class Heartbeat(models.Model):
         return f"{self.source} {self.at:%Y-%m-%d %H:%M:%S}"
 
     @property
+    def drains(self) -> bool:
+        """Whether this tick also works off the queue, instead of leaving it to workers."""
+        return not self.source.endswith(self.LEAVES_QUEUE)
+
+    @property
     def words(self) -> str:
-        """Which machine looks at the schedule, and how it comes to do so."""
-        host, _colon, way = self.source.rpartition(": ")
-        how = _("as a service") if way == "run_scheduler" else _("by cron")
+        """Which machine looks at the schedule, and whether cron or a service starts it."""
+        host = self.source.rpartition(": ")[0]
+        how = _("by cron") if self.drains else _("as a service")
         return f"{host}, {how}"
 
     @classmethod
@@ -45,6 +53,11 @@ class Heartbeat(models.Model):
     def last(cls) -> Self | None:
         """The latest tick, rather one that is not dated later than now; None: there was none."""
         return cls.objects.exclude(cls.later_than(timezone.now())).first() or cls.objects.first()
+
+    @classmethod
+    def alive(cls) -> list[Self]:
+        """The ticks that are alive, of all machines."""
+        return [beat for beat in cls.objects.all() if beat.is_alive()]
 
     @classmethod
     def forget_later(cls, now: datetime) -> bool:

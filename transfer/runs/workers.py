@@ -17,8 +17,10 @@ from transfer.models import Heartbeat
 from transfer.schedule import following_minute
 from transfer.words import formats
 
-# The tick works the queue off every minute: what waits longer has nobody.
+# An entry that waits longer is stuck: while something takes entries, and while nothing does. A
+# worker that restarts needs some seconds.
 QUEUED_LONG = timedelta(minutes=3)
+QUEUED_IN_VAIN = timedelta(seconds=30)
 
 # One that holds the lock of what it executes is at work.
 SESSIONS = """
@@ -69,10 +71,31 @@ def oldest_entry() -> datetime | None:
     return oldest
 
 
+def is_drained() -> bool:
+    """Whether anything takes entries from the queue: a resident worker, or the tick of cron."""
+    return bool(seen().resident) or any(beat.drains for beat in Heartbeat.alive())
+
+
+def stuck_since() -> datetime | None:
+    """Since when the oldest entry of the queue waits, if it waits too long; else None.
+
+    Without worker and without cron this is within a minute.
+    """
+    oldest = oldest_entry()
+    if oldest is None:
+        return None
+    waited = timezone.now() - oldest
+    if waited > QUEUED_LONG or (waited > QUEUED_IN_VAIN and not is_drained()):
+        return oldest
+    return None
+
+
 def in_words(workers: Workers) -> str:
     """Whether a run that is queued now starts at once."""
     if not workers.resident:
-        return _("no background worker: runs start within a minute")
+        if is_drained():
+            return _("no background worker: runs start within a minute")
+        return _("no background worker: runs that are queued do not start")
     if not workers.free:
         return ngettext(
             "%(n)d background worker, busy: runs start as soon as it is free",
@@ -101,6 +124,12 @@ def when_it_starts(runs: int = 1) -> str:
         return ngettext(
             "It waits: there is no background worker, and the scheduler is silent.",
             "They wait: there is no background worker, and the scheduler is silent.",
+            runs,
+        )
+    if not is_drained():
+        return ngettext(
+            "It waits: there is no background worker.",
+            "They wait: there is no background worker.",
             runs,
         )
     return ngettext(

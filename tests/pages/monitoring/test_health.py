@@ -45,16 +45,25 @@ def test_a_silent_schedule_is_not_ready_and_says_since_when(client):
     assert (status, answer["schedule"]) == (503, f"silent since {at:%Y-%m-%dT%H:%M:%SZ}")
 
 
-def test_a_queue_that_nobody_works_off_is_not_ready(client, alive):
+@pytest.mark.parametrize(
+    ("tick", "waits", "status"),
+    [
+        ("shop: run_due_tasks", timedelta(seconds=40), 200),
+        ("shop: run_due_tasks", timedelta(minutes=4), 503),
+        ("shop: run_due_tasks --no-drain", timedelta(seconds=20), 200),
+        ("shop: run_due_tasks --no-drain", timedelta(seconds=40), 503),
+        ("shop: run_scheduler", timedelta(seconds=40), 503),
+    ],
+)
+def test_a_queue_that_nothing_drains_is_not_ready_within_a_minute(client, tick, waits, status):
+    Heartbeat.beat(tick)
     work_off.enqueue("transferrun", 1)
-    assert ready(client)[0] == 200
-    at = timezone.now() - timedelta(minutes=4)
+    at = timezone.now() - waits
     DBTaskResult.objects.update(enqueued_at=at)
-    status, answer = ready(client)
-    assert (status, answer["queue"]) == (
-        503,
-        f"the oldest entry waits since {at:%Y-%m-%dT%H:%M:%SZ}",
-    )
+    stuck = f"the oldest entry waits since {at:%Y-%m-%dT%H:%M:%SZ}"
+    queue = "ok" if status == 200 else stuck
+    code, answer = ready(client)
+    assert (code, answer["queue"]) == (status, queue)
 
 
 ASK = """

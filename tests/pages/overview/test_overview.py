@@ -6,6 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 
 from tests.databases import stage
 from tests.records import a_reject, a_run, many_tasks, server, user, wait_for
@@ -135,11 +136,17 @@ def test_a_pause_with_rows_waiting_says_its_reason(client, task):
     assert problem.detail == "inventory"
 
 
-def test_a_run_that_no_worker_takes(client, task):
-    run = run_now(task, IVAN)
+def test_a_run_that_no_worker_takes_is_a_problem_within_a_minute(client, task):
+    run_now(task, IVAN)
+    Heartbeat.objects.all().delete()
+    Heartbeat.beat("shop: run_due_tasks --no-drain")
     assert problems_on(client) == []
-    type(run).objects.update(queued_at=timezone.now() - timedelta(minutes=4))
-    assert "a run has waited in the queue since" in problems_on(client)[0]
+    DBTaskResult.objects.update(enqueued_at=timezone.now() - timedelta(seconds=40))
+    assert "Jobs have waited in the queue since" in problems_on(client)[0]
+    Heartbeat.beat("shop: run_due_tasks")
+    assert problems_on(client) == []
+    DBTaskResult.objects.update(enqueued_at=timezone.now() - timedelta(minutes=4))
+    assert "Jobs have waited in the queue since" in problems_on(client)[0]
 
 
 def test_a_server_that_does_not_answer_is_one_problem_not_three(client, task):

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *, no_drain: bool, verbosity: int, **options: Any) -> None:
         # Silent when all is well, since cron mails what a job prints.
         with soft_stop() as stopped:
-            done = tick("run_due_tasks")
+            done = tick("run_due_tasks --no-drain" if no_drain else "run_due_tasks")
             worked_off = 0 if no_drain else drain(stopped)
         if verbosity > 1:
             self.say(

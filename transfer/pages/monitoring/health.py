@@ -3,7 +3,6 @@
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -43,7 +42,5 @@ def schedule() -> str:
 
 
 def queue() -> str:
-    oldest = workers.oldest_entry()
-    if oldest is None or timezone.now() - oldest < workers.QUEUED_LONG:
-        return "ok"
-    return f"the oldest entry waits since {oldest:%Y-%m-%dT%H:%M:%SZ}"
+    since = workers.stuck_since()
+    return f"the oldest entry waits since {since:%Y-%m-%dT%H:%M:%SZ}" if since else "ok"

@@ -10,13 +10,12 @@ from django.utils.translation import gettext as _
 
 from transfer.alerts.words import HINTS, SENTENCES
 from transfer.engine.errors import REFUSALS
-from transfer.errors import TransferError
+from transfer.errors import QueueStuck, TransferError
 from transfer.models import BonusServer, Heartbeat, Recipient, RejectedRow
 from transfer.models.alerts import Topic
-from transfer.models.run_base import Run, State
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
-from transfer.runs.workers import QUEUED_LONG
+from transfer.runs import workers
 from transfer.words import formats
 from transfer.words.explain import explain
 
@@ -36,8 +35,8 @@ class Problem(NamedTuple):
 
 def problems(rows: list[TaskStatus], heartbeat: Heartbeat | None) -> list[Problem]:
     """Lists problems of these tasks, of the bonus servers, and of what was rejected."""
-    listed = [*of_scheduler(heartbeat), *of_databases(rows), *of_servers(), *of_rejects()]
-    listed.extend(of_recipients())
+    listed = [*of_scheduler(heartbeat), *of_queue(), *of_databases(rows), *of_servers()]
+    listed.extend([*of_rejects(), *of_recipients()])
     for row in rows:
         listed.extend(of_task(row))
     return sorted(listed, key=lambda one: one.rank)
@@ -56,6 +55,14 @@ def of_scheduler(heartbeat: Heartbeat | None) -> Iterator[Problem]:
         times = {"ago": formats.ago(heartbeat.at), "at": formats.moment(heartbeat.at)}
         hint = HINTS[Topic.SCHEDULER]({})
         yield Problem("bad", text % times, hint, url, 0)
+
+
+def of_queue() -> Iterator[Problem]:
+    """A queue whose entries nothing takes: runs, files and messages wait in it."""
+    if since := workers.stuck_since():
+        words = explain(QueueStuck(since=formats.moment(since)))
+        url = f"{reverse('scheduler')}#tasks"
+        yield Problem("bad", words.sentence.rstrip("."), words.hint, url, 0)
 
 
 def of_databases(rows: list[TaskStatus]) -> Iterator[Problem]:
@@ -99,8 +106,6 @@ def of_recipients() -> Iterator[Problem]:
 def of_task(row: TaskStatus) -> Iterator[Problem]:
     task, names = row.task, {"task": row.name, "waits": row.backlog_sentence}
     now = timezone.now()
-    if run := row.run:
-        yield from of_queue(row, run, now)
     if task.failures and row.failure and task.enabled:
         text = SENTENCES[Topic.FAILURES]({"task": row.name, "n": task.failures})
         detail, rank = f"{row.failure.sentence} {next_attempt(row)}".strip(), 5
@@ -124,18 +129,6 @@ def of_task(row: TaskStatus) -> Iterator[Problem]:
         yield Problem(
             "warn", text, _("They can’t be seen, let alone moved, until then."), row.url, 40
         )
-
-
-def of_queue(row: TaskStatus, run: Run, now: datetime) -> Iterator[Problem]:
-    if run.state == State.QUEUED and now - run.queued_at > QUEUED_LONG:
-        text = _("%(task)s: a run has waited in the queue since %(at)s") % {
-            "task": row.name,
-            "at": formats.moment(run.queued_at),
-        }
-        hint = _(
-            "No worker takes it. Start one: manage.py db_worker; the scheduler helps out, too."
-        )
-        yield Problem("bad", text, hint, run.get_absolute_url(), 3)
 
 
 def next_attempt(row: TaskStatus) -> str:

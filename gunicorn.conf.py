@@ -29,5 +29,12 @@ def on_starting(_server: Any) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=name, dir=place)
 
 
+def post_worker_init(_worker: Any) -> None:
+    """Starts the watchdog of the scheduler in each process, once the application is loaded."""
+    from transfer.alerts import scheduler_watchdog
+
+    scheduler_watchdog.start()
+
+
 def on_exit(_server: Any) -> None:
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -4,7 +4,3 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtadmin.settings")
 application = get_wsgi_application()
-
-from transfer.alerts import watchman  # noqa: E402 - the models are loaded now
-
-watchman.start()

@@ -21,5 +21,6 @@ class TransferConfig(AppConfig):
                 models.Upload: "transfer.loading.upload_job.work",
                 models.AccountJob: "transfer.servers.account_job.work",
                 models.Notice: "transfer.alerts.send.deliver",
+                models.RecurringJob: "transfer.runs.recurring.work",
             }
         )

@@ -1,21 +1,20 @@
 """What happens every minute: dead runs are closed, lost jobs and due tasks are put into the queue.
 
-Any number of ticks may run at once, on any number of machines.
+Any number of ticks may run at once, on any number of machines. A step asks our own database alone:
+what waits for a network is a job in the queue.
 """
 
-import logging
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.db import OperationalError, transaction
-from django.db.models import Exists, ExpressionWrapper, QuerySet, Value
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from transfer.alerts.watch import concern, watch
+from transfer.alerts.watch import watch
 from transfer.errors import AlreadyRunning, StillQueued, TransferError
 from transfer.models import (
     AccountJob,
@@ -24,19 +23,16 @@ from transfer.models import (
     MaintenanceRun,
     MaintenanceTask,
     Notice,
-    RejectedRow,
+    RecurringJob,
     Settings,
     TransferRun,
     TransferTask,
     Upload,
 )
+from transfer.models.failed_steps import Steps
 from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
-from transfer.rejects.closing import finish_interrupted
-from transfer.runs.mirroring import mirror_overdue, overdue
 from transfer.runs.start import RunIsOpen, open_run
-
-logger = logging.getLogger(__name__)
 
 TASKS: tuple[type[ScheduledTask], ...] = (TransferTask, MaintenanceTask)
 RUNS: tuple[type[Any], ...] = (TransferRun, MaintenanceRun)
@@ -51,89 +47,113 @@ class Tick:
     queued_again: int = 0
     opened: int = 0
     skipped: int = 0
+    failed: list[str] = field(default_factory=list)  # steps, and items of steps
 
 
 def tick(way: str, now: datetime | None = None) -> Tick:
-    """Looks at the schedule once. `way`: what ticks, for the overview.
+    """Runs all steps once. `way`: the command that ticks, for the overview.
 
-    One query tells what there is to do, however many tasks there are.
+    An exception ends its step, or the item that the step is at; everything else goes on. It is
+    logged, counted and shown, see `Steps`. Raises django.db.Error when our own database is away.
     """
-    now, done = now or timezone.now(), Tick()
-    source = f"{socket.gethostname()}: {way}"
-    if Heartbeat.forget_later(now):  # the clock was set back
+    ticking = _Ticking(f"{socket.gethostname()}: {way}", now or timezone.now())
+    for name, act in STEPS.items():
+        with ticking.steps.isolated(name):
+            act(ticking)
+    ticking.done.failed = [" ".join(one).strip() for one in ticking.steps.failed]
+    return ticking.done
+
+
+class _Ticking:
+    """One tick: a method for each step, in the order of `STEPS`."""
+
+    def __init__(self, source: str, now: datetime) -> None:
+        self.source, self.now = source, now
+        self.done, self.steps = Tick(), Steps()
+
+    def check_clock(self) -> None:
+        """After the clock was set back, ticks and plans of the future count no more."""
+        if Heartbeat.forget_later(self.now):
+            for tasks in TASKS:
+                tasks.objects.plan_earlier(self.now)
+
+    def close_dead_runs(self) -> None:
+        for runs in RUNS:
+            self._each("dead_runs", runs.objects.dead(), self._interrupt)
+
+    def _interrupt(self, run: Run) -> None:
+        run.finish(State.INTERRUPTED)
+        self.done.interrupted += 1
+
+    def enqueue_lost_jobs(self) -> None:
+        for jobs in JOBS:
+            self._each("lost_jobs", jobs.objects.lost(), self._enqueue)
+
+    def _enqueue(self, job: Any) -> None:
+        job.enqueue()
+        self.done.queued_again += 1
+
+    def plan_new_tasks(self) -> None:
         for tasks in TASKS:
-            tasks.objects.plan_earlier(now)
-    Heartbeat.begin(source, now)
-    # A schedule that can't be written isn't alive, though a row may still be changed in its place.
-    beat = Value(True), partial(Heartbeat.beat, source, now)
-    steps: list[Step] = [*_recovery(done), *_schedule(now, done), beat, *_housekeeping(now)]
-    answers = Heartbeat.objects.filter(pk=source).values_list(*(what for what, _ in steps)).get()
-    for (_, do), is_there in zip(steps, answers, strict=True):
-        if is_there:
-            do()
-    return done
+            self._each("new_tasks", tasks.objects.unplanned(), lambda task: task.plan(self.now))
+
+    def open_due_runs(self) -> None:
+        for tasks in TASKS:
+            due = tasks.objects.due(self.now)
+            self._each("due_tasks", due, lambda task: open_due(task, self.now, self.done))
+
+    def beat(self) -> None:
+        """A schedule that can't be written isn't alive."""
+        if not any(step == "due_tasks" and item in MODELS for step, item in self.steps.failed):
+            Heartbeat.beat(self.source, self.now)
+
+    def expire_uploads(self) -> None:
+        Upload.objects.expire(self.now)
+
+    def drop_secrets(self) -> None:
+        IssuedSecret.drop_expired()
+
+    def enqueue_recurring_jobs(self) -> None:
+        RecurringJob.objects.create_missing()
+        self._each("recurring_jobs", RecurringJob.objects.lost(), lambda job: job.enqueue())
+
+    def watch(self) -> None:
+        watch(self.now)
+
+    def _each(self, step: str, chosen: QuerySet[Any], act: Callable[[Any], None]) -> None:
+        """Acts on each of the rows that no other tick has in hand; one that fails is put off.
+
+        An OperationalError ends the step: it is our own database, and fails the next row, too.
+        """
+        model = str(chosen.model._meta.model_name)
+        with self.steps.isolated(step, model):
+            for pk in chosen.values_list("pk", flat=True):
+                item = f"{model} {pk}"
+                if not self.steps.is_put_off(step, item):
+                    with self.steps.isolated(step, item, but=OperationalError):
+                        _with_locked(chosen, pk, act)
 
 
-# SQL: whether there is something to do; and what does it.
-Step = tuple[Exists | ExpressionWrapper[Any] | Value, Callable[[], object]]
+def _with_locked(chosen: QuerySet[Any], pk: Any, act: Callable[[Any], None]) -> None:
+    with transaction.atomic():
+        locked = chosen.select_for_update(of=("self",), skip_locked=True)
+        if row := locked.filter(pk=pk).first():
+            act(row)
 
 
-def _recovery(done: Tick) -> Iterator[Step]:
-    def interrupt(runs: type[Any]) -> None:
-        done.interrupted += runs.objects.dead().interrupt()
-
-    def enqueue(jobs: type[Any]) -> None:
-        done.queued_again += jobs.objects.enqueue_lost()
-
-    for runs in RUNS:
-        yield Exists(runs.objects.dead()), partial(interrupt, runs)
-    for jobs in JOBS:
-        yield Exists(jobs.objects.lost()), partial(enqueue, jobs)
-
-
-def _schedule(now: datetime, done: Tick) -> Iterator[Step]:
-    def each(chosen: QuerySet[Any], act: Callable[..., None]) -> None:
-        for pk in chosen.values_list("pk", flat=True):
-            _with_locked(chosen.model, pk, now, done, act)
-
-    for tasks in TASKS:
-        unplanned, due = tasks.objects.unplanned(), tasks.objects.due(now)
-        yield Exists(unplanned), partial(each, unplanned, _plan)
-        yield Exists(due), partial(each, due, open_due)
-
-
-def _housekeeping(now: datetime) -> Iterator[Step]:
-    yield Exists(Upload.objects.overdue(now)), partial(Upload.objects.expire, now)
-    yield Exists(IssuedSecret.objects.expired()), IssuedSecret.drop_expired
-    yield Exists(RejectedRow.objects.open()), _close_what_was_sent
-    yield Exists(overdue(now)), partial(mirror_overdue, now)
-    yield concern(now), partial(watch, now)
-
-
-def _close_what_was_sent() -> None:
-    """Comes late in a tick, since shop All may take its time to answer, or not answer at all."""
-    try:
-        finish_interrupted()
-    except TransferError as error:
-        logger.info("rejects that may have been sent: %s", error)
-
-
-def _with_locked(tasks, pk, now, done, act) -> None:  # type: ignore[no-untyped-def]
-    """Acts on a task that no other tick has in hand. What one task suffers, the others don't."""
-    try:
-        with transaction.atomic():
-            locked = tasks.objects.select_for_update(of=("self",), skip_locked=True)
-            if task := locked.filter(pk=pk).first():
-                act(task, now, done)
-    except OperationalError:  # it is our own database: the next task would fare no better
-        raise
-    except Exception:
-        logger.exception("%s %s", tasks._meta.model_name, pk)
-
-
-def _plan(task: ScheduledTask, now: datetime, done: Tick) -> None:
-    if task.enabled and task.next_run_at is None:
-        task.plan(now)
+STEPS: dict[str, Callable[[_Ticking], None]] = {
+    "clock": _Ticking.check_clock,
+    "dead_runs": _Ticking.close_dead_runs,
+    "lost_jobs": _Ticking.enqueue_lost_jobs,
+    "new_tasks": _Ticking.plan_new_tasks,
+    "due_tasks": _Ticking.open_due_runs,
+    "heartbeat": _Ticking.beat,
+    "uploads": _Ticking.expire_uploads,
+    "secrets": _Ticking.drop_secrets,
+    "recurring_jobs": _Ticking.enqueue_recurring_jobs,
+    "problems": _Ticking.watch,
+}
+MODELS = {str(tasks._meta.model_name) for tasks in TASKS}
 
 
 def open_due(task: ScheduledTask, now: datetime, done: Tick) -> None:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from tests.records import server
-from transfer.alerts import watchman
+from transfer.alerts import scheduler_watchdog
 from transfer.alerts.send import deliver, signature
 from transfer.models import Heartbeat
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
@@ -122,11 +122,11 @@ def test_while_the_scheduler_is_silent_the_web_process_tells(inbox):
     server()
     a_recipient("mail", "olga@shop.example", topics=["scheduler"], language="en")
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=2))
-    watchman.look()
+    scheduler_watchdog.look()
     assert inbox.mails == []
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=10))
-    watchman.look()
-    watchman.look()
+    scheduler_watchdog.look()
+    scheduler_watchdog.look()
     (mail,) = inbox.mails
     assert mail["Subject"].startswith("The scheduler has been silent since")
     tick("cron")
@@ -139,9 +139,9 @@ def test_without_a_worker_the_web_process_sends_the_message(inbox):
     a_recipient("mail", "olga@shop.example", topics=["scheduler"], language="en")
     Heartbeat.beat("shop: run_due_tasks --no-drain")
     work_off.enqueue("transferrun", 1)
-    watchman.look()
+    scheduler_watchdog.look()
     assert inbox.mails == []
     DBTaskResult.objects.update(enqueued_at=timezone.now() - timedelta(seconds=40))
-    watchman.look()
+    scheduler_watchdog.look()
     (mail,) = inbox.mails
     assert mail["Subject"].startswith("Jobs have waited in the queue since")

@@ -19,9 +19,11 @@ from transfer.models import (
     Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
+    RecurringJob,
     RegisterAccount,
     Settings,
     Shop,
+    TaskBacklog,
     User,
 )
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
@@ -29,6 +31,7 @@ from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, Attempt, lift_locks
 from transfer.queue.locks import Space
 from transfer.runs import backlog
+from transfer.runs.recurring import ask_backlogs
 from transfer.tick import tick
 from transfer.words import formats
 
@@ -173,6 +176,7 @@ def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
     watch(later)
     assert notices() == []  # the task is off
     task.switch(True, IVAN)
+    ask_backlogs(RecurringJob())
     watch(now + timedelta(minutes=59))
     assert notices() == []
     watch(later)
@@ -183,12 +187,15 @@ def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
 
 def test_a_flow_that_nobody_can_ask_any_more_is_not_well_again(task, recipient):
     old = timezone.now() - timedelta(hours=2)
-    backlog.note({task.pk: backlog.Backlog(2, old)})
+    backlog.store({task.pk: backlog.Backlog(2, old)})
     watch(NOW)
-    backlog.note({task.pk: backlog.Backlog(error=Unreachable(database="x", reason="y"))})
+    backlog.store({task.pk: backlog.Backlog(error=Unreachable(database="x", reason="y"))})
     watch(NOW)
     assert Incident.objects.open().get().topic == "late"
-    backlog.note({task.pk: backlog.Backlog(0)})
+    TaskBacklog.objects.update(asked_at=NOW - timedelta(minutes=10))  # nobody asks any more
+    watch(NOW)
+    assert Incident.objects.open().get().topic == "late"
+    backlog.store({task.pk: backlog.Backlog(0)})
     watch(NOW)
     assert not Incident.objects.open().exists()
 

@@ -10,7 +10,6 @@ import pytest
 from django.apps import apps
 from django.test import override_settings
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
 from tests.databases import connected, run
 from transfer.engine.kinds import KINDS
@@ -20,6 +19,7 @@ from transfer.loading.receive import receive
 from transfer.models import Actor, AuditEntry, Upload, UploadPiece
 from transfer.queue.locks import Space, lock
 from transfer.queue.worker import drain
+from transfer.tick import tick
 
 State = Upload.State
 GOOD = b"account;amount\n4100;10\n4200;20\n"
@@ -151,17 +151,14 @@ class TestTheQueue:
         assert len(staged("balances")) == 60_000
 
     def test_a_file_whose_worker_is_gone_is_taken_up_by_the_next_tick(self, confirmed, staged):
-        Upload.objects.enqueue_lost()
-        assert DBTaskResult.objects.filter(status="READY").count() == 1
-        Upload.objects.enqueue_lost()
-        assert DBTaskResult.objects.filter(status="READY").count() == 1
+        assert tick("test").queued_again == 1
+        assert tick("test").queued_again == 0
         drain(lambda: False)
         assert len(staged("balances")) == 2
 
     def test_a_file_that_somebody_works_on_is_left_alone(self, confirmed, own_database):
         with somebody_holding(own_database, Space.UPLOAD, confirmed.pk):
-            Upload.objects.enqueue_lost()
-        assert not DBTaskResult.objects.exists()
+            assert tick("test").queued_again == 0
 
     def test_a_change_of_accounts_does_not_hold_up_the_file_with_the_same_number(
         self, confirmed, own_database, staged

@@ -2,14 +2,18 @@
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from tests.databases import query, stage
+from tests.misbehaving import free_port
+from transfer.errors import Unreachable
 from transfer.models import Actor, RejectedRow, TransferRun
 from transfer.models.run_base import Trigger
-from transfer.rejects import resend
+from transfer.queue.locks import HELD, Space
+from transfer.rejects import mirror, resend
 from transfer.runs.execute import run_here
-from transfer.runs.mirroring import EVERY, mirror_overdue
+from transfer.runs.mirroring import RECENT, mirror_overdue
 from transfer.runs.purge import purge_history
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,7 +47,7 @@ def test_each_reject_belongs_to_the_run_that_found_it(task, shop_all):
     second = move(task, shop_all, ("3", 0))
     assert [one.run for one in RejectedRow.objects.order_by("number")] == [first, second]
     forget(task)
-    mirror_overdue(timezone.now())
+    mirror_overdue(task.server, timezone.now())
     assert [one.run for one in RejectedRow.objects.order_by("number")] == [first, second]
 
 
@@ -55,7 +59,7 @@ def test_what_a_dying_run_could_not_mirror_the_tick_does(task, shop_all, flow):
     moving.reader = str(task.readers[-1])
     moving.move()
     assert states() == []
-    mirror_overdue(timezone.now() + EVERY)
+    mirror_overdue(task.server, timezone.now() + RECENT)
     assert states() == [(2, State.OPEN)]
     run.refresh_from_db()
     assert run.rejected == 1
@@ -67,7 +71,7 @@ def test_a_lost_database_finds_what_was_sent_closed_and_what_was_discarded_open(
     resend.resend(RejectedRow.objects.filter(pk=sent.pk), {"amount": "5"}, OLGA)
     resend.discard(RejectedRow.objects.filter(pk=discarded.pk), "no", OLGA)
     forget(task)
-    mirror_overdue(timezone.now())
+    mirror_overdue(task.server, timezone.now())
     assert states() == [(1, State.RESENT), (2, State.OPEN), (3, State.OPEN)]
     assert RejectedRow.objects.get(staging_id=1).closed_by == "olga"
     assert TransferRun.objects.count() == 1
@@ -77,7 +81,7 @@ def test_mirroring_again_changes_nothing(task, shop_all):
     move(task, shop_all, ("1", 0))
     before = list(RejectedRow.objects.values())
     type(task).objects.update(mirrored_number=0, mirrored_token=None)
-    mirror_overdue(timezone.now())
+    mirror_overdue(task.server, timezone.now())
     assert list(RejectedRow.objects.values()) == before
 
 
@@ -103,12 +107,14 @@ def test_rejects_of_a_history_that_a_restored_server_has_lost_are_none(task, bon
 def test_closed_rejects_leave_both_databases_after_the_retention(task, bonus, shop_all):
     move(task, shop_all, ("1", 0), ("2", 0), ("3", 0))
     resend.discard(RejectedRow.objects.filter(staging_id__lt=3), "no", OLGA)
-    RejectedRow.objects.filter(staging_id__lt=3).update(closed_at=timezone.now() - 999 * EVERY * 99)
+    RejectedRow.objects.filter(staging_id__lt=3).update(
+        closed_at=timezone.now() - 999 * RECENT * 99
+    )
     assert purge_history()["rejects"] == 2
     assert query(bonus, "select number from datatransfer.reject") == [(3,)]
     call_command("reconcile")
     forget(task)
-    mirror_overdue(timezone.now())
+    mirror_overdue(task.server, timezone.now())
     assert states() == [(3, State.OPEN)]
 
 
@@ -128,7 +134,7 @@ def test_of_two_servers_that_rejected_a_row_the_second_follows_until_the_first_i
     assert [one.follows for one in RejectedRow.objects.order_by("pk")] == [False, True]
     query(first.server.dsn, "delete from datatransfer.reject")
     task = first.server.tasks.get(kind="balances")
-    mirror_overdue(timezone.now() + EVERY)
+    mirror_overdue(task.server, timezone.now() + RECENT)
     task.refresh_from_db()
     assert follows() == [(second.server_name, False)]
 
@@ -171,7 +177,7 @@ def test_what_was_sent_in_place_of_another_row_of_its_number_closes_no_reject(ta
     move(task, shop_all, ("1", 0))
     resend.resend(RejectedRow.objects.all(), {"amount": "5"}, OLGA)
     move(task, shop_all, ("2", 0))
-    RejectedRow.objects.filter(staging_id=1).update(closed_at=timezone.now() - 999 * EVERY * 99)
+    RejectedRow.objects.filter(staging_id=1).update(closed_at=timezone.now() - 999 * RECENT * 99)
     assert purge_history()["rejects"] == 1
     query(shop_all, START_ANEW)
     assert move(task, shop_all, ("3", 0)).error_code == "number_used_twice"
@@ -188,3 +194,30 @@ def test_a_reject_is_open_though_another_row_of_its_number_was_discarded(task, b
     assert [(one.state, one.payload["account"]) for one in RejectedRow.objects.all()] == [
         (State.OPEN, "2")
     ]
+
+
+def test_no_lock_is_held_while_shop_all_is_asked_and_a_failure_there_loses_nothing(
+    task, shop_all, settings, monkeypatch
+):
+    move(task, shop_all, ("1", 0))
+    resend.resend(RejectedRow.objects.all(), {"amount": "5"}, OLGA)
+    forget(task)
+    asked = mirror._close_what_was_sent
+
+    def ask(*rejects):
+        assert RejectedRow.objects.get().state == State.OPEN  # committed
+        with connection.cursor() as cursor:
+            cursor.execute(HELD, [Space.REJECTS])
+            assert cursor.fetchall() == []
+        settings.SHOP_ALL_DATABASE_URL = f"host=127.0.0.1 port={free_port()} dbname=none"
+        asked(*rejects)
+
+    monkeypatch.setattr(mirror, "_close_what_was_sent", ask)
+    with pytest.raises(Unreachable):
+        mirror_overdue(task.server, timezone.now())
+    task.refresh_from_db()
+    assert task.mirrored_number == 0
+    monkeypatch.undo()
+    settings.SHOP_ALL_DATABASE_URL = shop_all
+    mirror_overdue(task.server, timezone.now() + RECENT)
+    assert states() == [(1, State.RESENT)]

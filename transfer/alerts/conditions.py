@@ -45,7 +45,7 @@ class Unknown(Condition):
 
 
 def conditions(topics: Iterable[str], now: datetime) -> list[Condition]:
-    """Lists what is wrong of these topics. Asks shop All and the bonus servers only for `LATE`."""
+    """Lists what is wrong of these topics. Asks our own database alone."""
     return [one for topic in topics for one in OF_TOPIC[Topic(topic)](now)]
 
 
@@ -80,7 +80,7 @@ def late(now: datetime) -> Iterator[Condition]:
     """Rows that wait although their task should run."""
     limit = timedelta(minutes=Settings.load().alert_minutes)
     tasks = [task for task in _tasks() if task.enabled and not task.is_paused(now)]
-    heard = backlog.ask(tasks)
+    heard = backlog.stored()
     for task in tasks:
         asked = heard.get(task.pk)
         if asked is None or asked.error is not None:

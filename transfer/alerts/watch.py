@@ -5,10 +5,8 @@ Any number of ticks may look at once: one of them does, and the database refuses
 
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper
 
 from transfer.alerts.conditions import Condition, Unknown, conditions
 from transfer.errors import AlreadyRunning
@@ -18,16 +16,6 @@ from transfer.queue.locks import Space, lock
 Sort = Notice.Sort
 # What was rejected since the last message is told at most so often.
 DIGEST = timedelta(hours=1)
-
-
-def concern(now: datetime) -> ExpressionWrapper[Any]:
-    """SQL for whether there is anything to watch; rarely, where nobody wants to be told."""
-    anything = (
-        Exists(PlannedWork.objects.under_way(now))
-        | Exists(Recipient.objects.filter(enabled=True))
-        | Exists(Incident.objects.open())
-    )
-    return ExpressionWrapper(anything, BooleanField())
 
 
 def watch(now: datetime) -> None:

@@ -18,12 +18,12 @@ from django.utils.translation import gettext as _
 from django_tasks_db.models import DBTaskResult
 
 from transfer.bonus_api.errors import SecretNotTaken
-from transfer.models import Actor, BonusServer, Heartbeat, IssuedSecret, Recipient
+from transfer.models import Actor, BonusServer, FailedStep, Heartbeat, IssuedSecret, Recipient
 from transfer.models.pieces import cipher
 from transfer.models.secret import ENCRYPTED
 
 # Their tables come back empty: what was to be done next, who was logged in, who has ticked.
-EMPTY = (DBTaskResult, Session, Heartbeat)
+EMPTY = (DBTaskResult, Session, Heartbeat, FailedStep)
 WITH_SECRETS = (BonusServer, Recipient, IssuedSecret)
 SECRET = re.compile(rf"(?:^|\t)({ENCRYPTED}[\w=-]+)(?=\t|$)", re.MULTILINE)
 

@@ -4,14 +4,17 @@ from transfer.models.account_jobs import AccountJob, IssuedSecret
 from transfer.models.accounts import RegisterAccount, SeenDay
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.failed_steps import FailedStep
 from transfer.models.heartbeat import Heartbeat
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
 from transfer.models.pieces import UploadPiece
+from transfer.models.recurring_jobs import RecurringJob
 from transfer.models.registers import CashRegister, Shop
 from transfer.models.rejects import RejectedRow
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
+from transfer.models.task_backlogs import TaskBacklog
 from transfer.models.tasks import TransferTask
 from transfer.models.uploads import BadLine, Upload
 from transfer.models.users import StartPassword, User

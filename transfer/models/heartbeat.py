@@ -38,16 +38,12 @@ class Heartbeat(models.Model):
         return f"{host}, {how}"
 
     @classmethod
-    def begin(cls, source: str, now: datetime) -> None:
-        """Has a row for a first tick; of a later one it says nothing before that has ended."""
-        beat: Any = cls(source=source, at=now)
-        cls.objects.bulk_create([beat], ignore_conflicts=True)
-
-    @classmethod
     def beat(cls, source: str, now: datetime | None = None) -> None:
-        at = now or timezone.now()
-        if not cls.objects.filter(pk=source).update(at=at):
-            cls.begin(source, at)
+        """Notes a tick, also where a host whose clock is behind has deleted the row."""
+        beat: Any = cls(source=source, at=now or timezone.now())
+        cls.objects.bulk_create(
+            [beat], update_conflicts=True, unique_fields=["source"], update_fields=["at"]
+        )
 
     @classmethod
     def last(cls) -> Self | None:

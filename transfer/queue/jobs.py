@@ -11,7 +11,7 @@ from traceback import format_tb
 from typing import Any, ClassVar, Self
 
 from django.apps import apps
-from django.db import DatabaseError, connection, models, transaction
+from django.db import Error, connection, models
 from django.db.models import Q
 from django.utils.module_loading import import_string
 from django_tasks_db.models import DBTaskResult
@@ -51,20 +51,13 @@ class JobQuerySet(models.QuerySet[Any]):
         ready = DBTaskResult.objects.ready().values("pk")
         return self.pending().idle().filter(Q(queue_entry=None) | ~Q(queue_entry__in=ready))
 
-    def enqueue_lost(self) -> int:
-        """Puts them into the queue again; returns how many."""
-        with transaction.atomic():
-            jobs = list(self.lost().select_for_update(skip_locked=True))
-            for job in jobs:
-                job.enqueue()
-        return len(jobs)
-
 
 class Job(models.Model):
     """Something that a worker does."""
 
     LOCK_SPACE: ClassVar[Space]
     LOCKED_BY: ClassVar[str] = "pk"  # the field whose number is locked
+    PRIORITY: ClassVar[int] = 0  # in the queue; the highest comes first
 
     queue_entry = models.UUIDField(null=True, editable=False)
 
@@ -78,7 +71,8 @@ class Job(models.Model):
 
     def enqueue(self) -> None:
         """Puts it into the queue; twice does no harm, since one worker alone can claim it."""
-        self.queue_entry = work_off.enqueue(str(self._meta.model_name), self.pk).id
+        entry = work_off.using(priority=self.PRIORITY).enqueue(str(self._meta.model_name), self.pk)
+        self.queue_entry = entry.id
         self.save(update_fields=["queue_entry"])
 
     def lock(self) -> AbstractContextManager[None]:
@@ -115,7 +109,7 @@ class Job(models.Model):
                 yield
             except TransferError as error:
                 self.fail(error)
-            except DatabaseError as error:
+            except Error as error:  # InterfaceError is no DatabaseError
                 connection.close_if_unusable_or_obsolete()
                 self.fail(OwnDatabaseFailed(type(error).__name__))
             except Exception as error:

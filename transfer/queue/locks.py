@@ -21,6 +21,7 @@ class Space(IntEnum):
     NOTICE = 4481
     WATCH = 4482
     REJECTS = 4483
+    RECURRING_JOB = 4484
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").

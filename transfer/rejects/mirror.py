@@ -1,10 +1,13 @@
 """Copies the rejects that a bonus server's database holds into ours, where people look at them.
 
-They are pulled by number after each chunk, and by the tick. Doing it again changes nothing; lost or
-restored, our database pulls them again.
+They are pulled by number after each chunk, and by a recurring job. Doing it again changes nothing;
+lost or restored, our database pulls them again.
+
+No lock is held while a bonus server or shop All is asked. `mirrored_number` moves on last, so that
+a process that dies half-way leaves everything to be done again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 from django.conf import settings
@@ -48,36 +51,63 @@ def _is_same_history(task: TransferTask, target: BonusDatabase, reader: str) -> 
 
 
 def _pull_all(task: TransferTask, target: BonusDatabase, reader: str) -> None:
-    """Reads all rejects anew. What was open and is no reject there any more, is none."""
+    """Reads all rejects again, and deletes open ones that the server no longer has.
+
+    The task is saved with the deletion, and not before.
+    """
     task.mirrored_number, task.mirrored_token = 0, None
-    with transaction.atomic():
-        known = _pull(task, target, reader, None)
-        gone = RejectedRow.objects.open().filter(server=task.server_id, reader=reader)
-        tokens = dict(gone.values_list("pk", "token"))
-        gone = gone.filter(pk__in=[pk for pk, token in tokens.items() if str(token) not in known])
-        rows = [*gone.values_list("staging_id", flat=True)]
-        gone.delete()
-        RejectedRow.objects.filter(kind=task.kind, staging_id__in=rows).note_following()
-
-
-def _pull(
-    task: TransferTask, target: BonusDatabase, reader: str, run: TransferRun | None
-) -> set[str]:
-    """The rejects after those that we know; returns their tokens."""
     known: set[str] = set()
-    while rejects := target.rejects(reader, task.mirrored_number, AT_ONCE):
+    for rejects in _pages(task, target, reader):
         known.update(reject.token for reject in rejects)
-        with transaction.atomic():
-            # Two servers that reject the same rows at once see each other's.
-            hold(Space.REJECTS, 0)
-            _forget_namesakes(task, rejects)
-            _save(task, reader, rejects, run)
-            mine = RejectedRow.objects.filter(server=task.server_id, kind=task.kind)
-            mine.filter(staging_id__in=[one.staging_id for one in rejects]).note_following()
-            _close_what_was_sent(task, rejects)
-            task.mirrored_number, task.mirrored_token = rejects[-1].number, UUID(rejects[-1].token)
-            task.save(update_fields=["mirrored_number", "mirrored_token"])
-    return known
+        _take_over(task, reader, rejects, None)
+    with transaction.atomic():
+        hold(Space.REJECTS, 0)
+        _delete_gone(task, reader, known)
+        _save_progress(task)
+
+
+def _delete_gone(task: TransferTask, reader: str, known: set[str]) -> None:
+    gone = RejectedRow.objects.open().filter(server=task.server_id, reader=reader)
+    tokens = dict(gone.values_list("pk", "token"))
+    gone = gone.filter(pk__in=[pk for pk, token in tokens.items() if str(token) not in known])
+    rows = [*gone.values_list("staging_id", flat=True)]
+    gone.delete()
+    RejectedRow.objects.filter(kind=task.kind, staging_id__in=rows).note_following()
+
+
+def _pull(task: TransferTask, target: BonusDatabase, reader: str, run: TransferRun | None) -> None:
+    """Pulls the rejects after those that we know."""
+    for rejects in _pages(task, target, reader):
+        _take_over(task, reader, rejects, run)
+        _save_progress(task)
+
+
+def _pages(task: TransferTask, target: BonusDatabase, reader: str) -> Iterator[list[Reject]]:
+    """Yields the rejects after those that we know; each page is behind us once the next is read."""
+    while rejects := target.rejects(reader, task.mirrored_number, AT_ONCE):
+        task.mirrored_number, task.mirrored_token = rejects[-1].number, UUID(rejects[-1].token)
+        yield rejects
+
+
+def _take_over(
+    task: TransferTask, reader: str, rejects: list[Reject], run: TransferRun | None
+) -> None:
+    """Saves these rejects, and closes those whose rows were resent.
+
+    Shop All is asked after they are committed: a resend that begins later sees and closes them
+    itself.
+    """
+    with transaction.atomic():
+        hold(Space.REJECTS, 0)  # two servers that reject the same rows at once see each other's
+        _forget_namesakes(task, rejects)
+        _save(task, reader, rejects, run)
+        mine = RejectedRow.objects.filter(server=task.server_id, kind=task.kind)
+        mine.filter(staging_id__in=[one.staging_id for one in rejects]).note_following()
+    _close_what_was_sent(task, rejects)
+
+
+def _save_progress(task: TransferTask) -> None:
+    task.save(update_fields=["mirrored_number", "mirrored_token"])
 
 
 def _save(task: TransferTask, reader: str, rejects: list[Reject], run: TransferRun | None) -> None:

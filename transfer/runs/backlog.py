@@ -14,7 +14,8 @@ from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TooSlow, TransferError
-from transfer.models import BonusServer, TransferTask
+from transfer.models import BonusServer, TaskBacklog, TransferTask
+from transfer.models.failing import FAILURE, failure
 from transfer.models.run_base import State
 from transfer.models.schedules import ScheduledTask
 from transfer.servers.ask import ask_all, bonus_db, shop_all
@@ -28,6 +29,8 @@ FRESH = timedelta(seconds=5)
 # Who does not answer is not asked at each look: that takes the whole time allowed.
 FRESH_FAILURE = timedelta(seconds=30)
 HEARD = "backlogs"  # in the cache
+# The job that stores them comes every minute. Older answers may be wrong by now.
+STORED_FOR = timedelta(minutes=5)
 
 # The oldest row is that of the lowest (xid, id): a writer that commits late has a low one, too.
 WAITING = """
@@ -170,6 +173,35 @@ def _why_off(task: ScheduledTask) -> str:
     params = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
     sentence = _("The task is off since %(since)s, by %(who)s.") % params
     return f"{sentence} {task.change_reason}".strip()
+
+
+def store(answers: Mapping[int, Backlog]) -> None:
+    """Stores what was heard in our own database, for whoever can't wait for other databases."""
+    TaskBacklog.objects.bulk_create(
+        (
+            TaskBacklog(
+                task_id=pk,
+                rows=one.rows,
+                oldest=one.oldest,
+                writing_since=one.writing_since,
+                asked_at=one.asked_at,
+                **failure(one.error),
+            )
+            for pk, one in answers.items()
+        ),
+        update_conflicts=True,
+        unique_fields=["task"],
+        update_fields=["rows", "oldest", "writing_since", "asked_at", *FAILURE],
+    )
+
+
+def stored() -> dict[int, Backlog]:
+    """What was heard of each task in the last minutes. One query; asks nobody."""
+    lately = timezone.now() - STORED_FOR
+    return {
+        one.task_id: Backlog(one.rows, one.oldest, one.writing_since, one.error, one.asked_at)
+        for one in TaskBacklog.objects.filter(asked_at__gt=lately)
+    }
 
 
 _asking = threading.Lock()

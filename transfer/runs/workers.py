@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 from django_tasks_db.models import DBTaskResult
 
-from transfer.models import Heartbeat
+from transfer.models import Heartbeat, RecurringJob
 from transfer.schedule import following_minute
 from transfer.words import formats
 
@@ -64,10 +64,14 @@ def seen() -> Workers:
     return Workers(resident, min(resident, at_work))
 
 
+def waiting_entries() -> QuerySet[DBTaskResult]:
+    """Entries of the queue that wait, without those of recurring jobs, which come last."""
+    return DBTaskResult.objects.ready().filter(priority__gt=RecurringJob.PRIORITY)
+
+
 def oldest_entry() -> datetime | None:
     """Since when the oldest entry of the queue waits."""
-    ready = DBTaskResult.objects.ready()
-    oldest: datetime | None = ready.aggregate(at=Min("enqueued_at"))["at"]
+    oldest: datetime | None = waiting_entries().aggregate(at=Min("enqueued_at"))["at"]
     return oldest
 
 
@@ -112,7 +116,7 @@ def in_words(workers: Workers) -> str:
 def when_it_starts(runs: int = 1) -> str:
     """A sentence about runs that wait in the queue."""
     workers, beat = seen(), Heartbeat.last()
-    if workers.free and workers.free >= DBTaskResult.objects.ready().count():
+    if workers.free and workers.free >= waiting_entries().count():
         return ngettext("It starts at once.", "They start at once.", runs)
     if workers.resident:
         return ngettext(

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.databases import stage
 from tests.records import a_reject, a_run, server, user, wait_for
-from transfer.models import Actor, CashRegister, Heartbeat, RegisterAccount, Shop
+from transfer.models import Actor, CashRegister, FailedStep, Heartbeat, RegisterAccount, Shop
 from transfer.models.run_base import State
 from transfer.runs.start import run_now
 
@@ -70,7 +70,10 @@ def test_runs_rejects_registers_schedule_and_queue_are_counted(client):
     RegisterAccount.objects.create(server=eight, register=register, state="created", blocked=True)
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(seconds=90))
     run_now(task, Actor("ivan"))
+    for item in ("", "upload 7", "upload 7"):
+        FailedStep.note_failure("lost_jobs", item, KeyError())
     read = metrics(client)
+    assert read[named("step_failures_total", "lost_jobs")] == 3
     assert read[named("runs_last_day", NAME, "balances", "succeeded")] == 2
     assert read[named("runs_last_day", NAME, "balances", "failed")] == 1
     assert read[named("runs_last_day", NAME, "balances", "queued")] == 1

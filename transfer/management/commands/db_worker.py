@@ -1,9 +1,11 @@
+from functools import partial
 from typing import Any
 
 from django.utils.translation import gettext_noop
 from django_tasks_db.management.commands.db_worker import Command as LibraryCommand
 
 from transfer.management.command import SUPPRESS, Command as BaseCommand
+from transfer.runs.worker_loops import keep_working
 from transfer.runs.workers import announce
 
 
@@ -25,6 +27,8 @@ class Command(BaseCommand, LibraryCommand):
     }
 
     def handle(self, *, batch: bool, **options: Any) -> None:
-        if not batch:
+        if batch:
+            super().handle(batch=batch, **options)
+        else:
             announce("db_worker", 1)
-        super().handle(batch=batch, **options)
+            keep_working(partial(super().handle, batch=batch, **options))

@@ -1,17 +1,19 @@
 import logging
 import threading
 from argparse import ArgumentParser
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import close_old_connections, connection
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_noop
 from django_tasks_db.models import DBTaskResult
 
 from transfer.management.command import Command as BaseCommand, whole_number
-from transfer.queue.worker import drain, soft_stop
+from transfer.queue.worker import soft_stop
+from transfer.runs.worker_loops import PAUSE, drain_isolated
 from transfer.runs.workers import announce
 from transfer.schedule import following_minute
 from transfer.tick import tick
@@ -56,40 +58,41 @@ class Command(BaseCommand):
             now = timezone.now()
             # A clock that is set back is not waited for, nor one that is set within a tick.
             if not due - MINUTE <= now < due:
-                tick_once(now)
+                with surviving("the tick failed"):
+                    tick("run_scheduler", now)
                 due = following_minute(now)
-            workers = [worker for worker in workers if worker.is_alive()]
-            if len(workers) < most and work_waits():
-                workers.append(threading.Thread(target=work, args=[stopped], name="worker"))
-                workers[-1].start()
-            close_old_connections()
+            with surviving("no worker could be started"):
+                workers = [worker for worker in workers if worker.is_alive()]
+                if len(workers) < most and DBTaskResult.objects.ready().exists():
+                    workers.append(start_worker(stopped))
+                close_old_connections()
             pause.wait(SECONDS_BETWEEN_LOOKS)
         return workers
 
 
-def tick_once(now: datetime) -> None:
-    """Ticks; while our own database is away, the next minute tries again."""
+@contextmanager
+def surviving(failed: str) -> Iterator[None]:
+    """Logs whatever exception the block raises; the loop tries again.
+
+    What the tick can note in our own database, it has noted itself.
+    """
     try:
-        tick("run_scheduler", now)
-    except DatabaseError:
-        logger.exception("tick")
+        yield
+    except Exception:
+        logger.exception(failed)
         connection.close()
 
 
-def work_waits() -> bool:
-    try:
-        return DBTaskResult.objects.ready().exists()
-    except DatabaseError:
-        connection.close()
-        return False
+def start_worker(stopped: Callable[[], int]) -> threading.Thread:
+    worker = threading.Thread(target=work, args=[stopped], name="worker")
+    worker.start()
+    return worker
 
 
 def work(stopped: Callable[[], int]) -> None:
     """A worker thread: ends with the queue."""
     announce("run_scheduler", 0)  # it is one of those that were announced
-    try:
-        drain(stopped)
-    except Exception:
-        logger.exception("worker")
-    finally:
-        connection.close()
+    with surviving("a worker failed"):
+        if drain_isolated(stopped) is None:
+            threading.Event().wait(PAUSE)
+    connection.close()

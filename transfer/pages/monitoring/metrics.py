@@ -10,19 +10,26 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, connection
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from django_tasks_db.models import DBTaskResult
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from transfer.models import Heartbeat, RegisterAccount, RejectedRow, TransferRun, TransferTask
+from transfer.models import (
+    FailedStep,
+    Heartbeat,
+    RegisterAccount,
+    RejectedRow,
+    TransferRun,
+    TransferTask,
+)
 from transfer.models.accounts import AccountState
 from transfer.runs import backlog, workers
 
@@ -140,6 +147,12 @@ def schedule_and_queue() -> Iterator[Metric]:
     yield gauge("queue_entries", "Jobs that wait for a worker", ready["entries"])
     yield gauge("queue_oldest_seconds", "Age of the oldest of them", age(ready["oldest"]))
     yield gauge("workers", "Resident workers", workers.seen().resident)
+    text = "Exceptions in the steps of background loops"
+    failures = CounterMetricFamily("dtadmin_step_failures", text, labels=["step"])
+    totals = FailedStep.objects.order_by().values_list("step").annotate(Sum("total"))
+    for step, total in totals:
+        failures.add_metric([step], total)
+    yield failures
 
 
 def runs() -> Iterator[Metric]:

@@ -8,12 +8,13 @@ import logging
 import threading
 from functools import partial
 
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 from django.utils import timezone
 
 from transfer.alerts.send import deliver
 from transfer.alerts.watch import watch
 from transfer.models import Heartbeat, Notice
+from transfer.models.failed_steps import Steps
 from transfer.runs.workers import stuck_since
 
 logger = logging.getLogger(__name__)
@@ -22,16 +23,16 @@ EVERY = 60  # seconds
 
 
 def start() -> None:
-    """Starts the watch in a thread of its own, which ends with the process."""
-    threading.Thread(target=_look_for_ever, name="watchman", daemon=True).start()
+    """Starts the watchdog in a thread, which ends with the process."""
+    threading.Thread(target=_look_for_ever, name="scheduler_watchdog", daemon=True).start()
 
 
 def _look_for_ever() -> None:
     while not threading.Event().wait(EVERY):
         try:
             look()
-        except DatabaseError:
-            logger.exception("watchman")
+        except Exception:  # our own database is away: look again in a minute
+            logger.exception("the watchdog could not look at the scheduler")
         finally:
             close_old_connections()
 
@@ -41,6 +42,9 @@ def look() -> None:
     beat, now = Heartbeat.last(), timezone.now()
     if beat is None or (beat.is_alive(now) and not stuck_since()):
         return
-    watch(now)
+    steps = Steps()
+    with steps.isolated("watchdog"):
+        watch(now)
     for notice in Notice.objects.pending():
-        notice.do(partial(deliver, notice))
+        with steps.isolated("watchdog", f"notice {notice.pk}"):
+            notice.do(partial(deliver, notice))

@@ -1,0 +1,88 @@
+"""Work that comes back every few minutes and waits for other databases."""
+
+from datetime import timedelta
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
+
+from transfer.errors import TransferError
+from transfer.models.failed_steps import FailedStep
+from transfer.models.failing import Failing, failure
+from transfer.models.servers import BonusServer
+from transfer.queue.jobs import Job, JobQuerySet
+from transfer.queue.locks import Space
+
+
+class RecurringJobQuerySet(JobQuerySet):
+    def pending(self) -> Self:
+        return self.filter(due_at__lte=timezone.now())
+
+    def create_missing(self) -> None:
+        """Creates the jobs of the installation, and those of each bonus server."""
+        Kind = RecurringJob.Kind
+        servers = BonusServer.objects.order_by().values_list("pk", flat=True)
+        wanted: set[tuple[str, int | None]] = {(Kind.MIRROR_REJECTS, pk) for pk in servers}
+        wanted |= {(Kind.ASK_BACKLOGS, None), (Kind.CLOSE_RESENT, None)}
+        missing = wanted - set(self.values_list("kind", "server"))
+        jobs: list[Any] = [RecurringJob(kind=kind, server_id=pk) for kind, pk in missing]
+        if jobs:
+            self.bulk_create(jobs, ignore_conflicts=True)
+
+
+class RecurringJob(Job, Failing):
+    """One row for each job. When it is due, the tick puts it into the queue.
+
+    `due_at` moves on when a worker takes the job. So a job that fails, or kills its worker, waits
+    for its next time like any other.
+    """
+
+    LOCK_SPACE = Space.RECURRING_JOB
+    PRIORITY = -10  # runs and loads come first
+
+    class Kind(models.TextChoices):
+        ASK_BACKLOGS = "ask_backlogs"  # what waits for each transfer task
+        CLOSE_RESENT = "close_resent"  # rejects that were resent by a process that died
+        MIRROR_REJECTS = "mirror_rejects"  # of one bonus server
+
+    EVERY = {
+        Kind.ASK_BACKLOGS: timedelta(seconds=45),  # less than a minute: each tick finds it due
+        Kind.CLOSE_RESENT: timedelta(seconds=45),
+        Kind.MIRROR_REJECTS: timedelta(minutes=15),
+    }
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, null=True, related_name="+")
+    due_at = models.DateTimeField(default=timezone.now)
+
+    objects = RecurringJobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["kind", "pk"]
+        verbose_name = gettext_lazy("recurring job")
+        constraints = [
+            models.UniqueConstraint("kind", "server", name="one_job_per_kind_and_server"),
+            models.UniqueConstraint(
+                "kind", condition=Q(server=None), name="one_job_per_kind_without_server"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.server or ''}".strip()
+
+    def claim(self) -> bool:
+        now = timezone.now()
+        due_at = now + self.EVERY[self.Kind(self.kind)]
+        return bool(self.saved.filter(due_at__lte=now).update(due_at=due_at))
+
+    def fail(self, error: TransferError) -> None:
+        """Notes the failure. One that no sentence explains is a defect, and is shown as such."""
+        self.saved.update(**failure(error))
+        if type(error) is TransferError:
+            FailedStep.note_failure("recurring_jobs", f"{self.kind} {self.pk}", error)
+
+    def note_success(self) -> None:
+        if self.saved.exclude(error_code="").update(**failure(None)):
+            FailedStep.note_success("recurring_jobs", f"{self.kind} {self.pk}")

@@ -1,0 +1,36 @@
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy
+
+from transfer.errors import TransferError
+from transfer.models.failing import Failing
+from transfer.models.tasks import TransferTask
+
+
+class TaskBacklog(Failing):
+    """What waited for a transfer task when its databases were last asked, or why they were silent.
+
+    A job asks each minute, so that the tick and /health need not wait for other databases.
+    """
+
+    task = models.OneToOneField(
+        TransferTask, on_delete=models.CASCADE, primary_key=True, related_name="stored_backlog"
+    )
+    rows = models.BigIntegerField(null=True)  # null: not known
+    oldest = models.DateTimeField(null=True)
+    writing_since = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = gettext_lazy("backlog of a task")
+
+    def __str__(self) -> str:
+        return f"{self.task_id}: {self.rows}"
+
+    @property
+    def error(self) -> TransferError | None:
+        if not self.error_code:
+            return None
+        params: dict[str, Any] = self.error_params
+        return TransferError.by_code.get(self.error_code, TransferError)("", **params)

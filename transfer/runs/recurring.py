@@ -1,0 +1,39 @@
+"""What the recurring jobs do: they wait for shop All and the bonus servers."""
+
+from collections.abc import Callable
+
+from django.utils import timezone
+
+from transfer.models import RecurringJob, TransferTask
+from transfer.queue.worker import Stopped
+from transfer.rejects.closing import finish_interrupted
+from transfer.runs import backlog
+from transfer.runs.mirroring import mirror_overdue
+
+
+def work(job: RecurringJob, _stopped: Stopped) -> None:
+    """Does the job, and notes that it went well. Raises TransferError."""
+    WORK[RecurringJob.Kind(job.kind)](job)
+    job.note_success()
+
+
+def ask_backlogs(_job: RecurringJob) -> None:
+    """Asks what waits for each task, for some seconds at most, and stores the answers."""
+    tasks = list(TransferTask.objects.select_related("server"))
+    backlog.store(backlog.backlogs(tasks))
+
+
+def close_resent(_job: RecurringJob) -> None:
+    finish_interrupted()
+
+
+def mirror_rejects(job: RecurringJob) -> None:
+    if job.server is not None:
+        mirror_overdue(job.server, timezone.now())
+
+
+WORK: dict[RecurringJob.Kind, Callable[[RecurringJob], None]] = {
+    RecurringJob.Kind.ASK_BACKLOGS: ask_backlogs,
+    RecurringJob.Kind.CLOSE_RESENT: close_resent,
+    RecurringJob.Kind.MIRROR_REJECTS: mirror_rejects,
+}

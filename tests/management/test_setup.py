@@ -21,6 +21,10 @@ NAMES = ("own", "cash")
 ROLES = ("dtadmin", "cash_desk", "vendor", "somebody")
 PASSWORD = "korrekt pferd batterie"
 SECRETS = f"ADMINISTRATOR='{PASSWORD}'\nDATABASE=own's%20password\nSHOP_ALL=its/password\n"
+OWNERS_OF_FUNCTIONS = """
+    select rolname, rolsuper from pg_proc join pg_roles on pg_roles.oid = proowner
+     where pronamespace = 'datatransfer'::regnamespace
+"""
 TABLES = ("accountpincodeTemp", "changeAccountBalanceTemp", "changeCardAccountTemp")
 
 
@@ -206,6 +210,7 @@ class TestShopAllOfTheVendor:
         assert done.returncode == 0, done.stdout + done.stderr
         owners = "select distinct tableowner from pg_tables where tablename = any(%s)"
         assert query(at(server, "cash"), owners, [[*TABLES]]) == [("vendor",)]
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)] * 2
         kept = query(at(server, "cash"), 'select account, pincode from "accountpincodeTemp"')
         assert kept == [("1", "1234")]
         (may,) = query(
@@ -235,8 +240,17 @@ class TestShopAllOfTheVendor:
         assert query(at(server, "cash"), "select to_regnamespace('datatransfer')") == [(None,)]
         psql(server, done.stdout[done.stdout.index("\\connect") :])
         assert query(at(server, "cash"), "select count(*) from pg_class") > before
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)] * 2
         done = setup(*without, secrets=secrets)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_of_a_superuser_is_no_reason_for_functions_of_a_superuser(self, setup, server):
+        query(server, "create database cash")  # where others than its owner may make no schema
+        done = setup()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("cash_desk", False)] * 2
+        again = setup(secrets="")
+        assert again.returncode == 0, again.stdout + again.stderr
 
 
 def test_a_password_that_is_refused_is_put_right_by_the_next_call(setup, server):

@@ -10,6 +10,7 @@ from psycopg2.extensions import make_dsn
 from transfer.doctor import errors
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all import guards
 from transfer.engine.shop_all.indexes import NAMED
 from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import gettext_noop
@@ -93,6 +94,16 @@ def try_staging() -> Passed:
         raise errors.IndexUnfinished(names=", ".join(unfinished))
     tables = ", ".join(kind.staging for kind in KINDS.values())
     return Passed(gettext_noop("There are %(tables)s, with the right columns."), {"tables": tables})
+
+
+def try_writers() -> Passed:
+    """Tries whether functions, triggers and rights for writers are those of this version."""
+    with shop_all() as database, database.transaction(commit=False):
+        guards.check(database)
+    sentence = gettext_noop(
+        "Writers cannot choose the transaction number of a row, and the trace names each writer."
+    )
+    return Passed(sentence, {})
 
 
 def try_rights() -> Passed:

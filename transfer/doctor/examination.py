@@ -52,6 +52,7 @@ def _of_installation() -> list[tuple[str, str, Callable[[], Passed]]]:
         (own, _("Migrations"), databases.try_migrations),
         (shop_all, _("Server"), lambda: databases.try_server(databases.shop_all())),
         (shop_all, _("Tables"), databases.try_staging),
+        (shop_all, _("Writers"), databases.try_writers),
         (shop_all, _("Rights"), databases.try_rights),
         (_("Schedule"), _("Look"), try_tick),
         (_("Schedule"), _("Queue"), try_queue),

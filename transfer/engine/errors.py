@@ -9,6 +9,31 @@ class NotInitialised(TransferError):
     hint = gettext_noop("Run: manage.py init_shop_all")
 
 
+class GuardsOutdated(TransferError):
+    code = "guards_outdated"
+    sentence = gettext_noop(
+        "Urgent: the functions and triggers that control the writers of staging tables in shop All "
+        "are not those of this version: %(names)s."
+    )
+    hint = gettext_noop(
+        "A role that may write into a staging table may be able to run code with the rights of "
+        "another role, or choose which rows are transferred. Run: manage.py init_shop_all"
+    )
+
+
+class GuardsOfAnother(GuardsOutdated):
+    """Our role may not change them. `script` is SQL."""
+
+    code = "guards_of_another"
+    sentence = GuardsOutdated.sentence
+    hint = gettext_noop(
+        "A role that may write into a staging table may be able to run code with the rights of "
+        "another role, or choose which rows are transferred. Our role does not own the functions "
+        "and triggers: a superuser of that server runs this SQL in the database of shop All.\n"
+        "%(script)s"
+    )
+
+
 class TargetTableMissing(TransferError):
     code = "target_table_missing"
     sentence = gettext_noop("%(database)s has no table %(table)s.")

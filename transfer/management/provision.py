@@ -16,13 +16,18 @@ from django.core.management import CommandError
 from django.utils.translation import gettext as _
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.postgres.database import LOCAL, Database
+from transfer.engine.shop_all import guards
 from transfer.engine.shop_all.indexes import Step
 from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
+from transfer.words.explain import explain
 
 PURPOSE = "setup"
+# Statements that an administrator need not run.
+TIMEOUTS = ("set local statement_timeout", "set statement_timeout", "set lock_timeout", "reset ")
 NO_RIGHT = "42501"  # SQLSTATE
 ROUNDS = 4096  # PostgreSQL's own
 
@@ -61,6 +66,11 @@ class AdministratorNeeded(Exception):
     def __init__(self, script: str, cause: TransferError) -> None:
         self.script, self.cause = script, cause
         super().__init__()
+
+    def in_words(self) -> list[str]:
+        """The cause. What to do about guards is the script."""
+        sentence, hint = explain(self.cause)
+        return [sentence] if isinstance(self.cause, GuardsOutdated) else [sentence, hint]
 
 
 class Administrator:
@@ -139,7 +149,7 @@ def is_foreign(url: str, name: str) -> bool:
         return not database.one(query)[0]
 
 
-def ensure_staging(url: str, administrator: Administrator) -> list[Step]:
+def ensure_staging(url: str, administrator: Administrator | None = None) -> list[Step]:
     """Makes what shop All lacks, as its user or, where that may not, as the administrator.
 
     Raises AdministratorNeeded, TransferError.
@@ -147,26 +157,39 @@ def ensure_staging(url: str, administrator: Administrator) -> list[Step]:
     try:
         with Staging(url, PURPOSE) as staging:
             return staging.initialise()
-    except QueryFailed as error:
-        if not error.technical.startswith(NO_RIGHT):
+    except (QueryFailed, GuardsOfAnother) as error:
+        if not isinstance(error, GuardsOfAnother) and not error.technical.startswith(NO_RIGHT):
             raise
+        refusal = error
     with Script(url, PURPOSE) as script:
         steps = script.initialise()
         if script.may_all() and all(step.sentence == COMPLETE for step in steps):
             return steps
+        ending = grants(script, url), guards.PIN + "\n" + guards.hand_over(script) + guards.UNPIN
         try:
+            if administrator is None:
+                raise refusal
             with (
                 administrator.logged_in(url, parse_dsn(url)["dbname"]) as dsn,
                 Staging(dsn, PURPOSE) as staging,
             ):
                 steps = staging.initialise()
                 with staging.transaction():
-                    staging.execute(grants(staging, url))
-        except (Unreachable, QueryFailed) as cause:
+                    staging.execute("\n".join(ending))
+        except (Unreachable, QueryFailed, GuardsOfAnother) as cause:
             there = f"\\connect {quoted(parse_dsn(url)['dbname'])}\n"
-            statements = ";\n".join([*script.statements, grants(script, url)])
-            raise AdministratorNeeded(there + statements, cause) from None
+            statements = ";\n".join([*script.statements, *ending])
+            raise AdministratorNeeded(there + statements, why(script, cause)) from None
     return steps
+
+
+def why(database: Database, cause: TransferError) -> TransferError:
+    """What is wrong with the guards comes first: it is urgent."""
+    try:
+        guards.check(database)
+    except GuardsOutdated as urgent:
+        return urgent
+    return cause
 
 
 class Script(Staging):
@@ -178,7 +201,7 @@ class Script(Staging):
 
     def execute(self, statement: Any, parameters: Any = None) -> int:
         text = statement if isinstance(statement, str) else statement.as_string(self.connection)
-        if not text.startswith(("set ", "reset ")):
+        if not text.startswith(TIMEOUTS):
             self.statements.append(text.strip().rstrip(";"))
         return 0
 
@@ -187,6 +210,9 @@ class Script(Staging):
 
     def check_table(self, kind: Kind) -> None:
         """The log may not be there yet; `initialise` itself looks."""
+
+    def check_guards(self) -> None:
+        """They are as they were."""
 
     def may_all(self) -> bool:
         """Whether its user has the rights that it needs at least, on all that there should be."""

@@ -13,8 +13,7 @@ from psycopg2 import sql
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position, visible
 from transfer.engine.postgres.database import COLUMNS
-from transfer.engine.shop_all import batch_log as batches, writers
-from transfer.engine.shop_all.identity import STAMP_TRIGGER
+from transfer.engine.shop_all import batch_log, guards, writers
 from transfer.engine.shop_all.indexes import Step
 from transfer.engine.shop_all.reader import PURGE_LOCK
 from transfer.engine.shop_all.writers import Writers
@@ -79,17 +78,6 @@ create table if not exists datatransfer.resending (
     sent_by text not null,
     sent_at timestamptz not null default now()
 );
--- A writer must not choose xid or id: a row with a number from the past would be skipped.
-create or replace function datatransfer.stamp() returns trigger language plpgsql as $$
-begin
-    if tg_op = 'INSERT' then
-        new.xid := pg_current_xact_id();
-    else
-        new.xid := old.xid;
-        new.id := old.id;
-    end if;
-    return new;
-end $$;
 """
 
 # The numbers of purges are times: those of a database that went back are never given anew.
@@ -130,16 +118,8 @@ CREATED = gettext_noop("%(table)s: created")
 ADDED = gettext_noop("%(table)s: column %(column)s added")
 GUARDED = gettext_noop("%(table)s: trigger created that stamps xid")
 NOTED = gettext_noop("%(table)s: trigger created that notes who writes")
+REPLACED = gettext_noop("Functions and rights for writers replaced: %(names)s")
 COMPLETE = gettext_noop("%(table)s: nothing was missing")
-
-
-# Two triggers, since what an insert may not choose and what an update may not change are different
-# conditions: neither fires for a writer that leaves both columns alone.
-STAMPS = {
-    STAMP_TRIGGER: "insert on {} for each row when (new.xid is distinct from pg_current_xact_id())",
-    f"{STAMP_TRIGGER}_update": "update on {} for each row "
-    "when (new.xid is distinct from old.xid or new.id is distinct from old.id)",
-}
 
 
 class Staging(Writers):
@@ -153,16 +133,35 @@ class Staging(Writers):
         steps: dict[str, list[Step]] = {}
         with self.transaction():
             self.execute("set local statement_timeout = 0")
-            self.execute(SCHEMA + writers.SCHEMA + batches.SCHEMA)
+            schemas = (SCHEMA, writers.SCHEMA, batch_log.SCHEMA)
+            self.execute("\n".join([guards.PIN, *schemas, guards.UNPIN]))
+            replaced = self._replace_functions()
             for kind in KINDS.values():
                 self.check_table(kind)
                 steps[kind.name] = self._initialise(kind)
                 self.check_columns(kind)
+            self.check_guards()
         for kind in KINDS.values():
             steps[kind.name] += self.index_lookups(kind)
             if not steps[kind.name]:
                 steps[kind.name] = [Step(COMPLETE, {"table": kind.staging})]
-        return list(chain.from_iterable(steps.values()))
+        return replaced + list(chain.from_iterable(steps.values()))
+
+    def _replace_functions(self) -> list[Step]:
+        """Replaces functions and rights that an earlier version, or another role, has made."""
+        names = [f"datatransfer.{name}()" for name in guards.differing_functions(self)]
+        if not guards.has_rights(self):
+            names.append("datatransfer.writer")
+        if not names:
+            return []
+        # The rights come first: without them the function would refuse what writers write.
+        parts = (guards.PIN, guards.RIGHTS, guards.CREATE_FUNCTIONS, guards.UNPIN)
+        self.execute("\n".join(parts))
+        return [Step(REPLACED, {"names": ", ".join(names)})]
+
+    def check_guards(self) -> None:
+        """PostgreSQL only warns of a right that it does not grant. Raises GuardsOfAnother."""
+        guards.check(self)
 
     def _initialise(self, kind: Kind) -> list[Step]:
         steps = []
@@ -187,33 +186,12 @@ class Staging(Writers):
             self.execute(altered.format(kind.staging_table, body(missing, "add column {} {}")))
             steps += [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
         steps += self.index_places(kind)
-        if not self._has_stamps(kind):
-            self._create_stamps(kind)
-            steps.append(Step(GUARDED, {"table": kind.staging}))
-        if self.note_writers(kind):
-            steps.append(Step(NOTED, {"table": kind.staging}))
+        for triggers, sentence in ((guards.STAMPS, GUARDED), (guards.NOTES, NOTED)):
+            if differing := guards.differing_triggers(self, kind, triggers):
+                for trigger in differing:
+                    self.execute(trigger.create(kind.staging_table))
+                steps.append(Step(sentence, {"table": kind.staging}))
         return steps
-
-    def _has_stamps(self, kind: Kind) -> bool:
-        """Whether the triggers are those that fire for nobody who writes as one should."""
-        there = self.rows(
-            "select from pg_trigger where tgrelid = to_regclass(quote_ident(%s)) "
-            "and tgname = any(%s) "
-            "and tgenabled = 'A' and tgqual is not null",
-            [kind.staging, [*STAMPS]],
-        )
-        return len(there) == len(STAMPS)
-
-    def _create_stamps(self, kind: Kind) -> None:
-        for name, when in STAMPS.items():
-            self.execute(
-                sql.SQL(
-                    f"create or replace trigger {{name}} before {when.format('{table}')} "
-                    "execute function datatransfer.stamp(); "
-                    # Always: also for sessions that replicate.
-                    "alter table {table} enable always trigger {name}"
-                ).format(name=sql.Identifier(name), table=kind.staging_table)
-            )
 
     @contextmanager
     def purging(self) -> Iterator[None]:

@@ -1,10 +1,12 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.management import CommandError
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.shop_all.staging import COMPLETE, Staging
+from transfer.engine.shop_all.staging import COMPLETE
 from transfer.management.command import Command as BaseCommand
+from transfer.management.provision import AdministratorNeeded, ensure_staging
 from transfer.runs.placing import carry_positions
 
 
@@ -16,8 +18,12 @@ class Command(BaseCommand):
     requires_migrations_checks = False  # it needs no database of ours
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with Staging(settings.SHOP_ALL_DATABASE_URL, "init_shop_all") as staging:
-            steps = staging.initialise()
+        try:
+            steps = ensure_staging(settings.SHOP_ALL_DATABASE_URL)
+        except AdministratorNeeded as needed:
+            self.stdout.write(needed.script)
+            sentence = _("A superuser of that server runs this SQL; then init_shop_all again.")
+            raise CommandError("\n".join([*needed.in_words(), sentence])) from None
         for step in steps:
             self.say(_(step.sentence), **step.params)
         if any(step.sentence != COMPLETE for step in steps):

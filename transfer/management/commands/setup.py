@@ -29,7 +29,6 @@ from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.management.provision import Administrator, with_password, without_password
 from transfer.models import Actor, Heartbeat, User
 from transfer.models.settings import known_zones
-from transfer.words.explain import explain
 
 UNITS = Path("/usr/lib/systemd/system")  # of the package
 SYSTEMD = Path("/run/systemd/system")  # there where it runs
@@ -207,7 +206,7 @@ class Command(BaseCommand):
             sentence = _(
                 "%(what)s: an administrator of that server runs this SQL; then setup again."
             )
-            lines = [*explain(needed.cause), sentence % {"what": what}]
+            lines = [*needed.in_words(), sentence % {"what": what}]
             raise CommandError("\n".join(lines)) from None
 
     def make_administrator(self, name: str | None) -> None:

@@ -1,0 +1,295 @@
+"""What keeps the writers of staging tables to the rules: functions, triggers, rights. No Django.
+
+A writer is any role that may insert into a staging table. It must not choose the transaction
+number of its rows, since the position relies on it; and the trace must name it. Both are done by
+triggers, which run in the writer's session. Why a writer gains nothing by them:
+
+- The functions run with the rights of the writer: none is SECURITY DEFINER. Code that a writer
+  makes them run has the rights that the writer has anyway.
+- Their bodies find nothing by `search_path`, which a writer sets: functions and operators are
+  named with their schema, and there is no name of a type (`pg_temp` comes first for types even
+  where `search_path` is empty). Conditions of triggers and defaults of columns were resolved when
+  they were made.
+- To note who writes, every role may insert into one column of `datatransfer.writer`, that of the
+  origin. The others, above all the name and the transaction, always get their default.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all import writers
+from transfer.engine.shop_all.identity import STAMP_TRIGGER
+
+# Other roles may put functions and types into the schemas of our usual search_path.
+PIN = "set search_path = pg_catalog, pg_temp;"
+UNPIN = "reset search_path;"
+
+STAMP = """
+begin
+    if tg_op operator(pg_catalog.=) 'INSERT' then
+        new.xid := pg_catalog.pg_current_xact_id();
+    else
+        new.xid := old.xid;
+        new.id := old.id;
+    end if;
+    return new;
+end
+"""
+NOTE_WRITER = """
+begin
+    insert into datatransfer.writer (origin) select origin from datatransfer.origin
+        on conflict do nothing;
+    return null;
+end
+"""
+FUNCTIONS = {"stamp": STAMP, "note_writer": NOTE_WRITER}
+CREATE_FUNCTIONS = "\n".join(
+    f"create or replace function datatransfer.{name}() returns trigger language plpgsql as "
+    f"$${body}$$;"
+    for name, body in FUNCTIONS.items()
+)
+
+RIGHTS = """
+alter table datatransfer.writer
+    alter xid set default pg_current_xact_id(),
+    alter name set default session_user,
+    alter program set default current_setting('application_name');
+revoke all on datatransfer.origin, datatransfer.writer from public;
+grant usage on schema datatransfer to public;
+grant select on datatransfer.origin to public;
+grant insert (origin) on datatransfer.writer to public;
+"""
+# By numbers: a name is not looked up for a role without rights to the schema, but refused.
+HAS_RIGHTS = """
+    select count(*) filter (where is_right) = 7
+      from (select has_schema_privilege('public', oid, 'usage')
+              from pg_namespace where nspname = 'datatransfer'
+            union all
+            select has_table_privilege('public', oid, 'select')
+              from pg_class where relnamespace = to_regnamespace('datatransfer')
+               and relname = 'origin'
+            union all
+            select has_column_privilege('public', attrelid, attnum, 'insert') = (attname = 'origin')
+                   and (atthasdef or attname = 'origin')
+              from pg_attribute join pg_class on pg_class.oid = attrelid
+             where relnamespace = to_regnamespace('datatransfer') and relname = 'writer'
+               and attnum > 0 and not attisdropped
+           ) as wanted (is_right)
+"""
+IS_INITIALISED = """
+    select exists (select from pg_class
+                    where relnamespace = to_regnamespace('datatransfer') and relname = 'origin')
+"""
+
+# Who owns one of our functions can make every writer run code, as the owner of a staging table
+# can. So one of those, of the database, or our own role, owns it.
+FOUND_FUNCTIONS = """
+    select proname, prosrc, lanname = 'plpgsql' and not prosecdef and proconfig is null
+           and (proowner = (select oid from pg_roles where rolname = current_user)
+                or proowner = (select datdba from pg_database where datname = current_database())
+                or proowner in (select relowner from unnest(%s) as name
+                                  join pg_class on pg_class.oid = to_regclass(quote_ident(name))))
+      from pg_proc join pg_language on pg_language.oid = prolang
+     where pronamespace = to_regnamespace('datatransfer') and pronargs = 0 and proname = any(%s)
+"""
+
+# `tgtype`: 1 each row, 2 before, 4 insert, 16 update (PostgreSQL, catalog/pg_trigger.h).
+FOUND_TRIGGERS = r"""
+    select tgname, tgtype::int, tgenabled::text, proname,
+           coalesce(substring(pg_get_triggerdef(pg_trigger.oid) from 'WHEN \((.*)\) EXECUTE'), ''),
+           tgattr::text = '' and pronamespace = to_regnamespace('datatransfer')
+      from pg_trigger join pg_proc on pg_proc.oid = tgfoid
+     where tgrelid = to_regclass(quote_ident(%s)) and tgname = any(%s)
+"""
+
+# Whether our role may change all of it.
+MAY_REPAIR = """
+    select bool_and(pg_has_role(owner, 'usage'))
+      from (select nspowner from pg_namespace where nspname = 'datatransfer'
+            union all
+            select proowner from pg_proc
+             where pronamespace = to_regnamespace('datatransfer') and proname = any(%s)
+            union all
+            select relowner from pg_class
+             where relnamespace = to_regnamespace('datatransfer')
+                   and relname in ('origin', 'writer')
+                or oid in (select to_regclass(quote_ident(name)) from unnest(%s) as name)
+           ) as owned (owner)
+"""
+
+QUALIFIED = """
+    select nspname, relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+     where pg_class.oid = to_regclass(quote_ident(%s))
+"""
+
+# Whom our schema is given to where a superuser makes it: who may change the staging tables anyway.
+KEEPER = """
+    select coalesce(
+        (select min(rolname) from unnest(%s) as name
+           join pg_class on pg_class.oid = to_regclass(quote_ident(name))
+           join pg_roles on pg_roles.oid = relowner where not rolsuper),
+        (select rolname from pg_database join pg_roles on pg_roles.oid = datdba
+          where datname = current_database() and not rolsuper),
+        current_user)
+"""
+HAND_OVER = """
+do $do$
+declare
+    keeper name := {keeper};
+    command text;
+begin
+    if not (select rolsuper from pg_roles where rolname = current_user) then
+        return;
+    end if;
+    execute format('alter schema datatransfer owner to %I', keeper);
+    for command in
+        select format('alter table %s owner to %I', oid::regclass, keeper)
+          from pg_class where relnamespace = 'datatransfer'::regnamespace and relkind = 'r'
+        union all
+        select format('alter function %s owner to %I', oid::regprocedure, keeper)
+          from pg_proc where pronamespace = 'datatransfer'::regnamespace
+    loop
+        execute command;
+    end loop;
+end $do$;
+"""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    name: str
+    event: str
+    each: str
+    function: str
+    type: int
+    condition: str = ""
+    is_always: bool = False  # fires in sessions that replicate, too
+
+    def as_found(self) -> tuple[object, ...]:
+        """The row of FOUND_TRIGGERS."""
+        enabled = "A" if self.is_always else "O"
+        return (self.name, self.type, enabled, self.function, plain(self.condition), True)
+
+    def create(self, table: sql.Composable) -> sql.Composed:
+        """Who writes as intended pays nothing for a row: the condition is false."""
+        when = f"when ({self.condition})" if self.condition else ""
+        always = f"alter table {{table}} enable always trigger {self.name};"
+        return sql.SQL(
+            f"create or replace trigger {self.name} {self.event} on {{table}} "
+            f"for each {self.each} {when} execute function datatransfer.{self.function}();"
+            + (always if self.is_always else "")
+        ).format(table=table)
+
+
+# Two for the stamp, since what an insert may not choose and what an update may not change are
+# different conditions.
+STAMPS = (
+    Trigger(
+        *(STAMP_TRIGGER, "before insert", "row", "stamp", 1 + 2 + 4),
+        condition="new.xid is distinct from pg_catalog.pg_current_xact_id()",
+        is_always=True,
+    ),
+    Trigger(
+        *(f"{STAMP_TRIGGER}_update", "before update", "row", "stamp", 1 + 2 + 16),
+        condition="new.xid is distinct from old.xid or new.id is distinct from old.id",
+        is_always=True,
+    ),
+)
+NOTES = (Trigger("datatransfer_writer", "after insert", "statement", "note_writer", 4),)
+
+
+def plain(condition: str) -> str:
+    """A condition without what PostgreSQL writes in another way: brackets, spaces, its schema."""
+    return re.sub(r"[()\s]|pg_catalog\.", "", condition).lower()
+
+
+def differing_functions(database: Database) -> list[str]:
+    """Names of functions that are missing, or whose body, configuration or owner is another."""
+    found = {
+        name: (body, is_right)
+        for name, body, is_right in database.rows(FOUND_FUNCTIONS, [tables(), [*FUNCTIONS]])
+    }
+    return [name for name, body in FUNCTIONS.items() if found.get(name) != (body, True)]
+
+
+def differing_triggers(
+    database: Database, kind: Kind, wanted: Iterable[Trigger] = (*STAMPS, *NOTES)
+) -> list[Trigger]:
+    """Triggers of the staging table that are missing, off, or do something else."""
+    names = [one.name for one in wanted]
+    found = {
+        (*row[:4], plain(row[4]), row[5])
+        for row in database.rows(FOUND_TRIGGERS, [kind.staging, names])
+    }
+    return [one for one in wanted if one.as_found() not in found]
+
+
+def has_rights(database: Database) -> bool:
+    """Whether writers may note who they are, and nothing else."""
+    return bool(database.value(HAS_RIGHTS))
+
+
+def differences(database: Database) -> list[str]:
+    """Names what of the functions, triggers and rights is not as this version makes it."""
+    return [
+        *(f"datatransfer.{name}()" for name in differing_functions(database)),
+        *([] if has_rights(database) else ["datatransfer.writer"]),
+        *(
+            f'{trigger.name} on "{kind.staging}"'
+            for kind in KINDS.values()
+            for trigger in differing_triggers(database, kind)
+        ),
+    ]
+
+
+def check(database: Database) -> None:
+    """Raises GuardsOutdated, or GuardsOfAnother with the SQL for their owner.
+
+    A database that was never initialised has no writers yet; others say what it lacks.
+    """
+    if not database.value(IS_INITIALISED):
+        return
+    if names := ", ".join(differences(database)):
+        if database.value(MAY_REPAIR, [[*FUNCTIONS], tables()]):
+            raise GuardsOutdated(names=names)
+        raise GuardsOfAnother(names=names, script=script(database))
+
+
+def script(database: Database) -> str:
+    """The SQL by which the owner of the tables, or a superuser, puts all of it right."""
+    parts = [
+        *("begin;", PIN, writers.SCHEMA.strip(), RIGHTS.strip(), CREATE_FUNCTIONS),
+        *(
+            trigger.create(qualified(database, kind)).as_string(database.connection)
+            for kind in KINDS.values()
+            for trigger in (*STAMPS, *NOTES)
+        ),
+        *(hand_over(database), UNPIN, "commit;"),
+    ]
+    return "\n".join(parts)
+
+
+def hand_over(database: Database) -> str:
+    """SQL: gives our schema to a role that is no superuser, where a superuser runs it.
+
+    Without owner of the staging tables or of the database that is none, to the role of `database`.
+    """
+    keeper = database.value(KEEPER, [tables()])
+    statement = sql.SQL(HAND_OVER).format(keeper=sql.Literal(keeper))
+    return statement.as_string(database.connection).strip()
+
+
+def qualified(database: Database, kind: Kind) -> sql.Identifier:
+    """The staging table with its schema, so that others find it, too."""
+    rows = database.rows(QUALIFIED, [kind.staging])
+    return sql.Identifier(*rows[0]) if rows else kind.staging_table
+
+
+def tables() -> list[str]:
+    return [kind.staging for kind in KINDS.values()]

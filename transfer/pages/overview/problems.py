@@ -16,8 +16,9 @@ from transfer.models.alerts import Topic
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.runs import workers
+from transfer.runs.writers import guards_error
 from transfer.words import formats
-from transfer.words.explain import explain
+from transfer.words.explain import explain, explain_code
 
 # A row that waits longer than this, and longer than two runs, waits too long.
 LONG = timedelta(minutes=15)
@@ -31,15 +32,27 @@ class Problem(NamedTuple):
     detail: str
     url: str
     rank: int  # the lower, the worse
+    sql: str = ""  # by which an administrator of the database repairs it
 
 
-def problems(rows: list[TaskStatus], heartbeat: Heartbeat | None) -> list[Problem]:
-    """Lists problems of these tasks, of the bonus servers, and of what was rejected."""
-    listed = [*of_scheduler(heartbeat), *of_queue(), *of_databases(rows), *of_servers()]
-    listed.extend([*of_rejects(), *of_recipients()])
+def problems(rows: list[TaskStatus], heartbeat: Heartbeat | None, seconds: float) -> list[Problem]:
+    """Lists problems of these tasks, of the bonus servers, and of what was rejected.
+
+    Shop All may take `seconds` to say whether the guards of its staging tables are up to date.
+    """
+    listed = [*of_writers(seconds), *of_scheduler(heartbeat), *of_queue(), *of_databases(rows)]
+    listed.extend([*of_servers(), *of_rejects(), *of_recipients()])
     for row in rows:
         listed.extend(of_task(row))
     return sorted(listed, key=lambda one: one.rank)
+
+
+def of_writers(seconds: float) -> Iterator[Problem]:
+    """The SQL that another role has to run is shown below the hint."""
+    if error := guards_error(seconds):
+        sentence, hint = explain_code(error.code, {**error.params, "script": ""})
+        url, script = reverse("overview"), error.params.get("script", "")
+        yield Problem("bad", sentence.rstrip("."), hint.rstrip(), url, 0, script)
 
 
 def of_scheduler(heartbeat: Heartbeat | None) -> Iterator[Problem]:

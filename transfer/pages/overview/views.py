@@ -63,7 +63,7 @@ def look(seconds: float, user: Any) -> dict[str, Any]:
         "scheme": scheme(rows),
         "backlog": backlog_now(rows) if asked else formats.NOTHING,
         "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
-        "problems": problems([*rows, *maintenance], heartbeat),
+        "problems": problems([*rows, *maintenance], heartbeat, seconds),
         "steps": set_up(rows, user, seconds),
         "works": PlannedWork.objects.coming().select_related("server"),
         "asked": asked,

@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from transfer.models import BonusServer, RejectedRow, TransferRun, TransferTask
+from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.run_base import State, Trigger
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
@@ -108,3 +109,23 @@ def many_tasks(count: int) -> None:
     ]
     made = TransferTask.objects.bulk_create(tasks[:count])
     backlog.note({task.pk: Backlog(0) for task in made})
+
+
+def a_recipient(channel: str, address: str, **fields: Any) -> Recipient:
+    """A recipient who is notified of everything, in Russian."""
+    values = {"name": "Ольга", "language": "ru", "topics": Topic.values, **fields}
+    return Recipient.objects.create(channel=channel, address=address, **values)
+
+
+def a_notice(recipient: Recipient, sort: str = "began") -> Notice:
+    """A message to the recipient about two registers that are no longer seen."""
+    incident = Incident.objects.create(
+        topic=Topic.REGISTERS,
+        key="shop:1",
+        params={"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
+        url="/registers/?shop=1",
+        began_at=timezone.now() - timedelta(minutes=5),
+    )
+    return Notice.objects.create(
+        recipient=recipient, incident=incident, sort=sort, params=incident.params
+    )

@@ -8,34 +8,16 @@ import pytest
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from tests.records import server
+from tests.records import a_notice, a_recipient, server
 from transfer.alerts import scheduler_watchdog
 from transfer.alerts.send import deliver, signature
 from transfer.models import Heartbeat
-from transfer.models.alerts import Incident, Notice, Recipient, Topic
+from transfer.models.alerts import Notice
 from transfer.queue.jobs import work_off
 from transfer.queue.worker import drain
 from transfer.tick import tick
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def a_recipient(channel, address, **fields):
-    values = {"name": "Ольга", "language": "ru", "topics": Topic.values, **fields}
-    return Recipient.objects.create(channel=channel, address=address, **values)
-
-
-def a_notice(recipient, sort="began"):
-    incident = Incident.objects.create(
-        topic=Topic.REGISTERS,
-        key="shop:1",
-        params={"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
-        url="/registers/?shop=1",
-        began_at=timezone.now() - timedelta(minutes=5),
-    )
-    return Notice.objects.create(
-        recipient=recipient, incident=incident, sort=sort, params=incident.params
-    )
 
 
 def test_a_mail_says_what_is_wrong_in_the_recipients_language_and_where(inbox, settings):

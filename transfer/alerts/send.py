@@ -12,11 +12,24 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.utils import timezone, translation
 
-from transfer.alerts import words
+from transfer.alerts import outside, words
 from transfer.errors import TransferError, gettext_noop
 from transfer.models.alerts import Notice, Recipient
 
-SECONDS = 10
+WEBHOOK_SECONDS = 10
+MESSENGER_SECONDS = 30  # some messengers are asked several times for one message
+
+# What a process that sends says of a failure, in words.
+REASONS = {
+    "address": gettext_noop("its address is one where clouds keep their secrets"),
+    "host": gettext_noop("its host is not known in this network"),
+    "connection": gettext_noop("it accepts no connection"),
+    "certificate": gettext_noop("its certificate is not trusted on this machine"),
+    "tls": gettext_noop("it does not speak HTTPS"),
+    "time": gettext_noop("it did not answer in time"),
+    "http": gettext_noop("what it answers is not HTTP"),
+    "redirect": gettext_noop("it leads to another address, and redirects are not followed"),
+}
 
 
 class MailRefused(TransferError):
@@ -30,9 +43,10 @@ class MailRefused(TransferError):
 
 class WebhookRefused(TransferError):
     code = "webhook_refused"
-    sentence = gettext_noop("The webhook did not take the message: %(reason)s.")
+    sentence = gettext_noop("The webhook did not take the message: %(what)s.")
     hint = gettext_noop(
-        "Check its address, and whether it is up. The message is sent again by itself."
+        "Check its address, and whether it is up and reachable from this machine. The message is "
+        "sent again by itself."
     )
 
 
@@ -43,6 +57,12 @@ class MessengerRefused(TransferError):
         "Check the address as Apprise wants it, and whether this machine may reach the messenger. "
         "The message is sent again by itself."
     )
+
+
+class MessengerForbidden(TransferError):
+    code = "messenger_forbidden"
+    sentence = gettext_noop("The messenger’s address is one where clouds keep their secrets.")
+    hint = gettext_noop("Enter another address. Nothing was sent there.")
 
 
 class NoApprise(TransferError):
@@ -81,8 +101,6 @@ def by_mail(notice: Notice) -> None:
 
 def by_webhook(notice: Notice) -> None:
     """Posts it as standardwebhooks.com has it: id, time and body are signed."""
-    import httpx  # a tick that has nothing to send need not load it
-
     incident, number = notice.incident, f"notice_{notice.pk}"
     content = json.dumps(
         {
@@ -106,14 +124,19 @@ def by_webhook(notice: Notice) -> None:
         "webhook-timestamp": at,
         "webhook-signature": signature(notice.recipient.signing_key, number, at, content),
     }
-    try:
-        answer = httpx.post(
-            notice.recipient.address, content=content, headers=headers, timeout=SECONDS
-        )
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise WebhookRefused(reason=type(error).__name__) from error
-    if not answer.is_success:
-        raise WebhookRefused(reason=f"HTTP {answer.status_code}")
+    outcome = outside.send(
+        "webhook",
+        WEBHOOK_SECONDS,
+        address=notice.recipient.address,
+        content=content.decode(),
+        headers=headers,
+        seconds=WEBHOOK_SECONDS,
+    )
+    status = outcome.get("status", 0)
+    if failed := "redirect" if 300 <= status < 400 else outcome.get("failed"):
+        raise WebhookRefused(what=REASONS[failed])
+    if not 200 <= status < 300:
+        raise WebhookRefused(what=f"HTTP {status}")
 
 
 def signature(key: str, number: str, at: str, content: bytes) -> str:
@@ -123,23 +146,26 @@ def signature(key: str, number: str, at: str, content: bytes) -> str:
 
 
 def by_apprise(notice: Notice) -> None:
-    messenger = _messenger(notice.recipient.address)
-    if messenger is None or not messenger.notify(title=words.subject(notice), body=text(notice)):
+    if not messenger_knows(notice.recipient.address):
         raise MessengerRefused
+    outcome = outside.send(
+        "messenger",
+        MESSENGER_SECONDS,
+        address=notice.recipient.address,
+        title=words.subject(notice),
+        body=text(notice),
+    )
+    if failed := outcome.get("failed"):
+        raise MessengerForbidden if failed == "address" else MessengerRefused
 
 
 def messenger_knows(address: str) -> bool:
     """Whether Apprise could send to the address. Raises NoApprise where it is not installed."""
-    return _messenger(address) is not None
-
-
-def _messenger(address: str) -> Any:
     if find_spec("apprise") is None:
         raise NoApprise
     import apprise
 
-    messenger = apprise.Apprise()
-    return messenger if messenger.add(address) else None
+    return bool(apprise.Apprise().add(address))
 
 
 BY_CHANNEL = {

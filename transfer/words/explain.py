@@ -41,7 +41,7 @@ def explain_code(code: str, params: dict[str, str]) -> Explanation:
     error = TransferError.by_code.get(code, TransferError)
     # The tick names the zone of a moment as the system does.
     known = Params({name: str(text).replace("MSK", _("MSK")) for name, text in params.items()})
-    if "what" in known:  # a file that is no table; it is a message id, too
+    if "what" in known:  # a part of the sentence, which is a message id, too
         known["what"] = _(known["what"])
     if known.get("database") == "shop All":
         known["database"] = _("shop All")

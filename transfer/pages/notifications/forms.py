@@ -11,6 +11,7 @@ from django.core.validators import validate_email
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.alerts.outside import is_forbidden_host
 from transfer.alerts.send import NoApprise, messenger_knows
 from transfer.models.alerts import PlannedWork, Recipient, Topic
 from transfer.pages.scheduler.forms import LocalMoment
@@ -95,6 +96,10 @@ def check_address(channel: str, address: str) -> None:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValidationError(_("Enter an address that begins with https:// or http://."))
+        if is_forbidden_host(parts.hostname):
+            raise ValidationError(
+                _("Messages may not go to this address: clouds keep their secrets there.")
+            )
     else:
         try:
             known = messenger_knows(address)

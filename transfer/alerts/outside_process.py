@@ -1,0 +1,145 @@
+"""Posts one message to an address outside, in a process of its own with bounds.
+
+Whoever answers there may send without end, unpack to gigabytes, drip, or lead elsewhere: here that
+costs this process alone. It may not connect to addresses where clouds keep their secrets, start
+programs, or write files. Runs without Django (`python -I outside_process.py`): reads what to send
+as JSON from its standard input, since addresses hold keys, and writes how it ended as JSON.
+"""
+
+import json
+import resource
+import socket
+import ssl
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+MEMORY = 1 << 30
+CPU_SECONDS = 60
+FORBIDDEN = [
+    ip_network(network)
+    for network in (
+        "169.254.0.0/16",  # link-local: the metadata of nearly every cloud
+        "fe80::/10",
+        "fd00:ec2::254/128",  # Amazon
+        "fd20:ce::254/128",  # Google
+        "168.63.129.16/32",  # Azure
+        "100.100.100.200/32",  # Alibaba
+        "192.0.0.192/32",  # Oracle
+    )
+]
+# Networks of IPv6 whose last 32 bits are an address of IPv4: compatible, and NAT64.
+ENDS_WITH_IPV4 = [ip_network(one) for one in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")]
+PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork"}
+SENDING = {"socket.connect", "socket.sendto", "socket.sendmsg"}
+
+
+class ForbiddenError(OSError):
+    """This process may not do that."""
+
+
+def main() -> int:
+    bound_this_process()
+    wanted = json.load(sys.stdin)
+    guard = Guard()
+    sys.addaudithook(guard)
+    send: Callable[..., dict[str, Any]] = post if wanted.pop("channel") == "webhook" else notify
+    outcome = send(**wanted)
+    if "failed" in outcome and guard.refused_address:
+        outcome = {"failed": "address"}
+    json.dump(outcome, sys.stdout)
+    return 0
+
+
+def bound_this_process() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+class Guard:
+    """Hears of each thing that Python is about to do, and forbids some. Raises ForbiddenError.
+
+    What is checked is the address that a socket is about to connect to, after any look-up of a
+    name and any redirect.
+    """
+
+    def __init__(self) -> None:
+        self.refused_address = False
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in PROGRAMS:
+            raise ForbiddenError(event)
+        if event in SENDING and not self._may_reach(arguments[1]):
+            self.refused_address = True
+            raise ForbiddenError(event)
+
+    def _may_reach(self, target: Any) -> bool:
+        """A name, which Python would look up after this check, and a local socket may not."""
+        try:
+            return target is None or not is_forbidden(target[0])
+        except (ValueError, TypeError):
+            return False
+
+
+def is_forbidden(address: str) -> bool:
+    """Whether an address of a machine is one of FORBIDDEN, in any form. Raises ValueError."""
+    forms = list(forms_of(ip_address(address)))
+    return any(form in network for form in forms for network in FORBIDDEN)
+
+
+def forms_of(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
+    """Yields the address, and the addresses of IPv4 that one of IPv6 may stand for."""
+    yield address
+    if isinstance(address, IPv6Address):
+        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        yield from (one for one in inner if one is not None)
+        if any(address in network for network in ENDS_WITH_IPV4):
+            yield IPv4Address(address.packed[-4:])
+
+
+def post(address: str, content: str, headers: dict[str, str], seconds: float) -> dict[str, Any]:
+    """Posts the content to a webhook. Its answer's body is not read, no redirect is followed."""
+    parts = urlsplit(address)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if parts.username is not None:
+        account = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["authorization"] = f"Basic {b64encode(account.encode()).decode()}"
+    make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    try:
+        connection = make(parts.hostname or "", parts.port, timeout=seconds)
+        connection.request("POST", path, content.encode(), headers)
+        return {"status": connection.getresponse().status}
+    except Exception as error:
+        return {"failed": next(why for kind, why in FAILURES if isinstance(error, kind))}
+
+
+# The first that fits; the last fits all.
+FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (socket.gaierror, "host"),
+    (UnicodeError, "host"),
+    (ssl.SSLCertVerificationError, "certificate"),
+    (ssl.SSLError, "tls"),
+    (TimeoutError, "time"),
+    (HTTPException, "http"),
+    (OSError, "connection"),
+    (Exception, "http"),
+)
+
+
+def notify(address: str, title: str, body: str) -> dict[str, Any]:
+    """Sends by Apprise, which is told to follow no redirects."""
+    import apprise
+
+    messenger = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
+    taken = messenger.add(address) and messenger.notify(title=title, body=body)
+    return {"status": 200} if taken else {"failed": "refused"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

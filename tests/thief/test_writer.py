@@ -429,7 +429,10 @@ class TestAnInstallationOfTheVersionBefore:
         assert line()["state"] == "ok"
         assert query(shop_all, OWNERS) == [(VENDOR, False)]
 
-    def test_is_urgent_on_the_overview_until_it_is_repaired(self, shop_all, clerk, client):
+    def test_is_urgent_on_the_overview_until_it_is_repaired(
+        self, shop_all, clerk, client, settings
+    ):
+        settings.LANGUAGE_CODE = "en"
         client.force_login(user("viewer"))
         page = client.get("/", {"ask": "1"}).content.decode()
         assert "Urgent: the functions and triggers" in page

@@ -118,6 +118,18 @@ class ConnectionLost(TransferError):
     )
 
 
+class AnswerOverdue(ConnectionLost):
+    code = "answer_overdue"
+    sentence = gettext_noop(
+        "%(database)s stopped answering: it let us log in, and then gave no answer within "
+        "%(seconds)s s."
+    )
+    hint = gettext_noop(
+        "The connection was closed, and the step rolled back. Check the server, and the firewall "
+        "or proxy before it. The next run goes on where this one stopped."
+    )
+
+
 class QueryFailed(TransferError):
     code = "query_failed"
     sentence = gettext_noop("%(database)s refused a statement: %(reason)s.")

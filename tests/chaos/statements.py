@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import psycopg2
 from psycopg2.extensions import (
     STATUS_BEGIN,
-    connection as PlainConnection,
-    cursor as PlainCursor,
     parse_dsn,
 )
+
+from transfer.engine.postgres.deadline import Connection as PlainConnection, Cursor as PlainCursor
 
 KILL_BEFORE = "killed before"
 KILL_WITHIN = "killed within"  # a COPY whose first rows are on their way
@@ -99,7 +99,8 @@ def connect(dsn: str | None = None, **options: Any) -> PlainConnection:
         options["port"] = 1  # nobody listens there
     if how == KILL_BEFORE:
         kill()
-    made = _connect(dsn, connection_factory=Connection, **options)
+    options["connection_factory"] = Connection
+    made = _connect(dsn, **options)
     made.database = f"{name} {recorder.counts[name]}"
     if how == KILL_AFTER:
         kill()
@@ -129,9 +130,6 @@ class Connection(PlainConnection):
             self.send("ROLLBACK", super().rollback, SENDING)
         else:
             super().rollback()
-
-    def cancel(self) -> None:
-        self.send("cancel", super().cancel, (KILL_BEFORE, KILL_AFTER))
 
     def send(self, text: str, act: Any, faults: tuple[str, ...], query: bytes = b"") -> Any:
         how = recorder.note(self.database, text, faults)

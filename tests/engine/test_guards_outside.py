@@ -9,6 +9,7 @@ from psycopg2.extensions import make_dsn
 from tests.databases import Flow, query, stage
 from transfer.engine.errors import NoRightForSchema
 from transfer.engine.postgres import database as postgres
+from transfer.engine.postgres.deadline import Limits
 from transfer.errors import Unreachable
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State
@@ -157,11 +158,11 @@ def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, part
     ],
 )
 def test_a_server_that_speaks_russian_is_understood_too(message, code):
-    assert postgres.unreachable("dbname=x", "bonus server", message).code == code
+    assert postgres.unreachable("dbname=x", "bonus server", message, 5).code == code
 
 
 def test_a_server_that_accepts_and_never_answers_is_unreachable(shop_all, monkeypatch):
-    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(postgres.Database, "limits", Limits(connect=2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         flow = Flow("balances", shop_all, f"postgresql://nobody@127.0.0.1:{port}/bonus")

@@ -122,7 +122,7 @@ def ensure(url: str, name: str, administrator: Administrator) -> bool:
                 administrator.logged_in(url, "postgres") as dsn,
                 Database(dsn, name, PURPOSE) as server,
             ):
-                server.connection.autocommit = True
+                server.connection.set_session(autocommit=True)
                 has_user, has_database = server.one(THERE, [parts["user"], parts["dbname"]])
                 if wanted and has_user:
                     sentence = _(

@@ -4,16 +4,18 @@ They go by binary COPY through a pipe and never become Python objects.
 """
 
 import fcntl
+import io
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, BinaryIO
 
 from psycopg2 import errors, sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsLostOnTheWay
+from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import TransferError
 
@@ -50,6 +52,7 @@ def stream_rows(sending: "Sending", target: BonusDatabase, into: sql.Composable)
     Raises TextUnreadable, SourceFailed, RowsLostOnTheWay, or what the target raises.
     """
     statement = sql.SQL("copy {} from stdin (format binary)").format(into)
+    sending.reader.database = target
     try:
         with sending.received as rows:
             received = _receive(sending, target, statement, rows)
@@ -80,6 +83,22 @@ def _receive(
         raise
 
 
+class PipeEnd(io.FileIO):
+    """An end of our own pipe: the database's deadline is paused while it waits for the other."""
+
+    def __init__(self, number: int, mode: str, database: Database | None = None) -> None:
+        super().__init__(number, mode)
+        self.database = database
+
+    def readinto(self, buffer: Any) -> int:
+        with self.database.waits_for_us() if self.database else nullcontext():
+            return super().readinto(buffer)
+
+    def write(self, data: Any) -> int:
+        with self.database.waits_for_us() if self.database else nullcontext():
+            return super().write(data)
+
+
 class Sending(threading.Thread):
     """The source's half of a stream, in a thread; begun ahead, it waits at a full pipe."""
 
@@ -90,8 +109,9 @@ class Sending(threading.Thread):
         reader, writer = os.pipe()
         with suppress(OSError):  # its user has many pipes: the usual size will do
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
-        self.received = os.fdopen(reader, "rb", buffering=BUFFER)
-        self.rows = os.fdopen(writer, "wb", buffering=BUFFER)
+        self.reader = PipeEnd(reader, "rb")
+        self.received = io.BufferedReader(self.reader, BUFFER)
+        self.rows = io.BufferedWriter(PipeEnd(writer, "wb", source), BUFFER)
         self.sent = 0
         self.error: BaseException | None = None
 
@@ -125,10 +145,10 @@ class Sending(threading.Thread):
         return self.sent
 
     def abandon(self) -> None:
-        """Ends the source's statement: its rows are not read any more."""
+        """Breaks off the source's statement: its rows are not read any more."""
         self.received.close()
         if self.is_alive():
-            self.source.cancel()
+            self.source.hang_up()
             self.join()
         self.source.close()
 

@@ -4,21 +4,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from math import inf
 from time import monotonic
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import psycopg2
 from psycopg2 import errors
-from psycopg2.extensions import (
-    PYDATETIMETZ,
-    connection as Connection,
-    make_dsn,
-    new_type,
-    parse_dsn,
-    register_type,
-)
+from psycopg2.extensions import PYDATETIMETZ, make_dsn, new_type, parse_dsn, register_type
 
+from transfer.engine.postgres.deadline import Connection, Limits, Overdue
 from transfer.errors import (
+    AnswerOverdue,
     ConnectionLost,
     DatabaseHostUnknown,
     DatabaseMissing,
@@ -32,8 +28,6 @@ from transfer.errors import (
     WeakLogin,
 )
 
-CONNECT_SECONDS = 5
-STATEMENT_SECONDS = 300
 LOCK_SECONDS = 10
 
 # A peer that vanished is noticed within a minute: by us (PostgreSQL, "Connection Control
@@ -65,7 +59,7 @@ CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
     (LoginRefused, "authentication|pg_hba|password|role |подлинности|парол|роль "),
     (DatabaseHostUnknown, "could not translate host name"),
     (DatabasePortClosed, "Connection refused|No such file or directory"),
-    (DatabaseSilent, "timeout expired"),
+    (DatabaseSilent, "timeout expired|no answer within"),
 )
 
 
@@ -94,9 +88,11 @@ class Database:
 
     `name` is what sentences call it, `purpose` what `pg_stat_activity` shows. With `secret`,
     error texts are left out, since they may quote a PIN code. With `seconds`, all transactions
-    together take no longer: then the server stops the statement, and TooSlow is raised.
+    together take no longer: then the server stops the statement, and TooSlow is raised. A server
+    that does not even do that has its connection cut, and AnswerOverdue is raised.
     """
 
+    limits: ClassVar[Limits] = Limits()
     idle_seconds: int | None = None  # see `connect`
 
     def __init__(
@@ -123,16 +119,28 @@ class Database:
         self.close()
 
     @property
+    def ends_at(self) -> float:
+        """When its seconds are over, by the clock `monotonic`."""
+        return inf if self.seconds is None else self._began + self.seconds
+
+    @property
     def connection(self) -> Connection:
         """Raises Unreachable."""
-        if self._connection is None:
-            self._connection = connect(
-                self.dsn, database=self.name, purpose=self.purpose, idle_seconds=self.idle_seconds
-            )
-        return self._connection
+        if self._connection is not None:
+            return self._connection
+        opened = connect(
+            self.dsn,
+            database=self.name,
+            purpose=self.purpose,
+            limits=self.limits,
+            idle_seconds=self.idle_seconds,
+        )
+        self.take_over(opened)
+        return opened
 
     def take_over(self, connection: Connection) -> None:
         """Uses one that is open."""
+        connection.ends_at = self.ends_at
         self._connection = connection
 
     def hand_over(self) -> Connection | None:
@@ -152,20 +160,32 @@ class Database:
         with self.explained():
             connection = self.connection
             try:
-                self._limit_statements()
+                self._limit_to_what_is_left()
                 yield
                 if commit:
                     connection.commit()
             finally:
                 self.roll_back()
 
-    def _limit_statements(self) -> None:
+    def _limit_to_what_is_left(self) -> None:
         if self.seconds is None:
             return
-        left = self._began + self.seconds - monotonic()
+        left = self.ends_at - monotonic()
         if left <= 0:
             raise TooSlow(database=self.name, reason=f"> {self.seconds:g} s")
-        self.execute("set local statement_timeout = %s", [max(1, int(left * 1000))])
+        self.limit_statements(left)
+
+    def limit_statements(self, seconds: float | None) -> None:
+        """Until the transaction ends, a statement may take so many seconds; None: any time."""
+        at_most = 0 if seconds is None else max(1, int(seconds * 1000))
+        self.execute("set local statement_timeout = %s", [at_most])
+        self.connection.statement_seconds = seconds
+
+    @contextmanager
+    def waits_for_us(self) -> Iterator[None]:
+        """The server is not overdue while it waits for what we do within."""
+        with self.connection.waits_for_us():
+            yield
 
     def commit(self) -> None:
         """Commits what was done outside `transaction`."""
@@ -180,18 +200,17 @@ class Database:
         except psycopg2.Error:
             self.close()
 
-    def cancel(self) -> None:
-        """Ends the statement that another thread has under way."""
-        with suppress(psycopg2.Error):  # nothing is under way on a broken connection
-            if self._connection is not None:
-                self._connection.cancel()
+    def hang_up(self) -> None:
+        """Breaks off what another thread has under way; the server rolls it back."""
+        if self._connection is not None:
+            self._connection.hang_up()
 
     @contextmanager
     def explained(self) -> Iterator[None]:
         """Turns psycopg2's errors within into ours.
 
-        Raises ConnectionLost, TooSlow or QueryFailed. PostgreSQL quotes values in the details,
-        which are never taken over; of a secret not even the message is.
+        Raises ConnectionLost, AnswerOverdue, TooSlow or QueryFailed. PostgreSQL quotes values in
+        the details, which are never taken over; of a secret not even the message is.
         """
         try:
             yield
@@ -205,6 +224,8 @@ class Database:
         condition = type(error).__name__
         message = "" if self.secret else error.diag.message_primary or _first_line(error)
         technical = " ".join(filter(None, [error.pgcode, condition, message]))
+        if isinstance(error, Overdue):
+            return AnswerOverdue(technical, database=self.name, seconds=f"{error.seconds:.3g}")
         if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
             return TooSlow(technical, database=self.name, reason=message or condition)
         if is_broken(error):
@@ -230,9 +251,9 @@ class Database:
     def stream(self, name: str, statement: Any, values: Any = None) -> Iterator[tuple[Any, ...]]:
         """Yields the rows of a query, which the server holds in a cursor of this name."""
         with self.explained(), self.connection.cursor(f"dtadmin_{name}") as cursor:
-            cursor.itersize = 5000
             cursor.execute(statement, values)
-            yield from cursor
+            while some := cursor.fetchmany(5000):
+                yield from some
 
     def value(self, statement: Any, parameters: Any = None) -> Any:
         """The only value of the only row of a query."""
@@ -254,41 +275,43 @@ def log_in(parts: dict[str, str]) -> dict[str, str]:
 
 
 def connect(
-    dsn: str, *, database: str, purpose: str, idle_seconds: int | None = None
+    dsn: str, *, database: str, purpose: str, limits: Limits, idle_seconds: int | None = None
 ) -> Connection:
-    """Opens a connection with time-outs and keepalives. Raises Unreachable.
+    """Opens a connection with time-outs, deadlines and keepalives. Raises Unreachable.
 
     With `idle_seconds`, the server ends it when it has been idle for so many seconds. A page may
     wait for it, so that silence is noticed as soon as at a connection that is being opened.
     """
-    keepalive = KEEPALIVE
+    keepalive, at_most = KEEPALIVE, f"{limits.statement * 1000:.0f}ms"
     options = (
-        f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s "
-        f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s -c timezone=UTC "
+        f"-c statement_timeout={at_most} -c lock_timeout={LOCK_SECONDS}s "
+        f"-c idle_in_transaction_session_timeout={at_most} -c timezone=UTC "
         f"{KEEPALIVE_OF_SERVER}"
     )
     if idle_seconds is not None:
-        keepalive = {**KEEPALIVE, "tcp_user_timeout": CONNECT_SECONDS * 1000}
+        keepalive = {**KEEPALIVE, "tcp_user_timeout": int(limits.connect * 1000)}
         options += f" -c idle_session_timeout={idle_seconds}s"
     try:
         connection = psycopg2.connect(
             make_dsn(
                 dsn,
-                connect_timeout=CONNECT_SECONDS,
+                connect_timeout=round(limits.connect),
                 application_name=f"dtadmin {purpose}"[:63],
                 options=options,
                 client_encoding="UTF8",
                 **keepalive,
                 **log_in(parse_dsn(dsn)),
-            )
+            ),
+            connection_factory=Connection,
         )
     except psycopg2.OperationalError as error:
-        raise unreachable(dsn, database, _first_line(error)) from None
+        raise unreachable(dsn, database, _first_line(error), limits.connect) from None
+    connection.limit(limits)
     register_type(MOMENT, connection)
     return connection
 
 
-def unreachable(dsn: str, database: str, reason: str) -> Unreachable:
+def unreachable(dsn: str, database: str, reason: str, seconds: float) -> Unreachable:
     parts = parse_dsn(dsn)
     kind = next((one for one, words in CAUSES if re.search(words, reason)), Unreachable)
     return kind(
@@ -299,7 +322,7 @@ def unreachable(dsn: str, database: str, reason: str) -> Unreachable:
         port=parts.get("port", "5432"),
         name=parts.get("dbname", ""),
         user=parts.get("user", ""),
-        seconds=CONNECT_SECONDS,
+        seconds=f"{seconds:g}",
     )
 
 

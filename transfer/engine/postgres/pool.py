@@ -10,9 +10,9 @@ from time import monotonic
 from typing import TypeVar
 
 import psycopg2
-from psycopg2.extensions import connection as Connection
 
 from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.deadline import Connection
 
 # After its first question; whoever may not log in any more is refused as soon as that. What nobody
 # asks through for as long, the server closes.
@@ -31,7 +31,7 @@ def pooled(door: Door) -> Iterator[Door]:
     """
     connections = _pool[door.dsn, door.purpose]
     door.idle_seconds, since = SECONDS, monotonic()
-    if one := _taken(connections):
+    if one := _taken(connections, door.ends_at):
         since, connection = one
         door.take_over(connection)
     with door:
@@ -41,10 +41,13 @@ def pooled(door: Door) -> Iterator[Door]:
             connections.append((since, left))
 
 
-def _taken(connections: list[tuple[float, Connection]]) -> tuple[float, Connection] | None:
+def _taken(
+    connections: list[tuple[float, Connection]], ends_at: float
+) -> tuple[float, Connection] | None:
     with suppress(IndexError):  # another thread may be faster
         while True:
             since, connection = connections.pop()
+            connection.ends_at = ends_at
             if monotonic() - since < SECONDS and _is_open(connection):
                 return since, connection
             connection.close()

@@ -85,7 +85,8 @@ def rebase(
     `doubtful_moved` does not say.
     """
     with staging.transaction(commit=not dry_run):
-        staging.execute("set local statement_timeout = 0; set local row_security = off")
+        staging.limit_statements(None)
+        staging.execute("set local row_security = off")
         staging.one("select pg_current_xact_id()")  # from here on age() counts from it
         for kind in KINDS.values():
             _lock_table(staging, kind)

@@ -8,7 +8,6 @@ from hashlib import sha256
 from psycopg2 import sql
 
 from transfer.engine.kinds import UNMAPPED, Kind
-from transfer.engine.postgres.database import STATEMENT_SECONDS
 from transfer.engine.shop_all.reader import ShopAll
 from transfer.errors import gettext_noop
 
@@ -127,12 +126,15 @@ class Indexes(ShopAll):
     def _without_transaction(self) -> Iterator[None]:
         """Lets each statement commit by itself, and wait long for transactions of others."""
         with self.explained():
-            self.connection.autocommit = True
+            connection = self.connection
+            connection.set_session(autocommit=True)
             try:
                 self.execute("set statement_timeout = 0")
-                self.execute("set lock_timeout = %s", [STATEMENT_SECONDS * 1000])
+                self.execute("set lock_timeout = %s", [self.limits.statement * 1000])
+                connection.statement_seconds = None
                 yield
+                connection.statement_seconds = self.limits.statement
                 self.execute("reset statement_timeout; reset lock_timeout")
             finally:
-                if self._connection is not None and not self._connection.closed:
-                    self._connection.autocommit = False
+                if not connection.closed:
+                    connection.set_session(autocommit=False)

@@ -132,7 +132,7 @@ class Staging(Writers):
         """
         steps: dict[str, list[Step]] = {}
         with self.transaction():
-            self.execute("set local statement_timeout = 0")
+            self.limit_statements(None)
             schemas = (SCHEMA, writers.SCHEMA, batch_log.SCHEMA)
             self.execute("\n".join([guards.PIN, *schemas, guards.UNPIN]))
             replaced = self._replace_functions()
@@ -222,7 +222,7 @@ class Staging(Writers):
             [sql.SQL("xid"), *(one.named(kind.shop_all.read(one)) for one in kind.columns)]
         )
         with self.transaction():
-            self.execute("set local statement_timeout = 0")
+            self.limit_statements(None)
             for position in positions:
                 self.check_position(kind, position)
             if dry_run:
@@ -256,7 +256,7 @@ class Staging(Writers):
             **values
         )
         with self.transaction():
-            self.execute("set local statement_timeout = 0")
+            self.limit_statements(None)
             for position in positions:
                 self.check_position(kind, position)
             if dry_run:

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from psycopg2 import sql
 
 from transfer.engine.kinds import Kind
+from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.correction_log import Notes, Sent
 from transfer.engine.table_mapping import Column
 from transfer.errors import TransferError
 
 BUFFER = 1 << 16
+LOAD_SECONDS = 3600  # for each statement of a load, without the time in which it reads the file
 GOOD = "unread is null and fault is null"
 
 # Beside the number of the line and its values: why a cell could not be read, which and what stood
@@ -105,7 +107,7 @@ class Incoming(Notes):
     def receive(self, lines: Iterator[str]) -> None:
         """Copies the lines in (see `copied`); the checks run while they arrive."""
         self.check_columns(self.kind)
-        self.execute("set local statement_timeout = 0")
+        self.limit_statements(LOAD_SECONDS)
         self.execute(self.kind.incoming)
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
         self.execute(
@@ -113,7 +115,7 @@ class Incoming(Notes):
             f"add column fault text generated always as ({self.kind.fault}) stored"
         )
         names = ", ".join(["id", *self.names, *BESIDE])
-        file = Readable(lines)
+        file = Readable(lines, self)
         try:
             with self.explained(), self.connection.cursor() as cursor:
                 cursor.copy_expert(f"copy incoming ({names}) from stdin", file, BUFFER)
@@ -227,14 +229,16 @@ class Readable(io.RawIOBase):
     psycopg2 would send the text of an exception to the server and its log.
     """
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], door: Database) -> None:
         self.lines = iter(lines)
+        self.door = door
         self.error: Exception | None = None
         self.rest = b""
 
     def read(self, size: int = -1) -> bytes:
         try:
-            return self._read(size)
+            with self.door.waits_for_us():
+                return self._read(size)
         except Exception as error:
             self.error = error
             raise OSError("stopped") from None

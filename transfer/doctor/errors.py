@@ -59,7 +59,7 @@ class RightMissing(TransferError):
 class NeverTicked(TransferError):
     code = "doctor_never_ticked"
     sentence = gettext_noop("The schedule has never been looked at.")
-    hint = gettext_noop("Run manage.py crontab add, or let manage.py run_scheduler run.")
+    hint = gettext_noop("Run: manage.py crontab add, or without cron: manage.py run_scheduler")
 
 
 class Silent(TransferError):

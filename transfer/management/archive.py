@@ -13,11 +13,11 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.management.base import CommandError
 from django.db import connection
-from django.db.migrations.loader import MigrationLoader
 from django.utils.translation import gettext as _
 from django_tasks_db.models import DBTaskResult
 
 from transfer.bonus_api.errors import SecretNotTaken
+from transfer.doctor.schema import unknown_migrations
 from transfer.models import Actor, BonusServer, FailedStep, Heartbeat, IssuedSecret, Recipient
 from transfer.models.pieces import cipher
 from transfer.models.secret import ENCRYPTED
@@ -97,7 +97,7 @@ def check(path: Path, *, other_key: bool) -> None:
             )
             % {"name": connection.settings_dict["NAME"]}
         )
-    if unknown := _unknown_migrations(_rows(path, "django_migrations")):
+    if unknown := unknown_migrations(_applied(_rows(path, "django_migrations"))):
         raise CommandError(
             _("A newer version made this backup (%(migration)s). Install that version.")
             % {"migration": unknown[0]}
@@ -119,18 +119,10 @@ def _rows(path: Path, *tables: str) -> str:
     return _run("pg_restore", *options, str(path))
 
 
-def _unknown_migrations(rows: str) -> list[str]:
-    """Those that this version does not have, though it has migrations of their application."""
-    loader = MigrationLoader(None)
-    known = {*loader.disk_migrations}.union(
-        *(one.replaces for one in loader.disk_migrations.values())
-    )
+def _applied(rows: str) -> list[tuple[str, str]]:
+    """App and name of each row of django_migrations, as COPY writes them."""
     lines = [line.split("\t") for line in rows.splitlines() if line.count("\t") == 3]
-    return [
-        f"{app}.{name}"
-        for _number, app, name, _at in lines
-        if app in loader.migrated_apps and (app, name) not in known
-    ]
+    return [(app, name) for _number, app, name, _at in lines]
 
 
 def _is_readable(secret: str) -> bool:

@@ -17,9 +17,10 @@ from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 from transfer.models import BonusServer, MaintenanceTask, Settings, TransferTask
 from transfer.models.schedules import ScheduledTask
+from transfer.words.commands import as_typed_here
 from transfer.words.explain import explain
 
-FAILED, USAGE, ALREADY_RUNNING = 1, 2, 3
+FAILED, USAGE, ALREADY_RUNNING, NO_DATABASE = 1, 2, 3, 4
 MAINTENANCE = [str(kind) for kind in MaintenanceTask.Kind]
 
 # argparse asks these two of its module for each of its own words; the standard library's look
@@ -86,7 +87,7 @@ class Command(BaseCommand):
         except CommandError as error:
             if not getattr(self, "_called_from_command_line", False) or options["traceback"]:
                 raise
-            self.stderr.write(str(error))
+            self.stderr.write(as_typed_here(str(error)))
             sys.exit(error.returncode)
 
     def _execute(self, *args: Any, **options: Any) -> str | None:

@@ -39,7 +39,8 @@ STATES = {
 
 # A command in a sentence as HTML, its names in quotes; or an option alone.
 OPTION = r"--[\w-]+"
-COMMAND = re.compile(rf"manage\.py(?: (?:&#x27;.*?&#x27;|[\w-]+))+|{OPTION}", re.ASCII)
+WORDS = r"(?: (?:&#x27;.*?&#x27;|[\w@-]+))+"
+COMMAND = re.compile(rf"(?:manage\.py|sudo dtadmin|sudo systemctl){WORDS}|{OPTION}", re.ASCII)
 
 
 def _time(when: datetime | None, text: str) -> SafeString | str:

@@ -11,6 +11,7 @@ from django.utils.translation import get_language, gettext as _, override
 
 from transfer.bonus_api.errors import StageTooSlow
 from transfer.errors import TransferError
+from transfer.words.commands import as_typed_here
 from transfer.words.explain import explain
 
 
@@ -48,7 +49,8 @@ def attempt(stage: str, label: str, test: Callable[[], Passed], seconds: float) 
         return _failed(stage, label, began, TransferError(type(error).__name__))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    took, sentence = time.monotonic() - began, _(passed.sentence) % passed.params
+    took = time.monotonic() - began
+    sentence = as_typed_here(_(passed.sentence) % passed.params)
     return Result(stage, label, took, sentence, warns=passed.warns)
 
 

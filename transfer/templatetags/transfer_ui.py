@@ -10,6 +10,7 @@ from transfer.pages.overview import drawing as overview
 from transfer.pages.registers import drawing as registers
 from transfer.pages.scheduler import drawing as scheduler
 from transfer.words import formats
+from transfer.words.commands import as_typed_here
 
 register = template.Library()
 
@@ -18,6 +19,7 @@ register.filter("rows", formats.rows)  # 412 rows
 register.filter("amount", formats.amount)  # +1 234,50
 register.filter("duration", formats.duration)  # 2 min 05 s
 register.simple_tag(formats.zone_name, name="zone")  # of the user, for a column's heading
+register.filter("as_typed_here", as_typed_here, is_safe=True)  # commands, within {% filter %}
 register.filter("moment", drawing.moment)
 register.filter("clock", drawing.clock)
 register.filter("ago", drawing.ago)

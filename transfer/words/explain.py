@@ -8,6 +8,7 @@ from transfer.engine.checks import BY_SERVER, BY_TABLES, Check
 from transfer.engine.kinds import UNMAPPED
 from transfer.errors import TransferError
 from transfer.words import formats
+from transfer.words.commands import as_typed_here
 
 CHECKS: dict[str, Check] = {
     check.code: check
@@ -45,7 +46,9 @@ def explain_code(code: str, params: dict[str, str]) -> Explanation:
         known["what"] = _(known["what"])
     if known.get("database") == "shop All":
         known["database"] = _("shop All")
-    return Explanation(_(error.sentence) % known, _(error.hint) % known)
+    return Explanation(
+        as_typed_here(_(error.sentence) % known), as_typed_here(_(error.hint) % known)
+    )
 
 
 def explain_reject(code: str) -> Explanation:

@@ -18,6 +18,7 @@ from transfer.pages.scheduler.status import TaskStatus
 from transfer.runs import workers
 from transfer.runs.writers import guards_error
 from transfer.words import formats
+from transfer.words.commands import as_typed_here
 from transfer.words.explain import explain, explain_code
 
 # A row that waits longer than this, and longer than two runs, waits too long.
@@ -44,7 +45,8 @@ def problems(rows: list[TaskStatus], heartbeat: Heartbeat | None, seconds: float
     listed.extend([*of_servers(), *of_rejects(), *of_recipients()])
     for row in rows:
         listed.extend(of_task(row))
-    return sorted(listed, key=lambda one: one.rank)
+    fitting = [one._replace(detail=as_typed_here(one.detail)) for one in listed]
+    return sorted(fitting, key=lambda one: one.rank)
 
 
 def of_writers(seconds: float) -> Iterator[Problem]:
@@ -58,7 +60,10 @@ def of_writers(seconds: float) -> Iterator[Problem]:
 def of_scheduler(heartbeat: Heartbeat | None) -> Iterator[Problem]:
     url = f"{reverse('scheduler')}#tasks"
     if heartbeat is None:
-        hint = _("Nothing runs by schedule. Write its line into cron: manage.py crontab add")
+        hint = _(
+            "Nothing runs by schedule. Run: manage.py crontab add, or without cron: manage.py "
+            "run_scheduler"
+        )
         yield Problem("bad", _("The scheduler has never run"), hint, url, 0)
     elif not heartbeat.is_alive():
         if heartbeat.is_from_future:

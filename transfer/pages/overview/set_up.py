@@ -19,6 +19,7 @@ from transfer.models import (
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.runs.backlog import shop_all_error
+from transfer.words.commands import as_typed_here
 from transfer.words.explain import explain
 
 NEW_FOR = timedelta(days=30)
@@ -52,7 +53,7 @@ def of_tables(seconds: float) -> Step:
     error = shop_all_error(seconds)
     how = explain(error).sentence if error else ""
     words = _("Create the tables of shop All")
-    return Step(words, error is None, how, command="manage.py init_shop_all")
+    return Step(words, error is None, how, command=as_typed_here("manage.py init_shop_all"))
 
 
 def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> list[Step]:
@@ -122,5 +123,5 @@ def of_schedule(rows: list[TaskStatus]) -> Step:
         is_alive or TransferRun.objects.by_schedule().exists(),
         _("cron has to start it every minute; the command writes the line for cron."),
         links.scheduler(),
-        command="manage.py crontab add",
+        command=as_typed_here("manage.py crontab add"),
     )

@@ -1,0 +1,70 @@
+"""manage.py migrate: all pending migrations or none, and never on a newer schema."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+
+from tests.databases import ROOT, as_url, query
+
+NEWER = (
+    "insert into django_migrations (app, name, applied) values ('transfer', '9999_later', now())"
+)
+
+
+@pytest.fixture
+def migrate(empty_database):
+    def migrate(*arguments, url=""):
+        return subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity=0", *arguments],
+            env={
+                **os.environ,
+                "DATABASE_URL": url or as_url(empty_database),
+                "SHOP_ALL_DATABASE_URL": as_url(empty_database),
+                "SECRET_KEY": settings.SECRET_KEY,
+                "DTADMIN_LANGUAGE": "en",
+            },
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return migrate
+
+
+def last_applied(dsn):
+    found = query(dsn, "select name from django_migrations where app = 'transfer' order by id")
+    return found[-1][0]
+
+
+def test_a_migration_that_fails_is_named_and_those_before_it_are_undone(migrate, empty_database):
+    assert migrate("transfer", "0018").returncode == 0
+    query(empty_database, "alter table transfer_transfertask add column counted bigint")
+    done = migrate("--noinput")
+    assert done.returncode == 1
+    assert 'The migration transfer.0021_counted failed: column "counted"' in done.stderr
+    assert "Nothing was changed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert last_applied(empty_database) == "0018_registers_why"
+    query(empty_database, "alter table transfer_transfertask drop column counted")
+    assert migrate("--noinput").returncode == 0
+    assert migrate("--check").returncode == 0
+
+
+def test_a_newer_schema_is_refused_and_so_is_a_start_on_it(migrate, empty_database):
+    assert migrate("--noinput").returncode == 0
+    query(empty_database, NEWER)
+    for arguments in (["--check"], ["--noinput"]):
+        done = migrate(*arguments)
+        assert done.returncode == 1
+        assert "A newer version has changed our own database (transfer.9999_later)" in done.stderr
+
+
+def test_a_database_that_does_not_answer_has_an_exit_code_of_its_own(migrate):
+    done = migrate("--noinput", url="postgresql://127.0.0.1:1/own")
+    assert done.returncode == 4
+    assert "Data Transfer's own database failed: " in done.stderr
+    assert "Traceback" not in done.stderr

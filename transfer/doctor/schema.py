@@ -1,0 +1,25 @@
+"""Whether our own database is of this version, judged by its migrations."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+
+def unknown_migrations(applied: Iterable[tuple[str, str]] | None = None) -> list[str]:
+    """Migrations that a newer version has applied: this version has their app, but not them.
+
+    `applied`: pairs of app and name, instead of those of our own database.
+    """
+    if applied is None:
+        applied = MigrationRecorder(connection).applied_migrations()
+    loader = MigrationLoader(None)
+    known = {*loader.disk_migrations}.union(
+        *(one.replaces for one in loader.disk_migrations.values())
+    )
+    return sorted(
+        f"{app}.{name}"
+        for app, name in applied
+        if app in loader.migrated_apps and (app, name) not in known
+    )

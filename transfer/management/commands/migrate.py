@@ -1,0 +1,81 @@
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands.migrate import Command as DjangoCommand
+from django.db import OperationalError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext as _, gettext_noop
+
+from transfer.doctor.schema import unknown_migrations
+from transfer.management.command import FAILED, NO_DATABASE, SUPPRESS, Command as BaseCommand
+
+
+class Command(BaseCommand, DjangoCommand):
+    """Django's command, which changes all or nothing and refuses a schema that is newer."""
+
+    help = gettext_noop(
+        "Brings our own database to this version: all pending migrations, or none if one fails. "
+        "Refuses a database of a newer version. Exit code 4 when the database does not answer."
+    )
+    requires_migrations_checks = False
+    requires_system_checks = []
+    inherited = BaseCommand.inherited | {
+        "check_unapplied": gettext_noop("change nothing; exit code 1 if a migration is pending"),
+        "plan": gettext_noop("show what would be done, and do nothing"),
+        "interactive": gettext_noop("ask nothing"),
+        **dict.fromkeys(
+            ("app_label", "migration_name", "database", "fake", "fake_initial", "run_syncdb",
+             "prune"),
+            SUPPRESS,
+        ),
+    }  # fmt: skip
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Connects, compares versions, migrates. Raises CommandError, SystemExit."""
+        self.current = ""
+        try:
+            connection.ensure_connection()
+        except OperationalError as error:
+            self.fail(_("Data Transfer's own database failed: %(cause)s"), error, NO_DATABASE)
+        if unknown := unknown_migrations():
+            raise CommandError(
+                _(
+                    "A newer version has changed our own database (%(migration)s). Install that "
+                    "version again, or restore a backup of this one."
+                )
+                % {"migration": unknown[0]}
+            )
+        if not self.is_atomic():
+            super().handle(*args, **options)
+            return
+        try:
+            with transaction.atomic():
+                # An alteration is refused while checks of earlier statements are still to come.
+                connection.cursor().execute("set constraints all immediate")
+                super().handle(*args, **options)
+        except CommandError:
+            raise
+        except Exception as error:
+            if not self.current or options["traceback"]:
+                raise
+            failed = _("The migration %(migration)s failed: %(cause)s")
+            nothing = _("Nothing was changed: the database is as the version before left it.")
+            self.fail(f"{failed}\n{nothing}", error, FAILED)
+
+    def fail(self, sentence: str, error: Exception, returncode: int) -> None:
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+        params = {"cause": cause, "migration": self.current}
+        raise CommandError(sentence % params, returncode=returncode) from error
+
+    def is_atomic(self) -> bool:
+        """Whether every pending migration may run in a transaction."""
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        return all(migration.atomic for migration, _backwards in plan)
+
+    def migration_progress_callback(
+        self, action: str, migration: Any = None, fake: bool = False
+    ) -> None:
+        if action.endswith("_start") and migration is not None:
+            self.current = f"{migration.app_label}.{migration.name}"
+        super().migration_progress_callback(action, migration, fake)

@@ -11,7 +11,8 @@ from tests.databases import Flow, connected, query, run
 from tests.waiting import wait_until
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move import transfer as move
-from transfer.engine.postgres import database
+from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.deadline import Limits
 
 SESSIONS = """
     select pid, state from pg_stat_activity
@@ -98,7 +99,7 @@ def test_reading_ahead_outlasts_a_chunk_that_takes_longer_than_shop_alls_limits(
     stage_many(balances, 6)
     with balances.doors() as (source, target), connected(balances.bonus) as vendor:
         origin = balances.prepare(source, target).origin
-        monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
+        monkeypatch.setattr(Database, "limits", Limits(statement=1))
         vendor.autocommit = False
         run(vendor, "lock table asset in exclusive mode")
         seen = []

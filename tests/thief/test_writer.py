@@ -461,16 +461,16 @@ class TestAnInstallationOfTheVersionBefore:
         ("alter table datatransfer.writer alter name drop default", "datatransfer.writer"),
         (
             f"alter table {TABLE} enable trigger datatransfer_stamp",
-            'datatransfer_stamp on "changeAccountBalanceTemp"',
+            '"changeAccountBalanceTemp".datatransfer_stamp',
         ),
         (
             f"create or replace trigger datatransfer_stamp before insert on {TABLE} for each row "
             "when (new.xid < '5') execute function datatransfer.stamp()",
-            'datatransfer_stamp on "changeAccountBalanceTemp"',
+            '"changeAccountBalanceTemp".datatransfer_stamp',
         ),
         (
             f"drop trigger datatransfer_writer on {TABLE}",
-            'datatransfer_writer on "changeAccountBalanceTemp"',
+            '"changeAccountBalanceTemp".datatransfer_writer',
         ),
     ],
 )

@@ -241,7 +241,7 @@ def differences(database: Database) -> list[str]:
         *(f"datatransfer.{name}()" for name in differing_functions(database)),
         *([] if has_rights(database) else ["datatransfer.writer"]),
         *(
-            f'{trigger.name} on "{kind.staging}"'
+            f'"{kind.staging}".{trigger.name}'
             for kind in KINDS.values()
             for trigger in differing_triggers(database, kind)
         ),

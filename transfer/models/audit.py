@@ -30,23 +30,29 @@ end $$;
 create trigger {name} before update or delete on {table}
     for each row execute function transfer_append_only();
 """
+# TRUNCATE fires no trigger of rows. Also `manage.py flush` empties tables by it.
+TRUNCATE_GUARD = """
+create or replace trigger {name} before truncate on {table}
+    for each statement execute function transfer_append_only();
+"""
 
 
 class AppendOnly(models.BaseConstraint):
-    """A trigger of the table that refuses to change or remove a row."""
+    """Triggers of the table that refuse to change or remove a row, and to empty the table."""
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> None:  # type: ignore[override]
         schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
 
     def create_sql(self, model: Any, schema_editor: Any) -> str:
-        return GUARD.format(
-            name=schema_editor.quote_name(self.name),
-            table=schema_editor.quote_name(model._meta.db_table),
-        )
+        quoted = schema_editor.quote_name
+        table = quoted(model._meta.db_table)
+        of_rows = GUARD.format(name=quoted(self.name), table=table)
+        return of_rows + TRUNCATE_GUARD.format(name=quoted(f"{self.name}_truncate"), table=table)
 
     def remove_sql(self, model: Any, schema_editor: Any) -> str:
-        name, table = map(schema_editor.quote_name, (self.name, model._meta.db_table))
-        return f"drop trigger {name} on {table}"
+        table = schema_editor.quote_name(model._meta.db_table)
+        names = map(schema_editor.quote_name, (self.name, f"{self.name}_truncate"))
+        return "; ".join(f"drop trigger {name} on {table}" for name in names)
 
     def validate(self, *args: Any, **kwargs: Any) -> None:
         """Does nothing: nothing about a new row can be wrong."""

@@ -204,6 +204,8 @@ INSTALLED_APPS = [
 
 # A file of registers, of 2 MB, comes back with its confirmation.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
+# A form with files is read only where transfer.pages.uploading says so.
+FILE_UPLOAD_HANDLERS = ["transfer.pages.uploading.NothingTaken"]
 
 MIDDLEWARE = [
     "dtadmin.middleware.TrueAddress",
@@ -217,10 +219,12 @@ MIDDLEWARE = [
     "dtadmin.middleware.LanguageMiddleware",
     "dtadmin.middleware.time_zone",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "transfer.pages.middleware.LoginRequired",
     "transfer.access.RoleMiddleware",
+    "transfer.pages.uploading.Uploads",
+    # The first that reads what was sent: not before log-in and role have been asked.
+    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",

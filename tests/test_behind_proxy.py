@@ -19,7 +19,7 @@ from tests.certificates import certificate
 from tests.databases import ROOT
 from tests.test_settings import COMPLETE
 from tests.waiting import wait_until
-from transfer.models import AuditEntry, User
+from transfer.models import AuditEntry, Upload, User
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 WRONG = {"username": "olga", "password": "wrong"}
@@ -203,3 +203,37 @@ class TestNginx:
                 plain = socket.create_connection(("127.0.0.1", browser.base_url.port))
                 held.enter_context(anybody.wrap_socket(plain)).sendall(half)
             assert browser.get("/login/", timeout=20).status_code == 200
+
+    def test_a_large_file_is_loaded_and_reaches_the_proxys_disk_at_no_time(
+        self, browser, tmp_path, shop_all
+    ):
+        log_in(browser)
+        file = {"file": ("a.csv", b"account;amount\n" + b"4100000011;1\n" * 800_000)}
+        page = browser.get("/load/")
+        token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"], "kind": "balances"}
+        (stored,) = tmp_path.glob("client_body*")
+        before = stored.stat().st_mtime_ns
+        answer = browser.post("/load/file/", data=token, files=file, headers=referer(page))
+        assert answer.status_code == 302
+        assert Upload.objects.get().size > 10_000_000
+        assert stored.stat().st_mtime_ns == before  # a file there would have changed its folder
+
+    def test_nothing_of_a_file_is_taken_of_somebody_who_is_not_logged_in(self, browser):
+        page = browser.get("/login/")
+        file = {"file": ("a.csv", bytes(10_000_000))}
+        for path, status in (("/load/file/", 403), ("/login/", 413)):
+            answer = browser.post(path, files=file, headers=referer(page))
+            assert answer.status_code == status
+        assert not Upload.objects.exists()
+
+
+def log_in(browser):
+    User.objects.create_superuser("olga", password="correct horse battery")
+    page = browser.get("/login/")
+    token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+    data = token | {"username": "olga", "password": "correct horse battery"}
+    assert browser.post("/login/", data=data, headers=referer(page)).status_code == 302
+
+
+def referer(page):
+    return {"Referer": str(page.url)}

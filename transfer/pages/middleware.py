@@ -7,13 +7,14 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext as _
 
 from transfer.pages.back import is_part, page_before
+from transfer.pages.uploading import WITH_FILES, refusal
 
 LOOKS = ("GET", "HEAD")
 CHANGE_FIRST = "change_password_first"  # in a session: the password is one that was given
@@ -35,9 +36,14 @@ class LoginRequired(LoginRequiredMiddleware):
         is_open = where == "change_password" or not getattr(view, "login_required", True)
         return None if is_open else redirect("change_password")
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseRedirect:
+    def handle_no_permission(  # type: ignore[override]  # Django always redirects
+        self, request: HttpRequest, view_func: Any
+    ) -> HttpResponse:
         if request.method in LOOKS:
             return super().handle_no_permission(request, view_func)
+        if request.content_type == WITH_FILES:
+            # Nothing of it is read. A browser that is still sending follows no redirect.
+            return refusal(request, "403_logged_out.html", 403)
         messages.warning(
             request, _("You had been logged out, so nothing was done. Press the button again.")
         )

@@ -17,7 +17,7 @@ from transfer.engine.kinds import KINDS, PINCODES
 from transfer.errors import FileRefused
 from transfer.loading import upload_job
 from transfer.loading.headings import REJECT
-from transfer.loading.receive import receive
+from transfer.loading.receive import LARGEST, receive
 from transfer.loading.recognise import kind_of
 from transfer.loading.report import HARMLESS, explain_line, explain_warning
 from transfer.models import Actor, Settings, Upload
@@ -26,6 +26,7 @@ from transfer.pages.exports import csv_response, file_response, xlsx_response
 from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.pages.load.tables import BadLineTable, UploadTable, state_badge
+from transfer.pages.uploading import takes_file
 from transfer.words.columns import (
     MOMENT,
     amount_words,
@@ -61,6 +62,7 @@ def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
 
 
 @role("operator")
+@takes_file(LARGEST)
 @require_POST
 def upload_file(request: HttpRequest) -> HttpResponse:
     """Takes a file; what is in it is seen on its page."""

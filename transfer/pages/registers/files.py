@@ -21,12 +21,14 @@ from transfer.pages.exports import Field, Sheet, csv_response
 from transfer.pages.registers.forms import ImportForm
 from transfer.pages.registers.tables import LineTable
 from transfer.pages.registers.views import filtered
-from transfer.registers.file import Plan, apply, read
+from transfer.pages.uploading import takes_file
+from transfer.registers.file import LARGEST, Plan, apply, read
 from transfer.words import formats
 from transfer.words.explain import explain
 
 LINES_SHOWN = 200
 AT_ONCE = 1000
+LARGEST_SENT_BACK = LARGEST * 4 // 3 + 4  # bytes of a file in base64
 
 
 @require_safe
@@ -61,6 +63,7 @@ def state_on(server: BonusServer) -> Callable[[CashRegister], str]:
 
 
 @role("operator")
+@takes_file(LARGEST_SENT_BACK)
 @read_or_post
 def load(request: HttpRequest) -> HttpResponse:
     """A file is read and shown; nothing is saved before it is confirmed."""

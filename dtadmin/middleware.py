@@ -45,18 +45,31 @@ class TrueAddress(MiddlewareMixin):
     """
 
     def process_request(self, request: HttpRequest) -> None:
-        if not is_proxy(request.META.get("REMOTE_ADDR", "")):
+        near = request.META.get("REMOTE_ADDR", "")
+        with suppress(ValueError):
+            request.META["REMOTE_ADDR"] = str(address(near))
+        if not is_proxy(near):
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
             return
         named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         with suppress(ValueError):
-            request.META["REMOTE_ADDR"] = str(address(named))
+            request.META["REMOTE_ADDR"] = str(address(without_port(named)))
 
 
 def is_proxy(text: str) -> bool:
     with suppress(ValueError):
         return any(address(text) in network for network in settings.BEHIND_PROXY)
     return False
+
+
+# "10.1.2.3:5678", "[2001:db8::1]:443" and "[2001:db8::1]": some proxies write addresses so.
+WITH_PORT = re.compile(r"\[([^\[\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+
+
+def without_port(text: str) -> str:
+    """An address without the brackets and the port that a proxy may write with it."""
+    match = WITH_PORT.fullmatch(text)
+    return (match[1] or match[2]) if match else text
 
 
 def address(text: str) -> IPv4Address | IPv6Address:

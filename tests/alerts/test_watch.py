@@ -28,7 +28,7 @@ from transfer.models import (
 )
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
 from transfer.models.failing import failure
-from transfer.models.logins import OF_A_NAME, Attempt, lift_locks
+from transfer.models.logins import OF_A_NAME, LoginKey, lift_locks
 from transfer.queue.locks import Space
 from transfer.runs import backlog
 from transfer.runs.recurring import ask_backlogs
@@ -217,8 +217,9 @@ def test_a_scheduler_whose_clock_was_set_back_is_silent_since_now(recipient, in_
 @pytest.mark.parametrize("name", ["olga", "nobody"])
 def test_a_log_in_that_is_locked_is_told_of_until_somebody_lifts_it(recipient, in_english, name):
     User.objects.create_user("olga", password="correct horse battery")
+    key = LoginKey(name, "10.0.0.66")
     for _try in range(OF_A_NAME):
-        Attempt(name, "10.0.0.66").refuse()
+        key.refuse(key.guess())
     now = timezone.now()
     watch(now)
     watch(now + timedelta(minutes=1))

@@ -9,6 +9,7 @@ from django.db.models import Count, F, Max, Min, Q
 from django.urls import reverse
 
 from transfer.engine.errors import REFUSALS
+from transfer.engine.kinds import MASK
 from transfer.errors import Difference, QueueStuck
 from transfer.models import (
     AuditEntry,
@@ -20,7 +21,7 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.alerts import Topic
-from transfer.models.logins import lately
+from transfer.models.logins import PERIOD
 from transfer.models.run_base import attach_runs
 from transfer.runs import backlog, workers
 
@@ -125,10 +126,16 @@ def registers(now: datetime) -> Iterator[Condition]:
 
 
 def locked(now: datetime) -> Iterator[Condition]:
-    """Log-ins that wrong passwords have locked lately, and nobody has unlocked."""
-    last = {entry.who: entry for entry in lately(AuditEntry.Action.LOCK, now).order_by("pk")}
-    for who, entry in last.items():
-        key = f"user:{entry.user_id}" if entry.user_id else who
+    """Log-ins that wrong passwords have locked lately, and nobody has unlocked.
+
+    All names that no user has are one condition: guessing can lock any number of them.
+    """
+    lifted = AuditEntry.objects.filter(action=AuditEntry.Action.UNLOCK).order_by("-at")[:1]
+    since = max([now - PERIOD, *lifted.values_list("at", flat=True)])
+    locks = AuditEntry.objects.filter(action=AuditEntry.Action.LOCK, at__gt=since).order_by("pk")
+    last = {f"user:{one.user_id}" if one.user_id else MASK: one for one in locks}
+    for key, entry in last.items():
+        who = entry.who if entry.user_id else MASK
         params = {"who": who, "address": entry.address or ""}
         yield Condition(Topic.LOCKED, key, reverse("users"), params)
 

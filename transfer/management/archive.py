@@ -18,12 +18,21 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.bonus_api.errors import SecretNotTaken
 from transfer.doctor.schema import unknown_migrations
-from transfer.models import Actor, BonusServer, FailedStep, Heartbeat, IssuedSecret, Recipient
+from transfer.models import (
+    Actor,
+    BonusServer,
+    FailedStep,
+    Guess,
+    Heartbeat,
+    IssuedSecret,
+    Recipient,
+)
 from transfer.models.pieces import cipher
 from transfer.models.secret import ENCRYPTED
 
-# Their tables come back empty: what was to be done next, who was logged in, who has ticked.
-EMPTY = (DBTaskResult, Session, Heartbeat, FailedStep)
+# Their tables come back empty: what was to be done next, who was logged in, who had guessed
+# passwords, who has ticked.
+EMPTY = (DBTaskResult, Session, Guess, Heartbeat, FailedStep)
 WITH_SECRETS = (BonusServer, Recipient, IssuedSecret)
 SECRET = re.compile(rf"(?:^|\t)({ENCRYPTED}[\w=-]+)(?=\t|$)", re.MULTILINE)
 

@@ -19,6 +19,7 @@ from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
 from transfer.models.tasks import TransferTask
+from transfer.models.validators import printable
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space
 
@@ -171,7 +172,7 @@ class Recipient(WithSecrets, Failing):
 
     EVERY = {Reminders.HOURLY: timedelta(hours=1), Reminders.DAILY: timedelta(days=1)}
 
-    name = models.CharField(gettext_lazy("name"), max_length=100)
+    name = models.CharField(gettext_lazy("name"), max_length=100, validators=[printable])
     channel = models.CharField(gettext_lazy("how"), max_length=10, choices=Channel)
     # Addresses of webhooks and messengers hold keys.
     address = SecretField(gettext_lazy("address"))

@@ -1,79 +1,139 @@
-"""Log-ins, refused ones, and the locks that guessing brings. The audit is the memory of it.
+"""Counts the passwords that are guessed at the log-in, and locks who guesses too often.
 
-Strangers are counted by the name that they try, and by their address. A browser in which somebody
-has logged in before is counted by itself: so whoever knows a name can't lock its owner out, nor can
-whoever shares an address with others (OWASP, "device cookies").
+Strangers are counted by the name that they try, and by their network. A browser in which a user has
+logged in before is counted by itself: guessing a name does not lock its owner out of that browser,
+nor does guessing from an address that the owner shares (OWASP, "device cookies").
+
+A guess is counted before its password is checked, so that guesses made at the same moment can't all
+pass the limit. The count of a right password is taken back.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
+from functools import cached_property
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple, Self
 
-from django.db.models import Count, Min, QuerySet
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from django.utils.functional import cached_property
 
 from transfer.engine.kinds import MASK
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.users import User
+from transfer.queue.locks import Space, hold
 
 PERIOD = timedelta(minutes=15)
-OF_A_NAME, OF_AN_ADDRESS = 10, 50  # refusals in the period, and no more is tried
+OF_A_NAME, OF_A_NETWORK = 10, 50  # guesses in the period; the next one is not checked
+
+# One holder of IPv6 has at least a network of this size, with 2⁶⁴ addresses to guess from.
+IPV6_PREFIX = 64
+# Each address in it is one of IPv4 (RFC 6052), whose holders have nothing to do with each other.
+OF_IPV4 = IPv6Network("64:ff9b::/96")
 
 Action = AuditEntry.Action
 
 
+class GuessQuerySet(models.QuerySet["Guess"]):
+    def recent(self) -> Self:
+        return self.filter(at__gt=timezone.now() - PERIOD)
+
+    def of_strangers(self) -> Self:
+        return self.filter(browser="")
+
+    def locked(self, field: str, most: int, *apart: str) -> Iterator["Lock"]:
+        """Yields names or networks, as `field` says, of which `most` guesses were made.
+
+        Guesses that differ in the fields `apart` are counted apart.
+        """
+        counted = (
+            self.recent()
+            .order_by()
+            .values(field, *apart)
+            .annotate(n=models.Count("pk"), first=models.Min("at"))
+        )
+        for line in counted.filter(n__gte=most).order_by("first"):
+            yield Lock(line[field], line["first"] + PERIOD)
+
+
+class Guess(models.Model):
+    """A password that was tried for a name and is not known to be right."""
+
+    at = models.DateTimeField(default=timezone.now)
+    who = models.CharField(max_length=200)  # as `LoginKey.who`
+    network = models.CharField(max_length=50)  # as `network_of`; empty if the address is unknown
+    browser = models.CharField(max_length=20)  # the number of a known browser, or empty
+    is_refused = models.BooleanField(default=False)  # until then its password is being checked
+
+    objects = GuessQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["who", "browser", "at"], name="guesses_of_a_name"),
+            models.Index(fields=["network", "at"], name="guesses_of_a_network"),
+            models.Index(fields=["at"], name="guesses_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.who}, {self.network}"
+
+
 class Lock(NamedTuple):
-    """Whom nobody is let in as, or from where, and until when."""
+    """A name or a network that nobody can log in by, and until when."""
 
     whom: str
     until: datetime
 
-    @classmethod
-    def of(cls, refusals: QuerySet[AuditEntry], field: str, most: int) -> Iterator[Self]:
-        """Yields names or addresses that `most` refusals have locked."""
-        counted = refusals.order_by().values(field).annotate(n=Count("pk"), first=Min("at"))
-        for line in counted.filter(n__gte=most).order_by("first"):
-            yield cls(line[field], line["first"] + PERIOD)
+
+class Locked(Exception):
+    """Too many passwords were guessed: this one is not checked."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(until)
+        self.until = until
 
 
-def lately(action: Action, now: datetime | None = None) -> QuerySet[AuditEntry]:
-    """Attempts that count: of the last minutes, and since an administrator has lifted the locks."""
-    now = now or timezone.now()
-    lifted = AuditEntry.objects.filter(action=Action.UNLOCK).order_by("-at").values("at")[:1]
-    since = max([now - PERIOD, *lifted.values_list("at", flat=True)])
-    return AuditEntry.objects.filter(action=action, at__gt=since)
-
-
-def refusals() -> QuerySet[AuditEntry]:
-    return lately(Action.REFUSE)
-
-
-def of_strangers() -> QuerySet[AuditEntry]:
-    return refusals().filter(new__browser__isnull=True)
+def network_of(address: str | None) -> str:
+    """What an address is counted by: itself, or the network of one holder of IPv6."""
+    if not address:
+        return ""
+    read = ip_address(address)
+    if not isinstance(read, IPv6Address):
+        return address
+    if read.ipv4_mapped:
+        return str(read.ipv4_mapped)
+    return address if read in OF_IPV4 else str(ip_network((read, IPV6_PREFIX), strict=False))
 
 
 def locks() -> list[Lock]:
-    """All locks that hold against strangers: of names, and of addresses."""
-    strangers = of_strangers()
+    """All locks: of names and of networks for strangers, and of names in known browsers."""
+    strangers, known = Guess.objects.of_strangers(), Guess.objects.exclude(browser="")
     return [
-        *Lock.of(strangers, "who", OF_A_NAME),
-        *Lock.of(strangers.exclude(address=None), "address", OF_AN_ADDRESS),
+        *strangers.locked("who", OF_A_NAME),
+        *known.locked("who", OF_A_NAME, "browser"),
+        *strangers.exclude(network="").locked("network", OF_A_NETWORK),
     ]
 
 
+def locked_names() -> dict[str, Lock]:
+    """The lock of each name that has one, for strangers or in some known browser."""
+    strangers, known = Guess.objects.of_strangers(), Guess.objects.exclude(browser="")
+    found = [*known.locked("who", OF_A_NAME, "browser"), *strangers.locked("who", OF_A_NAME)]
+    return {lock.whom: lock for lock in found}
+
+
+@transaction.atomic
 def lift_locks(actor: Actor) -> None:
-    """Lets whoever is locked try again at once."""
+    """Forgets all guesses: each name can be tried again at once."""
     whom = ", ".join(lock.whom for lock in locks())
+    Guess.objects.all().delete()
     AuditEntry.record(actor, Action.UNLOCK, User(), new={"locks": whom})
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """Somebody gives a name and a password. `browser` is known to the name, or empty."""
+class LoginKey:
+    """What a log-in is counted by. `browser` is the number of a known browser, or empty."""
 
     name: str
     address: str | None
@@ -85,31 +145,49 @@ class Attempt:
 
     @property
     def who(self) -> str:
-        """The name; of nobody's only what tells it from others: people type passwords there."""
+        """The name. Of an unknown name only a digest: people type passwords into that field."""
         if self.user:
             return self.user.username
         digest = salted_hmac("dtadmin.unknown-name", self.name, algorithm="sha256").hexdigest()
         return f"{MASK} {digest[:8]}"
 
-    @property
-    def lock(self) -> Lock | None:
-        """What keeps this attempt from being made at all."""
-        if self.browser:
-            mine = refusals().filter(who=self.who, new__browser=self.browser)
-            return next(Lock.of(mine, "who", OF_A_NAME), None)
-        strangers = of_strangers()
-        of_name = Lock.of(strangers.filter(who=self.who), "who", OF_A_NAME)
-        beside = strangers.filter(address=self.address)
-        return next(chain(of_name, Lock.of(beside, "address", OF_AN_ADDRESS)), None)
+    @transaction.atomic
+    def guess(self) -> Guess:
+        """Counts a guess, before its password is checked. Raises Locked.
+
+        If the process dies before it knows whether the password is right, the guess counts.
+        """
+        hold(Space.GUESSES, 0)
+        Guess.objects.filter(at__lte=timezone.now() - PERIOD).delete()
+        if lock := next(self._locks(Guess.objects.all()), None):
+            raise Locked(lock.until)
+        network = network_of(self.address)
+        return Guess.objects.create(who=self.who, network=network, browser=self.browser)
+
+    @transaction.atomic
+    def refuse(self, guess: Guess) -> None:
+        """Notes that the password was wrong; and the lock, if it was the last guess before it."""
+        hold(Space.GUESSES, 0)
+        before = [*self._locks(Guess.objects.filter(is_refused=True))]
+        Guess.objects.filter(pk=guess.pk).update(is_refused=True)
+        self._note(Action.REFUSE)
+        after = [*self._locks(Guess.objects.filter(is_refused=True))]
+        if len(after) > len(before):
+            self._note(Action.LOCK, until=after[-1].until)
 
     def succeed(self) -> None:
+        """Notes the log-in."""
         self._note(Action.LOGIN)
 
-    def refuse(self) -> None:
-        """Notes it, and the lock if it was the last one that was free."""
-        self._note(Action.REFUSE)
-        if lock := self.lock:
-            self._note(Action.LOCK, until=lock.until)
+    def _locks(self, guesses: GuessQuerySet) -> Iterator[Lock]:
+        """Yields the locks that these guesses are, for the holder of this key."""
+        if self.browser:
+            yield from guesses.filter(who=self.who, browser=self.browser).locked("who", OF_A_NAME)
+            return
+        strangers = guesses.of_strangers()
+        yield from strangers.filter(who=self.who).locked("who", OF_A_NAME)
+        if network := network_of(self.address):
+            yield from strangers.filter(network=network).locked("network", OF_A_NETWORK)
 
     def _note(self, action: Action, **new: object) -> None:
         if self.browser:

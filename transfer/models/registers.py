@@ -9,12 +9,8 @@ from django.utils.translation import gettext_lazy
 
 from transfer.models.addresses import numbered
 from transfer.models.servers import BonusServer
+from transfer.models.validators import printable
 
-# What the contract of the administration port calls a text.
-printable = RegexValidator(
-    r"\A[^\x00-\x1f\x7f\u0085\u2028\u2029]*\Z",
-    gettext_lazy("Line breaks and control characters are not allowed."),
-)
 in_a_path = RegexValidator(
     r"\A(?!\.{1,2}\Z)[^/]*\Z", gettext_lazy("It may not contain “/”, and not be “.” or “..”.")
 )

@@ -17,6 +17,7 @@ from transfer.errors import TransferError
 from transfer.models.addresses import numbered
 from transfer.models.failing import Failing, failure
 from transfer.models.secret import SecretField, WithSecrets
+from transfer.models.validators import printable
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed
@@ -52,7 +53,9 @@ class BonusServer(WithSecrets, Failing):
         AVAILABLE = "available", gettext_lazy("Available")
         FAILING = "failing", gettext_lazy("Not available")
 
-    name = models.CharField(gettext_lazy("name"), max_length=100, unique=True)
+    name = models.CharField(
+        gettext_lazy("name"), max_length=100, unique=True, validators=[printable]
+    )
     host = models.CharField(gettext_lazy("host"), max_length=255)
     admin_port = models.PositiveIntegerField(
         gettext_lazy("administration port"), default=7770, validators=PORT

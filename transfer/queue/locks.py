@@ -22,6 +22,7 @@ class Space(IntEnum):
     WATCH = 4482
     REJECTS = 4483
     RECURRING_JOB = 4484
+    GUESSES = 4485
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").

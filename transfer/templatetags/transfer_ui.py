@@ -20,6 +20,7 @@ register.filter("amount", formats.amount)  # +1 234,50
 register.filter("duration", formats.duration)  # 2 min 05 s
 register.simple_tag(formats.zone_name, name="zone")  # of the user, for a column's heading
 register.filter("as_typed_here", as_typed_here, is_safe=True)  # commands, within {% filter %}
+register.filter("entry", lambda known, name: known.get(name))  # of a dictionary
 register.filter("moment", drawing.moment)
 register.filter("clock", drawing.clock)
 register.filter("ago", drawing.ago)

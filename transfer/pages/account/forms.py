@@ -5,14 +5,15 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.models import Actor, User
-from transfer.models.logins import Attempt
+from transfer.models import Actor
+from transfer.models.logins import Locked, LoginKey
 from transfer.models.settings import known_zones
 from transfer.pages.widgets import LongSelect
 from transfer.words import formats
@@ -45,52 +46,62 @@ def zones() -> list[Any]:
 
 
 class LogInForm(AuthenticationForm):
-    """Name and password. Each attempt stands in the audit, and too many wrong ones end them."""
+    """Name and password. Each guess is counted, and after too many no more are checked."""
 
     request: HttpRequest
 
     def clean(self) -> dict[str, Any]:
-        self.attempt = attempt_of(self.request, self.cleaned_data.get("username", ""))
-        with counting(self.attempt):
+        self.key = key_of(self.request, self.cleaned_data.get("username", ""))
+        with counting(self.key):
             return super().clean()
 
 
 @contextmanager
-def counting(attempt: Attempt) -> Iterator[None]:
-    """Notes the attempt if it is refused. Raises ValidationError where too many were wrong."""
-    if lock := attempt.lock:
+def counting(key: LoginKey) -> Iterator[None]:
+    """Counts a guess while its password is checked, which raises ValidationError if it is wrong.
+
+    Raises ValidationError, and checks nothing, after too many guesses.
+    """
+    try:
+        guess = key.guess()
+    except Locked as locked:
         raise ValidationError(
             _(
                 "Too many wrong passwords. Next try: %(time)s. Or ask an administrator to lift "
                 "the lock on the page “Users”."
             ),
             code="locked",
-            params={"time": formats.moment(lock.until)},
-        )
+            params={"time": formats.moment(locked.until)},
+        ) from None
     try:
         yield
     except ValidationError:
-        attempt.refuse()
+        key.refuse(guess)
         raise
+    guess.delete()
 
 
-def attempt_of(request: HttpRequest, name: str) -> Attempt:
-    """The attempt, with the browser's number if the name has logged in with it before."""
-    attempt = Attempt(name, Actor.address_of(request))
-    if attempt.user is None:
-        return attempt
-    cookie, salt = browser_cookie(attempt.user)
+def key_of(request: HttpRequest, name: str) -> LoginKey:
+    """What a log-in is counted by: the browser's number if the name is known in it."""
+    key = LoginKey(name, Actor.address_of(request))
+    if key.user is None:
+        return key
+    cookie, salt = browser_cookie(key.user)
     number = request.get_signed_cookie(cookie, default="", salt=salt)
-    return replace(attempt, browser=number or "")
+    return replace(key, browser=number or "")
 
 
-def browser_cookie(user: User) -> tuple[str, str]:
-    """Its name, and the salt of its signature, that ties it to the user."""
-    return f"browser-{user.pk}", f"dtadmin.browser.{user.pk}"
+def browser_cookie(user: AbstractBaseUser) -> tuple[str, str]:
+    """Its name, and the salt of its signature.
+
+    The salt ties the cookie to the user and to the hash of the password: another password makes
+    all browsers strangers.
+    """
+    return f"browser-{user.pk}", f"dtadmin.browser.{user.pk}.{user.password}"
 
 
-def know_browser(response: HttpResponse, request: HttpRequest, user: User) -> None:
-    """Tells this browser from strangers who try the user's name, from now on."""
+def know_browser(response: HttpResponse, request: HttpRequest, user: AbstractBaseUser) -> None:
+    """Tells this browser from strangers who try the user's name, until the password changes."""
     name, salt = browser_cookie(user)
     number = get_random_string(12)
     response.set_signed_cookie(
@@ -106,7 +117,7 @@ class OwnPasswordForm(PasswordChangeForm):
         self.request = request
 
     def clean_old_password(self) -> str:
-        with counting(attempt_of(self.request, self.user.get_username())):
+        with counting(key_of(self.request, self.user.get_username())):
             return super().clean_old_password()
 
     def clean(self) -> dict[str, Any]:

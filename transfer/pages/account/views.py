@@ -38,8 +38,8 @@ class LogIn(auth_views.LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
-        user = form.attempt.user
-        form.attempt.succeed()
+        user = form.get_user()  # with the hash that the log-in may just have renewed
+        form.key.succeed()
         if StartPassword.objects.filter(user=user).exists():
             self.request.session[CHANGE_FIRST] = True
         know_browser(response, self.request, user)
@@ -75,7 +75,9 @@ class PasswordChange(auth_views.PasswordChangeView):
         StartPassword.objects.filter(user=form.user).delete()
         self.request.session.pop(CHANGE_FIRST, None)
         messages.success(self.request, _("Your password is changed."))
-        return super().form_valid(form)
+        response = super().form_valid(form)
+        know_browser(response, self.request, form.user)
+        return response
 
 
 change_password = any_user(PasswordChange.as_view())

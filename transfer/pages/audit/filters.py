@@ -5,8 +5,9 @@ from typing import Any
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import QuerySet
 from django.forms import HiddenInput
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.engine.kinds import MASK
 from transfer.models import AuditEntry
 from transfer.pages.filters import DayFilters
 from transfer.words import formats
@@ -20,14 +21,18 @@ SUBJECTS = {
 
 
 def people() -> list[tuple[str, str]]:
-    names = AuditEntry.objects.order_by("who").values_list("who", flat=True).distinct()
-    return [(name, name) for name in names if name]
+    """Everybody who has done something; all names that no user has are one choice."""
+    known = AuditEntry.objects.exclude(who__startswith=MASK).exclude(who="")
+    names = known.order_by("who").values_list("who", flat=True).distinct()
+    return [*((name, name) for name in names), (MASK, _("unknown names"))]
 
 
 class AuditFilter(DayFilters):
     moment = "at"
     q = django_filters.CharFilter(label=gettext_lazy("Search"), method="filter_text")
-    who = django_filters.ChoiceFilter(label=gettext_lazy("Who"), choices=people)
+    who = django_filters.ChoiceFilter(
+        label=gettext_lazy("Who"), choices=people, method="filter_who"
+    )
     action = django_filters.ChoiceFilter(
         label=gettext_lazy("What"), choices=AuditEntry.Action.choices
     )
@@ -40,6 +45,9 @@ class AuditFilter(DayFilters):
 
     def filter_text(self, entries: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return entries.search(value)  # type: ignore[attr-defined]
+
+    def filter_who(self, entries: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return entries.filter(who__startswith=MASK) if value == MASK else entries.filter(who=value)
 
     def filter_about(self, entries: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         kind, _dash, number = value.partition("-")

@@ -11,18 +11,27 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, User
-from transfer.models.logins import lift_locks, locks
+from transfer.models.logins import lift_locks, locked_names, locks
 from transfer.pages.audit import sentences
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
 from transfer.pages.users.tables import UserTable
+
+LOCKS_SHOWN = 20  # many addresses that guess many names lock thousands
 
 
 @role("administrator")
 @require_safe
 def users(request: HttpRequest) -> HttpResponse:
     table = UserTable(User.objects.with_level()).paged(request)
-    return render(request, "users/users.html", {"table": table, "locks": locks()})
+    held = locks()
+    context = {
+        "table": table,
+        "locks": held[:LOCKS_SHOWN],
+        "more_locks": max(len(held) - LOCKS_SHOWN, 0),
+        "locked": locked_names(),
+    }
+    return render(request, "users/users.html", context)
 
 
 @role("administrator")
@@ -70,6 +79,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "form": form,
         "one": user,
         "own": own,
+        "locked": locked_names(),
         "about": f"user-{pk}",
         "entries": sentences.latest(user),
     }

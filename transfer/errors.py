@@ -4,6 +4,7 @@ The sentences are message ids of the translation catalogue: `words.explain` says
 user's language, from the code and the parameters that a run keeps.
 """
 
+import re
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,6 +12,25 @@ from typing import Any, ClassVar
 def gettext_noop(text: str) -> str:
     """Marks `text` for the translation catalogue."""
     return text
+
+
+LONGEST = 10_000  # characters of a text that a database or a server has written
+
+# What a terminal would obey, or a reader would not see: control characters but the line break,
+# marks without a width or that turn the direction of text, half characters.
+UNPRINTABLE = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""The text with each unprintable character as its number: "\u001b". Line breaks stay."""
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """The same, with line breaks as their number: a name can't begin a line of its own."""
+    return printable(text).replace("\n", "\\u000a")
 
 
 class TransferError(Exception):
@@ -28,9 +48,12 @@ class TransferError(Exception):
         TransferError.by_code[cls.code] = cls
 
     def __init__(self, technical: str = "", **params: object) -> None:
-        """`params` fill the sentence and the hint; `technical` is for the folded text."""
-        self.technical = technical
-        self.params = {name: str(value) for name, value in params.items()}
+        """`params` fill the sentence and the hint; `technical` is for the folded text.
+
+        Both are cut off at LONGEST and made printable: they quote what a database outside says.
+        """
+        self.technical = printable(technical[:LONGEST])
+        self.params = {name: printable(str(value)[:LONGEST]) for name, value in params.items()}
         super().__init__(self.sentence % self.params)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -188,8 +188,21 @@ STATUS_WORD_UNKNOWN = Check(
 )
 BY_TABLES = (VALIDITY_NOT_HELD, STATUS_WITHOUT_WORD, STATUS_WORD_UNKNOWN)
 
-# Of any kind: what the bonus server itself had against a row.
+# What a bonus server's table of rejects says, and no check of ours does: see `reject_reading`.
+UNKNOWN = Check(
+    "unknown",
+    "",
+    gettext_noop("The reason is unknown: the bonus server's record of it can't be read."),
+    gettext_noop(
+        "Somebody may have changed the table datatransfer.reject of that server, or a newer "
+        "version of Data Transfer has written it. Look the row up in shop All by its number, "
+        "correct it, or discard it."
+    ),
+)
+
+# Of any kind: what the bonus server itself had against a row. Another server may have taken it.
 BY_SERVER = (
+    UNKNOWN,
     Check(
         "refused_by_server",
         "",

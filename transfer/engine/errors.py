@@ -361,11 +361,35 @@ class RightsMissing(TransferError):
     hint = gettext_noop("Ask the database's administrator to run:\n%(statements)s")
 
 
+class RejectsUnreadable(TransferError):
+    code = "rejects_unreadable"
+    sentence = gettext_noop(
+        "%(database)s holds rejected rows that no transfer can have written, after the one with "
+        "the number %(number)s."
+    )
+    hint = gettext_noop(
+        "Somebody has changed the table datatransfer.reject of the bonus server, or put another "
+        "one in its place. Ask its administrator. Other bonus servers are not affected."
+    )
+
+
+class PositionInvalid(TransferError):
+    code = "position_invalid"
+    sentence = gettext_noop(
+        "%(database)s holds a position that no transfer can have written: %(column)s."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. Somebody has changed the table datatransfer.position of the bonus "
+        "server: ask its administrator. Once the row of this transfer is deleted there, the next "
+        "run says how to set the position. Other bonus servers are not affected."
+    )
+
+
 REFUSALS = {
     error.code
     for error in (
         *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
         *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused),
-        *(NumberUsedTwice, Difference),
+        *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
     )
 }

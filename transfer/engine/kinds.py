@@ -15,6 +15,8 @@ from psycopg2 import sql
 
 from transfer.engine.checks import (
     BALANCE_CHECKS,
+    BY_SERVER,
+    BY_TABLES,
     CARD_CHECKS,
     FINITE,
     PINCODE_CHECKS,
@@ -325,4 +327,9 @@ CARDS = Kind(
 )
 
 UNMAPPED = {kind.name: kind for kind in (PINCODES, BALANCES, CARDS)}
+CHECKS: dict[str, Check] = {
+    check.code: check
+    for checks in (*(kind.all_checks for kind in UNMAPPED.values()), BY_TABLES, BY_SERVER)
+    for check in checks
+}
 KINDS = dict(UNMAPPED)  # with the tables of this installation: the settings put them in

@@ -5,14 +5,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from transfer.engine.kinds import MASK
+from transfer.engine.kinds import CHECKS, MASK
 from transfer.errors import gettext_noop
 from transfer.loading.faults import LINE_FAULTS
 from transfer.loading.lines import Lines
 from transfer.loading.loader import Loader, Totals
 from transfer.words import formats
 from transfer.words.columns import heading
-from transfer.words.explain import CHECKS, Explanation
+from transfer.words.explain import Explanation
 
 WARNINGS = {
     "zeros_lost": gettext_noop(

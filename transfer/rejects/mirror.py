@@ -12,9 +12,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.bonus_server.rejects import Reject
+from transfer.engine.bonus_server.reject_reading import Reject
 from transfer.engine.position import Position
 from transfer.engine.shop_all.correction_log import Notes
 from transfer.models import RejectedRow, TransferRun, TransferTask
@@ -22,6 +23,7 @@ from transfer.queue.locks import Space, hold
 from transfer.rejects.closing import close_noted
 
 AT_ONCE = 1000
+MOST = 1_000_000  # rejects that one call pulls: a server can invent them without end
 
 # What is taken over of a row that was rejected before: its state is ours.
 TAKEN_OVER = ["xid", "reader", "number", "token", "code", "sqlstate", "constraint", "payload"]
@@ -83,8 +85,14 @@ def _pull(task: TransferTask, target: BonusDatabase, reader: str, run: TransferR
 
 
 def _pages(task: TransferTask, target: BonusDatabase, reader: str) -> Iterator[list[Reject]]:
-    """Yields the rejects after those that we know; each page is behind us once the next is read."""
-    while rejects := target.rejects(reader, task.mirrored_number, AT_ONCE):
+    """Yields the rejects after those that we know, MOST at most, in pages of AT_ONCE.
+
+    Each page is behind us once the next is read.
+    """
+    for _page in range(MOST // AT_ONCE):
+        rejects = target.rejects(task.moves, reader, task.mirrored_number, AT_ONCE)
+        if not rejects:
+            return
         task.mirrored_number, task.mirrored_token = rejects[-1].number, UUID(rejects[-1].token)
         yield rejects
 
@@ -112,6 +120,8 @@ def _save_progress(task: TransferTask) -> None:
 
 def _save(task: TransferTask, reader: str, rejects: list[Reject], run: TransferRun | None) -> None:
     run_of = _run_of(task, reader, run)
+    # One statement can't save a row twice; a server can forge two rejects of one row.
+    last = {(reject.origin, reject.staging_id): reject for reject in rejects}
     RejectedRow.objects.bulk_create(
         (
             RejectedRow(
@@ -126,12 +136,12 @@ def _save(task: TransferTask, reader: str, rejects: list[Reject], run: TransferR
                 number=reject.number,
                 token=reject.token,
                 code=reject.code,
-                sqlstate=reject.sqlstate or "",
-                constraint=reject.constraint or "",
+                sqlstate=reject.sqlstate,
+                constraint=reject.constraint,
                 payload=reject.payload,
-                created_at=reject.at,
+                created_at=reject.at or timezone.now(),
             )
-            for reject in rejects
+            for reject in last.values()
         ),
         update_conflicts=True,
         unique_fields=["server", "kind", "origin", "staging_id"],

@@ -4,17 +4,11 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from transfer.engine.checks import BY_SERVER, BY_TABLES, Check
-from transfer.engine.kinds import UNMAPPED
+from transfer.engine.checks import UNKNOWN
+from transfer.engine.kinds import CHECKS
 from transfer.errors import TransferError
 from transfer.words import formats
 from transfer.words.commands import as_typed_here
-
-CHECKS: dict[str, Check] = {
-    check.code: check
-    for checks in (*(kind.all_checks for kind in UNMAPPED.values()), BY_TABLES, BY_SERVER)
-    for check in checks
-}
 
 
 class Explanation(NamedTuple):
@@ -52,8 +46,8 @@ def explain_code(code: str, params: dict[str, str]) -> Explanation:
 
 
 def explain_reject(code: str) -> Explanation:
-    """Why a row was rejected, and what to do. Raises KeyError for a code that no check has."""
-    check = CHECKS[code]
+    """Why a row was rejected, and what to do. A code that no check has is explained as unknown."""
+    check = CHECKS.get(code, UNKNOWN)
     return Explanation(_(check.sentence), _(check.hint))
 
 

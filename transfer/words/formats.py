@@ -63,7 +63,8 @@ def amount(value: Decimal | None, *, signed: bool = True) -> str:
     # Nothing is rounded. Not abs(): that rounds to 28 digits, and a staged sum may have more.
     whole, _point, cents = f"{value:,f}".removeprefix("-").partition(".")
     cents = cents.rstrip("0").ljust(2, "0")
-    shown_as_zero = not int(whole.replace(",", "") + cents)
+    # Not int(): Python reads no number of more than 4300 digits.
+    shown_as_zero = not f"{whole}{cents}".strip("0,")
     sign = "" if shown_as_zero else MINUS if value < 0 else "+" if signed else ""
     return f"{sign}{whole.replace(',', THIN)}{get_format('DECIMAL_SEPARATOR')}{cents}"
 

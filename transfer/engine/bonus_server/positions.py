@@ -1,17 +1,19 @@
 """The positions in a bonus server's database. No Django."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import astuple
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from psycopg2 import errors
 
 from transfer.engine.bonus_server.rejects import RejectTable
-from transfer.engine.errors import PositionOvertaken
+from transfer.engine.errors import PositionInvalid, PositionOvertaken
 from transfer.engine.kinds import Kind
-from transfer.engine.position import Position, Totals
+from transfer.engine.position import NOTHING_READ, Position, Totals
 from transfer.errors import AlreadyRunning
 
 SCHEMA = """\
@@ -102,6 +104,13 @@ HOLDER = """
 """
 
 
+# More rows than any table has: sums of such numbers still fit into a bigint.
+MOST_ROWS = 10**15
+COUNTS = (*TOTALS[:3], "purged_rows", "number", "purge_accepted")
+AMOUNTS = (*TOTALS[3:], "purged_amount")
+SNAPSHOT = re.compile(r"[0-9]{1,20}:[0-9]{1,20}:[0-9,]*")
+
+
 class PositionTable(RejectTable):
     def begin_position(self, position: Position, at: datetime | None = None) -> None:
         """Writes the first position of a staging database, if there is none yet; `at` is when it
@@ -157,7 +166,7 @@ class PositionTable(RejectTable):
             f"where origin = %s and kind = any(%s){lock}",
             [origin, names],
         )
-        held = {position.kind: position for position in map(_position, rows)}
+        held = {position.kind: position for position in map(self._position, rows)}
         return {name: held.get(name) for name in names}
 
     def _is_complete(self) -> bool:
@@ -195,7 +204,20 @@ class PositionTable(RejectTable):
             except errors.LockNotAvailable:
                 self.connection.rollback()
                 raise AlreadyRunning(holder=self._holder(origin, kind)) from None
-        return _position(row)
+        return self._position(row)
+
+    def _position(self, row: tuple[Any, ...]) -> Position:
+        """The reverse of `_values`. Raises PositionInvalid where no transfer has written it.
+
+        The table is in the server's database, whose administrator can write anything into it.
+        """
+        values = (str(value) if isinstance(value, UUID) else value for value in row)
+        fields: dict[str, Any] = dict(zip(NAMES, values, strict=True))
+        if wrong := [*_impossible(fields)]:
+            raise PositionInvalid(database=self.name, column=", ".join(wrong))
+        totals, last_xid = Totals(*map(fields.pop, TOTALS)), fields.pop("last_xid")
+        last_xid = None if last_xid is None else int(last_xid)
+        return Position(**fields, totals=totals, last_xid=last_xid)
 
     def _holder(self, origin: str, kind: Kind) -> str:
         rows = self.rows(HOLDER, [origin, kind.name])
@@ -229,9 +251,14 @@ def _values(position: Position) -> list[object]:
     return [fields[name] for name in NAMES]
 
 
-def _position(row: tuple[Any, ...]) -> Position:
-    """The reverse of `_values`."""
-    values = (str(value) if isinstance(value, UUID) else value for value in row)
-    fields: dict[str, Any] = dict(zip(NAMES, values, strict=True))
-    totals, last_xid = Totals(*map(fields.pop, TOTALS)), fields.pop("last_xid")
-    return Position(**fields, totals=totals, last_xid=None if last_xid is None else int(last_xid))
+def _impossible(fields: dict[str, Any]) -> Iterator[str]:
+    """Yields the columns of a position whose values no transfer can have written."""
+    for name in COUNTS:
+        if not isinstance(fields[name], int) or not 0 <= fields[name] <= MOST_ROWS:
+            yield name
+    for name in AMOUNTS:
+        if not isinstance(fields[name], Decimal | int) or not Decimal(fields[name]).is_finite():
+            yield name
+    for name in ("read_through", "reading"):
+        if not SNAPSHOT.fullmatch(fields[name] or ("" if name == "read_through" else NOTHING_READ)):
+            yield name

@@ -1,8 +1,6 @@
 """The rejects in a bonus server's database, beside the positions that count them. No Django."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
+from transfer.engine.bonus_server.reject_reading import REJECTS, Reject, read_rejects
 from transfer.engine.errors import NumberUsedTwice
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
@@ -57,22 +55,6 @@ NAMESAKES = """
 """
 
 
-@dataclass(frozen=True)
-class Reject:
-    """A row that was not applied, as it came, PIN codes masked."""
-
-    number: int
-    token: str
-    origin: str
-    xid: int
-    staging_id: int
-    code: str
-    sqlstate: str | None
-    constraint: str | None
-    payload: dict[str, str | None]
-    at: datetime
-
-
 class RejectTable(Database):
     def add_rejects(self, kind: Kind, before: Position) -> tuple[int, int]:
         """Writes the rejects of the chunk in `incoming`; returns the lowest and the highest number
@@ -97,15 +79,10 @@ class RejectTable(Database):
         query = "select from datatransfer.reject where reader = %s and number = %s and token = %s"
         return bool(self.rows(query, [reader, number, token]))
 
-    def rejects(self, reader: str, after: int, most: int) -> list[Reject]:
-        """The reader's rejects in the order of their numbers."""
-        rows = self.rows(
-            "select number, token::text, origin::text, xid::text::bigint, staging_id, code, "
-            "sqlstate, constraint_name, payload, rejected_at from datatransfer.reject "
-            "where reader = %s and number > %s order by number limit %s",
-            [reader, after, most],
-        )
-        return [Reject(*row) for row in rows]
+    def rejects(self, kind: Kind, reader: str, after: int, most: int) -> list[Reject]:
+        """The reader's rejects in the order of their numbers. Raises RejectsUnreadable."""
+        rows = self.rows(REJECTS, [reader, after, most])
+        return [*read_rejects(rows, kind, after, self.name)]
 
     def rejected_rows(self, reader: str) -> list[int]:
         """The numbers of the staged rows that the reader has rejected."""

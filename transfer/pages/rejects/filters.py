@@ -8,12 +8,12 @@ from django.forms import HiddenInput
 from django.http import QueryDict
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.engine.kinds import CHECKS
 from transfer.models import BonusServer, RejectedRow, Upload
 from transfer.models.rejects import REJECT_KEY, RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.filters import DayFilters
 from transfer.words import formats
-from transfer.words.explain import CHECKS
 
 
 class RejectFilter(DayFilters):

@@ -10,14 +10,13 @@ from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import UNPRINTABLE
-from transfer.engine.kinds import Kind
+from transfer.engine.kinds import CHECKS, Kind
 from transfer.loading.faults import LINE_FAULTS, columns_of
 from transfer.loading.report import explain_line
 from transfer.loading.values import as_people_write, is_masked, reader
 from transfer.models import RejectedRow, Settings
 from transfer.pages.load.entry_form import STATUSES, EntryForm
 from transfer.rejects.resend import Values
-from transfer.words.explain import CHECKS
 
 # Reasons that the removal of spaces may do away with. An amount with a comma can't come so far: the
 # staging table holds numbers.

@@ -12,6 +12,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.engine.checks import UNKNOWN
+from transfer.engine.kinds import CHECKS
 from transfer.loading.faults import columns_of
 from transfer.loading.values import as_people_write
 from transfer.models import BonusServer, RejectedRow, Settings
@@ -22,7 +24,7 @@ from transfer.pages import drawing
 from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, classed
 from transfer.words import formats
 from transfer.words.columns import heading
-from transfer.words.explain import CHECKS, explain_reject
+from transfer.words.explain import explain_reject
 
 TONES = {"open": ("warn", "warning"), "resent": ("ok", "check"), "discarded": ("idle", "ban")}
 row_of = attrgetter(*ROW)  # what names the staged row
@@ -40,7 +42,9 @@ def reason_of(code: str) -> SafeString:
 
 
 def written(reject: RejectedRow, zone: ZoneInfo) -> dict[str, str]:
-    """The row as it came: name and text of each column, in the table's order."""
+    """The row as it came: name and text of each column, in the table's order; none if unknown."""
+    if not reject.payload:
+        return {}
     return {
         name: as_people_write(name, reject.payload.get(name), zone) for name in reject.moves.names
     }
@@ -105,7 +109,9 @@ class RejectTable(Table):
     def draw_payload(self, record: RejectedRow) -> SafeString:
         """What the failed check has looked at, then what names the row; all of it in a tooltip."""
         texts, kind = written(record, self.zone), record.moves
-        wrong = columns_of(kind, CHECKS[record.code])
+        if not texts:
+            return format_html('<span class="muted">{}</span>', _("unknown"))
+        wrong = columns_of(kind, CHECKS.get(record.code, UNKNOWN))
         named = [name for group in kind.needed for name in group]
         shown = " ".join(
             f'<span><span class="muted tiny">{escape(heading(name))}</span> '

@@ -88,7 +88,8 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
     context = {
         "reject": one,
         "state": state_badge(one.state),
-        "cells": [(heading(name), text or formats.NOTHING) for name, text in as_it_came.items()],
+        "cells": [(heading(name), text or formats.NOTHING) for name, text in as_it_came.items()]
+        or [(_("As received"), _("unknown"))],
         "reason": explain_reject(one.code),
         "form": form,
         "discard_form": DiscardForm(),

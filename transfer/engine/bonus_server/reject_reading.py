@@ -1,0 +1,140 @@
+"""Reads what a bonus server's table of rejects holds, and trusts none of it. No Django.
+
+The table is ours, but it is in the server's database: its administrator can write anything into
+it, or put a view in its place. A value that no transfer of ours can have written becomes "unknown":
+such a reject is shown, counted and can be discarded. The names of rows and rejects (numbers, UUIDs)
+have no such replacement: where one of them is wrong, the table as a whole is refused.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from transfer.engine.checks import UNKNOWN
+from transfer.engine.errors import RejectsUnreadable
+from transfer.engine.kinds import CHECKS, MASK, Kind
+from transfer.errors import one_line
+
+LONGEST_PAYLOAD = 100_000  # characters of the row as JSON
+LONGEST_NAME = 63  # characters of a name in PostgreSQL
+BIGGEST = 2**63 - 1  # of a bigint
+
+# Each text is cut off where it is surely too long, so that neither psycopg2 nor our memory meets
+# more; JSON is read here and not by psycopg2, which would raise.
+REJECTS = f"""
+    select number, token::text, origin::text, xid::text, staging_id, left(code::text, 100),
+           left(sqlstate::text, 100), left(constraint_name::text, 100),
+           left(payload::text, {LONGEST_PAYLOAD + 1}), rejected_at
+      from datatransfer.reject where reader = %s and number > %s order by number limit %s
+"""
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+CLOCK_DIFFERENCE = timedelta(days=1)
+SQLSTATE = re.compile("[0-9A-Z]{5}")
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what PostgreSQL takes in no text
+
+Payload = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that was not applied, as it came, PIN codes masked.
+
+    `code` is "unknown" where the server holds no reject that a transfer of ours can have written;
+    an unknown `payload` is empty. `at` is never in the future, and None when it is unknown.
+    """
+
+    number: int
+    token: str
+    origin: str
+    xid: int | None
+    staging_id: int
+    code: str
+    sqlstate: str
+    constraint: str
+    payload: Payload
+    at: datetime | None
+
+
+def read_rejects(
+    rows: list[tuple[Any, ...]], kind: Kind, after: int, database: str
+) -> Iterator[Reject]:
+    """Yields the rejects of rows that REJECTS found after the reject numbered `after`.
+
+    Raises RejectsUnreadable where rows or rejects have no proper names, or do not come in the
+    order of their numbers: who asks for the next ones would ask for ever.
+    """
+    for row in rows:
+        try:
+            reject = _read(row, kind)
+        except (TypeError, ValueError, AttributeError):
+            raise RejectsUnreadable(database=database, number=after) from None
+        if reject.number <= after:
+            raise RejectsUnreadable(database=database, number=after)
+        after = reject.number
+        yield reject
+
+
+def _read(row: tuple[Any, ...], kind: Kind) -> Reject:
+    """One reject. Raises ValueError, TypeError or AttributeError where a name is wrong."""
+    number, token, origin, xid, staging_id, code, sqlstate, constraint, payload, at = row
+    known = _payload(payload, kind)
+    return Reject(
+        number=_number(number),
+        token=str(UUID(token)),
+        origin=str(UUID(origin)),
+        xid=int(xid) if xid.isdecimal() and int(xid) <= BIGGEST else None,
+        staging_id=_number(staging_id),
+        code=code if known is not None and code in CHECKS else UNKNOWN.code,
+        sqlstate=sqlstate if SQLSTATE.fullmatch(sqlstate or "") else "",
+        constraint=_name(constraint),
+        payload=known or {},
+        at=_moment(at),
+    )
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or abs(value) > BIGGEST:
+        raise ValueError("no number")
+    return value
+
+
+def _name(value: str | None) -> str:
+    """The name of a constraint; empty where it can't be one."""
+    if value is None or len(value) > LONGEST_NAME:
+        return ""
+    return one_line(value)[:LONGEST_NAME]
+
+
+def _moment(value: Any) -> datetime | None:
+    """A time that a clock can have shown; the server's may be somewhat ahead of ours."""
+    now = datetime.now(UTC)
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        return None
+    return min(value, now) if EARLIEST <= value < now + CLOCK_DIFFERENCE else None
+
+
+def _payload(text: str | None, kind: Kind) -> Payload | None:
+    """The row as `Kind.payload` writes it, secrets masked; None if it is none."""
+    if text is None or len(text) > LONGEST_PAYLOAD:
+        return None
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError):  # also: a number of more digits than Python reads
+        return None
+    if not isinstance(payload, dict) or not payload or not payload.keys() <= {*kind.names}:
+        return None
+    if not all(_is_storable(value) for value in payload.values()):
+        return None
+    return {
+        name: MASK if name in kind.secrets and value is not None else value
+        for name, value in payload.items()
+    }
+
+
+def _is_storable(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not UNSTORABLE.search(value))

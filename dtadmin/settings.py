@@ -229,7 +229,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "transfer.pages.middleware.keep_session",
-    "transfer.pages.middleware.parts",
+    "transfer.pages.middleware.never_stored",
     "transfer.pages.middleware.not_allowed",
 ]
 CSRF_FAILURE_VIEW = "transfer.pages.error_pages.forged"

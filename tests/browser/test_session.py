@@ -34,6 +34,8 @@ def test_log_out_closes_it_again(page: Page, log_in: Callable):
     page.goto("/account/")
     page.locator(".side").get_by_role("button", name="Выйти").click()
     expect(page).to_have_url("/login/")
+    page.go_back()  # the browser has kept no page
+    expect(page).to_have_url("/login/?next=/account/")
     page.goto("/")
     expect(page).to_have_url("/login/?next=/")
 

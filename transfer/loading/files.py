@@ -19,7 +19,7 @@ from transfer.loading.faults import (
     QuoteNotClosed,
     TooManyColumns,
 )
-from transfer.loading.headings import Expected, recognised
+from transfer.loading.headings import Expected, is_known, recognised
 from transfer.loading.values import printable
 from transfer.loading.workbook import Line, Progress, unseen
 from transfer.words.columns import titles
@@ -174,8 +174,15 @@ def _width(cells: list[Any]) -> int:
 
 
 def _heading(cell: Any) -> str:
-    """As it stands there; one without a letter is a row of data that is taken for headings."""
-    return shown(cell) if any(sign.isalpha() for sign in shown(cell)) else outlined(cell)
+    """The heading; its form alone where it may be a value, of a file without headings.
+
+    That is one without a letter, and one with a digit that we don't know as a heading: "7391a" may
+    be a PIN code.
+    """
+    text = shown(cell)
+    has_digits = any(sign.isdigit() for sign in text)
+    is_heading = any(sign.isalpha() for sign in text) and not has_digits
+    return text if is_heading or is_known(text) else outlined(cell)
 
 
 def outlined(cell: Any) -> str:

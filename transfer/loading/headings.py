@@ -4,8 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from transfer.engine.kinds import KINDS
-
 HEADINGS = {
     "account": (
         "account, account id, account number, account no, acc, счет, номер счета, № счета, "
@@ -86,10 +84,9 @@ MEANT = {
 }
 
 
-def names_secret(heading: object) -> bool:
-    """Whether any transfer would take what stands under it for a secret."""
-    meant = MEANT.get(folded(heading), "")
-    return any(meant in kind.secrets for kind in KINDS.values())
+def is_known(heading: object) -> bool:
+    """Whether it is the heading of a column of ours."""
+    return folded(heading) in MEANT
 
 
 def recognised(expected: Expected, cells: Sequence[object]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from transfer.engine.shop_all.staging_import import NOTHING_BESIDE, copied
 from transfer.engine.table_mapping import Column
 from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Line, is_blank
-from transfer.loading.headings import REJECT, names_secret
+from transfer.loading.headings import REJECT
 from transfer.loading.values import (
     Cell,
     Reader,
@@ -60,7 +60,6 @@ class Lines:
         # Of a file with headings; a workbook's cells can't be shifted.
         named = [place for place, name in enumerate(layout.headings, 1) if name]
         self.width = max(named, default=0) if layout.format == "csv" else 0
-        self.has_secrets = bool(kind.secrets) or any(map(names_secret, layout.headings))
         self.totals_left_out = 0
         self.stated_total: Decimal | None = None
         self.numbers_in: set[str] = set()  # text columns that held numbers of Excel
@@ -124,12 +123,9 @@ class Lines:
             return _Fault(row.fault, REJECT, key)
         # An unquoted decimal comma shifts all that follows it.
         if 0 < self.width < len(cells) and not all(map(is_blank, cells[self.width :])):
-            return _Fault("too_many_cells", value=self._whole(cells))
+            # How many, and no cell: shifted, a PIN code may be in any of them.
+            return _Fault("too_many_cells", value=f"{len(cells)} > {self.width}")
         return None
-
-    def _whole(self, cells: list[Cell]) -> str:
-        """The line itself, of a file without secrets."""
-        return "" if self.has_secrets else described(self.layout.delimiter.join(map(str, cells)))
 
     def _cells(self, fault: _Fault, cells: list[Cell], keeps: bool) -> str:
         """The cells to correct, as JSON. A PIN code is left out: whoever corrects enters it anew.

@@ -72,17 +72,18 @@ def keep_session(get_response: View) -> View:
     return middleware
 
 
-def parts(get_response: View) -> View:
-    """A part of a page has the page's address: a browser must not keep it, or show it as the page.
+def never_stored(get_response: View) -> View:
+    """Keeps pages out of every cache: they hold data, which a log-out must not leave behind.
 
-    Going back, browsers take even what is stale from their cache, unless it was not to be stored.
+    Also a part of a page has the page's address, and going back must not show it as the page:
+    browsers take even what is stale from their cache, unless it was not to be stored. Static files
+    don't come here: see WhiteNoise.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         patch_vary_headers(response, ["HX-Request"])
-        if is_part(request):
-            add_never_cache_headers(response)
+        add_never_cache_headers(response)
         return response
 
     return middleware

@@ -106,7 +106,7 @@ HOLDER = """
 
 # More rows than any table has: sums of such numbers still fit into a bigint.
 MOST_ROWS = 10**15
-COUNTS = (*TOTALS[:3], "purged_rows", "number", "purge_accepted")
+COUNTS = (*TOTALS[:3], "number", "purge_accepted")
 AMOUNTS = (*TOTALS[3:], "purged_amount")
 SNAPSHOT = re.compile(r"[0-9]{1,20}:[0-9]{1,20}:[0-9,]*")
 
@@ -256,6 +256,9 @@ def _impossible(fields: dict[str, Any]) -> Iterator[str]:
     for name in COUNTS:
         if not isinstance(fields[name], int) or not 0 <= fields[name] <= MOST_ROWS:
             yield name
+    # Below zero after a restore: more rows came back than had been purged before.
+    if not isinstance(fields["purged_rows"], int) or abs(fields["purged_rows"]) > MOST_ROWS:
+        yield "purged_rows"
     for name in AMOUNTS:
         if not isinstance(fields[name], Decimal | int) or not Decimal(fields[name]).is_finite():
             yield name

@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.doctor.examination import examine
 from transfer.doctor.proposal import proposal
+from transfer.errors import one_line, printable
 from transfer.management.command import FAILED, Command as BaseCommand, add_server, servers_named
 from transfer.servers.attempt import Result
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *, json: bool, tables: bool, server: str | None, **options: Any) -> None:
         if tables:
             for line in proposal(servers_named(server)[0]):
-                self.stdout.write(line)
+                self.stdout.write(one_line(line))  # it quotes names of tables and columns
             return
         failed = False
         for area, result in examine():
@@ -49,9 +50,9 @@ class Command(BaseCommand):
 
     def _say(self, area: str, result: Result) -> None:
         mark = {"ok": "✓", "warns": "!", "failed": "✗"}[state(result)]
-        self.stdout.write(f"{mark} {area} · {result.label}: {result.sentence}")
+        self.stdout.write(printable(f"{mark} {area} · {result.label}: {result.sentence}"))
         if result.hint:
-            self.stdout.write(f"    {result.hint}")
+            self.stdout.write(printable(f"    {result.hint}"))
 
 
 def state(result: Result) -> str:

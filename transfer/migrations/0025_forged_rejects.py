@@ -28,7 +28,7 @@ def outline_first_rows(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("transfer", "0023_guesses")]
+    dependencies = [("transfer", "0024_guesses")]
 
     operations = [
         migrations.RunSQL(FORGED, migrations.RunSQL.noop, elidable=True),

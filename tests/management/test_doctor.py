@@ -1,10 +1,13 @@
 """doctor: a line for everything that can be wrong, and what to do."""
 
 import json
+import threading
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -13,7 +16,7 @@ from tests.databases import query
 from tests.reference_server import reference_server
 from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import UNMAPPED
-from transfer.models import Heartbeat
+from transfer.models import AuditEntry, Heartbeat, Recipient
 from transfer.queue.jobs import work_off
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
@@ -187,3 +190,106 @@ def test_without_worker_the_queue_is_a_warning_and_what_waits_in_it_a_fault(doct
     line = lines["Schedule", "Queue"]
     assert (code, line["state"]) == (1, "failed")
     assert "Jobs have waited in the queue since" in line["sentence"]
+
+
+AWAY = "postgresql://127.0.0.1:1/x"
+
+
+def failed(lines):
+    return [key for key, one in lines.items() if one["state"] == "failed"]
+
+
+def test_a_database_that_does_not_answer_is_one_line(doctor, installation, settings):
+    settings.SHOP_ALL_DATABASE_URL = AWAY
+    _code, lines = doctor()
+    assert failed(lines) == [("shop All", "Server")]
+
+
+def test_our_own_database_away_is_one_line(manage, environment):
+    environment["DATABASE_URL"] = AWAY
+    done = manage("doctor")
+    said, _errors = done.communicate()
+    assert done.returncode == 1
+    assert [line for line in said.splitlines() if line.startswith("✗")] == [
+        "✗ Our own database · Server: Our own database does not answer: nothing listens at "
+        "127.0.0.1, port 1."
+    ]
+    assert "Traceback" not in said
+
+
+def test_another_database_of_the_product_is_not_taken_for_shop_all(
+    doctor, installation, settings, bonus, own_database
+):
+    for dsn, which in ((bonus, "a bonus server’s"), (own_database, "our own")):
+        settings.SHOP_ALL_DATABASE_URL = dsn
+        _code, lines = doctor()
+        assert failed(lines)[0] == ("shop All", "Server")
+        line = lines["shop All", "Server"]
+        assert line["sentence"] == f"SHOP_ALL_DATABASE_URL names another database: {which}."
+        assert "init_shop_all" not in line["hint"]
+
+
+def test_a_schema_of_a_newer_version_fails_and_nothing_else_is_looked_at(doctor, installation):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into django_migrations (app, name, applied) "
+            "values ('transfer', '9999_later', now())"
+        )
+    code, lines = doctor()
+    with connection.cursor() as cursor:
+        cursor.execute("delete from django_migrations where name = '9999_later'")
+    assert (code, failed(lines)) == (1, [("Our own database", "Migrations")])
+    assert "transfer.9999_later" in lines["Our own database", "Migrations"]["sentence"]
+
+
+def test_cron_and_a_service_on_one_machine_are_a_warning(doctor, installation):
+    Heartbeat.beat("here: run_scheduler")
+    code, lines = doctor()
+    line = lines["Schedule", "Look"]
+    assert (code, line["state"]) == (0, "warns")
+    assert "On here both cron and a service" in line["sentence"]
+
+
+class Another(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>another program</html>")
+
+    def log_message(self, *_arguments):
+        pass
+
+
+def test_another_program_at_the_address_of_the_pages_fails(doctor, installation, settings):
+    with HTTPServer(("127.0.0.1", 0), Another) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        settings.SITE_URL = f"http://127.0.0.1:{other.server_port}"
+        _code, lines = doctor()
+        other.shutdown()
+    assert failed(lines) == [("Pages", "Address")]
+    assert "another program answers (HTTP 200)" in lines["Pages", "Address"]["sentence"]
+    assert "SITE_URL" in lines["Pages", "Address"]["hint"]
+
+
+def test_a_mail_server_that_does_not_answer_fails_if_someone_is_notified_by_mail(
+    doctor, installation, settings
+):
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    assert failed(doctor()[1]) == []
+    Recipient.objects.create(name="Olga", channel="mail", address="olga@shop")
+    _code, lines = doctor()
+    assert failed(lines) == [("Pages", "Mail")]
+    assert "127.0.0.1:1 does not answer" in lines["Pages", "Mail"]["sentence"]
+
+
+def test_an_old_backup_is_a_warning(doctor, installation):
+    line = doctor()[1]["Our own database", "Backup"]
+    assert (line["state"], line["sentence"]) == (
+        "warns",
+        "There is no backup yet. Make one: manage.py backup FILE",
+    )
+    AuditEntry.objects.create(who="ivan", action="backup", at=timezone.now() - timedelta(days=8))
+    line = doctor()[1]["Our own database", "Backup"]
+    assert (line["state"], "8 days ago" in line["sentence"]) == ("warns", True)
+    AuditEntry.objects.create(who="ivan", action="backup")
+    assert doctor()[1]["Our own database", "Backup"]["state"] == "ok"

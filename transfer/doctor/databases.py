@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from psycopg2.extensions import make_dsn
 
 from transfer.doctor import errors
+from transfer.doctor.schema import unknown_migrations
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all import guards
@@ -26,6 +27,17 @@ ABOUT = """
            pg_encoding_to_char(encoding), pg_is_in_recovery(), clock_timestamp(), pg_backend_pid()
       from pg_database where datname = current_database()
 """
+# Which other database of the product this is, if it has no batch log of shop All.
+ANOTHER = """
+    select case when 'datatransfer.batch' = any (tables) then null
+                when 'datatransfer.position' = any (tables)
+                  or tables @> '{public.pincode,public.asset,public.cardAccounting}'
+                then 'a bonus server’s'
+                when 'public.transfer_transfertask' = any (tables) then 'our own'
+           end
+      from (select array_agg(schemaname || '.' || tablename) from pg_tables) as found (tables)
+"""
+WHICH = (gettext_noop("a bonus server’s"), gettext_noop("our own"))
 RIGHTS = """
     select format('%%s %%s', "right", name) from unnest(%s, %s) as wanted ("right", name)
      where not has_table_privilege(to_regclass(name), "right")
@@ -71,7 +83,18 @@ def try_server(asked: Database) -> Passed:
     )
 
 
+def try_shop_all() -> Passed:
+    """Tries that it is no other database of the product, and then what `try_server` does."""
+    with shop_all() as database, database.transaction(commit=False):
+        (which,) = database.one(ANOTHER)
+    if which:
+        raise errors.NotShopAll(which=_(which))
+    return try_server(shop_all())
+
+
 def try_migrations() -> Passed:
+    if unknown := unknown_migrations():
+        raise errors.NewerSchema(migration=unknown[0])
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:

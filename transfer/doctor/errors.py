@@ -78,3 +78,29 @@ class DeploymentRemark(TransferError):
     code = "doctor_deployment_remark"
     sentence = gettext_noop("manage.py check --deploy says: %(remark)s")
     hint = gettext_noop("The variables are in docs/OPERATION.md.")
+
+
+class NewerSchema(TransferError):
+    code = "doctor_newer_schema"
+    sentence = gettext_noop("A newer version has changed our own database (%(migration)s).")
+    hint = gettext_noop("Install that version again, or restore a backup of this one.")
+
+
+class NotShopAll(TransferError):
+    code = "doctor_not_shop_all"
+    sentence = gettext_noop("SHOP_ALL_DATABASE_URL names another database: %(which)s.")
+    hint = gettext_noop("Name the database of shop All, which has the staging tables.")
+
+
+class AnotherProgram(TransferError):
+    code = "doctor_another_program"
+    sentence = gettext_noop("At %(address)s another program answers (HTTP %(code)s).")
+    hint = gettext_noop(
+        "Stop the program that has the port, or give the pages another port and change SITE_URL."
+    )
+
+
+class MailAway(TransferError):
+    code = "doctor_mail_away"
+    sentence = gettext_noop("The mail server %(host)s:%(port)s does not answer: %(reason)s.")
+    hint = gettext_noop("Check EMAIL_HOST and EMAIL_PORT. Messages wait until it answers.")

@@ -1,10 +1,17 @@
 """Whether our own database is of this version, judged by its migrations."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+
+
+@cache
+def _loader() -> MigrationLoader:
+    """The migrations of this version; they are files, so they stay the same."""
+    return MigrationLoader(None)
 
 
 def unknown_migrations(applied: Iterable[tuple[str, str]] | None = None) -> list[str]:
@@ -14,7 +21,7 @@ def unknown_migrations(applied: Iterable[tuple[str, str]] | None = None) -> list
     """
     if applied is None:
         applied = MigrationRecorder(connection).applied_migrations()
-    loader = MigrationLoader(None)
+    loader = _loader()
     known = {*loader.disk_migrations}.union(
         *(one.replaces for one in loader.disk_migrations.values())
     )
@@ -22,4 +29,12 @@ def unknown_migrations(applied: Iterable[tuple[str, str]] | None = None) -> list
         f"{app}.{name}"
         for app, name in applied
         if app in loader.migrated_apps and (app, name) not in known
+    )
+
+
+def pending_migrations() -> list[str]:
+    """Migrations of this version that our own database lacks."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    return sorted(
+        f"{app}.{name}" for app, name in _loader().disk_migrations if (app, name) not in applied
     )

@@ -56,6 +56,14 @@ class Heartbeat(models.Model):
         return [beat for beat in cls.objects.all() if beat.is_alive()]
 
     @classmethod
+    def by_cron_and_service(cls) -> str:
+        """A machine on which both cron and a service tick, which needs only one; or empty."""
+        ways: dict[str, set[bool]] = {}
+        for beat in cls.alive():
+            ways.setdefault(beat.source.rpartition(": ")[0], set()).add(beat.drains)
+        return next((host for host, drains in ways.items() if len(drains) > 1), "")
+
+    @classmethod
     def forget_later(cls, now: datetime) -> bool:
         """Forgets ticks that are dated later than now; whether there were any."""
         later = cls.objects.filter(cls.later_than(now))

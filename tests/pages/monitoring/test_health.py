@@ -7,6 +7,8 @@ import sys
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -29,7 +31,7 @@ def ready(client):
 
 def test_nobody_has_to_log_in_to_ask(client, alive):
     assert client.get("/health/live").json() == {"status": "ok"}
-    well = {"status": "ok", "database": "ok", "schedule": "ok", "queue": "ok"}
+    well = {"status": "ok", "database": "ok", "schema": "ok", "schedule": "ok", "queue": "ok"}
     assert ready(client) == (200, well)
 
 
@@ -64,6 +66,17 @@ def test_a_queue_that_nothing_drains_is_not_ready_within_a_minute(client, tick, 
     queue = "ok" if status == 200 else stuck
     code, answer = ready(client)
     assert (code, answer["queue"]) == (status, queue)
+
+
+def test_a_schema_of_another_version_is_not_ready(client, alive):
+    recorder = MigrationRecorder(connection)
+    recorder.record_applied("transfer", "9999_later")
+    status, answer = ready(client)
+    assert (status, answer["schema"]) == (503, "a newer version has applied transfer.9999_later")
+    recorder.record_unapplied("transfer", "9999_later")
+    recorder.record_unapplied("transfer", "0021_counted")
+    status, answer = ready(client)
+    assert (status, answer["schema"]) == (503, "transfer.0021_counted is not applied")
 
 
 ASK = """

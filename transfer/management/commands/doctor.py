@@ -42,6 +42,7 @@ class Command(BaseCommand):
                     state=state(result),
                     sentence=result.sentence,
                     hint=result.hint,
+                    technical=result.technical,
                 )
             else:
                 self._say(area, result)
@@ -53,6 +54,8 @@ class Command(BaseCommand):
         self.stdout.write(printable(f"{mark} {area} · {result.label}: {result.sentence}"))
         if result.hint:
             self.stdout.write(printable(f"    {result.hint}"))
+        if result.technical:
+            self.stdout.write(printable(f"    ({result.technical})"))
 
 
 def state(result: Result) -> str:

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from transfer.doctor.schema import pending_migrations, unknown_migrations
 from transfer.models import Heartbeat
 from transfer.runs import workers
 
@@ -21,17 +22,25 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 when our own database answers, the schedule is alive and the queue moves; else 503.
+    """200 when our own database answers and is of this version, the schedule is alive and the
+    queue moves; else 503.
 
     The answer names each check with "ok" or what is wrong, in English.
     """
     try:
-        checks = {"database": "ok", "schedule": schedule(), "queue": queue()}
+        checks = {"database": "ok", "schema": schema(), "schedule": schedule(), "queue": queue()}
     except DatabaseError as error:
         checks = {"database": type(error).__name__}
     well = set(checks.values()) == {"ok"}
     answer = {"status": "ok" if well else "failing", **checks}
     return JsonResponse(answer, status=200 if well else 503)
+
+
+def schema() -> str:
+    if unknown := unknown_migrations():
+        return f"a newer version has applied {unknown[0]}"
+    pending = pending_migrations()
+    return f"{pending[0]} is not applied" if pending else "ok"
 
 
 def schedule() -> str:

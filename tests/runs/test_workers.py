@@ -42,6 +42,7 @@ def is_idle(dsn):
     return query(
         dsn,
         "select pid from pg_stat_activity where application_name = 'dtadmin db_worker 1' "
+        "and datname = current_database() "
         "and state = 'idle' and state_change < clock_timestamp() - interval '1 second'",
     )
 
@@ -71,7 +72,9 @@ def test_a_worker_whose_session_was_cut_comes_back(start, own_database):
 
 def pid_of_worker(dsn):
     return query(
-        dsn, "select max(pid) from pg_stat_activity where application_name = 'dtadmin db_worker 1'"
+        dsn,
+        "select max(pid) from pg_stat_activity where application_name = 'dtadmin db_worker 1' "
+        "and datname = current_database()",
     )[0][0]
 
 

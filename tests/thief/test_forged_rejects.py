@@ -8,11 +8,11 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
+from transfer.alerts.conditions import conditions
 
 from tests.databases import query, stage
 from tests.pages.look import words
 from tests.records import user
-from transfer.alerts.conditions import conditions
 from transfer.engine.kinds import MASK
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferTask

@@ -1,4 +1,4 @@
-"""Every minute: what began, what is well again, and who is to be told.
+"""Every minute: which problems began and ended, and who gets a message.
 
 Any number of ticks may look at once: one of them does, and the database refuses a second message.
 """
@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from transfer.alerts.conditions import Condition, Unknown, conditions
 from transfer.errors import AlreadyRunning
-from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
+from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
+from transfer.problems import incidents
+from transfer.problems.find import look
 from transfer.queue.locks import Space, lock
 
 Sort = Notice.Sort
@@ -19,53 +20,51 @@ DIGEST = timedelta(hours=1)
 
 
 def watch(now: datetime) -> None:
-    """Opens and closes incidents, and puts the messages about them into the queue."""
+    """Notes which problems began and ended, and puts the messages about them into the queue."""
     for work in PlannedWork.objects.under_way(now):
         work.pause_tasks(now)
-    recipients = list(Recipient.objects.filter(enabled=True))
-    wanted = {topic for one in recipients for topic in one.topics}
-    if wanted or Incident.objects.open().exists():
-        with suppress(AlreadyRunning), lock(Space.WATCH, 0):
-            _note(conditions(sorted(wanted), now), now)
-            _tell(recipients, now)
-
-
-@transaction.atomic
-def _note(held: list[Condition], now: datetime) -> None:
-    """What nobody wants to hear of any more ends with what is well again."""
-    of = {(one.topic, one.key): one for one in held}
-    for incident in Incident.objects.open():
-        condition = of.pop((Topic(incident.topic), incident.key), None)
-        if condition is None:
-            incident.ended_at = now
-        elif not isinstance(condition, Unknown):
-            incident.params, incident.url = condition.params, condition.url
-        incident.save()
-    Incident.objects.bulk_create(
-        Incident(**vars(one), began_at=now) for one in of.values() if not isinstance(one, Unknown)
-    )
+    with suppress(AlreadyRunning), lock(Space.WATCH, 0):
+        incidents.note(look(now), now)
+        _tell(list(Recipient.objects.filter(enabled=True)), now)
 
 
 def _tell(recipients: list[Recipient], now: datetime) -> None:
+    if not recipients:
+        return
     worked_on = set(PlannedWork.objects.under_way(now).values_list("server", flat=True))
     ended_lately = Incident.objects.filter(ended_at__gt=now - timedelta(days=2))
-    for incident in [*Incident.objects.open(), *ended_lately]:
-        if incident.ended_at is None and worked_on & {None, incident.server_id}:
-            continue
+    listed = [
+        one
+        for one in [*Incident.objects.open(), *ended_lately]
+        if one.ended_at or not worked_on & {None, one.server_id}
+    ]
+    last = _last_notices(listed)
+    for incident in listed:
         for recipient in recipients:
             if incident.topic not in recipient.topics or recipient.is_quiet(now):
                 continue
-            if notice := _due(recipient, incident, now):
+            if notice := _due(recipient, incident, last.get((recipient.pk, incident.pk)), now):
                 with transaction.atomic():
                     notice.save()
                     notice.enqueue()
 
 
-def _due(recipient: Recipient, incident: Incident, now: datetime) -> Notice | None:
-    """What the recipient has still to be told of the incident at this moment."""
-    last = recipient.notices.filter(incident=incident).first()
+def _last_notices(listed: list[Incident]) -> dict[tuple[int, int | None], Notice]:
+    """(recipient, incident) → the last message that was written. One query."""
+    pair = ("recipient_id", "incident_id")
+    notices = Notice.objects.filter(incident__in=listed).order_by(*pair, "-id").distinct(*pair)
+    return {(one.recipient_id, one.incident_id): one for one in notices}
+
+
+def _due(
+    recipient: Recipient, incident: Incident, last: Notice | None, now: datetime
+) -> Notice | None:
+    """The message that the recipient gets now about the incident, if any.
+
+    `last`: the one before it.
+    """
     if last is None:
-        sort = None if incident.ended_at else Sort.BEGAN
+        sort = Sort.BEGAN if incident.notify and not incident.ended_at else None
     elif incident.ended_at:
         sort = None if last.sort == Sort.ENDED else Sort.ENDED
     else:

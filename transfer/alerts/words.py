@@ -1,15 +1,12 @@
 """Messages as their recipient reads them: a subject, and what happened, means and to do."""
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext as _, ngettext
+from django.utils.translation import gettext as _
 
-from transfer.errors import QueueStuck
-from transfer.models.alerts import Incident, Notice, Topic
+from transfer.models.alerts import Incident, Notice
+from transfer.problems import sentences
 from transfer.words import formats
-from transfer.words.explain import Explanation, explain, explain_code
 
 Params = dict[str, Any]
 
@@ -18,7 +15,7 @@ def subject(notice: Notice) -> str:
     """Says in one line what it is about, and whether it began, goes on or is over."""
     if notice.incident is None:
         return _("Data Transfer: a test message")
-    what = sentence(notice.incident, notice.params).rstrip(".")
+    what = sentence(notice.incident, notice.params)
     match Notice.Sort(notice.sort):
         case Notice.Sort.ENDED:
             return _("Resolved: %(what)s") % {"what": what}
@@ -45,84 +42,14 @@ def body(notice: Notice) -> str:
 
 def sentence(incident: Incident, params: Params | None = None) -> str:
     """What is wrong."""
-    params = params or incident.params
-    if incident.key == QueueStuck.code:
-        return _stuck(params).sentence
-    return SENTENCES[Topic(incident.topic)](params)
+    return sentences.sentence(_code(incident), params or incident.params)
 
 
 def hint(incident: Incident, params: Params | None = None) -> str:
     """What it means for the rows, and what to do."""
-    params = params or incident.params
-    if incident.key == QueueStuck.code:
-        return _stuck(params).hint
-    return HINTS[Topic(incident.topic)](params)
+    return sentences.hint(_code(incident), params or incident.params)
 
 
-def _failed(params: Params) -> str:
-    return f"{params['task']}: {explain_code(params['code'], params['error']).sentence}"
-
-
-def _explained(params: Params) -> str:
-    return explain_code(params["code"], params["error"]).hint
-
-
-def _stuck(params: Params) -> Explanation:
-    return explain(QueueStuck(since=_since(params)))
-
-
-def _since(params: Params) -> str:
-    return formats.moment(datetime.fromisoformat(params["since"]))
-
-
-SENTENCES: dict[Topic, Callable[[Params], str]] = {
-    Topic.REFUSAL: _failed,
-    Topic.DIFFERENCE: lambda p: explain_code(p["code"], p["error"]).sentence,
-    Topic.SCHEDULER: lambda p: _("The scheduler has been silent since %(at)s") % {"at": _since(p)},
-    Topic.FAILURES: lambda p: (
-        ngettext("%(task)s: the last run failed", "%(task)s: the last %(n)d runs failed", p["n"])
-        % p
-    ),
-    Topic.LATE: lambda p: (
-        _("%(task)s: %(waits)s, the oldest since %(at)s")
-        % {"task": p["task"], "waits": formats.rows_wait(p["n"]), "at": _since(p)}
-    ),
-    Topic.REJECTS: lambda p: (
-        ngettext(
-            "%(rows)s rejected row waits for a decision",
-            "%(rows)s rejected rows wait for a decision",
-            p["n"],
-        )
-        % {"rows": formats.number(p["n"])}
-    ),
-    Topic.REGISTERS: lambda p: (
-        ngettext(
-            "%(shop)s: %(n)d register has not been seen for a day",
-            "%(shop)s: %(n)d registers have not been seen for a day",
-            p["n"],
-        )
-        % p
-    ),
-    Topic.LOCKED: lambda p: _("Too many wrong passwords for %(who)s: the log-in is locked") % p,
-}
-HINTS: dict[Topic, Callable[[Params], str]] = {
-    Topic.REFUSAL: _explained,
-    Topic.DIFFERENCE: _explained,
-    Topic.SCHEDULER: lambda p: _(
-        "Nothing runs by schedule until it runs again. See whether cron is up."
-    ),
-    Topic.FAILURES: lambda p: str(explain_code(p["code"], p["error"])),
-    Topic.LATE: lambda p: _("They are not lost. See why the task does not move them."),
-    Topic.REJECTS: lambda p: _(
-        "Each row says why it was rejected. Correct it and send it again, or discard it."
-    ),
-    Topic.REGISTERS: lambda p: p["names"],
-    Topic.LOCKED: lambda p: (
-        _(
-            "The last try came from %(address)s. If it was none of your people, somebody is "
-            "guessing passwords: see the audit. An administrator lifts the lock on the page "
-            "“Users”."
-        )
-        % p
-    ),
-}
+def _code(incident: Incident) -> str:
+    """One that a worker of the version before has begun has no code, but its topic is one."""
+    return incident.code or incident.topic

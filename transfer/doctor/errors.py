@@ -56,18 +56,6 @@ class RightMissing(TransferError):
     )
 
 
-class NeverTicked(TransferError):
-    code = "doctor_never_ticked"
-    sentence = gettext_noop("The schedule has never been looked at.")
-    hint = gettext_noop("Run: manage.py crontab add, or without cron: manage.py run_scheduler")
-
-
-class Silent(TransferError):
-    code = "doctor_silent"
-    sentence = gettext_noop("The schedule was last looked at %(ago)s.")
-    hint = NeverTicked.hint
-
-
 class DiskFull(TransferError):
     code = "doctor_disk_full"
     sentence = gettext_noop("%(path)s has %(free)s MB left.")

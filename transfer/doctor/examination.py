@@ -17,13 +17,20 @@ from django.utils.translation import gettext as _
 from transfer.bonus_api.errors import CertificateExpired
 from transfer.bonus_api.http import CONNECT_SECONDS, tls_context
 from transfer.doctor import databases, errors, surroundings
-from transfer.errors import QueueStuck, gettext_noop
+from transfer.errors import gettext_noop
 from transfer.models import BonusServer, Heartbeat
+from transfer.models.alerts import Severity
+from transfer.problems.codes import Code
+from transfer.problems.find import problems
+from transfer.problems.problem import Problem
 from transfer.runs import workers
 from transfer.servers.attempt import Passed, Result, attempt
 from transfer.servers.stages import run_all
 from transfer.words import formats
 
+SCHEDULE = (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK)
+# Problems that have lines of their own: doctor asks the databases and the servers itself.
+LOOKED_AT = (*SCHEDULE, Code.QUEUE, Code.GUARDS, Code.DATABASE, Code.SERVER)
 SECONDS = 10.0
 EXPIRES_SOON = timedelta(days=14)
 SCARCE_MB, NONE_MB = 1000, 100
@@ -54,6 +61,7 @@ def examine() -> Iterator[tuple[str, Result]]:
         yield check.area, result
     if _("Our own database") in unusable:
         return
+    yield from _of_problems(problems())
     for server in BonusServer.objects.all():
         for result in run_all(server):
             yield server.name, result
@@ -63,7 +71,7 @@ def examine() -> Iterator[tuple[str, Result]]:
 
 def _of_installation() -> list[Check]:
     machine, own, shop_all = _("This machine"), _("Our own database"), _("shop All")
-    schedule, pages = _("Schedule"), _("Pages")
+    pages = _("Pages")
     return [
         Check(machine, _("Settings"), try_settings),
         Check(machine, _("Disk"), try_disk),
@@ -74,11 +82,30 @@ def _of_installation() -> list[Check]:
         Check(shop_all, _("Tables"), databases.try_staging, shop_all),
         Check(shop_all, _("Writers"), databases.try_writers, shop_all),
         Check(shop_all, _("Rights"), databases.try_rights, shop_all),
-        Check(schedule, _("Look"), try_tick, own),
-        Check(schedule, _("Queue"), try_queue, own),
         Check(pages, _("Address"), surroundings.try_pages),
         Check(pages, _("Mail"), surroundings.try_mail, own),
     ]
+
+
+def _of_problems(found: list[Problem]) -> Iterator[tuple[str, Result]]:
+    """The scheduler and the queue, or what is wrong with them; and all other problems."""
+    looks: list[tuple[str, tuple[Code, ...], Callable[[], Passed]]] = [
+        (_("Look"), SCHEDULE, try_tick),
+        (_("Queue"), (Code.QUEUE,), try_queue),
+    ]
+    for label, codes, test in looks:
+        problem = next((one for one in found if one.code in codes), None)
+        result = _of_problem(label, problem) if problem else attempt(label, label, test, SECONDS)
+        yield _("Schedule"), result
+    for problem in found:
+        if problem.code not in LOOKED_AT:
+            yield _("Problems"), _of_problem(str(problem.topic.label), problem)
+
+
+def _of_problem(label: str, problem: Problem) -> Result:
+    warns = problem.severity == Severity.WARN
+    sentence = f"{problem.sentence}."
+    return Result(problem.code, label, 0, sentence, problem.detail, ok=warns, warns=warns)
 
 
 def _of_server(server: BonusServer) -> Iterator[tuple[str, Callable[[], Passed]]]:
@@ -113,11 +140,7 @@ def try_disk() -> Passed:
 
 
 def try_tick() -> Passed:
-    beat = Heartbeat.last()
-    if beat is None:
-        raise errors.NeverTicked
-    if not beat.is_alive():
-        raise errors.Silent(ago=formats.ago(beat.at))
+    beat = Heartbeat.objects.latest("at")
     if two := Heartbeat.by_cron_and_service():
         text = gettext_noop("On %(host)s both cron and a service look at the schedule: stop one.")
         return Passed(text, {"host": two}, warns=True)
@@ -126,8 +149,6 @@ def try_tick() -> Passed:
 
 
 def try_queue() -> Passed:
-    if since := workers.stuck_since():
-        raise QueueStuck(since=formats.moment(since))
     resident = workers.seen().resident
     if not workers.is_drained():
         text = gettext_noop("There is no background worker: jobs that are queued do not start.")

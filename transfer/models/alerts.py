@@ -32,12 +32,27 @@ class Topic(models.TextChoices):
 
     REFUSAL = "refusal", gettext_lazy("A transfer refuses: a database went back in time")
     DIFFERENCE = "difference", gettext_lazy("The reconciliation found a difference")
-    SCHEDULER = "scheduler", gettext_lazy("The scheduler is silent")
-    FAILURES = "failures", gettext_lazy("A transfer failed several times in a row")
+    SCHEDULER = (
+        "scheduler",
+        gettext_lazy(
+            "Data Transfer itself: scheduler, queue, messages, guards of the staging tables"
+        ),
+    )
+    FAILURES = (
+        "failures",
+        gettext_lazy("A task failed several times in a row, or a server does not answer"),
+    )
     LATE = "late", gettext_lazy("Rows wait for too long")
     REJECTS = "rejects", gettext_lazy("Rows were rejected")
     REGISTERS = "registers", gettext_lazy("Registers of a shop are no longer seen")
     LOCKED = "locked", gettext_lazy("A log-in was locked")
+
+
+class Severity(models.TextChoices):
+    """How bad a problem is."""
+
+    BAD = "bad", gettext_lazy("Serious")
+    WARN = "warn", gettext_lazy("Warning")
 
 
 class PlannedWorkQuerySet(models.QuerySet["PlannedWork"]):
@@ -132,9 +147,12 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
 
 
 class Incident(models.Model):
-    """Something that is wrong, from when it was seen first until it is well again."""
+    """A problem from its begin to its end, see `transfer/problems/`."""
 
     topic = models.CharField(max_length=20, choices=Topic)
+    code = models.CharField(max_length=20, db_default="")  # its sentence: problems/codes.py
+    severity = models.CharField(max_length=10, choices=Severity, db_default=Severity.BAD)
+    notify = models.BooleanField(db_default=True)  # whether it is bad enough for a message
     key = models.CharField(max_length=100, blank=True)  # tells those of a topic apart
     server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, null=True, related_name="+")
     params = models.JSONField(default=dict)  # for its sentence: names and numbers

@@ -25,7 +25,8 @@ class RecurringJobQuerySet(JobQuerySet):
         Kind = RecurringJob.Kind
         servers = BonusServer.objects.order_by().values_list("pk", flat=True)
         wanted: set[tuple[str, int | None]] = {(Kind.MIRROR_REJECTS, pk) for pk in servers}
-        wanted |= {(Kind.ASK_BACKLOGS, None), (Kind.CLOSE_RESENT, None)}
+        alone = (Kind.ASK_BACKLOGS, Kind.CHECK_GUARDS, Kind.CLOSE_RESENT)
+        wanted |= {(kind, None) for kind in alone}
         missing = wanted - set(self.values_list("kind", "server"))
         jobs: list[Any] = [RecurringJob(kind=kind, server_id=pk) for kind, pk in missing]
         if jobs:
@@ -44,11 +45,13 @@ class RecurringJob(Job, Failing):
 
     class Kind(models.TextChoices):
         ASK_BACKLOGS = "ask_backlogs"  # what waits for each transfer task
+        CHECK_GUARDS = "check_guards"  # of the staging tables in shop All
         CLOSE_RESENT = "close_resent"  # rejects that were resent by a process that died
         MIRROR_REJECTS = "mirror_rejects"  # of one bonus server
 
     EVERY = {
         Kind.ASK_BACKLOGS: timedelta(seconds=45),  # less than a minute: each tick finds it due
+        Kind.CHECK_GUARDS: timedelta(seconds=45),
         Kind.CLOSE_RESENT: timedelta(seconds=45),
         Kind.MIRROR_REJECTS: timedelta(minutes=15),
     }
@@ -81,8 +84,8 @@ class RecurringJob(Job, Failing):
         """Notes the failure. One that no sentence explains is a defect, and is shown as such."""
         self.saved.update(**failure(error))
         if type(error) is TransferError:
-            FailedStep.note_failure("recurring_jobs", f"{self.kind} {self.pk}", error)
+            FailedStep.note_failure("recurring_job", f"{self.kind} {self.pk}", error)
 
     def note_success(self) -> None:
         if self.saved.exclude(error_code="").update(**failure(None)):
-            FailedStep.note_success("recurring_jobs", f"{self.kind} {self.pk}")
+            FailedStep.note_success("recurring_job", f"{self.kind} {self.pk}")

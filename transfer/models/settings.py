@@ -73,7 +73,7 @@ class Settings(models.Model):
     )
     alert_minutes = models.PositiveIntegerField(
         gettext_lazy("minutes that a row may wait"),
-        default=60,
+        default=15,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
     )
     version = models.PositiveIntegerField(default=1, editable=False)

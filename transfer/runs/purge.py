@@ -20,6 +20,7 @@ from transfer.errors import TransferError
 from transfer.models import (
     AuditEntry,
     BonusServer,
+    Incident,
     MaintenanceRun,
     MaintenanceTask,
     RejectedRow,
@@ -160,6 +161,7 @@ def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
         "maintenance": maintenance,
         "checks": _old_checks(now).exclude(pk__in=maintenance.values("pk")),
         "seen_days": old_days(now),
+        "incidents": Incident.objects.filter(ended_at__lt=now - timedelta(retention.history_days)),
         "sessions": Session.objects.filter(expire_date__lt=now),
         "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
     }

@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 from django.utils import timezone
 
+from transfer.engine.shop_all import guards
 from transfer.models import RecurringJob, TransferTask
 from transfer.queue.worker import Stopped
 from transfer.rejects.closing import finish_interrupted
 from transfer.runs import backlog
 from transfer.runs.mirroring import mirror_overdue
+from transfer.servers.ask import shop_all
+
+SECONDS = 5.0  # that shop All has to answer
 
 
 def work(job: RecurringJob, _stopped: Stopped) -> None:
@@ -23,6 +27,12 @@ def ask_backlogs(_job: RecurringJob) -> None:
     backlog.store(backlog.backlogs(tasks))
 
 
+def check_guards(_job: RecurringJob) -> None:
+    """Raises GuardsOutdated, which the row of the job keeps for `problems`."""
+    with shop_all(SECONDS) as source, source.snapshot():
+        guards.check(source)
+
+
 def close_resent(_job: RecurringJob) -> None:
     finish_interrupted()
 
@@ -34,6 +44,7 @@ def mirror_rejects(job: RecurringJob) -> None:
 
 WORK: dict[RecurringJob.Kind, Callable[[RecurringJob], None]] = {
     RecurringJob.Kind.ASK_BACKLOGS: ask_backlogs,
+    RecurringJob.Kind.CHECK_GUARDS: check_guards,
     RecurringJob.Kind.CLOSE_RESENT: close_resent,
     RecurringJob.Kind.MIRROR_REJECTS: mirror_rejects,
 }

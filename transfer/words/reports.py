@@ -17,6 +17,7 @@ REMOVED = {
     "rejects": gettext_noop("Closed rejected rows removed"),
     "loads": gettext_noop("Entries of the list of loads removed"),
     "audit": gettext_noop("Entries of the audit removed"),
+    "incidents": gettext_noop("Past problems removed"),
     "checks": gettext_noop("Checks of connections removed"),
     "seen_days": gettext_noop("Days in which registers were seen removed"),
 }

@@ -10,11 +10,13 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
+from django.utils.translation import override
 from django_tasks_db.models import DBTaskResult
 
 from tests.databases import ROOT
 from transfer.models import Heartbeat
 from transfer.queue.jobs import work_off
+from transfer.words import formats
 
 pytestmark = pytest.mark.django_db
 
@@ -37,14 +39,20 @@ def test_nobody_has_to_log_in_to_ask(client, alive):
 
 def test_a_schedule_that_never_ran_is_not_ready(client):
     status, answer = ready(client)
-    assert (status, answer["status"], answer["schedule"]) == (503, "failing", "has never run")
+    assert (status, answer["status"], answer["schedule"]) == (
+        503,
+        "failing",
+        "The scheduler has never run",
+    )
 
 
 def test_a_silent_schedule_is_not_ready_and_says_since_when(client):
     at = timezone.now() - timedelta(minutes=4)
     Heartbeat.beat("shop: cron", at)
     status, answer = ready(client)
-    assert (status, answer["schedule"]) == (503, f"silent since {at:%Y-%m-%dT%H:%M:%SZ}")
+    with override("en"):
+        sentence = f"The scheduler has been silent since {formats.moment(at)}"
+    assert (status, answer["schedule"]) == (503, sentence)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +70,8 @@ def test_a_queue_that_nothing_drains_is_not_ready_within_a_minute(client, tick, 
     work_off.enqueue("transferrun", 1)
     at = timezone.now() - waits
     DBTaskResult.objects.update(enqueued_at=at)
-    stuck = f"the oldest entry waits since {at:%Y-%m-%dT%H:%M:%SZ}"
+    with override("en"):
+        stuck = f"Jobs have waited in the queue since {formats.moment(at)}"
     queue = "ok" if status == 200 else stuck
     code, answer = ready(client)
     assert (code, answer["queue"]) == (status, queue)

@@ -40,7 +40,7 @@ def test_a_recipient_is_added_and_stands_in_the_list_and_the_audit(client):
     one = Recipient.objects.get()
     assert (one.address, one.topics) == ("olga@shop.example", ["failures", "refusal"])
     page = words_of(client.get(reverse("notifications")))
-    assert "A transfer failed several times in a row" in page
+    assert "A task failed several times in a row, or a server does not answer" in page
     assert "Rows were rejected" not in page
     entry = AuditEntry.objects.get(subject_type="recipient")
     assert (entry.action, entry.subject_params) == ("create", {"name": "Olga"})

@@ -28,7 +28,7 @@ def test_the_overview_says_it_first_with_the_exact_next_step(admin_client, lost)
     admin_client.cookies["django_language"] = "en"
     Heartbeat.beat("shop: cron")
     first, *_others = admin_client.get(reverse("overview")).context["problems"]
-    assert "its position of this transfer is gone" in first.what
+    assert "its position of this transfer is gone" in first.sentence
     assert f"set_position '{lost.server.name}' balances --batch N" in first.detail
 
 

@@ -1,14 +1,23 @@
 """Whether this process lives, and whether the product as a whole does its work: for machines."""
 
+from itertools import chain
+
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from transfer.doctor.schema import pending_migrations, unknown_migrations
-from transfer.models import Heartbeat
-from transfer.runs import workers
+from transfer.problems.codes import Code
+from transfer.problems.of_background import of_queue, of_scheduler
+
+CHECKS = {
+    "schedule": (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK),
+    "queue": (Code.QUEUE,),
+}
 
 
 @login_not_required
@@ -28,8 +37,8 @@ def ready(request: HttpRequest) -> HttpResponse:
     The answer names each check with "ok" or what is wrong, in English.
     """
     try:
-        checks = {"database": "ok", "schema": schema(), "schedule": schedule(), "queue": queue()}
-    except DatabaseError as error:
+        checks = {"database": "ok", "schema": schema(), **background()}
+    except Error as error:
         checks = {"database": type(error).__name__}
     well = set(checks.values()) == {"ok"}
     answer = {"status": "ok" if well else "failing", **checks}
@@ -43,13 +52,11 @@ def schema() -> str:
     return f"{pending[0]} is not applied" if pending else "ok"
 
 
-def schedule() -> str:
-    beat = Heartbeat.last()
-    if beat is None:
-        return "has never run"
-    return "ok" if beat.is_alive() else f"silent since {beat.at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def queue() -> str:
-    since = workers.stuck_since()
-    return f"the oldest entry waits since {since:%Y-%m-%dT%H:%M:%SZ}" if since else "ok"
+def background() -> dict[str, str]:
+    """The worst problem of the schedule and of the queue, or "ok"."""
+    found = {one.code: one for one in chain(of_scheduler(timezone.now()), of_queue())}
+    with override("en"):
+        return {
+            name: next((found[code].sentence for code in codes if code in found), "ok")
+            for name, codes in CHECKS.items()
+        }

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.models import Count, Min, Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -31,7 +32,9 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.accounts import AccountState
+from transfer.problems.find import all_tasks, problems
 from transfer.runs import backlog, workers
+from transfer.runs.backlog import Backlog
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -96,8 +99,13 @@ class Everything(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from counts().collect()
         try:
-            measured = [*flows(), *schedule_and_queue(), *runs(), *rows_and_registers()]
-        except DatabaseError:
+            tasks = all_tasks()
+            heard = backlog.ask(
+                (one for one in tasks if isinstance(one, TransferTask)), seconds=SECONDS
+            )
+            measured = [*flows(tasks, heard), *schedule_and_queue(), *runs()]
+            measured += [*rows_and_registers(), *wrong(tasks, heard)]
+        except Error:
             connection.close_if_unusable_or_obsolete()
             measured = []
         yield gauge("own_database_up", "1 while our own database answers", int(bool(measured)))
@@ -123,10 +131,9 @@ def gauges(
     return family
 
 
-def flows() -> Iterator[Metric]:
+def flows(listed: list[Any], asked: Mapping[int, Backlog]) -> Iterator[Metric]:
     """What each flow has still to move. One whose databases don't answer has no rows here."""
-    tasks = list(TransferTask.objects.select_related("server"))
-    asked = backlog.ask(tasks, seconds=SECONDS)
+    tasks = [task for task in listed if isinstance(task, TransferTask)]
     flow: dict[int, tuple[str, ...]] = {task.pk: (task.server.name, task.kind) for task in tasks}
     heard = {flow[pk]: one for pk, one in asked.items() if one.rows is not None}
     ages = {name: age(one.oldest) for name, one in heard.items()}
@@ -169,6 +176,16 @@ def rows_and_registers() -> Iterator[Metric]:
     states = RegisterAccount.objects.count_states()
     text, known = "Accounts of registers on bonus servers", AccountState.values
     yield gauges("registers", text, {(one,): states.get(one, 0) for one in known}, ["state"])
+
+
+def wrong(tasks: list[Any], heard: Mapping[int, Backlog]) -> Iterator[Metric]:
+    """The problems of the overview, each with its subject."""
+    listed: dict[tuple[str, ...], float] = {
+        (str(one.code), str(one.severity), one.key): 1.0
+        for one in problems(tasks=tasks, heard=heard)
+    }
+    labels = ["problem", "severity", "subject"]
+    yield gauges("problem", "1 for each thing that is wrong", listed, labels)
 
 
 def age(moment: datetime | None) -> float:

@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.http import require_safe
 
+from transfer.access import Role, has_role
 from transfer.models import (
     CashRegister,
     Heartbeat,
@@ -22,17 +23,21 @@ from transfer.pages.back import is_part
 from transfer.pages.history.filters import TransferRunFilter
 from transfer.pages.history.summary import summary
 from transfer.pages.overview.flows import scheme
-from transfer.pages.overview.problems import problems
 from transfer.pages.overview.set_up import set_up
 from transfer.pages.registers.drawing import tone
 from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.status import TaskStatus
+from transfer.problems.codes import FOR_ADMINISTRATORS
+from transfer.problems.find import problems
+from transfer.problems.incidents import with_since
+from transfer.problems.problem import Problem
 from transfer.runs import workers
 from transfer.words import formats
 
 FAST, SLOW = 2, 15  # seconds between two looks: while something runs, and while nothing does
 NEXT = 6
+LISTED = 30  # problems: a hundred dark shops do not push the rest off the page
 DAY = 24
 # Tone of a register's state → under which heading it stands.
 URGENCY = {
@@ -58,12 +63,14 @@ def look(seconds: float, user: Any) -> dict[str, Any]:
     heartbeat = Heartbeat.last()
     running = [row for row in [*rows, *maintenance] if row.run]
     asked = all(row.asked_at for row in rows)
+    wrong = problems_for(user, [*rows, *maintenance])
     return {
         "rows": rows,
         "scheme": scheme(rows),
         "backlog": backlog_now(rows) if asked else formats.NOTHING,
         "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
-        "problems": problems([*rows, *maintenance], heartbeat, seconds),
+        "problems": wrong[:LISTED],
+        "more_problems": max(len(wrong) - LISTED, 0),
         "steps": set_up(rows, user, seconds),
         "works": PlannedWork.objects.coming().select_related("server"),
         "asked": asked,
@@ -79,6 +86,14 @@ def look(seconds: float, user: Any) -> dict[str, Any]:
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
         "poll": (FAST if running else SLOW) if asked else 0.2,
     }
+
+
+def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:
+    """The problems that this user may look into, by what the databases have just said."""
+    heard = {row.task.pk: row.backlog for row in rows if row.is_transfer and row.asked_at}
+    listed = with_since(problems(tasks=[row.task for row in rows], heard=heard))
+    hidden = () if has_role(user, Role.ADMINISTRATOR) else FOR_ADMINISTRATORS
+    return [one for one in listed if one.code not in hidden]
 
 
 def backlog_now(rows: list[TaskStatus]) -> str:

@@ -1,0 +1,341 @@
+"""One list of what is wrong, which every page, message and machine reads."""
+
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import override
+from django_tasks_db.models import DBTaskResult
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.records import a_reject, a_run, server, user
+from transfer.alerts import words
+from transfer.alerts.watch import watch
+from transfer.engine.errors import GuardsOfAnother, HistoryChanged
+from transfer.errors import Difference, Unreachable
+from transfer.models import (
+    Actor,
+    CashRegister,
+    FailedStep,
+    Heartbeat,
+    MaintenanceRun,
+    MaintenanceTask,
+    Recipient,
+    RecurringJob,
+    RegisterAccount,
+    Settings,
+    Shop,
+    TransferTask,
+    User,
+)
+from transfer.models.alerts import Incident, Notice, Topic
+from transfer.models.failing import failure
+from transfer.models.logins import OF_A_NAME, LoginKey
+from transfer.problems.codes import Code
+from transfer.problems.find import problems
+from transfer.problems.sentences import STEPS as NAMED_STEPS
+from transfer.queue.jobs import work_off
+from transfer.runs import backlog
+from transfer.runs.backlog import Backlog
+from transfer.runs.purge import purge_history
+from transfer.tick import STEPS
+
+pytestmark = pytest.mark.django_db
+IVAN = Actor("ivan")
+DOWN = Unreachable(database="БС 8", reason="timeout")
+
+
+@pytest.fixture(autouse=True)
+def in_english(settings, nothing_asked):
+    settings.LANGUAGE_CODE = "en"
+    with override("en"):
+        yield
+
+
+@pytest.fixture
+def task():
+    """Balance changes of a server, switched on; nothing waits, and nothing is wrong."""
+    Heartbeat.beat("shop: cron")
+    task = server("БС 8").tasks.select_related("server").get(kind="balances")
+    task.switch(True, IVAN)
+    backlog.store({one.pk: Backlog(0) for one in TransferTask.objects.all()})
+    return task
+
+
+def hour_ago():
+    return timezone.now() - timedelta(hours=1)
+
+
+def guards(_task):
+    job = RecurringJob.objects.create(kind="check_guards")
+    job.fail(GuardsOfAnother(names="writer_guard", script="alter function guard"))
+
+
+def never(_task):
+    Heartbeat.objects.all().delete()
+
+
+def silent(_task):
+    Heartbeat.objects.update(at=hour_ago())
+
+
+def set_back(_task):
+    Heartbeat.objects.update(at=timezone.now() + timedelta(hours=1))
+
+
+def stuck(_task):
+    work_off.enqueue("transferrun", 1)
+    DBTaskResult.objects.update(enqueued_at=hour_ago())
+
+
+def step(_task):
+    FailedStep.note_failure("due_tasks", "transfertask 7", KeyError())
+
+
+def refuses(task, error=None, times=1):
+    error = error or HistoryChanged(number=4, server="БС 8", begun="x")
+    a_run(task.server, state="failed", **failure(error))
+    type(task).objects.filter(pk=task.pk).update(failures=times)
+
+
+def fails(task):
+    refuses(task, DOWN, 3)
+
+
+def differs(_task):
+    run = MaintenanceRun.of(MaintenanceTask.objects.get(kind="reconcile"), "schedule")
+    run.state, run.finished_at = "failed", timezone.now()
+    run.note_error(Difference(tasks="Balance changes → БС 8"))
+    run.save()
+
+
+def database(task):
+    answers = {one.pk: Backlog(error=DOWN) for one in task.server.tasks.all()}
+    backlog.store(answers)
+
+
+def failing_server(task):
+    task.server.note_failure(timezone.now(), DOWN)
+
+
+def waits(task, rows=5):
+    backlog.store({task.pk: Backlog(rows, hour_ago())})
+
+
+def off(task):
+    task.switch(False, IVAN)
+    waits(task)
+
+
+def paused(task):
+    task.pause(timezone.now() + timedelta(hours=1), IVAN, reason="inventory")
+    waits(task)
+
+
+def writing(task):
+    backlog.store({task.pk: Backlog(0, writing_since=hour_ago())})
+
+
+def rejects(task):
+    a_reject(task.server)
+
+
+def registers(task):
+    """The shop's number in our own database is not its code, and another shop has that code."""
+    shop = Shop.objects.create(code="17", name="На углу")
+    Shop.objects.create(code=str(shop.pk), name="Another shop")
+    one = CashRegister.objects.create(code="5", name="Касса 5", shop=shop)
+    type(task.server).objects.update(accounts_at=timezone.now())
+    at = timezone.now() - timedelta(hours=25)
+    RegisterAccount.objects.create(server=task.server, register=one, state="created", last_seen=at)
+
+
+def messages(_task):
+    Recipient.objects.create(
+        name="Olga",
+        channel="mail",
+        address="o@x.example",
+        failing_since=hour_ago(),
+        **failure(DOWN),
+    )
+
+
+def locked(_task):
+    User.objects.create_user("masha", password="correct horse battery")
+    key = LoginKey("masha", "10.0.0.66")
+    for _try in range(OF_A_NAME):
+        key.refuse(key.guess())
+
+
+# What goes wrong → its code, and the subject that the linked page shows.
+WRONG = {
+    guards: (Code.GUARDS, "alter function guard"),
+    never: (Code.SCHEDULER_NEVER, 'id="scheduler"'),
+    silent: (Code.SCHEDULER, 'id="scheduler"'),
+    set_back: (Code.CLOCK, 'id="scheduler"'),
+    stuck: (Code.QUEUE, 'id="scheduler"'),
+    step: (Code.STEP, 'id="scheduler"'),
+    refuses: (Code.REFUSAL, "БС 8"),
+    differs: (Code.DIFFERENCE, "Balance changes → БС 8"),
+    fails: (Code.FAILURES, "БС 8"),
+    database: (Code.DATABASE, "БС 8"),
+    failing_server: (Code.SERVER, "БС 8"),
+    messages: (Code.MESSAGES, "Olga"),
+    waits: (Code.LATE, "Balance changes → БС 8"),
+    off: (Code.OFF, "Balance changes → БС 8"),
+    paused: (Code.PAUSED, "Balance changes → БС 8"),
+    writing: (Code.WRITING, "Balance changes → БС 8"),
+    rejects: (Code.REJECTS, "Amount"),
+    registers: (Code.REGISTERS, "Касса 5"),
+    locked: (Code.LOCKED, "masha"),
+}
+each = pytest.mark.parametrize("go_wrong", WRONG, ids=lambda one: one.__name__)
+
+
+def test_each_kind_of_problem_is_tried_here():
+    assert [code for code, _subject in WRONG.values()] == list(Code)
+
+
+@each
+def test_its_link_leads_to_a_page_that_shows_its_subject(task, go_wrong):
+    code, subject = WRONG[go_wrong]
+    go_wrong(task)
+    (problem,) = problems()
+    assert problem.code == code
+    client = Client()
+    client.force_login(user("administrator", "admin"))
+    response = client.get(problem.url)
+    assert response.status_code == 200
+    page = unescape(response.content.decode())
+    page = page[page.index("<main") :]
+    assert subject in page
+    assert "Another shop" not in page
+
+
+@each
+def test_its_message_has_the_same_words_and_link(task, go_wrong, settings):
+    settings.SITE_URL = "https://shop.example/"
+    go_wrong(task)
+    (problem,) = problems()
+    watch(timezone.now())
+    incident = Incident.objects.get()
+    assert (incident.code, incident.url) == (problem.code, problem.url)
+    assert (incident.severity, incident.notify) == (problem.severity, problem.notify)
+    assert words.sentence(incident) == problem.sentence
+    assert words.hint(incident) == problem.hint
+    assert "%" not in problem.sentence + problem.hint
+
+
+@each
+def test_all_that_report_problems_report_it(task, go_wrong, capsys):
+    """The overview, the page of notifications, /metrics and doctor, in the same words."""
+    go_wrong(task)
+    (problem,) = problems()
+    watch(timezone.now())
+    client = Client()
+    client.force_login(user("administrator", "admin"))
+    for page in ("overview", "notifications"):
+        backlog.note(backlog.stored())
+        shown = unescape(client.get(reverse(page)).content.decode())
+        assert problem.sentence in shown, page
+    lines = metrics(client)
+    assert lines[(problem.code, str(problem.severity), problem.key)] == 1
+    with pytest.raises(SystemExit), override("en"):
+        call_command("doctor")
+    if problem.code not in (Code.GUARDS, Code.DATABASE, Code.SERVER):  # doctor asks itself
+        assert problem.sentence in capsys.readouterr().out
+
+
+def metrics(client):
+    text = client.get("/metrics").content.decode()
+    (family,) = [
+        one for one in text_string_to_metric_families(text) if one.name == "dtadmin_problem"
+    ]
+    return {
+        (one.labels["problem"], one.labels["severity"], one.labels["subject"]): one.value
+        for one in family.samples
+    }
+
+
+def test_where_nothing_is_wrong_nothing_is_listed(task):
+    assert problems() == []
+
+
+def test_only_administrators_see_whose_log_in_is_locked(client, task):
+    locked(task)
+    backlog.note(backlog.stored())
+    client.force_login(user("operator"))
+    assert client.get(reverse("overview")).context["problems"] == []
+
+
+def test_a_first_failure_is_a_warning_without_a_message_and_grows_into_one(task):
+    Recipient.objects.create(
+        name="Olga", channel="mail", address="o@x.example", topics=Topic.values
+    )
+    refuses(task, DOWN, 1)
+    (problem,) = problems()
+    assert (problem.severity, problem.notify) == ("warn", False)
+    began = timezone.now()
+    watch(began)
+    assert not Notice.objects.exists()
+    task.__class__.objects.update(failures=3)
+    watch(began + timedelta(minutes=2))
+    assert Notice.objects.get().incident.began_at == began
+    assert problems()[0].severity == "bad"
+
+
+def test_a_daily_task_is_late_only_after_two_of_its_runs(task):
+    task.reschedule("0 3 * * *", IVAN)
+    backlog.store({task.pk: Backlog(5, timezone.now() - timedelta(hours=20))})
+    assert problems() == []
+    backlog.store({task.pk: Backlog(5, timezone.now() - timedelta(hours=49))})
+    assert [one.code for one in problems()] == ["late"]
+
+
+def test_an_incident_keeps_both_times_as_long_as_the_history(task):
+    now = timezone.now()
+    rejects(task)
+    watch(now)
+    task.server.rejects.all().delete()
+    watch(now + timedelta(minutes=2))
+    incident = Incident.objects.get()
+    assert (incident.began_at, incident.ended_at) == (now, now + timedelta(minutes=2))
+    days = timedelta(Settings.load().history_days)
+    purge_history(now + days)
+    assert Incident.objects.exists()
+    assert purge_history(now + days + timedelta(minutes=6))["incidents"] == 1
+
+
+def test_a_problem_of_which_nobody_knows_neither_begins_nor_ends(task):
+    waits(task)
+    watch(timezone.now())
+    backlog.store({task.pk: Backlog(error=DOWN)})
+    watch(timezone.now())
+    assert {one.code for one in Incident.objects.open()} == {"late", "database"}
+    backlog.store({task.pk: Backlog(0)})
+    watch(timezone.now())
+    assert not Incident.objects.open().exists()
+
+
+def test_each_step_of_the_tick_has_a_name_for_people():
+    assert set(STEPS) <= set(NAMED_STEPS)
+
+
+def test_the_lists_cost_the_same_number_of_queries_whatever_their_length(
+    task, django_assert_num_queries
+):
+    with CaptureQueriesContext(connection) as few:
+        problems()
+    for number in range(10):
+        other = server(f"server {number}")
+        a_reject(other)
+        other.note_failure(timezone.now(), DOWN)
+    with CaptureQueriesContext(connection) as many:
+        assert len(problems()) == 11
+    assert len(many) == len(few)

@@ -1,0 +1,55 @@
+"""The kinds of problems, and to which topic of messages each belongs."""
+
+from enum import StrEnum
+
+from transfer.models.alerts import Topic
+
+
+class Code(StrEnum):
+    """The kinds of problems. The worst first."""
+
+    GUARDS = "guards"  # of the staging tables in shop All
+    SCHEDULER_NEVER = "scheduler_never"
+    SCHEDULER = "scheduler"  # it is silent
+    CLOCK = "clock"  # it is silent, and the clock was set back
+    QUEUE = "queue_stuck"
+    STEP = "step"
+    REFUSAL = "refusal"
+    DIFFERENCE = "difference"
+    FAILURES = "failures"
+    DATABASE = "database"
+    SERVER = "server"
+    MESSAGES = "messages"
+    LATE = "late"
+    OFF = "off"
+    PAUSED = "paused"
+    WRITING = "writing"
+    REJECTS = "rejects"
+    REGISTERS = "registers"
+    LOCKED = "locked"
+
+
+TOPICS = {
+    Code.GUARDS: Topic.SCHEDULER,
+    Code.SCHEDULER_NEVER: Topic.SCHEDULER,
+    Code.SCHEDULER: Topic.SCHEDULER,
+    Code.CLOCK: Topic.SCHEDULER,
+    Code.QUEUE: Topic.SCHEDULER,
+    Code.STEP: Topic.SCHEDULER,
+    Code.REFUSAL: Topic.REFUSAL,
+    Code.DIFFERENCE: Topic.DIFFERENCE,
+    Code.FAILURES: Topic.FAILURES,
+    Code.DATABASE: Topic.FAILURES,
+    Code.SERVER: Topic.FAILURES,
+    Code.MESSAGES: Topic.SCHEDULER,
+    Code.LATE: Topic.LATE,
+    Code.OFF: Topic.LATE,
+    Code.PAUSED: Topic.LATE,
+    Code.WRITING: Topic.LATE,
+    Code.REJECTS: Topic.REJECTS,
+    Code.REGISTERS: Topic.REGISTERS,
+    Code.LOCKED: Topic.LOCKED,
+}
+ORDER = {code: number for number, code in enumerate(Code)}
+# Their pages are for administrators, and they name users or addresses of people.
+FOR_ADMINISTRATORS = (Code.MESSAGES, Code.LOCKED)

@@ -1,0 +1,54 @@
+"""Lists what is wrong. Asks our own database alone; the caller may pass what it has just heard."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from transfer.models import MaintenanceTask, TransferTask
+from transfer.models.alerts import Severity
+from transfer.models.run_base import attach_runs
+from transfer.problems import of_background, of_others, of_tasks
+from transfer.problems.codes import ORDER
+from transfer.problems.problem import Problem, Unknown
+from transfer.runs import backlog
+from transfer.runs.backlog import Backlog
+
+
+def problems(
+    now: datetime | None = None,
+    *,
+    tasks: Iterable[Any] | None = None,
+    heard: Mapping[int, Backlog] | None = None,
+) -> list[Problem]:
+    """The problems, the worst first."""
+    found = look(now, tasks=tasks, heard=heard)
+    return sorted((one for one in found if isinstance(one, Problem)), key=_rank)
+
+
+def look(
+    now: datetime | None = None,
+    *,
+    tasks: Iterable[Any] | None = None,
+    heard: Mapping[int, Backlog] | None = None,
+) -> Iterator[Problem | Unknown]:
+    """The problems, and what nobody could find out.
+
+    `tasks`: all tasks, from `attach_runs`. `heard`: the backlogs of transfer tasks by their
+    numbers, instead of those that were stored in the last minutes.
+    """
+    now = now or timezone.now()
+    listed = list(all_tasks() if tasks is None else tasks)
+    yield from of_background.look(now)
+    yield from of_tasks.look(listed, backlog.stored() if heard is None else heard, now)
+    yield from of_others.look(now)
+
+
+def all_tasks() -> list[Any]:
+    transfers = TransferTask.objects.with_runs().select_related("server")
+    return [*attach_runs(transfers), *attach_runs(MaintenanceTask.objects.with_runs())]
+
+
+def _rank(problem: Problem) -> tuple[bool, int]:
+    return problem.severity == Severity.WARN, ORDER[problem.code]

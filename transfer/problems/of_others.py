@@ -1,0 +1,109 @@
+"""Problems of bonus servers, rejected rows, registers, recipients of messages, and log-ins."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, F, Max, Min, Q
+from django.urls import reverse
+
+from transfer.engine.kinds import MASK
+from transfer.models import AuditEntry, BonusServer, Recipient, RegisterAccount, RejectedRow
+from transfer.models.alerts import Severity
+from transfer.models.failing import Failing
+from transfer.models.logins import PERIOD
+from transfer.problems.codes import Code
+from transfer.problems.problem import Problem
+
+# The shops close at night, and their registers are switched off.
+DARK = timedelta(hours=24)
+NAMED = 10
+
+
+def look(now: datetime) -> Iterator[Problem]:
+    yield from of_servers()
+    yield from of_recipients()
+    yield from of_rejects()
+    yield from of_registers()
+    yield from of_log_ins(now)
+
+
+def of_servers() -> Iterator[Problem]:
+    """Servers with which no register can work, or whose accounts can't be managed."""
+    for server in BonusServer.objects.failing():
+        yield Problem(
+            Code.SERVER,
+            f"server:{server.pk}",
+            server.get_absolute_url(),
+            {**_error(server), "server": server.name},
+            since=server.failing_since,
+            server_id=server.pk,
+        )
+
+
+def of_recipients() -> Iterator[Problem]:
+    """Recipients whose messages do not arrive."""
+    for recipient in Recipient.objects.filter(enabled=True).exclude(failing_since=None):
+        since = recipient.failing_since
+        params = {**_error(recipient), "name": recipient.name, "since": since and since.isoformat()}
+        url = recipient.get_absolute_url()
+        yield Problem(Code.MESSAGES, f"recipient:{recipient.pk}", url, params, since=since)
+
+
+def of_rejects() -> Iterator[Problem]:
+    """Counts each row once, as the list does, however many servers have rejected it."""
+    open_ones = (
+        RejectedRow.objects.open()
+        .order_by()
+        .aggregate(n=Count("pk", filter=Q(follows=False)), last=Max("pk"), since=Min("created_at"))
+    )
+    since = open_ones.pop("since")
+    if open_ones["n"]:
+        url = reverse("rejects")
+        yield Problem(Code.REJECTS, "", url, open_ones, Severity.WARN, since=since)
+
+
+def of_registers() -> Iterator[Problem]:
+    """Registers that were seen once and have not been for a day, by their shop."""
+    dark = (
+        RegisterAccount.objects.created()
+        .filter(
+            blocked=False,
+            register__mothballed=False,
+            last_seen__lt=F("server__accounts_at") - DARK,
+        )
+        .order_by("register__name")
+        .select_related("register__shop")
+    )
+    shops: dict[Any, dict[str, datetime | None]] = {}
+    for account in dark:
+        shops.setdefault(account.register.shop, {})[str(account.register)] = account.last_seen
+    for shop, registers in shops.items():
+        params = {
+            "shop": str(shop),
+            "n": len(registers),
+            "names": ", ".join([*registers][:NAMED]),
+        }
+        url = f"{reverse('registers')}?{urlencode({'state': 'offline', 'shop': shop.code})}"
+        since = min(seen for seen in registers.values() if seen)
+        yield Problem(Code.REGISTERS, f"shop:{shop.pk}", url, params, Severity.WARN, since=since)
+
+
+def of_log_ins(now: datetime) -> Iterator[Problem]:
+    """Log-ins that wrong passwords have locked lately, and nobody has unlocked.
+
+    All names that no user has are one problem: guessing can lock any number of them.
+    """
+    lifted = AuditEntry.objects.filter(action=AuditEntry.Action.UNLOCK).order_by("-at")[:1]
+    since = max([now - PERIOD, *lifted.values_list("at", flat=True)])
+    locks = AuditEntry.objects.filter(action=AuditEntry.Action.LOCK, at__gt=since).order_by("pk")
+    last = {f"user:{one.user_id}" if one.user_id else MASK: one for one in locks}
+    for key, entry in last.items():
+        who = entry.who if entry.user_id else MASK
+        params = {"who": who, "address": entry.address or ""}
+        yield Problem(Code.LOCKED, key, reverse("users"), params, Severity.WARN, since=entry.at)
+
+
+def _error(failing: Failing) -> dict[str, Any]:
+    return {"code": failing.error_code, "error": failing.error_params}

@@ -1,0 +1,147 @@
+"""Problems of tasks: runs that fail, rows that wait, databases that do not answer."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.urls import reverse
+
+from transfer.engine.errors import REFUSALS
+from transfer.errors import Difference
+from transfer.models import Settings, TransferTask
+from transfer.models.alerts import Severity, Topic
+from transfer.models.run_base import State
+from transfer.problems.codes import Code
+from transfer.problems.problem import Problem, Unknown
+from transfer.runs.backlog import Backlog
+
+# A transaction that is open for so long hides its rows.
+OPEN_LONG = timedelta(minutes=10)
+
+
+def look(
+    tasks: list[Any], heard: Mapping[int, Backlog], now: datetime
+) -> Iterator[Problem | Unknown]:
+    """`tasks` come from `attach_runs`; `heard` are backlogs by the numbers of transfer tasks."""
+    settings = Settings.load()
+    transfers = [task for task in tasks if isinstance(task, TransferTask)]
+    for task in tasks:
+        yield from of_failures(task, settings.alert_failures)
+    yield from of_databases(transfers, heard)
+    yield from unknown(transfers, heard)
+    for task in transfers:
+        if (asked := heard.get(task.pk)) and asked.error is None:
+            yield from of_backlog(task, asked, settings, now)
+
+
+def of_failures(task: Any, enough: int) -> Iterator[Problem]:
+    """A refusal, or a difference of the reconciliation, is bad at once; other failures repeated."""
+    run = task.last_run
+    if run is None:
+        return
+    if run.error_code == Difference.code:
+        params = _error(run)
+        url = run.get_absolute_url()
+        yield Problem(Code.DIFFERENCE, "", url, params, since=run.finished_at)
+    elif task.enabled and task.failures and run.state in (State.FAILED, State.INTERRUPTED):
+        refuses = run.error_code in REFUSALS
+        is_bad = refuses or task.failures >= enough
+        params = {
+            **_names(task),
+            **_error(run),
+            "n": task.failures,
+            "interrupted": run.state == State.INTERRUPTED,
+            "next": task.upcoming_at and task.upcoming_at.isoformat(),
+        }
+        yield Problem(
+            Code.REFUSAL if refuses else Code.FAILURES,
+            _key(task),
+            run.get_absolute_url(),
+            params,
+            Severity.BAD if is_bad else Severity.WARN,
+            server_id=getattr(task, "server_id", None),
+            notify=is_bad,
+        )
+
+
+def unknown(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator[Unknown]:
+    """What only an answer of the databases can tell, where there is none."""
+    if not heard:
+        yield Unknown(Topic.FAILURES, "database:shop_all")
+    answered = {task.server_id for task in tasks if task.pk in heard}
+    for task in tasks:
+        if task.server_id not in answered:
+            yield Unknown(Topic.FAILURES, f"database:{task.server_id}")
+        asked = heard.get(task.pk)
+        if asked is None or asked.error is not None:
+            yield Unknown(Topic.LATE, _key(task))
+            yield Unknown(Topic.LATE, f"writing:{task.pk}")
+
+
+def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator[Problem]:
+    """One problem for each database that could not be asked, not one for each of its tasks."""
+    listed = set()
+    for task in tasks:
+        asked = heard.get(task.pk)
+        if asked is None or asked.error is None:
+            continue
+        error = asked.error
+        is_shop_all = error.params.get("database") == "shop All"
+        key = "database:shop_all" if is_shop_all else f"database:{task.server_id}"
+        if key not in listed:
+            listed.add(key)
+            url = f"{reverse('scheduler')}?server={task.server_id}"
+            params = {"code": error.code, "error": error.params}
+            server = None if is_shop_all else task.server_id
+            yield Problem(Code.DATABASE, key, url, params, server_id=server)
+
+
+def of_backlog(
+    task: TransferTask, asked: Backlog, settings: Settings, now: datetime
+) -> Iterator[Problem]:
+    waits = {**_names(task), "n": asked.rows, "more": asked.more}
+    if asked.rows and not task.enabled:
+        params = {**waits, "oldest": asked.oldest and asked.oldest.isoformat()}
+        yield _warning(Code.OFF, task, params, since=task.changed_at, notify=False)
+    elif asked.rows and task.is_paused(now):
+        until = task.paused_until and task.paused_until.isoformat()
+        params = {**waits, "until": until, "reason": task.pause_reason}
+        yield _warning(Code.PAUSED, task, params, notify=False)
+    elif asked.rows and asked.oldest and is_late(task, asked.oldest, settings, now):
+        params = {**waits, "since": asked.oldest.isoformat()}
+        yield _warning(Code.LATE, task, params, since=asked.oldest)
+    if asked.writing_since and now - asked.writing_since > OPEN_LONG:
+        params = {**_names(task), "since": asked.writing_since.isoformat()}
+        yield _warning(
+            Code.WRITING, task, params, since=asked.writing_since, key=f"writing:{task.pk}"
+        )
+
+
+def is_late(task: TransferTask, oldest: datetime, settings: Settings, now: datetime) -> bool:
+    """Whether a row has waited longer than the settings allow, and longer than for two runs."""
+    waited = now - oldest
+    if waited <= timedelta(minutes=settings.alert_minutes):
+        return False
+    first, second = task.next_times(2, now)
+    return waited > 2 * (second - first)
+
+
+def _warning(
+    code: Code, task: TransferTask, params: dict[str, Any], key: str = "", **fields: Any
+) -> Problem:
+    url = reverse("task", args=[f"transfer-{task.pk}"])
+    about = {"severity": Severity.WARN, "server_id": task.server_id, **fields}
+    return Problem(code, key or _key(task), url, params, **about)
+
+
+def _key(task: Any) -> str:
+    kind = "task" if isinstance(task, TransferTask) else "maintenance"
+    return f"{kind}:{task.pk}"
+
+
+def _names(task: Any) -> dict[str, str]:
+    return task.audit_params()
+
+
+def _error(run: Any) -> dict[str, Any]:
+    return {"code": run.error_code, "error": run.error_params}

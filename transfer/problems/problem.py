@@ -1,0 +1,70 @@
+"""One thing that is wrong, as a value."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from transfer.models.alerts import Severity, Topic
+from transfer.problems import sentences
+from transfer.problems.codes import TOPICS, Code
+from transfer.words import formats
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong. Its sentence and hint are made of `params`, in any language."""
+
+    code: Code
+    key: str  # names the subject, such as "task:12"; with the topic it names the problem
+    url: str  # of the page that shows the subject
+    params: dict[str, Any] = field(default_factory=dict)  # for JSON
+    severity: Severity = Severity.BAD
+    since: datetime | None = None
+    server_id: int | None = None  # a planned work on this server silences it
+    notify: bool = True  # whether it is bad enough for a message
+
+    @property
+    def topic(self) -> Topic:
+        return TOPICS[self.code]
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What tells it from all other problems that exist at the same time."""
+        return str(self.topic), self.key
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, without a full stop."""
+        return sentences.sentence(self.code, self.params)
+
+    @property
+    def sql(self) -> str:
+        """By which an administrator of the database repairs it."""
+        return str(self.params["error"].get("script", "")) if self.code == Code.GUARDS else ""
+
+    @property
+    def detail(self) -> str:
+        """Since when, unless the sentence says so, and the hint."""
+        if self.since is None or self.code in sentences.WITH_TIME:
+            return self.hint
+        since = _("Since %(since)s.") % {"since": formats.moment(self.since)}
+        return f"{since} {self.hint}".strip()
+
+    @property
+    def hint(self) -> str:
+        """What it means for the rows, and what to do."""
+        return sentences.hint(self.code, self.params)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A problem of which nobody knows at the moment whether it exists: an incident stays open."""
+
+    topic: Topic
+    key: str
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return str(self.topic), self.key

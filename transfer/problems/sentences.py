@@ -1,0 +1,213 @@
+"""Problems in words of the reader's language, from their code and parameters."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _, gettext_noop, ngettext
+
+from transfer.errors import QueueStuck
+from transfer.models import MaintenanceTask
+from transfer.models.tasks import KindChoices
+from transfer.problems.codes import Code
+from transfer.words import formats
+from transfer.words.explain import Explanation, explain, explain_code
+
+Params = dict[str, Any]
+
+STEPS = {
+    "clock": gettext_noop("look at the clock"),
+    "dead_runs": gettext_noop("close runs whose process has ended"),
+    "lost_jobs": gettext_noop("queue jobs again whose worker has ended"),
+    "new_tasks": gettext_noop("plan tasks"),
+    "due_tasks": gettext_noop("start tasks that are due"),
+    "heartbeat": gettext_noop("note that the scheduler is alive"),
+    "uploads": gettext_noop("remove old uploads"),
+    "secrets": gettext_noop("remove old passwords"),
+    "recurring_jobs": gettext_noop("queue the jobs that come back every few minutes"),
+    "problems": gettext_noop("look for problems"),
+    "queue": gettext_noop("work off the queue"),
+    "recurring_job": gettext_noop("do a job that waits for other databases"),
+    "watchdog": gettext_noop("look whether the scheduler is alive"),
+}
+
+
+# Their sentences say since when.
+WITH_TIME = (Code.SCHEDULER, Code.CLOCK, Code.QUEUE, Code.MESSAGES, Code.LATE, Code.WRITING)
+
+
+def sentence(code: str, params: Params) -> str:
+    """What is wrong, without a full stop."""
+    return SENTENCES[Code(code)](params).rstrip(".")
+
+
+def hint(code: str, params: Params) -> str:
+    """What it means for the rows, and what to do."""
+    return HINTS[Code(code)](params)
+
+
+def task_name(params: Params) -> str:
+    """The task of a problem. Incidents of earlier versions have its name."""
+    kind = params.get("kind", "")
+    if kind in KindChoices.values:
+        names = {"kind": KindChoices(kind).label, "server": params["server"]}
+        return _("%(kind)s → %(server)s") % names
+    if kind in MaintenanceTask.Kind.values:
+        return str(MaintenanceTask.Kind(kind).label)
+    return str(params.get("task", ""))
+
+
+def _moment(params: Params, name: str = "since") -> str:
+    at = params.get(name)
+    return formats.moment(datetime.fromisoformat(at)) if at else formats.NOTHING
+
+
+def _cause(params: Params) -> Explanation:
+    if params.get("interrupted"):
+        return Explanation(_("The process that ran it is gone."), "")
+    return explain_code(params["code"], params["error"])
+
+
+def _stuck(params: Params) -> Explanation:
+    return explain(QueueStuck(since=_moment(params)))
+
+
+def _step(params: Params) -> str:
+    step = str(params["step"])
+    names = {"step": _(STEPS.get(step, step)), "error": params["error"]}
+    return _("A step in the background fails: %(step)s (%(error)s)") % names
+
+
+def _failures(params: Params) -> str:
+    text = ngettext(
+        "%(task)s: the last run failed", "%(task)s: the last %(n)d runs failed", params["n"]
+    )
+    return text % {"task": task_name(params), "n": params["n"]}
+
+
+def _why_it_failed(params: Params) -> str:
+    cause = str(_cause(params)).strip()
+    if not params.get("next"):
+        return cause
+    return f"{cause} {_('Next attempt: %(at)s.') % {'at': _moment(params, 'next')}}"
+
+
+def _waits(params: Params) -> str:
+    return formats.rows_wait(params["n"], params.get("more", ""))
+
+
+def _late(params: Params) -> str:
+    names = {"task": task_name(params), "waits": _waits(params), "at": _moment(params)}
+    return _("%(task)s: %(waits)s, the oldest since %(at)s") % names
+
+
+def _off(params: Params) -> str:
+    names = {"task": task_name(params), "waits": _waits(params)}
+    return _("%(task)s is switched off, and %(waits)s") % names
+
+
+def _paused(params: Params) -> str:
+    names = {"task": task_name(params), "waits": _waits(params), "until": _moment(params, "until")}
+    return _("%(task)s is paused until %(until)s, and %(waits)s") % names
+
+
+def _oldest(params: Params) -> str:
+    return _("The oldest row was staged %(at)s.") % {"at": _moment(params, "oldest")}
+
+
+def _writing(params: Params) -> str:
+    names = {"task": task_name(params), "at": _moment(params)}
+    return _("%(task)s: a transaction has been writing rows since %(at)s") % names
+
+
+def _rejects(params: Params) -> str:
+    text = ngettext(
+        "%(rows)s rejected row waits for a decision",
+        "%(rows)s rejected rows wait for a decision",
+        params["n"],
+    )
+    return text % {"rows": formats.number(params["n"])}
+
+
+def _registers(params: Params) -> str:
+    text = ngettext(
+        "%(shop)s: %(n)d register has not been seen for a day",
+        "%(shop)s: %(n)d registers have not been seen for a day",
+        params["n"],
+    )
+    return text % params
+
+
+def _guards(params: Params) -> Explanation:
+    """Without the SQL for another role, which `Problem.sql` has."""
+    return explain_code(params["code"], {**params["error"], "script": ""})
+
+
+SENTENCES: dict[Code, Callable[[Params], str]] = {
+    Code.GUARDS: lambda p: _guards(p).sentence,
+    Code.SCHEDULER_NEVER: lambda p: _("The scheduler has never run"),
+    Code.SCHEDULER: lambda p: _("The scheduler has been silent since %(at)s") % {"at": _moment(p)},
+    Code.CLOCK: lambda p: (
+        _("The scheduler is silent, and the clock was set back: it last ran %(at)s")
+        % {"at": _moment(p)}
+    ),
+    Code.QUEUE: lambda p: _stuck(p).sentence,
+    Code.STEP: _step,
+    Code.REFUSAL: lambda p: f"{task_name(p)}: {_cause(p).sentence}",
+    Code.DIFFERENCE: lambda p: _cause(p).sentence,
+    Code.FAILURES: _failures,
+    Code.DATABASE: lambda p: _cause(p).sentence,
+    Code.SERVER: lambda p: _cause(p).sentence,
+    Code.MESSAGES: lambda p: (
+        _("Messages to %(name)s have not arrived since %(since)s")
+        % {"name": p["name"], "since": _moment(p)}
+    ),
+    Code.LATE: _late,
+    Code.OFF: _off,
+    Code.PAUSED: _paused,
+    Code.WRITING: _writing,
+    Code.REJECTS: _rejects,
+    Code.REGISTERS: _registers,
+    Code.LOCKED: lambda p: _("Too many wrong passwords for %(who)s: the log-in is locked") % p,
+}
+
+
+def _silent(_params: Params) -> str:
+    return _("Nothing runs by schedule until it runs again. See whether cron is up.")
+
+
+HINTS: dict[Code, Callable[[Params], str]] = {
+    Code.GUARDS: lambda p: _guards(p).hint.rstrip(),
+    Code.SCHEDULER_NEVER: lambda p: _(
+        "Nothing runs by schedule. Run: manage.py crontab add, or without cron: manage.py "
+        "run_scheduler"
+    ),
+    Code.SCHEDULER: _silent,
+    Code.CLOCK: _silent,
+    Code.QUEUE: lambda p: _stuck(p).hint,
+    Code.STEP: lambda p: _(
+        "All other steps go on. The server’s log says where it fails; pass that on."
+    ),
+    Code.REFUSAL: lambda p: _cause(p).hint,
+    Code.DIFFERENCE: lambda p: _cause(p).hint,
+    Code.FAILURES: _why_it_failed,
+    Code.DATABASE: lambda p: f"{_cause(p).hint} {_('What waits is not known, and stays.')}".strip(),
+    Code.SERVER: lambda p: _cause(p).hint,
+    Code.MESSAGES: lambda p: str(_cause(p)),
+    Code.LATE: lambda p: _("They are not lost. See why the task does not move them."),
+    Code.OFF: _oldest,
+    Code.PAUSED: lambda p: str(p["reason"]),
+    Code.WRITING: lambda p: _("They can’t be seen, let alone moved, until the transaction ends."),
+    Code.REJECTS: lambda p: _(
+        "Each row says why it was rejected. Correct it and send it again, or discard it."
+    ),
+    Code.REGISTERS: lambda p: str(p["names"]),
+    Code.LOCKED: lambda p: (
+        _(
+            "The last try came from %(address)s. If it was none of your people, somebody is "
+            "guessing passwords: see the audit. An administrator lifts the lock on the page "
+            "“Users”."
+        )
+        % p
+    ),
+}

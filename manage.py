@@ -25,12 +25,13 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["setup"]:
         stand_in()
     from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
     from django.db import OperationalError
     from django.utils.translation import gettext as _
 
+    from transfer.management.utility import Utility
+
     try:
-        execute_from_command_line(sys.argv)
+        Utility(sys.argv).execute()
     except ImproperlyConfigured as error:
         if "--traceback" in sys.argv:
             raise

@@ -60,6 +60,7 @@ def build(codename: str, python: str) -> Path:
         opt.mkdir()
         environment(opt, python)
         product(opt)
+        (opt / "VERSION").write_text(f"{version}\n")
         changelog(Path(tree) / "changelog.gz", version)
         same_times(opt)
         said = {

@@ -1,6 +1,10 @@
 """`--help` and wrong usage: every command of ours speaks one language, that of DTADMIN_LANGUAGE."""
 
+import os
 import re
+import subprocess
+import sys
+import tomllib
 from argparse import SUPPRESS
 
 import pytest
@@ -75,3 +79,33 @@ def test_a_failure_is_told_without_the_name_of_a_class(manage):
     _, errors = process.communicate()
     assert process.returncode == 2
     assert errors == "No bonus server is docked. Run: manage.py add_bonus_server\n"
+
+
+def manage(*arguments):
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        env={**os.environ, "DTADMIN_LANGUAGE": "en"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_help_lists_our_commands_alone_with_what_they_do():
+    done = manage("help")
+    listed = re.findall("^  ([a-z_]+)  +(.+)$", done.stdout, re.MULTILINE)
+    assert [name for name, _text in listed] == sorted(COMMANDS)
+    assert dict(listed)["doctor"].startswith("Looks at everything that can be wrong")
+    assert "makemigrations" not in done.stdout
+
+
+def test_the_version_is_that_of_the_product():
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert manage("--version").stdout == f"Data Transfer {wanted}\n"
+
+
+def test_a_command_that_does_not_exist_is_wrong_usage():
+    done = manage("docter")
+    assert done.returncode == 2
+    assert "doctor" in done.stderr

@@ -16,6 +16,7 @@ from dtadmin import embedded
 from tests.databases import ROOT, hasten, query, stage
 from tests.management.test_crontab import crontab, needs_crontab  # noqa: F401 - a fixture
 from tests.waiting import wait_until
+from transfer.management.commands.setup import DEBIANS_POSTGRES
 
 NAMES = ("own", "cash")
 ROLES = ("dtadmin", "cash_desk", "vendor", "somebody")
@@ -326,7 +327,11 @@ def test_it_asks_on_a_terminal(setup, server):
     answer("Password of postgres", "")
     answer("Password of postgres", "")
     answer("Login of the first administrator [admin]", "olga")
+    answer("Password of olga", "1234")
     answer("Password of olga", PASSWORD)
+    answer("The same password again", "another")
+    answer("Password of olga", PASSWORD)
+    answer("The same password again", PASSWORD)
     answer("worker or cron [worker]", "worker")
     whole = ""
     try:
@@ -356,3 +361,11 @@ def test_its_help_makes_no_env_file(setup):
     assert done.returncode == 0, done.stderr
     assert "--time-zone" in done.stdout
     assert not setup.file.exists()
+
+
+@pytest.mark.skipif(DEBIANS_POSTGRES.is_dir(), reason="this machine has Debian's PostgreSQL")
+def test_without_postgresql_it_names_the_package_to_install(setup):
+    done = setup("--database=postgresql://dtadmin@localhost:1/own")
+    assert done.returncode == 1
+    assert "there is no PostgreSQL on this machine" in done.stderr
+    assert "sudo apt install postgresql" in done.stderr

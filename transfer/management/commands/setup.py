@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import psycopg2
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError
 from django.db import connection
 from django.utils import translation
@@ -24,6 +25,8 @@ from psycopg2.extensions import parse_dsn
 
 from dtadmin.settings import database
 from transfer.access import Role
+from transfer.engine.postgres.database import LOCAL
+from transfer.errors import Unreachable
 from transfer.management import provision
 from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.management.provision import Administrator, with_password, without_password
@@ -31,7 +34,8 @@ from transfer.models import Actor, Heartbeat, User
 from transfer.models.settings import known_zones
 
 UNITS = Path("/usr/lib/systemd/system")  # of the package
-SYSTEMD = Path("/run/systemd/system")  # there where it runs
+SYSTEMD = Path("/run/systemd/system")  # exists where it runs
+DEBIANS_POSTGRES = Path("/usr/lib/postgresql")
 ALWAYS = ("dtadmin.target", "dtadmin-web.socket")
 WAYS = ("worker", "cron")
 WORKER = ("dtadmin-tick.timer", "dtadmin-worker@1.service")
@@ -177,11 +181,20 @@ class Command(BaseCommand):
         os.chown(self.file, before.st_uid, self.owner.st_gid if is_root() else before.st_gid)
 
     def make_database(self, url: str, what: str, secret: str, user: str) -> None:
-        """Raises CommandError."""
+        """Raises CommandError, Unreachable."""
         administrator = self.administrator_of_server(secret, user)
-        with self.sql_of_who_may(what):
-            if provision.ensure(url, what, administrator):
-                self.say(_("%(what)s: made."), what=what)
+        try:
+            with self.sql_of_who_may(what):
+                if provision.ensure(url, what, administrator):
+                    self.say(_("%(what)s: made."), what=what)
+        except Unreachable:
+            if parse_dsn(url).get("host", "") not in LOCAL or DEBIANS_POSTGRES.is_dir():
+                raise
+            sentence = _(
+                "%(what)s: there is no PostgreSQL on this machine. Install it, then setup again: "
+                "sudo apt install postgresql. Or name a server elsewhere."
+            )
+            raise CommandError(sentence % {"what": what}) from None
 
     def make_staging(self, url: str, user: str) -> None:
         """Raises CommandError."""
@@ -214,10 +227,27 @@ class Command(BaseCommand):
         if User.objects.active().administrators().exists():
             return
         name = name or self.ask(_("Login of the first administrator"), "admin")
-        password = self.password("ADMINISTRATOR", _("Password of %(user)s") % {"user": name})
-        validate_password(password, User(username=name))
+        password = self.first_password(name)
         User.add(Actor.at_command_line(), role=Role.ADMINISTRATOR, password=password, username=name)
         self.say(_("%(name)s may log in, and then chooses a password of their own."), name=name)
+
+    def first_password(self, name: str) -> str:
+        """Asks twice on a terminal, until it is good. Raises ValidationError elsewhere."""
+        question = _("Password of %(user)s") % {"user": name}
+        password = self.password("ADMINISTRATOR", question)
+        if "ADMINISTRATOR" in self.secrets or not sys.stdin.isatty():
+            validate_password(password, User(username=name))
+            return password
+        while True:
+            try:
+                validate_password(password, User(username=name))
+            except ValidationError as error:
+                self.stdout.write("\n".join(error.messages))
+            else:
+                if typed(getpass, _("The same password again: ")) == password:
+                    return password
+                self.stdout.write(_("They differ."))
+            password = self.password("ADMINISTRATOR", question)
 
     def schedule(self, how: str) -> None:
         """Starts what looks at the schedule, and looks once."""

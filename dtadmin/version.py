@@ -1,0 +1,15 @@
+"""The version of the product."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def version() -> str:
+    """That of the Debian package, which has a file VERSION, or of the checkout."""
+    packaged = ROOT / "VERSION"
+    if packaged.exists():
+        return packaged.read_text().strip()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return str(project["version"])

@@ -8,15 +8,16 @@ from tests.databases import query
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import transfer as engine
+from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Totals
-from transfer.engine.shop_all.reader import ShopAll
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.shop_all.indexes import Indexes
+from transfer.engine.shop_all.source import ShopAll
 
-Doors = tuple[ShopAll, BonusDatabase]
+Opened = tuple[ShopAll, BonusDatabase]
 
 
 @contextmanager
-def doors(shop_all: str, bonus: str) -> Iterator[Doors]:
+def open_databases(shop_all: str, bonus: str) -> Iterator[Opened]:
     """Connections to both sides."""
     with (
         ShopAll(shop_all, "bench") as source,
@@ -27,20 +28,20 @@ def doors(shop_all: str, bonus: str) -> Iterator[Doors]:
 
 def begin(shop_all: str, bonus: str, kind: str) -> None:
     """A position that has read nothing yet."""
-    with doors(shop_all, bonus) as opened:
-        engine.prepare(KINDS[kind], *opened)
+    with open_databases(shop_all, bonus) as opened:
+        prepare(KINDS[kind], *opened)
 
 
-def move_through(opened: Doors, kind: str) -> Totals:
+def move_through(opened: Opened, kind: str) -> Totals:
     """A whole transfer of what waits."""
-    origin = engine.prepare(KINDS[kind], *opened).origin
+    origin = prepare(KINDS[kind], *opened).origin
     chunks = engine.transfer(KINDS[kind], *opened, origin)
     return sum((chunk.totals for chunk in chunks), Totals())
 
 
 def move(shop_all: str, bonus: str, kind: str) -> Totals:
     """The same, from connecting on."""
-    with doors(shop_all, bonus) as opened:
+    with open_databases(shop_all, bonus) as opened:
         return move_through(opened, kind)
 
 
@@ -53,8 +54,8 @@ def forget_readers(shop_all: str) -> None:
 
 def vacuum(shop_all: str, kind: str) -> None:
     """What a purge does at its end."""
-    with Staging(shop_all, "bench") as staging:
-        staging.vacuum(KINDS[kind])
+    with ShopAll(shop_all, "bench") as source:
+        Indexes(source.database).vacuum(KINDS[kind])
 
 
 def columns(kind: str) -> list[str]:

@@ -14,8 +14,8 @@ from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
 from dtadmin.translation import gettext as _
-from transfer.engine import mapping_file as mapping
-from transfer.engine.kinds import KINDS
+from transfer.engine import mapping_file
+from transfer.engine.kinds import KINDS as STANDARD_KINDS
 from transfer.engine.postgres.database import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -79,10 +79,12 @@ LOG_FORMAT = env("LOG_FORMAT", "text")
 if LOG_FORMAT not in {"text", "json"}:
     raise ImproperlyConfigured(_("LOG_FORMAT must be text or json."))
 
+# The three transfers, with the tables of this installation.
+KINDS = dict(STANDARD_KINDS)
 if DTADMIN_TABLES := env("DTADMIN_TABLES"):
     try:
-        KINDS.update(mapping.read(DTADMIN_TABLES))
-    except mapping.TablesRefused as refused:
+        KINDS = mapping_file.read(DTADMIN_TABLES)
+    except mapping_file.TablesRefused as refused:
         raise ImproperlyConfigured(refused.translated(_)) from None
 
 try:

@@ -6,23 +6,25 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg2
+from django.conf import settings
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kinds import KINDS
 from transfer.engine.move import transfer as move
 from transfer.engine.move.chunk import Chunk
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.batch_log import Readers
-from transfer.engine.shop_all.reader import ShopAll
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.shop_all.purge import Purge
+from transfer.engine.shop_all.source import ShopAll
+from transfer.management.provision import initialise
 
 ROOT = Path(__file__).parent.parent
 
@@ -221,7 +223,7 @@ def stage(dsn: str, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
 
 
 def insert(connection: Connection, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    side, columns = KINDS[kind].shop_all, KINDS[kind].columns
+    side, columns = settings.KINDS[kind].shop_all, settings.KINDS[kind].columns
     values = [side.write(column, sql.Placeholder()) for column in columns]
     statement = sql.SQL("insert into {} ({}) values ({})").format(
         side.identifier,
@@ -234,8 +236,15 @@ def insert(connection: Connection, kind: str, rows: Iterable[tuple[Any, ...]]) -
 
 
 def initialise_shop_all(dsn: str) -> None:
-    with Staging(dsn, "tests") as staging:
-        staging.initialise()
+    with ShopAll(dsn, "tests") as shop_all:
+        initialise(shop_all)
+
+
+def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> tuple[int, Decimal]:
+    """What the product's purge does once it knows the positions; rows and amounts removed."""
+    with ShopAll(dsn, "tests") as shop_all, shop_all.purge_lock.held():
+        purge = Purge(shop_all, settings.KINDS.values())
+        return purge.purge(settings.KINDS[kind], positions, days)
 
 
 def migrate_bonus_server(dsn: str) -> None:
@@ -261,7 +270,7 @@ class Flow:
         stage(self.shop_all, self.kind, rows)
 
     @contextmanager
-    def doors(self) -> Iterator[tuple[ShopAll, BonusDatabase]]:
+    def open(self) -> Iterator[tuple[ShopAll, BonusDatabase]]:
         with (
             ShopAll(self.shop_all, "tests") as source,
             BonusDatabase(self.bonus, "bonus server", "tests") as target,
@@ -270,7 +279,7 @@ class Flow:
 
     def prepare(self, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False) -> Position:
         """As a run does: our own database knows of all other readers that they are others'."""
-        kind = KINDS[self.kind]
+        kind = settings.KINDS[self.kind]
         known = self.readers(source)
         position = prepare(kind, source, target, lambda: known, dry_run=dry_run)
         if not dry_run:
@@ -279,13 +288,13 @@ class Flow:
 
     def readers(self, source: ShopAll) -> Readers:
         with source.snapshot():
-            others = source.readers(KINDS[self.kind]) - {self.reader}
+            others = source.log.readers(settings.KINDS[self.kind]) - {self.reader}
         return Readers(frozenset({self.reader} - {None}), frozenset(others))
 
     def move(self, chunk_rows: int = 50_000, dry_run: bool = False) -> "Moved":
         """A whole transfer."""
-        kind = KINDS[self.kind]
-        with self.doors() as (source, target):
+        kind = settings.KINDS[self.kind]
+        with self.open() as (source, target):
             position = self.prepare(source, target, dry_run=dry_run)
             chunks = move.transfer(
                 kind, source, target, position.origin, chunk_rows=chunk_rows, dry_run=dry_run
@@ -298,8 +307,8 @@ class Flow:
 
     def move_one(self, chunk_rows: int) -> Chunk:
         """The first chunk of a transfer that ends there, as a killed one would."""
-        kind = KINDS[self.kind]
-        with self.doors() as (source, target):
+        kind = settings.KINDS[self.kind]
+        with self.open() as (source, target):
             origin = self.prepare(source, target).origin
             return next(move.transfer(kind, source, target, origin, chunk_rows=chunk_rows))
 
@@ -314,16 +323,16 @@ class Flow:
         return [Rejected(*row) for row in rows]
 
     def origin(self) -> str:
-        with self.doors() as (source, _):
-            return source.origin()
+        with self.open() as (source, _):
+            return source.identity.origin()
 
     def position(self) -> Position | None:
-        with self.doors() as (source, target):
-            return target.existing_position(source.origin(), KINDS[self.kind])
+        with self.open() as (source, target):
+            return target.positions.existing(source.identity.origin(), settings.KINDS[self.kind])
 
     def target_rows(self) -> list[tuple[Any, ...]]:
         """The bonus server's rows, without numbers and times of its own, sorted."""
-        kind = KINDS[self.kind]
+        kind = settings.KINDS[self.kind]
         columns = sql.SQL(", ").join(map(sql.Identifier, kind.names))
         return query(
             self.bonus, sql.SQL("select {} from {} order by 1, 2").format(columns, kind.held)

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from tests.databases import Flow, Server, initialise_shop_all, query
-from transfer.engine import mapping_file as mapping
-from transfer.engine.kinds import KINDS
+from transfer.engine import mapping_file
 
 TABLES = """\
 [pincodes.shop_all]
@@ -106,8 +106,8 @@ def mapped(file: Path, *, changed: Callable[[str], str] = str) -> Iterator[None]
     """The product has these tables, as the settings would have put them in."""
     file.write_text(changed(TABLES))
     with pytest.MonkeyPatch.context() as patch:
-        for name, kind in mapping.read(str(file)).items():
-            patch.setitem(KINDS, name, kind)
+        for name, kind in mapping_file.read(str(file)).items():
+            patch.setitem(settings.KINDS, name, kind)
         yield
 
 

@@ -94,7 +94,7 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/move/prepare.py",
-                "if known.mine or target.has_positions(kind) or logged - known.others:",
+                "if known.mine or target.positions.exist(kind) or logged - known.others:",
                 "if False:",
             )
         ],
@@ -144,8 +144,8 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/restore/set_position.py",
-                "            _check_later(source, target, where, readers.batches,"
-                " wanted.position)\n",
+                "            _check_later(source, target, request, readers.batches,"
+                " plan.position)\n",
                 "",
             )
         ],
@@ -156,8 +156,8 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/move/chunk.py",
-                "        numbers = target.add_rejects(plan.kind, plan.before)\n"
-                "        if source.has_notes(plan.kind, origin, *numbers):",
+                "        numbers = target.rejects.add(plan.kind, plan.before)\n"
+                "        if source.corrections.has_notes(plan.kind, origin, *numbers):",
                 "        if False:",
             ),
             Edit(
@@ -165,8 +165,8 @@ GUARDS = [
                 "        commit(plan.kind, target, plan.before, after)\n    return",
                 "        commit(plan.kind, target, plan.before, after)\n"
                 "        if totals.rejected:\n"
-                "            target.add_rejects(plan.kind, plan.before)\n"
-                "            target.connection.commit()\n"
+                "            target.rejects.add(plan.kind, plan.before)\n"
+                "            target.database.commit()\n"
                 "    return",
             ),
             Edit(f"{ENGINE}/kinds.py", "as_json json) on commit drop", "as_json json)"),
@@ -177,10 +177,12 @@ GUARDS = [
         [
             Edit(
                 f"{ENGINE}/move/chunk.py",
-                "    if not target.advance(plan.before, after):\n        raise PositionMoved\n"
+                "    if not target.positions.advance(plan.before, after):\n"
+                "        raise PositionMoved\n"
                 "    if not plan.dry_run:\n",
-                "    if not plan.dry_run:\n        target.connection.commit()\n"
-                "    if not target.advance(plan.before, after):\n        raise PositionMoved\n"
+                "    if not plan.dry_run:\n        target.database.commit()\n"
+                "    if not target.positions.advance(plan.before, after):\n"
+                "        raise PositionMoved\n"
                 "    if not plan.dry_run:\n",
             )
         ],

@@ -9,14 +9,15 @@ from tests.databases import (
     Flow,
     connected,
     insert,
+    purge,
     query,
     run,
 )
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kinds import BALANCES
-from transfer.engine.restore.renumber_after_restore import rebase
-from transfer.engine.restore.set_position import place
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.kinds import BALANCES, KINDS
+from transfer.engine.restore.renumber_after_restore import renumber_after_restore
+from transfer.engine.restore.set_position import set_position
+from transfer.engine.shop_all.source import ShopAll
 
 OLD = "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'"
 
@@ -81,23 +82,23 @@ class Site:
 
     def rebase(self, restored=None, **knowledge):
         with (
-            Staging(self.flow.shop_all, "rebase") as staging,
+            ShopAll(self.flow.shop_all, "rebase") as source,
             BonusDatabase(self.flow.bonus, "bonus server", "rebase") as target,
         ):
-            return rebase(staging, [target], restored, **knowledge)
+            kinds = KINDS.values()
+            return renumber_after_restore(source, [target], kinds, restored, **knowledge)
 
-    def place(self, where, dry_run=False):
-        with self.flow.doors() as (source, target):
+    def set_position(self, request, dry_run=False):
+        with self.flow.open() as (source, target):
             readers = self.flow.readers(source)
-            placed = place(BALANCES, source, target, where, readers, dry_run=dry_run)
+            outcome = set_position(BALANCES, source, target, request, readers, dry_run=dry_run)
         if not dry_run:
-            self.flow.reader = placed.position.reader
-        return placed
+            self.flow.reader = outcome.position.reader
+        return outcome
 
     def purge(self, days=30):
         query(self.flow.shop_all, OLD)
-        with Staging(self.flow.shop_all, "purge") as staging, staging.purging():
-            return staging.purge(BALANCES, [self.flow.position()], days)
+        return purge(self.flow.shop_all, "balances", [self.flow.position()], days)
 
     def held(self):
         return Counter(row[0] for row in self.flow.target_rows())

@@ -4,7 +4,6 @@ import pytest
 
 from tests.databases import Flow, query
 from tests.engine.site import assert_refuses_for_good
-from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
     BatchUnknown,
     HistoryChanged,
@@ -12,8 +11,9 @@ from transfer.engine.errors import (
     RowsDoubtful,
     RowsPrepared,
 )
+from transfer.engine.postgres.database import Database
 from transfer.engine.restore.groups import Restored
-from transfer.engine.restore.set_position import Place
+from transfer.engine.restore.set_position import Request
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def dies(monkeypatch):
         def die(target):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(BonusDatabase, "commit", die)
+        monkeypatch.setattr(Database, "commit", die)
         with pytest.raises(KeyboardInterrupt):
             rebase()
         monkeypatch.undo()
@@ -88,7 +88,7 @@ def test_the_batch_of_a_rebase_that_died_says_nothing(site, dies):
     query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset")
     for number in (1, 2):
         with pytest.raises(BatchUnknown) as refused:
-            site.place(Place(batch=number))
+            site.set_position(Request(batch=number))
         assert refused.value.params["known"] == "–"
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.databases import query
+from tests.databases import purge, query
 from tests.engine.site import assert_refuses_for_good, burn
 from transfer.engine.errors import (
     BatchForgotten,
@@ -16,8 +16,7 @@ from transfer.engine.errors import (
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move.prepare import prepare
 from transfer.engine.restore.groups import Restored
-from transfer.engine.restore.set_position import Place
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.restore.set_position import Request
 
 
 def test_a_bonus_server_that_was_restored_gets_what_it_lost(site):
@@ -39,10 +38,10 @@ def test_a_position_that_vanished_with_our_schema_is_refused_until_somebody_says
     query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset where account='b'")
     assert_refuses_for_good(site, PositionLost)
     with pytest.raises(BatchUnknown):
-        site.place(Place(batch=17))
-    assert site.place(Place(batch=1), dry_run=True).sent == 1
+        site.set_position(Request(batch=17))
+    assert site.set_position(Request(batch=1), dry_run=True).sent == 1
     assert_refuses_for_good(site, PositionLost)
-    site.place(Place(batch=1))
+    site.set_position(Request(batch=1))
     site.assert_each_row_once()
 
 
@@ -56,8 +55,8 @@ def test_a_lost_position_is_found_again_in_a_dump_whose_new_cluster_counts_from_
     site.stage("c")
     query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset where account='b'")
     assert_refuses_for_good(site, PositionLost)
-    placed = site.place(Place(batch=1))
-    assert isinstance(placed.doubt, RestoredFromDump)
+    outcome = site.set_position(Request(batch=1))
+    assert isinstance(outcome.doubt, RestoredFromDump)
     assert_refuses_for_good(site, RestoredFromDump)
     (report,) = site.rebase()
     assert (report.moved, report.waiting) == (1, 2)
@@ -68,7 +67,7 @@ def test_without_our_own_databases_memory_the_log_knows_that_there_was_a_positio
     site.stage("a")
     site.flow.move()
     query(site.flow.bonus, "drop schema datatransfer cascade")
-    with site.flow.doors() as (source, target), pytest.raises(PositionLost):
+    with site.flow.open() as (source, target), pytest.raises(PositionLost):
         prepare(BALANCES, source, target)
 
 
@@ -76,7 +75,7 @@ def test_from_the_start_everything_is_sent(site):
     site.stage("a", "b")
     site.flow.move()
     query(site.flow.bonus, "drop schema datatransfer cascade; delete from asset")
-    assert site.place(Place(start=True)).sent == 2
+    assert site.set_position(Request(start=True)).sent == 2
     site.assert_each_row_once()
 
 
@@ -93,8 +92,8 @@ def test_a_bonus_server_from_before_a_purge_is_refused_until_somebody_gives_the_
     with pytest.raises(RowsPurged) as refused:
         site.flow.move()
     assert str(refused.value).startswith("The bonus server was restored to batch 1, and up to 3 ")
-    placed = site.place(Place(accept_purged=True))
-    assert (placed.sent, placed.lost) == (1, 3)
+    outcome = site.set_position(Request(accept_purged=True))
+    assert (outcome.sent, outcome.lost) == (1, 3)
     site.flow.move()
     assert site.held() == Counter(["a", "d"])
     site.stage("e")
@@ -115,12 +114,12 @@ def test_a_purge_that_took_the_positions_batch_too_does_not_look_like_another_hi
     assert_refuses_for_good(site, RowsPurged)
     with pytest.raises(RowsPurged):
         site.rebase(Restored())
-    assert site.place(Place(accept_purged=True)).lost == 3
+    assert site.set_position(Request(accept_purged=True)).lost == 3
     # Nobody can tell any more whether shop All went back, so an administrator has to say.
     assert_refuses_for_good(site, BatchForgotten)
-    assert site.place(Place()).doubt is not None
+    assert site.set_position(Request()).doubt is not None
     assert_refuses_for_good(site, BatchForgotten)
-    assert site.place(Place(shop_all_is_whole=True)).doubt is None
+    assert site.set_position(Request(shop_all_is_whole=True)).doubt is None
     site.flow.move()
     assert site.held() == Counter(["a", "d"])
     site.stage("e")
@@ -137,9 +136,9 @@ def test_a_server_that_begins_anew_after_a_purge_hears_what_it_will_lack(site):
     site.restore(site.server, copy)
     assert_refuses_for_good(site, PositionLost)
     with pytest.raises(RowsPurged):
-        site.place(Place(start=True))
-    placed = site.place(Place(start=True, accept_purged=True))
-    assert (placed.sent, placed.lost) == (1, 2)
+        site.set_position(Request(start=True))
+    outcome = site.set_position(Request(start=True, accept_purged=True))
+    assert (outcome.sent, outcome.lost) == (1, 2)
     site.flow.move()
     assert site.held() == Counter(["c"])
 
@@ -164,7 +163,6 @@ def test_a_purge_forgets_no_batch_that_a_bonus_server_named_within_the_retention
         site.flow.shop_all,
         "update datatransfer.batch set at = now() - interval '40 d' where number < 3",
     )
-    with Staging(site.flow.shop_all, "purge") as staging, staging.transaction():
-        staging._forget_batches(BALANCES, [site.flow.position()], 30)
+    purge(site.flow.shop_all, "balances", [site.flow.position()])
     left = query(site.flow.shop_all, "select number from datatransfer.batch order by 1")
     assert left == [(2,), (3,)]

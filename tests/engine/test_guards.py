@@ -9,7 +9,8 @@ from tests.databases import Flow, query
 from tests.proxy import Cut, Proxy
 from transfer.engine.errors import CommitUnconfirmed, RightsMissing, RowsLostOnTheWay, WrongColumns
 from transfer.engine.kinds import BALANCES
-from transfer.engine.move.stream import Sending, receive
+from transfer.engine.move.receive import receive_rows
+from transfer.engine.move.stream import Sending, SourceFailed
 from transfer.errors import ConnectionLost, QueryFailed
 
 
@@ -199,12 +200,14 @@ def test_an_error_of_shop_all_in_mid_stream_is_told_as_its_own(balances):
         'create view "changeAccountBalanceTemp" as select xid, id, bang(account)::varchar(100) as '
         "account, amount, validfrom, validto, comment, created_at from kept",
     )
-    with balances.doors() as (source, target):
-        target.execute(BALANCES.incoming)
+    with balances.open() as (source, target):
+        target.database.execute(BALANCES.incoming)
         text = "select xid, id, account, amount, validfrom, validto, comment from {}"
         rows = sql.SQL(text).format(sql.Identifier(BALANCES.staging))
-        with source.snapshot(), pytest.raises(QueryFailed, match=r"shop All refused .*bang"):
-            receive(BALANCES, Sending(source, rows), target)
+        with source.snapshot(), pytest.raises(SourceFailed) as failed:
+            receive_rows(BALANCES, Sending(source, rows), target)
+        assert isinstance(failed.value.__cause__, QueryFailed)
+        assert "bang" in str(failed.value.__cause__)
 
 
 # --- A commit whose answer is lost ----------------------------------------------------------------

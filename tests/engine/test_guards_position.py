@@ -65,8 +65,8 @@ def test_a_second_runner_is_told_who_runs_and_does_not_wait(balances, monkeypatc
     monkeypatch.setattr(postgres.Database, "limits", Limits(statement=2))
     balances.move()
     balances.stage(("1", 1))
-    with BonusDatabase(balances.bonus, "bonus", "run 17") as holder, holder.transaction():
-        holder.lock_position(balances.position().origin, BALANCES)
+    with BonusDatabase(balances.bonus, "bonus", "run 17") as holder, holder.database.transaction():
+        holder.positions.lock(balances.position().origin, BALANCES)
         with pytest.raises(AlreadyRunning, match="dtadmin run 17"):
             balances.move()
     assert balances.target_rows() == []
@@ -207,7 +207,7 @@ def test_two_rejects_of_one_number_are_refused_since_one_would_hide_the_other(ba
 @contextmanager
 def stopped_after_one_chunk(flow, chunk_rows):
     """A run that dies after its first chunk."""
-    with flow.doors() as (source, target):
+    with flow.open() as (source, target):
         position = flow.prepare(source, target)
         chunks = move.transfer(BALANCES, source, target, position.origin, chunk_rows=chunk_rows)
         yield next(chunks)
@@ -243,7 +243,7 @@ def test_a_chunk_sees_what_was_done_to_the_table_while_it_waited_for_it(balances
     balances.stage(*[(str(n), 1) for n in range(5)])
     balances.move_one(chunk_rows=2)
     with (
-        balances.doors() as (source, target),
+        balances.open() as (source, target),
         connected(balances.shop_all) as rebasing,
         ThreadPoolExecutor() as threads,
     ):

@@ -41,7 +41,7 @@ def heard(monkeypatch) -> Iterator[Callable[..., bytes]]:
         with misbehaving.server(impostor) as port:
             dsn = f"host={host} port={port} dbname=loyalty user=bonus password=s3cret {more}"
             with BonusDatabase(dsn, "bs8", "test") as database, pytest.raises(Unreachable) as error:
-                database.one("select 1")
+                database.database.one("select 1")
         assert "s3cret" not in str(error.value) + error.value.technical
         return impostor.heard, error.type
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from django.conf import settings
 
-from tests.databases import ROOT, initialise_shop_all, query
+from tests.databases import ROOT, initialise_shop_all, purge, query
 from tests.vendor import TABLES, mapped
 from transfer.engine import mapping_file as mapping
 from transfer.engine.errors import (
@@ -17,12 +18,12 @@ from transfer.engine.errors import (
     StagingTableChanged,
     WrongColumns,
 )
-from transfer.engine.kinds import KINDS, UNMAPPED
+from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import TablesRefused
-from transfer.engine.restore.set_position import Place, place
+from transfer.engine.restore.set_position import Request, set_position
 from transfer.engine.shop_all import batch_log as batches
 from transfer.engine.shop_all.batch_log import Readers
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.shop_all.identity import Identity
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 12, 31, tzinfo=UTC)
@@ -49,7 +50,7 @@ def test_pin_codes_go_into_a_table_of_another_and_the_last_one_wins(vendor):
 def test_amounts_in_minor_units_are_exact_and_one_that_has_none_whole_is_rejected(vendor):
     flow = vendor("balances")
     query(flow.shop_all, 'alter table "balanceChanges" alter sum type numeric')
-    kind = KINDS["balances"]
+    kind = settings.KINDS["balances"]
     assert kind.shop_all.is_minor
     with pytest.raises(WrongColumns, match="sum numeric ≠ bigint"):
         flow.move()
@@ -211,8 +212,8 @@ def test_a_missing_right_is_told_with_the_names_of_another(vendor):
     flow = vendor("cards")
     query(flow.bonus, "drop role if exists vendors_guest; create role vendors_guest login")
     flow.bonus += " user=vendors_guest"
-    with flow.doors() as (_, target), pytest.raises(RightsMissing) as refused:
-        target.check_rights(KINDS["cards"])
+    with flow.open() as (_, target), pytest.raises(RightsMissing) as refused:
+        target.tables.check_rights(settings.KINDS["cards"])
     assert 'on "cardAccounting" to "vendors_guest"' in refused.value.params["statements"]
     query(flow.bonus.replace(" user=vendors_guest", ""), "drop role vendors_guest")
 
@@ -220,7 +221,7 @@ def test_a_missing_right_is_told_with_the_names_of_another(vendor):
 def initialised_all_the_same(shop_all, monkeypatch):
     """As an earlier version would have made the table."""
     with monkeypatch.context() as patch:
-        patch.setattr(Staging, "check_table", lambda *_: None)
+        patch.setattr(Identity, "check_table", lambda *_: None)
         initialise_shop_all(shop_all)
 
 
@@ -240,17 +241,17 @@ def test_another_staging_table_is_refused_until_the_file_names_the_one_of_before
         flow.stage(("4200", 2))
         with pytest.raises(StagingTableChanged):
             flow.move()
-        with Staging(flow.shop_all, "tests") as staging, pytest.raises(StagingTableChanged):
-            staging.purge(KINDS["balances"], [position], 0)
+        with pytest.raises(StagingTableChanged):
+            purge(flow.shop_all, "balances", [position], 0)
         query(flow.bonus, "delete from datatransfer.position")  # as of a server docked just now
         flow.reader = None
         with pytest.raises(StagingTableChanged):
             flow.move()
-        with flow.doors() as (source, target), pytest.raises(StagingTableChanged):
-            place(KINDS["balances"], source, target, Place(start=True), Readers())
-    with flow.doors() as (_, target):
-        target.begin_position(position)
-        target.commit()
+        with flow.open() as (source, target), pytest.raises(StagingTableChanged):
+            set_position(settings.KINDS["balances"], source, target, Request(start=True), Readers())
+    with flow.open() as (_, target):
+        target.positions.begin(position)
+        target.database.commit()
     flow.reader = position.reader
     flow.stage(("4300", 3))
     flow.move()
@@ -268,10 +269,12 @@ def test_where_shop_all_began_anew_another_table_is_sent_from_its_first_row(vend
         flow.stage(("4200", 2))
         with pytest.raises(PositionLost):
             flow.move()
-        with flow.doors() as (source, target):
-            placed = place(KINDS["balances"], source, target, Place(start=True), Readers())
-        assert placed.sent == 1
-        flow.reader = placed.position.reader
+        with flow.open() as (source, target):
+            outcome = set_position(
+                settings.KINDS["balances"], source, target, Request(start=True), Readers()
+            )
+        assert outcome.sent == 1
+        flow.reader = outcome.position.reader
         flow.move()
         assert flow.move().totals.read == 0
     assert query(flow.bonus, "select amount from asset order by id") == [(100,), (200,)]
@@ -381,4 +384,4 @@ def test_the_examples_of_both_papers_are_the_same_file_and_can_be_read(tmp_path)
 
 
 def test_an_empty_file_leaves_our_own_names(tmp_path):
-    assert read(tmp_path, "") == UNMAPPED
+    assert read(tmp_path, "") == KINDS

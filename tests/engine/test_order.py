@@ -159,10 +159,10 @@ def test_an_idle_writer_costs_no_walk_through_what_was_moved_since(flow):
         flow.stage(*[(f"row-{number}", 1) for number in range(500)])
         flow.move()
         position = flow.position()
-        with flow.doors() as (source, _), source.snapshot():
-            source.read_in_order()
+        with flow.open() as (source, _), source.snapshot():
+            source.reader.read_in_order()
             parts = [
-                source.one(
+                source.database.one(
                     sql.SQL("explain (analyze, format json) select from {} where {}").format(
                         KINDS["balances"].staging_table, part
                     )

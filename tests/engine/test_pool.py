@@ -4,17 +4,16 @@ import pytest
 
 from tests.databases import query
 from transfer.engine.postgres import pool
-from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.pool import pooled
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
 PID = "select pg_backend_pid()"
 
 
 def ask(dsn, statement=PID):
-    with pooled(Database(dsn, "shop All", "tests")) as door:
-        return door.one(statement)[0]
+    with pooled(ShopAll(dsn, "tests")) as source:
+        return source.database.value(statement)
 
 
 def test_a_question_goes_through_the_connection_of_the_one_before(shop_all):
@@ -22,22 +21,22 @@ def test_a_question_goes_through_the_connection_of_the_one_before(shop_all):
 
 
 def test_two_questions_at_once_have_a_connection_each(shop_all):
-    with pooled(Database(shop_all, "shop All", "tests")) as door:
-        assert door.one(PID)[0] != ask(shop_all)
+    with pooled(ShopAll(shop_all, "tests")) as source:
+        assert source.database.value(PID) != ask(shop_all)
 
 
 def test_the_next_question_finds_nothing_of_the_one_before(shop_all):
-    with pooled(ShopAll(shop_all, "tests")) as door:
-        (pid,) = door.one(PID)
-        door.execute("set session enable_sort = off")
-        door.commit()
-        with door.snapshot():
-            door.one("select 1")
-    with pooled(ShopAll(shop_all, "tests")) as door:
-        assert door.one(PID)[0] == pid
+    with pooled(ShopAll(shop_all, "tests")) as source:
+        pid = source.database.value(PID)
+        source.database.execute("set session enable_sort = off")
+        source.database.commit()
+        with source.snapshot():
+            source.database.one("select 1")
+    with pooled(ShopAll(shop_all, "tests")) as source:
+        assert source.database.value(PID) == pid
         settings = ("enable_sort", "transaction_isolation", "transaction_read_only")
         asked = ", ".join(f"current_setting('{name}')" for name in settings)
-        assert door.one(f"select {asked}") == ("on", "read committed", "off")
+        assert source.database.one(f"select {asked}") == ("on", "read committed", "off")
 
 
 def test_what_the_server_has_ended_is_opened_anew(shop_all):

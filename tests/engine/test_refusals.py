@@ -6,10 +6,10 @@ from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stag
 from tests.databases import Flow, migrate_bonus_server, query
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsSwallowed, TooManyRefused
-from transfer.engine.kinds import MASK
+from transfer.engine.kinds import KINDS, MASK
 from transfer.engine.move import refusals
-from transfer.engine.restore.renumber_after_restore import rebase
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.restore.renumber_after_restore import renumber_after_restore
+from transfer.engine.shop_all.source import ShopAll
 
 TRIGGER = """
     create function meddle() returns trigger language plpgsql as $$ begin {} end $$;
@@ -80,8 +80,8 @@ def test_refused_rows_among_many_are_found_wherever_they_are(balances):
 
 def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
     refused = []
-    with balances.doors() as (_, target):
-        target.execute(
+    with balances.open() as (_, target):
+        target.database.execute(
             "create temporary table rows (xid xid8, id bigint, amount numeric); "
             "insert into rows values ('999', 1, 1), ('1000', 1, 0), ('1000', 2, 2)"
         )
@@ -90,7 +90,9 @@ def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
             target, "rows", [statement.__add__], lambda row, *_: refused.append(row)
         )
         assert search.run() == 2
-        found = [target.rows(f"select xid::text, id from rows where {row}") for row in refused]
+        found = [
+            target.database.rows(f"select xid::text, id from rows where {row}") for row in refused
+        ]
     assert found == [[("1000", 1)]]
 
 
@@ -218,11 +220,11 @@ def test_a_row_sent_again_is_only_for_servers_that_have_rejected_the_other(
     if numbered_anew:
         query(balances.shop_all, "update datatransfer.origin set xid = xid")
         with (
-            Staging(balances.shop_all, "rebase") as staging,
+            ShopAll(balances.shop_all, "rebase") as source,
             BonusDatabase(balances.bonus, "first", "rebase") as first,
             BonusDatabase(second_bonus, "second", "rebase") as second,
         ):
-            rebase(staging, [first, second])
+            renumber_after_restore(source, [first, second], KINDS.values())
     assert balances.move().codes == ["accepted_before"]
     assert other.move().codes == []
     assert [row[1] for row in balances.target_rows()] == [100]

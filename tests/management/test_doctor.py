@@ -15,7 +15,7 @@ from tests.certificates import certificate
 from tests.databases import query
 from tests.reference_server import reference_server
 from transfer.engine import mapping_file as mapping
-from transfer.engine.kinds import UNMAPPED
+from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, Heartbeat, Recipient
 from transfer.queue.jobs import work_off
 
@@ -161,7 +161,7 @@ def test_where_our_own_tables_are_nothing_is_proposed(shop_all, bonus, dock, cap
     file = tmp_path / "proposed.toml"
     file.write_text(capsys.readouterr().out)
     kinds = mapping.read(str(file))
-    for name, kind in UNMAPPED.items():
+    for name, kind in KINDS.items():
         for side in ("shop_all", "bonus_server"):
             proposed = getattr(kinds[name], side)
             assert (proposed.table, proposed.columns) == (getattr(kind, side).table, {})

@@ -105,7 +105,7 @@ class TestKilledBetweenTheTwoCommits:
 
 
 def test_killed_before_the_staging_database_commits_nothing_is_sent(killed, reject, shop_all):
-    killed("resend.Incoming.count_sent")
+    killed("resend.StagingImport.count_sent")
     assert len(rows(shop_all)) == 1
     assert finish_interrupted() == 0
     assert resend.resend(of(reject), {"amount": "6"}, OLGA).sent == 1

@@ -5,9 +5,9 @@ import pytest
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
 from transfer.engine.move.prepare import prepare
-from transfer.engine.shop_all.reader import PURGE_LOCK
+from transfer.engine.shop_all.purge_lock import PURGE_LOCK
 from transfer.models.run_base import Trigger
-from transfer.runs.execute import doors, run_here
+from transfer.runs.execute import open_databases, run_here
 
 WAITS_FOR_PURGES = """
     select count(*) from pg_locks
@@ -23,9 +23,9 @@ def test_two_new_servers_that_start_at_once_both_get_every_row(
     stage(shop_all, "balances", [("1", 10), ("2", 20)])
     early, late = dock(bonus), dock(second_bonus, name="Бонусный сервер 9")
     task = early.tasks.get(kind="balances")
-    with doors(task, "test") as (source, target):
+    with open_databases(task, "test") as (source, target):
         prepare(
-            task.moves, source, target, lambda: task.all_readers
+            task.kind_spec, source, target, lambda: task.all_readers
         )  # and our database not told yet
     with connected(shop_all) as purging:
         run(purging, "select pg_advisory_lock(%s)", [PURGE_LOCK])
@@ -41,8 +41,8 @@ def test_two_new_servers_that_start_at_once_both_get_every_row(
 
 def test_a_page_that_asks_again_finds_the_connections_of_the_time_before(task):
     def asked(seconds: float | None) -> list[int]:
-        with doors(task, "tests", seconds) as opened:
-            return [door.one("select pg_backend_pid()")[0] for door in opened]
+        with open_databases(task, "tests", seconds) as opened:
+            return [one.database.value("select pg_backend_pid()") for one in opened]
 
     assert asked(3) == asked(3)
     assert not {*asked(None)} & {*asked(3)}

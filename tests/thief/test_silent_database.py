@@ -30,7 +30,7 @@ from transfer.engine.move.stream import Sending
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.engine.postgres.pool import pooled
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import AnswerOverdue, ConnectionLost, DatabaseSilent, TransferError
 from transfer.models import MaintenanceTask, TransferRun
 from transfer.models.run_base import Trigger
@@ -205,15 +205,15 @@ def test_kept_connections_that_go_silent_cost_no_more_than_the_time_of_one_quest
     has_begun = []
 
     def kept():
-        return pooled(Database(dsn, "shop All", "tests", seconds=1))
+        return pooled(ShopAll(dsn, "tests", seconds=1))
 
     with silent_proxy(shop_all, lambda message: bool(has_begun)) as dsn:
         with ExitStack() as stack:
             for _ in range(5):
-                stack.enter_context(kept()).one("select 1")
+                stack.enter_context(kept()).database.one("select 1")
         has_begun.append(True)
-        with within(BOUND), pytest.raises(TransferError), kept() as door:
-            door.one("select 1")
+        with within(BOUND), pytest.raises(TransferError), kept() as source:
+            source.database.one("select 1")
 
 
 def test_closing_does_not_wait_for_a_server_that_does_not_read(shop_all):
@@ -248,10 +248,10 @@ def test_what_may_take_any_time_is_not_cut(shop_all):
 def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
     stage_many(balances, 20_000)
     with ShopAll(balances.shop_all, "tests") as source, source.snapshot():
-        source.limit_statements(60)
-        source.connection.statement_seconds = 0.1  # our own limit; the server's is longer
-        position, now = balances.position(), source.current_snapshot()
-        sending = Sending(source, source.chunk_query(BALANCES, position, now, 20_000))
+        source.database.limit_statements(60)
+        source.database.connection.statement_seconds = 0.1  # our own limit; the server's is longer
+        position, now = balances.position(), source.reader.current_snapshot()
+        sending = Sending(source, source.reader.chunk_query(BALANCES, position, now, 20_000))
         began = time.monotonic()
         sending.begin()
         wait_until(lambda: time.monotonic() - began > 1.5)

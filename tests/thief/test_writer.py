@@ -22,7 +22,7 @@ from tests.management.test_setup import psql
 from tests.records import user
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all import guards
+from transfer.engine.shop_all.guards import Guards
 
 THIEF = f"thief_{WORKER}"  # roles belong to the whole server
 TABLE = 'public."changeAccountBalanceTemp"'
@@ -382,7 +382,7 @@ def clerk(shop_all, settings):
 
 def found(dsn):
     with Database(dsn, "shop All", "tests") as database, database.transaction(commit=False):
-        return guards.differences(database)
+        return Guards(database, KINDS.values()).differences()
 
 
 @pytest.mark.django_db

@@ -1,8 +1,7 @@
 """How much of a file each server has: told by positions and rejects, exactly."""
 
-from tests.databases import connected, insert, query, stage
+from tests.databases import connected, insert, purge, query, stage
 from tests.trace.moving import move
-from transfer.engine.shop_all.staging import Staging
 from transfer.loading import upload_job
 from transfer.models import RejectedRow
 from transfer.pages.rejects.filters import RejectFilter
@@ -90,12 +89,11 @@ def test_after_a_purge_all_of_it_is_still_moved_and_a_server_docked_later_gets_w
         "update \"changeAccountBalanceTemp\" set created_at = now() - interval '9 days' "
         'where id in (select id from "changeAccountBalanceTemp" order by id limit 30)',
     )
-    with Staging(shop_all, "tests") as staging, staging.purging():
-        with staging.transaction():
-            origin = staging.origin()
-        with execute.doors(task_of(server), "tests") as (_, target):
-            position = target.existing_position(origin, task_of(server).moves)
-        assert staging.purge(task_of(server).moves, [position], 7)[0] == 30
+    with execute.open_databases(task_of(server), "tests") as (source, target):
+        with source.snapshot():
+            origin = source.identity.origin()
+        position = target.positions.existing(origin, task_of(server).kind_spec)
+    assert purge(shop_all, "balances", [position], 7)[0] == 30
     later = dock(second_bonus, "Бонусный сервер 9")
     assert arrivals_of(upload) == [(40, 40, 0), (0, 10, 0)]
     move(later)

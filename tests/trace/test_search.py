@@ -5,7 +5,7 @@ import pytest
 from tests.databases import connected, query, run, stage
 from tests.trace.moving import ACCOUNT, CARD, move
 from transfer.engine.kinds import KINDS
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.trace import complete as completing, search as searching
 from transfer.trace.complete import COLUMNS, MOST, complete
 from transfer.trace.search import Stop, search, search_inside
@@ -164,9 +164,13 @@ def many(shop_all, monkeypatch):
 
 def test_a_whole_number_is_looked_up_by_the_summaries(many):
     with ShopAll(many, "tests") as source, source.snapshot():
-        source.read_by_value()
+        source.reader.read_by_value()
         plans = [
-            str(source.rows(f'explain select from "changeAccountBalanceTemp" where {condition}'))
+            str(
+                source.database.rows(
+                    f'explain select from "changeAccountBalanceTemp" where {condition}'
+                )
+            )
             for condition in ("account = '00011'", "id = 5")
         ]
     assert "datatransfer_balances_account_brin" in plans[0], plans
@@ -176,14 +180,15 @@ def test_a_whole_number_is_looked_up_by_the_summaries(many):
 def test_so_are_the_changes_of_an_account_however_many_are_looked_through(many, monkeypatch):
     """Without the tables' order: walking it from the end, the planner would read all of them."""
     plans = []
+    with ShopAll(many, "tests") as source, source.snapshot():
+        source.reader.read_by_value()
+        rows = source.database.rows
 
-    class Explaining(ShopAll):
-        def rows(self, statement, parameters=None):
-            plans.append(super().rows("explain " + statement.as_string(self.connection)))
+        def explain(statement, parameters=None):
+            plans.append(rows("explain " + statement.as_string(source.database.connection)))
             return []
 
-    with Explaining(many, "tests") as source, source.snapshot():
-        source.read_by_value()
+        monkeypatch.setattr(source.database, "rows", explain)
         for column in COLUMNS:
             staged_rows(source, "00011", column, [], 1)
     assert "datatransfer_balances_account_brin" in str(plans[0])

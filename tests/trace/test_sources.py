@@ -2,14 +2,12 @@
 
 import pytest
 
-from tests.databases import connected, insert, query, run, stage
+from tests.databases import connected, initialise_shop_all, insert, purge, query, run, stage
 from tests.trace.moving import ACCOUNT, move
-from transfer.engine.kinds import KINDS
-from transfer.engine.shop_all.staging import Staging
 from transfer.models import RejectedRow, Upload
 from transfer.pages.trace.words import source_words
 from transfer.rejects import resend
-from transfer.runs.execute import doors
+from transfer.runs.execute import open_databases
 from transfer.trace.subject import trace
 
 pytestmark = pytest.mark.usefixtures("in_english")
@@ -88,18 +86,16 @@ def test_notes_go_with_the_rows_and_not_before(server, shop_all):
     query(shop_all, f'update "changeAccountBalanceTemp" {old.format("created_at")}')
     query(shop_all, f"update datatransfer.writer {old.format('at')}")
     task = server.tasks.select_related("server").get(kind="balances")
-    with Staging(shop_all, "tests") as staging, staging.purging():
-        with staging.transaction():
-            origin = staging.origin()
-        position = task_position(task, origin)
-        staging.purge(KINDS["balances"], [position], 7)
+    purge(shop_all, "balances", [task_position(task)], 7)
     assert query(shop_all, "select count(*) from datatransfer.writer") == [(1,)]
     assert words()[0].startswith("written by")
 
 
-def task_position(task, origin):
-    with doors(task, "tests") as (_, target):
-        return target.existing_position(origin, task.moves)
+def task_position(task):
+    with open_databases(task, "tests") as (source, target):
+        with source.snapshot():
+            origin = source.identity.origin()
+        return target.positions.existing(origin, task.kind_spec)
 
 
 def test_where_a_former_version_made_our_tables_the_trace_says_nothing_of_sources(server, shop_all):
@@ -112,8 +108,7 @@ def test_where_a_former_version_made_our_tables_the_trace_says_nothing_of_source
     with connected(shop_all) as writer:
         insert(writer, "balances", [(ACCOUNT, 5)])
     assert words() == [""]
-    with Staging(shop_all, "tests") as staging:
-        staging.initialise()
+    initialise_shop_all(shop_all)
     with connected(shop_all) as writer:
         insert(writer, "balances", [(ACCOUNT, 6)])
     assert words()[0].startswith("written by")

@@ -12,7 +12,7 @@ from psycopg2 import sql
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
 from transfer.engine.position import Position, moved, recorded_has_moved, sees
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
 from transfer.pages.trace.words import holding, shown_row
@@ -212,9 +212,9 @@ def test_a_position_that_a_run_keeps_is_read_as_the_engine_reads_it(shop_all, la
     condition = moved(position)
     with ShopAll(shop_all, "tests") as source, source.snapshot():
         row = sql.SQL("(values ({}::text::xid8, 5)) as row(xid, id)").format(sql.Literal(str(xid)))
-        (judged,) = source.one(sql.SQL("select {} from {}").format(condition, row))
+        (judged,) = source.database.one(sql.SQL("select {} from {}").format(condition, row))
         fields = (
             "select {} from (values (%s::json, %s::bigint, 5, %s)) as row (kept, xid, id, origin)"
         )
         kept = [json.dumps(position.as_json()), xid, origin]
-        assert source.one(fields.format(recorded_has_moved("kept")), kept) == (judged,)
+        assert source.database.one(fields.format(recorded_has_moved("kept")), kept) == (judged,)

@@ -9,11 +9,10 @@ from psycopg2.extensions import make_dsn
 
 from transfer.doctor import errors
 from transfer.doctor.schema import unknown_migrations
-from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all import guards
+from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import NAMED
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import gettext_noop
 from transfer.models import BonusServer
 from transfer.servers.attempt import Passed
@@ -85,11 +84,11 @@ def try_server(asked: Database) -> Passed:
 
 def try_shop_all() -> Passed:
     """Tries that it is no other database of the product, and then what `try_server` does."""
-    with shop_all() as database, database.transaction(commit=False):
+    with shop_all().database as database, database.transaction(commit=False):
         (which,) = database.one(ANOTHER)
     if which:
         raise errors.NotShopAll(which=_(which))
-    return try_server(shop_all())
+    return try_server(shop_all().database)
 
 
 def try_migrations() -> Passed:
@@ -103,26 +102,28 @@ def try_migrations() -> Passed:
 
 
 def try_staging() -> Passed:
-    with shop_all() as database, database.transaction(commit=False):
-        database.require_log()
-        for kind in KINDS.values():
-            database.check_columns(kind)
+    with shop_all() as source, source.database.transaction(commit=False):
+        source.log.require()
+        for kind in settings.KINDS.values():
+            source.identity.check_columns(kind)
         unfinished = [
             name
-            for kind in KINDS.values()
-            for name, _table, is_valid in database.rows(NAMED, [kind.staging, "datatransfer"])
+            for kind in settings.KINDS.values()
+            for name, _table, is_valid in source.database.rows(
+                NAMED, [kind.staging, "datatransfer"]
+            )
             if not is_valid
         ]
     if unfinished:
         raise errors.IndexUnfinished(names=", ".join(unfinished))
-    tables = ", ".join(kind.staging for kind in KINDS.values())
+    tables = ", ".join(kind.staging for kind in settings.KINDS.values())
     return Passed(gettext_noop("There are %(tables)s, with the right columns."), {"tables": tables})
 
 
 def try_writers() -> Passed:
     """Tries whether functions, triggers and rights for writers are those of this version."""
-    with shop_all() as database, database.transaction(commit=False):
-        guards.check(database)
+    with shop_all() as source, source.database.transaction(commit=False):
+        Guards(source.database, settings.KINDS.values()).check()
     sentence = gettext_noop(
         "Writers cannot choose the transaction number of a row, and the trace names each writer."
     )
@@ -131,8 +132,9 @@ def try_writers() -> Passed:
 
 def try_rights() -> Passed:
     wanted = [(right, "datatransfer.batch") for right in ("SELECT", "INSERT", "UPDATE", "DELETE")]
-    with shop_all() as database, database.transaction(commit=False):
-        for kind in KINDS.values():
+    with shop_all() as source, source.database.transaction(commit=False):
+        database = source.database
+        for kind in settings.KINDS.values():
             wanted.append(("SELECT", kind.shop_all.identifier.as_string(database.connection)))
         (user,) = database.one("select current_user")
         missing = database.rows(RIGHTS, [list(part) for part in zip(*wanted, strict=True)])

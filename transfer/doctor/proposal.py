@@ -8,12 +8,12 @@ from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.doctor import databases
-from transfer.engine.bonus_server.database import DEMANDED
+from transfer.engine.bonus_server.vendor_tables import DEMANDED
 from transfer.engine.checks import CARD_STATUSES
-from transfer.engine.kinds import UNMAPPED, Kind
+from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.mapping_file import NAME, OURS, SIDES, VALIDITY
 from transfer.engine.postgres.database import COLUMNS, Database
-from transfer.engine.table_mapping import MINOR, TEXT, Column, Side
+from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping
 from transfer.models import BonusServer
 
 # What others call our columns, in small letters and digits alone; the likeliest first.
@@ -47,16 +47,16 @@ def proposal(server: BonusServer) -> Iterator[str]:
         "server": server.name
     }
     yield "# " + _("Look at each line: names that sound alike may mean something else.")
-    doors: tuple[Database, ...] = (databases.shop_all(), databases.of_server(server))
-    for side, door in zip(SIDES, doors, strict=True):
+    opened: tuple[Database, ...] = (databases.shop_all().database, databases.of_server(server))
+    for side, door in zip(SIDES, opened, strict=True):
         with door, door.transaction(commit=False):
-            for kind in UNMAPPED.values():
+            for kind in KINDS.values():
                 yield ""
                 yield from _of_table(kind, side, door)
 
 
 def _of_table(kind: Kind, which: str, door: Database) -> Iterator[str]:
-    side: Side = getattr(kind, which)
+    side: TableMapping = getattr(kind, which)
     place = f"{kind.name}.{which}"
     tables = [name for (name,) in door.rows(TABLES)]
     wanted = (*kind.columns, kind.stamps) if which == "bonus_server" else kind.columns

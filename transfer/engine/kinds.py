@@ -9,7 +9,9 @@ makes a chunk slow. Every SQL text here is a constant; values never enter it. Th
 stand in braces, by ours, and `Kind.target_names` puts them in.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from psycopg2 import sql
 
@@ -23,7 +25,7 @@ from transfer.engine.checks import (
     UNKNOWN_CARD,
     Check,
 )
-from transfer.engine.table_mapping import TEXT, Column, Side
+from transfer.engine.table_mapping import TEXT, Column, TableMapping
 from transfer.errors import gettext_noop
 
 MASK = "••••"
@@ -54,8 +56,8 @@ CHANGED_AT = stamp("changed_at")
 class Kind:
     name: str
     title: str
-    shop_all: Side
-    bonus_server: Side
+    shop_all: TableMapping
+    bonus_server: TableMapping
     columns: tuple[Column, ...]
     checks: tuple[Check, ...]
     needed: tuple[tuple[str, ...], ...]  # of each group of columns a row has at least one
@@ -196,8 +198,8 @@ SAME_PIN = """
 PINCODES = Kind(
     name="pincodes",
     title=gettext_noop("PIN codes"),
-    shop_all=Side("accountpincodeTemp"),
-    bonus_server=Side("pincode"),
+    shop_all=TableMapping("accountpincodeTemp"),
+    bonus_server=TableMapping("pincode"),
     columns=(text("account"), text("pincode", secret=True)),
     needed=(("account",), ("pincode",)),
     checks=PINCODE_CHECKS,
@@ -221,8 +223,8 @@ PINCODES = Kind(
 BALANCES = Kind(
     name="balances",
     title=gettext_noop("Balance changes"),
-    shop_all=Side("changeAccountBalanceTemp"),
-    bonus_server=Side("asset"),
+    shop_all=TableMapping("changeAccountBalanceTemp"),
+    bonus_server=TableMapping("asset"),
     columns=(
         text("account"),
         plain("amount", "numeric"),
@@ -296,8 +298,8 @@ UPSERT_CARDS = f"""
 CARDS = Kind(
     name="cards",
     title=gettext_noop("Card links and statuses"),
-    shop_all=Side("changeCardAccountTemp"),
-    bonus_server=Side("cardAccounting"),
+    shop_all=TableMapping("changeCardAccountTemp"),
+    bonus_server=TableMapping("cardAccounting"),
     columns=(text("card"), text("account"), plain("status", "integer")),
     needed=(("card",), ("account", "status")),
     checks=CARD_CHECKS,
@@ -326,10 +328,13 @@ CARDS = Kind(
     unique=("card",),
 )
 
-UNMAPPED = {kind.name: kind for kind in (PINCODES, BALANCES, CARDS)}
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {kind.name: kind for kind in (PINCODES, BALANCES, CARDS)}
+)
+"""The three transfers with their standard tables. `mapping_file` reads those of an installation."""
+
 CHECKS: dict[str, Check] = {
     check.code: check
-    for checks in (*(kind.all_checks for kind in UNMAPPED.values()), BY_TABLES, BY_SERVER)
+    for checks in (*(kind.all_checks for kind in KINDS.values()), BY_TABLES, BY_SERVER)
     for check in checks
 }
-KINDS = dict(UNMAPPED)  # with the tables of this installation: the settings put them in

@@ -18,8 +18,8 @@ from transfer.engine.checks import (
     STATUS_WORD_UNKNOWN,
     VALIDITY_NOT_HELD,
 )
-from transfer.engine.kinds import DEFAULT_STATUS, UNMAPPED, Kind
-from transfer.engine.table_mapping import LONGEST, Side, Value
+from transfer.engine.kinds import DEFAULT_STATUS, KINDS, Kind
+from transfer.engine.table_mapping import LONGEST, TableMapping, Value
 from transfer.errors import gettext_noop
 
 SIDES = ("shop_all", "bonus_server")
@@ -85,11 +85,11 @@ def line_of(text: str, place: Place) -> int:
 
 def _kinds(document: dict[str, Any]) -> dict[str, Kind]:
     mapped = {}
-    for name, sides in _known((), document, UNMAPPED).items():
+    for name, sides in _known((), document, KINDS).items():
         given = _known((name,), sides, SIDES)
-        kind = UNMAPPED[name]
+        kind = KINDS[name]
         mapped[name] = _mapped(kind, *(_side(kind, side, given.get(side, {})) for side in SIDES))
-    kinds = UNMAPPED | mapped
+    kinds = {**KINDS, **mapped}
     taken: dict[str, str] = {}
     for name, kind in kinds.items():
         if (other := taken.setdefault(kind.staging, name)) != name:
@@ -114,12 +114,12 @@ def _known(place: Place, value: Any, keys: Iterable[str]) -> dict[str, Any]:
     return value
 
 
-def _side(kind: Kind, which: str, value: Any) -> Side:
+def _side(kind: Kind, which: str, value: Any) -> TableMapping:
     place = (kind.name, which)
     special = {"balances": ["amount"], "cards": ["status"]}.get(kind.name, [])
     given = _known(place, value, ["table", "columns", "fixed", *special])
-    unmapped: Side = getattr(kind, which)
-    side = Side(
+    unmapped: TableMapping = getattr(kind, which)
+    side = TableMapping(
         _name((*place, "table"), given.get("table", unmapped.table)),
         _columns(kind, (*place, "columns"), given.get("columns", {})),
         _is_minor((*place, "amount"), given),
@@ -199,7 +199,7 @@ def _fixed(place: Place, value: Any) -> dict[str, Value]:
     return dict(value)
 
 
-def _check_names(kind: Kind, place: Place, side: Side) -> None:
+def _check_names(kind: Kind, place: Place, side: TableMapping) -> None:
     """Whether each column of the table has one meaning."""
     of_server = place[1] == "bonus_server"
     taken = set() if of_server else set(OURS)
@@ -216,7 +216,7 @@ def _check_names(kind: Kind, place: Place, side: Side) -> None:
         taken.add(name)
 
 
-def _mapped(kind: Kind, shop_all: Side, bonus_server: Side) -> Kind:
+def _mapped(kind: Kind, shop_all: TableMapping, bonus_server: TableMapping) -> Kind:
     columns, checks = kind.columns, list(kind.checks)
     if shop_all.words:
         # A word that is none comes along, so that a reject can name it.

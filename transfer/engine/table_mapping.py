@@ -33,7 +33,7 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class TableMapping:
     """The table of a kind in shop All, or in a bonus server's database."""
 
     table: str

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from transfer.engine.errors import NotInitialised
 from transfer.engine.kinds import MASK
-from transfer.engine.shop_all.staging_import import GOOD, Incoming
+from transfer.engine.shop_all.staging_import import GOOD, StagingImport
+from transfer.engine.shop_all.writers import WriterLog
 from transfer.loading.faults import columns_of
 from transfer.loading.headings import REJECT
 
@@ -88,35 +89,43 @@ class BadLineFound(NamedTuple):
     cells: dict[str, str]
 
 
-class Loader(Incoming):
-    """The lines of a file."""
+class Loader:
+    """The lines of a file, in the temporary table of an import."""
+
+    def __init__(self, staged: StagingImport) -> None:
+        self.staged = staged
+        self.database = staged.database
+        self.kind = staged.kind
 
     def receive(self, lines: Iterator[str]) -> None:
-        super().receive(lines)
-        if self.corrections:
+        """Takes the lines in, and judges them. Refuses lines that correct a row twice."""
+        self.staged.receive(lines)
+        if self.staged.corrections:
             about = {"column": REJECT, "kind": self.kind.name}
-            self.execute(REFUSE_REPEATED, about)
-            self.execute(REFUSE_SENT, about)
+            self.database.execute(REFUSE_REPEATED, about)
+            self.database.execute(REFUSE_SENT, about)
 
     def totals(self) -> Totals:
         return Totals(
-            *self.one(TOTALS.format(subject=self.names[0], amount=f"({self.kind.amount})"))
+            *self.database.one(
+                TOTALS.format(subject=self.kind.names[0], amount=f"({self.kind.amount})")
+            )
         )
 
     def reasons(self) -> dict[str, int]:
         return dict(
-            self.rows(
+            self.database.rows(
                 "select coalesce(unread, fault) as code, count(*) from incoming "
                 f"where not ({GOOD}) group by code order by 2 desc"
             )
         )
 
     def repeated(self) -> int:
-        return int(self.one(REPEATED.format(columns=", ".join(self.names)))[0])
+        return int(self.database.one(REPEATED.format(columns=", ".join(self.kind.names)))[0])
 
     def shorter(self, column: str) -> tuple[int, int, int] | None:
         """Rows whose number is shorter than nearly all others': how many, usual, shortest."""
-        lengths: dict[int, int] = dict(self.rows(LENGTHS.format(column=column)))
+        lengths: dict[int, int] = dict(self.database.rows(LENGTHS.format(column=column)))
         usual = next(iter(lengths), 0)
         if lengths.get(usual, 0) < 0.75 * sum(lengths.values()):
             return None
@@ -125,7 +134,7 @@ class Loader(Incoming):
 
     def sample(self) -> list[tuple[Any, ...]]:
         """The first lines: number, code of the fault, and values as they were understood."""
-        return self.rows(
+        return self.database.rows(
             f"select id, coalesce(unread, fault), unread_column, unread_value, "
             f"{self.kind.payload}, reject from incoming order by id limit {SAMPLE_ROWS}"
         )
@@ -139,7 +148,9 @@ class Loader(Incoming):
             f"coalesce(unread, fault), coalesce(unread_cells::json, {self.kind.payload}), "
             f"keeps, reject from incoming where not ({GOOD}) order by id"
         )
-        for line, names, value, code, payload, keeps, reject in self.stream("bad_lines", query):
+        for line, names, value, code, payload, keeps, reject in self.database.stream(
+            "bad_lines", query
+        ):
             cells = self._to_correct(payload, keeps=bool(keeps)) | {REJECT: reject or ""}
             yield BadLineFound(line, names or "", value or "", code, cells)
 
@@ -166,7 +177,7 @@ class Loader(Incoming):
 
     def already_loaded(self, token: UUID) -> Loaded | None:
         """What a load has brought, if it has committed."""
-        loads = self.rows(
+        loads = self.database.rows(
             "select rows, origin::text, xid::text::bigint from datatransfer.loaded "
             "where token = %s",
             [str(token)],
@@ -175,13 +186,13 @@ class Loader(Incoming):
 
     def require_notes_of_sources(self) -> None:
         """Raises NotInitialised."""
-        if not self.notes_sources():
+        if not WriterLog(self.database).exists():
             raise NotInitialised(missing="datatransfer.writer")
 
     def insert(self, token: UUID, loaded_by: str) -> Loaded:
         """Stages the good lines and notes the load, in the transaction under way."""
-        rows = self.stage(loaded_by)
-        noted = self.one(
+        rows = self.staged.stage(loaded_by)
+        noted = self.database.one(
             "insert into datatransfer.loaded (token, kind, rows, origin, xid) "
             "select %s, %s, %s, origin, pg_current_xact_id() from datatransfer.origin "
             "returning rows, origin::text, xid::text::bigint",

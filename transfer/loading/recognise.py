@@ -2,7 +2,9 @@
 
 from itertools import chain
 
-from transfer.engine.kinds import KINDS, Kind
+from django.conf import settings
+
+from transfer.engine.kinds import Kind
 from transfer.loading import files
 from transfer.loading.headings import missing
 from transfer.models import Upload
@@ -12,9 +14,9 @@ class Anything:
     """Read as whatever it is: by the columns of every kind, none of which has to be there."""
 
     title = "?"  # no sheet is called so
-    names = tuple(dict.fromkeys(chain(*(one.names for one in KINDS.values()))))
+    names = tuple(dict.fromkeys(chain(*(one.names for one in settings.KINDS.values()))))
     needed: tuple[tuple[str, ...], ...] = ()
-    secrets = frozenset(chain(*(one.secrets for one in KINDS.values())))
+    secrets = frozenset(chain(*(one.secrets for one in settings.KINDS.values())))
 
 
 def kind_of(upload: Upload) -> Kind | None:
@@ -25,8 +27,8 @@ def kind_of(upload: Upload) -> Kind | None:
     layout = files.detect(Anything(), upload.open, is_utf8=upload.is_utf8, chosen={})
     matches = {
         name: len({*layout.columns} & {*kind.names})
-        for name, kind in KINDS.items()
+        for name, kind in settings.KINDS.items()
         if not missing(kind, layout.columns)
     }
     best = [name for name, columns in matches.items() if columns == max(matches.values())]
-    return KINDS[best[0]] if len(best) == 1 else None
+    return settings.KINDS[best[0]] if len(best) == 1 else None

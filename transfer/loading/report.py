@@ -64,7 +64,9 @@ def _cells(
     loader: Loader, unread: str | None, value: str | None, payload: dict[str, str | None]
 ) -> list[str]:
     """Cells as they were understood; one that could not be read, as it came."""
-    return [(value or MASK) if name == unread else payload.get(name) or "" for name in loader.names]
+    return [
+        (value or MASK) if name == unread else payload.get(name) or "" for name in loader.kind.names
+    ]
 
 
 def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
@@ -81,7 +83,7 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
         yield "repeated", {"n": repeated}
     if loader.kind.name != "balances" and totals.good - repeated > totals.subjects:
         yield "last_wins", {}
-    if loader.corrections and totals.good > totals.corrections:
+    if loader.staged.corrections and totals.good > totals.corrections:
         yield "new_rows", {"n": totals.good - totals.corrections}
     if lines.layout.ignored:
         yield "ignored", {"columns": ", ".join(lines.layout.ignored)}

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 
+from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.loading import files
 from transfer.loading.corrections import named
 from transfer.loading.faults import NothingInside, RejectsClosedMeanwhile, UnexpectedlyDifferent
@@ -68,10 +70,12 @@ def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -
 
 def examine(upload: Upload, progress: Progress) -> None:
     """Reads and judges all of it; nothing is loaded. Raises TransferError."""
-    layout = files.detect(upload.moves, upload.open, is_utf8=upload.is_utf8, chosen=upload.chosen)
+    layout = files.detect(
+        upload.kind_spec, upload.open, is_utf8=upload.is_utf8, chosen=upload.chosen
+    )
     upload.layout = asdict(layout)
     upload.note_error(None)
-    if missing(upload.moves, layout.columns):
+    if missing(upload.kind_spec, layout.columns):
         upload.state = State.COLUMNS
         upload.save()
         return
@@ -92,10 +96,12 @@ def examine(upload: Upload, progress: Progress) -> None:
 @contextmanager
 def loading(upload: Upload) -> Iterator[Loader]:
     """The block commits if it wants something saved."""
+    kind = upload.kind_spec
     with (
-        Loader(settings.SHOP_ALL_DATABASE_URL, "load", upload.moves) as loader,
-        loader.transaction(commit=False),
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "load", secret=bool(kind.secrets)) as shop_all,
+        shop_all.database.transaction(commit=False),
     ):
+        loader = Loader(StagingImport(shop_all, kind))
         loader.require_notes_of_sources()
         yield loader
 
@@ -103,8 +109,8 @@ def loading(upload: Upload) -> Iterator[Loader]:
 @contextmanager
 def judged(upload: Upload, layout: Layout, progress: Progress) -> Iterator[tuple[Loader, Lines]]:
     """The file's lines in a temporary table, judged."""
-    resolve = partial(named, upload.moves)
-    lines = Lines(upload.moves, layout, Settings.load().zone, resolve)
+    resolve = partial(named, upload.kind_spec)
+    lines = Lines(upload.kind_spec, layout, Settings.load().zone, resolve)
     note = _noting(upload, progress)
     with loading(upload) as loader:
         content = upload.open()
@@ -174,9 +180,9 @@ def load(upload: Upload, progress: Progress) -> None:
     with judged(upload, Layout(**upload.layout), progress) as (loader, _lines):
         with transaction.atomic():
             loaded = _insert(upload, loader)
-            loader.connection.commit()
+            loader.database.commit()
             upload.note_loaded(*loaded)
-        finish(loader)
+        finish(loader.staged)
 
 
 def _insert(upload: Upload, loader: Loader) -> Loaded:
@@ -184,12 +190,12 @@ def _insert(upload: Upload, loader: Loader) -> Loaded:
 
     Raises UnexpectedlyDifferent when that is something else now.
     """
-    kind, by, corrections = upload.moves, upload.confirmed_by, upload.corrections
-    if corrections and lock(kind, loader.corrected()) != corrections:
+    kind, by, corrections = upload.kind_spec, upload.confirmed_by, upload.corrections
+    if corrections and lock(kind, loader.staged.corrected()) != corrections:
         raise RejectsClosedMeanwhile
     loaded = loader.insert(upload.token, by)
     if loaded.rows != upload.good:
         raise UnexpectedlyDifferent
     if corrections:
-        close_staged(loader)
+        close_staged(loader.staged)
     return loaded

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
 from django.db import DatabaseError
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
-from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 from transfer.models import BonusServer, MaintenanceTask, Settings, TransferTask
 from transfer.models.schedules import ScheduledTask
@@ -117,7 +117,7 @@ class TaskCommand(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "task",
-            choices=[*KINDS, "all", *MAINTENANCE],
+            choices=[*settings.KINDS, "all", *MAINTENANCE],
             help=_("a transfer, all transfers, or a task of maintenance"),
         )
         add_server(parser)

@@ -12,15 +12,18 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from django.conf import settings
 from django.core.management import CommandError
 from django.utils.translation import gettext as _
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import LOCAL, Database
 from transfer.engine.shop_all import guards
+from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Step
+from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
 from transfer.words.explain import explain
@@ -155,27 +158,28 @@ def ensure_staging(url: str, administrator: Administrator | None = None) -> list
     Raises AdministratorNeeded, TransferError.
     """
     try:
-        with Staging(url, PURPOSE) as staging:
-            return staging.initialise()
+        with ShopAll(url, PURPOSE) as shop_all:
+            return initialise(shop_all)
     except (QueryFailed, GuardsOfAnother) as error:
         if not isinstance(error, GuardsOfAnother) and not error.technical.startswith(NO_RIGHT):
             raise
         refusal = error
-    with Script(url, PURPOSE) as script:
-        steps = script.initialise()
-        if script.may_all() and all(step.sentence == COMPLETE for step in steps):
+    with Script(url, "shop All", PURPOSE) as script:
+        staging = Staging(script, settings.KINDS.values(), Unchecked())
+        steps = staging.initialise()
+        if may_all(script) and all(step.sentence == COMPLETE for step in steps):
             return steps
-        ending = grants(script, url), guards.PIN + "\n" + guards.hand_over(script) + guards.UNPIN
+        ending = grants(script, url), guards.PIN + "\n" + staging.guards.hand_over() + guards.UNPIN
         try:
             if administrator is None:
                 raise refusal
             with (
                 administrator.logged_in(url, parse_dsn(url)["dbname"]) as dsn,
-                Staging(dsn, PURPOSE) as staging,
+                ShopAll(dsn, PURPOSE) as shop_all,
             ):
-                steps = staging.initialise()
-                with staging.transaction():
-                    staging.execute("\n".join(ending))
+                steps = initialise(shop_all)
+                with shop_all.database.transaction():
+                    shop_all.database.execute("\n".join(ending))
         except (Unreachable, QueryFailed, GuardsOfAnother) as cause:
             there = f"\\connect {quoted(parse_dsn(url)['dbname'])}\n"
             statements = ";\n".join([*script.statements, *ending])
@@ -186,17 +190,22 @@ def ensure_staging(url: str, administrator: Administrator | None = None) -> list
 def why(database: Database, cause: TransferError) -> TransferError:
     """What is wrong with the guards comes first: it is urgent."""
     try:
-        guards.check(database)
+        Guards(database, settings.KINDS.values()).check()
     except GuardsOutdated as urgent:
         return urgent
     return cause
 
 
-class Script(Staging):
-    """Looks what is missing, and keeps the statements instead of running them."""
+def initialise(shop_all: ShopAll) -> list[Step]:
+    """See `Staging.initialise`."""
+    return Staging(shop_all.database, settings.KINDS.values(), shop_all.identity).initialise()
 
-    def __init__(self, dsn: str, purpose: str) -> None:
-        super().__init__(dsn, purpose)
+
+class Script(Database):
+    """A database that answers queries, and keeps other statements instead of running them."""
+
+    def __init__(self, dsn: str, name: str, purpose: str) -> None:
+        super().__init__(dsn, name, purpose)
         self.statements: list[str] = []
 
     def execute(self, statement: Any, parameters: Any = None) -> int:
@@ -205,24 +214,29 @@ class Script(Staging):
             self.statements.append(text.strip().rstrip(";"))
         return 0
 
+
+class Unchecked:
+    """Stands in for `Identity` while nothing is changed: the tables are as they were."""
+
     def check_columns(self, kind: Kind) -> None:
-        """They are as they were."""
+        """A column may be missing that a kept statement adds."""
 
     def check_table(self, kind: Kind) -> None:
-        """The log may not be there yet; `initialise` itself looks."""
+        """The log may be missing, too."""
 
-    def check_guards(self) -> None:
+    def check_guards(self, guards: Guards) -> None:
         """They are as they were."""
 
-    def may_all(self) -> bool:
-        """Whether its user has the rights that it needs at least, on all that there should be."""
-        tables = staging_tables(self)
-        names = [*tables, "datatransfer.batch", "datatransfer.purge_note"]
-        may_look = "select has_schema_privilege(to_regnamespace('datatransfer'), 'usage')"
-        missing = "select bool_or(to_regclass(one) is null) from unnest(%s) as one"
-        if not self.one(may_look)[0] or self.one(missing, [names])[0]:
-            return False
-        return bool(self.one(MAY_ALL, [tables])[0])
+
+def may_all(database: Database) -> bool:
+    """Whether its user has the rights that it needs at least, on all that there should be."""
+    tables = staging_tables(database)
+    names = [*tables, "datatransfer.batch", "datatransfer.purge_note"]
+    may_look = "select has_schema_privilege(to_regnamespace('datatransfer'), 'usage')"
+    missing = "select bool_or(to_regclass(one) is null) from unnest(%s) as one"
+    if not database.one(may_look)[0] or database.one(missing, [names])[0]:
+        return False
+    return bool(database.one(MAY_ALL, [tables])[0])
 
 
 def grants(database: Database, url: str) -> str:
@@ -245,7 +259,9 @@ def grants(database: Database, url: str) -> str:
 
 def staging_tables(database: Database) -> list[str]:
     """As a statement names them."""
-    return [kind.shop_all.identifier.as_string(database.connection) for kind in KINDS.values()]
+    return [
+        kind.shop_all.identifier.as_string(database.connection) for kind in settings.KINDS.values()
+    ]
 
 
 def without_password(url: str) -> str:

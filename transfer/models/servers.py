@@ -2,6 +2,7 @@ import ssl
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
@@ -11,7 +12,6 @@ from psycopg2.extensions import make_dsn
 
 from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.errors import SecretUnreadable
-from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.models.addresses import numbered
@@ -194,4 +194,6 @@ class BonusServer(WithSecrets, Failing):
     def dock(self) -> None:
         """Saves a new server and creates its three tasks, disabled."""
         self.save(force_insert=True)
-        self.tasks.bulk_create([self.tasks.model(server=self, kind=name) for name in KINDS])
+        self.tasks.bulk_create(
+            [self.tasks.model(server=self, kind=name) for name in settings.KINDS]
+        )

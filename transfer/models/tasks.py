@@ -1,10 +1,11 @@
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES, Kind
+from transfer.engine.kinds import BALANCES, CARDS, PINCODES, Kind
 from transfer.engine.shop_all.batch_log import Readers
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
@@ -23,8 +24,8 @@ class OfKind:
     kind: str
 
     @property
-    def moves(self) -> Kind:
-        return KINDS[self.kind]
+    def kind_spec(self) -> Kind:
+        return settings.KINDS[self.kind]
 
 
 class TransferTask(OfKind, ScheduledTask):

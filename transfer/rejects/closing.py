@@ -9,9 +9,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from transfer.engine.checks import BY_SERVER
-from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.shop_all.correction_log import Notes, Sent, Unfinished
-from transfer.engine.shop_all.staging_import import Incoming
+from transfer.engine.kinds import Kind
+from transfer.engine.shop_all.correction_log import Sent, Unfinished
+from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.models import Actor, AuditEntry, RejectedRow
 
 AT_ONCE = 5000
@@ -68,28 +69,32 @@ def close_sent(kind: Kind, sent: Iterable[Sent], origin: str) -> int:
     return closed
 
 
-def close_staged(door: Incoming) -> None:
-    """Closes the rejects whose rows the door has just staged anew; both databases have to commit.
+def close_staged(staged: StagingImport) -> None:
+    """Closes the rejects whose rows the staged has just staged anew; both databases have to commit.
 
     A row that only some servers have rejected, by their own rules, is marked as meant for those.
     """
-    kind = door.kind
+    kind = staged.kind
     if kind.appends:
-        for origin, batch in batches(door.sent()):
+        for origin, batch in batches(staged.sent()):
             some = RejectedRow.objects.filter(
                 kind=kind.name,
                 origin=origin,
                 staging_id__in=[one.old_id for one in batch],
                 code__in=[check.code for check in BY_SERVER],
             )
-            door.mark_where_rejected(kind, origin, [*some.values_list("staging_id", flat=True)])
-    close_sent(kind, door.sent(), door.origin())
+            staged.shop_all.corrections.mark_where_rejected(
+                kind, origin, [*some.values_list("staging_id", flat=True)]
+            )
+    close_sent(kind, staged.sent(), staged.shop_all.identity.origin())
 
 
-def close_noted(notes: Notes, kind: Kind, origin: str, numbers: list[int]) -> None:
+def close_noted(shop_all: ShopAll, kind: Kind, origin: str, numbers: list[int]) -> None:
     """Closes those of these rejects that are open though their rows were sent."""
-    if notes.have_notes():
-        close_sent(kind, notes.notes_of(kind, origin, numbers), notes.origin())
+    if shop_all.corrections.exists():
+        close_sent(
+            kind, shop_all.corrections.notes_of(kind, origin, numbers), shop_all.identity.origin()
+        )
 
 
 def finish_interrupted() -> int:
@@ -99,16 +104,19 @@ def finish_interrupted() -> int:
     """
     if not RejectedRow.objects.open().exists():
         return 0
-    with Notes(settings.SHOP_ALL_DATABASE_URL, "resend", secret=True) as notes, notes.transaction():
-        unfinished = notes.unfinished() if notes.have_notes() else []
-        return sum(_finish(notes, one) for one in unfinished)
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "resend", secret=True) as shop_all,
+        shop_all.database.transaction(),
+    ):
+        unfinished = shop_all.corrections.unfinished() if shop_all.corrections.exists() else []
+        return sum(_finish(shop_all, one) for one in unfinished)
 
 
 @transaction.atomic
-def _finish(notes: Notes, unfinished: Unfinished) -> int:
-    kind, by = KINDS[unfinished.kind], unfinished.sent_by
-    closed = close_sent(kind, notes.sent_in(unfinished), notes.origin())
-    notes.finish(unfinished.xid)
+def _finish(shop_all: ShopAll, unfinished: Unfinished) -> int:
+    kind, by = settings.KINDS[unfinished.kind], unfinished.sent_by
+    closed = close_sent(kind, shop_all.corrections.sent_in(unfinished), shop_all.identity.origin())
+    shop_all.corrections.finish(unfinished.xid)
     if closed:
         subject = RejectedRow(kind=kind.name)
         AuditEntry.record(Actor(by), AuditEntry.Action.RESEND, subject, new={"rows": closed})

@@ -17,7 +17,7 @@ from django.utils import timezone
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.bonus_server.reject_reading import Reject
 from transfer.engine.position import Position
-from transfer.engine.shop_all.correction_log import Notes
+from transfer.engine.shop_all.source import ShopAll
 from transfer.models import RejectedRow, TransferRun, TransferTask
 from transfer.queue.locks import Space, hold
 from transfer.rejects.closing import close_noted
@@ -47,7 +47,7 @@ def mirror(
 
 def _is_same_history(task: TransferTask, target: BonusDatabase, reader: str) -> bool:
     """Whether the server still has the last reject that we know: it may have been restored."""
-    return not task.mirrored_number or target.has_reject(
+    return not task.mirrored_number or target.rejects.has(
         reader, task.mirrored_number, str(task.mirrored_token)
     )
 
@@ -90,7 +90,7 @@ def _pages(task: TransferTask, target: BonusDatabase, reader: str) -> Iterator[l
     Each page is behind us once the next is read.
     """
     for _page in range(MOST // AT_ONCE):
-        rejects = target.rejects(task.moves, reader, task.mirrored_number, AT_ONCE)
+        rejects = target.rejects.after(task.kind_spec, reader, task.mirrored_number, AT_ONCE)
         if not rejects:
             return
         task.mirrored_number, task.mirrored_token = rejects[-1].number, UUID(rejects[-1].token)
@@ -181,6 +181,9 @@ def _close_what_was_sent(task: TransferTask, rejects: Iterable[Reject]) -> None:
     origins: dict[str, list[int]] = {}
     for reject in rejects:
         origins.setdefault(reject.origin, []).append(reject.staging_id)
-    with Notes(settings.SHOP_ALL_DATABASE_URL, "mirror", secret=True) as notes, notes.transaction():
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "mirror", secret=True) as shop_all,
+        shop_all.database.transaction(),
+    ):
         for origin, numbers in origins.items():
-            close_noted(notes, task.moves, origin, numbers)
+            close_noted(shop_all, task.kind_spec, origin, numbers)

@@ -3,7 +3,7 @@
 The order (DESIGN §3): the rejects are locked, the new rows are staged together with a note of it
 in the staging database, the rejects are closed, and the two databases commit one after the other.
 Whoever dies in between leaves rejects open whose rows were sent: the next tick finds the notes and
-closes them, and so does whoever presses meanwhile.
+closes them, and so does the next person who presses.
 """
 
 from collections import Counter
@@ -18,9 +18,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from transfer.engine.kinds import KINDS, MASK, Kind
-from transfer.engine.shop_all.correction_log import Notes
-from transfer.engine.shop_all.staging_import import Incoming, copied
+from transfer.engine.kinds import MASK, Kind
+from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.staging_import import StagingImport, copied
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
@@ -81,29 +81,31 @@ def resend(
 def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQuerySet]]:
     """The kinds of the open ones, and those of each."""
     for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
-        yield KINDS[name], chosen.filter(kind=name)
+        yield settings.KINDS[name], chosen.filter(kind=name)
 
 
 def _resend(rows: "_Rows", actor: Actor) -> Outcome:
-    with Incoming(settings.SHOP_ALL_DATABASE_URL, "resend", rows.kind) as door:
-        with transaction.atomic(), door.transaction(commit=False):
-            door.require_notes()
-            door.receive(rows.lines())
-            sent = door.stage(actor.name)
-            outcome = Outcome(sent, door.count_sent() - sent, Counter(door.faults()))
-            close_staged(door)
-            door.connection.commit()
+    dsn, secret = settings.SHOP_ALL_DATABASE_URL, bool(rows.kind.secrets)
+    with ShopAll(dsn, "resend", secret=secret) as shop_all:
+        staged = StagingImport(shop_all, rows.kind)
+        with transaction.atomic(), staged.database.transaction(commit=False):
+            shop_all.corrections.require()
+            staged.receive(rows.lines())
+            sent = staged.stage(actor.name)
+            outcome = Outcome(sent, staged.count_sent() - sent, Counter(staged.faults()))
+            close_staged(staged)
+            staged.database.commit()
             if outcome.rows:
                 _note_resent(rows, outcome, actor)
-        finish(door)
+        finish(staged)
     return outcome
 
 
-def finish(door: Incoming) -> None:
+def finish(staged: StagingImport) -> None:
     """Tells the staging database that the rejects are closed; failing that, the next tick does."""
-    if door.xid is not None:
-        with suppress(TransferError), door.transaction():
-            door.finish(door.xid)
+    if staged.xid is not None:
+        with suppress(TransferError), staged.database.transaction():
+            staged.shop_all.corrections.finish(staged.xid)
 
 
 @dataclass
@@ -183,16 +185,16 @@ def discard(chosen: RejectedRowQuerySet, reason: str, actor: Actor) -> Discarded
     TransferError when the staging database can't be asked.
     """
     total = Discarded(0, 0)
-    with Notes(settings.SHOP_ALL_DATABASE_URL, "discard", secret=True) as notes:
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "discard", secret=True) as shop_all:
         for kind, rejects in _by_kind(chosen):
-            done = _discard(rejects, kind, reason, actor, notes)
+            done = _discard(rejects, kind, reason, actor, shop_all)
             _note_many(AuditEntry.Action.RESEND, kind, done.sent_before, actor)
             total = Discarded(total.rows + done.rows, total.sent_before + done.sent_before)
     return total
 
 
 def _discard(
-    chosen: RejectedRowQuerySet, kind: Kind, reason: str, actor: Actor, notes: Notes
+    chosen: RejectedRowQuerySet, kind: Kind, reason: str, actor: Actor, shop_all: ShopAll
 ) -> Discarded:
     locked = _locked(chosen, kind).values_list("origin", "staging_id", "pk")
     gone: set[tuple[str, int]] = set()
@@ -201,7 +203,7 @@ def _discard(
     for origin, batch in batches(locked.iterator(AT_ONCE)):
         ids = [number for _, number, _ in batch]
         seen.update((origin, number) for number in ids)
-        close_noted(notes, kind, origin, ids)
+        close_noted(shop_all, kind, origin, ids)
         mine = RejectedRow.objects.open().filter(pk__in=[pk for _, _, pk in batch])
         gone.update((origin, number) for number in mine.values_list("staging_id", flat=True))
         mine.discard(reason, actor.name)

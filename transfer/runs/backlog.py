@@ -5,14 +5,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, waiting
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, TaskBacklog, TransferTask
 from transfer.models.failing import FAILURE, failure
@@ -82,7 +83,7 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
 
     answers = ask_all(
         by_server,
-        lambda one, within: _of_server(one, [task.moves for task in by_server[one]], within),
+        lambda one, within: _of_server(one, [task.kind_spec for task in by_server[one]], within),
         seconds,
     )
     return {
@@ -95,12 +96,12 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
 def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[str, Backlog]:
     with shop_all(seconds) as source, bonus_db(server, seconds) as target:
         with source.snapshot():
-            origin = source.origin()
-        positions = target.existing_positions(origin, kinds)
+            origin = source.identity.origin()
+        positions = target.positions.all_existing(origin, kinds)
         # After the positions were read, so that what comes meanwhile counts as waiting.
         with source.snapshot():
             since = writing_since(source, kinds)
-            source.read_in_order()
+            source.reader.read_in_order()
             return {
                 kind.name: Backlog(
                     *_waiting(source, kind, positions[kind.name] or Position(origin, kind.name)),
@@ -115,23 +116,23 @@ def _waiting(source: ShopAll, kind: Kind, position: Position) -> tuple[int, date
     most = sql.Literal(COUNTED_AT_MOST)
     ranges = [part.format(kind.staging_table, range_, most) for range_ in waiting(position)]
     query = sql.SQL(WAITING).format(ranges=sql.SQL(" union all ").join(ranges), most=most)
-    rows, oldest = source.one(query)
+    rows, oldest = source.database.one(query)
     return int(rows), oldest
 
 
 def writing_since(source: ShopAll, kinds: Iterable[Kind]) -> dict[str, datetime]:
     """Of the kinds whose tables somebody writes to: since when that transaction is open."""
     names = {kind.staging: kind.name for kind in kinds}
-    return {names[table]: since for table, since in source.rows(WRITERS, [list(names)])}
+    return {names[table]: since for table, since in source.database.rows(WRITERS, [list(names)])}
 
 
 def shop_all_error(seconds: float) -> TransferError | None:
     """Why rows can't be read from shop All, if they can't. Takes about `seconds` at most."""
     try:
         with shop_all(seconds) as source, source.snapshot():
-            source.origin()
-            for kind in KINDS.values():
-                source.check_columns(kind)
+            source.identity.origin()
+            for kind in settings.KINDS.values():
+                source.identity.check_columns(kind)
     except TransferError as error:
         return error
     return None

@@ -17,7 +17,7 @@ from transfer.engine.move.prepare import prepare
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.engine.position import Position
 from transfer.engine.postgres.pool import pooled
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import RunTakenOver
 from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
@@ -81,14 +81,14 @@ def execute(
 
 
 @contextmanager
-def doors(
+def open_databases(
     task: TransferTask, purpose: str, seconds: float | None = None
 ) -> Iterator[tuple[ShopAll, BonusDatabase]]:
     """Opens a task's databases. PIN codes stay out of error texts.
 
     With `seconds`, see `Database`, a page waits: then by connections of the pool.
     """
-    options: Any = {"secret": bool(task.moves.secrets), "seconds": seconds}
+    options: Any = {"secret": bool(task.kind_spec.secrets), "seconds": seconds}
     source = ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, **options)
     target = BonusDatabase(task.server.dsn, task.server.name, purpose, **options)
     is_pooled = seconds is not None
@@ -103,8 +103,8 @@ def _move(
     progress: Progress,
     ended: Callable[[], State | None],
 ) -> tuple[State, int]:
-    kind = task.moves
-    with doors(task, f"run {run.pk}") as (source, target):
+    kind = task.kind_spec
+    with open_databases(task, f"run {run.pk}") as (source, target):
         position = prepare(kind, source, target, lambda: task.all_readers)
         task.remember_reader(position.reader)
         _settle_previous(run, position)
@@ -139,8 +139,8 @@ def _settle_previous(run: TransferRun, position: Position) -> None:
 def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> int:
     """Counts committed rows that the task has not moved."""
     with source.snapshot():
-        source.read_in_order()
-        return source.count_waiting(task.moves, position)
+        source.reader.read_in_order()
+        return source.reader.count_waiting(task.kind_spec, position)
 
 
 def _count(run: TransferRun, chunk: Chunk) -> None:
@@ -163,12 +163,12 @@ def rehearse(
     """
     run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
     reasons: Counter[str] = Counter()
-    with doors(task, "dry run") as (source, target):
-        position = prepare(task.moves, source, target, lambda: task.all_readers, dry_run=True)
+    with open_databases(task, "dry run") as (source, target):
+        position = prepare(task.kind_spec, source, target, lambda: task.all_readers, dry_run=True)
         run.expected = count_waiting(source, task, position)
         progress(run)
         for chunk in move.transfer(
-            task.moves, source, target, position.origin, chunk_rows=chunk_rows, dry_run=True
+            task.kind_spec, source, target, position.origin, chunk_rows=chunk_rows, dry_run=True
         ):
             run.totals += chunk.totals
             position = chunk.after

@@ -6,7 +6,7 @@ from django.db.models import F, Q, QuerySet
 
 from transfer.models import BonusServer, TransferRun, TransferTask
 from transfer.rejects.mirror import mirror
-from transfer.runs.execute import doors
+from transfer.runs.execute import open_databases
 
 # A run that began well has mirrored its task's rejects.
 RECENT = timedelta(minutes=10)
@@ -30,13 +30,13 @@ def mirror_overdue(server: BonusServer, now: datetime) -> None:
 
 
 def _mirror(task: TransferTask) -> None:
-    with doors(task, "mirror") as (source, target):
+    with open_databases(task, "mirror") as (source, target):
         with source.snapshot():
-            origin = source.origin()
-        position = target.existing_position(origin, task.moves)
+            origin = source.identity.origin()
+        position = target.positions.existing(origin, task.kind_spec)
         if position is None or position.reader is None:
             return
         if (last := task.runs.begun().first()) is not None:
             last.settle(position)
-        with target.transaction(commit=False):
+        with target.database.transaction(commit=False):
             mirror(task, target, position)

@@ -8,30 +8,30 @@ from django.utils import timezone
 
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position
-from transfer.engine.restore.set_position import Place, Placed, place
+from transfer.engine.restore.set_position import Outcome, Request, set_position
 from transfer.engine.shop_all.batch_log import Batch, KnownBatch
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, TransferTask
-from transfer.runs.execute import doors
+from transfer.runs.execute import open_databases
 
 
-def put_position(task: TransferTask, where: Place, actor: Actor, *, dry_run: bool) -> Placed:
-    """Places a task's position: see `place`. Raises AlreadyRunning, and other TransferErrors."""
-    with task.lock(), doors(task, "set_position") as (source, target):
+def put_position(task: TransferTask, request: Request, actor: Actor, *, dry_run: bool) -> Outcome:
+    """Sets a task's position: see `set_position`. Raises AlreadyRunning, other TransferErrors."""
+    with task.lock(), open_databases(task, "set_position") as (source, target):
         with source.snapshot():
-            origin = source.origin()
-        batches = _known_batches(task, origin, where.batch)
+            origin = source.identity.origin()
+        batches = _known_batches(task, origin, request.batch)
         readers = replace(task.all_readers, batches=batches)
-        placed = place(task.moves, source, target, where, readers, dry_run=dry_run)
+        outcome = set_position(task.kind_spec, source, target, request, readers, dry_run=dry_run)
         if not dry_run:
-            task.remember_reader(placed.position.reader)
+            task.remember_reader(outcome.position.reader)
             new = {
-                "batch": placed.position.number,
-                "waiting": placed.sent,
-                "given_up": placed.lost,
+                "batch": outcome.position.number,
+                "waiting": outcome.sent,
+                "given_up": outcome.lost,
             }
             AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
-    return placed
+    return outcome
 
 
 def _known_batches(task: TransferTask, origin: str, number: int | None) -> tuple[KnownBatch, ...]:
@@ -72,11 +72,11 @@ def carry_positions() -> Iterator[tuple[TransferTask, TransferError | None]]:
 
 
 def _carry(task: TransferTask) -> bool:
-    kind = task.moves
-    with doors(task, "init_shop_all") as (source, target):
+    kind = task.kind_spec
+    with open_databases(task, "init_shop_all") as (source, target):
         with source.snapshot():
-            origin = source.origin()
-        position = target.existing_position(origin, kind)
+            origin = source.identity.origin()
+        position = target.positions.existing(origin, kind)
         if position is None or position.number or not position.is_older_than_the_log:
             return False
         position = prepare(kind, source, target, lambda: task.all_readers)

@@ -15,7 +15,8 @@ from django_tasks_db.models import DBTaskResult
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.shop_all.purge import Purge as StagedRows
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import (
     AuditEntry,
@@ -59,16 +60,17 @@ def purge(
     stopped. Without any position nothing is removed.
     """
     result = Purge(kind)
-    with Staging(settings.SHOP_ALL_DATABASE_URL, "purge") as staging, staging.purging():
-        with staging.transaction():
-            origin = staging.origin()
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all, shop_all.purge_lock.held():
+        with shop_all.database.transaction():
+            origin = shop_all.identity.origin()
+        staged = StagedRows(shop_all, settings.KINDS.values())
         positions = _positions(result, tasks, origin)
         if positions and not result.kept_back_by:
             moved = [*positions.values()]
-            result.rows, _amount = staging.purge(kind, moved, days, dry_run=dry_run)
+            result.rows, _amount = staged.purge(kind, moved, days, dry_run=dry_run)
             if blank_pins and kind.secrets:
                 open_rejects = _open_rejects(kind, positions, origin)
-                result.blanked = staging.blank(kind, moved, open_rejects, dry_run=dry_run)
+                result.blanked = staged.blank(kind, moved, open_rejects, dry_run=dry_run)
     return result
 
 
@@ -79,9 +81,9 @@ def _open_rejects(kind: Kind, positions: dict[TransferTask, Position], origin: s
         if position.reader is not None:
             with (
                 BonusDatabase(task.server.dsn, task.server.name, "purge") as target,
-                target.transaction(commit=False),
+                target.database.transaction(commit=False),
             ):
-                rejected.update(target.rejected_rows(position.reader))
+                rejected.update(target.rejects.rejected_rows(position.reader))
     ours = RejectedRow.objects.filter(kind=kind.name, origin=origin)
     still_open = set(ours.open().values_list("staging_id", flat=True))
     closed = set(ours.exclude(state=RejectedRow.State.OPEN).values_list("staging_id", flat=True))
@@ -96,7 +98,7 @@ def _positions(
     for task in tasks:
         try:
             with BonusDatabase(task.server.dsn, task.server.name, "purge") as target:
-                position = target.existing_position(origin, result.kind)
+                position = target.positions.existing(origin, result.kind)
         except TransferError as error:
             result.kept_back_by.append((task, error))
             continue
@@ -110,7 +112,7 @@ def _positions(
 def purge_all(days: int, *, blank_pins: bool, dry_run: bool) -> Iterator[Purge]:
     """Purges the staging tables of all kinds. Raises TransferError."""
     tasks = list(TransferTask.objects.select_related("server"))
-    for kind in {task.moves.name: task.moves for task in tasks}.values():
+    for kind in {task.kind_spec.name: task.kind_spec for task in tasks}.values():
         of_kind = [task for task in tasks if task.kind == kind.name]
         yield purge(kind, of_kind, days, blank_pins=blank_pins, dry_run=dry_run)
 
@@ -176,7 +178,7 @@ def _removed_at_servers(rejects: QuerySet[Any]) -> QuerySet[Any]:
         dock = BonusServer.objects.get(pk=server)
         try:
             with BonusDatabase(dock.dsn, dock.name, "purge") as target:
-                target.remove_rejects(str(reader), list(numbers))
+                target.rejects.remove(str(reader), list(numbers))
         except TransferError:
             silent.append(server)
     return rejects.exclude(server__in=silent)

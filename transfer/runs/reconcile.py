@@ -12,7 +12,7 @@ from transfer.engine.shop_all.batch_log import LoggedBatch, Readers
 from transfer.engine.shop_all.reader import Counted, Staged
 from transfer.errors import Difference, TransferError
 from transfer.models import TransferTask
-from transfer.runs.execute import doors
+from transfer.runs.execute import open_databases
 from transfer.servers.ask import ask_all, too_slow
 
 BATCHES_SHOWN = 10
@@ -59,25 +59,25 @@ def reconcile(
 
     With `seconds`, TooSlow after these. All rows are counted, or those that came after `known`.
     """
-    kind = task.moves
-    with doors(task, "reconcile", seconds) as (source, target):
+    kind = task.kind_spec
+    with open_databases(task, "reconcile", seconds) as (source, target):
         with source.snapshot():
-            source.check_columns(kind)
-            origin = source.origin()
-        position = target.existing_position(origin, kind)
+            source.identity.check_columns(kind)
+            origin = source.identity.origin()
+        position = target.positions.existing(origin, kind)
         if position is None:
             if task.readers:
                 raise PositionLost(database=target.name, kind=kind.name)
             return None
-        with target.transaction(commit=False):
+        with target.database.transaction(commit=False):
             target.ensure_schema()
-            position = target.position(origin, kind) or position
-            target.check_overtaken(position)
-            rejects = target.count_rejects(origin, kind)
+            position = target.positions.get(origin, kind) or position
+            target.positions.check_overtaken(position)
+            rejects = target.rejects.count(origin, kind)
         # After the position was read, so that all that it has moved is visible.
         with source.snapshot():
-            source.check_position(kind, position, target.name)
-            staged = source.staged(kind, position, known)
+            source.identity.check_position(kind, position, target.name)
+            staged = source.reader.staged(kind, position, known)
     if position.reader is None:  # it is older than the table of rejects
         rejects = position.totals.rejected
     return Reconciliation(task, staged, position.totals, rejects)
@@ -100,18 +100,18 @@ class Log:
 
 def batch_log(task: TransferTask, readers: Readers, seconds: float | None = None) -> Log:
     """With a lost position: of whoever may have read for the task. Raises TransferError."""
-    with doors(task, "log", seconds) as (source, target):
+    with open_databases(task, "log", seconds) as (source, target):
         with source.snapshot():
-            origin = source.origin()
-        position = target.existing_position(origin, task.moves)
+            origin = source.identity.origin()
+        position = target.positions.existing(origin, task.kind_spec)
         with source.snapshot():
-            source.require_log()
+            source.log.require()
             if position is not None and position.reader is not None:
                 of = {position.reader}
             else:
-                known = source.readers(task.moves)
+                known = source.log.readers(task.kind_spec)
                 of = known & readers.mine or known - readers.others
-            return Log(position, source.logged([*of], BATCHES_SHOWN))
+            return Log(position, source.log.logged([*of], BATCHES_SHOWN))
 
 
 def ask_servers(

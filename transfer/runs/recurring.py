@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.utils import timezone
 
-from transfer.engine.shop_all import guards
+from transfer.engine.shop_all.guards import Guards
 from transfer.models import RecurringJob, TransferTask
 from transfer.queue.worker import Stopped
 from transfer.rejects.closing import finish_interrupted
@@ -30,7 +31,7 @@ def ask_backlogs(_job: RecurringJob) -> None:
 def check_guards(_job: RecurringJob) -> None:
     """Raises GuardsOutdated, which the row of the job keeps for `problems`."""
     with shop_all(SECONDS) as source, source.snapshot():
-        guards.check(source)
+        Guards(source.database, settings.KINDS.values()).check()
 
 
 def close_resent(_job: RecurringJob) -> None:

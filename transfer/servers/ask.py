@@ -10,7 +10,7 @@ from django.conf import settings
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.postgres.pool import pooled
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer
 

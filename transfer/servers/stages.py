@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
@@ -12,7 +13,6 @@ from transfer.bonus_api import errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.http import CONNECT_SECONDS
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kinds import KINDS
 from transfer.errors import gettext_noop
 from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.servers.attempt import Passed, Result, attempt
@@ -73,7 +73,7 @@ def try_token(server: BonusServer) -> Passed:
 def try_login(server: BonusServer) -> Passed:
     server.check_secrets()
     with _database(server) as database:
-        version, encrypted = database.one(
+        version, encrypted = database.database.one(
             "select current_setting('server_version'), coalesce((select ssl from pg_stat_ssl "
             "where pid = pg_backend_pid()), false)"
         )
@@ -85,16 +85,16 @@ def try_login(server: BonusServer) -> Passed:
 
 def try_tables(server: BonusServer) -> Passed:
     with _database(server) as database:
-        for kind in KINDS.values():
-            database.check_columns(kind)
-    tables = ", ".join(kind.target for kind in KINDS.values())
+        for kind in settings.KINDS.values():
+            database.tables.check_columns(kind)
+    tables = ", ".join(kind.target for kind in settings.KINDS.values())
     return Passed(gettext_noop("There are %(tables)s, with the right columns."), {"tables": tables})
 
 
 def try_rights(server: BonusServer) -> Passed:
     with _database(server) as database:
-        database.check_rights(*KINDS.values())
-        with database.transaction(commit=False):
+        database.tables.check_rights(*settings.KINDS.values())
+        with database.database.transaction(commit=False):
             database.ensure_schema()
     return Passed(gettext_noop("The database user may do all that a transfer does."), {})
 

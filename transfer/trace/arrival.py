@@ -7,7 +7,7 @@ from psycopg2 import sql
 
 from transfer.engine.errors import OriginChanged
 from transfer.engine.position import Position, sees
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs
@@ -54,18 +54,18 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
 
 
 def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
-    server, kind, origin = task.server, upload.moves, str(upload.origin)
+    server, kind, origin = task.server, upload.kind_spec, str(upload.origin)
     with shop_all(seconds) as source, bonus_db(server, seconds) as target:
         with source.snapshot():
-            if source.origin() != origin:
+            if source.identity.origin() != origin:
                 raise OriginChanged
-        position = target.existing_position(origin, kind)
+        position = target.positions.existing(origin, kind)
         with source.snapshot():
             arrival = _moved(source, upload, task, position or Position(origin, kind.name))
         if not arrival.moved:
             return arrival
-        with target.transaction(commit=False):
-            rejected = target.count_rejects_of(origin, kind, upload.xid or 0)
+        with target.database.transaction(commit=False):
+            rejected = target.rejects.count_of_transaction(origin, kind, upload.xid or 0)
         return replace(arrival, rejected=rejected)
 
 
@@ -73,8 +73,8 @@ def _moved(source: ShopAll, upload: Upload, task: TransferTask, position: Positi
     xid = upload.xid or 0
 
     def ask(query: str, last: int | None = None) -> Any:
-        names = {"table": upload.moves.staging_table, "xid": sql.Literal(str(xid))}
-        return source.one(sql.SQL(query).format(last=sql.Literal(last), **names))[0]
+        names = {"table": upload.kind_spec.staging_table, "xid": sql.Literal(str(xid))}
+        return source.database.one(sql.SQL(query).format(last=sql.Literal(last), **names))[0]
 
     last = ask(LAST)
     is_docked_later = upload.closed_at is not None and task.server.created_at > upload.closed_at

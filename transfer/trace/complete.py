@@ -9,11 +9,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import product
 
+from django.conf import settings
 from django.db.models import Q
 from psycopg2 import sql
 
-from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.postgres.database import Database
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.kinds import Kind
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, RejectedRow
 from transfer.servers.ask import ask_all, bonus_db, shop_all
@@ -52,7 +54,7 @@ class KnownNumbers:
 
 def kinds_of(column: str) -> list[Kind]:
     """The kinds whose tables have the column."""
-    return [kind for kind in KINDS.values() if column in kind.names]
+    return [kind for kind in settings.KINDS.values() if column in kind.names]
 
 
 def escaped(text: str) -> str:
@@ -62,8 +64,8 @@ def escaped(text: str) -> str:
 def complete(text: str) -> KnownNumbers:
     """What was staged last, what was rejected, and what the bonus servers hold; within SECONDS."""
     result = KnownNumbers(_nothing(), _rejected(text), [])
-    doors = [*BonusServer.objects.all(), None]
-    for server, answer in ask_all(doors, lambda one, within: _ask(one, text, within), SECONDS):
+    databases = [*BonusServer.objects.all(), None]
+    for server, answer in ask_all(databases, lambda one, within: _ask(one, text, within), SECONDS):
         numbers, is_all = ({}, False) if isinstance(answer, TransferError) else answer
         for column, more in numbers.items():
             (result.known if server else result.staged)[column].update(more)
@@ -97,7 +99,7 @@ def _ask(server: BonusServer | None, text: str, seconds: float) -> tuple[Numbers
 
 
 def _answer(
-    opened: AbstractContextManager[Database],
+    opened: AbstractContextManager[ShopAll | BonusDatabase],
     statements: list[str],
     text: str,
     rows: Callable[[Kind], sql.Composed],
@@ -116,8 +118,8 @@ def _answer(
                 names = {"column": sql.Identifier(column), "rows": rows(kind)}
                 query = sql.SQL(statement).format(**names, **values)
                 try:
-                    with door.transaction(commit=False):
-                        numbers[column].update(value for (value,) in door.rows(query))
+                    with door.database.transaction(commit=False):
+                        numbers[column].update(value for (value,) in door.database.rows(query))
                 except TooSlow:
                     return numbers, False
     return numbers, True

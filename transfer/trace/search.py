@@ -4,10 +4,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from psycopg2 import sql
 
-from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.kinds import Kind
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow
 from transfer.servers.ask import shop_all
 from transfer.trace.complete import COLUMNS, MOST, complete, escaped, kinds_of
@@ -36,7 +37,7 @@ def search(text: str, seconds: float = 3.0) -> Matches:
     matches = Matches()
     with shop_all(seconds) as source:
         with source.snapshot():
-            source.read_by_value()
+            source.reader.read_by_value()
             matches.exact = [c for c in COLUMNS if _is_there(source, c, text)]
             matches.rows = _numbered(source, text)
         if not matches.exact:
@@ -53,18 +54,18 @@ def _complete(source: ShopAll, text: str, matches: Matches) -> None:
     matches.accounts, matches.cards = (sorted(numbers.staged[column])[:MOST] for column in COLUMNS)
     try:
         with source.snapshot():
-            source.read_by_value()
+            source.reader.read_by_value()
             for column, values in (("account", matches.accounts), ("card", matches.cards)):
                 for value in sorted(numbers.known[column] - numbers.staged[column])[:MOST]:
                     if len(values) < MOST and _is_there(source, column, value):
                         values.append(value)
     except TooSlow:
-        matches.silent.append(source.name)
+        matches.silent.append(source.database.name)
 
 
 def _is_there(source: ShopAll, column: str, text: str) -> bool:
     return any(
-        source.one(
+        source.database.one(
             sql.SQL(EXACT).format(
                 staged=kind.staged, column=sql.Identifier(column), value=sql.Literal(text)
             )
@@ -83,12 +84,12 @@ def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
     number, rows = number_named(text), []
     if not number or text.lstrip("№# ").startswith("0"):
         return []
-    for kind in KINDS.values():
+    for kind in settings.KINDS.values():
         column = kind.columns[0].name
         query = sql.SQL("select {} from {} where id = {}").format(
             sql.Identifier(column), kind.staged, sql.Literal(number)
         )
-        rows += [(kind, number, column, value or "") for (value,) in source.rows(query)]
+        rows += [(kind, number, column, value or "") for (value,) in source.database.rows(query)]
     return rows
 
 
@@ -144,9 +145,9 @@ def search_inside(text: str, start: Stop | None = None) -> InsideMatches:
 
 def _ranges(source: ShopAll, start: Stop | None) -> Iterator[tuple[Kind, int, Stop]]:
     """Yields what a search has not read, in parts: kind, first page, and their end."""
-    kinds = [KINDS[name] for name in ORDER]
+    kinds = [settings.KINDS[name] for name in ORDER]
     with source.snapshot():
-        sizes = [int(source.one(SIZE, [kind.staging])[0]) for kind in kinds]
+        sizes = [int(source.database.one(SIZE, [kind.staging])[0]) for kind in kinds]
     first = ORDER.index(start.kind) if start else 0
     done, whole = sum(sizes[:first]), max(sum(sizes), 1)
     for kind, size in list(zip(kinds, sizes, strict=True))[first:]:
@@ -175,7 +176,7 @@ def _within(
         fits=sql.SQL(" or ").join(sql.SQL("{} like {}").format(name, pattern) for name in names),
     )
     with source.snapshot():
-        for row in source.rows(query):
+        for row in source.database.rows(query):
             for column, value in zip(columns, row, strict=True):
                 if value is not None and text in value:
                     yield column, value

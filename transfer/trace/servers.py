@@ -5,10 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kinds import KINDS
 from transfer.engine.position import Position
 from transfer.errors import TransferError
 from transfer.models import BonusServer
@@ -73,21 +73,21 @@ def ask(
 def _ask(server: BonusServer, origin: str, subject: str, column: str, seconds: float) -> Answer:
     # PIN codes are never selected; of errors nothing is quoted all the same.
     with bonus_db(server, seconds, secret=True) as target:
-        positions = target.existing_positions(origin, kinds_of(column))
-        with target.transaction(commit=False):
+        positions = target.positions.all_existing(origin, kinds_of(column))
+        with target.database.transaction(commit=False):
             return Answer(server, positions, _holding(target, subject, column))
 
 
 def _holding(target: BonusDatabase, subject: str, column: str) -> Holding:
     about = {
-        **{name: kind.held for name, kind in KINDS.items()},
+        **{name: kind.held for name, kind in settings.KINDS.items()},
         "column": sql.Identifier(column),
         "value": sql.Literal(subject),
         "most": sql.Literal(ASSETS_SHOWN),
     }
 
     def rows(query: str) -> list[tuple[Any, ...]]:
-        return target.rows(sql.SQL(query).format(**about))
+        return target.database.rows(sql.SQL(query).format(**about))
 
     cards = rows(CARDS)
     if column == "card":

@@ -9,7 +9,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.writers import WriterLog
 from transfer.models import Upload
 
 LOADS = """
@@ -40,18 +41,18 @@ class Source:
 
 def note_sources(source: ShopAll, rows: Iterable[Any], origin: str) -> None:
     """Gives the rows, which have a kind, xid and id, their `source`, still without uploads."""
-    if not source.notes_sources():
+    if not WriterLog(source.database).exists():
         return
     of_kind = attrgetter("kind.name")
     for kind, some in groupby(sorted(rows, key=of_kind), key=of_kind):
         mine = list(some)
         xids = list({str(row.xid) for row in mine})
-        loads = dict(source.rows(LOADS, [origin, kind, xids]))
+        loads = dict(source.database.rows(LOADS, [origin, kind, xids]))
         ids = [row.id for row in mine]
         corrections = {
-            new: values for new, *values in source.rows(CORRECTIONS, [origin, kind, ids])
+            new: values for new, *values in source.database.rows(CORRECTIONS, [origin, kind, ids])
         }
-        writers = {xid: values for xid, *values in source.rows(WRITERS, [origin, xids])}
+        writers = {xid: values for xid, *values in source.database.rows(WRITERS, [origin, xids])}
         for row in mine:
             old_id, sent_by = corrections.get(row.id, (None, ""))
             name, program = writers.get(row.xid, ("", ""))

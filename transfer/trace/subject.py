@@ -6,11 +6,11 @@ What has reached a server is read from its own position, as the engine reads it;
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from psycopg2 import sql
 
-from transfer.engine.kinds import KINDS
 from transfer.engine.position import moved
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import writing_since
@@ -53,11 +53,11 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
     servers = list({task.server_id: task.server for task in tasks}.values())
     with shop_all(2 * seconds) as source:
         with source.snapshot():
-            origin = source.origin()
+            origin = source.identity.origin()
         # Before the rows are read: what a position has moved is then visible among them.
         answers = ask(servers, origin, subject, column, seconds)
         with source.snapshot():
-            source.read_by_value()
+            source.reader.read_by_value()
             rows = staged_rows(source, subject, column, answers, page)
             note_sent_again(source, rows, origin)
             note_sources(source, rows, origin)
@@ -104,15 +104,15 @@ def staged_rows(
         return dict(zip(servers[kind], past, strict=True))
 
     return [
-        StagedRow(KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
-        for kind, xid, id_, at, payload, fault, may_fail, past in source.rows(query)
+        StagedRow(settings.KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
+        for kind, xid, id_, at, payload, fault, may_fail, past in source.database.rows(query)
     ]
 
 
 def note_sent_again(source: ShopAll, rows: list[StagedRow], origin: str) -> None:
     """Marks rejected rows that were corrected, by the staging database's own note of it."""
-    (is_there,) = source.one("select to_regclass('datatransfer.resent') is not null")
+    (is_there,) = source.database.one("select to_regclass('datatransfer.resent') is not null")
     for kind in {row.kind.name for row in rows if is_there}:
         mine = {row.id: row for row in rows if row.kind.name == kind}
-        for old_id, new_id, at in source.rows(SENT_AGAIN, [origin, kind, list(mine)]):
+        for old_id, new_id, at in source.database.rows(SENT_AGAIN, [origin, kind, list(mine)]):
             mine[old_id].sent_again = new_id, at

@@ -11,7 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import CARD_STATUSES
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.words import formats
 
 HEADINGS = {
@@ -100,7 +100,7 @@ def with_local_moments(text: str, zone: ZoneInfo) -> str:
 
 
 def table_choices() -> list[tuple[str, str]]:
-    return [(kind.name, f"{_(kind.title)} ({kind.staging})") for kind in KINDS.values()]
+    return [(kind.name, f"{_(kind.title)} ({kind.staging})") for kind in settings.KINDS.values()]
 
 
 def heading_of_place(layout: dict[str, Any], place: int) -> str:

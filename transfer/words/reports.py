@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
-from transfer.engine.kinds import KINDS
 from transfer.errors import gettext_noop
 from transfer.words import formats
 
@@ -28,7 +28,7 @@ CHECKED = {
     "reconciled": gettext_noop("Transfers compared, without a difference"),
 }
 UNKNOWN = "not_reconciled"
-TABLES = [kind.staging for kind in KINDS.values()]
+TABLES = [kind.staging for kind in settings.KINDS.values()]
 
 
 def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
     elif name == UNKNOWN:
         for task in value:
             line = _("%(server)s: not compared, since it can’t be asked (%(kind)s)")
-            yield line % {"server": task["server"], "kind": _(KINDS[task["kind"]].title)}
+            yield line % {"server": task["server"], "kind": _(settings.KINDS[task["kind"]].title)}
     elif name in TABLES:
         for task in value.get("kept_back_by", []):
             line = (
@@ -68,7 +68,7 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
                 if task["error"]
                 else _("%(table)s: nothing is removed before %(server)s has begun (%(kind)s)")
             )
-            kind = _(KINDS[task["kind"]].title)
+            kind = _(settings.KINDS[task["kind"]].title)
             yield line % {"table": name, "server": task["server"], "kind": kind}
         if value.get("rows"):
             rows = {"table": name, "n": formats.number(value["rows"])}

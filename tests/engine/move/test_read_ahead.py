@@ -29,7 +29,7 @@ def balances(flow):
 
 def test_a_chunk_that_another_runner_moved_meanwhile_is_not_moved_from_memory(balances):
     stage_many(balances, 9)
-    with balances.doors() as (source, target):
+    with balances.open() as (source, target):
         origin = balances.prepare(source, target).origin
         chunks = move.transfer(BALANCES, source, target, origin, chunk_rows=3)
         assert next(chunks).totals.applied == 3
@@ -40,13 +40,13 @@ def test_a_chunk_that_another_runner_moved_meanwhile_is_not_moved_from_memory(ba
 
 def test_a_transfer_that_ends_early_leaves_no_connection_behind(balances):
     stage_many(balances, 9)
-    with balances.doors() as (source, target):
+    with balances.open() as (source, target):
         origin = balances.prepare(source, target).origin
         chunks = move.transfer(BALANCES, source, target, origin, chunk_rows=3)
         next(chunks)
         chunks.close()
         with source.snapshot():  # the caller's own connection is free
-            source.origin()
+            source.identity.origin()
         wait_until(lambda: len(query(balances.shop_all, SESSIONS)) == 1)
 
 
@@ -77,7 +77,7 @@ def only_one_connection(dsn):
 
 def test_a_chunk_whose_connection_is_lost_while_it_waits_is_read_again(balances):
     stage_many(balances, 9)
-    with balances.doors() as (source, target):
+    with balances.open() as (source, target):
         origin = balances.prepare(source, target).origin
         chunks = move.transfer(BALANCES, source, target, origin, chunk_rows=3)
         assert next(chunks).totals.applied == 3
@@ -97,7 +97,7 @@ def test_reading_ahead_outlasts_a_chunk_that_takes_longer_than_shop_alls_limits(
 ):
     """Only the session that waits has limits of a second here; the others were opened before."""
     stage_many(balances, 6)
-    with balances.doors() as (source, target), connected(balances.bonus) as vendor:
+    with balances.open() as (source, target), connected(balances.bonus) as vendor:
         origin = balances.prepare(source, target).origin
         monkeypatch.setattr(Database, "limits", Limits(statement=1))
         vendor.autocommit = False

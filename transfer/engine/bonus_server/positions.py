@@ -1,4 +1,4 @@
-"""The positions in a bonus server's database. No Django."""
+"""The positions in a bonus server's database."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -10,38 +10,12 @@ from uuid import UUID
 
 from psycopg2 import errors
 
-from transfer.engine.bonus_server.rejects import RejectTable
+from transfer.engine.bonus_server.schema import is_complete
 from transfer.engine.errors import PositionInvalid, PositionOvertaken
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position, Totals
+from transfer.engine.postgres.database import Database
 from transfer.errors import AlreadyRunning
-
-SCHEMA = """\
-create schema if not exists datatransfer;
-create table if not exists datatransfer.position (
-    origin uuid not null,
-    kind text not null,
-    read_through pg_snapshot not null,
-    reading pg_snapshot,
-    last_xid xid8,
-    last_id bigint,
-    rows_applied bigint not null default 0,
-    rows_unchanged bigint not null default 0,
-    rows_rejected bigint not null default 0,
-    amount_applied numeric not null default 0,
-    amount_rejected numeric not null default 0,
-    purged_rows bigint not null default 0,
-    purged_amount numeric not null default 0,
-    updated_at timestamptz not null default now(),
-    primary key (origin, kind)
-);
-alter table datatransfer.position
-    add column if not exists reader uuid,
-    add column if not exists number bigint not null default 0,
-    add column if not exists token uuid,
-    add column if not exists purge_accepted bigint not null default 0,
-    add column if not exists rejects_removed bigint not null default 0;
-"""
 
 TOTALS = ("rows_applied", "rows_unchanged", "rows_rejected", "amount_applied", "amount_rejected")
 NAMES = (
@@ -106,33 +80,41 @@ HOLDER = """
 
 # More rows than any table has: sums of such numbers still fit into a bigint.
 MOST_ROWS = 10**15
-COUNTS = (*TOTALS[:3], "number", "purge_accepted")
+COUNTS = {
+    **dict.fromkeys((*TOTALS[:3], "number"), MOST_ROWS),
+    "purge_accepted": 2**63 - 1,  # purges are numbered by the time in microseconds
+}
 AMOUNTS = (*TOTALS[3:], "purged_amount")
 SNAPSHOT = re.compile(r"[0-9]{1,20}:[0-9]{1,20}:[0-9,]*")
 
 
-class PositionTable(RejectTable):
-    def begin_position(self, position: Position, at: datetime | None = None) -> None:
+class Positions:
+    """Reads, locks and moves the positions of a bonus server."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def begin(self, position: Position, at: datetime | None = None) -> None:
         """Writes the first position of a staging database, if there is none yet; `at` is when it
         was moved there, where that isn't now.
         """
-        self.execute(BEGIN, [*_values(position), *_rejected(position), at])
+        self.database.execute(BEGIN, [*_values(position), *_rejected(position), at])
 
-    def replace_position(self, position: Position, at: datetime | None = None) -> None:
+    def replace(self, position: Position, at: datetime | None = None) -> None:
         """Puts it where somebody says that it is, and was `at`; the caller has locked it."""
         where = [position.origin, position.kind]
-        self.execute(FORGET, [position.kind, position.origin, *where, position.reader])
-        self.execute(REPLACE, [*_values(position), *_rejected(position), at, *where])
+        self.database.execute(FORGET, [position.kind, position.origin, *where, position.reader])
+        self.database.execute(REPLACE, [*_values(position), *_rejected(position), at, *where])
 
     def updated_at(self, position: Position) -> datetime:
         """When the position was last moved, by the clock of the bonus server."""
         query = "select updated_at from datatransfer.position where origin = %s and kind = %s"
-        at: datetime = self.value(query, [position.origin, position.kind])
+        at: datetime = self.database.value(query, [position.origin, position.kind])
         return at
 
     def furthest(self, position: Position) -> Totals:
         """What its reader has seen, under whatever origin."""
-        rows = self.rows(FURTHEST, [position.kind, position.reader])
+        rows = self.database.rows(FURTHEST, [position.kind, position.reader])
         return Totals(*rows[0]) if rows else position.totals
 
     def rows_since(self, position: Position) -> int:
@@ -144,24 +126,24 @@ class PositionTable(RejectTable):
         if since := self.rows_since(position):
             raise PositionOvertaken(rows=since)
 
-    def adopt_position(self, origin: str, kind: str, reader: str) -> None:
+    def adopt(self, origin: str, kind: str, reader: str) -> None:
         """Gives a position from before the log its reader; its rejects stand elsewhere."""
-        self.execute(
+        self.database.execute(
             "update datatransfer.position set reader = %s, rejects_removed = rows_rejected "
             "where origin = %s and kind = %s and reader is null",
             [reader, origin, kind],
         )
 
-    def position(self, origin: str, kind: Kind, *, wait: bool = False) -> Position | None:
+    def get(self, origin: str, kind: Kind, *, wait: bool = False) -> Position | None:
         """The position; with `wait` after whoever is moving it has ended."""
         return self._positions(origin, [kind], " for update" if wait else "")[kind.name]
 
     def _positions(
         self, origin: str, kinds: Collection[Kind], lock: str = ""
     ) -> dict[str, Position | None]:
-        fields = FIELDS if self._is_complete() else OLD_FIELDS
+        fields = FIELDS if is_complete(self.database) else OLD_FIELDS
         names = [kind.name for kind in kinds]
-        rows = self.rows(
+        rows = self.database.rows(
             f"select {fields} from datatransfer.position "
             f"where origin = %s and kind = any(%s){lock}",
             [origin, names],
@@ -169,31 +151,25 @@ class PositionTable(RejectTable):
         held = {position.kind: position for position in map(self._position, rows)}
         return {name: held.get(name) for name in names}
 
-    def _is_complete(self) -> bool:
-        query = "select bool_and(to_regclass(name) is not null) from unnest(%s) as name"
-        return bool(self.value(query, [["datatransfer.position", "datatransfer.reject"]]))
-
-    def existing_position(self, origin: str, kind: Kind) -> Position | None:
+    def existing(self, origin: str, kind: Kind) -> Position | None:
         """The position, where even our schema may be missing; in a transaction of its own."""
-        return self.existing_positions(origin, [kind])[kind.name]
+        return self.all_existing(origin, [kind])[kind.name]
 
-    def existing_positions(
-        self, origin: str, kinds: Collection[Kind]
-    ) -> dict[str, Position | None]:
+    def all_existing(self, origin: str, kinds: Collection[Kind]) -> dict[str, Position | None]:
         """The same of several kinds."""
-        with self.transaction(commit=False):
-            if not self.value("select to_regclass('datatransfer.position') is not null"):
+        with self.database.transaction(commit=False):
+            if not self.database.value("select to_regclass('datatransfer.position') is not null"):
                 return dict.fromkeys(kind.name for kind in kinds)
             return self._positions(origin, kinds)
 
-    def has_positions(self, kind: Kind) -> bool:
+    def exist(self, kind: Kind) -> bool:
         """Whether it has a position of the kind, of whatever staging database."""
         query = "select exists (select from datatransfer.position where kind = %s)"
-        return bool(self.value(query, [kind.name]))
+        return bool(self.database.value(query, [kind.name]))
 
-    def lock_position(self, origin: str, kind: Kind) -> Position:
+    def lock(self, origin: str, kind: Kind) -> Position:
         """The position, locked until the transaction ends. Raises AlreadyRunning."""
-        with self.explained(), self.connection.cursor() as cursor:
+        with self.database.explained(), self.database.connection.cursor() as cursor:
             try:
                 cursor.execute(
                     f"select {FIELDS} from datatransfer.position "
@@ -202,7 +178,7 @@ class PositionTable(RejectTable):
                 )
                 (row,) = cursor.fetchall()
             except errors.LockNotAvailable:
-                self.connection.rollback()
+                self.database.connection.rollback()
                 raise AlreadyRunning(holder=self._holder(origin, kind)) from None
         return self._position(row)
 
@@ -214,13 +190,13 @@ class PositionTable(RejectTable):
         values = (str(value) if isinstance(value, UUID) else value for value in row)
         fields: dict[str, Any] = dict(zip(NAMES, values, strict=True))
         if wrong := [*_impossible(fields)]:
-            raise PositionInvalid(database=self.name, column=", ".join(wrong))
+            raise PositionInvalid(database=self.database.name, column=", ".join(wrong))
         totals, last_xid = Totals(*map(fields.pop, TOTALS)), fields.pop("last_xid")
         last_xid = None if last_xid is None else int(last_xid)
         return Position(**fields, totals=totals, last_xid=last_xid)
 
     def _holder(self, origin: str, kind: Kind) -> str:
-        rows = self.rows(HOLDER, [origin, kind.name])
+        rows = self.database.rows(HOLDER, [origin, kind.name])
         if not rows:
             return "?"
         application, pid, address, since = rows[0]
@@ -231,7 +207,7 @@ class PositionTable(RejectTable):
         """Compare-and-set: moves the position if it still is `before`."""
         gained = astuple(after.totals - before.totals)
         where = [before.origin, before.kind, *_key(before)]
-        return self.execute(ADVANCE, [*_key(after), *gained, *where]) == 1
+        return self.database.execute(ADVANCE, [*_key(after), *gained, *where]) == 1
 
 
 def _rejected(position: Position) -> list[object]:
@@ -253,8 +229,8 @@ def _values(position: Position) -> list[object]:
 
 def _impossible(fields: dict[str, Any]) -> Iterator[str]:
     """Yields the columns of a position whose values no transfer can have written."""
-    for name in COUNTS:
-        if not isinstance(fields[name], int) or not 0 <= fields[name] <= MOST_ROWS:
+    for name, most in COUNTS.items():
+        if not isinstance(fields[name], int) or not 0 <= fields[name] <= most:
             yield name
     # Below zero after a restore: more rows came back than had been purged before.
     if not isinstance(fields["purged_rows"], int) or abs(fields["purged_rows"]) > MOST_ROWS:

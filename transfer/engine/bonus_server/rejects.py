@@ -1,29 +1,10 @@
-"""The rejects in a bonus server's database, beside the positions that count them. No Django."""
+"""The rejects in a bonus server's database, stored where the positions that count them are."""
 
 from transfer.engine.bonus_server.reject_reading import REJECTS, Reject, read_rejects
 from transfer.engine.errors import NumberUsedTwice
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
-
-SCHEMA = """\
-create table if not exists datatransfer.reject (
-    reader uuid not null,
-    number bigint not null,
-    token uuid not null default gen_random_uuid(),
-    origin uuid not null,
-    kind text not null,
-    xid xid8 not null,
-    staging_id bigint not null,
-    code text not null,
-    sqlstate text,
-    constraint_name text,
-    payload json not null,
-    rejected_at timestamptz not null default now(),
-    primary key (reader, number)
-);
-create index if not exists reject_of_row on datatransfer.reject (origin, kind, staging_id);
-"""
 
 # The reader's rejects are numbered without a gap: the position counts them.
 ADD_REJECTS = """
@@ -55,74 +36,83 @@ NAMESAKES = """
 """
 
 
-class RejectTable(Database):
-    def add_rejects(self, kind: Kind, before: Position) -> tuple[int, int]:
+class Rejects:
+    """Writes and reads the rejects of positions."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def add(self, kind: Kind, before: Position) -> tuple[int, int]:
         """Writes the rejects of the chunk in `incoming`; returns the lowest and the highest number
         of their rows.
 
         Raises NumberUsedTwice: by its number a reject is mirrored, decided on and sent again.
         """
         place = [before.reader, before.totals.rejected]
-        self.execute(ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name])
-        first, last, are_twice = self.one(NUMBERS)
-        if are_twice or self.value(SEEN, [before.origin, kind.name, first, last, *place]):
-            for (number,) in self.rows(NAMESAKES, place):
+        self.database.execute(
+            ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name]
+        )
+        first, last, are_twice = self.database.one(NUMBERS)
+        if are_twice or self.database.value(SEEN, [before.origin, kind.name, first, last, *place]):
+            for (number,) in self.database.rows(NAMESAKES, place):
                 raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
         return first, last
 
-    def rejected(self) -> list[tuple[int, str]]:
+    def of_chunk(self) -> list[tuple[int, str]]:
         """The id and xid of each row in `incoming` that is rejected."""
-        return self.rows("select id, xid::text from incoming where fault is not null")
+        return self.database.rows("select id, xid::text from incoming where fault is not null")
 
-    def has_reject(self, reader: str, number: int, token: str) -> bool:
+    def has(self, reader: str, number: int, token: str) -> bool:
         """Whether it is there, and the same: a restored server may have given its number anew."""
         query = "select from datatransfer.reject where reader = %s and number = %s and token = %s"
-        return bool(self.rows(query, [reader, number, token]))
+        return bool(self.database.rows(query, [reader, number, token]))
 
-    def rejects(self, kind: Kind, reader: str, after: int, most: int) -> list[Reject]:
-        """The reader's rejects in the order of their numbers. Raises RejectsUnreadable."""
-        rows = self.rows(REJECTS, [reader, after, most])
-        return [*read_rejects(rows, kind, after, self.name)]
+    def after(self, kind: Kind, reader: str, number: int, most: int) -> list[Reject]:
+        """The reader's rejects after a number, in their order. Raises RejectsUnreadable."""
+        rows = self.database.rows(REJECTS, [reader, number, most])
+        return [*read_rejects(rows, kind, number, self.database.name)]
 
     def rejected_rows(self, reader: str) -> list[int]:
         """The numbers of the staged rows that the reader has rejected."""
-        rows = self.rows("select staging_id from datatransfer.reject where reader = %s", [reader])
+        rows = self.database.rows(
+            "select staging_id from datatransfer.reject where reader = %s", [reader]
+        )
         return [staging_id for (staging_id,) in rows]
 
-    def count_rejects(self, origin: str, kind: Kind) -> int:
+    def count(self, origin: str, kind: Kind) -> int:
         """How many rejects the position has written, those that were removed included."""
         query = (
             "select rejects_removed + (select count(*) from datatransfer.reject as reject "
             "where reject.reader = position.reader) from datatransfer.position as position "
             "where origin = %s and kind = %s"
         )
-        return int(self.value(query, [origin, kind.name]))
+        return int(self.database.value(query, [origin, kind.name]))
 
-    def count_rejects_of(self, origin: str, kind: Kind, xid: int) -> int:
+    def count_of_transaction(self, origin: str, kind: Kind, xid: int) -> int:
         """How many of the rows that a transaction has staged stand among the rejects."""
         query = (
             "select count(*) from datatransfer.reject where origin = %s and kind = %s "
             "and xid = %s::text::xid8"
         )
-        return int(self.value(query, [origin, kind.name, xid]))
+        return int(self.database.value(query, [origin, kind.name, xid]))
 
-    def remove_rejects(self, reader: str, numbers: list[int]) -> None:
+    def remove(self, reader: str, numbers: list[int]) -> None:
         """Removes rejects that nobody needs any more, but never the reader's last: it is compared.
 
         Waits for whoever moves the position.
         """
-        with self.transaction():
-            self.one(
+        with self.database.transaction():
+            self.database.one(
                 "select count(*) from (select from datatransfer.position where reader = %s "
                 "for update) as locked",
                 [reader],
             )
-            removed = self.execute(
+            removed = self.database.execute(
                 "delete from datatransfer.reject where reader = %s and number = any(%s) and number "
                 "< (select max(number) from datatransfer.reject where reader = %s)",
                 [reader, numbers, reader],
             )
-            self.execute(
+            self.database.execute(
                 "update datatransfer.position set rejects_removed = rejects_removed + %s "
                 "where reader = %s",
                 [removed, reader],

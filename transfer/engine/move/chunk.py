@@ -19,7 +19,7 @@ from transfer.engine.move.receive import receive_as_bytes, receive_rows
 from transfer.engine.move.refusals import Bisection, Refuse, Statement
 from transfer.engine.move.stream import SourceFailed, TextUnreadable, as_source_failure
 from transfer.engine.position import Position, Totals
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 
 IS_GOOD = "fault is null"
 IS_BAD = "fault is not null"
@@ -73,11 +73,11 @@ def move_chunk(
     totals = apply(plan.kind, target) if last else Totals()
     reasons = count_reasons(target) if totals.rejected else {}
     if totals.rejected:
-        numbers = target.add_rejects(plan.kind, plan.before)
-        if source.has_notes(plan.kind, origin, *numbers):  # of older rows, as a rule
-            source.check_numbers(plan.kind, origin, target.rejected())
+        numbers = target.rejects.add(plan.kind, plan.before)
+        if source.corrections.has_notes(plan.kind, origin, *numbers):  # of older rows, as a rule
+            source.corrections.check_numbers(plan.kind, origin, target.rejects.of_chunk())
     after = plan.after(totals, last)
-    if not target.advance(plan.before, after):
+    if not target.positions.advance(plan.before, after):
         raise PositionMoved
     if not plan.dry_run:
         commit(plan.kind, target, plan.before, after)
@@ -91,12 +91,14 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
     encoding lacks a character.
     """
     kind, receive_into = plan.kind, receive_rows
-    target.execute(f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty")
+    target.database.execute(
+        f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty"
+    )
     while True:
         with ahead.rows(plan) as sending:
             try:
                 read = receive_into(kind, sending, target)
-                last = next(iter(target.rows(LAST)), None)
+                last = next(iter(target.database.rows(LAST)), None)
                 if last and kind.appends:
                     refuse_accepted(plan, last, sending.source, target)
                 return read, last
@@ -105,18 +107,18 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
             except SourceFailed as failed:
                 if failed.__cause__ is not None and sending.source is ahead.source:
                     raise failed.__cause__ from None
-        target.execute("rollback to savepoint empty")
+        target.database.execute("rollback to savepoint empty")
 
 
 def refuse_accepted(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabase) -> None:
     """Rejects rows that replace one which this server, unlike others, has accepted."""
     with as_source_failure():
-        rows = source.replacing(plan.kind, plan.before.oldest_unread, last[0])
+        rows = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
     if rows:
-        target.execute("create index on incoming (xid, id)")
+        target.database.execute("create index on incoming (xid, id)")
     for xid, id_, origins, old_id in rows:
         values = {"xid": xid, "id": id_, "origins": origins, "old_id": old_id}
-        target.execute(REFUSE_ACCEPTED, values | {"kind": plan.kind.name})
+        target.database.execute(REFUSE_ACCEPTED, values | {"kind": plan.kind.name})
 
 
 def apply(kind: Kind, target: BonusDatabase) -> Totals:
@@ -125,12 +127,12 @@ def apply(kind: Kind, target: BonusDatabase) -> Totals:
     Rows that the vendor's table refuses are marked as rejects. Raises RowsSwallowed if rows are
     appended and fewer landed than were good, TooManyRefused.
     """
-    target.execute(f"{PLANS}; set constraints all immediate")
+    target.database.execute(f"{PLANS}; set constraints all immediate")
     statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
     changed = Bisection(target, "incoming", statements, _refuse_in(target)).run(IS_GOOD)
-    good, *others = target.one(f"select {kind.counts} from incoming")
+    good, *others = target.database.one(f"select {kind.counts} from incoming")
     if kind.appends and changed != good:
-        raise target.swallowed(kind)
+        raise target.tables.swallowed(kind)
     return Totals(changed, good - changed, *others)
 
 
@@ -141,7 +143,7 @@ def _over_good(kind: Kind, text: str) -> Statement:
 
 def _refuse_in(target: BonusDatabase) -> Refuse:
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        target.execute(
+        target.database.execute(
             "update incoming set fault = 'refused_by_server', sqlstate = %s, "
             f"constraint_name = %s where {row}",
             [sqlstate, constraint],
@@ -152,4 +154,6 @@ def _refuse_in(target: BonusDatabase) -> Refuse:
 
 def count_reasons(target: BonusDatabase) -> dict[str, int]:
     """How many rows of `incoming` each check rejects."""
-    return dict(target.rows(f"select fault, count(*) from incoming where {IS_BAD} group by fault"))
+    return dict(
+        target.database.rows(f"select fault, count(*) from incoming where {IS_BAD} group by fault")
+    )

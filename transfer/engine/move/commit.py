@@ -17,14 +17,14 @@ def commit(kind: Kind, target: BonusDatabase, before: Position, after: Position)
     the position first, so nothing is retried blindly.
     """
     try:
-        target.connection.commit()
+        target.database.connection.commit()
     except psycopg2.Error as error:
         if not is_broken(error):
             raise
-        target.close()
+        target.database.close()
         try:
-            with target.transaction(commit=False):
-                held = target.position(before.origin, kind, wait=True)
+            with target.database.transaction(commit=False):
+                held = target.positions.get(before.origin, kind, wait=True)
         except TransferError as failure:
             raise CommitUnconfirmed(failure.technical, database=target.name) from failure
         if held is None or held.key != after.key:

@@ -7,7 +7,7 @@ from psycopg2 import sql
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.batch_log import Batch
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 
 Last = tuple[int, int]  # (xid, id) of a staged row
 
@@ -31,12 +31,12 @@ class ChunkPlan:
         into an index in random order takes most of a chunk's time; rows with the same key come in
         the order of staging.
         """
-        source.hold(self.kind)
+        source.reader.lock_table(self.kind)
         if not self.dry_run:
-            source.check_position(self.kind, self.before, self.server)
-            source.check_batch(replace(self.before, **self.batch.named))
-        source.read_in_order()
-        rows = source.chunk_query(self.kind, self.before, self.batch.snapshot, self.rows)
+            source.identity.check_position(self.kind, self.before, self.server)
+            source.log.check(replace(self.before, **self.batch.named))
+        source.reader.read_in_order()
+        rows = source.reader.chunk_query(self.kind, self.before, self.batch.snapshot, self.rows)
         return sql.SQL("select * from ({}) as judged order by {}").format(
             rows, sql.SQL(self.kind.sending_order)
         )

@@ -8,7 +8,7 @@ from transfer.engine.errors import HistoryChanged, PositionLost, PositionMoved
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batch_log import Readers
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 
 
 def prepare(
@@ -27,20 +27,20 @@ def prepare(
     PositionOvertaken.
     """
     target.ensure_schema()
-    target.check_columns(kind)
-    target.check_rights(kind)
+    target.tables.check_columns(kind)
+    target.tables.check_rights(kind)
     with source.snapshot():
-        source.require_log()
-        source.check_columns(kind)
-        origin = source.origin()
-        position = target.position(origin, kind)
+        source.log.require()
+        source.identity.check_columns(kind)
+        origin = source.identity.origin()
+        position = target.positions.get(origin, kind)
     if position is None:
         return _begin(kind, source, target, origin, readers, dry_run)
     _check_past(kind, source, target, position, dry_run)
     if position.reader is None:
         position = _give_reader(kind, target, position, readers)
     if not dry_run:
-        target.commit()
+        target.database.commit()
         position = _into_log(kind, source, target, position)
     return position
 
@@ -48,13 +48,13 @@ def prepare(
 def _check_past(
     kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
 ) -> None:
-    target.check_overtaken(position)
+    target.positions.check_overtaken(position)
     try:
         with source.snapshot():
-            source.check_position(kind, position, target.name)
+            source.identity.check_position(kind, position, target.name)
     except HistoryChanged:
         if not dry_run:
-            source.note_missed(position)
+            source.log.note_missed(position)
         raise
 
 
@@ -67,25 +67,25 @@ def _begin(
     dry_run: bool,
 ) -> Position:
     # The snapshot is younger than the lock: a purge that has just ended is seen.
-    with source.purge_held_off():
+    with source.purge_lock.held_off():
         with source.snapshot():
             # The log first: whoever has a batch in it was noted in our own database before.
-            source.check_table(kind)
-            logged, known = source.readers(kind), readers()
-            if known.mine or target.has_positions(kind) or logged - known.others:
+            source.identity.check_table(kind)
+            logged, known = source.log.readers(kind), readers()
+            if known.mine or target.positions.exist(kind) or logged - known.others:
                 raise PositionLost(database=target.name, kind=kind.name)
-            rows, amount = source.purged(kind)
+            rows, amount = source.reader.purged(kind)
             position = Position(
                 origin,
                 kind.name,
                 purged_rows=rows,
                 purged_amount=amount,
                 reader=str(uuid4()),
-                purge_accepted=source.last_purge(origin, kind),
+                purge_accepted=source.log.last_purge(origin, kind),
             )
-        target.begin_position(position)
+        target.positions.begin(position)
         if not dry_run:
-            target.commit()
+            target.database.commit()
     return position
 
 
@@ -95,21 +95,21 @@ def _give_reader(
     """A position from before the log gets a reader; later copies of it are not trusted."""
     if readers().mine:
         raise PositionLost(database=target.name, kind=kind.name)
-    target.adopt_position(position.origin, kind.name, str(uuid4()))
-    return target.lock_position(position.origin, kind)
+    target.positions.adopt(position.origin, kind.name, str(uuid4()))
+    return target.positions.lock(position.origin, kind)
 
 
 def _into_log(kind: Kind, source: ShopAll, target: BonusDatabase, position: Position) -> Position:
     """Writes the batch that a position from before the log has moved, so that it names one."""
     if not position.is_older_than_the_log:
         return position
-    with target.transaction():
-        before = target.lock_position(position.origin, kind)
+    with target.database.transaction():
+        before = target.positions.lock(position.origin, kind)
         if not before.is_older_than_the_log:
             return before
         with source.snapshot():
-            source.check_position(kind, before, target.name)
-        after = source.put_into_log(before, target.name)
-        if not target.advance(before, after):
+            source.identity.check_position(kind, before, target.name)
+        after = source.log.add_position(kind, before, target.name)
+        if not target.positions.advance(before, after):
             raise PositionMoved
     return after

@@ -12,7 +12,7 @@ from typing import Self
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.stream import Sending
 from transfer.engine.position import Totals
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
 
@@ -28,8 +28,8 @@ class Begun:
 class ReadAhead:
     """Sends planned chunks. What was sent ahead only ever replaces the same stream begun later.
 
-    A stream begun ahead is used only for exactly the position that it was begun for. It holds the
-    staging table from before its snapshot (`ShopAll.hold`), so rows are not renumbered meanwhile.
+    A stream begun ahead is used only for exactly the position that it was begun for. It locks the
+    staging table from before its snapshot on, so rows are not renumbered meanwhile.
     If its connection is lost while it waits, the rows are read again: see `chunk.receive`.
     """
 
@@ -43,7 +43,7 @@ class ReadAhead:
 
     def __exit__(self, *_: object) -> None:
         self._discard()
-        self.second.close()
+        self.second.database.close()
 
     @contextmanager
     def rows(self, plan: ChunkPlan) -> Iterator[Sending]:
@@ -72,7 +72,7 @@ class ReadAhead:
         with ExitStack() as stack:
             stack.enter_context(source.snapshot())
             if source is self.second:
-                source.wait_for_reader()
+                source.reader.wait_for_reader()
             sending = Sending(source, plan.query(source))
             stack.callback(sending.drop)
             sending.begin()

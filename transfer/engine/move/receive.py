@@ -28,7 +28,7 @@ def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int
     names = ", ".join(["xid", "id", *types, "fault"])
     others = ", ".join(["xid", "id", *(name for name in types if name not in texts)])
     body = ", ".join(f"{name} {'bytea' if name in texts else types[name]}" for name in types)
-    target.execute(
+    target.database.execute(
         f"create temporary table raw (xid xid8, id bigint, {body}, fault text) on commit drop"
     )
     received = stream_rows(sending, target, sql.SQL(f"raw ({names})"))
@@ -36,15 +36,15 @@ def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int
     read = f"insert into incoming ({names}) select xid, id, {', '.join(values)}, fault from raw"
 
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        xid, id_ = target.one(f"select xid::text, id from raw where {row}")
+        xid, id_ = target.database.one(f"select xid::text, id from raw where {row}")
         with as_source_failure():
-            as_json = sending.source.row_as_json(kind, xid, id_)
-        target.execute(
+            as_json = sending.source.reader.row_as_json(kind, xid, id_)
+        target.database.execute(
             f"insert into incoming ({others}, fault, sqlstate, as_json) "
             f"select {others}, 'refused_by_server', %s, %s from raw where {row}",
             [sqlstate, as_json],
         )
 
     Bisection(target, "raw", [lambda rows: f"{read} where {rows}"], refuse).run()
-    target.execute("drop table raw")
+    target.database.execute("drop table raw")
     return received

@@ -47,8 +47,8 @@ class Bisection:
         """Applies all rows that fulfil the condition `good`. Raises TooManyRefused."""
         if (done := self._attempt(good)) is not None:
             return done
-        self.target.execute(f"create index on {self.table} (xid, id)")
-        rows = self.target.value(f"select count(*) from {self.table} where {good}")
+        self.target.database.execute(f"create index on {self.table} (xid, id)")
+        rows = self.target.database.value(f"select count(*) from {self.table} where {good}")
         return self._halve(good, rows)
 
     def _halve(self, among: str, rows: int) -> int:
@@ -57,7 +57,7 @@ class Bisection:
             self._refuse(among)
             return 0
         half = rows // 2
-        xid, id_ = self.target.one(
+        xid, id_ = self.target.database.one(
             f"select xid::text as last, id from {self.table} where {among} order by xid, id "
             f"offset {half - 1} limit 1"
         )
@@ -82,7 +82,7 @@ class Bisection:
 
     def _attempt(self, rows: str) -> int | None:
         """What the statements did; None when the server refused a row, and nothing was done."""
-        with self.target.explained(), self.target.connection.cursor() as cursor:
+        with self.target.database.explained(), self.target.database.connection.cursor() as cursor:
             cursor.execute("savepoint rows")
             try:
                 done = sum(_run(cursor, each(rows)) for each in self.statements)

@@ -16,7 +16,7 @@ from psycopg2 import errors, sql
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsLostOnTheWay
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
 BUFFER = 1 << 16
@@ -52,7 +52,7 @@ def stream_rows(sending: "Sending", target: BonusDatabase, into: sql.Composable)
     Raises TextUnreadable, SourceFailed, RowsLostOnTheWay, or what the target raises.
     """
     statement = sql.SQL("copy {} from stdin (format binary)").format(into)
-    sending.reader.database = target
+    sending.reader.database = target.database
     try:
         with sending.received as rows:
             received = _receive(sending, target, statement, rows)
@@ -69,7 +69,7 @@ def _receive(
     sending: "Sending", target: BonusDatabase, statement: sql.Composed, rows: BinaryIO
 ) -> int:
     try:
-        with target.explained(), target.connection.cursor() as cursor:
+        with target.database.explained(), target.database.connection.cursor() as cursor:
             sending.begin()
             try:
                 cursor.copy_expert(statement, rows, BUFFER)
@@ -111,7 +111,7 @@ class Sending(threading.Thread):
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
         self.reader = PipeEnd(reader, "rb")
         self.received = io.BufferedReader(self.reader, BUFFER)
-        self.rows = io.BufferedWriter(PipeEnd(writer, "wb", source), BUFFER)
+        self.rows = io.BufferedWriter(PipeEnd(writer, "wb", source.database), BUFFER)
         self.sent = 0
         self.error: BaseException | None = None
 
@@ -121,7 +121,10 @@ class Sending(threading.Thread):
 
     def run(self) -> None:
         try:
-            with self.source.explained(), self.source.connection.cursor() as cursor:
+            with (
+                self.source.database.explained(),
+                self.source.database.connection.cursor() as cursor,
+            ):
                 cursor.copy_expert(self.statement, self.rows, BUFFER)
                 self.sent = cursor.rowcount
             self.rows.flush()
@@ -148,9 +151,9 @@ class Sending(threading.Thread):
         """Breaks off the source's statement: its rows are not read any more."""
         self.received.close()
         if self.is_alive():
-            self.source.hang_up()
+            self.source.database.hang_up()
             self.join()
-        self.source.close()
+        self.source.database.close()
 
     def drop(self) -> None:
         """Abandons the stream unless its rows were read to the end."""

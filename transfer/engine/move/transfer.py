@@ -13,7 +13,7 @@ from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batch_log import Batch
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 
 CHUNK_ROWS = 50_000
 
@@ -55,8 +55,8 @@ def _next_chunk(
     dry_run: bool,
 ) -> Chunk | None:
     """Moves the next chunk in one transaction of the target; None when no row waits."""
-    with target.transaction(commit=False) if not dry_run else target.explained():
-        before = target.lock_position(origin, kind)
+    with target.database.transaction(commit=False) if not dry_run else target.database.explained():
+        before = target.positions.lock(origin, kind)
         batch = next_batch(kind, source, target, before, dry_run)
         if batch is None:
             return None
@@ -66,8 +66,8 @@ def _next_chunk(
 
 def is_idle(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str, dry_run: bool) -> bool:
     """Whether there is nothing to move. Nothing is locked: that alone would be written down."""
-    with target.transaction(commit=False) if not dry_run else target.explained():
-        position = target.position(origin, kind)
+    with target.database.transaction(commit=False) if not dry_run else target.database.explained():
+        position = target.positions.get(origin, kind)
     if position is None or position.reading is not None:
         return False
     return waits(kind, source, target, position, dry_run) is None
@@ -79,9 +79,11 @@ def waits(
     """What shop All's snapshot is now, if a row waits."""
     with source.snapshot():
         if not dry_run:
-            source.check_position(kind, position, target.name)
-        source.read_in_order()
-        return source.current_snapshot() if source.is_waiting(kind, position) else None
+            source.identity.check_position(kind, position, target.name)
+        source.reader.read_in_order()
+        return (
+            source.reader.current_snapshot() if source.reader.is_waiting(kind, position) else None
+        )
 
 
 def next_batch(
@@ -95,4 +97,4 @@ def next_batch(
         return None
     if dry_run:
         return Batch(position.number, position.token or "", now)
-    return source.add_batch(position, target.name)
+    return source.log.add(kind, position, target.name)

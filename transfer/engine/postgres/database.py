@@ -1,7 +1,7 @@
-"""Connections to the databases outside, and their errors in plain words. No Django."""
+"""Connections to the databases outside, and their errors in plain words."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from math import inf
@@ -83,13 +83,17 @@ def _moment(text: Any, cursor: Any) -> datetime | None:
 MOMENT = new_type(PYDATETIMETZ.values, "MOMENT", _moment)
 
 
+Explain = Callable[[psycopg2.Error], TransferError | None]
+
+
 class Database:
     """One connection to a database outside, opened at first use.
 
     `name` is what sentences call it, `purpose` what `pg_stat_activity` shows. With `secret`,
     error texts are left out, since they may quote a PIN code. With `seconds`, all transactions
     together take no longer: then the server stops the statement, and TooSlow is raised. A server
-    that does not even do that has its connection cut, and AnswerOverdue is raised.
+    that does not even do that has its connection cut, and AnswerOverdue is raised. `explain` may
+    turn an error of PostgreSQL into a more telling one than QueryFailed.
     """
 
     limits: ClassVar[Limits] = Limits()
@@ -103,12 +107,14 @@ class Database:
         *,
         secret: bool = False,
         seconds: float | None = None,
+        explain: Explain = lambda error: None,
     ) -> None:
         self.dsn = dsn
         self.name = name
         self.purpose = purpose
         self.secret = secret
         self.seconds = seconds
+        self._explain = explain
         self._began = monotonic()
         self._connection: Connection | None = None
 
@@ -167,6 +173,35 @@ class Database:
             finally:
                 self.roll_back()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """A read-only transaction whose statements all see the same rows.
+
+        A row-level policy that would hide rows is an error: hidden rows would count as moved.
+        """
+        with self.explained():
+            self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        with self.transaction(commit=False):
+            self.execute("set local row_security = off")
+            yield
+
+    @contextmanager
+    def without_transaction(self) -> Iterator[None]:
+        """Lets each statement commit by itself, without a limit of time but for locks."""
+        with self.explained():
+            connection = self.connection
+            connection.set_session(autocommit=True)
+            try:
+                self.execute("set statement_timeout = 0")
+                self.execute("set lock_timeout = %s", [self.limits.statement * 1000])
+                connection.statement_seconds = None
+                yield
+                connection.statement_seconds = self.limits.statement
+                self.execute("reset statement_timeout; reset lock_timeout")
+            finally:
+                if not connection.closed:
+                    connection.set_session(autocommit=False)
+
     def _limit_to_what_is_left(self) -> None:
         if self.seconds is None:
             return
@@ -221,6 +256,8 @@ class Database:
             raise ConnectionLost(type(error).__name__, database=self.name) from error
 
     def _ours(self, error: psycopg2.Error) -> TransferError:
+        if (explained := self._explain(error)) is not None:
+            return explained
         condition = type(error).__name__
         message = "" if self.secret else error.diag.message_primary or _first_line(error)
         technical = " ".join(filter(None, [error.pgcode, condition, message]))

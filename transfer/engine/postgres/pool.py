@@ -1,4 +1,4 @@
-"""Connections that are kept for the next question: to open one takes longer than to ask. No Django.
+"""Connections that are kept for the next question: to open one takes longer than to ask.
 
 For what open pages ask again and again. A transfer opens its own.
 """
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import psycopg2
 
@@ -18,26 +18,38 @@ from transfer.engine.postgres.deadline import Connection
 # asks through for as long, the server closes.
 SECONDS = 60
 
-Door = TypeVar("Door", bound=Database)
+
+class HasDatabase(Protocol):
+    """What can be opened with a connection of the pool."""
+
+    database: Database
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+Opened = TypeVar("Opened", bound=HasDatabase)
 
 # By address and purpose: since when, and the connection.
 _pool: defaultdict[tuple[str, str], list[tuple[float, Connection]]] = defaultdict(list)
 
 
 @contextmanager
-def pooled(door: Door) -> Iterator[Door]:
-    """Opens the door with a connection that was kept, if there is one, and keeps it at the end,
-    unless something went wrong.
+def pooled(opened: Opened) -> Iterator[Opened]:
+    """Opens it with a connection that was kept, if there is one, and keeps the connection at the
+    end, unless something went wrong.
     """
-    connections = _pool[door.dsn, door.purpose]
-    door.idle_seconds, since = SECONDS, monotonic()
-    if one := _taken(connections, door.ends_at):
+    database = opened.database
+    connections = _pool[database.dsn, database.purpose]
+    database.idle_seconds, since = SECONDS, monotonic()
+    if one := _taken(connections, database.ends_at):
         since, connection = one
-        door.take_over(connection)
-    with door:
-        yield door
-        door.roll_back()
-        if left := door.hand_over():
+        database.take_over(connection)
+    with opened:
+        yield opened
+        database.roll_back()
+        if left := database.hand_over():
             connections.append((since, left))
 
 

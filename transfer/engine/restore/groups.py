@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from psycopg2 import sql
 
@@ -16,10 +17,16 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import HistoryChanged
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, moved, visible
-from transfer.engine.shop_all.correction_log import carry_notes
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.shop_all.source import ShopAll
 
-Held = list[tuple[BonusDatabase, Position]]
+
+class Held(NamedTuple):
+    """A position that is locked, and where it is."""
+
+    target: BonusDatabase
+    kind: Kind
+    position: Position
+
 
 # pg_trigger.tgenabled (PostgreSQL, "pg_trigger") and what turns a trigger on that way.
 ENABLE = {"O": "enable", "A": "enable always", "R": "enable replica"}
@@ -46,9 +53,9 @@ class Restored:
 
 
 def regroup(
-    staging: Staging,
+    shop_all: ShopAll,
     kind: Kind,
-    held: Held,
+    held: list[Held],
     restored: Restored | None,
     origin: str,
     *,
@@ -59,15 +66,15 @@ def regroup(
     """
     is_new = _is_new(restored)
     if is_dump:
-        is_new = sql.SQL("({} or {})").format(is_new, is_new_since_dump(staging, kind))
-    is_sure = sql.SQL("true") if is_dump else _is_sure(staging)
+        is_new = sql.SQL("({} or {})").format(is_new, is_new_since_dump(shop_all, kind))
+    is_sure = sql.SQL("true") if is_dump else _is_sure(shop_all)
     of_kind = [
-        (pos, known_at(staging, *pair), _is_of_this_past(staging, kind, *pair))
-        for pair in held
-        if (pos := pair[1]).kind == kind.name
+        (one.position, known_at(shop_all, one), _is_of_this_past(shop_all, one))
+        for one in held
+        if one.kind == kind
     ]
     signature = _signature(is_new, is_sure, of_kind)
-    groups_written = staging.rows(
+    groups_written = shop_all.database.rows(
         sql.SQL(
             "select {signature}, count(*), coalesce(sum({amount}), 0) from {staged} group by 1"
         ).format(signature=signature, amount=sql.SQL(kind.amount), staged=kind.staged)
@@ -75,7 +82,7 @@ def regroup(
     # Moved by more servers means staged earlier; what was written since the restore comes last.
     groups_written.sort(key=lambda row: (row[0].count("0"), row[0].startswith("n")))
     groups = [
-        Group(_new_transaction(staging), written[1:], written[0] == "n", rows, amount)
+        Group(_new_transaction(shop_all), written[1:], written[0] == "n", rows, amount)
         for written, rows, amount in groups_written
     ]
     if groups_written:
@@ -84,24 +91,28 @@ def regroup(
             for row, g in zip(groups_written, groups, strict=True)
         )
         fresh = sql.SQL("case {} {} end").format(signature, cases)
-        carry_notes(staging, kind, origin, fresh)
-        with _triggers_off(staging, kind):
-            staging.execute(sql.SQL("update {} set xid = {}").format(kind.staging_table, fresh))
+        shop_all.corrections.renumber(kind, origin, fresh)
+        with _triggers_off(shop_all, kind):
+            shop_all.database.execute(
+                sql.SQL("update {} set xid = {}").format(kind.staging_table, fresh)
+            )
     return groups
 
 
 @contextmanager
-def _triggers_off(staging: Staging, kind: Kind) -> Iterator[None]:
+def _triggers_off(shop_all: ShopAll, kind: Kind) -> Iterator[None]:
     """Neither ours nor head office's own fire within; after, each is on as it was."""
-    on = staging.rows(
+    on = shop_all.database.rows(
         "select tgname, tgenabled from pg_trigger "
         "where tgrelid = to_regclass(quote_ident(%s)) and not tgisinternal and tgenabled <> 'D'",
         [kind.staging],
     )
-    staging.execute(sql.SQL("alter table {} disable trigger user").format(kind.staging_table))
+    shop_all.database.execute(
+        sql.SQL("alter table {} disable trigger user").format(kind.staging_table)
+    )
     yield
     for name, enabled in on:
-        staging.execute(
+        shop_all.database.execute(
             sql.SQL("alter table {} {} trigger {}").format(
                 kind.staging_table, sql.SQL(ENABLE[enabled]), sql.Identifier(name)
             )
@@ -115,7 +126,7 @@ def _is_new(restored: Restored | None) -> sql.Composable:
     return sql.SQL("(created_at >= {})").format(sql.Literal(restored.at))
 
 
-def is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
+def is_new_since_dump(shop_all: ShopAll, kind: Kind) -> sql.Composable:
     """SQL over a row: it was written since a dump was restored.
 
     The restore wrote its rows in transactions of this cluster, so a restored row's version
@@ -124,7 +135,7 @@ def is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
     a savepoint) wrote the version. PostgreSQL, "System Columns" and "Transaction ID functions".
     """
     written = sql.SQL("(pg_current_xact_id()::text::bigint - age(xmin))")
-    restored = staging.value(
+    restored = shop_all.database.value(
         sql.SQL(
             "select max({written}) from (select xmin from datatransfer.origin union all "
             "select xmin from {table} where xid::text::bigint > {written}) as restored"
@@ -135,13 +146,17 @@ def is_new_since_dump(staging: Staging, kind: Kind) -> sql.Composable:
     ).format(restored=sql.Literal(str(restored)), written=written)
 
 
-def _is_sure(staging: Staging) -> sql.Composable:
+def _is_sure(shop_all: ShopAll) -> sql.Composable:
     """SQL over a row: its transaction had ended when the files were copied.
 
     One that was prepared then may end twice, and in two ways: the position knows the first.
     """
-    possible = staging.value("select current_setting('max_prepared_transactions') <> '0'")
-    return sql.SQL("({})").format(visible(staging.last_snapshot())) if possible else sql.SQL("true")
+    possible = shop_all.database.value("select current_setting('max_prepared_transactions') <> '0'")
+    return (
+        sql.SQL("({})").format(visible(shop_all.log.last_snapshot()))
+        if possible
+        else sql.SQL("true")
+    )
 
 
 def _signature(
@@ -169,23 +184,21 @@ def _signature(
     )
 
 
-def _is_of_this_past(
-    staging: Staging, kind: Kind, target: BonusDatabase, position: Position
-) -> bool:
+def _is_of_this_past(shop_all: ShopAll, one: Held) -> bool:
     """Whether the log still has the position's batch, and no later position has its reader."""
     try:
-        staging.check_past(kind, position)
+        shop_all.identity.check_past(one.kind, one.position)
     except HistoryChanged:
         return False
-    return not target.rows_since(position)
+    return not one.target.positions.rows_since(one.position)
 
 
-def _new_transaction(staging: Staging) -> int:
+def _new_transaction(shop_all: ShopAll) -> int:
     """Uses up a transaction of the cluster, so that no other row will ever carry it."""
-    with Staging(staging.dsn, "rebase") as other, other.transaction():
-        return int(other.value("select pg_current_xact_id()"))
+    with shop_all.another() as other, other.database.transaction():
+        return int(other.database.value("select pg_current_xact_id()"))
 
 
-def known_at(staging: Staging, target: BonusDatabase, position: Position) -> datetime:
-    """When its batch was begun, or else when it was last moved: it knows nothing later."""
-    return staging.begun_at(position) or target.updated_at(position)
+def known_at(shop_all: ShopAll, one: Held) -> datetime:
+    """When the position's batch was begun, or else when it was moved: it knows nothing later."""
+    return shop_all.log.begun_at(one.position) or one.target.positions.updated_at(one.position)

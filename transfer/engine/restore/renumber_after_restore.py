@@ -1,16 +1,16 @@
-"""Carries the positions over when the database of shop All was restored from a copy. No Django.
+"""Repairs the positions after the database of shop All was restored from a copy.
 
-Its rows then carry transactions that the cluster has not reached, or will use again. Every row
+The restored rows carry transactions that the cluster has not reached, or will use again. Every row
 gets a transaction of its own time, and every position a snapshot that tells the same rows.
 
 A logical restore (a dump) shows by the rows that it wrote: each was written by a transaction other
 than the one it names. A physical one (a copy of the files, an older state of the machine, a replica
-that lagged and took over) leaves no such trace, so somebody has to say when it was; also where a
-dump of such a database was restored in its turn.
+that lagged and took over) leaves no such trace, so the administrator has to say when it was; also
+where a dump of such a database was restored in its turn.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import count
@@ -29,7 +29,7 @@ from transfer.engine.errors import (
     RowsUndated,
     TransactionPrepared,
 )
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.restore.groups import (
     Group,
@@ -40,7 +40,7 @@ from transfer.engine.restore.groups import (
     regroup,
 )
 from transfer.engine.shop_all.batch_log import ORIGINAL
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.shop_all.source import ShopAll
 
 # Prepared transactions that hold a lock of a table: a lock without a process is one's, and each
 # holds that of its own number (PostgreSQL, "pg_locks").
@@ -54,7 +54,7 @@ PREPARED = """
 
 
 @dataclass(frozen=True)
-class Rebased:
+class Renumbered:
     """One position carried over."""
 
     database: str
@@ -64,162 +64,196 @@ class Rebased:
     vanished: int  # rows that had been moved and are not in the restored table
 
 
-def rebase(
-    staging: Staging,
-    targets: list[BonusDatabase],
+def renumber_after_restore(
+    shop_all: ShopAll,
+    targets: Sequence[BonusDatabase],
+    kinds: Collection[Kind],
     restored: Restored | None = None,
     *,
     doubtful_moved: bool | None = None,
     dry_run: bool = False,
-) -> list[Rebased]:
-    """Rebases all staging tables, with every position of `targets`, under a new origin.
+) -> list[Renumbered]:
+    """Renumbers all staged rows, with every position of `targets`, under a new origin.
 
-    What a bonus server had received stays received; what was written since the restore waits.
-    The new positions are committed first, under the new origin, and the staging database last:
-    cut short in between, everything is as before. Returns nothing when nothing was wrong. With
-    `dry_run` it only tells what it would do. Raises AlreadyRunning while a transfer holds a
-    position; RestoreUnknown when the restore was physical and nothing is said of it; RowsPurged
-    when a bonus server lacks rows that are gone, and nobody has accepted that; TransactionPrepared
-    when one has written rows and not ended; RowsDoubtful when rows may have been moved after an
-    earlier rebase, or their transaction may have been prepared before the copy, and
-    `doubtful_moved` does not say.
+    What a bonus server has received stays received; what was written since the restore waits.
+
+    1. Locks the staging tables and the positions.
+    2. Looks what is wrong; returns nothing if nothing is.
+    3. Checks that what is known of the restore suffices.
+    4. Gives each group of rows (see `Group`) a new transaction.
+    5. Writes each new position under the new origin, with a batch in the log.
+    6. Commits the bonus servers, then shop All.
+
+    If it dies before shop All has committed, everything is as before: the old origin still counts.
+    With `dry_run` it only tells what it would do.
+
+    Raises AlreadyRunning while a transfer holds a position; RestoreUnknown if the restore was
+    physical and `restored` is not given; RowsPurged if a bonus server lacks rows that are gone;
+    TransactionPrepared if one has written rows and not ended; RowsDoubtful or RowsPrepared if rows
+    may or may not have been moved and `doubtful_moved` is not given.
     """
-    with staging.transaction(commit=not dry_run):
-        staging.limit_statements(None)
-        staging.execute("set local row_security = off")
-        staging.one("select pg_current_xact_id()")  # from here on age() counts from it
-        for kind in KINDS.values():
-            _lock_table(staging, kind)
-        origin = staging.origin()
-        held = [pair for target in _apart(targets) for pair in _lock_positions(target, origin)]
-        # All are asked: a table that is not the one of before stops it, whatever else is wrong.
-        is_broken = [kind for kind in KINDS.values() if _is_broken(staging, kind, origin, held)]
-        if not is_broken and not any(target.rows_since(position) for target, position in held):
+    with shop_all.database.transaction(commit=not dry_run):
+        shop_all.database.limit_statements(None)
+        shop_all.database.execute("set local row_security = off")
+        shop_all.database.one("select pg_current_xact_id()")  # from here on age() counts from it
+        for kind in kinds:
+            _lock_table(shop_all, kind)
+        held = _lock_all_positions(shop_all, targets, kinds)
+        if not _is_anything_wrong(shop_all, kinds, held):
             return []
-        for target, position in held:
-            staging.check_purged(KINDS[position.kind], position, target.name)
-        if restored is not None and restored.at is not None:
-            _require_dates(staging)
-        is_dump = not staging.is_origin_original()
-        if is_dump:
-            _require_dump(staging)
-        if restored is None and not (is_dump and _has_one_past(staging, held)):
-            raise RestoreUnknown
-        fresh = str(uuid4())
+        is_dump = _check_knowledge(shop_all, kinds, held, restored)
+        origin = str(uuid4())
         groups = {
-            kind.name: regroup(staging, kind, held, restored, fresh, is_dump=is_dump)
-            for kind in KINDS.values()
+            kind.name: regroup(shop_all, kind, held, restored, origin, is_dump=is_dump)
+            for kind in kinds
         }
-        staging.execute(
-            "update datatransfer.origin set origin = %s, xid = pg_current_xact_id()", [fresh]
+        shop_all.database.execute(
+            "update datatransfer.origin set origin = %s, xid = pg_current_xact_id()", [origin]
         )
-        now = staging.current_snapshot()
+        now = shop_all.reader.current_snapshot()
         report = []
-        for place, (target, position) in _numbered(held):
-            split = _split(target, position, groups[position.kind], place, doubtful_moved)
-            line, after = _carried_over(staging, target, position, fresh, now, *split)
+        for place, one in _numbered(held):
+            split = _split(one, groups[one.kind.name], place, doubtful_moved)
+            line, after = _carried_over(shop_all, one, origin, now, *split)
             report.append(line)
             if not dry_run:
-                # By a transaction younger than all that the position tells of.
-                with Staging(staging.dsn, "rebase") as other:
-                    after = other.put_into_log(after, target.name)
-                target.begin_position(after)
+                _write(shop_all, one, after)
         for target in targets:
-            target.roll_back() if dry_run else target.commit()
+            target.database.roll_back() if dry_run else target.database.commit()
     return report
 
 
-def _lock_table(staging: Staging, kind: Kind) -> None:
-    """No session holds what a prepared transaction locks, so nobody would find out by waiting."""
-    if held := staging.rows(PREPARED, [kind.staging]):
+def _lock_table(shop_all: ShopAll, kind: Kind) -> None:
+    """Locks a staging table for this transaction alone. Raises TransactionPrepared.
+
+    A prepared transaction holds its lock without a session: waiting for it would not end.
+    """
+    if held := shop_all.database.rows(PREPARED, [kind.staging]):
         table = f'"{kind.staging}"'
         raise TransactionPrepared(table=table, names=", ".join(gid for (gid,) in held))
-    staging.execute(sql.SQL("lock table {} in access exclusive mode").format(kind.staging_table))
+    lock = sql.SQL("lock table {} in access exclusive mode")
+    shop_all.database.execute(lock.format(kind.staging_table))
 
 
-def _require_dates(staging: Staging) -> None:
-    """A row that does not say when it was written may be either, new or moved."""
-    query = sql.SQL("select count(*) from {} where created_at is null")
-    for kind in KINDS.values():
-        if undated := staging.value(query.format(kind.staging_table)):
-            raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
+def _lock_all_positions(
+    shop_all: ShopAll, targets: Sequence[BonusDatabase], kinds: Collection[Kind]
+) -> list[Held]:
+    origin = shop_all.identity.origin()
+    held = []
+    for target in _apart(targets):
+        target.ensure_schema()
+        for kind in kinds:
+            if target.positions.get(origin, kind) is not None:
+                held.append(Held(target, kind, target.positions.lock(origin, kind)))
+    return held
 
 
-def _require_dump(staging: Staging) -> None:
-    """A row that a dump did not bring was written after the last batch that it brought."""
-    for kind in KINDS.values():
-        query = sql.SQL(
-            "select count(*) from {} where {} and created_at < (select max(at) from "
-            "datatransfer.batch where not ({}))"
-        ).format(kind.staging_table, is_new_since_dump(staging, kind), sql.SQL(ORIGINAL))
-        if rewritten := staging.value(query):
-            raise RowsRewritten(rows=rewritten, table=f'"{kind.staging}"')
-
-
-def _has_one_past(staging: Staging, held: Held) -> bool:
-    """Whether no row that the dump brought is younger than a position that says it has moved it.
-
-    Such a row has the number of another one: the files had gone back before they were dumped.
-    """
-    query = sql.SQL("select exists (select from {} where created_at > {} and {} and not {})")
-    for target, position in held:
-        at = known_at(staging, target, position)
-        kind = KINDS[position.kind]
-        is_new = is_new_since_dump(staging, kind)
-        values = (kind.staging_table, sql.Literal(at), moved(position), is_new)
-        if staging.value(query.format(*values)):
-            return False
-    return True
-
-
-def _numbered(held: Held) -> list[tuple[int, tuple[BonusDatabase, Position]]]:
-    """Each position with its place among those of its kind: its place in the signatures."""
-    places: defaultdict[str, Iterator[int]] = defaultdict(count)
-    return [(next(places[pair[1].kind]), pair) for pair in held]
-
-
-def _apart(targets: list[BonusDatabase]) -> list[BonusDatabase]:
-    """Without those that lead to a database which another does: they would lock each other out."""
+def _apart(targets: Sequence[BonusDatabase]) -> list[BonusDatabase]:
+    """Without those that lead to the database of another: they would lock each other out."""
     key = randbits(63)
     lock = "select pg_try_advisory_xact_lock(%s)"
-    return [target for target in targets if target.value(lock, [key])]
+    return [target for target in targets if target.database.value(lock, [key])]
 
 
-def _lock_positions(target: BonusDatabase, origin: str) -> Held:
-    target.ensure_schema()
-    return [
-        (target, target.lock_position(origin, kind))
-        for kind in KINDS.values()
-        if target.position(origin, kind) is not None
-    ]
+def _is_anything_wrong(shop_all: ShopAll, kinds: Collection[Kind], held: list[Held]) -> bool:
+    """Whether a flow would refuse. All are asked: another staging table stops everything."""
+    is_broken = [_is_broken(shop_all, kind, held) for kind in kinds]
+    return any(is_broken) or any(one.target.positions.rows_since(one.position) for one in held)
 
 
-def _is_broken(staging: Staging, kind: Kind, origin: str, held: Held) -> bool:
-    positions = [position for _, position in held if position.kind == kind.name]
+def _is_broken(shop_all: ShopAll, kind: Kind, held: list[Held]) -> bool:
+    positions = [one.position for one in held if one.kind == kind]
     is_broken = False
-    for position in positions or [Position(origin, kind.name)]:
+    for position in positions or [Position(shop_all.identity.origin(), kind.name)]:
         try:
-            staging.check_past(kind, position)
+            shop_all.identity.check_past(kind, position)
         except HistoryChanged:
             is_broken = True
     return is_broken
 
 
+def _check_knowledge(
+    shop_all: ShopAll, kinds: Collection[Kind], held: list[Held], restored: Restored | None
+) -> bool:
+    """Whether shop All came from a dump. Raises if too little is known of the restore."""
+    for one in held:
+        shop_all.identity.check_purged(one.kind, one.position, one.target.name)
+    if restored is not None and restored.at is not None:
+        _require_dates(shop_all, kinds)
+    is_dump = not shop_all.identity.is_origin_original()
+    if is_dump:
+        _require_dump(shop_all, kinds)
+    if restored is None and not (is_dump and _has_one_past(shop_all, held)):
+        raise RestoreUnknown
+    return is_dump
+
+
+def _require_dates(shop_all: ShopAll, kinds: Collection[Kind]) -> None:
+    """A row without a time may be either, new or moved. Raises RowsUndated."""
+    query = sql.SQL("select count(*) from {} where created_at is null")
+    for kind in kinds:
+        if undated := shop_all.database.value(query.format(kind.staging_table)):
+            raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
+
+
+def _require_dump(shop_all: ShopAll, kinds: Collection[Kind]) -> None:
+    """A row that the dump did not bring is younger than the last batch that it brought.
+
+    Raises RowsRewritten.
+    """
+    for kind in kinds:
+        query = sql.SQL(
+            "select count(*) from {} where {} and created_at < (select max(at) from "
+            "datatransfer.batch where not ({}))"
+        ).format(kind.staging_table, is_new_since_dump(shop_all, kind), sql.SQL(ORIGINAL))
+        if rewritten := shop_all.database.value(query):
+            raise RowsRewritten(rows=rewritten, table=f'"{kind.staging}"')
+
+
+def _has_one_past(shop_all: ShopAll, held: list[Held]) -> bool:
+    """Whether no row that the dump brought is younger than a position that claims to have moved it.
+
+    Such a row has the number of another one: the files had gone back before they were dumped.
+    """
+    query = sql.SQL("select exists (select from {} where created_at > {} and {} and not {})")
+    for one in held:
+        at = sql.Literal(known_at(shop_all, one))
+        is_new = is_new_since_dump(shop_all, one.kind)
+        values = (one.kind.staging_table, at, moved(one.position), is_new)
+        if shop_all.database.value(query.format(*values)):
+            return False
+    return True
+
+
+def _numbered(held: list[Held]) -> list[tuple[int, Held]]:
+    """Each position with its place among those of its kind: its place in the signatures."""
+    places: defaultdict[str, Iterator[int]] = defaultdict(count)
+    return [(next(places[one.kind.name]), one) for one in held]
+
+
+def _write(shop_all: ShopAll, one: Held, after: Position) -> None:
+    """Writes the new position, with a batch by a younger transaction than any that it tells of."""
+    with shop_all.another() as other:
+        after = other.log.add_position(one.kind, after, one.target.name)
+    one.target.positions.begin(after)
+
+
 def _split(
-    target: BonusDatabase,
-    position: Position,
+    one: Held,
     groups: list[Group],
     place: int,
     doubtful_moved: bool | None,
 ) -> tuple[list[Group], list[Group]]:
     """The groups that the position has moved, and those that wait for it.
 
-    What waits by a position whose reader has gone on since is in doubt. Raises RowsDoubtful.
+    What waits by a position whose reader has gone on since is in doubt. Raises RowsDoubtful or
+    RowsPrepared.
     """
+    target, position = one.target, one.position
     done: list[Group] = []
     left: list[Group] = []
     doubtful: list[Group] = []
-    is_overtaken = target.rows_since(position) > 0
+    is_overtaken = target.positions.rows_since(position) > 0
     for group in groups:
         what = group.signature[place]
         if what in "23" or (what == "0" and is_overtaken and not group.is_new):
@@ -235,18 +269,19 @@ def _split(
 
 
 def _carried_over(
-    staging: Staging,
-    target: BonusDatabase,
-    position: Position,
+    shop_all: ShopAll,
+    one: Held,
     origin: str,
     now: str,
     done: list[Group],
     left: list[Group],
-) -> tuple[Rebased, Position]:
+) -> tuple[Renumbered, Position]:
+    """The report of one position, and what it is under the new `origin` in the snapshot `now`."""
+    target, position = one.target, one.position
     rows = sum(group.rows for group in done)
     amount = sum((group.amount for group in done), Decimal(0))
-    totals = target.furthest(position)
-    purged_rows, purged_amount = staging.purged(KINDS[position.kind])
+    totals = target.positions.furthest(position)
+    purged_rows, purged_amount = shop_all.reader.purged(one.kind)
     after = replace(
         position,
         origin=origin,
@@ -262,7 +297,7 @@ def _carried_over(
     )
     vanished = totals.read - rows - (purged_rows - position.purged_rows)
     waiting = sum(group.rows for group in left)
-    return Rebased(target.name, position.kind, rows, waiting, vanished), after
+    return Renumbered(target.name, position.kind, rows, waiting, vanished), after
 
 
 def snapshot_without(snapshot: str, hidden: list[int]) -> str:

@@ -18,13 +18,13 @@ from transfer.engine.errors import (
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position, Totals
 from transfer.engine.shop_all.batch_log import Batch, KnownBatch, Readers
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.shop_all.source import ShopAll
 
 SHOWN = 20  # batches or readers that an error lists
 
 
 @dataclass(frozen=True)
-class Place:
+class Request:
     """Where a position shall be: at the end of a batch, at the start, or, without both, as it is.
 
     `reader` says whose batch it is, where the position is lost and the log knows several.
@@ -39,7 +39,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Placed:
+class Outcome:
     """Where the position is now, and what the next run will send."""
 
     position: Position
@@ -49,7 +49,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Plan:
     """The position that was asked for, still under the reader of its batch."""
 
     position: Position
@@ -57,15 +57,15 @@ class Wanted:
     at: datetime | None = None  # when it was reached, where our own history alone knows the batch
 
 
-def place(
+def set_position(
     kind: Kind,
     source: ShopAll,
     target: BonusDatabase,
-    where: Place,
+    request: Request,
     readers: Readers,
     *,
     dry_run: bool = False,
-) -> Placed:
+) -> Outcome:
     """Writes the position, and returns what that means; a dry run writes nothing on any side.
 
     Raises BatchUnknown, LaterBatchKnown, ReaderUnknown, PositionMissing, AlreadyRunning,
@@ -73,69 +73,75 @@ def place(
     that.
     """
     target.ensure_schema()
-    with source.purge_held_off():
+    with source.purge_lock.held_off():
         with source.snapshot():
-            source.require_log()
-            source.check_columns(kind)
-            source.check_table(kind)
-            origin = source.origin()
-            held = target.position(origin, kind)
+            source.log.require()
+            source.identity.check_columns(kind)
+            source.identity.check_table(kind)
+            origin = source.identity.origin()
+            held = target.positions.get(origin, kind)
             if held is not None:
-                held = target.lock_position(origin, kind)
-            wanted = _wanted(kind, source, target, where, readers, held, origin)
-            if not source.is_origin_original():
+                held = target.positions.lock(origin, kind)
+            plan = _plan(kind, source, target, request, readers, held, origin)
+            if not source.identity.is_origin_original():
                 # A rebase has to come, and writes a batch. One of the dump's numbers can't be of
                 # a cluster that has yet to reach them.
-                wanted = replace(wanted, anew=False)
-            _check_later(source, target, where, readers.batches, wanted.position)
-            position = wanted.position
+                plan = replace(plan, anew=False)
+            _check_later(source, target, request, readers.batches, plan.position)
+            position = plan.position
             # A server that has received nothing lacks whatever was ever removed.
-            lost = source.purged(kind)[0] if where.start else source.purged_after(position)
-            if lost and not where.accept_purged:
+            lost = (
+                source.reader.purged(kind)[0]
+                if request.start
+                else source.log.purged_after(position)
+            )
+            if lost and not request.accept_purged:
                 raise RowsPurged(
                     rows=lost, number=position.number, server=target.name, kind=kind.name
                 )
             after = _counted(kind, source, position)
-            sent = source.count_waiting(kind, after)
-            doubt = _doubt(source, target, wanted)
+            sent = source.reader.count_waiting(kind, after)
+            doubt = _doubt(source, target, plan)
         if not dry_run:
-            after = _written(source, target, replace(wanted, position=after), held)
+            after = _written(kind, source, target, replace(plan, position=after), held)
         else:
-            target.roll_back()
-    return Placed(after, sent, lost, doubt)
+            target.database.roll_back()
+    return Outcome(after, sent, lost, doubt)
 
 
-def _wanted(
+def _plan(
     kind: Kind,
     source: ShopAll,
     target: BonusDatabase,
-    where: Place,
+    request: Request,
     readers: Readers,
     held: Position | None,
     origin: str,
-) -> Wanted:
-    if where.start:
-        return Wanted(Position(origin, kind.name, reader=str(uuid4())))
-    if where.batch is None:
+) -> Plan:
+    if request.start:
+        return Plan(Position(origin, kind.name, reader=str(uuid4())))
+    if request.batch is None:
         if held is None or held.reader is None:
             raise PositionMissing(database=target.name)
-        return Wanted(held, anew=where.shop_all_is_whole and source.has_forgotten(held))
-    reader = _reader(kind, source, target, where, readers, held)
+        return Plan(held, anew=request.shop_all_is_whole and source.log.has_forgotten(held))
+    reader = _reader(kind, source, target, request, readers, held)
     position = Position(
         origin,
         kind.name,
         totals=held.totals if held else Totals(),
         reader=reader,
-        number=where.batch,
+        number=request.batch,
     )
-    if batch := source.batch(reader, where.batch):
-        return Wanted(_at_end(position, batch), anew=held is None)
+    if batch := source.log.find(reader, request.batch):
+        return Plan(_at_end(position, batch), anew=held is None)
     ours = {one.batch.token: one for one in readers.batches if _is(one, position, held)}
-    if len(ours) != 1 or source.has_forgotten(position):
-        logged = [str(one.number) for one in source.logged([reader], SHOWN) if one.is_valid]
-        raise BatchUnknown(database=target.name, number=where.batch, known=", ".join(logged) or "–")
+    if len(ours) != 1 or source.log.has_forgotten(position):
+        logged = [str(one.number) for one in source.log.logged([reader], SHOWN) if one.is_valid]
+        raise BatchUnknown(
+            database=target.name, number=request.batch, known=", ".join(logged) or "–"
+        )
     (one,) = ours.values()
-    return Wanted(_at_end(position, one.batch), at=one.at)
+    return Plan(_at_end(position, one.batch), at=one.at)
 
 
 def _at_end(position: Position, batch: Batch) -> Position:
@@ -152,20 +158,20 @@ def _is(known: KnownBatch, position: Position, held: Position | None) -> bool:
 def _check_later(
     source: ShopAll,
     target: BonusDatabase,
-    where: Place,
+    request: Request,
     known: tuple[KnownBatch, ...],
     position: Position,
 ) -> None:
     """Raises LaterBatchKnown where rows that were moved would be sent again, unless the server's
     data were put back as well: the log lacks a batch that the server has received.
     """
-    stays = where.batch is None and not where.start
-    if stays or where.data_went_back or not known or known[0].batch.token == position.token:
+    stays = request.batch is None and not request.start
+    if stays or request.data_went_back or not known or known[0].batch.token == position.token:
         return
     reader, batch = known[0].reader, known[0].batch
-    if source.batch(reader, batch.number) == batch:
+    if source.log.find(reader, batch.number) == batch:
         return
-    if not source.has_forgotten(replace(position, reader=reader, number=batch.number)):
+    if not source.log.has_forgotten(replace(position, reader=reader, number=batch.number)):
         raise LaterBatchKnown(database=target.name, number=batch.number, reader=reader)
 
 
@@ -173,20 +179,20 @@ def _reader(
     kind: Kind,
     source: ShopAll,
     target: BonusDatabase,
-    where: Place,
+    request: Request,
     readers: Readers,
     held: Position | None,
 ) -> str:
-    if where.reader is not None:
-        return where.reader
+    if request.reader is not None:
+        return request.reader
     if held is not None and held.reader is not None:
         return held.reader
-    logged = source.readers(kind)
+    logged = source.log.readers(kind)
     ours = {one.reader for one in readers.batches}
     mine = logged & readers.mine or ours or logged - readers.others
     if len(mine) != 1:
         names = dict.fromkeys(ours, target.name)
-        names |= {one.reader: one.server for one in source.logged([*mine], SHOWN)}
+        names |= {one.reader: one.server for one in source.log.logged([*mine], SHOWN)}
         raise ReaderUnknown(
             database=target.name,
             known="; ".join(f"{reader} ({name})" for reader, name in names.items()) or "–",
@@ -194,24 +200,24 @@ def _reader(
     return mine.pop()
 
 
-def _doubt(source: ShopAll, target: BonusDatabase, wanted: Wanted) -> HistoryChanged | None:
-    position = wanted.position
-    if not source.is_origin_original():
+def _doubt(source: ShopAll, target: BonusDatabase, plan: Plan) -> HistoryChanged | None:
+    position = plan.position
+    if not source.identity.is_origin_original():
         return RestoredFromDump()
-    if wanted.at is not None:
+    if plan.at is not None:
         return HistoryChanged(number=position.number)
-    if wanted.anew or not source.has_forgotten(position):
+    if plan.anew or not source.log.has_forgotten(position):
         return None
     return BatchForgotten(number=position.number, server=target.name, kind=position.kind)
 
 
 def _counted(kind: Kind, source: ShopAll, position: Position) -> Position:
     """The position from which the reconciliation counts anew: what is missing so far is settled."""
-    position = replace(position, purge_accepted=source.last_purge(position.origin, kind))
+    position = replace(position, purge_accepted=source.log.last_purge(position.origin, kind))
     if position.snapshot == NOTHING_READ:
-        rows, amount = source.purged(kind)
+        rows, amount = source.reader.purged(kind)
         return replace(position, purged_rows=rows, purged_amount=amount)
-    staged, totals = source.staged(kind, position), position.totals
+    staged, totals = source.reader.staged(kind, position), position.totals
     counted = totals.amount_applied + totals.amount_rejected
     return replace(
         position,
@@ -221,20 +227,20 @@ def _counted(kind: Kind, source: ShopAll, position: Position) -> Position:
 
 
 def _written(
-    source: ShopAll, target: BonusDatabase, wanted: Wanted, held: Position | None
+    kind: Kind, source: ShopAll, target: BonusDatabase, plan: Plan, held: Position | None
 ) -> Position:
     """A lost position comes back under a reader of its own: the old one's rejects are not its.
 
     A batch that the log lacks is not written there again, so that the next run refuses: what shop
     All has is of another history.
     """
-    position = wanted.position
+    position = plan.position
     if held is None and position.number:
-        number = 0 if wanted.anew else position.number
+        number = 0 if plan.anew else position.number
         position = replace(position, reader=str(uuid4()), number=number)
-    if wanted.anew:
-        position = source.put_into_log(position, target.name)
-    write = target.begin_position if held is None else target.replace_position
-    write(position, wanted.at)
-    target.commit()
+    if plan.anew:
+        position = source.log.add_position(kind, position, target.name)
+    write = target.positions.begin if held is None else target.positions.replace
+    write(position, plan.at)
+    target.database.commit()
     return position

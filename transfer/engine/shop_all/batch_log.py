@@ -1,4 +1,4 @@
-"""The log of batches in shop All: by it a position knows that its past is still there. No Django.
+"""The log of batches in shop All: by it a position knows that its past is still there.
 
 A batch is committed and flushed before one row of it is read (DESIGN §3). Whatever is visible in
 its snapshot had committed before, so a database that still has the batch, as it was written, has
@@ -13,7 +13,7 @@ from uuid import uuid4
 from psycopg2 import errors
 
 from transfer.engine.errors import BatchForgotten, HistoryChanged, NotInitialised, StandbyAsSource
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
 
@@ -151,10 +151,15 @@ class LoggedBatch:
     is_valid: bool
 
 
-class BatchLog(Database):
-    """The part of shop All's door that knows the log."""
+class BatchLog:
+    """Reads and writes the log of batches."""
 
-    def add_batch(self, position: Position, server: str, snapshot: str | None = None) -> Batch:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def add(
+        self, kind: Kind, position: Position, server: str, snapshot: str | None = None
+    ) -> Batch:
         """Writes the position's next batch, in a transaction of its own, and flushes it.
 
         Its snapshot is that of the moment unless one is given. Never under a savepoint: the row's
@@ -167,23 +172,23 @@ class BatchLog(Database):
             "kind": position.kind,
             "server": server,
             "origin": position.origin,
-            "staging": KINDS[position.kind].staging,
+            "staging": kind.staging,
             "snapshot": snapshot,
         }
         while True:
             # A clone of the bonus server, which shares our reader's numbers, may be faster.
-            if (batch := self._add_batch(values)) is not None:
+            if (batch := self._add(values)) is not None:
                 return batch
 
-    def put_into_log(self, position: Position, server: str) -> Position:
+    def add_position(self, kind: Kind, position: Position, server: str) -> Position:
         """Writes a batch of what the position has moved, and returns the position that names it."""
-        batch = self.add_batch(position, server, position.snapshot)
+        batch = self.add(kind, position, server, position.snapshot)
         return replace(position, number=batch.number, token=batch.token)
 
-    def _add_batch(self, values: dict[str, str | int | None]) -> Batch | None:
-        with self.explained():
-            self.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
-        with self.transaction(), self.connection.cursor() as cursor:
+    def _add(self, values: dict[str, str | int | None]) -> Batch | None:
+        with self.database.explained():
+            self.database.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
+        with self.database.transaction(), self.database.connection.cursor() as cursor:
             cursor.execute(FLUSHED)
             try:
                 cursor.execute(ADD, values)
@@ -192,22 +197,24 @@ class BatchLog(Database):
             row = cursor.fetchone()
         return Batch(*row) if row else None
 
-    def batch(self, reader: str, number: int) -> Batch | None:
+    def find(self, reader: str, number: int) -> Batch | None:
         """The batch, if it is there as it was written."""
-        rows = self.rows(FIND, [reader, number])
+        rows = self.database.rows(FIND, [reader, number])
         return Batch(*rows[0]) if rows else None
 
     def begun_at(self, position: Position) -> datetime | None:
         """When the position's batch was begun, where the log has it."""
-        rows = self.rows("select at from datatransfer.batch where token = %s", [position.token])
+        rows = self.database.rows(
+            "select at from datatransfer.batch where token = %s", [position.token]
+        )
         return rows[0][0] if rows else None
 
     def last_snapshot(self) -> str:
         """What had ended when the latest batch was begun, whoever reads it."""
-        rows = self.rows(LAST)
+        rows = self.database.rows(LAST)
         return rows[0][0] if rows else NOTHING_READ
 
-    def check_batch(self, position: Position, server: str = "SERVER") -> None:
+    def check(self, position: Position, server: str = "SERVER") -> None:
         """Whether the batch that the position, `server`'s, names is there as it was written.
 
         Raises HistoryChanged; BatchForgotten when a purge has removed it.
@@ -215,7 +222,7 @@ class BatchLog(Database):
         if position.reader is None or position.number == 0:
             return
         named = Batch(position.number, position.token or "", position.snapshot)
-        if self.batch(position.reader, position.number) == named:
+        if self.find(position.reader, position.number) == named:
             return
         if self.has_forgotten(position):
             raise BatchForgotten(number=position.number, server=server, kind=position.kind)
@@ -224,20 +231,22 @@ class BatchLog(Database):
     def note_missed(self, position: Position) -> None:
         """The position's batch is never believed again in this database."""
         if position.token is not None:
-            with self.explained():
-                self.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
-            with self.transaction():
+            with self.database.explained():
+                self.database.connection.set_session(
+                    isolation_level="READ COMMITTED", readonly=False
+                )
+            with self.database.transaction():
                 insert = "insert into datatransfer.missed values (%s) on conflict do nothing"
-                self.execute(insert, [position.token])
+                self.database.execute(insert, [position.token])
 
     def has_forgotten(self, position: Position) -> bool:
         """Whether a purge has removed the position's batch: only later ones are there."""
-        oldest = self.value(OLDEST, [position.reader])
+        oldest = self.database.value(OLDEST, [position.reader])
         return oldest is not None and 0 < position.number < oldest
 
     def purged_after(self, position: Position) -> int:
         """How many rows at most the position's bonus server needs that a purge has removed."""
-        rows = self.value(
+        rows = self.database.value(
             PURGED_AFTER,
             {
                 "origin": position.origin,
@@ -254,25 +263,25 @@ class BatchLog(Database):
             "select coalesce(max(number), 0) from datatransfer.purge_note "
             "where origin = %s and kind = %s"
         )
-        return int(self.value(query, [origin, kind.name]))
+        return int(self.database.value(query, [origin, kind.name]))
 
     def readers(self, kind: Kind) -> set[str]:
         """Everybody who has begun a batch of the kind."""
         query = "select distinct reader::text from datatransfer.batch where kind = %s"
-        return {reader for (reader,) in self.rows(query, [kind.name])}
+        return {reader for (reader,) in self.database.rows(query, [kind.name])}
 
     def logged(self, readers: list[str], most: int = 50) -> list[LoggedBatch]:
         """The latest batches of these readers, the latest first."""
-        rows = self.rows(
+        rows = self.database.rows(
             f"select reader::text, number, server, at, {IS_VALID} from datatransfer.batch "
             "where reader = any(%s::uuid[]) order by at desc, number desc limit %s",
             [readers, most],
         )
         return [LoggedBatch(*row) for row in rows]
 
-    def require_log(self) -> None:
+    def require(self) -> None:
         """Raises NotInitialised, or StandbyAsSource: a replica can't promise what it will have."""
-        missing, is_standby = self.one(
+        missing, is_standby = self.database.one(
             "select min(name) filter (where to_regclass(name) is null), pg_is_in_recovery() "
             "from unnest(%s) as name",
             [["datatransfer.batch", "datatransfer.purge_note"]],

@@ -1,4 +1,4 @@
-"""Which rejected rows have been staged anew, as the staging database itself knows it. No Django.
+"""Which rejected rows have been staged anew, as the staging database itself knows it.
 
 A row and its note are written in one transaction, so that a process which dies afterwards, or a
 second browser, can't send it twice.
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from psycopg2 import sql
 
-from transfer.engine.errors import NotInitialised
+from transfer.engine.errors import NotInitialised, NumberUsedTwice
 from transfer.engine.kinds import Kind
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.postgres.database import Database
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 
@@ -37,6 +37,20 @@ CARRY = """
 """
 
 
+HAS_NOTES = """
+    select exists (
+        select from datatransfer.resent
+         where origin = %s and kind = %s and old_id between %s and %s)
+"""
+# A row that was staged after another of its number had been corrected is not that one.
+NAMESAKES = """
+    select row.id from datatransfer.resent as note
+      join unnest(%s::bigint[], %s::text[]::xid8[]) as row (id, xid)
+        on note.old_id = row.id and note.new_xid < row.xid
+     where note.origin = %s and note.kind = %s limit 1
+"""
+
+
 class Sent(NamedTuple):
     """The row that was staged in place of a rejected one, which `origin` and `old_id` name."""
 
@@ -55,23 +69,28 @@ class Unfinished(NamedTuple):
     sent_by: str
 
 
-class Notes(Staging):
-    def have_notes(self) -> bool:
+class CorrectionLog:
+    """Reads and writes which staged row was sent in place of which rejected one."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def exists(self) -> bool:
         """Whether the staging database has our tables for them."""
         return not self._missing()
 
-    def require_notes(self) -> None:
+    def require(self) -> None:
         """Raises NotInitialised."""
         if missing := self._missing():
             raise NotInitialised(missing=missing)
 
     def _missing(self) -> str:
         query = "select min(name) from unnest(%s) as name where to_regclass(name) is null"
-        return self.value(query, [list(TABLES)]) or ""
+        return self.database.value(query, [list(TABLES)]) or ""
 
     def notes_of(self, kind: Kind, origin: str, old_ids: list[int]) -> list[Sent]:
         """What was sent in place of these rows, as far as anything was."""
-        rows = self.rows(
+        rows = self.database.rows(
             f"{NOTES} where origin = %s and kind = %s and old_id = any(%s)",
             [origin, kind.name, old_ids],
         )
@@ -79,7 +98,7 @@ class Notes(Staging):
 
     def mark_where_rejected(self, kind: Kind, origin: str, old_ids: list[int]) -> None:
         """What replaces these rows is for those servers only that have rejected them."""
-        self.execute(
+        self.database.execute(
             "update datatransfer.resent set where_rejected = true "
             "where origin = %s and kind = %s and old_id = any(%s)",
             [origin, kind.name, old_ids],
@@ -87,7 +106,7 @@ class Notes(Staging):
 
     def unfinished(self) -> list[Unfinished]:
         """Locked until the transaction ends; those that somebody else has in hand are left out."""
-        rows = self.rows(
+        rows = self.database.rows(
             "select xid::text::bigint, kind, sent_by from datatransfer.resending "
             "order by xid for update skip locked"
         )
@@ -96,21 +115,48 @@ class Notes(Staging):
     def sent_in(self, unfinished: Unfinished) -> Iterator[Sent]:
         """What a transaction has sent, in the order in which rejects are locked."""
         query = f"{NOTES} where kind = %s and new_xid = %s::text::xid8 order by origin, old_id"
-        rows = self.stream("sent", query, [unfinished.kind, unfinished.xid])
+        rows = self.database.stream("sent", query, [unfinished.kind, unfinished.xid])
         return (Sent(*row) for row in rows)
 
     def finish(self, xid: int) -> None:
         """Notes that the rejects of a transaction are closed; the caller commits."""
-        self.execute("delete from datatransfer.resending where xid = %s::text::xid8", [xid])
-
-
-def carry_notes(staging: Staging, kind: Kind, origin: str, fresh: sql.Composable) -> None:
-    """Before the rows are numbered anew, each by `fresh`, under the identity `origin`."""
-    staging.execute(
-        sql.SQL(CARRY).format(
-            table=kind.staging_table,
-            kind=sql.Literal(kind.name),
-            origin=sql.SQL("{}::uuid").format(sql.Literal(origin)),
-            fresh=fresh,
+        self.database.execute(
+            "delete from datatransfer.resending where xid = %s::text::xid8", [xid]
         )
-    )
+
+    def replacing(self, kind: Kind, first: int, last: int) -> list[tuple[str, int, list[str], int]]:
+        """Rows of these transactions that are only for servers which have rejected another.
+
+        As (xid, id) and the number of the other, under each of its origins.
+        """
+        return self.database.rows(
+            "select new_xid::text, new_id, array_agg(origin::text), old_id from datatransfer.resent"
+            " where where_rejected and kind = %s and new_xid between %s and %s"
+            " group by new_xid, new_id, old_id",
+            [kind.name, str(first), str(last)],
+        )
+
+    def has_notes(self, kind: Kind, origin: str, first: int, last: int) -> bool:
+        """Whether a row with a number between these is noted as corrected."""
+        with self.database.snapshot():
+            return bool(self.database.value(HAS_NOTES, [origin, kind.name, first, last]))
+
+    def check_numbers(self, kind: Kind, origin: str, rejected: list[tuple[int, str]]) -> None:
+        """Raises NumberUsedTwice: a note about another row would close one of these rejects."""
+        ids, xids = [*zip(*rejected, strict=True)]
+        with self.database.snapshot():
+            for (number,) in self.database.rows(NAMESAKES, [[*ids], [*xids], origin, kind.name]):
+                raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
+
+    def renumber(self, kind: Kind, origin: str, fresh: sql.Composable) -> None:
+        """Renumbers the notes before the rows: `fresh` is SQL over a row for its new transaction,
+        `origin` the new identity of shop All.
+        """
+        self.database.execute(
+            sql.SQL(CARRY).format(
+                table=kind.staging_table,
+                kind=sql.Literal(kind.name),
+                origin=sql.SQL("{}::uuid").format(sql.Literal(origin)),
+                fresh=fresh,
+            )
+        )

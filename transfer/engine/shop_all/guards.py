@@ -15,16 +15,17 @@ triggers, which run in the writer's session. Why a writer gains nothing by them:
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from psycopg2 import sql
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all import writers
-from transfer.engine.shop_all.identity import STAMP_TRIGGER
+
+STAMP_TRIGGER = "datatransfer_stamp"
 
 # Other roles may put functions and types into the schemas of our usual search_path.
 PIN = "set search_path = pg_catalog, pg_temp;"
@@ -209,87 +210,88 @@ def plain(condition: str) -> str:
     return re.sub(r"[()\s]|pg_catalog\.", "", condition).lower()
 
 
-def differing_functions(database: Database) -> list[str]:
-    """Names of functions that are missing, or whose body, configuration or owner is another."""
-    found = {
-        name: (body, is_right)
-        for name, body, is_right in database.rows(FOUND_FUNCTIONS, [tables(), [*FUNCTIONS]])
-    }
-    return [name for name, body in FUNCTIONS.items() if found.get(name) != (body, True)]
+class Guards:
+    """The functions, triggers and rights of one shop All with these kinds of rows."""
 
+    def __init__(self, database: Database, kinds: Collection[Kind]) -> None:
+        self.database = database
+        self.kinds = kinds
 
-def differing_triggers(
-    database: Database, kind: Kind, wanted: Iterable[Trigger] = (*STAMPS, *NOTES)
-) -> list[Trigger]:
-    """Triggers of the staging table that are missing, off, or do something else."""
-    names = [one.name for one in wanted]
-    found = {
-        (*row[:4], plain(row[4]), row[5])
-        for row in database.rows(FOUND_TRIGGERS, [kind.staging, names])
-    }
-    return [one for one in wanted if one.as_found() not in found]
+    def differing_functions(self) -> list[str]:
+        """Names of functions that are missing, or whose body, configuration or owner is another."""
+        found = {
+            name: (body, is_right)
+            for name, body, is_right in self.database.rows(
+                FOUND_FUNCTIONS, [self.tables(), [*FUNCTIONS]]
+            )
+        }
+        return [name for name, body in FUNCTIONS.items() if found.get(name) != (body, True)]
 
+    def differing_triggers(
+        self, kind: Kind, wanted: Iterable[Trigger] = (*STAMPS, *NOTES)
+    ) -> list[Trigger]:
+        """Triggers of the staging table that are missing, off, or do something else."""
+        names = [one.name for one in wanted]
+        found = {
+            (*row[:4], plain(row[4]), row[5])
+            for row in self.database.rows(FOUND_TRIGGERS, [kind.staging, names])
+        }
+        return [one for one in wanted if one.as_found() not in found]
 
-def has_rights(database: Database) -> bool:
-    """Whether writers may note who they are, and nothing else."""
-    return bool(database.value(HAS_RIGHTS))
+    def has_rights(self) -> bool:
+        """Whether writers may note who they are, and nothing else."""
+        return bool(self.database.value(HAS_RIGHTS))
 
+    def differences(self) -> list[str]:
+        """Names what of the functions, triggers and rights is not as this version makes it."""
+        return [
+            *(f"datatransfer.{name}()" for name in self.differing_functions()),
+            *([] if self.has_rights() else ["datatransfer.writer"]),
+            *(
+                f'"{kind.staging}".{trigger.name}'
+                for kind in self.kinds
+                for trigger in self.differing_triggers(kind)
+            ),
+        ]
 
-def differences(database: Database) -> list[str]:
-    """Names what of the functions, triggers and rights is not as this version makes it."""
-    return [
-        *(f"datatransfer.{name}()" for name in differing_functions(database)),
-        *([] if has_rights(database) else ["datatransfer.writer"]),
-        *(
-            f'"{kind.staging}".{trigger.name}'
-            for kind in KINDS.values()
-            for trigger in differing_triggers(database, kind)
-        ),
-    ]
+    def check(self) -> None:
+        """Raises GuardsOutdated, or GuardsOfAnother with the SQL for their owner.
 
+        A database that was never initialised has no writers yet; others say what it lacks.
+        """
+        if not self.database.value(IS_INITIALISED):
+            return
+        if names := ", ".join(self.differences()):
+            if self.database.value(MAY_REPAIR, [[*FUNCTIONS], self.tables()]):
+                raise GuardsOutdated(names=names)
+            raise GuardsOfAnother(names=names, script=self.script())
 
-def check(database: Database) -> None:
-    """Raises GuardsOutdated, or GuardsOfAnother with the SQL for their owner.
+    def script(self) -> str:
+        """The SQL by which the owner of the tables, or a superuser, puts all of it right."""
+        parts = [
+            *("begin;", PIN, writers.SCHEMA.strip(), RIGHTS.strip(), CREATE_FUNCTIONS),
+            *(
+                trigger.create(self.qualified(kind)).as_string(self.database.connection)
+                for kind in self.kinds
+                for trigger in (*STAMPS, *NOTES)
+            ),
+            *(self.hand_over(), UNPIN, "commit;"),
+        ]
+        return "\n".join(parts)
 
-    A database that was never initialised has no writers yet; others say what it lacks.
-    """
-    if not database.value(IS_INITIALISED):
-        return
-    if names := ", ".join(differences(database)):
-        if database.value(MAY_REPAIR, [[*FUNCTIONS], tables()]):
-            raise GuardsOutdated(names=names)
-        raise GuardsOfAnother(names=names, script=script(database))
+    def hand_over(self) -> str:
+        """SQL: gives our schema to a role that is no superuser, where a superuser runs it.
 
+        Without such an owner of the staging tables or the database, to our own role.
+        """
+        keeper = self.database.value(KEEPER, [self.tables()])
+        statement = sql.SQL(HAND_OVER).format(keeper=sql.Literal(keeper))
+        return statement.as_string(self.database.connection).strip()
 
-def script(database: Database) -> str:
-    """The SQL by which the owner of the tables, or a superuser, puts all of it right."""
-    parts = [
-        *("begin;", PIN, writers.SCHEMA.strip(), RIGHTS.strip(), CREATE_FUNCTIONS),
-        *(
-            trigger.create(qualified(database, kind)).as_string(database.connection)
-            for kind in KINDS.values()
-            for trigger in (*STAMPS, *NOTES)
-        ),
-        *(hand_over(database), UNPIN, "commit;"),
-    ]
-    return "\n".join(parts)
+    def qualified(self, kind: Kind) -> sql.Identifier:
+        """The staging table with its schema, so that others find it, too."""
+        rows = self.database.rows(QUALIFIED, [kind.staging])
+        return sql.Identifier(*rows[0]) if rows else kind.staging_table
 
-
-def hand_over(database: Database) -> str:
-    """SQL: gives our schema to a role that is no superuser, where a superuser runs it.
-
-    Without owner of the staging tables or of the database that is none, to the role of `database`.
-    """
-    keeper = database.value(KEEPER, [tables()])
-    statement = sql.SQL(HAND_OVER).format(keeper=sql.Literal(keeper))
-    return statement.as_string(database.connection).strip()
-
-
-def qualified(database: Database, kind: Kind) -> sql.Identifier:
-    """The staging table with its schema, so that others find it, too."""
-    rows = database.rows(QUALIFIED, [kind.staging])
-    return sql.Identifier(*rows[0]) if rows else kind.staging_table
-
-
-def tables() -> list[str]:
-    return [kind.staging for kind in KINDS.values()]
+    def tables(self) -> list[str]:
+        return [kind.staging for kind in self.kinds]

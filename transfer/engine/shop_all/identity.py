@@ -11,12 +11,11 @@ from transfer.engine.errors import (
     StagingTableChanged,
     WrongColumns,
 )
-from transfer.engine.kinds import UNMAPPED, Kind
+from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position
-from transfer.engine.postgres.database import COLUMNS
+from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.shop_all.batch_log import ORIGINAL, BatchLog
-
-STAMP_TRIGGER = "datatransfer_stamp"
+from transfer.engine.shop_all.guards import STAMP_TRIGGER, Guards
 
 OTHER_TABLES = """
     select coalesce(staging, %s) from datatransfer.batch
@@ -24,20 +23,24 @@ OTHER_TABLES = """
 """
 
 
-class Identity(BatchLog):
-    """Reads who shop All is, and refuses what does not fit."""
+class Identity:
+    """Reads the identity of shop All, and refuses what does not fit a position."""
+
+    def __init__(self, database: Database, log: BatchLog) -> None:
+        self.database = database
+        self.log = log
 
     def origin(self) -> str:
         """The identity of this staging database. Raises NotInitialised."""
-        there = self.value("select to_regclass('datatransfer.origin')")
-        rows = self.rows("select origin from datatransfer.origin") if there else []
+        there = self.database.value("select to_regclass('datatransfer.origin')")
+        rows = self.database.rows("select origin from datatransfer.origin") if there else []
         if not rows:
             raise NotInitialised(missing="datatransfer.origin")
         return str(rows[0][0])
 
     def is_origin_original(self) -> bool:
         """Whether our row was written here, and not by the restore of a dump."""
-        return bool(self.value(f"select {ORIGINAL} from datatransfer.origin"))
+        return bool(self.database.value(f"select {ORIGINAL} from datatransfer.origin"))
 
     def check_columns(self, kind: Kind) -> None:
         """Compares what is there with what binary COPY will be told.
@@ -45,7 +48,7 @@ class Identity(BatchLog):
         Raises NotInitialised when the table, a column or the trigger is missing, WrongColumns
         when a type differs.
         """
-        columns = {name: about for name, *about in self.rows(COLUMNS, [kind.staging])}
+        columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.staging])}
         if not columns:
             raise NotInitialised(missing=f'"{kind.staging}"')
         side = kind.shop_all
@@ -62,7 +65,7 @@ class Identity(BatchLog):
         problems += [f"{name} null" for name in ("id", "xid") if not columns[name][1]]
         if problems:
             raise WrongColumns(
-                database=self.name, table=f'"{kind.staging}"', problems="; ".join(problems)
+                database=self.database.name, table=f'"{kind.staging}"', problems="; ".join(problems)
             )
         if not self.is_stamped(kind):
             raise NotInitialised(missing=f'trigger {STAMP_TRIGGER} on "{kind.staging}"')
@@ -77,15 +80,19 @@ class Identity(BatchLog):
             "where tgrelid = to_regclass(quote_ident(%s)) and starts_with(tgname, %s) "
             "and tgenabled = 'A'"
         )
-        return bool(self.value(query, [kind.staging, STAMP_TRIGGER]))
+        return bool(self.database.value(query, [kind.staging, STAMP_TRIGGER]))
+
+    def check_guards(self, guards: Guards) -> None:
+        """PostgreSQL only warns of a right that it does not grant. Raises GuardsOfAnother."""
+        guards.check()
 
     def check_table(self, kind: Kind) -> None:
         """Whether nobody has read the kind's rows from another table. Raises StagingTableChanged.
 
         A position says so for itself: see `check_past`.
         """
-        ours = UNMAPPED[kind.name].staging
-        for (before,) in self.rows(OTHER_TABLES, [ours, kind.name, ours, kind.staging]):
+        ours = KINDS[kind.name].staging
+        for (before,) in self.database.rows(OTHER_TABLES, [ours, kind.name, ours, kind.staging]):
             raise StagingTableChanged(before=before, now=kind.staging)
 
     def check_position(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
@@ -102,7 +109,7 @@ class Identity(BatchLog):
         Asked before the log: the purge that took the rows may have taken the batch, too, and what
         is missing is to be known first.
         """
-        if lost := self.purged_after(position):
+        if lost := self.log.purged_after(position):
             raise RowsPurged(rows=lost, number=position.number, server=server, kind=kind.name)
 
     def check_past(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
@@ -114,8 +121,8 @@ class Identity(BatchLog):
         """
         if self.origin() != position.origin:
             raise OriginChanged
-        ours = UNMAPPED[kind.name].staging
-        table_ahead, position_ahead, is_original, table = self.one(
+        ours = KINDS[kind.name].staging
+        table_ahead, position_ahead, is_original, table = self.database.one(
             sql.SQL(
                 # By the index, whatever the planner believes: of a mere `exists` it thinks that
                 # the first row read will do, and reads all of them in vain.
@@ -137,7 +144,7 @@ class Identity(BatchLog):
             raise StagingTableChanged(before=table, now=kind.staging)
         if not is_original:
             raise RestoredFromDump
-        self.check_batch(position, server)
+        self.log.check(position, server)
         if table_ahead or position_ahead:
             where = f'"{kind.staging}"' if table_ahead else "datatransfer.position"
             raise FutureTransactions(where=where)

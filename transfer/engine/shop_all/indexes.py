@@ -1,14 +1,12 @@
 """The indexes of the staging tables, which whoever writes into them pays for. No Django."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import UNMAPPED, Kind
-from transfer.engine.shop_all.reader import ShopAll
+from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.postgres.database import Database
 from transfer.errors import gettext_noop
 
 INDEXED = gettext_noop("%(table)s: index on (xid, id) created")
@@ -65,7 +63,7 @@ def lookups(kind: Kind) -> dict[str, sql.Composed]:
     """What the trace looks rows up by: name of the index → how it is made."""
     names = kind.shop_all.names(one for one in kind.columns if one.name in ("account", "card"))
     indexed = [("id", "id", NUMBER), *((one.name, name, TEXT) for one, name in names.items())]
-    is_ours = kind.staging == UNMAPPED[kind.name].staging
+    is_ours = kind.staging == KINDS[kind.name].staging
     # Our own table, from before another was named, may have its indexes still.
     end = "brin" if is_ours else f"{sha256(kind.staging.encode()).hexdigest()[:8]}_brin"
     return {
@@ -76,15 +74,20 @@ def lookups(kind: Kind) -> dict[str, sql.Composed]:
     }
 
 
-class Indexes(ShopAll):
-    """The staging tables with the right to change what they are found by."""
+class Indexes:
+    """Makes the indexes of the staging tables."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
 
     def index_places(self, kind: Kind) -> list[Step]:
         """The index on (xid, id), by which rows are read; the caller commits."""
-        if self.rows(PLACES, [kind.staging]):
+        if self.database.rows(PLACES, [kind.staging]):
             return []
         # Unique, so that (xid, id) orders the rows without ties.
-        self.execute(sql.SQL("create unique index on {} (xid, id)").format(kind.staging_table))
+        self.database.execute(
+            sql.SQL("create unique index on {} (xid, id)").format(kind.staging_table)
+        )
         return [Step(INDEXED, {"table": kind.staging})]
 
     def index_lookups(self, kind: Kind) -> list[Step]:
@@ -93,14 +96,16 @@ class Indexes(ShopAll):
         Nobody who writes has to wait. Interrupted, it goes on the next time.
         """
         wanted, steps = lookups(kind), []
-        with self._without_transaction():
+        with self.database.without_transaction():
             for name, index, is_valid in self._lookups_of(kind):
                 if not is_valid:
                     steps.append(self._drop_index(kind, name, index, UNFINISHED))
             there = {name: index for name, index, _ in self._lookups_of(kind)}
             for name in wanted.keys() - there.keys():
                 make = sql.SQL("create index concurrently {} on {} {}")
-                self.execute(make.format(sql.Identifier(name), kind.staging_table, wanted[name]))
+                self.database.execute(
+                    make.format(sql.Identifier(name), kind.staging_table, wanted[name])
+                )
                 steps.append(Step(LOOKED_UP, {"table": kind.staging, "index": name}))
             for name in there.keys() - wanted.keys():
                 steps.append(self._drop_index(kind, name, there[name], DROPPED))
@@ -108,33 +113,16 @@ class Indexes(ShopAll):
 
     def _lookups_of(self, kind: Kind) -> list[tuple[str, str, bool]]:
         """Lists the indexes that we made: name, name with schema, and whether it is finished."""
-        return self.rows(NAMED, [kind.staging, f"datatransfer_{kind.name}_"])
+        return self.database.rows(NAMED, [kind.staging, f"datatransfer_{kind.name}_"])
 
     def _drop_index(self, kind: Kind, name: str, index: str, sentence: str) -> Step:
-        self.execute(f"drop index concurrently {index}")
+        self.database.execute(f"drop index concurrently {index}")
         return Step(sentence, {"table": kind.staging, "index": name})
 
     def vacuum(self, kind: Kind) -> None:
         """Makes room for new rows where a purge has removed some."""
         mine = [index for name, index, _ in self._lookups_of(kind) if name in lookups(kind)]
-        self.roll_back()
-        with self._without_transaction():
-            self.execute(sql.SQL("vacuum {}").format(kind.staging_table))
-            self.one(sql.SQL(FORGET).format(kind.staging_table), [kind.staging, mine])
-
-    @contextmanager
-    def _without_transaction(self) -> Iterator[None]:
-        """Lets each statement commit by itself, and wait long for transactions of others."""
-        with self.explained():
-            connection = self.connection
-            connection.set_session(autocommit=True)
-            try:
-                self.execute("set statement_timeout = 0")
-                self.execute("set lock_timeout = %s", [self.limits.statement * 1000])
-                connection.statement_seconds = None
-                yield
-                connection.statement_seconds = self.limits.statement
-                self.execute("reset statement_timeout; reset lock_timeout")
-            finally:
-                if not connection.closed:
-                    connection.set_session(autocommit=False)
+        self.database.roll_back()
+        with self.database.without_transaction():
+            self.database.execute(sql.SQL("vacuum {}").format(kind.staging_table))
+            self.database.one(sql.SQL(FORGET).format(kind.staging_table), [kind.staging, mine])

@@ -1,4 +1,4 @@
-"""Lines on their way into a staging table: received, judged by the checks, staged. No Django.
+"""Lines on their way into a staging table: received, judged by the checks, staged.
 
 They stand in the temporary table `incoming`, and everything happens in one transaction. A line
 may correct a rejected row: then it carries that row's origin and number, and is staged only if no
@@ -12,7 +12,8 @@ from psycopg2 import sql
 
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.correction_log import Notes, Sent
+from transfer.engine.shop_all.correction_log import Sent
+from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.table_mapping import Column
 from transfer.errors import TransferError
 
@@ -94,11 +95,15 @@ FAULTS = f"""
 """
 
 
-class Incoming(Notes):
-    """The lines of one kind."""
+class StagingImport:
+    """The lines of one kind on their way into its staging table.
 
-    def __init__(self, dsn: str, purpose: str, kind: Kind) -> None:
-        super().__init__(dsn, purpose, secret=bool(kind.secrets))
+    The parameters are those of `ShopAll` and the kind.
+    """
+
+    def __init__(self, shop_all: ShopAll, kind: Kind) -> None:
+        self.shop_all = shop_all
+        self.database = shop_all.database
         self.kind = kind
         self.names = kind.names
         self.corrections = 0  # lines that name a rejected row
@@ -106,18 +111,18 @@ class Incoming(Notes):
 
     def receive(self, lines: Iterator[str]) -> None:
         """Copies the lines in (see `copied`); the checks run while they arrive."""
-        self.check_columns(self.kind)
-        self.limit_statements(LOAD_SECONDS)
-        self.execute(self.kind.incoming)
+        self.shop_all.identity.check_columns(self.kind)
+        self.database.limit_statements(LOAD_SECONDS)
+        self.database.execute(self.kind.incoming)
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
-        self.execute(
+        self.database.execute(
             f"alter table incoming {beside}, drop column fault, "
             f"add column fault text generated always as ({self.kind.fault}) stored"
         )
         names = ", ".join(["id", *self.names, *BESIDE])
-        file = Readable(lines, self)
+        file = Readable(lines, self.database)
         try:
-            with self.explained(), self.connection.cursor() as cursor:
+            with self.database.explained(), self.database.connection.cursor() as cursor:
                 cursor.copy_expert(f"copy incoming ({names}) from stdin", file, BUFFER)
         except TransferError:
             if file.error is not None:
@@ -126,15 +131,15 @@ class Incoming(Notes):
         self._judge_corrections()
 
     def _judge_corrections(self) -> None:
-        self.corrections = self.value("select count(old_id) from incoming")
+        self.corrections = self.database.value("select count(old_id) from incoming")
         if self.corrections:
-            self.require_notes()
+            self.shop_all.corrections.require()
             for name in sorted(self.kind.secrets):
-                self.execute(self._about(REFUSE_KEPT, secret=sql.Literal(name)))
+                self.database.execute(self._about(REFUSE_KEPT, secret=sql.Literal(name)))
 
     def corrected(self) -> Iterator[tuple[str, int]]:
         """The rejected rows that good lines correct, in the order in which rejects are locked."""
-        return self.stream(
+        return self.database.stream(
             "corrected",
             f"select origin::text, old_id from incoming where old_id is not null and {GOOD} "
             "order by origin, old_id",
@@ -146,28 +151,28 @@ class Incoming(Notes):
         Those that have a note already are left out. Returns how many rows there are new.
         """
         if not self.corrections:  # needs no right to draw numbers, and takes half the time
-            return self.execute(self._about(STAGE))
-        self.xid = self.value(
+            return self.database.execute(self._about(STAGE))
+        self.xid = self.database.value(
             "insert into datatransfer.resending (xid, kind, sent_by) "
             "values (pg_current_xact_id(), %s, %s) returning xid::text::bigint",
             [self.kind.name, sent_by],
         )
-        return self.execute(
+        return self.database.execute(
             self._about(STAGE_CORRECTIONS, next_id=self._next_id(), by=sql.Literal(sent_by))
         )
 
     def count_sent(self) -> int:
         """How many of the rows that lines correct are staged anew, now or before."""
         query = sql.SQL("select count(*) from ({}) as sent").format(sql.SQL(SENT))
-        return int(self.value(query, [self.kind.name])) if self.corrections else 0
+        return int(self.database.value(query, [self.kind.name])) if self.corrections else 0
 
     def faults(self) -> dict[str, int]:
         """Code of the failed check → how many rows fail it, of those that were never sent."""
-        return dict(self.rows(FAULTS, [self.kind.name]))
+        return dict(self.database.rows(FAULTS, [self.kind.name]))
 
     def sent(self) -> Iterator[Sent]:
         """What is staged in place of the rows that lines correct, now or before."""
-        return (Sent(*row) for row in self.stream("sent", SENT, [self.kind.name]))
+        return (Sent(*row) for row in self.database.stream("sent", SENT, [self.kind.name]))
 
     def _about(self, statement: str, **more: sql.Composable) -> sql.Composed:
         side, has_old = self.kind.shop_all, "{old}" in statement
@@ -188,7 +193,7 @@ class Incoming(Notes):
 
     def _next_id(self) -> sql.Composable:
         """SQL: draws the next number of the table, from its identity or as its default does."""
-        sequence, default = self.one(
+        sequence, default = self.database.one(
             "select pg_get_serial_sequence(quote_ident(%(table)s), 'id'), "
             "(select pg_get_expr(adbin, adrelid) from pg_attrdef join pg_attribute "
             "on attrelid = adrelid and attnum = adnum "
@@ -229,15 +234,15 @@ class Readable(io.RawIOBase):
     psycopg2 would send the text of an exception to the server and its log.
     """
 
-    def __init__(self, lines: Iterable[str], door: Database) -> None:
+    def __init__(self, lines: Iterable[str], database: Database) -> None:
         self.lines = iter(lines)
-        self.door = door
+        self.database = database
         self.error: Exception | None = None
         self.rest = b""
 
     def read(self, size: int = -1) -> bytes:
         try:
-            with self.door.waits_for_us():
+            with self.database.waits_for_us():
                 return self._read(size)
         except Exception as error:
             self.error = error

@@ -1,9 +1,11 @@
 """Notes who wrote the staged rows, once per transaction, for the trace. No Django."""
 
+from collections.abc import Collection
+
 from psycopg2 import sql
 
-from transfer.engine.kinds import KINDS
-from transfer.engine.shop_all.indexes import Indexes
+from transfer.engine.kinds import Kind
+from transfer.engine.postgres.database import Database
 
 # The columns get their values from defaults, never from the writer: see `guards.RIGHTS`.
 SCHEMA = """
@@ -24,15 +26,24 @@ FORGET_WRITERS = """
 """
 
 
-class Writers(Indexes):
-    def forget_writers(self, days: int) -> None:
+class WriterLog:
+    """The notes of which session wrote the rows of each transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def exists(self) -> bool:
+        """Whether writers are noted: not yet where a former version made our tables."""
+        return bool(self.database.value("select to_regclass('datatransfer.writer') is not null"))
+
+    def forget(self, kinds: Collection[Kind], days: int) -> None:
         """Removes notes older than `days` of transactions whose rows are gone."""
-        if not self.notes_sources():
+        if not self.exists():
             return
         gone = [
             sql.SQL("not exists (select from {} as row where row.xid = note.xid)").format(
                 kind.staging_table
             )
-            for kind in KINDS.values()
+            for kind in kinds
         ]
-        self.execute(sql.SQL(FORGET_WRITERS).format(sql.SQL(" and ").join(gone)), [days])
+        self.database.execute(sql.SQL(FORGET_WRITERS).format(sql.SQL(" and ").join(gone)), [days])

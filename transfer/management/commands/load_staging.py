@@ -3,10 +3,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
 from transfer.loading.receive import receive
@@ -18,7 +19,7 @@ from transfer.models import Actor, Upload
 from transfer.words.columns import alternatives, named
 from transfer.words.formats import amount, full_moment
 
-TABLES = {name: kind for kind in KINDS.values() for name in (kind.name, kind.staging)}
+TABLES = {name: kind for kind in settings.KINDS.values() for name in (kind.name, kind.staging)}
 CHUNK = 1 << 20
 LISTED = 1000
 
@@ -39,7 +40,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "table",
             choices=list(TABLES),
-            metavar=" | ".join(KINDS),
+            metavar=" | ".join(settings.KINDS),
             help=_("what the file holds; the name of the staging table will do, too"),
         )
         parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("its path"))
@@ -55,7 +56,7 @@ class Command(BaseCommand):
     def _load(self, upload: Upload, options: dict[str, Any]) -> None:
         self._go_on(upload, _("Checking"))
         if upload.state == Upload.State.COLUMNS:
-            lacking = missing(upload.moves, upload.layout["columns"])
+            lacking = missing(upload.kind_spec, upload.layout["columns"])
             raise ColumnsMissing(columns=alternatives(lacking))
         self._report(upload)
         if upload.bad and not options["good_only"]:
@@ -72,7 +73,7 @@ class Command(BaseCommand):
             return
         upload.confirm(Actor.at_command_line())
         self._go_on(upload, _("Loading"))
-        n, table = upload.good, upload.moves.staging
+        n, table = upload.good, upload.kind_spec.staging
         done = ngettext("%(n)s row loaded into %(table)s", "%(n)s rows loaded into %(table)s", n)
         self.say(done, n=n, table=table)
 

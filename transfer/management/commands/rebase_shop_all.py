@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.restore.groups import Restored
-from transfer.engine.restore.renumber_after_restore import Rebased, rebase
-from transfer.engine.shop_all.staging import Staging
+from transfer.engine.restore.renumber_after_restore import Renumbered, renumber_after_restore
+from transfer.engine.shop_all.source import ShopAll
 from transfer.management.command import Command as BaseCommand
 from transfer.models import BonusServer, Settings
 
@@ -44,19 +44,22 @@ class Command(BaseCommand):
         knows = options["restored_at"] is not None or options["no_writes_since_restore"]
         restored = Restored(options["restored_at"]) if knows else None
         doubtful = options["doubtful"] and options["doubtful"] == "moved"
-        with ExitStack() as doors:
-            staging = doors.enter_context(Staging(settings.SHOP_ALL_DATABASE_URL, "rebase"))
+        with ExitStack() as opened:
+            shop_all = opened.enter_context(ShopAll(settings.SHOP_ALL_DATABASE_URL, "rebase"))
             targets = [
-                doors.enter_context(BonusDatabase(server.dsn, server.name, "rebase"))
+                opened.enter_context(BonusDatabase(server.dsn, server.name, "rebase"))
                 for server in BonusServer.objects.all()
             ]
-            report = rebase(staging, targets, restored, doubtful_moved=doubtful, dry_run=True)
+            kinds = settings.KINDS.values()
+            report = renumber_after_restore(
+                shop_all, targets, kinds, restored, doubtful_moved=doubtful, dry_run=True
+            )
             self._say_counts(report)
             if report and not options["dry_run"]:
-                rebase(staging, targets, restored, doubtful_moved=doubtful)
+                renumber_after_restore(shop_all, targets, kinds, restored, doubtful_moved=doubtful)
                 self.say(_("Done. The next run of each transfer goes on from here."))
 
-    def _say_counts(self, report: list[Rebased]) -> None:
+    def _say_counts(self, report: list[Renumbered]) -> None:
         if not report:
             self.say(_("Nothing to do: the numbers of shop All are in order."))
         for line in report:

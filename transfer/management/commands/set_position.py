@@ -2,10 +2,10 @@ from argparse import ArgumentParser
 from dataclasses import fields
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.kinds import KINDS
-from transfer.engine.restore.set_position import Place, Placed
+from transfer.engine.restore.set_position import Outcome, Request
 from transfer.management.command import Command as BaseCommand, servers_named
 from transfer.models import Actor, TransferTask
 from transfer.runs.placing import put_position
@@ -32,30 +32,30 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
-        parser.add_argument("kind", choices=list(KINDS), help=_("which transfer"))
+        parser.add_argument("kind", choices=list(settings.KINDS), help=_("which transfer"))
         where = parser.add_mutually_exclusive_group()
         where.add_argument("--batch", type=int, metavar="N", help=_("it has received this one"))
         where.add_argument("--start", action="store_true", help=_("it has received nothing"))
         parser.add_argument("--reader", metavar="N", help=_("whose batch N is meant"))
 
     def handle(self, *, server: str, kind: str, dry_run: bool, **options: Any) -> None:
-        where = Place(**{field.name: options[field.name] for field in fields(Place)})
+        request = Request(**{field.name: options[field.name] for field in fields(Request)})
         (named,) = servers_named(server)
         task = named.tasks.select_related("server").get(kind=kind)
-        placed = put_position(task, where, Actor.at_command_line(), dry_run=dry_run)
-        self._report(task, placed, dry_run)
+        outcome = put_position(task, request, Actor.at_command_line(), dry_run=dry_run)
+        self._report(task, outcome, dry_run)
 
-    def _report(self, task: TransferTask, placed: Placed, dry_run: bool) -> None:
-        if placed.doubt is not None:
+    def _report(self, task: TransferTask, outcome: Outcome, dry_run: bool) -> None:
+        if outcome.doubt is not None:
             self.say(_("%(task)s: the next run will refuse."), task=task)
-            self.say("%(doubt)s", doubt=explain(placed.doubt))
+            self.say("%(doubt)s", doubt=explain(outcome.doubt))
         else:
             sentence = (
                 _("%(task)s: %(rows)s rows would be sent; nothing was changed")
                 if dry_run
                 else _("%(task)s: the next run sends %(rows)s rows")
             )
-            self.say(sentence, task=task, rows=placed.sent)
-        if placed.lost:
+            self.say(sentence, task=task, rows=outcome.sent)
+        if outcome.lost:
             given_up = _("%(task)s: up to %(rows)s purged rows are given up")
-            self.say(given_up, task=task, rows=placed.lost)
+            self.say(given_up, task=task, rows=outcome.lost)

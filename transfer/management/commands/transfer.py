@@ -3,9 +3,9 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.kinds import KINDS
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.management.command import (
@@ -38,7 +38,7 @@ class Command(BaseCommand):
     }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=[*KINDS, "all"], help=_("what is moved"))
+        parser.add_argument("kind", choices=[*settings.KINDS, "all"], help=_("what is moved"))
         add_server(parser)
         parser.add_argument(
             "--chunk",
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, kind: str, server: str | None, **options: Any) -> None:
-        kinds = list(KINDS) if kind == "all" else [kind]
+        kinds = list(settings.KINDS) if kind == "all" else [kind]
         codes = set()
         with soft_stop() as stopped:
             for named in servers_named(server):

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role
-from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry
 from transfer.pages.trace.words import cell
 from transfer.words import formats
@@ -56,7 +56,11 @@ def subject(entry: AuditEntry) -> str:
     """What the change was about."""
     params = entry.subject_params
     if kind := params.get("kind"):
-        title = _(KINDS[kind].title) if kind in KINDS else _chosen(entry, "kind", kind)
+        title = (
+            _(settings.KINDS[kind].title)
+            if kind in settings.KINDS
+            else _chosen(entry, "kind", kind)
+        )
         return f"{title} → {params['server']}" if params.get("server") else title
     if entry.subject_type == "user":
         return _("User %(name)s") % params if params["name"] else _("All users")

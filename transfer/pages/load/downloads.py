@@ -26,7 +26,7 @@ def bad_lines(upload: Upload) -> Sheet:
     explained = cache(explain_line)
     has_rejects = REJECT in upload.layout.get("columns", {})
     fields = [
-        *column_fields(upload.moves, lambda line, name: line.cells.get(name, "")),
+        *column_fields(upload.kind_spec, lambda line, name: line.cells.get(name, "")),
         *([Field(heading(REJECT), lambda line: line.cells.get(REJECT))] if has_rejects else []),
         Field(_("Line in the file"), lambda line: line.line),
         Field(_("What is wrong"), lambda line: explained(line.code).sentence),
@@ -34,7 +34,7 @@ def bad_lines(upload: Upload) -> Sheet:
         Field(_("What is there"), lambda line: line.value),
         Field(_("What to do"), lambda line: explained(line.code).hint),
     ]
-    if upload.moves.secrets:
+    if upload.kind_spec.secrets:
         note = _("PIN codes are never shown: enter them anew.")
         kept_pin = _("•••• keeps the PIN code of the rejected row.") if has_rejects else ""
         fields.append(Field(_("About the PIN code"), lambda line: f"{note} {kept_pin}".strip()))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,7 +11,6 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from transfer.access import role
-from transfer.engine.kinds import KINDS
 from transfer.loading import upload_job
 from transfer.loading.faults import NothingInside
 from transfer.loading.receive import receive
@@ -27,12 +27,12 @@ State = Upload.State
 @read_or_post
 def entry(request: HttpRequest, kind: str) -> HttpResponse:
     """The form. What passes the checks is confirmed on a page of its own."""
-    if kind not in KINDS:
+    if kind not in settings.KINDS:
         raise Http404
-    form = EntryForm(KINDS[kind], request.POST or None, initial=request.GET.dict())
+    form = EntryForm(settings.KINDS[kind], request.POST or None, initial=request.GET.dict())
     if form.is_valid() and (upload := _judge(form, Actor.of(request))):
         return redirect("entry_confirm", upload.pk)
-    context = {"form": form, "kinds": list(KINDS.values())}
+    context = {"form": form, "kinds": list(settings.KINDS.values())}
     return render(request, "load/entry.html", context, status=422 if form.errors else 200)
 
 
@@ -83,7 +83,7 @@ def _question(upload: Upload) -> dict[str, Any]:
     return {
         "title": _("Stage this change?"),
         "text": _("It goes into %(table)s and moves to every bonus server with its next run.")
-        % {"table": upload.moves.staging},
+        % {"table": upload.kind_spec.staging},
         "points": points,
         "action": _("Stage it"),
         "back": reverse("entry", args=[upload.kind]),

@@ -80,7 +80,7 @@ class ReadingForm(forms.Form):
             )
 
     def names(self) -> list[str]:
-        return [*self.upload.moves.names, REJECT]
+        return [*self.upload.kind_spec.names, REJECT]
 
     def chosen_before(self) -> dict[str, Any]:
         """What decides which columns there are."""
@@ -92,7 +92,7 @@ class ReadingForm(forms.Form):
         if len(set(columns.values())) < len(columns):
             self.add_error(None, _("One column of the file is given twice."))
         # With another separator or sheet there are other columns: they are recognised anew.
-        elif not self.rereads() and (lacking := missing(self.upload.moves, columns)):
+        elif not self.rereads() and (lacking := missing(self.upload.kind_spec, columns)):
             text = _("Choose where it is in the file: %(names)s.")
             self.add_error(None, text % {"names": alternatives(lacking)})
 

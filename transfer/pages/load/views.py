@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import Role, has_role, role
-from transfer.engine.kinds import KINDS, PINCODES
+from transfer.engine.kinds import PINCODES
 from transfer.errors import FileRefused
 from transfer.loading import upload_job
 from transfer.loading.headings import REJECT
@@ -45,7 +46,7 @@ STYLES = {"amount": "num", "comment": "break"}
 def loads(request: HttpRequest) -> HttpResponse:
     """Where a file is chosen, and what became of earlier ones."""
     kind = request.GET.get("kind")
-    return _loads(request, UploadForm(initial={"kind": kind if kind in KINDS else ""}))
+    return _loads(request, UploadForm(initial={"kind": kind if kind in settings.KINDS else ""}))
 
 
 def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
@@ -53,7 +54,7 @@ def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
         "form": form,
         "kinds": [
             (kind, [(heading(c.name), how_to_fill_in(kind, c.name)) for c in kind.columns])
-            for kind in KINDS.values()
+            for kind in settings.KINDS.values()
         ],
         "table": UploadTable(Upload.objects.all()).paged(request),
         "zone": Settings.load().zone,
@@ -88,7 +89,7 @@ def upload_file(request: HttpRequest) -> HttpResponse:
 def received(form: UploadForm, actor: Actor) -> Upload | None:
     """The file, kept; None where nobody says what is in it. Raises FileRefused."""
     file, name = form.cleaned_data["file"], form.cleaned_data["kind"]
-    upload = receive(KINDS[name or PINCODES.name], file.chunks(), actor, name=file.name)
+    upload = receive(settings.KINDS[name or PINCODES.name], file.chunks(), actor, name=file.name)
     if not name:
         kind = kind_of(upload)
         if kind is None:
@@ -143,7 +144,7 @@ def _preview(upload: Upload) -> dict[str, Any]:
         ],
         "added": Decimal(report.get("added") or 0),
         "taken": Decimal(report.get("taken") or 0),
-        "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in upload.moves.columns],
+        "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in upload.kind_spec.columns],
         "names_rejects": REJECT in layout.get("columns", {}),
         "sample": [
             (
@@ -164,7 +165,7 @@ def cells_of(upload: Upload, row: dict[str, Any], zone: ZoneInfo) -> list[tuple[
     """Returns heading, look and text of each cell of a line in the report."""
     return [
         (heading(column.name), STYLES.get(column.name, ""), _shown(column.name, cell, zone))
-        for column, cell in zip(upload.moves.columns, row["cells"], strict=True)
+        for column, cell in zip(upload.kind_spec.columns, row["cells"], strict=True)
     ]
 
 
@@ -231,7 +232,7 @@ def upload_bad_lines(request: HttpRequest, pk: int, form: str) -> HttpResponseBa
 @require_safe
 def template(request: HttpRequest, kind: str, form: str) -> HttpResponseBase:
     """An empty file to fill in."""
-    if kind not in KINDS:
+    if kind not in settings.KINDS:
         raise Http404
-    sheets = downloads.template(KINDS[kind])
+    sheets = downloads.template(settings.KINDS[kind])
     return csv_response(kind, sheets[0]) if form == "csv" else xlsx_response(kind, sheets)

@@ -60,7 +60,7 @@ def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> 
     """Two steps: a server is docked; it answers, as well as its database."""
     is_admin = has_role(user, Role.ADMINISTRATOR)
     heard = {row.task.server_id for row in rows if row.backlog.rows is not None}
-    # Both doors have answered once: the administration port, and the database.
+    # Both have answered once: the administration port, and the database.
     moved = TransferRun.objects.good().exists()
     tested = [one for one in servers if one.accounts_at and (moved or one.pk in heard)]
     return [

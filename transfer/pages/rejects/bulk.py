@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from transfer.access import role
-from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
@@ -60,7 +60,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
     if posted is not None and request.GET.get("fix") == "spaces":
         return send(request, rows, {}, without_spaces)
     kinds = {group["kind"] for group in groups}
-    form = BulkForm(KINDS[kinds.pop()], posted) if len(kinds) == 1 else None
+    form = BulkForm(settings.KINDS[kinds.pop()], posted) if len(kinds) == 1 else None
     if posted is not None and (form is None or form.is_valid()):
         return send(request, rows, form.values if form else {})
     context = {

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -12,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
 from transfer.models import Settings
@@ -32,7 +33,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     there = set(rows.order_by().values_list("kind", flat=True).distinct()) or {"pincodes"}
     if form == "csv" and len(there) > 1:
         return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
-    sheets = [sheet_of(kind, rows) for name, kind in KINDS.items() if name in there]
+    sheets = [sheet_of(kind, rows) for name, kind in settings.KINDS.items() if name in there]
     name = f"rejects-{timezone.localtime():%Y-%m-%d-%H%M}"
     return file_response(request, name, form, *sheets)
 

@@ -63,9 +63,9 @@ def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
     initial = {
         name: as_people_write(name, text, zone)
         for name, text in reject.payload.items()
-        if name not in reject.moves.secrets
+        if name not in reject.kind_spec.secrets
     }
-    return CorrectionForm(reject.moves, data, initial=initial)
+    return CorrectionForm(reject.kind_spec, data, initial=initial)
 
 
 class BulkForm(CorrectionForm):

@@ -46,7 +46,8 @@ def written(reject: RejectedRow, zone: ZoneInfo) -> dict[str, str]:
     if not reject.payload:
         return {}
     return {
-        name: as_people_write(name, reject.payload.get(name), zone) for name in reject.moves.names
+        name: as_people_write(name, reject.payload.get(name), zone)
+        for name in reject.kind_spec.names
     }
 
 
@@ -108,7 +109,7 @@ class RejectTable(Table):
 
     def draw_payload(self, record: RejectedRow) -> SafeString:
         """What the failed check has looked at, then what names the row; all of it in a tooltip."""
-        texts, kind = written(record, self.zone), record.moves
+        texts, kind = written(record, self.zone), record.kind_spec
         if not texts:
             return format_html('<span class="muted">{}</span>', _("unknown"))
         wrong = columns_of(kind, CHECKS.get(record.code, UNKNOWN))

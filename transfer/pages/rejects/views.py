@@ -109,7 +109,7 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
 
 def suggested(one: RejectedRow, form: Any) -> dict[str, Any] | None:
     """What would mend the row: columns as they are and as they would be, and all that is sent."""
-    mended = without_spaces(one.moves, one.code, one.payload)
+    mended = without_spaces(one.kind_spec, one.code, one.payload)
     if not mended or not one.is_open:
         return None
     changes = [(heading(name), one.payload[name], value) for name, value in mended.items()]

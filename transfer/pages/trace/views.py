@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -9,7 +10,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kinds import Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
 from transfer.pages.trace.places import Group, Link, link, places
@@ -73,7 +74,9 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
         "title": title % {"subject": subject},
         "trace": result,
         "rows": [shown_row(row, reject_days, subject) for row in result.rows],
-        "writing": [(KINDS[name].staging, since) for name, since in result.writing.items()],
+        "writing": [
+            (settings.KINDS[name].staging, since) for name, since in result.writing.items()
+        ],
         "holdings": [holding(answer, column) for answer in result.answers],
         "column": column,
         "is_account": column == "account",

@@ -1,0 +1,156 @@
+"""The vendor's tables in a bonus server's database: whether rows that pass our checks fit."""
+
+import psycopg2
+from psycopg2 import errors, sql
+
+from transfer.engine.errors import (
+    RightsMissing,
+    RowsSwallowed,
+    TargetTableMissing,
+    WrongColumns,
+)
+from transfer.engine.kinds import Kind
+from transfer.engine.postgres.database import COLUMNS, Database
+from transfer.engine.table_mapping import Column, TableMapping, Value
+from transfer.errors import TransferError
+
+# Triggers that may keep a row out: pg_trigger.tgtype is 1 for each row, 2 before, 4 on insert.
+TRIGGERS = """
+    select string_agg(tgname, ', ' order by tgname) from pg_trigger
+     where tgrelid = to_regclass(quote_ident(%s)) and not tgisinternal and tgenabled <> 'D'
+       and tgtype & 7 = 7
+"""
+# Rules that put another statement in place of an insert (pg_rewrite.ev_type 3).
+RULES = """
+    select string_agg(rulename, ', ' order by rulename) from pg_rewrite
+     where ev_class = to_regclass(quote_ident(%s)) and ev_type = '3' and is_instead
+       and ev_enabled <> 'D'
+"""
+# What an upsert can hold on to: a unique index on this column alone, whole and immediate.
+UNIQUE = """
+    select exists (
+        select from pg_index
+          join pg_attribute on attrelid = indrelid and attnum = indkey[0]
+         where indrelid = to_regclass(quote_ident(%s)) and attname = %s and indisunique
+           and indimmediate and indisvalid and indpred is null and indnkeyatts = 1)
+"""
+# Columns that every row has to fill and that we do not know.
+DEMANDED = """
+    select attname from pg_attribute
+     where attrelid = to_regclass(quote_ident(%s)) and attnum > 0 and not attisdropped
+       and attnotnull and not atthasdef and attidentity = '' and attname <> all(%s)
+     order by attnum
+"""
+# Rights on the columns that a statement names.
+RIGHTS = """
+    select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
+     where not has_column_privilege(to_regclass(quote_ident(%s)), name, wanted) order by wanted
+"""
+
+
+class VendorTables:
+    """Checks the tables that transfers write to, before the first row and on request."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def check_columns(self, kind: Kind) -> None:
+        """Whether what passes the checks fits into the bonus server's table.
+
+        Raises TargetTableMissing, WrongColumns or RowsSwallowed.
+        """
+        columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.target])}
+        if not columns:
+            raise TargetTableMissing(database=self.database.name, table=f'"{kind.target}"')
+        side, problems = kind.bonus_server, []
+        for column, name in kind.held_names.items():
+            type_, _, declared, modifier = columns.get(name, ["", False, "", -1])
+            if not type_:
+                problems.append(f"{name} –")
+            elif not holds(side, column, type_, modifier):
+                problems.append(f"{name} {declared} ≠ {side.created_as(column)}")
+        for name, value in side.fixed.items():
+            if not self._takes(kind, name, value):
+                declared = columns[name][2] if name in columns else "–"
+                problems.append(f"{name} {declared} ≠ {value!r}")
+        problems += self._other_problems(kind)
+        if problems:
+            raise WrongColumns(
+                database=self.database.name, table=f'"{kind.target}"', problems="; ".join(problems)
+            )
+        self.check_rules(kind)
+
+    def _other_problems(self, kind: Kind) -> list[str]:
+        problems = [
+            f"unique ({name}) –"
+            for column, name in kind.held_names.items()
+            if column.name in kind.unique and not self.database.value(UNIQUE, [kind.target, name])
+        ]
+        names = [*kind.held_names.values(), *kind.bonus_server.fixed]
+        demanded = self.database.rows(DEMANDED, [kind.target, names])
+        return problems + [f"{name} not null, no default" for (name,) in demanded]
+
+    def _takes(self, kind: Kind, name: str, value: Value) -> bool:
+        """Whether the column takes the value: the planner is asked, and inserts nothing."""
+        insert = sql.SQL("explain insert into {} ({}) values ({})").format(
+            kind.bonus_server.identifier, sql.Identifier(name), sql.Literal(value)
+        )
+        with self.database.explained(), self.database.connection.cursor() as cursor:
+            cursor.execute("savepoint planned")
+            try:
+                cursor.execute(insert)
+            except errors.InsufficientPrivilege:
+                return True  # `check_rights` says so
+            except (psycopg2.DataError, psycopg2.ProgrammingError):
+                return False
+            finally:
+                cursor.execute("rollback to savepoint planned")
+        return True
+
+    def check_rights(self, *kinds: Kind) -> None:
+        """Whether we may do all that a chunk does. Raises RightsMissing with the SQL to run."""
+        user = self.database.value("select current_user")
+        missing, grants = [], []
+        for kind in kinds:
+            names = [*kind.held_names.values(), *kind.bonus_server.fixed]
+            lacking = self.database.rows(RIGHTS, [list(kind.rights), names, kind.target])
+            if rights := ", ".join(right for (right,) in lacking):
+                missing.append(f"{rights} on {kind.target}")
+                grant = sql.SQL(f"grant {rights.lower()} on {{}} to {{}};")
+                grants.append(grant.format(kind.bonus_server.identifier, sql.Identifier(user)))
+        may, database = self.database.one(
+            "select has_database_privilege(current_database(), 'TEMP'), current_database()"
+        )
+        if not may:
+            missing.append("TEMP")
+            grant = sql.SQL("grant temporary on database {} to {};")
+            grants.append(grant.format(sql.Identifier(database), sql.Identifier(user)))
+        if missing:
+            statements = sql.SQL("\n").join(grants).as_string(self.database.connection)
+            raise RightsMissing(user=user, missing=", ".join(missing), statements=statements)
+
+    def check_rules(self, kind: Kind) -> None:
+        """Whether each row of an insert lands in the table itself. Raises RowsSwallowed."""
+        names = self.database.value(RULES, [kind.target])
+        if kind.appends and names:
+            raise RowsSwallowed(database=self.database.name, table=f'"{kind.target}"', names=names)
+
+    def swallowed(self, kind: Kind) -> TransferError:
+        """What to raise when rows did not land: a trigger kept them out."""
+        names = self.database.value(TRIGGERS, [kind.target])
+        return RowsSwallowed(
+            database=self.database.name, table=f'"{kind.target}"', names=names or "?"
+        )
+
+
+def holds(side: TableMapping, column: Column, type_: str, modifier: int) -> bool:
+    """Whether a column of this type can hold every value that passes the checks."""
+    if type_ not in side.types(column):
+        return False
+    if type_ == "character varying":
+        return modifier == -1 or modifier - 4 >= side.longest(column)
+    if type_ == "numeric" and modifier != -1:
+        # numeric(precision, scale) as PostgreSQL packs it (numeric.c, make_numeric_typmod).
+        precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
+        return scale >= 2 and precision - scale >= 13
+    return True

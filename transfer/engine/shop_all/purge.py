@@ -1,0 +1,149 @@
+"""Removes staged rows that every bonus server has received, and notes what it removed."""
+
+from collections.abc import Collection
+from decimal import Decimal
+
+from psycopg2 import sql
+
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Position, visible
+from transfer.engine.postgres.database import COLUMNS
+from transfer.engine.shop_all.indexes import Indexes
+from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.writers import WriterLog
+
+# The numbers of purges are times: those of a database that went back are never given anew.
+NOTE_PURGE = """
+    insert into datatransfer.purge_note (origin, kind, number, rows, latest, late)
+    select (select origin from datatransfer.origin), %(kind)s,
+           greatest(extract(epoch from clock_timestamp()) * 1000000,
+                    (select max(number) + 1 from datatransfer.purge_note)),
+           %(rows)s, max(xid::text::bigint)::text::xid8,
+           array(select distinct running
+                   from datatransfer.batch, pg_snapshot_xip(snapshot) as running
+                  where kind = %(kind)s and running in (select xid from gone))
+      from gone
+"""
+
+# Whatever a bonus server had named within these days is there. Of each reader, the oldest go first.
+FORGET_BATCHES = """
+    delete from datatransfer.batch as old
+     where kind = %(kind)s
+       and number < (select max(number) from datatransfer.batch as last
+                      where last.reader = old.reader
+                        and at < now() - make_interval(days => %(days)s))
+       and not exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
+                                as named (reader, number)
+                        where named.reader = old.reader and named.number <= old.number)
+"""
+
+
+class Purge:
+    """Removes staged rows, or empties their secrets.
+
+    `kinds` are all that have rows in shop All: notes of writers stay as long as any of their rows.
+    """
+
+    def __init__(self, shop_all: ShopAll, kinds: Collection[Kind]) -> None:
+        self.kinds = kinds
+        self.database = shop_all.database
+        self.identity = shop_all.identity
+        self.lock = shop_all.purge_lock
+        self.indexes = Indexes(self.database)
+        self.writers = WriterLog(self.database)
+
+    def purge(
+        self, kind: Kind, positions: list[Position], days: int, *, dry_run: bool = False
+    ) -> tuple[int, Decimal]:
+        """Removes rows older than `days` that every one of `positions` has moved.
+
+        They were read while nobody could begin one. Returns rows and finite amounts removed; they
+        are noted for the reconciliation, and so that a bonus server which is restored to before
+        them is noticed. Of a batch under way every row stays until it has been moved as a whole.
+        """
+        old = sql.SQL("{} where created_at < now() - make_interval(days => {}) and {}").format(
+            kind.staging_table,
+            sql.Literal(days),
+            sql.SQL(" and ").join(visible(position.read_through) for position in positions),
+        )
+        ours = sql.SQL(", ").join(
+            [sql.SQL("xid"), *(one.named(kind.shop_all.read(one)) for one in kind.columns)]
+        )
+        with self.database.transaction():
+            self.database.limit_statements(None)
+            for position in positions:
+                self.identity.check_position(kind, position)
+            if dry_run:
+                return self._counted(kind, sql.SQL("select {} from {}").format(ours, old))
+            self.database.execute("create temporary table gone (xid xid8) on commit drop")
+            rows, amount = self._counted(
+                kind, sql.SQL("delete from {} returning {}").format(old, ours), keeps=True
+            )
+            if rows:
+                self._note_purge(kind, rows, amount)
+                self.writers.forget(self.kinds, days)
+            self._forget_batches(kind, positions, days)
+        if rows:
+            self.indexes.vacuum(kind)
+        return rows, amount
+
+    def blank(
+        self, kind: Kind, positions: list[Position], spared: list[int], *, dry_run: bool = False
+    ) -> int:
+        """Empties the secrets of rows that every one of `positions` has moved, but for those with
+        the numbers `spared`; returns of how many. The rows stay, and count as before.
+        """
+        (column,) = kind.shop_all.names(one for one in kind.columns if one.secret).values()
+        values = {
+            "table": kind.staging_table,
+            "column": sql.Identifier(column),
+            "moved": sql.SQL(" and ").join(visible(one.read_through) for one in positions),
+            "spared": sql.Literal(spared),
+        }
+        which = sql.SQL("{column} <> '' and {moved} and id <> all ({spared}::bigint[])").format(
+            **values
+        )
+        with self.database.transaction():
+            self.database.limit_statements(None)
+            for position in positions:
+                self.identity.check_position(kind, position)
+            if dry_run:
+                query = sql.SQL("select count(*) from {table} where {which}")
+                return int(self.database.value(query.format(which=which, **values)))
+            columns = self.database.rows(COLUMNS, [kind.staging])
+            not_null = {name for name, _, is_not_null, *_ in columns if is_not_null}
+            empty = "" if column in not_null else None
+            return self.database.execute(
+                sql.SQL("update {table} set {column} = {empty} where {which}").format(
+                    which=which, empty=sql.Literal(empty), **values
+                )
+            )
+
+    def _counted(
+        self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
+    ) -> tuple[int, Decimal]:
+        noting = ", noted as (insert into gone select distinct xid from gone_rows)" if keeps else ""
+        query = sql.SQL(
+            f"with gone_rows as ({{}}){noting} "
+            "select count(*), coalesce(sum({}), 0) from gone_rows"
+        )
+        rows, amount = self.database.one(query.format(gone, sql.SQL(kind.amount)))
+        return rows, amount
+
+    def _note_purge(self, kind: Kind, rows: int, amount: Decimal) -> None:
+        self.database.execute(
+            "insert into datatransfer.purged as held values (%s, %s, %s) "
+            "on conflict (kind) do update set rows = held.rows + excluded.rows, "
+            "amount = held.amount + excluded.amount",
+            [kind.name, rows, amount],
+        )
+        self.database.execute(NOTE_PURGE, {"kind": kind.name, "rows": rows})
+
+    def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
+        """Removes old batches; each reader's latest stays, and the one that its position names."""
+        named = [(one.reader, one.number) for one in positions if one.reader is not None]
+        readers, numbers = zip(*named, strict=True) if named else ((), ())
+        self.database.execute(
+            FORGET_BATCHES,
+            {"kind": kind.name, "days": days, "readers": [*readers], "numbers": [*numbers]},
+        )

@@ -1,0 +1,59 @@
+"""Shop All as a transfer sees it: one connection, and the objects that each know one part."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+import psycopg2
+from psycopg2 import errors
+
+from transfer.engine.errors import NotInitialised
+from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.batch_log import BatchLog
+from transfer.engine.shop_all.correction_log import CorrectionLog
+from transfer.engine.shop_all.identity import Identity
+from transfer.engine.shop_all.purge_lock import PurgeLock
+from transfer.engine.shop_all.reader import Reader
+from transfer.errors import TransferError
+
+
+class ShopAll:
+    """The source of transfers. The parameters are those of `Database`."""
+
+    def __init__(
+        self, dsn: str, purpose: str, *, secret: bool = False, seconds: float | None = None
+    ) -> None:
+        self.database = Database(
+            dsn, "shop All", purpose, secret=secret, seconds=seconds, explain=not_initialised
+        )
+        self.log = BatchLog(self.database)
+        self.identity = Identity(self.database, self.log)
+        self.reader = Reader(self.database)
+        self.corrections = CorrectionLog(self.database)
+        self.purge_lock = PurgeLock(self.database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
+
+    def another(self) -> "ShopAll":
+        """Another connection to the same database, opened at first use."""
+        mine = self.database
+        return ShopAll(mine.dsn, mine.purpose, secret=mine.secret, seconds=mine.seconds)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See `Database.snapshot`."""
+        with self.database.snapshot():
+            yield
+
+
+def not_initialised(error: psycopg2.Error) -> TransferError | None:
+    """A missing table or column of ours is no fault of the query: `init_shop_all` has to run."""
+    if not isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+        return None
+    quoted = re.search('["«](.+)["»]', error.diag.message_primary or "")
+    return NotInitialised(missing=f'"{quoted[1]}"' if quoted else "datatransfer")

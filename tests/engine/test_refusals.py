@@ -1,5 +1,7 @@
 """What the vendor's own tables refuse: one reject a row, and the rest lands."""
 
+import hashlib
+
 import pytest
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
@@ -10,6 +12,7 @@ from transfer.engine.kinds import KINDS, MASK
 from transfer.engine.move import refusals
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import QueryFailed
 
 TRIGGER = """
     create function meddle() returns trigger language plpgsql as $$ begin {} end $$;
@@ -51,6 +54,33 @@ def refused(flow):
             "insert into asset (account, amount) values ('102', 100)",
             ("23P01", "later"),
         ),
+        (
+            "create table known (amount numeric); insert into known values (1), (2); "
+            + TRIGGER.format(
+                "select amount into strict new.amount from known where amount = new.amount; "
+                "return new;"
+            ),
+            ("P0002", None),
+        ),
+        (
+            TRIGGER.format(
+                "if new.amount >= 100 then raise 'no' using errcode = 'AA042'; end if; return new;"
+            ),
+            ("AA042", None),
+        ),
+        (
+            TRIGGER.format(
+                "perform (select n from generate_series(1, case when new.amount < 100 then 1 "
+                "else 2 end) as n); return new;"
+            ),
+            ("21000", None),
+        ),
+        (
+            "create table small (amount numeric); create view shown as "
+            "select * from small where amount < 100 with check option; "
+            + TRIGGER.format("insert into shown values (new.amount); return new;"),
+            ("44000", None),
+        ),
     ],
 )
 def test_a_row_that_the_table_refuses_is_a_reject_and_the_rest_lands(balances, harm, reason):
@@ -66,6 +96,59 @@ def test_a_row_that_the_table_refuses_is_a_reject_and_the_rest_lands(balances, h
     totals = balances.position().totals
     assert (totals.applied, totals.rejected, totals.amount_applied) == (2, 2, 3)
     assert totals.amount_rejected == 100
+
+
+def test_a_row_that_a_policy_refuses_is_a_reject(balances, limited):
+    with balances.open() as (_, target), target.database.transaction():
+        target.ensure_schema()
+    query(
+        balances.bonus,
+        "grant usage on schema datatransfer to public; "
+        "grant all on all tables in schema datatransfer to public; "
+        "grant all on all sequences in schema public to public; "
+        "alter table asset enable row level security; "
+        "create policy small on asset with check (amount < 100)",
+    )
+    balances.stage(("101", 1), ("102", 100))
+    moved = Flow("balances", balances.shop_all, limited).move()
+    assert [(one.id, one.sqlstate) for one in moved.rejects] == [(2, "42501")]
+    assert query(balances.bonus, "select account from asset") == [("101",)]
+
+
+def test_a_text_too_long_for_an_index_is_a_reject(balances):
+    query(balances.bonus, "create index on asset (comment)")
+    noise = "".join(hashlib.sha256(b"%d" % n).hexdigest() for n in range(500))
+    balances.stage(("101", 1), ("102", 100, None, None, noise))
+    moved = balances.move()
+    assert [(one.id, one.sqlstate) for one in moved.rejects] == [(2, "54000")]
+    assert [row[0] for row in balances.target_rows()] == ["101"]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "create function meddle() returns trigger language plpgsql as $$ "
+        "begin raise 'closed' using errcode = 'AA042'; end $$; "
+        "create trigger meddle before insert on asset for each statement execute function meddle()",
+        TRIGGER.format(
+            "if new.amount = 2 then raise 'closed' using errcode = 'disk_full'; end if; return new;"
+        ),
+        TRIGGER.format(
+            "if new.amount = 2 then raise 'closed' using errcode = 'deadlock_detected'; end if; "
+            "return new;"
+        ),
+    ],
+    ids=["of-the-statement", "of-resources", "of-a-deadlock"],
+)
+def test_an_error_that_is_not_of_a_row_stops_the_transfer(balances, harm):
+    query(balances.bonus, harm)
+    balances.stage(("1", 1), ("2", 2), ("3", 3))
+    with pytest.raises(QueryFailed, match="closed"):
+        balances.move()
+    assert_nothing_moved(balances)
+    query(balances.bonus, "drop trigger meddle on asset")
+    assert balances.move().codes == []
+    assert len(balances.target_rows()) == 3
 
 
 def test_refused_rows_among_many_are_found_wherever_they_are(balances):
@@ -96,15 +179,22 @@ def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
     assert found == [[("1000", 1)]]
 
 
-def test_so_many_refusals_are_no_matter_of_rows(balances, monkeypatch):
-    monkeypatch.setattr(refusals, "MOST_REFUSED", 10)
-    query(balances.bonus, "alter table asset add constraint none check (amount < 0)")
+def test_more_than_half_of_a_chunk_refused_is_not_a_matter_of_rows(balances):
+    query(balances.bonus, "alter table asset add constraint few check (amount <= 49)")
     stage_many(balances, 100)
-    with pytest.raises(TooManyRefused, match="23514 none"):
+    with pytest.raises(TooManyRefused, match=r"more than half of the 100 rows.*23514 few"):
         balances.move()
     assert_nothing_moved(balances)
-    query(balances.bonus, "alter table asset drop constraint none")
+    query(balances.bonus, "alter table asset drop constraint few")
     assert_all_moved_once(balances, 100)
+
+
+@pytest.mark.parametrize(("most", "chunk_rows"), [(50, 100), (0, 99)])
+def test_half_of_a_chunk_or_all_of_a_small_one_may_be_refused(balances, most, chunk_rows):
+    query(balances.bonus, f"alter table asset add constraint few check (amount <= {most})")
+    stage_many(balances, 100)
+    assert len(balances.move(chunk_rows).rejects) == 100 - most
+    assert len(balances.target_rows()) == most
 
 
 @pytest.mark.parametrize("kind", ["pincodes", "cards"])

@@ -327,10 +327,14 @@ class RowsSwallowed(TransferError):
 
 class TooManyRefused(TransferError):
     code = "too_many_refused"
-    sentence = gettext_noop("%(database)s refuses more than %(most)s rows of one step: %(reason)s.")
+    sentence = gettext_noop(
+        "%(database)s refuses more than half of the %(rows)s rows of one step: %(reason)s."
+    )
     hint = gettext_noop(
-        "The step was rolled back. So many rows are hardly wrong each by itself: look whether a "
-        "constraint, a trigger or the encoding of the bonus server has changed."
+        "The step was rolled back. So many rows are rarely wrong one by one: check whether a "
+        "constraint, a trigger or the encoding of the bonus server has changed. If the rows "
+        "themselves are wrong, move them in steps of fewer than 100 rows, which may all become "
+        "rejects: manage.py transfer, with --chunk 99."
     )
 
 

@@ -9,27 +9,32 @@ from psycopg2.extensions import cursor as Cursor
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import TooManyRefused
 
-MOST_REFUSED = 1_000  # in a chunk: of more than that, something else than the rows is wrong
+FEW_ROWS = 100  # a chunk of fewer rows may be refused wholly: that alone shows no common cause
 
 Refuse = Callable[[str, str, str | None], None]
 Statement = Callable[[str], str | sql.Composed]
 
+# SQLSTATEs that do not tell about a row, but about the connection (08), a log-in of the vendor's
+# trigger at another server (28, HV00N), our transaction (25, 40), locks and the state of objects
+# (55), resources (53, 58), a shutdown, cancel or time limit (57), the configuration (F0) or a bug
+# of PostgreSQL (XX).
+NOT_OF_A_ROW = ("08", "25", "28", "40", "53", "55", "57", "58", "F0", "HV00N", "XX")
 
-def is_refusal(error: psycopg2.Error) -> bool:
-    """Whether the server objects to a value, and not to us.
 
-    Classes 22 and 23: data exceptions, integrity constraints. P0001: a trigger that says no.
+def may_be_of_a_row(error: psycopg2.Error) -> bool:
+    """Whether PostgreSQL may have raised the error because of a row.
+
+    Any SQLSTATE may: a vendor's trigger chooses its own.
     """
-    code = error.pgcode or ""
-    return code[:2] in ("22", "23") or code == "P0001"
+    return error.pgcode is not None and not error.pgcode.startswith(NOT_OF_A_ROW)
 
 
 class Bisection:
     """Runs statements over the rows of a temporary table, without those that the server refuses.
 
-    Each statement is made from which rows it shall take: a condition on (xid, id). Their row
+    Each statement is made from a condition on (xid, id): the rows that it shall take. Their row
     counts, or the number that they select, are added up. Ranges come in the order of (xid, id),
-    so that the outcome is that of row by row. `refuse` is told the condition that names a refused
+    so that the outcome is that of row by row. `refuse` gets the condition that names a refused
     row, its SQLSTATE and the constraint; never the message, which may quote the row.
     """
 
@@ -40,19 +45,30 @@ class Bisection:
         self.table = table
         self.statements = statements
         self.refuse = refuse
+        self.rows = 0
         self.refused = 0
-        self.reason: tuple[str, str | None] = ("", None)  # of the latest refusal
+        self.error: psycopg2.Error | None = None  # the latest that may be of a row
 
     def run(self, good: str = "true") -> int:
-        """Applies all rows that fulfil the condition `good`. Raises TooManyRefused."""
+        """Applies all rows that fulfil the condition `good`.
+
+        Raises TooManyRefused, or the error of the statements if they fail without any row, too.
+        """
         if (done := self._attempt(good)) is not None:
             return done
+        self._check_statements()
         self.target.database.execute(f"create index on {self.table} (xid, id)")
-        rows = self.target.database.value(f"select count(*) from {self.table} where {good}")
-        return self._halve(good, rows)
+        self.rows = self.target.database.value(f"select count(*) from {self.table} where {good}")
+        return self._halve(good, self.rows)
+
+    def _check_statements(self) -> None:
+        """Raises the latest error if the statements fail over no rows: then no row is the cause."""
+        if self._attempt("false") is None and self.error is not None:
+            with self.target.database.explained():
+                raise self.error
 
     def _halve(self, among: str, rows: int) -> int:
-        """The `rows` rows that fulfil a condition, one of which at least the server refuses."""
+        """Applies the `rows` rows that fulfil a condition; the server refuses at least one."""
         if rows == 1:
             self._refuse(among)
             return 0
@@ -70,26 +86,32 @@ class Bisection:
         return self._halve(among, rows) if done is None else done
 
     def _refuse(self, row: str) -> None:
-        sqlstate, constraint = self.reason
+        sqlstate, constraint = self._reason()
         self.refused += 1
-        if self.refused > MOST_REFUSED:
+        if self.rows >= FEW_ROWS and self.refused > self.rows / 2:
             raise TooManyRefused(
                 database=self.target.name,
-                most=MOST_REFUSED,
+                rows=self.rows,
                 reason=" ".join(filter(None, [sqlstate, constraint])),
             )
         self.refuse(row, sqlstate, constraint)
 
+    def _reason(self) -> tuple[str, str | None]:
+        """The SQLSTATE and the constraint of the latest error."""
+        if self.error is None:
+            return "", None
+        return self.error.pgcode or "", self.error.diag.constraint_name
+
     def _attempt(self, rows: str) -> int | None:
-        """What the statements did; None when the server refused a row, and nothing was done."""
+        """What the statements did; None if they failed because of a row: then nothing was done."""
         with self.target.database.explained(), self.target.database.connection.cursor() as cursor:
             cursor.execute("savepoint rows")
             try:
                 done = sum(_run(cursor, each(rows)) for each in self.statements)
             except psycopg2.Error as error:
-                if not is_refusal(error):
+                if not may_be_of_a_row(error):
                     raise
-                self.reason = (error.pgcode or "", error.diag.constraint_name)
+                self.error = error
                 cursor.execute("rollback to savepoint rows; release savepoint rows")
                 return None
             cursor.execute("release savepoint rows")

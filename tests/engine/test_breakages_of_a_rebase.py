@@ -1,9 +1,12 @@
 """Copies restored once more after a rebase, and one that dies: exact, or refused, or asked."""
 
+import threading
+
 import pytest
 
-from tests.databases import Flow, query
+from tests.databases import Flow, connected, query, run
 from tests.engine.site import assert_refuses_for_good
+from tests.waiting import wait_until
 from transfer.engine.errors import (
     BatchUnknown,
     HistoryChanged,
@@ -12,6 +15,7 @@ from transfer.engine.errors import (
     RowsPrepared,
 )
 from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.deadline import Limits
 from transfer.engine.restore.groups import Restored
 from transfer.engine.restore.set_position import Request
 
@@ -139,3 +143,44 @@ def test_a_row_that_a_valid_flow_has_rejected_since_the_restore_is_rejected_once
     site.rebase(Restored(site.restored_at))
     site.assert_each_row_once()
     assert [reject.code for reject in site.flow.rejects()] == ["amount_zero"]
+
+
+# The rebase's sessions at a database: whether each waits for a lock, and for how long it has been
+# idle in its transaction.
+REBASES = """
+    select wait_event_type is not distinct from 'Lock',
+           case state when 'idle in transaction' then now() - state_change > '2 s' end
+      from pg_stat_activity
+     where application_name = 'dtadmin rebase' and datname = current_database()
+"""
+
+
+def test_a_rebase_may_take_longer_than_the_limits_of_the_bonus_servers_sessions(site, monkeypatch):
+    """Another session holds the row that the rebase writes last, so that it takes long."""
+    site.stage("a")
+    copy = site.copy(site.shop)
+    site.flow.move()
+    site.restore(site.shop, copy)
+    restored_at = site.now()
+    site.stage("since")
+    monkeypatch.setattr(Database, "limits", Limits(statement=1))
+
+    def has_ended_or_waited_long():
+        sessions = query(site.flow.bonus, REBASES)
+        return not sessions or sessions[0][1]
+
+    with connected(site.flow.shop_all) as other:
+        run(other, "begin; update datatransfer.origin set origin = origin")
+
+        def let_go_once_the_bonus_server_has_waited():
+            wait_until(lambda: (True, None) in query(site.flow.shop_all, REBASES))
+            wait_until(has_ended_or_waited_long)
+            run(other, "rollback")
+
+        thread = threading.Thread(target=let_go_once_the_bonus_server_has_waited)
+        thread.start()
+        try:
+            site.rebase(Restored(restored_at), doubtful_moved=True)
+        finally:
+            thread.join()
+    site.assert_each_row_once()

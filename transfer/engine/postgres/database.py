@@ -216,6 +216,10 @@ class Database:
         self.execute("set local statement_timeout = %s", [at_most])
         self.connection.statement_seconds = seconds
 
+    def may_wait(self) -> None:
+        """Until the transaction ends, the server keeps the session for as long as it is idle."""
+        self.execute("set local idle_in_transaction_session_timeout = 0")
+
     @contextmanager
     def waits_for_us(self) -> Iterator[None]:
         """The server is not overdue while it waits for what we do within."""

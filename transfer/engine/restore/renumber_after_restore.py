@@ -85,7 +85,9 @@ def renumber_after_restore(
     6. Commits the bonus servers, then shop All.
 
     If it dies before shop All has committed, everything is as before: the old origin still counts.
-    With `dry_run` it only tells what it would do.
+    With `dry_run` it only tells what it would do. It may take any time: a bonus server's session
+    waits in its transaction while shop All renumbers, and shop All's while bonus servers answer, so
+    neither has a limit there. A statement of shop All has none either, but for locks.
 
     Raises AlreadyRunning while a transfer holds a position; RestoreUnknown if the restore was
     physical and `restored` is not given; RowsPurged if a bonus server lacks rows that are gone;
@@ -94,6 +96,7 @@ def renumber_after_restore(
     """
     with shop_all.database.transaction(commit=not dry_run):
         shop_all.database.limit_statements(None)
+        shop_all.database.may_wait()
         shop_all.database.execute("set local row_security = off")
         shop_all.database.one("select pg_current_xact_id()")  # from here on age() counts from it
         for kind in kinds:
@@ -141,6 +144,7 @@ def _lock_all_positions(
     origin = shop_all.identity.origin()
     held = []
     for target in _apart(targets):
+        target.database.may_wait()
         target.ensure_schema()
         for kind in kinds:
             if target.positions.get(origin, kind) is not None:

@@ -78,9 +78,8 @@ class Reader:
         fault.
         """
         self.database.limit_statements(None)
-        self.database.execute(
-            "set local idle_in_transaction_session_timeout = 0; set local tcp_user_timeout = 0"
-        )
+        self.database.may_wait()
+        self.database.execute("set local tcp_user_timeout = 0")
 
     def current_snapshot(self) -> str:
         """The snapshot of the transaction under way, as text."""

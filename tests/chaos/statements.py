@@ -20,7 +20,7 @@ from psycopg2.extensions import (
     parse_dsn,
 )
 
-from transfer.engine.postgres.deadline import Connection as PlainConnection, Cursor as PlainCursor
+from transfer.engine.postgres.connection import Connection as PlainConnection, Cursor as PlainCursor
 
 KILL_BEFORE = "killed before"
 KILL_WITHIN = "killed within"  # a COPY whose first rows are on their way

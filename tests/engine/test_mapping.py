@@ -214,7 +214,7 @@ def test_a_missing_right_is_told_with_the_names_of_another(vendor):
     flow.bonus += " user=vendors_guest"
     with flow.open() as (_, target), pytest.raises(RightsMissing) as refused:
         target.tables.check_rights(settings.KINDS["cards"])
-    assert 'on "cardAccounting" to "vendors_guest"' in refused.value.params["statements"]
+    assert 'on "public"."cardAccounting" to "vendors_guest"' in refused.value.params["statements"]
     query(flow.bonus.replace(" user=vendors_guest", ""), "drop role vendors_guest")
 
 

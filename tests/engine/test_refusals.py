@@ -168,7 +168,9 @@ def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
             "create temporary table rows (xid xid8, id bigint, amount numeric); "
             "insert into rows values ('999', 1, 1), ('1000', 1, 0), ('1000', 2, 2)"
         )
-        statement = "insert into asset (account, amount) select 1 / amount, 1 from rows where "
+        statement = (
+            "insert into public.asset (account, amount) select 1 / amount, 1 from rows where "
+        )
         search = refusals.Bisection(
             target, "rows", [statement.__add__], lambda row, *_: refused.append(row)
         )

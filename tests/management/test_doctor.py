@@ -92,9 +92,22 @@ def test_a_missing_right_is_named(doctor, installation, shop_all, settings):
     _code, lines = doctor()
     query(shop_all, "drop owned by doctors_patient; drop role doctors_patient")
     sentence = lines["shop All", "Rights"]["sentence"]
-    assert 'SELECT "changeAccountBalanceTemp"' in sentence
+    assert 'SELECT "public"."changeAccountBalanceTemp"' in sentence
     assert "INSERT datatransfer.batch" in sentence
     assert "accountpincodeTemp" not in sentence
+
+
+def test_who_may_create_objects_in_a_schema_that_our_role_searches_is_named(
+    doctor, installation, shop_all
+):
+    assert doctor()[1]["shop All", "Schemas"]["sentence"] == (
+        "Only owners may create objects in public."
+    )
+    query(shop_all, "grant create on schema public to public")
+    _code, lines = doctor()
+    line = lines["shop All", "Schemas"]
+    assert line["state"] == "warns"
+    assert "public (PUBLIC)" in line["sentence"]
 
 
 def test_a_silent_schedule_fails(doctor, installation):

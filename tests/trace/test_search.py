@@ -168,7 +168,7 @@ def test_a_whole_number_is_looked_up_by_the_summaries(many):
         plans = [
             str(
                 source.database.rows(
-                    f'explain select from "changeAccountBalanceTemp" where {condition}'
+                    f'explain select from public."changeAccountBalanceTemp" where {condition}'
                 )
             )
             for condition in ("account = '00011'", "id = 5")

@@ -41,6 +41,15 @@ RIGHTS = """
     select format('%%s %%s', "right", name) from unnest(%s, %s) as wanted ("right", name)
      where not has_table_privilege(to_regclass(name), "right")
 """
+# Who else than its owner and us may create functions, operators or types in these schemas.
+CREATORS = """
+    select distinct format('%%s (%%s)', nspname,
+                           case grantee when 0 then 'PUBLIC' else pg_get_userbyid(grantee) end)
+      from pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner)))
+     where nspname = any(%s) and privilege_type = 'CREATE' and grantee <> nspowner
+       and grantee <> (select oid from pg_roles where rolname = current_user)
+     order by 1
+"""
 
 
 def own() -> Database:
@@ -91,6 +100,22 @@ def try_shop_all() -> Passed:
     return try_server(shop_all().database)
 
 
+def try_schemas(asked: Database) -> Passed:
+    """Tries who may create objects in the schemas that our role searches (CVE-2018-1058)."""
+    with asked as database, database.transaction(commit=False):
+        schemas = database.connection.schemas
+        others = [name for (name,) in database.rows(CREATORS, [schemas])]
+    if not others:
+        sentence = gettext_noop("Only owners may create objects in %(schemas)s.")
+        return Passed(sentence, {"schemas": ", ".join(schemas)})
+    sentence = gettext_noop(
+        "Other roles may create objects in schemas that our role searches: %(others)s. Data "
+        "Transfer uses none of them, but triggers of the tables may. Revoke the right where it is "
+        "not needed: revoke create on schema … from …"
+    )
+    return Passed(sentence, {"others": ", ".join(others)}, warns=True)
+
+
 def try_migrations() -> Passed:
     if unknown := unknown_migrations():
         raise errors.NewerSchema(migration=unknown[0])
@@ -110,7 +135,7 @@ def try_staging() -> Passed:
             name
             for kind in settings.KINDS.values()
             for name, _table, is_valid in source.database.rows(
-                NAMED, [kind.staging, "datatransfer"]
+                NAMED, [kind.staging_table, "datatransfer"]
             )
             if not is_valid
         ]

@@ -79,6 +79,12 @@ def _of_installation() -> list[Check]:
         Check(own, _("Migrations"), databases.try_migrations, own),
         Check(own, _("Backup"), surroundings.try_backup, own),
         Check(shop_all, _("Server"), databases.try_shop_all),
+        Check(
+            shop_all,
+            _("Schemas"),
+            lambda: databases.try_schemas(databases.shop_all().database),
+            shop_all,
+        ),
         Check(shop_all, _("Tables"), databases.try_staging, shop_all),
         Check(shop_all, _("Writers"), databases.try_writers, shop_all),
         Check(shop_all, _("Rights"), databases.try_rights, shop_all),
@@ -110,6 +116,7 @@ def _of_problem(label: str, problem: Problem) -> Result:
 
 def _of_server(server: BonusServer) -> Iterator[tuple[str, Callable[[], Passed]]]:
     yield _("Database server"), lambda: databases.try_server(databases.of_server(server))
+    yield _("Schemas"), lambda: databases.try_schemas(databases.of_server(server))
     if server.api_tls and server.api_verify:
         yield _("Certificate"), lambda: try_certificate(server)
 

@@ -14,6 +14,7 @@ from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.mapping_file import NAME, OURS, SIDES, VALIDITY
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping
+from transfer.engine.table_name import TableName
 from transfer.models import BonusServer
 
 # What others call our columns, in small letters and digits alone; the likeliest first.
@@ -31,7 +32,8 @@ ALIASES = {
 }
 TABLES = """
     select relname from pg_class
-     where relkind in ('r', 'p', 'v', 'f') and pg_table_is_visible(oid)
+     where relkind in ('r', 'p', 'v', 'f')
+       and relnamespace in (select oid from pg_namespace where nspname = any(%s))
        and relnamespace <> all (array['pg_catalog', 'information_schema']::regnamespace[])
      order by relname
 """
@@ -58,7 +60,7 @@ def proposal(server: BonusServer) -> Iterator[str]:
 def _of_table(kind: Kind, which: str, door: Database) -> Iterator[str]:
     side: TableMapping = getattr(kind, which)
     place = f"{kind.name}.{which}"
-    tables = [name for (name,) in door.rows(TABLES)]
+    tables = [name for (name,) in door.rows(TABLES, [door.connection.schemas])]
     wanted = (*kind.columns, kind.stamps) if which == "bonus_server" else kind.columns
     table = _alike(side.table, (), tables) or _only_fitting(kind, wanted, tables, door)
     if table is None:
@@ -93,7 +95,7 @@ def _only_fitting(
 
 def _there(table: str, door: Database) -> dict[str, str]:
     """Its columns and their types."""
-    return {name: type_ for name, type_, *_rest in door.rows(COLUMNS, [table])}
+    return {name: type_ for name, type_, *_rest in door.rows(COLUMNS, [TableName(table)])}
 
 
 def _section(place: str, lines: Iterator[str]) -> Iterator[str]:
@@ -154,7 +156,7 @@ def _of_words(
     """Which word means what, somebody has to say: they are listed as they are found."""
     for column, name in names.items():
         if column.name == "status" and there[name] in TEXT:
-            query = sql.SQL(WORDS).format(column=sql.Identifier(name), table=sql.Identifier(table))
+            query = sql.SQL(WORDS).format(column=sql.Identifier(name), table=TableName(table))
             words = [_text(word) for (word,) in door.rows(query) if word is not None]
             listed = ", ".join(words[:MOST_WORDS]) or "–"
             yield "# " + _("In the table stand: %(words)s") % {"words": listed}
@@ -164,7 +166,7 @@ def _of_words(
 def _of_fixed(
     table: str, names: dict[Column, str], there: dict[str, str], door: Database
 ) -> Iterator[str]:
-    for (name,) in door.rows(DEMANDED, [table, [*names.values(), *OURS]]):
+    for (name,) in door.rows(DEMANDED, [TableName(table), [*names.values(), *OURS]]):
         yield f"# {name} = …  # " + _("%(type)s, must not be null") % {"type": there[name]}
 
 

@@ -26,6 +26,7 @@ from transfer.engine.checks import (
     Check,
 )
 from transfer.engine.table_mapping import TEXT, Column, TableMapping
+from transfer.engine.table_name import TableName
 from transfer.errors import gettext_noop
 
 MASK = "••••"
@@ -76,13 +77,17 @@ class Kind:
         return self.shop_all.table
 
     @property
-    def staging_table(self) -> sql.Identifier:
+    def staging_table(self) -> TableName:
         return self.shop_all.identifier
 
     @property
     def target(self) -> str:
         """The table of a bonus server."""
         return self.bonus_server.table
+
+    @property
+    def target_table(self) -> TableName:
+        return self.bonus_server.identifier
 
     @property
     def staged(self) -> sql.Composed:
@@ -118,6 +123,7 @@ class Kind:
                 sql.SQL(", {0} = excluded.{0}").format(one) for one in stamps
             ),
             "default_status": sql.Literal(side.words.get(DEFAULT_STATUS, DEFAULT_STATUS)),
+            "status_type": sql.SQL("text" if side.words else "integer"),
             "sending_order": sql.SQL(self.sending_order),
             "good": sql.SQL(", ").join(
                 one.named(side.write(one, sql.Identifier(one.name))) for one in self.columns
@@ -191,8 +197,8 @@ PROBED = """
 DIFFERS = "((select mostly_differ from probed) or ({same}) is not true)"
 
 SAME_PIN = """
-    coalesce((select held.{pincode} = latest.pincode
-                from {table} as held where held.{account} = latest.account), false)
+    coalesce((select held.{pincode}::text = latest.pincode
+                from {table} as held where held.{account}::text = latest.account), false)
 """
 
 PINCODES = Kind(
@@ -214,7 +220,7 @@ PINCODES = Kind(
         select account, pincode{{more_values}} from latest where {DIFFERS.format(same=SAME_PIN)}
             on conflict ({{account}}) do update
            set {{pincode}} = excluded.{{pincode}}{{stamped}}
-         where held.{{pincode}} is distinct from excluded.{{pincode}}
+         where held.{{pincode}}::text is distinct from excluded.{{pincode}}::text
         """,
     ),
     unique=("account",),
@@ -247,9 +253,10 @@ BALANCES = Kind(
 )
 
 SAME_CARD = """
-    coalesce((select held.{account} = coalesce(latest.account, held.{account})
-                 and held.{status} = coalesce(latest.status, held.{status})
-                from {table} as held where held.{card} = latest.card), false)
+    coalesce((select held.{account}::text = coalesce(latest.account, held.{account}::text)
+                 and held.{status}::{status_type}
+                     = coalesce(latest.status, held.{status}::{status_type})
+                from {table} as held where held.{card}::text = latest.card), false)
 """
 CARD_DIFFERS = DIFFERS.format(same=SAME_CARD)
 
@@ -259,9 +266,9 @@ UPSERT_CARDS = f"""
     {PROBED.format(same=SAME_CARD)}
     , latest as materialized (
         select card collate "C" collate "default" as card,
-               (array_agg(account order by xid desc, id desc)
+               (pg_catalog.array_agg(account order by xid desc, id desc)
                     filter (where account is not null))[1] as account,
-               (array_agg(status order by xid desc, id desc)
+               (pg_catalog.array_agg(status order by xid desc, id desc)
                     filter (where status is not null))[1] as status
           from good group by card collate "C"
     ), of_both as (
@@ -270,8 +277,9 @@ UPSERT_CARDS = f"""
          where account is not null and status is not null and {CARD_DIFFERS}
             on conflict ({{card}}) do update
            set {{account}} = excluded.{{account}}, {{status}} = excluded.{{status}}{{stamped}}
-         where (held.{{account}}, held.{{status}})
-               is distinct from (excluded.{{account}}, excluded.{{status}})
+         where held.{{account}}::text is distinct from excluded.{{account}}::text
+            or held.{{status}}::{{status_type}}
+               is distinct from excluded.{{status}}::{{status_type}}
         returning 1
     ), of_account as (
         insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
@@ -279,16 +287,17 @@ UPSERT_CARDS = f"""
           from latest where status is null and {CARD_DIFFERS}
             on conflict ({{card}}) do update
            set {{account}} = excluded.{{account}}{{stamped}}
-         where held.{{account}} is distinct from excluded.{{account}}
+         where held.{{account}}::text is distinct from excluded.{{account}}::text
         returning 1
     ), of_status as (
         insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
         select card, (select known.{{account}} from {{table}} as known
-                       where known.{{card}} = latest.card), status{{more_values}}
+                       where known.{{card}}::text = latest.card), status{{more_values}}
           from latest where account is null and {CARD_DIFFERS}
             on conflict ({{card}}) do update
            set {{status}} = excluded.{{status}}{{stamped}}
-         where held.{{status}} is distinct from excluded.{{status}}
+         where held.{{status}}::{{status_type}}
+               is distinct from excluded.{{status}}::{{status_type}}
         returning 1
     )
     select (select count(*) from of_both) + (select count(*) from of_account)
@@ -309,7 +318,7 @@ CARDS = Kind(
     refuse=(
         """
         , refused as (
-            update incoming set fault = 'card_unknown'
+            update pg_temp.incoming set fault = 'card_unknown'
              where ctid = any (array(
                 select line
                   from (select line, card, account, bool_or(account is not null) over (
@@ -319,7 +328,7 @@ CARDS = Kind(
                          where exists (select from good where account is null)) as judged
                  where account is null and is_linked is not true
                    and (select true from {table} as known
-                         where known.{card} = judged.card) is null))
+                         where known.{card}::text = judged.card) is null))
         )
         select 0
         """,

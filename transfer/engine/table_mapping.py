@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from psycopg2 import sql
 
+from transfer.engine.table_name import TableName
+
 TEXT = frozenset({"text", "character varying"})
 # The type tells the unit: no process with another mapping can take one for the other.
 MINOR = frozenset({"bigint"})
@@ -43,8 +45,8 @@ class TableMapping:
     fixed: Mapping[str, Value] = field(default_factory=dict)  # for columns that we know nothing of
 
     @property
-    def identifier(self) -> sql.Identifier:
-        return sql.Identifier(self.table)
+    def identifier(self) -> TableName:
+        return TableName(self.table)
 
     def name(self, column: Column) -> str | None:
         return self.columns.get(column.name, column.name)
@@ -81,16 +83,18 @@ class TableMapping:
             return sql.SQL(f"null::{column.carried_as}")
         value = sql.Identifier(name)
         if self.is_in_minor_units(column):
-            return sql.SQL("{} * 0.01").format(value)
+            return sql.SQL("{}::numeric * 0.01").format(value)
         if self.is_in_words(column):
             numbers = [(sql.Literal(word), sql.Literal(str(n))) for n, word in self.words.items()]
-            return sql.SQL("case {0} {1} else quote_literal({0}) end").format(value, _when(numbers))
+            return sql.SQL("case {0}::text {1} else quote_literal({0}::text) end").format(
+                value, _when(numbers)
+            )
         return value
 
     def write(self, column: Column, value: sql.Composable) -> sql.Composable:
         """SQL: what its table has in place of our value, which has passed the checks."""
         if self.is_in_minor_units(column):
-            return sql.SQL("{} * 100").format(value)
+            return sql.SQL("{} * 100::numeric").format(value)
         if self.is_in_words(column):
             words = [(sql.Literal(str(n)), sql.Literal(word)) for n, word in self.words.items()]
             return sql.SQL("case {}::text {} end").format(value, _when(words))

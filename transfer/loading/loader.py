@@ -22,20 +22,20 @@ TOTALS = f"""
            sum({{amount}}) filter (where {GOOD} and {{amount}} > 0),
            sum({{amount}}) filter (where {GOOD} and {{amount}} < 0),
            count(old_id) filter (where {GOOD})
-      from incoming
+      from pg_temp.incoming
 """
 
 # A line that says the same as another: an account's bonus twice, perhaps.
 REPEATED = f"""
     select coalesce(sum(times - 1), 0) from (
-        select count(*) as times from incoming
+        select count(*) as times from pg_temp.incoming
          where {GOOD} group by {{columns}}, old_id having count(*) > 1
     ) as same
 """
 
 # Lengths of what consists of digits: leading zeros that Excel took make some of them shorter.
 LENGTHS = f"""
-    select length({{column}}), count(*) from incoming
+    select length({{column}}), count(*) from pg_temp.incoming
      where {GOOD} and {{column}} ~ '^[0-9]+$' group by 1 order by 2 desc
 """
 
@@ -53,14 +53,14 @@ class Totals:
 
 # Lines that correct the same rejected row, and lines whose row was sent all the same.
 REFUSE_REPEATED = """
-    update incoming as line set unread = 'reject_twice', unread_column = %(column)s,
+    update pg_temp.incoming as line set unread = 'reject_twice', unread_column = %(column)s,
            unread_value = reject
-      from (select origin, old_id from incoming where old_id is not null
+      from (select origin, old_id from pg_temp.incoming where old_id is not null
              group by origin, old_id having count(*) > 1) as same
      where line.origin = same.origin and line.old_id = same.old_id and line.unread is null
 """
 REFUSE_SENT = """
-    update incoming as line set unread = 'reject_closed', unread_column = %(column)s,
+    update pg_temp.incoming as line set unread = 'reject_closed', unread_column = %(column)s,
            unread_value = reject
       from datatransfer.resent as note
      where note.origin = line.origin and note.kind = %(kind)s and note.old_id = line.old_id
@@ -115,7 +115,7 @@ class Loader:
     def reasons(self) -> dict[str, int]:
         return dict(
             self.database.rows(
-                "select coalesce(unread, fault) as code, count(*) from incoming "
+                "select coalesce(unread, fault) as code, count(*) from pg_temp.incoming "
                 f"where not ({GOOD}) group by code order by 2 desc"
             )
         )
@@ -136,7 +136,7 @@ class Loader:
         """The first lines: number, code of the fault, and values as they were understood."""
         return self.database.rows(
             f"select id, coalesce(unread, fault), unread_column, unread_value, "
-            f"{self.kind.payload}, reject from incoming order by id limit {SAMPLE_ROWS}"
+            f"{self.kind.payload}, reject from pg_temp.incoming order by id limit {SAMPLE_ROWS}"
         )
 
     def bad_lines(self) -> Iterator[BadLineFound]:
@@ -146,7 +146,7 @@ class Loader:
             f"select id, case when unread is null then {columns} else unread_column end, "
             f"left(case when unread is null then {values} else unread_value end, 100), "
             f"coalesce(unread, fault), coalesce(unread_cells::json, {self.kind.payload}), "
-            f"keeps, reject from incoming where not ({GOOD}) order by id"
+            f"keeps, reject from pg_temp.incoming where not ({GOOD}) order by id"
         )
         for line, names, value, code, payload, keeps, reject in self.database.stream(
             "bad_lines", query

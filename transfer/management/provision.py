@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 from django.core.management import CommandError
 from django.utils.translation import gettext as _
+from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
@@ -25,6 +26,7 @@ from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Step
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging import COMPLETE, Staging
+from transfer.engine.table_name import TableName
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
 from transfer.words.explain import explain
 
@@ -45,7 +47,7 @@ select $${}$$ where not exists (select from pg_database where datname = '{}') \\
 FOREIGN = """
     select exists (select from pg_tables
                     where schemaname not in ('pg_catalog', 'information_schema')),
-           to_regclass('django_migrations') is not null
+           to_regclass(%s) is not null
 """
 # What a transfer, a load, a resend and a purge do. A rebase changes the tables: it is the owner's.
 GRANTS = """
@@ -145,11 +147,12 @@ def ensure(url: str, name: str, administrator: Administrator) -> bool:
 def is_foreign(url: str, name: str) -> bool:
     """Whether the database holds tables, and those of something else."""
     with Database(url, name, PURPOSE) as database:
-        has_tables, has_migrations = database.one(FOREIGN)
+        migrations = TableName("django_migrations")
+        has_tables, has_migrations = database.one(FOREIGN, [migrations])
         if not has_migrations:
             return bool(has_tables)
-        query = "select exists (select from django_migrations where app = 'transfer')"
-        return not database.one(query)[0]
+        query = sql.SQL("select exists (select from {} where app = 'transfer')")
+        return not database.one(query.format(migrations))[0]
 
 
 def ensure_staging(url: str, administrator: Administrator | None = None) -> list[Step]:
@@ -247,7 +250,7 @@ def grants(database: Database, url: str) -> str:
     query = """
         select coalesce((select pg_get_serial_sequence(one, attname) from pg_attribute
                           where attrelid = to_regclass(one) and attname = 'id'),
-                        format('%%I', trim('"' from one) || '_id_seq'))
+                        left(one, -1) || '_id_seq"')
           from unnest(%s) as one
     """
     sequences = [name for (name,) in database.rows(query, [tables])]

@@ -41,14 +41,14 @@ WAITING = """
 # Who writes to the table and has not committed: such rows can't be seen, let alone moved.
 # Without the right to see others' sessions `xact_start` is null.
 WRITERS = """
-    select name, min(a.xact_start)
-      from unnest(%s) as name
-      join pg_locks l on l.relation = to_regclass(quote_ident(name))
+    select number, min(a.xact_start)
+      from unnest(%s) with ordinality as tables (name, number)
+      join pg_locks l on l.relation = to_regclass(name)
       join pg_stat_activity a using (pid)
      where l.locktype = 'relation' and l.granted
        and l.mode = 'RowExclusiveLock' and l.pid <> pg_backend_pid()
        and l.database = (select oid from pg_database where datname = current_database())
-     group by name having min(a.xact_start) is not null
+     group by number having min(a.xact_start) is not null
 """
 
 
@@ -122,8 +122,9 @@ def _waiting(source: ShopAll, kind: Kind, position: Position) -> tuple[int, date
 
 def writing_since(source: ShopAll, kinds: Iterable[Kind]) -> dict[str, datetime]:
     """Of the kinds whose tables somebody writes to: since when that transaction is open."""
-    names = {kind.staging: kind.name for kind in kinds}
-    return {names[table]: since for table, since in source.database.rows(WRITERS, [list(names)])}
+    asked = list(kinds)
+    tables = [kind.staging_table for kind in asked]
+    return {asked[n - 1].name: since for n, since in source.database.rows(WRITERS, [tables])}
 
 
 def shop_all_error(seconds: float) -> TransferError | None:

@@ -97,7 +97,7 @@ SECONDS = 5.0
 PAGES = 1024  # of a table, looked through at once: the search can stop between two of them
 ORDER = ("cards", "pincodes", "balances")  # that in which both are found comes first
 
-SIZE = "select pg_relation_size(quote_ident(%s)) / current_setting('block_size')::int"
+SIZE = "select pg_relation_size(%s::regclass) / current_setting('block_size')::int"
 RANGE = """
     select distinct {columns} from {staged}
      where ctid >= {low} and ctid < {high} and ({fits})
@@ -147,7 +147,7 @@ def _ranges(source: ShopAll, start: Stop | None) -> Iterator[tuple[Kind, int, St
     """Yields what a search has not read, in parts: kind, first page, and their end."""
     kinds = [settings.KINDS[name] for name in ORDER]
     with source.snapshot():
-        sizes = [int(source.database.one(SIZE, [kind.staging])[0]) for kind in kinds]
+        sizes = [int(source.database.one(SIZE, [kind.staging_table])[0]) for kind in kinds]
     first = ORDER.index(start.kind) if start else 0
     done, whole = sum(sizes[:first]), max(sum(sizes), 1)
     for kind, size in list(zip(kinds, sizes, strict=True))[first:]:

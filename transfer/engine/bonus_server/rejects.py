@@ -12,14 +12,15 @@ ADD_REJECTS = """
                                      constraint_name, payload)
     select %s, %s + row_number() over (order by xid, id), %s, %s, xid, id,
            fault, sqlstate, constraint_name, coalesce(as_json, {payload})
-      from incoming where fault is not null
+      from pg_temp.incoming where fault is not null
 """
 
 # No index keeps staged rows from bearing one number: it would cost every writer, and a table that
 # was emptied may count from 1 again. Numbers grow as a rule: whether some were there before is
 # asked first, since to look each up costs as much as to write it.
 NUMBERS = """
-    select min(id), max(id), count(*) > count(distinct id) from incoming where fault is not null
+    select min(id), max(id), count(*) > count(distinct id)
+      from pg_temp.incoming where fault is not null
 """
 SEEN = """
     select exists (
@@ -60,7 +61,9 @@ class Rejects:
 
     def of_chunk(self) -> list[tuple[int, str]]:
         """The id and xid of each row in `incoming` that is rejected."""
-        return self.database.rows("select id, xid::text from incoming where fault is not null")
+        return self.database.rows(
+            "select id, xid::text from pg_temp.incoming where fault is not null"
+        )
 
     def has(self, reader: str, number: int, token: str) -> bool:
         """Whether it is there, and the same: a restored server may have given its number anew."""

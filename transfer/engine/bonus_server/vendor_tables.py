@@ -17,13 +17,13 @@ from transfer.errors import TransferError
 # Triggers that may keep a row out: pg_trigger.tgtype is 1 for each row, 2 before, 4 on insert.
 TRIGGERS = """
     select string_agg(tgname, ', ' order by tgname) from pg_trigger
-     where tgrelid = to_regclass(quote_ident(%s)) and not tgisinternal and tgenabled <> 'D'
+     where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'
        and tgtype & 7 = 7
 """
 # Rules that put another statement in place of an insert (pg_rewrite.ev_type 3).
 RULES = """
     select string_agg(rulename, ', ' order by rulename) from pg_rewrite
-     where ev_class = to_regclass(quote_ident(%s)) and ev_type = '3' and is_instead
+     where ev_class = to_regclass(%s) and ev_type = '3' and is_instead
        and ev_enabled <> 'D'
 """
 # What an upsert can hold on to: a unique index on this column alone, whole and immediate.
@@ -31,20 +31,20 @@ UNIQUE = """
     select exists (
         select from pg_index
           join pg_attribute on attrelid = indrelid and attnum = indkey[0]
-         where indrelid = to_regclass(quote_ident(%s)) and attname = %s and indisunique
+         where indrelid = to_regclass(%s) and attname = %s and indisunique
            and indimmediate and indisvalid and indpred is null and indnkeyatts = 1)
 """
 # Columns that every row has to fill and that we do not know.
 DEMANDED = """
     select attname from pg_attribute
-     where attrelid = to_regclass(quote_ident(%s)) and attnum > 0 and not attisdropped
+     where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
        and attnotnull and not atthasdef and attidentity = '' and attname <> all(%s)
      order by attnum
 """
 # Rights on the columns that a statement names.
 RIGHTS = """
     select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
-     where not has_column_privilege(to_regclass(quote_ident(%s)), name, wanted) order by wanted
+     where not has_column_privilege(to_regclass(%s), name, wanted) order by wanted
 """
 
 
@@ -59,7 +59,7 @@ class VendorTables:
 
         Raises TargetTableMissing, WrongColumns or RowsSwallowed.
         """
-        columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.target])}
+        columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.target_table])}
         if not columns:
             raise TargetTableMissing(database=self.database.name, table=f'"{kind.target}"')
         side, problems = kind.bonus_server, []
@@ -84,10 +84,11 @@ class VendorTables:
         problems = [
             f"unique ({name}) –"
             for column, name in kind.held_names.items()
-            if column.name in kind.unique and not self.database.value(UNIQUE, [kind.target, name])
+            if column.name in kind.unique
+            and not self.database.value(UNIQUE, [kind.target_table, name])
         ]
         names = [*kind.held_names.values(), *kind.bonus_server.fixed]
-        demanded = self.database.rows(DEMANDED, [kind.target, names])
+        demanded = self.database.rows(DEMANDED, [kind.target_table, names])
         return problems + [f"{name} not null, no default" for (name,) in demanded]
 
     def _takes(self, kind: Kind, name: str, value: Value) -> bool:
@@ -113,7 +114,7 @@ class VendorTables:
         missing, grants = [], []
         for kind in kinds:
             names = [*kind.held_names.values(), *kind.bonus_server.fixed]
-            lacking = self.database.rows(RIGHTS, [list(kind.rights), names, kind.target])
+            lacking = self.database.rows(RIGHTS, [list(kind.rights), names, kind.target_table])
             if rights := ", ".join(right for (right,) in lacking):
                 missing.append(f"{rights} on {kind.target}")
                 grant = sql.SQL(f"grant {rights.lower()} on {{}} to {{}};")
@@ -131,13 +132,13 @@ class VendorTables:
 
     def check_rules(self, kind: Kind) -> None:
         """Whether each row of an insert lands in the table itself. Raises RowsSwallowed."""
-        names = self.database.value(RULES, [kind.target])
+        names = self.database.value(RULES, [kind.target_table])
         if kind.appends and names:
             raise RowsSwallowed(database=self.database.name, table=f'"{kind.target}"', names=names)
 
     def swallowed(self, kind: Kind) -> TransferError:
         """What to raise when rows did not land: a trigger kept them out."""
-        names = self.database.value(TRIGGERS, [kind.target])
+        names = self.database.value(TRIGGERS, [kind.target_table])
         return RowsSwallowed(
             database=self.database.name, table=f'"{kind.target}"', names=names or "?"
         )

@@ -26,18 +26,18 @@ IS_BAD = "fault is not null"
 # What the statements of a kind see of `incoming`, with the values as the vendor's table has them.
 GOOD = """
     with good as not materialized (
-        select xid, id, {good}, ctid as line from incoming where {rows}
+        select xid, id, {good}, ctid as line from pg_temp.incoming where {rows}
     )
 """
 # (xid, id) of the last row of the chunk, in the order of staging.
-LAST = "select xid::text::bigint, id from incoming order by xid desc, id desc limit 1"
+LAST = "select xid::text::bigint, id from pg_temp.incoming order by xid desc, id desc limit 1"
 
 # Rows are looked up by index, so stale statistics cannot make the planner choose another way.
 PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
 
 # Rows are looked up by (xid, id), by an index made for it: nothing is compared each with each.
 REFUSE_ACCEPTED = """
-    update incoming set fault = 'accepted_before'
+    update pg_temp.incoming set fault = 'accepted_before'
      where fault is null and xid = %(xid)s and id = %(id)s
        and not exists (select from datatransfer.reject
                         where origin = any(%(origins)s::uuid[]) and kind = %(kind)s
@@ -115,7 +115,7 @@ def refuse_accepted(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusD
     with as_source_failure():
         rows = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
     if rows:
-        target.database.execute("create index on incoming (xid, id)")
+        target.database.execute("create index on pg_temp.incoming (xid, id)")
     for xid, id_, origins, old_id in rows:
         values = {"xid": xid, "id": id_, "origins": origins, "old_id": old_id}
         target.database.execute(REFUSE_ACCEPTED, values | {"kind": plan.kind.name})
@@ -127,10 +127,11 @@ def apply(kind: Kind, target: BonusDatabase) -> Totals:
     Rows that the vendor's table refuses are marked as rejects. Raises RowsSwallowed if rows are
     appended and fewer landed than were good, TooManyRefused.
     """
-    target.database.execute(f"{PLANS}; set constraints all immediate")
+    target.database.execute(PLANS)
     statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
-    changed = Bisection(target, "incoming", statements, _refuse_in(target)).run(IS_GOOD)
-    good, *others = target.database.one(f"select {kind.counts} from incoming")
+    with target.database.vendors_path():
+        changed = Bisection(target, "pg_temp.incoming", statements, _refuse_in(target)).run(IS_GOOD)
+    good, *others = target.database.one(f"select {kind.counts} from pg_temp.incoming")
     if kind.appends and changed != good:
         raise target.tables.swallowed(kind)
     return Totals(changed, good - changed, *others)
@@ -144,7 +145,7 @@ def _over_good(kind: Kind, text: str) -> Statement:
 def _refuse_in(target: BonusDatabase) -> Refuse:
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
         target.database.execute(
-            "update incoming set fault = 'refused_by_server', sqlstate = %s, "
+            "update pg_temp.incoming set fault = 'refused_by_server', sqlstate = %s, "
             f"constraint_name = %s where {row}",
             [sqlstate, constraint],
         )
@@ -155,5 +156,7 @@ def _refuse_in(target: BonusDatabase) -> Refuse:
 def count_reasons(target: BonusDatabase) -> dict[str, int]:
     """How many rows of `incoming` each check rejects."""
     return dict(
-        target.database.rows(f"select fault, count(*) from incoming where {IS_BAD} group by fault")
+        target.database.rows(
+            f"select fault, count(*) from pg_temp.incoming where {IS_BAD} group by fault"
+        )
     )

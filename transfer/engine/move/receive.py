@@ -14,7 +14,7 @@ def receive_rows(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
     Raises what `stream_rows` raises.
     """
     names = ", ".join(["xid", "id", *kind.names, "fault"])
-    return stream_rows(sending, target, sql.SQL(f"incoming ({names})"))
+    return stream_rows(sending, target, sql.SQL(f"pg_temp.incoming ({names})"))
 
 
 def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
@@ -31,20 +31,23 @@ def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int
     target.database.execute(
         f"create temporary table raw (xid xid8, id bigint, {body}, fault text) on commit drop"
     )
-    received = stream_rows(sending, target, sql.SQL(f"raw ({names})"))
+    received = stream_rows(sending, target, sql.SQL(f"pg_temp.raw ({names})"))
     values = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
-    read = f"insert into incoming ({names}) select xid, id, {', '.join(values)}, fault from raw"
+    read = (
+        f"insert into pg_temp.incoming ({names}) "
+        f"select xid, id, {', '.join(values)}, fault from pg_temp.raw"
+    )
 
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        xid, id_ = target.database.one(f"select xid::text, id from raw where {row}")
+        xid, id_ = target.database.one(f"select xid::text, id from pg_temp.raw where {row}")
         with as_source_failure():
             as_json = sending.source.reader.row_as_json(kind, xid, id_)
         target.database.execute(
-            f"insert into incoming ({others}, fault, sqlstate, as_json) "
-            f"select {others}, 'refused_by_server', %s, %s from raw where {row}",
+            f"insert into pg_temp.incoming ({others}, fault, sqlstate, as_json) "
+            f"select {others}, 'refused_by_server', %s, %s from pg_temp.raw where {row}",
             [sqlstate, as_json],
         )
 
-    Bisection(target, "raw", [lambda rows: f"{read} where {rows}"], refuse).run()
-    target.database.execute("drop table raw")
+    Bisection(target, "pg_temp.raw", [lambda rows: f"{read} where {rows}"], refuse).run()
+    target.database.execute("drop table pg_temp.raw")
     return received

@@ -12,7 +12,8 @@ import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import PYDATETIMETZ, make_dsn, new_type, parse_dsn, register_type
 
-from transfer.engine.postgres.deadline import Connection, Limits, Overdue
+from transfer.engine.postgres.connection import SAFE_PATH, Connection
+from transfer.engine.postgres.deadline import Limits, Overdue
 from transfer.errors import (
     AnswerOverdue,
     ConnectionLost,
@@ -142,6 +143,12 @@ class Database:
             idle_seconds=self.idle_seconds,
         )
         self.take_over(opened)
+        try:
+            with self.explained():
+                opened.pin_path()
+        except TransferError:
+            self.close()
+            raise
         return opened
 
     def take_over(self, connection: Connection) -> None:
@@ -219,6 +226,17 @@ class Database:
     def may_wait(self) -> None:
         """Until the transaction ends, the server keeps the session for as long as it is idle."""
         self.execute("set local idle_in_transaction_session_timeout = 0")
+
+    @contextmanager
+    def vendors_path(self) -> Iterator[None]:
+        """Lets statements within, and the triggers that they fire, find names by the role's own
+        path, which may belong to others. So all arguments have exactly the type that PostgreSQL's
+        own function or operator takes, or it is named with its schema. Deferred triggers run here.
+        """
+        path = self.connection.vendors_path
+        self.execute(f"set constraints all immediate; set local search_path = {path}")
+        yield
+        self.execute(f"set local search_path = {SAFE_PATH}")
 
     @contextmanager
     def waits_for_us(self) -> Iterator[None]:
@@ -387,5 +405,5 @@ COLUMNS = """
     select a.attname, format_type(a.atttypid, null), a.attnotnull,
            format_type(a.atttypid, a.atttypmod), a.atttypmod
       from pg_attribute a
-     where a.attrelid = to_regclass(quote_ident(%s)) and a.attnum > 0 and not a.attisdropped
+     where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
 """

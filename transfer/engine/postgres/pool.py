@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 
 import psycopg2
 
+from transfer.engine.postgres.connection import Connection
 from transfer.engine.postgres.database import Database
-from transfer.engine.postgres.deadline import Connection
 
 # After its first question; whoever may not log in any more is refused as soon as that. What nobody
 # asks through for as long, the server closes.

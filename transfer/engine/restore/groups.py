@@ -104,8 +104,8 @@ def _triggers_off(shop_all: ShopAll, kind: Kind) -> Iterator[None]:
     """Neither ours nor head office's own fire within; after, each is on as it was."""
     on = shop_all.database.rows(
         "select tgname, tgenabled from pg_trigger "
-        "where tgrelid = to_regclass(quote_ident(%s)) and not tgisinternal and tgenabled <> 'D'",
-        [kind.staging],
+        "where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'",
+        [kind.staging_table],
     )
     shop_all.database.execute(
         sql.SQL("alter table {} disable trigger user").format(kind.staging_table)

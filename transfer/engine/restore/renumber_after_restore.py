@@ -48,7 +48,7 @@ PREPARED = """
     select distinct prepared.gid
       from pg_locks as held join pg_locks as own using (virtualtransaction)
       join pg_prepared_xacts as prepared on prepared.transaction = own.transactionid
-     where held.relation = to_regclass(quote_ident(%s)) and held.pid is null and own.pid is null
+     where held.relation = to_regclass(%s) and held.pid is null and own.pid is null
      order by gid
 """
 
@@ -131,7 +131,7 @@ def _lock_table(shop_all: ShopAll, kind: Kind) -> None:
 
     A prepared transaction holds its lock without a session: waiting for it would not end.
     """
-    if held := shop_all.database.rows(PREPARED, [kind.staging]):
+    if held := shop_all.database.rows(PREPARED, [kind.staging_table]):
         table = f'"{kind.staging}"'
         raise TransactionPrepared(table=table, names=", ".join(gid for (gid,) in held))
     lock = sql.SQL("lock table {} in access exclusive mode")

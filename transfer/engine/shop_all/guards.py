@@ -24,6 +24,7 @@ from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all import writers
+from transfer.engine.table_name import TableName
 
 STAMP_TRIGGER = "datatransfer_stamp"
 
@@ -95,7 +96,7 @@ FOUND_FUNCTIONS = """
            and (proowner = (select oid from pg_roles where rolname = current_user)
                 or proowner = (select datdba from pg_database where datname = current_database())
                 or proowner in (select relowner from unnest(%s) as name
-                                  join pg_class on pg_class.oid = to_regclass(quote_ident(name))))
+                                  join pg_class on pg_class.oid = to_regclass(name)))
       from pg_proc join pg_language on pg_language.oid = prolang
      where pronamespace = to_regnamespace('datatransfer') and pronargs = 0 and proname = any(%s)
 """
@@ -106,7 +107,7 @@ FOUND_TRIGGERS = r"""
            coalesce(substring(pg_get_triggerdef(pg_trigger.oid) from 'WHEN \((.*)\) EXECUTE'), ''),
            tgattr::text = '' and pronamespace = to_regnamespace('datatransfer')
       from pg_trigger join pg_proc on pg_proc.oid = tgfoid
-     where tgrelid = to_regclass(quote_ident(%s)) and tgname = any(%s)
+     where tgrelid = to_regclass(%s) and tgname = any(%s)
 """
 
 # Whether our role may change all of it.
@@ -120,20 +121,15 @@ MAY_REPAIR = """
             select relowner from pg_class
              where relnamespace = to_regnamespace('datatransfer')
                    and relname in ('origin', 'writer')
-                or oid in (select to_regclass(quote_ident(name)) from unnest(%s) as name)
+                or oid in (select to_regclass(name) from unnest(%s) as name)
            ) as owned (owner)
-"""
-
-QUALIFIED = """
-    select nspname, relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-     where pg_class.oid = to_regclass(quote_ident(%s))
 """
 
 # Whom our schema is given to where a superuser makes it: who may change the staging tables anyway.
 KEEPER = """
     select coalesce(
         (select min(rolname) from unnest(%s) as name
-           join pg_class on pg_class.oid = to_regclass(quote_ident(name))
+           join pg_class on pg_class.oid = to_regclass(name)
            join pg_roles on pg_roles.oid = relowner where not rolsuper),
         (select rolname from pg_database join pg_roles on pg_roles.oid = datdba
           where datname = current_database() and not rolsuper),
@@ -234,7 +230,7 @@ class Guards:
         names = [one.name for one in wanted]
         found = {
             (*row[:4], plain(row[4]), row[5])
-            for row in self.database.rows(FOUND_TRIGGERS, [kind.staging, names])
+            for row in self.database.rows(FOUND_TRIGGERS, [kind.staging_table, names])
         }
         return [one for one in wanted if one.as_found() not in found]
 
@@ -271,7 +267,7 @@ class Guards:
         parts = [
             *("begin;", PIN, writers.SCHEMA.strip(), RIGHTS.strip(), CREATE_FUNCTIONS),
             *(
-                trigger.create(self.qualified(kind)).as_string(self.database.connection)
+                trigger.create(kind.staging_table).as_string(self.database.connection)
                 for kind in self.kinds
                 for trigger in (*STAMPS, *NOTES)
             ),
@@ -288,10 +284,5 @@ class Guards:
         statement = sql.SQL(HAND_OVER).format(keeper=sql.Literal(keeper))
         return statement.as_string(self.database.connection).strip()
 
-    def qualified(self, kind: Kind) -> sql.Identifier:
-        """The staging table with its schema, so that others find it, too."""
-        rows = self.database.rows(QUALIFIED, [kind.staging])
-        return sql.Identifier(*rows[0]) if rows else kind.staging_table
-
-    def tables(self) -> list[str]:
-        return [kind.staging for kind in self.kinds]
+    def tables(self) -> list[TableName]:
+        return [kind.staging_table for kind in self.kinds]

@@ -48,7 +48,9 @@ class Identity:
         Raises NotInitialised when the table, a column or the trigger is missing, WrongColumns
         when a type differs.
         """
-        columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.staging])}
+        columns = {
+            name: about for name, *about in self.database.rows(COLUMNS, [kind.staging_table])
+        }
         if not columns:
             raise NotInitialised(missing=f'"{kind.staging}"')
         side = kind.shop_all
@@ -77,10 +79,10 @@ class Identity:
         """
         query = (
             "select coalesce(bit_or(tgtype) & 20, 0) = 20 from pg_trigger "
-            "where tgrelid = to_regclass(quote_ident(%s)) and starts_with(tgname, %s) "
+            "where tgrelid = to_regclass(%s) and starts_with(tgname, %s) "
             "and tgenabled = 'A'"
         )
-        return bool(self.database.value(query, [kind.staging, STAMP_TRIGGER]))
+        return bool(self.database.value(query, [kind.staging_table, STAMP_TRIGGER]))
 
     def check_guards(self, guards: Guards) -> None:
         """PostgreSQL only warns of a right that it does not grant. Raises GuardsOfAnother."""

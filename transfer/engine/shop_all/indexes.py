@@ -24,13 +24,13 @@ NUMBER = "int8_minmax_ops"
 TEXT = "text_bloom_ops (n_distinct_per_range = 400, false_positive_rate = 0.01)"
 
 PLACES = """
-    select from pg_index where indrelid = to_regclass(quote_ident(%s)) and indisunique
+    select from pg_index where indrelid = to_regclass(%s) and indisunique
        and indisvalid and indpred is null and pg_get_indexdef(indexrelid) like '%%(xid, id)'
 """
 NAMED = """
     select relname, indexrelid::regclass::text, indisvalid
       from pg_index join pg_class on oid = indexrelid
-     where indrelid = to_regclass(quote_ident(%s)) and starts_with(relname, %s)
+     where indrelid = to_regclass(%s) and starts_with(relname, %s)
      order by relname
 """
 
@@ -40,7 +40,7 @@ FORGET = f"""
     with empty as materialized (
         select page
           from generate_series(
-                   0, pg_relation_size(quote_ident(%s)) / current_setting('block_size')::int,
+                   0, pg_relation_size(%s::regclass) / current_setting('block_size')::int,
                    {PAGES_A_RANGE}
                ) as page
          where not exists (select from {{}}
@@ -82,7 +82,7 @@ class Indexes:
 
     def index_places(self, kind: Kind) -> list[Step]:
         """The index on (xid, id), by which rows are read; the caller commits."""
-        if self.database.rows(PLACES, [kind.staging]):
+        if self.database.rows(PLACES, [kind.staging_table]):
             return []
         # Unique, so that (xid, id) orders the rows without ties.
         self.database.execute(
@@ -113,7 +113,7 @@ class Indexes:
 
     def _lookups_of(self, kind: Kind) -> list[tuple[str, str, bool]]:
         """Lists the indexes that we made: name, name with schema, and whether it is finished."""
-        return self.database.rows(NAMED, [kind.staging, f"datatransfer_{kind.name}_"])
+        return self.database.rows(NAMED, [kind.staging_table, f"datatransfer_{kind.name}_"])
 
     def _drop_index(self, kind: Kind, name: str, index: str, sentence: str) -> Step:
         self.database.execute(f"drop index concurrently {index}")
@@ -125,4 +125,6 @@ class Indexes:
         self.database.roll_back()
         with self.database.without_transaction():
             self.database.execute(sql.SQL("vacuum {}").format(kind.staging_table))
-            self.database.one(sql.SQL(FORGET).format(kind.staging_table), [kind.staging, mine])
+            self.database.one(
+                sql.SQL(FORGET).format(kind.staging_table), [kind.staging_table, mine]
+            )

@@ -21,8 +21,8 @@ NOTE_PURGE = """
            %(rows)s, max(xid::text::bigint)::text::xid8,
            array(select distinct running
                    from datatransfer.batch, pg_snapshot_xip(snapshot) as running
-                  where kind = %(kind)s and running in (select xid from gone))
-      from gone
+                  where kind = %(kind)s and running in (select xid from pg_temp.gone))
+      from pg_temp.gone
 """
 
 # Whatever a bonus server had named within these days is there. Of each reader, the oldest go first.
@@ -61,7 +61,9 @@ class Purge:
         are noted for the reconciliation, and so that a bonus server which is restored to before
         them is noticed. Of a batch under way every row stays until it has been moved as a whole.
         """
-        old = sql.SQL("{} where created_at < now() - make_interval(days => {}) and {}").format(
+        old = sql.SQL(
+            "{} where created_at < now() - pg_catalog.make_interval(days => {}) and {}"
+        ).format(
             kind.staging_table,
             sql.Literal(days),
             sql.SQL(" and ").join(visible(position.read_through) for position in positions),
@@ -76,9 +78,10 @@ class Purge:
             if dry_run:
                 return self._counted(kind, sql.SQL("select {} from {}").format(ours, old))
             self.database.execute("create temporary table gone (xid xid8) on commit drop")
-            rows, amount = self._counted(
-                kind, sql.SQL("delete from {} returning {}").format(old, ours), keeps=True
-            )
+            with self.database.vendors_path():
+                rows, amount = self._counted(
+                    kind, sql.SQL("delete from {} returning {}").format(old, ours), keeps=True
+                )
             if rows:
                 self._note_purge(kind, rows, amount)
                 self.writers.forget(self.kinds, days)
@@ -100,9 +103,9 @@ class Purge:
             "moved": sql.SQL(" and ").join(visible(one.read_through) for one in positions),
             "spared": sql.Literal(spared),
         }
-        which = sql.SQL("{column} <> '' and {moved} and id <> all ({spared}::bigint[])").format(
-            **values
-        )
+        which = sql.SQL(
+            "{column}::text <> '' and {moved} and id <> all ({spared}::bigint[])"
+        ).format(**values)
         with self.database.transaction():
             self.database.limit_statements(None)
             for position in positions:
@@ -110,19 +113,21 @@ class Purge:
             if dry_run:
                 query = sql.SQL("select count(*) from {table} where {which}")
                 return int(self.database.value(query.format(which=which, **values)))
-            columns = self.database.rows(COLUMNS, [kind.staging])
+            columns = self.database.rows(COLUMNS, [kind.staging_table])
             not_null = {name for name, _, is_not_null, *_ in columns if is_not_null}
             empty = "" if column in not_null else None
-            return self.database.execute(
-                sql.SQL("update {table} set {column} = {empty} where {which}").format(
-                    which=which, empty=sql.Literal(empty), **values
+            with self.database.vendors_path():
+                return self.database.execute(
+                    sql.SQL("update {table} set {column} = {empty} where {which}").format(
+                        which=which, empty=sql.Literal(empty), **values
+                    )
                 )
-            )
 
     def _counted(
         self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
     ) -> tuple[int, Decimal]:
-        noting = ", noted as (insert into gone select distinct xid from gone_rows)" if keeps else ""
+        note = ", noted as (insert into pg_temp.gone select distinct xid from gone_rows)"
+        noting = note if keeps else ""
         query = sql.SQL(
             f"with gone_rows as ({{}}){noting} "
             "select count(*), coalesce(sum({}), 0) from gone_rows"

@@ -77,9 +77,9 @@ class Reader:
         the session's own limits may end it meanwhile, or the next chunk would fail as shop All's
         fault.
         """
-        self.database.limit_statements(None)
+        # Our own deadline stays: it does not count the time that the session waits for our pipe.
+        self.database.execute("set local statement_timeout = 0; set local tcp_user_timeout = 0")
         self.database.may_wait()
-        self.database.execute("set local tcp_user_timeout = 0")
 
     def current_snapshot(self) -> str:
         """The snapshot of the transaction under way, as text."""

@@ -120,7 +120,7 @@ class Staging:
         with self.database.transaction():
             self.database.limit_statements(None)
             schemas = (SCHEMA, writers.SCHEMA, batch_log.SCHEMA)
-            self.database.execute("\n".join([guards.PIN, *schemas, guards.UNPIN]))
+            self.database.execute("\n".join(schemas))
             replaced = self._replace_functions()
             for kind in self.kinds:
                 self.checks.check_table(kind)
@@ -141,13 +141,13 @@ class Staging:
         if not names:
             return []
         # The rights come first: without them the function would refuse what writers write.
-        parts = (guards.PIN, guards.RIGHTS, guards.CREATE_FUNCTIONS, guards.UNPIN)
+        parts = (guards.RIGHTS, guards.CREATE_FUNCTIONS)
         self.database.execute("\n".join(parts))
         return [Step(REPLACED, {"names": ", ".join(names)})]
 
     def _initialise(self, kind: Kind) -> list[Step]:
         steps = []
-        columns = {row[0] for row in self.database.rows(COLUMNS, [kind.staging])}
+        columns = {row[0] for row in self.database.rows(COLUMNS, [kind.staging_table])}
         side = kind.shop_all
         wanted = {name: side.created_as(one) for one, name in side.names(kind.columns).items()}
         wanted |= OURS

@@ -37,7 +37,8 @@ BESIDE = {
 NOTHING_BESIDE = "\t\\N" * len(BESIDE)  # as COPY reads it
 
 STAGE = """
-    insert into {table} ({columns}) select {values} from incoming as line where {good} order by id
+    insert into {table} ({columns})
+    select {values} from pg_temp.incoming as line where {good} order by id
 """
 
 # The numbers of the new rows are drawn first, so that it is known which of them replaces which.
@@ -45,7 +46,7 @@ STAGE = """
 STAGE_CORRECTIONS = """
     with numbered as materialized (
         select line.*, {next_id} as new_id
-          from (select * from incoming where {good} order by id) as line
+          from (select * from pg_temp.incoming where {good} order by id) as line
     ), noted as (
         insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_by)
         select origin, {kind}, old_id, new_id, pg_current_xact_id(), {by}
@@ -67,11 +68,11 @@ OLD = """
 """
 
 REFUSE_KEPT = """
-    update incoming as mine
+    update pg_temp.incoming as mine
        set unread = case judged.code when 'pin_missing' then 'pin_gone' else judged.code end,
            unread_column = {secret}, unread_value = ''
       from (select number, {fault} as code
-              from (select line.id as number, {ours} from incoming as line {old}
+              from (select line.id as number, {ours} from pg_temp.incoming as line {old}
                      where line.keeps) as line) as judged
      where mine.id = judged.number and mine.unread is null and mine.fault is null
        and judged.code is not null
@@ -79,14 +80,14 @@ REFUSE_KEPT = """
 
 SENT = """
     select line.origin::text, line.old_id, note.new_id, note.new_xid::text::bigint, note.sent_by
-      from incoming as line
+      from pg_temp.incoming as line
       join datatransfer.resent as note
         on note.origin = line.origin and note.kind = %s and note.old_id = line.old_id
      order by line.origin, line.old_id
 """
 
 FAULTS = f"""
-    select coalesce(unread, fault) as code, count(*) from incoming as line
+    select coalesce(unread, fault) as code, count(*) from pg_temp.incoming as line
      where not ({GOOD})
        and not exists (select from datatransfer.resent as note
                         where note.origin = line.origin and note.kind = %s
@@ -116,14 +117,14 @@ class StagingImport:
         self.database.execute(self.kind.incoming)
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
         self.database.execute(
-            f"alter table incoming {beside}, drop column fault, "
+            f"alter table pg_temp.incoming {beside}, drop column fault, "
             f"add column fault text generated always as ({self.kind.fault}) stored"
         )
         names = ", ".join(["id", *self.names, *BESIDE])
         file = Readable(lines, self.database)
         try:
             with self.database.explained(), self.database.connection.cursor() as cursor:
-                cursor.copy_expert(f"copy incoming ({names}) from stdin", file, BUFFER)
+                cursor.copy_expert(f"copy pg_temp.incoming ({names}) from stdin", file, BUFFER)
         except TransferError:
             if file.error is not None:
                 raise file.error from None
@@ -131,7 +132,7 @@ class StagingImport:
         self._judge_corrections()
 
     def _judge_corrections(self) -> None:
-        self.corrections = self.database.value("select count(old_id) from incoming")
+        self.corrections = self.database.value("select count(old_id) from pg_temp.incoming")
         if self.corrections:
             self.shop_all.corrections.require()
             for name in sorted(self.kind.secrets):
@@ -141,8 +142,8 @@ class StagingImport:
         """The rejected rows that good lines correct, in the order in which rejects are locked."""
         return self.database.stream(
             "corrected",
-            f"select origin::text, old_id from incoming where old_id is not null and {GOOD} "
-            "order by origin, old_id",
+            "select origin::text, old_id from pg_temp.incoming "
+            f"where old_id is not null and {GOOD} order by origin, old_id",
         )
 
     def stage(self, sent_by: str) -> int:
@@ -151,15 +152,16 @@ class StagingImport:
         Those that have a note already are left out. Returns how many rows there are new.
         """
         if not self.corrections:  # needs no right to draw numbers, and takes half the time
-            return self.database.execute(self._about(STAGE))
+            with self.database.vendors_path():
+                return self.database.execute(self._about(STAGE))
         self.xid = self.database.value(
             "insert into datatransfer.resending (xid, kind, sent_by) "
             "values (pg_current_xact_id(), %s, %s) returning xid::text::bigint",
             [self.kind.name, sent_by],
         )
-        return self.database.execute(
-            self._about(STAGE_CORRECTIONS, next_id=self._next_id(), by=sql.Literal(sent_by))
-        )
+        statement = self._about(STAGE_CORRECTIONS, next_id=self._next_id(), by=sql.Literal(sent_by))
+        with self.database.vendors_path():
+            return self.database.execute(statement)
 
     def count_sent(self) -> int:
         """How many of the rows that lines correct are staged anew, now or before."""
@@ -194,14 +196,14 @@ class StagingImport:
     def _next_id(self) -> sql.Composable:
         """SQL: draws the next number of the table, from its identity or as its default does."""
         sequence, default = self.database.one(
-            "select pg_get_serial_sequence(quote_ident(%(table)s), 'id'), "
+            "select pg_get_serial_sequence(%(table)s, 'id'), "
             "(select pg_get_expr(adbin, adrelid) from pg_attrdef join pg_attribute "
             "on attrelid = adrelid and attnum = adnum "
-            "where adrelid = to_regclass(quote_ident(%(table)s)) and attname = 'id')",
-            {"table": self.kind.staging},
+            "where adrelid = to_regclass(%(table)s) and attname = 'id')",
+            {"table": self.kind.staging_table},
         )
         if sequence is not None:
-            return sql.SQL("nextval({})").format(sql.Literal(sequence))
+            return sql.SQL("pg_catalog.nextval({}::regclass)").format(sql.Literal(sequence))
         return sql.SQL(default or "null::bigint")
 
 

@@ -1,0 +1,200 @@
+"""A connection whose steps have deadlines, and which trusts no schema of others. No Django.
+
+Whoever may create functions, operators or types in a schema of our role's `search_path` could put
+them in place of those of PostgreSQL that our statements mean (CVE-2018-1058). So the session's path
+is pinned to SAFE_PATH. The vendor's tables are found by the role's own path, once, and are named
+with their schema from then on: see `engine/table_name.py`.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from math import inf
+from time import monotonic
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as PlainConnection, cursor as PlainCursor, quote_ident
+
+from transfer.engine.postgres.deadline import Deadline, Limits, Overdue
+
+SAFE_PATH = "pg_catalog, pg_temp"
+PIN = f"set search_path = {SAFE_PATH}"
+OWN_PATH = "select pg_catalog.current_schemas(false)::pg_catalog.text[]"
+SCHEMA_OF = """
+    select nspname from unnest(%s::text[]) with ordinality as path (name, place)
+      join pg_namespace on nspname = path.name
+      join pg_class on relnamespace = pg_namespace.oid and relname = %s
+     order by place limit 1
+"""
+
+
+class Connection(PlainConnection):
+    """A connection of psycopg2 each of whose steps has a deadline."""
+
+    _line: socket.socket | None = None  # to the same server as psycopg2's own
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.limits = Limits()
+        # Of each statement, until the transaction ends; None: it may take any time.
+        self.statement_seconds: float | None = self.limits.statement
+        self.ends_at = inf  # by the clock `monotonic`: for all statements together
+        self.schemas: list[str] = []  # of the role's own path
+        self._found: dict[str, str] = {}
+        self._deadline: Deadline | None = None
+        with self._within(self.limits.connect):
+            super().__init__(*arguments, **options)
+        self.cursor_factory = Cursor
+        # Of our own: psycopg2 may close its own at any time, and another file get its number.
+        self._line = socket.socket(fileno=os.dup(self.fileno()))
+
+    def __del__(self) -> None:
+        """One that is left open, as in the pool when the process ends."""
+        if self._line is not None:
+            self._line.close()
+
+    def limit(self, limits: Limits) -> None:
+        self.limits = limits
+        self.statement_seconds = limits.statement
+
+    def hang_up(self) -> bool:
+        """Shuts the socket, from any thread: what is under way fails, and the server rolls it back.
+
+        False while libpq is still connecting, which it ends by itself.
+        """
+        with suppress(OSError, psycopg2.Error):  # closed already
+            if self._line is not None:
+                self._line.shutdown(socket.SHUT_RDWR)
+            elif (number := self.fileno()) >= 0:
+                with socket.socket(fileno=os.dup(number)) as line:
+                    line.shutdown(socket.SHUT_RDWR)
+            else:
+                return False
+        return True
+
+    def pin_path(self) -> None:
+        """Notes the role's own path, and lets the session use SAFE_PATH instead."""
+        self.set_session(autocommit=True)
+        with self.cursor() as cursor:
+            cursor.execute(OWN_PATH)
+            ((self.schemas,),) = cursor.fetchall()
+            cursor.execute(PIN)
+        self.set_session(autocommit=False)
+
+    @property
+    def vendors_path(self) -> str:
+        """What his triggers may need. Names of PostgreSQL come first, and temporary ones last."""
+        own = (quote_ident(name, self) for name in self.schemas if name != "pg_catalog")
+        return ", ".join(["pg_catalog", *own, "pg_temp"])
+
+    def table_name(self, name: str) -> str:
+        """The table as a statement names it, with its schema; a missing one as it will be made."""
+        if (found := self._found.get(name)) is not None:
+            return found
+        with self.cursor() as cursor:
+            cursor.execute(SCHEMA_OF, [self.schemas, name])
+            rows = cursor.fetchall()
+        schemas = [schema for (schema,) in rows] or self.schemas[:1]
+        full = ".".join(quote_ident(one, self) for one in [*schemas, name])
+        if rows:
+            self._found[name] = full
+        return full
+
+    @contextmanager
+    def _within(self, seconds: float) -> Iterator[None]:
+        """Raises Overdue when the block had to be cut."""
+        before, deadline = self._deadline, Deadline(seconds, self.hang_up)
+        self._deadline = deadline
+        deadline.run()
+        try:
+            yield
+        except (psycopg2.Error, SystemError, OSError):
+            deadline.pause()  # waits for the watchdog, which may be at it
+            if deadline.has_passed:
+                raise Overdue(deadline.seconds) from None
+            raise
+        finally:
+            deadline.pause()
+            self._deadline = before
+
+    @contextmanager
+    def statement(self) -> Iterator[None]:
+        """Cuts what takes longer than a statement may."""
+        if self.statement_seconds is None:
+            yield
+            return
+        left = min(self.statement_seconds, self.ends_at - monotonic())
+        with self._within(max(0.0, left) + self.limits.grace):
+            yield
+
+    @contextmanager
+    def waits_for_us(self) -> Iterator[None]:
+        """Does not count the time within, in which the server waits for us."""
+        deadline = self._deadline
+        if deadline is None:
+            yield
+            return
+        deadline.pause()
+        try:
+            yield
+        finally:
+            deadline.run()
+
+    def commit(self) -> None:
+        """The server's `statement_timeout` does not count what a commit waits for."""
+        with self._within(self.limits.statement + self.limits.grace):
+            super().commit()
+        self.statement_seconds = self.limits.statement
+
+    def rollback(self) -> None:
+        with self._within(self.limits.end):
+            super().rollback()
+        self.statement_seconds = self.limits.statement
+
+    def reset(self) -> None:
+        with self._within(min(self.limits.end, self.ends_at - monotonic())):
+            super().reset()
+            self.statement_seconds = self.limits.statement
+            self.set_session(autocommit=True)
+            with self.cursor() as cursor:
+                cursor.execute(PIN)
+            self.set_session(autocommit=False)
+
+    def set_session(self, *arguments: Any, **options: Any) -> None:
+        with self._within(self.limits.end):
+            super().set_session(*arguments, **options)
+
+    def close(self) -> None:
+        try:
+            with self._within(self.limits.end):
+                super().close()
+        finally:
+            if self._line is not None:
+                self._line.close()
+
+
+class Cursor(PlainCursor):
+    """Its statements have the deadline of their connection."""
+
+    connection: Connection
+
+    def execute(self, *arguments: Any, **options: Any) -> None:
+        with self.connection.statement():
+            super().execute(*arguments, **options)
+
+    def copy_expert(self, *arguments: Any, **options: Any) -> None:
+        with self.connection.statement():
+            super().copy_expert(*arguments, **options)
+
+    def fetchmany(self, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
+        """Of a cursor with a name, asks the server for them."""
+        with self.connection.statement():
+            return super().fetchmany(*arguments, **options)
+
+    def close(self) -> None:
+        if self.name is None:
+            super().close()
+            return
+        with self.connection.statement():
+            super().close()

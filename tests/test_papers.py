@@ -6,6 +6,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 
 from tests.databases import ROOT
+from transfer.engine.errors import REFUSALS
 
 FOR_USERS = sorted(ROOT.glob("docs/??/*.md"))
 PAPERS = sorted(
@@ -42,7 +43,7 @@ def test_every_section_that_is_linked_to_is_there(paper):
 
 @pytest.mark.parametrize(
     "paper",
-    [ROOT / "README.md", ROOT / "docs/OPERATION.md", *FOR_USERS],
+    [ROOT / "README.md", ROOT / "docs/OPERATION.md", ROOT / "docs/EXACTLY-ONCE.md", *FOR_USERS],
     ids=lambda paper: str(paper.relative_to(ROOT)),
 )
 def test_every_command_option_and_variable_that_is_named_is_there(paper):
@@ -56,3 +57,9 @@ def test_every_command_option_and_variable_that_is_named_is_there(paper):
     settings = (ROOT / "dtadmin/settings.py").read_text()
     known = {*re.findall(r'"([A-Z_]+)"', settings), "COMMAND", "KIND", "SERVER"}
     assert set(VARIABLE.findall(text)) <= known
+
+
+def test_the_table_of_refusals_says_what_to_do_about_each_code():
+    rows = re.findall(r"^\| (`.+`) \|", (ROOT / "docs/EXACTLY-ONCE.md").read_text(), re.MULTILINE)
+    explained = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
+    assert REFUSALS - explained == set()

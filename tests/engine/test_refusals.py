@@ -6,12 +6,9 @@ import pytest
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, migrate_bonus_server, query
-from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsSwallowed, TooManyRefused
-from transfer.engine.kinds import KINDS, MASK
+from transfer.engine.kinds import MASK
 from transfer.engine.move import refusals
-from transfer.engine.restore.renumber_after_restore import renumber_after_restore
-from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import QueryFailed
 
 TRIGGER = """
@@ -287,37 +284,3 @@ def test_a_trigger_or_rule_that_keeps_a_row_out_is_named(balances, harm):
     with pytest.raises(RowsSwallowed, match="meddle"):
         balances.move()
     assert_nothing_moved(balances)
-
-
-# --- Sent again -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("numbered_anew", [False, True])
-def test_a_row_sent_again_is_only_for_servers_that_have_rejected_the_other(
-    balances, second_bonus, numbered_anew
-):
-    other = Flow("balances", balances.shop_all, second_bonus)
-    query(second_bonus, "alter table asset add constraint small check (amount < 100)")
-    balances.stage(("1", 100))
-    balances.move()
-    other.move()
-    assert (len(balances.target_rows()), len(other.target_rows())) == (1, 0)
-    balances.stage(("1", 99))
-    query(
-        balances.shop_all,
-        "insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, where_rejected) "
-        "select origin, 'balances', 1, id, row.xid, true "
-        'from datatransfer.origin, "changeAccountBalanceTemp" as row where id = 2',
-    )
-    if numbered_anew:
-        query(balances.shop_all, "update datatransfer.origin set xid = xid")
-        with (
-            ShopAll(balances.shop_all, "rebase") as source,
-            BonusDatabase(balances.bonus, "first", "rebase") as first,
-            BonusDatabase(second_bonus, "second", "rebase") as second,
-        ):
-            renumber_after_restore(source, [first, second], KINDS.values())
-    assert balances.move().codes == ["accepted_before"]
-    assert other.move().codes == []
-    assert [row[1] for row in balances.target_rows()] == [100]
-    assert [row[1] for row in other.target_rows()] == [99]

@@ -17,7 +17,8 @@ from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.move.receive import receive_as_bytes, receive_rows
 from transfer.engine.move.refusals import Bisection, Refuse, Statement
-from transfer.engine.move.stream import SourceFailed, TextUnreadable, as_source_failure
+from transfer.engine.move.replacements import hold_back, release
+from transfer.engine.move.stream import SourceFailed, TextUnreadable
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.source import ShopAll
 
@@ -34,15 +35,6 @@ LAST = "select xid::text::bigint, id from pg_temp.incoming order by xid desc, id
 
 # Rows are looked up by index, so stale statistics cannot make the planner choose another way.
 PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
-
-# Rows are looked up by (xid, id), by an index made for it: nothing is compared each with each.
-REFUSE_ACCEPTED = """
-    update pg_temp.incoming set fault = 'accepted_before'
-     where fault is null and xid = %(xid)s and id = %(id)s
-       and not exists (select from datatransfer.reject
-                        where origin = any(%(origins)s::uuid[]) and kind = %(kind)s
-                          and staging_id = %(old_id)s)
-"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,8 @@ def move_chunk(
     """Moves the rows of the plan. The caller has locked the position, and rolls back on errors.
 
     1. Receives the rows in `incoming`, and begins to read the next chunk.
-    2. Applies the good ones, and marks those that the vendor's table refuses.
+    2. Applies the good ones, and marks those that the vendor's table refuses; rows that replace
+       rejected ones come last (see `replacements`).
     3. Writes the rejects.
     4. Moves the position, if it is still where it was, and commits (not in a dry run).
     """
@@ -92,7 +85,8 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
     """
     kind, receive_into = plan.kind, receive_rows
     target.database.execute(
-        f"drop table if exists pg_temp.incoming; {kind.incoming}; savepoint empty"
+        "drop table if exists pg_temp.incoming, pg_temp.datatransfer_original; "
+        f"{kind.incoming}; savepoint empty"
     )
     while True:
         with ahead.rows(plan) as sending:
@@ -100,7 +94,7 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
                 read = receive_into(kind, sending, target)
                 last = next(iter(target.database.rows(LAST)), None)
                 if last and kind.appends:
-                    refuse_accepted(plan, last, sending.source, target)
+                    hold_back(plan, last, sending.source, target)
                 return read, last
             except TextUnreadable:
                 receive_into = receive_as_bytes
@@ -110,27 +104,24 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
         target.database.execute("rollback to savepoint empty")
 
 
-def refuse_accepted(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabase) -> None:
-    """Rejects rows that replace one which this server, unlike others, has accepted."""
-    with as_source_failure():
-        rows = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
-    if rows:
-        target.database.execute("create index on pg_temp.incoming (xid, id)")
-    for xid, id_, origins, old_id in rows:
-        values = {"xid": xid, "id": id_, "origins": origins, "old_id": old_id}
-        target.database.execute(REFUSE_ACCEPTED, values | {"kind": plan.kind.name})
-
-
 def apply(kind: Kind, target: BonusDatabase) -> Totals:
     """Applies the good rows of `incoming`, and returns what became of all of them.
 
-    Rows that the vendor's table refuses are marked as rejects. Raises RowsSwallowed if rows are
-    appended and fewer landed than were good, TooManyRefused.
+    Rows that the vendor's table refuses are marked as rejects. Rows that replace others wait until
+    the others are applied or rejected. Raises RowsSwallowed if rows are appended and fewer landed
+    than were good, TooManyRefused.
     """
     target.database.execute(PLANS)
     statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
-    with target.database.vendors_path():
-        changed = Bisection(target, "pg_temp.incoming", statements, _refuse_in(target)).run(IS_GOOD)
+
+    def run(rows: str) -> int:
+        with target.database.vendors_path():
+            refuse = _refuse_in(target)
+            return Bisection(target, "pg_temp.incoming", statements, refuse).run(rows)
+
+    changed = run(IS_GOOD)
+    if kind.appends:
+        changed += sum(map(run, release(kind, target)))
     good, *others = target.database.one(f"select {kind.counts} from pg_temp.incoming")
     if kind.appends and changed != good:
         raise target.tables.swallowed(kind)

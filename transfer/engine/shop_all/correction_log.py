@@ -124,15 +124,14 @@ class CorrectionLog:
             "delete from datatransfer.resending where xid = %s::text::xid8", [xid]
         )
 
-    def replacing(self, kind: Kind, first: int, last: int) -> list[tuple[str, int, list[str], int]]:
+    def replacing(self, kind: Kind, first: int, last: int) -> list[tuple[str, int, str, int]]:
         """Rows of these transactions that are only for servers which have rejected another.
 
-        As (xid, id) and the number of the other, under each of its origins.
+        As (xid, id), and an origin and the number of the other; once for each of its origins.
         """
         return self.database.rows(
-            "select new_xid::text, new_id, array_agg(origin::text), old_id from datatransfer.resent"
-            " where where_rejected and kind = %s and new_xid between %s and %s"
-            " group by new_xid, new_id, old_id",
+            "select new_xid::text, new_id, origin::text, old_id from datatransfer.resent"
+            " where where_rejected and kind = %s and new_xid between %s and %s",
             [kind.name, str(first), str(last)],
         )
 

@@ -102,8 +102,9 @@ class Reader:
         Without it the planner would read all of a table, or walk through its order from the end.
         """
         self.database.execute(
-            "set local enable_seqscan = off; set local enable_indexscan = off; "
-            "set local enable_indexonlyscan = off; set local jit = off"
+            "set local enable_bitmapscan = on; set local enable_seqscan = off; "
+            "set local enable_indexscan = off; set local enable_indexonlyscan = off; "
+            "set local jit = off"
         )
 
     def chunk_query(self, kind: Kind, position: Position, reading: str, rows: int) -> sql.Composed:
@@ -169,6 +170,13 @@ class Reader:
         query = "select rows, amount from datatransfer.purged where kind = %s"
         rows = self.database.rows(query, [kind.name])
         return rows[0] if rows else (0, Decimal(0))
+
+    def missing(self, kind: Kind, numbers: list[int]) -> list[int]:
+        """Those of these numbers that no staged row has."""
+        self.read_by_value()
+        query = sql.SQL("select id from {} where id = any(%s)").format(kind.staging_table)
+        found = {number for (number,) in self.database.rows(query, [numbers])}
+        return [number for number in numbers if number not in found]
 
     def row_as_json(self, kind: Kind, xid: str, id_: int) -> str:
         """A staged row for a reject, secrets masked, in characters that any encoding has."""

@@ -145,6 +145,28 @@ def test_a_row_that_a_valid_flow_has_rejected_since_the_restore_is_rejected_once
     assert [reject.code for reject in site.flow.rejects()] == ["amount_zero"]
 
 
+def test_a_flow_that_goes_on_after_a_restore_hides_no_prepared_transaction(site):
+    """Its batch sees the transaction that ended since, and tells nothing of the copy."""
+    pins = Flow("pincodes", site.flow.shop_all, site.flow.bonus)
+    pins.stage(("a", "1"))
+    pins.move()
+    site.stage("sure")
+    site.flow.move()
+    site.stage("a")
+    site.restored_to_a_prepared_row()
+    restored_at = site.now()
+    pins.stage(("b", "2"))
+    pins.move()
+    for restored in (Restored(), Restored(restored_at), Restored(site.now())):
+        with pytest.raises(RowsPrepared) as refused:
+            site.rebase(restored)
+        assert refused.value.params["rows"] == "2"
+    query(site.flow.bonus, "delete from asset where account = 'a'")
+    site.rebase(Restored(restored_at), doubtful_moved=False)
+    site.staged.update(["prepared"])
+    site.assert_each_row_once()
+
+
 # The rebase's sessions at a database: whether each waits for a lock, and for how long it has been
 # idle in its transaction.
 REBASES = """

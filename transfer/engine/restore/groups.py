@@ -67,9 +67,10 @@ def regroup(
     is_new = _is_new(restored)
     if is_dump:
         is_new = sql.SQL("({} or {})").format(is_new, is_new_since_dump(shop_all, kind))
-    is_sure = sql.SQL("true") if is_dump else _is_sure(shop_all)
+    lost = [one.position for one in held if not _is_of_this_past(shop_all, one)]
+    is_sure = sql.SQL("true") if is_dump else _is_sure(shop_all, lost, restored)
     of_kind = [
-        (one.position, known_at(shop_all, one), _is_of_this_past(shop_all, one))
+        (one.position, known_at(shop_all, one), one.position not in lost)
         for one in held
         if one.kind == kind
     ]
@@ -146,17 +147,22 @@ def is_new_since_dump(shop_all: ShopAll, kind: Kind) -> sql.Composable:
     ).format(restored=sql.Literal(str(restored)), written=written)
 
 
-def _is_sure(shop_all: ShopAll) -> sql.Composable:
+def _is_sure(shop_all: ShopAll, lost: list[Position], restored: Restored | None) -> sql.Composable:
     """SQL over a row: its transaction had ended when the files were copied.
 
     One that was prepared then may end twice, and in two ways: the position knows the first.
+
+    What a batch in the copy saw had ended then. A batch written since the restore proves nothing,
+    and its time alone does not tell it apart: nobody may have said when the restore was, or said
+    it wrongly. But only a position whose batch is there goes on after a restore. So the batches
+    that count are those of the `lost` positions, which have refused since: what the log still has
+    of their readers came with the copy. Where none of them has one, every row is asked about.
     """
     possible = shop_all.database.value("select current_setting('max_prepared_transactions') <> '0'")
-    return (
-        sql.SQL("({})").format(visible(shop_all.log.last_snapshot()))
-        if possible
-        else sql.SQL("true")
-    )
+    if not possible:
+        return sql.SQL("true")
+    before = restored.at if restored else None
+    return sql.SQL("({})").format(visible(shop_all.log.last_snapshot_before(lost, before)))
 
 
 def _signature(

@@ -89,8 +89,13 @@ FIND = f"""
 
 OLDEST = f"select min(number) from datatransfer.batch where reader = %s and {IS_VALID}"
 
-LAST = f"""
-    select snapshot::text from datatransfer.batch where {IS_VALID} order by xid desc limit 1
+LAST_BEFORE = f"""
+    select snapshot::text from datatransfer.batch
+     where {IS_VALID} and at < coalesce(%(before)s::timestamptz, 'infinity')
+       and exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
+                            as lost (reader, number)
+                    where lost.reader = batch.reader and lost.number >= batch.number)
+     order by xid desc limit 1
 """
 
 # What a snapshot that has yet to see one of the rows can't get any more. A purge that was accepted
@@ -209,9 +214,16 @@ class BatchLog:
         )
         return rows[0][0] if rows else None
 
-    def last_snapshot(self) -> str:
-        """What had ended when the latest batch was begun, whoever reads it."""
-        rows = self.database.rows(LAST)
+    def last_snapshot_before(self, lost: list[Position], before: datetime | None) -> str:
+        """What had ended when the latest batch was begun that came before one of `lost`, of the
+        same reader, and before the time `before`.
+        """
+        values = {
+            "readers": [position.reader for position in lost],
+            "numbers": [position.number for position in lost],
+            "before": before,
+        }
+        rows = self.database.rows(LAST_BEFORE, values)
         return rows[0][0] if rows else NOTHING_READ
 
     def check(self, position: Position, server: str = "SERVER") -> None:

@@ -158,7 +158,7 @@ def test_two_ticks_at_once_tell_once(task, recipient, own_database):
         cursor.execute("select pg_advisory_lock(%s, 0)", [Space.WATCH])
         watch(NOW)
         assert not Notice.objects.exists()
-    other.database.close()
+    other.close()
     watch(NOW)
     assert Notice.objects.count() == 1
 

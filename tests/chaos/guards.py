@@ -1,213 +1,222 @@
-"""The guards of the design, each with how to take it out of the source, and what then breaks."""
+"""The guards of the design: how each is taken out of a running product, and what then breaks.
 
-from collections.abc import Sequence
+`take_out` replaces functions or SQL of the loaded engine, so a process that has called it works
+without the guard. The product has no switch for it.
+"""
+
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from tests.chaos import scenarios, scenarios_of_servers
 from tests.chaos.scenarios import Scenario
+from transfer.engine.bonus_server.positions import Positions
+from transfer.engine.bonus_server.rejects import Rejects
+from transfer.engine.errors import CommitUnconfirmed, StandbyAsSource
+from transfer.engine.kinds import Kind
+from transfer.engine.move import chunk, prepare, stream
+from transfer.engine.move.refusals import Bisection
+from transfer.engine.restore import renumber_after_restore, set_position
+from transfer.engine.shop_all import batch_log, identity
+from transfer.engine.shop_all.batch_log import Batch, BatchLog, Readers
 
-ENGINE = "transfer/engine"
+WITHOUT = "WITHOUT_GUARD"  # the variable that names a guard to a process
 
 
-@dataclass(frozen=True)
-class Edit:
-    """A passage of the source, which stands there exactly once, and what takes its place."""
+def take_out_of_this_process() -> None:
+    """Takes out the guard that the environment names, if it names one."""
+    if name := os.environ.get(WITHOUT):
+        (guard,) = (guard for guard in GUARDS if guard.name == name)
+        guard.take_out()
 
-    file: str
-    passage: str
-    instead: str
 
-    def apply(self, tree: Path) -> None:
-        path = tree / self.file
-        text = path.read_text()
-        assert text.count(self.passage) == 1, f"{self.file} no longer says: {self.passage}"
-        path.write_text(text.replace(self.passage, self.instead))
+def replace(owner: Any, name: str, instead: Any) -> None:
+    setattr(owner, name, instead)
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Stands in for a check that raises."""
+
+
+def rows_of_a_dump_count_as_original() -> None:
+    for name in ("IS_VALID", "FIND", "OLDEST", "LAST"):
+        text = getattr(batch_log, name).replace(batch_log.ORIGINAL, "true")
+        replace(batch_log, name, text)
+    for module in (batch_log, identity, renumber_after_restore):
+        replace(module, "ORIGINAL", "true")
+
+
+def a_replica_is_read_from() -> None:
+    add = BatchLog._add
+
+    def add_or_pretend(self: BatchLog, values: Any) -> Batch | None:
+        try:
+            return add(self, values)
+        except StandbyAsSource:
+            snapshot = self.database.value("select pg_current_snapshot()::text")
+            self.database.roll_back()
+            return Batch(values["number"] + 1, values["token"], snapshot)
+
+    replace(BatchLog, "_add", add_or_pretend)
+    replace(BatchLog, "require", nothing)
+
+
+def a_lost_position_is_begun() -> None:
+    begin = prepare._begin
+    replace(Positions, "exist", lambda *_: False)
+    replace(BatchLog, "readers", lambda *_: set())
+    # Our own database is not asked who has read.
+    replace(
+        prepare, "_begin", lambda *given: begin(*(Readers if callable(x) else x for x in given))
+    )
+
+
+def good_rows_count_as_landed() -> None:
+    run = Bisection.run
+
+    def count_good(self: Bisection, *good: str) -> int:
+        landed = run(self, *good)
+        query = "select count(*) from incoming where fault is null"
+        return int(self.target.database.value(query)) if good else landed
+
+    replace(Bisection, "run", count_good)
+
+
+def a_refused_row_ends_the_run() -> None:
+    attempt = Bisection._attempt
+
+    def attempt_once(self: Bisection, rows: str) -> int:
+        if (done := attempt(self, rows)) is None:
+            raise AssertionError("a row was refused")
+        return done
+
+    replace(Bisection, "_attempt", attempt_once)
+
+
+def rejects_are_written_after_the_commit() -> None:
+    add, commit = Rejects.add, chunk.commit
+    later: list[Any] = []
+    incoming = Kind.incoming.fget  # type: ignore[attr-defined]
+    replace(Kind, "incoming", property(lambda kind: incoming(kind).replace(" on commit drop", "")))
+
+    def add_later(_: Rejects, *what: Any) -> tuple[int, int]:
+        later.append(what)
+        return 0, -1
+
+    def commit_and_add(kind: Kind, target: Any, *positions: Any) -> None:
+        commit(kind, target, *positions)
+        while later:
+            add(target.rejects, *later.pop())
+            target.database.commit()
+
+    replace(Rejects, "add", add_later)
+    replace(chunk, "commit", commit_and_add)
+
+
+def the_position_moves_in_a_second_transaction() -> None:
+    advance = Positions.advance
+
+    def commit_and_advance(self: Positions, *positions: Any) -> bool:
+        self.database.commit()
+        return advance(self, *positions)
+
+    replace(Positions, "advance", commit_and_advance)
+
+
+def the_end_of_a_stream_is_believed() -> None:
+    receive = stream._receive
+
+    def receive_and_note(sending: Any, *more: Any) -> int:
+        sending.arrived = receive(sending, *more)
+        return int(sending.arrived)
+
+    def result(sending: Any) -> int:
+        sending.join()
+        return int(sending.arrived)
+
+    replace(stream, "_receive", receive_and_note)
+    replace(stream.Sending, "result", result)
+
+
+def a_lost_answer_counts_as_a_commit() -> None:
+    commit = chunk.commit
+
+    def commit_blindly(*what: Any) -> None:
+        try:
+            commit(*what)
+        except CommitUnconfirmed:
+            return
+
+    replace(chunk, "commit", commit_blindly)
 
 
 @dataclass(frozen=True)
 class Guard:
     name: str
-    edits: Sequence[Edit]
+    take_out: Callable[[], None]
     breaks: Scenario | None = None  # None: a transfer that breaks at one of its statements
 
 
 GUARDS = [
     Guard(
         "the log is asked for the position's batch",
-        [
-            Edit(
-                f"{ENGINE}/shop_all/batch_log.py",
-                "        raise HistoryChanged(number=position.number)",
-                "        pass",
-            )
-        ],
+        lambda: replace(BatchLog, "check", nothing),
         scenarios.restored_copy_that_has_caught_up,
     ),
     Guard(
         "a batch counts only as it was written (xmin)",
-        [
-            Edit(
-                f"{ENGINE}/shop_all/batch_log.py",
-                'ORIGINAL = "xmin::text::bigint = xid::text::bigint & 4294967295"',
-                'ORIGINAL = "true"',
-            )
-        ],
+        rows_of_a_dump_count_as_original,
         scenarios.dump_of_all_restored_elsewhere,
     ),
     Guard(
         "the identity of shop All counts only as it was written",
-        [
-            Edit(
-                f"{ENGINE}/shop_all/identity.py",
-                "        if not is_original:\n",
-                "        if False:\n",
-            )
-        ],
+        lambda: replace(identity, "ORIGINAL", "true"),
         scenarios.dump_of_all_restored_elsewhere,
     ),
     Guard(
         "a batch is flushed before its rows are read",
-        [Edit(f"{ENGINE}/shop_all/batch_log.py", "in ('off', 'local')", "in ('never')")],
+        lambda: replace(batch_log, "FLUSHED", "select 1 where false"),
         scenarios.careless_database,
     ),
+    Guard("a replica is no source", a_replica_is_read_from, scenarios.replica_as_source),
     Guard(
-        "a replica is no source",
-        [
-            Edit(
-                f"{ENGINE}/shop_all/batch_log.py", "        if is_standby:\n", "        if False:\n"
-            ),
-            Edit(
-                f"{ENGINE}/shop_all/batch_log.py",
-                "            except errors.ReadOnlySqlTransaction:\n"
-                "                raise StandbyAsSource from None\n",
-                "            except errors.ReadOnlySqlTransaction:\n"
-                "                cursor.connection.rollback()\n"
-                "                cursor.execute('select %(number)s + 1, %(token)s, "
-                "pg_current_snapshot()::text', values)\n",
-            ),
-        ],
-        scenarios.replica_as_source,
-    ),
-    Guard(
-        "a position that is gone is not begun anew",
-        [
-            Edit(
-                f"{ENGINE}/move/prepare.py",
-                "if known.mine or target.positions.exist(kind) or logged - known.others:",
-                "if False:",
-            )
-        ],
+        "a lost position is not begun again",
+        a_lost_position_is_begun,
         scenarios_of_servers.vendor_restores_his_tables,
     ),
     Guard(
         "a purge notes what it removed, and for whom",
-        [
-            Edit(
-                f"{ENGINE}/shop_all/batch_log.py",
-                "        return int(rows)\n",
-                "        return 0\n",
-            )
-        ],
+        lambda: replace(BatchLog, "purged_after", lambda *_: 0),
         scenarios_of_servers.bonus_server_restored_to_before_a_purge,
     ),
     Guard(
         "a position that a rebase has handed on is not believed",
-        [
-            Edit(
-                f"{ENGINE}/bonus_server/positions.py",
-                "if since := self.rows_since(position):",
-                "if False:",
-            )
-        ],
+        lambda: replace(Positions, "check_overtaken", nothing),
         scenarios.copy_restored_again_after_a_rebase,
     ),
     Guard(
-        "rows landed = rows sent",
-        [
-            Edit(
-                f"{ENGINE}/move/chunk.py",
-                "if kind.appends and changed !=",
-                "if False and changed !=",
-            ),
-            Edit(f"{ENGINE}/move/stream.py", "    if sent != received:\n", "    if False:\n"),
-        ],
+        "rows landed = good rows",
+        good_rows_count_as_landed,
         scenarios_of_servers.row_swallowed_by_the_vendor,
     ),
     Guard(
         "a row that the vendor refuses is a reject",
-        [Edit(f"{ENGINE}/move/refusals.py", 'in ("22", "23") or code == "P0001"', "in ()")],
+        a_refused_row_ends_the_run,
         scenarios_of_servers.row_refused_by_the_vendor,
     ),
     Guard(
         "a later batch that our own history knows is asked about",
-        [
-            Edit(
-                f"{ENGINE}/restore/set_position.py",
-                "            _check_later(source, target, request, readers.batches,"
-                " plan.position)\n",
-                "",
-            )
-        ],
+        lambda: replace(set_position, "_check_later", nothing),
         scenarios_of_servers.vendor_restores_his_tables_where_shop_all_went_back,
     ),
+    Guard("rejects are written in the chunk's transaction", rejects_are_written_after_the_commit),
     Guard(
-        "rejects are written in the chunk's transaction",
-        [
-            Edit(
-                f"{ENGINE}/move/chunk.py",
-                "        numbers = target.rejects.add(plan.kind, plan.before)\n"
-                "        if source.corrections.has_notes(plan.kind, origin, *numbers):",
-                "        if False:",
-            ),
-            Edit(
-                f"{ENGINE}/move/chunk.py",
-                "        commit(plan.kind, target, plan.before, after)\n    return",
-                "        commit(plan.kind, target, plan.before, after)\n"
-                "        if totals.rejected:\n"
-                "            target.rejects.add(plan.kind, plan.before)\n"
-                "            target.database.commit()\n"
-                "    return",
-            ),
-            Edit(f"{ENGINE}/kinds.py", "as_json json) on commit drop", "as_json json)"),
-        ],
-    ),
-    Guard(
-        "the position moves in the chunk's transaction",
-        [
-            Edit(
-                f"{ENGINE}/move/chunk.py",
-                "    if not target.positions.advance(plan.before, after):\n"
-                "        raise PositionMoved\n"
-                "    if not plan.dry_run:\n",
-                "    if not plan.dry_run:\n        target.database.commit()\n"
-                "    if not target.positions.advance(plan.before, after):\n"
-                "        raise PositionMoved\n"
-                "    if not plan.dry_run:\n",
-            )
-        ],
+        "the position moves in the chunk's transaction", the_position_moves_in_a_second_transaction
     ),
     Guard(
         "the source is asked how its half of a stream ended, and how many rows it sent",
-        [
-            Edit(
-                f"{ENGINE}/move/stream.py",
-                "        if self.error is not None:\n"
-                "            raise SourceFailed from self.error\n",
-                "",
-            ),
-            Edit(f"{ENGINE}/move/stream.py", "    if sent != received:\n", "    if False:\n"),
-        ],
+        the_end_of_a_stream_is_believed,
     ),
-    Guard(
-        "a commit whose answer is lost is looked up",
-        [
-            Edit(
-                f"{ENGINE}/move/commit.py",
-                "        if held is None or held.key != after.key:\n"
-                "            raise CommitUnconfirmed(database=target.name) from error\n",
-                "",
-            )
-        ],
-    ),
+    Guard("a commit whose answer is lost is looked up", a_lost_answer_counts_as_a_commit),
 ]

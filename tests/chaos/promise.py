@@ -52,10 +52,13 @@ class Promise:
             instance.stop()
             instance.copy_to(self.home / f"{name}.begin")
 
-    def change_product(self, tree: Path) -> None:
-        """Goes on with the product whose source is there."""
+    def change_product(self, without: str = "") -> None:
+        """Goes on with the product, or with one that lacks the guard of this name."""
         self.product.close()
-        self.product = Warm(self.installation.environment, tree)
+        environment = self.installation.environment
+        self.product = Warm(
+            {**environment, "WITHOUT_GUARD": without} if without else environment, ROOT
+        )
 
     @property
     def shop_all(self) -> str:

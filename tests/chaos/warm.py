@@ -74,6 +74,10 @@ def main() -> None:
     django.setup()
     from tests.chaos import actions  # loads the product
 
+    if "WITHOUT_GUARD" in os.environ:
+        from tests.chaos import guards
+
+        guards.take_out_of_this_process()
     actions.warm_up()
     gc.collect()
     gc.freeze()  # so that children copy no pages

@@ -11,7 +11,6 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.databases import connected, query, run, stage
-from transfer.engine.position import Position
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State
 from transfer.runs import execute
@@ -302,18 +301,19 @@ def test_what_a_killed_run_moved_is_counted_by_the_next(
 def test_a_chunk_that_lands_while_the_next_run_starts_is_counted_by_the_run_that_sent_it(
     flow, server, bonus, shop_all
 ):
-    stage(shop_all, "balances", [("4100", 1)] * 3)
     task = server.tasks.get(kind="balances")
+    execute.run_here(task, TransferRun.Trigger.COMMAND)  # begins a position
+    stage(shop_all, "balances", [("4100", 1)] * 3)
     dying = TransferRun.of(task, TransferRun.Trigger.COMMAND)
     dying.start()
-    dying.begin(Position(flow("balances").origin(), "balances"), 3)
+    dying.begin(flow("balances").position(), 3)
 
     def land_meanwhile(run_):
         if not run_.chunks and flow("balances").target_rows() == []:
             flow("balances").move_one(chunk_rows=2)
 
     execute.run_here(task, TransferRun.Trigger.COMMAND, progress=land_meanwhile)
-    last, killed = TransferRun.objects.filter(task=task)
+    last, killed, _first = TransferRun.objects.filter(task=task)
     assert (killed.state, killed.applied) == (State.INTERRUPTED, 2)
     assert (last.state, last.applied) == (State.SUCCEEDED, 1)
 

@@ -1,6 +1,7 @@
 """A run of a transfer, on real databases, beside those of other servers."""
 
 import pytest
+from django.core.management import call_command
 
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
@@ -46,3 +47,42 @@ def test_a_page_that_asks_again_finds_the_connections_of_the_time_before(task):
 
     assert asked(3) == asked(3)
     assert not {*asked(None)} & {*asked(3)}
+
+
+def counts(task):
+    return [(run_.applied, run_.amount_applied) for run_ in task.runs.order_by("pk")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_keeps_its_counts_after_the_position_was_set_to_the_start(
+    dock, bonus, shop_all, capsys
+):
+    server = dock(bonus)
+    task = server.tasks.get(kind="balances")
+    stage(shop_all, "balances", [("1", 10), ("2", 20)])
+    run_here(task, Trigger.MANUAL)
+    query(bonus, "delete from asset")
+    call_command("set_position", server.name, "balances", "--start")
+    run_here(task, Trigger.MANUAL)
+    assert counts(task) == [(2, 30), (2, 30)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_keeps_its_counts_after_the_bonus_server_was_restored_to_before_it(
+    dock, bonus, shop_all
+):
+    task = dock(bonus).tasks.get(kind="balances")
+    stage(shop_all, "balances", [("1", 10)])
+    run_here(task, Trigger.MANUAL)
+    query(bonus, "create table copied as select * from datatransfer.position")
+    stage(shop_all, "balances", [("2", 20), ("3", 30)])
+    run_here(task, Trigger.MANUAL)
+    query(
+        bonus,
+        "delete from asset where account in ('2', '3'); delete from datatransfer.position; "
+        "insert into datatransfer.position select * from copied",
+    )
+    stopped = task.runs.first().position_to
+    run_here(task, Trigger.MANUAL)
+    assert counts(task) == [(1, 10), (2, 50), (2, 50)]
+    assert task.runs.order_by("pk")[1].position_to == stopped

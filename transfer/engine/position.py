@@ -80,6 +80,17 @@ class Position:
         )
         return (self.origin, self.reader) == (later.origin, later.reader) and is_seen
 
+    def goes_on_from(self, earlier: "Position") -> bool:
+        """Whether it is `earlier` after more rows were moved.
+
+        A reader's batches have ascending numbers, and every chunk adds to the totals.
+        `set_position` and a restored bonus server lead to a new reader, an earlier batch, or no
+        more rows.
+        """
+        is_same_reader = (self.origin, self.reader) == (earlier.origin, earlier.reader)
+        has_moved_more = self.totals.read > earlier.totals.read
+        return is_same_reader and has_moved_more and self.number >= earlier.number
+
     @property
     def is_older_than_the_log(self) -> bool:
         """Whether it has moved something, and no batch of the log says so."""

@@ -205,15 +205,16 @@ class TransferRun(Run):
         self.save(update_fields=[*COUNTS, "chunks", "position_to"])
 
     def settle(self, position: Position) -> None:
-        """Puts the counts right by the position that the next run reads.
+        """Counts what the run moved and could not count itself, because it was killed.
 
-        A killed run may have moved a chunk that it could not count any more.
+        `position` is the one that the next run reads. It tells nothing about this run if it does
+        not go on from where this run stopped: after `set_position`, or after the bonus server was
+        restored to an earlier state.
         """
-        if self.position_from is None or self.position_to == position.as_json():
+        if self.position_from is None or self.position_to is None:
             return
-        before = Position.from_json(self.position_from)
-        if before.origin == position.origin:
-            self.totals = position.totals - before.totals
+        if position.goes_on_from(Position.from_json(self.position_to)):
+            self.totals = position.totals - Position.from_json(self.position_from).totals
             self.position_to = position.as_json()
             self.save(update_fields=[*COUNTS, "position_to"])
 

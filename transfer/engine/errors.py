@@ -79,6 +79,19 @@ class HistoryChanged(TransferError):
     )
 
 
+class ShopAllRestored(TransferError):
+    code = "shop_all_restored"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a copy: it lacks batch %(number)s, which "
+        "%(server)s has received and our own history has recorded. No transfer goes on."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, and nothing will be until this is settled. See what it holds: "
+        "manage.py rebase_shop_all. What was moved stays moved. If shop All was never restored: "
+        "manage.py set_position '%(server)s' %(kind)s --shop-all-is-whole."
+    )
+
+
 class BatchForgotten(HistoryChanged):
     code = "batch_forgotten"
     sentence = gettext_noop(

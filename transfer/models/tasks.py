@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.kinds import BALANCES, CARDS, PINCODES, Kind
+from transfer.engine.position import Position
 from transfer.engine.shop_all.batch_log import Readers
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
@@ -70,6 +71,16 @@ class TransferTask(OfKind, ScheduledTask):
         tasks = TransferTask.objects.filter(kind=self.kind).exclude(pk=self.pk)
         others = [reader for task in tasks for reader in task.readers]
         return Readers(frozenset(map(str, self.readers)), frozenset(map(str, others)))
+
+    def has_recorded(self, position: Position) -> bool:
+        """Whether the history, too, has the batch that the position names."""
+        recorded: bool = self.runs.filter(
+            position_to__origin=position.origin,
+            position_to__reader=position.reader,
+            position_to__number=position.number,
+            position_to__token=position.token,
+        ).exists()
+        return recorded
 
     def remember_reader(self, reader: str | None) -> None:
         """Notes that this reader reads for the task: a lost position is then known to be lost."""

@@ -105,7 +105,7 @@ def _move(
 ) -> tuple[State, int]:
     kind = task.kind_spec
     with open_databases(task, f"run {run.pk}") as (source, target):
-        position = prepare(kind, source, target, lambda: task.all_readers)
+        position = prepare(kind, source, target, lambda: task.all_readers, task.has_recorded)
         task.remember_reader(position.reader)
         _settle_previous(run, position)
         mirror(task, target, position)

@@ -16,15 +16,18 @@ def prepare(
     source: ShopAll,
     target: BonusDatabase,
     readers: Callable[[], Readers] = Readers,
+    is_recorded: Callable[[Position], bool] = lambda position: False,
     *,
     dry_run: bool = False,
 ) -> Position:
     """Checks both sides, begins a position where there never was one, and returns it.
 
-    `readers` asks our own database who reads, for this transfer and for others.
+    `readers` asks our own database who reads, for this transfer and for others; `is_recorded`,
+    whether our own history has the position's batch, too. If it has, and shop All lacks it, shop
+    All was restored: that is noted there, and stops all its transfers.
 
     Raises PositionLost when there was one, as far as anybody knows; HistoryChanged, RowsPurged,
-    PositionOvertaken.
+    PositionOvertaken, ShopAllRestored.
     """
     target.ensure_schema()
     target.tables.check_columns(kind)
@@ -36,7 +39,14 @@ def prepare(
         position = target.positions.get(origin, kind)
     if position is None:
         return _begin(kind, source, target, origin, readers, dry_run)
-    _check_past(kind, source, target, position, dry_run)
+    target.positions.check_overtaken(position)
+    try:
+        with source.snapshot():
+            source.identity.check_position(kind, position, target.name)
+    except HistoryChanged as error:
+        if not dry_run:
+            _note(source, target, position, error, is_recorded)
+        raise
     if position.reader is None:
         position = _give_reader(kind, target, position, readers)
     if not dry_run:
@@ -45,17 +55,20 @@ def prepare(
     return position
 
 
-def _check_past(
-    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
+def _note(
+    source: ShopAll,
+    target: BonusDatabase,
+    position: Position,
+    refused: HistoryChanged,
+    is_recorded: Callable[[Position], bool],
 ) -> None:
-    target.positions.check_overtaken(position)
-    try:
-        with source.snapshot():
-            source.identity.check_position(kind, position, target.name)
-    except HistoryChanged:
-        if not dry_run:
-            source.log.note_missed(position)
-        raise
+    """Notes in shop All that it is restored, if that is certain, and that the batch is missed.
+
+    A subclass of HistoryChanged has another cause than a missing batch.
+    """
+    if type(refused) is HistoryChanged and is_recorded(position):
+        source.restore_notes.add(position, target.name)
+    source.log.note_missed(position)
 
 
 def _begin(

@@ -162,6 +162,7 @@ def _apart(targets: Sequence[BonusDatabase]) -> list[BonusDatabase]:
 def _is_anything_wrong(shop_all: ShopAll, kinds: Collection[Kind], held: list[Held]) -> bool:
     """Whether a flow would refuse. All are asked: another staging table stops everything."""
     is_broken = [_is_broken(shop_all, kind, held) for kind in kinds]
+    is_broken.append(shop_all.restore_notes.exist(shop_all.identity.origin()))
     return any(is_broken) or any(one.target.positions.rows_since(one.position) for one in held)
 
 

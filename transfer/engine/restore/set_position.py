@@ -6,7 +6,6 @@ from uuid import uuid4
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
-    BatchForgotten,
     BatchUnknown,
     HistoryChanged,
     LaterBatchKnown,
@@ -14,11 +13,13 @@ from transfer.engine.errors import (
     ReaderUnknown,
     RestoredFromDump,
     RowsPurged,
+    ShopAllRestored,
 )
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position, Totals
 from transfer.engine.shop_all.batch_log import Batch, KnownBatch, Readers
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import TransferError
 
 SHOWN = 20  # batches or readers that an error lists
 
@@ -45,7 +46,7 @@ class Outcome:
     position: Position
     sent: int
     lost: int  # rows at most that a purge has removed, and the server can't get any more
-    doubt: HistoryChanged | None = None  # what the next run refuses for all that
+    doubt: TransferError | None = None  # what the next run refuses for all that
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,10 @@ def set_position(
                 )
             after = _counted(kind, source, position)
             sent = source.reader.count_waiting(kind, after)
-            doubt = _doubt(source, target, plan)
+            doubt = _doubt(source, target, request, plan)
         if not dry_run:
+            if request.shop_all_is_whole:
+                source.restore_notes.remove(origin)
             after = _written(kind, source, target, replace(plan, position=after), held)
         else:
             target.database.roll_back()
@@ -200,15 +203,22 @@ def _reader(
     return mine.pop()
 
 
-def _doubt(source: ShopAll, target: BonusDatabase, plan: Plan) -> HistoryChanged | None:
+def _doubt(
+    source: ShopAll, target: BonusDatabase, request: Request, plan: Plan
+) -> TransferError | None:
     position = plan.position
     if not source.identity.is_origin_original():
         return RestoredFromDump()
     if plan.at is not None:
         return HistoryChanged(number=position.number)
-    if plan.anew or not source.log.has_forgotten(position):
-        return None
-    return BatchForgotten(number=position.number, server=target.name, kind=position.kind)
+    try:
+        if not plan.anew:
+            source.log.check(position, target.name)
+        if not request.shop_all_is_whole:
+            source.restore_notes.check(position.origin)
+    except (HistoryChanged, ShopAllRestored) as doubt:
+        return doubt
+    return None
 
 
 def _counted(kind: Kind, source: ShopAll, position: Position) -> Position:

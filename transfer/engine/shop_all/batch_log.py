@@ -296,7 +296,7 @@ class BatchLog:
         missing, is_standby = self.database.one(
             "select min(name) filter (where to_regclass(name) is null), pg_is_in_recovery() "
             "from unnest(%s) as name",
-            [["datatransfer.batch", "datatransfer.purge_note"]],
+            [["datatransfer.batch", "datatransfer.purge_note", "datatransfer.restored"]],
         )
         if is_standby:
             raise StandbyAsSource

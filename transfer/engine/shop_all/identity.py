@@ -16,6 +16,7 @@ from transfer.engine.position import Position
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.shop_all.batch_log import ORIGINAL, BatchLog
 from transfer.engine.shop_all.guards import STAMP_TRIGGER, Guards
+from transfer.engine.shop_all.restore_notes import RestoreNotes
 
 OTHER_TABLES = """
     select coalesce(staging, %s) from datatransfer.batch
@@ -26,9 +27,10 @@ OTHER_TABLES = """
 class Identity:
     """Reads the identity of shop All, and refuses what does not fit a position."""
 
-    def __init__(self, database: Database, log: BatchLog) -> None:
+    def __init__(self, database: Database, log: BatchLog, restore_notes: RestoreNotes) -> None:
         self.database = database
         self.log = log
+        self.restore_notes = restore_notes
 
     def origin(self) -> str:
         """The identity of this staging database. Raises NotInitialised."""
@@ -100,10 +102,12 @@ class Identity:
     def check_position(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
         """Whether all that the position, which is `server`'s, has still to read is here.
 
-        Raises RowsPurged, or what `check_past` raises.
+        Raises RowsPurged, what `check_past` raises, or ShopAllRestored where only another
+        position shows that it is not.
         """
         self.check_purged(kind, position, server)
         self.check_past(kind, position, server)
+        self.restore_notes.check(position.origin)
 
     def check_purged(self, kind: Kind, position: Position, server: str) -> None:
         """Whether rows are gone that the position's server has not received. Raises RowsPurged.

@@ -15,6 +15,7 @@ from transfer.engine.shop_all.correction_log import CorrectionLog
 from transfer.engine.shop_all.identity import Identity
 from transfer.engine.shop_all.purge_lock import PurgeLock
 from transfer.engine.shop_all.reader import Reader
+from transfer.engine.shop_all.restore_notes import RestoreNotes
 from transfer.errors import TransferError
 
 
@@ -28,7 +29,8 @@ class ShopAll:
             dsn, "shop All", purpose, secret=secret, seconds=seconds, explain=not_initialised
         )
         self.log = BatchLog(self.database)
-        self.identity = Identity(self.database, self.log)
+        self.restore_notes = RestoreNotes(self.database)
+        self.identity = Identity(self.database, self.log, self.restore_notes)
         self.reader = Reader(self.database)
         self.corrections = CorrectionLog(self.database)
         self.purge_lock = PurgeLock(self.database)

@@ -8,7 +8,7 @@ from psycopg2 import sql
 
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
-from transfer.engine.shop_all import batch_log, guards, writers
+from transfer.engine.shop_all import batch_log, guards, restore_notes, writers
 from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Indexes, Step
 from transfer.errors import gettext_noop
@@ -119,7 +119,7 @@ class Staging:
         steps: dict[str, list[Step]] = {}
         with self.database.transaction():
             self.database.limit_statements(None)
-            schemas = (SCHEMA, writers.SCHEMA, batch_log.SCHEMA)
+            schemas = (SCHEMA, writers.SCHEMA, batch_log.SCHEMA, restore_notes.SCHEMA)
             self.database.execute("\n".join(schemas))
             replaced = self._replace_functions()
             for kind in self.kinds:

@@ -1,0 +1,100 @@
+"""Notes in shop All that it was restored from a copy: they stop every transfer from it.
+
+A restore is a fact about shop All, not about one position (DESIGN §3). Where the log lacks a batch
+that a bonus server names and our own history has recorded too, two databases agree that shop All
+had it once. Then other flows must not go on: what they move since the restore makes it harder to
+tell later which rows are new. Where only a bonus server claims the batch, it may be an old copy
+itself, and no note is made.
+
+A note names the origin that shop All had then. A rebase gives it a new one, so that the note says
+nothing any more; an administrator who knows better removes it.
+"""
+
+from transfer.engine.errors import ShopAllRestored
+from transfer.engine.position import Position
+from transfer.engine.postgres.database import Database
+
+SCHEMA = """
+-- Batches of this history of the database that it lacks, though a bonus server and our own history
+-- have them: it was restored, and no transfer goes on until it is rebased.
+create table if not exists datatransfer.restored (
+    origin uuid not null,
+    reader uuid not null,
+    number bigint not null,
+    kind text not null,
+    server text not null,
+    at timestamptz not null default now(),
+    primary key (origin, reader)
+);
+-- Workers of the version before know nothing of these notes. They read no row without a batch, so
+-- that they stop, too, once they can't write one. A rebase writes its batches under a new origin.
+do $$ declare account text; begin
+    if not exists (select from pg_trigger where tgname = 'datatransfer_whole'
+                      and tgrelid = 'datatransfer.batch'::regclass) then
+        create or replace function datatransfer.refuse_batch() returns trigger language plpgsql
+        as $refuse$
+        begin
+            if exists (select from datatransfer.restored as note
+                        where note.origin operator(pg_catalog.=) new.origin) then
+                raise exception 'it was restored from a copy: run manage.py rebase_shop_all';
+            end if;
+            return new;
+        end
+        $refuse$;
+        create trigger datatransfer_whole before insert on datatransfer.batch
+            for each row execute function datatransfer.refuse_batch();
+        for account in select distinct pg_get_userbyid(grantee)
+              from pg_class cross join aclexplode(relacl)
+             where pg_class.oid = 'datatransfer.batch'::regclass and privilege_type = 'INSERT'
+               and grantee <> 0
+        loop
+            execute format('grant select, insert, delete on datatransfer.restored to %I', account);
+        end loop;
+    end if;
+end $$;
+"""
+
+# A batch that was missed already has stopped its own flow, and nothing since proves more: a flow
+# that was refused before there were notes stops no other.
+NOTE = """
+    insert into datatransfer.restored (origin, reader, number, kind, server)
+    select %s, %s, %s, %s, %s
+     where not exists (select from datatransfer.missed where token = %s)
+        on conflict do nothing
+"""
+FIRST = """
+    select number, server, kind from datatransfer.restored where origin = %s order by at limit 1
+"""
+
+
+class RestoreNotes:
+    """Writes, reads and removes the notes."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def add(self, position: Position, server: str) -> None:
+        """Notes that the batch is gone which the position, `server`'s, names; comes before
+        `BatchLog.note_missed`.
+        """
+        values = (position.origin, position.reader, position.number, position.kind, server)
+        self._write(NOTE, [*values, position.token])
+
+    def remove(self, origin: str) -> None:
+        """Somebody knows that this database was not restored."""
+        self._write("delete from datatransfer.restored where origin = %s", [origin])
+
+    def _write(self, statement: str, values: list[object]) -> None:
+        with self.database.explained():
+            self.database.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
+        with self.database.transaction():
+            self.database.execute(statement, values)
+
+    def exist(self, origin: str) -> bool:
+        """Whether this database is known to have been restored, and not rebased since."""
+        return bool(self.database.rows(FIRST, [origin]))
+
+    def check(self, origin: str) -> None:
+        """Raises ShopAllRestored."""
+        for number, server, kind in self.database.rows(FIRST, [origin]):
+            raise ShopAllRestored(number=number, server=server, kind=kind)

@@ -18,6 +18,34 @@ from transfer.engine.shop_all.batch_log import ORIGINAL, BatchLog
 from transfer.engine.shop_all.guards import STAMP_TRIGGER, Guards
 from transfer.engine.shop_all.restore_notes import RestoreNotes
 
+# Whether our table of the identity exists. By the catalogue.
+HAS_ORIGIN = "select to_regclass('datatransfer.origin')"
+# The identity of this database: one row.
+ORIGIN = "select origin from datatransfer.origin"
+
+# Whether the triggers that stamp inserts and updates of a table are on, also for sessions that
+# replicate. An earlier version made one for both; of `tgtype`, 4 is an insert and 16 an update.
+IS_STAMPED = """
+    select coalesce(bit_or(tgtype) & 20, 0) = 20 from pg_trigger
+     where tgrelid = to_regclass(%s) and starts_with(tgname, %s) and tgenabled = 'A'
+"""
+
+# What `check_past` asks, in one snapshot: whether a staged row, or the position, carries a
+# transaction that the cluster has yet to reach; whether our row was written here; and from which
+# table the position's batch was read. By the index on (xid, id), which `order by` demands: for a
+# mere `exists` the planner expects the first row to do, and reads all of them in vain. The batch by
+# its primary key.
+PAST = """
+    select (select true from {table} where xid >= pg_snapshot_xmax(s) order by xid limit 1)
+               is not null,
+           pg_snapshot_xmax({snapshot}::pg_snapshot) > pg_snapshot_xmax(s),
+           (select {original} from datatransfer.origin),
+           (select coalesce(staging, {standard}) from datatransfer.batch
+             where reader = {reader}::uuid and number = {number})
+      from pg_current_snapshot() as s
+"""
+
+# Another table that the kind's rows were read from. Reads the log of batches.
 OTHER_TABLES = """
     select coalesce(staging, %s) from datatransfer.batch
      where kind = %s and coalesce(staging, %s) <> %s limit 1
@@ -34,8 +62,8 @@ class Identity:
 
     def origin(self) -> str:
         """The identity of this staging database. Raises NotInitialised."""
-        there = self.database.value("select to_regclass('datatransfer.origin')")
-        rows = self.database.rows("select origin from datatransfer.origin") if there else []
+        there = self.database.value(HAS_ORIGIN)
+        rows = self.database.rows(ORIGIN) if there else []
         if not rows:
             raise NotInitialised(missing="datatransfer.origin")
         return str(rows[0][0])
@@ -75,16 +103,8 @@ class Identity:
             raise NotInitialised(missing=f'trigger {STAMP_TRIGGER} on "{kind.staging}"')
 
     def is_stamped(self, kind: Kind) -> bool:
-        """Whether the triggers are on without which a writer could choose `xid`.
-
-        An earlier version made one for both; of `tgtype`, 4 is an insert and 16 an update.
-        """
-        query = (
-            "select coalesce(bit_or(tgtype) & 20, 0) = 20 from pg_trigger "
-            "where tgrelid = to_regclass(%s) and starts_with(tgname, %s) "
-            "and tgenabled = 'A'"
-        )
-        return bool(self.database.value(query, [kind.staging_table, STAMP_TRIGGER]))
+        """Whether the triggers are on without which a writer could choose `xid`."""
+        return bool(self.database.value(IS_STAMPED, [kind.staging_table, STAMP_TRIGGER]))
 
     def check_guards(self, guards: Guards) -> None:
         """PostgreSQL only warns of a right that it does not grant. Raises GuardsOfAnother."""
@@ -128,22 +148,15 @@ class Identity:
         if self.origin() != position.origin:
             raise OriginChanged
         ours = KINDS[kind.name].staging
-        table_ahead, position_ahead, is_original, table = self.database.one(
-            sql.SQL(
-                # By the index, whatever the planner believes: of a mere `exists` it thinks that
-                # the first row read will do, and reads all of them in vain.
-                "select (select true from {} where xid >= pg_snapshot_xmax(s) order by xid limit 1)"
-                " is not null, "
-                "pg_snapshot_xmax({}::pg_snapshot) > pg_snapshot_xmax(s), "
-                f"(select {ORIGINAL} from datatransfer.origin), "
-                "(select coalesce(staging, {}) from datatransfer.batch"
-                " where reader = {}::uuid and number = {}) "
-                "from pg_current_snapshot() as s"
-            ).format(
-                kind.staging_table,
-                *map(sql.Literal, [position.snapshot, ours, position.reader, position.number]),
-            )
+        past = sql.SQL(PAST).format(
+            table=kind.staging_table,
+            original=sql.SQL(ORIGINAL),
+            snapshot=sql.Literal(position.snapshot),
+            standard=sql.Literal(ours),
+            reader=sql.Literal(position.reader),
+            number=sql.Literal(position.number),
         )
+        table_ahead, position_ahead, is_original, table = self.database.one(past)
         if position.is_older_than_the_log:
             table = ours
         if table not in (None, kind.staging):

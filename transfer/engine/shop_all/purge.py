@@ -12,7 +12,36 @@ from transfer.engine.shop_all.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.writers import WriterLog
 
-# The numbers of purges are times: those of a database that went back are never given anew.
+# The staged rows that a purge removes: those older than some days that all positions have moved.
+# No index serves it: a purge reads the table once.
+OLD = "{table} where created_at < now() - pg_catalog.make_interval(days => {days}) and {moved}"
+COUNT_OLD = f"select {{columns}} from {OLD}"
+DELETE_OLD = f"delete from {OLD} returning {{columns}}"
+
+# How many rows a statement yields, and the sum of their finite amounts.
+COUNT = "with gone_rows as ({gone}) select count(*), coalesce(sum({amount}), 0) from gone_rows"
+# The same, and keeps the transactions that wrote them.
+COUNT_AND_KEEP = """
+    with gone_rows as ({gone}), noted as (
+        insert into pg_temp.gone select distinct xid from gone_rows
+    )
+    select count(*), coalesce(sum({amount}), 0) from gone_rows
+"""
+
+# Adds to what purges have removed of a kind. By the primary key.
+ADD_PURGED = """
+    insert into datatransfer.purged as held values (%s, %s, %s)
+        on conflict (kind) do update set rows = held.rows + excluded.rows,
+                                         amount = held.amount + excluded.amount
+"""
+
+# Rows whose secret can be emptied: all positions have moved them, and no reject needs it.
+BLANKABLE = "{column}::text <> '' and {moved} and id <> all ({spared}::bigint[])"
+COUNT_SECRETS = f"select count(*) from {{table}} where {BLANKABLE}"
+BLANK = f"update {{table}} set {{column}} = {{empty}} where {BLANKABLE}"
+
+# Notes a purge, with the latest transaction whose rows it removed, and those that some batch saw
+# running. Purges are numbered by the time: a database that goes back gives no number twice.
 NOTE_PURGE = """
     insert into datatransfer.purge_note (origin, kind, number, rows, latest, late)
     select (select origin from datatransfer.origin), %(kind)s,
@@ -25,7 +54,8 @@ NOTE_PURGE = """
       from pg_temp.gone
 """
 
-# Whatever a bonus server had named within these days is there. Of each reader, the oldest go first.
+# Removes batches that no bonus server has named within these days. By the primary key: of each
+# reader, the oldest go first.
 FORGET_BATCHES = """
     delete from datatransfer.batch as old
      where kind = %(kind)s
@@ -61,27 +91,23 @@ class Purge:
         are noted for the reconciliation, and so that a bonus server which is restored to before
         them is noticed. Of a batch under way every row stays until it has been moved as a whole.
         """
-        old = sql.SQL(
-            "{} where created_at < now() - pg_catalog.make_interval(days => {}) and {}"
-        ).format(
-            kind.staging_table,
-            sql.Literal(days),
-            sql.SQL(" and ").join(visible(position.read_through) for position in positions),
-        )
-        ours = sql.SQL(", ").join(
-            [sql.SQL("xid"), *(one.named(kind.shop_all.read(one)) for one in kind.columns)]
-        )
+        ours = [sql.SQL("xid"), *(one.named(kind.shop_all.read(one)) for one in kind.columns)]
+        names = {
+            "table": kind.staging_table,
+            "days": sql.Literal(days),
+            "moved": _moved_by_all(positions),
+            "columns": sql.SQL(", ").join(ours),
+        }
         with self.database.transaction():
             self.database.limit_statements(None)
             for position in positions:
                 self.identity.check_position(kind, position)
             if dry_run:
-                return self._counted(kind, sql.SQL("select {} from {}").format(ours, old))
+                return self._count(COUNT, kind, sql.SQL(COUNT_OLD).format(**names))
             self.database.execute("create temporary table gone (xid xid8) on commit drop")
             with self.database.vendors_path():
-                rows, amount = self._counted(
-                    kind, sql.SQL("delete from {} returning {}").format(old, ours), keeps=True
-                )
+                delete = sql.SQL(DELETE_OLD).format(**names)
+                rows, amount = self._count(COUNT_AND_KEEP, kind, delete)
             if rows:
                 self._note_purge(kind, rows, amount)
                 self.writers.forget(self.kinds, days)
@@ -100,48 +126,30 @@ class Purge:
         values = {
             "table": kind.staging_table,
             "column": sql.Identifier(column),
-            "moved": sql.SQL(" and ").join(visible(one.read_through) for one in positions),
+            "moved": _moved_by_all(positions),
             "spared": sql.Literal(spared),
         }
-        which = sql.SQL(
-            "{column}::text <> '' and {moved} and id <> all ({spared}::bigint[])"
-        ).format(**values)
         with self.database.transaction():
             self.database.limit_statements(None)
             for position in positions:
                 self.identity.check_position(kind, position)
             if dry_run:
-                query = sql.SQL("select count(*) from {table} where {which}")
-                return int(self.database.value(query.format(which=which, **values)))
+                return int(self.database.value(sql.SQL(COUNT_SECRETS).format(**values)))
             columns = self.database.rows(COLUMNS, [kind.staging_table])
             not_null = {name for name, _, is_not_null, *_ in columns if is_not_null}
             empty = "" if column in not_null else None
             with self.database.vendors_path():
-                return self.database.execute(
-                    sql.SQL("update {table} set {column} = {empty} where {which}").format(
-                        which=which, empty=sql.Literal(empty), **values
-                    )
-                )
+                blank = sql.SQL(BLANK).format(empty=sql.Literal(empty), **values)
+                return self.database.execute(blank)
 
-    def _counted(
-        self, kind: Kind, gone: sql.Composed, *, keeps: bool = False
-    ) -> tuple[int, Decimal]:
-        note = ", noted as (insert into pg_temp.gone select distinct xid from gone_rows)"
-        noting = note if keeps else ""
-        query = sql.SQL(
-            f"with gone_rows as ({{}}){noting} "
-            "select count(*), coalesce(sum({}), 0) from gone_rows"
-        )
-        rows, amount = self.database.one(query.format(gone, sql.SQL(kind.amount)))
+    def _count(self, statement: str, kind: Kind, gone: sql.Composed) -> tuple[int, Decimal]:
+        """Runs COUNT or COUNT_AND_KEEP over the rows that `gone` yields."""
+        query = sql.SQL(statement).format(gone=gone, amount=sql.SQL(kind.amount))
+        rows, amount = self.database.one(query)
         return rows, amount
 
     def _note_purge(self, kind: Kind, rows: int, amount: Decimal) -> None:
-        self.database.execute(
-            "insert into datatransfer.purged as held values (%s, %s, %s) "
-            "on conflict (kind) do update set rows = held.rows + excluded.rows, "
-            "amount = held.amount + excluded.amount",
-            [kind.name, rows, amount],
-        )
+        self.database.execute(ADD_PURGED, [kind.name, rows, amount])
         self.database.execute(NOTE_PURGE, {"kind": kind.name, "rows": rows})
 
     def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
@@ -152,3 +160,8 @@ class Purge:
             FORGET_BATCHES,
             {"kind": kind.name, "days": days, "readers": [*readers], "numbers": [*numbers]},
         )
+
+
+def _moved_by_all(positions: list[Position]) -> sql.Composed:
+    """SQL over a row: every position has moved it, and not only as a part of a batch."""
+    return sql.SQL(" and ").join(visible(position.read_through) for position in positions)

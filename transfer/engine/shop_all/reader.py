@@ -12,6 +12,33 @@ from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, batch, moved, waiting
 from transfer.engine.postgres.database import Database
 
+# Keeps a table from being rewritten. Writers go on.
+LOCK_TABLE = "lock table {table} in access share mode"
+
+# The next rows of one range of a batch (position.py: `batch`). By the index on (xid, id), in its
+# order.
+ROWS_OF_RANGE = "(select {columns} from {staged} where {range} order by xid, id limit {rows})"
+# The next rows of several ranges.
+ROWS_OF_RANGES = "(select * from ({ranges}) as rows order by xid, id limit {rows})"
+# Rows, each with the code of the first check that it fails, or null.
+CHECKED = "select *, {fault} as fault from {rows} as rows"
+
+# Whether a row of a range exists, and how many do. By the index on (xid, id).
+HAS_ROW = "exists (select from {table} where {range})"
+COUNT_ROWS = "(select count(*) from {table} where {range})"
+
+# How many rows fulfil conditions, and the sum of their finite amounts. Reads the table.
+COUNT = "select count(*), coalesce(sum({amount}), 0) from {staged} where {conditions}"
+
+# Rows and finite amounts that purges have removed of a kind. By the primary key.
+PURGED = "select rows, amount from datatransfer.purged where kind = %s"
+
+# Which of these numbers staged rows have. By the summary of `id` (indexes.py).
+WITH_NUMBERS = "select id from {table} where id = any(%s)"
+
+# One row as JSON, secrets masked. By the index on (xid, id).
+AS_JSON = "select {payload} from {staged} where xid = {xid}::xid8 and id = {id}"
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -66,9 +93,7 @@ class Reader:
 
         Comes before the first query of a snapshot, which is then younger than what it waited for.
         """
-        self.database.execute(
-            sql.SQL("lock table {} in access share mode").format(kind.staging_table)
-        )
+        self.database.execute(sql.SQL(LOCK_TABLE).format(table=kind.staging_table))
 
     def wait_for_reader(self) -> None:
         """Lets the session wait, until the transaction ends, for the rows that it sends to be read.
@@ -109,29 +134,30 @@ class Reader:
 
     def chunk_query(self, kind: Kind, position: Position, reading: str, rows: int) -> sql.Composed:
         """The next `rows` rows of the batch `reading`, each with the code of a check it fails."""
-        names = sql.SQL(", ").join(map(sql.Identifier, ["xid", "id", *kind.names]))
-        part = sql.SQL("(select {} from {} where {} order by xid, id limit {})")
-        parts = [
-            part.format(names, kind.staged, range_, sql.Literal(rows))
+        columns = sql.SQL(", ").join(map(sql.Identifier, ["xid", "id", *kind.names]))
+        most, staged = sql.Literal(rows), kind.staged
+        of_range = sql.SQL(ROWS_OF_RANGE)
+        ranges = [
+            of_range.format(columns=columns, staged=staged, range=range_, rows=most)
             for range_ in batch(position, reading)
         ]
-        chunk = parts[0]
-        if len(parts) > 1:
-            chunk = sql.SQL("(select * from ({}) as rows order by xid, id limit {})").format(
-                sql.SQL(" union all ").join(parts), sql.Literal(rows)
-            )
-        return sql.SQL("select *, {} as fault from {} as rows").format(sql.SQL(kind.fault), chunk)
+        chunk = ranges[0]
+        if len(ranges) > 1:
+            joined = sql.SQL(" union all ").join(ranges)
+            chunk = sql.SQL(ROWS_OF_RANGES).format(ranges=joined, rows=most)
+        return sql.SQL(CHECKED).format(fault=sql.SQL(kind.fault), rows=chunk)
 
     def is_waiting(self, kind: Kind, position: Position) -> bool:
         """Whether a committed row has not been moved."""
-        return bool(self._waiting(kind, position, "exists (select from {} where {})", " or "))
+        return bool(self._waiting(kind, position, HAS_ROW, " or "))
 
     def count_waiting(self, kind: Kind, position: Position) -> int:
         """Counts committed rows that have not been moved."""
-        return int(self._waiting(kind, position, "(select count(*) from {} where {})", " + "))
+        return int(self._waiting(kind, position, COUNT_ROWS, " + "))
 
     def _waiting(self, kind: Kind, position: Position, asked: str, between: str) -> Any:
-        parts = [sql.SQL(asked).format(kind.staging_table, range_) for range_ in waiting(position)]
+        table = kind.staging_table
+        parts = [sql.SQL(asked).format(table=table, range=range_) for range_ in waiting(position)]
         return self.database.value(sql.SQL("select {}").format(sql.SQL(between).join(parts)))
 
     def staged(self, kind: Kind, position: Position, known: Counted | None = None) -> Staged:
@@ -159,28 +185,31 @@ class Reader:
         self, kind: Kind, position: Position, also: list[sql.Composable]
     ) -> tuple[int, Decimal]:
         """Rows and finite amounts of what has moved, as far as these conditions are true."""
-        query = sql.SQL("select count(*), coalesce(sum({}), 0) from {} where {}").format(
-            sql.SQL(kind.amount), kind.staged, sql.SQL(" and ").join([*also, moved(position)])
+        conditions = sql.SQL(" and ").join([*also, moved(position)])
+        query = sql.SQL(COUNT).format(
+            amount=sql.SQL(kind.amount), staged=kind.staged, conditions=conditions
         )
         rows, amount = self.database.one(query)
         return int(rows), amount
 
     def purged(self, kind: Kind) -> tuple[int, Decimal]:
         """Rows and finite amounts ever removed from the table by us."""
-        query = "select rows, amount from datatransfer.purged where kind = %s"
-        rows = self.database.rows(query, [kind.name])
+        rows = self.database.rows(PURGED, [kind.name])
         return rows[0] if rows else (0, Decimal(0))
 
     def missing(self, kind: Kind, numbers: list[int]) -> list[int]:
         """Those of these numbers that no staged row has."""
         self.read_by_value()
-        query = sql.SQL("select id from {} where id = any(%s)").format(kind.staging_table)
+        query = sql.SQL(WITH_NUMBERS).format(table=kind.staging_table)
         found = {number for (number,) in self.database.rows(query, [numbers])}
         return [number for number in numbers if number not in found]
 
     def row_as_json(self, kind: Kind, xid: str, id_: int) -> str:
         """A staged row for a reject, secrets masked, in characters that any encoding has."""
-        query = sql.SQL("select {} from {} where xid = {}::xid8 and id = {}").format(
-            sql.SQL(kind.payload), kind.staged, sql.Literal(xid), sql.Literal(id_)
+        query = sql.SQL(AS_JSON).format(
+            payload=sql.SQL(kind.payload),
+            staged=kind.staged,
+            xid=sql.Literal(xid),
+            id=sql.Literal(id_),
         )
         return json.dumps(self.database.value(query))

@@ -1,6 +1,7 @@
 """Rows that the bonus server's own tables refuse: found by halving, one reject each. No Django."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import psycopg2
 from psycopg2 import sql
@@ -27,6 +28,24 @@ def may_be_of_a_row(error: psycopg2.Error) -> bool:
     Any SQLSTATE may: a vendor's trigger chooses its own.
     """
     return error.pgcode is not None and not error.pgcode.startswith(NOT_OF_A_ROW)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The rows that fulfil `condition` and lie between two places in the order of (xid, id).
+
+    As text it is one SQL condition. Each bound is named once: of several, PostgreSQL begins an
+    index scan at the first one, and would read the same rows again for each row that it looks for.
+    """
+
+    condition: str
+    after: str = ""
+    last: str = ""
+
+    def __str__(self) -> str:
+        after = f" and (xid, id) > {self.after}" if self.after else ""
+        last = f" and (xid, id) <= {self.last}" if self.last else ""
+        return self.condition + after + last
 
 
 class Bisection:
@@ -59,7 +78,7 @@ class Bisection:
         self._check_statements()
         self.target.database.execute(f"create index on {self.table} (xid, id)")
         self.rows = self.target.database.value(f"select count(*) from {self.table} where {good}")
-        return self._halve(good, self.rows)
+        return self._halve(Range(good), self.rows)
 
     def _check_statements(self) -> None:
         """Raises the latest error if the statements fail over no rows: then no row is the cause."""
@@ -67,22 +86,22 @@ class Bisection:
             with self.target.database.explained():
                 raise self.error
 
-    def _halve(self, among: str, rows: int) -> int:
-        """Applies the `rows` rows that fulfil a condition; the server refuses at least one."""
+    def _halve(self, among: Range, rows: int) -> int:
+        """Applies the `rows` rows of a range; the server refuses at least one of them."""
         if rows == 1:
-            self._refuse(among)
+            self._refuse(str(among))
             return 0
         half = rows // 2
         xid, id_ = self.target.database.one(
             f"select xid::text as last, id from {self.table} where {among} order by xid, id "
             f"offset {half - 1} limit 1"
         )
-        first = f"{among} and (xid, id) <= ('{xid}'::xid8, {id_})"
-        second = f"{among} and (xid, id) > ('{xid}'::xid8, {id_})"
+        middle = f"('{xid}'::xid8, {id_})"
+        first, second = replace(among, last=middle), replace(among, after=middle)
         return self._apply(first, half) + self._apply(second, rows - half)
 
-    def _apply(self, among: str, rows: int) -> int:
-        done = self._attempt(among)
+    def _apply(self, among: Range, rows: int) -> int:
+        done = self._attempt(str(among))
         return self._halve(among, rows) if done is None else done
 
     def _refuse(self, row: str) -> None:

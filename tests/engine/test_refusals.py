@@ -9,6 +9,7 @@ from tests.databases import Flow, migrate_bonus_server, query
 from transfer.engine.errors import RowsSwallowed, TooManyRefused
 from transfer.engine.kinds import MASK
 from transfer.engine.move import refusals
+from transfer.engine.position import Totals
 from transfer.errors import QueryFailed
 
 TRIGGER = """
@@ -171,7 +172,7 @@ def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
         search = refusals.Bisection(
             target, "rows", [statement.__add__], lambda row, *_: refused.append(row)
         )
-        assert search.run() == 2
+        assert search.run().changed == 2
         found = [
             target.database.rows(f"select xid::text, id from rows where {row}") for row in refused
         ]
@@ -284,3 +285,62 @@ def test_a_trigger_or_rule_that_keeps_a_row_out_is_named(balances, harm):
     with pytest.raises(RowsSwallowed, match="meddle"):
         balances.move()
     assert_nothing_moved(balances)
+
+
+@pytest.mark.parametrize("event", ["insert", "update"])
+@pytest.mark.parametrize(
+    ("kind", "table", "rows"),
+    [
+        ("pincodes", "pincode", [("a", "1"), ("b", "2"), ("c", "3")]),
+        ("cards", '"cardAccounting"', [("1", "a", 1), ("2", "b", None), ("3", "c", 0)]),
+        ("cards", '"cardAccounting"', [("1", "a", 1), ("2", "b", 3), ("3", "c", 0)]),
+    ],
+)
+def test_a_pin_or_card_that_a_trigger_keeps_out_is_named(flow, event, kind, table, rows):
+    moving = flow(kind)
+    if event == "update":
+        moving.stage(*[(row[0], "0", *row[2:]) for row in rows])
+        moving.move()
+    before, totals = moving.target_rows(), moving.position() and moving.position().totals
+    query(
+        moving.bonus,
+        "create function meddle() returns trigger language plpgsql as $$ "
+        "begin if new.{} = '{}' then return null; end if; return new; end $$; "
+        "create trigger meddle before {} on {} for each row execute function meddle()".format(
+            {"pincodes": "account", "cards": "card"}[kind], rows[1][0], event, table
+        ),
+    )
+    moving.stage(*rows)
+    with pytest.raises(RowsSwallowed, match="meddle"):
+        moving.move()
+    assert moving.target_rows() == before
+    assert (moving.position() and moving.position().totals) in (totals, Totals())
+    query(moving.bonus, f"drop trigger meddle on {table}")
+    assert moving.move().totals.applied == 3
+
+
+def test_a_status_that_a_trigger_keeps_out_is_named(flow):
+    cards = flow("cards")
+    cards.stage(("1", "a", 1))
+    cards.move()
+    query(
+        cards.bonus,
+        TRIGGER.format("return null;").replace("insert on asset", 'update on "cardAccounting"'),
+    )
+    cards.stage(("1", None, 2))
+    with pytest.raises(RowsSwallowed, match="meddle"):
+        cards.move()
+
+
+def test_a_trigger_that_changes_a_pin_does_not_keep_it_out(flow):
+    pincodes = flow("pincodes")
+    query(
+        pincodes.bonus,
+        TRIGGER.format(
+            "new.pincode = md5(new.pincode); new.account = lower(new.account); return new;"
+        ).replace("on asset", "on pincode"),
+    )
+    for pin in ("1", "1", "2"):
+        pincodes.stage(("A", pin), ("b", "3"))
+        pincodes.move()
+    assert [account for account, _ in pincodes.target_rows()] == ["a", "b"]

@@ -62,7 +62,9 @@ class Kind:
     columns: tuple[Column, ...]
     checks: tuple[Check, ...]
     needed: tuple[tuple[str, ...], ...]  # of each group of columns a row has at least one
-    apply: tuple[str, ...]  # statements that count, or select, how many rows they changed
+    # Statements that count how many rows they changed, or select that and how many rows did not
+    # land although they had to.
+    apply: tuple[str, ...]
     late_checks: tuple[Check, ...] = ()  # those that need the target's rows: `refuse` makes them
     refuse: tuple[str, ...] = ()  # statements that set `fault` in incoming, and select 0
     amount: str = "null::numeric"  # SQL over a row: what the totals add up
@@ -186,16 +188,8 @@ class Kind:
         return f"json_build_object({pairs})"
 
 
-# To look a row up first costs less than to lock one that stays as it is, and more than it saves
-# where most will change: a sample of the chunk tells. `same` is a condition on a row of `latest`.
-PROBED = """
-    , probed as materialized (
-        select coalesce(avg(({same})::integer), 0) < 0.6 as mostly_differ
-          from (select * from good limit 1000) as latest
-    )
-"""
-DIFFERS = "((select mostly_differ from probed) or ({same}) is not true)"
-
+# Each row is looked up first: those that the table has already are left alone. Every other one has
+# to be returned by the insert; one that is not was kept out by a trigger.
 SAME_PIN = """
     coalesce((select held.{pincode}::text = latest.pincode
                 from {table} as held where held.{account}::text = latest.account), false)
@@ -211,16 +205,20 @@ PINCODES = Kind(
     checks=PINCODE_CHECKS,
     apply=(
         f"""
-        {PROBED.format(same=SAME_PIN)}
         , latest as materialized (
             select distinct on (account collate "C") account, pincode
               from good order by account collate "C", xid desc, id desc
+        ), different as materialized (
+            select account, pincode from latest where not {SAME_PIN}
+        ), landed as (
+            insert into {{table}} as held ({{account}}, {{pincode}}{{more}})
+            select account, pincode{{more_values}} from different
+                on conflict ({{account}}) do update
+               set {{pincode}} = excluded.{{pincode}}{{stamped}}
+            returning 1
         )
-        insert into {{table}} as held ({{account}}, {{pincode}}{{more}})
-        select account, pincode{{more_values}} from latest where {DIFFERS.format(same=SAME_PIN)}
-            on conflict ({{account}}) do update
-           set {{pincode}} = excluded.{{pincode}}{{stamped}}
-         where held.{{pincode}}::text is distinct from excluded.{{pincode}}::text
+        select (select count(*) from landed),
+               (select count(*) from different) - (select count(*) from landed)
         """,
     ),
     unique=("account",),
@@ -253,17 +251,16 @@ BALANCES = Kind(
 )
 
 SAME_CARD = """
-    coalesce((select held.{account}::text = coalesce(latest.account, held.{account}::text)
+    coalesce((select held.{account}::text
+                         is not distinct from coalesce(latest.account, held.{account}::text)
                  and held.{status}::{status_type}
-                     = coalesce(latest.status, held.{status}::{status_type})
+                     is not distinct from coalesce(latest.status, held.{status}::{status_type})
                 from {table} as held where held.{card}::text = latest.card), false)
 """
-CARD_DIFFERS = DIFFERS.format(same=SAME_CARD)
 
 # Within a chunk the last account and the last status of a card win separately. What is left as it
 # is stays that of the newest version of the row.
 UPSERT_CARDS = f"""
-    {PROBED.format(same=SAME_CARD)}
     , latest as materialized (
         select card collate "C" collate "default" as card,
                (pg_catalog.array_agg(account order by xid desc, id desc)
@@ -271,37 +268,34 @@ UPSERT_CARDS = f"""
                (pg_catalog.array_agg(status order by xid desc, id desc)
                     filter (where status is not null))[1] as status
           from good group by card collate "C"
+    ), different as materialized (
+        select card, account, status from latest where not {SAME_CARD}
     ), of_both as (
         insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
-        select card, account, status{{more_values}} from latest
-         where account is not null and status is not null and {CARD_DIFFERS}
+        select card, account, status{{more_values}} from different
+         where account is not null and status is not null
             on conflict ({{card}}) do update
            set {{account}} = excluded.{{account}}, {{status}} = excluded.{{status}}{{stamped}}
-         where held.{{account}}::text is distinct from excluded.{{account}}::text
-            or held.{{status}}::{{status_type}}
-               is distinct from excluded.{{status}}::{{status_type}}
         returning 1
     ), of_account as (
         insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
-        select card, account, {{default_status}}{{more_values}}
-          from latest where status is null and {CARD_DIFFERS}
+        select card, account, {{default_status}}{{more_values}} from different where status is null
             on conflict ({{card}}) do update
            set {{account}} = excluded.{{account}}{{stamped}}
-         where held.{{account}}::text is distinct from excluded.{{account}}::text
         returning 1
     ), of_status as (
         insert into {{table}} as held ({{card}}, {{account}}, {{status}}{{more}})
         select card, (select known.{{account}} from {{table}} as known
-                       where known.{{card}}::text = latest.card), status{{more_values}}
-          from latest where account is null and {CARD_DIFFERS}
+                       where known.{{card}}::text = different.card), status{{more_values}}
+          from different where account is null
             on conflict ({{card}}) do update
            set {{status}} = excluded.{{status}}{{stamped}}
-         where held.{{status}}::{{status_type}}
-               is distinct from excluded.{{status}}::{{status_type}}
         returning 1
+    ), landed as (
+        select (select count(*) from of_both) + (select count(*) from of_account)
+             + (select count(*) from of_status) as rows
     )
-    select (select count(*) from of_both) + (select count(*) from of_account)
-         + (select count(*) from of_status)
+    select rows, (select count(*) from different) - rows from landed
 """
 
 CARDS = Kind(

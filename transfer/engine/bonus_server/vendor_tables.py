@@ -14,12 +14,14 @@ from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.table_mapping import Column, TableMapping, Value
 from transfer.errors import TransferError
 
-# Triggers that may keep a row out: pg_trigger.tgtype is 1 for each row, 2 before, 4 on insert.
+# Triggers that may keep a row out. In pg_trigger.tgtype 1 is for each row, 2 before, 64 instead of,
+# 4 on insert, 16 on update.
 TRIGGERS = """
     select string_agg(tgname, ', ' order by tgname) from pg_trigger
      where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'
-       and tgtype & 7 = 7
+       and tgtype & 1 = 1 and tgtype & 66 <> 0 and tgtype & %s <> 0
 """
+ON_INSERT, ON_INSERT_OR_UPDATE = 4, 20
 # Rules that put another statement in place of an insert (pg_rewrite.ev_type 3).
 RULES = """
     select string_agg(rulename, ', ' order by rulename) from pg_rewrite
@@ -138,7 +140,8 @@ class VendorTables:
 
     def swallowed(self, kind: Kind) -> TransferError:
         """What to raise when rows did not land: a trigger kept them out."""
-        names = self.database.value(TRIGGERS, [kind.target_table])
+        events = ON_INSERT if kind.appends else ON_INSERT_OR_UPDATE
+        names = self.database.value(TRIGGERS, [kind.target_table, events])
         return RowsSwallowed(
             database=self.database.name, table=f'"{kind.target}"', names=names or "?"
         )

@@ -16,7 +16,7 @@ from transfer.engine.move.commit import commit
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.move.receive import receive_as_bytes, receive_rows
-from transfer.engine.move.refusals import Bisection, Refuse, Statement
+from transfer.engine.move.refusals import Applied, Bisection, Refuse, Statement
 from transfer.engine.move.replacements import hold_back, release
 from transfer.engine.move.stream import SourceFailed, TextUnreadable
 from transfer.engine.position import Position, Totals
@@ -108,24 +108,24 @@ def apply(kind: Kind, target: BonusDatabase) -> Totals:
     """Applies the good rows of `incoming`, and returns what became of all of them.
 
     Rows that the vendor's table refuses are marked as rejects. Rows that replace others wait until
-    the others are applied or rejected. Raises RowsSwallowed if rows are appended and fewer landed
-    than were good, TooManyRefused.
+    the others are applied or rejected. Raises RowsSwallowed if a row did not land and no error
+    says why, TooManyRefused.
     """
     target.database.execute(PLANS)
     statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
 
-    def run(rows: str) -> int:
+    def run(rows: str) -> Applied:
         with target.database.vendors_path():
             refuse = _refuse_in(target)
             return Bisection(target, "pg_temp.incoming", statements, refuse).run(rows)
 
-    changed = run(IS_GOOD)
+    applied = run(IS_GOOD)
     if kind.appends:
-        changed += sum(map(run, release(kind, target)))
+        applied = sum(map(run, release(kind, target)), applied)
     good, *others = target.database.one(f"select {kind.counts} from pg_temp.incoming")
-    if kind.appends and changed != good:
+    if applied.swallowed or (kind.appends and applied.changed != good):
         raise target.tables.swallowed(kind)
-    return Totals(changed, good - changed, *others)
+    return Totals(applied.changed, good - applied.changed, *others)
 
 
 def _over_good(kind: Kind, text: str) -> Statement:

@@ -31,6 +31,17 @@ def may_be_of_a_row(error: psycopg2.Error) -> bool:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """Rows that statements changed, and rows that did not land although no error was raised."""
+
+    changed: int = 0
+    swallowed: int = 0
+
+    def __add__(self, other: "Applied") -> "Applied":
+        return Applied(self.changed + other.changed, self.swallowed + other.swallowed)
+
+
+@dataclass(frozen=True)
 class Range:
     """The rows that fulfil `condition` and lie between two places in the order of (xid, id).
 
@@ -51,10 +62,10 @@ class Range:
 class Bisection:
     """Runs statements over the rows of a temporary table, without those that the server refuses.
 
-    Each statement is made from a condition on (xid, id): the rows that it shall take. Their row
-    counts, or the number that they select, are added up. Ranges come in the order of (xid, id),
-    so that the outcome is that of row by row. `refuse` gets the condition that names a refused
-    row, its SQLSTATE and the constraint; never the message, which may quote the row.
+    Each statement is made from a condition on (xid, id): the rows that it shall take. What they
+    select (see `Applied`), or their row counts, are added up. Ranges come in the order of
+    (xid, id), so that the outcome is that of row by row. `refuse` gets the condition that names a
+    refused row, its SQLSTATE and the constraint; never the message, which may quote the row.
     """
 
     def __init__(
@@ -68,7 +79,7 @@ class Bisection:
         self.refused = 0
         self.error: psycopg2.Error | None = None  # the latest that may be of a row
 
-    def run(self, good: str = "true") -> int:
+    def run(self, good: str = "true") -> Applied:
         """Applies all rows that fulfil the condition `good`.
 
         Raises TooManyRefused, or the error of the statements if they fail without any row, too.
@@ -86,11 +97,11 @@ class Bisection:
             with self.target.database.explained():
                 raise self.error
 
-    def _halve(self, among: Range, rows: int) -> int:
+    def _halve(self, among: Range, rows: int) -> Applied:
         """Applies the `rows` rows of a range; the server refuses at least one of them."""
         if rows == 1:
             self._refuse(str(among))
-            return 0
+            return Applied()
         half = rows // 2
         xid, id_ = self.target.database.one(
             f"select xid::text as last, id from {self.table} where {among} order by xid, id "
@@ -100,7 +111,7 @@ class Bisection:
         first, second = replace(among, last=middle), replace(among, after=middle)
         return self._apply(first, half) + self._apply(second, rows - half)
 
-    def _apply(self, among: Range, rows: int) -> int:
+    def _apply(self, among: Range, rows: int) -> Applied:
         done = self._attempt(str(among))
         return self._halve(among, rows) if done is None else done
 
@@ -121,12 +132,12 @@ class Bisection:
             return "", None
         return self.error.pgcode or "", self.error.diag.constraint_name
 
-    def _attempt(self, rows: str) -> int | None:
+    def _attempt(self, rows: str) -> Applied | None:
         """What the statements did; None if they failed because of a row: then nothing was done."""
         with self.target.database.explained(), self.target.database.connection.cursor() as cursor:
             cursor.execute("savepoint rows")
             try:
-                done = sum(_run(cursor, each(rows)) for each in self.statements)
+                done = sum((_run(cursor, each(rows)) for each in self.statements), Applied())
             except psycopg2.Error as error:
                 if not may_be_of_a_row(error):
                     raise
@@ -137,8 +148,8 @@ class Bisection:
             return done
 
 
-def _run(cursor: Cursor, statement: str | sql.Composed) -> int:
+def _run(cursor: Cursor, statement: str | sql.Composed) -> Applied:
     cursor.execute(statement)
     if cursor.description:
-        return int(cursor.fetchall()[0][0])
-    return int(cursor.rowcount)
+        return Applied(*cursor.fetchall()[0])
+    return Applied(cursor.rowcount)

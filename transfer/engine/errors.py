@@ -100,7 +100,7 @@ class BatchForgotten(HistoryChanged):
     )
     hint = gettext_noop(
         "Nothing was moved. If shop All was not restored from a copy since then, no row is in "
-        "doubt: manage.py set_position '%(server)s' %(kind)s --shop-all-is-whole. If it was: "
+        "doubt: manage.py set_position %(quoted_server)s %(kind)s --shop-all-is-whole. If it was: "
         "manage.py rebase_shop_all."
     )
 
@@ -242,8 +242,8 @@ class PositionLost(TransferError):
     hint = gettext_noop(
         "Nothing was moved: rows could be moved twice. Its tables were restored without ours, or "
         "shop All was made anew. Find out up to which batch its data goes (the server's page "
-        "shows the log), and say so: manage.py set_position '%(database)s' %(kind)s --batch N, or "
-        "--start if it has received nothing; --dry-run counts first."
+        "shows the log), and say so: manage.py set_position %(quoted_database)s %(kind)s --batch "
+        "N, or --start if it has received nothing; --dry-run counts first."
     )
 
 
@@ -296,7 +296,7 @@ class RowsPurged(TransferError):
     )
     hint = gettext_noop(
         "Nothing was moved. Restore a newer copy of the bonus server; or go on without these rows: "
-        "manage.py set_position '%(server)s' %(kind)s --accept-purged"
+        "manage.py set_position %(quoted_server)s %(kind)s --accept-purged"
     )
 
 

@@ -39,7 +39,7 @@ STATES = {
 
 # A command in a sentence as HTML, its names in quotes; or an option alone.
 OPTION = r"--[\w-]+"
-WORDS = r"(?: (?:&#x27;.*?&#x27;|[\w@-]+))+"
+WORDS = r"(?: (?:&#x27;.*?&#x27;|&quot;&#x27;&quot;|[\w@-])+)+"
 COMMAND = re.compile(rf"(?:manage\.py|sudo dtadmin|sudo systemctl){WORDS}|{OPTION}", re.ASCII)
 
 

@@ -1,5 +1,6 @@
 """Codes and their parameters as sentences of the user's language."""
 
+import re
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -9,6 +10,10 @@ from transfer.engine.kinds import CHECKS
 from transfer.errors import TransferError
 from transfer.words import formats
 from transfer.words.commands import as_typed_here
+
+# The tick saves a time with its zone as the system names it: "14:05 MSK", "№ 12, 14:05 MSK".
+TIMES = ("since", "holder")
+SAVED_ZONE = re.compile(r"(?<=\d\d:\d\d )[A-Z]+$")
 
 
 class Explanation(NamedTuple):
@@ -34,15 +39,40 @@ def explain(error: TransferError) -> Explanation:
 def explain_code(code: str, params: dict[str, str]) -> Explanation:
     """As `explain`, of an error that was saved. An unknown code is explained as unexpected."""
     error = TransferError.by_code.get(code, TransferError)
-    # The tick names the zone of a moment as the system does.
-    known = Params({name: str(text).replace("MSK", _("MSK")) for name, text in params.items()})
+    known = _as_read(params)
+    return Explanation(
+        as_typed_here(_(error.sentence)) % known, as_typed_here(_(error.hint)) % known
+    )
+
+
+def _as_read(params: dict[str, str]) -> Params:
+    """The parameters in the user's language.
+
+    For a command that is to be pasted each has a twin: `quoted_server` is the name as it was saved,
+    quoted for a shell.
+    """
+    saved = {name: str(text) for name, text in params.items()}
+    known = Params(saved)
+    for name in TIMES:
+        if name in known:
+            known[name] = SAVED_ZONE.sub(_zone, known[name])
     if "what" in known:  # a part of the sentence, which is a message id, too
         known["what"] = _(known["what"])
     if known.get("database") == "shop All":
         known["database"] = _("shop All")
-    return Explanation(
-        as_typed_here(_(error.sentence) % known), as_typed_here(_(error.hint) % known)
-    )
+    known.update({f"quoted_{name}": _quoted(text) for name, text in saved.items()})
+    return known
+
+
+def _quoted(text: str) -> str:
+    """One word of a shell. `shlex.quote` leaves some names bare, and where such a name ends a page
+    could not tell.
+    """
+    return "'{}'".format(text.replace("'", "'\"'\"'"))
+
+
+def _zone(match: re.Match[str]) -> str:
+    return str(formats.ZONES.get(match[0], match[0]))
 
 
 def explain_reject(code: str) -> Explanation:

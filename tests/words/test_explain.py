@@ -1,0 +1,54 @@
+"""Errors as sentences: names stay as they are, and a command can be pasted into a shell."""
+
+import re
+import shlex
+from html import unescape
+
+import pytest
+from django.utils import translation
+
+from transfer.engine.errors import PositionLost
+from transfer.errors import AlreadyRunning, QueueStuck, StillQueued
+from transfer.pages.drawing import commands
+from transfer.words.explain import explain
+
+NAMES = ["MSK-8", "12:00 MSK", "O'Neil's", "100 %(kind)s %", "{0} {{ name }}", 'Склад "8" $HOME']
+
+
+def pasted(hint: str) -> list[str]:
+    """The words that a shell reads, from the command's name to its first option."""
+    command = hint[hint.index("set_position") :]
+    return shlex.split(command[: command.index(" --batch")])
+
+
+@pytest.mark.parametrize("name", [*NAMES, "shop All", "manage.py db_worker"])
+@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize("packaged", [False, True])
+def test_the_command_in_a_hint_names_the_server_as_it_is(settings, name, language, packaged):
+    settings.PACKAGED = packaged
+    error = PositionLost(database=name, kind="balances")
+    with translation.override(language):
+        assert pasted(explain(error).hint) == ["set_position", name, "balances"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sentence_names_the_server_as_it_is(name):
+    with translation.override("ru"):
+        assert f"«{name}»" in explain(PositionLost(database=name, kind="balances")).sentence
+
+
+def test_the_zone_of_a_saved_time_is_said_in_the_language_of_the_reader():
+    with translation.override("ru"):
+        assert "14:05 МСК" in explain(StillQueued(since="14:05 MSK")).sentence
+        assert "№ 12, 14:05 МСК" in explain(AlreadyRunning(holder="№ 12, 14:05 MSK")).sentence
+        assert "14:05 PST" in explain(QueueStuck(since="14:05 PST")).sentence
+    with translation.override("en"):
+        assert "14:05 MSK" in explain(StillQueued(since="14:05 MSK")).sentence
+
+
+@pytest.mark.parametrize("name", [*NAMES, "srv.8"])
+def test_a_page_shows_the_command_with_the_whole_name_as_code(name):
+    drawn = commands(explain(PositionLost(database=name, kind="balances")).hint)
+    (code,) = [text for text in re.findall("<code>(.*?)</code>", drawn) if "set_position" in text]
+    typed = unescape(re.sub("<[^>]*>", "", code))
+    assert shlex.split(typed)[-5:] == ["set_position", name, "balances", "--batch", "N"]

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from tests.databases import query
 from transfer.models import (
     Actor,
     AuditEntry,
@@ -17,6 +18,7 @@ from transfer.models import (
     Settings,
     Upload,
 )
+from transfer.rejects.resend import resend
 from transfer.runs.purge import purge_history
 
 pytestmark = pytest.mark.django_db
@@ -84,3 +86,19 @@ def test_the_audit_stays_closed_to_everything_else(old_things):
     AuditEntry.record(Actor("olga"), AuditEntry.Action.SETTINGS, Settings.load())
     with pytest.raises(DatabaseError, match="only ever added"), transaction.atomic():
         AuditEntry.objects.all().delete()
+
+
+def test_a_reject_stays_on_both_sides_as_long_as_its_replacement_is_staged(
+    rejected, shop_all, bonus, olga
+):
+    (one,) = rejected("balances", ("4100", 0))
+    rejected("balances", ("4200", 0))
+    resend(RejectedRow.objects.filter(pk=one.pk), {"amount": "5"}, olga)
+    at_server = "select staging_id from datatransfer.reject order by 1"
+    purge_history(LATER)
+    assert RejectedRow.objects.filter(pk=one.pk).exists()
+    assert query(bonus, at_server) == [(1,), (2,)]
+    query(shop_all, 'delete from "changeAccountBalanceTemp" where id = 3')
+    purge_history(LATER)
+    assert not RejectedRow.objects.filter(pk=one.pk).exists()
+    assert query(bonus, at_server) == [(2,)]

@@ -244,3 +244,15 @@ def test_emptied_pages_are_forgotten_by_the_indexes_so_that_new_rows_find_them_c
     assert len(staged(shop_all)) == 10_000
     ((forgotten,),) = query(shop_all, unsummarised)
     assert forgotten > 1
+
+
+def test_a_row_with_an_open_reject_stays_until_somebody_has_decided_on_it(server, shop_all):
+    """Its values are read from there when it is sent again."""
+    stage(shop_all, "balances", [("taken", 1), ("rejected", 0)])
+    age(shop_all)
+    call_command("transfer", "balances")
+    purge()
+    assert staged(shop_all) == ["rejected"]
+    resend(RejectedRow.objects.all(), {"amount": "5"}, Actor("olga"))
+    purge()
+    assert query(shop_all, 'select amount::int from "changeAccountBalanceTemp"') == [(5,)]

@@ -17,6 +17,7 @@ class Named(NamedTuple):
 
     origin: str = ""
     old_id: int = 0
+    old_xid: int | None = None
     fault: str = ""
 
 
@@ -27,17 +28,21 @@ def named(kind: Kind, keys: Iterable[str]) -> dict[str, Named]:
     return {key: _judged(kind, match, rejects) for key, match in matches.items()}
 
 
-# Number of a reject → kind, origin, number of its row, and whether any server's is open.
-Rejects = dict[int, tuple[str, str, int, bool]]
+# Number of a reject → kind, origin, number and transaction of its row, and whether any server's is
+# open.
+Rejects = dict[int, tuple[str, str, int, int | None, bool]]
 
 
 def _rejects(numbers: set[int]) -> Rejects:
     rejects = (
         RejectedRow.objects.filter(pk__in=numbers)
         .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**SAME_ROW)))
-        .values_list("pk", "kind", "origin", "staging_id", "is_row_open")
+        .values_list("pk", "kind", "origin", "staging_id", "xid", "is_row_open")
     )
-    return {pk: (kind, str(origin), row, is_open) for pk, kind, origin, row, is_open in rejects}
+    return {
+        pk: (kind, str(origin), row, xid, is_open)
+        for pk, kind, origin, row, xid, is_open in rejects
+    }
 
 
 def _judged(kind: Kind, match: Match[str] | None, rejects: Rejects) -> Named:
@@ -46,7 +51,7 @@ def _judged(kind: Kind, match: Match[str] | None, rejects: Rejects) -> Named:
     number, row = map(int, match.groups())
     if number not in rejects or rejects[number][2] != row:
         return Named(fault="reject_unknown")
-    of, origin, _, is_open = rejects[number]
+    of, origin, _, xid, is_open = rejects[number]
     if of != kind.name:
-        return Named(origin, row, "reject_of_another")
-    return Named(origin, row, "" if is_open else "reject_closed")
+        return Named(origin, row, xid, "reject_of_another")
+    return Named(origin, row, xid, "" if is_open else "reject_closed")

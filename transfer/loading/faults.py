@@ -95,6 +95,13 @@ WORDS = {
             "the PIN code."
         ),
     ),
+    "row_gone": (
+        gettext_noop("The rejected row is no longer in shop All."),
+        gettext_noop(
+            "It was purged, or is of an earlier staging database. Enter all of its values: "
+            "those that a bonus server has recorded are shown, but never sent."
+        ),
+    ),
 }
 LINE_FAULTS = {
     code: Check(code, "pincode" if code.startswith("pin_") else "", *words)

@@ -50,6 +50,7 @@ class Lines:
     """Walks over the rows once; what it left out on the way stands in its fields."""
 
     def __init__(self, kind: Kind, layout: Layout, zone: ZoneInfo, resolve: Resolve) -> None:
+        self.kind = kind
         self.layout = layout
         self.zone = zone
         self.resolve = resolve
@@ -114,8 +115,15 @@ class Lines:
         if not fault and not key:
             return copied(str(line), *values, beside=NOTHING_BESIDE)
         about = [*fault, self._cells(fault, cells, keeps)] if fault else [None] * 4
-        correction = [row.origin, str(row.old_id)] if row.old_id else [None, None]
-        return copied(str(line), *values, *about, key or None, *correction, "t" if keeps else None)
+        return copied(str(line), *values, *about, key or None, *self._correction(row, keeps))
+
+    def _correction(self, row: Named, keeps: bool) -> list[str | None]:
+        """Which rejected row a line corrects, and the columns that keep its values."""
+        if not row.old_id:
+            return [None] * 4
+        xid = None if row.old_xid is None else str(row.old_xid)
+        kept = f"{{{','.join(self.kind.secrets)}}}" if keeps else None
+        return [row.origin, str(row.old_id), xid, kept]
 
     def _fault(self, cells: list[Cell], key: str, row: Named) -> _Fault | None:
         """What is wrong with the line as a whole."""

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from transfer.engine.checks import BY_SERVER
 from transfer.engine.kinds import Kind
 from transfer.engine.shop_all.correction_log import Sent, Unfinished
 from transfer.engine.shop_all.source import ShopAll
@@ -70,23 +69,8 @@ def close_sent(kind: Kind, sent: Iterable[Sent], origin: str) -> int:
 
 
 def close_staged(staged: StagingImport) -> None:
-    """Closes the rejects whose rows the staged has just staged anew; both databases have to commit.
-
-    A row that only some servers have rejected, by their own rules, is marked as meant for those.
-    """
-    kind = staged.kind
-    if kind.appends:
-        for origin, batch in batches(staged.sent()):
-            some = RejectedRow.objects.filter(
-                kind=kind.name,
-                origin=origin,
-                staging_id__in=[one.old_id for one in batch],
-                code__in=[check.code for check in BY_SERVER],
-            )
-            staged.shop_all.corrections.mark_where_rejected(
-                kind, origin, [*some.values_list("staging_id", flat=True)]
-            )
-    close_sent(kind, staged.sent(), staged.shop_all.identity.origin())
+    """Closes the rejects whose rows `staged` has just sent again; both databases have to commit."""
+    close_sent(staged.kind, staged.sent(), staged.shop_all.identity.origin())
 
 
 def close_noted(shop_all: ShopAll, kind: Kind, origin: str, numbers: list[int]) -> None:

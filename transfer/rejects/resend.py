@@ -7,7 +7,7 @@ closes them, and so does the next person who presses.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -20,14 +20,13 @@ from django.db.models import Exists, OuterRef
 
 from transfer.engine.kinds import MASK, Kind
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.staging_import import StagingImport, copied
+from transfer.engine.shop_all.staging_import import NUMBERS, StagingImport, copied
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.rejects.closing import AT_ONCE, batches, close_noted, close_staged
 
 Values = dict[str, str | None]
-Correct = Callable[[Kind, str, Values], Values]  # the failed check and the row → what changes
 State = RejectedRow.State
 
 
@@ -58,23 +57,20 @@ class Discarded(NamedTuple):
     sent_before: int
 
 
-def unchanged(_kind: Kind, _code: str, payload: Values) -> Values:
-    """Corrects nothing by itself."""
-    return {}
-
-
 def resend(
-    chosen: RejectedRowQuerySet, values: Values, actor: Actor, correct: Correct = unchanged
+    chosen: RejectedRowQuerySet, values: Values, actor: Actor, *, without_spaces: bool = False
 ) -> Outcome:
     """Sends the open ones of these rejects again, those that pass the checks.
 
-    `values` takes the place of what stood in the rows, and what `correct` makes of each; a PIN
-    code that is not among them is kept. A row that several servers have rejected is sent once, and
-    all of its rejects are closed. Raises TransferError.
+    `values` replaces what people typed. All other values are those of the row in shop All, for
+    what a bonus server has recorded of it may be forged; with `without_spaces` its numbers lose
+    their spaces. A row that is gone from there must have all of its values typed. A row that
+    several servers have rejected is sent once, and all of its rejects are closed. Raises
+    TransferError.
     """
     outcome = Outcome()
     for kind, rejects in _by_kind(chosen):
-        outcome += _resend(_Rows(rejects, kind, values, correct), actor)
+        outcome += _resend(_Rows(rejects, kind, values), actor, without_spaces=without_spaces)
     return outcome
 
 
@@ -84,19 +80,20 @@ def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQue
         yield settings.KINDS[name], chosen.filter(kind=name)
 
 
-def _resend(rows: "_Rows", actor: Actor) -> Outcome:
+def _resend(rows: "_Rows", actor: Actor, *, without_spaces: bool) -> Outcome:
     dsn, secret = settings.SHOP_ALL_DATABASE_URL, bool(rows.kind.secrets)
     with ShopAll(dsn, "resend", secret=secret) as shop_all:
         staged = StagingImport(shop_all, rows.kind)
         with transaction.atomic(), staged.database.transaction(commit=False):
             shop_all.corrections.require()
-            staged.receive(rows.lines())
+            staged.receive(rows.lines(), without_spaces=without_spaces)
             sent = staged.stage(actor.name)
             outcome = Outcome(sent, staged.count_sent() - sent, Counter(staged.faults()))
             close_staged(staged)
+            as_staged = staged.payload(rows.count) if rows.count == 1 else {}
             staged.database.commit()
             if outcome.rows:
-                _note_resent(rows, outcome, actor)
+                _note_resent(rows, as_staged, outcome, actor)
         finish(staged)
     return outcome
 
@@ -115,30 +112,26 @@ class _Rows:
     chosen: RejectedRowQuerySet
     kind: Kind
     values: Values
-    correct: Correct
     count: int = 0
     latest: int = 0  # number of a reject of the latest row
 
     def lines(self) -> Iterator[str]:
         is_chosen = Exists(self.chosen.open().filter(pk=OuterRef("pk")))
-        columns = ("is_chosen", "pk", "origin", "staging_id", "code", "payload")
+        columns = ("is_chosen", "pk", "origin", "staging_id", "xid")
         locked = _locked(self.chosen, self.kind).annotate(is_chosen=is_chosen)
         rows = locked.values_list(*columns).iterator(AT_ONCE)
         for (origin, old_id), same in groupby(rows, key=itemgetter(2, 3)):
-            chosen = [(pk, *values) for is_chosen, pk, _, _, *values in same if is_chosen]
-            if chosen:  # nobody has closed it since
+            chosen = [(pk, xid) for is_chosen, pk, _, _, xid in same if is_chosen]
+            if chosen:  # another process may have closed them meanwhile
                 self.count += 1
-                self.latest, code, payload = chosen[0]
-                yield self._line(str(origin), old_id, payload | self.corrected(code, payload))
+                self.latest, xid = chosen[0]
+                yield self._line(str(origin), old_id, xid)
 
-    def corrected(self, code: str, payload: Values) -> Values:
-        """What takes the place of the row's values."""
-        return self.correct(self.kind, code, payload) | self.values
-
-    def _line(self, origin: str, old_id: int, given: Values) -> str:
-        keeps = any(given.get(name) and name not in self.values for name in self.kind.secrets)
-        values = [given.get(column.name) for column in self.kind.columns]
-        correction = [origin, str(old_id), "t" if keeps else None]
+    def _line(self, origin: str, old_id: int, xid: int | None) -> str:
+        values = [self.values.get(name) for name in self.kind.names]
+        kept = [name for name in self.kind.names if name not in self.values]
+        keeps = f"{{{','.join(kept)}}}" if kept else None
+        correction = [origin, str(old_id), None if xid is None else str(xid), keeps]
         return copied(str(self.count), *values, *[None] * 5, *correction)
 
 
@@ -148,14 +141,14 @@ def _locked(chosen: RejectedRowQuerySet, kind: Kind) -> RejectedRowQuerySet:
     return of_rows.in_locking_order().select_for_update()
 
 
-def _note_resent(rows: _Rows, outcome: Outcome, actor: Actor) -> None:
+def _note_resent(rows: _Rows, as_staged: Values, outcome: Outcome, actor: Actor) -> None:
     hidden = rows.kind.secrets
     shown = {name: MASK if name in hidden else value for name, value in rows.values.items()}
     if rows.count > 1:
         _note_many(AuditEntry.Action.RESEND, rows.kind, outcome.rows, actor, new=shown)
         return
     reject = RejectedRow.objects.get(pk=rows.latest)
-    shown = rows.corrected(reject.code, reject.payload) | shown
+    shown = {name: as_staged[name] for name in NUMBERS if name in as_staged} | shown
     changed = [name for name, value in shown.items() if value != reject.payload.get(name)]
     old = {name: reject.payload.get(name) for name in changed}
     new = {**{name: shown[name] for name in changed}, "resent_id": reject.resent_id}

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 from django.conf import settings
@@ -31,6 +32,7 @@ from transfer.models import (
     Upload,
 )
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, State
+from transfer.rejects.closing import batches
 from transfer.servers.checks import old_days
 
 ROWS_AT_ONCE = 5000
@@ -53,7 +55,8 @@ def purge(
 ) -> Purge:
     """Removes staged rows older than `days` that every task of the kind has moved.
 
-    With `blank_pins` the younger ones lose their secret, unless somebody may still send it again.
+    With `blank_pins` the younger ones lose their secret. Rows with an open reject are left alone,
+    since somebody may still send them again.
 
     An enabled task that has never run keeps all rows back, and so does one whose position can't
     be read. A disabled task counts if it has ever run: switched on again, it goes on where it
@@ -67,9 +70,9 @@ def purge(
         positions = _positions(result, tasks, origin)
         if positions and not result.kept_back_by:
             moved = [*positions.values()]
-            result.rows, _amount = staged.purge(kind, moved, days, dry_run=dry_run)
+            open_rejects = _open_rejects(kind, positions, origin)
+            result.rows, _amount = staged.purge(kind, moved, days, open_rejects, dry_run=dry_run)
             if blank_pins and kind.secrets:
-                open_rejects = _open_rejects(kind, positions, origin)
                 result.blanked = staged.blank(kind, moved, open_rejects, dry_run=dry_run)
     return result
 
@@ -138,7 +141,7 @@ def purge_history_by_parts(
     long_ago = now - timedelta(retention.audit_days)
     old = _old(now, retention)
     if not dry_run:
-        old["rejects"] = _removed_at_servers(old["rejects"])
+        old["rejects"] = _removed_at_servers(_without_needed(old["rejects"]))
     for name, rows in old.items():
         for removed in [rows.count()] if dry_run else _remove(rows):
             yield {name: removed}
@@ -167,6 +170,30 @@ def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
         "sessions": Session.objects.filter(expire_date__lt=now),
         "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
     }
+
+
+def _without_needed(rejects: QuerySet[Any]) -> QuerySet[Any]:
+    """Without those whose replacement is still staged: a server that meets it asks for them.
+
+    Without shop All nobody knows which these are.
+    """
+    needed: list[int] = []
+    appending = [kind.name for kind in settings.KINDS.values() if kind.appends]
+    sent = rejects.filter(kind__in=appending, state=RejectedRow.State.RESENT, reader__isnull=False)
+    rows = sent.order_by("kind", "origin", "staging_id").values_list("kind", "origin", "staging_id")
+    try:
+        with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all:
+            for name, of_kind in groupby(rows.distinct().iterator(), key=itemgetter(0)):
+                for origin, batch in batches(row[1:] for row in of_kind):
+                    with shop_all.database.transaction(commit=False):
+                        staged = shop_all.corrections.staged(
+                            settings.KINDS[name], origin, [number for _, number in batch]
+                        )
+                    of_rows = sent.filter(kind=name, origin=origin, staging_id__in=staged)
+                    needed.extend(of_rows.values_list("pk", flat=True))
+    except TransferError:
+        return rejects.exclude(pk__in=sent.values("pk"))
+    return rejects.exclude(pk__in=needed)
 
 
 def _removed_at_servers(rejects: QuerySet[Any]) -> QuerySet[Any]:

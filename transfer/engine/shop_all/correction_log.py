@@ -37,6 +37,11 @@ CARRY = """
 """
 
 
+STAGED = """
+    select old_id from datatransfer.resent as note
+      join {table} as row on row.xid = note.new_xid and row.id = note.new_id
+     where note.origin = %s and note.kind = %s and note.old_id = any(%s)
+"""
 HAS_NOTES = """
     select exists (
         select from datatransfer.resent
@@ -96,13 +101,11 @@ class CorrectionLog:
         )
         return [Sent(*row) for row in rows]
 
-    def mark_where_rejected(self, kind: Kind, origin: str, old_ids: list[int]) -> None:
-        """What replaces these rows is for those servers only that have rejected them."""
-        self.database.execute(
-            "update datatransfer.resent set where_rejected = true "
-            "where origin = %s and kind = %s and old_id = any(%s)",
-            [origin, kind.name, old_ids],
-        )
+    def staged(self, kind: Kind, origin: str, old_ids: list[int]) -> list[int]:
+        """Those of these rows whose replacement is in the staging table."""
+        query = sql.SQL(STAGED).format(table=kind.staging_table)
+        rows = self.database.rows(query, [origin, kind.name, old_ids])
+        return [old_id for (old_id,) in rows]
 
     def unfinished(self) -> list[Unfinished]:
         """Locked until the transaction ends; those that somebody else has in hand are left out."""

@@ -12,9 +12,12 @@ from transfer.engine.shop_all.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.writers import WriterLog
 
-# The staged rows that a purge removes: those older than some days that all positions have moved.
-# No index serves it: a purge reads the table once.
-OLD = "{table} where created_at < now() - pg_catalog.make_interval(days => {days}) and {moved}"
+# The staged rows that a purge removes: those older than some days that all positions have moved,
+# and no reject needs. No index serves it: a purge reads the table once.
+OLD = """
+    {table} where created_at < now() - pg_catalog.make_interval(days => {days}) and {moved}
+        and id <> all ({spared}::bigint[])
+"""
 COUNT_OLD = f"select {{columns}} from {OLD}"
 DELETE_OLD = f"delete from {OLD} returning {{columns}}"
 
@@ -83,9 +86,16 @@ class Purge:
         self.writers = WriterLog(self.database)
 
     def purge(
-        self, kind: Kind, positions: list[Position], days: int, *, dry_run: bool = False
+        self,
+        kind: Kind,
+        positions: list[Position],
+        days: int,
+        spared: Collection[int] = (),
+        *,
+        dry_run: bool = False,
     ) -> tuple[int, Decimal]:
-        """Removes rows older than `days` that every one of `positions` has moved.
+        """Removes rows older than `days` that every one of `positions` has moved, but for those
+        with the numbers `spared`, whose rejects are open: they may be sent again.
 
         They were read while nobody could begin one. Returns rows and finite amounts removed; they
         are noted for the reconciliation, and so that a bonus server which is restored to before
@@ -96,6 +106,7 @@ class Purge:
             "table": kind.staging_table,
             "days": sql.Literal(days),
             "moved": _moved_by_all(positions),
+            "spared": sql.Literal([*spared]),
             "columns": sql.SQL(", ").join(ours),
         }
         with self.database.transaction():

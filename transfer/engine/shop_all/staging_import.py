@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from psycopg2 import sql
 
+from transfer.engine.checks import UNPRINTABLE
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.correction_log import Sent
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.table_mapping import Column
 from transfer.errors import TransferError
 
 BUFFER = 1 << 16
@@ -23,7 +23,7 @@ GOOD = "unread is null and fault is null"
 
 # Beside the number of the line and its values: why a cell could not be read, which and what stood
 # there; the cells of such a line; and of a correction how the line names the rejected row, which
-# row that is, and whether its secret is kept.
+# row that is, and the columns whose values are taken from that row.
 BESIDE = {
     "unread": "text",
     "unread_column": "text",
@@ -32,7 +32,8 @@ BESIDE = {
     "reject": "text",
     "origin": "uuid",
     "old_id": "bigint",
-    "keeps": "boolean",
+    "old_xid": "xid8",
+    "keeps": "text[]",
 }
 NOTHING_BESIDE = "\t\\N" * len(BESIDE)  # as COPY reads it
 
@@ -48,35 +49,36 @@ STAGE_CORRECTIONS = """
         select line.*, {next_id} as new_id
           from (select * from pg_temp.incoming where {good} order by id) as line
     ), noted as (
-        insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_by)
-        select origin, {kind}, old_id, new_id, pg_current_xact_id(), {by}
+        insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_by,
+                                         where_rejected)
+        select origin, {kind}, old_id, new_id, pg_current_xact_id(), {by}, {where_rejected}
           from numbered where old_id is not null order by origin, old_id
             on conflict do nothing
         returning new_id
     )
     insert into {table} (id, {columns}) overriding system value
-    select new_id, {values} from numbered as line {old}
+    select new_id, {values} from numbered as line
      where line.old_id is null or new_id in (select new_id from noted)
      order by new_id
 """
 
-# The row that a line corrects, for what it keeps of it; only in the database that holds it.
-OLD = """
-    left join {table} as old
-      on line.keeps and old.id = line.old_id
-     and line.origin = (select origin from datatransfer.origin)
+# Takes over values of the rows that lines correct, which only this database can say: what a bonus
+# server has recorded of them may be forged. The checks judge the line once more.
+KEEP = """
+    update pg_temp.incoming as line set {kept}, has_old = true
+      from {staged}
+     where line.keeps is not null and ours.xid = line.old_xid and ours.id = line.old_id
+       and line.origin = (select origin from datatransfer.origin)
 """
-
-REFUSE_KEPT = """
-    update pg_temp.incoming as mine
-       set unread = case judged.code when 'pin_missing' then 'pin_gone' else judged.code end,
-           unread_column = {secret}, unread_value = ''
-      from (select number, {fault} as code
-              from (select line.id as number, {ours} from pg_temp.incoming as line {old}
-                     where line.keeps) as line) as judged
-     where mine.id = judged.number and mine.unread is null and mine.fault is null
-       and judged.code is not null
+REFUSE_GONE = """
+    update pg_temp.incoming
+       set unread = case when keeps <@ {secrets} then 'pin_gone' else 'row_gone' end,
+           unread_column = keeps[1], unread_value = ''
+     where keeps is not null and not has_old and unread is null
 """
+# What may come along when a number is copied; a number that nothing is left of stays.
+WITHOUT_SPACES = f"coalesce(nullif(regexp_replace({{}}, '{UNPRINTABLE}', '', 'g'), ''), {{}})"
+NUMBERS = ("account", "card")
 
 SENT = """
     select line.origin::text, line.old_id, note.new_id, note.new_xid::text::bigint, note.sent_by
@@ -110,14 +112,18 @@ class StagingImport:
         self.corrections = 0  # lines that name a rejected row
         self.xid: int | None = None  # the transaction that has sent some
 
-    def receive(self, lines: Iterator[str]) -> None:
-        """Copies the lines in (see `copied`); the checks run while they arrive."""
+    def receive(self, lines: Iterator[str], *, without_spaces: bool = False) -> None:
+        """Copies the lines in (see `copied`); the checks run while they arrive.
+
+        With `without_spaces` the numbers that are kept of corrected rows lose their spaces.
+        """
         self.shop_all.identity.check_columns(self.kind)
         self.database.limit_statements(LOAD_SECONDS)
         self.database.execute(self.kind.incoming)
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
         self.database.execute(
             f"alter table pg_temp.incoming {beside}, drop column fault, "
+            "add column has_old boolean not null default false, "
             f"add column fault text generated always as ({self.kind.fault}) stored"
         )
         names = ", ".join(["id", *self.names, *BESIDE])
@@ -129,14 +135,29 @@ class StagingImport:
             if file.error is not None:
                 raise file.error from None
             raise
-        self._judge_corrections()
-
-    def _judge_corrections(self) -> None:
         self.corrections = self.database.value("select count(old_id) from pg_temp.incoming")
         if self.corrections:
             self.shop_all.corrections.require()
-            for name in sorted(self.kind.secrets):
-                self.database.execute(self._about(REFUSE_KEPT, secret=sql.Literal(name)))
+            self._keep_old_values(without_spaces)
+
+    def _keep_old_values(self, without_spaces: bool) -> None:
+        kept = []
+        for name in self.names:
+            ours = sql.SQL("ours.{}").format(sql.Identifier(name))
+            if without_spaces and name in NUMBERS:
+                ours = sql.SQL(WITHOUT_SPACES).format(ours, ours)
+            kept.append(
+                sql.SQL("{0} = case when {1} = any(line.keeps) then {2} else line.{0} end").format(
+                    sql.Identifier(name), sql.Literal(name), ours
+                )
+            )
+        self.database.execute(
+            sql.SQL(KEEP).format(kept=sql.SQL(", ").join(kept), staged=self.kind.staged)
+        )
+        secrets = sql.Literal([*self.kind.secrets])
+        self.database.execute(
+            sql.SQL(REFUSE_GONE).format(secrets=sql.SQL("{}::text[]").format(secrets))
+        )
 
     def corrected(self) -> Iterator[tuple[str, int]]:
         """The rejected rows that good lines correct, in the order in which rejects are locked."""
@@ -177,21 +198,28 @@ class StagingImport:
         return (Sent(*row) for row in self.database.stream("sent", SENT, [self.kind.name]))
 
     def _about(self, statement: str, **more: sql.Composable) -> sql.Composed:
-        side, has_old = self.kind.shop_all, "{old}" in statement
+        side = self.kind.shop_all
         names = side.names(self.kind.columns)
-        ours = {column: _value(column, name, has_old) for column, name in names.items()}
-        values = [side.write(column, value) for column, value in ours.items()]
+        values = [
+            side.write(column, sql.SQL("line.{}").format(sql.Identifier(column.name)))
+            for column in names
+        ]
         return sql.SQL(statement).format(
             table=self.kind.staging_table,
             kind=sql.Literal(self.kind.name),
             columns=sql.SQL(", ").join(map(sql.Identifier, [*names.values(), *side.fixed])),
             values=sql.SQL(", ").join([*values, *map(sql.Literal, side.fixed.values())]),
-            ours=sql.SQL(", ").join(one.named(value) for one, value in ours.items()),
             good=sql.SQL(GOOD),
-            fault=sql.SQL(self.kind.fault),
-            old=sql.SQL(OLD if self.kind.secrets else "").format(table=self.kind.staging_table),
+            # An appended row must not land where the old one did.
+            where_rejected=sql.Literal(self.kind.appends),
             **more,
         )
+
+    def payload(self, number: int) -> dict[str, str | None]:
+        """The values of a line as they are staged, secrets masked."""
+        query = f"select {self.kind.payload} from pg_temp.incoming where id = %s"
+        values: dict[str, str | None] = self.database.value(query, [number])
+        return values
 
     def _next_id(self) -> sql.Composable:
         """SQL: draws the next number of the table, from its identity or as its default does."""
@@ -205,16 +233,6 @@ class StagingImport:
         if sequence is not None:
             return sql.SQL("pg_catalog.nextval({}::regclass)").format(sql.Literal(sequence))
         return sql.SQL(default or "null::bigint")
-
-
-def _value(column: Column, name: str, has_old: bool) -> sql.Composed:
-    """SQL over a line: its value, or the secret of the row that it corrects."""
-    value = sql.SQL("line.{}").format(sql.Identifier(column.name))
-    if not (column.secret and has_old):
-        return value
-    return sql.SQL("case when line.keeps then old.{} else {} end").format(
-        sql.Identifier(name), value
-    )
 
 
 def copied(*fields: str | None, beside: str = "") -> str:

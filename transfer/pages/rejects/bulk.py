@@ -1,5 +1,6 @@
 """Many rejected rows at once: sent again, or discarded."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -9,13 +10,14 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from transfer.access import role
+from transfer.engine.kinds import Kind
 from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.rejects.filters import RejectFilter
-from transfer.pages.rejects.forms import BulkForm, DiscardForm, without_spaces
+from transfer.pages.rejects.forms import BulkForm, DiscardForm
 from transfer.pages.rejects.views import tell, tell_sent_before
 from transfer.rejects import resend
 from transfer.words import formats
@@ -58,9 +60,9 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         return nothing_chosen(request)
     posted = request.POST if request.method == "POST" else None
     if posted is not None and request.GET.get("fix") == "spaces":
-        return send(request, rows, {}, without_spaces)
-    kinds = {group["kind"] for group in groups}
-    form = BulkForm(settings.KINDS[kinds.pop()], posted) if len(kinds) == 1 else None
+        return send(request, rows, {}, without_spaces=True)
+    kinds = [settings.KINDS[name] for name in sorted({group["kind"] for group in groups})]
+    form = BulkForm(kinds[0], posted) if len(kinds) == 1 else None
     if posted is not None and (form is None or form.is_valid()):
         return send(request, rows, form.values if form else {})
     context = {
@@ -69,7 +71,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         "points": [
             *points(groups),
             *([_("Fill in only what is to change in all of them.")] if form else []),
-            _("A new row goes to every bonus server, also to those that had taken the old one."),
+            *where_they_go(kinds),
         ],
         "form": form,
         "hidden": {"upto": upto(rows)},
@@ -78,14 +80,28 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
     return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
 
 
+def where_they_go(kinds: list[Kind]) -> Iterator[str]:
+    """Yields which bonus servers get the new rows of these kinds."""
+    if any(kind.appends for kind in kinds):
+        yield _("A new balance change goes only to the bonus servers that rejected the old one.")
+    if not all(kind.appends for kind in kinds):
+        yield _(
+            "A new PIN code or card row goes to every bonus server, also to those that had taken "
+            "the old one."
+        )
+
+
 def send(
     request: HttpRequest,
     rows: RejectedRowQuerySet,
     values: resend.Values,
-    correct: resend.Correct = resend.unchanged,
+    *,
+    without_spaces: bool = False,
 ) -> HttpResponse:
     try:
-        outcome = resend.resend(asked_for(request, rows), values, Actor.of(request), correct)
+        outcome = resend.resend(
+            asked_for(request, rows), values, Actor.of(request), without_spaces=without_spaces
+        )
     except TransferError as error:
         messages.error(request, str(explain(error)))
     else:

@@ -3,7 +3,6 @@ would mend one by itself: a number without the spaces that were copied with it.
 """
 
 import re
-from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -24,14 +23,26 @@ SPACES = ("account_has_spaces", "card_malformed")
 UNSEEN = re.compile(UNPRINTABLE.replace("[:space:]", r"\s").replace("[:cntrl:]", r"\x00-\x1f\x7f"))
 
 
+ROW_IS_GONE = "row_is_gone"
+
+
 class CorrectionForm(EntryForm):
-    """The fields of a row. An empty secret is kept: it is never shown, and need not be known."""
+    """The fields of a row. What is left as it was shown is not typed, and not among `values`.
+
+    What is shown comes from a bonus server, which may forge it: the resend takes those values from
+    shop All. Where the row is gone from there, the fields are empty, and all of them are typed.
+    """
 
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
         self.values: Values = {}
-        self.may_be_empty: Collection[str] = kind.secrets  # and then stay as they were
-        for name in kind.secrets:
+        self.fields[ROW_IS_GONE] = forms.BooleanField(required=False, widget=forms.HiddenInput)
+        for name in kind.names:
+            field = self.fields[name]
+            field.show_hidden_initial = name not in kind.secrets  # it may change meanwhile
+            if isinstance(field, forms.CharField):
+                field.strip = False
+        for name in kind.secrets if not self.data.get(ROW_IS_GONE) else ():
             self.fields[name].required = False
             self.fields[name].help_text = _(
                 "Leave it empty to keep the PIN code of the row as it is."
@@ -39,10 +50,10 @@ class CorrectionForm(EntryForm):
 
     def clean(self) -> None:
         zone = Settings.load().zone
+        typed = self.kind.names if self.cleaned_data.get(ROW_IS_GONE) else self.changed_data
         for column in self.kind.columns:
             cell = self.cleaned_data.get(column.name, "")
-            stays = cell == "" and column.name in self.may_be_empty
-            stays |= column.secret and is_masked(cell)
+            stays = column.name not in typed or (column.secret and is_masked(cell))
             if stays or column.name in self.errors:
                 continue
             reading = reader(column, zone)(cell)
@@ -53,8 +64,19 @@ class CorrectionForm(EntryForm):
 
     def refuse_code(self, code: str) -> None:
         """Says at the field what the checks say."""
+        if code == "row_gone":
+            self._ask_for_all_values()
+            return
         names = columns_of(self.kind, (CHECKS | LINE_FAULTS)[code])
         self.add_error(names[-1] if names else None, str(explain_line(code)))
+
+    def _ask_for_all_values(self) -> None:
+        """Empties the fields: what they showed may be forged, and cannot be looked up any more."""
+        self.data = {ROW_IS_GONE: "on"}
+        self.errors.clear()
+        for name in self.kind.secrets:
+            self.fields[name].help_text = ""
+        self.add_error(None, str(explain_line("row_gone")))
 
 
 def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
@@ -73,8 +95,8 @@ class BulkForm(CorrectionForm):
 
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
-        self.may_be_empty = kind.names
-        for field in self.fields.values():
+        for name in kind.names:
+            field = self.fields[name]
             field.required, field.help_text = False, ""
             if isinstance(field, forms.ChoiceField):
                 field.choices = [("", _("each keeps its own")), *STATUSES[1:]]

@@ -96,7 +96,8 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
         "others": format_html_join(
             ", ", '<a href="{}">{}</a>', ((o.get_absolute_url(), o.server_name) for o in others)
         ),
-        "suggested": suggested(one, form),
+        "suggested": suggested(one),
+        "goes_where_rejected": one.kind_spec.appends,
         "next": following(request, one),
     }
     if one.resent_id is not None and one.resent_origin is not None:
@@ -107,13 +108,10 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
     return render(request, "rejects/reject.html", context, status=422 if form.errors else 200)
 
 
-def suggested(one: RejectedRow, form: Any) -> dict[str, Any] | None:
-    """What would mend the row: columns as they are and as they would be, and all that is sent."""
-    mended = without_spaces(one.kind_spec, one.code, one.payload)
-    if not mended or not one.is_open:
-        return None
-    changes = [(heading(name), one.payload[name], value) for name, value in mended.items()]
-    return {"changes": changes, "values": {**form.initial, **mended}}
+def suggested(one: RejectedRow) -> list[tuple[str, str | None, str | None]]:
+    """What the row lacks only the removal of spaces for: heading, as it is, as it would be."""
+    without = without_spaces(one.kind_spec, one.code, one.payload) if one.is_open else {}
+    return [(heading(name), one.payload[name], value) for name, value in without.items()]
 
 
 def following(request: HttpRequest, one: RejectedRow) -> str:
@@ -142,11 +140,17 @@ def decided(request: HttpRequest, one: RejectedRow) -> HttpResponse:
 def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
     """Stages the corrected row, if it passes the checks."""
     one = one_of(pk)
-    form = form_of(one, request.POST)
-    if not form.is_valid():
+    without = request.POST.get("fix") == "spaces"
+    form = form_of(one, None if without else request.POST)
+    if not (without or form.is_valid()):
         return page_of(request, one, form)
     try:
-        outcome = resend.resend(RejectedRow.objects.filter(pk=pk), form.values, Actor.of(request))
+        outcome = resend.resend(
+            RejectedRow.objects.filter(pk=pk),
+            form.values,
+            Actor.of(request),
+            without_spaces=without,
+        )
     except TransferError as error:
         form.add_error(None, str(explain(error)))
         return page_of(request, one, form)

@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 from dtadmin.translation import gettext as _
 from transfer.engine import mapping_file
 from transfer.engine.kinds import KINDS as STANDARD_KINDS
-from transfer.engine.postgres.database import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
+from transfer.engine.postgres.connect import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PACKAGED = str(BASE_DIR) == "/opt/dtadmin"  # installed by the Debian package

@@ -8,7 +8,7 @@ from psycopg2.extensions import make_dsn
 
 from tests.databases import Flow, query, stage
 from transfer.engine.errors import NoRightForSchema
-from transfer.engine.postgres import database as postgres
+from transfer.engine.postgres import connect, database as postgres
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import Unreachable
 from transfer.models import RejectedRow, TransferRun
@@ -158,7 +158,7 @@ def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, part
     ],
 )
 def test_a_server_that_speaks_russian_is_understood_too(message, code):
-    assert postgres.unreachable("dbname=x", "bonus server", message, 5).code == code
+    assert connect.unreachable("dbname=x", "bonus server", message, 5).code == code
 
 
 def test_a_server_that_accepts_and_never_answers_is_unreachable(shop_all, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from tests import misbehaving
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.postgres.database import ANY_LOG_IN, log_in
+from transfer.engine.postgres.connect import ANY_LOG_IN, log_in
 from transfer.errors import TransferError, Unreachable, WeakLogin
 
 CLEARTEXT, MD5 = struct.pack("!i", 3), struct.pack("!i", 5) + b"salt"

@@ -20,7 +20,8 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kinds import Kind
-from transfer.engine.postgres.database import LOCAL, Database
+from transfer.engine.postgres.connect import LOCAL
+from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all import guards
 from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Step

@@ -12,7 +12,7 @@ from psycopg2.extensions import make_dsn
 
 from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.errors import SecretUnreadable
-from transfer.engine.postgres.database import ANY_LOG_IN
+from transfer.engine.postgres.connect import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.models.addresses import numbered
 from transfer.models.failing import Failing, failure

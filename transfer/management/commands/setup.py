@@ -25,7 +25,7 @@ from psycopg2.extensions import parse_dsn
 
 from dtadmin.settings import database
 from transfer.access import Role
-from transfer.engine.postgres.database import LOCAL
+from transfer.engine.postgres.connect import LOCAL
 from transfer.errors import Unreachable
 from transfer.management import provision
 from transfer.management.command import Command as BaseCommand, UsageError

@@ -1,0 +1,142 @@
+"""Opens connections to the databases outside, and says why one cannot be opened."""
+
+import re
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import PYDATETIMETZ, make_dsn, new_type, parse_dsn, register_type
+
+from transfer.engine.postgres.connection import Connection
+from transfer.engine.postgres.deadline import Limits
+from transfer.errors import (
+    DatabaseHostUnknown,
+    DatabaseMissing,
+    DatabasePortClosed,
+    DatabaseSilent,
+    LoginRefused,
+    Unreachable,
+    WeakLogin,
+)
+
+LOCK_SECONDS = 10
+
+# A peer that vanished is noticed within a minute: by us (PostgreSQL, "Connection Control
+# Functions"), and by the server ("TCP Settings"), which would keep its locks for two hours.
+KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+KEEPALIVE_OF_SERVER = (
+    "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 "
+    "-c tcp_user_timeout=60s"
+)
+
+SCRAM = "scram-sha-256"
+ANY_LOG_IN = f"none,password,md5,gss,sspi,{SCRAM}"
+LOCAL = ("", "localhost", "127.0.0.1", "::1")
+
+# libpq has no codes for why there is no connection; the server says it in a language of its own.
+LONGEST_REASON = 1000  # characters: the server chooses them, and CAUSES backtrack
+CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
+    (WeakLogin, "server requested .* password|did not complete authentication"),
+    (DatabaseMissing, 'database ".*" does not exist|база данных ".*" не существует'),
+    (LoginRefused, "authentication|pg_hba|password|role |подлинности|парол|роль "),
+    (DatabaseHostUnknown, "could not translate host name"),
+    (DatabasePortClosed, "Connection refused|No such file or directory"),
+    (DatabaseSilent, "timeout expired|no answer within"),
+)
+
+
+# Python's datetime knows neither infinity, nor years before Christ, nor such beyond 9999. People
+# write `infinity` in SQL for "never ends".
+NEVER_ENDS = datetime(MAXYEAR, 12, 31, tzinfo=UTC)
+NEVER_BEGAN = datetime(MINYEAR, 1, 1, tzinfo=UTC)
+
+
+def _moment(text: Any, cursor: Any) -> datetime | None:
+    """A timestamptz; one that can't be said in Python is NEVER_ENDS or NEVER_BEGAN."""
+    try:
+        moment: datetime | None = PYDATETIMETZ(text, cursor)
+    except (ValueError, OverflowError, psycopg2.DataError):
+        moment = None
+    if text is None or (moment is not None and text[-1] != "y"):  # infinity
+        return moment
+    return NEVER_BEGAN if text.startswith("-") or text.endswith("BC") else NEVER_ENDS
+
+
+MOMENT = new_type(PYDATETIMETZ.values, "MOMENT", _moment)
+
+
+def log_in(parts: dict[str, str]) -> dict[str, str]:
+    """What libpq has to insist on: that a password for another machine is only sent as SCRAM.
+
+    Whoever poses as that machine could otherwise ask for the password itself. A DSN that says
+    `require_auth` knows better.
+    """
+    hosts = ",".join(parts.get(name, "") for name in ("host", "hostaddr") if name in parts)
+    is_near = all(host in LOCAL or host.startswith("/") for host in hosts.split(","))
+    if is_near or not parts.get("password") or "require_auth" in parts:
+        return {}
+    return {"require_auth": SCRAM}
+
+
+def connect(
+    dsn: str, *, database: str, purpose: str, limits: Limits, idle_seconds: int | None = None
+) -> Connection:
+    """Opens a connection with time-outs, deadlines and keepalives. Raises Unreachable.
+
+    With `idle_seconds`, the server ends it when it has been idle for so many seconds. A page may
+    wait for it, so that silence is noticed as soon as at a connection that is being opened.
+    """
+    keepalive, at_most = KEEPALIVE, f"{limits.statement * 1000:.0f}ms"
+    options = (
+        f"-c statement_timeout={at_most} -c lock_timeout={LOCK_SECONDS}s "
+        f"-c idle_in_transaction_session_timeout={at_most} -c timezone=UTC "
+        f"{KEEPALIVE_OF_SERVER}"
+    )
+    if idle_seconds is not None:
+        keepalive = {**KEEPALIVE, "tcp_user_timeout": int(limits.connect * 1000)}
+        options += f" -c idle_session_timeout={idle_seconds}s"
+    try:
+        connection = psycopg2.connect(
+            make_dsn(
+                dsn,
+                connect_timeout=round(limits.connect),
+                application_name=f"dtadmin {purpose}"[:63],
+                options=options,
+                client_encoding="UTF8",
+                **keepalive,
+                **log_in(parse_dsn(dsn)),
+            ),
+            connection_factory=Connection,
+        )
+    except psycopg2.OperationalError as error:
+        raise unreachable(dsn, database, first_line(error), limits.connect) from None
+    connection.limit(limits)
+    register_type(MOMENT, connection)
+    return connection
+
+
+def unreachable(dsn: str, database: str, reason: str, seconds: float) -> Unreachable:
+    parts = parse_dsn(dsn)
+    kind = next((one for one, words in CAUSES if re.search(words, reason)), Unreachable)
+    return kind(
+        reason,
+        database=database,
+        reason=reason,
+        host=parts.get("host", "localhost"),
+        port=parts.get("port", "5432"),
+        name=parts.get("dbname", ""),
+        user=parts.get("user", ""),
+        seconds=f"{seconds:g}",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The cause alone: libpq puts where it tried to connect before it."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0][:LONGEST_REASON]
+    return re.sub(r"^.*(failed|error): |FATAL:\s+", "", line).rstrip(".")

@@ -195,22 +195,37 @@
     if (!form.matches("[data-sends]")) return;
     event.preventDefault();
     const shown = form.querySelector(".sending");
-    shown.hidden = false;
-    for (const button of form.querySelectorAll("[type=submit]")) button.disabled = true;
+    const broken = form.querySelector(".not-sent");
+    const show = (isSending) => {
+      shown.hidden = !isSending;
+      for (const button of form.querySelectorAll("[type=submit]")) button.disabled = isSending;
+    };
+    show(true);
+    broken.hidden = true;
     const request = new XMLHttpRequest();
     request.upload.addEventListener("progress", ({ loaded, total }) => {
       shown.querySelector("progress").value = loaded / total;
       shown.querySelector(".num").textContent = `${Math.floor((100 * loaded) / total)} %`;
     });
     request.addEventListener("load", () => {
-      /* Sent on to the file's page; else the form comes back, and says what is wrong. */
+      /* The server leads on to the file's page, or answers with a page that says what is wrong. */
       if (request.status < 400) location.assign(request.responseURL);
-      else form.submit();
+      else showPage(request.responseText);
     });
-    request.addEventListener("error", () => form.submit());
+    request.addEventListener("error", () => {
+      show(false);
+      broken.hidden = false;
+    });
     request.open("POST", form.action);
     request.send(new FormData(form));
   });
+
+  /* Shows an answer as the browser would have. To send the form once more would send the file twice. */
+  function showPage(html) {
+    document.open();
+    document.write(html);
+    document.close();
+  }
 
   /* A click beside what unfolds over the page, or Escape, closes it. */
   const UNFOLDED = "details:is(.menu, .drop, .folded-filter)[open]";

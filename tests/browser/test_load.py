@@ -126,6 +126,56 @@ def test_a_loaded_file_says_live_at_each_server_how_much_of_it_has_arrived(
     expect(page.locator("[data-poll]")).to_have_count(0)
 
 
+def posts_of(page: Page) -> list[str]:
+    sent: list[str] = []
+    page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
+    return sent
+
+
+def test_a_file_that_is_refused_is_sent_once_and_the_page_says_why(
+    page: Page, log_in: Callable, tmp_path: Path, bonus_file: Path, shop_all: str
+):
+    file = tmp_path / "cards.csv"
+    file.write_text("7780000000011;4100000011\n")
+    log_in(page, "operator")
+    use_language(page, "en")
+    sent = posts_of(page)
+    page.goto("/load/")
+    page.locator("[name=file]").set_input_files(file)
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.locator(".errorlist")).to_contain_text("Its headings do not tell")
+    assert len(sent) == 1
+    choose(page, bonus_file, "changeAccountBalanceTemp")
+    expect(page.locator("#upload")).to_be_visible()
+    assert len(sent) == 2
+
+
+class TestWhereTheConnectionBreaks:
+    @pytest.fixture
+    def expected_trouble(self) -> list[str]:
+        return ["net::ERR_FAILED"]
+
+    def test_a_file_is_not_sent_again_by_itself_and_the_form_can_be_used_again(
+        self, page: Page, log_in: Callable, check_accessible: Callable, bonus_file: Path,
+        shop_all: str,
+    ):  # fmt: skip
+        log_in(page, "operator")
+        use_language(page, "en")
+        sent = posts_of(page)
+        page.goto("/load/")
+        page.get_by_label("changeAccountBalanceTemp").check()
+        page.locator("[name=file]").set_input_files(bonus_file)
+        page.route("**/*", lambda route: route.abort(), times=1)
+        page.get_by_role("button", name="Check the file").click()
+        expect(page.get_by_role("alert")).to_contain_text("The connection broke off")
+        expect(page.locator(".sending")).to_be_hidden()
+        assert len(sent) == 1
+        check_accessible(page)
+        page.get_by_role("button", name="Check the file").click()
+        expect(page.locator("#upload")).to_be_visible()
+        assert len(sent) == 2
+
+
 def test_without_a_script_it_works_as_well(
     open_page: Callable, log_in: Callable, bonus_file: Path, shop_all: str
 ):

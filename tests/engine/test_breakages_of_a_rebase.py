@@ -10,6 +10,8 @@ from tests.waiting import wait_until
 from transfer.engine.errors import (
     BatchUnknown,
     HistoryChanged,
+    PositionBeforeRebase,
+    PositionLost,
     PositionOvertaken,
     RowsDoubtful,
     RowsPrepared,
@@ -164,6 +166,30 @@ def test_a_flow_that_goes_on_after_a_restore_hides_no_prepared_transaction(site)
     query(site.flow.bonus, "delete from asset where account = 'a'")
     site.rebase(Restored(restored_at), doubtful_moved=False)
     site.staged.update(["prepared"])
+    site.assert_each_row_once()
+
+
+def test_a_backup_of_a_bonus_server_from_before_a_rebase_is_put_at_no_batch_after_it(site):
+    """It lacks what it received between the two, and the batch says that it has it."""
+    site.stage("a")
+    site.flow.move()
+    backup = site.copy(site.server)
+    site.stage("b")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.stage("vanishes")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    site.rebase(Restored(), doubtful_moved=True)
+    site.restore(site.server, backup)
+    with pytest.raises(PositionLost):
+        site.flow.move()
+    ((last,),) = query(site.flow.shop_all, "select max(number) from datatransfer.batch")
+    with pytest.raises(PositionBeforeRebase):
+        site.set_position(Request(batch=last))
+    query(site.flow.bonus, "delete from asset")
+    site.set_position(Request(start=True))
+    del site.staged["vanishes"]
     site.assert_each_row_once()
 
 

@@ -247,6 +247,19 @@ class PositionLost(TransferError):
     )
 
 
+class PositionBeforeRebase(TransferError):
+    code = "position_before_rebase"
+    sentence = gettext_noop(
+        "The data of %(database)s is from before the rows of shop All were numbered anew "
+        "(rebase_shop_all): no batch since then says which rows it has received."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: rows would be lost. Restore a backup of the bonus server from after "
+        "the rebase. If there is none, empty its table and let it receive everything: manage.py "
+        "set_position '%(database)s' %(kind)s --start."
+    )
+
+
 class BatchUnknown(TransferError):
     code = "batch_unknown"
     sentence = gettext_noop("The log of shop All has no batch %(number)s of %(database)s.")

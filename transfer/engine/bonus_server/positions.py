@@ -167,6 +167,14 @@ class Positions:
         query = "select exists (select from datatransfer.position where kind = %s)"
         return bool(self.database.value(query, [kind.name]))
 
+    def are_of_another_origin(self, kind: Kind, reader: str, origin: str) -> bool:
+        """Whether the reader has a position of the kind under another origin than this one."""
+        query = (
+            "select exists (select from datatransfer.position "
+            "where kind = %s and reader = %s and origin <> %s)"
+        )
+        return bool(self.database.value(query, [kind.name, reader, origin]))
+
     def lock(self, origin: str, kind: Kind) -> Position:
         """The position, locked until the transaction ends. Raises AlreadyRunning."""
         with self.database.explained(), self.database.connection.cursor() as cursor:

@@ -9,6 +9,7 @@ from transfer.engine.errors import (
     BatchUnknown,
     HistoryChanged,
     LaterBatchKnown,
+    PositionBeforeRebase,
     PositionMissing,
     ReaderUnknown,
     RestoredFromDump,
@@ -69,9 +70,9 @@ def set_position(
 ) -> Outcome:
     """Writes the position, and returns what that means; a dry run writes nothing on any side.
 
-    Raises BatchUnknown, LaterBatchKnown, ReaderUnknown, PositionMissing, AlreadyRunning,
-    StagingTableChanged; RowsPurged when rows are gone that it would need, and nobody has accepted
-    that.
+    Raises BatchUnknown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown, PositionMissing,
+    AlreadyRunning, StagingTableChanged; RowsPurged when rows are gone that it would need, and
+    nobody has accepted that.
     """
     target.ensure_schema()
     with source.purge_lock.held_off():
@@ -128,6 +129,10 @@ def _plan(
             raise PositionMissing(database=target.name)
         return Plan(held, anew=request.shop_all_is_whole and source.log.has_forgotten(held))
     reader = _reader(kind, source, target, request, readers, held)
+    if held is None and target.positions.are_of_another_origin(kind, reader, origin):
+        # A rebase leaves the position that it replaces. Where that one alone is there, the data
+        # came from before the rebase, and may lack rows that any batch since then counts as moved.
+        raise PositionBeforeRebase(database=target.name, kind=kind.name)
     position = Position(
         origin,
         kind.name,

@@ -119,7 +119,7 @@ def consequences(server: BonusServer) -> list[str]:
     points.append(
         _(
             "What was moved is noted in the server's own database: docked again, it goes on from "
-            "there."
+            "there, unless rebase_shop_all has run meanwhile."
         )
     )
     return points

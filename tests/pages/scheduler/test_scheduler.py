@@ -25,6 +25,7 @@ from transfer.pages.links import key_of
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 from transfer.runs.execute import run_here
+from transfer.words import formats
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")
@@ -330,6 +331,14 @@ class TestTheChosenOnes:
         assert response.status_code == 409
         assert "inventory" in response.content.decode()
         assert (stored(task).enabled, stored(other).enabled) == (True, False)
+
+    def test_the_first_run_is_that_of_a_task_that_was_changed(self, client, olga, task):
+        other = task.server.tasks.select_related("server").get(kind="cards")
+        data = [stored(task), stored(other)]
+        other.switch(True, IVAN)
+        TransferTask.objects.filter(pk=other.pk).update(next_run_at=timezone.now())
+        html = self.bulk(client, "on", data, confirmed="1").content.decode()
+        assert f"The first run: {formats.moment(stored(task).upcoming_at)}." in html
 
     def test_none_is_said(self, client, olga, task):
         response = self.bulk(client, "off", [])

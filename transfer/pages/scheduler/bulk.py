@@ -60,7 +60,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
     if not confirmed or not form.is_valid():
         return ask(request, action, tasks, form, back, {})
     late = change_all(tasks, change_of(action, form, Actor.of(request)))
-    say_done(request, action, len(tasks) - len(late), tasks)
+    say_done(request, action, [key for key in tasks if key not in late])
     if late:  # somebody was faster with these
         return ask(request, action, late, form, back, late)
     return redirect(back)
@@ -95,7 +95,8 @@ def change_all(tasks: dict[str, int], change: Change) -> dict[str, ChangedMeanwh
     return late
 
 
-def say_done(request: HttpRequest, action: str, count: int, keys: Iterable[str]) -> None:
+def say_done(request: HttpRequest, action: str, changed: list[str]) -> None:
+    count = len(changed)
     if not count:
         return
     text = {
@@ -104,7 +105,7 @@ def say_done(request: HttpRequest, action: str, count: int, keys: Iterable[str])
         "pause": ngettext("%(n)d task is paused.", "%(n)d tasks are paused.", count),
     }[action] % {"n": count}
     if action == "on":
-        times = [status.find(key).upcoming_at for key in keys]
+        times = [status.find(key).upcoming_at for key in changed]
         if first := min((at for at in times if at), default=None):
             text += " " + _("The first run: %(at)s.") % {"at": formats.moment(first)}
     messages.success(request, text)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.databases import query
+from tests.waiting import wait_until
 from transfer.engine.postgres import pool
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.shop_all.source import ShopAll
@@ -60,3 +61,12 @@ def test_it_is_opened_anew_after_a_minute(shop_all, monkeypatch):
 
 def test_the_server_ends_what_nobody_asks_through(shop_all):
     assert ask(shop_all, "show idle_session_timeout") == "1min"
+
+
+def test_a_connection_to_an_address_that_was_changed_is_closed_after_a_minute(
+    shop_all, bonus, monkeypatch
+):
+    pid = ask(shop_all)
+    monkeypatch.setattr(pool, "SECONDS", 0)
+    ask(bonus)
+    wait_until(lambda: not query(bonus, "select from pg_stat_activity where pid = %s", [pid]))

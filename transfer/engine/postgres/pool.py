@@ -40,6 +40,7 @@ def pooled(opened: Opened) -> Iterator[Opened]:
     """Opens it with a connection that was kept, if there is one, and keeps the connection at the
     end, unless something went wrong.
     """
+    _close_old()
     database = opened.database
     connections = _pool[database.dsn, database.purpose]
     database.idle_seconds, since = SECONDS, monotonic()
@@ -64,6 +65,20 @@ def _taken(
                 return since, connection
             connection.close()
     return None
+
+
+def _close_old() -> None:
+    """Closes connections that no question will use again, as those to an address that was changed.
+
+    The server may have closed them; our sockets stay open until we close them as well.
+    """
+    for connections in [*_pool.values()]:
+        for one in [*connections]:
+            since, connection = one
+            if monotonic() - since >= SECONDS:
+                with suppress(ValueError):  # another thread may be faster
+                    connections.remove(one)
+                    connection.close()
 
 
 def _is_open(connection: Connection) -> bool:

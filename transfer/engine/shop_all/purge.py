@@ -12,11 +12,18 @@ from transfer.engine.shop_all.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.writers import WriterLog
 
+# A staged row that no reject needs. PostgreSQL 14 compares each row with each number of `<> all`;
+# this is a join by hash.
+NOT_SPARED = """
+    not exists (select from pg_catalog.unnest({spared}::bigint[]) as spared (number)
+                 where spared.number = id)
+"""
+
 # The staged rows that a purge removes: those older than some days that all positions have moved,
 # and no reject needs. No index serves it: a purge reads the table once.
-OLD = """
-    {table} where created_at < now() - pg_catalog.make_interval(days => {days}) and {moved}
-        and id <> all ({spared}::bigint[])
+OLD = f"""
+    {{table}} where created_at < now() - pg_catalog.make_interval(days => {{days}}) and {{moved}}
+        and {NOT_SPARED}
 """
 COUNT_OLD = f"select {{columns}} from {OLD}"
 DELETE_OLD = f"delete from {OLD} returning {{columns}}"
@@ -39,7 +46,7 @@ ADD_PURGED = """
 """
 
 # Rows whose secret can be emptied: all positions have moved them, and no reject needs it.
-BLANKABLE = "{column}::text <> '' and {moved} and id <> all ({spared}::bigint[])"
+BLANKABLE = f"{{column}}::text <> '' and {{moved}} and {NOT_SPARED}"
 COUNT_SECRETS = f"select count(*) from {{table}} where {BLANKABLE}"
 BLANK = f"update {{table}} set {{column}} = {{empty}} where {BLANKABLE}"
 

@@ -255,8 +255,8 @@ class PositionBeforeRebase(TransferError):
     )
     hint = gettext_noop(
         "Nothing was changed: rows would be lost. Restore a backup of the bonus server from after "
-        "the rebase. If there is none, empty its table and let it receive everything: manage.py "
-        "set_position '%(database)s' %(kind)s --start."
+        "the rebase. Only if its data has none of the staged rows, let it receive all of them: "
+        "manage.py set_position '%(database)s' %(kind)s --start."
     )
 
 

@@ -70,14 +70,14 @@ def purge(
         positions = _positions(result, tasks, origin)
         if positions and not result.kept_back_by:
             moved = [*positions.values()]
-            open_rejects = _open_rejects(kind, positions, origin)
+            open_rejects = _open_rejects(kind, positions)
             result.rows, _amount = staged.purge(kind, moved, days, open_rejects, dry_run=dry_run)
             if blank_pins and kind.secrets:
                 result.blanked = staged.blank(kind, moved, open_rejects, dry_run=dry_run)
     return result
 
 
-def _open_rejects(kind: Kind, positions: dict[TransferTask, Position], origin: str) -> list[int]:
+def _open_rejects(kind: Kind, positions: dict[TransferTask, Position]) -> list[int]:
     """Staged rows that a server has rejected, and that nobody has closed, as far as we know."""
     rejected: set[int] = set()
     for task, position in positions.items():
@@ -87,7 +87,7 @@ def _open_rejects(kind: Kind, positions: dict[TransferTask, Position], origin: s
                 target.database.transaction(commit=False),
             ):
                 rejected.update(target.rejects.rejected_rows(position.reader))
-    ours = RejectedRow.objects.filter(kind=kind.name, origin=origin)
+    ours = RejectedRow.objects.filter(kind=kind.name)  # a rebase changes the origin, not the number
     still_open = set(ours.open().values_list("staging_id", flat=True))
     closed = set(ours.exclude(state=RejectedRow.State.OPEN).values_list("staging_id", flat=True))
     return [*(rejected - closed | still_open)]

@@ -82,6 +82,13 @@ class Rejects:
         )
         return [staging_id for (staging_id,) in rows]
 
+    def rows_of(self, origin: str, kind: Kind) -> list[tuple[int, str]]:
+        """The id and xid of the rows of shop All's identity `origin` that it has rejected."""
+        return self.database.rows(
+            "select staging_id, xid::text from datatransfer.reject where origin = %s and kind = %s",
+            [origin, kind.name],
+        )
+
     def count(self, origin: str, kind: Kind) -> int:
         """How many rejects the position has written, those that were removed included."""
         query = (

@@ -92,12 +92,22 @@ def regroup(
             for row, g in zip(groups_written, groups, strict=True)
         )
         fresh = sql.SQL("case {} {} end").format(signature, cases)
-        shop_all.corrections.renumber(kind, origin, fresh)
+        shop_all.corrections.renumber(kind, origin, fresh, is_new, _rejected(held, kind))
         with _triggers_off(shop_all, kind):
             shop_all.database.execute(
                 sql.SQL("update {} set xid = {}").format(kind.staging_table, fresh)
             )
     return groups
+
+
+def _rejected(held: list[Held], kind: Kind) -> set[tuple[int, str]]:
+    """The id and xid of the rows that some server has rejected under the identity of today."""
+    return {
+        row
+        for one in held
+        if one.kind == kind
+        for row in one.target.rejects.rows_of(one.position.origin, kind)
+    }
 
 
 @contextmanager

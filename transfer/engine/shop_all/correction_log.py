@@ -4,7 +4,7 @@ A row and its note are written in one transaction, so that a process which dies 
 second browser, can't send it twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -14,6 +14,7 @@ from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import Database
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
+RENUMBERED = "datatransfer.renumbered"  # only a resend and a rebase need it
 
 NOTES = """
     select origin::text, old_id, new_id, new_xid::text::bigint, sent_by from datatransfer.resent
@@ -41,6 +42,22 @@ STAGED = """
     select old_id from datatransfer.resent as note
       join {table} as row on row.xid = note.new_xid and row.id = note.new_id
      where note.origin = %s and note.kind = %s and note.old_id = any(%s)
+"""
+# Keeps which rows of an earlier origin the rejected ones are. A row that was written since the
+# restore may bear the number and the transaction of a rejected row that is lost.
+KEEP_NUMBERS = """
+    with numbered as materialized (
+        select id, xid, {fresh} as fresh from {table} where not {is_new}
+    ), known as (
+        update datatransfer.renumbered as known set xid = fresh
+          from numbered where kind = {kind} and old_id = id and known.xid = numbered.xid
+    )
+    insert into datatransfer.renumbered (origin, kind, old_id, old_xid, xid)
+    select (select origin from datatransfer.origin), {kind}, id, numbered.xid, fresh
+      from numbered
+      join unnest({ids}::bigint[], {xids}::text[]::xid8[]) as rejected (number, of)
+        on number = id and of = numbered.xid
+        on conflict do nothing
 """
 HAS_NOTES = """
     select exists (
@@ -82,16 +99,16 @@ class CorrectionLog:
 
     def exists(self) -> bool:
         """Whether the staging database has our tables for them."""
-        return not self._missing()
+        return not self._missing([*TABLES])
 
     def require(self) -> None:
         """Raises NotInitialised."""
-        if missing := self._missing():
+        if missing := self._missing([*TABLES, RENUMBERED]):
             raise NotInitialised(missing=missing)
 
-    def _missing(self) -> str:
+    def _missing(self, tables: list[str]) -> str:
         query = "select min(name) from unnest(%s) as name where to_regclass(name) is null"
-        return self.database.value(query, [list(TABLES)]) or ""
+        return self.database.value(query, [tables]) or ""
 
     def notes_of(self, kind: Kind, origin: str, old_ids: list[int]) -> list[Sent]:
         """What was sent in place of these rows, as far as anything was."""
@@ -150,15 +167,32 @@ class CorrectionLog:
             for (number,) in self.database.rows(NAMESAKES, [[*ids], [*xids], origin, kind.name]):
                 raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
 
-    def renumber(self, kind: Kind, origin: str, fresh: sql.Composable) -> None:
-        """Renumbers the notes before the rows: `fresh` is SQL over a row for its new transaction,
-        `origin` the new identity of shop All.
+    def renumber(
+        self,
+        kind: Kind,
+        origin: str,
+        fresh: sql.Composable,
+        is_new: sql.Composable,
+        rejected: Collection[tuple[int, str]],
+    ) -> None:
+        """Renumbers the notes before the rows, and keeps which rows the rejected ones are.
+
+        `fresh` is SQL over a row for its new transaction, `is_new` whether it was written since the
+        restore. `origin` is the new identity of shop All. `rejected` are the id and xid of rows
+        that some bonus server has rejected under the identity of today.
         """
+        names = {"table": kind.staging_table, "kind": sql.Literal(kind.name), "fresh": fresh}
         self.database.execute(
             sql.SQL(CARRY).format(
-                table=kind.staging_table,
-                kind=sql.Literal(kind.name),
                 origin=sql.SQL("{}::uuid").format(sql.Literal(origin)),
-                fresh=fresh,
+                **names,
+            )
+        )
+        self.database.execute(
+            sql.SQL(KEEP_NUMBERS).format(
+                is_new=is_new,
+                ids=sql.Literal([number for number, _ in rejected]),
+                xids=sql.Literal([xid for _, xid in rejected]),
+                **names,
             )
         )

@@ -64,6 +64,17 @@ alter table datatransfer.resent
 create index if not exists resent_where_rejected on datatransfer.resent (kind, new_xid)
     where where_rejected;
 create index if not exists resent_as on datatransfer.resent (kind, new_id);
+-- Rejected rows that a rebase renumbered: the row that another origin names by its number and
+-- transaction is staged under this transaction now.
+create table if not exists datatransfer.renumbered (
+    origin uuid not null,
+    kind text not null,
+    old_id bigint not null,
+    old_xid xid8 not null,
+    xid xid8 not null,
+    primary key (origin, kind, old_id, old_xid)
+);
+create index if not exists renumbered_as on datatransfer.renumbered (kind, old_id);
 -- Transactions that have sent corrected rows, until their rejects are closed in our own database:
 -- what a process that died in between leaves behind.
 create table if not exists datatransfer.resending (

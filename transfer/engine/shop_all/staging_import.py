@@ -43,11 +43,17 @@ STAGE = """
 """
 
 # The numbers of the new rows are drawn first, so that it is known which of them replaces which.
+# A row that was rejected before and after a rebase has two origins: one line of it is staged, and
+# noted under both.
 # The notes come in the order of the old rows: two at once then wait for each other.
 STAGE_CORRECTIONS = """
     with numbered as materialized (
         select line.*, {next_id} as new_id
-          from (select * from pg_temp.incoming where {good} order by id) as line
+          from (select * from (select *, row_number() over (partition by old_id, staged_xid
+                                                            order by id) as place
+                                 from pg_temp.incoming where {good}) as line
+                 where old_id is null or staged_xid is null or place = 1
+                 order by id) as line
     ), noted as (
         insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_by,
                                          where_rejected)
@@ -55,6 +61,21 @@ STAGE_CORRECTIONS = """
           from numbered where old_id is not null order by origin, old_id
             on conflict do nothing
         returning new_id
+    ), noted_elsewhere as (
+        insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_by,
+                                         where_rejected)
+        select name.origin, {kind}, old_id, new_id, pg_current_xact_id(), {by}, {where_rejected}
+          from numbered as line
+         cross join lateral (
+                   select origin from datatransfer.origin
+                    union
+                   select origin from datatransfer.renumbered as known
+                    where known.kind = {kind} and known.old_id = line.old_id
+                      and known.xid = line.staged_xid) as name
+         where staged_xid is not null and new_id in (select new_id from noted)
+           and name.origin <> line.origin
+         order by name.origin, old_id
+            on conflict do nothing
     )
     insert into {table} (id, {columns}) overriding system value
     select new_id, {values} from numbered as line
@@ -62,13 +83,23 @@ STAGE_CORRECTIONS = """
      order by new_id
 """
 
+# Finds under which transaction the corrected rows are staged: that of the reject, unless a rebase
+# renumbered them. By the primary key.
+FIND = """
+    update pg_temp.incoming as line
+       set staged_xid = case when origin = (select origin from datatransfer.origin) then old_xid
+                             else (select known.xid from datatransfer.renumbered as known
+                                    where known.origin = line.origin and known.kind = %s
+                                      and known.old_id = line.old_id
+                                      and known.old_xid = line.old_xid) end
+     where old_id is not null
+"""
 # Takes over values of the rows that lines correct, which only this database can say: what a bonus
 # server has recorded of them may be forged. The checks judge the line once more.
 KEEP = """
     update pg_temp.incoming as line set {kept}, has_old = true
       from {staged}
-     where line.keeps is not null and ours.xid = line.old_xid and ours.id = line.old_id
-       and line.origin = (select origin from datatransfer.origin)
+     where line.keeps is not null and ours.xid = line.staged_xid and ours.id = line.old_id
 """
 REFUSE_GONE = """
     update pg_temp.incoming
@@ -80,12 +111,16 @@ REFUSE_GONE = """
 WITHOUT_SPACES = f"coalesce(nullif(regexp_replace({{}}, '{UNPRINTABLE}', '', 'g'), ''), {{}})"
 NUMBERS = ("account", "card")
 
+# Notes of the rows that lines correct, and those of the same new rows under other origins.
 SENT = """
-    select line.origin::text, line.old_id, note.new_id, note.new_xid::text::bigint, note.sent_by
+    select distinct note.origin::text, note.old_id, note.new_id, note.new_xid::text::bigint,
+           note.sent_by
       from pg_temp.incoming as line
+      join datatransfer.resent as mine
+        on mine.origin = line.origin and mine.kind = %s and mine.old_id = line.old_id
       join datatransfer.resent as note
-        on note.origin = line.origin and note.kind = %s and note.old_id = line.old_id
-     order by line.origin, line.old_id
+        on note.kind = mine.kind and note.new_id = mine.new_id and note.new_xid = mine.new_xid
+     order by 1, 2
 """
 
 FAULTS = f"""
@@ -123,7 +158,7 @@ class StagingImport:
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
         self.database.execute(
             f"alter table pg_temp.incoming {beside}, drop column fault, "
-            "add column has_old boolean not null default false, "
+            "add column has_old boolean not null default false, add column staged_xid xid8, "
             f"add column fault text generated always as ({self.kind.fault}) stored"
         )
         names = ", ".join(["id", *self.names, *BESIDE])
@@ -138,6 +173,7 @@ class StagingImport:
         self.corrections = self.database.value("select count(old_id) from pg_temp.incoming")
         if self.corrections:
             self.shop_all.corrections.require()
+            self.database.execute(FIND, [self.kind.name])
             self._keep_old_values(without_spaces)
 
     def _keep_old_values(self, without_spaces: bool) -> None:
@@ -186,7 +222,10 @@ class StagingImport:
 
     def count_sent(self) -> int:
         """How many of the rows that lines correct are staged anew, now or before."""
-        query = sql.SQL("select count(*) from ({}) as sent").format(sql.SQL(SENT))
+        query = sql.SQL(
+            "select count(distinct (new_id, new_xid)) from ({}) "
+            "as sent (origin, old_id, new_id, new_xid, sent_by)"
+        ).format(sql.SQL(SENT))
         return int(self.database.value(query, [self.kind.name])) if self.corrections else 0
 
     def faults(self) -> dict[str, int]:

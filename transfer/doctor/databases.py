@@ -16,6 +16,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import gettext_noop
 from transfer.models import BonusServer
 from transfer.servers.attempt import Passed
+from transfer.servers.stages import remarks_on
 
 OLDEST = 140000  # as server_version_num
 CLOCK_SECONDS = 60
@@ -139,10 +140,10 @@ def try_staging() -> Passed:
             )
             if not is_valid
         ]
-    if unfinished:
-        raise errors.IndexUnfinished(names=", ".join(unfinished))
-    tables = ", ".join(kind.staging for kind in settings.KINDS.values())
-    return Passed(gettext_noop("There are %(tables)s, with the right columns."), {"tables": tables})
+        if unfinished:
+            raise errors.IndexUnfinished(names=", ".join(unfinished))
+        tables = [kind.staging_table for kind in settings.KINDS.values()]
+        return remarks_on(source.database, tables)
 
 
 def try_writers() -> Passed:

@@ -32,7 +32,7 @@ ALIASES = {
 }
 TABLES = """
     select relname from pg_class
-     where relkind in ('r', 'p', 'v', 'f')
+     where relkind in ('r', 'p')
        and relnamespace in (select oid from pg_namespace where nspname = any(%s))
        and relnamespace <> all (array['pg_catalog', 'information_schema']::regnamespace[])
      order by relname

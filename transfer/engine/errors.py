@@ -53,6 +53,18 @@ class WrongColumns(TransferError):
     )
 
 
+class TableUnlogged(TransferError):
+    code = "table_unlogged"
+    sentence = gettext_noop(
+        "In %(database)s the table %(table)s, or a partition of it, is unlogged: a crash of that "
+        "server would empty it."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be lost without a message. Its administrator runs: "
+        "alter table … set logged"
+    )
+
+
 class StagingTableChanged(TransferError):
     code = "staging_table_changed"
     sentence = gettext_noop(
@@ -419,7 +431,7 @@ REFUSALS = {
     error.code
     for error in (
         *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
-        *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused),
+        *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused, TableUnlogged),
         *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
     )
 }

@@ -1,18 +1,21 @@
 """Tests a bonus server in stages, each with its time; the first failure says what to do."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.http import CONNECT_SECONDS
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.relations import TRIGGERS, remarks
+from transfer.engine.table_name import TableName
 from transfer.errors import gettext_noop
 from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.servers.attempt import Passed, Result, attempt
@@ -87,8 +90,24 @@ def try_tables(server: BonusServer) -> Passed:
     with _database(server) as database:
         for kind in settings.KINDS.values():
             database.tables.check_columns(kind)
-    tables = ", ".join(kind.target for kind in settings.KINDS.values())
-    return Passed(gettext_noop("There are %(tables)s, with the right columns."), {"tables": tables})
+        tables = [kind.target_table for kind in settings.KINDS.values()]
+        return remarks_on(database.database, tables)
+
+
+def remarks_on(database: Database, tables: Iterable[TableName]) -> Passed:
+    """Tables with the right columns, and what an administrator should know of them."""
+    names, found = [], []
+    for table in tables:
+        names.append(table.name)
+        found += remarks(database, table)
+    params = {"tables": ", ".join(names)}
+    if not found:
+        return Passed(gettext_noop("There are %(tables)s, with the right columns."), params)
+    return Passed(
+        gettext_noop("There are %(tables)s, with the right columns. Note: %(remarks)s."),
+        params | {"remarks": "; ".join(_(text) % named for text, named in found)},
+        warns=any(text != TRIGGERS for text, _named in found),
+    )
 
 
 def try_rights(server: BonusServer) -> Passed:

@@ -11,6 +11,7 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
+from transfer.engine.postgres.relations import check_logged
 from transfer.engine.table_mapping import Column, TableMapping, Value
 from transfer.errors import TransferError
 
@@ -59,11 +60,12 @@ class VendorTables:
     def check_columns(self, kind: Kind) -> None:
         """Whether what passes the checks fits into the bonus server's table.
 
-        Raises TargetTableMissing, WrongColumns or RowsSwallowed.
+        Raises TargetTableMissing, TableUnlogged, WrongColumns or RowsSwallowed.
         """
         columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.target_table])}
         if not columns:
             raise TargetTableMissing(database=self.database.name, table=f'"{kind.target}"')
+        check_logged(self.database, kind.target_table)
         side, problems = kind.bonus_server, []
         for column, name in kind.held_names.items():
             type_, _, declared, modifier = columns.get(name, ["", False, "", -1])

@@ -14,6 +14,7 @@ from transfer.engine.errors import (
 from transfer.engine.kinds import KINDS, Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import COLUMNS, Database
+from transfer.engine.postgres.relations import check_logged
 from transfer.engine.shop_all.batch_log import ORIGINAL, BatchLog
 from transfer.engine.shop_all.guards import STAMP_TRIGGER, Guards
 from transfer.engine.shop_all.restore_notes import RestoreNotes
@@ -76,13 +77,14 @@ class Identity:
         """Compares what is there with what binary COPY will be told.
 
         Raises NotInitialised when the table, a column or the trigger is missing, WrongColumns
-        when a type differs.
+        when a type differs, TableUnlogged.
         """
         columns = {
             name: about for name, *about in self.database.rows(COLUMNS, [kind.staging_table])
         }
         if not columns:
             raise NotInitialised(missing=f'"{kind.staging}"')
+        check_logged(self.database, kind.staging_table)
         side = kind.shop_all
         expected = {name: side.types(one) for one, name in side.names(kind.columns).items()}
         expected |= {"id": frozenset({"bigint"}), "xid": frozenset({"xid8"})}

@@ -1,0 +1,91 @@
+"""Tables that are not safe for rows: they are refused, or named with what to do."""
+
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from tests.chaos.checks import assert_nothing_moved
+from tests.databases import query
+from transfer.doctor import databases
+from transfer.engine.errors import TableUnlogged
+from transfer.servers import stages
+
+FOREIGN = """
+    drop table asset;
+    create foreign data wrapper nowhere; create server far foreign data wrapper nowhere;
+    create foreign table asset (account text, amount numeric, validfrom timestamptz,
+        validto timestamptz, comment text, created_at timestamptz) server far
+"""
+VIEW = """
+    alter table asset rename to kept;
+    create view asset as
+        select account, amount, validfrom, validto, comment, created_at from kept
+"""
+TRIGGER = """
+    create function meddle() returns trigger language plpgsql as $$ begin return new; end $$;
+    create trigger meddle before insert on asset for each row execute function meddle()
+"""
+
+
+@pytest.mark.parametrize(
+    ("side", "harm"),
+    [
+        ("bonus", "alter table asset set unlogged"),
+        ("shop_all", 'alter table "changeAccountBalanceTemp" set unlogged'),
+        (
+            "bonus",
+            "alter table asset rename to kept; "
+            "create table asset (like kept including defaults) partition by hash (account); "
+            "create table part_1 partition of asset for values with (modulus 2, remainder 0); "
+            "create unlogged table part_2 partition of asset "
+            "for values with (modulus 2, remainder 1)",
+        ),
+    ],
+    ids=["target", "staging", "partition"],
+)
+def test_an_unlogged_table_is_refused(flow, side, harm):
+    balances = flow("balances")
+    query(getattr(balances, side), harm)
+    balances.stage(("1", 1))
+    with pytest.raises(TableUnlogged, match="unlogged"):
+        balances.move()
+    assert_nothing_moved(balances)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("in_english")
+@pytest.mark.parametrize(
+    ("harm", "remark", "warns"),
+    [
+        (FOREIGN, "asset is a foreign table", True),
+        (VIEW, "asset is a view", True),
+        ("create table older () inherits (asset)", "other tables inherit from asset", True),
+        (
+            "create publication everything for all tables; "
+            "alter table pincode replica identity nothing",
+            "pincode is published without a replica identity",
+            True,
+        ),
+        (TRIGGER, "triggers of asset may change rows or keep them out: meddle", False),
+    ],
+    ids=["foreign", "view", "inherited", "published", "trigger"],
+)
+def test_the_connection_test_names_what_may_matter(docked, bonus, harm, remark, warns):
+    docked.db_name = parse_dsn(bonus)["dbname"]
+    query(bonus, harm)
+    passed = stages.try_tables(docked)
+    assert remark in passed.sentence % passed.params
+    assert passed.warns is warns
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("in_english")
+def test_doctor_names_a_staging_table_whose_rows_cannot_be_updated(shop_all):
+    assert not databases.try_staging().warns
+    query(
+        shop_all,
+        "create publication everything for all tables; "
+        'alter table "accountpincodeTemp" replica identity nothing',
+    )
+    passed = databases.try_staging()
+    assert "accountpincodeTemp is published without a replica identity" in str(passed.params)
+    assert passed.warns

@@ -1,0 +1,69 @@
+"""What a table is to PostgreSQL, where that decides whether its rows are safe."""
+
+from collections.abc import Iterator
+
+from transfer.engine.errors import TableUnlogged
+from transfer.engine.postgres.database import Database
+from transfer.engine.table_name import TableName
+from transfer.errors import gettext_noop
+
+# Whether the table, or a partition of it, is unlogged. By the catalogue.
+IS_UNLOGGED = """
+    select exists (
+        select from pg_class
+         where relpersistence = 'u'
+           and (oid = to_regclass(%(table)s)
+                or oid in (select relid from pg_partition_tree(to_regclass(%(table)s)))))
+"""
+# The kind of the relation, whether a partition is a foreign table, whether other tables inherit
+# from it, whether it is published although no replica identity tells its rows apart, and the
+# triggers that may change a row or keep it out (of pg_trigger.tgtype, 1 is for each row, 2 before,
+# 64 instead of, 20 on insert or update).
+ABOUT = """
+    select relkind::text,
+           exists (select from pg_partition_tree(c.oid) join pg_class p on p.oid = relid
+                    where p.relkind = 'f'),
+           relkind <> 'p' and exists (select from pg_inherits where inhparent = c.oid),
+           exists (select from pg_publication_tables join pg_namespace n on n.oid = c.relnamespace
+                    where schemaname = n.nspname and tablename = c.relname)
+               and (relreplident = 'n'
+                    or relreplident = 'd' and not exists (
+                        select from pg_index where indrelid = c.oid and indisprimary)),
+           (select string_agg(tgname, ', ' order by tgname) from pg_trigger
+             where tgrelid = c.oid and not tgisinternal and tgenabled <> 'D'
+               and tgtype & 1 = 1 and tgtype & 66 <> 0 and tgtype & 20 <> 0
+               and not starts_with(tgname, 'datatransfer'))
+      from pg_class c where c.oid = to_regclass(%s)
+"""
+
+FOREIGN = gettext_noop(
+    "%(table)s is a foreign table or has one as a partition: two servers commit one after the "
+    "other, and a crash in between can lose or double rows. A later version will refuse it"
+)
+VIEW = gettext_noop("%(table)s is a view. A later version will refuse it")
+INHERITED = gettext_noop("other tables inherit from %(table)s")
+NOT_IDENTIFIED = gettext_noop(
+    "%(table)s is published without a replica identity, so PostgreSQL refuses to update or delete "
+    "its rows: alter table … replica identity full"
+)
+TRIGGERS = gettext_noop("triggers of %(table)s may change rows or keep them out: %(names)s")
+
+
+def check_logged(database: Database, table: TableName) -> None:
+    """Raises TableUnlogged if a crash of the server would empty the table or a partition of it."""
+    if database.value(IS_UNLOGGED, {"table": table}):
+        raise TableUnlogged(database=database.name, table=f'"{table.name}"')
+
+
+def remarks(database: Database, table: TableName) -> Iterator[tuple[str, dict[str, str]]]:
+    """What an administrator should know of a table: message ids and their parameters."""
+    for kind, has_foreign, is_inherited, is_unidentified, triggers in database.rows(ABOUT, [table]):
+        named = {"table": table.name, "names": triggers or ""}
+        found = {
+            FOREIGN: kind == "f" or has_foreign,
+            VIEW: kind in ("v", "m"),
+            INHERITED: is_inherited,
+            NOT_IDENTIFIED: is_unidentified,
+            TRIGGERS: triggers is not None,
+        }
+        yield from ((remark, named) for remark, is_true in found.items() if is_true)

@@ -99,4 +99,4 @@ def test_missing_rights_come_with_the_sql_to_run(docked, bonus_of_reference):
             run(admin, "drop owned by dt_reader")
             run(admin, "drop role dt_reader")
     assert failed.stage == "rights"
-    assert 'grant insert on "asset" to "dt_reader";' in failed.hint
+    assert 'grant insert on "public"."asset" to "dt_reader";' in failed.hint

@@ -96,7 +96,8 @@ def try_tables(server: BonusServer) -> Passed:
 
 def remarks_on(database: Database, tables: Iterable[TableName]) -> Passed:
     """Tables with the right columns, and what an administrator should know of them."""
-    names, found = [], []
+    names: list[str] = []
+    found: list[tuple[str, dict[str, str]]] = []
     for table in tables:
         names.append(table.name)
         found += remarks(database, table)

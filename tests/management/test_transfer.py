@@ -272,6 +272,14 @@ def wait_until_held(gate, process):
         assert process.poll() is None, process.communicate()
 
 
+def test_it_imports_no_page(manage, dock, bonus, environment):
+    dock(bonus)
+    environment["PYTHONPROFILEIMPORTTIME"] = "1"
+    _output, imported = manage("transfer", "balances").communicate()
+    assert "transfer.models" in imported
+    assert "transfer.pages" not in imported
+
+
 def test_what_a_killed_run_moved_is_counted_by_the_next(
     manage, dock, bonus, shop_all, own_database
 ):

@@ -55,6 +55,8 @@ class Command(BaseCommand):
     """A command whose help is in one language, and whose failures are a sentence and a hint."""
 
     requires_migrations_checks = True
+    # Django's checks import every page, and look only at the code: `doctor` runs them.
+    requires_system_checks = ()
     flags: dict[str, str] = {}  # options without a value, and what they do
     # Arguments that Django or a library brings, by name: our words for them, or that they are
     # hidden from the help. Hidden ones work as ever.

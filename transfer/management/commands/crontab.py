@@ -25,12 +25,6 @@ class Command(BaseCommand, LibraryCommand):
         "jobhash": SUPPRESS,
     }
 
-    def execute(self, *args: Any, **options: Any) -> str | None:
-        """The line of the crontab comes every minute: checks would import every page."""
-        if options["subcommand"] == "run":
-            options["skip_checks"] = True
-        return super().execute(*args, **options)
-
     def handle(self, *args: Any, **options: Any) -> None:
         if options["subcommand"] == "add" and (missing := unknown_to_cron()):
             raise UsageError(

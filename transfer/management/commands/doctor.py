@@ -22,7 +22,6 @@ class Command(BaseCommand):
         ),
     }
     requires_migrations_checks = False  # that is one of the things it looks at
-    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_server(parser, _("whose tables; without it, the first's"))

@@ -18,7 +18,6 @@ class Command(BaseCommand, DjangoCommand):
         "Refuses a database of a newer version. Exit code 4 when the database does not answer."
     )
     requires_migrations_checks = False
-    requires_system_checks = []
     inherited = BaseCommand.inherited | {
         "check_unapplied": gettext_noop("change nothing; exit code 1 if a migration is pending"),
         "plan": gettext_noop("show what would be done, and do nothing"),

@@ -27,7 +27,6 @@ class Command(BaseCommand):
         "itself: what was queued is given up, and tasks are paused for an hour."
     )
     requires_migrations_checks = False  # there are no tables yet
-    requires_system_checks = []
     flags = {
         "--other-key": gettext_noop(
             "the SECRET_KEY of the backup is lost; its passwords have to be entered anew"

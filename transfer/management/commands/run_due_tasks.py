@@ -14,9 +14,7 @@ class Command(BaseCommand):
         "One look at the schedule: puts due tasks into the queue, and works the queue off. Meant "
         "for cron, every minute. Several at once are safe."
     )
-    # Every minute: what checks find out, every other command says.
-    requires_migrations_checks = False
-    requires_system_checks = ()
+    requires_migrations_checks = False  # every minute: other commands say what is pending
     flags = {
         "--no-drain": gettext_noop("leave the queue to background workers (manage.py db_worker)")
     }

@@ -48,7 +48,6 @@ class Command(BaseCommand):
         "terminal what no option says. Running it again changes nothing."
     )
     requires_migrations_checks = False
-    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument

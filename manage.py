@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The command line of Data Transfer; `manage.py help` lists the commands."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def stand_in() -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # what is imported stays; `Utility` enables it when the command is loaded
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtadmin.settings")
     if sys.argv[1:2] == ["setup"]:
         stand_in()

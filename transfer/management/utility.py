@@ -1,5 +1,6 @@
 """The command line as a whole: its help, its version, and commands that do not exist."""
 
+import gc
 import sys
 
 from django.conf import settings
@@ -38,13 +39,19 @@ class Utility(ManagementUtility):
         return "\n".join([f"Data Transfer {version()}", "", *lines, "", as_typed_here(more)])
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
-        """Raises SystemExit with the code of wrong usage when there is no such command."""
+        """Loads the command, and lets Python collect garbage from then on.
+
+        Raises SystemExit with the code of wrong usage when there is no such command.
+        """
         if settings.configured and settings.PACKAGED:
             self.prog_name = "dtadmin"
         try:
             return super().fetch_command(subcommand)
         except SystemExit as end:
             raise SystemExit(USAGE) from end
+        finally:
+            gc.freeze()
+            gc.enable()
 
 
 def first_sentence(name: str) -> str:

@@ -6,10 +6,13 @@ from typing import Any
 
 from tests.databases import query
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors import BeginningUndecided
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import transfer as engine
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Totals
+from transfer.engine.restore.set_position import Request, set_position
+from transfer.engine.shop_all.batch_log import Readers
 from transfer.engine.shop_all.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
 
@@ -29,12 +32,21 @@ def open_databases(shop_all: str, bonus: str) -> Iterator[Opened]:
 def begin(shop_all: str, bonus: str, kind: str) -> None:
     """A position that has read nothing yet."""
     with open_databases(shop_all, bonus) as opened:
-        prepare(KINDS[kind], *opened)
+        _begun(opened, kind)
+
+
+def _begun(opened: Opened, kind: str) -> str:
+    """The origin of a position that begins at the start where there is none."""
+    try:
+        return prepare(KINDS[kind], *opened).origin
+    except BeginningUndecided:
+        request = Request(start=True, accept_purged=True)
+        return set_position(KINDS[kind], *opened, request, Readers()).position.origin
 
 
 def move_through(opened: Opened, kind: str) -> Totals:
     """A whole transfer of what waits."""
-    origin = prepare(KINDS[kind], *opened).origin
+    origin = _begun(opened, kind)
     chunks = engine.transfer(KINDS[kind], *opened, origin)
     return sum((chunk.totals for chunk in chunks), Totals())
 

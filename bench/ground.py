@@ -135,13 +135,16 @@ class Installation:
         }
 
     def dock(self, name: str, dsn: str) -> Any:
-        """Its row, with three tasks, disabled."""
+        """Its row, with three tasks, disabled; it has received nothing."""
         self.set_up_django()
         from transfer.management.commands.add_bonus_server import database_fields
-        from transfer.models import BonusServer
+        from transfer.models import Actor, BonusServer
+        from transfer.runs.placing import RECEIVED, begin
 
         server = BonusServer(name=name, host="localhost", **database_fields(as_url(dsn)))
         server.dock()
+        for task in server.tasks.select_related("server"):
+            begin(task, Actor.at_command_line(), RECEIVED["nothing"])
         return server
 
     def checkpoint(self) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,8 +23,10 @@ from tests.databases import (
     hasten,
     initialise_shop_all,
     migrate_bonus_server,
+    send_all,
     stage,
 )
+from transfer.errors import TransferError
 from transfer.management.commands.add_bonus_server import database_fields
 from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow
 from transfer.models.run_base import Trigger
@@ -120,12 +123,15 @@ def flow(shop_all: str, bonus: str) -> Callable[[str], Flow]:
 
 
 @pytest.fixture
-def dock(db: None) -> Callable[..., BonusServer]:
-    """Docks a bonus server whose database has the given DSN."""
+def dock(db: None, request: pytest.FixtureRequest) -> Callable[..., BonusServer]:
+    """Docks a bonus server whose database has the given DSN; `decided`: it is sent all rows."""
 
-    def dock(dsn: str, name: str = "Бонусный сервер 8") -> BonusServer:
+    def dock(dsn: str, name: str = "Бонусный сервер 8", *, decided: bool = True) -> BonusServer:
         server = BonusServer(name=name, host="localhost", **database_fields(dsn))
         server.dock()
+        if decided and "shop_all" in request.fixturenames:
+            with suppress(TransferError):  # a test of a database that is not as it should be
+                send_all(request.getfixturevalue("shop_all"), dsn)
         return server
 
     return dock

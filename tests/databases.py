@@ -17,10 +17,12 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
 
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors import BeginningUndecided
 from transfer.engine.move import transfer as move
 from transfer.engine.move.chunk import Chunk
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position, Totals
+from transfer.engine.restore.set_position import Request, set_position
 from transfer.engine.shop_all.batch_log import Readers
 from transfer.engine.shop_all.purge import Purge
 from transfer.engine.shop_all.source import ShopAll
@@ -240,6 +242,16 @@ def initialise_shop_all(dsn: str) -> None:
         initialise(shop_all)
 
 
+def send_all(shop_all: str, bonus: str) -> None:
+    """Decides, as an administrator, that a new bonus server is sent every staged row."""
+    with ShopAll(shop_all, "tests") as source, BonusDatabase(bonus, "bonus", "tests") as target:
+        target.ensure_schema()
+        for kind in settings.KINDS.values():
+            if not target.positions.exist(kind):
+                request = Request(start=True, accept_purged=True)
+                set_position(kind, source, target, request, Readers())
+
+
 def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> tuple[int, Decimal]:
     """What the product's purge does once it knows the positions; rows and amounts removed."""
     with ShopAll(dsn, "tests") as shop_all, shop_all.purge_lock.held():
@@ -265,6 +277,7 @@ class Flow:
     shop_all: str
     bonus: str
     reader: str | None = None  # as our own database would remember it
+    sends_all: bool = True  # what the administrator decides where a position has to begin
 
     def stage(self, *rows: tuple[Any, ...]) -> None:
         stage(self.shop_all, self.kind, rows)
@@ -281,7 +294,14 @@ class Flow:
         """As a run does: our own database knows of all other readers that they are others'."""
         kind = settings.KINDS[self.kind]
         known = self.readers(source)
-        position = prepare(kind, source, target, lambda: known, dry_run=dry_run)
+        try:
+            position = prepare(kind, source, target, lambda: known, dry_run=dry_run)
+        except BeginningUndecided:
+            if not self.sends_all:
+                raise
+            request = Request(start=True, accept_purged=True)
+            set_position(kind, source, target, request, known)
+            position = prepare(kind, source, target, lambda: known, dry_run=dry_run)
         if not dry_run:
             self.reader = position.reader
         return position

@@ -23,6 +23,7 @@ from dtadmin.demo.data import HeadOffice  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
 from dtadmin.demo.registers import open_shops, start_registers, start_servers  # noqa: E402
 from transfer.models import Actor, BonusServer, Settings  # noqa: E402
+from transfer.runs.placing import RECEIVED, begin  # noqa: E402
 
 # Name, schedule of its tasks.
 SERVERS = (("Бонусный сервер 8", "* * * * *"), ("Бонусный сервер 9", "*/5 * * * *"))
@@ -87,7 +88,7 @@ def bonus_database(number: int) -> str:
 
 
 def dock_servers() -> None:
-    """Docks both servers the first time, and switches their tasks on."""
+    """Docks both servers the first time, as new ones, and switches their tasks on."""
     if not BonusServer.objects.exists():
         Settings.load().change(Actor.at_command_line(), show_transfer_tasks=True)
     for number, (name, schedule) in enumerate(SERVERS, 1):
@@ -101,7 +102,8 @@ def dock_servers() -> None:
             db_user="postgres",
         )
         server.dock()
-        for task in server.tasks.all():
+        for task in server.tasks.select_related("server"):
+            begin(task, Actor.at_command_line(), RECEIVED["nothing"])
             task.reschedule(schedule, Actor.at_command_line())
             task.switch(True, Actor.at_command_line(), reason=_("The demo's tasks are on."))
 

@@ -100,7 +100,8 @@ class Product(Installation):
         self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
         query(self.own, "update transfer_bonusserver set name = %s", [SERVERS[0]])
         options = ("--name", SERVERS[1], "--host", "localhost")
-        self.manage("add_bonus_server", *options, "--database-url", self.way_to_the_second())
+        options += ["--received", "nothing", "--database-url", self.way_to_the_second()]
+        self.manage("add_bonus_server", *options)
         self.environment |= {
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
             "DJANGO_SUPERUSER_EMAIL": "",

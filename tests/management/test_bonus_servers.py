@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from tests.databases import query, stage
 from transfer.models import AuditEntry, BonusServer, TransferTask
 
 URL = "postgresql://bonus:s3cret@10.0.0.8:5433/loyalty"
@@ -136,3 +137,44 @@ def test_what_is_the_number_of_one_and_the_name_of_another_is_refused_and_both_a
     assert not TransferTask.objects.enabled().exists()
     call_command("switch", "on", "all", "--server", first.name)
     assert not other.tasks.enabled().exists()
+
+
+class TestRowsThatWereStagedBeforeTheDocking:
+    """What a new server has received of them is the administrator's decision."""
+
+    @pytest.fixture
+    def url(self, transactional_db, shop_all, bonus, settings):
+        settings.LANGUAGE_CODE = "en"
+        stage(shop_all, "balances", [("1", 1), ("2", 1)])
+        return bonus
+
+    def test_are_not_sent_before_the_decision(self, url, bonus, capsys):
+        add("--database-url", url)
+        said = capsys.readouterr().out
+        assert "2 rows are staged in shop All" in said
+        assert "set_position 'Бонусный сервер 8' balances" in said
+        assert "0 rows" in said
+        assert "cards" not in said.replace("bonus_cards", "")  # nothing is staged: it has begun
+        with pytest.raises(SystemExit):
+            call_command("transfer", "balances")
+        assert query(bonus, "select count(*) from asset") == [(0,)]
+
+    @pytest.mark.parametrize(
+        ("received", "sent"), [("nothing", ["1", "2", "3"]), ("everything", ["3"])]
+    )
+    def test_are_sent_as_was_decided(self, url, bonus, shop_all, received, sent):
+        add("--database-url", url, "--received", received)
+        stage(shop_all, "balances", [("3", 1)])
+        call_command("transfer", "balances")
+        assert [row[0] for row in query(bonus, "select account from asset order by 1")] == sent
+        call_command("reconcile")
+
+    def test_of_a_database_that_is_docked_twice_only_one_reads(self, url, bonus, capsys):
+        add("--database-url", url, "--received", "nothing")
+        second = ("add_bonus_server", "--name", "9", "--host", "127.0.0.1", "--database-url", url)
+        call_command(*second)
+        assert "is the one of Бонусный сервер 8" in capsys.readouterr().out
+        with pytest.raises(SystemExit):
+            call_command("transfer", "balances", "--server", "9")
+        call_command("transfer", "balances", "--server", "Бонусный сервер 8")
+        assert query(bonus, "select count(*) from asset") == [(2,)]

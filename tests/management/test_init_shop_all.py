@@ -67,12 +67,37 @@ def test_a_second_time_changes_nothing_and_says_so(staging, capsys):
 def test_an_existing_table_keeps_its_rows_and_gets_what_is_missing(staging, bonus):
     query(staging, 'create table "accountpincodeTemp" (account varchar(100), pincode text)')
     query(staging, """insert into "accountpincodeTemp" values ('4100', '1111')""")
-    call_command("init_shop_all")
+    call_command("init_shop_all", "--existing-rows", "waiting")
     assert columns(staging, "accountpincodeTemp")["xid"] == "xid8 not null"
     stage(staging, "pincodes", [("4200", "2222")])
     moving = Flow("pincodes", staging, bonus)
     assert moving.move().totals.applied == 2
     assert moving.target_rows() == [("4100", "1111"), ("4200", "2222")]
+
+
+def test_rows_of_a_table_without_our_columns_are_not_assumed_to_wait(staging):
+    query(staging, 'create table "accountpincodeTemp" (account varchar(100), pincode text)')
+    query(staging, """insert into "accountpincodeTemp" values ('4100', '1111')""")
+    with pytest.raises(CommandError, match=r"(?s)has rows and lacks our column.*--existing-rows"):
+        call_command("init_shop_all")
+    assert set(columns(staging, "accountpincodeTemp")) == {"account", "pincode"}
+    assert columns(staging, "changeCardAccountTemp") == {}
+
+
+def test_rows_that_were_moved_before_are_sent_to_no_server(staging, bonus, dock):
+    query(
+        staging,
+        'create table "changeAccountBalanceTemp" (account varchar(100), amount numeric(15, 2), '
+        "validfrom timestamptz, validto timestamptz, comment text)",
+    )
+    query(staging, """insert into "changeAccountBalanceTemp" values ('4100', 5)""")
+    call_command("init_shop_all", "--existing-rows", "moved")
+    dock(bonus, decided=False)
+    call_command("transfer", "balances")
+    stage(staging, "balances", [("4200", 6)])
+    call_command("transfer", "balances")
+    assert query(bonus, "select account from asset") == [("4200",)]
+    call_command("reconcile")
 
 
 def test_a_column_of_the_wrong_type_is_refused_by_name_and_nothing_is_done(staging):

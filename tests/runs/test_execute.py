@@ -18,16 +18,17 @@ WAITS_FOR_PURGES = """
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_new_servers_that_start_at_once_both_get_every_row(
+def test_of_two_new_servers_that_start_at_once_neither_takes_the_other_for_itself(
     dock, bonus, second_bonus, shop_all, manage
 ):
-    stage(shop_all, "balances", [("1", 10), ("2", 20)])
-    early, late = dock(bonus), dock(second_bonus, name="Бонусный сервер 9")
+    early = dock(bonus, decided=False)
+    late = dock(second_bonus, name="Бонусный сервер 9", decided=False)
     task = early.tasks.get(kind="balances")
     with open_databases(task, "test") as (source, target):
         prepare(
             task.kind_spec, source, target, lambda: task.all_readers
         )  # and our database not told yet
+    stage(shop_all, "balances", [("1", 10), ("2", 20)])
     with connected(shop_all) as purging:
         run(purging, "select pg_advisory_lock(%s)", [PURGE_LOCK])
         process = manage("transfer", "balances", "--server", str(late.pk))
@@ -35,7 +36,9 @@ def test_two_new_servers_that_start_at_once_both_get_every_row(
         run_here(task, Trigger.MANUAL)
         run(purging, "select pg_advisory_unlock(%s)", [PURGE_LOCK])
         output = process.communicate(timeout=60)
-    assert process.returncode == 0, output
+    assert "which of the staged rows it has received" in output[1]
+    call_command("set_position", late.name, "balances", "--start")
+    run_here(late.tasks.get(kind="balances"), Trigger.MANUAL)
     for database in (bonus, second_bonus):
         assert query(database, "select count(*), sum(amount) from asset") == [(2, 30)]
 

@@ -9,6 +9,19 @@ class NotInitialised(TransferError):
     hint = gettext_noop("Run: manage.py init_shop_all")
 
 
+class RowsUndecided(TransferError):
+    code = "rows_undecided"
+    sentence = gettext_noop(
+        "%(table)s has rows and lacks our column xid, so nothing says which of its rows were "
+        "transferred."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. If the rows wait for their transfer: manage.py init_shop_all "
+        "--existing-rows waiting; every bonus server is then sent all of them. If they were "
+        "transferred before, or must never be: --existing-rows moved."
+    )
+
+
 class GuardsOutdated(TransferError):
     code = "guards_outdated"
     sentence = gettext_noop(
@@ -272,6 +285,35 @@ class PositionBeforeRebase(TransferError):
     )
 
 
+class BeginningUndecided(TransferError):
+    code = "beginning_undecided"
+    sentence = gettext_noop(
+        "%(rows)s rows are staged in shop All for %(database)s, and its table %(table)s holds "
+        "about %(held)s rows: nothing says which of the staged rows it has received."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be lost or moved twice. Decide it with manage.py "
+        "set_position '%(database)s' %(kind)s and one of these. --start: it has received nothing, "
+        "all rows are sent. --now: it has received everything staged until now. --batch N "
+        "--reader R: its tables are a copy of another server's, made after batch N of that server. "
+        "--dry-run counts first."
+    )
+
+
+class ReaderShared(TransferError):
+    code = "reader_shared"
+    sentence = gettext_noop(
+        "The position in %(database)s is the one of %(other)s: its database was copied together "
+        "with our schema, or it was docked twice."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: two servers that share a position could lose rows. If %(database)s is "
+        "a copy, give it a position of its own that goes on from where the copy was made: "
+        "manage.py set_position '%(database)s' %(kind)s --as-of-clone. If it replaces %(other)s, "
+        "undock %(other)s. If both are one database, undock one of them."
+    )
+
+
 class BatchUnknown(TransferError):
     code = "batch_unknown"
     sentence = gettext_noop("The log of shop All has no batch %(number)s of %(database)s.")
@@ -310,7 +352,7 @@ class ReaderUnknown(TransferError):
 class PositionMissing(TransferError):
     code = "position_missing"
     sentence = gettext_noop("%(database)s has no position of this transfer to go on from.")
-    hint = gettext_noop("Say where it is: --batch N, or --start.")
+    hint = gettext_noop("Say where it is: --batch N, --start or --now.")
 
 
 class RowsPurged(TransferError):
@@ -433,5 +475,6 @@ REFUSALS = {
         *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
         *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused, TableUnlogged),
         *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
+        *(BeginningUndecided, ReaderShared),
     )
 }

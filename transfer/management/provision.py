@@ -156,20 +156,24 @@ def is_foreign(url: str, name: str) -> bool:
         return not database.one(query.format(migrations))[0]
 
 
-def ensure_staging(url: str, administrator: Administrator | None = None) -> list[Step]:
+def ensure_staging(
+    url: str, administrator: Administrator | None = None, existing_moved: bool | None = None
+) -> list[Step]:
     """Makes what shop All lacks, as its user or, where that may not, as the administrator.
+
+    `existing_moved`: see `Staging`.
 
     Raises AdministratorNeeded, TransferError.
     """
     try:
         with ShopAll(url, PURPOSE) as shop_all:
-            return initialise(shop_all)
+            return initialise(shop_all, existing_moved)
     except (QueryFailed, GuardsOfAnother) as error:
         if not isinstance(error, GuardsOfAnother) and not error.technical.startswith(NO_RIGHT):
             raise
         refusal = error
     with Script(url, "shop All", PURPOSE) as script:
-        staging = Staging(script, settings.KINDS.values(), Unchecked())
+        staging = Staging(script, settings.KINDS.values(), Unchecked(), existing_moved)
         steps = staging.initialise()
         if may_all(script) and all(step.sentence == COMPLETE for step in steps):
             return steps
@@ -181,7 +185,7 @@ def ensure_staging(url: str, administrator: Administrator | None = None) -> list
                 administrator.logged_in(url, parse_dsn(url)["dbname"]) as dsn,
                 ShopAll(dsn, PURPOSE) as shop_all,
             ):
-                steps = initialise(shop_all)
+                steps = initialise(shop_all, existing_moved)
                 with shop_all.database.transaction():
                     shop_all.database.execute("\n".join(ending))
         except (Unreachable, QueryFailed, GuardsOfAnother) as cause:
@@ -200,9 +204,11 @@ def why(database: Database, cause: TransferError) -> TransferError:
     return cause
 
 
-def initialise(shop_all: ShopAll) -> list[Step]:
-    """See `Staging.initialise`."""
-    return Staging(shop_all.database, settings.KINDS.values(), shop_all.identity).initialise()
+def initialise(shop_all: ShopAll, existing_moved: bool | None = None) -> list[Step]:
+    """See `Staging`."""
+    kinds = settings.KINDS.values()
+    staging = Staging(shop_all.database, kinds, shop_all.identity, existing_moved)
+    return staging.initialise()
 
 
 class Script(Database):

@@ -68,9 +68,11 @@ class TransferTask(OfKind, ScheduledTask):
     @property
     def all_readers(self) -> Readers:
         """The readers that the log may name for this task, and for the others of its kind."""
-        tasks = TransferTask.objects.filter(kind=self.kind).exclude(pk=self.pk)
-        others = [reader for task in tasks for reader in task.readers]
-        return Readers(frozenset(map(str, self.readers)), frozenset(map(str, others)))
+        of_kind = TransferTask.objects.filter(kind=self.kind).select_related("server")
+        tasks = [task for task in of_kind.exclude(pk=self.pk) if task.readers]
+        others = [str(reader) for task in tasks for reader in task.readers]
+        in_use = {str(task.readers[-1]): task.server.name for task in tasks}
+        return Readers(frozenset(map(str, self.readers)), frozenset(others), in_use=in_use)
 
     def has_recorded(self, position: Position) -> bool:
         """Whether the history, too, has the batch that the position names."""

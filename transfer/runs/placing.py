@@ -1,4 +1,4 @@
-"""Positions that are put where somebody says, audited; and those from before there was a log."""
+"""Positions that begin, that are put where somebody says, audited, and from before the log."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 from django.db import DatabaseError
 from django.utils import timezone
 
+from transfer.engine.errors import BeginningUndecided, ReaderShared
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position
 from transfer.engine.restore.set_position import Outcome, Request, set_position
@@ -13,6 +14,35 @@ from transfer.engine.shop_all.batch_log import Batch, KnownBatch
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, TransferTask
 from transfer.runs.execute import open_databases
+
+# What an administrator says that a new bonus server has received of the staged rows.
+RECEIVED = {
+    "nothing": Request(start=True, accept_purged=True),
+    "everything": Request(now=True),
+    "as-of-clone": Request(as_of_clone=True),
+}
+
+
+def begin(
+    task: TransferTask,
+    actor: Actor,
+    received: Request | None = None,
+    *,
+    seconds: float | None = None,
+) -> None:
+    """Begins a docked server's position; where that is a decision, `received` says it.
+
+    With `seconds` a page waits: see `open_databases`. Raises BeginningUndecided or ReaderShared
+    where there is something to decide and `received` is not given; other TransferErrors.
+    """
+    try:
+        with task.lock(), open_databases(task, "dock", seconds) as (source, target):
+            position = prepare(task.kind_spec, source, target, lambda: task.all_readers)
+            task.remember_reader(position.reader)
+    except (BeginningUndecided, ReaderShared):
+        if received is None:
+            raise
+        put_position(task, received, actor, dry_run=False)
 
 
 def put_position(task: TransferTask, request: Request, actor: Actor, *, dry_run: bool) -> Outcome:

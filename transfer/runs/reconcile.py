@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from transfer.engine.errors import PositionLost
-from transfer.engine.position import Position, Totals
+from transfer.engine.position import NOTHING_READ, Position, Totals
 from transfer.engine.shop_all.batch_log import LoggedBatch, Readers
 from transfer.engine.shop_all.reader import Counted, Staged
 from transfer.errors import Difference, TransferError
@@ -68,6 +68,8 @@ def reconcile(
         if position is None:
             if task.readers:
                 raise PositionLost(database=target.name, kind=kind.name)
+            return None
+        if position.snapshot == NOTHING_READ:
             return None
         with target.database.transaction(commit=False):
             target.ensure_schema()

@@ -9,10 +9,11 @@ from django.test import Client
 from django.urls import reverse
 
 from tests import misbehaving
-from tests.databases import connected, run
+from tests.databases import connected, run, stage as stage_rows
 from tests.records import server, user
 from tests.reference_server import TOKEN
 from tests.waiting import wait_until
+from transfer.management.commands.add_bonus_server import database_fields
 from transfer.models import AccountJob, Actor, AuditEntry, BonusServer
 from transfer.pages.audit.words import subject
 from transfer.queue.locks import Space
@@ -234,3 +235,15 @@ def test_a_server_that_was_just_docked_is_tested_by_itself_once(admin):
     asks = f'hx-post="{reverse("server_test", args=[docked.pk])}" hx-trigger="load"'
     assert asks in page.content.decode()
     assert asks not in admin.get(docked.get_absolute_url()).content.decode()
+
+
+def test_docking_begins_positions_and_says_what_has_to_be_decided_first(admin, shop_all, bonus):
+    stage_rows(shop_all, "balances", [("4100", 5)])
+    new = BonusServer(name="БС 9", host="localhost", **database_fields(bonus))
+    page = admin.post(reverse("server_add"), fields(new), follow=True)
+    said = [str(message) for message in page.context["messages"]]
+    (question,) = [one for one in said if "which of the staged rows it has received" in one]
+    assert question.startswith("Balance changes → БС 9: 1 rows are staged")
+    assert "set_position" in question
+    begun = [task.kind for task in BonusServer.objects.get().tasks.all() if task.readers]
+    assert sorted(begun) == ["cards", "pincodes"]

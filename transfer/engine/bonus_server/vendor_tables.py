@@ -44,6 +44,14 @@ DEMANDED = """
        and attnotnull and not atthasdef and attidentity = '' and attname <> all(%s)
      order by attnum
 """
+# How many rows a table has by the planner's statistics, or, where there are none yet, by its size;
+# and whether we may count them.
+ESTIMATE = """
+    select case when reltuples >= 0 then reltuples else pg_relation_size(oid) / 100 end::bigint,
+           has_table_privilege(oid, 'select')
+      from pg_class where oid = to_regclass(%s)
+"""
+COUNTED_UP_TO = 1_000_000
 # Rights on the columns that a statement names.
 RIGHTS = """
     select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
@@ -133,6 +141,14 @@ class VendorTables:
         if missing:
             statements = sql.SQL("\n").join(grants).as_string(self.database.connection)
             raise RightsMissing(user=user, missing=", ".join(missing), statements=statements)
+
+    def count_rows(self, kind: Kind) -> int:
+        """How many rows the table holds; an estimate where there are many, or we may not read."""
+        estimate, may_read = self.database.one(ESTIMATE, [kind.target_table])
+        if estimate > COUNTED_UP_TO or not may_read:
+            return int(estimate)
+        count = sql.SQL("select count(*) from {}").format(kind.target_table)
+        return int(self.database.value(count))
 
     def check_rules(self, kind: Kind) -> None:
         """Whether each row of an insert lands in the table itself. Raises RowsSwallowed."""

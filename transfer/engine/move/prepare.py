@@ -4,7 +4,12 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import HistoryChanged, PositionLost, PositionMoved
+from transfer.engine.errors import (
+    BeginningUndecided,
+    HistoryChanged,
+    PositionLost,
+    PositionMoved,
+)
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batch_log import Readers
@@ -26,7 +31,9 @@ def prepare(
     whether our own history has the position's batch, too. If it has, and shop All lacks it, shop
     All was restored: that is noted there, and stops all its transfers.
 
-    Raises PositionLost when there was one, as far as anybody knows; HistoryChanged, RowsPurged,
+    Raises PositionLost when there was one, as far as anybody knows; BeginningUndecided where the
+    administrator has to say which staged rows the bonus server has received (`set_position`);
+    ReaderShared when the position is another server's; HistoryChanged, RowsPurged,
     PositionOvertaken, ShopAllRestored.
     """
     target.ensure_schema()
@@ -39,6 +46,7 @@ def prepare(
         position = target.positions.get(origin, kind)
     if position is None:
         return _begin(kind, source, target, origin, readers, dry_run)
+    readers().check_shared(position, target.name)
     target.positions.check_overtaken(position)
     try:
         with source.snapshot():
@@ -87,19 +95,27 @@ def _begin(
             logged, known = source.log.readers(kind), readers()
             if known.mine or target.positions.exist(kind) or logged - known.others:
                 raise PositionLost(database=target.name, kind=kind.name)
-            rows, amount = source.reader.purged(kind)
-            position = Position(
-                origin,
-                kind.name,
-                purged_rows=rows,
-                purged_amount=amount,
-                reader=str(uuid4()),
-                purge_accepted=source.log.last_purge(origin, kind),
-            )
+            position = Position(origin, kind.name, reader=str(uuid4()))
+            _check_decided(kind, source, target, position)
+            position = source.count_anew(kind, position)
         target.positions.begin(position)
         if not dry_run:
             target.database.commit()
     return position
+
+
+def _check_decided(kind: Kind, source: ShopAll, target: BonusDatabase, position: Position) -> None:
+    """Raises BeginningUndecided where it matters what the bonus server has received so far.
+
+    It does when rows are staged; and when rows were purged, which a copy of a server may lack.
+    Otherwise every answer begins at the same place.
+    """
+    rows, held = source.reader.count_waiting(kind, position), target.tables.count_rows(kind)
+    purged, _ = source.reader.purged(kind)
+    if rows or (purged and held):
+        raise BeginningUndecided(
+            database=target.name, kind=kind.name, table=f'"{kind.target}"', rows=rows, held=held
+        )
 
 
 def _give_reader(

@@ -17,7 +17,7 @@ from transfer.engine.errors import (
     ShopAllRestored,
 )
 from transfer.engine.kinds import Kind
-from transfer.engine.position import NOTHING_READ, Position, Totals
+from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.batch_log import Batch, KnownBatch, Readers
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
@@ -27,17 +27,32 @@ SHOWN = 20  # batches or readers that an error lists
 
 @dataclass(frozen=True)
 class Request:
-    """Where a position shall be: at the end of a batch, at the start, or, without both, as it is.
+    """Where a position shall be: at the end of a batch, at the start, at the end of everything that
+    is staged now, or as it is.
 
-    `reader` says whose batch it is, where the position is lost and the log knows several.
+    `as_of_clone`: the bonus server's database is a copy of another one. The position stays where
+    the copy was made, and gets a reader of its own. `reader` says whose batch it is, where the
+    position is lost and the log knows several, or the tables are a copy of another server's.
     """
 
     batch: int | None = None
     start: bool = False
+    now: bool = False
+    as_of_clone: bool = False
     reader: str | None = None
     accept_purged: bool = False
     shop_all_is_whole: bool = False  # it was not restored: said where its log can't say it
     data_went_back: bool = False  # the server's data, too, were put back to before shop All was
+
+    @property
+    def stays(self) -> bool:
+        """Whether the position keeps what it has read."""
+        return self.batch is None and not self.start and not self.now
+
+    @property
+    def keeps_reader(self) -> bool:
+        """Whether the position goes on under the reader that it has."""
+        return self.reader is None and not (self.start or self.now or self.as_of_clone)
 
 
 @dataclass(frozen=True)
@@ -70,8 +85,9 @@ def set_position(
 ) -> Outcome:
     """Writes the position, and returns what that means; a dry run writes nothing on any side.
 
-    Raises BatchUnknown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown, PositionMissing,
-    AlreadyRunning, StagingTableChanged; RowsPurged when rows are gone that it would need, and
+    Raises BatchUnknown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown, ReaderShared,
+    PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged when shop All has gone back
+    in time, which has to be settled first; RowsPurged when rows are gone that it would need, and
     nobody has accepted that.
     """
     target.ensure_schema()
@@ -84,6 +100,8 @@ def set_position(
             held = target.positions.get(origin, kind)
             if held is not None:
                 held = target.positions.lock(origin, kind)
+                if request.keeps_reader:
+                    readers.check_shared(held, target.name)
             plan = _plan(kind, source, target, request, readers, held, origin)
             if not source.identity.is_origin_original():
                 # A rebase has to come, and writes a batch. One of the dump's numbers can't be of
@@ -101,13 +119,13 @@ def set_position(
                 raise RowsPurged(
                     rows=lost, number=position.number, server=target.name, kind=kind.name
                 )
-            after = _counted(kind, source, position)
+            after = source.count_anew(kind, position)
             sent = source.reader.count_waiting(kind, after)
             doubt = _doubt(source, target, request, plan)
         if not dry_run:
             if request.shop_all_is_whole:
                 source.restore_notes.remove(origin)
-            after = _written(kind, source, target, replace(plan, position=after), held)
+            after = _written(kind, source, target, replace(plan, position=after), readers, held)
         else:
             target.database.roll_back()
     return Outcome(after, sent, lost, doubt)
@@ -124,6 +142,10 @@ def _plan(
 ) -> Plan:
     if request.start:
         return Plan(Position(origin, kind.name, reader=str(uuid4())))
+    if request.now:
+        return _at_now(kind, source, origin)
+    if request.as_of_clone:
+        return _as_of_clone(kind, source, target, held)
     if request.batch is None:
         if held is None or held.reader is None:
             raise PositionMissing(database=target.name)
@@ -141,7 +163,7 @@ def _plan(
         number=request.batch,
     )
     if batch := source.log.find(reader, request.batch):
-        return Plan(_at_end(position, batch), anew=held is None)
+        return Plan(_at_end(position, batch), anew=held is None or reader in readers.in_use)
     ours = {one.batch.token: one for one in readers.batches if _is(one, position, held)}
     if len(ours) != 1 or source.log.has_forgotten(position):
         logged = [str(one.number) for one in source.log.logged([reader], SHOWN) if one.is_valid]
@@ -150,6 +172,21 @@ def _plan(
         )
     (one,) = ours.values()
     return Plan(_at_end(position, one.batch), at=one.at)
+
+
+def _at_now(kind: Kind, source: ShopAll, origin: str) -> Plan:
+    if not source.identity.is_origin_original():
+        raise RestoredFromDump
+    now = source.reader.current_snapshot()
+    return Plan(Position(origin, kind.name, read_through=now, reader=str(uuid4())), anew=True)
+
+
+def _as_of_clone(kind: Kind, source: ShopAll, target: BonusDatabase, held: Position | None) -> Plan:
+    """The position of the copy, under a reader of its own. Raises what `check_past` raises."""
+    if held is None or held.reader is None:
+        raise PositionMissing(database=target.name)
+    source.identity.check_past(kind, held, target.name)
+    return Plan(replace(held, reader=str(uuid4()), number=0), anew=True)
 
 
 def _at_end(position: Position, batch: Batch) -> Position:
@@ -173,8 +210,12 @@ def _check_later(
     """Raises LaterBatchKnown where rows that were moved would be sent again, unless the server's
     data were put back as well: the log lacks a batch that the server has received.
     """
-    stays = request.batch is None and not request.start
-    if stays or request.data_went_back or not known or known[0].batch.token == position.token:
+    if (
+        request.stays
+        or request.data_went_back
+        or not known
+        or known[0].batch.token == position.token
+    ):
         return
     reader, batch = known[0].reader, known[0].batch
     if source.log.find(reader, batch.number) == batch:
@@ -200,7 +241,8 @@ def _reader(
     mine = logged & readers.mine or ours or logged - readers.others
     if len(mine) != 1:
         names = dict.fromkeys(ours, target.name)
-        names |= {one.reader: one.server for one in source.log.logged([*mine], SHOWN)}
+        possible = [*(mine or logged)]
+        names |= {one.reader: one.server for one in source.log.logged(possible, SHOWN)}
         raise ReaderUnknown(
             database=target.name,
             known="; ".join(f"{reader} ({name})" for reader, name in names.items()) or "–",
@@ -226,31 +268,22 @@ def _doubt(
     return None
 
 
-def _counted(kind: Kind, source: ShopAll, position: Position) -> Position:
-    """The position from which the reconciliation counts anew: what is missing so far is settled."""
-    position = replace(position, purge_accepted=source.log.last_purge(position.origin, kind))
-    if position.snapshot == NOTHING_READ:
-        rows, amount = source.reader.purged(kind)
-        return replace(position, purged_rows=rows, purged_amount=amount)
-    staged, totals = source.reader.staged(kind, position), position.totals
-    counted = totals.amount_applied + totals.amount_rejected
-    return replace(
-        position,
-        purged_rows=position.purged_rows + staged.rows + staged.purged_rows - totals.read,
-        purged_amount=position.purged_amount + staged.amount + staged.purged_amount - counted,
-    )
-
-
 def _written(
-    kind: Kind, source: ShopAll, target: BonusDatabase, plan: Plan, held: Position | None
+    kind: Kind,
+    source: ShopAll,
+    target: BonusDatabase,
+    plan: Plan,
+    readers: Readers,
+    held: Position | None,
 ) -> Position:
     """A lost position comes back under a reader of its own: the old one's rejects are not its.
+    So does one at the batch of another server that still reads.
 
     A batch that the log lacks is not written there again, so that the next run refuses: what shop
     All has is of another history.
     """
     position = plan.position
-    if held is None and position.number:
+    if position.number and (held is None or position.reader in readers.in_use):
         number = 0 if plan.anew else position.number
         position = replace(position, reader=str(uuid4()), number=number)
     if plan.anew:

@@ -5,14 +5,21 @@ its snapshot had committed before, so a database that still has the batch, as it
 all of that too; one that went back in time, or took over too early, lacks it.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from psycopg2 import errors
 
-from transfer.engine.errors import BatchForgotten, HistoryChanged, NotInitialised, StandbyAsSource
+from transfer.engine.errors import (
+    BatchForgotten,
+    HistoryChanged,
+    NotInitialised,
+    ReaderShared,
+    StandbyAsSource,
+)
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
@@ -137,12 +144,19 @@ class Readers:
     """Who reads, as our own database remembers it: this task's readers, and those of others.
 
     `batches` are this task's, where it knows shop All: the latest that has arrived first, if under
-    numbers of another history, and those that were asked for.
+    numbers of another history, and those that were asked for. `in_use` names the servers of the
+    other tasks, by the readers with which they read now.
     """
 
     mine: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     batches: tuple[KnownBatch, ...] = ()
+    in_use: Mapping[str, str] = field(default_factory=dict)
+
+    def check_shared(self, position: Position, database: str) -> None:
+        """Raises ReaderShared where another server reads with the position's reader."""
+        if position.reader is not None and (other := self.in_use.get(position.reader)):
+            raise ReaderShared(database=database, kind=position.kind, other=other)
 
 
 @dataclass(frozen=True)

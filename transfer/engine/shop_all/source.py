@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Self
 
 import psycopg2
 from psycopg2 import errors
 
 from transfer.engine.errors import NotInitialised
+from transfer.engine.kinds import Kind
+from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.correction_log import CorrectionLog
@@ -45,6 +48,17 @@ class ShopAll:
         """Another connection to the same database, opened at first use."""
         mine = self.database
         return ShopAll(mine.dsn, mine.purpose, secret=mine.secret, seconds=mine.seconds)
+
+    def count_anew(self, kind: Kind, position: Position) -> Position:
+        """The position from which the reconciliation counts: what is missing so far is settled."""
+        staged, totals = self.reader.staged(kind, position), position.totals
+        counted = totals.amount_applied + totals.amount_rejected
+        return replace(
+            position,
+            purge_accepted=self.log.last_purge(position.origin, kind),
+            purged_rows=position.purged_rows + staged.rows + staged.purged_rows - totals.read,
+            purged_amount=(position.purged_amount + staged.amount + staged.purged_amount - counted),
+        )
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

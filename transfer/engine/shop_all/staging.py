@@ -6,6 +6,7 @@ from typing import Protocol
 
 from psycopg2 import sql
 
+from transfer.engine.errors import RowsUndecided
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.shop_all import batch_log, guards, restore_notes, writers
@@ -86,13 +87,17 @@ create table if not exists datatransfer.resending (
 """
 
 # Columns of ours, and how each is added to a table that has rows already. Rows that were there
-# get the transaction that adds `xid`, and move with the next transfer.
+# get the transaction that adds `xid`, and move with the next transfer; or, where somebody says that
+# they were moved, MOVED.
 OURS = {
     "id": "bigint generated always as identity",
     "xid": "xid8 not null default pg_current_xact_id()",
     "created_at": "timestamptz default now()",
 }
-
+# A transaction before the first one of any cluster: every snapshot sees it, so each position has
+# moved such a row.
+MOVED = 2
+MAY_READ = "select has_table_privilege(to_regclass(%s), 'select')"
 
 CREATED = gettext_noop("%(table)s: created")
 ADDED = gettext_noop("%(table)s: column %(column)s added")
@@ -115,7 +120,15 @@ class Checks(Protocol):
 class Staging:
     """Creates the staging tables, with our columns, triggers and indexes, and our own tables."""
 
-    def __init__(self, database: Database, kinds: Collection[Kind], checks: Checks) -> None:
+    def __init__(
+        self,
+        database: Database,
+        kinds: Collection[Kind],
+        checks: Checks,
+        existing_moved: bool | None = None,
+    ) -> None:
+        """`existing_moved`: whether rows of tables that lack our columns were moved, or wait."""
+        self.existing_moved = existing_moved
         self.database = database
         self.kinds = kinds
         self.checks = checks
@@ -125,7 +138,8 @@ class Staging:
     def initialise(self) -> list[Step]:
         """Creates what is missing and keeps what is there; all tables or none, then the indexes.
 
-        Raises WrongColumns when an existing column has another type, StagingTableChanged.
+        Raises WrongColumns when an existing column has another type, StagingTableChanged;
+        RowsUndecided where a table without our columns has rows, and nobody says what they are.
         """
         steps: dict[str, list[Step]] = {}
         with self.database.transaction():
@@ -143,6 +157,13 @@ class Staging:
             if not steps[kind.name]:
                 steps[kind.name] = [Step(COMPLETE, {"table": kind.staging})]
         return replaced + list(chain.from_iterable(steps.values()))
+
+    def _check_empty(self, kind: Kind) -> None:
+        """Raises RowsUndecided where the table has rows, or we may not look."""
+        may_read = self.database.value(MAY_READ, [kind.staging_table])
+        query = sql.SQL("select exists (select from {})").format(kind.staging_table)
+        if not may_read or self.database.value(query):
+            raise RowsUndecided(table=f'"{kind.staging}"')
 
     def _replace_functions(self) -> list[Step]:
         """Replaces functions and rights that an earlier version, or another role, has made."""
@@ -175,10 +196,17 @@ class Staging:
             self.database.execute(created.format(kind.staging_table, body(wanted, "{} {}")))
             steps.append(Step(CREATED, {"table": kind.staging}))
         elif missing:
+            if "xid" in missing and self.existing_moved is None:
+                self._check_empty(kind)
+            if self.existing_moved:
+                wanted["xid"] = f"xid8 not null default '{MOVED}'"
             altered = sql.SQL("alter table {} {}")
             self.database.execute(
                 altered.format(kind.staging_table, body(missing, "add column {} {}"))
             )
+            if "xid" in missing and self.existing_moved:
+                by_writer = "alter table {} alter column xid set default pg_current_xact_id()"
+                self.database.execute(sql.SQL(by_writer).format(kind.staging_table))
             steps += [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
         steps += self.indexes.index_places(kind)
         for triggers, sentence in ((guards.STAMPS, GUARDED), (guards.NOTES, NOTED)):

@@ -8,17 +8,22 @@ from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop
 from psycopg2.extensions import parse_dsn
 
+from transfer.engine.errors import BeginningUndecided, ReaderShared
 from transfer.engine.postgres.connect import SCRAM
+from transfer.errors import TransferError
 from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor, AuditEntry, BonusServer
+from transfer.runs.placing import RECEIVED, begin
 from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
+from transfer.words.explain import explain
 
 NOTED = ("name", *ADDRESS, "db_password", "db_sslmode", "db_any_auth")
 
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Docks a bonus server, creates its three tasks, disabled, and tests the connection."
+        "Docks a bonus server, creates its three tasks, disabled, tests the connection, and begins "
+        "its positions: where rows are staged already, --received says which of them it has."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,8 +38,16 @@ class Command(BaseCommand):
             metavar="postgresql://user:password@host/name",
             help=_("its database; - reads it from standard input, where nobody else sees it"),
         )
+        add(
+            "--received",
+            choices=[*RECEIVED],
+            help=_(
+                "what it has of the rows that are staged now; as-of-clone: it is a copy of another "
+                "server, with our schema, and goes on from there"
+            ),
+        )
 
-    def handle(self, *, database_url: str, **options: Any) -> None:
+    def handle(self, *, database_url: str, received: str | None, **options: Any) -> None:
         url = sys.stdin.readline().strip() if database_url == "-" else database_url
         given = {name: options[name] for name in ("name", "host", "admin_port", "work_port")}
         server = BonusServer(**given, **database_fields(url))
@@ -51,6 +64,7 @@ class Command(BaseCommand):
         docked = _("Bonus server %(id)s, %(name)s, is docked. Its three tasks are disabled.")
         self.say(docked, id=server.pk, name=server.name)
         self.test(server)
+        self.begin(server, received)
 
     def test(self, server: BonusServer) -> None:
         """Says, stage by stage, whether it can be reached; the token is entered on its page."""
@@ -61,6 +75,23 @@ class Command(BaseCommand):
             self.stdout.write("\n  ".join([*lines, *([result.hint] if result.hint else [])]))
             if not result.ok and (stage != "token" or server.api_token):
                 return
+
+    def begin(self, server: BonusServer, received: str | None) -> None:
+        """Begins its positions, and says what has to be decided first.
+
+        What else prevents it, the first run tries again; a decision that was given is not kept.
+        """
+        request = RECEIVED[received] if received else None
+        for task in server.tasks.select_related("server"):
+            try:
+                begin(task, Actor.at_command_line(), request)
+            except TransferError as error:
+                is_question = isinstance(error, BeginningUndecided | ReaderShared)
+                if request or is_question:
+                    sentence, hint = explain(error)
+                    self.stdout.write(f"{task}: {sentence}\n  {hint}")
+                if not is_question:  # a database that does not answer would be waited for again
+                    return
 
 
 def database_fields(url: str) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -13,13 +14,22 @@ from transfer.runs.placing import carry_positions
 class Command(BaseCommand):
     help = gettext_noop(
         "Creates the staging tables of shop All, or adds to existing ones what is missing. "
-        "Rows are kept; running it again changes nothing."
+        "Rows are kept; running it again changes nothing. Where a table has rows and lacks our "
+        "columns, --existing-rows says whether these rows wait or were moved."
     )
     requires_migrations_checks = False  # it needs no database of ours
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--existing-rows",
+            choices=["waiting", "moved"],
+            help=_("rows of tables that lack our columns: to be sent to every server, or to none"),
+        )
+
+    def handle(self, *, existing_rows: str | None, **options: Any) -> None:
+        moved = None if existing_rows is None else existing_rows == "moved"
         try:
-            steps = ensure_staging(settings.SHOP_ALL_DATABASE_URL)
+            steps = ensure_staging(settings.SHOP_ALL_DATABASE_URL, existing_moved=moved)
         except AdministratorNeeded as needed:
             self.stdout.write(needed.script)
             sentence = _("A superuser of that server runs this SQL; then init_shop_all again.")

@@ -14,8 +14,9 @@ from transfer.words.explain import explain
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Says what a bonus server has received, where it can't say so itself: its position was "
-        "lost, or purged rows are missing. What comes after is sent; what comes before is not."
+        "Says what a bonus server has received, where it can't say so itself: it is new, its "
+        "position was lost, or purged rows are missing. What comes after is sent; what comes "
+        "before is not."
     )
     flags = {
         "--accept-purged": gettext_noop(
@@ -36,6 +37,14 @@ class Command(BaseCommand):
         where = parser.add_mutually_exclusive_group()
         where.add_argument("--batch", type=int, metavar="N", help=_("it has received this one"))
         where.add_argument("--start", action="store_true", help=_("it has received nothing"))
+        where.add_argument(
+            "--now", action="store_true", help=_("it has received everything staged until now")
+        )
+        where.add_argument(
+            "--as-of-clone",
+            action="store_true",
+            help=_("it is a copy of another server, with our schema: go on from that position"),
+        )
         parser.add_argument("--reader", metavar="N", help=_("whose batch N is meant"))
 
     def handle(self, *, server: str, kind: str, dry_run: bool, **options: Any) -> None:

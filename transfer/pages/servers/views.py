@@ -10,13 +10,19 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
+from transfer.engine.errors import BeginningUndecided, ReaderShared
+from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, IssuedSecret
 from transfer.models.run_base import OPEN_STATES, State
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
+from transfer.runs.placing import begin
 from transfer.words import formats
+from transfer.words.explain import explain
+
+BEGIN_SECONDS = 5
 
 
 @require_safe
@@ -39,10 +45,25 @@ def add(request: HttpRequest) -> HttpResponse:
             _old, new = form.changes()
             server.dock()
             AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, server, new=new)
+        begin_positions(request, server)
         request.session[TO_TEST] = server.pk
         words = _("%(server)s is docked. Its three tasks are off until you switch them on.")
         return done(request, words % {"server": server}, server)
     return render(request, "servers/form.html", {"form": form})
+
+
+def begin_positions(request: HttpRequest, server: BonusServer) -> None:
+    """Begins a docked server's positions, and shows what has to be decided first.
+
+    What else prevents it, such as a database that does not answer, the first run tries again.
+    """
+    for task in server.tasks.select_related("server"):
+        try:
+            begin(task, Actor.of(request), seconds=BEGIN_SECONDS)
+        except (BeginningUndecided, ReaderShared) as error:
+            messages.warning(request, f"{task}: {explain(error)}")
+        except TransferError:
+            return
 
 
 @role("administrator")

@@ -16,11 +16,11 @@ from types import MappingProxyType
 from psycopg2 import sql
 
 from transfer.engine.checks import (
+    ADDABLE,
     BALANCE_CHECKS,
     BY_SERVER,
     BY_TABLES,
     CARD_CHECKS,
-    FINITE,
     PINCODE_CHECKS,
     UNKNOWN_CARD,
     Check,
@@ -244,7 +244,7 @@ BALANCES = Kind(
         select {values}{more_values} from good order by {sending_order}
         """,
     ),
-    amount=f"case when {FINITE} then amount end",
+    amount=f"case when {ADDABLE} then amount end",
     appends=True,
     rights=("INSERT",),
     stamps=stamp("created_at"),

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from django.conf import settings
 
 from tests.chaos.checks import assert_nothing_moved, stage_many
 from tests.databases import query
@@ -95,3 +96,14 @@ def test_a_dry_run_of_several_chunks_counts_the_same(flow, kind):
     assert [(one.totals, one.reasons) for one in rehearsed.chunks] == [
         (one.totals, one.reasons) for one in real.chunks
     ]
+
+
+def test_amounts_whose_sum_no_number_holds_are_rejects_and_leave_the_sums(balances):
+    balances.stage(("1", "9e131071"), ("2", "9e131071"), ("3", 5))
+    assert balances.move().codes == ["amount_out_of_range"] * 2
+    assert [row[:2] for row in balances.target_rows()] == [("3", 5)]
+    totals = balances.position().totals
+    assert (totals.amount_applied, totals.amount_rejected) == (5, 0)
+    with balances.open() as (source, _), source.snapshot():
+        staged = source.reader.staged(settings.KINDS["balances"], balances.position())
+    assert (staged.rows, staged.amount) == (3, 5)

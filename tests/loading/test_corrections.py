@@ -241,3 +241,18 @@ class TestTheDownloadedFile:
         content = download("xlsx")
         upload = load("cards", content, name="rejects.xlsx")
         assert (upload.good, closed_as(card)[0]) == (1, "resent")
+
+
+def test_a_cell_that_is_as_the_file_shows_it_takes_its_value_from_shop_all(
+    rejected, check, load, staged
+):
+    """What the file shows comes from a bonus server, which may have forged it."""
+    (one,) = rejected("balances", ("41 00", 7, None, None, "bonus"))
+    forged = {"account": "41 00", "amount": "1000000.00", "comment": "stolen"}
+    RejectedRow.objects.filter(pk=one.pk).update(payload=one.payload | forged)
+    head = "Rejected row no.;account;amount;comment"
+    load("balances", rejects_file(f"{one.key};4100;1000000.00;stolen", head=head))
+    assert [(row[0], int(row[1]), row[4]) for row in staged("balances")] == [
+        ("41 00", 7, "bonus"),
+        ("4100", 7, "bonus"),
+    ]

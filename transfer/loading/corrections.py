@@ -1,7 +1,8 @@
 """Which rejected rows the lines of a file correct."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from re import Match
+from types import MappingProxyType
 from typing import NamedTuple
 
 from django.db.models import Exists
@@ -13,12 +14,16 @@ from transfer.models.rejects import REJECT_KEY, SAME_ROW
 
 
 class Named(NamedTuple):
-    """The rejected row that a line names, or why it can't be corrected."""
+    """The rejected row that a line names, or why it can't be corrected.
+
+    `payload` is what the bonus server recorded of the row, and the file of rejected rows shows.
+    """
 
     origin: str = ""
     old_id: int = 0
     old_xid: int | None = None
     fault: str = ""
+    payload: Mapping[str, str | None] = MappingProxyType({})
 
 
 def named(kind: Kind, keys: Iterable[str]) -> dict[str, Named]:
@@ -28,20 +33,19 @@ def named(kind: Kind, keys: Iterable[str]) -> dict[str, Named]:
     return {key: _judged(kind, match, rejects) for key, match in matches.items()}
 
 
-# Number of a reject → kind, origin, number and transaction of its row, and whether any server's is
-# open.
-Rejects = dict[int, tuple[str, str, int, int | None, bool]]
+# Number of a reject → its kind, whether any server's is open, and the row.
+Rejects = dict[int, tuple[str, bool, Named]]
 
 
 def _rejects(numbers: set[int]) -> Rejects:
     rejects = (
         RejectedRow.objects.filter(pk__in=numbers)
         .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**SAME_ROW)))
-        .values_list("pk", "kind", "origin", "staging_id", "xid", "is_row_open")
+        .values_list("pk", "kind", "is_row_open", "origin", "staging_id", "xid", "payload")
     )
     return {
-        pk: (kind, str(origin), row, xid, is_open)
-        for pk, kind, origin, row, xid, is_open in rejects
+        pk: (kind, is_open, Named(str(origin), number, xid, "", payload))
+        for pk, kind, is_open, origin, number, xid, payload in rejects
     }
 
 
@@ -49,9 +53,9 @@ def _judged(kind: Kind, match: Match[str] | None, rejects: Rejects) -> Named:
     if match is None:
         return Named(fault="reject_unreadable")
     number, row = map(int, match.groups())
-    if number not in rejects or rejects[number][2] != row:
+    if number not in rejects or rejects[number][2].old_id != row:
         return Named(fault="reject_unknown")
-    of, origin, _, xid, is_open = rejects[number]
+    of, is_open, found = rejects[number]
     if of != kind.name:
-        return Named(origin, row, xid, "reject_of_another")
-    return Named(origin, row, xid, "" if is_open else "reject_closed")
+        return found._replace(fault="reject_of_another")
+    return found if is_open else found._replace(fault="reject_closed")

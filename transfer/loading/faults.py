@@ -98,8 +98,8 @@ WORDS = {
     "row_gone": (
         gettext_noop("The rejected row is no longer in shop All."),
         gettext_noop(
-            "It was purged, or is of an earlier staging database. Enter all of its values: "
-            "those that a bonus server has recorded are shown, but never sent."
+            "It was purged, or is of an earlier staging database. Enter all of its values on the "
+            "page of the rejected row: those that a bonus server has recorded are never sent."
         ),
     ),
 }

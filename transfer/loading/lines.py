@@ -17,6 +17,7 @@ from transfer.loading.headings import REJECT
 from transfer.loading.values import (
     Cell,
     Reader,
+    as_people_write,
     described,
     is_masked,
     number,
@@ -50,7 +51,6 @@ class Lines:
     """Walks over the rows once; what it left out on the way stands in its fields."""
 
     def __init__(self, kind: Kind, layout: Layout, zone: ZoneInfo, resolve: Resolve) -> None:
-        self.kind = kind
         self.layout = layout
         self.zone = zone
         self.resolve = resolve
@@ -100,7 +100,7 @@ class Lines:
     def _line(self, line: int, cells: list[Cell], key: str = "", row: Named = NEW_ROW) -> str:
         values: list[str | None] = []
         fault = self._fault(cells, key, row)
-        keeps = False
+        keeps, kept = False, []
         for column, place, read in self.fields:
             cell = cell_at(place, cells)
             value, code = read(cell)
@@ -111,19 +111,23 @@ class Lines:
                 fault = _Fault(code, column.name, MASK if column.secret else described(cell))
             if isinstance(cell, float) and read is text:
                 self.numbers_in.add(column.name)
+            if (keeps and column.secret) or self._is_kept(column, read, value, row):
+                kept.append(column.name)
             values.append(value)
         if not fault and not key:
             return copied(str(line), *values, beside=NOTHING_BESIDE)
         about = [*fault, self._cells(fault, cells, keeps)] if fault else [None] * 4
-        return copied(str(line), *values, *about, key or None, *self._correction(row, keeps))
+        return copied(str(line), *values, *about, key or None, *_correction(row, kept))
 
-    def _correction(self, row: Named, keeps: bool) -> list[str | None]:
-        """Which rejected row a line corrects, and the columns that keep its values."""
-        if not row.old_id:
-            return [None] * 4
-        xid = None if row.old_xid is None else str(row.old_xid)
-        kept = f"{{{','.join(self.kind.secrets)}}}" if keeps else None
-        return [row.origin, str(row.old_id), xid, kept]
+    def _is_kept(self, column: Column, read: Reader, value: str | None, row: Named) -> bool:
+        """Whether the cell is as the file of rejected rows shows it: then shop All says the value.
+
+        What is shown comes from a bonus server, which may forge it.
+        """
+        if not row.old_id or column.secret:
+            return False
+        shown = row.payload.get(column.name)
+        return value in (shown, read(as_people_write(column.name, shown, self.zone)).value)
 
     def _fault(self, cells: list[Cell], key: str, row: Named) -> _Fault | None:
         """What is wrong with the line as a whole."""
@@ -149,6 +153,14 @@ class Lines:
             for column, place, _ in self.fields
         }
         return json.dumps(texts, ensure_ascii=False)
+
+
+def _correction(row: Named, kept: list[str]) -> list[str | None]:
+    """Which rejected row a line corrects, and the columns that keep its values."""
+    if not row.old_id:
+        return [None] * 4
+    xid = None if row.old_xid is None else str(row.old_xid)
+    return [row.origin, str(row.old_id), xid, f"{{{','.join(kept)}}}" if kept else None]
 
 
 def cell_at(place: int | None, cells: list[Cell]) -> Cell:

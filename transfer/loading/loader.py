@@ -151,7 +151,8 @@ class Loader:
         for line, names, value, code, payload, keeps, reject in self.database.stream(
             "bad_lines", query
         ):
-            cells = self._to_correct(payload, keeps=bool(keeps)) | {REJECT: reject or ""}
+            keeps_secret = not self.kind.secrets.isdisjoint(keeps or ())
+            cells = self._to_correct(payload, keeps=keeps_secret) | {REJECT: reject or ""}
             yield BadLineFound(line, names or "", value or "", code, cells)
 
     def _to_correct(self, payload: dict[str, str | None], *, keeps: bool) -> dict[str, str]:

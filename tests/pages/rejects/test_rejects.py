@@ -170,6 +170,12 @@ class TestOneRow:
         assert form.initial["validfrom"] == "01.12.2026"
         assert form.initial["validto"] == "31.12.2026"
 
+    def test_the_form_remembers_what_it_showed(self, client, eight):
+        """The payload may change meanwhile: what is sent back as it was shown is not typed."""
+        page = words(client.get(a_reject(eight).get_absolute_url()))
+        amount = PAYLOADS["balances"]["amount"]
+        assert f'<input type="hidden" name="initial-amount" value="{amount}"' in page
+
     def test_is_corrected_and_sent_with_what_people_write(self, client, rejected, shop_all):
         (one,) = rejected("balances", ("4100", 0))
         data = {"account": "4100", "amount": "1 234,50", "validto": "31.12.2026"}

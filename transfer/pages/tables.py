@@ -54,8 +54,12 @@ class Table(tables.Table):
         size = self._sorted(request)
         place = request.GET.get(self.prefixed_page_field, "")
         self.page, self.foot = Leaf(self.data.data, place, size), "tables/leaf.html"
-        self.page.object_list = BoundRows(self.page.records, self)
+        self.show(self.page.records)
         return self
+
+    def show(self, records: list[Any]) -> None:
+        """Puts these records on the page, in place of those that it was cut to."""
+        self.page.object_list = BoundRows(records, self)
 
     def _sorted(self, request: HttpRequest) -> int:
         """Sorts as the URL asks for; returns how many rows it wants on a page."""

@@ -3,6 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.db.models.signals import post_init
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -472,6 +473,46 @@ def test_a_thousand_tasks_take_no_more_queries_than_ten(client, olga, shown):
     with CaptureQueriesContext(connection) as lots:
         page(client)
     assert len(lots) == len(few)
+
+
+@pytest.fixture
+def read_runs():
+    """The numbers of the runs that are read while the test goes on."""
+    numbers = set()
+
+    def note(instance, **_):
+        numbers.add(instance.pk)
+
+    post_init.connect(note, sender=TransferRun)
+    yield numbers
+    post_init.disconnect(note, sender=TransferRun)
+
+
+def with_a_run_each(count):
+    many_tasks(count)
+    for task in TransferTask.objects.select_related("server"):
+        a_run(task.server, task.kind)
+
+
+@pytest.mark.parametrize("sort", ["server", "-task", "next"])
+def test_it_reads_the_runs_of_the_tasks_that_it_shows(client, olga, shown, read_runs, sort):
+    with_a_run_each(60)
+    read_runs.clear()
+    response = client.get(reverse("scheduler"), {"sort": sort})
+    rows = [row.record for row in response.context["table"].paginated_rows]
+    assert len(rows) == 25
+    assert read_runs == {row.last_run.pk for row in rows}
+
+
+def test_by_their_last_runs_all_tasks_are_sorted(client, olga, shown):
+    with_a_run_each(60)
+    for number, run in enumerate(TransferRun.objects.order_by("-pk")):
+        run.finished_at = timezone.now() - timedelta(minutes=number * 7 % 61)
+        run.save(update_fields=["finished_at"])
+    latest = TransferRun.objects.order_by("-finished_at").values_list("task_id", flat=True)[:25]
+    response = client.get(reverse("scheduler"), {"sort": "-runs"})
+    rows = [row.record for row in response.context["table"].paginated_rows]
+    assert [row.task.pk for row in rows] == [*latest]
 
 
 def test_after_a_press_it_is_asked_what_waits_now_and_not_what_did_a_moment_ago(

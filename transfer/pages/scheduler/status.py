@@ -37,13 +37,23 @@ RECENT = 20  # runs of a task that its strip shows
 
 
 class TaskStatus:
-    """One task, as it comes from `attach_runs`."""
+    """One task, with its runs where it comes from `attach_runs`."""
 
     def __init__(self, task: Any, zone: ZoneInfo, asked: Backlog | None = None) -> None:
         self.task, self.zone = task, zone
         self.asked = asked
-        self.run = task.open_run
-        self.last_run, self.last_success = task.last_run, task.last_success
+
+    @property
+    def run(self) -> Any:
+        return self.task.open_run
+
+    @property
+    def last_run(self) -> Any:
+        return self.task.last_run
+
+    @property
+    def last_success(self) -> Any:
+        return self.task.last_success
 
     @cached_property
     def name(self) -> str:
@@ -195,13 +205,25 @@ class TaskStatus:
 
 def of(tasks: Iterable[Any]) -> list[TaskStatus]:
     """Tasks that came from `with_runs`, with what is known of their backlogs at this moment."""
-    listed = attach_runs(tasks)
+    return without_runs(attach_runs(tasks))
+
+
+def without_runs(tasks: Iterable[Any]) -> list[TaskStatus]:
+    """The same of any tasks: enough to sort them by what they are and when they run."""
+    listed = list(tasks)
     asked = backlogs.known(task for task in listed if isinstance(task, TransferTask))
     zone = Settings.load().zone
     return [
         TaskStatus(task, zone, asked.get(task.pk) if isinstance(task, TransferTask) else None)
         for task in listed
     ]
+
+
+def with_runs(listed: list[TaskStatus]) -> list[TaskStatus]:
+    """The same transfer tasks in the same order, read with their runs, but for deleted ones."""
+    keys = [one.task.pk for one in listed]
+    read = of(transfer_tasks().filter(pk__in=keys))
+    return sorted(read, key=lambda one: keys.index(one.task.pk))
 
 
 def patience(request: HttpRequest) -> float:

@@ -21,6 +21,7 @@ ACTIONS = (
     Action("pause", gettext_lazy("Pause…")),
     Action("run", gettext_lazy("Run now")),
 )
+SORTED_BY_RUNS = {"waits", "runs"}
 OWN_CHOICE = "show_transfer_tasks"
 
 
@@ -40,7 +41,7 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         **started.context(request),
     }
     if shown:
-        tasks = TaskFilter(request.GET, status.transfer_tasks())
+        tasks = TaskFilter(request.GET, TransferTask.objects.select_related("server"))
         table = transfers(request, tasks)
         context |= {"filter": tasks, "table": table, "any": TransferTask.objects.exists()}
         rows = [one.record for one in table.paginated_rows] + list(context["maintenance"].data)
@@ -62,9 +63,15 @@ def changed(request: HttpRequest, rows: list[TaskStatus]) -> TaskStatus | None:
 
 
 def transfers(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
-    """Asks for the tasks of the page alone: they may be many."""
-    table = TaskTable(status.of(tasks.qs)).paged(request)
-    rows = status.with_recent([one.record for one in table.paginated_rows])
+    """Reads the runs, and asks what waits, for the tasks of the page alone: they may be many."""
+    sorts = {name.lstrip("-") for name in request.GET.getlist("sort")}
+    if sorts & SORTED_BY_RUNS:
+        listed = status.of(tasks.qs.with_runs())
+    else:
+        listed = status.without_runs(tasks.qs)
+    table = TaskTable(listed).paged(request)
+    rows = status.with_runs([one.record for one in table.paginated_rows])
+    table.show(status.with_recent(rows))
     status.ask(rows, status.patience(request), request.GET.get("changed"))
     return table
 

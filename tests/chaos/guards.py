@@ -16,7 +16,7 @@ from transfer.engine.bonus_server.rejects import Rejects
 from transfer.engine.errors import CommitUnconfirmed, StandbyAsSource
 from transfer.engine.kinds import Kind
 from transfer.engine.move import chunk, prepare, stream
-from transfer.engine.move.refusals import Bisection
+from transfer.engine.move.refusals import Applied, Bisection
 from transfer.engine.restore import renumber_after_restore, set_position
 from transfer.engine.shop_all import batch_log, identity
 from transfer.engine.shop_all.batch_log import Batch, BatchLog, Readers
@@ -75,10 +75,10 @@ def a_lost_position_is_begun() -> None:
 def good_rows_count_as_landed() -> None:
     run = Bisection.run
 
-    def count_good(self: Bisection, *good: str) -> int:
+    def count_good(self: Bisection, *good: str) -> Applied:
         landed = run(self, *good)
         query = "select count(*) from incoming where fault is null"
-        return int(self.target.database.value(query)) if good else landed
+        return Applied(self.target.database.value(query)) if good else landed
 
     replace(Bisection, "run", count_good)
 
@@ -86,7 +86,7 @@ def good_rows_count_as_landed() -> None:
 def a_refused_row_ends_the_run() -> None:
     attempt = Bisection._attempt
 
-    def attempt_once(self: Bisection, rows: str) -> int:
+    def attempt_once(self: Bisection, rows: str) -> Applied:
         if (done := attempt(self, rows)) is None:
             raise AssertionError("a row was refused")
         return done

@@ -176,3 +176,20 @@ class TestAnInstallationFromBeforeTheLog:
     def test_pages_read_such_a_position(self, old):
         moving, _ = old
         assert moving.position().totals.read == 4
+
+
+def test_an_account_that_may_write_batches_may_use_a_table_that_an_upgrade_adds(shop_all):
+    """Without it the account of the workers could move nothing any more."""
+    query(
+        shop_all,
+        "drop table datatransfer.restored; drop trigger datatransfer_whole on datatransfer.batch; "
+        "drop role if exists worker; create role worker; "
+        "grant select, insert on datatransfer.batch to worker",
+    )
+    try:
+        call_command("init_shop_all")
+        rights = "select has_table_privilege('worker', 'datatransfer.restored', %s)"
+        for right in ("select", "insert", "delete"):
+            assert query(shop_all, rights, [right]) == [(True,)]
+    finally:
+        query(shop_all, "drop owned by worker; drop role worker")

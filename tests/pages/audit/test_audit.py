@@ -6,6 +6,7 @@ from django.db import connection
 from python_calamine import CalamineWorkbook
 
 from tests.records import server as a_server
+from transfer.engine.kinds import MASK
 from transfer.models import (
     AccountJob,
     Actor,
@@ -14,6 +15,7 @@ from transfer.models import (
     RejectedRow,
     TransferTask,
 )
+from transfer.models.audit import PEOPLE
 from transfer.pages.audit import sentences
 
 IVAN = Actor("ivan", address="10.0.0.7")
@@ -81,6 +83,21 @@ def test_a_search_reads_no_entry_that_has_not_the_word(db, task):
     plan = AuditEntry.objects.search("нетого")[:26].explain(analyze=True)
     assert "audit_by_words" in plan
     assert "Rows Removed" not in plan
+
+
+def test_the_people_of_the_filter_are_found_without_reading_their_entries(admin_client, task):
+    first, fields = AuditEntry.objects.latest("pk"), AuditEntry._meta.concrete_fields[1:]
+    one = {field.attname: getattr(first, field.attname) for field in fields}
+    names = ["ivan", "olga", "", f"{MASK} 12345678"] * 3000
+    AuditEntry.objects.bulk_create(AuditEntry(**one | {"who": name}) for name in names)
+    shown = admin_client.get("/audit/").context["filter"].form.fields["who"].choices
+    assert [name for name, _words in shown] == ["", "ivan", "olga", MASK]
+    with connection.cursor() as cursor:
+        cursor.execute("analyze transfer_auditentry")
+        cursor.execute(f"explain (analyze) {PEOPLE}", {"mask": f"{MASK}%"})
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert plan.count("audit_by_person") == 2
+    assert "Seq Scan" not in plan
 
 
 def test_what_is_found_is_a_file_too(admin_client, task):

@@ -22,8 +22,7 @@ SUBJECTS = {
 
 def people() -> list[tuple[str, str]]:
     """Everybody who has done something; all names that no user has are one choice."""
-    known = AuditEntry.objects.exclude(who__startswith=MASK).exclude(who="")
-    names = known.order_by("who").values_list("who", flat=True).distinct()
+    names = AuditEntry.objects.people()
     return [*((name, name) for name in names), (MASK, _("unknown names"))]
 
 

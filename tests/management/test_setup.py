@@ -207,11 +207,14 @@ def test_where_it_may_make_nothing_the_sql_is_printed_and_is_enough(setup, serve
 class TestShopAllOfTheVendor:
     def test_keeps_its_owner_and_its_rows_and_we_get_the_rights_that_we_need(self, setup, server):
         vendors_tables(server)
-        done = setup()
+        undecided = setup()
+        assert undecided.returncode == 1
+        assert "--existing-rows" in undecided.stderr
+        done = setup("--existing-rows=waiting")
         assert done.returncode == 0, done.stdout + done.stderr
         owners = "select distinct tableowner from pg_tables where tablename = any(%s)"
         assert query(at(server, "cash"), owners, [[*TABLES]]) == [("vendor",)]
-        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)] * 2
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)] * 3
         kept = query(at(server, "cash"), 'select account, pincode from "accountpincodeTemp"')
         assert kept == [("1", "1234")]
         (may,) = query(
@@ -230,7 +233,7 @@ class TestShopAllOfTheVendor:
     def test_where_nobody_may_change_it_the_sql_is_printed_and_is_enough(self, setup, server):
         vendors_tables(server)
         query(server, "create role somebody login password 'else'")
-        without = ("--shop-all-admin=somebody",)
+        without = ("--shop-all-admin=somebody", "--existing-rows=waiting")
         secrets = SECRETS + "SHOP_ALL_ADMIN=else\n"
         done = setup(*without, secrets=secrets)
         psql(server, done.stdout[done.stdout.index("create role") :])
@@ -241,7 +244,7 @@ class TestShopAllOfTheVendor:
         assert query(at(server, "cash"), "select to_regnamespace('datatransfer')") == [(None,)]
         psql(server, done.stdout[done.stdout.index("\\connect") :])
         assert query(at(server, "cash"), "select count(*) from pg_class") > before
-        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)] * 2
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)] * 3
         done = setup(*without, secrets=secrets)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -249,7 +252,7 @@ class TestShopAllOfTheVendor:
         query(server, "create database cash")  # where others than its owner may make no schema
         done = setup()
         assert done.returncode == 0, done.stdout + done.stderr
-        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("cash_desk", False)] * 2
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("cash_desk", False)] * 3
         again = setup(secrets="")
         assert again.returncode == 0, again.stdout + again.stderr
 

@@ -51,6 +51,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
+        add(
+            "--existing-rows",
+            choices=["waiting", "moved"],
+            help=_("rows of tables that lack our columns: to be sent to every server, or to none"),
+        )
         url = "postgresql://user@host/name"
         add("--database", metavar=url, help=_("our own database; passwords stand in no option"))
         add("--shop-all", metavar=url, help=_("the database of shop All"))
@@ -89,7 +94,7 @@ class Command(BaseCommand):
                 % {"name": parse_dsn(own)["dbname"]}
             )
         self.make_database(shop_all, _("shop All"), "SHOP_ALL_ADMIN", options["shop_all_admin"])
-        self.make_staging(shop_all, options["shop_all_admin"])
+        self.make_staging(shop_all, options["shop_all_admin"], options["existing_rows"])
         self.must("migrate", "--noinput", "--verbosity=0")
         connection.settings_dict |= database("DATABASE_URL", own)
         self.make_administrator(options["administrator"])
@@ -195,11 +200,12 @@ class Command(BaseCommand):
             )
             raise CommandError(sentence % {"what": what}) from None
 
-    def make_staging(self, url: str, user: str) -> None:
+    def make_staging(self, url: str, user: str, existing_rows: str | None) -> None:
         """Raises CommandError."""
         administrator = self.administrator_of_server("SHOP_ALL_ADMIN", user)
         with self.sql_of_who_may(_("shop All")):
-            for step in provision.ensure_staging(url, administrator):
+            moved = None if existing_rows is None else existing_rows == "moved"
+            for step in provision.ensure_staging(url, administrator, moved):
                 self.say(_(step.sentence), **step.params)
 
     def administrator_of_server(self, secret: str, user: str) -> Administrator:

@@ -82,11 +82,11 @@ def rows_wait(count: int, more: str = "") -> str:
 
 def zone_name(when: datetime | None = None) -> str:
     """The name of the user's time zone at that moment: "MSK", "UTC+5"."""
-    return _zone_name(timezone.localtime(when))
+    return _zone_name(timezone.localtime(when), get_language())
 
 
-def _zone_name(local: datetime) -> str:
-    return _named(local.tzname() or "", local.utcoffset() or timedelta(), get_language())
+def _zone_name(local: datetime, language: str | None) -> str:
+    return _named(local.tzname() or "", local.utcoffset() or timedelta(), language)
 
 
 # A page has hundreds of moments, of the same few days and one zone: their words are cached.
@@ -128,15 +128,22 @@ def moment(when: datetime | None, *, zone: bool = True, seconds: bool = False) -
         return NOTHING
     if when.year in (MINYEAR, MAXYEAR):
         return NEVER_BEGAN if when.year == MINYEAR else NEVER_ENDS
-    local = timezone.localtime(when)
-    text = f"{day(local.date())}{NBSP}{local:{'%H:%M:%S' if seconds else '%H:%M'}}"
-    return f"{text}{NBSP}{_zone_name(local)}" if zone else text
+    # A page has hundreds of moments: language and zone are looked up once for each.
+    local, language = timezone.localtime(when), get_language()
+    day_ = _day(local.date(), _today(local), language)
+    text = f"{day_}{NBSP}{local:{'%H:%M:%S' if seconds else '%H:%M'}}"
+    return f"{text}{NBSP}{_zone_name(local, language)}" if zone else text
+
+
+def _today(local: datetime) -> date:
+    """The date now, in the zone of a local time."""
+    return timezone.now().astimezone(local.tzinfo).date()
 
 
 def clock(when: datetime) -> str:
     """ "14:05"; with its day, unless that is today."""
     local = timezone.localtime(when)
-    day_, today = local.date(), timezone.localdate()
+    day_, today = local.date(), _today(local)
     text = f"{local:%H:%M}"
     return text if day_ == today else f"{day(day_, today=today)}{NBSP}{text}"
 
@@ -145,9 +152,9 @@ def full_moment(when: datetime) -> str:
     """Everything there is to say about a moment: date, seconds, zone."""
     if when.year in (MINYEAR, MAXYEAR):
         return moment(when)
-    local = timezone.localtime(when)
-    day = _full_day(local.date(), get_language())
-    return f"{day}, {local:%H:%M:%S} {_zone_name(local)}".replace(" ", NBSP)
+    local, language = timezone.localtime(when), get_language()
+    day = _full_day(local.date(), language)
+    return f"{day}, {local:%H:%M:%S} {_zone_name(local, language)}".replace(" ", NBSP)
 
 
 @lru_cache(maxsize=1000)

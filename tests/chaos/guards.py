@@ -40,10 +40,10 @@ def nothing(*_: Any, **__: Any) -> None:
 
 
 def rows_of_a_dump_count_as_original() -> None:
-    for name in ("IS_VALID", "FIND", "OLDEST", "LAST"):
-        text = getattr(batch_log, name).replace(batch_log.ORIGINAL, "true")
-        replace(batch_log, name, text)
-    for module in (batch_log, identity, renumber_after_restore):
+    for name, text in list(vars(batch_log).items()):
+        if isinstance(text, str) and name.isupper():
+            replace(batch_log, name, text.replace(batch_log.ORIGINAL, "true"))
+    for module in (identity, renumber_after_restore):
         replace(module, "ORIGINAL", "true")
 
 

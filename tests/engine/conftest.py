@@ -33,6 +33,7 @@ def template():
     home.chmod(0o755)
     instance = Instance(home / "made")
     begin(instance, "shop_all", "bonus")
+    query(instance.dsn("bonus"), "delete from datatransfer.position")  # nothing has begun
     instance.stop()
     yield instance.data
     shutil.rmtree(home)

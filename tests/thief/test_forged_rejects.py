@@ -8,7 +8,6 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
-from transfer.alerts.conditions import conditions
 
 from tests.databases import query, stage
 from tests.pages.look import words
@@ -16,8 +15,9 @@ from tests.records import user
 from transfer.engine.kinds import MASK
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferTask
-from transfer.models.alerts import Topic
 from transfer.models.run_base import Trigger
+from transfer.problems.codes import Code
+from transfer.problems.find import problems
 from transfer.rejects import mirror
 from transfer.runs.execute import run_here
 from transfer.runs.mirroring import mirror_overdue
@@ -127,7 +127,7 @@ class TestForgedRejects:
         answers = {address: administrator.get(address, follow=True) for address in addresses}
         assert [at for at, one in answers.items() if one.status_code != 200] == []
         assert "stolen" not in words(answers[reverse("rejects")])
-        assert len(conditions([Topic.REJECTS], timezone.now())) == 1
+        assert Code.REJECTS in {one.code for one in problems()}
         for name in ("rejects_csv", "rejects_xlsx"):
             file = administrator.get(reverse(name))
             assert file.status_code == 200

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -71,12 +71,23 @@ class Layout:
         return [name for place, name in enumerate(self.headings) if name and place not in used]
 
 
-def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[str, Any]) -> Layout:
-    """How the file is written; `chosen` overrides what would be recognised. Raises FileRefused."""
+def detect(
+    expected: Expected,
+    opener: Opener,
+    *,
+    is_utf8: bool,
+    chosen: dict[str, Any],
+    known: Collection[str] = (),
+) -> Layout:
+    """How the file is written; `chosen` overrides what would be recognised.
+
+    `known` are headings that may be shown though they have digits. Raises FileRefused.
+    """
     with opener() as content:
         start = content.read(SAMPLE)
     if start[:4] == b"PK\x03\x04":
-        return with_columns(expected, *_workbook(expected, opener, chosen.get("sheet", "")), chosen)
+        read = _workbook(expected, opener, chosen.get("sheet", ""))
+        return with_columns(expected, *read, chosen, known)
     refuse_strangers(start)
     encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
     delimiters, candidates = chosen.get("delimiter") or DELIMITERS, []
@@ -86,7 +97,7 @@ def detect(expected: Expected, opener: Opener, *, is_utf8: bool, chosen: dict[st
         if len(start) == SAMPLE and len(rows) > 1:
             rows.pop()  # cut off in its midst
         with suppress(TooManyColumns):  # with another separator it may have fewer
-            layout = with_columns(expected, layout, rows, chosen)
+            layout = with_columns(expected, layout, rows, chosen, known)
             candidates.append((_fits(layout, rows), layout))
     best = max(candidates, key=lambda one: one[0], default=((), Layout("csv")))[1]
     if len(candidates) < len(delimiters) and not best.columns:
@@ -140,7 +151,11 @@ def _fits(layout: Layout, rows: list[Line]) -> tuple[int, float, int]:
 
 
 def with_columns(
-    expected: Expected, layout: Layout, rows: list[Line], chosen: dict[str, Any]
+    expected: Expected,
+    layout: Layout,
+    rows: list[Line],
+    chosen: dict[str, Any],
+    known: Collection[str] = (),
 ) -> Layout:
     """Finds the line of the headings, or takes the one chosen, and the columns in it."""
     filled = [(line, cells) for line, cells in rows if not all(map(is_blank, cells))]
@@ -155,7 +170,7 @@ def with_columns(
     width = max(map(_width, [cells, *below]))
     if width > MOST_COLUMNS:
         raise TooManyColumns(most=MOST_COLUMNS)
-    names = [_heading(cell) for cell in cells[:width]] + [""] * (width - len(cells))
+    names = [_heading(cell, known) for cell in cells[:width]] + [""] * (width - len(cells))
     # Whatever the file is for, a column that nobody has named may hold PIN codes.
     open_to_all = {columns[name] for name in columns if name not in expected.secrets}
     sample = tuple(
@@ -173,7 +188,7 @@ def _width(cells: list[Any]) -> int:
     return next((place for place in range(len(cells), 0, -1) if not is_blank(cells[place - 1])), 0)
 
 
-def _heading(cell: Any) -> str:
+def _heading(cell: Any, known: Collection[str]) -> str:
     """The heading; its form alone where it may be a value, of a file without headings.
 
     That is one without a letter, and one with a digit that we don't know as a heading: "7391a" may
@@ -182,7 +197,7 @@ def _heading(cell: Any) -> str:
     text = shown(cell)
     has_digits = any(sign.isdigit() for sign in text)
     is_heading = any(sign.isalpha() for sign in text) and not has_digits
-    return text if is_heading or is_known(text) else outlined(cell)
+    return text if is_heading or is_known(text) or text in known else outlined(cell)
 
 
 def outlined(cell: Any) -> str:

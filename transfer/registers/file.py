@@ -18,7 +18,7 @@ from transfer.loading.lines import cell_at
 from transfer.loading.receive import Utf8
 from transfer.loading.report import explain_line
 from transfer.loading.values import remark
-from transfer.models import CashRegister, Shop
+from transfer.models import BonusServer, CashRegister, Shop
 
 LARGEST = 2 << 20
 MOST_LINES = 50_000
@@ -101,7 +101,13 @@ def read(content: bytes) -> Plan:
         raise FileTooLarge(most=LARGEST >> 20)
     text = Utf8()
     text.feed(content)
-    layout = detect(Registers(), lambda: io.BytesIO(content), is_utf8=text.ends_well(), chosen={})
+    layout = detect(
+        Registers(),
+        lambda: io.BytesIO(content),
+        is_utf8=text.ends_well(),
+        chosen={},
+        known=set(BonusServer.objects.values_list("name", flat=True)),  # of an exported list
+    )
     if missing(Registers(), layout.columns):
         raise RegisterColumnsMissing(columns=f"{_('Shop')}, {_('Code')}")
     lines = _lines(rows_of(io.BytesIO(content), layout), layout)

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from tests.databases import query
+from tests.databases import query, stage
 from tests.pages.look import queries_of
 from tests.records import a_reject, server
 from transfer.engine.kinds import KINDS
@@ -139,7 +139,11 @@ def test_another_sheet_is_chosen_by_hand(olga):
 
 
 def test_a_line_that_corrects_a_rejected_row_says_so_before_and_after(olga, shop_all):
-    reject = a_reject(server(), origin=origin_of(shop_all))
+    stage(shop_all, "balances", [("4100", 0)])  # the row that was rejected
+    ((staging_id, xid),) = query(
+        shop_all, 'select id, xid::text::bigint from "changeAccountBalanceTemp"'
+    )
+    reject = a_reject(server(), origin=origin_of(shop_all), staging_id=staging_id, xid=xid)
     upload = send(olga, f"Rejected row no.;account;amount\n{reject.key};4100;5\n".encode())
     asked = page(olga, upload)
     assert reject.key in asked

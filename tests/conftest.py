@@ -130,8 +130,9 @@ def dock(db: None, request: pytest.FixtureRequest) -> Callable[..., BonusServer]
         server = BonusServer(name=name, host="localhost", **database_fields(dsn))
         server.dock()
         if decided and "shop_all" in request.fixturenames:
+            request.getfixturevalue("shop_all")  # may be followed by one with tables of another
             with suppress(TransferError):  # a test of a database that is not as it should be
-                send_all(request.getfixturevalue("shop_all"), dsn)
+                send_all(django_settings.SHOP_ALL_DATABASE_URL, dsn)
         return server
 
     return dock

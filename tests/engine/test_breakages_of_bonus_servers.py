@@ -134,6 +134,8 @@ def test_a_server_that_begins_anew_after_a_purge_hears_what_it_will_lack(site):
     assert site.purge(days=0) == (2, 2)
     site.stage("c")
     site.restore(site.server, copy)
+    assert_refuses_for_good(site, RowsPurged)  # its position is from before the first row
+    query(site.flow.bonus, "drop schema datatransfer cascade")
     assert_refuses_for_good(site, PositionLost)
     with pytest.raises(RowsPurged):
         site.set_position(Request(start=True))

@@ -75,7 +75,8 @@ def test_an_existing_table_keeps_its_rows_and_gets_what_is_missing(staging, bonu
     assert moving.target_rows() == [("4100", "1111"), ("4200", "2222")]
 
 
-def test_rows_of_a_table_without_our_columns_are_not_assumed_to_wait(staging):
+def test_rows_of_a_table_without_our_columns_are_not_assumed_to_wait(staging, settings):
+    settings.LANGUAGE_CODE = "en"
     query(staging, 'create table "accountpincodeTemp" (account varchar(100), pincode text)')
     query(staging, """insert into "accountpincodeTemp" values ('4100', '1111')""")
     with pytest.raises(CommandError, match=r"(?s)has rows and lacks our column.*--existing-rows"):

@@ -75,11 +75,13 @@ def test_an_enabled_task_that_has_not_run_keeps_everything_back(
     assert staged(shop_all) == ["old"]
 
 
-def test_a_task_that_never_ran_and_is_off_keeps_nothing_back(server, dock, second_bonus, shop_all):
+def test_a_task_whose_position_never_began_and_is_off_keeps_nothing_back(
+    server, dock, second_bonus, shop_all
+):
     stage(shop_all, "balances", [("old", 1)])
     age(shop_all)
     call_command("transfer", "balances")
-    dock(second_bonus, "Бонусный сервер 9")
+    dock(second_bonus, "Бонусный сервер 9", decided=False)
     purge()
     assert staged(shop_all) == []
 

@@ -44,6 +44,8 @@ pytest_plugins = [
 
 NOON = datetime(2026, 7, 1, 12, 0, 30, tzinfo=UTC)
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+# The tests with a browser set it in this process: see tests/browser/conftest.py.
+OF_BROWSERS = "DJANGO_ALLOW_ASYNC_UNSAFE"
 
 
 @pytest.fixture(scope="session")
@@ -172,8 +174,9 @@ def own_database(transactional_db: None) -> str:
 @pytest.fixture
 def environment(own_database: str, shop_all: str) -> dict[str, str]:
     """Of a process of its own, on the databases of the test."""
+    mine = {name: value for name, value in os.environ.items() if name != OF_BROWSERS}
     return {
-        **os.environ,
+        **mine,
         "DATABASE_URL": as_url(own_database),
         "SHOP_ALL_DATABASE_URL": as_url(shop_all),
         "SECRET_KEY": django_settings.SECRET_KEY,

@@ -74,6 +74,16 @@ def manage(*arguments, env, cwd="/"):
     )
 
 
+def started_with(env_file):
+    """The processes that cron has started with the file: the shell, and what it runs."""
+    return [
+        one
+        for one in psutil.process_iter(["cmdline", "environ"])
+        if any(f"DTADMIN_ENV={env_file}" in word for word in one.info["cmdline"] or [])
+        or (one.info["environ"] or {}).get("DTADMIN_ENV") == str(env_file)
+    ]
+
+
 @needs_crontab
 def test_the_line_names_all_that_cron_does_not_give(crontab, env_file):
     added = manage("crontab", "add", env={"DTADMIN_ENV": str(env_file)})
@@ -136,8 +146,11 @@ def test_a_real_cron_moves_rows_with_nobodys_help(switched_on, crontab, env_file
     try:
         wait_until(lambda: TransferRun.objects.good().exists(), cron, seconds=100)
     finally:
+        subprocess.run(["crontab", "-r"], capture_output=True, check=False)
         if cron is not None:
             cron.terminate()
             cron.wait(timeout=10)
+        # What cron has started outlives it, and writes into our own database until it ends.
+        wait_until(lambda: not started_with(env_file))
     assert query(bonus, "select account, amount from asset") == [("4100", 5)]
     assert TransferTask.objects.get(pk=switched_on.pk).next_run_at > switched_on.next_run_at

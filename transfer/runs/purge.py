@@ -58,9 +58,9 @@ def purge(
     With `blank_pins` the younger ones lose their secret. Rows with an open reject are left alone,
     since somebody may still send them again.
 
-    An enabled task that has never run keeps all rows back, and so does one whose position can't
-    be read. A disabled task counts if it has ever run: switched on again, it goes on where it
-    stopped. Without any position nothing is removed.
+    An enabled task without a position keeps all rows back, and so does one whose position can't be
+    read. A disabled task counts once its position has begun, be it at docking: switched on, it goes
+    on from there. Without any position nothing is removed.
     """
     result = Purge(kind)
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all, shop_all.purge_lock.held():

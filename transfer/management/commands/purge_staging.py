@@ -13,8 +13,8 @@ from transfer.words.explain import explain
 class Command(BaseCommand):
     help = gettext_noop(
         "Removes staged rows that every task has moved and that are older. What an enabled task "
-        "has not moved, or a disabled one that has ever run, stays. Exit code 1 when a bonus "
-        "server could not be asked."
+        "has not moved, or a disabled one whose position has begun, stays. Exit code 1 when a "
+        "bonus server could not be asked."
     )
     flags = {
         "--blank-pins": gettext_noop("empty the PIN codes of younger rows that were moved"),

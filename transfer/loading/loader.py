@@ -14,6 +14,7 @@ from transfer.loading.faults import columns_of
 from transfer.loading.headings import REJECT
 
 SAMPLE_ROWS = 8
+BAD_LINES_AT_ONCE = 500  # each may have several cells of 10,000 characters
 
 TOTALS = f"""
     select count(*) filter (where {GOOD}), count(*) filter (where not ({GOOD})),
@@ -149,7 +150,7 @@ class Loader:
             f"keeps, reject from pg_temp.incoming where not ({GOOD}) order by id"
         )
         for line, names, value, code, payload, keeps, reject in self.database.stream(
-            "bad_lines", query
+            "bad_lines", query, at_once=BAD_LINES_AT_ONCE
         ):
             keeps_secret = not self.kind.secrets.isdisjoint(keeps or ())
             cells = self._to_correct(payload, keeps=keeps_secret) | {REJECT: reject or ""}

@@ -20,7 +20,7 @@ from transfer.loading.faults import NothingInside, RejectsClosedMeanwhile, Unexp
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
-from transfer.loading.loader import BadLineFound, Loaded, Loader
+from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loaded, Loader
 from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
 from transfer.loading.workbook import Progress, unseen
@@ -30,7 +30,6 @@ from transfer.rejects.resend import finish
 from transfer.words.columns import with_local_moments
 
 SECONDS_BETWEEN_NOTES = 1.0
-BAD_LINES_AT_ONCE = 500  # each may have several cells of 10,000 characters
 SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
 
 State = Upload.State

@@ -247,11 +247,16 @@ class Database:
         (row,) = self.rows(statement, parameters)
         return row
 
-    def stream(self, name: str, statement: Any, values: Any = None) -> Iterator[tuple[Any, ...]]:
-        """Yields the rows of a query, which the server holds in a cursor of this name."""
+    def stream(
+        self, name: str, statement: Any, values: Any = None, *, at_once: int = 5000
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yields the rows of a query, which the server holds in a cursor of this name.
+
+        So many of them are in our memory at once.
+        """
         with self.explained(), self.connection.cursor(f"dtadmin_{name}") as cursor:
             cursor.execute(statement, values)
-            while some := cursor.fetchmany(5000):
+            while some := cursor.fetchmany(at_once):
                 yield from some
 
     def value(self, statement: Any, parameters: Any = None) -> Any:

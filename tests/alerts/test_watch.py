@@ -198,7 +198,7 @@ def test_a_flow_that_nobody_can_ask_any_more_is_not_well_again(task, recipient):
     backlog.store({task.pk: backlog.Backlog(error=Unreachable(database="x", reason="y"))})
     watch(NOW)
     assert others().filter(ended_at=None, topic="late").exists()
-    TaskBacklog.objects.update(asked_at=NOW - timedelta(minutes=10))  # nobody asks any more
+    TaskBacklog.objects.update(asked_at=NOW - timedelta(minutes=10))  # the job has stopped
     watch(NOW)
     assert others().filter(ended_at=None, topic="late").exists()
     backlog.store({task.pk: backlog.Backlog(0)})

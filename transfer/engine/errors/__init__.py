@@ -1,0 +1,107 @@
+"""What can go wrong while rows are moved, and which of it is a refusal."""
+
+from transfer.engine.errors.positions import (
+    BatchUnknown,
+    BeginningUndecided,
+    LaterBatchKnown,
+    PositionBeforeRebase,
+    PositionInvalid,
+    PositionLost,
+    PositionMissing,
+    PositionMoved,
+    ReaderShared,
+    ReaderUnknown,
+    RowsPurged,
+)
+from transfer.engine.errors.restored import (
+    BatchForgotten,
+    FutureTransactions,
+    HistoryChanged,
+    OriginChanged,
+    PositionOvertaken,
+    RestoredFromDump,
+    RestoreUnknown,
+    RowsDoubtful,
+    RowsPrepared,
+    RowsRewritten,
+    RowsUndated,
+    ShopAllRestored,
+    StandbyAsSource,
+    TransactionPrepared,
+)
+from transfer.engine.errors.rows import (
+    CommitUnconfirmed,
+    NumberUsedTwice,
+    RejectsUnreadable,
+    RowsLostOnTheWay,
+    RowsSwallowed,
+    TooManyRefused,
+)
+from transfer.engine.errors.tables import (
+    GuardsOfAnother,
+    GuardsOutdated,
+    NoRightForSchema,
+    NotInitialised,
+    RightsMissing,
+    RowsUndecided,
+    StagingTableChanged,
+    TableUnlogged,
+    TargetTableMissing,
+    WrongColumns,
+)
+from transfer.errors import Difference
+
+__all__ = [
+    "REFUSALS",
+    "BatchForgotten",
+    "BatchUnknown",
+    "BeginningUndecided",
+    "CommitUnconfirmed",
+    "FutureTransactions",
+    "GuardsOfAnother",
+    "GuardsOutdated",
+    "HistoryChanged",
+    "LaterBatchKnown",
+    "NoRightForSchema",
+    "NotInitialised",
+    "NumberUsedTwice",
+    "OriginChanged",
+    "PositionBeforeRebase",
+    "PositionInvalid",
+    "PositionLost",
+    "PositionMissing",
+    "PositionMoved",
+    "PositionOvertaken",
+    "ReaderShared",
+    "ReaderUnknown",
+    "RejectsUnreadable",
+    "RestoreUnknown",
+    "RestoredFromDump",
+    "RightsMissing",
+    "RowsDoubtful",
+    "RowsLostOnTheWay",
+    "RowsPrepared",
+    "RowsPurged",
+    "RowsRewritten",
+    "RowsSwallowed",
+    "RowsUndated",
+    "RowsUndecided",
+    "ShopAllRestored",
+    "StagingTableChanged",
+    "StandbyAsSource",
+    "TableUnlogged",
+    "TargetTableMissing",
+    "TooManyRefused",
+    "TransactionPrepared",
+    "WrongColumns",
+]
+
+REFUSALS = {
+    error.code
+    for error in (
+        *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
+        *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused, TableUnlogged),
+        *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
+        *(BeginningUndecided, ReaderShared),
+    )
+}

@@ -1,0 +1,129 @@
+"""The position on a bonus server is missing, unknown, or can't be trusted."""
+
+from transfer.errors import TransferError, gettext_noop
+
+
+class PositionLost(TransferError):
+    code = "position_lost"
+    sentence = gettext_noop(
+        "%(database)s no longer says what it has received: its position of this transfer is gone."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be moved twice. Its tables were restored without ours, or "
+        "shop All was made anew. Find out up to which batch its data goes (the server's page "
+        "shows the log), and say so: manage.py set_position %(quoted_database)s %(kind)s --batch "
+        "N, or --start if it has received nothing; --dry-run counts first."
+    )
+
+
+class PositionBeforeRebase(TransferError):
+    code = "position_before_rebase"
+    sentence = gettext_noop(
+        "The data of %(database)s is from before the rows of shop All were numbered anew "
+        "(rebase_shop_all): no batch since then says which rows it has received."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: rows would be lost. Restore a backup of the bonus server from after "
+        "the rebase. Only if its data has none of the staged rows, let it receive all of them: "
+        "manage.py set_position '%(database)s' %(kind)s --start."
+    )
+
+
+class BeginningUndecided(TransferError):
+    code = "beginning_undecided"
+    sentence = gettext_noop(
+        "%(rows)s rows are staged in shop All for %(database)s, and its table %(table)s holds "
+        "about %(held)s rows: nothing says which of the staged rows it has received."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be lost or moved twice. Decide it with manage.py "
+        "set_position '%(database)s' %(kind)s and one of these. --start: it has received nothing, "
+        "all rows are sent. --now: it has received everything staged until now. --batch N "
+        "--reader R: its tables are a copy of another server's, made after batch N of that server. "
+        "--dry-run counts first."
+    )
+
+
+class ReaderShared(TransferError):
+    code = "reader_shared"
+    sentence = gettext_noop(
+        "The position in %(database)s is the one of %(other)s: its database was copied together "
+        "with our schema, or it was docked twice."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: two servers that share a position could lose rows. If %(database)s is "
+        "a copy, give it a position of its own that goes on from where the copy was made: "
+        "manage.py set_position '%(database)s' %(kind)s --as-of-clone. If it replaces %(other)s, "
+        "undock %(other)s. If both are one database, undock one of them."
+    )
+
+
+class BatchUnknown(TransferError):
+    code = "batch_unknown"
+    sentence = gettext_noop("The log of shop All has no batch %(number)s of %(database)s.")
+    hint = gettext_noop(
+        "The server's page shows the log. A batch that came with a dump, and not from the database "
+        "itself, does not count. There are: %(known)s. If shop All was put back to before this "
+        "one, our own history can't tell its rows either: take out of the bonus server's tables "
+        "what came after an earlier batch, and name that one."
+    )
+
+
+class LaterBatchKnown(TransferError):
+    code = "later_batch_known"
+    sentence = gettext_noop(
+        "Our own history knows that %(database)s has received batch %(number)s, and shop All's log "
+        "does not have it: shop All was put back to before it."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: rows that wait in shop All may be in the server's data already, and "
+        "would be sent twice. If its data go up to that batch, say --batch %(number)s --reader "
+        "%(reader)s; the next run then asks for rebase_shop_all. If its data were put back to "
+        "before that batch as well, add --data-went-back."
+    )
+
+
+class ReaderUnknown(TransferError):
+    code = "reader_unknown"
+    sentence = gettext_noop(
+        "Nothing says which of the readers in shop All's log reads for %(database)s."
+    )
+    hint = gettext_noop(
+        "Add --reader, with one of these (and the name that the server had then): %(known)s"
+    )
+
+
+class PositionMissing(TransferError):
+    code = "position_missing"
+    sentence = gettext_noop("%(database)s has no position of this transfer to go on from.")
+    hint = gettext_noop("Say where it is: --batch N, --start or --now.")
+
+
+class RowsPurged(TransferError):
+    code = "rows_purged"
+    sentence = gettext_noop(
+        "The bonus server was restored to batch %(number)s, and up to %(rows)s rows after it were "
+        "purged from shop All: it can't get them any more."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. Restore a newer copy of the bonus server; or go on without these rows: "
+        "manage.py set_position %(quoted_server)s %(kind)s --accept-purged"
+    )
+
+
+class PositionMoved(TransferError):
+    code = "position_moved"
+    sentence = gettext_noop("Somebody else moved the position of this transfer meanwhile.")
+    hint = gettext_noop("The step was rolled back. Run the transfer again.")
+
+
+class PositionInvalid(TransferError):
+    code = "position_invalid"
+    sentence = gettext_noop(
+        "%(database)s holds a position that no transfer can have written: %(column)s."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. Somebody has changed the table datatransfer.position of the bonus "
+        "server: ask its administrator. Once the row of this transfer is deleted there, the next "
+        "run says how to set the position. Other bonus servers are not affected."
+    )

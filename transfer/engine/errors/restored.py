@@ -1,0 +1,173 @@
+"""Shop All was restored or replaced, and what its renumbering (`rebase_shop_all`) has to ask."""
+
+from transfer.errors import TransferError, gettext_noop
+
+
+class HistoryChanged(TransferError):
+    code = "history_changed"
+    sentence = gettext_noop(
+        "The database of shop All has gone back in time: batch %(number)s, which the bonus server "
+        "has received, is not in its log as it was written."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, and nothing will be until this is settled: rows could be lost or moved "
+        "twice. It was restored from a copy, or another server took its place. See what it holds: "
+        "manage.py rebase_shop_all. What was moved stays moved."
+    )
+
+
+class ShopAllRestored(TransferError):
+    code = "shop_all_restored"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a copy: it lacks batch %(number)s, which "
+        "%(server)s has received and our own history has recorded. No transfer goes on."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, and nothing will be until this is settled. See what it holds: "
+        "manage.py rebase_shop_all. What was moved stays moved. If shop All was never restored: "
+        "manage.py set_position '%(server)s' %(kind)s --shop-all-is-whole."
+    )
+
+
+class BatchForgotten(HistoryChanged):
+    code = "batch_forgotten"
+    sentence = gettext_noop(
+        "The bonus server was restored to batch %(number)s, and the log of shop All no longer "
+        "reaches back so far: nothing tells whether shop All itself has gone back in time since."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. If shop All was not restored from a copy since then, no row is in "
+        "doubt: manage.py set_position %(quoted_server)s %(kind)s --shop-all-is-whole. If it was: "
+        "manage.py rebase_shop_all."
+    )
+
+
+class RestoredFromDump(HistoryChanged):
+    code = "restored_from_dump"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a dump, or its own tables were written anew: "
+        "its numbers no longer tell which rows were moved."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, so nothing was skipped or moved twice. Run: manage.py "
+        "rebase_shop_all. What was moved stays moved."
+    )
+
+
+class PositionOvertaken(HistoryChanged):
+    code = "position_overtaken"
+    sentence = gettext_noop(
+        "The database of shop All is from before its rows were numbered anew (rebase_shop_all): "
+        "the bonus server has received %(rows)s rows since, and nothing tells which rows here "
+        "they are."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: rows could be moved twice. An older copy of shop All was restored "
+        "once more. Run: manage.py rebase_shop_all. If rows of the copy are in doubt, it counts "
+        "them and asks."
+    )
+
+
+class FutureTransactions(HistoryChanged):
+    code = "future_transactions"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a copy: it holds, or the bonus server has "
+        "seen, transactions that it has not reached yet (%(where)s)."
+    )
+    hint = gettext_noop(
+        "Nothing was moved, so nothing was skipped. Run: manage.py rebase_shop_all. "
+        "What was moved stays moved."
+    )
+
+
+class RestoreUnknown(TransferError):
+    code = "restore_unknown"
+    sentence = gettext_noop(
+        "The files of shop All's database were restored, or a replica that lagged took its place: "
+        "nothing in it tells rows that were moved from rows that were written since."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Say when it began to take rows again: --restored-at "
+        "'2026-01-31 12:00:00+03', or --no-writes-since-restore if it has taken none. With "
+        "--dry-run it counts first."
+    )
+
+
+class RowsDoubtful(TransferError):
+    code = "rows_doubtful"
+    sentence = gettext_noop(
+        "%(rows)s rows of the copy (%(kind)s) may have been moved to %(database)s, or not: they "
+        "waited when the copy was first numbered anew, or are younger than what it has received."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Look in the bonus server whether it has them, and run the command "
+        "again with --doubtful moved or --doubtful waiting. If it has only some of them, restore "
+        "it as well, or write the rest by hand."
+    )
+
+
+class TransactionPrepared(TransferError):
+    code = "transaction_prepared"
+    sentence = gettext_noop(
+        "Transactions that have written to %(table)s were prepared (PREPARE TRANSACTION) and have "
+        "not ended: %(names)s."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Whoever prepared them has to end them, with commit prepared or "
+        "rollback prepared: pg_prepared_xacts tells since when and by whom. Then run the command "
+        "again."
+    )
+
+
+class RowsPrepared(RowsDoubtful):
+    code = "rows_prepared"
+    sentence = gettext_noop(
+        "%(rows)s rows of the copy (%(kind)s) were written shortly before it was made. If one was "
+        "prepared then (PREPARE TRANSACTION) and committed only since, nothing tells whether "
+        "%(database)s has it."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. If no prepared transaction was committed since the restore, run the "
+        "command again with --doubtful moved. Otherwise look in the bonus server whether it has "
+        "these rows: --doubtful moved or --doubtful waiting."
+    )
+
+
+class RowsRewritten(TransferError):
+    code = "rows_rewritten"
+    sentence = gettext_noop(
+        "%(rows)s rows of %(table)s are older than the restore and carry numbers from after it: "
+        "they were copied one by one (logical replication, a restore of the data alone), and "
+        "nothing tells which of them were moved."
+    )
+    hint = gettext_noop(
+        "Nothing was changed. Restore shop All from a dump of the whole database, or from a copy "
+        "of its files. If these rows are new all the same, put created_at right, and run the "
+        "command again."
+    )
+
+
+class RowsUndated(TransferError):
+    code = "rows_undated"
+    sentence = gettext_noop(
+        "%(rows)s rows of %(table)s do not say when they were written (created_at is empty)."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: such a row may have been moved, or be new. Fill created_at in for "
+        "these rows, and run the command again."
+    )
+
+
+class StandbyAsSource(TransferError):
+    code = "standby_as_source"
+    sentence = gettext_noop("The database of shop All is a replica, which can only be read.")
+    hint = gettext_noop(
+        "A replica shows commits in another order and may lag, so rows could be lost. Let "
+        "SHOP_ALL_DATABASE_URL name the primary server."
+    )
+
+
+class OriginChanged(TransferError):
+    code = "origin_changed"
+    sentence = gettext_noop("The database of shop All was replaced while the transfer ran.")
+    hint = gettext_noop("Run the transfer again: it starts from the new database.")

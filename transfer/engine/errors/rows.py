@@ -1,0 +1,73 @@
+"""Rows of a chunk do not arrive as they were sent."""
+
+from transfer.errors import TransferError, gettext_noop
+
+
+class NumberUsedTwice(TransferError):
+    code = "number_used_twice"
+    sentence = gettext_noop(
+        "Row № %(number)s of %(table)s fails a check, and so did another row that had this number."
+    )
+    hint = gettext_noop(
+        "Nothing of this step was moved: of two rejected rows with one number, one would hide "
+        "the other. Whoever writes must leave the number (id) to the database. Delete the row, "
+        "stage it again without a number, and set the sequence beyond the largest number ever "
+        "used."
+    )
+
+
+class RowsLostOnTheWay(TransferError):
+    code = "rows_lost_on_the_way"
+    sentence = gettext_noop(
+        "The source sent %(sent)s rows and the bonus server received %(received)s."
+    )
+    hint = gettext_noop(
+        "The step was rolled back, and the next run repeats it. If it happens again, look at "
+        "the network between the databases."
+    )
+
+
+class RowsSwallowed(TransferError):
+    code = "rows_swallowed"
+    sentence = gettext_noop(
+        "%(database)s takes rows for %(table)s and does not keep them there: %(names)s."
+    )
+    hint = gettext_noop(
+        "The step was rolled back, so nothing is lost. A trigger or a rule of the bonus server "
+        "swallows rows or sends them elsewhere; its administrator has to say why, and change "
+        "it."
+    )
+
+
+class TooManyRefused(TransferError):
+    code = "too_many_refused"
+    sentence = gettext_noop(
+        "%(database)s refuses more than half of the %(rows)s rows of one step: %(reason)s."
+    )
+    hint = gettext_noop(
+        "The step was rolled back. So many rows are rarely wrong one by one: check whether a "
+        "constraint, a trigger or the encoding of the bonus server has changed. If the rows "
+        "themselves are wrong, move them in steps of fewer than 100 rows, which may all become "
+        "rejects: manage.py transfer, with --chunk 99."
+    )
+
+
+class CommitUnconfirmed(TransferError):
+    code = "commit_unconfirmed"
+    sentence = gettext_noop("%(database)s did not confirm the last step.")
+    hint = gettext_noop(
+        "Whether it arrived stands in the bonus server's database, and the next run reads it "
+        "there first: nothing is lost or moved twice."
+    )
+
+
+class RejectsUnreadable(TransferError):
+    code = "rejects_unreadable"
+    sentence = gettext_noop(
+        "%(database)s holds rejected rows that no transfer can have written, after the one with "
+        "the number %(number)s."
+    )
+    hint = gettext_noop(
+        "Somebody has changed the table datatransfer.reject of the bonus server, or put another "
+        "one in its place. Ask its administrator. Other bonus servers are not affected."
+    )

@@ -20,6 +20,7 @@ from transfer.engine.move.refusals import Applied, Bisection
 from transfer.engine.restore import renumber_after_restore, set_position
 from transfer.engine.shop_all import batch_log, identity
 from transfer.engine.shop_all.batch_log import Batch, BatchLog, Readers
+from transfer.engine.shop_all.purge_notes import PurgeNotes
 
 WITHOUT = "WITHOUT_GUARD"  # the variable that names a guard to a process
 
@@ -187,7 +188,7 @@ GUARDS = [
     ),
     Guard(
         "a purge notes what it removed, and for whom",
-        lambda: replace(BatchLog, "purged_after", lambda *_: 0),
+        lambda: replace(PurgeNotes, "count_lost", lambda *_: 0),
         scenarios_of_servers.bonus_server_restored_to_before_a_purge,
     ),
     Guard(

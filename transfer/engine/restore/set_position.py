@@ -113,7 +113,7 @@ def set_position(
             lost = (
                 source.reader.purged(kind)[0]
                 if request.start
-                else source.log.purged_after(position)
+                else source.purge_notes.count_lost(position)
             )
             if lost and not request.accept_purged:
                 raise RowsPurged(

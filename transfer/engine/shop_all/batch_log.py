@@ -46,26 +46,15 @@ alter table datatransfer.batch add column if not exists staging text;
 -- Batches that a run has looked for in vain: one that comes back (a number was reached again, after
 -- pg_resetwal) proves nothing any more.
 create table if not exists datatransfer.missed (token uuid primary key);
--- Purges, and by which transactions the rows were written that they removed: the latest of them,
--- and those that were still running in some snapshot of the log.
-create table if not exists datatransfer.purge_note (
-    origin uuid not null,
-    kind text not null,
-    number bigint not null,
-    rows bigint not null,
-    latest xid8 not null,
-    late xid8[] not null,
-    at timestamptz not null default now(),
-    primary key (origin, kind, number)
-);
 """
 
 # A row that came from a dump was written by another transaction than the one that it names
 # (PostgreSQL, "System Columns": xmin).
 ORIGINAL = "xmin::text::bigint = xid::text::bigint & 4294967295"
 
-# Those from before a rebase tell rows by numbers that they no longer have. In a dump that was
-# restored all came with it, as the rows did: a lost position may be put there, and then rebased.
+# Whether a batch of the log counts. Those from before a rebase tell rows by numbers that they no
+# longer have. In a dump that was restored all batches came with it, as the rows did: a lost
+# position may be put there, and then rebased. Of a batch that was missed: by the primary key.
 IS_VALID = f"""
     ({ORIGINAL} or not (select {ORIGINAL} from datatransfer.origin))
      and (select coalesce(batch.origin = now.origin, batch.xid > now.xid)
@@ -73,6 +62,8 @@ IS_VALID = f"""
      and not exists (select from datatransfer.missed where missed.token = batch.token)
 """
 
+# Writes the reader's next batch and returns it; no row if another session took its number. By the
+# primary key.
 ADD = """
     insert into datatransfer.batch (reader, number, token, kind, server, origin, staging, snapshot)
     select %(reader)s, greatest(coalesce(max(number), 0), %(number)s) + 1, %(token)s, %(kind)s,
@@ -83,19 +74,27 @@ ADD = """
  returning number, token::text, snapshot::text
 """
 
-# Weaker settings would let the database forget a batch whose rows a bonus server has.
+# Makes the commit wait for the flush of the log. Weaker settings would let the database forget a
+# batch whose rows a bonus server has.
 FLUSHED = """
     select set_config('synchronous_commit', 'on', true)
      where current_setting('synchronous_commit') in ('off', 'local')
 """
 
+# One batch, if it counts. By the primary key.
 FIND = f"""
     select number, token::text, snapshot::text from datatransfer.batch
      where reader = %s and number = %s and {IS_VALID}
 """
 
+# The number of the reader's first batch that counts, or null. By the primary key, in its order.
 OLDEST = f"select min(number) from datatransfer.batch where reader = %s and {IS_VALID}"
 
+# When a batch was begun. Reads the log.
+BEGUN_AT = "select at from datatransfer.batch where token = %s"
+
+# The snapshot of the latest batch that counts, was begun before a time, and came before one of
+# these batches of the same reader. Reads the log.
 LAST_BEFORE = f"""
     select snapshot::text from datatransfer.batch
      where {IS_VALID} and at < coalesce(%(before)s::timestamptz, 'infinity')
@@ -105,16 +104,25 @@ LAST_BEFORE = f"""
      order by xid desc limit 1
 """
 
-# What a snapshot that has yet to see one of the rows can't get any more. A purge that was accepted
-# in another history of the database does not stand here, and then none counts as accepted.
-PURGED_AFTER = """
-    select coalesce(sum(rows), 0) from datatransfer.purge_note
-     where origin = %(origin)s and kind = %(kind)s
-       and (latest >= pg_snapshot_xmax(%(seen)s) or late && array(select pg_snapshot_xip(%(seen)s)))
-       and number > coalesce((select number from datatransfer.purge_note
-                               where origin = %(origin)s and kind = %(kind)s
-                                 and number = %(accepted)s), 0)
+# Keeps a batch from ever counting again. By the primary key.
+MISS = "insert into datatransfer.missed values (%s) on conflict do nothing"
+
+# The readers that have begun a batch of a kind. Reads the log.
+READERS = "select distinct reader::text from datatransfer.batch where kind = %s"
+
+# The latest batches of some readers, for a person. Finds them by the primary key, and sorts them.
+LATEST = f"""
+    select reader::text, number, server, at, {IS_VALID} from datatransfer.batch
+     where reader = any(%s::uuid[]) order by at desc, number desc limit %s
 """
+
+# The first of these tables that is missing, or null, and whether the server is a replica. By the
+# catalogue.
+IS_READY = """
+    select min(name) filter (where to_regclass(name) is null), pg_is_in_recovery()
+      from unnest(%s) as name
+"""
+TABLES = ["datatransfer.batch", "datatransfer.purge_note", "datatransfer.restored"]
 
 
 @dataclass(frozen=True)
@@ -223,9 +231,7 @@ class BatchLog:
 
     def begun_at(self, position: Position) -> datetime | None:
         """When the position's batch was begun, where the log has it."""
-        rows = self.database.rows(
-            "select at from datatransfer.batch where token = %s", [position.token]
-        )
+        rows = self.database.rows(BEGUN_AT, [position.token])
         return rows[0][0] if rows else None
 
     def last_snapshot_before(self, lost: list[Position], before: datetime | None) -> str:
@@ -262,56 +268,24 @@ class BatchLog:
                     isolation_level="READ COMMITTED", readonly=False
                 )
             with self.database.transaction():
-                insert = "insert into datatransfer.missed values (%s) on conflict do nothing"
-                self.database.execute(insert, [position.token])
+                self.database.execute(MISS, [position.token])
 
     def has_forgotten(self, position: Position) -> bool:
         """Whether a purge has removed the position's batch: only later ones are there."""
         oldest = self.database.value(OLDEST, [position.reader])
         return oldest is not None and 0 < position.number < oldest
 
-    def purged_after(self, position: Position) -> int:
-        """How many rows at most the position's bonus server needs that a purge has removed."""
-        rows = self.database.value(
-            PURGED_AFTER,
-            {
-                "origin": position.origin,
-                "kind": position.kind,
-                "seen": position.read_through,
-                "accepted": position.purge_accepted,
-            },
-        )
-        return int(rows)
-
-    def last_purge(self, origin: str, kind: Kind) -> int:
-        """The number of the latest purge of the kind's rows."""
-        query = (
-            "select coalesce(max(number), 0) from datatransfer.purge_note "
-            "where origin = %s and kind = %s"
-        )
-        return int(self.database.value(query, [origin, kind.name]))
-
     def readers(self, kind: Kind) -> set[str]:
-        """Everybody who has begun a batch of the kind."""
-        query = "select distinct reader::text from datatransfer.batch where kind = %s"
-        return {reader for (reader,) in self.database.rows(query, [kind.name])}
+        """All readers that have begun a batch of the kind."""
+        return {reader for (reader,) in self.database.rows(READERS, [kind.name])}
 
     def logged(self, readers: list[str], most: int = 50) -> list[LoggedBatch]:
         """The latest batches of these readers, the latest first."""
-        rows = self.database.rows(
-            f"select reader::text, number, server, at, {IS_VALID} from datatransfer.batch "
-            "where reader = any(%s::uuid[]) order by at desc, number desc limit %s",
-            [readers, most],
-        )
-        return [LoggedBatch(*row) for row in rows]
+        return [LoggedBatch(*row) for row in self.database.rows(LATEST, [readers, most])]
 
     def require(self) -> None:
         """Raises NotInitialised, or StandbyAsSource: a replica can't promise what it will have."""
-        missing, is_standby = self.database.one(
-            "select min(name) filter (where to_regclass(name) is null), pg_is_in_recovery() "
-            "from unnest(%s) as name",
-            [["datatransfer.batch", "datatransfer.purge_note", "datatransfer.restored"]],
-        )
+        missing, is_standby = self.database.one(IS_READY, [TABLES])
         if is_standby:
             raise StandbyAsSource
         if missing:

@@ -1,6 +1,6 @@
-"""Which rejected rows have been staged anew, as the staging database itself knows it.
+"""Which rejected rows were corrected and staged again, as shop All itself knows it.
 
-A row and its note are written in one transaction, so that a process which dies afterwards, or a
+A row and its note are written in one transaction, so that a process that dies afterwards, or a
 second browser, can't send it twice.
 """
 
@@ -16,11 +16,41 @@ from transfer.engine.postgres.database import Database
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 RENUMBERED = "datatransfer.renumbered"  # only a resend and a rebase need it
 
+# The first of these tables that is missing, or null. By the catalogue.
+MISSING = "select min(name) from unnest(%s) as name where to_regclass(name) is null"
+
+# What was sent in place of these rows: a `Sent`. By the primary key.
 NOTES = """
     select origin::text, old_id, new_id, new_xid::text::bigint, sent_by from datatransfer.resent
+     where origin = %s and kind = %s and old_id = any(%s)
+"""
+# What a transaction has sent, in the order in which rejects are locked: a `Sent` each. Reads the
+# notes.
+NOTES_OF_TRANSACTION = """
+    select origin::text, old_id, new_id, new_xid::text::bigint, sent_by from datatransfer.resent
+     where kind = %s and new_xid = %s::text::xid8 order by origin, old_id
 """
 
-# A row that is rejected once more, under the new identity of shop All, was sent again all the same.
+# Transactions that have sent corrected rows and whose rejects are not closed: an `Unfinished` each,
+# locked, without those that another session has locked. Reads the few that there are.
+UNFINISHED = """
+    select xid::text::bigint, kind, sent_by from datatransfer.resending
+     order by xid for update skip locked
+"""
+# Notes that the rejects of a transaction are closed. By the primary key.
+FINISH = "delete from datatransfer.resending where xid = %s::text::xid8"
+
+# The rows of these transactions that replace others only where those were rejected: (xid, id), and
+# origin and number of the other, once for each of its origins. By the index
+# `resent_where_rejected`.
+REPLACING = """
+    select new_xid::text, new_id, origin::text, old_id from datatransfer.resent
+     where where_rejected and kind = %s and new_xid between %s and %s
+"""
+
+# Copies the notes of today's origin to the new one, with the new transactions, and gives the old
+# notes those as well. Reads the table and the notes. A row that is rejected once more, under the
+# new identity of shop All, was sent again all the same.
 CARRY = """
     with numbered as materialized (select id, xid, {fresh} as fresh from {table}), carried as (
         insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_at,
@@ -37,14 +67,15 @@ CARRY = """
       from numbered where kind = {kind} and new_id = id and new_xid = xid
 """
 
-
+# Which of these rows have their replacement in the staging table. By the primary key and the index
+# on (xid, id).
 STAGED = """
     select old_id from datatransfer.resent as note
       join {table} as row on row.xid = note.new_xid and row.id = note.new_id
      where note.origin = %s and note.kind = %s and note.old_id = any(%s)
 """
-# Keeps which rows of an earlier origin the rejected ones are. A row that was written since the
-# restore may bear the number and the transaction of a rejected row that is lost.
+# Keeps which rows of an earlier origin the rejected ones are. Reads the table. A row that was
+# written since the restore may bear the number and the transaction of a rejected row that is lost.
 KEEP_NUMBERS = """
     with numbered as materialized (
         select id, xid, {fresh} as fresh from {table} where not {is_new}
@@ -59,12 +90,14 @@ KEEP_NUMBERS = """
         on number = id and of = numbered.xid
         on conflict do nothing
 """
+# Whether a note names an old row with a number between these. By the primary key.
 HAS_NOTES = """
     select exists (
         select from datatransfer.resent
          where origin = %s and kind = %s and old_id between %s and %s)
 """
-# A row that was staged after another of its number had been corrected is not that one.
+# One of these rows that was staged after another of its number had been corrected: it is not that
+# one. By the primary key.
 NAMESAKES = """
     select row.id from datatransfer.resent as note
       join unnest(%s::bigint[], %s::text[]::xid8[]) as row (id, xid)
@@ -84,7 +117,7 @@ class Sent(NamedTuple):
 
 
 class Unfinished(NamedTuple):
-    """A transaction that has sent corrected rows, and nobody has said that they are closed."""
+    """A transaction that has sent corrected rows, and whose rejects are not closed yet."""
 
     xid: int
     kind: str
@@ -107,15 +140,11 @@ class CorrectionLog:
             raise NotInitialised(missing=missing)
 
     def _missing(self, tables: list[str]) -> str:
-        query = "select min(name) from unnest(%s) as name where to_regclass(name) is null"
-        return self.database.value(query, [tables]) or ""
+        return self.database.value(MISSING, [tables]) or ""
 
     def notes_of(self, kind: Kind, origin: str, old_ids: list[int]) -> list[Sent]:
         """What was sent in place of these rows, as far as anything was."""
-        rows = self.database.rows(
-            f"{NOTES} where origin = %s and kind = %s and old_id = any(%s)",
-            [origin, kind.name, old_ids],
-        )
+        rows = self.database.rows(NOTES, [origin, kind.name, old_ids])
         return [Sent(*row) for row in rows]
 
     def staged(self, kind: Kind, origin: str, old_ids: list[int]) -> list[int]:
@@ -125,35 +154,25 @@ class CorrectionLog:
         return [old_id for (old_id,) in rows]
 
     def unfinished(self) -> list[Unfinished]:
-        """Locked until the transaction ends; those that somebody else has in hand are left out."""
-        rows = self.database.rows(
-            "select xid::text::bigint, kind, sent_by from datatransfer.resending "
-            "order by xid for update skip locked"
-        )
-        return [Unfinished(*row) for row in rows]
+        """Locked until the transaction ends; those that another session has locked are left out."""
+        return [Unfinished(*row) for row in self.database.rows(UNFINISHED)]
 
     def sent_in(self, unfinished: Unfinished) -> Iterator[Sent]:
         """What a transaction has sent, in the order in which rejects are locked."""
-        query = f"{NOTES} where kind = %s and new_xid = %s::text::xid8 order by origin, old_id"
-        rows = self.database.stream("sent", query, [unfinished.kind, unfinished.xid])
+        values = [unfinished.kind, unfinished.xid]
+        rows = self.database.stream("sent", NOTES_OF_TRANSACTION, values)
         return (Sent(*row) for row in rows)
 
     def finish(self, xid: int) -> None:
         """Notes that the rejects of a transaction are closed; the caller commits."""
-        self.database.execute(
-            "delete from datatransfer.resending where xid = %s::text::xid8", [xid]
-        )
+        self.database.execute(FINISH, [xid])
 
     def replacing(self, kind: Kind, first: int, last: int) -> list[tuple[str, int, str, int]]:
         """Rows of these transactions that are only for servers which have rejected another.
 
         As (xid, id), and an origin and the number of the other; once for each of its origins.
         """
-        return self.database.rows(
-            "select new_xid::text, new_id, origin::text, old_id from datatransfer.resent"
-            " where where_rejected and kind = %s and new_xid between %s and %s",
-            [kind.name, str(first), str(last)],
-        )
+        return self.database.rows(REPLACING, [kind.name, str(first), str(last)])
 
     def has_notes(self, kind: Kind, origin: str, first: int, last: int) -> bool:
         """Whether a row with a number between these is noted as corrected."""

@@ -17,6 +17,7 @@ from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.postgres.relations import check_logged
 from transfer.engine.shop_all.batch_log import ORIGINAL, BatchLog
 from transfer.engine.shop_all.guards import STAMP_TRIGGER, Guards
+from transfer.engine.shop_all.purge_notes import PurgeNotes
 from transfer.engine.shop_all.restore_notes import RestoreNotes
 
 # Whether our table of the identity exists. By the catalogue.
@@ -46,6 +47,9 @@ PAST = """
       from pg_current_snapshot() as s
 """
 
+# Whether our row of the identity was written here, and not by the restore of a dump.
+IS_ORIGINAL = "select {original} from datatransfer.origin"
+
 # Another table that the kind's rows were read from. Reads the log of batches.
 OTHER_TABLES = """
     select coalesce(staging, %s) from datatransfer.batch
@@ -56,9 +60,16 @@ OTHER_TABLES = """
 class Identity:
     """Reads the identity of shop All, and refuses what does not fit a position."""
 
-    def __init__(self, database: Database, log: BatchLog, restore_notes: RestoreNotes) -> None:
+    def __init__(
+        self,
+        database: Database,
+        log: BatchLog,
+        purge_notes: PurgeNotes,
+        restore_notes: RestoreNotes,
+    ) -> None:
         self.database = database
         self.log = log
+        self.purge_notes = purge_notes
         self.restore_notes = restore_notes
 
     def origin(self) -> str:
@@ -71,7 +82,8 @@ class Identity:
 
     def is_origin_original(self) -> bool:
         """Whether our row was written here, and not by the restore of a dump."""
-        return bool(self.database.value(f"select {ORIGINAL} from datatransfer.origin"))
+        query = sql.SQL(IS_ORIGINAL).format(original=sql.SQL(ORIGINAL))
+        return bool(self.database.value(query))
 
     def check_columns(self, kind: Kind) -> None:
         """Compares what is there with what binary COPY will be told.
@@ -137,7 +149,7 @@ class Identity:
         Asked before the log: the purge that took the rows may have taken the batch, too, and what
         is missing is to be known first.
         """
-        if lost := self.log.purged_after(position):
+        if lost := self.purge_notes.count_lost(position):
             raise RowsPurged(rows=lost, number=position.number, server=server, kind=kind.name)
 
     def check_past(self, kind: Kind, position: Position, server: str = "SERVER") -> None:

@@ -50,20 +50,6 @@ BLANKABLE = f"{{column}}::text <> '' and {{moved}} and {NOT_SPARED}"
 COUNT_SECRETS = f"select count(*) from {{table}} where {BLANKABLE}"
 BLANK = f"update {{table}} set {{column}} = {{empty}} where {BLANKABLE}"
 
-# Notes a purge, with the latest transaction whose rows it removed, and those that some batch saw
-# running. Purges are numbered by the time: a database that goes back gives no number twice.
-NOTE_PURGE = """
-    insert into datatransfer.purge_note (origin, kind, number, rows, latest, late)
-    select (select origin from datatransfer.origin), %(kind)s,
-           greatest(extract(epoch from clock_timestamp()) * 1000000,
-                    (select max(number) + 1 from datatransfer.purge_note)),
-           %(rows)s, max(xid::text::bigint)::text::xid8,
-           array(select distinct running
-                   from datatransfer.batch, pg_snapshot_xip(snapshot) as running
-                  where kind = %(kind)s and running in (select xid from pg_temp.gone))
-      from pg_temp.gone
-"""
-
 # Removes batches that no bonus server has named within these days. By the primary key: of each
 # reader, the oldest go first.
 FORGET_BATCHES = """
@@ -89,6 +75,7 @@ class Purge:
         self.database = shop_all.database
         self.identity = shop_all.identity
         self.lock = shop_all.purge_lock
+        self.notes = shop_all.purge_notes
         self.indexes = Indexes(self.database)
         self.writers = WriterLog(self.database)
 
@@ -168,7 +155,7 @@ class Purge:
 
     def _note_purge(self, kind: Kind, rows: int, amount: Decimal) -> None:
         self.database.execute(ADD_PURGED, [kind.name, rows, amount])
-        self.database.execute(NOTE_PURGE, {"kind": kind.name, "rows": rows})
+        self.notes.add(kind, rows)
 
     def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
         """Removes old batches; each reader's latest stays, and the one that its position names."""

@@ -54,17 +54,20 @@ do $$ declare account text; begin
 end $$;
 """
 
-# A batch that was missed already has stopped its own flow, and nothing since proves more: a flow
-# that was refused before there were notes stops no other.
-NOTE = """
+# Notes a missing batch. A batch that was missed already has stopped its own flow, and nothing since
+# proves more: a flow that was refused before there were notes stops no other. By the primary keys.
+ADD = """
     insert into datatransfer.restored (origin, reader, number, kind, server)
     select %s, %s, %s, %s, %s
      where not exists (select from datatransfer.missed where token = %s)
         on conflict do nothing
 """
+# The oldest note of an origin: its batch, server and kind. By the primary key.
 FIRST = """
     select number, server, kind from datatransfer.restored where origin = %s order by at limit 1
 """
+# Removes the notes of an origin. By the primary key.
+REMOVE = "delete from datatransfer.restored where origin = %s"
 
 
 class RestoreNotes:
@@ -78,11 +81,11 @@ class RestoreNotes:
         `BatchLog.note_missed`.
         """
         values = (position.origin, position.reader, position.number, position.kind, server)
-        self._write(NOTE, [*values, position.token])
+        self._write(ADD, [*values, position.token])
 
     def remove(self, origin: str) -> None:
-        """Somebody knows that this database was not restored."""
-        self._write("delete from datatransfer.restored where origin = %s", [origin])
+        """Ends the stop of all transfers: the administrator knows that there was no restore."""
+        self._write(REMOVE, [origin])
 
     def _write(self, statement: str, values: list[object]) -> None:
         with self.database.explained():

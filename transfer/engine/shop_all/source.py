@@ -17,6 +17,7 @@ from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.correction_log import CorrectionLog
 from transfer.engine.shop_all.identity import Identity
 from transfer.engine.shop_all.purge_lock import PurgeLock
+from transfer.engine.shop_all.purge_notes import PurgeNotes
 from transfer.engine.shop_all.reader import Reader
 from transfer.engine.shop_all.restore_notes import RestoreNotes
 from transfer.errors import TransferError
@@ -33,7 +34,8 @@ class ShopAll:
         )
         self.log = BatchLog(self.database)
         self.restore_notes = RestoreNotes(self.database)
-        self.identity = Identity(self.database, self.log, self.restore_notes)
+        self.purge_notes = PurgeNotes(self.database)
+        self.identity = Identity(self.database, self.log, self.purge_notes, self.restore_notes)
         self.reader = Reader(self.database)
         self.corrections = CorrectionLog(self.database)
         self.purge_lock = PurgeLock(self.database)
@@ -55,7 +57,7 @@ class ShopAll:
         counted = totals.amount_applied + totals.amount_rejected
         return replace(
             position,
-            purge_accepted=self.log.last_purge(position.origin, kind),
+            purge_accepted=self.purge_notes.latest(position.origin, kind),
             purged_rows=position.purged_rows + staged.rows + staged.purged_rows - totals.read,
             purged_amount=(position.purged_amount + staged.amount + staged.purged_amount - counted),
         )

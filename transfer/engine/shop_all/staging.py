@@ -9,7 +9,7 @@ from psycopg2 import sql
 from transfer.engine.errors import RowsUndecided
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
-from transfer.engine.shop_all import batch_log, guards, restore_notes, writers
+from transfer.engine.shop_all import batch_log, guards, purge_notes, restore_notes, writers
 from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Indexes, Step
 from transfer.errors import gettext_noop
@@ -86,6 +86,8 @@ create table if not exists datatransfer.resending (
 );
 """
 
+SCHEMAS = (SCHEMA, *(part.SCHEMA for part in (writers, batch_log, purge_notes, restore_notes)))
+
 # Columns of ours, and how each is added to a table that has rows already. Rows that were there
 # get the transaction that adds `xid`, and move with the next transfer; or, where somebody says that
 # they were moved, MOVED.
@@ -144,8 +146,7 @@ class Staging:
         steps: dict[str, list[Step]] = {}
         with self.database.transaction():
             self.database.limit_statements(None)
-            schemas = (SCHEMA, writers.SCHEMA, batch_log.SCHEMA, restore_notes.SCHEMA)
-            self.database.execute("\n".join(schemas))
+            self.database.execute("\n".join(SCHEMAS))
             replaced = self._replace_functions()
             for kind in self.kinds:
                 self.checks.check_table(kind)

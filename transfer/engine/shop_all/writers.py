@@ -19,11 +19,17 @@ create table if not exists datatransfer.writer (
 );
 """
 
-# Rows that were purged need no note of their writer.
+# Whether writers are noted. By the catalogue.
+EXISTS = "select to_regclass('datatransfer.writer') is not null"
+
+# Removes notes of transactions that are older than some days and have no row in any staging table.
+# Reads the notes; looks up the rows by the index on (xid, id).
 FORGET_WRITERS = """
     delete from datatransfer.writer as note
-     where at < now() - make_interval(days => %s) and {}
+     where at < now() - make_interval(days => %s) and {no_row}
 """
+# Whether a table has no row of the transaction.
+HAS_NO_ROW = "not exists (select from {table} as row where row.xid = note.xid)"
 
 
 class WriterLog:
@@ -34,16 +40,13 @@ class WriterLog:
 
     def exists(self) -> bool:
         """Whether writers are noted: not yet where a former version made our tables."""
-        return bool(self.database.value("select to_regclass('datatransfer.writer') is not null"))
+        return bool(self.database.value(EXISTS))
 
     def forget(self, kinds: Collection[Kind], days: int) -> None:
         """Removes notes older than `days` of transactions whose rows are gone."""
         if not self.exists():
             return
-        gone = [
-            sql.SQL("not exists (select from {} as row where row.xid = note.xid)").format(
-                kind.staging_table
-            )
-            for kind in kinds
-        ]
-        self.database.execute(sql.SQL(FORGET_WRITERS).format(sql.SQL(" and ").join(gone)), [days])
+        has_no_row = sql.SQL(HAS_NO_ROW)
+        of_tables = [has_no_row.format(table=kind.staging_table) for kind in kinds]
+        forget = sql.SQL(FORGET_WRITERS).format(no_row=sql.SQL(" and ").join(of_tables))
+        self.database.execute(forget, [days])

@@ -39,7 +39,7 @@ from transfer.pages.servers import server as server_page
 from transfer.queue.worker import drain
 from transfer.runs.backlog import backlogs
 from transfer.runs.execute import run_here
-from transfer.runs.reconcile import ask_servers
+from transfer.runs.reconcile import reconcile_within
 from transfer.tick import tick
 from transfer.trace.subject import trace
 
@@ -307,7 +307,7 @@ def eight(dock, bonus, shop_all, nothing_asked):
 LOOKS = {
     "overview": lambda tasks: backlogs(tasks, 0.2),
     "trace": lambda tasks: trace("4100", "account", seconds=0.2),
-    "reconciliation": lambda tasks: ask_servers(tasks, 0.2, anew=True),
+    "reconciliation": lambda tasks: reconcile_within(0.2, tasks),
 }
 
 
@@ -340,7 +340,7 @@ def count_connections(dsn):
 def test_a_page_says_within_its_time_that_the_server_does_not_answer(
     client, eight, page, monkeypatch
 ):
-    monkeypatch.setattr(server_page, "RECONCILE_SECONDS", 1)
+    monkeypatch.setattr(server_page, "LOG_SECONDS", 1)
     anna = User.objects.create_user("anna")
     anna.groups.add(Group.objects.get(name="viewer"))
     client.force_login(anna)

@@ -17,6 +17,11 @@ from psycopg2 import sql
 NOTHING_READ = "3:3:"  # 3 is the first transaction of a cluster: nothing is visible
 
 
+def numbers(texts: dict[str, str]) -> dict[str, Any]:
+    """Reads rows and amounts that were stored as text; names with "amount" are amounts."""
+    return {name: Decimal(text) if "amount" in name else int(text) for name, text in texts.items()}
+
+
 @dataclass(frozen=True)
 class Totals:
     """Rows and sums that a position has seen since it began."""
@@ -30,6 +35,10 @@ class Totals:
     @property
     def read(self) -> int:
         return self.applied + self.unchanged + self.rejected
+
+    def as_json(self) -> dict[str, str]:
+        """Numbers of any size as text."""
+        return {name: str(value) for name, value in asdict(self).items()}
 
     def __add__(self, other: "Totals") -> "Totals":
         return Totals(*map(add, astuple(self), astuple(other)))
@@ -72,14 +81,6 @@ class Position:
         """The lowest number of a transaction whose rows may not have been moved."""
         return self.last_xid or int(self.read_through.split(":")[0])
 
-    def is_within(self, later: "Position") -> bool:
-        """Whether whatever this one has moved is surely among what `later` has."""
-        mine, (_xmin, end, running) = self.snapshot, later.read_through.split(":")
-        is_seen = int(mine.split(":")[1]) <= int(end) and not any(
-            sees(mine, int(xid)) for xid in running.split(",") if xid
-        )
-        return (self.origin, self.reader) == (later.origin, later.reader) and is_seen
-
     def goes_on_from(self, earlier: "Position") -> bool:
         """Whether it is `earlier` after more rows were moved.
 
@@ -98,18 +99,14 @@ class Position:
 
     def as_json(self) -> dict[str, Any]:
         """As a history keeps it: numbers of any size as text."""
-        fields = asdict(self)
-        fields["totals"] = {name: str(value) for name, value in fields["totals"].items()}
-        return fields | {"purged_amount": str(self.purged_amount)}
+        texts = {"totals": self.totals.as_json(), "purged_amount": str(self.purged_amount)}
+        return asdict(self) | texts
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Position":
-        totals: dict[str, Any] = {
-            name: Decimal(value) if name.startswith("amount") else int(value)
-            for name, value in fields["totals"].items()
-        }
+        totals = Totals(**numbers(fields["totals"]))
         purged = Decimal(fields["purged_amount"])
-        return cls(**{**fields, "totals": Totals(**totals), "purged_amount": purged})
+        return cls(**{**fields, "totals": totals, "purged_amount": purged})
 
     def __str__(self) -> str:
         if self.reading is None:

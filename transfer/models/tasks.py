@@ -47,8 +47,8 @@ class TransferTask(OfKind, ScheduledTask):
     mirrored_number = models.BigIntegerField(default=0, editable=False)
     mirrored_token = models.UUIDField(null=True, editable=False)
     mirrored_at = models.DateTimeField(null=True, editable=False)
-    # What was counted when all rows were last looked at, for the pages: see runs/reconcile.py.
-    counted = models.JSONField(null=True, editable=False)
+    # The last reconciliation, for the server's page: see runs/reconcile.py.
+    reconciled = models.JSONField(null=True, editable=False)
 
     class Meta:
         ordering = ["server__name", "kind"]

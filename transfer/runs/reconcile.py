@@ -1,31 +1,33 @@
-"""Whether all that was staged is accounted for: rows and sums on both sides of a task."""
+"""Compares rows and sums on both sides of a task: is every staged row accounted for?"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from itertools import product
-from typing import Any
+from typing import Any, Self
+
+from django.utils import timezone
 
 from transfer.engine.errors import PositionLost
-from transfer.engine.position import NOTHING_READ, Position, Totals
+from transfer.engine.position import NOTHING_READ, Position, Totals, numbers
 from transfer.engine.shop_all.batch_log import LoggedBatch, Readers
-from transfer.engine.shop_all.reader import Counted, Staged
+from transfer.engine.shop_all.reader import Staged
 from transfer.errors import Difference, TransferError
 from transfer.models import TransferTask
 from transfer.runs.execute import open_databases
-from transfer.servers.ask import ask_all, too_slow
+from transfer.servers.ask import ask_all
 
 BATCHES_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What was staged up to the position, beside what the bonus server's position says."""
+    """What was staged up to a position, beside what the bonus server's position says."""
 
-    task: TransferTask
+    at: datetime
     staged: Staged
     totals: Totals
-    rejects: int  # that stand in the bonus server's database, or did
+    rejects: int  # rows in the bonus server's table of rejects
 
     @property
     def rejects_missing(self) -> int:
@@ -51,14 +53,61 @@ class Reconciliation:
     def holds(self) -> bool:
         return not (self.rows_missing or self.amount_missing or self.rejects_missing)
 
+    def as_json(self) -> dict[str, Any]:
+        """For our own database; numbers of any size as text."""
+        return {
+            "at": self.at.isoformat(),
+            "staged": {name: str(value) for name, value in vars(self.staged).items()},
+            "totals": self.totals.as_json(),
+            "rejects": self.rejects,
+        }
 
-def reconcile(
-    task: TransferTask, seconds: float | None = None, known: Counted | None = None
-) -> Reconciliation | None:
-    """Compares a task's two sides; None when it has never moved anything. Raises TransferError.
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        return cls(
+            datetime.fromisoformat(fields["at"]),
+            Staged(**numbers(fields["staged"])),
+            Totals(**numbers(fields["totals"])),
+            fields["rejects"],
+        )
 
-    With `seconds`, TooSlow after these. All rows are counted, or those that came after `known`.
+
+def reconcile(task: TransferTask) -> Reconciliation | None:
+    """Compares a task's two sides and stores the result; None when it has never moved anything.
+
+    Raises TransferError.
     """
+    result = _compare(task)
+    _store(task, result)
+    return result
+
+
+def reconcile_within(
+    seconds: float, tasks: list[TransferTask]
+) -> dict[TransferTask, Reconciliation | TransferError | None]:
+    """Reconciles tasks at the same time, in `seconds` at most; each comes with its server.
+
+    Never raises: an error is the task's answer.
+    """
+    answers = dict(ask_all(tasks, _compare, seconds))
+    for task, answer in answers.items():
+        if not isinstance(answer, TransferError):
+            _store(task, answer)
+    return answers
+
+
+def _store(task: TransferTask, result: Reconciliation | None) -> None:
+    task.reconciled = result and result.as_json()
+    TransferTask.objects.filter(pk=task.pk).update(reconciled=task.reconciled)
+
+
+def last_result(task: TransferTask) -> Reconciliation | None:
+    """The task's last reconciliation, from our own database."""
+    return Reconciliation.from_json(task.reconciled) if task.reconciled else None
+
+
+def _compare(task: TransferTask, seconds: float | None = None) -> Reconciliation | None:
+    """Counts in both databases. Queries nothing of our own. With `seconds`, TooSlow after these."""
     kind = task.kind_spec
     with open_databases(task, "reconcile", seconds) as (source, target):
         with source.snapshot():
@@ -79,17 +128,10 @@ def reconcile(
         # After the position was read, so that all that it has moved is visible.
         with source.snapshot():
             source.identity.check_position(kind, position, target.name)
-            staged = source.reader.staged(kind, position, known)
+            staged = source.reader.staged(kind, position)
     if position.reader is None:  # it is older than the table of rejects
         rejects = position.totals.rejected
-    return Reconciliation(task, staged, position.totals, rejects)
-
-
-def remember(result: Reconciliation | None) -> None:
-    """Notes what was counted, for whoever looks next and need not count it again."""
-    if result is not None:
-        counted = result.staged.counted.as_json()
-        TransferTask.objects.filter(pk=result.task.pk).update(counted=counted)
+    return Reconciliation(timezone.now(), staged, position.totals, rejects)
 
 
 @dataclass(frozen=True)
@@ -116,42 +158,10 @@ def batch_log(task: TransferTask, readers: Readers, seconds: float | None = None
             return Log(position, source.log.logged([*of], BATCHES_SHOWN))
 
 
-def ask_servers(
-    tasks: list[TransferTask], seconds: float, *, anew: bool
-) -> list[tuple[TransferTask, Reconciliation | TransferError | None, Log | TransferError]]:
-    """Each task with its two sides compared and its log; all at once, in `seconds` at most.
-
-    `anew`: all rows are counted, not only those that came since that was done last. Each task comes
-    with its server. Never raises.
-    """
-    readers = {task: task.all_readers for task in tasks}
-    known = {
-        task: Counted.from_json(task.counted) if task.counted and not anew else None
-        for task in tasks
-    }
-    questions: dict[str, Callable[[TransferTask, float], Any]] = {
-        "sums": lambda task, seconds: reconcile(task, seconds, known[task]),
-        "log": lambda task, seconds: batch_log(task, readers[task], seconds),
-    }
-    answers: dict[tuple[str, TransferTask], Any] = dict(
-        ask_all(
-            list(product(questions, tasks)),
-            lambda asked, seconds: questions[asked[0]](asked[1], seconds),
-            seconds,
-            late=lambda asked, seconds: too_slow(asked[1], seconds),
-        )
-    )
-    for task in tasks:
-        answer = answers["sums", task]
-        if isinstance(answer, Reconciliation) and answer.staged.counted is not known[task]:
-            remember(answer)
-    return [(task, answers["sums", task], answers["log", task]) for task in tasks]
-
-
 def reconcile_all() -> Iterator[dict[str, Any]]:
-    """Compares every task; yields how many were compared, and which servers could not be asked.
+    """Compares every task; yields how many were compared, and which servers did not answer.
 
-    Raises Difference when something does not add up.
+    Raises Difference if something does not add up.
     """
     compared, silent, differing = 0, [], []
     yield {"reconciled": compared}
@@ -161,11 +171,10 @@ def reconcile_all() -> Iterator[dict[str, Any]]:
         except TransferError as error:
             silent.append({**task.audit_params(), "error": error.code})
         else:
-            remember(result)
             compared += result is not None
             if result is not None and not result.holds:
                 differing.append(str(task))
-        if not differing:  # else nobody stops it before the difference is told
+        if not differing:  # after a difference, the run goes on to the end and reports it
             yield {"reconciled": compared, "not_reconciled": silent}
     if differing:
         raise Difference(tasks=", ".join(differing))

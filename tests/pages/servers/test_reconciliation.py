@@ -32,14 +32,14 @@ def reconciliation(client, server):
     return lambda query="": client.get(url + query).text
 
 
-def reconcile_daily():
-    with pytest.raises(Difference):
-        list(reconcile_all())
-
-
 def reconcile_by_command():
     with pytest.raises(SystemExit):
         call_command("reconcile", stdout=io.StringIO())
+
+
+def reconcile_daily():
+    with pytest.raises(Difference):
+        list(reconcile_all())
 
 
 @pytest.fixture
@@ -48,16 +48,22 @@ def moved(task, shop_all):
     run_here(task, Trigger.COMMAND)
 
 
-def test_what_is_accounted_for_is_shown_for_each_transfer(moved, reconciliation):
-    assert "Everything accounted for" in reconciliation()
-    assert reconciliation().count("Nothing has been moved yet.") == 2
+def test_it_is_counted_on_demand_and_the_result_stays_with_its_time(moved, reconciliation):
+    assert "Not counted yet." in reconciliation()
+    counted = reconciliation("?now=1")
+    assert "Everything accounted for" in counted
+    assert counted.count("Nothing has been moved yet.") == 2
+    (when,) = re.findall(r'<time datetime="([^"]+)"', counted.split("<details")[0])
+    shown = reconciliation()
+    assert "Everything accounted for" in shown
+    assert when in shown
 
 
 def test_of_a_lost_position_it_says_so_and_counts_the_rows_of_each_batch(
     moved, reconciliation, bonus
 ):
     query(bonus, "drop schema datatransfer cascade")
-    text = reconciliation()
+    text = reconciliation("?now=1")
     assert "no longer says what it has received" in text
     assert text.count("Nothing has been moved yet.") == 2
     numbers = re.findall(r'<td[^>]*class="num"[^>]*>\s*([0-9]+)', text)
@@ -66,48 +72,33 @@ def test_of_a_lost_position_it_says_so_and_counts_the_rows_of_each_batch(
 
 def test_it_says_what_differs(moved, reconciliation, bonus, shop_all):
     query(bonus, "delete from datatransfer.reject")
-    assert "1 rejected, 0 found" in reconciliation()
-    assert "Difference" not in reconciliation()
+    text = reconciliation("?now=1")
+    assert "1 rejected, 0 found" in text
+    assert "Difference" not in text
     query(shop_all, 'delete from "changeAccountBalanceTemp" where amount = 5')
-    assert "Difference: −1 rows, −5" in reconciliation("?anew=1")
-
-
-def test_rows_that_were_counted_are_counted_again_when_somebody_asks(
-    moved, task, reconciliation, shop_all
-):
-    reconciliation()
-    query(shop_all, 'delete from "changeAccountBalanceTemp" where amount = 5')
-    stage(shop_all, "balances", [("4100", 7)])
-    run_here(task, Trigger.COMMAND)
-    text = reconciliation()
-    assert "Everything accounted for" in text
-    assert "since then those that were added" in text
-    assert "Difference: −1 rows, −5" in reconciliation("?anew=1")
-    assert "Difference: −1 rows, −5" in reconciliation()
+    assert "Difference: −1 rows, −5" in reconciliation("?now=1")
 
 
 @pytest.mark.parametrize("counts", [reconcile_daily, reconcile_by_command])
-def test_what_others_have_counted_the_page_knows(moved, reconciliation, shop_all, counts):
-    reconciliation()
+def test_it_shows_what_the_daily_run_and_the_command_have_counted(
+    moved, reconciliation, shop_all, counts
+):
+    reconciliation("?now=1")
     query(shop_all, 'delete from "changeAccountBalanceTemp" where amount = 5')
+    assert "Everything accounted for" in reconciliation()
     counts()
     assert "Difference: −1 rows, −5" in reconciliation()
 
 
-def test_after_a_purge_all_rows_are_counted(moved, reconciliation, shop_all):
-    reconciliation()
-    query(shop_all, 'delete from "changeAccountBalanceTemp" where amount = 5')
-    purged = "insert into datatransfer.purged (kind, rows, amount) values ('balances', 1, 5)"
-    query(shop_all, f"{purged} on conflict (kind) do update set rows = 1, amount = 5")
-    assert "Everything accounted for" in reconciliation()
-
-
-def test_no_statement_of_ours_goes_on_after_the_page_has_given_up(
+def test_a_count_that_takes_too_long_is_stopped_and_the_last_result_stays(
     moved, reconciliation, shop_all, monkeypatch
 ):
+    reconciliation("?now=1")
     monkeypatch.setattr(page, "RECONCILE_SECONDS", 1)
     with connected(shop_all) as holder:
         holder.autocommit = False
         run(holder, 'lock table "changeAccountBalanceTemp" in access exclusive mode')
-        assert "did not finish a statement in time" in reconciliation()
+        text = reconciliation("?now=1")
+        assert "did not finish a statement in time" in text
+        assert "Everything accounted for" in text
         assert query(shop_all, UNDER_WAY) == []

@@ -2,9 +2,8 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any
 
 from psycopg2 import sql
 
@@ -41,37 +40,6 @@ AS_JSON = "select {payload} from {staged} where xid = {xid}::xid8 and id = {id}"
 
 
 @dataclass(frozen=True)
-class Counted:
-    """Rows up to a position and their finite amounts, each row looked at; and what had been purged.
-
-    Unless rows are removed, there are as many later: only those that came since need be counted.
-    """
-
-    at: datetime
-    position: Position
-    rows: int
-    amount: Decimal
-    purged: tuple[int, Decimal]
-
-    def as_json(self) -> dict[str, Any]:
-        """Numbers of any size as text."""
-        numbers = map(str, (self.rows, self.amount, *self.purged))
-        return {"at": self.at.isoformat(), "position": self.position.as_json()} | dict(
-            zip(("rows", "amount", "purged_rows", "purged_amount"), numbers, strict=True)
-        )
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
-        return cls(
-            datetime.fromisoformat(fields["at"]),
-            Position.from_json(fields["position"]),
-            int(fields["rows"]),
-            Decimal(fields["amount"]),
-            (int(fields["purged_rows"]), Decimal(fields["purged_amount"])),
-        )
-
-
-@dataclass(frozen=True)
 class Staged:
     """What a staging table holds of a position's past."""
 
@@ -79,7 +47,6 @@ class Staged:
     amount: Decimal
     purged_rows: int
     purged_amount: Decimal
-    counted: Counted  # what it relies on
 
 
 class Reader:
@@ -160,37 +127,22 @@ class Reader:
         parts = [sql.SQL(asked).format(table=table, range=range_) for range_ in waiting(position)]
         return self.database.value(sql.SQL("select {}").format(sql.SQL(between).join(parts)))
 
-    def staged(self, kind: Kind, position: Position, known: Counted | None = None) -> Staged:
-        """Rows and finite amounts up to the position, and those removed since it began.
+    def staged(self, kind: Kind, position: Position) -> Staged:
+        """Counts rows and finite amounts up to the position, and those removed since it began.
 
-        What was `known` is not counted again, unless the position went back or rows were purged.
+        Reads the whole table.
         """
-        purged = self.purged(kind)
-        if known and known.purged == purged and known.position.is_within(position):
-            self.read_in_order()
-            ranges = waiting(known.position)
-            parts = [self._count(kind, position, [range_]) for range_ in ranges]
-        else:
-            known = Counted(datetime.now(UTC), position, *self._count(kind, position, []), purged)
-            parts = []
-        return Staged(
-            known.rows + sum(rows for rows, _ in parts),
-            known.amount + sum((amount for _, amount in parts), Decimal()),
-            purged[0] - position.purged_rows,
-            purged[1] - position.purged_amount,
-            known,
-        )
-
-    def _count(
-        self, kind: Kind, position: Position, also: list[sql.Composable]
-    ) -> tuple[int, Decimal]:
-        """Rows and finite amounts of what has moved, as far as these conditions are true."""
-        conditions = sql.SQL(" and ").join([*also, moved(position)])
         query = sql.SQL(COUNT).format(
-            amount=sql.SQL(kind.amount), staged=kind.staged, conditions=conditions
+            amount=sql.SQL(kind.amount), staged=kind.staged, conditions=moved(position)
         )
         rows, amount = self.database.one(query)
-        return int(rows), amount
+        purged_rows, purged_amount = self.purged(kind)
+        return Staged(
+            int(rows),
+            amount,
+            purged_rows - position.purged_rows,
+            purged_amount - position.purged_amount,
+        )
 
     def purged(self, kind: Kind) -> tuple[int, Decimal]:
         """Rows and finite amounts ever removed from the table by us."""

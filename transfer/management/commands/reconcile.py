@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.errors import TransferError
 from transfer.management.command import FAILED, Command as BaseCommand, add_server, servers_named
 from transfer.models import TransferTask
-from transfer.runs.reconcile import Reconciliation, reconcile, remember
+from transfer.runs.reconcile import Reconciliation, reconcile
 from transfer.words.explain import explain
 
 
@@ -34,7 +34,6 @@ class Command(BaseCommand):
                         self._say_json(task, "error", error=error.code)
                     self.stderr.write(f"{task}: {explain(error).sentence}")
                 else:
-                    remember(result)
                     failed |= not (result is None or result.holds)
                     report(task, result)
         if failed:

@@ -21,11 +21,13 @@ from transfer.pages.scheduler.tables import TaskTable
 from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
-from transfer.runs.reconcile import Log, Reconciliation, ask_servers
+from transfer.runs.reconcile import Log, batch_log, last_result, reconcile_within
+from transfer.servers.ask import ask_all
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
 from transfer.words.explain import explain
 
 RECONCILE_SECONDS = 8
+LOG_SECONDS = 3
 LABELS = [label for label, _test in STAGES.values()]
 TO_TEST = "server_to_test"  # in a session: it was docked a moment ago
 ACTIONS = (
@@ -116,30 +118,25 @@ def of_server(server: BonusServer) -> dict[str, Any]:
 
 @require_safe
 def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
-    """Whether all that was staged is accounted for; asked of both databases, not for long.
-
-    Rows that were counted by an earlier look, by the command or by the daily run are counted
-    again only if the page is asked to do so.
-    """
+    """Shows the last reconciliation of each task and its latest batches; `?now` counts first."""
     server = get_object_or_404(BonusServer, pk=pk)
     tasks = list(server.tasks.select_related("server"))
-    answers = ask_servers(tasks, RECONCILE_SECONDS, anew="anew" in request.GET)
-    lines = [reconciled(*answer) for answer in answers]
-    results = [result for _, result, _ in answers if isinstance(result, Reconciliation)]
-    since = min((result.staged.counted.at for result in results), default=None)
-    context = {"server": server, "lines": lines, "since": since}
-    return render(request, "servers/reconciliation.html", context)
+    counted = reconcile_within(RECONCILE_SECONDS, tasks) if "now" in request.GET else {}
+    readers = {task: task.all_readers for task in tasks}
+    logs = ask_all(tasks, lambda task, within: batch_log(task, readers[task], within), LOG_SECONDS)
+    by_task = dict(logs)
+    lines = [reconciled(task, by_task[task], counted.get(task)) for task in tasks]
+    return render(request, "servers/reconciliation.html", {"server": server, "lines": lines})
 
 
-def reconciled(
-    task: TransferTask, result: Reconciliation | TransferError | None, log: Log | TransferError
-) -> dict[str, Any]:
-    failed = [one for one in (result, log) if isinstance(one, TransferError)]
+def reconciled(task: TransferTask, log: Log | TransferError, counted: object) -> dict[str, Any]:
+    """A task's line: what was counted last, what failed just now, its batches."""
+    failed = [one for one in (counted, log) if isinstance(one, TransferError)]
     batches = None
     if not isinstance(log, TransferError):
         batches = BatchTable(_with_runs(task, log), prefix=f"batches-{task.pk}-")
     cause = explain(failed[0]) if failed else None
-    return {"task": task, "result": result, "cause": cause, "batches": batches}
+    return {"task": task, "result": last_result(task), "cause": cause, "batches": batches}
 
 
 def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:

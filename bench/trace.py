@@ -23,11 +23,8 @@ def questions(number: int) -> dict[str, dict[str, str]]:
         "an account's changes": {"q": "4100000037", "in": "account"},
         "a card's changes": {"q": "7780000004099", "in": "card"},
         "how an account begins": {"q": "410000"},
-        "how a number ends": {"q": "0037"},
-        "neither begins nor ends so": {"q": "99999999"},
+        "nothing begins so": {"q": "99999999"},
         "a whole number that is nowhere": {"q": "4199999999"},
-        "digits inside, found soon": {"q": "567", "inside": "1"},
-        "digits inside, nowhere": {"q": "x567", "inside": "1"},
     }
 
 

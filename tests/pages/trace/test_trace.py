@@ -6,7 +6,6 @@ from django.urls import reverse
 
 from tests.databases import query, stage
 from tests.pages.look import queries_of
-from transfer.trace import search as searching
 
 pytestmark = pytest.mark.django_db
 
@@ -51,59 +50,29 @@ def test_a_moment_that_no_calendar_of_ours_has_is_shown(viewer, shop_all, end, s
     assert shown_as in ask(viewer, q="4100")
 
 
-def test_a_part_of_a_number_offers_what_may_be_meant(viewer, shop_all):
-    stage(shop_all, "balances", [("4100000011", 1), ("4200000011", 1)])
+def test_a_beginning_offers_what_may_be_meant(viewer, shop_all):
+    stage(shop_all, "balances", [("4100000011", 1), ("4100000012", 1), ("4200000011", 1)])
+    call_command("transfer", "balances")
+    shown = ask(viewer, q="4100")
+    assert "<b>4100</b>000011" in shown
+    assert "<b>4100</b>000012" in shown
+    assert "4200000011" not in shown
+
+
+def test_where_nothing_begins_so_the_servers_can_be_asked(viewer):
     shown = ask(viewer, q="0011")
-    assert "4100000011" in shown
-    assert "4200000011" in shown
-
-
-def test_what_begins_and_ends_so_comes_first_and_the_middle_on_demand(viewer, shop_all):
-    stage(shop_all, "balances", [("4100-55-11", 1), ("4200-11-55", 1)])
-    shown = ask(viewer, q="-55")
-    assert "4200-11<b>-55</b>" in shown
-    assert "4100" not in shown
-    assert "Search inside numbers too" in shown
-    assert "beginnings and ends among what the bonus servers hold" in shown
-    shown = ask(viewer, q="-55", inside="1")
-    assert "4100" in shown
-    assert "these are all accounts and cards with -55 anywhere" in shown
-
-
-def test_where_nothing_begins_or_ends_so_the_page_looks_inside_by_itself(viewer, shop_all):
-    stage(shop_all, "balances", [("4100-55-11", 1)])
-    shown = ask(viewer, q="-55-")
-    assert 'hx-get="/trace/?q=-55-&amp;inside=1"' in shown
-    assert 'href="/trace/?q=-55-&amp;inside=1"' in shown  # without JavaScript
-    assert "/trace/?q=4100-55-11&amp;in=account" in ask(viewer, q="-55-", inside="1")
-    assert "hx-get" not in ask(viewer, q="-56-", inside="1")
-
-
-def test_a_search_that_runs_out_of_time_says_so_and_goes_on_from_there(
-    viewer, shop_all, monkeypatch
-):
-    stage(shop_all, "balances", [("4100-55-11", 1), ("-55-", 1), ("-55-", 2)])
-    stage(shop_all, "pincodes", [("4200-55-11", 1)])
-    monkeypatch.setattr(searching, "SECONDS", 0)
-    shown = ask(viewer, q="-55", inside="1", after="balances:1")
-    assert "stopped after 5 s: 0 % of what is staged has been looked through" in shown
-    assert "/trace/?q=-55&amp;inside=1&amp;after=balances%3A1" in shown
-    assert "/trace/?q=-55-&amp;in=account" in shown  # which begins so, and is told all the same
-    assert "Go on searching from there" in ask(viewer, q="0-5", inside="1")
+    assert "Nothing found" in shown
+    assert 'href="/trace/?q=0011&amp;in=card"' in shown
 
 
 def test_who_has_not_answered_in_time_is_named(viewer, dock, bonus, shop_all):
     stage(shop_all, "balances", [("4100-55-11", 1)])
     dock(bonus.replace("dbname=", "dbname=no_"), "Server 9")
-    assert "Not all was looked through in time: Server 9." in ask(viewer, q="4100")
-
-
-@pytest.mark.parametrize(
-    "after", ["", "x", "balances", "shop:1", "balances:\x00", "cards:" + 900 * "9"]
-)
-def test_a_place_to_go_on_from_that_makes_no_sense_does_no_harm(viewer, after):
-    query = {"q": "-55-", "inside": "1", "after": after}
-    assert viewer.get(reverse("trace"), query).status_code == 200
+    assert "No answer in time from: Server 9." in ask(viewer, q="4100")
+    call_command("transfer", "balances", "--server", "Бонусный сервер 8")
+    shown = ask(viewer, q="4100")
+    assert "<b>4100</b>-55-11" in shown
+    assert "No answer in time from: Server 9." in shown
 
 
 @pytest.mark.parametrize("text", ["nothing", "%", "\x00", "'; drop table x", "9" * 500, "№ 5"])
@@ -135,7 +104,7 @@ def test_a_viewer_is_not_offered_changes(viewer, shop_all):
     assert "by-hand" not in ask(viewer, q="4100")
 
 
-@pytest.mark.parametrize("query", [{"q": "4100", "in": "account"}, {"q": "41", "inside": "1"}])
+@pytest.mark.parametrize("query", [{"q": "4100", "in": "account"}, {"q": "410"}])
 def test_a_thousand_changes_take_as_many_queries_as_ten(viewer, shop_all, query):
     stage(shop_all, "balances", [("4100", number) for number in range(10)])
     few = queries_of(viewer, reverse("trace"), **query)

@@ -14,18 +14,9 @@ from transfer.engine.kinds import Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
 from transfer.pages.trace.places import Group, Link, link, places
-from transfer.pages.trace.words import holding, shown_row, stopped_words
+from transfer.pages.trace.words import holding, shown_row
 from transfer.trace.complete import COLUMNS, MOST
-from transfer.trace.search import (
-    LONGEST,
-    ORDER,
-    SHORTEST,
-    InsideMatches,
-    Matches,
-    Stop,
-    search,
-    search_inside,
-)
+from transfer.trace.search import LONGEST, Matches, search
 from transfer.trace.subject import trace as trace_of
 from transfer.words import formats
 from transfer.words.columns import heading
@@ -45,18 +36,16 @@ def trace(request: HttpRequest) -> HttpResponse:
         elif text:
             context["groups"] = elsewhere = places(text)
             matches = search(text)
-            is_inside = "inside" in request.GET and len(text) >= SHORTEST
-            if not is_inside and (url := _only(text, matches, elsewhere)):
+            if url := _only(text, matches, elsewhere):
                 return redirect(url)
-            inside = search_inside(text, _start(request)) if is_inside else None
-            context |= _meant(text, matches, inside, elsewhere)
+            context |= _meant(text, matches, elsewhere)
     except TransferError as error:
         context["error"] = explain(error)
     return render(request, "trace/trace.html", context)
 
 
 def _only(text: str, matches: Matches, elsewhere: list[Group]) -> str:
-    """Where the only thing is that may be meant; nothing, where there are several, or none."""
+    """Returns the address of the only thing that may be meant, or nothing."""
     urls = [url_of(text, column) for column in matches.exact]
     urls += [url for _heading, group in elsewhere for _words, url in group]
     others = [*matches.rows, *matches.accounts, *matches.cards]
@@ -85,39 +74,21 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
     }
 
 
-def _start(request: HttpRequest) -> Stop | None:
-    """Where an earlier search inside numbers stopped."""
-    kind, _colon, place = request.GET.get("after", "").partition(":")
-    page = formats.number_in(place, LONGEST)
-    return Stop(kind, page) if kind in ORDER and page is not None else None
-
-
-def _meant(
-    text: str, matches: Matches, inside: InsideMatches | None, elsewhere: list[Group]
-) -> dict[str, Any]:
-    within = inside or InsideMatches()
-    accounts, cards = {*matches.accounts, *within.accounts}, {*matches.cards, *within.cards}
-    numbers = {"account": accounts, "card": cards}
-    query = {"q": text, "inside": "1"}
-    if within.stopped:
-        query["after"] = f"{within.stopped.kind}:{within.stopped.page}"
+def _meant(text: str, matches: Matches, elsewhere: list[Group]) -> dict[str, Any]:
     return {
         "matches": matches,
-        "inside": inside,
-        "groups": _groups(text, matches, numbers) + elsewhere,
-        "is_cut": max(len(accounts), len(cards)) >= MOST,
-        "stopped": stopped_words(within.stopped) if within.stopped else "",
-        "inside_url": f"{reverse('trace')}?{urlencode(query)}",
+        "groups": _groups(text, matches) + elsewhere,
+        "is_cut": max(len(matches.accounts), len(matches.cards)) >= MOST,
         "ask_urls": [url_of(text, column) for column in COLUMNS],
     }
 
 
-def _groups(text: str, matches: Matches, numbers: dict[str, set[str]]) -> list[Group]:
-    """Everything staged that may be meant, under what it is."""
+def _groups(text: str, matches: Matches) -> list[Group]:
+    """Accounts, cards and staged rows that may be meant, under what they are."""
     groups: list[Group] = []
-    for column, values in numbers.items():
+    for column, values in (("account", matches.accounts), ("card", matches.cards)):
         whole = [text] if column in matches.exact else []
-        links = [(one.partition(text), url_of(one, column)) for one in whole + sorted(values)]
+        links = [(one.partition(text), url_of(one, column)) for one in whole + values]
         groups.append((heading(column), links))
     groups.append((_("Staged row"), [_row_link(*row) for row in matches.rows]))
     return [group for group in groups if group[1]]

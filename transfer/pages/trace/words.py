@@ -14,7 +14,6 @@ from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
 from transfer.runs.backlog import why
 from transfer.trace.complete import COLUMNS
 from transfer.trace.fates import Fate, StagedRow
-from transfer.trace.search import SECONDS, Stop
 from transfer.trace.servers import Answer
 from transfer.trace.sources import Source
 from transfer.words import formats
@@ -220,11 +219,3 @@ def _pin(is_set: bool, at: datetime | None) -> str:
     if not is_set:
         return _("not set")
     return _("set %(when)s") % {"when": formats.moment(at)} if at else _("set")
-
-
-def stopped_words(stop: Stop) -> str:
-    """How far a search inside numbers has come when its time ran out."""
-    return _(
-        "The search inside numbers was stopped after %(seconds)d s: %(share)d %% of what is staged "
-        "has been looked through."
-    ) % {"seconds": SECONDS, "share": stop.share}

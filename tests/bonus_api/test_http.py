@@ -13,7 +13,7 @@ from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.endpoint import Endpoint
 from transfer.errors import TransferError
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 pytestmark = pytest.mark.usefixtures("in_english")
 

@@ -29,7 +29,7 @@ from transfer.pages.tables import (
     StateColumn,
     Table,
 )
-from transfer.words import formats
+from transfer.text import formats
 
 handler400, handler500 = product.handler400, product.handler500
 

@@ -8,7 +8,7 @@ from django.utils import translation
 
 from tests.databases import query
 from transfer.engine.kinds import KINDS, MASK
-from transfer.words.explain import explain_reject
+from transfer.text.explain import explain_reject
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 12, 31, tzinfo=UTC)

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from transfer.models.alerts import Incident, Notice
 from transfer.problems import sentences
-from transfer.words import formats
+from transfer.text import formats
 
 Params = dict[str, Any]
 

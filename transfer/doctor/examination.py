@@ -26,7 +26,7 @@ from transfer.problems.problem import Problem
 from transfer.runs import workers
 from transfer.servers.attempt import Passed, Result, attempt
 from transfer.servers.stages import run_all
-from transfer.words import formats
+from transfer.text import formats
 
 SCHEDULE = (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK)
 # Problems that have lines of their own: doctor asks the databases and the servers itself.

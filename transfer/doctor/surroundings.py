@@ -11,7 +11,7 @@ from transfer.doctor import errors
 from transfer.errors import gettext_noop
 from transfer.models import AuditEntry, Recipient
 from transfer.servers.attempt import Passed
-from transfer.words import formats
+from transfer.text import formats
 
 SECONDS = 3.0
 BACKUP_OLD = timedelta(days=7)

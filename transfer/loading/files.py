@@ -22,7 +22,7 @@ from transfer.loading.faults import (
 from transfer.loading.headings import Expected, is_known, recognised
 from transfer.loading.values import printable
 from transfer.loading.workbook import Line, Progress, unseen
-from transfer.words.columns import titles
+from transfer.text.columns import titles
 
 Opener = Callable[[], BinaryIO]
 

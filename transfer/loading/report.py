@@ -10,9 +10,9 @@ from transfer.errors import gettext_noop
 from transfer.loading.faults import LINE_FAULTS
 from transfer.loading.lines import Lines
 from transfer.loading.loader import Loader, Totals
-from transfer.words import formats
-from transfer.words.columns import heading
-from transfer.words.explain import Explanation
+from transfer.text import formats
+from transfer.text.columns import heading
+from transfer.text.explain import Explanation
 
 WARNINGS = {
     "zeros_lost": gettext_noop(

@@ -27,7 +27,7 @@ from transfer.loading.workbook import Progress, unseen
 from transfer.models import BadLine, Settings, Upload
 from transfer.rejects.closing import close_staged, lock
 from transfer.rejects.resend import finish
-from transfer.words.columns import with_local_moments
+from transfer.text.columns import with_local_moments
 
 SECONDS_BETWEEN_NOTES = 1.0
 SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000

@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _, gettext_noop, ngettext
 from transfer.errors import TransferError
 from transfer.models import BonusServer, MaintenanceTask, Settings, TransferTask
 from transfer.models.schedules import ScheduledTask
-from transfer.words.commands import as_typed_here
-from transfer.words.explain import explain
+from transfer.text.commands import as_typed_here
+from transfer.text.explain import explain
 
 FAILED, USAGE, ALREADY_RUNNING, NO_DATABASE = 1, 2, 3, 4
 MAINTENANCE = [str(kind) for kind in MaintenanceTask.Kind]

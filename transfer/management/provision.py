@@ -29,7 +29,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.engine.table_name import TableName
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 PURPOSE = "setup"
 # Statements that an administrator need not run.

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
 from dtadmin.version import version
-from transfer.words.commands import as_typed_here
+from transfer.text.commands import as_typed_here
 
 USAGE = 2  # as the commands exit when they are called wrongly
 

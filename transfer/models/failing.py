@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
-from transfer.words.explain import Explanation, explain_code
+from transfer.text.explain import Explanation, explain_code
 
 FAILURE = ["error_code", "error_params", "error_technical"]
 

@@ -16,7 +16,7 @@ from django.utils.translation import get_language, gettext as _
 
 from transfer.models.runs import State
 from transfer.models.schedules import ScheduledTask
-from transfer.words import formats
+from transfer.text import formats
 
 TONE_ICONS = {
     "ok": "check",

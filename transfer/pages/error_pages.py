@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from transfer.pages.back import page_before
 from transfer.pages.navigation import theme_of
-from transfer.words.formats import full_moment
+from transfer.text.formats import full_moment
 
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:

@@ -28,7 +28,7 @@ from django.utils.formats import get_format
 from django.utils.translation import gettext as _
 
 from transfer.pages.back import page_before, refused
-from transfer.words import formats
+from transfer.text import formats
 
 logger = logging.getLogger(__name__)
 

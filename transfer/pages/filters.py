@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.pages.widgets import LongSelect
-from transfer.words import formats
+from transfer.text import formats
 
 
 class Chip(NamedTuple):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Model, Q, QuerySet
 
-from transfer.words import formats
+from transfer.text import formats
 
 
 class Leaf:

@@ -18,7 +18,7 @@ from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 from transfer.access import Role, has_role
 from transfer.pages import drawing
 from transfer.pages.leaf import Leaf
-from transfer.words import formats
+from transfer.text import formats
 
 PAGE_SIZES = (25, 50, 100, 250)
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from transfer.models.alerts import Severity, Topic
 from transfer.problems import sentences
 from transfer.problems.codes import TOPICS, Code
-from transfer.words import formats
+from transfer.text import formats
 
 
 @dataclass(frozen=True)

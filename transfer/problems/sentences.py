@@ -10,8 +10,8 @@ from transfer.errors import QueueStuck
 from transfer.models import MaintenanceTask
 from transfer.models.tasks import KindChoices
 from transfer.problems.codes import Code
-from transfer.words import formats
-from transfer.words.explain import Explanation, explain, explain_code
+from transfer.text import formats
+from transfer.text.explain import Explanation, explain, explain_code
 
 Params = dict[str, Any]
 

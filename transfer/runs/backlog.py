@@ -20,7 +20,7 @@ from transfer.models.failing import FAILURE, failure
 from transfer.models.run_base import State
 from transfer.models.schedules import ScheduledTask
 from transfer.servers.ask import ask_all, bonus_db, shop_all
-from transfer.words import formats
+from transfer.text import formats
 
 COUNTED_AT_MOST = 1_000_000
 # How long a page waits for the servers before it is shown; its parts, which come later, may wait.

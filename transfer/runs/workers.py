@@ -15,7 +15,7 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.models import Heartbeat, RecurringJob
 from transfer.schedule import following_minute
-from transfer.words import formats
+from transfer.text import formats
 
 # An entry that waits longer is stuck: while something takes entries, and while nothing does. A
 # worker that restarts needs some seconds.

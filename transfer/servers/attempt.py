@@ -11,8 +11,8 @@ from django.utils.translation import get_language, gettext as _, override
 
 from transfer.bonus_api.errors import StageTooSlow
 from transfer.errors import TransferError
-from transfer.words.commands import as_typed_here
-from transfer.words.explain import explain
+from transfer.text.commands import as_typed_here
+from transfer.text.explain import explain
 
 
 class Passed(NamedTuple):

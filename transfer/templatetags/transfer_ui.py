@@ -9,8 +9,8 @@ from transfer.pages.history.charts import StackedBars
 from transfer.pages.overview import drawing as overview
 from transfer.pages.registers import drawing as registers
 from transfer.pages.scheduler import drawing as scheduler
-from transfer.words import formats
-from transfer.words.commands import as_typed_here
+from transfer.text import formats
+from transfer.text.commands import as_typed_here
 
 register = template.Library()
 

@@ -8,8 +8,8 @@ from psycopg2 import sql
 from transfer.engine.kinds import Kind
 from transfer.engine.shop_all.source import ShopAll
 from transfer.servers.ask import shop_all
+from transfer.text import formats
 from transfer.trace.complete import COLUMNS, MOST, complete, kinds_of
-from transfer.words import formats
 
 SHORTEST = 3
 LONGEST = 100

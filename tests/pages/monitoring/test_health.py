@@ -16,7 +16,7 @@ from django_tasks_db.models import DBTaskResult
 from tests.databases import ROOT
 from transfer.models import Heartbeat
 from transfer.queue.jobs import work_off
-from transfer.words import formats
+from transfer.text import formats
 
 pytestmark = pytest.mark.django_db
 

@@ -26,7 +26,7 @@ from transfer.pages.links import key_of
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 from transfer.runs.execute import run_here
-from transfer.words import formats
+from transfer.text import formats
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")

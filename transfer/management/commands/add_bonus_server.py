@@ -15,7 +15,7 @@ from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.runs.placing import RECEIVED, begin
 from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 NOTED = ("name", *ADDRESS, "db_password", "db_sslmode", "db_any_auth")
 

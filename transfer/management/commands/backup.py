@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.management.archive import dump
 from transfer.management.command import Command as BaseCommand
 from transfer.models import Actor, AuditEntry, Settings
-from transfer.words import formats
+from transfer.text import formats
 
 
 class Command(BaseCommand):

@@ -16,8 +16,8 @@ from transfer.loading.upload_job import go_on
 from transfer.management.command import FAILED, Command as BaseCommand, UsageError
 from transfer.management.progress import SHARE_AND_TIME_LEFT, Bar
 from transfer.models import Actor, Upload
-from transfer.words.columns import alternatives, named
-from transfer.words.formats import amount, full_moment
+from transfer.text.columns import alternatives, named
+from transfer.text.formats import amount, full_moment
 
 TABLES = {name: kind for kind in settings.KINDS.values() for name in (kind.name, kind.staging)}
 CHUNK = 1 << 20

@@ -4,7 +4,7 @@ from django.utils.translation import gettext_noop
 
 from transfer.management.command import Command as BaseCommand
 from transfer.runs.purge import purge_history
-from transfer.words.reports import report_lines
+from transfer.text.reports import report_lines
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.errors import TransferError
 from transfer.management.command import FAILED, Command as BaseCommand, whole_number
 from transfer.runs.purge import purge_all
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from transfer.errors import TransferError
 from transfer.management.command import FAILED, Command as BaseCommand, add_server, servers_named
 from transfer.models import TransferTask
 from transfer.runs.reconcile import Reconciliation, reconcile
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.management.command import TaskCommand, with_zone
 from transfer.models import Actor
-from transfer.words.schedule import in_words
+from transfer.text.schedule import in_words
 
 
 class Command(TaskCommand):

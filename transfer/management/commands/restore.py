@@ -13,8 +13,8 @@ from transfer.errors import TransferError
 from transfer.management import archive
 from transfer.management.command import Command as BaseCommand
 from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings, TransferTask, User
-from transfer.words import formats
-from transfer.words.explain import explain
+from transfer.text import formats
+from transfer.text.explain import explain
 
 LOADS = """
     select count(*), coalesce(sum(rows), 0) from datatransfer.loaded where loaded_at > %s

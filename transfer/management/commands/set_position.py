@@ -9,7 +9,7 @@ from transfer.engine.restore.set_position import Outcome, Request
 from transfer.management.command import Command as BaseCommand, servers_named
 from transfer.models import Actor, TransferTask
 from transfer.runs.placing import put_position
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 
 class Command(BaseCommand):

@@ -21,8 +21,8 @@ from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import OUTCOMES, State
 from transfer.queue.worker import soft_stop
 from transfer.runs import execute
-from transfer.words.explain import explain_reject
-from transfer.words.formats import NOTHING
+from transfer.text.explain import explain_reject
+from transfer.text.formats import NOTHING
 
 EXIT_CODES = {State.FAILED: FAILED, State.SKIPPED: ALREADY_RUNNING}
 

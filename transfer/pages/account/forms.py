@@ -16,7 +16,7 @@ from transfer.models import Actor
 from transfer.models.logins import Locked, LoginKey
 from transfer.models.settings import known_zones
 from transfer.pages.widgets import LongSelect
-from transfer.words import formats
+from transfer.text import formats
 
 YEAR = 365 * 24 * 3600
 

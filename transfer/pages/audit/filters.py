@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.engine.kinds import MASK
 from transfer.models import AuditEntry
 from transfer.pages.filters import DayFilters
-from transfer.words import formats
+from transfer.text import formats
 
 SUBJECTS = {
     "transfer": "transfertask",

@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.access import Role
 from transfer.models import AuditEntry
 from transfer.pages.trace.words import cell
-from transfer.words import formats
-from transfer.words.columns import HEADINGS
-from transfer.words.schedule import in_words
+from transfer.text import formats
+from transfer.text.columns import HEADINGS
+from transfer.text.schedule import in_words
 
 NOBODY = "—"
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from transfer.words import formats
+from transfer.text import formats
 
 BAR, STEP, HEIGHT = 8, 10, 100
 

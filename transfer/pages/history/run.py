@@ -16,9 +16,9 @@ from transfer.models.run_base import BAD_STATES, GOOD_STATES, Run, RunClosed, St
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
 from transfer.runs import start, workers
-from transfer.words import formats
-from transfer.words.explain import Explanation, explain_reject, started_by
-from transfer.words.reports import run_report
+from transfer.text import formats
+from transfer.text.explain import Explanation, explain_reject, started_by
+from transfer.text.reports import run_report
 
 POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
 

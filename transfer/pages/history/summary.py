@@ -14,7 +14,7 @@ from transfer.models.runs import OUTCOMES
 from transfer.pages.filters import midnight
 from transfer.pages.history.charts import Series, StackedBars
 from transfer.pages.history.filters import ALL, MONTH, RunFilter
-from transfer.words import formats
+from transfer.text import formats
 
 DAYS_AT_MOST = 31  # more would be too many to add up while somebody waits
 HOUR = timedelta(hours=1)

@@ -19,9 +19,9 @@ from transfer.pages.tables import (
     classed,
     unseen,
 )
-from transfer.words import formats
-from transfer.words.explain import started_by
-from transfer.words.reports import run_report
+from transfer.text import formats
+from transfer.text.explain import started_by
+from transfer.text.reports import run_report
 
 NONE = mark_safe('<span class="none muted">0</span>')
 POLL_SECONDS = 3  # how often the row of an open run is asked for again

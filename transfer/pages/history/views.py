@@ -21,8 +21,8 @@ from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.pages.history.summary import summary, trend
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
-from transfer.words.explain import explain_code
-from transfer.words.reports import run_report
+from transfer.text.explain import explain_code
+from transfer.text.reports import run_report
 
 
 @dataclass(frozen=True)

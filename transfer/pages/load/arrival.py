@@ -14,9 +14,9 @@ from transfer.pages.scheduler import status
 from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.runs.backlog import why
 from transfer.runs.start import RunIsOpen, run_now
+from transfer.text import formats
+from transfer.text.explain import explain
 from transfer.trace.arrival import Arrival, arrivals
-from transfer.words import formats
-from transfer.words.explain import explain
 
 
 @require_safe

@@ -15,7 +15,7 @@ from transfer.loading.report import explain_line
 from transfer.loading.values import number
 from transfer.models import Upload
 from transfer.pages.exports import Field, Sheet
-from transfer.words.columns import HOW_TO_FILL_IN, KEPT_PIN, heading, how_to_fill_in, named
+from transfer.text.columns import HOW_TO_FILL_IN, KEPT_PIN, heading, how_to_fill_in, named
 
 
 def bad_lines(upload: Upload) -> Sheet:

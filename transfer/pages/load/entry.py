@@ -18,7 +18,7 @@ from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import read_or_post
 from transfer.pages.load.entry_form import EntryForm
 from transfer.pages.load.views import cells_of
-from transfer.words import formats
+from transfer.text import formats
 
 State = Upload.State
 

@@ -12,7 +12,7 @@ from transfer.engine.kinds import Kind
 from transfer.engine.table_mapping import Column
 from transfer.loading.report import explain_line
 from transfer.models import Upload
-from transfer.words.columns import heading, how_to_fill_in
+from transfer.text.columns import heading, how_to_fill_in
 
 STATUSES = [
     ("", gettext_lazy("stays as it is")),

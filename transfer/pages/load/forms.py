@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.loading.headings import REJECT, missing
 from transfer.models import Upload
-from transfer.words.columns import alternatives, heading, heading_of_place, table_choices
+from transfer.text.columns import alternatives, heading, heading_of_place, table_choices
 
 ENCODINGS = [
     ("", gettext_lazy("Recognised automatically")),

@@ -21,7 +21,7 @@ from transfer.pages.tables import (
     Table,
     classed,
 )
-from transfer.words.columns import named
+from transfer.text.columns import named
 
 State = Upload.State
 BADGES = {

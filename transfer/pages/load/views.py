@@ -28,14 +28,14 @@ from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.pages.load.tables import BadLineTable, UploadTable, state_badge
 from transfer.pages.uploading import takes_file
-from transfer.words.columns import (
+from transfer.text.columns import (
     MOMENT,
     amount_words,
     heading,
     how_to_fill_in,
     with_local_moments,
 )
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 State = Upload.State
 BAD_LINES_SHOWN = 25

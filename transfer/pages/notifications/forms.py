@@ -15,7 +15,7 @@ from transfer.alerts.outside import is_forbidden_host
 from transfer.alerts.send import NoApprise, messenger_knows
 from transfer.models.alerts import PlannedWork, Recipient, Topic
 from transfer.pages.scheduler.forms import LocalMoment
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 Channel = Recipient.Channel
 

@@ -17,7 +17,7 @@ from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Top
 from transfer.pages.audit import sentences
 from transfer.pages.back import done, read_or_post
 from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm
-from transfer.words import formats
+from transfer.text import formats
 
 
 @role("administrator")

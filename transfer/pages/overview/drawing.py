@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _, ngettext
 from transfer.pages.drawing import icon
 from transfer.pages.overview.flows import Flow, Look
 from transfer.runs.backlog import Backlog
-from transfer.words import formats
+from transfer.text import formats
 
 ARROW = """
 <svg class="flow {tone}" x="22%" y="{y}" width="48%" height="50">

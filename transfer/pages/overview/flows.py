@@ -13,7 +13,7 @@ from transfer.models import BonusServer, TransferRun
 from transfer.pages import links
 from transfer.pages.filters import midnight
 from transfer.pages.scheduler.status import TaskStatus
-from transfer.words import formats
+from transfer.text import formats
 
 LANE, GAP = 50, 14  # heights in the drawing: of a flow, and between two servers
 DRAWN_AT_MOST = 8

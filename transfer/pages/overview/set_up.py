@@ -19,8 +19,8 @@ from transfer.models import (
 from transfer.pages import links
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.runs.backlog import shop_all_error
-from transfer.words.commands import as_typed_here
-from transfer.words.explain import explain
+from transfer.text.commands import as_typed_here
+from transfer.text.explain import explain
 
 NEW_FOR = timedelta(days=30)
 

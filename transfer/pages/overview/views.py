@@ -33,7 +33,7 @@ from transfer.problems.find import problems
 from transfer.problems.incidents import with_since
 from transfer.problems.problem import Problem
 from transfer.runs import workers
-from transfer.words import formats
+from transfer.text import formats
 
 FAST, SLOW = 2, 15  # seconds between two looks: while something runs, and while nothing does
 NEXT = 6

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from transfer.models import BonusServer, CashRegister
 from transfer.models.accounts import AccountState
 from transfer.pages.drawing import badge, once
-from transfer.words import formats
+from transfer.text import formats
 
 # Every state: its tone and its icon. Colour never says it alone.
 STATES = {

@@ -23,8 +23,8 @@ from transfer.pages.registers.tables import LineTable
 from transfer.pages.registers.views import filtered
 from transfer.pages.uploading import takes_file
 from transfer.registers.file import LARGEST, Plan, apply, read
-from transfer.words import formats
-from transfer.words.explain import explain
+from transfer.text import formats
+from transfer.text.explain import explain
 
 LINES_SHOWN = 200
 AT_ONCE = 1000

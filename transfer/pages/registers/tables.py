@@ -20,8 +20,8 @@ from transfer.pages.drawing import ago, badge
 from transfer.pages.registers.drawing import account_badge, register_name
 from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
 from transfer.registers.file import RegisterLine
-from transfer.words import formats
-from transfer.words.explain import Explanation
+from transfer.text import formats
+from transfer.text.explain import Explanation
 
 # The worst first, as AccountState lists them.
 SEVERITY = Case(

@@ -20,7 +20,7 @@ from transfer.pages.registers.forms import RegisterForm, ShopForm
 from transfer.pages.registers.tables import RegisterTable, ShopTable
 from transfer.pages.registers.why import why
 from transfer.registers.seen import strip
-from transfer.words import formats
+from transfer.text import formats
 
 
 def filtered(request: HttpRequest) -> RegisterFilter:

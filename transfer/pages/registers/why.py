@@ -4,8 +4,8 @@ from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, RegisterAccount
 from transfer.models.accounts import AccountState
-from transfer.words import formats
-from transfer.words.explain import Explanation
+from transfer.text import formats
+from transfer.text.explain import Explanation
 
 
 def why(account: RegisterAccount | None, state: AccountState) -> Explanation | None:

@@ -20,8 +20,8 @@ from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm
 from transfer.pages.rejects.views import tell, tell_sent_before
 from transfer.rejects import resend
-from transfer.words import formats
-from transfer.words.explain import explain, explain_reject
+from transfer.text import formats
+from transfer.text.explain import explain, explain_reject
 
 AT_MOST = 100_000  # rows at one press: a browser, or a proxy, does not wait for ever
 

@@ -21,8 +21,8 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.load.downloads import column_fields
 from transfer.pages.rejects.filters import RejectFilter
-from transfer.words.columns import KEPT_PIN, heading
-from transfer.words.explain import explain_reject
+from transfer.text.columns import KEPT_PIN, heading
+from transfer.text.explain import explain_reject
 
 
 @require_safe

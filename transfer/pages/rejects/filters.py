@@ -13,7 +13,7 @@ from transfer.models import BonusServer, RejectedRow, Upload
 from transfer.models.rejects import REJECT_KEY, RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.filters import DayFilters
-from transfer.words import formats
+from transfer.text import formats
 
 
 class RejectFilter(DayFilters):

@@ -22,9 +22,9 @@ from transfer.models.rejects import ROW
 from transfer.models.tasks import KindChoices
 from transfer.pages import drawing
 from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, classed
-from transfer.words import formats
-from transfer.words.columns import heading
-from transfer.words.explain import explain_reject
+from transfer.text import formats
+from transfer.text.columns import heading
+from transfer.text.explain import explain_reject
 
 TONES = {"open": ("warn", "warning"), "resent": ("ok", "check"), "discarded": ("idle", "ban")}
 row_of = attrgetter(*ROW)  # what names the staged row

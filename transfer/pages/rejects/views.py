@@ -28,10 +28,10 @@ from transfer.pages.rejects.forms import (
 from transfer.pages.rejects.tables import RejectTable, state_badge, written
 from transfer.pages.tables import Action
 from transfer.rejects import resend
+from transfer.text import formats
+from transfer.text.columns import heading
+from transfer.text.explain import explain, explain_reject
 from transfer.trace.runs import moving_run
-from transfer.words import formats
-from transfer.words.columns import heading
-from transfer.words.explain import explain, explain_reject
 
 
 @require_safe

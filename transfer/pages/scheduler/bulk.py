@@ -21,7 +21,7 @@ from transfer.pages.scheduler.conflicts import who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm
 from transfer.runs.backlog import AT_FIRST_SIGHT
 from transfer.runs.start import RunIsOpen, run_now
-from transfer.words import formats
+from transfer.text import formats
 
 Change = Callable[[ScheduledTask, int], None]
 CHOSEN = re.compile(r"((?:transfer|maintenance)-\d{1,9}):(\d{1,9})", re.ASCII)

@@ -9,7 +9,7 @@ from transfer.models.schedules import ChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.audit.sentences import details, sentence
 from transfer.pages.audit.words import in_a_line
-from transfer.words import formats
+from transfer.text import formats
 
 
 def seen(request: HttpRequest) -> int | None:

@@ -27,7 +27,7 @@ from transfer.pages.drawing import (
 )
 from transfer.pages.html import format_words
 from transfer.pages.scheduler.status import TaskStatus
-from transfer.words import formats
+from transfer.text import formats
 
 MUTED = '<span class="muted">{}</span>'
 WHY = '<span class="why">{}</span>'

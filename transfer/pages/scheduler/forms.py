@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.schedule import validate_schedule
-from transfer.words import formats
-from transfer.words.schedule import HOUR_STEPS, STEPS, Preset, Rhythm, weekday_names
+from transfer.text import formats
+from transfer.text.schedule import HOUR_STEPS, STEPS, Preset, Rhythm, weekday_names
 
 MORNING = time(8)
 

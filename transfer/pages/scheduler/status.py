@@ -23,10 +23,10 @@ from transfer.pages.drawing import clocks
 from transfer.runs import backlog as backlogs
 from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
-from transfer.words import formats
-from transfer.words.explain import Explanation, explain
-from transfer.words.reports import run_report
-from transfer.words.schedule import in_words
+from transfer.text import formats
+from transfer.text.explain import Explanation, explain
+from transfer.text.reports import run_report
+from transfer.text.schedule import in_words
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 # Seconds until the next look: what waits is not known yet, something runs, nothing does.

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from transfer.models.run_base import PastRun
 from transfer.models.runs import State
 from transfer.pages.drawing import once_a_day
-from transfer.words import formats
+from transfer.text import formats
 
 # Every state in a strip of runs: its tone, and its shape in a cell of 7 by 16. A run that moved
 # nothing is a low bar, one that moved rows a high one.

@@ -25,8 +25,8 @@ from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.schedule import next_times
-from transfer.words import formats
-from transfer.words.schedule import in_words
+from transfer.text import formats
+from transfer.text.schedule import in_words
 
 ENTRIES = 20
 

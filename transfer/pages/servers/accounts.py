@@ -22,8 +22,8 @@ from transfer.pages.registers.tables import ResultTable
 from transfer.pages.servers.credentials import job_of, taken
 from transfer.pages.servers.forms import BlockForm
 from transfer.servers.account_job import change_one, order
-from transfer.words import formats
-from transfer.words.explain import Explanation, explain
+from transfer.text import formats
+from transfer.text.explain import Explanation, explain
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12

@@ -25,7 +25,7 @@ from transfer.pages.drawing import icon
 from transfer.pages.exports import defused
 from transfer.pages.registers.drawing import register_name
 from transfer.pages.tables import DrawnColumn, Table, classed
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 SHOWN_AT_MOST = 200
 GROUP = 4  # characters that are read, and typed, at once

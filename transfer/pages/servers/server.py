@@ -24,7 +24,7 @@ from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
 from transfer.runs.reconcile import Log, batch_log, last_result, reconcile_within
 from transfer.servers.ask import ask_all
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 RECONCILE_SECONDS = 8
 LOG_SECONDS = 3

@@ -19,8 +19,8 @@ from transfer.pages.registers.counts import with_states
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
 from transfer.runs.placing import begin
-from transfer.words import formats
-from transfer.words.explain import explain
+from transfer.text import formats
+from transfer.text.explain import explain
 
 BEGIN_SECONDS = 5
 

@@ -4,9 +4,9 @@ from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, CashRegister, MaintenanceRun, TransferRun, Upload
+from transfer.text import formats
 from transfer.trace.complete import MOST
 from transfer.trace.search import number_named
-from transfer.words import formats
 
 Link = tuple[tuple[str, str, str], str]  # words, of which those in the middle match; address
 Group = tuple[str, list[Link]]

@@ -15,12 +15,12 @@ from transfer.errors import TransferError
 from transfer.models import Settings
 from transfer.pages.trace.places import Group, Link, link, places
 from transfer.pages.trace.words import holding, shown_row
+from transfer.text import formats
+from transfer.text.columns import heading
+from transfer.text.explain import explain
 from transfer.trace.complete import COLUMNS, MOST
 from transfer.trace.search import LONGEST, Matches, search
 from transfer.trace.subject import trace as trace_of
-from transfer.words import formats
-from transfer.words.columns import heading
-from transfer.words.explain import explain
 
 
 @require_safe

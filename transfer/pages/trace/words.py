@@ -12,13 +12,13 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgett
 from transfer.engine.checks import BLANKED
 from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
 from transfer.runs.backlog import why
+from transfer.text import formats
+from transfer.text.columns import amount_words, heading, status_words
+from transfer.text.explain import explain, explain_reject
 from transfer.trace.complete import COLUMNS
 from transfer.trace.fates import Fate, StagedRow
 from transfer.trace.servers import Answer
 from transfer.trace.sources import Source
-from transfer.words import formats
-from transfer.words.columns import amount_words, heading, status_words
-from transfer.words.explain import explain, explain_reject
 
 # What became of a row → the tone, the icon and the word that say it.
 LOOKS = {

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from transfer.engine.checks import UNKNOWN
 from transfer.engine.kinds import CHECKS
 from transfer.errors import TransferError
-from transfer.words import formats
-from transfer.words.commands import as_typed_here
+from transfer.text import formats
+from transfer.text.commands import as_typed_here
 
 # The tick saves a time with its zone as the system names it: "14:05 MSK", "№ 12, 14:05 MSK".
 TIMES = ("since", "holder")

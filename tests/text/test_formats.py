@@ -5,7 +5,7 @@ import pytest
 from django.utils import timezone, translation
 
 from transfer.pages.history.charts import Series, StackedBars
-from transfer.words import formats
+from transfer.text import formats
 
 NOW = datetime(2026, 11, 24, 11, 5, 33, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kinds import Kind
-from transfer.words import formats
+from transfer.text import formats
 
 HEADINGS = {
     "account": gettext_lazy("Account"),

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from transfer.errors import gettext_noop
-from transfer.words import formats
+from transfer.text import formats
 
 REMOVED = {
     "runs": gettext_noop("Runs of transfers removed"),

@@ -6,7 +6,7 @@ from django.utils import translation
 from transfer.engine.errors import NotInitialised
 from transfer.errors import QueueStuck
 from transfer.pages.drawing import commands
-from transfer.words.explain import explain
+from transfer.text.explain import explain
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 from django.utils import translation
 
-from transfer.words.schedule import HOUR_STEPS, STEPS, Preset, Rhythm, in_words
+from transfer.text.schedule import HOUR_STEPS, STEPS, Preset, Rhythm, in_words
 
 CRONS = [
     "* * * * *",

@@ -86,7 +86,7 @@ def resident(at: Installation, command: str) -> Iterator[None]:
 def seen_by_the_pages() -> int:
     from transfer.runs import workers
 
-    return workers.seen().resident
+    return workers.count_workers().resident
 
 
 def wait_until(happened: Any, seconds: float = AT_MOST) -> None:

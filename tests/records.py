@@ -117,7 +117,7 @@ def a_recipient(channel: str, address: str, **fields: Any) -> Recipient:
     return Recipient.objects.create(channel=channel, address=address, **values)
 
 
-def a_notice(recipient: Recipient, sort: str = "began") -> Notice:
+def a_notice(recipient: Recipient, event: str = "began") -> Notice:
     """A message to the recipient about two registers that are no longer seen."""
     incident = Incident.objects.create(
         topic=Topic.REGISTERS,
@@ -127,5 +127,5 @@ def a_notice(recipient: Recipient, sort: str = "began") -> Notice:
         began_at=timezone.now() - timedelta(minutes=5),
     )
     return Notice.objects.create(
-        recipient=recipient, incident=incident, sort=sort, params=incident.params
+        recipient=recipient, incident=incident, event=event, params=incident.params
     )

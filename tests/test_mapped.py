@@ -60,7 +60,7 @@ def test_the_trace_says_in_our_words_what_a_server_holds(server, theirs):
     stage(theirs, "balances", [(ACCOUNT, 5)])
     result = trace(ACCOUNT, "account")
     by_kind = {
-        (row.kind.name, row.payload.get("amount")): row.fates[0].state for row in result.rows
+        (row.kind.name, row.payload.get("amount")): row.deliveries[0].state for row in result.rows
     }
     assert by_kind == {
         ("balances", "10.50"): "moved",

@@ -71,7 +71,7 @@ def others():
 
 def notices():
     return [
-        (notice.sort, words.subject(notice))
+        (notice.event, words.subject(notice))
         for notice in Notice.objects.order_by("pk").select_related("incident", "recipient")
     ]
 
@@ -109,7 +109,7 @@ def test_it_is_repeated_while_it_lasts(task, recipient, in_english, reminders, a
     assert len(notices()) == 1
     watch(NOW + timedelta(hours=after))
     watch(NOW + timedelta(hours=2 * after))
-    assert [sort for sort, _subject in notices()] == ["began", "reminder", "reminder"]
+    assert [event for event, _subject in notices()] == ["began", "reminder", "reminder"]
     assert notices()[1][1].startswith("Still: Balance changes")
 
 
@@ -130,7 +130,7 @@ def test_in_quiet_hours_nobody_is_told_and_what_lasts_is_told_after_them(task, r
     watch(night + timedelta(hours=7, minutes=29))
     assert notices() == []
     watch(night + timedelta(hours=7, minutes=30))
-    assert [sort for sort, _subject in notices()] == ["began"]
+    assert [event for event, _subject in notices()] == ["began"]
 
 
 def test_what_began_and_ended_in_quiet_hours_is_not_told(task, recipient):
@@ -186,8 +186,8 @@ def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
     watch(now + timedelta(minutes=14))
     assert notices() == []
     watch(later)
-    ((sort, subject),) = notices()
-    assert sort == "began"
+    ((event, subject),) = notices()
+    assert event == "began"
     assert "2 rows wait, the oldest since" in subject
 
 
@@ -209,14 +209,14 @@ def test_a_flow_that_nobody_can_ask_any_more_is_not_well_again(task, recipient):
 def test_a_silent_scheduler_is_told_of(recipient, in_english):
     Heartbeat.beat("shop: cron", NOW - timedelta(minutes=4))
     watch(NOW)
-    ((_sort, subject),) = notices()
+    ((_event, subject),) = notices()
     assert subject.startswith("The scheduler has been silent since")
 
 
 def test_a_scheduler_whose_clock_was_set_back_is_silent_since_now(recipient, in_english):
     Heartbeat.beat("shop: cron", NOW + timedelta(hours=1))
     watch(NOW)
-    ((_sort, subject),) = notices()
+    ((_event, subject),) = notices()
     assert "the clock was set back" in subject
     assert Incident.objects.get(topic="scheduler").began_at == NOW
 
@@ -230,8 +230,8 @@ def test_a_log_in_that_is_locked_is_told_of_until_somebody_lifts_it(recipient, i
     now = timezone.now()
     watch(now)
     watch(now + timedelta(minutes=1))
-    ((sort, subject),) = notices()
-    assert sort == "began"
+    ((event, subject),) = notices()
+    assert event == "began"
     assert subject.startswith("Too many wrong passwords for")
     assert ("olga" in subject) == (name == "olga")
     assert "nobody" not in subject  # people type passwords there
@@ -248,7 +248,7 @@ def test_a_difference_of_the_reconciliation_is_told_of(recipient, in_english):
     run.note_error(Difference(tasks="Balance changes → БС 8"))
     run.save()
     watch(NOW)
-    ((_sort, subject),) = notices()
+    ((_event, subject),) = notices()
     assert subject == "What was staged is not what was moved: Balance changes → БС 8"
 
 
@@ -262,7 +262,7 @@ def test_new_rejects_are_told_in_a_digest_once_an_hour_at_most(task, recipient, 
     assert len(notices()) == 1
     watch(NOW + timedelta(minutes=60))
     watch(NOW + timedelta(minutes=121))
-    assert [subject for _sort, subject in notices()] == [
+    assert [subject for _event, subject in notices()] == [
         "1 rejected row waits for a decision",
         "Still: 3 rejected rows wait for a decision",
     ]
@@ -283,7 +283,7 @@ def test_dark_registers_are_told_of_by_their_shop(recipient, in_english):
                 last_seen=NOW - timedelta(hours=hours),
             )
     watch(NOW)
-    ((_sort, subject),) = notices()
+    ((_event, subject),) = notices()
     assert subject == "На углу: 2 registers have not been seen for a day"
     assert words.hint(others().get()) == "Касса 1, Касса 2"
 
@@ -303,7 +303,7 @@ def test_while_a_server_is_worked_on_nobody_is_told_of_it_and_its_tasks_stop(tas
     assert notices() == []
     assert others().filter(ended_at=None).count() == 1
     watch(NOW + timedelta(hours=1))
-    assert [sort for sort, _subject in notices()] == ["began"]
+    assert [event for event, _subject in notices()] == ["began"]
 
 
 def test_planned_work_that_ends_early_lets_the_tasks_go_on(task):

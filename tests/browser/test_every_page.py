@@ -142,7 +142,7 @@ def by_hand() -> Upload:
     client.force_login(make_user("anna", "operator"))
     url = reverse("entry", args=["balances"])
     client.post(url, {"account": "4100000011", "amount": "250"})
-    return Upload.objects.get(way=Upload.Way.HAND)
+    return Upload.objects.get(input_method=Upload.InputMethod.HAND)
 
 
 def addresses(house: SimpleNamespace) -> dict[str, list[str]]:

@@ -86,8 +86,8 @@ def test_a_staged_row_is_one_line_that_says_what_is_wrong_and_names_its_servers(
     eight, nine = server("Бонусный сервер 8"), server("Бонусный сервер 9")
     payload = {"account": "4100000013", "amount": "0", "validfrom": None, "validto": None,
                "comment": "Возврат товара"}  # fmt: skip
-    for follows, at in enumerate((eight, nine)):
-        a_reject(at, run=a_run(at), staging_id=30168, payload=payload, follows=follows)
+    for duplicates, at in enumerate((eight, nine)):
+        a_reject(at, run=a_run(at), staging_id=30168, payload=payload, duplicates_open=duplicates)
     log_in(page, "operator")
     use_language(page, "ru")
     page.goto("/rejects/")

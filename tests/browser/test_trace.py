@@ -40,10 +40,10 @@ def test_from_the_beginning_of_a_number_to_where_each_change_is(
     expect(page.locator(".matches")).to_be_visible()
     page.get_by_role("link", name="4100000011").first.click()
     expect(page.locator(".staged-changes")).to_be_visible()
-    fates = page.locator(".fates .badge").all_inner_texts()
+    deliveries = page.locator(".deliveries .badge").all_inner_texts()
     expected = {"ru": ["Ждёт", "Перенесено", "Отклонено", "Перенесено"],
                 "en": ["Waiting", "Moved", "Rejected", "Moved"]}  # fmt: skip
-    assert fates == expected[language]
+    assert deliveries == expected[language]
     if viewport:
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.get_by_role("link", name="7780000000011").first.click()

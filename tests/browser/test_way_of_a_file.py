@@ -72,11 +72,11 @@ def test_three_bad_rows_one_fixed_one_discarded_one_left_and_the_trace_shows_all
     first, second = TransferRun.objects.order_by("pk").values_list("pk", flat=True)
     assert traced(page, "7780000000011") == [f"Moved run {first}"]
     assert traced(page, TO_FIX) == [f"Moved run {second}", f"Rejected run {first}"]
-    expect(page.locator(".fates").last).to_contain_text("Sent again")
+    expect(page.locator(".deliveries").last).to_contain_text("Sent again")
     assert traced(page, TO_DISCARD) == [f"Rejected run {first}"]
-    expect(page.locator(".fates")).to_contain_text("the card was never issued")
+    expect(page.locator(".deliveries")).to_contain_text("the card was never issued")
     assert traced(page, TO_LEAVE) == [f"Rejected run {first}"]
-    page.locator(".fates a[href^='/rejects/']").click()
+    page.locator(".deliveries a[href^='/rejects/']").click()
     expect(page.locator("h1")).to_contain_text("Rejected row")
 
 
@@ -138,8 +138,8 @@ def traced(page: Page, card: str) -> list[str]:
     page.locator("main [name=q]").fill(card)
     page.keyboard.press("Enter")
     expect(page.locator(".staged-changes")).to_be_visible()
-    fates = page.locator(".fates > li")
+    deliveries = page.locator(".deliveries > li")
     return [
         f"{one.locator('.badge').inner_text()} {one.locator('a').first.inner_text()}"
-        for one in fates.all()
+        for one in deliveries.all()
     ]

@@ -246,7 +246,7 @@ class Site:
 def a_file(way: str) -> Upload:
     """One that was looked at, and waits for somebody to confirm it."""
     content = b"card;account;status\n7780000000011;4100000011;1\n"
-    upload = receive(KINDS["cards"], [content], Actor("olga"), name="cards.csv", way=way)
+    upload = receive(KINDS["cards"], [content], Actor("olga"), name="cards.csv", input_method=way)
     go_on(upload)
     assert upload.state == Upload.State.READY
     return upload

@@ -107,7 +107,7 @@ def order_something_of_everything():
     TransferTask.objects.update(enabled=True, next_run_at=timezone.now() - timedelta(minutes=1))
     Upload.objects.filter(pk=about["upload"].pk).update(state="confirmed")
     RegisterAccount.objects.update(state="waiting", job=about["job"])
-    Notice.objects.create(recipient=about["recipient"], sort="test")
+    Notice.objects.create(recipient=about["recipient"], event="test")
 
 
 @pytest.mark.usefixtures("own_database")

@@ -49,7 +49,9 @@ def things() -> dict[str, Any]:
         "job": AccountJob.objects.create(server=eight, action="create", actor="olga"),
         "upload": Upload.objects.create(kind="cards", name="cards.csv", state="ready"),
         "loaded": Upload.objects.create(kind="cards", name="cards.csv", state="loaded"),
-        "entry": Upload.objects.create(kind="cards", state="ready", way="hand", report=ENTERED),
+        "entry": Upload.objects.create(
+            kind="cards", state="ready", input_method="hand", report=ENTERED
+        ),
         "reject": RejectedRow.objects.create(
             kind="balances",
             server=eight,

@@ -125,18 +125,18 @@ def test_a_reject_that_somebody_removed_from_the_server_is_a_difference(task, bo
         call_command("reconcile")
 
 
-def follows():
-    return [*RejectedRow.objects.order_by("pk").values_list("server_name", "follows")]
+def duplicates():
+    return [*RejectedRow.objects.order_by("pk").values_list("server_name", "duplicates_open")]
 
 
 def test_of_two_servers_that_rejected_a_row_the_second_follows_until_the_first_is_gone(at_two):
     first, second = at_two("balances", ("4100", 0))
-    assert [one.follows for one in RejectedRow.objects.order_by("pk")] == [False, True]
+    assert [one.duplicates_open for one in RejectedRow.objects.order_by("pk")] == [False, True]
     query(first.server.dsn, "delete from datatransfer.reject")
     task = first.server.tasks.get(kind="balances")
     mirror_overdue(task.server, timezone.now() + RECENT)
     task.refresh_from_db()
-    assert follows() == [(second.server_name, False)]
+    assert duplicates() == [(second.server_name, False)]
 
 
 def test_one_that_comes_after_the_first_was_decided_on_stands_for_itself(
@@ -146,7 +146,7 @@ def test_one_that_comes_after_the_first_was_decided_on_stands_for_itself(
     resend.discard(RejectedRow.objects.all(), "zero", OLGA)
     nine = dock(second_bonus, "Бонусный сервер 9")
     run_here(nine.tasks.get(kind="balances"), Trigger.MANUAL)
-    assert [one for _, one in follows()] == [False, False]
+    assert [one for _, one in duplicates()] == [False, False]
 
 
 BACK_TO_THE_START = """

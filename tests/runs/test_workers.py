@@ -10,7 +10,7 @@ from tests.waiting import wait_until
 from transfer.models import Actor, Heartbeat, TransferRun
 from transfer.models.run_base import State
 from transfer.runs.start import run_now
-from transfer.runs.workers import Workers, in_words, seen, when_it_starts
+from transfer.runs.workers import Workers, count_workers, in_words, when_it_starts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKER = ("db_worker", "--no-startup-delay", "--no-reload")
@@ -48,15 +48,15 @@ def is_idle(dsn):
 
 
 def test_a_worker_is_there_between_two_looks_and_gone_once_it_is_killed(start, own_database):
-    assert seen() == Workers()
+    assert count_workers() == Workers()
     worker = start(*WORKER, "--interval=60")
     wait_until(lambda: is_idle(own_database), worker)
-    assert in_words(seen()) == "1 background worker: runs start at once"
+    assert in_words(count_workers()) == "1 background worker: runs start at once"
     worker.send_signal(signal.SIGKILL)
-    wait_until(lambda: seen() == Workers())
-    assert in_words(seen()) == "no background worker: runs that are queued do not start"
+    wait_until(lambda: count_workers() == Workers())
+    assert in_words(count_workers()) == "no background worker: runs that are queued do not start"
     Heartbeat.beat("shop: cron")
-    assert in_words(seen()) == "no background worker: runs start within a minute"
+    assert in_words(count_workers()) == "no background worker: runs start within a minute"
 
 
 def test_a_worker_whose_session_was_cut_comes_back(start, own_database):
@@ -67,7 +67,9 @@ def test_a_worker_whose_session_was_cut_comes_back(start, own_database):
         "select pg_terminate_backend(pid), pid from pg_stat_activity "
         "where application_name = 'dtadmin db_worker 1' and datname = current_database()",
     )
-    wait_until(lambda: seen() == Workers(1) and pid_of_worker(own_database) != ended[0][1], worker)
+    wait_until(
+        lambda: count_workers() == Workers(1) and pid_of_worker(own_database) != ended[0][1], worker
+    )
 
 
 def pid_of_worker(dsn):
@@ -86,7 +88,7 @@ def test_one_that_ends_with_the_queue_is_not_resident(start, task, shop_all, bon
         run(holder, "lock asset")
         worker = start(*WORKER, "--batch")
         wait_until(lambda: TransferRun.objects.running().filter(expected=1).exists(), worker)
-        assert seen() == Workers()
+        assert count_workers() == Workers()
         holder.rollback()
 
 
@@ -94,26 +96,29 @@ def test_one_that_ends_with_the_queue_is_not_resident(start, task, shop_all, bon
 def test_a_scheduler_brings_the_workers_it_is_told_to(start, workers):
     scheduler = start("run_scheduler", f"--workers={workers}")
     wait_until(lambda: Heartbeat.objects.exists(), scheduler)
-    assert seen() == Workers(resident=workers)
+    assert count_workers() == Workers(resident=workers)
 
 
 @pytest.mark.parametrize("command", [WORKER, ("run_scheduler", "--workers=1")])
 def test_one_at_work_is_not_free(start, command, task, shop_all, bonus):
     stage(shop_all, "balances", [("4100", 5)])
     worker = start(*command)
-    wait_until(lambda: seen() == Workers(1), worker)
+    wait_until(lambda: count_workers() == Workers(1), worker)
     assert when_it_starts() == "It starts at once."
     with connected(bonus) as holder:
         holder.autocommit = False
         run(holder, "lock asset")
         run_now(task, Actor("olga"))
         wait_until(TransferRun.objects.running().exists, worker)  # not a recurring job
-        assert seen() == Workers(1, at_work=1)
+        assert count_workers() == Workers(1, at_work=1)
         assert when_it_starts() == "It starts as soon as a worker is free."
-        assert in_words(seen()) == "1 background worker, busy: runs start as soon as it is free"
+        assert (
+            in_words(count_workers())
+            == "1 background worker, busy: runs start as soon as it is free"
+        )
         holder.rollback()
     wait_until(TransferRun.objects.good().exists, worker)
-    wait_until(lambda: seen() == Workers(1), worker)
+    wait_until(lambda: count_workers() == Workers(1), worker)
 
 
 def test_servers_that_are_slow_or_dead_hold_none_of_the_others_up(
@@ -140,7 +145,7 @@ def test_servers_that_are_slow_or_dead_hold_none_of_the_others_up(
 
 def test_free_workers_are_counted_against_what_waits_before(start, task):
     worker = start(*WORKER, "--interval=60", "--queue-name=another")
-    wait_until(lambda: seen() == Workers(1), worker)
+    wait_until(lambda: count_workers() == Workers(1), worker)
     run_now(task, Actor("olga"))
     assert when_it_starts() == "It starts at once."
     run_now(task.server.tasks.get(kind="cards"), Actor("olga"))

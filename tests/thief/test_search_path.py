@@ -159,7 +159,7 @@ def test_tables_are_found_by_the_roles_own_path(flow, postgres):
 
 
 def test_a_sessions_path_is_pinned_and_stays_so_when_it_is_used_again(shop_all):
-    with Database(shop_all, "shop All", "tests") as door:
-        assert door.value("show search_path") == "pg_catalog, pg_temp"
-        door.connection.reset()
-        assert door.value("show search_path") == "pg_catalog, pg_temp"
+    with Database(shop_all, "shop All", "tests") as database:
+        assert database.value("show search_path") == "pg_catalog, pg_temp"
+        database.connection.reset()
+        assert database.value("show search_path") == "pg_catalog, pg_temp"

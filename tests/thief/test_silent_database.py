@@ -227,31 +227,31 @@ def test_kept_connections_that_go_silent_cost_no_more_than_the_time_of_one_quest
 
 def test_closing_does_not_wait_for_a_server_that_does_not_read(shop_all):
     with silent_proxy(shop_all, after(2, is_received_piece), holds=True) as dsn:
-        door = Database(dsn, "shop All", "tests")
-        door.execute("create temporary table filled (line text)")
-        rows = ThreadPoolExecutor(1).submit(fill, door)
+        database = Database(dsn, "shop All", "tests")
+        database.execute("create temporary table filled (line text)")
+        rows = ThreadPoolExecutor(1).submit(fill, database)
         with within(BOUND), pytest.raises(AnswerOverdue):
             rows.result()
         with within(1):
-            door.close()
+            database.close()
 
 
-def fill(door):
+def fill(database):
     class Endless:
         def read(self, size):
             return "x" * (size - 1) + "\n"
 
-    with door.explained(), door.connection.cursor() as cursor:
+    with database.explained(), database.connection.cursor() as cursor:
         cursor.copy_expert("copy filled from stdin", Endless())
 
 
 def test_what_may_take_any_time_is_not_cut(shop_all):
-    with Database(shop_all, "shop All", "tests") as door:
-        with door.transaction():
-            door.limit_statements(None)
-            door.one("select pg_sleep(2)")
-        with pytest.raises(TransferError), door.transaction():
-            door.one("select pg_sleep(2)")
+    with Database(shop_all, "shop All", "tests") as database:
+        with database.transaction():
+            database.limit_statements(None)
+            database.one("select pg_sleep(2)")
+        with pytest.raises(TransferError), database.transaction():
+            database.one("select pg_sleep(2)")
 
 
 def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
@@ -271,8 +271,8 @@ def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
 
 
 def test_a_forked_process_has_a_watchdog_of_its_own(shop_all):
-    with Database(shop_all, "shop All", "tests") as door:
-        door.one("select 1")
+    with Database(shop_all, "shop All", "tests") as database:
+        database.one("select 1")
     reader, writer = os.pipe()
     if (pid := os.fork()) == 0:  # as a web server forks its workers
         try:

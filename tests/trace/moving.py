@@ -13,8 +13,8 @@ def move(server, kind="balances"):
 
 
 def states(result):
-    return [[fate.state for fate in row.fates] for row in result.rows]
+    return [[delivery.state for delivery in row.deliveries] for row in result.rows]
 
 
 def words(result):
-    return [fate for row in result.rows for fate in shown_row(row, 365).fates]
+    return [delivery for row in result.rows for delivery in shown_row(row, 365).deliveries]

@@ -19,18 +19,18 @@ def purge_rejects():
     RejectedRow.objects.all().delete()
 
 
-def the_fate(subject=ACCOUNT, column="account"):
-    (fate,) = words(trace(subject, column))
-    return fate
+def the_delivery(subject=ACCOUNT, column="account"):
+    (delivery,) = words(trace(subject, column))
+    return delivery
 
 
 def test_a_row_that_fails_a_check_was_rejected_whatever_is_kept_of_it(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, 0)])
     run = move(server)
     purge_rejects()
-    fate = the_fate()
-    assert (fate.word, fate.run) == ("Rejected", run)
-    assert fate.detail == (
+    delivery = the_delivery()
+    assert (delivery.word, delivery.run) == ("Rejected", run)
+    assert delivery.detail == (
         "The amount is zero. It was closed, and what was noted of it purged: closed rejects are "
         "kept for 365 days."
     )
@@ -50,7 +50,7 @@ def test_a_row_that_passes_every_check_was_moved_even_by_a_run_that_rejected_oth
     stage(shop_all, "balances", [(ACCOUNT, 5), ("other", 0)])
     move(server)
     purge_rejects()
-    assert the_fate().word == "Moved"
+    assert the_delivery().word == "Moved"
 
 
 def test_while_all_rejects_of_the_run_are_kept_they_alone_decide(server, shop_all):
@@ -58,7 +58,7 @@ def test_while_all_rejects_of_the_run_are_kept_they_alone_decide(server, shop_al
     stage(shop_all, "balances", [(ACCOUNT, 5)])
     move(server)
     query(shop_all, 'update "changeAccountBalanceTemp" set amount = 0')
-    assert the_fate().word == "Moved"
+    assert the_delivery().word == "Moved"
 
 
 class TestAStatusAlone:
@@ -68,9 +68,9 @@ class TestAStatusAlone:
         stage(shop_all, "cards", [STATUS_ONLY])
         move(server, "cards")
         purge_rejects()
-        fate = the_fate(CARD, "card")
-        assert fate.word == "Rejected"
-        assert fate.detail.startswith("The bonus server does not know this card")
+        delivery = the_delivery(CARD, "card")
+        assert delivery.word == "Rejected"
+        assert delivery.detail.startswith("The bonus server does not know this card")
 
     def test_a_run_that_rejected_all_it_read_leaves_no_doubt(self, server, shop_all):
         stage(shop_all, "cards", [STATUS_ONLY])
@@ -114,14 +114,14 @@ class TestWhatWasDecided:
         stage(shop_all, "balances", [(ACCOUNT, 0)])
         move(server)
         discard(RejectedRow.objects.all(), "A typing error.", OLGA)
-        assert the_fate().detail.endswith(" by olga. A typing error.")
+        assert the_delivery().detail.endswith(" by olga. A typing error.")
 
 
 def test_a_pin_code_that_was_blanked_was_moved_as_long_as_its_run_is_known(server, shop_all):
     stage(shop_all, "pincodes", [(ACCOUNT, "7351")])
     move(server, "pincodes")
     call_command("purge_staging", "--older-than", "30", "--blank-pins")
-    assert the_fate().word == "Moved"
+    assert the_delivery().word == "Moved"
 
 
 def test_when_its_run_is_gone_it_is_not_taken_for_rejected(server, shop_all):
@@ -129,6 +129,6 @@ def test_when_its_run_is_gone_it_is_not_taken_for_rejected(server, shop_all):
     move(server, "pincodes")
     call_command("purge_staging", "--older-than", "30", "--blank-pins")
     TransferRun.objects.all().delete()
-    fate = the_fate()
-    assert fate.word == "Moved or rejected"
-    assert "was blanked after it was moved" in fate.detail
+    delivery = the_delivery()
+    assert delivery.word == "Moved or rejected"
+    assert "was blanked after it was moved" in delivery.detail

@@ -42,7 +42,7 @@ def test_a_row_is_waiting_until_a_run_has_moved_it_and_then_says_which(server, s
     stage(shop_all, "balances", [(ACCOUNT, 3)])
     result = trace(ACCOUNT, "account")
     assert states(result) == [["waiting"], ["moved"], ["moved"]]
-    assert [row.fates[0].run for row in result.rows] == [None, third, first]
+    assert [row.deliveries[0].run for row in result.rows] == [None, third, first]
 
 
 def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_all):
@@ -53,7 +53,7 @@ def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_al
         move(server)  # one that finds nothing
     with CaptureQueriesContext(connection) as queries:
         result = trace(ACCOUNT, "account")
-    assert {row.payload["amount"]: row.fates[0].run.pk for row in result.rows} == moved_by
+    assert {row.payload["amount"]: row.deliveries[0].run.pk for row in result.rows} == moved_by
     assert len(queries) <= 7
 
 
@@ -64,7 +64,7 @@ def test_a_run_that_was_purged_is_not_replaced_by_a_later_one(server, shop_all):
     second = move(server)
     TransferRun.objects.order_by("pk").first().delete()
     result = trace(ACCOUNT, "account")
-    assert [row.fates[0].run for row in result.rows] == [second, None]
+    assert [row.deliveries[0].run for row in result.rows] == [second, None]
     assert "no longer in the history" in words(result)[1].detail
 
 
@@ -81,7 +81,7 @@ def test_a_row_of_a_transaction_that_committed_late_is_of_the_run_that_read_it(s
         late.commit()
     assert states(trace(ACCOUNT, "account")) == [["moved"], ["waiting"]]
     second = move(server)
-    rows = {row.payload["amount"]: row.fates[0].run for row in trace(ACCOUNT, "account").rows}
+    rows = {row.payload["amount"]: row.deliveries[0].run for row in trace(ACCOUNT, "account").rows}
     assert rows == {"1": second, "2": first}
 
 
@@ -96,9 +96,9 @@ def test_within_a_batch_that_was_cut_short_rows_are_told_by_their_order(server, 
 def test_a_rejected_row_says_why(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, 0)])
     rejecting = move(server)
-    (fate,) = words(trace(ACCOUNT, "account"))
-    assert (fate.word, fate.run) == ("Rejected", rejecting)
-    assert fate.detail == "The amount is zero. Nobody has decided on it yet."
+    (delivery,) = words(trace(ACCOUNT, "account"))
+    assert (delivery.word, delivery.run) == ("Rejected", rejecting)
+    assert delivery.detail == "The amount is zero. Nobody has decided on it yet."
 
 
 class TestWhyItWaits:
@@ -108,8 +108,8 @@ class TestWhyItWaits:
         return server.tasks.get(kind="balances")
 
     def why(self):
-        (fate,) = words(trace(ACCOUNT, "account"))
-        return fate.detail.replace("\u00a0", " ")
+        (delivery,) = words(trace(ACCOUNT, "account"))
+        return delivery.detail.replace("\u00a0", " ")
 
     def test_switched_off_by_whom_and_when(self, task):
         task.switch(True, Actor("olga"))
@@ -149,7 +149,7 @@ def test_each_server_has_its_own_answer_and_a_dead_one_does_not_hold_the_page_up
     stage(shop_all, "balances", [(ACCOUNT, 1)])
     move(first)
     result = trace(ACCOUNT, "account")
-    assert [(fate.server, fate.state) for fate in result.rows[0].fates] == [
+    assert [(delivery.server, delivery.state) for delivery in result.rows[0].deliveries] == [
         (first, "moved"),
         (second, "waiting"),
         (dead, "unknown"),

@@ -14,7 +14,7 @@ from transfer.problems import incidents
 from transfer.problems.find import look
 from transfer.queue.locks import Space, lock
 
-Sort = Notice.Sort
+Event = Notice.Event
 # What was rejected since the last message is told at most so often.
 DIGEST = timedelta(hours=1)
 
@@ -64,18 +64,18 @@ def _due(
     `last`: the one before it.
     """
     if last is None:
-        sort = Sort.BEGAN if incident.notify and not incident.ended_at else None
+        event = Event.BEGAN if incident.notify and not incident.ended_at else None
     elif incident.ended_at:
-        sort = None if last.sort == Sort.ENDED else Sort.ENDED
+        event = None if last.event == Event.ENDED else Event.ENDED
     else:
-        sort = Sort.REMINDER if _is_time(recipient, incident, last, now) else None
-    if sort is None:
+        event = Event.REMINDER if _is_time(recipient, incident, last, now) else None
+    if event is None:
         return None
-    number = last.number + 1 if last and sort == Sort.REMINDER else 0
+    number = last.number + 1 if last and event == Event.REMINDER else 0
     return Notice(
         recipient=recipient,
         incident=incident,
-        sort=sort,
+        event=event,
         number=number,
         params=incident.params,
         created_at=now,

@@ -16,10 +16,10 @@ def subject(notice: Notice) -> str:
     if notice.incident is None:
         return _("Data Transfer: a test message")
     what = sentence(notice.incident, notice.params)
-    match Notice.Sort(notice.sort):
-        case Notice.Sort.ENDED:
+    match Notice.Event(notice.event):
+        case Notice.Event.ENDED:
             return _("Resolved: %(what)s") % {"what": what}
-        case Notice.Sort.REMINDER:
+        case Notice.Event.REMINDER:
             return _("Still: %(what)s") % {"what": what}
     return what
 
@@ -29,7 +29,7 @@ def body(notice: Notice) -> str:
     incident = notice.incident
     if incident is None:
         return _("Messages of Data Transfer arrive here.")
-    if notice.sort == Notice.Sort.ENDED and incident.ended_at:
+    if notice.event == Notice.Event.ENDED and incident.ended_at:
         lasted = formats.duration(incident.ended_at - incident.began_at)
         return _("It lasted %(time)s, from %(began)s to %(ended)s.") % {
             "time": lasted,

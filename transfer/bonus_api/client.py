@@ -1,4 +1,4 @@
-"""The door to a bonus server's administration port: the contract in bonusserver/README.md.
+"""The client of a bonus server's administration port, by the contract in bonusserver/README.md.
 
 A vendor's own protocol takes its place by another module with this class. No Django. Every failure
 is an ApiError.

@@ -15,8 +15,8 @@ from transfer.engine.shop_all.indexes import NAMED
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import gettext_noop
 from transfer.models import BonusServer
-from transfer.servers.attempt import Passed
 from transfer.servers.stages import remarks_on
+from transfer.servers.timed_check import Passed
 
 OLDEST = 140000  # as server_version_num
 CLOCK_SECONDS = 60

@@ -24,8 +24,8 @@ from transfer.problems.codes import Code
 from transfer.problems.find import problems
 from transfer.problems.problem import Problem
 from transfer.runs import workers
-from transfer.servers.attempt import Passed, Result, attempt
 from transfer.servers.stages import run_all
+from transfer.servers.timed_check import Passed, Result, timed_check
 from transfer.text import formats
 
 SCHEDULE = (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK)
@@ -55,7 +55,7 @@ def examine() -> Iterator[tuple[str, Result]]:
     for check in _of_installation():
         if check.needs in unusable:
             continue
-        result = attempt(check.label, check.label, check.test, SECONDS)
+        result = timed_check(check.label, check.label, check.test, SECONDS)
         if not result.ok and check.label in {_("Server"), _("Migrations")}:
             unusable.add(check.area)
         yield check.area, result
@@ -66,7 +66,7 @@ def examine() -> Iterator[tuple[str, Result]]:
         for result in run_all(server):
             yield server.name, result
         for label, test in _of_server(server):
-            yield server.name, attempt(label, label, test, SECONDS)
+            yield server.name, timed_check(label, label, test, SECONDS)
 
 
 def _of_installation() -> list[Check]:
@@ -101,7 +101,10 @@ def _of_problems(found: list[Problem]) -> Iterator[tuple[str, Result]]:
     ]
     for label, codes, test in looks:
         problem = next((one for one in found if one.code in codes), None)
-        result = _of_problem(label, problem) if problem else attempt(label, label, test, SECONDS)
+        if problem:
+            result = _of_problem(label, problem)
+        else:
+            result = timed_check(label, label, test, SECONDS)
         yield _("Schedule"), result
     for problem in found:
         if problem.code not in LOOKED_AT:
@@ -156,7 +159,7 @@ def try_tick() -> Passed:
 
 
 def try_queue() -> Passed:
-    resident = workers.seen().resident
+    resident = workers.count_workers().resident
     if not workers.is_drained():
         text = gettext_noop("There is no background worker: jobs that are queued do not start.")
         return Passed(text, {}, warns=True)

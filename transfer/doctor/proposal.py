@@ -50,52 +50,52 @@ def proposal(server: BonusServer) -> Iterator[str]:
     }
     yield "# " + _("Look at each line: names that sound alike may mean something else.")
     opened: tuple[Database, ...] = (databases.shop_all().database, databases.of_server(server))
-    for side, door in zip(SIDES, opened, strict=True):
-        with door, door.transaction(commit=False):
+    for side, database in zip(SIDES, opened, strict=True):
+        with database, database.transaction(commit=False):
             for kind in KINDS.values():
                 yield ""
-                yield from _of_table(kind, side, door)
+                yield from _of_table(kind, side, database)
 
 
-def _of_table(kind: Kind, which: str, door: Database) -> Iterator[str]:
+def _of_table(kind: Kind, which: str, database: Database) -> Iterator[str]:
     side: TableMapping = getattr(kind, which)
     place = f"{kind.name}.{which}"
-    tables = [name for (name,) in door.rows(TABLES, [door.connection.schemas])]
+    tables = [name for (name,) in database.rows(TABLES, [database.connection.schemas])]
     wanted = (*kind.columns, kind.stamps) if which == "bonus_server" else kind.columns
-    table = _alike(side.table, (), tables) or _only_fitting(kind, wanted, tables, door)
+    table = _alike(side.table, (), tables) or _only_fitting(kind, wanted, tables, database)
     if table is None:
         yield f"# [{place}]"
         yield f"# table = {_text(side.table)}  # " + _(
             "There is none like it. There are: %(there)s"
         ) % {"there": ", ".join(tables) or "–"}
         return
-    there = _there(table, door)
+    there = _there(table, database)
     names = _columns(wanted, there)
     yield f"[{place}]"
     yield f"table = {_text(table)}"
     if any(column.name == "amount" and there[name] in MINOR for column, name in names.items()):
         yield 'amount = "minor"  # ' + _("whole numbers: are they hundredths?")
     yield from _section(f"{place}.columns", _of_columns(kind, which, names, there))
-    yield from _section(f"{place}.status", _of_words(table, names, there, door))
-    yield from _section(f"{place}.fixed", _of_fixed(table, names, there, door))
+    yield from _section(f"{place}.status", _of_words(table, names, there, database))
+    yield from _section(f"{place}.fixed", _of_fixed(table, names, there, database))
 
 
 def _only_fitting(
-    kind: Kind, wanted: tuple[Column, ...], tables: list[str], door: Database
+    kind: Kind, wanted: tuple[Column, ...], tables: list[str], database: Database
 ) -> str | None:
     """The table that has all that a row has to say, if only one has."""
     needed = {name for group in kind.needed for name in group}
     fitting = [
         table
         for table in tables
-        if needed <= {column.name for column in _columns(wanted, _there(table, door))}
+        if needed <= {column.name for column in _columns(wanted, _there(table, database))}
     ]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _there(table: str, door: Database) -> dict[str, str]:
+def _there(table: str, database: Database) -> dict[str, str]:
     """Its columns and their types."""
-    return {name: type_ for name, type_, *_rest in door.rows(COLUMNS, [TableName(table)])}
+    return {name: type_ for name, type_, *_rest in database.rows(COLUMNS, [TableName(table)])}
 
 
 def _section(place: str, lines: Iterator[str]) -> Iterator[str]:
@@ -151,22 +151,22 @@ def _of_columns(
 
 
 def _of_words(
-    table: str, names: dict[Column, str], there: dict[str, str], door: Database
+    table: str, names: dict[Column, str], there: dict[str, str], database: Database
 ) -> Iterator[str]:
     """Which word means what, somebody has to say: they are listed as they are found."""
     for column, name in names.items():
         if column.name == "status" and there[name] in TEXT:
             query = sql.SQL(WORDS).format(column=sql.Identifier(name), table=TableName(table))
-            words = [_text(word) for (word,) in door.rows(query) if word is not None]
+            words = [_text(word) for (word,) in database.rows(query) if word is not None]
             listed = ", ".join(words[:MOST_WORDS]) or "–"
             yield "# " + _("In the table stand: %(words)s") % {"words": listed}
             yield from (f"# {status.name} = …" for status in CARD_STATUSES.values())
 
 
 def _of_fixed(
-    table: str, names: dict[Column, str], there: dict[str, str], door: Database
+    table: str, names: dict[Column, str], there: dict[str, str], database: Database
 ) -> Iterator[str]:
-    for (name,) in door.rows(DEMANDED, [TableName(table), [*names.values(), *OURS]]):
+    for (name,) in database.rows(DEMANDED, [TableName(table), [*names.values(), *OURS]]):
         yield f"# {name} = …  # " + _("%(type)s, must not be null") % {"type": there[name]}
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from transfer.doctor import errors
 from transfer.errors import gettext_noop
 from transfer.models import AuditEntry, Recipient
-from transfer.servers.attempt import Passed
+from transfer.servers.timed_check import Passed
 from transfer.text import formats
 
 SECONDS = 3.0

@@ -16,13 +16,13 @@ LARGEST = 256 << 20
 
 
 def receive(
-    kind: Kind, chunks: Iterable[bytes], actor: Actor, *, name: str = "", way: str = "file"
+    kind: Kind, chunks: Iterable[bytes], actor: Actor, *, name: str = "", input_method: str = "file"
 ) -> Upload:
     """Keeps a file, piece by piece. Raises FileRefused when it is empty or too large."""
     upload = Upload(
         kind=kind.name,
         name=printable(name)[-255:],
-        way=way,
+        input_method=input_method,
         created_by=actor.name,
         user_id=actor.user.pk if actor.user else None,
         address=actor.address,

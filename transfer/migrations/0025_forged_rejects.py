@@ -4,7 +4,7 @@ import re
 
 from django.db import migrations
 
-# What a bonus server may have forged, as the door now reads it: see `reject_reading`.
+# What a bonus server may have forged, as it is read now: see `reject_reading`.
 FORGED = """
     update transfer_rejectedrow set code = 'unknown', payload = '{}'
      where jsonb_typeof(payload) <> 'object'

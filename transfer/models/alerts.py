@@ -246,7 +246,7 @@ class Notice(Job, Failing):
 
     LOCK_SPACE = Space.NOTICE
 
-    class Sort(models.TextChoices):
+    class Event(models.TextChoices):
         BEGAN = "began"
         REMINDER = "reminder"
         ENDED = "ended"
@@ -256,7 +256,7 @@ class Notice(Job, Failing):
     incident = models.ForeignKey(
         Incident, on_delete=models.CASCADE, null=True, related_name="notices"
     )
-    sort = models.CharField(max_length=10, choices=Sort)
+    event = models.CharField(max_length=10, choices=Event, db_column="sort")
     number = models.PositiveIntegerField(default=0)  # of a reminder
     params = models.JSONField(default=dict)  # of the incident, when this was written
     created_at = models.DateTimeField(default=timezone.now)
@@ -271,13 +271,13 @@ class Notice(Job, Failing):
         verbose_name = gettext_lazy("message")
         constraints = [
             models.UniqueConstraint(
-                "recipient", "incident", "sort", "number", name="nobody_is_told_twice"
+                "recipient", "incident", "event", "number", name="nobody_is_told_twice"
             )
         ]
         indexes = [models.Index(fields=["created_at"], condition=Q(sent_at=None), name="unsent")]
 
     def __str__(self) -> str:
-        return f"{self.pk}: {self.sort} → {self.recipient}"
+        return f"{self.pk}: {self.event} → {self.recipient}"
 
     def claim(self) -> bool:
         return bool(self.saved.filter(sent_at=None).update(attempts=F("attempts") + 1))

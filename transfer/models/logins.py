@@ -22,7 +22,7 @@ from django.utils.crypto import salted_hmac
 from transfer.engine.kinds import MASK
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.users import User
-from transfer.queue.locks import Space, hold
+from transfer.queue.locks import Space, wait_for_lock
 
 PERIOD = timedelta(minutes=15)
 OF_A_NAME, OF_A_NETWORK = 10, 50  # guesses in the period; the next one is not checked
@@ -157,7 +157,7 @@ class LoginKey:
 
         If the process dies before it knows whether the password is right, the guess counts.
         """
-        hold(Space.GUESSES, 0)
+        wait_for_lock(Space.GUESSES, 0)
         Guess.objects.filter(at__lte=timezone.now() - PERIOD).delete()
         if lock := next(self._locks(Guess.objects.all()), None):
             raise Locked(lock.until)
@@ -167,7 +167,7 @@ class LoginKey:
     @transaction.atomic
     def refuse(self, guess: Guess) -> None:
         """Notes that the password was wrong; and the lock, if it was the last guess before it."""
-        hold(Space.GUESSES, 0)
+        wait_for_lock(Space.GUESSES, 0)
         before = [*self._locks(Guess.objects.filter(is_refused=True))]
         Guess.objects.filter(pk=guess.pk).update(is_refused=True)
         self._note(Action.REFUSE)

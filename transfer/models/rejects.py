@@ -48,7 +48,7 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
     def once(self) -> Self:
         """One reject of each staged row and reason: the first among these."""
         earlier = self.filter(**EARLIER)
-        return self.filter(models.Q(follows=False) | ~models.Exists(earlier))
+        return self.filter(models.Q(duplicates_open=False) | ~models.Exists(earlier))
 
     def note_following(self) -> None:
         """Notes which of these open ones follow another of the same row and reason.
@@ -57,7 +57,7 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         that have been rejected for the same reason, for each row.
         """
         earlier = RejectedRow.objects.filter(**EARLIER, closed_at=None)
-        self.open().update(follows=models.Exists(earlier))
+        self.open().update(duplicates_open=models.Exists(earlier))
 
     def groups(self) -> list[dict[str, Any]]:
         """Counts by transfer and reason, open ones too; most first. One query."""
@@ -107,8 +107,9 @@ class RejectedRow(OfKind, models.Model):
     state = models.CharField(
         gettext_lazy("state"), max_length=10, choices=State, default=State.OPEN
     )
-    # When it came, another server's stood open that says the same: lists show that one for both.
-    follows = models.BooleanField(default=False)
+    # When it came, a reject of another server was open for the same row and reason: lists show
+    # that one for both.
+    duplicates_open = models.BooleanField(default=False, db_column="follows")
     closed_at = models.DateTimeField(gettext_lazy("closed at"), null=True)
     closed_by = models.CharField(gettext_lazy("closed by"), max_length=200, blank=True)
     close_reason = models.CharField(gettext_lazy("why"), max_length=500, blank=True)
@@ -132,14 +133,22 @@ class RejectedRow(OfKind, models.Model):
             models.Index("run", name="rejects_of_run"),
             # What is open, by reason: `groups` reads nothing else.
             models.Index(
-                fields=["kind", "code", "follows", "-id"],
+                fields=["kind", "code", "duplicates_open", "-id"],
                 include=["state"],
                 condition=models.Q(state="open"),
                 name="rejects_open",
             ),
             # The list by time, whatever it is filtered by; `groups` reads nothing else.
             models.Index(
-                fields=["created_at", "id", "state", "kind", "code", "server", "follows"],
+                fields=[
+                    "created_at",
+                    "id",
+                    "state",
+                    "kind",
+                    "code",
+                    "server",
+                    "duplicates_open",
+                ],
                 name="rejects_by_time",
             ),
             models.Index("origin", "kind", "staging_id", name="rejects_of_row"),

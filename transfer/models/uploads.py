@@ -61,7 +61,7 @@ class Upload(OfKind, Job, Failing):
         DISCARDED = "discarded", pgettext_lazy("file", "Discarded")
         EXPIRED = "expired", gettext_lazy("Not confirmed in time")
 
-    class Way(models.TextChoices):
+    class InputMethod(models.TextChoices):
         FILE = "file", gettext_lazy("File")
         HAND = "hand", gettext_lazy("By hand")
         COMMAND = "command", gettext_lazy("Command line")
@@ -73,7 +73,13 @@ class Upload(OfKind, Job, Failing):
     # Noted in the staging database in the transaction that loads: a load happens once.
     token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
-    way = models.CharField(gettext_lazy("way"), max_length=10, choices=Way, default=Way.FILE)
+    input_method = models.CharField(
+        gettext_lazy("way"),
+        max_length=10,
+        choices=InputMethod,
+        default=InputMethod.FILE,
+        db_column="way",
+    )
     state = models.CharField(
         gettext_lazy("state"), max_length=10, choices=State, default=State.RECEIVED
     )
@@ -120,7 +126,7 @@ class Upload(OfKind, Job, Failing):
         ]
 
     def __str__(self) -> str:
-        return self.name or str(self.get_way_display())
+        return self.name or str(self.get_input_method_display())
 
     def get_absolute_url(self) -> str:
         return numbered("upload", self.pk)
@@ -223,7 +229,12 @@ class Upload(OfKind, Job, Failing):
         self.save()
         self.forget()
         actor = Actor(self.confirmed_by, self.user, self.address)
-        new: dict[str, Any] = {"way": self.way, "name": self.name, "good": rows, "bad": self.bad}
+        new: dict[str, Any] = {
+            "way": self.input_method,
+            "name": self.name,
+            "good": rows,
+            "bad": self.bad,
+        }
         if self.corrections:
             new["corrections"] = self.corrections
         if self.amount is not None:

@@ -56,7 +56,9 @@ def of_rejects() -> Iterator[Problem]:
     open_ones = (
         RejectedRow.objects.open()
         .order_by()
-        .aggregate(n=Count("pk", filter=Q(follows=False)), last=Max("pk"), since=Min("created_at"))
+        .aggregate(
+            n=Count("pk", filter=Q(duplicates_open=False)), last=Max("pk"), since=Min("created_at")
+        )
     )
     since = open_ones.pop("since")
     if open_ones["n"]:

@@ -58,7 +58,7 @@ def lock(space: Space, number: int, holder: Callable[[], object] = str) -> Itera
             cursor.execute("select pg_advisory_unlock(%s, %s)", key)
 
 
-def hold(space: Space, number: int) -> None:
+def wait_for_lock(space: Space, number: int) -> None:
     """Waits for the lock and holds it until the transaction under way ends."""
     with connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s, %s)", [space, number])

@@ -19,7 +19,7 @@ from transfer.engine.bonus_server.reject_reading import Reject
 from transfer.engine.position import Position
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import RejectedRow, TransferRun, TransferTask
-from transfer.queue.locks import Space, hold
+from transfer.queue.locks import Space, wait_for_lock
 from transfer.rejects.closing import close_noted
 
 AT_ONCE = 1000
@@ -63,7 +63,7 @@ def _pull_all(task: TransferTask, target: BonusDatabase, reader: str) -> None:
         known.update(reject.token for reject in rejects)
         _take_over(task, reader, rejects, None)
     with transaction.atomic():
-        hold(Space.REJECTS, 0)
+        wait_for_lock(Space.REJECTS, 0)
         _delete_gone(task, reader, known)
         _save_progress(task)
 
@@ -106,7 +106,8 @@ def _take_over(
     itself.
     """
     with transaction.atomic():
-        hold(Space.REJECTS, 0)  # two servers that reject the same rows at once see each other's
+        # Two servers that reject the same rows at once see each other's rejects.
+        wait_for_lock(Space.REJECTS, 0)
         _forget_namesakes(task, rejects)
         _save(task, reader, rejects, run)
         mine = RejectedRow.objects.filter(server=task.server_id, kind=task.kind)

@@ -56,7 +56,7 @@ def announce(command: str, workers: int) -> None:
     }
 
 
-def seen() -> Workers:
+def count_workers() -> Workers:
     """The workers that there are at this moment, on all machines."""
     with connection.cursor() as cursor:
         cursor.execute(SESSIONS)
@@ -77,7 +77,7 @@ def oldest_entry() -> datetime | None:
 
 def is_drained() -> bool:
     """Whether anything takes entries from the queue: a resident worker, or the tick of cron."""
-    return bool(seen().resident) or any(beat.drains for beat in Heartbeat.alive())
+    return bool(count_workers().resident) or any(beat.drains for beat in Heartbeat.alive())
 
 
 def stuck_since() -> datetime | None:
@@ -115,7 +115,7 @@ def in_words(workers: Workers) -> str:
 
 def when_it_starts(runs: int = 1) -> str:
     """A sentence about runs that wait in the queue."""
-    workers, beat = seen(), Heartbeat.last()
+    workers, beat = count_workers(), Heartbeat.last()
     if workers.free and workers.free >= waiting_entries().count():
         return ngettext("It starts at once.", "They start at once.", runs)
     if workers.resident:

@@ -18,7 +18,7 @@ from transfer.engine.postgres.relations import TRIGGERS, remarks
 from transfer.engine.table_name import TableName
 from transfer.errors import gettext_noop
 from transfer.models import Actor, AuditEntry, BonusServer
-from transfer.servers.attempt import Passed, Result, attempt
+from transfer.servers.timed_check import Passed, Result, timed_check
 
 STAGE_SECONDS = 8.0
 ONE_TEST = timedelta(minutes=1)
@@ -146,7 +146,7 @@ def note_test(tested: BonusServer, actor: Actor) -> None:
 def run_stage(stage: str, server: BonusServer, seconds: float = STAGE_SECONDS) -> Result:
     """Runs one stage, within its time. Never raises."""
     label, test = STAGES[stage]
-    return attempt(stage, str(label), lambda: test(server), seconds)
+    return timed_check(stage, str(label), lambda: test(server), seconds)
 
 
 def run_all(server: BonusServer) -> Iterator[Result]:

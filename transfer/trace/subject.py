@@ -16,7 +16,7 @@ from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import writing_since
 from transfer.servers.ask import shop_all
 from transfer.trace.complete import kinds_of
-from transfer.trace.fates import StagedRow, judge_fates
+from transfer.trace.delivery import StagedRow, judge_deliveries
 from transfer.trace.servers import Answer, ask
 from transfer.trace.sources import attach_uploads, note_sources
 
@@ -66,7 +66,8 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
     result = Trace(subject, rows[:ROWS_ON_A_PAGE], has_more, answers, writing)
     waits = any(not past for row in result.rows for past in row.reached.values())
     # Why a row waits is told by the task's runs; most rows have long been moved.
-    judge_fates(result.rows, answers, attach_runs(tasks.with_runs()) if waits else [*tasks], origin)
+    listed = attach_runs(tasks.with_runs()) if waits else [*tasks]
+    judge_deliveries(result.rows, answers, listed, origin)
     attach_uploads(result.rows)
     return result
 

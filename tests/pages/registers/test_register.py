@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from transfer.models import AccountJob, AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
 from transfer.models.accounts import AccountState
-from transfer.registers.seen import strip
+from transfer.registers.last_seen import strip
 from transfer.servers.checks import old_days
 
 pytestmark = pytest.mark.django_db

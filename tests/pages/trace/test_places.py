@@ -35,7 +35,9 @@ def test_a_single_register_is_opened_at_once(client, eight, till, text):
 def test_so_is_a_server_a_run_and_a_file(client, eight):
     run = a_run(eight)
     file = Upload.objects.create(kind="balances", name="бонусы-ноябрь.csv", created_by="olga")
-    Upload.objects.create(kind="balances", name="", way=Upload.Way.HAND, created_by="olga")
+    Upload.objects.create(
+        kind="balances", name="", input_method=Upload.InputMethod.HAND, created_by="olga"
+    )
     assert find(client, "сервер 8").url == eight.get_absolute_url()
     assert find(client, f"№{run.pk}").url == run.get_absolute_url()
     assert find(client, "НОЯБРЬ").url == file.get_absolute_url()

@@ -7,7 +7,7 @@ from transfer.doctor.examination import examine
 from transfer.doctor.proposal import proposal
 from transfer.errors import one_line, printable
 from transfer.management.command import FAILED, Command as BaseCommand, add_server, servers_named
-from transfer.servers.attempt import Result
+from transfer.servers.timed_check import Result
 
 
 class Command(BaseCommand):

@@ -115,7 +115,9 @@ def uploaded(kind: Kind, path: Path) -> Upload:
     try:
         with path.open("rb") as file:
             pieces, actor = iter(lambda: file.read(CHUNK), b""), Actor.at_command_line()
-            return receive(kind, pieces, actor, name=path.name, way=Upload.Way.COMMAND)
+            return receive(
+                kind, pieces, actor, name=path.name, input_method=Upload.InputMethod.COMMAND
+            )
     except OSError as error:
         raise UsageError(
             _("%(file)s can't be read: %(reason)s"), file=path, reason=error.strerror

@@ -38,6 +38,8 @@ FACTS = {
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
 }
+# Fields that entries name by their columns.
+COLUMNS = {"way": "input_method"}
 CHOICES: dict[str, dict[Any, Any]] = {
     "role": {role.group: role.label for role in Role},
     "state": {"active": gettext_lazy("Active"), "closed": gettext_lazy("Closed")},
@@ -111,7 +113,7 @@ def _chosen(entry: AuditEntry, name: str, value: Any) -> str:
 
 def _field(entry: AuditEntry, name: str) -> Any:
     try:
-        return _model(entry)._meta.get_field(name)
+        return _model(entry)._meta.get_field(COLUMNS.get(name, name))
     except (LookupError, FieldDoesNotExist):  # of a later or an earlier version, or no field
         return None
 

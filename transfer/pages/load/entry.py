@@ -38,8 +38,8 @@ def entry(request: HttpRequest, kind: str) -> HttpResponse:
 
 def _judge(form: EntryForm, actor: Actor) -> Upload | None:
     """Keeps the change for the confirmation, or says in the form what is wrong with it."""
-    way = Upload.Way.HAND
-    upload = receive(form.kind, [form.line()], actor, name=form.subject(), way=way)
+    method = Upload.InputMethod.HAND
+    upload = receive(form.kind, [form.line()], actor, name=form.subject(), input_method=method)
     upload.chosen = form.reading()
     upload.save(update_fields=["chosen"])
     upload_job.go_on(upload)
@@ -57,7 +57,7 @@ def _judge(form: EntryForm, actor: Actor) -> Upload | None:
 @read_or_post
 def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """Says what will be staged, and stages it once."""
-    upload = get_object_or_404(Upload, pk=pk, way=Upload.Way.HAND)
+    upload = get_object_or_404(Upload, pk=pk, input_method=Upload.InputMethod.HAND)
     if request.method == "POST":
         if upload.confirm(Actor.of(request)):
             upload_job.go_on(upload)

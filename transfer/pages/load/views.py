@@ -104,7 +104,7 @@ def received(form: UploadForm, actor: Actor) -> Upload | None:
 def upload(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything about one file; while somebody works on it, the page refreshes itself."""
     upload = get_object_or_404(Upload, pk=pk)
-    if upload.way == Upload.Way.HAND and upload.state == State.READY:
+    if upload.input_method == Upload.InputMethod.HAND and upload.state == State.READY:
         return redirect("entry_confirm", pk)
     template = "load/part.html" if is_part(request) else "load/upload.html"
     return render(request, template, _context(request, upload))

@@ -153,7 +153,7 @@ def schedule_and_queue() -> Iterator[Metric]:
     ready = DBTaskResult.objects.ready().aggregate(entries=Count("pk"), oldest=Min("enqueued_at"))
     yield gauge("queue_entries", "Jobs that wait for a worker", ready["entries"])
     yield gauge("queue_oldest_seconds", "Age of the oldest of them", age(ready["oldest"]))
-    yield gauge("workers", "Resident workers", workers.seen().resident)
+    yield gauge("workers", "Resident workers", workers.count_workers().resident)
     text = "Exceptions in the steps of background loops"
     failures = CounterMetricFamily("dtadmin_step_failures", text, labels=["step"])
     totals = FailedStep.objects.order_by().values_list("step").annotate(Sum("total"))

@@ -89,7 +89,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     """Sends at once, so that one sees whether it arrives."""
     recipient = get_object_or_404(Recipient, pk=pk)
-    notice = Notice.objects.create(recipient=recipient, sort=Notice.Sort.TEST)
+    notice = Notice.objects.create(recipient=recipient, event=Notice.Event.TEST)
     notice.do(lambda: deliver(notice))
     notice.refresh_from_db()
     AuditEntry.record(Actor.of(request), AuditEntry.Action.RUN, recipient)

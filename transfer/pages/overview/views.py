@@ -82,7 +82,7 @@ def look(seconds: float, user: Any) -> dict[str, Any]:
         "heartbeats": list(Heartbeat.objects.all()[:5]),
         "heartbeat": heartbeat,
         "oldest_entry": workers.oldest_entry(),
-        "workers": formats.sentence(workers.in_words(workers.seen())),
+        "workers": formats.sentence(workers.in_words(workers.count_workers())),
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
         "poll": (FAST if running else SLOW) if asked else 0.2,
     }

@@ -19,7 +19,7 @@ from transfer.pages.registers.filters import RegisterFilter
 from transfer.pages.registers.forms import RegisterForm, ShopForm
 from transfer.pages.registers.tables import RegisterTable, ShopTable
 from transfer.pages.registers.why import why
-from transfer.registers.seen import strip
+from transfer.registers.last_seen import strip
 from transfer.text import formats
 
 

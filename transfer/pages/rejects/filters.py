@@ -68,7 +68,7 @@ class RejectFilter(DayFilters):
             return rejects
         if self.given.get("since") or self.given.get("until"):
             return rejects.once()
-        return rejects.filter(follows=False)
+        return rejects.filter(duplicates_open=False)
 
     @property
     def active(self) -> bool:

@@ -12,7 +12,7 @@ from transfer.pages.audit.words import in_a_line
 from transfer.text import formats
 
 
-def seen(request: HttpRequest) -> int | None:
+def posted_version(request: HttpRequest) -> int | None:
     """The version of what was changed that the sender's page showed."""
     return formats.number_in(request.POST.get("seen"))
 

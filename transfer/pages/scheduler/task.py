@@ -19,7 +19,7 @@ from transfer.pages import links
 from transfer.pages.audit import sentences
 from transfer.pages.back import done, is_part, next_url, read_or_post
 from transfer.pages.scheduler import started, status
-from transfer.pages.scheduler.conflicts import ask_again, seen, who_did_what
+from transfer.pages.scheduler.conflicts import ask_again, posted_version, who_did_what
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
 from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
@@ -73,7 +73,7 @@ def answer(
     `wanted` is what a switch shall be: if the other has switched it so, it is done already.
     """
     try:
-        change(actor=Actor.of(request), expected_version=seen(request))
+        change(actor=Actor.of(request), expected_version=posted_version(request))
     except ChangedMeanwhile as conflict:
         if conflict.entry is None or conflict.task.enabled != wanted:
             return ask_again(request, conflict, wish, home(request, task))
@@ -188,7 +188,7 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
     cron = form.cleaned_data["schedule"] if form.is_valid() else None
     if request.method == "POST" and cron:
         try:
-            task.reschedule(cron, Actor.of(request), expected_version=seen(request))
+            task.reschedule(cron, Actor.of(request), expected_version=posted_version(request))
         except ChangedMeanwhile as conflict:
             return ask_again(request, conflict, _("Use my schedule anyway"), home(request, task))
         params = {"words": in_words(cron), "at": formats.moment(task.upcoming_at)}

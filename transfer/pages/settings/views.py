@@ -11,7 +11,7 @@ from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.audit import sentences
 from transfer.pages.back import done, read_or_post
-from transfer.pages.scheduler.conflicts import seen, who_did_what
+from transfer.pages.scheduler.conflicts import posted_version, who_did_what
 from transfer.pages.settings.forms import SettingsForm
 
 
@@ -25,7 +25,7 @@ def settings(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         values = {name: form.cleaned_data[name] for name in form.fields}
         try:
-            held.change(Actor.of(request), expected_version=seen(request), **values)
+            held.change(Actor.of(request), expected_version=posted_version(request), **values)
         except SettingsChangedMeanwhile as error:
             conflict = who_did_what(error.entry) if error.entry else []
             held = Settings.load()

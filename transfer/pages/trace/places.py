@@ -53,7 +53,9 @@ def _runs(text: str) -> list[Link]:
 
 
 def _files(text: str) -> list[Link]:
-    files = Upload.objects.filter(name__icontains=text).exclude(way=Upload.Way.HAND)
+    files = Upload.objects.filter(name__icontains=text).exclude(
+        input_method=Upload.InputMethod.HAND
+    )
     return [
         link(f"{one.name}, {formats.moment(one.created_at)}", one.get_absolute_url())
         for one in files.order_by("-created_at")[:MOST]

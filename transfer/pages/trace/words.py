@@ -16,7 +16,7 @@ from transfer.text import formats
 from transfer.text.columns import amount_words, heading, status_words
 from transfer.text.explain import explain, explain_reject
 from transfer.trace.complete import COLUMNS
-from transfer.trace.fates import Fate, StagedRow
+from transfer.trace.delivery import Delivery, StagedRow
 from transfer.trace.servers import Answer
 from transfer.trace.sources import Source
 
@@ -35,7 +35,7 @@ PIN_BLANKED = gettext_lazy(
 
 
 @dataclass(frozen=True)
-class ShownFate:
+class ShownDelivery:
     """What became of a row at one server."""
 
     server: BonusServer
@@ -53,7 +53,7 @@ class ShownRow:
     number: int
     created_at: datetime | None
     cells: list[tuple[str, str, str]]  # heading, value, and what it can be traced by, if at all
-    fates: list[ShownFate]
+    deliveries: list[ShownDelivery]
     source: SafeString | str
 
 
@@ -83,14 +83,14 @@ def shown_row(row: StagedRow, reject_days: int, subject: str = "") -> ShownRow:
         for column in row.kind.columns
         if row.payload.get(column.name) not in (None, "", subject)
     ]
-    fates = [
-        ShownFate(
+    deliveries = [
+        ShownDelivery(
             one.server, one.run, one.reject, _detail(row, one, reject_days), *LOOKS[one.state]
         )
-        for one in row.fates
+        for one in row.deliveries
     ]
     title = _(row.kind.title)
-    return ShownRow(title, row.id, row.created_at, cells, fates, source_words(row.source))
+    return ShownRow(title, row.id, row.created_at, cells, deliveries, source_words(row.source))
 
 
 def source_words(source: Source) -> SafeString | str:
@@ -113,7 +113,7 @@ def _loaded(source: Source) -> SafeString | str:
     upload = source.upload
     if upload is None:
         return _("from a file that no longer stands in the list of loads")
-    if upload.way == Upload.Way.HAND:
+    if upload.input_method == Upload.InputMethod.HAND:
         return _("entered by hand by %(who)s") % {"who": upload.confirmed_by}
     link = format_html('<a href="{}">{}</a>', upload.get_absolute_url(), upload)
     words = _("from the file {file}, loaded by {who}")
@@ -143,18 +143,21 @@ def _moment(value: str) -> str:
         return value
 
 
-def _detail(row: StagedRow, fate: Fate, reject_days: int) -> str:
-    if fate.state == "moved":
-        return "" if fate.run else _("By a run that is no longer in the history.")
-    if fate.state == "waiting":
-        return why(fate.task) if fate.task else ""
-    if fate.state == "read":
-        why_unknown = str(PIN_BLANKED) if fate.code == BLANKED else _maybe_rejected(reject_days)
+def _detail(row: StagedRow, delivery: Delivery, reject_days: int) -> str:
+    if delivery.state == "moved":
+        return "" if delivery.run else _("By a run that is no longer in the history.")
+    if delivery.state == "waiting":
+        return why(delivery.task) if delivery.task else ""
+    if delivery.state == "read":
+        why_unknown = str(PIN_BLANKED) if delivery.code == BLANKED else _maybe_rejected(reject_days)
         return " ".join([why_unknown, *_sent_again(row)])
-    if fate.state == "unknown":
-        return explain(fate.error).sentence if fate.error else ""
-    decision = [decided(fate.reject)] if fate.reject else [_gone(reject_days), *_sent_again(row)]
-    return " ".join([explain_reject(fate.code).sentence, *decision])
+    if delivery.state == "unknown":
+        return explain(delivery.error).sentence if delivery.error else ""
+    if delivery.reject:
+        decision = [decided(delivery.reject)]
+    else:
+        decision = [_gone(reject_days), *_sent_again(row)]
+    return " ".join([explain_reject(delivery.code).sentence, *decision])
 
 
 def decided(reject: RejectedRow) -> str:

@@ -35,7 +35,7 @@ class Result:
     warns: bool = False
 
 
-def attempt(stage: str, label: str, test: Callable[[], Passed], seconds: float) -> Result:
+def timed_check(stage: str, label: str, test: Callable[[], Passed], seconds: float) -> Result:
     """Runs the test in a thread of its own, which is left behind when it hangs. Never raises."""
     pool = ThreadPoolExecutor(1, thread_name_prefix=f"test-{stage}")
     began = time.monotonic()

@@ -17,7 +17,7 @@ from transfer.trace.sources import Source
 
 
 @dataclass
-class Fate:
+class Delivery:
     """What became of one staged row at one server."""
 
     server: BonusServer
@@ -43,29 +43,29 @@ class StagedRow:
     reached: dict[int, bool]  # server → whether its position is past the row
     sent_again: tuple[int, datetime] | None = None  # the row in its place, and since when
     source: Source = field(default_factory=Source)
-    fates: list[Fate] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
 
 
-def judge_fates(
+def judge_deliveries(
     rows: list[StagedRow], answers: list[Answer], tasks: list[Any], origin: str
 ) -> None:
     """Says of every row what became of it at every server."""
     of = {(task.server_id, task.kind): task for task in tasks}
     rejects = _rejects(rows, origin)
     for row in rows:
-        row.fates = [_fate(row, answer, of, rejects) for answer in answers]
+        row.deliveries = [_delivery(row, answer, of, rejects) for answer in answers]
     moved = [
-        ((fate.task.pk, row.xid, row.id), row, fate, answer)
+        ((delivery.task.pk, row.xid, row.id), row, delivery, answer)
         for row in rows
-        for fate, answer in zip(row.fates, answers, strict=True)
-        if fate.state == "moved" and fate.task is not None
+        for delivery, answer in zip(row.deliveries, answers, strict=True)
+        if delivery.state == "moved" and delivery.task is not None
     ]
     runs = runs_that_moved([key for key, *_ in moved], origin)
     complete = _with_all_rejects(runs.values())
-    for key, row, fate, answer in moved:
-        fate.run = runs.get(key)
-        if fate.run is None or fate.run.pk not in complete:
-            _judge(row, fate, answer)
+    for key, row, delivery, answer in moved:
+        delivery.run = runs.get(key)
+        if delivery.run is None or delivery.run.pk not in complete:
+            _judge(row, delivery, answer)
 
 
 def _rejects(rows: list[StagedRow], origin: str) -> dict[tuple[int | None, str, int], RejectedRow]:
@@ -81,15 +81,17 @@ def _rejects(rows: list[StagedRow], origin: str) -> dict[tuple[int | None, str, 
     }
 
 
-def _fate(row: StagedRow, answer: Answer, of: dict[Any, Any], rejects: dict[Any, Any]) -> Fate:
+def _delivery(
+    row: StagedRow, answer: Answer, of: dict[Any, Any], rejects: dict[Any, Any]
+) -> Delivery:
     server, kind = answer.server, row.kind.name
     task = of.get((server.pk, kind))
     reject = rejects.get((server.pk, kind, row.id))
     if reject is not None:
-        return Fate(server, "rejected", task, reject.run, reject, reject.code)
+        return Delivery(server, "rejected", task, reject.run, reject, reject.code)
     if answer.error is not None:
-        return Fate(server, "unknown", task, error=answer.error)
-    return Fate(server, "moved" if row.reached[server.pk] else "waiting", task)
+        return Delivery(server, "unknown", task, error=answer.error)
+    return Delivery(server, "moved" if row.reached[server.pk] else "waiting", task)
 
 
 def _with_all_rejects(runs: Iterable[TransferRun]) -> set[int]:
@@ -104,20 +106,20 @@ def _with_all_rejects(runs: Iterable[TransferRun]) -> set[int]:
     return {pk for pk, rows in rejected.items() if present.get(pk, 0) >= rows}
 
 
-def _judge(row: StagedRow, fate: Fate, answer: Answer) -> None:
+def _judge(row: StagedRow, delivery: Delivery, answer: Answer) -> None:
     """Judges a row whose reject may be gone by the checks, since a staged row never changes.
 
     But for a PIN code, which may have been blanked after it was moved.
     """
     if row.fault == BLANKED:
-        fate.state, fate.code = "read", BLANKED
+        delivery.state, delivery.code = "read", BLANKED
     elif row.fault is not None:
-        fate.state, fate.code = "rejected", row.fault
-    elif row.may_fail and (_rejected_all(fate.run) or not answer.holding.cards):
+        delivery.state, delivery.code = "rejected", row.fault
+    elif row.may_fail and (_rejected_all(delivery.run) or not answer.holding.cards):
         # No transfer removes a card: one that the server does not know, it has never known.
-        fate.state, fate.code = "rejected", row.kind.late_checks[0].code
+        delivery.state, delivery.code = "rejected", row.kind.late_checks[0].code
     elif row.may_fail:
-        fate.state = "read"
+        delivery.state = "read"
 
 
 def _rejected_all(run: TransferRun | None) -> bool:

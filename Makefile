@@ -46,12 +46,9 @@ chaos: $(STAMP)
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(PARTS)
 
-# Django would take psycopg 3, a peer, for its driver if it saw it: it lies beside.
 $(VENV)/.bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
 		--constraint constraints.txt ".[bench]"
-	$(BIN)/python -m pip install --quiet --upgrade --target $(VENV)/peers \
-		--constraint constraints.txt "psycopg[binary]"
 	@touch $@
 
 # dist/dtadmin_…_amd64.deb, for Debian 12 and 13 and Ubuntu 24.04.

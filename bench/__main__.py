@@ -16,18 +16,14 @@ from bench.sizes import QUICK, Sizes
 
 # The module of a part, which has `measure(ground, sizes)` → its section in RESULTS.md.
 PARTS = {
-    "transfer": "The transfer beside psql and beside other tools",
-    "chunks": "Chunks that are hard to judge, whatever the planner believes",
-    "look": "A look with nothing to move",
+    "transfer": "The transfer beside psql",
+    "chunks": "Chunks that are hard to judge, with good and with stale statistics",
+    "look": "A transfer with nothing to move",
     "tick": "The tick",
     "latency": "From commit in staging to visible on the work port",
-    "writers": "What the staging tables cost who writes",
-    "trace": "The trace",
+    "writers": "What the staging tables cost their writers",
+    "trace": "Search",
     "pages": "Pages",
-    "exports": "Exports",
-    "web_servers": "Web servers that could serve the pages",
-    "scale": "Several bonus servers, as many workers",
-    "registers": "Accounts of a large chain",
 }
 
 

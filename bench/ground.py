@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from tests.databases import (
     ROOT,
     Server,
     as_url,
-    initialise_shop_all,
     migrate_bonus_server,
     query,
 )
@@ -58,18 +56,11 @@ class Ground:
         """Makes the templates."""
         for name in (OWN, SHOP_ALL, BONUS):
             self.server.create(name)
-        with ThreadPoolExecutor() as pool:
-            done = [
-                pool.submit(self._migrate),
-                pool.submit(initialise_shop_all, self.server.url(SHOP_ALL)),
-                pool.submit(migrate_bonus_server, self.server.url(BONUS)),
-            ]
-        for one in done:
-            one.result()
-
-    def _migrate(self) -> None:
         own, shop_all = self.server.url(OWN), self.server.url(SHOP_ALL)
-        Installation(self, own, shop_all, "").manage("migrate", "--verbosity=0")
+        installation = Installation(self, own, shop_all, "")
+        installation.manage("migrate", "--verbosity=0")
+        installation.manage("init_shop_all")
+        migrate_bonus_server(self.server.url(BONUS))
 
     @contextmanager
     def installation(self) -> Iterator["Installation"]:

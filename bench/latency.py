@@ -1,13 +1,11 @@
-"""From a commit in staging until a register sees it on the work port, workers resident.
+"""From a commit in staging until a register sees it on the work port, with a resident worker.
 
 Every row adds 1.00 to the balance of one account: the balance that a register is told says how
 many of the rows it sees.
 """
 
-import random
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ from bench.reference import Reference
 from bench.report import Table
 from bench.sizes import Sizes
 from bench.timing import quantile
-from tests.databases import connected, query, run
+from tests.databases import query
 
 CARD, ACCOUNT = "7780000000001", "4100000001"
 ROW = (
@@ -52,23 +50,15 @@ def docked(at: Installation) -> Any:
 def table(at: Installation, task: Any, register: httpx.Client, sizes: Sizes) -> Table:
     with resident(at, "db_worker"):
         pressed = by_run_now(at, task, register, sizes.of(100, 2))
-    with resident(at, "run_scheduler"):
-        planned = by_schedule(at, task, register, sizes.of(180))
     columns = ["what starts the run", "median s", "p99 s", "most s", "rows"]
-    rows = [
-        [name, median(taken), quantile(taken, 0.99), max(taken), len(taken)]
-        for name, taken in (
-            ("“Run now” pressed at the commit, one db_worker", pressed),
-            ("the schedule, every minute, run_scheduler with its two workers", planned),
-        )
-    ]
-    notes = ["A row that waits for its minute waits for 30 s in the middle, and for 60 at most."]
-    return Table("From commit to visible", columns, rows, notes)
+    name = "“Run now” pressed at the commit, one db_worker"
+    row = [name, median(pressed), quantile(pressed, 0.99), max(pressed), len(pressed)]
+    return Table("From commit to visible", columns, [row])
 
 
 @contextmanager
 def resident(at: Installation, command: str) -> Iterator[None]:
-    """A worker that is there, and waits."""
+    """A worker that waits for jobs."""
     process = at.start(command)
     try:
         wait_until(lambda: seen_by_the_pages() or process.poll() is not None)
@@ -123,32 +113,3 @@ def by_run_now(at: Installation, task: Any, register: httpx.Client, count: int) 
         wait_until(lambda before=before: visible_rows(register) > before)
         taken.append(time.monotonic() - committed)
     return taken
-
-
-def by_schedule(at: Installation, task: Any, register: httpx.Client, seconds: float) -> list[float]:
-    """Rows are committed all the time, each half a second or so after the other."""
-    from transfer.models import Actor
-
-    task.refresh_from_db()
-    task.reschedule("* * * * *", Actor("bench"))
-    task.switch(True, Actor("bench"))
-    committed: list[float] = []
-    writer = threading.Thread(target=write, args=[at.shop_all, committed, seconds])
-    before, seen = visible_rows(register), []
-    writer.start()
-    until = time.monotonic() + seconds + AT_MOST
-    while writer.is_alive() or len(seen) < len(committed):
-        assert time.monotonic() < until, f"{len(seen)} of {len(committed)} rows are visible"
-        there = visible_rows(register) - before
-        seen += [time.monotonic()] * (there - len(seen))
-        time.sleep(BETWEEN_LOOKS)
-    return [at - since for at, since in zip(seen, committed, strict=True)]
-
-
-def write(shop_all: str, committed: list[float], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    with connected(shop_all) as connection:
-        while time.monotonic() < until:
-            run(connection, ROW)
-            committed.append(time.monotonic())
-            time.sleep(random.uniform(0, 1))

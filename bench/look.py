@@ -50,7 +50,7 @@ def idle_writer(shop_all: str) -> Iterator[None]:
 
 def looks(at: Installation, sizes: Sizes, when: str) -> list[list[Any]]:
     count = sizes.of(LOOKS, 3)
-    with engine.doors(at.shop_all, at.bonus) as opened:
+    with engine.open_databases(at.shop_all, at.bonus) as opened:
         engine.move_through(opened, "balances")
         warm = [timed(lambda: engine.move_through(opened, "balances")) for _ in range(count)]
         wal = median(

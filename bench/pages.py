@@ -5,10 +5,8 @@ import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
-from typing import Any
 
 import httpx
-from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from bench import estate, staged
 from bench.ground import Ground
@@ -23,7 +21,6 @@ ENOUGH = 5  # seconds for one address; it is asked five times in any case
 CLIENTS = 8
 ASKED_BY_EIGHT = 24  # times, by all of them together
 TARGET, TARGET_OF_EIGHT = 100, 300  # ms
-DAY = 24 * 3600
 Seconds = dict[Address, list[float]]
 
 
@@ -38,11 +35,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
             print(f"{len(walk.addresses)} addresses", file=sys.stderr)
             alone = by_one(browser, walk.addresses, sizes)
             together = by_eight(site, walk.addresses, sizes)
-            return [
-                summary(walk.addresses, alone, together),
-                every_page(walk, alone, together),
-                weights(site),
-            ]
+            return [summary(walk, alone, together)]
 
 
 def ask(browser: httpx.Client, address: Address) -> float:
@@ -74,9 +67,9 @@ def by_eight(site: Site, addresses: list[Address], sizes: Sizes) -> Seconds:
     return taken
 
 
-def summary(addresses: list[Address], alone: Seconds, together: Seconds) -> Table:
+def summary(walk: Walk, alone: Seconds, together: Seconds) -> Table:
     """The slowest address of each page."""
-    rows = []
+    addresses, rows = walk.addresses, []
     for page in dict.fromkeys(address.page for address in addresses):
         of_page = [address for address in addresses if address.page == page]
         slowest = max(of_page, key=lambda one: quantile(alone[one], 0.95))
@@ -88,66 +81,9 @@ def summary(addresses: list[Address], alone: Seconds, together: Seconds) -> Tabl
     over_of_eight = [row for row in rows if row[5] > TARGET_OF_EIGHT]
     notes = [
         f"Over {TARGET} ms with one browser: {len(over)} of {len(rows)} pages; over "
-        f"{TARGET_OF_EIGHT} ms with eight: {len(over_of_eight)}."
+        f"{TARGET_OF_EIGHT} ms with eight: {len(over_of_eight)}.",
+        *(f"{url} answered {status}." for url, status in walk.refused.items()),
     ]
     columns = ["page", "addresses", "p50 ms, plain", "p95 ms of the slowest", "which is",
                "p95 ms of the slowest, eight browsers"]  # fmt: skip
     return Table("Each page by its slowest address", columns, rows, notes)
-
-
-def every_page(walk: Walk, alone: Seconds, together: Seconds) -> Table:
-    rows = [
-        [one.page, one.what, *spread(alone[one]), *spread(together[one]),
-         walk.weights[one].whole / 1024, walk.weights[one].sent / 1024, walk.weights[one].encoding]
-        for one in walk.addresses
-    ]  # fmt: skip
-    columns = ["page", "of it", "p50 ms", "p95 ms", "p50, eight", "p95, eight", "KB", "KB sent",
-               "encoding"]  # fmt: skip
-    notes = [f"{url} answered {status}." for url, status in walk.refused.items()]
-    return Table("Every address", columns, rows, notes)
-
-
-def spread(seconds: list[float]) -> list[float]:
-    return [median(seconds) * MS, quantile(seconds, 0.95) * MS]
-
-
-def weights(site: Site) -> Table:
-    """What a browser fetches at its first visit, and then."""
-    browser = site.browser()
-    cached: dict[str, dict[str, str]] = {}
-    rows = [visit(browser, page, cached) for page in ("/", "/history/", "/rejects/", "/registers/")]
-    columns = ["page, one after the other", "KB sent", "requests", "KB of the page alone"]
-    notes = ["Target: the first load under 60 KB, then under 20 KB a page."]
-    return Table("What a visit costs the line", columns, rows, notes)
-
-
-def visit(browser: httpx.Client, page: str, cached: dict[str, dict[str, str]]) -> list[Any]:
-    """As a browser does: what it may keep for a day it does not ask for again, the rest it asks
-    whether it has changed. `kept`: name of a file → the headers of that question.
-    """
-    got = browser.get(page)
-    tree = HTMLParser(got.text)
-    nodes = tree.css("script[src], link[rel=stylesheet], link[rel*=icon], img[src]")
-    names = {node.attributes.get("src") or node.attributes.get("href") or "" for node in nodes}
-    sent, requests = got.num_bytes_downloaded, 1
-    for name in sorted(name for name in names if name.startswith("/")):
-        if cached.get(name) != {}:
-            file = browser.get(name, headers=cached.get(name))
-            sent, requests = sent + file.num_bytes_downloaded, requests + 1
-            if file.status_code == 200:
-                cached[name] = {} if keeps(file) else question(file)
-    return [page, sent / 1024, requests, got.num_bytes_downloaded / 1024]
-
-
-def keeps(file: httpx.Response) -> bool:
-    """Whether a browser may keep it for a day."""
-    words = [word.strip() for word in file.headers.get("cache-control", "").split(",")]
-    ages = [int(word.removeprefix("max-age=")) for word in words if word.startswith("max-age=")]
-    return bool(ages) and ages[0] >= DAY
-
-
-def question(file: httpx.Response) -> dict[str, str]:
-    """Whether it has changed."""
-    asked = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
-    headers = {name: file.headers[of] for name, of in asked.items() if of in file.headers}
-    return headers or {"Cache-Control": "no-cache"}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 FILE = Path(__file__).parent / "RESULTS.md"
-HEAD = "# Results of `make bench`\n\nWhat each table means stands in [README.md](README.md).\n"
+HEAD = "# Results of `make bench`\n\n[README.md](README.md) explains each table.\n"
 
 
 def with_section(text: str, title: str, body: str, order: list[str]) -> str:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 
 from bench.ground import Installation
 from bench.latency import wait_until
@@ -24,8 +23,8 @@ AT_MOST = 300  # seconds for one answer
 
 
 class Site:
-    def __init__(self, address: str, process: psutil.Process, password: str) -> None:
-        self.address, self.process, self.password = address, process, password
+    def __init__(self, address: str, password: str) -> None:
+        self.address, self.password = address, password
 
     def browser(self) -> httpx.Client:
         """Logged in as an administrator."""
@@ -40,11 +39,6 @@ class Site:
         assert done.status_code == 200, done.status_code
         assert done.url.path != "/login/", "the log-in was refused"
         return client
-
-    def memory(self) -> float:
-        """What its processes hold now, in MB."""
-        all_of_it = [self.process, *self.process.children(recursive=True)]
-        return sum(one.memory_info().rss for one in all_of_it) / 2**20
 
 
 def deployed(port: int) -> list[str]:
@@ -75,7 +69,7 @@ def served(at: Installation) -> Iterator[Site]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        site = Site(f"http://127.0.0.1:{port}", psutil.Process(process.pid), password)
+        site = Site(f"http://127.0.0.1:{port}", password)
         wait_until(lambda: answers(site.address) or process.poll() is not None, 60)
         yield site
     finally:

@@ -1,4 +1,4 @@
-"""The transfer beside psql's COPY and beside other tools, on the same rows in the same rounds."""
+"""The transfer beside psql's COPY, on the same rows in the same rounds."""
 
 import sys
 from collections.abc import Callable
@@ -8,7 +8,6 @@ from typing import Any
 
 from bench import data, engine, psql
 from bench.ground import BONUS, Ground, Installation
-from bench.peers import Missing, names_of_peers, run_peer
 from bench.report import Table
 from bench.sizes import Sizes
 from bench.timing import interleaved, timed
@@ -56,10 +55,6 @@ def by_engine(at: Installation, name: str, bonus: str, kind: str) -> Measured:
     return timed(lambda: engine.move(at.shop_all, bonus, kind)), None
 
 
-def by_peer(peer: str) -> Way:
-    return lambda at, name, bonus, kind: run_peer(peer, at, bonus)
-
-
 LIMITS = {
     "balances": "limit: psql COPY | psql COPY",
     "pincodes": "psql: COPY, temporary table, upsert",
@@ -68,14 +63,11 @@ LIMITS = {
 
 
 def ways_of(setting: Setting) -> dict[str, Way]:
-    ways = {
+    return {
         LIMITS[setting.kind]: by_psql,
         "manage.py transfer": by_command,
         "the engine in process": by_engine,
     }
-    if setting.kind == "balances":
-        ways |= {name: by_peer(name) for name in names_of_peers()}
-    return ways
 
 
 def measure(ground: Ground, sizes: Sizes) -> list[Table]:
@@ -93,7 +85,6 @@ class Compared:
         self.at, self.setting, self.rows = at, setting, rows
         self.ways = ways_of(setting)
         self.measured: dict[str, list[Measured]] = {name: [] for name in self.ways}
-        self.missing: dict[str, str] = {}
         self.template = self._template()
 
     def _template(self) -> str:
@@ -106,8 +97,7 @@ class Compared:
 
     def table(self, rounds: int) -> Table:
         for number, way in interleaved(list(self.ways), rounds):
-            if way not in self.missing:
-                self._run(number, way)
+            self._run(number, way)
         if self.template != BONUS:
             self.at.ground.server.drop(self.template)
         return self._table()
@@ -117,15 +107,10 @@ class Compared:
         bonus = self.at.ground.create(name, self.template)
         engine.forget_readers(self.at.shop_all)
         self.at.checkpoint()
-        try:
-            seconds, peak = self.ways[way](self.at, name, bonus, self.setting.kind)
-        except Missing as missing:
-            self.missing[way] = str(missing)
-        else:
-            self._check(way, bonus)
-            self.measured[way].append((seconds, peak))
-            print(f"{self.setting.title}, round {number + 1}: {way} {seconds:.2f} s",
-                  file=sys.stderr)  # fmt: skip
+        seconds, peak = self.ways[way](self.at, name, bonus, self.setting.kind)
+        self._check(way, bonus)
+        self.measured[way].append((seconds, peak))
+        print(f"{self.setting.title}, round {number + 1}: {way} {seconds:.2f} s", file=sys.stderr)
         self.at.ground.drop(name)
 
     def _check(self, way: str, bonus: str) -> None:
@@ -135,15 +120,13 @@ class Compared:
 
     def _table(self) -> Table:
         columns = ["way", "of the limit", "rows/s", "seconds", "peak MB"]
-        done = [name for name in self.ways if self.measured[name]]
-        rows = sorted((self._row(name) for name in done), key=lambda row: -row[1])
-        notes = [f"Missing here: {name} ({why})." for name, why in self.missing.items()]
-        return Table(f"{self.setting.title}: {self.rows:,} rows", columns, rows, notes)
+        rows = sorted((self._row(name) for name in self.ways), key=lambda row: -row[1])
+        return Table(f"{self.setting.title}: {self.rows:,} rows", columns, rows)
 
     def _row(self, name: str) -> list[Any]:
         measured = self.measured[name]
         limits = self.measured[LIMITS[self.setting.kind]]
-        ratio = median(limit / own for (limit, _), (own, _) in zip(limits, measured, strict=False))
+        ratio = median(limit / own for (limit, _), (own, _) in zip(limits, measured, strict=True))
         seconds = median(seconds for seconds, _ in measured)
         peaks = [peak for _, peak in measured if peak is not None]
         return [name, ratio, int(self.rows / seconds), seconds, max(peaks, default=None)]

@@ -30,15 +30,6 @@ class Address:
     is_part: bool = False  # of a page, fetched by itself
 
 
-@dataclass(frozen=True)
-class Weight:
-    """Bytes of a page, those that were sent for it, and how they were compressed."""
-
-    whole: int
-    sent: int
-    encoding: str
-
-
 class Walk:
     """From the overview on, over every page that a link leads to; each kind of page once."""
 
@@ -46,8 +37,6 @@ class Walk:
         """`every`: 1 tries all filters and sorts of a page, 6 each sixth of them, 0 none."""
         self.browser, self.every = browser, every
         self.addresses: list[Address] = []
-        self.weights: dict[Address, Weight] = {}
-        self.files: dict[str, str] = {}  # kind of path → address
         self.refused: dict[str, int] = {}  # pages that did not answer 200
         self._seen: set[tuple[str, bool]] = set()
         self._ahead: list[Address] = [Address("/", "", "/")]
@@ -76,7 +65,7 @@ class Walk:
                 self._asked(Address(page, f"{what}, last page", last))
 
     def _asked(self, address: Address) -> HTMLParser | None:
-        if address in self.weights:
+        if address in self.addresses:
             return None
         response = self.browser.get(address.url, headers=headers(address))
         if response.status_code != 200:
@@ -87,10 +76,7 @@ class Walk:
             return None
         if not response.headers.get("content-type", "").startswith("text/html"):
             return None
-        encoding = response.headers.get("content-encoding", "–")
-        weight = Weight(len(response.content), response.num_bytes_downloaded, encoding)
         self.addresses.append(address)
-        self.weights[address] = weight
         return HTMLParser(response.text)
 
     def _follow(self, tree: HTMLParser, base: str) -> None:
@@ -101,9 +87,7 @@ class Walk:
             if parts.netloc or not parts.path.startswith("/") or "\n" in target:
                 continue
             page = kind_of(parts.path)
-            if FILES.search(parts.path):
-                self.files.setdefault(page, parts.path)
-            elif (page, is_part) not in self._seen | {("/", False)}:
+            if not FILES.search(parts.path) and (page, is_part) not in self._seen | {("/", False)}:
                 self._seen.add((page, is_part))
                 self._ahead.append(Address(page, "by itself" if is_part else "", target, is_part))
 

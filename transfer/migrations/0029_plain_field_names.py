@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ('transfer', '0027_people_of_the_audit'),
+        ('transfer', '0028_last_reconciliation'),
     ]
 
     operations = [

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import socket
 import tempfile
+import time
+from contextlib import suppress
 from typing import Any
 
 wsgi_app = "dtadmin.wsgi:application"
@@ -17,6 +20,9 @@ loglevel = "error"  # below that it quotes what was sent, secrets included
 control_socket_disable = True
 
 IN_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own there
+
+LINGER_SECONDS = 5
+LINGER_BYTES = 260 << 20  # the largest body that docs/nginx.conf lets through
 
 
 def on_starting(_server: Any) -> None:
@@ -34,6 +40,37 @@ def post_worker_init(_worker: Any) -> None:
     from transfer.alerts import scheduler_watchdog
 
     scheduler_watchdog.start()
+
+
+def post_request(_worker: Any, request: Any, environ: Any, response: Any) -> None:
+    """Reads and drops what the client still sends of a body after its answer.
+
+    A file is refused before it has arrived. If the connection closes while its client sends, the
+    kernel resets it, and the answer is lost: nginx says 502, a browser that the connection broke.
+    Without a body there is nothing to wait for.
+    """
+    has_body = {"CONTENT-LENGTH", "TRANSFER-ENCODING"} & {name for name, _ in request.headers}
+    if has_body and response is not None and response.headers_sent:
+        with suppress(OSError):
+            drop_rest(environ["gunicorn.socket"])
+
+
+def drop_rest(connection: socket.socket) -> None:
+    """Ends the answer, and reads until the client closes, or the limit of time or bytes is reached.
+
+    At the end nothing more is received: gunicorn, too, waits for the client before it closes, but
+    in the thread that accepts connections. Raises OSError where the connection is lost already.
+    """
+    connection.shutdown(socket.SHUT_WR)
+    end, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
+    piece = bytearray(64 << 10)
+    with suppress(TimeoutError):
+        while left > 0 and (seconds := end - time.monotonic()) > 0:
+            connection.settimeout(seconds)
+            if not (received := connection.recv_into(piece)):
+                break
+            left -= received
+    connection.shutdown(socket.SHUT_RD)
 
 
 def on_exit(_server: Any) -> None:

@@ -1,6 +1,7 @@
 """The web server as the paper on installation starts it: its processes, and what all know."""
 
-from contextlib import contextmanager
+import socket
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,3 +96,53 @@ def test_nothing_is_left_of_it_when_it_ends(web):
     web.master.terminate()
     web.master.communicate(timeout=60)
     assert not web.shared.exists()
+
+
+HEAD = (
+    b"POST /load/file/ HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: multipart/form-data; boundary=a\r\nContent-Length: %d\r\n\r\n"
+)
+
+
+def sent_whole(port, body_bytes):
+    """Sends a form like nginx, which reads no answer while it can send. Returns the status."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(HEAD % body_bytes)
+        assert answered(connection)
+        connection.sendall(bytes(body_bytes))
+        return int(connection.recv(65536).split(b" ", 2)[1])
+
+
+def answered(connection):
+    """Waits for the answer and leaves it unread."""
+    return connection.recv(1, socket.MSG_PEEK)
+
+
+def test_an_answer_that_comes_before_the_end_of_the_body_is_not_lost(web):
+    port = int(web.address.rpartition(":")[2])
+    assert {sent_whole(port, 50 << 20) for _ in range(5)} == {403}
+
+
+def test_a_client_that_does_not_stop_sending_after_the_answer_is_cut_off(web):
+    port = int(web.address.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(HEAD % (1 << 40))
+        assert answered(connection)
+        with pytest.raises(ConnectionError):
+            connection.sendall(bytes(300 << 20))
+
+
+def test_clients_that_neither_send_nor_close_after_the_answer_are_let_go(web):
+    port = int(web.address.rpartition(":")[2])
+    with ExitStack() as held:
+        for _ in range(10):
+            plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+            held.enter_context(plain).sendall(HEAD % 100)
+            assert answered(plain)
+        wait_until(lambda: not connected(web.processes, port), web.master, seconds=20)
+
+
+def connected(processes, port):
+    """How many clients these processes have."""
+    every = [one for process in processes for one in process.net_connections("tcp")]
+    return sum(bool(one.raddr) and one.laddr.port == port for one in every)

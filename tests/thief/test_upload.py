@@ -92,7 +92,7 @@ def test_a_killed_server_leaves_nothing_of_a_file_in_clear(web, client):
         for process in [*master.children(), master]:
             process.send_signal(signal.SIGKILL)
     assert arrived
-    assert not any(b"73519" in content for content in arrived)
+    assert not any(b"PIN-73519-PIN" in content for content in arrived)
     assert list(folder.iterdir()) == []
 
 

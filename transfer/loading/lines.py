@@ -9,7 +9,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from transfer.engine.kinds import MASK, Kind
-from transfer.engine.shop_all.staging_import import NOTHING_BESIDE, copied
+from transfer.engine.shop_all.copy_text import copied
+from transfer.engine.shop_all.staging_import import NOTHING_BESIDE
 from transfer.engine.table_mapping import Column
 from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Line, is_blank

@@ -19,8 +19,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from transfer.engine.kinds import MASK, Kind
+from transfer.engine.shop_all.copy_text import copied
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.staging_import import NUMBERS, StagingImport, copied
+from transfer.engine.shop_all.staging_import import NUMBERS, StagingImport
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet

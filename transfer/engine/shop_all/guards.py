@@ -57,6 +57,7 @@ CREATE_FUNCTIONS = "\n".join(
     for name, body in FUNCTIONS.items()
 )
 
+# The columns of a writer's note get their values from defaults, and every role may write a note.
 RIGHTS = """
 alter table datatransfer.writer
     alter xid set default pg_current_xact_id(),
@@ -67,7 +68,8 @@ grant usage on schema datatransfer to public;
 grant select on datatransfer.origin to public;
 grant insert (origin) on datatransfer.writer to public;
 """
-# By numbers: a name is not looked up for a role without rights to the schema, but refused.
+# Whether RIGHTS are granted, and no more. By the catalogue, as all queries here; by numbers, since
+# a name is not looked up for a role without rights to the schema, but refused.
 HAS_RIGHTS = """
     select count(*) filter (where is_right) = 7
       from (select has_schema_privilege('public', oid, 'usage')
@@ -84,13 +86,15 @@ HAS_RIGHTS = """
                and attnum > 0 and not attisdropped
            ) as wanted (is_right)
 """
+# Whether our tables exist.
 IS_INITIALISED = """
     select exists (select from pg_class
                     where relnamespace = to_regnamespace('datatransfer') and relname = 'origin')
 """
 
-# Who owns one of our functions can make every writer run code, as the owner of a staging table
-# can. So one of those, of the database, or our own role, owns it.
+# Our functions: name, body, and whether language, settings and owner are right. The owner of one of
+# them can make every writer run code, as the owner of a staging table can. So it has to be one of
+# those, the owner of the database, or our own role.
 FOUND_FUNCTIONS = """
     select proname, prosrc, lanname = 'plpgsql' and not prosecdef and proconfig is null
            and (proowner = (select oid from pg_roles where rolname = current_user)
@@ -101,7 +105,8 @@ FOUND_FUNCTIONS = """
      where pronamespace = to_regnamespace('datatransfer') and pronargs = 0 and proname = any(%s)
 """
 
-# `tgtype`: 1 each row, 2 before, 4 insert, 16 update (PostgreSQL, catalog/pg_trigger.h).
+# These triggers of a table: see `Trigger.as_found`. `tgtype`: 1 each row, 2 before, 4 insert, 16
+# update (PostgreSQL, catalog/pg_trigger.h).
 FOUND_TRIGGERS = r"""
     select tgname, tgtype::int, tgenabled::text, proname,
            coalesce(substring(pg_get_triggerdef(pg_trigger.oid) from 'WHEN \((.*)\) EXECUTE'), ''),
@@ -125,7 +130,8 @@ MAY_REPAIR = """
            ) as owned (owner)
 """
 
-# Whom our schema is given to where a superuser makes it: who may change the staging tables anyway.
+# The role that our schema is given to where a superuser makes it: one that may change the staging
+# tables anyway.
 KEEPER = """
     select coalesce(
         (select min(rolname) from unnest(%s) as name
@@ -135,6 +141,7 @@ KEEPER = """
           where datname = current_database() and not rolsuper),
         current_user)
 """
+# Gives the schema, its tables and functions to that role, if a superuser runs it.
 HAND_OVER = """
 do $do$
 declare
@@ -158,6 +165,14 @@ end $do$;
 """
 
 
+# Makes a trigger in place of an earlier one; and lets it fire in sessions that replicate, too.
+CREATE_TRIGGER = """
+create or replace trigger {name} {event} on {{table}} for each {each} {when}
+    execute function datatransfer.{function}();
+"""
+ALWAYS = "alter table {{table}} enable always trigger {name};"
+
+
 @dataclass(frozen=True)
 class Trigger:
     name: str
@@ -174,14 +189,14 @@ class Trigger:
         return (self.name, self.type, enabled, self.function, plain(self.condition), True)
 
     def create(self, table: sql.Composable) -> sql.Composed:
-        """Who writes as intended pays nothing for a row: the condition is false."""
+        """SQL: makes the trigger. For rows written as intended it costs nothing: the condition is
+        false.
+        """
         when = f"when ({self.condition})" if self.condition else ""
-        always = f"alter table {{table}} enable always trigger {self.name};"
-        return sql.SQL(
-            f"create or replace trigger {self.name} {self.event} on {{table}} "
-            f"for each {self.each} {when} execute function datatransfer.{self.function}();"
-            + (always if self.is_always else "")
-        ).format(table=table)
+        statement = CREATE_TRIGGER.format(**vars(self), when=when).strip()
+        if self.is_always:
+            statement += ALWAYS.format(name=self.name)
+        return sql.SQL(statement).format(table=table)
 
 
 # Two for the stamp, since what an insert may not choose and what an update may not change are

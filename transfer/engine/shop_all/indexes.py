@@ -1,4 +1,4 @@
-"""The indexes of the staging tables, which whoever writes into them pays for. No Django."""
+"""The indexes of the staging tables. Writers pay for them, so they are few and small."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,10 +23,12 @@ BRIN = f"using brin ({{}} {{}}) with (pages_per_range = {PAGES_A_RANGE}, autosum
 NUMBER = "int8_minmax_ops"
 TEXT = "text_bloom_ops (n_distinct_per_range = 400, false_positive_rate = 0.01)"
 
+# A row if the table has the index on (xid, id). By the catalogue, as NAMED.
 PLACES = """
     select from pg_index where indrelid = to_regclass(%s) and indisunique
        and indisvalid and indpred is null and pg_get_indexdef(indexrelid) like '%%(xid, id)'
 """
+# Indexes of a table whose names start with a text: name, name with schema, whether it is finished.
 NAMED = """
     select relname, indexrelid::regclass::text, indisvalid
       from pg_index join pg_class on oid = indexrelid
@@ -34,8 +36,17 @@ NAMED = """
      order by relname
 """
 
-# Of pages that a purge has freed: otherwise it would be said for ever what was there once, and the
-# rows that come next would have summaries to change. They are made when those pages are full again.
+# Unique, so that (xid, id) orders the rows without ties.
+INDEX_PLACES = "create unique index on {table} (xid, id)"
+# Makes one; writers go on meanwhile.
+INDEX_LOOKUP = "create index concurrently {name} on {table} {columns}"
+# Removes one; writers go on meanwhile.
+DROP = "drop index concurrently {name}"
+VACUUM = "vacuum {table}"
+
+# Removes the summaries of pages that a purge has freed; returns how many. Otherwise the summaries
+# would go on to name what those pages once held, and the rows that come next would have to change
+# them. PostgreSQL makes new ones when the pages are full again. Reads one row of each page range.
 FORGET = f"""
     with empty as materialized (
         select page
@@ -43,7 +54,7 @@ FORGET = f"""
                    0, pg_relation_size(%s::regclass) / current_setting('block_size')::int,
                    {PAGES_A_RANGE}
                ) as page
-         where not exists (select from {{}}
+         where not exists (select from {{table}}
                             where ctid >= format('(%%s,0)', page)::tid
                               and ctid < format('(%%s,0)', page + {PAGES_A_RANGE})::tid))
     select count(brin_desummarize_range(oid, page)) from empty, pg_class
@@ -84,31 +95,28 @@ class Indexes:
         """The index on (xid, id), by which rows are read; the caller commits."""
         if self.database.rows(PLACES, [kind.staging_table]):
             return []
-        # Unique, so that (xid, id) orders the rows without ties.
-        self.database.execute(
-            sql.SQL("create unique index on {} (xid, id)").format(kind.staging_table)
-        )
+        self.database.execute(sql.SQL(INDEX_PLACES).format(table=kind.staging_table))
         return [Step(INDEXED, {"table": kind.staging})]
 
     def index_lookups(self, kind: Kind) -> list[Step]:
         """Makes the indexes of the trace, then removes those that earlier versions made.
 
-        Nobody who writes has to wait. Interrupted, it goes on the next time.
+        Writers do not wait for it. Interrupted, it goes on the next time.
         """
         wanted, steps = lookups(kind), []
         with self.database.without_transaction():
             for name, index, is_valid in self._lookups_of(kind):
                 if not is_valid:
                     steps.append(self._drop_index(kind, name, index, UNFINISHED))
-            there = {name: index for name, index, _ in self._lookups_of(kind)}
-            for name in wanted.keys() - there.keys():
-                make = sql.SQL("create index concurrently {} on {} {}")
-                self.database.execute(
-                    make.format(sql.Identifier(name), kind.staging_table, wanted[name])
+            existing = {name: index for name, index, _ in self._lookups_of(kind)}
+            for name in wanted.keys() - existing.keys():
+                make = sql.SQL(INDEX_LOOKUP).format(
+                    name=sql.Identifier(name), table=kind.staging_table, columns=wanted[name]
                 )
+                self.database.execute(make)
                 steps.append(Step(LOOKED_UP, {"table": kind.staging, "index": name}))
-            for name in there.keys() - wanted.keys():
-                steps.append(self._drop_index(kind, name, there[name], DROPPED))
+            for name in existing.keys() - wanted.keys():
+                steps.append(self._drop_index(kind, name, existing[name], DROPPED))
         return steps
 
     def _lookups_of(self, kind: Kind) -> list[tuple[str, str, bool]]:
@@ -116,7 +124,7 @@ class Indexes:
         return self.database.rows(NAMED, [kind.staging_table, f"datatransfer_{kind.name}_"])
 
     def _drop_index(self, kind: Kind, name: str, index: str, sentence: str) -> Step:
-        self.database.execute(f"drop index concurrently {index}")
+        self.database.execute(DROP.format(name=index))
         return Step(sentence, {"table": kind.staging, "index": name})
 
     def vacuum(self, kind: Kind) -> None:
@@ -124,7 +132,6 @@ class Indexes:
         mine = [index for name, index, _ in self._lookups_of(kind) if name in lookups(kind)]
         self.database.roll_back()
         with self.database.without_transaction():
-            self.database.execute(sql.SQL("vacuum {}").format(kind.staging_table))
-            self.database.one(
-                sql.SQL(FORGET).format(kind.staging_table), [kind.staging_table, mine]
-            )
+            table = kind.staging_table
+            self.database.execute(sql.SQL(VACUUM).format(table=table))
+            self.database.one(sql.SQL(FORGET).format(table=table), [table, mine])

@@ -25,9 +25,12 @@ OLD = f"""
     {{table}} where created_at < now() - pg_catalog.make_interval(days => {{days}}) and {{moved}}
         and {NOT_SPARED}
 """
+# Their columns, and the same of each as it is removed.
 COUNT_OLD = f"select {{columns}} from {OLD}"
 DELETE_OLD = f"delete from {OLD} returning {{columns}}"
 
+# The transactions of the rows that a purge removes, until it commits.
+CREATE_GONE = "create temporary table gone (xid xid8) on commit drop"
 # How many rows a statement yields, and the sum of their finite amounts.
 COUNT = "with gone_rows as ({gone}) select count(*), coalesce(sum({amount}), 0) from gone_rows"
 # The same, and keeps the transactions that wrote them.
@@ -47,6 +50,7 @@ ADD_PURGED = """
 
 # Rows whose secret can be emptied: all positions have moved them, and no reject needs it.
 BLANKABLE = f"{{column}}::text <> '' and {{moved}} and {NOT_SPARED}"
+# Counts them, and empties them. No index serves it either.
 COUNT_SECRETS = f"select count(*) from {{table}} where {BLANKABLE}"
 BLANK = f"update {{table}} set {{column}} = {{empty}} where {BLANKABLE}"
 
@@ -109,7 +113,7 @@ class Purge:
                 self.identity.check_position(kind, position)
             if dry_run:
                 return self._count(COUNT, kind, sql.SQL(COUNT_OLD).format(**names))
-            self.database.execute("create temporary table gone (xid xid8) on commit drop")
+            self.database.execute(CREATE_GONE)
             with self.database.vendors_path():
                 delete = sql.SQL(DELETE_OLD).format(**names)
                 rows, amount = self._count(COUNT_AND_KEEP, kind, delete)

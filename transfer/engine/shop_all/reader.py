@@ -11,6 +11,21 @@ from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, batch, moved, waiting
 from transfer.engine.postgres.database import Database
 
+# Ends two limits of the session until the transaction ends: those of a statement's time and of the
+# time until the other side reads.
+WAIT = "set local statement_timeout = 0; set local tcp_user_timeout = 0"
+# Let queries read by an index on values in its order, or by summaries, until the transaction ends.
+READ_IN_ORDER = """
+    set local enable_sort = off; set local enable_seqscan = off; set local enable_bitmapscan = off;
+    set local max_parallel_workers_per_gather = 0; set local jit = off
+"""
+READ_BY_VALUE = """
+    set local enable_bitmapscan = on; set local enable_seqscan = off;
+    set local enable_indexscan = off; set local enable_indexonlyscan = off; set local jit = off
+"""
+# The snapshot of the transaction, as text.
+SNAPSHOT = "select pg_current_snapshot()"
+
 # Keeps a table from being rewritten. Writers go on.
 LOCK_TABLE = "lock table {table} in access share mode"
 
@@ -56,7 +71,7 @@ class Reader:
         self.database = database
 
     def lock_table(self, kind: Kind) -> None:
-        """Keeps the table from being written anew (by a rebase) until the transaction ends.
+        """Keeps a rebase from rewriting the table until the transaction ends.
 
         Comes before the first query of a snapshot, which is then younger than what it waited for.
         """
@@ -70,34 +85,26 @@ class Reader:
         fault.
         """
         # Our own deadline stays: it does not count the time that the session waits for our pipe.
-        self.database.execute("set local statement_timeout = 0; set local tcp_user_timeout = 0")
+        self.database.execute(WAIT)
         self.database.may_wait()
 
     def current_snapshot(self) -> str:
         """The snapshot of the transaction under way, as text."""
-        return str(self.database.value("select pg_current_snapshot()"))
+        return str(self.database.value(SNAPSHOT))
 
     def read_in_order(self) -> None:
         """Makes queries walk the index on (xid, id) until the transaction ends.
 
         Without statistics the planner would sort the whole rest of a batch for every chunk.
         """
-        self.database.execute(
-            "set local enable_sort = off; set local enable_seqscan = off; "
-            "set local enable_bitmapscan = off; set local max_parallel_workers_per_gather = 0; "
-            "set local jit = off"
-        )
+        self.database.execute(READ_IN_ORDER)
 
     def read_by_value(self) -> None:
         """Makes queries ask the summaries which pages may hold a value, until the transaction ends.
 
         Without it the planner would read all of a table, or walk through its order from the end.
         """
-        self.database.execute(
-            "set local enable_bitmapscan = on; set local enable_seqscan = off; "
-            "set local enable_indexscan = off; set local enable_indexonlyscan = off; "
-            "set local jit = off"
-        )
+        self.database.execute(READ_BY_VALUE)
 
     def chunk_query(self, kind: Kind, position: Position, reading: str, rows: int) -> sql.Composed:
         """The next `rows` rows of the batch `reading`, each with the code of a check it fails."""
@@ -125,7 +132,7 @@ class Reader:
     def _waiting(self, kind: Kind, position: Position, asked: str, between: str) -> Any:
         table = kind.staging_table
         parts = [sql.SQL(asked).format(table=table, range=range_) for range_ in waiting(position)]
-        return self.database.value(sql.SQL("select {}").format(sql.SQL(between).join(parts)))
+        return self.database.value(sql.SQL("select ") + sql.SQL(between).join(parts))
 
     def staged(self, kind: Kind, position: Position) -> Staged:
         """Counts rows and finite amounts up to the position, and those removed since it began.

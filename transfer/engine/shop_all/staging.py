@@ -1,6 +1,6 @@
 """Creates the staging tables of shop All and our own tables there."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from itertools import chain
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Indexes, Step
 from transfer.errors import gettext_noop
 
+# Our own tables, if they are missing; what exists stays as it is.
 SCHEMA = """
 create schema if not exists datatransfer;
 create table if not exists datatransfer.origin (
@@ -99,7 +100,16 @@ OURS = {
 # A transaction before the first one of any cluster: every snapshot sees it, so each position has
 # moved such a row.
 MOVED = 2
+# Whether we may read a table. By the catalogue.
 MAY_READ = "select has_table_privilege(to_regclass(%s), 'select')"
+# Whether a table has a row. Reads up to the first.
+HAS_ROWS = "select exists (select from {table})"
+
+# Creates a table; adds columns to one.
+CREATE = "create table {table} ({columns})"
+ADD_COLUMNS = "alter table {table} {columns}"
+# After a column was added with another default for the rows that existed.
+DEFAULT_XID = "alter table {table} alter column xid set default pg_current_xact_id()"
 
 CREATED = gettext_noop("%(table)s: created")
 ADDED = gettext_noop("%(table)s: column %(column)s added")
@@ -162,7 +172,7 @@ class Staging:
     def _check_empty(self, kind: Kind) -> None:
         """Raises RowsUndecided where the table has rows, or we may not look."""
         may_read = self.database.value(MAY_READ, [kind.staging_table])
-        query = sql.SQL("select exists (select from {})").format(kind.staging_table)
+        query = sql.SQL(HAS_ROWS).format(table=kind.staging_table)
         if not may_read or self.database.value(query):
             raise RowsUndecided(table=f'"{kind.staging}"')
 
@@ -179,40 +189,48 @@ class Staging:
         return [Step(REPLACED, {"names": ", ".join(names)})]
 
     def _initialise(self, kind: Kind) -> list[Step]:
-        steps = []
-        columns = {row[0] for row in self.database.rows(COLUMNS, [kind.staging_table])}
-        side = kind.shop_all
-        wanted = {name: side.created_as(one) for one, name in side.names(kind.columns).items()}
-        wanted |= OURS
-        missing = [name for name in wanted if name not in columns]
-
-        def body(names: Iterable[str], line: str) -> sql.Composed:
-            lines = [
-                sql.SQL(line).format(sql.Identifier(name), sql.SQL(wanted[name])) for name in names
-            ]
-            return sql.SQL(", ").join(lines)
-
-        if not columns:
-            created = sql.SQL("create table {} ({})")
-            self.database.execute(created.format(kind.staging_table, body(wanted, "{} {}")))
-            steps.append(Step(CREATED, {"table": kind.staging}))
-        elif missing:
-            if "xid" in missing and self.existing_moved is None:
-                self._check_empty(kind)
-            if self.existing_moved:
-                wanted["xid"] = f"xid8 not null default '{MOVED}'"
-            altered = sql.SQL("alter table {} {}")
-            self.database.execute(
-                altered.format(kind.staging_table, body(missing, "add column {} {}"))
-            )
-            if "xid" in missing and self.existing_moved:
-                by_writer = "alter table {} alter column xid set default pg_current_xact_id()"
-                self.database.execute(sql.SQL(by_writer).format(kind.staging_table))
-            steps += [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
-        steps += self.indexes.index_places(kind)
+        """Makes the table with its columns, then the index on (xid, id), then the triggers."""
+        steps = self._create_columns(kind) + self.indexes.index_places(kind)
         for triggers, sentence in ((guards.STAMPS, GUARDED), (guards.NOTES, NOTED)):
             if differing := self.guards.differing_triggers(kind, triggers):
                 for trigger in differing:
                     self.database.execute(trigger.create(kind.staging_table))
                 steps.append(Step(sentence, {"table": kind.staging}))
         return steps
+
+    def _create_columns(self, kind: Kind) -> list[Step]:
+        """Creates the table, or adds the columns that it lacks."""
+        existing = {row[0] for row in self.database.rows(COLUMNS, [kind.staging_table])}
+        columns = {
+            name: kind.shop_all.created_as(column)
+            for column, name in kind.shop_all.names(kind.columns).items()
+        } | OURS
+        missing = {name: type_ for name, type_ in columns.items() if name not in existing}
+        if not existing:
+            self._change_table(kind, CREATE, "{} {}", columns)
+            return [Step(CREATED, {"table": kind.staging})]
+        if missing:
+            self._add_columns(kind, missing)
+        return [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
+
+    def _add_columns(self, kind: Kind, columns: dict[str, str]) -> None:
+        """Adds these columns; the rows that exist wait for the next transfer, or count as moved."""
+        if "xid" in columns and self.existing_moved is None:
+            self._check_empty(kind)
+        if "xid" not in columns or not self.existing_moved:
+            self._change_table(kind, ADD_COLUMNS, "add column {} {}", columns)
+            return
+        moved = columns | {"xid": f"xid8 not null default '{MOVED}'"}
+        self._change_table(kind, ADD_COLUMNS, "add column {} {}", moved)
+        self.database.execute(sql.SQL(DEFAULT_XID).format(table=kind.staging_table))
+
+    def _change_table(
+        self, kind: Kind, statement: str, column: str, columns: dict[str, str]
+    ) -> None:
+        """Runs a statement over columns: their names and how each is created."""
+        parts = [
+            sql.SQL(column).format(sql.Identifier(name), sql.SQL(type_))
+            for name, type_ in columns.items()
+        ]
+        joined = sql.SQL(", ").join(parts)
+        self.database.execute(sql.SQL(statement).format(table=kind.staging_table, columns=joined))

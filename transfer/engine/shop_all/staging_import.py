@@ -1,29 +1,27 @@
-"""Lines on their way into a staging table: received, judged by the checks, staged.
+"""Lines on their way into a staging table: received, checked, staged.
 
-They stand in the temporary table `incoming`, and everything happens in one transaction. A line
-may correct a rejected row: then it carries that row's origin and number, and is staged only if no
-note says that it was before.
+They are in the temporary table `incoming`, and everything happens in one transaction. A line may
+correct a rejected row: then it carries that row's origin and number, and is staged only if no note
+says that it was staged before.
 """
 
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from psycopg2 import sql
 
 from transfer.engine.checks import UNPRINTABLE
 from transfer.engine.kinds import Kind
-from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.copy_text import BUFFER, Readable
 from transfer.engine.shop_all.correction_log import Sent
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
-BUFFER = 1 << 16
 LOAD_SECONDS = 3600  # for each statement of a load, without the time in which it reads the file
 GOOD = "unread is null and fault is null"
 
-# Beside the number of the line and its values: why a cell could not be read, which and what stood
-# there; the cells of such a line; and of a correction how the line names the rejected row, which
-# row that is, and the columns whose values are taken from that row.
+# Columns beside the number of the line and its values: why a cell could not be read, which cell,
+# and its text; all cells of such a line; and of a correction how the line names the rejected row,
+# which row that is, and the columns whose values are taken from that row.
 BESIDE = {
     "unread": "text",
     "unread_column": "text",
@@ -37,11 +35,47 @@ BESIDE = {
 }
 NOTHING_BESIDE = "\t\\N" * len(BESIDE)  # as COPY reads it
 
+# Gives the temporary table `incoming` what a load needs beside the values.
+EXTEND = """
+    alter table pg_temp.incoming {beside}, drop column fault,
+          add column has_old boolean not null default false, add column staged_xid xid8,
+          add column fault text generated always as ({fault}) stored
+"""
+# Receives the lines.
+COPY = "copy pg_temp.incoming ({columns}) from stdin"
+
+# How many lines name a rejected row. Reads `incoming`, as all that follow do.
+COUNT_CORRECTIONS = "select count(old_id) from pg_temp.incoming"
+# The rejected rows that good lines correct, in the order in which rejects are locked.
+CORRECTED = f"""
+    select origin::text, old_id from pg_temp.incoming
+     where old_id is not null and {GOOD} order by origin, old_id
+"""
+# One line as JSON, secrets masked.
+PAYLOAD = "select {payload} from pg_temp.incoming where id = %s"
+
+# Inserts the good lines in their order.
 STAGE = """
     insert into {table} ({columns})
     select {values} from pg_temp.incoming as line where {good} order by id
 """
 
+# Notes the transaction that sends corrected rows; returns its number.
+NOTE_SENDING = """
+    insert into datatransfer.resending (xid, kind, sent_by)
+    values (pg_current_xact_id(), %s, %s) returning xid::text::bigint
+"""
+
+# The sequence of the column `id`, or else the expression of its default. By the catalogue.
+NEXT_ID = """
+    select pg_get_serial_sequence(%(table)s, 'id'),
+           (select pg_get_expr(adbin, adrelid)
+              from pg_attrdef join pg_attribute on attrelid = adrelid and attnum = adnum
+             where adrelid = to_regclass(%(table)s) and attname = 'id')
+"""
+
+# Inserts the good lines, and notes which rejected rows they correct. Looks the notes up by their
+# primary key, and rows of other origins by the index `renumbered_as`.
 # The numbers of the new rows are drawn first, so that it is known which of them replaces which.
 # A row that was rejected before and after a rebase has two origins: one line of it is staged, and
 # noted under both.
@@ -95,12 +129,14 @@ FIND = """
      where old_id is not null
 """
 # Takes over values of the rows that lines correct, which only this database can say: what a bonus
-# server has recorded of them may be forged. The checks judge the line once more.
+# server has recorded of them may be forged. The checks judge the line once more. By the index on
+# (xid, id).
 KEEP = """
     update pg_temp.incoming as line set {kept}, has_old = true
       from {staged}
      where line.keeps is not null and ours.xid = line.staged_xid and ours.id = line.old_id
 """
+# Refuses lines whose row, or its PIN code, is gone.
 REFUSE_GONE = """
     update pg_temp.incoming
        set unread = case when keeps <@ {secrets} then 'pin_gone' else 'row_gone' end,
@@ -111,7 +147,8 @@ REFUSE_GONE = """
 WITHOUT_SPACES = f"coalesce(nullif(regexp_replace({{}}, '{UNPRINTABLE}', '', 'g'), ''), {{}})"
 NUMBERS = ("account", "card")
 
-# Notes of the rows that lines correct, and those of the same new rows under other origins.
+# Notes of the rows that lines correct, and those of the same new rows under other origins: a `Sent`
+# each. By the primary key and the index `resent_as`.
 SENT = """
     select distinct note.origin::text, note.old_id, note.new_id, note.new_xid::text::bigint,
            note.sent_by
@@ -123,6 +160,14 @@ SENT = """
      order by 1, 2
 """
 
+# How many of these rows there are: one with two origins counts once.
+COUNT_SENT = f"""
+    select count(distinct (new_id, new_xid))
+      from ({SENT}) as sent (origin, old_id, new_id, new_xid, sent_by)
+"""
+
+# How many lines each check refuses, without those that correct a row which was sent before. By the
+# primary key of the notes.
 FAULTS = f"""
     select coalesce(unread, fault) as code, count(*) from pg_temp.incoming as line
      where not ({GOOD})
@@ -156,25 +201,25 @@ class StagingImport:
         self.database.limit_statements(LOAD_SECONDS)
         self.database.execute(self.kind.incoming)
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
-        self.database.execute(
-            f"alter table pg_temp.incoming {beside}, drop column fault, "
-            "add column has_old boolean not null default false, add column staged_xid xid8, "
-            f"add column fault text generated always as ({self.kind.fault}) stored"
-        )
-        names = ", ".join(["id", *self.names, *BESIDE])
-        file = Readable(lines, self.database)
-        try:
-            with self.database.explained(), self.database.connection.cursor() as cursor:
-                cursor.copy_expert(f"copy pg_temp.incoming ({names}) from stdin", file, BUFFER)
-        except TransferError:
-            if file.error is not None:
-                raise file.error from None
-            raise
-        self.corrections = self.database.value("select count(old_id) from pg_temp.incoming")
+        self.database.execute(EXTEND.format(beside=beside, fault=self.kind.fault))
+        self._copy(lines)
+        self.corrections = self.database.value(COUNT_CORRECTIONS)
         if self.corrections:
             self.shop_all.corrections.require()
             self.database.execute(FIND, [self.kind.name])
             self._keep_old_values(without_spaces)
+
+    def _copy(self, lines: Iterator[str]) -> None:
+        """Raises the error of `lines`, if that is what stopped COPY."""
+        copy = COPY.format(columns=", ".join(["id", *self.names, *BESIDE]))
+        file = Readable(lines, self.database)
+        try:
+            with self.database.explained(), self.database.connection.cursor() as cursor:
+                cursor.copy_expert(copy, file, BUFFER)
+        except TransferError:
+            if file.error is not None:
+                raise file.error from None
+            raise
 
     def _keep_old_values(self, without_spaces: bool) -> None:
         kept = []
@@ -197,11 +242,7 @@ class StagingImport:
 
     def corrected(self) -> Iterator[tuple[str, int]]:
         """The rejected rows that good lines correct, in the order in which rejects are locked."""
-        return self.database.stream(
-            "corrected",
-            "select origin::text, old_id from pg_temp.incoming "
-            f"where old_id is not null and {GOOD} order by origin, old_id",
-        )
+        return self.database.stream("corrected", CORRECTED)
 
     def stage(self, sent_by: str) -> int:
         """Inserts the good lines, and notes which rejected rows they correct.
@@ -211,22 +252,14 @@ class StagingImport:
         if not self.corrections:  # needs no right to draw numbers, and takes half the time
             with self.database.vendors_path():
                 return self.database.execute(self._about(STAGE))
-        self.xid = self.database.value(
-            "insert into datatransfer.resending (xid, kind, sent_by) "
-            "values (pg_current_xact_id(), %s, %s) returning xid::text::bigint",
-            [self.kind.name, sent_by],
-        )
+        self.xid = self.database.value(NOTE_SENDING, [self.kind.name, sent_by])
         statement = self._about(STAGE_CORRECTIONS, next_id=self._next_id(), by=sql.Literal(sent_by))
         with self.database.vendors_path():
             return self.database.execute(statement)
 
     def count_sent(self) -> int:
-        """How many of the rows that lines correct are staged anew, now or before."""
-        query = sql.SQL(
-            "select count(distinct (new_id, new_xid)) from ({}) "
-            "as sent (origin, old_id, new_id, new_xid, sent_by)"
-        ).format(sql.SQL(SENT))
-        return int(self.database.value(query, [self.kind.name])) if self.corrections else 0
+        """How many of the rows that lines correct are staged again, now or before."""
+        return int(self.database.value(COUNT_SENT, [self.kind.name])) if self.corrections else 0
 
     def faults(self) -> dict[str, int]:
         """Code of the failed check → how many rows fail it, of those that were never sent."""
@@ -256,62 +289,13 @@ class StagingImport:
 
     def payload(self, number: int) -> dict[str, str | None]:
         """The values of a line as they are staged, secrets masked."""
-        query = f"select {self.kind.payload} from pg_temp.incoming where id = %s"
+        query = PAYLOAD.format(payload=self.kind.payload)
         values: dict[str, str | None] = self.database.value(query, [number])
         return values
 
     def _next_id(self) -> sql.Composable:
         """SQL: draws the next number of the table, from its identity or as its default does."""
-        sequence, default = self.database.one(
-            "select pg_get_serial_sequence(%(table)s, 'id'), "
-            "(select pg_get_expr(adbin, adrelid) from pg_attrdef join pg_attribute "
-            "on attrelid = adrelid and attnum = adnum "
-            "where adrelid = to_regclass(%(table)s) and attname = 'id')",
-            {"table": self.kind.staging_table},
-        )
+        sequence, default = self.database.one(NEXT_ID, {"table": self.kind.staging_table})
         if sequence is not None:
             return sql.SQL("pg_catalog.nextval({}::regclass)").format(sql.Literal(sequence))
         return sql.SQL(default or "null::bigint")
-
-
-def copied(*fields: str | None, beside: str = "") -> str:
-    """A line as COPY reads it: its number, its values and what stands beside them."""
-    return "\t".join(map(_escaped, fields)) + beside + "\n"
-
-
-def _escaped(field: str | None) -> str:
-    """Not by `translate`, which looks up each letter beyond ASCII."""
-    if field is None:
-        return "\\N"
-    doubled = field.replace("\\", "\\\\")
-    return doubled.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-
-
-class Readable(io.RawIOBase):
-    """Lines as the file that COPY reads; what breaks on the way is kept in `error`.
-
-    psycopg2 would send the text of an exception to the server and its log.
-    """
-
-    def __init__(self, lines: Iterable[str], database: Database) -> None:
-        self.lines = iter(lines)
-        self.database = database
-        self.error: Exception | None = None
-        self.rest = b""
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            with self.database.waits_for_us():
-                return self._read(size)
-        except Exception as error:
-            self.error = error
-            raise OSError("stopped") from None
-
-    def _read(self, size: int) -> bytes:
-        parts, held = [self.rest], len(self.rest)
-        while held < size and (line := next(self.lines, None)) is not None:
-            parts.append(line.encode())
-            held += len(parts[-1])
-        whole = b"".join(parts)
-        self.rest = whole[size:]
-        return whole[:size]

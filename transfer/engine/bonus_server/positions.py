@@ -23,24 +23,31 @@ NAMES = (
     *("purged_rows", "purged_amount", "reader", "number", "token", "purge_accepted"),
 )
 FIELDS = ", ".join(NAMES)
-# Of a schema that nobody has had the chance to complete: it is older than the log.
+# The same where our schema lacks columns: it is older than the log.
 OLD_FIELDS = ", ".join([*NAMES[:13], "null", "0", "null", "0"])
 
-# Of a reader's rejects, those that do not stand there any more were removed.
+# How many of a reader's rejects were removed: those written that are not in the table. By the
+# primary key of rejects.
 REMOVED = "%s - (select count(*) from datatransfer.reject as reject where reject.reader = %s)"
 
+# The table of positions has a row for each origin and kind, so statements that do not name both
+# read all of it.
+
+# Writes a position, if there is none. By the primary key.
 BEGIN = f"""
     insert into datatransfer.position ({FIELDS}, rejects_removed, updated_at)
     values ({", ".join(["%s"] * len(NAMES))}, {REMOVED}, coalesce(%s, now())) on conflict do nothing
 """
 
+# Writes a position in place of another. By the primary key.
 REPLACE = f"""
     update datatransfer.position set ({FIELDS}) = ({", ".join(["%s"] * len(NAMES))}),
            rejects_removed = {REMOVED}, updated_at = coalesce(%s, now())
      where origin = %s and kind = %s
 """
 
-# What was numbered anew before the reader changed its name is of a past that nobody knows any more.
+# Removes the reader's positions of earlier origins, before it gets another name: they would belong
+# to no reader.
 FORGET = """
     delete from datatransfer.position
      where kind = %s and origin <> %s
@@ -48,13 +55,15 @@ FORGET = """
        and reader <> %s
 """
 
-# A rebase hands a reader on to a position under another origin.
+# The totals of the reader's furthest position: a rebase hands a reader on to a position under
+# another origin.
 FURTHEST = """
     select rows_applied, rows_unchanged, rows_rejected, amount_applied, amount_rejected
       from datatransfer.position where kind = %s and reader = %s
      order by rows_applied + rows_unchanged + rows_rejected desc limit 1
 """
 
+# Moves the position if it is where it was read. By the primary key.
 ADVANCE = """
     update datatransfer.position
        set read_through = %s, reading = %s, last_xid = %s, last_id = %s, reader = %s, number = %s,
@@ -69,7 +78,8 @@ ADVANCE = """
        and token::text is not distinct from %s
 """
 
-# The locker of a row is its xmax; who that is stands in pg_stat_activity.
+# The session that has locked a position: program, process, address, since when. The locker of a row
+# is its xmax. By the primary key.
 HOLDER = """
     select a.application_name, a.pid, a.client_addr, a.xact_start
       from datatransfer.position as p
@@ -77,6 +87,28 @@ HOLDER = """
      where p.origin = %s and p.kind = %s
 """
 
+# Positions of some kinds. By the primary key.
+POSITIONS = "select {fields} from datatransfer.position where origin = %s and kind = any(%s)"
+WAIT_AND_LOCK = " for update"  # after POSITIONS
+# One position, locked at once or not at all. By the primary key.
+LOCK = f"""
+    select {FIELDS} from datatransfer.position where origin = %s and kind = %s for update nowait
+"""
+# When it was last moved. By the primary key.
+UPDATED_AT = "select updated_at from datatransfer.position where origin = %s and kind = %s"
+# Gives a position from before the log its reader. By the primary key.
+ADOPT = """
+    update datatransfer.position set reader = %s, rejects_removed = rows_rejected
+     where origin = %s and kind = %s and reader is null
+"""
+# Whether the table exists. By the catalogue.
+HAS_TABLE = "select to_regclass('datatransfer.position') is not null"
+# Whether it has a position of a kind; and one of a reader under another origin.
+EXISTS = "select exists (select from datatransfer.position where kind = %s)"
+EXISTS_ELSEWHERE = """
+    select exists (
+        select from datatransfer.position where kind = %s and reader = %s and origin <> %s)
+"""
 
 # More rows than any table has: sums of such numbers still fit into a bigint.
 MOST_ROWS = 10**15
@@ -101,19 +133,18 @@ class Positions:
         self.database.execute(BEGIN, [*_values(position), *_rejected(position), at])
 
     def replace(self, position: Position, at: datetime | None = None) -> None:
-        """Puts it where somebody says that it is, and was `at`; the caller has locked it."""
+        """Puts it where the administrator says that it was, `at` a time; the caller has locked it."""
         where = [position.origin, position.kind]
         self.database.execute(FORGET, [position.kind, position.origin, *where, position.reader])
         self.database.execute(REPLACE, [*_values(position), *_rejected(position), at, *where])
 
     def updated_at(self, position: Position) -> datetime:
         """When the position was last moved, by the clock of the bonus server."""
-        query = "select updated_at from datatransfer.position where origin = %s and kind = %s"
-        at: datetime = self.database.value(query, [position.origin, position.kind])
+        at: datetime = self.database.value(UPDATED_AT, [position.origin, position.kind])
         return at
 
     def furthest(self, position: Position) -> Totals:
-        """What its reader has seen, under whatever origin."""
+        """What its reader has seen, under any origin."""
         rows = self.database.rows(FURTHEST, [position.kind, position.reader])
         return Totals(*rows[0]) if rows else position.totals
 
@@ -127,27 +158,19 @@ class Positions:
             raise PositionOvertaken(rows=since)
 
     def adopt(self, origin: str, kind: str, reader: str) -> None:
-        """Gives a position from before the log its reader; its rejects stand elsewhere."""
-        self.database.execute(
-            "update datatransfer.position set reader = %s, rejects_removed = rows_rejected "
-            "where origin = %s and kind = %s and reader is null",
-            [reader, origin, kind],
-        )
+        """Gives a position from before the log its reader; its rejects are in our own database."""
+        self.database.execute(ADOPT, [reader, origin, kind])
 
     def get(self, origin: str, kind: Kind, *, wait: bool = False) -> Position | None:
-        """The position; with `wait` after whoever is moving it has ended."""
-        return self._positions(origin, [kind], " for update" if wait else "")[kind.name]
+        """The position; with `wait` locked, after a transaction that moves it has ended."""
+        return self._positions(origin, [kind], WAIT_AND_LOCK if wait else "")[kind.name]
 
     def _positions(
         self, origin: str, kinds: Collection[Kind], lock: str = ""
     ) -> dict[str, Position | None]:
         fields = FIELDS if is_complete(self.database) else OLD_FIELDS
         names = [kind.name for kind in kinds]
-        rows = self.database.rows(
-            f"select {fields} from datatransfer.position "
-            f"where origin = %s and kind = any(%s){lock}",
-            [origin, names],
-        )
+        rows = self.database.rows(POSITIONS.format(fields=fields) + lock, [origin, names])
         held = {position.kind: position for position in map(self._position, rows)}
         return {name: held.get(name) for name in names}
 
@@ -158,32 +181,23 @@ class Positions:
     def all_existing(self, origin: str, kinds: Collection[Kind]) -> dict[str, Position | None]:
         """The same of several kinds."""
         with self.database.transaction(commit=False):
-            if not self.database.value("select to_regclass('datatransfer.position') is not null"):
+            if not self.database.value(HAS_TABLE):
                 return dict.fromkeys(kind.name for kind in kinds)
             return self._positions(origin, kinds)
 
     def exist(self, kind: Kind) -> bool:
-        """Whether it has a position of the kind, of whatever staging database."""
-        query = "select exists (select from datatransfer.position where kind = %s)"
-        return bool(self.database.value(query, [kind.name]))
+        """Whether it has a position of the kind, of any staging database."""
+        return bool(self.database.value(EXISTS, [kind.name]))
 
     def are_of_another_origin(self, kind: Kind, reader: str, origin: str) -> bool:
         """Whether the reader has a position of the kind under another origin than this one."""
-        query = (
-            "select exists (select from datatransfer.position "
-            "where kind = %s and reader = %s and origin <> %s)"
-        )
-        return bool(self.database.value(query, [kind.name, reader, origin]))
+        return bool(self.database.value(EXISTS_ELSEWHERE, [kind.name, reader, origin]))
 
     def lock(self, origin: str, kind: Kind) -> Position:
         """The position, locked until the transaction ends. Raises AlreadyRunning."""
         with self.database.explained(), self.database.connection.cursor() as cursor:
             try:
-                cursor.execute(
-                    f"select {FIELDS} from datatransfer.position "
-                    "where origin = %s and kind = %s for update nowait",
-                    [origin, kind.name],
-                )
+                cursor.execute(LOCK, [origin, kind.name])
                 (row,) = cursor.fetchall()
             except errors.LockNotAvailable:
                 self.database.connection.rollback()

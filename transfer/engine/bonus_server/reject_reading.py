@@ -23,8 +23,9 @@ LONGEST_PAYLOAD = 100_000  # characters of the row as JSON
 LONGEST_NAME = 63  # characters of a name in PostgreSQL
 BIGGEST = 2**63 - 1  # of a bigint
 
-# Each text is cut off where it is surely too long, so that neither psycopg2 nor our memory meets
-# more; JSON is read here and not by psycopg2, which would raise.
+# The next rejects of a reader. By the primary key, in its order. Each text is cut off where it is
+# surely too long, so that neither psycopg2 nor our memory meets more; JSON is read here and not by
+# psycopg2, which would raise.
 REJECTS = f"""
     select number, token::text, origin::text, xid::text, staging_id, left(code::text, 100),
            left(sqlstate::text, 100), left(constraint_name::text, 100),
@@ -66,7 +67,7 @@ def read_rejects(
     """Yields the rejects of rows that REJECTS found after the reject numbered `after`.
 
     Raises RejectsUnreadable where rows or rejects have no proper names, or do not come in the
-    order of their numbers: who asks for the next ones would ask for ever.
+    order of their numbers: then asking for the next ones would never end.
     """
     for row in rows:
         try:

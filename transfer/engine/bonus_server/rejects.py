@@ -6,7 +6,8 @@ from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
 
-# The reader's rejects are numbered without a gap: the position counts them.
+# Writes the rejects of the chunk. Reads `incoming`. The reader's rejects are numbered without a
+# gap: the position counts them.
 ADD_REJECTS = """
     insert into datatransfer.reject (reader, number, origin, kind, xid, staging_id, code, sqlstate,
                                      constraint_name, payload)
@@ -15,25 +16,70 @@ ADD_REJECTS = """
       from pg_temp.incoming where fault is not null
 """
 
-# No index keeps staged rows from bearing one number: it would cost every writer, and a table that
-# was emptied may count from 1 again. Numbers grow as a rule: whether some were there before is
-# asked first, since to look each up costs as much as to write it.
+# The id and xid of each row of the chunk that is rejected. Reads `incoming`.
+OF_CHUNK = "select id, xid::text from pg_temp.incoming where fault is not null"
+
+# No index keeps two staged rows from having one number: it would cost every writer, and a table
+# that was emptied may count from 1 again. As a rule numbers grow, so it is asked first whether any
+# between the lowest and the highest was rejected before: looking each up costs as much as writing
+# it.
+
+# The lowest and the highest number of the chunk's rejected rows, and whether one appears twice.
+# Reads `incoming`.
 NUMBERS = """
     select min(id), max(id), count(*) > count(distinct id)
       from pg_temp.incoming where fault is not null
 """
-SEEN = """
+# Whether the reader had rejected a number between two others before this chunk. By the index
+# `reject_of_row`.
+WERE_REJECTED = """
     select exists (
         select from datatransfer.reject
          where origin = %s and kind = %s and staging_id between %s and %s
            and reader = %s and number <= %s)
 """
+# A number that two rejected rows of the reader have, one of them in this chunk. By the index
+# `reject_of_row`.
 NAMESAKES = """
     select staging_id
       from datatransfer.reject as mine
       join datatransfer.reject as other using (reader, origin, kind, staging_id)
      where mine.reader = %s and mine.number > %s and mine.xid <> other.xid
      limit 1
+"""
+
+# A row if the reader has this reject. By the primary key.
+HAS = "select from datatransfer.reject where reader = %s and number = %s and token = %s"
+# The numbers of the staged rows that a reader has rejected. By the primary key.
+OF_READER = "select staging_id from datatransfer.reject where reader = %s"
+# The id and xid of the staged rows that were rejected under an origin. By the index
+# `reject_of_row`.
+OF_ORIGIN = "select staging_id, xid::text from datatransfer.reject where origin = %s and kind = %s"
+# How many rejects a position has written. By the primary keys.
+COUNT = """
+    select rejects_removed + (select count(*) from datatransfer.reject as reject
+                               where reject.reader = position.reader)
+      from datatransfer.position as position where origin = %s and kind = %s
+"""
+# How many rows of a transaction are rejected. By the index `reject_of_row`: reads all of the kind.
+COUNT_OF_TRANSACTION = """
+    select count(*) from datatransfer.reject
+     where origin = %s and kind = %s and xid = %s::text::xid8
+"""
+
+# Locks the reader's positions. Reads all positions, which are few.
+LOCK_POSITIONS = """
+    select count(*) from (select from datatransfer.position where reader = %s for update) as locked
+"""
+# Removes these rejects of the reader, but never its last. By the primary key.
+REMOVE = """
+    delete from datatransfer.reject
+     where reader = %s and number = any(%s)
+       and number < (select max(number) from datatransfer.reject where reader = %s)
+"""
+# Counts them as removed. Reads all positions.
+COUNT_REMOVED = """
+    update datatransfer.position set rejects_removed = rejects_removed + %s where reader = %s
 """
 
 
@@ -54,21 +100,20 @@ class Rejects:
             ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name]
         )
         first, last, are_twice = self.database.one(NUMBERS)
-        if are_twice or self.database.value(SEEN, [before.origin, kind.name, first, last, *place]):
+        if are_twice or self.database.value(
+            WERE_REJECTED, [before.origin, kind.name, first, last, *place]
+        ):
             for (number,) in self.database.rows(NAMESAKES, place):
                 raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
         return first, last
 
     def of_chunk(self) -> list[tuple[int, str]]:
         """The id and xid of each row in `incoming` that is rejected."""
-        return self.database.rows(
-            "select id, xid::text from pg_temp.incoming where fault is not null"
-        )
+        return self.database.rows(OF_CHUNK)
 
     def has(self, reader: str, number: int, token: str) -> bool:
-        """Whether it is there, and the same: a restored server may have given its number anew."""
-        query = "select from datatransfer.reject where reader = %s and number = %s and token = %s"
-        return bool(self.database.rows(query, [reader, number, token]))
+        """Whether it has this very reject: a restored server may have used its number again."""
+        return bool(self.database.rows(HAS, [reader, number, token]))
 
     def after(self, kind: Kind, reader: str, number: int, most: int) -> list[Reject]:
         """The reader's rejects after a number, in their order. Raises RejectsUnreadable."""
@@ -77,53 +122,26 @@ class Rejects:
 
     def rejected_rows(self, reader: str) -> list[int]:
         """The numbers of the staged rows that the reader has rejected."""
-        rows = self.database.rows(
-            "select staging_id from datatransfer.reject where reader = %s", [reader]
-        )
-        return [staging_id for (staging_id,) in rows]
+        return [staging_id for (staging_id,) in self.database.rows(OF_READER, [reader])]
 
     def rows_of(self, origin: str, kind: Kind) -> list[tuple[int, str]]:
         """The id and xid of the rows of shop All's identity `origin` that it has rejected."""
-        return self.database.rows(
-            "select staging_id, xid::text from datatransfer.reject where origin = %s and kind = %s",
-            [origin, kind.name],
-        )
+        return self.database.rows(OF_ORIGIN, [origin, kind.name])
 
     def count(self, origin: str, kind: Kind) -> int:
         """How many rejects the position has written, those that were removed included."""
-        query = (
-            "select rejects_removed + (select count(*) from datatransfer.reject as reject "
-            "where reject.reader = position.reader) from datatransfer.position as position "
-            "where origin = %s and kind = %s"
-        )
-        return int(self.database.value(query, [origin, kind.name]))
+        return int(self.database.value(COUNT, [origin, kind.name]))
 
     def count_of_transaction(self, origin: str, kind: Kind, xid: int) -> int:
-        """How many of the rows that a transaction has staged stand among the rejects."""
-        query = (
-            "select count(*) from datatransfer.reject where origin = %s and kind = %s "
-            "and xid = %s::text::xid8"
-        )
-        return int(self.database.value(query, [origin, kind.name, xid]))
+        """How many of the rows that a transaction has staged are rejected."""
+        return int(self.database.value(COUNT_OF_TRANSACTION, [origin, kind.name, xid]))
 
     def remove(self, reader: str, numbers: list[int]) -> None:
-        """Removes rejects that nobody needs any more, but never the reader's last: it is compared.
+        """Removes rejects that are no longer needed, but never the reader's last: it is compared.
 
-        Waits for whoever moves the position.
+        Waits until no transaction moves the position.
         """
         with self.database.transaction():
-            self.database.one(
-                "select count(*) from (select from datatransfer.position where reader = %s "
-                "for update) as locked",
-                [reader],
-            )
-            removed = self.database.execute(
-                "delete from datatransfer.reject where reader = %s and number = any(%s) and number "
-                "< (select max(number) from datatransfer.reject where reader = %s)",
-                [reader, numbers, reader],
-            )
-            self.database.execute(
-                "update datatransfer.position set rejects_removed = rejects_removed + %s "
-                "where reader = %s",
-                [removed, reader],
-            )
+            self.database.one(LOCK_POSITIONS, [reader])
+            removed = self.database.execute(REMOVE, [reader, numbers, reader])
+            self.database.execute(COUNT_REMOVED, [removed, reader])

@@ -5,6 +5,7 @@ from psycopg2 import errors
 from transfer.engine.errors import NoRightForSchema
 from transfer.engine.postgres.database import Database
 
+# Our tables, if they are missing; the names of the columns never change.
 SCHEMA = """\
 create schema if not exists datatransfer;
 create table if not exists datatransfer.position (
@@ -47,7 +48,17 @@ create table if not exists datatransfer.reject (
 );
 create index if not exists reject_of_row on datatransfer.reject (origin, kind, staging_id);
 """
+# Whether these tables exist. By the catalogue.
 COMPLETE = "select bool_and(to_regclass(name) is not null) from unnest(%s) as name"
+# Of two first runs at once, lets one wait: both would create the schema.
+LOCK = "select pg_advisory_xact_lock(hashtext('datatransfer'))"
+# Our role, quoted.
+ROLE = "select quote_ident(current_user)"
+# The rights that it needs in our schema.
+GRANTS = """\
+grant usage on schema datatransfer to {role};
+grant select, insert, update on datatransfer.position to {role};
+grant select, insert, delete on datatransfer.reject to {role};"""
 TABLES = ["datatransfer.position", "datatransfer.reject"]
 
 
@@ -65,20 +76,11 @@ def ensure(database: Database) -> None:
         return
     with database.explained(), database.connection.cursor() as cursor:
         try:
-            # Two first runs at once would both create it.
-            cursor.execute("select pg_advisory_xact_lock(hashtext('datatransfer'))")
+            cursor.execute(LOCK)
             cursor.execute(SCHEMA)
         except errors.InsufficientPrivilege:
             database.connection.rollback()
             raise NoRightForSchema(
-                database=database.name, statements=SCHEMA + _grants(database)
+                database=database.name,
+                statements=SCHEMA + GRANTS.format(role=database.value(ROLE)),
             ) from None
-
-
-def _grants(database: Database) -> str:
-    user = database.value("select quote_ident(current_user)")
-    return (
-        f"grant usage on schema datatransfer to {user};\n"
-        f"grant select, insert, update on datatransfer.position to {user};\n"
-        f"grant select, insert, delete on datatransfer.reject to {user};"
-    )

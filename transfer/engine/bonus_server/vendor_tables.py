@@ -15,6 +15,8 @@ from transfer.engine.postgres.relations import check_logged
 from transfer.engine.table_mapping import Column, TableMapping, Value
 from transfer.errors import TransferError
 
+# All but ESTIMATE and COUNT_ROWS read the catalogue alone.
+
 # Triggers that may keep a row out. In pg_trigger.tgtype 1 is for each row, 2 before, 64 instead of,
 # 4 on insert, 16 on update.
 TRIGGERS = """
@@ -52,7 +54,22 @@ ESTIMATE = """
       from pg_class where oid = to_regclass(%s)
 """
 COUNTED_UP_TO = 1_000_000
-# Rights on the columns that a statement names.
+# How many rows a table has. Reads it.
+COUNT_ROWS = "select count(*) from {table}"
+# Lets the planner judge whether a column takes a value, under a savepoint; inserts nothing.
+PLAN_INSERT = "explain insert into {table} ({column}) values ({value})"
+SAVE = "savepoint planned"
+GO_BACK = "rollback to savepoint planned"
+# Our role.
+ROLE = "select current_user"
+# Whether it may create temporary tables, and in which database.
+MAY_CREATE_TEMPORARY = """
+    select has_database_privilege(current_database(), 'TEMP'), current_database()
+"""
+# What the administrator has to run where a right is missing.
+GRANT = "grant {rights} on {table} to {role};"
+GRANT_TEMPORARY = "grant temporary on database {database} to {role};"
+# The rights that we lack on any of the columns that a statement names.
 RIGHTS = """
     select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
      where not has_column_privilege(to_regclass(%s), name, wanted) order by wanted
@@ -104,12 +121,14 @@ class VendorTables:
         return problems + [f"{name} not null, no default" for (name,) in demanded]
 
     def _takes(self, kind: Kind, name: str, value: Value) -> bool:
-        """Whether the column takes the value: the planner is asked, and inserts nothing."""
-        insert = sql.SQL("explain insert into {} ({}) values ({})").format(
-            kind.bonus_server.identifier, sql.Identifier(name), sql.Literal(value)
+        """Whether the column takes the value."""
+        insert = sql.SQL(PLAN_INSERT).format(
+            table=kind.bonus_server.identifier,
+            column=sql.Identifier(name),
+            value=sql.Literal(value),
         )
         with self.database.explained(), self.database.connection.cursor() as cursor:
-            cursor.execute("savepoint planned")
+            cursor.execute(SAVE)
             try:
                 cursor.execute(insert)
             except errors.InsufficientPrivilege:
@@ -117,41 +136,45 @@ class VendorTables:
             except (psycopg2.DataError, psycopg2.ProgrammingError):
                 return False
             finally:
-                cursor.execute("rollback to savepoint planned")
+                cursor.execute(GO_BACK)
         return True
 
     def check_rights(self, *kinds: Kind) -> None:
         """Whether we may do all that a chunk does. Raises RightsMissing with the SQL to run."""
-        user = self.database.value("select current_user")
+        user = self.database.value(ROLE)
+        role = sql.Identifier(user)
         missing, grants = [], []
         for kind in kinds:
-            names = [*kind.held_names.values(), *kind.bonus_server.fixed]
-            lacking = self.database.rows(RIGHTS, [list(kind.rights), names, kind.target_table])
-            if rights := ", ".join(right for (right,) in lacking):
+            if rights := self._missing_rights(kind):
                 missing.append(f"{rights} on {kind.target}")
-                grant = sql.SQL(f"grant {rights.lower()} on {{}} to {{}};")
-                grants.append(grant.format(kind.bonus_server.identifier, sql.Identifier(user)))
-        may, database = self.database.one(
-            "select has_database_privilege(current_database(), 'TEMP'), current_database()"
-        )
+                grant = sql.SQL(GRANT).format(
+                    rights=sql.SQL(rights.lower()), table=kind.target_table, role=role
+                )
+                grants.append(grant)
+        may, database = self.database.one(MAY_CREATE_TEMPORARY)
         if not may:
             missing.append("TEMP")
-            grant = sql.SQL("grant temporary on database {} to {};")
-            grants.append(grant.format(sql.Identifier(database), sql.Identifier(user)))
+            grant = sql.SQL(GRANT_TEMPORARY)
+            grants.append(grant.format(database=sql.Identifier(database), role=role))
         if missing:
             statements = sql.SQL("\n").join(grants).as_string(self.database.connection)
             raise RightsMissing(user=user, missing=", ".join(missing), statements=statements)
+
+    def _missing_rights(self, kind: Kind) -> str:
+        """The rights on the kind's table that we lack, as a grant names them."""
+        names = [*kind.held_names.values(), *kind.bonus_server.fixed]
+        rows = self.database.rows(RIGHTS, [list(kind.rights), names, kind.target_table])
+        return ", ".join(right for (right,) in rows)
 
     def count_rows(self, kind: Kind) -> int:
         """How many rows the table holds; an estimate where there are many, or we may not read."""
         estimate, may_read = self.database.one(ESTIMATE, [kind.target_table])
         if estimate > COUNTED_UP_TO or not may_read:
             return int(estimate)
-        count = sql.SQL("select count(*) from {}").format(kind.target_table)
-        return int(self.database.value(count))
+        return int(self.database.value(sql.SQL(COUNT_ROWS).format(table=kind.target_table)))
 
     def check_rules(self, kind: Kind) -> None:
-        """Whether each row of an insert lands in the table itself. Raises RowsSwallowed."""
+        """Whether each inserted row lands in the table itself. Raises RowsSwallowed."""
         names = self.database.value(RULES, [kind.target_table])
         if kind.appends and names:
             raise RowsSwallowed(database=self.database.name, table=f'"{kind.target}"', names=names)

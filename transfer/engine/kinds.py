@@ -1,12 +1,12 @@
 """The three transfers as data: tables, columns, checks and the SQL that applies good rows.
 
-No Django, no connections: the engine runs what stands here. A chunk arrives in the temporary
+No Django, no connections: the engine runs what is defined here. A chunk arrives in the temporary
 table `incoming` (see `Kind.incoming`), whose column `fault` holds the code of the first check that
 a row fails, or null; `refuse` sets it where a check needs the target's rows. `refuse` and `apply`
 see the others as `good`, in the form that the target's table has them in. They look rows of
-the target up one by one, by index, and join nothing: what the planner believes of the tables never
-makes a chunk slow. Every SQL text here is a constant; values never enter it. The target's names
-stand in braces, by ours, and `Kind.target_names` puts them in.
+the target up one by one, by the index on its key, and join nothing, so stale statistics cannot
+slow a chunk. Every SQL text here is a constant; values never enter it. The target's names are in
+braces, under ours, and `Kind.target_names` puts them in.
 """
 
 from collections.abc import Mapping
@@ -49,6 +49,14 @@ def stamp(name: str) -> Column:
     types = frozenset({TIMESTAMP, "timestamp without time zone", "date"})
     return Column(name, "timestamptz", types, TIMESTAMP)
 
+
+# The temporary table that a chunk, or the lines of a load, arrive in.
+INCOMING = """
+    create temporary table incoming (
+        xid xid8, id bigint, {columns}, fault text, sqlstate text, constraint_name text,
+        as_json json
+    ) on commit drop
+"""
 
 CHANGED_AT = stamp("changed_at")
 
@@ -169,12 +177,9 @@ class Kind:
 
     @property
     def incoming(self) -> str:
-        """The temporary table that a chunk arrives in."""
+        """SQL: creates the temporary table `incoming`."""
         columns = ", ".join(f"{column.name} {column.carried_as}" for column in self.columns)
-        return (
-            f"create temporary table incoming (xid xid8, id bigint, {columns}, fault text, "
-            "sqlstate text, constraint_name text, as_json json) on commit drop"
-        )
+        return INCOMING.format(columns=columns)
 
     @property
     def payload(self) -> str:
@@ -188,8 +193,9 @@ class Kind:
         return f"json_build_object({pairs})"
 
 
-# Each row is looked up first: those that the table has already are left alone. Every other one has
-# to be returned by the insert; one that is not was kept out by a trigger.
+# Whether the table has this PIN code already. Each row is looked up first: those that are the same
+# are left alone. The insert has to return every other one; a trigger kept out one that it does not.
+# By the index on the account.
 SAME_PIN = """
     coalesce((select held.{pincode}::text = latest.pincode
                 from {table} as held where held.{account}::text = latest.account), false)
@@ -250,6 +256,7 @@ BALANCES = Kind(
     stamps=stamp("created_at"),
 )
 
+# Whether the table has this account and status of the card already. By the index on the card.
 SAME_CARD = """
     coalesce((select held.{account}::text
                          is not distinct from coalesce(latest.account, held.{account}::text)

@@ -16,6 +16,9 @@ TEXT = frozenset({"text", "character varying"})
 MINOR = frozenset({"bigint"})
 LONGEST = 100  # characters of an account, a card or a PIN code
 
+# A table's rows with our names and values.
+ROWS = "(select {columns} from {table}) as ours"
+
 Value = str | int
 
 
@@ -104,9 +107,8 @@ class TableMapping:
         """The table with our columns by our names, and `others` of its own, as a FROM has it."""
         selected: list[sql.Composable] = [sql.Identifier(name) for name in others]
         selected += (one.named(self.read(one)) for one in columns)
-        return sql.SQL("(select {} from {}) as ours").format(
-            sql.SQL(", ").join(selected), self.identifier
-        )
+        joined = sql.SQL(", ").join(selected)
+        return sql.SQL(ROWS).format(columns=joined, table=self.identifier)
 
 
 def _when(pairs: Iterable[tuple[sql.Composable, sql.Composable]]) -> sql.Composed:

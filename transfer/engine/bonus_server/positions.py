@@ -133,7 +133,7 @@ class Positions:
         self.database.execute(BEGIN, [*_values(position), *_rejected(position), at])
 
     def replace(self, position: Position, at: datetime | None = None) -> None:
-        """Puts it where the administrator says that it was, `at` a time; the caller has locked it."""
+        """Puts it where the administrator says that it was at `at`; the caller has locked it."""
         where = [position.origin, position.kind]
         self.database.execute(FORGET, [position.kind, position.origin, *where, position.reader])
         self.database.execute(REPLACE, [*_values(position), *_rejected(position), at, *where])

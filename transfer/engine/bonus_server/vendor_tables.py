@@ -154,8 +154,8 @@ class VendorTables:
         may, database = self.database.one(MAY_CREATE_TEMPORARY)
         if not may:
             missing.append("TEMP")
-            grant = sql.SQL(GRANT_TEMPORARY)
-            grants.append(grant.format(database=sql.Identifier(database), role=role))
+            names = {"database": sql.Identifier(database), "role": role}
+            grants.append(sql.SQL(GRANT_TEMPORARY).format(**names))
         if missing:
             statements = sql.SQL("\n").join(grants).as_string(self.database.connection)
             raise RightsMissing(user=user, missing=", ".join(missing), statements=statements)

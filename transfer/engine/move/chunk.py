@@ -24,6 +24,15 @@ from transfer.engine.shop_all.source import ShopAll
 
 IS_GOOD = "fault is null"
 IS_BAD = "fault is not null"
+# All statements over the temporary table `incoming` read it once, from end to end; RELEASE and
+# those of a Bisection use indexes that they create.
+
+# Makes `incoming` new and empty, and goes back to that.
+EMPTY = """
+    drop table if exists pg_temp.incoming, pg_temp.datatransfer_original;
+    {create}; savepoint empty
+"""
+EMPTY_AGAIN = "rollback to savepoint empty"
 # What the statements of a kind see of `incoming`, with the values as the vendor's table has them.
 GOOD = """
     with good as not materialized (
@@ -32,6 +41,16 @@ GOOD = """
 """
 # (xid, id) of the last row of the chunk, in the order of staging.
 LAST = "select xid::text::bigint, id from pg_temp.incoming order by xid desc, id desc limit 1"
+
+# How many rows are good, how many are not, and both sums.
+COUNT = "select {counts} from pg_temp.incoming"
+# How many rows each check rejects.
+COUNT_REASONS = f"select fault, count(*) from pg_temp.incoming where {IS_BAD} group by fault"
+# Marks one row as refused by the vendor's table.
+REFUSE = """
+    update pg_temp.incoming
+       set fault = 'refused_by_server', sqlstate = %s, constraint_name = %s where {row}
+"""
 
 # Rows are looked up by index, so stale statistics cannot make the planner choose another way.
 PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
@@ -84,10 +103,7 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
     encoding lacks a character.
     """
     kind, receive_into = plan.kind, receive_rows
-    target.database.execute(
-        "drop table if exists pg_temp.incoming, pg_temp.datatransfer_original; "
-        f"{kind.incoming}; savepoint empty"
-    )
+    target.database.execute(EMPTY.format(create=kind.incoming))
     while True:
         with ahead.rows(plan) as sending:
             try:
@@ -101,7 +117,7 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
             except SourceFailed as failed:
                 if failed.__cause__ is not None and sending.source is ahead.source:
                     raise failed.__cause__ from None
-        target.database.execute("rollback to savepoint empty")
+        target.database.execute(EMPTY_AGAIN)
 
 
 def apply(kind: Kind, target: BonusDatabase) -> Totals:
@@ -122,7 +138,7 @@ def apply(kind: Kind, target: BonusDatabase) -> Totals:
     applied = run(IS_GOOD)
     if kind.appends:
         applied = sum(map(run, release(kind, target)), applied)
-    good, *others = target.database.one(f"select {kind.counts} from pg_temp.incoming")
+    good, *others = target.database.one(COUNT.format(counts=kind.counts))
     if applied.swallowed or (kind.appends and applied.changed != good):
         raise target.tables.swallowed(kind)
     return Totals(applied.changed, good - applied.changed, *others)
@@ -135,19 +151,11 @@ def _over_good(kind: Kind, text: str) -> Statement:
 
 def _refuse_in(target: BonusDatabase) -> Refuse:
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        target.database.execute(
-            "update pg_temp.incoming set fault = 'refused_by_server', sqlstate = %s, "
-            f"constraint_name = %s where {row}",
-            [sqlstate, constraint],
-        )
+        target.database.execute(REFUSE.format(row=row), [sqlstate, constraint])
 
     return refuse
 
 
 def count_reasons(target: BonusDatabase) -> dict[str, int]:
     """How many rows of `incoming` each check rejects."""
-    return dict(
-        target.database.rows(
-            f"select fault, count(*) from pg_temp.incoming where {IS_BAD} group by fault"
-        )
-    )
+    return dict(target.database.rows(COUNT_REASONS))

@@ -9,6 +9,9 @@ from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.batch_log import Batch
 from transfer.engine.shop_all.source import ShopAll
 
+# The rows of a chunk in the order in which they are sent. Sorts at most as many as a chunk has.
+IN_SENDING_ORDER = "select * from ({rows}) as judged order by {order}"
+
 Last = tuple[int, int]  # (xid, id) of a staged row
 
 
@@ -37,9 +40,8 @@ class ChunkPlan:
             source.log.check(replace(self.before, **self.batch.named))
         source.reader.read_in_order()
         rows = source.reader.chunk_query(self.kind, self.before, self.batch.snapshot, self.rows)
-        return sql.SQL("select * from ({}) as judged order by {}").format(
-            rows, sql.SQL(self.kind.sending_order)
-        )
+        order = sql.SQL(self.kind.sending_order)
+        return sql.SQL(IN_SENDING_ORDER).format(rows=rows, order=order)
 
     def sends_the_rows_of(self, other: "ChunkPlan") -> bool:
         """Whether both plans begin at the same position and send as many rows."""

@@ -7,6 +7,20 @@ from transfer.engine.kinds import Kind
 from transfer.engine.move.refusals import Bisection
 from transfer.engine.move.stream import Sending, as_source_failure, stream_rows
 
+# A table like `incoming`, whose texts are bytes.
+CREATE_RAW = """
+    create temporary table raw (xid xid8, id bigint, {columns}, fault text) on commit drop
+"""
+# Converts rows. Reads the table, or the range that `rows` names by an index (see `Bisection`).
+CONVERT = "insert into pg_temp.incoming ({names}) select {values} from pg_temp.raw where {rows}"
+# The place of a row that can't be converted; and its reject, without the texts.
+PLACE = "select xid::text, id from pg_temp.raw where {row}"
+REJECT = """
+    insert into pg_temp.incoming ({names}, fault, sqlstate, as_json)
+    select {names}, 'refused_by_server', %s, %s from pg_temp.raw where {row}
+"""
+DROP_RAW = "drop table pg_temp.raw"
+
 
 def receive_rows(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
     """Fills `incoming` with the rows that are sent, and returns how many arrived.
@@ -27,27 +41,21 @@ def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int
     texts = {name for name, type_ in types.items() if type_ == "text"}
     names = ", ".join(["xid", "id", *types, "fault"])
     others = ", ".join(["xid", "id", *(name for name in types if name not in texts)])
-    body = ", ".join(f"{name} {'bytea' if name in texts else types[name]}" for name in types)
-    target.database.execute(
-        f"create temporary table raw (xid xid8, id bigint, {body}, fault text) on commit drop"
-    )
+    columns = ", ".join(f"{name} {'bytea' if name in texts else types[name]}" for name in types)
+    target.database.execute(CREATE_RAW.format(columns=columns))
     received = stream_rows(sending, target, sql.SQL(f"pg_temp.raw ({names})"))
-    values = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
-    read = (
-        f"insert into pg_temp.incoming ({names}) "
-        f"select xid, id, {', '.join(values)}, fault from pg_temp.raw"
-    )
+    read = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
+    values = ", ".join(["xid", "id", *read, "fault"])
+
+    def convert(rows: str) -> str:
+        return CONVERT.format(names=names, values=values, rows=rows)
 
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        xid, id_ = target.database.one(f"select xid::text, id from pg_temp.raw where {row}")
+        xid, id_ = target.database.one(PLACE.format(row=row))
         with as_source_failure():
             as_json = sending.source.reader.row_as_json(kind, xid, id_)
-        target.database.execute(
-            f"insert into pg_temp.incoming ({others}, fault, sqlstate, as_json) "
-            f"select {others}, 'refused_by_server', %s, %s from pg_temp.raw where {row}",
-            [sqlstate, as_json],
-        )
+        target.database.execute(REJECT.format(names=others, row=row), [sqlstate, as_json])
 
-    Bisection(target, "pg_temp.raw", [lambda rows: f"{read} where {rows}"], refuse).run()
-    target.database.execute("drop table pg_temp.raw")
+    Bisection(target, "pg_temp.raw", [convert], refuse).run()
+    target.database.execute(DROP_RAW)
     return received

@@ -12,6 +12,18 @@ from transfer.engine.errors import TooManyRefused
 
 FEW_ROWS = 100  # a chunk of fewer rows may be refused wholly: that alone shows no common cause
 
+# By this index the rows of a range are found.
+INDEX = "create index on {table} (xid, id)"
+# How many rows there are. Reads the table.
+COUNT = "select count(*) from {table} where {rows}"
+# The place of one row of a range, counted from 0. By the index.
+NTH = """
+    select xid::text as last, id from {table} where {rows} order by xid, id offset {n} limit 1
+"""
+SAVE = "savepoint rows"
+GO_BACK = "rollback to savepoint rows; release savepoint rows"
+KEEP = "release savepoint rows"
+
 Refuse = Callable[[str, str, str | None], None]
 Statement = Callable[[str], str | sql.Composed]
 
@@ -62,7 +74,7 @@ class Range:
 class Bisection:
     """Runs statements over the rows of a temporary table, without those that the server refuses.
 
-    Each statement is made from a condition on (xid, id): the rows that it shall take. What they
+    Each statement is made from a condition on (xid, id): the rows that it has to take. What they
     select (see `Applied`), or their row counts, are added up. Ranges come in the order of
     (xid, id), so that the outcome is that of row by row. `refuse` gets the condition that names a
     refused row, its SQLSTATE and the constraint; never the message, which may quote the row.
@@ -87,8 +99,8 @@ class Bisection:
         if (done := self._attempt(good)) is not None:
             return done
         self._check_statements()
-        self.target.database.execute(f"create index on {self.table} (xid, id)")
-        self.rows = self.target.database.value(f"select count(*) from {self.table} where {good}")
+        self.target.database.execute(INDEX.format(table=self.table))
+        self.rows = self.target.database.value(COUNT.format(table=self.table, rows=good))
         return self._halve(Range(good), self.rows)
 
     def _check_statements(self) -> None:
@@ -103,10 +115,8 @@ class Bisection:
             self._refuse(str(among))
             return Applied()
         half = rows // 2
-        xid, id_ = self.target.database.one(
-            f"select xid::text as last, id from {self.table} where {among} order by xid, id "
-            f"offset {half - 1} limit 1"
-        )
+        last = NTH.format(table=self.table, rows=among, n=half - 1)
+        xid, id_ = self.target.database.one(last)
         middle = f"('{xid}'::xid8, {id_})"
         first, second = replace(among, last=middle), replace(among, after=middle)
         return self._apply(first, half) + self._apply(second, rows - half)
@@ -135,16 +145,16 @@ class Bisection:
     def _attempt(self, rows: str) -> Applied | None:
         """What the statements did; None if they failed because of a row: then nothing was done."""
         with self.target.database.explained(), self.target.database.connection.cursor() as cursor:
-            cursor.execute("savepoint rows")
+            cursor.execute(SAVE)
             try:
                 done = sum((_run(cursor, each(rows)) for each in self.statements), Applied())
             except psycopg2.Error as error:
                 if not may_be_of_a_row(error):
                     raise
                 self.error = error
-                cursor.execute("rollback to savepoint rows; release savepoint rows")
+                cursor.execute(GO_BACK)
                 return None
-            cursor.execute("release savepoint rows")
+            cursor.execute(KEEP)
             return done
 
 

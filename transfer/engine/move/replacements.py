@@ -25,12 +25,14 @@ ORIGINALS = """
         xid xid8, id bigint, origin uuid, old_id bigint, is_unseen boolean
     ) on commit drop;
 """
+# Fills it. The first parameter names those that are unseen (see `_unseen`).
 ADD_ORIGINALS = """
     insert into pg_temp.datatransfer_original (xid, id, origin, old_id, is_unseen)
     select xid::xid8, id, origin::uuid, old_id, old_id = any(%s::bigint[])
       from unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[])
            as row (xid, id, origin, old_id)
 """
+# Marks the rows that replace others, and makes the indexes that RELEASE uses.
 HOLD_BACK = f"""
     alter table pg_temp.incoming add column turn integer not null default 0;
     create index on pg_temp.incoming (xid, id);
@@ -39,7 +41,11 @@ HOLD_BACK = f"""
      where fault is null
        and (xid, id) in (select xid, id from pg_temp.datatransfer_original)
 """
-# A reject with the code HELD_BACK says that the server has accepted what the row replaces.
+# Whether the chunk has rows that replace others. By the catalogue.
+HAS_ORIGINALS = "select to_regclass('pg_temp.datatransfer_original') is not null"
+# Releases the rows whose original is rejected or unseen; returns how many by its row count. By the
+# index `reject_of_row` and those of HOLD_BACK. A reject with the code HELD_BACK says that the
+# server has accepted what the row replaces.
 RELEASE = f"""
     update pg_temp.incoming as mine set fault = null, turn = %(turn)s
       from pg_temp.datatransfer_original as original
@@ -79,7 +85,7 @@ def _unseen(plan: ChunkPlan, numbers: list[int], source: ShopAll) -> list[int]:
 
 def release(kind: Kind, target: BonusDatabase) -> Iterator[str]:
     """Yields the condition of the rows that are to be applied next; the caller applies them."""
-    if not target.database.value("select to_regclass('pg_temp.datatransfer_original') is not null"):
+    if not target.database.value(HAS_ORIGINALS):
         return
     turn = 1
     while target.database.execute(RELEASE, {"turn": turn, "kind": kind.name}):

@@ -22,6 +22,10 @@ from transfer.errors import TransferError
 BUFFER = 1 << 16
 PIPE = 1 << 20  # the most that every user may have; holds more than half of a chunk
 
+# Sends the rows of a query, and receives them in a table.
+SEND = "copy ({query}) to stdout (format binary)"
+RECEIVE = "copy {table} from stdin (format binary)"
+
 # A character that the server's encoding lacks, or bytes that are no character at all.
 UNREADABLE = (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire)
 
@@ -51,7 +55,7 @@ def stream_rows(sending: "Sending", target: BonusDatabase, into: sql.Composable)
 
     Raises TextUnreadable, SourceFailed, RowsLostOnTheWay, or what the target raises.
     """
-    statement = sql.SQL("copy {} from stdin (format binary)").format(into)
+    statement = sql.SQL(RECEIVE).format(table=into)
     sending.reader.database = target.database
     try:
         with sending.received as rows:
@@ -105,7 +109,7 @@ class Sending(threading.Thread):
     def __init__(self, source: ShopAll, query: sql.Composed) -> None:
         super().__init__(name="source", daemon=True)
         self.source = source
-        self.statement = sql.SQL("copy ({}) to stdout (format binary)").format(query)
+        self.statement = sql.SQL(SEND).format(query=query)
         reader, writer = os.pipe()
         with suppress(OSError):  # its user has many pipes: the usual size will do
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)

@@ -9,10 +9,11 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from psycopg2.extensions import parse_dsn
 
-from tests.databases import stage
+from tests.databases import query, stage
 from tests.reference_server import SIX, TOKEN
 from transfer.models import BonusServer, IssuedSecret
 from transfer.queue.worker import drain
+from transfer.runs.execute import run_here
 from transfer.servers.checks import check_connections
 from transfer.tick import tick
 
@@ -162,3 +163,33 @@ def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, do
     page.goto(docked.get_absolute_url())
     expect(page.locator("#live")).to_be_visible()
     expect(page.locator("#reconciliation .server-cause")).to_have_count(3)
+
+
+def test_a_new_server_is_asked_about_and_gets_what_was_decided(
+    page: Page, log_in: Callable, reference, server, shop_all: str, second_bonus: str
+):
+    """Its tables are a copy of server 8's, made after the first of two batches."""
+    for account in ("a1", "a2"):
+        stage(shop_all, "balances", [(account, "10")])
+        run_here(server.tasks.get(kind="balances"), "manual")
+    query(second_bonus, "insert into asset (account, amount) values ('a1', 10)")
+    log_in(page, "administrator")
+    fill(page, reference, second_bonus)
+    page.fill("[name=name]", "Бонусный сервер 9")
+    page.locator("main button[type=submit]").first.click()
+
+    page.wait_for_url("**/beginning/")
+    expect(page.locator(".group")).to_have_count(1)
+    page.get_by_label("Столько, сколько получил другой сервер").check()
+    page.get_by_role("button", name="Показать, что это значит").click()
+    expect(page.locator(".group")).to_contain_text("Выберите партию.")
+    page.locator("select[name=balances_batch]").select_option(index=2)  # the latest is the first
+    page.get_by_role("button", name="Показать, что это значит").click()
+    expect(page.locator("main .points")).to_contain_text("Следующий запуск отправит: 1 строка")
+    page.get_by_role("button", name="Начать").click()
+
+    new = BonusServer.objects.get(name="Бонусный сервер 9")
+    page.wait_for_url(f"**/servers/{new.pk}/")
+    run_here(new.tasks.get(kind="balances"), "manual")
+    received = query(second_bonus, "select account, amount from asset order by account")
+    assert [(account, int(amount)) for account, amount in received] == [("a1", 10), ("a2", 10)]

@@ -72,6 +72,7 @@ RULES = {
     "server_edit": RULE,
     "server_edit_test": Rule("administrator", "post"),
     "server_remove": RULE,
+    "server_beginning": RULE,
     "server_test": ACT,
     "server_reconciliation": LOOK,
     # Accounts of registers

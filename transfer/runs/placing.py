@@ -6,14 +6,19 @@ from dataclasses import replace
 from django.db import DatabaseError
 from django.utils import timezone
 
-from transfer.engine.errors import BeginningUndecided, ReaderShared
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors import BeginningUndecided, PositionLost, ReaderShared
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position
 from transfer.engine.restore.set_position import Outcome, Request, set_position
 from transfer.engine.shop_all.batch_log import Batch, KnownBatch
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, TransferTask
 from transfer.runs.execute import open_databases
+
+# Refusals that ask the administrator which staged rows a bonus server has received.
+QUESTIONS = (BeginningUndecided, ReaderShared, PositionLost)
 
 # What an administrator says that a new bonus server has received of the staged rows.
 RECEIVED = {
@@ -29,38 +34,55 @@ def begin(
     received: Request | None = None,
     *,
     seconds: float | None = None,
-) -> None:
+) -> Outcome | None:
     """Begins a docked server's position; where that is a decision, `received` says it.
 
-    With `seconds` a page waits: see `open_databases`. Raises BeginningUndecided or ReaderShared
-    where there is something to decide and `received` is not given; other TransferErrors.
+    Returns what the decision means, or None where there was nothing to decide: a decision never
+    replaces a position that has begun meanwhile. With `seconds` a page waits: see `open_databases`.
+    Raises one of QUESTIONS where there is something to decide and `received` is not given; other
+    TransferErrors.
     """
-    try:
-        with task.lock(), open_databases(task, "dock", seconds) as (source, target):
+    with task.lock(), open_databases(task, "dock", seconds) as (source, target):
+        try:
             position = prepare(task.kind_spec, source, target, lambda: task.all_readers)
-            task.remember_reader(position.reader)
-    except (BeginningUndecided, ReaderShared):
-        if received is None:
-            raise
-        put_position(task, received, actor, dry_run=False)
+        except QUESTIONS:
+            if received is None:
+                raise
+            target.database.roll_back()
+            return _put(task, source, target, received, actor, dry_run=False)
+        task.remember_reader(position.reader)
+        return None
 
 
 def put_position(task: TransferTask, request: Request, actor: Actor, *, dry_run: bool) -> Outcome:
     """Sets a task's position: see `set_position`. Raises AlreadyRunning, other TransferErrors."""
     with task.lock(), open_databases(task, "set_position") as (source, target):
-        with source.snapshot():
-            origin = source.identity.origin()
-        batches = _known_batches(task, origin, request.batch)
-        readers = replace(task.all_readers, batches=batches)
-        outcome = set_position(task.kind_spec, source, target, request, readers, dry_run=dry_run)
-        if not dry_run:
-            task.remember_reader(outcome.position.reader)
-            new = {
-                "batch": outcome.position.number,
-                "waiting": outcome.sent,
-                "given_up": outcome.lost,
-            }
-            AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
+        return _put(task, source, target, request, actor, dry_run=dry_run)
+
+
+def _put(
+    task: TransferTask,
+    source: ShopAll,
+    target: BonusDatabase,
+    request: Request,
+    actor: Actor,
+    *,
+    dry_run: bool,
+) -> Outcome:
+    """As `put_position`; the caller holds the task's lock and has opened its databases."""
+    with source.snapshot():
+        origin = source.identity.origin()
+    batches = _known_batches(task, origin, request.batch)
+    readers = replace(task.all_readers, batches=batches)
+    outcome = set_position(task.kind_spec, source, target, request, readers, dry_run=dry_run)
+    if not dry_run:
+        task.remember_reader(outcome.position.reader)
+        new = {
+            "batch": outcome.position.number,
+            "waiting": outcome.sent,
+            "given_up": outcome.lost,
+        }
+        AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
     return outcome
 
 

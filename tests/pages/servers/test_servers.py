@@ -237,13 +237,11 @@ def test_a_server_that_was_just_docked_is_tested_by_itself_once(admin):
     assert asks not in admin.get(docked.get_absolute_url()).content.decode()
 
 
-def test_docking_begins_positions_and_says_what_has_to_be_decided_first(admin, shop_all, bonus):
+def test_docking_begins_positions_and_asks_what_has_to_be_decided_first(admin, shop_all, bonus):
     stage_rows(shop_all, "balances", [("4100", 5)])
     new = BonusServer(name="БС 9", host="localhost", **database_fields(bonus))
     page = admin.post(reverse("server_add"), fields(new), follow=True)
-    said = [str(message) for message in page.context["messages"]]
-    (question,) = [one for one in said if "which of the staged rows it has received" in one]
-    assert question.startswith("Balance changes → БС 9: 1 rows are staged")
-    assert "set_position" in question
+    assert page.redirect_chain == [(f"/servers/{BonusServer.objects.get().pk}/beginning/", 302)]
+    assert "1 rows are staged in shop All for БС 9" in page.text
     begun = [task.kind for task in BonusServer.objects.get().tasks.all() if task.readers]
     assert sorted(begun) == ["cards", "pincodes"]

@@ -36,11 +36,11 @@ class BeginningUndecided(TransferError):
         "about %(held)s rows: nothing says which of the staged rows it has received."
     )
     hint = gettext_noop(
-        "Nothing was moved: rows could be lost or moved twice. Decide it with manage.py "
-        "set_position '%(database)s' %(kind)s and one of these. --start: it has received nothing, "
-        "all rows are sent. --now: it has received everything staged until now. --batch N "
-        "--reader R: its tables are a copy of another server's, made after batch N of that server. "
-        "--dry-run counts first."
+        "Nothing was moved: rows could be lost or moved twice. An administrator decides it on the "
+        "server's page, or with manage.py set_position '%(database)s' %(kind)s and one of these. "
+        "--start: it has received nothing, all rows are sent. --now: it has received everything "
+        "staged until now. --batch N --reader R: its tables are a copy of another server's, made "
+        "after batch N of that server. --dry-run counts first."
     )
 
 
@@ -52,9 +52,9 @@ class ReaderShared(TransferError):
     )
     hint = gettext_noop(
         "Nothing was moved: two servers that share a position could lose rows. If %(database)s is "
-        "a copy, give it a position of its own that goes on from where the copy was made: "
-        "manage.py set_position '%(database)s' %(kind)s --as-of-clone. If it replaces %(other)s, "
-        "undock %(other)s. If both are one database, undock one of them."
+        "a copy, give it a position of its own that goes on from where the copy was made: on the "
+        "server's page, or with manage.py set_position '%(database)s' %(kind)s --as-of-clone. If "
+        "it replaces %(other)s, undock %(other)s. If both are one database, undock one of them."
     )
 
 

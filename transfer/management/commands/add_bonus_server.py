@@ -8,12 +8,11 @@ from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop
 from psycopg2.extensions import parse_dsn
 
-from transfer.engine.errors import BeginningUndecided, ReaderShared
 from transfer.engine.postgres.connect import SCRAM
 from transfer.errors import TransferError
 from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor, AuditEntry, BonusServer
-from transfer.runs.placing import RECEIVED, begin
+from transfer.runs.placing import QUESTIONS, RECEIVED, begin
 from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
 from transfer.text.explain import explain
 
@@ -86,7 +85,7 @@ class Command(BaseCommand):
             try:
                 begin(task, Actor.at_command_line(), request)
             except TransferError as error:
-                is_question = isinstance(error, BeginningUndecided | ReaderShared)
+                is_question = isinstance(error, QUESTIONS)
                 if request or is_question:
                     sentence, hint = explain(error)
                     self.stdout.write(f"{task}: {sentence}\n  {hint}")

@@ -19,6 +19,7 @@ from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable
 from transfer.pages.servers.accounts import filtered
+from transfer.pages.servers.beginning import undecided
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
 from transfer.runs.reconcile import Log, batch_log, last_result, reconcile_within
@@ -99,10 +100,12 @@ def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
-    tasks = status.transfer_tasks().filter(server=server)
-    table = ServerTasks(status.with_recent(status.of(tasks)))
-    # Where the switches lead afterwards.
-    return {"tasks": table.for_user(request.user), "here": server.get_absolute_url()}
+    rows = status.with_recent(status.of(status.transfer_tasks().filter(server=server)))
+    return {
+        "tasks": ServerTasks(rows).for_user(request.user),
+        "undecided": undecided([row.task for row in rows]),
+        "here": server.get_absolute_url(),  # where the switches lead afterwards
+    }
 
 
 def of_server(server: BonusServer) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
-from transfer.engine.errors import BeginningUndecided, ReaderShared
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, IssuedSecret
 from transfer.models.run_base import OPEN_STATES, State
@@ -18,9 +17,8 @@ from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
-from transfer.runs.placing import begin
+from transfer.runs.placing import QUESTIONS, begin
 from transfer.text import formats
-from transfer.text.explain import explain
 
 BEGIN_SECONDS = 5
 
@@ -45,25 +43,28 @@ def add(request: HttpRequest) -> HttpResponse:
             _old, new = form.changes()
             server.dock()
             AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, server, new=new)
-        begin_positions(request, server)
         request.session[TO_TEST] = server.pk
         words = _("%(server)s is docked. Its three tasks are off until you switch them on.")
-        return done(request, words % {"server": server}, server)
+        asks = begin_positions(request, server)
+        next_page = reverse("server_beginning", args=[server.pk]) if asks else server
+        return done(request, words % {"server": server}, next_page)
     return render(request, "servers/form.html", {"form": form})
 
 
-def begin_positions(request: HttpRequest, server: BonusServer) -> None:
-    """Begins a docked server's positions, and shows what has to be decided first.
+def begin_positions(request: HttpRequest, server: BonusServer) -> bool:
+    """Begins a docked server's positions; returns whether something has to be decided first.
 
     What else prevents it, such as a database that does not answer, the first run tries again.
     """
+    asks = False
     for task in server.tasks.select_related("server"):
         try:
             begin(task, Actor.of(request), seconds=BEGIN_SECONDS)
-        except (BeginningUndecided, ReaderShared) as error:
-            messages.warning(request, f"{task}: {explain(error)}")
+        except QUESTIONS:
+            asks = True
         except TransferError:
-            return
+            break
+    return asks
 
 
 @role("administrator")

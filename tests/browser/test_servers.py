@@ -109,6 +109,7 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
     page.goto(f"{server.get_absolute_url()}?state=online")
     expect(page.locator("#accounts tbody tr")).to_have_count(1)
     expect(page.locator("#accounts tbody tr")).to_contain_text("Касса 17")
+    page.locator("#count-now").click()
     expect(page.locator("#reconciliation > .table-wrap .badge-ok")).to_have_count(3)
 
 

@@ -1,5 +1,7 @@
 """What is done hundreds of times takes no time, and the longest files come first."""
 
+import gc
+
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -43,6 +45,9 @@ def quick() -> None:
     keys are checked at the end of the transaction, so rows go in any order. Of what migrations make
     in them, what no test changes stays, and the rest is made again by who makes it.
     """
+    gc.collect()
+    gc.freeze()  # Django, Chromium's driver and pytest stay: a collection need not look at them
+    gc.set_threshold(10_000, 20, 20)
     settings.WHITENOISE_AUTOREFRESH = True
     PBKDF2PasswordHasher.iterations = 1
     DatabaseOperations.sql_flush = lambda self, style, tables, **_: [

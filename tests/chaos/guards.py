@@ -4,7 +4,6 @@
 without the guard. The product has no switch for it.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,14 +21,11 @@ from transfer.engine.shop_all import batch_log, identity
 from transfer.engine.shop_all.batch_log import Batch, BatchLog, Readers
 from transfer.engine.shop_all.purge_notes import PurgeNotes
 
-WITHOUT = "WITHOUT_GUARD"  # the variable that names a guard to a process
 
-
-def take_out_of_this_process() -> None:
-    """Takes out the guard that the environment names, if it names one."""
-    if name := os.environ.get(WITHOUT):
-        (guard,) = (guard for guard in GUARDS if guard.name == name)
-        guard.take_out()
+def take_out(name: str) -> None:
+    """Takes the guard of this name out of this process."""
+    (guard,) = (guard for guard in GUARDS if guard.name == name)
+    guard.take_out()
 
 
 def replace(owner: Any, name: str, instead: Any) -> None:

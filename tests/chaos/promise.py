@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import connection as Connection
 
 from tests.chaos.beginning import begin
 from tests.chaos.happened import Happened, Violated
@@ -19,7 +20,7 @@ from tests.chaos.installation import DATABASES, Installation
 from tests.chaos.instance import Instance
 from tests.chaos.rows import ROWS
 from tests.chaos.warm import Warm
-from tests.databases import ROOT, query
+from tests.databases import ROOT, connected, query, run
 
 
 class Promise:
@@ -51,14 +52,6 @@ class Promise:
             query(instance.dsn(), "checkpoint")
             instance.stop()
             instance.copy_to(self.home / f"{name}.begin")
-
-    def change_product(self, without: str = "") -> None:
-        """Goes on with the product, or with one that lacks the guard of this name."""
-        self.product.close()
-        environment = self.installation.environment
-        self.product = Warm(
-            {**environment, "WITHOUT_GUARD": without} if without else environment, ROOT
-        )
 
     @property
     def shop_all(self) -> str:
@@ -148,19 +141,22 @@ class Promise:
 
     def _accounted(self) -> Counter[str]:
         """How often each row that stands in the bonus server has arrived, or is a reject."""
-        found = query(
-            self.bonus,
-            f"select number from arrived where number in (select {self.rows.number} "
-            f"from {self.rows.target})",
-        )
-        return Counter([*(number for (number,) in found), *self._rejects()])
+        with connected(self.bonus) as bonus:
+            found = run(
+                bonus,
+                f"select number from arrived where number in (select {self.rows.number} "
+                f"from {self.rows.target})",
+            )
+            return Counter([*(number for (number,) in found), *self._rejects_in(bonus)])
 
     def _rejects(self) -> list[str]:
-        if query(self.bonus, "select to_regclass('datatransfer.reject')") == [(None,)]:
+        with connected(self.bonus) as bonus:
+            return self._rejects_in(bonus)
+
+    def _rejects_in(self, bonus: Connection) -> list[str]:
+        if run(bonus, "select to_regclass('datatransfer.reject')") == [(None,)]:
             return []
-        found = query(
-            self.bonus, "select payload->>%s from datatransfer.reject", [self.rows.number]
-        )
+        found = run(bonus, "select payload->>%s from datatransfer.reject", [self.rows.number])
         return [number for (number,) in found]
 
     def _mirrored(self) -> set[str]:

@@ -1,6 +1,6 @@
 """Every guard of the design is taken out in turn, and something notices: no test is for show.
 
-A process of the product replaces functions of the engine (guards.py); the product has no switch.
+The child that does an act replaces functions of the engine (guards.py); the product has no switch.
 """
 
 import os
@@ -37,10 +37,10 @@ def broken(world):
 
     def broken(guard):
         world.begin()
-        world.change_product(without=guard.name)
+        world.product.without = guard.name
 
     yield broken
-    world.change_product()
+    world.product.without = ""
 
 
 @pytest.mark.timeout(600)

@@ -39,10 +39,10 @@ class TestCSV:
         assert staged("cards") == [("7780001", "4100", 1)]
 
     def test_cyrillic_beyond_the_first_piece_is_seen_as_utf_8(self, check):
-        lines = ["account;amount;comment", *["4100;1;x"] * 150_000, "4100;1;Подарок"]
+        lines = ["account;amount;comment", *[f"4100;1;{'x' * 200}"] * 7_500, "4100;1;Подарок"]
         upload = check("balances", "\n".join(lines).encode())
         assert upload.layout["encoding"] == "utf-8-sig"
-        assert (upload.good, upload.bad) == (150_001, 0)
+        assert (upload.good, upload.bad) == (7_501, 0)
 
     def test_quoted_cells_hold_delimiters_quotes_and_line_breaks(self, load, staged):
         load("balances", 'account,amount,comment\n4100,"1,50","Акция ""два"",\nконец"\n'.encode())
@@ -141,9 +141,9 @@ class TestCSV:
         assert upload.layout["columns"] == {"account": 2}
 
 
-def test_a_file_of_20_mb_never_stands_in_memory(db, shop_all, olga):
+def test_a_file_of_16_mb_never_stands_in_memory(db, shop_all, olga):
     line = f"4100000011;1;{'Начисление за покупку ' * 400}\n".encode("cp1251")
-    lines = [b"account;amount;comment\n", *repeat(line, 20 * 2**20 // len(line))]
+    lines = [b"account;amount;comment\n", *repeat(line, 16 * 2**20 // len(line))]
     tracemalloc.start()
     try:
         upload = receive(KINDS["balances"], lines, olga, name="a.csv")
@@ -151,8 +151,8 @@ def test_a_file_of_20_mb_never_stands_in_memory(db, shop_all, olga):
         assert tracemalloc.get_traced_memory()[1] < 12 << 20
     finally:
         tracemalloc.stop()
-    assert upload.size > 19 << 20
-    assert upload.good > 2000
+    assert upload.size > 15 << 20
+    assert upload.good > 1500
 
 
 @pytest.mark.parametrize(
@@ -268,13 +268,9 @@ class TestRefused:
 
     def test_a_zip_bomb_ends_the_reading_process_alone(self, check):
         file = BytesIO(workbook([["account", "amount"], ["4100", 5]]))
-        with (
-            zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
-            archive.open("xl/worksheets/sheet2.xml", "w", force_zip64=True) as bomb,
-        ):
-            for _ in range(1100):
-                bomb.write(bytes(1 << 20))
-        assert len(file.getvalue()) < 3 << 20
+        with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("xl/worksheets/sheet2.xml", bytes(1 << 20))
+            archive.getinfo("xl/worksheets/sheet2.xml").file_size = 1100 << 20
         upload = check("balances", file.getvalue(), name="a.xlsx")
         assert upload.error_code == "workbook_too_large"
 
@@ -285,7 +281,7 @@ class TestRefused:
 
     def test_a_long_text_that_many_cells_share_is_never_multiplied_in_our_memory(self, check):
         """A workbook stores a text once, however many cells show it."""
-        content = workbook([["account", "amount"], *[["x" * 32_000, 5]] * 3_000])
+        content = workbook([["account", "amount"], *[["x" * 32_000, 5]] * 1_500])
         assert len(content) < 100_000
         tracemalloc.start()
         try:
@@ -294,7 +290,7 @@ class TestRefused:
         finally:
             tracemalloc.stop()
         assert bad(upload)[0] == (2, "account", "x" * 100, "value_too_long")
-        assert upload.bad == 3_000
+        assert upload.bad == 1_500
 
     def test_a_row_of_160_million_characters_ends_the_reading_process_alone(self, check):
         content = workbook([["account", "amount"], ["x" * 10_000] * 16_000])

@@ -153,15 +153,15 @@ def test_our_own_database_goes_back_and_every_row_is_there_once(house: House):
     house.stage(1, 2)
     house.stage(3, amount=0)
     house.transfer()
-    house.take("dtadmin switch on balances", "own")
-    house.take("dtadmin run_now cards", "own")
+    house.take("dtadmin task on balances", "own")
+    house.take("dtadmin task run cards", "own")
     for line in steps("own"):
         house.take(line, "own")
 
     house.stage(4)
     house.stage(5, amount=0)
     house.transfer()
-    house.take("dtadmin switch off balances", "own")
+    house.take("dtadmin task off balances", "own")
     resent = house.product.do("send_one_again", kind="balances", values={"amount": "7"})
     assert resent.result == 1, resent.stderr
     (house.home / "file.csv").write_text("Счёт;Сумма;Комментарий\n4100000006;1,5;6\n")

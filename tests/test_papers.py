@@ -1,6 +1,7 @@
 """The papers name what there is."""
 
 import re
+from argparse import _SubParsersAction
 
 import pytest
 from django.core.management import get_commands, load_command_class
@@ -52,10 +53,15 @@ def test_every_command_option_and_variable_that_is_named_is_there(paper):
     for name, rest in COMMAND.findall(text):
         assert name in commands, name
         parser = load_command_class(commands[name], name).create_parser("dtadmin", name)
+        if actions := [one for one in parser._actions if isinstance(one, _SubParsersAction)]:
+            action, _, rest = rest.strip().partition(" ")
+            named = re.split(r"\\?\|", action) if action else []
+            assert set(named) <= actions[0].choices.keys(), (name, action)
+            parser = actions[0].choices[named[0]] if named else parser
         options = {one for action in parser._actions for one in action.option_strings}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options, (name, rest)
     settings = (ROOT / "dtadmin/settings.py").read_text()
-    known = {*re.findall(r'"([A-Z_]+)"', settings), "COMMAND", "KIND", "SERVER"}
+    known = {*re.findall(r'"([A-Z_]+)"', settings), "COMMAND", "KIND", "SERVER", "TASK", "RUN"}
     assert set(VARIABLE.findall(text)) <= known
 
 

@@ -237,7 +237,7 @@ def dock_and_test(boss: Reader, command: Any, docked: BonusServer, bonus: str) -
     boss.post(reverse("server_edit_test", args=[other.pk]), form | {"db_password": f"{MARK}other"})
     for one in (docked, other):
         boss.post(reverse("server_test", args=[one.pk]))
-    dock = ("add_bonus_server", "--host", "127.0.0.1", "--database-url", "-", "--name")
+    dock = ("server", "add", "--host", "127.0.0.1", "--database-url", "-", "--name")
     command(*dock, "Server 10", stdin=f"postgresql://u:{MARK}stdin@127.0.0.1:1/x\n")
     command(*dock, "Server 10", stdin=f"postgresql://u:{MARK}stdin@127.0.0.1:1/x\n")
     command(*dock, "Server 11", stdin=f"postgresql://u:{MARK}stdin@:::/x?fuzz={MARK}\n")
@@ -384,8 +384,10 @@ def tell(boss: Reader, server: BonusServer, inbox: Any, listener: Any) -> None:
 
 def look_after(command: Any, away: Any, boss: Reader) -> None:
     """What a machine and an administrator ask."""
-    for name in ("doctor", "reconcile", "list_bonus_servers", "run_due_tasks", "purge_history"):
+    for name in ("doctor", "reconcile", "run_due_tasks", "purge_history"):
         command(name)
+    for words in (("server", "list"), ("server", "test", "Server 10"), ("task", "list")):
+        command(*words)
     away("doctor", DATABASE_URL=f"postgresql://u:{MARK}url@127.0.0.1:1/x")
     away("doctor", SHOP_ALL_DATABASE_URL=f"postgresql://u:{MARK}url@127.0.0.1:1/x")
     away("check", DATABASE_URL=f"host {MARK}url")

@@ -37,7 +37,7 @@ class Installation:
         self.manage("init_shop_all")
         self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
         options = ("--name", SERVER, "--host", "localhost", "--database-url", as_url(self.bonus))
-        self.manage("add_bonus_server", *options)
+        self.manage("server", "add", *options)
 
     def move_in(self) -> None:
         """What was set up elsewhere and copied: the bonus server's database is where it is now."""

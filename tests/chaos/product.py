@@ -101,7 +101,7 @@ class Product(Installation):
         query(self.own, "update transfer_bonusserver set name = %s", [SERVERS[0]])
         options = ("--name", SERVERS[1], "--host", "localhost")
         options += ["--received", "nothing", "--database-url", self.way_to_the_second()]
-        self.manage("add_bonus_server", *options)
+        self.manage("server", "add", *options)
         self.environment |= {
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
             "DJANGO_SUPERUSER_EMAIL": "",
@@ -221,9 +221,9 @@ class Product(Installation):
 
     def switch_on(self) -> None:
         """All tasks of transfers run every minute."""
-        self.manage("switch", "on", "all")
-        self.manage("resume", "all")
-        self.manage("reschedule", "all", "--cron", "* * * * *")
+        self.manage("task", "on", "all")
+        self.manage("task", "resume", "all")
+        self.manage("task", "schedule", "all", "--cron", "* * * * *")
 
     def write(self, rows: int) -> None:
         """One transaction a kind, as head office's writer number 1."""

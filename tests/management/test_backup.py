@@ -159,6 +159,7 @@ def test_restore_says_what_may_have_been_decided_otherwise_since(restored):
     _dsn, _code, said = restored()
     on = 3 + MaintenanceTask.objects.enabled().count()
     assert f"Tasks that are on: {on}, paused for an hour." in said
+    assert "manage.py task resume all" in said
     assert "Users who may log in: somebody" in said
 
 

@@ -1,112 +1,19 @@
-import re
 import signal
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
-from django.utils import timezone, translation
+from django.core.management import call_command
+from django.utils import timezone
 
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
 from transfer.engine.move.transfer import CHUNK_ROWS
-from transfer.models import AuditEntry, Heartbeat, MaintenanceRun, TransferRun, TransferTask
-from transfer.models.run_base import Trigger
+from transfer.models import Heartbeat, TransferRun, TransferTask
 from transfer.models.runs import State
 from transfer.schedule import following_minute
 
 SERVER = "Бонусный сервер 8"
-
-
-def say(*arguments):
-    """Runs a command in English; returns its exit code and what it wrote."""
-    out = StringIO()
-    with translation.override("en"):
-        try:
-            call_command(*arguments, stdout=out)
-        except SystemExit as ended:
-            return ended.code, out.getvalue()
-        except CommandError as error:
-            return error.returncode, str(error)
-    return 0, out.getvalue()
-
-
-def test_a_task_is_switched_on_and_off(task):
-    code, output = say("switch", "on", "balances", "--server", SERVER, "--reason", "go")
-    task.refresh_from_db()
-    assert (code, task.enabled, task.change_reason) == (0, True, "go")
-    assert "next run" in output
-    assert task.changed_by.endswith("(manage.py)")
-    assert "switched off" in say("switch", "off", "balances")[1]
-
-
-def test_all_transfers_are_switched_together(server):
-    say("switch", "on", "all")
-    assert server.tasks.enabled().count() == 3
-
-
-@pytest.mark.parametrize("until", ["30m", "2h", "3d"])
-def test_a_pause_ends_after_a_while(task, until):
-    assert say("pause", "balances", "--until", until, "--reason", "inventory")[0] == 0
-    task.refresh_from_db()
-    assert task.is_paused()
-    assert say("resume", "balances")[0] == 0
-    task.refresh_from_db()
-    assert not task.is_paused()
-
-
-def test_a_pause_until_a_time_is_read_in_the_settings_zone(task):
-    assert say("pause", "balances", "--until", "2099-12-31T08:00")[0] == 0
-    task.refresh_from_db()
-    assert task.paused_until == datetime(2099, 12, 31, 5, tzinfo=UTC)
-    code, output = say("pause", "balances", "--until", "2001-01-01")
-    assert (code, output) == (2, "The pause has to end in the future.")
-
-
-def test_a_schedule_is_changed_and_said_in_words(task):
-    code, output = say("reschedule", "balances", "--cron", "0 9 * * 1")
-    assert code == 0
-    assert "on Mondays at 09:00" in output
-    assert say("reschedule", "balances", "--cron", "61 * * * *") == (
-        2,
-        "Minute: “61” won’t do. Give 0–59, *, */5, 10-20 or 0,30.",
-    )
-
-
-def test_run_now_queues_and_refuses_a_second_one(task):
-    assert say("run_now", "balances")[0] == 0
-    assert TransferRun.objects.get().state == State.QUEUED
-    assert say("run_now", "balances")[0] == 3
-    assert AuditEntry.objects.filter(action="run").count() == 1
-
-
-def test_a_run_is_cancelled(task):
-    say("run_now", "balances")
-    pk = TransferRun.objects.get().pk
-    assert say("cancel_run", str(pk)) == (0, f"Run {pk} is cancelled.\n")
-    assert say("cancel_run", str(pk))[0] == 1
-    assert say("cancel_run", "0")[0] == 2
-
-
-def test_the_name_that_run_now_gives_a_run_cancels_that_run_and_no_other(task):
-    name = re.search(r"run (\S+) is queued", say("run_now", "purge_history")[1])[1]
-    maintenance = MaintenanceRun.objects.get()
-    transfer = TransferRun.of(task, Trigger.MANUAL)
-    transfer.pk = maintenance.pk
-    transfer.save()
-    assert say("cancel_run", name) == (0, f"Run {name} is cancelled.\n")
-    maintenance.refresh_from_db()
-    transfer.refresh_from_db()
-    assert (maintenance.state, transfer.state) == (State.CANCELLED, State.QUEUED)
-    assert say("cancel_run", f"transfer-{transfer.pk}")[0] == 0
-    transfer.refresh_from_db()
-    assert transfer.state == State.CANCELLED
-
-
-@pytest.mark.parametrize("name", ["maintenance-0", "user-1", "maintenance-", "x", "-1"])
-def test_a_name_that_no_run_has_is_wrong_usage(db, name):
-    assert say("cancel_run", "--", name) == (2, f"There is no run {name}.")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -196,7 +103,7 @@ def test_the_scheduler_goes_on_when_the_clock_is_set_forward_and_back(
 @pytest.mark.django_db(transaction=True)
 def test_a_resident_worker_ends_after_the_chunk_under_way(task, shop_all, bonus, manage):
     stage_more_than_a_chunk(shop_all)
-    say("run_now", "balances")
+    call_command("task", "run", "balances")
     with connected(bonus) as holder:
         holder.autocommit = False
         run(holder, "lock table asset in exclusive mode")
@@ -232,7 +139,7 @@ def test_a_resident_worker_makes_run_now_immediate(task, shop_all, bonus, manage
     stage(shop_all, "balances", [("4100", 5)])
     worker = manage("db_worker", "--no-startup-delay", "--no-reload", "--interval=0.1")
     try:
-        say("run_now", "balances")
+        call_command("task", "run", "balances")
         began = timezone.now()
         wait_until(lambda: TransferRun.objects.good().exists(), worker)
         assert timezone.now() - began < timedelta(seconds=20)

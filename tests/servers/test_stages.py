@@ -78,7 +78,7 @@ def test_a_silent_database(docked):
 
 
 def test_missing_tables(docked, empty_database):
-    from transfer.management.commands.add_bonus_server import database_fields
+    from transfer.management.commands.server import database_fields
 
     for name, value in database_fields(empty_database).items():
         setattr(docked, name, value)

@@ -138,7 +138,8 @@ class TestNames:
     def test_of_servers_have_none_on_the_command_line(self, shop_all):
         with pytest.raises(CommandError):
             call_command(
-                "add_bonus_server", name="BS 9\nBS 10", host="bs9", database_url="postgresql:///x"
+                *("server", "add", "--name", "BS 9\nBS 10", "--host", "bs9"),
+                *("--database-url", "postgresql:///x"),
             )
         assert not BonusServer.objects.exists()
 

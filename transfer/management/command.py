@@ -1,47 +1,23 @@
-"""What every command of ours shares: its language, its arguments, and failures in a sentence."""
+"""What all commands share: language, arguments, exit codes, and failures in a sentence."""
 
-import argparse
 import json
 import sys
-from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
 from django.db import DatabaseError
-from django.utils.translation import gettext as _, gettext_noop, ngettext
+from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.errors import TransferError
-from transfer.models import BonusServer, MaintenanceTask, Settings, TransferTask
-from transfer.models.schedules import ScheduledTask
+from transfer.models import BonusServer, Settings
 from transfer.text.commands import as_typed_here
 from transfer.text.explain import explain
 
 FAILED, USAGE, ALREADY_RUNNING, NO_DATABASE = 1, 2, 3, 4
-MAINTENANCE = [str(kind) for kind in MaintenanceTask.Kind]
-
-# argparse asks these two of its module for each of its own words; the standard library's look
-# for a catalogue that nobody has, and ours holds the words below.
-argparse._ = _  # type: ignore[attr-defined]
-argparse.ngettext = ngettext  # type: ignore[attr-defined]
-WORDS_OF_ARGPARSE = (
-    gettext_noop("usage: "),
-    gettext_noop("positional arguments"),
-    gettext_noop("options"),
-    gettext_noop("show this help message and exit"),
-    gettext_noop("%(prog)s: error: %(message)s\n"),
-    gettext_noop("argument %(argument_name)s: %(message)s"),
-    gettext_noop("the following arguments are required: %s"),
-    gettext_noop("unrecognized arguments: %s"),
-    gettext_noop("expected one argument"),
-    gettext_noop("invalid choice: %(value)r (choose from %(choices)s)"),
-    gettext_noop("invalid %(type)s value: %(value)r"),
-    gettext_noop("ambiguous option: %(option)s could match %(matches)s"),
-    gettext_noop("ignored explicit argument %r"),
-)
 
 
 class UsageError(CommandError):
@@ -52,33 +28,22 @@ class UsageError(CommandError):
 
 
 class Command(BaseCommand):
-    """A command whose help is in one language, and whose failures are a sentence and a hint."""
+    """A command whose failures are a sentence and a hint in the user's language."""
 
     requires_migrations_checks = True
     # Django's checks import every page, and look only at the code: `doctor` runs them.
     requires_system_checks = ()
-    flags: dict[str, str] = {}  # options without a value, and what they do
-    # Arguments that Django or a library brings, by name: our words for them, or that they are
-    # hidden from the help. Hidden ones work as ever.
-    inherited: dict[str, str] = {
-        "verbosity": gettext_noop("how much is written: 0 little, 1 as usual, 2 or 3 more"),
-        "traceback": gettext_noop("show the stack trace of an error"),
-        **dict.fromkeys(
-            ("version", "settings", "pythonpath", "no_color", "force_color", "skip_checks"),
-            SUPPRESS,
-        ),
+    # Options that no administrator needs. They work, and the help leaves them out.
+    suppressed_base_arguments: set[str] = {
+        *("--version", "--settings", "--pythonpath", "--no-color", "--force-color"),
+        *("--skip-checks", "--verbosity", "--traceback"),
     }
+    flags: dict[str, str] = {}  # options without a value, and what they do
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.description = _(self.help)
-        for flag, text in self.flags.items():
-            parser.add_argument(flag, action="store_true", help=_(text))
-        for action in parser._actions:
-            if action.dest in self.inherited:
-                action.help = _(self.inherited[action.dest])
-            if action.nargs != 0 and not action.metavar:
-                action.metavar = "|".join(map(str, action.choices or [_("VALUE")]))
+        add_flags(parser, self.flags)
         return parser
 
     def execute(self, *args: Any, **options: Any) -> str | None:
@@ -105,38 +70,59 @@ class Command(BaseCommand):
                 _("Data Transfer's own database failed: %(cause)s") % {"cause": cause}
             ) from error
 
-    def say(self, sentence: str, **params: object) -> None:
-        """Writes a sentence; `params` fill it."""
-        self.stdout.write(sentence % params)
+    def say(self, sentence: str, /, **params: object) -> None:
+        """Writes a sentence; `params` fill it. Commands in it fit this installation."""
+        self.stdout.write(as_typed_here(sentence) % params)
 
     def say_json(self, **fields: object) -> None:
         self.stdout.write(json.dumps(fields, ensure_ascii=False, default=str))
 
 
-class TaskCommand(Command):
-    """A command about the tasks that its arguments name: a kind, and a bonus server or all."""
+class Action:
+    """One action of a command, such as `pause` of `manage.py task pause`.
+
+    Every action has `--json`: one object on one line for each thing that it lists or changes.
+    """
+
+    help: ClassVar[str]
+    flags: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, command: Command) -> None:
+        self.say, self.say_json = command.say, command.say_json
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        """Adds the arguments of this action alone."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError
+
+
+class ActionCommand(Command):
+    """A command whose first argument names an action."""
+
+    actions: ClassVar[dict[str, type[Action]]]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "task",
-            choices=[*settings.KINDS, "all", *MAINTENANCE],
-            help=_("a transfer, all transfers, or a task of maintenance"),
-        )
-        add_server(parser)
+        actions = parser.add_subparsers(dest="action", required=True, metavar=_("ACTION"))
+        for name, action in self.actions.items():
+            one = actions.add_parser(name, help=_(action.help), description=_(action.help))
+            action.add_arguments(one)
+            json_too = {"--json": gettext_noop("one JSON object a line")}
+            add_flags(one, {**action.flags, **json_too})
 
-    def tasks(self, *, task: str, server: str | None, **options: Any) -> list[ScheduledTask]:
-        """Raises UsageError when there is none."""
-        if task in MAINTENANCE:
-            if server is not None:
-                raise UsageError(_("This task belongs to no server."))
-            return [MaintenanceTask.objects.get(kind=task)]
-        tasks = TransferTask.objects.filter(server__in=servers_named(server))
-        tasks = tasks.select_related("server")
-        return list(tasks if task == "all" else tasks.filter(kind=task))
+    def handle(self, *, action: str, **options: Any) -> None:
+        self.actions[action](self).handle(**options)
+
+
+def add_flags(parser: ArgumentParser, flags: dict[str, str]) -> None:
+    """Adds options without a value: their names and what they do."""
+    for flag, text in flags.items():
+        parser.add_argument(flag, action="store_true", help=_(text))
 
 
 def add_server(parser: ArgumentParser, text: str = "") -> None:
-    """`text` says of what, where it is not whose tasks."""
+    """Adds `--server`. `text` says what the server limits, if that is not whose tasks."""
     text = text or _("of one bonus server only; without it, of all")
     parser.add_argument("--server", metavar=_("NUMBER|NAME"), help=text)
 
@@ -160,13 +146,13 @@ def with_zone(at: datetime) -> str:
 
 
 def servers_named(name: str | None) -> list[BonusServer]:
-    """The server with this number or name, or all of them without one.
+    """The server with this number or name; all servers if `name` is None.
 
-    Raises UsageError when there is none, or two.
+    Raises UsageError if no server, or more than one, has this number or name.
     """
     servers = list(BonusServer.objects.all())
     if not servers:
-        raise UsageError(_("No bonus server is docked. Run: manage.py add_bonus_server"))
+        raise UsageError(_("No bonus server is docked. Run: manage.py server add"))
     if name is None:
         return servers
     chosen = [server for server in servers if name in (str(server.pk), server.name)]

@@ -13,7 +13,7 @@ from tests.databases import connected, run, stage as stage_rows
 from tests.records import server, user
 from tests.reference_server import TOKEN
 from tests.waiting import wait_until
-from transfer.management.commands.add_bonus_server import database_fields
+from transfer.management.commands.server import database_fields
 from transfer.models import AccountJob, Actor, AuditEntry, BonusServer
 from transfer.pages.audit.words import subject
 from transfer.queue.locks import Space

@@ -7,7 +7,7 @@ from django_crontab.management.commands.crontab import (  # type: ignore[import-
 )
 from dotenv import dotenv_values
 
-from transfer.management.command import SUPPRESS, Command as BaseCommand, UsageError
+from transfer.management.command import Command as BaseCommand, UsageError
 
 NEEDED = ("DATABASE_URL", "SHOP_ALL_DATABASE_URL", "SECRET_KEY", "TIME_ZONE")
 
@@ -20,10 +20,6 @@ class Command(BaseCommand, LibraryCommand):
         "it, or removes it. The line itself calls run."
     )
     requires_migrations_checks = False  # the crontab is all that it changes
-    inherited = BaseCommand.inherited | {
-        "subcommand": gettext_noop("what to do with the line"),
-        "jobhash": SUPPRESS,
-    }
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["subcommand"] == "add" and (missing := unknown_to_cron()):

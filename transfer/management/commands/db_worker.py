@@ -4,7 +4,7 @@ from typing import Any
 from django.utils.translation import gettext_noop
 from django_tasks_db.management.commands.db_worker import Command as LibraryCommand
 
-from transfer.management.command import SUPPRESS, Command as BaseCommand
+from transfer.management.command import Command as BaseCommand
 from transfer.runs.worker_loops import keep_working
 from transfer.runs.workers import announce
 
@@ -17,14 +17,6 @@ class Command(BaseCommand, LibraryCommand):
         "there. Any number of them, on any number of machines. Ctrl-C and SIGTERM end it after "
         "the chunk under way."
     )
-    inherited = BaseCommand.inherited | {
-        "batch": gettext_noop("end with the queue"),
-        "interval": gettext_noop("seconds between two looks at an empty queue; default: 1"),
-        "max_tasks": gettext_noop("end after so many"),
-        "worker_id": gettext_noop("a name of its own; default: any"),
-        "startup_delay": gettext_noop("begin at once"),
-        **dict.fromkeys(("queue_name", "exclude_queues", "reload", "backend_name"), SUPPRESS),
-    }
 
     def handle(self, *, batch: bool, **options: Any) -> None:
         if batch:

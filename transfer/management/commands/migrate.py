@@ -7,7 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.doctor.schema import unknown_migrations
-from transfer.management.command import FAILED, NO_DATABASE, SUPPRESS, Command as BaseCommand
+from transfer.management.command import FAILED, NO_DATABASE, Command as BaseCommand
 
 
 class Command(BaseCommand, DjangoCommand):
@@ -18,16 +18,6 @@ class Command(BaseCommand, DjangoCommand):
         "Refuses a database of a newer version. Exit code 4 when the database does not answer."
     )
     requires_migrations_checks = False
-    inherited = BaseCommand.inherited | {
-        "check_unapplied": gettext_noop("change nothing; exit code 1 if a migration is pending"),
-        "plan": gettext_noop("show what would be done, and do nothing"),
-        "interactive": gettext_noop("ask nothing"),
-        **dict.fromkeys(
-            ("app_label", "migration_name", "database", "fake", "fake_initial", "run_syncdb",
-             "prune"),
-            SUPPRESS,
-        ),
-    }  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Connects, compares versions, migrates. Raises CommandError, SystemExit."""

@@ -52,7 +52,11 @@ class Command(BaseCommand):
         users = User.objects.active().values_list("username", flat=True)
         self.say(_("Restored: the backup of %(at)s."), at=formats.moment(at))
         self.say(
-            _("Tasks that are on: %(n)s, paused for an hour. Look at them, then: resume"), n=enabled
+            _(
+                "Tasks that are on: %(n)s, paused for an hour. Check them, then run: manage.py "
+                "task resume all"
+            ),
+            n=enabled,
         )
         self.say(_("Users who may log in: %(names)s"), names=", ".join(users))
         shop_all = Database(settings.SHOP_ALL_DATABASE_URL, _("shop All"), "restore")

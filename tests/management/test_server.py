@@ -1,4 +1,4 @@
-"""add_bonus_server and list_bonus_servers."""
+"""`manage.py server list|add|test`."""
 
 import io
 import json
@@ -15,7 +15,7 @@ URL = "postgresql://bonus:s3cret@10.0.0.8:5433/loyalty"
 
 
 def add(*options):
-    call_command("add_bonus_server", "--name", "Бонусный сервер 8", "--host", "127.0.0.1", *options)
+    call_command("server", "add", "--name", "Бонусный сервер 8", "--host", "127.0.0.1", *options)
 
 
 def test_docking_creates_three_tasks_and_all_are_disabled(db, capsys):
@@ -75,6 +75,30 @@ def test_the_database_is_tested_though_the_token_is_entered_on_the_page_later(db
     assert AuditEntry.objects.filter(action="test").count() == 1
 
 
+def test_a_server_is_tested_up_to_the_stage_that_fails_which_the_exit_code_says(db, bonus, capsys):
+    add("--database-url", bonus, "--admin-port", "1")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        call_command("server", "test", "Бонусный сервер 8", "--json")
+    tested = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["stage"], one["ok"]) for one in tested] == [("name", True), ("ports", False)]
+    assert tested[1]["hint"]
+    assert ended.value.code == 1
+
+
+def test_a_server_whose_stages_all_pass_is_tested_with_exit_code_0(docked, capsys):
+    call_command("server", "test", docked.name, "--json")
+    tested = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["ok"] for one in tested] == [True] * 6
+
+
+def test_docking_answers_with_the_server_as_json(db, capsys):
+    add("--database-url", URL, "--json")
+    docked, *tested = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (docked["name"], docked["admin_port"]) == ("Бонусный сервер 8", 7770)
+    assert [one["stage"] for one in tested][:1] == ["name"]
+
+
 def test_a_name_that_is_taken_is_refused_and_nothing_is_created(db):
     add("--database-url", URL)
     with pytest.raises(CommandError, match="name") as failure:
@@ -105,11 +129,11 @@ def test_bad_input_is_refused_by_name_without_quoting_the_password(db, options, 
 
 def test_the_list_names_servers_ports_and_tasks_but_no_password(db, capsys):
     add("--database-url", URL, "--admin-port", "8870")
-    call_command("list_bonus_servers")
+    call_command("server", "list")
     output = capsys.readouterr().out
     assert "Бонусный сервер 8" in output
     assert "8870" in output
-    call_command("list_bonus_servers", "--json")
+    call_command("server", "list", "--json")
     listed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert listed["database"] == "10.0.0.8:5433/loyalty"
     assert listed["tasks"] == {"pincodes": False, "balances": False, "cards": False}
@@ -117,8 +141,8 @@ def test_the_list_names_servers_ports_and_tasks_but_no_password(db, capsys):
 
 
 def test_an_empty_list_says_what_to_do(db, capsys):
-    call_command("list_bonus_servers")
-    assert "add_bonus_server" in capsys.readouterr().out
+    call_command("server", "list")
+    assert "manage.py server add" in capsys.readouterr().out
 
 
 def test_what_is_the_number_of_one_and_the_name_of_another_is_refused_and_both_are_named(db):
@@ -128,14 +152,14 @@ def test_what_is_the_number_of_one_and_the_name_of_another_is_refused_and_both_a
     other.dock()
     named = f"{first.pk} \\(Server 8\\), {other.pk} \\({first.pk}\\)"
     for arguments in (
-        ("switch", "on", "all", "--server", other.name),
+        ("task", "on", "all", "--server", other.name),
         ("set_position", other.name, "balances", "--start"),
     ):
         with pytest.raises(CommandError, match=named) as refused:
             call_command(*arguments)
         assert refused.value.returncode == 2
     assert not TransferTask.objects.enabled().exists()
-    call_command("switch", "on", "all", "--server", first.name)
+    call_command("task", "on", "all", "--server", first.name)
     assert not other.tasks.enabled().exists()
 
 
@@ -171,7 +195,7 @@ class TestRowsThatWereStagedBeforeTheDocking:
 
     def test_of_a_database_that_is_docked_twice_only_one_reads(self, url, bonus, capsys):
         add("--database-url", url, "--received", "nothing")
-        second = ("add_bonus_server", "--name", "9", "--host", "127.0.0.1", "--database-url", url)
+        second = ("server", "add", "--name", "9", "--host", "127.0.0.1", "--database-url", url)
         call_command(*second)
         assert "is the one of Бонусный сервер 8" in capsys.readouterr().out
         with pytest.raises(SystemExit):

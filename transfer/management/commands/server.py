@@ -1,0 +1,226 @@
+import sys
+from argparse import ArgumentParser
+from typing import Any, ClassVar
+
+import psycopg2
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _, gettext_noop
+from psycopg2.extensions import parse_dsn
+
+from transfer.engine.postgres.connect import SCRAM
+from transfer.errors import TransferError
+from transfer.management.command import FAILED, Action, ActionCommand, UsageError, servers_named
+from transfer.models import Actor, AuditEntry, BonusServer
+from transfer.runs.placing import QUESTIONS, RECEIVED, begin
+from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
+from transfer.servers.timed_check import Result
+from transfer.text.explain import explain
+
+NOTED = ("name", *ADDRESS, "db_password", "db_sslmode", "db_any_auth")
+
+
+class List(Action):
+    help = gettext_noop("Lists the docked bonus servers and their tasks.")
+
+    def handle(self, *, json: bool, **options: Any) -> None:
+        servers = BonusServer.objects.prefetch_related("tasks")
+        for server in servers:
+            tasks = {task.kind: task.enabled for task in server.tasks.all()}
+            if json:
+                self.say_json(**as_json(server), tasks=tasks)
+            else:
+                self._report(server, tasks)
+        if not servers and not json:
+            self.say(_("No bonus server is docked. Run: manage.py server add"))
+
+    def _report(self, server: BonusServer, tasks: dict[str, bool]) -> None:
+        words = {True: _("on"), False: _("off")}
+        self.say(
+            "%(number)s  %(name)s  %(address)s  %(database)s  %(tasks)s",
+            number=server.pk,
+            name=server.name,
+            address=f"{server.host}:{server.admin_port}/{server.work_port}",
+            database=f"{server.db_name}@{server.db_host}:{server.db_port}",
+            tasks=", ".join(f"{kind} {words[enabled]}" for kind, enabled in tasks.items()),
+        )
+
+
+class Tested(Action):
+    """An action that tests the connection, stage by stage."""
+
+    def test(self, server: BonusServer, json: bool) -> bool:
+        """Runs all stages up to the first failure; returns whether all passed.
+
+        A missing token does not end the test: it is entered on the server's page later.
+        """
+        note_test(server, Actor.at_command_line())
+        passed = True
+        for stage in STAGES:
+            result = run_stage(stage, server)
+            self._report(server, result, json)
+            passed = passed and result.ok
+            if not result.ok and (stage != "token" or server.api_token):
+                break
+        return passed
+
+    def _report(self, server: BonusServer, result: Result, json: bool) -> None:
+        if json:
+            self.say_json(
+                server=server.name,
+                stage=result.stage,
+                ok=result.ok,
+                seconds=round(result.seconds, 3),
+                sentence=result.sentence,
+                hint=result.hint,
+            )
+            return
+        lines = [f"{'✓' if result.ok else '✗'} {result.label}: {result.sentence}"]
+        self.say("%(lines)s", lines="\n  ".join([*lines, *([result.hint] if result.hint else [])]))
+
+
+class Test(Tested):
+    help = gettext_noop(
+        "Tests the connection to a bonus server in stages, up to the first that fails. Exit code "
+        "1 if one fails."
+    )
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
+
+    def handle(self, *, server: str, json: bool, **options: Any) -> None:
+        (named,) = servers_named(server)
+        if not self.test(named, json):
+            sys.exit(FAILED)
+
+
+class Add(Tested):
+    help = gettext_noop(
+        "Docks a bonus server: creates its three tasks, off; tests the connection; begins its "
+        "positions. If rows are staged already, --received says which of them the server has."
+    )
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        add = parser.add_argument
+        add("--name", required=True, metavar=_("NAME"), help=_("as pages and commands call it"))
+        add("--host", required=True, metavar=_("HOST"), help=_("its name or IP address"))
+        for option, port in (("--admin-port", 7770), ("--work-port", 7771)):
+            text = _("default: %(default)s")
+            add(option, type=int, default=port, metavar=_("PORT"), help=text)
+        add(
+            "--database-url",
+            required=True,
+            metavar="postgresql://user:password@host/name",
+            help=_("its database; - reads the URL from standard input, so that it stays secret"),
+        )
+        add(
+            "--received",
+            choices=[*RECEIVED],
+            help=_(
+                "which of the staged rows it has; as-of-clone: it is a copy of another server, "
+                "with our schema, and continues from there"
+            ),
+        )
+
+    def handle(
+        self, *, database_url: str, received: str | None, json: bool, **options: Any
+    ) -> None:
+        url = sys.stdin.readline().strip() if database_url == "-" else database_url
+        given = {name: options[name] for name in ("name", "host", "admin_port", "work_port")}
+        server = BonusServer(**given, **database_fields(url))
+        check_fields(server)
+        dock(server)
+        if json:
+            self.say_json(**as_json(server))
+        else:
+            docked = _("Bonus server %(id)s, %(name)s, is docked. Its three tasks are off.")
+            self.say(docked, id=server.pk, name=server.name)
+        self.test(server, json)
+        self.begin(server, received, json)
+
+    def begin(self, server: BonusServer, received: str | None, json: bool) -> None:
+        """Begins the positions of the server, and reports what has to be decided first.
+
+        The first run tries again after any other error; it does not know `received`.
+        """
+        request = RECEIVED[received] if received else None
+        for task in server.tasks.select_related("server"):
+            try:
+                begin(task, Actor.at_command_line(), request)
+            except TransferError as error:
+                is_question = isinstance(error, QUESTIONS)
+                if request or is_question:
+                    self._report_error(task, error, json)
+                if not is_question:  # a database that does not answer would be waited for again
+                    return
+
+    def _report_error(self, task: Any, error: TransferError, json: bool) -> None:
+        sentence, hint = explain(error)
+        if json:
+            names = task.audit_params()
+            self.say_json(**names, error=error.code, sentence=sentence, hint=hint)
+        else:
+            self.say("%(task)s: %(text)s\n  %(hint)s", task=task, text=sentence, hint=hint)
+
+
+class Command(ActionCommand):
+    help = gettext_noop("Lists, docks and tests bonus servers.")
+    actions: ClassVar[dict[str, type[Action]]] = {"list": List, "add": Add, "test": Test}
+
+
+def as_json(server: BonusServer) -> dict[str, object]:
+    return {
+        "id": server.pk,
+        "name": server.name,
+        "host": server.host,
+        "admin_port": server.admin_port,
+        "work_port": server.work_port,
+        "database": f"{server.db_host}:{server.db_port}/{server.db_name}",
+    }
+
+
+def check_fields(server: BonusServer) -> None:
+    """Raises UsageError, which names each wrong field."""
+    try:
+        server.full_clean()
+    except ValidationError as error:
+        problems = error.message_dict.items()
+        lines = [f"{field}: {' '.join(sentences)}" for field, sentences in problems]
+        raise UsageError("\n".join(lines)) from error
+
+
+@transaction.atomic
+def dock(server: BonusServer) -> None:
+    """Saves the server with its tasks, and writes the audit."""
+    server.dock()
+    new = {name: getattr(server, name) for name in NOTED}
+    AuditEntry.record(Actor.at_command_line(), AuditEntry.Action.CREATE, server, new=new)
+
+
+def database_fields(url: str) -> dict[str, Any]:
+    """The fields of a BonusServer that a libpq URL fills. Raises UsageError, without the URL."""
+    try:
+        parts = parse_dsn(url)
+    except psycopg2.ProgrammingError:
+        raise UsageError(
+            _("--database-url is not a PostgreSQL URL such as postgresql://user:password@host/name")
+        ) from None
+    port = parts.pop("port", "5432")
+    if not (port.isascii() and port.isdecimal()):
+        raise UsageError(_("--database-url: the port has to be one number."))
+    fields = {
+        "db_host": parts.pop("host", ""),
+        "db_port": int(port),
+        "db_name": parts.pop("dbname", ""),
+        "db_user": parts.pop("user", ""),
+        "db_password": parts.pop("password", ""),
+        "db_sslmode": parts.pop("sslmode", BonusServer.SSLMode.PREFER),
+        "db_any_auth": parts.pop("require_auth", SCRAM) != SCRAM,
+    }
+    if parts:
+        raise UsageError(
+            _("--database-url: the option %(option)s is not supported."), option=", ".join(parts)
+        )
+    return fields

@@ -1,0 +1,317 @@
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.utils import timezone
+from django.utils.translation import gettext as _, gettext_noop
+
+from transfer.management.command import (
+    ALREADY_RUNNING,
+    Action,
+    ActionCommand,
+    UsageError,
+    add_server,
+    servers_named,
+    with_zone,
+)
+from transfer.models import (
+    Actor,
+    MaintenanceRun,
+    MaintenanceTask,
+    Settings,
+    TransferRun,
+    TransferTask,
+)
+from transfer.models.run_base import Run, RunClosed, Trigger
+from transfer.models.schedules import ScheduledTask
+from transfer.runs.start import RunIsOpen, run_now
+from transfer.runs.workers import when_it_starts
+from transfer.text.schedule import in_words
+
+MAINTENANCE = [str(kind) for kind in MaintenanceTask.Kind]
+RUNS: dict[str, Any] = {"": TransferRun, "transfer": TransferRun, "maintenance": MaintenanceRun}
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+class OfTasks(Action):
+    """An action on the tasks that its arguments name: a kind, and a bonus server or all."""
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "task",
+            choices=[*settings.KINDS, "all", *MAINTENANCE],
+            help=_("a transfer, all transfers, or a maintenance task"),
+        )
+        add_server(parser)
+
+    def handle(self, *, task: str, server: str | None, json: bool, **options: Any) -> None:
+        for one in tasks_named(task, server):
+            self.change(one, **options)
+            self.report(one, json)
+
+    def change(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError
+
+    def report(self, task: ScheduledTask, json: bool) -> None:
+        if json:
+            self.say_json(**as_json(task))
+        else:
+            self.say("%(task)s: %(state)s", task=task, state=state_of(task))
+
+
+class List(Action):
+    help = gettext_noop("Lists all tasks: whether they are on, their schedule and next run.")
+
+    def handle(self, *, json: bool, **options: Any) -> None:
+        for task in all_tasks():
+            if json:
+                self.say_json(**as_json(task))
+            else:
+                words = in_words(task.schedule)
+                self.say(
+                    "%(task)s: %(words)s; %(state)s", task=task, words=words, state=state_of(task)
+                )
+
+
+class Switch(OfTasks):
+    on: ClassVar[bool]
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--reason", default="", metavar=_("TEXT"), help=_("shown beside the switch")
+        )
+
+    def change(self, task: ScheduledTask, *, reason: str, **options: Any) -> None:
+        task.switch(self.on, Actor.at_command_line(), reason=reason)
+
+
+class On(Switch):
+    help = gettext_noop(
+        "Switches tasks on. A task waits for its next time; it never runs immediately."
+    )
+    on = True
+
+
+class Off(Switch):
+    help = gettext_noop("Switches tasks off, and cancels their queued runs.")
+    on = False
+
+
+class Pause(OfTasks):
+    help = gettext_noop(
+        "Pauses tasks until a time. Until then they do not run by schedule; afterwards they "
+        "continue automatically."
+    )
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--until",
+            type=moment,
+            required=True,
+            metavar="30m|2h|3d|2026-12-31T08:00",
+            help=_("for this long, or until this time"),
+        )
+        parser.add_argument(
+            "--reason", default="", metavar=_("TEXT"), help=_("shown beside the task")
+        )
+
+    def change(
+        self, task: ScheduledTask, *, until: datetime | timedelta, reason: str, **options: Any
+    ) -> None:
+        if isinstance(until, timedelta):
+            until = timezone.now() + until
+        elif until.tzinfo is None:
+            until = until.replace(tzinfo=Settings.load().zone)
+        task.pause(until, Actor.at_command_line(), reason=reason)
+
+
+class Resume(OfTasks):
+    help = gettext_noop("Ends the pause of tasks. They wait for their next time by schedule.")
+
+    def change(self, task: ScheduledTask, **options: Any) -> None:
+        task.resume(Actor.at_command_line())
+
+
+class Schedule(OfTasks):
+    help = gettext_noop("Changes when tasks run: five cron fields, in the settings' time zone.")
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--cron",
+            required=True,
+            metavar="'*/5 * * * *'",
+            help=_("minute, hour, day of the month, month, day of the week"),
+        )
+
+    def change(self, task: ScheduledTask, *, cron: str, **options: Any) -> None:
+        task.reschedule(cron, Actor.at_command_line())
+
+    def report(self, task: ScheduledTask, json: bool) -> None:
+        if json:
+            super().report(task, json)
+            return
+        self.say(
+            _("%(task)s: %(words)s; the next times: %(times)s"),
+            task=task,
+            words=in_words(task.schedule),
+            times=", ".join(map(with_zone, task.next_times(3))),
+        )
+
+
+class RunNow(OfTasks):
+    help = gettext_noop(
+        "Queues runs, also of tasks that are off or paused. A worker starts them immediately, the "
+        "scheduler within a minute. Exit code 3 when a task has an open run already."
+    )
+
+    def handle(self, *, task: str, server: str | None, json: bool, **options: Any) -> None:
+        """Queues a run for each task, and exits with ALREADY_RUNNING if one had an open run."""
+        runs = [queued(one) for one in tasks_named(task, server)]
+        for run, is_new in runs:
+            self._report(run, is_new, json)
+        new = sum(is_new for _run, is_new in runs)
+        if new and not json:
+            self.say("%(when)s", when=when_it_starts(new))
+        if new < len(runs):
+            sys.exit(ALREADY_RUNNING)
+
+    def _report(self, run: Run, is_new: bool, json: bool) -> None:
+        text = _("%(task)s: run %(run)s is queued")
+        if not is_new:
+            text = _("%(task)s: run %(run)s is open already")
+        if json:
+            self.say_json(**names_of(run.task), run=run.key, state=run.state, queued=is_new)
+        else:
+            self.say(text, task=run.task, run=run.key)
+
+
+class Cancel(Action):
+    help = gettext_noop(
+        "Cancels a run: immediately while it is queued, after its current chunk while it runs."
+    )
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "run",
+            metavar=_("RUN"),
+            help=_("12 for a run of a transfer, maintenance-12 for one of maintenance"),
+        )
+
+    def handle(self, *, run: str, json: bool, **options: Any) -> None:
+        found = run_named(run)
+        try:
+            found.cancel(Actor.at_command_line())
+        except RunClosed as error:
+            raise CommandError(
+                _("Run %(run)s has ended: %(state)s.")
+                % {"run": found.key, "state": found.get_state_display()}
+            ) from error
+        text = _("Run %(run)s is cancelled.")
+        if found.is_open:
+            text = _("Run %(run)s ends after its current chunk.")
+        if json:
+            self.say_json(run=found.key, state=found.state)
+        else:
+            self.say(text, run=found.key)
+
+
+class Command(ActionCommand):
+    help = gettext_noop("Lists, switches, pauses, schedules and starts tasks; cancels a run.")
+    actions: ClassVar[dict[str, type[Action]]] = {
+        "list": List,
+        "on": On,
+        "off": Off,
+        "pause": Pause,
+        "resume": Resume,
+        "schedule": Schedule,
+        "run": RunNow,
+        "cancel": Cancel,
+    }
+
+
+def moment(text: str) -> datetime | timedelta:
+    """The type of `--until`: a duration such as 2h, or a time."""
+    if parts := re.fullmatch(r"(\d{1,4})([mhd])", text):
+        return timedelta(**{UNITS[parts[2]]: int(parts[1])})
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(
+            _("until when: 30m, 2h, 3d, or a time such as 2026-12-31T08:00")
+        ) from error
+
+
+def tasks_named(task: str, server: str | None) -> list[ScheduledTask]:
+    """The tasks of this kind, or all transfers. Raises UsageError if there is none."""
+    if task in MAINTENANCE:
+        if server is not None:
+            raise UsageError(_("A maintenance task belongs to no server."))
+        return [MaintenanceTask.objects.get(kind=task)]
+    tasks = TransferTask.objects.filter(server__in=servers_named(server))
+    tasks = tasks.select_related("server")
+    return list(tasks if task == "all" else tasks.filter(kind=task))
+
+
+def all_tasks() -> Iterator[ScheduledTask]:
+    yield from TransferTask.objects.select_related("server")
+    yield from MaintenanceTask.objects.all()
+
+
+def run_named(name: str) -> Any:
+    """The run with this number or key: see `Run.key`. Raises UsageError."""
+    kind, _dash, number = name.rpartition("-")
+    runs = RUNS.get(kind)
+    run = runs.objects.filter(pk=number).first() if runs and number.isdecimal() else None
+    if run is None:
+        raise UsageError(_("There is no run %(run)s."), run=name)
+    return run
+
+
+def queued(task: ScheduledTask) -> tuple[Any, bool]:
+    """A new run of the task, and True; the open run that it has already, and False."""
+    try:
+        return run_now(task, Actor.at_command_line(), Trigger.COMMAND), True
+    except RunIsOpen as error:
+        return error.run, False
+
+
+def state_of(task: ScheduledTask) -> str:
+    """Whether the task is on, off or paused, and when it runs next."""
+    if task.next_run_at is None:
+        return _("off")
+    if task.paused_until is not None and task.is_paused():
+        return _("paused until %(until)s") % {"until": with_zone(task.paused_until)}
+    return _("on, next run %(at)s") % {"at": with_zone(task.next_run_at)}
+
+
+def names_of(task: Any) -> dict[str, str | None]:
+    """The kind of the task, and its server, which a maintenance task does not have."""
+    return {"kind": task.kind, "server": None, **task.audit_params()}
+
+
+def in_utc(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at else None
+
+
+def as_json(task: ScheduledTask) -> dict[str, object]:
+    """The task as an object of `--json`."""
+    return {
+        **names_of(task),
+        "on": task.enabled,
+        "schedule": task.schedule,
+        "paused_until": in_utc(task.paused_until) if task.is_paused() else None,
+        "next_run_at": in_utc(task.next_run_at),
+    }

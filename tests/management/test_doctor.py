@@ -14,6 +14,7 @@ from django_tasks_db.models import DBTaskResult
 from tests.certificates import certificate
 from tests.databases import query
 from tests.reference_server import reference_server
+from transfer.doctor import databases
 from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, Heartbeat, Recipient
@@ -307,3 +308,10 @@ def test_an_old_backup_is_a_warning(doctor, installation):
     assert (line["state"], "8 days ago" in line["sentence"]) == ("warns", True)
     AuditEntry.objects.create(who="ivan", action="backup")
     assert doctor()[1]["Our own database", "Backup"]["state"] == "ok"
+
+
+def test_a_postgresql_newer_than_those_tested_is_named(shop_all, monkeypatch):
+    monkeypatch.setattr(databases, "NEWEST", databases.OLDEST)
+    passed = databases.try_server(databases.shop_all().database)
+    assert passed.warns
+    assert "is newer than those that Data Transfer is tested with" in passed.sentence

@@ -18,7 +18,7 @@ from transfer.models import BonusServer
 from transfer.servers.stages import remarks_on
 from transfer.servers.timed_check import Passed
 
-OLDEST = 140000  # as server_version_num
+OLDEST, NEWEST = 140000, 189999  # that are tested, as server_version_num
 CLOCK_SECONDS = 60
 SECONDS = 8.0  # for all that one database is asked
 
@@ -87,6 +87,12 @@ def try_server(asked: Database) -> Passed:
         raise errors.IsPooled(**name)
     if abs(off) >= CLOCK_SECONDS:
         raise errors.ClockOff(seconds=f"{off:+d}", **name)
+    if number > NEWEST:
+        sentence = gettext_noop(
+            "PostgreSQL %(version)s is newer than those that Data Transfer is tested with. After a "
+            "restore of shop All, run no REPACK before manage.py rebase_shop_all."
+        )
+        return Passed(sentence, {"version": version}, warns=True)
     return Passed(
         gettext_noop("PostgreSQL %(version)s, UTF8, clock in step."), {"version": version}
     )

@@ -99,7 +99,7 @@ def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[s
             origin = source.identity.origin()
         positions = target.positions.all_existing(origin, kinds)
         # After the positions were read, so that what comes meanwhile counts as waiting.
-        with source.snapshot():
+        with source.snapshot(*kinds):
             since = writing_since(source, kinds)
             source.reader.read_in_order()
             return {

@@ -138,7 +138,7 @@ def _settle_previous(run: TransferRun, position: Position) -> None:
 
 def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> int:
     """Counts committed rows that the task has not moved."""
-    with source.snapshot():
+    with source.snapshot(task.kind_spec):
         source.reader.read_in_order()
         return source.reader.count_waiting(task.kind_spec, position)
 

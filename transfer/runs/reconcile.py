@@ -126,7 +126,7 @@ def _compare(task: TransferTask, seconds: float | None = None) -> Reconciliation
             target.positions.check_overtaken(position)
             rejects = target.rejects.count(origin, kind)
         # After the position was read, so that all that it has moved is visible.
-        with source.snapshot():
+        with source.snapshot(kind):
             source.identity.check_position(kind, position, target.name)
             staged = source.reader.staged(kind, position)
     if position.reader is None:  # it is older than the table of rejects

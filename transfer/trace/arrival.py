@@ -60,7 +60,7 @@ def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
             if source.identity.origin() != origin:
                 raise OriginChanged
         position = target.positions.existing(origin, kind)
-        with source.snapshot():
+        with source.snapshot(kind):
             arrival = _moved(source, upload, task, position or Position(origin, kind.name))
         if not arrival.moved:
             return arrival

@@ -56,7 +56,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
             origin = source.identity.origin()
         # Before the rows are read: what a position has moved is then visible among them.
         answers = ask(servers, origin, subject, column, seconds)
-        with source.snapshot():
+        with source.snapshot(*kinds_of(column)):
             source.reader.read_by_value()
             rows = staged_rows(source, subject, column, answers, page)
             note_sent_again(source, rows, origin)

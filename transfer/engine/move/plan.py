@@ -34,7 +34,6 @@ class ChunkPlan:
         into an index in random order takes most of a chunk's time; rows with the same key come in
         the order of staging.
         """
-        source.reader.lock_table(self.kind)
         if not self.dry_run:
             source.identity.check_position(self.kind, self.before, self.server)
             source.log.check(replace(self.before, **self.batch.named))

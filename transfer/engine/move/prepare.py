@@ -49,7 +49,7 @@ def prepare(
     readers().check_shared(position, target.name)
     target.positions.check_overtaken(position)
     try:
-        with source.snapshot():
+        with source.snapshot(kind):
             source.identity.check_position(kind, position, target.name)
     except HistoryChanged as error:
         if not dry_run:
@@ -89,7 +89,7 @@ def _begin(
 ) -> Position:
     # The snapshot is younger than the lock: a purge that has just ended is seen.
     with source.purge_lock.held_off():
-        with source.snapshot():
+        with source.snapshot(kind):
             # The log first: whoever has a batch in it was noted in our own database before.
             source.identity.check_table(kind)
             logged, known = source.log.readers(kind), readers()
@@ -136,7 +136,7 @@ def _into_log(kind: Kind, source: ShopAll, target: BonusDatabase, position: Posi
         before = target.positions.lock(position.origin, kind)
         if not before.is_older_than_the_log:
             return before
-        with source.snapshot():
+        with source.snapshot(kind):
             source.identity.check_position(kind, before, target.name)
         after = source.log.add_position(kind, before, target.name)
         if not target.positions.advance(before, after):

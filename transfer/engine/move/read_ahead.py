@@ -70,7 +70,7 @@ class ReadAhead:
 
     def _begin(self, plan: ChunkPlan, source: ShopAll) -> Begun:
         with ExitStack() as stack:
-            stack.enter_context(source.snapshot())
+            stack.enter_context(source.snapshot(plan.kind))
             if source is self.second:
                 source.reader.wait_for_reader()
             sending = Sending(source, plan.query(source))

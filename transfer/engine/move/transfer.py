@@ -100,7 +100,7 @@ def waits(
     kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
 ) -> str | None:
     """What shop All's snapshot is now, if a row waits."""
-    with source.snapshot():
+    with source.snapshot(kind):
         if not dry_run:
             source.identity.check_position(kind, position, target.name)
         source.reader.read_in_order()

@@ -92,7 +92,7 @@ def set_position(
     """
     target.ensure_schema()
     with source.purge_lock.held_off():
-        with source.snapshot():
+        with source.snapshot(kind):
             source.log.require()
             source.identity.check_columns(kind)
             source.identity.check_table(kind)

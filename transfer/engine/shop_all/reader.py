@@ -1,6 +1,7 @@
 """The staging tables of shop All, read by snapshots."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -26,8 +27,8 @@ READ_BY_VALUE = """
 # The snapshot of the transaction, as text.
 SNAPSHOT = "select pg_current_snapshot()"
 
-# Keeps a table from being rewritten. Writers go on.
-LOCK_TABLE = "lock table {table} in access share mode"
+# Keeps tables from being rewritten or emptied at once. Takes no snapshot. Writers go on.
+LOCK_TABLES = "lock table {tables} in access share mode"
 
 # The next rows of one range of a batch (position.py: `batch`). By the index on (xid, id), in its
 # order.
@@ -70,12 +71,13 @@ class Reader:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def lock_table(self, kind: Kind) -> None:
-        """Keeps a rebase from rewriting the table until the transaction ends.
+    def lock_statement(self, kinds: Collection[Kind]) -> str:
+        """SQL that keeps the staging tables from being rewritten until the transaction ends.
 
         Comes before the first query of a snapshot, which is then younger than what it waited for.
         """
-        self.database.execute(sql.SQL(LOCK_TABLE).format(table=kind.staging_table))
+        tables = sql.SQL(", ").join(kind.staging_table for kind in kinds)
+        return sql.SQL(LOCK_TABLES).format(tables=tables).as_string(self.database.connection)
 
     def wait_for_reader(self) -> None:
         """Lets the session wait, until the transaction ends, for the rows that it sends to be read.

@@ -63,9 +63,19 @@ class ShopAll:
         )
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """See `Database.snapshot`."""
+    def snapshot(self, *kinds: Kind) -> Iterator[None]:
+        """See `Database.snapshot`. To read staged rows within, name their kinds.
+
+        Their tables are locked before the snapshot is taken. Nothing can then empty or rewrite
+        them: neither a rebase, nor TRUNCATE, nor ALTER TABLE, nor REPACK (CONCURRENTLY) of
+        PostgreSQL 19, after which an older snapshot sees no rows at all. Writers go on.
+        """
+        # In a transaction of its own: to look up the schemas of the tables takes a snapshot.
+        with self.database.transaction(commit=False):
+            lock = self.reader.lock_statement(kinds)
         with self.database.snapshot():
+            if kinds:
+                self.database.execute(lock)
             yield
 
 

@@ -20,8 +20,11 @@ from psycopg2.extensions import connection as PlainConnection, cursor as PlainCu
 from transfer.engine.postgres.deadline import Deadline, Limits, Overdue
 
 SAFE_PATH = "pg_catalog, pg_temp"
+# Lets the session find names in these schemas alone.
 PIN = f"set search_path = {SAFE_PATH}"
+# The schemas of the role's own path.
 OWN_PATH = "select pg_catalog.current_schemas(false)::pg_catalog.text[]"
+# The first of these schemas that has the relation. By the catalogue.
 SCHEMA_OF = """
     select nspname from unnest(%s::text[]) with ordinality as path (name, place)
       join pg_namespace on nspname = path.name

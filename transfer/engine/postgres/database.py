@@ -23,6 +23,17 @@ from transfer.errors import (
 # psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
 BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpected message")
 
+# Settings of a session, or of a transaction (`local`).
+
+# Hidden rows would count as moved: a policy that hides some becomes an error.
+ALL_ROWS = "set local row_security = off"
+LIMIT_STATEMENT = "set local statement_timeout = %s"
+STAY_IDLE = "set local idle_in_transaction_session_timeout = 0"
+LIMIT_LOCKS_ALONE = "set statement_timeout = 0; set lock_timeout = %s"
+RESET_LIMITS = "reset statement_timeout; reset lock_timeout"
+# Deferred triggers fire here, and not at the commit, under another path.
+VENDORS_PATH = "set constraints all immediate; set local search_path = {path}"
+OUR_PATH = f"set local search_path = {SAFE_PATH}"
 
 Explain = Callable[[psycopg2.Error], TransferError | None]
 
@@ -129,7 +140,7 @@ class Database:
         with self.explained():
             self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with self.transaction(commit=False):
-            self.execute("set local row_security = off")
+            self.execute(ALL_ROWS)
             yield
 
     @contextmanager
@@ -139,12 +150,11 @@ class Database:
             connection = self.connection
             connection.set_session(autocommit=True)
             try:
-                self.execute("set statement_timeout = 0")
-                self.execute("set lock_timeout = %s", [self.limits.statement * 1000])
+                self.execute(LIMIT_LOCKS_ALONE, [self.limits.statement * 1000])
                 connection.statement_seconds = None
                 yield
                 connection.statement_seconds = self.limits.statement
-                self.execute("reset statement_timeout; reset lock_timeout")
+                self.execute(RESET_LIMITS)
             finally:
                 if not connection.closed:
                     connection.set_session(autocommit=False)
@@ -160,23 +170,22 @@ class Database:
     def limit_statements(self, seconds: float | None) -> None:
         """Until the transaction ends, a statement may take so many seconds; None: any time."""
         at_most = 0 if seconds is None else max(1, int(seconds * 1000))
-        self.execute("set local statement_timeout = %s", [at_most])
+        self.execute(LIMIT_STATEMENT, [at_most])
         self.connection.statement_seconds = seconds
 
     def may_wait(self) -> None:
         """Until the transaction ends, the server keeps the session for as long as it is idle."""
-        self.execute("set local idle_in_transaction_session_timeout = 0")
+        self.execute(STAY_IDLE)
 
     @contextmanager
     def vendors_path(self) -> Iterator[None]:
         """Lets statements within, and the triggers that they fire, find names by the role's own
         path, which may belong to others. So all arguments have exactly the type that PostgreSQL's
-        own function or operator takes, or it is named with its schema. Deferred triggers run here.
+        own function or operator takes, or it is named with its schema.
         """
-        path = self.connection.vendors_path
-        self.execute(f"set constraints all immediate; set local search_path = {path}")
+        self.execute(VENDORS_PATH.format(path=self.connection.vendors_path))
         yield
-        self.execute(f"set local search_path = {SAFE_PATH}")
+        self.execute(OUR_PATH)
 
     @contextmanager
     def waits_for_us(self) -> Iterator[None]:

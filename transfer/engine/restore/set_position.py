@@ -62,7 +62,20 @@ class Outcome:
     position: Position
     sent: int
     lost: int  # rows at most that a purge has removed, and the server can't get any more
-    doubt: TransferError | None = None  # what the next run refuses for all that
+    doubt: TransferError | None = None  # what the next run refuses all the same
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What was asked for, and what both sides and our own database say."""
+
+    kind: Kind
+    source: ShopAll
+    target: BonusDatabase
+    request: Request
+    readers: Readers
+    origin: str
+    held: Position | None  # the position that the server has, locked
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class Plan:
     """The position that was asked for, still under the reader of its batch."""
 
     position: Position
-    anew: bool = False  # the log needs its batch once more
+    needs_batch: bool = False  # the log needs its batch once more
     at: datetime | None = None  # when it was reached, where our own history alone knows the batch
 
 
@@ -85,6 +98,11 @@ def set_position(
 ) -> Outcome:
     """Writes the position, and returns what that means; a dry run writes nothing on any side.
 
+    1. Locks the position, if the server has one.
+    2. Finds the position that is asked for.
+    3. Checks that this sends no row twice, and which rows it can't send any more.
+    4. Writes the position.
+
     Raises BatchUnknown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown, ReaderShared,
     PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged when shop All has gone back
     in time, which has to be settled first; RowsPurged when rows are gone that it would need, and
@@ -93,100 +111,112 @@ def set_position(
     target.ensure_schema()
     with source.purge_lock.held_off():
         with source.snapshot(kind):
-            source.log.require()
-            source.identity.check_columns(kind)
-            source.identity.check_table(kind)
-            origin = source.identity.origin()
-            held = target.positions.get(origin, kind)
-            if held is not None:
-                held = target.positions.lock(origin, kind)
-                if request.keeps_reader:
-                    readers.check_shared(held, target.name)
-            plan = _plan(kind, source, target, request, readers, held, origin)
+            now = _look(kind, source, target, request, readers)
+            plan = _plan(now)
             if not source.identity.is_origin_original():
                 # A rebase has to come, and writes a batch. One of the dump's numbers can't be of
                 # a cluster that has yet to reach them.
-                plan = replace(plan, anew=False)
-            _check_later(source, target, request, readers.batches, plan.position)
-            position = plan.position
-            # A server that has received nothing lacks whatever was ever removed.
-            lost = (
-                source.reader.purged(kind)[0]
-                if request.start
-                else source.purge_notes.count_lost(position)
-            )
-            if lost and not request.accept_purged:
-                raise RowsPurged(
-                    rows=lost, number=position.number, server=target.name, kind=kind.name
-                )
-            after = source.count_anew(kind, position)
+                plan = replace(plan, needs_batch=False)
+            _check_later(now, plan.position)
+            lost = _check_lost(now, plan.position)
+            after = source.count_anew(kind, plan.position)
             sent = source.reader.count_waiting(kind, after)
-            doubt = _doubt(source, target, request, plan)
-        if not dry_run:
-            if request.shop_all_is_whole:
-                source.restore_notes.remove(origin)
-            after = _written(kind, source, target, replace(plan, position=after), readers, held)
-        else:
+            doubt = _doubt(now, plan)
+        if dry_run:
             target.database.roll_back()
+        else:
+            after = _write(now, replace(plan, position=after))
     return Outcome(after, sent, lost, doubt)
 
 
-def _plan(
-    kind: Kind,
-    source: ShopAll,
-    target: BonusDatabase,
-    request: Request,
-    readers: Readers,
-    held: Position | None,
-    origin: str,
-) -> Plan:
-    if request.start:
-        return Plan(Position(origin, kind.name, reader=str(uuid4())))
-    if request.now:
-        return _at_now(kind, source, origin)
-    if request.as_of_clone:
-        return _as_of_clone(kind, source, target, held)
-    if request.batch is None:
-        if held is None or held.reader is None:
-            raise PositionMissing(database=target.name)
-        return Plan(held, anew=request.shop_all_is_whole and source.log.has_forgotten(held))
-    reader = _reader(kind, source, target, request, readers, held)
-    if held is None and target.positions.are_of_another_origin(kind, reader, origin):
-        # A rebase leaves the position that it replaces. Where that one alone is there, the data
-        # came from before the rebase, and may lack rows that any batch since then counts as moved.
-        raise PositionBeforeRebase(database=target.name, kind=kind.name)
-    position = Position(
-        origin,
-        kind.name,
-        totals=held.totals if held else Totals(),
-        reader=reader,
-        number=request.batch,
-    )
-    if batch := source.log.find(reader, request.batch):
-        return Plan(_at_end(position, batch), anew=held is None or reader in readers.in_use)
-    ours = {one.batch.token: one for one in readers.batches if _is(one, position, held)}
-    if len(ours) != 1 or source.log.has_forgotten(position):
-        logged = [str(one.number) for one in source.log.logged([reader], SHOWN) if one.is_valid]
-        raise BatchUnknown(
-            database=target.name, number=request.batch, known=", ".join(logged) or "–"
+def _look(
+    kind: Kind, source: ShopAll, target: BonusDatabase, request: Request, readers: Readers
+) -> Situation:
+    """Checks shop All, and locks the position. Raises ReaderShared, AlreadyRunning and others."""
+    source.log.require()
+    source.identity.check_columns(kind)
+    source.identity.check_table(kind)
+    origin = source.identity.origin()
+    held = target.positions.get(origin, kind)
+    if held is not None:
+        held = target.positions.lock(origin, kind)
+        if request.keeps_reader:
+            readers.check_shared(held, target.name)
+    return Situation(kind, source, target, request, readers, origin, held)
+
+
+def _check_lost(now: Situation, position: Position) -> int:
+    """How many rows at most the server needs that a purge has removed.
+
+    Raises RowsPurged if nobody has accepted that. A server that has received nothing lacks every
+    row that was ever removed.
+    """
+    if now.request.start:
+        lost, _ = now.source.reader.purged(now.kind)
+    else:
+        lost = now.source.purge_notes.count_lost(position)
+    if lost and not now.request.accept_purged:
+        raise RowsPurged(
+            rows=lost, number=position.number, server=now.target.name, kind=now.kind.name
         )
+    return lost
+
+
+def _plan(now: Situation) -> Plan:
+    """The position that is asked for."""
+    request, held = now.request, now.held
+    if request.start:
+        return Plan(Position(now.origin, now.kind.name, reader=str(uuid4())))
+    if request.now:
+        return _at_now(now)
+    if request.as_of_clone:
+        return _as_of_clone(now)
+    if request.batch is not None:
+        return _at_batch(now, request.batch)
+    if held is None or held.reader is None:
+        raise PositionMissing(database=now.target.name)
+    is_forgotten = request.shop_all_is_whole and now.source.log.has_forgotten(held)
+    return Plan(held, needs_batch=is_forgotten)
+
+
+def _at_now(now: Situation) -> Plan:
+    """Behind all rows that are staged. Raises RestoredFromDump."""
+    if not now.source.identity.is_origin_original():
+        raise RestoredFromDump
+    snapshot = now.source.reader.current_snapshot()
+    position = Position(now.origin, now.kind.name, read_through=snapshot, reader=str(uuid4()))
+    return Plan(position, needs_batch=True)
+
+
+def _as_of_clone(now: Situation) -> Plan:
+    """The position of the copy, under a reader of its own. Raises what `check_past` raises."""
+    if now.held is None or now.held.reader is None:
+        raise PositionMissing(database=now.target.name)
+    now.source.identity.check_past(now.kind, now.held, now.target.name)
+    return Plan(replace(now.held, reader=str(uuid4()), number=0), needs_batch=True)
+
+
+def _at_batch(now: Situation, number: int) -> Plan:
+    """The end of a batch that the log has, or else our own history.
+
+    Raises ReaderUnknown, PositionBeforeRebase, BatchUnknown.
+    """
+    held, log, reader = now.held, now.source.log, _reader(now)
+    if held is None and now.target.positions.are_of_another_origin(now.kind, reader, now.origin):
+        # A rebase leaves the position that it replaces. Where only that one exists, the data came
+        # from before the rebase, and may lack rows that any batch since then counts as moved.
+        raise PositionBeforeRebase(database=now.target.name, kind=now.kind.name)
+    totals = held.totals if held else Totals()
+    position = Position(now.origin, now.kind.name, totals=totals, reader=reader, number=number)
+    if batch := log.find(reader, number):
+        is_read_elsewhere = reader in now.readers.in_use
+        return Plan(_at_end(position, batch), needs_batch=held is None or is_read_elsewhere)
+    ours = {one.batch.token: one for one in now.readers.batches if _is(one, position, held)}
+    if len(ours) != 1 or log.has_forgotten(position):
+        known = ", ".join(str(one.number) for one in log.logged([reader], SHOWN) if one.is_valid)
+        raise BatchUnknown(database=now.target.name, number=number, known=known or "–")
     (one,) = ours.values()
     return Plan(_at_end(position, one.batch), at=one.at)
-
-
-def _at_now(kind: Kind, source: ShopAll, origin: str) -> Plan:
-    if not source.identity.is_origin_original():
-        raise RestoredFromDump
-    now = source.reader.current_snapshot()
-    return Plan(Position(origin, kind.name, read_through=now, reader=str(uuid4())), anew=True)
-
-
-def _as_of_clone(kind: Kind, source: ShopAll, target: BonusDatabase, held: Position | None) -> Plan:
-    """The position of the copy, under a reader of its own. Raises what `check_past` raises."""
-    if held is None or held.reader is None:
-        raise PositionMissing(database=target.name)
-    source.identity.check_past(kind, held, target.name)
-    return Plan(replace(held, reader=str(uuid4()), number=0), anew=True)
 
 
 def _at_end(position: Position, batch: Batch) -> Position:
@@ -200,16 +230,31 @@ def _is(known: KnownBatch, position: Position, held: Position | None) -> bool:
     return named and (known.reader == position.reader or is_held)
 
 
-def _check_later(
-    source: ShopAll,
-    target: BonusDatabase,
-    request: Request,
-    known: tuple[KnownBatch, ...],
-    position: Position,
-) -> None:
+def _reader(now: Situation) -> str:
+    """Whose batch is meant. Raises ReaderUnknown."""
+    if now.request.reader is not None:
+        return now.request.reader
+    if now.held is not None and now.held.reader is not None:
+        return now.held.reader
+    logged = now.source.log.readers(now.kind)
+    ours = {one.reader for one in now.readers.batches}
+    mine = logged & now.readers.mine or ours or logged - now.readers.others
+    if len(mine) != 1:
+        names = dict.fromkeys(ours, now.target.name)
+        possible = [*(mine or logged)]
+        names |= {one.reader: one.server for one in now.source.log.logged(possible, SHOWN)}
+        raise ReaderUnknown(
+            database=now.target.name,
+            known="; ".join(f"{reader} ({name})" for reader, name in names.items()) or "–",
+        )
+    return mine.pop()
+
+
+def _check_later(now: Situation, position: Position) -> None:
     """Raises LaterBatchKnown where rows that were moved would be sent again, unless the server's
     data were put back as well: the log lacks a batch that the server has received.
     """
+    request, log, known = now.request, now.source.log, now.readers.batches
     if (
         request.stays
         or request.data_went_back
@@ -218,77 +263,48 @@ def _check_later(
     ):
         return
     reader, batch = known[0].reader, known[0].batch
-    if source.log.find(reader, batch.number) == batch:
+    if log.find(reader, batch.number) == batch:
         return
-    if not source.log.has_forgotten(replace(position, reader=reader, number=batch.number)):
-        raise LaterBatchKnown(database=target.name, number=batch.number, reader=reader)
+    if not log.has_forgotten(replace(position, reader=reader, number=batch.number)):
+        raise LaterBatchKnown(database=now.target.name, number=batch.number, reader=reader)
 
 
-def _reader(
-    kind: Kind,
-    source: ShopAll,
-    target: BonusDatabase,
-    request: Request,
-    readers: Readers,
-    held: Position | None,
-) -> str:
-    if request.reader is not None:
-        return request.reader
-    if held is not None and held.reader is not None:
-        return held.reader
-    logged = source.log.readers(kind)
-    ours = {one.reader for one in readers.batches}
-    mine = logged & readers.mine or ours or logged - readers.others
-    if len(mine) != 1:
-        names = dict.fromkeys(ours, target.name)
-        possible = [*(mine or logged)]
-        names |= {one.reader: one.server for one in source.log.logged(possible, SHOWN)}
-        raise ReaderUnknown(
-            database=target.name,
-            known="; ".join(f"{reader} ({name})" for reader, name in names.items()) or "–",
-        )
-    return mine.pop()
-
-
-def _doubt(
-    source: ShopAll, target: BonusDatabase, request: Request, plan: Plan
-) -> TransferError | None:
+def _doubt(now: Situation, plan: Plan) -> TransferError | None:
+    """What the next run refuses all the same."""
     position = plan.position
-    if not source.identity.is_origin_original():
+    if not now.source.identity.is_origin_original():
         return RestoredFromDump()
     if plan.at is not None:
         return HistoryChanged(number=position.number)
     try:
-        if not plan.anew:
-            source.log.check(position, target.name)
-        if not request.shop_all_is_whole:
-            source.restore_notes.check(position.origin)
+        if not plan.needs_batch:
+            now.source.log.check(position, now.target.name)
+        if not now.request.shop_all_is_whole:
+            now.source.restore_notes.check(position.origin)
     except (HistoryChanged, ShopAllRestored) as doubt:
         return doubt
     return None
 
 
-def _written(
-    kind: Kind,
-    source: ShopAll,
-    target: BonusDatabase,
-    plan: Plan,
-    readers: Readers,
-    held: Position | None,
-) -> Position:
-    """A lost position comes back under a reader of its own: the old one's rejects are not its.
-    So does one at the batch of another server that still reads.
+def _write(now: Situation, plan: Plan) -> Position:
+    """Writes the position and commits; ends the stop of all transfers, if that is asked for.
+
+    A lost position comes back under a reader of its own: the old one's rejects are not its. So
+    does one at the batch of another server that still reads.
 
     A batch that the log lacks is not written there again, so that the next run refuses: what shop
     All has is of another history.
     """
     position = plan.position
-    if position.number and (held is None or position.reader in readers.in_use):
-        number = 0 if plan.anew else position.number
+    if now.request.shop_all_is_whole:
+        now.source.restore_notes.remove(now.origin)
+    if position.number and (now.held is None or position.reader in now.readers.in_use):
+        number = 0 if plan.needs_batch else position.number
         position = replace(position, reader=str(uuid4()), number=number)
-    if plan.anew:
-        position = source.log.add_position(kind, position, target.name)
-    write = target.positions.begin if held is None else target.positions.replace
+    if plan.needs_batch:
+        position = now.source.log.add_position(now.kind, position, now.target.name)
+    positions = now.target.positions
+    write = positions.begin if now.held is None else positions.replace
     write(position, plan.at)
-    target.database.commit()
+    now.target.database.commit()
     return position

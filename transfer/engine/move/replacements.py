@@ -44,20 +44,21 @@ HOLD_BACK = f"""
 # Whether the chunk has rows that replace others. By the catalogue.
 HAS_ORIGINALS = "select to_regclass('pg_temp.datatransfer_original') is not null"
 # Releases the rows whose original is rejected or unseen; returns how many by its row count. By the
-# index `reject_of_row` and those of HOLD_BACK. A reject with the code HELD_BACK says that the
-# server has accepted what the row replaces.
+# index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind, and
+# hash them. A reject with the code HELD_BACK says that the server has accepted what the row
+# replaces.
 RELEASE = f"""
     update pg_temp.incoming as mine set fault = null, turn = %(turn)s
       from pg_temp.datatransfer_original as original
      where mine.fault = '{HELD_BACK}' and mine.xid = original.xid and mine.id = original.id
-       and (exists (select from datatransfer.reject as before
-                     where before.origin = original.origin and before.kind = %(kind)s
-                       and before.staging_id = original.old_id and before.code <> '{HELD_BACK}')
-            or exists (select from pg_temp.incoming as other
-                        where other.id = original.old_id and other.fault <> '{HELD_BACK}')
+       and ((select true from datatransfer.reject as before
+              where before.origin = original.origin and before.kind = %(kind)s
+                and before.staging_id = original.old_id and before.code <> '{HELD_BACK}' limit 1)
+            or (select true from pg_temp.incoming as other
+                 where other.id = original.old_id and other.fault <> '{HELD_BACK}' limit 1)
             or original.is_unseen
-               and not exists (select from pg_temp.incoming as other
-                                where other.id = original.old_id))
+               and (select true from pg_temp.incoming as other
+                     where other.id = original.old_id limit 1) is null)
 """
 
 

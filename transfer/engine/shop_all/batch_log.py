@@ -87,7 +87,8 @@ FIND = f"""
      where reader = %s and number = %s and {IS_VALID}
 """
 
-# The number of the reader's first batch that counts, or null. By the primary key, in its order.
+# The number of the reader's first batch that counts, or null. Finds the reader's batches by the
+# primary key, and reads all of them: only a transfer that refuses asks.
 OLDEST = f"select min(number) from datatransfer.batch where reader = %s and {IS_VALID}"
 
 # When a batch was begun. Reads the log.

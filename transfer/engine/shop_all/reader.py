@@ -38,7 +38,8 @@ ROWS_OF_RANGES = "(select * from ({ranges}) as rows order by xid, id limit {rows
 # Rows, each with the code of the first check that it fails, or null.
 CHECKED = "select *, {fault} as fault from {rows} as rows"
 
-# Whether a row of a range exists, and how many do. By the index on (xid, id).
+# Whether a row of a range exists, and how many do. By the index on (xid, id), if the range is a
+# small part of the table.
 HAS_ROW = "exists (select from {table} where {range})"
 COUNT_ROWS = "(select count(*) from {table} where {range})"
 

@@ -11,7 +11,7 @@ from transfer.doctor import databases
 from transfer.engine.bonus_server.vendor_tables import DEMANDED
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kinds import KINDS, Kind
-from transfer.engine.mapping_file import NAME, OURS, SIDES, VALIDITY
+from transfer.engine.mapping_file import DATABASES, NAME, OURS, VALIDITY
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping
 from transfer.engine.table_name import TableName
@@ -50,34 +50,34 @@ def proposal(server: BonusServer) -> Iterator[str]:
     }
     yield "# " + _("Look at each line: names that sound alike may mean something else.")
     opened: tuple[Database, ...] = (databases.shop_all().database, databases.of_server(server))
-    for side, database in zip(SIDES, opened, strict=True):
+    for which, database in zip(DATABASES, opened, strict=True):
         with database, database.transaction(commit=False):
             for kind in KINDS.values():
                 yield ""
-                yield from _of_table(kind, side, database)
+                yield from _of_table(kind, which, database)
 
 
 def _of_table(kind: Kind, which: str, database: Database) -> Iterator[str]:
-    side: TableMapping = getattr(kind, which)
-    place = f"{kind.name}.{which}"
+    mapping: TableMapping = getattr(kind, which)
+    section = f"{kind.name}.{which}"
     tables = [name for (name,) in database.rows(TABLES, [database.connection.schemas])]
     wanted = (*kind.columns, kind.stamps) if which == "bonus_server" else kind.columns
-    table = _alike(side.table, (), tables) or _only_fitting(kind, wanted, tables, database)
+    table = _alike(mapping.table, (), tables) or _only_fitting(kind, wanted, tables, database)
     if table is None:
-        yield f"# [{place}]"
-        yield f"# table = {_text(side.table)}  # " + _(
+        yield f"# [{section}]"
+        yield f"# table = {_text(mapping.table)}  # " + _(
             "There is none like it. There are: %(there)s"
         ) % {"there": ", ".join(tables) or "–"}
         return
     there = _there(table, database)
     names = _columns(wanted, there)
-    yield f"[{place}]"
+    yield f"[{section}]"
     yield f"table = {_text(table)}"
     if any(column.name == "amount" and there[name] in MINOR for column, name in names.items()):
         yield 'amount = "minor"  # ' + _("whole numbers: are they hundredths?")
-    yield from _section(f"{place}.columns", _of_columns(kind, which, names, there))
-    yield from _section(f"{place}.status", _of_words(table, names, there, database))
-    yield from _section(f"{place}.fixed", _of_fixed(table, names, there, database))
+    yield from _section(f"{section}.columns", _of_columns(kind, which, names, there))
+    yield from _section(f"{section}.status", _of_words(table, names, there, database))
+    yield from _section(f"{section}.fixed", _of_fixed(table, names, there, database))
 
 
 def _only_fitting(
@@ -98,10 +98,10 @@ def _there(table: str, database: Database) -> dict[str, str]:
     return {name: type_ for name, type_, *_rest in database.rows(COLUMNS, [TableName(table)])}
 
 
-def _section(place: str, lines: Iterator[str]) -> Iterator[str]:
+def _section(section: str, lines: Iterator[str]) -> Iterator[str]:
     first = next(lines, None)
     if first is not None:
-        yield from ("", f"[{place}]", first, *lines)
+        yield from ("", f"[{section}]", first, *lines)
 
 
 def _columns(wanted: tuple[Column, ...], there: dict[str, str]) -> dict[Column, str]:

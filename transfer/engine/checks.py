@@ -192,7 +192,7 @@ STATUS_WORD_UNKNOWN = Check(
 )
 BY_TABLES = (VALIDITY_NOT_HELD, STATUS_WITHOUT_WORD, STATUS_WORD_UNKNOWN)
 
-# What a bonus server's table of rejects says, and no check of ours does: see `reject_reading`.
+# What a bonus server's table of rejects says, and none of our checks: see `reject_reading`.
 UNKNOWN = Check(
     "unknown",
     "",

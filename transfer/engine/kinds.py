@@ -30,8 +30,8 @@ from transfer.engine.table_name import TableName
 from transfer.errors import gettext_noop
 
 MASK = "••••"
-# A card linked without a status may only earn until somebody says more: the one default that lets
-# no money out.
+# A card linked without a status may only earn until a row says more: the one default that lets no
+# money out.
 DEFAULT_STATUS = 0
 TIMESTAMP = "timestamp with time zone"
 
@@ -117,14 +117,14 @@ class Kind:
     @property
     def target_names(self) -> dict[str, sql.Composable]:
         """What `refuse` and `apply` have in braces."""
-        side = self.bonus_server
-        held = side.names(self.columns)
-        stamps = [sql.Identifier(name) for name in side.names([self.stamps]).values()]
-        more = [*stamps, *map(sql.Identifier, side.fixed)]
-        values = [*[sql.SQL("now()") for _ in stamps], *map(sql.Literal, side.fixed.values())]
+        mapping = self.bonus_server
+        held = mapping.names(self.columns)
+        stamps = [sql.Identifier(name) for name in mapping.names([self.stamps]).values()]
+        more = [*stamps, *map(sql.Identifier, mapping.fixed)]
+        values = [*[sql.SQL("now()") for _ in stamps], *map(sql.Literal, mapping.fixed.values())]
         return {
             **{column.name: sql.Identifier(name) for column, name in held.items()},
-            "table": side.identifier,
+            "table": mapping.identifier,
             "columns": sql.SQL(", ").join(map(sql.Identifier, held.values())),
             "values": sql.SQL(", ").join(sql.Identifier(column.name) for column in held),
             "more": sql.SQL("").join(sql.SQL(", {}").format(one) for one in more),
@@ -132,11 +132,11 @@ class Kind:
             "stamped": sql.SQL("").join(
                 sql.SQL(", {0} = excluded.{0}").format(one) for one in stamps
             ),
-            "default_status": sql.Literal(side.words.get(DEFAULT_STATUS, DEFAULT_STATUS)),
-            "status_type": sql.SQL("text" if side.words else "integer"),
+            "default_status": sql.Literal(mapping.words.get(DEFAULT_STATUS, DEFAULT_STATUS)),
+            "status_type": sql.SQL("text" if mapping.words else "integer"),
             "sending_order": sql.SQL(self.sending_order),
             "good": sql.SQL(", ").join(
-                one.named(side.write(one, sql.Identifier(one.name))) for one in self.columns
+                one.named(mapping.write(one, sql.Identifier(one.name))) for one in self.columns
             ),
         }
 

@@ -61,7 +61,7 @@ class Position:
     reader: str | None = None  # null before there was a log
     number: int = 0  # of the reader's batches; 0: none of the log
     token: str | None = None
-    purge_accepted: int = 0  # what purges up to this one took may be missing: somebody accepted it
+    purge_accepted: int = 0  # what purges up to this one took may be missing: that was accepted
 
     @property
     def key(self) -> tuple[str | int | None, ...]:

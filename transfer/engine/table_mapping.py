@@ -44,7 +44,7 @@ class TableMapping:
     table: str
     columns: Mapping[str, str | None] = field(default_factory=dict)  # ours → its own; null: none
     is_minor: bool = False  # amounts are whole numbers, of hundredths
-    words: Mapping[int, str] = field(default_factory=dict)  # card status → what stands for it
+    words: Mapping[int, str] = field(default_factory=dict)  # card status → its word
     fixed: Mapping[str, Value] = field(default_factory=dict)  # for columns that we know nothing of
 
     @property
@@ -80,7 +80,7 @@ class TableMapping:
         return max(map(len, self.words.values())) if self.is_in_words(column) else LONGEST
 
     def read(self, column: Column) -> sql.Composable:
-        """SQL over a row of its table: our value. A status word that is none stands in quotes."""
+        """SQL over a row of its table: our value. A word that means no status is quoted."""
         name = self.name(column)
         if name is None:
             return sql.SQL(f"null::{column.carried_as}")

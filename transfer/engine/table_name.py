@@ -21,7 +21,7 @@ class FindsTables(Protocol):
 class TableName(sql.Composable):
     """The table that the role's own path finds: `"public"."asset"`.
 
-    It may stand in a composed statement, and as a parameter, for `to_regclass(%s)`.
+    It can be part of a composed statement, or a parameter, for `to_regclass(%s)`.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,8 +1,8 @@
 """Reads what a bonus server's table of rejects holds, and trusts none of it. No Django.
 
 The table is ours, but it is in the server's database: its administrator can write anything into
-it, or put a view in its place. A value that no transfer of ours can have written becomes "unknown":
-such a reject is shown, counted and can be discarded. The names of rows and rejects (numbers, UUIDs)
+it, or put a view in its place. A value that no transfer can have written becomes "unknown": such a
+reject is shown, counted and can be discarded. The names of rows and rejects (numbers, UUIDs)
 have no such replacement: where one of them is wrong, the table as a whole is refused.
 """
 
@@ -45,7 +45,7 @@ Payload = dict[str, str | None]
 class Reject:
     """A row that was not applied, as it came, PIN codes masked.
 
-    `code` is "unknown" where the server holds no reject that a transfer of ours can have written;
+    `code` is "unknown" where the table has no reject that a transfer can have written;
     an unknown `payload` is empty. `at` is never in the future, and None when it is unknown.
     """
 

@@ -91,14 +91,14 @@ class VendorTables:
         if not columns:
             raise TargetTableMissing(database=self.database.name, table=f'"{kind.target}"')
         check_logged(self.database, kind.target_table)
-        side, problems = kind.bonus_server, []
+        mapping, problems = kind.bonus_server, []
         for column, name in kind.held_names.items():
             type_, _, declared, modifier = columns.get(name, ["", False, "", -1])
             if not type_:
                 problems.append(f"{name} –")
-            elif not holds(side, column, type_, modifier):
-                problems.append(f"{name} {declared} ≠ {side.created_as(column)}")
-        for name, value in side.fixed.items():
+            elif not holds(mapping, column, type_, modifier):
+                problems.append(f"{name} {declared} ≠ {mapping.created_as(column)}")
+        for name, value in mapping.fixed.items():
             if not self._takes(kind, name, value):
                 declared = columns[name][2] if name in columns else "–"
                 problems.append(f"{name} {declared} ≠ {value!r}")
@@ -188,12 +188,12 @@ class VendorTables:
         )
 
 
-def holds(side: TableMapping, column: Column, type_: str, modifier: int) -> bool:
+def holds(mapping: TableMapping, column: Column, type_: str, modifier: int) -> bool:
     """Whether a column of this type can hold every value that passes the checks."""
-    if type_ not in side.types(column):
+    if type_ not in mapping.types(column):
         return False
     if type_ == "character varying":
-        return modifier == -1 or modifier - 4 >= side.longest(column)
+        return modifier == -1 or modifier - 4 >= mapping.longest(column)
     if type_ == "numeric" and modifier != -1:
         # numeric(precision, scale) as PostgreSQL packs it (numeric.c, make_numeric_typmod).
         precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF

@@ -74,8 +74,8 @@ MOMENT = new_type(PYDATETIMETZ.values, "MOMENT", _moment)
 def log_in(parts: dict[str, str]) -> dict[str, str]:
     """What libpq has to insist on: that a password for another machine is only sent as SCRAM.
 
-    Whoever poses as that machine could otherwise ask for the password itself. A DSN that says
-    `require_auth` knows better.
+    A program that poses as that machine could otherwise ask for the password itself. The
+    `require_auth` of a DSN comes first.
     """
     hosts = ",".join(parts.get(name, "") for name in ("host", "hostaddr") if name in parts)
     is_near = all(host in LOCAL or host.startswith("/") for host in hosts.split(","))

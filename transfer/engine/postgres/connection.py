@@ -1,9 +1,9 @@
 """A connection whose steps have deadlines, and which trusts no schema of others. No Django.
 
-Whoever may create functions, operators or types in a schema of our role's `search_path` could put
-them in place of those of PostgreSQL that our statements mean (CVE-2018-1058). So the session's path
-is pinned to SAFE_PATH. The vendor's tables are found by the role's own path, once, and are named
-with their schema from then on: see `engine/table_name.py`.
+A role that may create functions, operators or types in a schema of our role's `search_path` could
+put them in place of those of PostgreSQL that our statements mean (CVE-2018-1058). So the session's
+path is pinned to SAFE_PATH. The vendor's tables are found by the role's own path, once, and are
+named with their schema from then on: see `engine/table_name.py`.
 """
 
 import os

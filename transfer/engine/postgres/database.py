@@ -113,7 +113,7 @@ class Database:
         return connection
 
     def close(self) -> None:
-        """Ends the session, and with it whatever it had not committed."""
+        """Ends the session, which undoes all that it had not committed."""
         if connection := self.hand_over():
             with suppress(psycopg2.Error):  # it was broken already, which is as good as closed
                 connection.close()

@@ -14,8 +14,8 @@ import psycopg2
 from transfer.engine.postgres.connection import Connection
 from transfer.engine.postgres.database import Database
 
-# After its first question; whoever may not log in any more is refused as soon as that. What nobody
-# asks through for as long, the server closes.
+# After its first use; so an account that may not log in any more is refused after as long. The
+# server closes a connection that is not used for as long.
 SECONDS = 60
 
 

@@ -27,8 +27,8 @@ SHOWN = 20  # batches or readers that an error lists
 
 @dataclass(frozen=True)
 class Request:
-    """Where a position shall be: at the end of a batch, at the start, at the end of everything that
-    is staged now, or as it is.
+    """Where a position has to be: at the end of a batch, at the start, behind all rows that are
+    staged now, or where it is.
 
     `as_of_clone`: the bonus server's database is a copy of another one. The position stays where
     the copy was made, and gets a reader of its own. `reader` says whose batch it is, where the
@@ -41,7 +41,7 @@ class Request:
     as_of_clone: bool = False
     reader: str | None = None
     accept_purged: bool = False
-    shop_all_is_whole: bool = False  # it was not restored: said where its log can't say it
+    shop_all_is_whole: bool = False  # the administrator knows that it was not restored
     data_went_back: bool = False  # the server's data, too, were put back to before shop All was
 
     @property
@@ -106,7 +106,7 @@ def set_position(
     Raises BatchUnknown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown, ReaderShared,
     PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged when shop All has gone back
     in time, which has to be settled first; RowsPurged when rows are gone that it would need, and
-    nobody has accepted that.
+    that was not accepted.
     """
     target.ensure_schema()
     with source.purge_lock.held_off():
@@ -148,7 +148,7 @@ def _look(
 def _check_lost(now: Situation, position: Position) -> int:
     """How many rows at most the server needs that a purge has removed.
 
-    Raises RowsPurged if nobody has accepted that. A server that has received nothing lacks every
+    Raises RowsPurged if that was not accepted. A server that has received nothing lacks every
     row that was ever removed.
     """
     if now.request.start:

@@ -1,4 +1,4 @@
-"""Whether shop All is what a transfer takes it for: its identity, our tables, and their past."""
+"""Checks that shop All is the database that a transfer expects: identity, tables and their past."""
 
 from psycopg2 import sql
 
@@ -86,7 +86,7 @@ class Identity:
         return bool(self.database.value(query))
 
     def check_columns(self, kind: Kind) -> None:
-        """Compares what is there with what binary COPY will be told.
+        """Compares the columns of the table with those that binary COPY expects.
 
         Raises NotInitialised when the table, a column or the trigger is missing, WrongColumns
         when a type differs, TableUnlogged.
@@ -97,8 +97,8 @@ class Identity:
         if not columns:
             raise NotInitialised(missing=f'"{kind.staging}"')
         check_logged(self.database, kind.staging_table)
-        side = kind.shop_all
-        expected = {name: side.types(one) for one, name in side.names(kind.columns).items()}
+        mapping = kind.shop_all
+        expected = {name: mapping.types(one) for one, name in mapping.names(kind.columns).items()}
         expected |= {"id": frozenset({"bigint"}), "xid": frozenset({"xid8"})}
         for name in expected:
             if name not in columns:
@@ -125,7 +125,7 @@ class Identity:
         guards.check()
 
     def check_table(self, kind: Kind) -> None:
-        """Whether nobody has read the kind's rows from another table. Raises StagingTableChanged.
+        """Raises StagingTableChanged if the kind's rows were ever read from another table.
 
         A position says so for itself: see `check_past`.
         """

@@ -16,9 +16,9 @@ UNFINISHED = gettext_noop("%(table)s: index %(index)s removed, it was never fini
 
 PAGES_A_RANGE = 4
 
-# PostgreSQL, "BRIN Indexes": they say which pages can't hold a value. Who writes pays where
-# pages that are summarised get new rows. Each changes the summary, and one of over 510 bytes
-# (TOAST_INDEX_TARGET) is compressed anew, at ten times the cost of the row: so they are small.
+# PostgreSQL, "BRIN Indexes": they say which pages can't hold a value. Writers pay where pages that
+# are summarised get new rows. Each row changes the summary, and a summary of over 510 bytes
+# (TOAST_INDEX_TARGET) is compressed again, at ten times the cost of the row: so they are small.
 BRIN = f"using brin ({{}} {{}}) with (pages_per_range = {PAGES_A_RANGE}, autosummarize = on)"
 NUMBER = "int8_minmax_ops"
 TEXT = "text_bloom_ops (n_distinct_per_range = 400, false_positive_rate = 0.01)"

@@ -95,7 +95,7 @@ class Purge:
         """Removes rows older than `days` that every one of `positions` has moved, but for those
         with the numbers `spared`, whose rejects are open: they may be sent again.
 
-        They were read while nobody could begin one. Returns rows and finite amounts removed; they
+        They were read while no position could begin. Returns rows and finite amounts removed; they
         are noted for the reconciliation, and so that a bonus server which is restored to before
         them is noticed. Of a batch under way every row stays until it has been moved as a whole.
         """

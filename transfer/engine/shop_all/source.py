@@ -80,7 +80,7 @@ class ShopAll:
 
 
 def not_initialised(error: psycopg2.Error) -> TransferError | None:
-    """A missing table or column of ours is no fault of the query: `init_shop_all` has to run."""
+    """If one of our tables or columns is missing, `init_shop_all` has to run: says so."""
     if not isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return None
     quoted = re.search('["«](.+)["»]', error.diag.message_primary or "")

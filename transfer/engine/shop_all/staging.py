@@ -23,7 +23,7 @@ create table if not exists datatransfer.origin (
     created_at timestamptz not null default now()
 );
 -- Whether the database was dumped and restored tells the transaction that this row names. Where
--- it does, nothing is locked: whoever writes rows reads this table. A default rewrites no row.
+-- it does, nothing is locked: all writers of rows read this table. A default rewrites no row.
 do $$ begin
     if not exists (select from pg_attribute where attname = 'xid' and not attisdropped
                       and attrelid = 'datatransfer.origin'::regclass) then
@@ -48,7 +48,7 @@ create table if not exists datatransfer.loaded (
 alter table datatransfer.loaded
     add column if not exists origin uuid,
     add column if not exists xid xid8;
--- Rejected rows that were corrected: each is staged anew once, whoever asks, and how often.
+-- Rejected rows that were corrected: each is staged again once, however often it is sent.
 create table if not exists datatransfer.resent (
     origin uuid not null,
     kind text not null,
@@ -89,9 +89,9 @@ create table if not exists datatransfer.resending (
 
 SCHEMAS = (SCHEMA, *(part.SCHEMA for part in (writers, batch_log, purge_notes, restore_notes)))
 
-# Columns of ours, and how each is added to a table that has rows already. Rows that were there
-# get the transaction that adds `xid`, and move with the next transfer; or, where somebody says that
-# they were moved, MOVED.
+# Our own columns, and how each is added to a table that has rows already. Those rows get the
+# transaction that adds `xid`, and move with the next transfer; or MOVED, where the administrator
+# says that they were moved.
 OURS = {
     "id": "bigint generated always as identity",
     "xid": "xid8 not null default pg_current_xact_id()",
@@ -151,7 +151,7 @@ class Staging:
         """Creates what is missing and keeps what is there; all tables or none, then the indexes.
 
         Raises WrongColumns when an existing column has another type, StagingTableChanged;
-        RowsUndecided where a table without our columns has rows, and nobody says what they are.
+        RowsUndecided where a table without our columns has rows, and it is not said what they are.
         """
         steps: dict[str, list[Step]] = {}
         with self.database.transaction():

@@ -270,17 +270,17 @@ class StagingImport:
         return (Sent(*row) for row in self.database.stream("sent", SENT, [self.kind.name]))
 
     def _about(self, statement: str, **more: sql.Composable) -> sql.Composed:
-        side = self.kind.shop_all
-        names = side.names(self.kind.columns)
+        mapping = self.kind.shop_all
+        names = mapping.names(self.kind.columns)
         values = [
-            side.write(column, sql.SQL("line.{}").format(sql.Identifier(column.name)))
+            mapping.write(column, sql.SQL("line.{}").format(sql.Identifier(column.name)))
             for column in names
         ]
         return sql.SQL(statement).format(
             table=self.kind.staging_table,
             kind=sql.Literal(self.kind.name),
-            columns=sql.SQL(", ").join(map(sql.Identifier, [*names.values(), *side.fixed])),
-            values=sql.SQL(", ").join([*values, *map(sql.Literal, side.fixed.values())]),
+            columns=sql.SQL(", ").join(map(sql.Identifier, [*names.values(), *mapping.fixed])),
+            values=sql.SQL(", ").join([*values, *map(sql.Literal, mapping.fixed.values())]),
             good=sql.SQL(GOOD),
             # An appended row must not land where the old one did.
             where_rejected=sql.Literal(self.kind.appends),

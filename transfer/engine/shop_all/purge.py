@@ -54,14 +54,15 @@ BLANKABLE = f"{{column}}::text <> '' and {{moved}} and {NOT_SPARED}"
 COUNT_SECRETS = f"select count(*) from {{table}} where {BLANKABLE}"
 BLANK = f"update {{table}} set {{column}} = {{empty}} where {BLANKABLE}"
 
-# Removes batches that no bonus server has named within these days. By the primary key: of each
-# reader, the oldest go first.
+# Removes batches that no bonus server has named within these days: of each reader those before the
+# last one that is so old. Reads the log twice.
 FORGET_BATCHES = """
-    delete from datatransfer.batch as old
-     where kind = %(kind)s
-       and number < (select max(number) from datatransfer.batch as last
-                      where last.reader = old.reader
-                        and at < now() - make_interval(days => %(days)s))
+    with last as materialized (
+        select reader, max(number) as number from datatransfer.batch
+         where kind = %(kind)s and at < now() - make_interval(days => %(days)s) group by reader
+    )
+    delete from datatransfer.batch as old using last
+     where kind = %(kind)s and last.reader = old.reader and old.number < last.number
        and not exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
                                 as named (reader, number)
                         where named.reader = old.reader and named.number <= old.number)

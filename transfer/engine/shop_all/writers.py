@@ -23,7 +23,7 @@ create table if not exists datatransfer.writer (
 EXISTS = "select to_regclass('datatransfer.writer') is not null"
 
 # Removes notes of transactions that are older than some days and have no row in any staging table.
-# Reads the notes; looks up the rows by the index on (xid, id).
+# Reads the notes; looks up the rows by the index on (xid, id), or reads the tables.
 FORGET_WRITERS = """
     delete from datatransfer.writer as note
      where at < now() - make_interval(days => %s) and {no_row}

@@ -103,8 +103,9 @@ ADOPT = """
 """
 # Whether the table exists. By the catalogue.
 HAS_TABLE = "select to_regclass('datatransfer.position') is not null"
-# Whether it has a position of a kind; and one of a reader under another origin.
+# Whether it has a position of a kind.
 EXISTS = "select exists (select from datatransfer.position where kind = %s)"
+# Whether it has one of a reader under another origin.
 EXISTS_ELSEWHERE = """
     select exists (
         select from datatransfer.position where kind = %s and reader = %s and origin <> %s)

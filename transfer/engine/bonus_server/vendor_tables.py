@@ -56,9 +56,11 @@ ESTIMATE = """
 COUNTED_UP_TO = 1_000_000
 # How many rows a table has. Reads it.
 COUNT_ROWS = "select count(*) from {table}"
-# Lets the planner judge whether a column takes a value, under a savepoint; inserts nothing.
+# Lets the planner judge whether a column takes a value; inserts nothing.
 PLAN_INSERT = "explain insert into {table} ({column}) values ({value})"
+# Where a refusal of the planner is taken back to.
 SAVE = "savepoint planned"
+# Takes it back.
 GO_BACK = "rollback to savepoint planned"
 # Our role.
 ROLE = "select current_user"
@@ -66,8 +68,9 @@ ROLE = "select current_user"
 MAY_CREATE_TEMPORARY = """
     select has_database_privilege(current_database(), 'TEMP'), current_database()
 """
-# What the administrator has to run where a right is missing.
+# What the administrator has to run where a right on a table is missing.
 GRANT = "grant {rights} on {table} to {role};"
+# The same for temporary tables.
 GRANT_TEMPORARY = "grant temporary on database {database} to {role};"
 # The rights that we lack on any of the columns that a statement names.
 RIGHTS = """

@@ -27,11 +27,12 @@ IS_BAD = "fault is not null"
 # All statements over the temporary table `incoming` read it once, from end to end; RELEASE and
 # those of a Bisection use indexes that they create.
 
-# Makes `incoming` new and empty, and goes back to that.
+# Makes `incoming` new and empty.
 EMPTY = """
     drop table if exists pg_temp.incoming, pg_temp.datatransfer_original;
     {create}; savepoint empty
 """
+# Empties it again.
 EMPTY_AGAIN = "rollback to savepoint empty"
 # What the statements of a kind see of `incoming`, with the values as the vendor's table has them.
 GOOD = """

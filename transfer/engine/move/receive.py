@@ -13,12 +13,14 @@ CREATE_RAW = """
 """
 # Converts rows. Reads the table, or the range that `rows` names by an index (see `Bisection`).
 CONVERT = "insert into pg_temp.incoming ({names}) select {values} from pg_temp.raw where {rows}"
-# The place of a row that can't be converted; and its reject, without the texts.
+# The (xid, id) of a row that can't be converted.
 PLACE = "select xid::text, id from pg_temp.raw where {row}"
+# Its reject, without the texts.
 REJECT = """
     insert into pg_temp.incoming ({names}, fault, sqlstate, as_json)
     select {names}, 'refused_by_server', %s, %s from pg_temp.raw where {row}
 """
+# Ends the table of bytes.
 DROP_RAW = "drop table pg_temp.raw"
 
 

@@ -20,8 +20,11 @@ COUNT = "select count(*) from {table} where {rows}"
 NTH = """
     select xid::text as last, id from {table} where {rows} order by xid, id offset {n} limit 1
 """
+# Where a statement that fails is taken back to.
 SAVE = "savepoint rows"
+# Takes it back.
 GO_BACK = "rollback to savepoint rows; release savepoint rows"
+# Keeps what it has done.
 KEEP = "release savepoint rows"
 
 Refuse = Callable[[str, str, str | None], None]

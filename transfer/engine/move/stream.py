@@ -22,8 +22,9 @@ from transfer.errors import TransferError
 BUFFER = 1 << 16
 PIPE = 1 << 20  # the most that every user may have; holds more than half of a chunk
 
-# Sends the rows of a query, and receives them in a table.
+# Sends the rows of a query.
 SEND = "copy ({query}) to stdout (format binary)"
+# Receives them in a table.
 RECEIVE = "copy {table} from stdin (format binary)"
 
 # A character that the server's encoding lacks, or bytes that are no character at all.

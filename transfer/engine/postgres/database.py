@@ -27,12 +27,18 @@ BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpecte
 
 # Hidden rows would count as moved: a policy that hides some becomes an error.
 ALL_ROWS = "set local row_security = off"
+# Ends a statement that takes so many milliseconds; 0: none.
 LIMIT_STATEMENT = "set local statement_timeout = %s"
+# Never ends the session because it waits within a transaction.
 STAY_IDLE = "set local idle_in_transaction_session_timeout = 0"
+# Lets statements take any time, but wait for locks no longer than so many milliseconds.
 LIMIT_LOCKS_ALONE = "set statement_timeout = 0; set lock_timeout = %s"
+# Sets both as they were when the session began.
 RESET_LIMITS = "reset statement_timeout; reset lock_timeout"
-# Deferred triggers fire here, and not at the commit, under another path.
+# Finds names by the role's own path. Deferred triggers fire here, and not at the commit, under
+# another path.
 VENDORS_PATH = "set constraints all immediate; set local search_path = {path}"
+# Finds names in PostgreSQL's own schema, and temporary tables.
 OUR_PATH = f"set local search_path = {SAFE_PATH}"
 
 Explain = Callable[[psycopg2.Error], TransferError | None]

@@ -30,6 +30,7 @@ STAMP_TRIGGER = "datatransfer_stamp"
 
 # Other roles may put functions and types into the schemas of our usual search_path.
 PIN = "set search_path = pg_catalog, pg_temp;"
+# Ends that.
 UNPIN = "reset search_path;"
 
 STAMP = """
@@ -165,11 +166,12 @@ end $do$;
 """
 
 
-# Makes a trigger in place of an earlier one; and lets it fire in sessions that replicate, too.
+# Makes a trigger in place of an earlier one.
 CREATE_TRIGGER = """
 create or replace trigger {name} {event} on {{table}} for each {each} {when}
     execute function datatransfer.{function}();
 """
+# Lets it fire in sessions that replicate, too.
 ALWAYS = "alter table {{table}} enable always trigger {name};"
 
 

@@ -25,8 +25,9 @@ OLD = f"""
     {{table}} where created_at < now() - pg_catalog.make_interval(days => {{days}}) and {{moved}}
         and {NOT_SPARED}
 """
-# Their columns, and the same of each as it is removed.
+# Their columns.
 COUNT_OLD = f"select {{columns}} from {OLD}"
+# Removes them, and returns their columns.
 DELETE_OLD = f"delete from {OLD} returning {{columns}}"
 
 # The transactions of the rows that a purge removes, until it commits.
@@ -50,8 +51,9 @@ ADD_PURGED = """
 
 # Rows whose secret can be emptied: all positions have moved them, and no reject needs it.
 BLANKABLE = f"{{column}}::text <> '' and {{moved}} and {NOT_SPARED}"
-# Counts them, and empties them. No index serves it either.
+# How many they are. Reads the table.
 COUNT_SECRETS = f"select count(*) from {{table}} where {BLANKABLE}"
+# Empties them. Reads the table.
 BLANK = f"update {{table}} set {{column}} = {{empty}} where {BLANKABLE}"
 
 # Removes batches that no bonus server has named within these days: of each reader those before the

@@ -11,9 +11,11 @@ PURGE_LOCK = 4_477_001
 
 # Waits for the lock; the session holds it until it unlocks or ends.
 LOCK = "select pg_advisory_lock(%s)"
+# Frees it.
 UNLOCK = "select pg_advisory_unlock(%s)"
 # The same for several sessions at once, beside none that holds the other.
 LOCK_SHARED = "select pg_advisory_lock_shared(%s)"
+# Frees that.
 UNLOCK_SHARED = "select pg_advisory_unlock_shared(%s)"
 
 

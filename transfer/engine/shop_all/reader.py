@@ -15,11 +15,12 @@ from transfer.engine.postgres.database import Database
 # Ends two limits of the session until the transaction ends: those of a statement's time and of the
 # time until the other side reads.
 WAIT = "set local statement_timeout = 0; set local tcp_user_timeout = 0"
-# Let queries read by an index on values in its order, or by summaries, until the transaction ends.
+# Lets queries read by an index in its order until the transaction ends.
 READ_IN_ORDER = """
     set local enable_sort = off; set local enable_seqscan = off; set local enable_bitmapscan = off;
     set local max_parallel_workers_per_gather = 0; set local jit = off
 """
+# Lets queries read by the summaries of pages until the transaction ends.
 READ_BY_VALUE = """
     set local enable_bitmapscan = on; set local enable_seqscan = off;
     set local enable_indexscan = off; set local enable_indexonlyscan = off; set local jit = off
@@ -38,9 +39,9 @@ ROWS_OF_RANGES = "(select * from ({ranges}) as rows order by xid, id limit {rows
 # Rows, each with the code of the first check that it fails, or null.
 CHECKED = "select *, {fault} as fault from {rows} as rows"
 
-# Whether a row of a range exists, and how many do. By the index on (xid, id), if the range is a
-# small part of the table.
+# Whether a row of a range exists. By the index on (xid, id).
 HAS_ROW = "exists (select from {table} where {range})"
+# How many rows of a range exist. By the index on (xid, id), if they are a small part of the table.
 COUNT_ROWS = "(select count(*) from {table} where {range})"
 
 # How many rows fulfil conditions, and the sum of their finite amounts. Reads the table.

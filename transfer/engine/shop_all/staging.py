@@ -105,8 +105,9 @@ MAY_READ = "select has_table_privilege(to_regclass(%s), 'select')"
 # Whether a table has a row. Reads up to the first.
 HAS_ROWS = "select exists (select from {table})"
 
-# Creates a table; adds columns to one.
+# Creates a table.
 CREATE = "create table {table} ({columns})"
+# Adds columns to one.
 ADD_COLUMNS = "alter table {table} {columns}"
 # After a column was added with another default for the rows that existed.
 DEFAULT_XID = "alter table {table} alter column xid set default pg_current_xact_id()"

@@ -5,7 +5,7 @@ from django.utils import translation
 
 from transfer.engine.errors import NotInitialised
 from transfer.errors import QueueStuck
-from transfer.pages.drawing import commands
+from transfer.pages.components.basic import commands
 from transfer.text.explain import explain
 
 

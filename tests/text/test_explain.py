@@ -9,7 +9,7 @@ from django.utils import translation
 
 from transfer.engine.errors import PositionLost
 from transfer.errors import AlreadyRunning, QueueStuck, StillQueued
-from transfer.pages.drawing import commands
+from transfer.pages.components.basic import commands
 from transfer.text.explain import explain
 
 NAMES = ["MSK-8", "12:00 MSK", "O'Neil's", "100 %(kind)s %", "{0} {{ name }}", 'Склад "8" $HOME']

@@ -13,7 +13,7 @@ import pytest
 import dtadmin.middleware
 import transfer
 from transfer.loading.values import is_masked, number, status, text
-from transfer.pages.drawing import commands
+from transfer.pages.components.basic import commands
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -26,7 +26,7 @@ def test_a_row_of_a_file_names_it_and_links_to_it(server, load):
 def test_a_file_that_is_gone_from_the_list_is_still_said_to_be_one(server, load):
     load("balances", f"account;amount\n{ACCOUNT};5\n".encode())
     Upload.objects.all().delete()
-    assert words() == ["from a file that no longer stands in the list of loads"]
+    assert words() == ["from a file that is no longer in the list of loads"]
 
 
 def test_a_program_is_named_with_its_user_of_the_database(server, shop_all):

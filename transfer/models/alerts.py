@@ -221,6 +221,13 @@ class Recipient(WithSecrets, Failing):
     def get_absolute_url(self) -> str:
         return reverse("recipient", args=[self.pk])
 
+    @property
+    def state(self) -> str:
+        """One of off, failing (messages do not arrive), ok."""
+        if not self.enabled:
+            return "off"
+        return "failing" if self.failing_since else "ok"
+
     def is_quiet(self, now: datetime) -> bool:
         """Whether it is to be left alone, by the clock of the settings' zone."""
         if self.quiet_from is None or self.quiet_until is None:

@@ -1,30 +1,30 @@
 """What every table of the pages has: sorting, pages and page size in the URL, cards on a phone."""
 
 from collections.abc import Callable
-from html import escape
 from typing import Any, NamedTuple, Self
 
 import django_tables2 as tables  # type: ignore[import-untyped]
-from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.template.base import render_value_in_context
 from django.template.loader import get_template
-from django.utils.functional import Promise, cached_property, lazy
-from django.utils.html import conditional_escape, format_html, strip_tags
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.functional import Promise, cached_property
+from django.utils.html import conditional_escape
 from django.utils.translation import gettext_lazy
 from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 
 from transfer.access import Role, has_role
-from transfer.pages import drawing
-from transfer.pages.leaf import Leaf
+from transfer.pages.components import times
+from transfer.pages.components.html import Html, unseen_lazy
+from transfer.pages.components.states import state_badge
+from transfer.pages.components.table import cell_opening, choose_box, table_body
+from transfer.pages.keyset_page import KeysetPage
 from transfer.text import formats
 
 PAGE_SIZES = (25, 50, 100, 250)
 
 
 class Table(tables.Table):
-    """A table of ours. `caption` names it for screen readers; set it in the class or the view."""
+    """A table. `caption` names it for screen readers; set it in the class or the view."""
 
     caption: Any = ""
     page_sizes = PAGE_SIZES
@@ -34,7 +34,7 @@ class Table(tables.Table):
         """What a table's Meta inherits; the settings give template and class to those without."""
 
     def for_user(self, user: Any) -> Self:
-        """Leaves out boxes and buttons for those who only look."""
+        """Hides boxes and buttons from users who may not act."""
         if not has_role(user, Role.OPERATOR):
             for name in ("choose", "actions"):
                 if name in self.columns.names():
@@ -42,52 +42,43 @@ class Table(tables.Table):
         return self
 
     def paged(self, request: HttpRequest) -> Self:
-        """The table sorted, and cut to the page that the URL asks for; too far is the last page."""
+        """Sorts the table and cuts it to the page that the URL asks for, at most the last one."""
         size = self._sorted(request)
         page = formats.number_in(request.GET.get(self.prefixed_page_field)) or 1
         self.paginate(per_page=size, page=1)
         self.page = self.paginator.get_page(page)
         return self
 
-    def leafed(self, request: HttpRequest) -> Self:
-        """The table sorted, and cut to the leaf that the URL asks for, since it is not counted."""
+    def keyset_paged(self, request: HttpRequest) -> Self:
+        """The same for a list that is too long to be counted: see `KeysetPage`."""
         size = self._sorted(request)
         place = request.GET.get(self.prefixed_page_field, "")
-        self.page, self.foot = Leaf(self.data.data, place, size), "tables/leaf.html"
+        self.page = KeysetPage(self.data.data, place, size)
+        self.foot = "tables/keyset_foot.html"
         self.show(self.page.records)
         return self
 
     def show(self, records: list[Any]) -> None:
-        """Puts these records on the page, in place of those that it was cut to."""
+        """Replaces the records of the page."""
         self.page.object_list = BoundRows(records, self)
 
     def _sorted(self, request: HttpRequest) -> int:
-        """Sorts as the URL asks for; returns how many rows it wants on a page."""
+        """Sorts as the URL asks for, and returns the number of rows on a page."""
         self.for_user(request.user)
         tables.RequestConfig(request, paginate=False).configure(self)
         size = formats.number_in(request.GET.get(self.prefixed_per_page_field)) or 0
         return size if size in PAGE_SIZES else PAGE_SIZES[0]
 
     @property
-    def body(self) -> SafeString:
-        """The rows, in Python: a template takes longer for each cell than the cell itself."""
-        columns = [(self._opening(column), self._drawer(column)) for column in self.columns]
-        lines = []
-        for row in self.paginated_rows:
-            cells = "".join([f"{td}{draw(row)}</td>" for td, draw in columns])
-            lines.append(f'<tr role="row"{self._attributes(row.record)}>{cells}</tr>\n')
-        return mark_safe("".join(lines))  # noqa: S308 - of escaped parts
-
-    def _attributes(self, record: Any) -> str:
-        given = {name: value(record) for name, value in self.row_attrs.items()}
-        return "".join(f' {n}="{escape(str(v))}"' for n, v in given.items() if v is not None)
-
-    def _opening(self, column: Any) -> str:
-        label = {"data-label": strip_tags(str(column.header))} if column.header else {}
-        return f"<td{flatatt({'role': 'cell', **label, **column.attrs['td']})}>"
+    def body(self) -> Html:
+        columns = [
+            (cell_opening(column.header, column.attrs["td"]), self._drawer(column))
+            for column in self.columns
+        ]
+        return table_body(self.paginated_rows, columns, self.row_attrs)
 
     def _drawer(self, column: Any) -> Callable[[Any], str]:
-        """Draws the cell of a row. How, is found out once for the column."""
+        """Returns the function that draws a cell of the column. It is chosen once for all rows."""
         of, name, context = column.column, column.name, self.context
 
         def by_template(row: Any) -> str:
@@ -108,7 +99,7 @@ class Table(tables.Table):
 class DrawnColumn(tables.Column):
     """Draws its cells from the record alone, by `draw`, or by `draw_NAME` of the table.
 
-    The library's own way to a cell, by accessors and signatures, takes longer than such a cell.
+    The library's own way, by accessors and signatures, takes longer than drawing the cell.
     """
 
     empty_values = ()
@@ -118,9 +109,9 @@ class DrawnColumn(tables.Column):
 
 
 class TemplateColumn(tables.Column):
-    """Its cells are drawn by a template within the page, of whose variables it sees all.
+    """Draws its cells by a template, which sees all variables of the page.
 
-    The library's own asks every context processor again for each cell.
+    The library's own runs every context processor again for each cell.
     """
 
     empty_values = ()
@@ -139,15 +130,10 @@ def classed(name: str) -> dict[str, dict[str, str]]:
     return {"td": {"class": name}, "th": {"class": name}}
 
 
-def unseen(heading: Any) -> Any:
-    """A heading for screen readers alone."""
-    return lazy(lambda: format_html('<span class="visually-hidden">{}</span>', heading), str)()
-
-
 class Action(NamedTuple):
-    """What can be done to the chosen rows: a button of includes/bulk.html.
+    """A button for the chosen rows, in includes/bulk.html.
 
-    With a `url` it asks there, else it posts `action=name`.
+    With a `url` it leads to a page that asks, else it posts `action=name`.
     """
 
     name: str
@@ -160,8 +146,8 @@ class Action(NamedTuple):
 class ChooseColumn(DrawnColumn):
     """A box for each row, of the form "bulk", named `boxes`.
 
-    `words` says for a screen reader what is chosen. `value` is what the box sends, the primary
-    key if not given; with None the row gets no box.
+    `words` names the row for screen readers. `value` is what the box sends, by default the primary
+    key; with None the row gets no box.
     """
 
     attrs = classed("cell-choose")
@@ -172,25 +158,15 @@ class ChooseColumn(DrawnColumn):
         words: Callable[[Any], str],
         value: Callable[[Any], Any] = lambda record: record.pk,
     ) -> None:
-        super().__init__(unseen(gettext_lazy("Choose")), orderable=False)
+        super().__init__(unseen_lazy(gettext_lazy("Choose")), orderable=False)
         self.boxes, self.words, self.value = boxes, words, value
 
-    def draw(self, record: Any) -> SafeString:
-        value = self.value(record)
-        if value is None:
-            return SafeString()
-        return format_html(
-            '<label class="choose"><input type="checkbox" form="bulk" name="{}" id="choose-{}" '
-            'value="{}"><span class="visually-hidden">{}</span></label>',
-            self.boxes,
-            str(value).partition(":")[0],
-            value,
-            self.words(record),
-        )
+    def draw(self, record: Any) -> Html:
+        return choose_box(self.boxes, self.value(record), self.words(record))
 
 
 class ValueColumn(tables.Column):
-    """Draws its cells from the value alone, by `render`; it says what stands for None, too."""
+    """Draws its cells from the value alone, by `render`, also where it is None."""
 
     empty_values = ()
 
@@ -218,18 +194,11 @@ class MomentColumn(ValueColumn):
     """A moment in the user's time zone, which is named."""
 
     def render(self, value: Any) -> str:
-        return drawing.moment(value)
+        return times.moment(value)
 
 
 class StateColumn(DrawnColumn):
     """The state of a run, as a badge."""
 
-    def draw(self, record: Any) -> SafeString:
-        return drawing.state_badge(record.state)
-
-
-def with_note(main: Any, note: Any, tone: str = "muted") -> SafeString | str:
-    """A cell of two lines, the second one small."""
-    if not note:
-        return main
-    return format_html('<div>{}<div class="cell-note {}">{}</div></div>', main, tone, note)
+    def draw(self, record: Any) -> Html:
+        return state_badge("run", record.state)

@@ -34,6 +34,13 @@ class Result:
     ok: bool = True
     warns: bool = False
 
+    @property
+    def state(self) -> str:
+        """One of passed, warned, failed."""
+        if not self.ok:
+            return "failed"
+        return "warned" if self.warns else "passed"
+
 
 def timed_check(stage: str, label: str, test: Callable[[], Passed], seconds: float) -> Result:
     """Runs the test in a thread of its own, which is left behind when it hangs. Never raises."""

@@ -4,11 +4,18 @@ from typing import Any
 
 from django import template
 
-from transfer.pages import drawing, navigation
+from transfer.pages import navigation
+from transfer.pages.components import (
+    basic,
+    buttons,
+    charts,
+    flows,
+    registers,
+    states,
+    tasks,
+    times,
+)
 from transfer.pages.history.charts import StackedBars
-from transfer.pages.overview import drawing as overview
-from transfer.pages.registers import drawing as registers
-from transfer.pages.scheduler import drawing as scheduler
 from transfer.text import formats
 from transfer.text.commands import as_typed_here
 
@@ -21,36 +28,38 @@ register.filter("duration", formats.duration)  # 2 min 05 s
 register.simple_tag(formats.zone_name, name="zone")  # of the user, for a column's heading
 register.filter("as_typed_here", as_typed_here, is_safe=True)  # commands, within {% filter %}
 register.filter("entry", lambda known, name: known.get(name))  # of a dictionary
-register.filter("moment", drawing.moment)
-register.filter("clock", drawing.clock)
-register.filter("ago", drawing.ago)
-register.filter("commands", drawing.commands)
-register.simple_tag(drawing.stylesheets)
-register.simple_tag(drawing.icon)
-register.simple_tag(drawing.badge)
-register.simple_tag(drawing.state_badge)
-register.simple_tag(drawing.switch_badge)
-register.simple_tag(drawing.run_link)
-register.simple_tag(drawing.hidden)
-register.simple_tag(drawing.post, takes_context=True)
-register.simple_tag(drawing.switch, takes_context=True)
-register.simple_tag(drawing.progress)
-register.simple_tag(drawing.polls)
-register.simple_tag(drawing.fact)
-register.simple_tag(drawing.card_head)
-register.simple_tag(drawing.downloads)
-register.simple_block_tag(drawing.notice)
+register.filter("moment", times.moment)
+register.filter("clock", times.clock)
+register.filter("ago", times.ago)
+register.filter("commands", basic.commands)
+register.simple_tag(basic.stylesheets)
+register.simple_tag(basic.icon)
+register.simple_tag(basic.run_link)
+register.simple_tag(basic.progress)
+register.simple_tag(basic.polls)
+register.simple_tag(basic.fact)
+register.simple_tag(basic.card_head)
+register.simple_tag(basic.downloads)
+register.simple_block_tag(basic.notice)
 register.simple_block_tag(lambda content: content, name="capture")  # to say it twice
+register.simple_tag(buttons.hidden)
+register.simple_tag(buttons.post, takes_context=True)
+register.simple_tag(buttons.switch, takes_context=True)
+register.filter("look", states.look)
+register.filter("tone", states.tone)
+register.simple_tag(states.badge)
+register.simple_tag(states.state_badge)
+register.simple_tag(states.switch_badge)
 register.inclusion_tag("includes/breadcrumbs.html", takes_context=True)(navigation.crumbs)
 register.inclusion_tag("includes/help_link.html", takes_context=True)(navigation.help_link)
-register.filter("tone", registers.tone)
 register.simple_tag(registers.account_badge)
-register.simple_tag(registers.server_badge)
 register.simple_tag(registers.day_strip)
-register.simple_tag(scheduler.facts, name="task_facts")
-register.simple_tag(scheduler.actions, takes_context=True, name="task_actions")
-register.simple_tag(overview.arrow, name="flow_arrow")
-register.simple_tag(overview.line, name="flow_line")
+register.simple_tag(tasks.facts, name="task_facts")
+register.simple_tag(tasks.actions, takes_context=True, name="task_actions")
+register.simple_tag(flows.arrow, name="flow_arrow")
+register.simple_tag(flows.line, name="flow_line")
+register.simple_tag(charts.bar_shape)
+register.simple_tag(charts.bar_line)
 
 
 @register.inclusion_tag("includes/tile.html")

@@ -35,6 +35,15 @@ class Arrival:
     def is_complete(self) -> bool:
         return self.error is None and self.moved >= self.rows
 
+    @property
+    def state(self) -> str:
+        """One of unknown, coming, rejects (all of it arrived, some rows were rejected), arrived."""
+        if self.error is not None:
+            return "unknown"
+        if not self.is_complete:
+            return "coming"
+        return "rejects" if self.rejected else "arrived"
+
 
 def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
     """What each server has of a loaded file. Takes about `seconds` at most, and never raises."""

@@ -90,7 +90,7 @@ def numbers(response):
     return [row.record.pk for row in response.context["table"].paginated_rows]
 
 
-def test_leafing_to_the_end_and_back_shows_every_run_once(client, eight):
+def test_paging_to_the_end_and_back_shows_every_run_once(client, eight):
     """Among runs of the same moment, too, and while new ones come."""
     runs = [a_run(eight).pk for _ in range(60)][::-1]
     seen, query = [], {"hours": "all"}
@@ -108,7 +108,7 @@ def test_leafing_to_the_end_and_back_shows_every_run_once(client, eight):
     assert numbers(back) == runs[25:50]
 
 
-def test_before_the_first_leaf_there_is_the_first_leaf(client, eight):
+def test_before_the_first_page_there_is_the_first_page(client, eight):
     runs = [a_run(eight).pk for _ in range(30)][::-1]
     assert filtered(client, page=f"before-{runs[10]}") == runs[:25]
     assert filtered(client, page="after-999999999") == runs[:25], "a run that is no longer there"

@@ -117,7 +117,7 @@ def test_spaces_are_removed_from_all_of_a_reason_at_one_press(client, rejected, 
     assert page.count("fix=spaces") == 1
     address = f"{reverse('rejects_resend')}?kind=pincodes&code=account_has_spaces&fix=spaces"
     response = client.post(address, follow=True)
-    assert "2 rows are staged anew" in words(response)
+    assert "2 rows are staged again" in words(response)
     rows = query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id offset 3')
     assert rows == [("4100", "47110815"), ("4200", "47120815")]
     assert [one.code for one in RejectedRow.objects.open()] == ["pin_missing"]

@@ -180,7 +180,7 @@ class TestOneRow:
         (one,) = rejected("balances", ("4100", 0))
         data = {"account": "4100", "amount": "1 234,50", "validto": "31.12.2026"}
         response = client.post(reverse("reject_resend", args=[one.pk]), data, follow=True)
-        assert "is staged anew. It moves with the next run." in words(response)
+        assert "is staged again. The next run moves it." in words(response)
         rows = query(
             shop_all, 'select account, amount::text, validto from "changeAccountBalanceTemp"'
         )

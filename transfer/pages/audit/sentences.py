@@ -1,4 +1,4 @@
-"""What somebody did, as a sentence; and where that is to be looked at."""
+"""What somebody did, as a sentence, and the page about it."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,17 +6,16 @@ from typing import Any
 
 from django.apps import apps
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext_lazy
 
 from transfer.models import AuditEntry, RegisterAccount
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
 from transfer.pages.audit import words
-from transfer.pages.html import format_words
+from transfer.pages.components.audit import audit_entry, audit_sentence
+from transfer.pages.components.html import Html
 
-# The object of a sentence, by the model of what it is about.
+# The object of a sentence, by the model of the entry's subject.
 OBJECTS = {
     "transfertask": gettext_lazy("the task “%(name)s”"),
     "maintenancetask": gettext_lazy("the task “%(name)s”"),
@@ -27,15 +26,15 @@ OBJECTS = {
     "recipient": gettext_lazy("the recipient “%(name)s”"),
     "user": gettext_lazy("the user “%(name)s”"),
 }
-# The page of what has no address of its own, and whether it is one for each.
+# Pages of models that have no address of their own, and whether each object has one.
 PAGES = {
     "user": ("user", True),
     "shop": ("shop_edit", True),
     "settings": ("settings", False),
     "plannedwork": ("notifications", False),
 }
-# By action; before it, by action and what it was about or what it changed, which then needs no
-# line of its own.
+# By action. A key that also names a fact or a subject goes first; a fact that the sentence says is
+# left out of the list of changes.
 SENTENCES = {
     "switch enabled=True": gettext_lazy("%(who)s switched on %(what)s"),
     "switch enabled=False": gettext_lazy("%(who)s switched off %(what)s"),
@@ -93,47 +92,20 @@ def sentence(entry: AuditEntry) -> str:
     return str(SENTENCES[_key(entry)]) % _names(entry)
 
 
-def drawn(entry: AuditEntry, url: str | None) -> SafeString:
-    """The same, with the person set off, and a link to what it is about."""
-    names: dict[str, Any] = _names(entry)
-    names["who"] = format_html("<b>{}</b>", names["who"])
-    if url:
-        for name in ("what", "name"):
-            names[name] = format_html('<a href="{}">{}</a>', url, names[name])
-    return format_words(SENTENCES[_key(entry)], **names)
-
-
-def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, SafeString]]:
-    """What was done to one thing, the last first; drawn by audit/about.html."""
+def latest(subject: Any, most: int = 10) -> list[tuple[AuditEntry, Html]]:
+    """The latest changes of one thing, for audit/about.html."""
     entries = AuditEntry.objects.about(subject).changes()[:most]
     return [(entry, with_changes(entry, None)) for entry in entries]
 
 
-def with_changes(entry: AuditEntry, url: str | None) -> SafeString:
-    """The sentence, what was changed, and why: as `drawn`."""
-    reason = format_html('<span class="why">{}</span>', entry.reason) if entry.reason else ""
-    changes = format_html_join("", "<li>{}</li>", ((_change(one),) for one in details(entry)))
-    listed = format_html('<ul class="lean">{}</ul>', changes) if changes else ""
-    return format_html("<div>{} {}{}</div>", drawn(entry, url), listed, reason)
-
-
-def _change(change: words.Change) -> SafeString:
-    """What was, and what is instead; screen readers hear which is which."""
-    label = format_html('<span class="muted">{}:</span>', change.label)
-    old = new = arrow = ""
-    if change.old is not None:
-        struck = '<s class="muted"><span class="visually-hidden">{} </span>{}</s>'
-        old = format_html(struck, _("before"), change.old)
-    if change.new is not None:
-        new = format_html('<b class="strong">{}</b>', change.new)
-    if old and new:
-        between = '<span aria-hidden="true">→</span><span class="visually-hidden">{}</span>'
-        arrow = format_html(between, _("after"))
-    return format_html("{} {} {} {}", label, old, arrow, new)
+def with_changes(entry: AuditEntry, url: str | None) -> Html:
+    """The sentence, what was changed, and why. With a `url` the thing is a link."""
+    drawn = audit_sentence(SENTENCES[_key(entry)], _names(entry), url)
+    return audit_entry(drawn, details(entry), entry.reason)
 
 
 def details(entry: AuditEntry) -> list[words.Change]:
-    """What was changed, without what the sentence says."""
+    """The changes that the sentence does not say."""
     _action, _space, fact = _key(entry).partition(" ")
     return words.changes(entry, but=fact.partition("=")[0] if "=" in fact else "")
 
@@ -152,11 +124,11 @@ def _key(entry: AuditEntry) -> str:
 
 
 def addresses(entries: Iterable[AuditEntry]) -> dict[int, str]:
-    """Where what an entry is about stands, by the entry's number; what is gone stands nowhere."""
+    """The address of each entry's subject, by the entry's key. A deleted subject has none."""
     wanted: dict[Any, list[AuditEntry]] = defaultdict(list)
     urls: dict[int, str] = {}
     for entry in entries:
-        model = apps.all_models["transfer"].get(entry.subject_type)  # none of an earlier version
+        model = apps.all_models["transfer"].get(entry.subject_type)  # none of another version
         if entry.subject_id and model:
             wanted[model].append(entry)
     for model, some in wanted.items():

@@ -1,11 +1,13 @@
+from typing import Any
+
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import AuditEntry
-from transfer.pages import drawing
 from transfer.pages.audit import sentences
-from transfer.pages.tables import DrawnColumn, Table, classed, with_note
+from transfer.pages.components.html import Html, with_note
+from transfer.pages.components.times import moment
+from transfer.pages.tables import DrawnColumn, Table, classed
 
 
 class AuditTable(Table):
@@ -20,13 +22,13 @@ class AuditTable(Table):
         attrs = {"class": "table cards audit"}
         order_by = "-at"
 
-    def leafed(self, request: HttpRequest) -> "AuditTable":
-        super().leafed(request)
+    def keyset_paged(self, request: HttpRequest) -> "AuditTable":
+        super().keyset_paged(request)
         self.addresses = sentences.addresses(row.record for row in self.paginated_rows)
         return self
 
-    def draw_at(self, record: AuditEntry) -> str:
-        return with_note(drawing.moment(record.at), record.address or _("command line"))
+    def draw_at(self, record: AuditEntry) -> Any:
+        return with_note(moment(record.at), record.address or _("command line"))
 
-    def draw_done(self, record: AuditEntry) -> SafeString:
+    def draw_done(self, record: AuditEntry) -> Html:
         return sentences.with_changes(record, self.addresses.get(record.pk))

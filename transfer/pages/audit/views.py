@@ -22,7 +22,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     about = entries.qs.first() if request.GET.get("about") else None
     context = {
         "filter": entries,
-        "table": AuditTable(entries.qs).leafed(request),
+        "table": AuditTable(entries.qs).keyset_paged(request),
         "about": words.subject(about) if about else "",
     }
     return render(request, "audit/audit.html", context)

@@ -3,16 +3,13 @@
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.safestring import mark_safe
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
-from markdown_it import MarkdownIt
 
 from transfer.access import any_user
+from transfer.pages.components.papers import paper_parts
 
 DOCS = settings.BASE_DIR / "docs"
-# HTML in them is ours: what headings are found by.
-MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 
 @require_safe
@@ -24,15 +21,14 @@ def contents(request: HttpRequest) -> HttpResponse:
 @require_safe
 @any_user
 def paper(request: HttpRequest, name: str, language: str = "") -> HttpResponse:
-    """One file; of those that are in two languages, the one in the reader's."""
+    """Shows one paper, in the reader's language if it exists in two."""
     if language not in ("", get_language()):
         return redirect("help_paper", language=get_language(), name=name)
     file = DOCS / language / f"{name}.md"
     if not file.is_file():
         raise Http404
-    _open, title, _close, *tokens = MARKDOWN.parse(file.read_text())
-    text = mark_safe(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}))  # noqa: S308 - ours
-    return render(request, "help/paper.html", {"title": title.content, "text": text})
+    title, text = paper_parts(file.read_text())
+    return render(request, "help/paper.html", {"title": title, "text": text})
 
 
 @require_safe

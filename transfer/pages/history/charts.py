@@ -1,17 +1,12 @@
-"""Charts as plain data: what `{% stacked_bars %}` draws as SVG, with the same as a table."""
+"""Charts as plain data, which `{% stacked_bars %}` draws as SVG and as a table."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
 from typing import NamedTuple
 
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
-
+from transfer.pages.components.charts import HEIGHT, STEP
 from transfer.text import formats
-
-BAR, STEP, HEIGHT = 8, 10, 100
 
 
 class Segment(NamedTuple):
@@ -25,31 +20,10 @@ class Segment(NamedTuple):
 class Bar(NamedTuple):
     label: str
     x: int
-    shown: list[str]  # its values
-    words: str  # their sum
+    shown: list[str]  # its values, in words
+    words: str  # their sum, in words
     segments: list[Segment]
     url: str
-
-    @property
-    def drawn(self) -> SafeString:
-        """In SVG. There may be sixty: a template takes several times as long."""
-        words = escape(f"{self.label}: {self.words}")
-        parts = "".join(
-            f'<rect class="chart-{tone}" x="{self.x}" y="{y}" width="{BAR}" height="{height}" />'
-            for tone, y, height in self.segments
-        )
-        hit = f'<rect class="hit" x="{self.x}" y="0" width="{BAR}" height="{HEIGHT}" />'
-        inside = f"<title>{words}</title>{hit}{parts}"
-        link = f'<a href="{escape(self.url)}" aria-label="{words}">{inside}</a>'
-        return mark_safe(link if self.url else f"<g>{inside}</g>")  # noqa: S308 - escaped
-
-    @property
-    def line(self) -> SafeString:
-        """The same as a line of the table."""
-        head = format_html('<a href="{}">{}</a>', self.url, self.label) if self.url else self.label
-        values = ((value,) for value in (*self.shown, self.words))
-        cells = format_html_join("", '<td class="num">{}</td>', values)
-        return format_html('<tr><th scope="row">{}</th>{}</tr>', head, cells)
 
 
 @dataclass(frozen=True)
@@ -92,12 +66,12 @@ class StackedBars:
 
     @property
     def scale(self) -> list[str]:
-        """What stands at the top and in the middle."""
+        """The labels of the scale: at its top and in its middle."""
         return [self.shown(self.top), self.shown(self.top // 2) if self.top > 1 else ""]
 
     @property
     def ticks(self) -> list[str]:
-        """Which labels stand under the chart: the first, the middle and the last."""
+        """The labels under the chart: the first, the middle and the last."""
         if len(self.labels) < 3:
             return list(self.labels)
         return [self.labels[0], self.labels[len(self.labels) // 2], self.labels[-1]]
@@ -119,7 +93,7 @@ class StackedBars:
             if value:
                 below += value
                 height = HEIGHT * value / self.top
-                # A handful of rejects beside a million rows must still be seen.
+                # A few rejects beside a million rows must still be visible.
                 shown = max(height, 1.5)
                 y = min(HEIGHT - HEIGHT * below / self.top, HEIGHT - shown)
                 yield Segment(one.tone, round(y, 3), round(shown, 3))

@@ -9,8 +9,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from transfer.models.run_base import BAD_STATES, State
+from transfer.models.run_base import State
 from transfer.models.runs import OUTCOMES
+from transfer.pages.components.states import tone as tone_of
 from transfer.pages.filters import midnight
 from transfer.pages.history.charts import Series, StackedBars
 from transfer.pages.history.filters import ALL, MONTH, RunFilter
@@ -101,10 +102,14 @@ def trend(runs: RunFilter) -> StackedBars | None:
     if not all(runs.given.get(name) for name in runs.of_a_task):
         return None
     latest = _latest(runs.qs)
-    tones = {State.REJECTS: "warn", **dict.fromkeys(BAD_STATES, "bad")}
-    words = (("ok", _("Succeeded")), ("warn", _("With rejects")), ("bad", _("Failed")))
+    words = (
+        ("ok", _("Succeeded")),
+        ("warn", _("With rejects")),
+        ("bad", _("Failed")),
+        ("idle", State.CANCELLED.label),
+    )
     series = [
-        Series(label, tone, [_ms(run) * (tones.get(run.state, "ok") == tone) for run in latest])
+        Series(str(label), tone, [_ms(run) * (tone_of(run.state, "run") == tone) for run in latest])
         for tone, label in words
     ]
     return StackedBars(

@@ -50,7 +50,7 @@ def history(request: HttpRequest, of: History = TRANSFERS) -> HttpResponse:
     context = {
         "history": of.name,
         "filter": runs,
-        "table": of.table(runs.qs).leafed(request),
+        "table": of.table(runs.qs).keyset_paged(request),
         "is_new": not of.model._default_manager.exists(),
         "query": request.GET.urlencode(),
     }

@@ -1,18 +1,17 @@
-"""The loads there were, and the bad lines of one."""
+"""Tables of loads, and of the bad lines of one."""
 
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from transfer.loading.report import explain_line
 from transfer.models import BadLine, Upload
-from transfer.models.tasks import KindChoices
-from transfer.pages import drawing
+from transfer.pages.components.html import Html, link
+from transfer.pages.components.states import state_badge
+from transfer.pages.components.uploads import bad_line, upload_name
 from transfer.pages.tables import (
     AmountColumn,
     DrawnColumn,
@@ -22,24 +21,6 @@ from transfer.pages.tables import (
     classed,
 )
 from transfer.text.columns import named
-
-State = Upload.State
-BADGES = {
-    State.RECEIVED: ("info", "play"),
-    State.COLUMNS: ("warn", "warning"),
-    State.READY: ("warn", "clock"),
-    State.CONFIRMED: ("info", "play"),
-    State.LOADED: ("ok", "check"),
-    State.REFUSED: ("bad", "cross"),
-    State.FAILED: ("bad", "cross"),
-    State.DISCARDED: ("idle", "ban"),
-    State.EXPIRED: ("idle", "clock"),
-}
-
-
-@drawing.once
-def state_badge(state: str) -> SafeString:
-    return drawing.badge(BADGES[State(state)][0], State(state).label, BADGES[State(state)][1])
 
 
 class UploadTable(Table):
@@ -61,16 +42,10 @@ class UploadTable(Table):
         fields = ("created_at", "name", "state", "good", "bad", "amount")
         order_by = "-created_at"
 
-    def draw_name(self, record: Upload) -> SafeString:
-        return format_html(
-            '<div><a href="{}">{}</a><div class="note">{}</div></div>',
-            record.get_absolute_url(),
-            record,
-            f"{KindChoices(record.kind).label} · {record.created_by}",
-        )
+    draw_name = staticmethod(upload_name)
 
-    def draw_state(self, record: Upload) -> SafeString:
-        return state_badge(record.state)
+    def draw_state(self, record: Upload) -> Html:
+        return state_badge("upload", record.state)
 
 
 class BadLineTable(Table):
@@ -89,16 +64,15 @@ class BadLineTable(Table):
         fields = ("line", "columns", "value", "code")
         order_by = "line"
 
-    def render_value(self, value: str, record: BadLine) -> SafeString | str:
-        """What stands there; the number of a rejected row leads to it."""
+    def render_value(self, value: str, record: BadLine) -> Html | str:
+        """The value; the number of a rejected row leads to the row."""
         if record.code not in ("reject_closed", "reject_of_another"):
             return value
         where = f"{reverse('rejects')}?{urlencode({'q': value, 'state': 'all'})}"
-        return format_html('<a href="{}">{}</a>', where, value)
+        return link(where, value)
 
     def render_columns(self, value: Any) -> str:
         return named(value) or "—"
 
-    def render_code(self, value: str) -> SafeString:
-        sentence, hint = explain_line(value)
-        return format_html('<div>{}<div class="note">{}</div></div>', sentence, hint)
+    def render_code(self, value: str) -> Html:
+        return bad_line(explain_line(value))

@@ -26,7 +26,7 @@ from transfer.pages.back import is_part
 from transfer.pages.exports import csv_response, file_response, xlsx_response
 from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
-from transfer.pages.load.tables import BadLineTable, UploadTable, state_badge
+from transfer.pages.load.tables import BadLineTable, UploadTable
 from transfer.pages.uploading import takes_file
 from transfer.text.columns import (
     MOMENT,
@@ -113,11 +113,7 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
 def _context(
     request: HttpRequest, upload: Upload, form: ReadingForm | None = None
 ) -> dict[str, Any]:
-    context = {
-        "upload": upload,
-        "badge": state_badge(upload.state),
-        "error": upload.explained,
-    }
+    context: dict[str, Any] = {"upload": upload, "error": upload.explained}
     if upload.layout and upload.is_undecided and has_role(request.user, Role.OPERATOR):
         context["reading_form"] = form or ReadingForm(upload)
     if upload.state in (State.READY, State.CONFIRMED, State.LOADED):

@@ -4,29 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import NamedTuple
 
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, TransferRun
 from transfer.pages import links
+from transfer.pages.components.states import TONES, Look, look
 from transfer.pages.filters import midnight
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.text import formats
 
 LANE, GAP = 50, 14  # heights in the drawing: of a flow, and between two servers
 DRAWN_AT_MOST = 8
-TONES = ("bad", "warn", "info", "idle", "ok")  # the worst first
-
-
-class Look(NamedTuple):
-    """How a flow is: the words come with a tone, an icon, and where they lead."""
-
-    tone: str
-    icon: str
-    words: str
-    url: str
 
 
 @dataclass(frozen=True)
@@ -45,26 +34,24 @@ class Flow:
 
     @cached_property
     def look(self) -> Look:
+        return look(self.row.state, "task")
+
+    @property
+    def words(self) -> str:
+        """Its state in words, with the time that it names."""
+        task, times = self.row.task, {}
+        if self.row.state == "paused":
+            times["until"] = formats.clock(task.paused_until)
+        elif self.row.state == "planned":
+            times["at"] = formats.clock(task.upcoming_at)
+        return str(self.look.word) % times
+
+    @property
+    def state_url(self) -> str:
+        """Where the reason for its state is found: the run, or the task."""
         row = self.row
-        if row.is_running:
-            return Look("info", "play", _("is being moved"), row.run.get_absolute_url())
-        if row.run:
-            return Look("idle", "clock", _("in the queue"), row.run.get_absolute_url())
-        if row.task.failures and row.task.enabled and row.last_run:
-            return Look("bad", "cross", _("has failed"), row.last_run.get_absolute_url())
-        if row.backlog.error:
-            return Look("bad", "offline", _("no answer"), row.url)
-        if not row.task.enabled:
-            return Look("idle", "ban", _("switched off"), row.url)
-        if row.is_paused:
-            until = {"until": formats.clock(row.task.paused_until)}
-            return Look("warn", "pause", _("paused until %(until)s") % until, row.url)
-        if row.is_overdue:
-            return Look("warn", "warning", _("overdue"), row.url)
-        if row.task.upcoming_at is None:
-            return Look("idle", "clock", row.next_words, row.url)
-        at = {"at": formats.clock(row.task.upcoming_at)}
-        return Look("ok", "check", _("next %(at)s") % at, row.url)
+        run = row.last_run if row.state == "failed" else row.run
+        return str(run.get_absolute_url()) if run else row.url
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from transfer.access import Role, has_role
@@ -20,11 +20,11 @@ from transfer.models import (
 from transfer.models.accounts import AccountState
 from transfer.pages import links
 from transfer.pages.back import is_part
+from transfer.pages.components.states import look, tone
 from transfer.pages.history.filters import TransferRunFilter
 from transfer.pages.history.summary import summary
 from transfer.pages.overview.flows import scheme
 from transfer.pages.overview.set_up import set_up
-from transfer.pages.registers.drawing import tone
 from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.status import TaskStatus
@@ -39,7 +39,7 @@ FAST, SLOW = 2, 15  # seconds between two looks: while something runs, and while
 NEXT = 6
 LISTED = 30  # problems: a hundred dark shops do not push the rest off the page
 DAY = 24
-# Tone of a register's state → under which heading it stands.
+# The heading of registers, by the tone of their state.
 URGENCY = {
     "bad": gettext_lazy("Urgent"),
     "warn": gettext_lazy("Worth a look"),
@@ -53,10 +53,10 @@ URGENCY = {
 def overview(request: HttpRequest) -> HttpResponse:
     """Shows at once what is known; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
-    return render(request, page, look(status.patience(request), request.user))
+    return render(request, page, context(status.patience(request), request.user))
 
 
-def look(seconds: float, user: Any) -> dict[str, Any]:
+def context(seconds: float, user: Any) -> dict[str, Any]:
     rows = status.of(status.transfer_tasks())
     status.ask(rows, seconds)
     maintenance = status.of(MaintenanceTask.objects.with_runs())
@@ -117,12 +117,14 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
     accounts = RegisterAccount.objects.filter(register__mothballed=False)
     count = accounts.count_registers()
     lines = [
-        (tone(one), str(one.label), count[one], links.registers(state=one))
+        (tone(one, "account"), str(one.label), count[one], links.registers(state=one))
         for one in AccountState
         if one in count
     ]
     if idle := CashRegister.objects.filter(mothballed=True).count():
-        lines.append(("idle", _("Mothballed"), idle, links.registers(state=MOTHBALLED)))
+        mothballed = look("mothballed", "register")
+        url = links.registers(state=MOTHBALLED)
+        lines.append((mothballed.tone, str(mothballed.word), idle, url))
     lines.sort(key=lambda line: list(URGENCY).index(line[0]))
     grouped = groupby(lines, lambda line: URGENCY[line[0]])
     return [(str(heading), list(group)) for heading, group in grouped]

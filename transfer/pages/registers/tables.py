@@ -1,7 +1,4 @@
-"""Tables of registers: those beside one server, all of them with all servers, and shops.
-
-They may have 250 rows and many servers: their cells are drawn in Python, and few queries are made.
-"""
+"""Tables of registers: those of one server, all of them with all servers, and shops."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,20 +7,25 @@ import django_tables2 as tables  # type: ignore[import-untyped]
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _, gettext_lazy, pgettext
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer, CashRegister, Shop
 from transfer.models.accounts import AccountState, attach_states
-from transfer.pages.drawing import ago, badge
-from transfer.pages.registers.drawing import account_badge, register_name
+from transfer.pages.components.html import Html, link, muted
+from transfer.pages.components.registers import (
+    line_of_file,
+    register_name,
+    shop_actions,
+    state_since,
+    state_with_error,
+)
+from transfer.pages.components.times import ago
 from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
 from transfer.registers.file import RegisterLine
 from transfer.text import formats
 from transfer.text.explain import Explanation
 
-# The worst first, as AccountState lists them.
+# AccountState lists the worst first.
 SEVERITY = Case(
     *(When(shown_state=state, then=Value(number)) for number, state in enumerate(AccountState)),
     default=Value(99),
@@ -31,36 +33,29 @@ SEVERITY = Case(
 )
 
 
-def state_cell(record: CashRegister, words: Callable[[Explanation], str]) -> SafeString:
+def state_cell(record: CashRegister, words: Callable[[Explanation], str]) -> Html:
     """The state of `record.account`, and the words for the error that it keeps."""
-    state, account = record.shown_state, record.account  # type: ignore[attr-defined]
-    badge = account_badge(state, record.mothballed)
-    if account is None or not account.explained:
-        return format_html("<div>{}</div>", badge)
-    note = words(account.explained)
-    return format_html('<div>{}<div class="note">{}</div></div>', badge, note)
+    account = record.account
+    error = words(account.explained) if account and account.explained else None
+    return state_with_error(record.shown_state, record.mothballed, error)  # type: ignore[attr-defined]
 
 
 class StateOnServer(DrawnColumn):
-    """The state on one server, of registers that `attach_states` has seen."""
+    """The state on one server, of registers with the states of `attach_states`."""
 
     def __init__(self, server: BonusServer, name: str) -> None:
-        """`name` is a short one, for a card on a phone."""
+        """`name`: a short one, for a card on a phone."""
         attrs = {"td": {"data-label": name}}
         super().__init__(verbose_name=server.name, orderable=False, attrs=attrs)
         self.server = server
 
-    def draw(self, record: CashRegister) -> SafeString:
+    def draw(self, record: CashRegister) -> Html:
         state, seen = record.states.get(self.server.pk, (AccountState.NOT_CREATED, None))
-        badge = account_badge(state, record.mothballed)
-        if state != AccountState.OFFLINE:
-            return badge
-        words = '<span class="row">{}<span class="muted small">{}</span></span>'
-        return format_html(words, badge, formats.ago(seen))
+        return state_since(state, record.mothballed, seen)
 
 
 class NamedTable(Table):
-    """Registers by their names, with the shops that they stand in."""
+    """Registers by their names, with their shops."""
 
     name = DrawnColumn(
         gettext_lazy("Register’s name"), order_by=("name", "code"), attrs=classed("cell-name")
@@ -74,7 +69,7 @@ class NamedTable(Table):
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}
 
-    def draw_name(self, record: CashRegister) -> SafeString:
+    def draw_name(self, record: CashRegister) -> Html:
         return register_name(record)
 
     def draw_shop(self, record: CashRegister) -> Shop:
@@ -82,7 +77,7 @@ class NamedTable(Table):
 
 
 class AccountTable(NamedTable):
-    """The registers beside one server: "Information about the server accounts"."""
+    """The registers of one server: "Information about the server accounts"."""
 
     caption = gettext_lazy("Accounts of the registers on this server")
 
@@ -95,12 +90,12 @@ class AccountTable(NamedTable):
     class Meta(NamedTable.Meta):
         sequence = ("choose", "...")
 
-    def draw_shown_state(self, record: CashRegister) -> SafeString:
+    def draw_shown_state(self, record: CashRegister) -> Html:
         return state_cell(record, str)
 
     def draw_last_seen(self, record: CashRegister) -> Any:
         if record.account is None or record.account.last_seen is None:
-            return format_html('<span class="muted">{}</span>', formats.NOTHING)
+            return muted(formats.NOTHING)
         return ago(record.account.last_seen)
 
     def order_shown_state(
@@ -111,19 +106,19 @@ class AccountTable(NamedTable):
 
 
 class ResultTable(NamedTable):
-    """What a change of accounts has come to; what to do stands above, once for each cause."""
+    """The results of a job of accounts; above it the page says what to do, once for each cause."""
 
     caption = gettext_lazy("Results")
 
     shown_state = DrawnColumn(gettext_lazy("State"), orderable=False, attrs=classed("cell-state"))
     Meta = NamedTable.Meta
 
-    def draw_shown_state(self, record: CashRegister) -> SafeString:
+    def draw_shown_state(self, record: CashRegister) -> Html:
         return state_cell(record, lambda cause: cause.sentence)
 
 
 class RegisterTable(NamedTable):
-    """All registers; a column of states for each server."""
+    """All registers, with a column of states for each server."""
 
     caption = gettext_lazy("Cash registers")
 
@@ -146,7 +141,7 @@ class RegisterTable(NamedTable):
         attach_states((row.record for row in self.paginated_rows), self.servers)
 
     def draw_last_seen(self, record: CashRegister) -> Any:
-        """When a server last saw the register; `attach_states` must have seen it."""
+        """When a server last saw the register, by the states of `attach_states`."""
         moments = [seen for _state, seen in record.states.values() if seen is not None]
         return ago(max(moments)) if moments else formats.NOTHING
 
@@ -154,7 +149,6 @@ class RegisterTable(NamedTable):
 class ShopTable(Table):
     """Shops, each with the `count` of its registers."""
 
-    LINK = '<a class="button plain small" href="{}">{}<span class="visually-hidden">: {}</span></a>'
     ACTIONS = (("shop_edit", gettext_lazy("Edit")), ("shop_remove", gettext_lazy("Remove")))
 
     caption = gettext_lazy("Shops")
@@ -164,17 +158,17 @@ class ShopTable(Table):
     count = NumberColumn(verbose_name=gettext_lazy("Cash registers"))
     actions = DrawnColumn(gettext_lazy("Actions"), orderable=False, attrs=classed("unlabelled"))
 
-    def draw_code(self, record: Shop) -> SafeString:
+    def draw_code(self, record: Shop) -> Html:
         address = reverse("registers", query={"shop": record.code})
-        return format_html('<a href="{}">{}</a>', address, record.code)
+        return link(address, record.code)
 
-    def draw_actions(self, record: Shop) -> SafeString:
-        links = ((reverse(name, args=[record.pk]), words, record) for name, words in self.ACTIONS)
-        return format_html('<div class="row">{}</div>', format_html_join("", self.LINK, links))
+    def draw_actions(self, record: Shop) -> Html:
+        links = ((reverse(name, args=[record.pk]), words) for name, words in self.ACTIONS)
+        return shop_actions(links, record)
 
 
 class LineTable(Table):
-    """The lines of a file of registers, and what would become of each."""
+    """The lines of a file of registers, and what the import does with each."""
 
     caption = gettext_lazy("Lines of the file")
 
@@ -184,12 +178,7 @@ class LineTable(Table):
     name = tables.Column(gettext_lazy("Register’s name"))
     what = tables.Column(gettext_lazy("What happens"), empty_values=())
 
-    def render_what(self, record: RegisterLine) -> SafeString:
-        words = record.changes
+    def render_what(self, record: RegisterLine) -> Html:
         if record.problem:
-            drawn, words = badge("bad", pgettext("a line of a file", "bad")), [record.problem]
-        elif record.is_new:
-            drawn = badge("info", _("new"), "plus")
-        else:
-            drawn = badge("idle", pgettext("a line of a file", "changes"), "edit")
-        return format_html("<div>{} {}</div>", drawn, "; ".join(words))
+            return line_of_file("bad", [record.problem])
+        return line_of_file("new" if record.is_new else "changes", record.changes)

@@ -7,8 +7,6 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -17,6 +15,8 @@ from transfer.errors import TransferError
 from transfer.loading.report import explain_line
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
+from transfer.pages.components.html import format_words
+from transfer.pages.components.rejects import reject_link, reject_links
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import (
     SPACES,
@@ -25,7 +25,7 @@ from transfer.pages.rejects.forms import (
     form_of,
     without_spaces,
 )
-from transfer.pages.rejects.tables import RejectTable, state_badge, written
+from transfer.pages.rejects.tables import RejectTable, written
 from transfer.pages.tables import Action
 from transfer.rejects import resend
 from transfer.text import formats
@@ -38,7 +38,7 @@ from transfer.trace.runs import moving_run
 def rejects(request: HttpRequest) -> HttpResponse:
     """Shows the rejects grouped by reason, and row by row."""
     rows = RejectFilter(request.GET)
-    table = RejectTable(rows.once).leafed(request)
+    table = RejectTable(rows.once).keyset_paged(request)
     if rows.data["state"] == RejectedRow.State.OPEN:
         table.columns.hide("state")
     groups = [described(request, group) for group in rows.once.groups()]
@@ -87,15 +87,12 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
     others = RejectedRow.objects.of_row(one).exclude(pk=one.pk).order_by("server_name")
     context = {
         "reject": one,
-        "state": state_badge(one.state),
         "cells": [(heading(name), text or formats.NOTHING) for name, text in as_it_came.items()]
         or [(_("As received"), _("unknown"))],
         "reason": explain_reject(one.code),
         "form": form,
         "discard_form": DiscardForm(),
-        "others": format_html_join(
-            ", ", '<a href="{}">{}</a>', ((o.get_absolute_url(), o.server_name) for o in others)
-        ),
+        "others": reject_links(others),
         "suggested": suggested(one),
         "goes_where_rejected": one.kind_spec.appends,
         "next": following(request, one),
@@ -164,12 +161,12 @@ def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
 def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None = None) -> None:
     """What became of the rows, in one message each; of a single one with a link to it."""
     if outcome.sent and one:
-        text = _("Row {row} is staged anew. It moves with the next run.")
-        messages.success(request, format_html(text, row=link_to(one)))
+        text = _("Row %(row)s is staged again. The next run moves it.")
+        messages.success(request, format_words(text, row=reject_link(one)))
     elif outcome.sent:
         text = ngettext(
-            "%(n)s row is staged anew. It moves with the next run.",
-            "%(n)s rows are staged anew. They move with the next run.",
+            "%(n)s row is staged again. The next run moves it.",
+            "%(n)s rows are staged again. The next run moves them.",
             outcome.sent,
         )
         messages.success(request, text % {"n": formats.number(outcome.sent)})
@@ -206,12 +203,8 @@ def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect(with_query(request, one))
     tell_sent_before(request, done.sent_before)
     if done.rows:
-        text = _("Row {row} is discarded: it is never sent.")
-        messages.success(request, format_html(text, row=link_to(one)))
+        text = _("Row %(row)s is discarded: it is never sent.")
+        messages.success(request, format_words(text, row=reject_link(one)))
     elif not done.sent_before:
         messages.warning(request, _("Somebody else was faster: it is closed already."))
     return decided(request, one)
-
-
-def link_to(one: RejectedRow) -> SafeString:
-    return format_html('<a href="{}">№ {}</a>', one.get_absolute_url(), one.staging_id)

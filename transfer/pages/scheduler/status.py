@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from transfer.models import MaintenanceTask, Settings, TransferTask
@@ -19,7 +18,6 @@ from transfer.models.schedules import ScheduledTask
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.back import is_part
-from transfer.pages.drawing import clocks
 from transfer.runs import backlog as backlogs
 from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
@@ -98,12 +96,25 @@ class TaskStatus:
         return next_times(self.task.schedule, 5, start, self.zone)
 
     @property
-    def drawn_times(self) -> SafeString:
-        return clocks(*self.times)
-
-    @property
     def is_running(self) -> bool:
         return self.run is not None and self.run.state == "running"
+
+    @property
+    def state(self) -> str:
+        """What it does now, or what keeps it from running; see "task" in `components.states`."""
+        if self.run:
+            return "running" if self.is_running else "queued"
+        if self.task.failures and self.task.enabled and self.last_run:
+            return "failed"
+        if self.backlog.error:
+            return "silent"
+        if not self.task.enabled:
+            return "off"
+        if self.is_paused:
+            return "paused"
+        if self.is_overdue:
+            return "overdue"
+        return "unplanned" if self.task.upcoming_at is None else "planned"
 
     @property
     def backlog(self) -> Backlog:

@@ -4,16 +4,12 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.access import Role, has_role
-from transfer.pages.drawing import switch, switch_badge
-from transfer.pages.scheduler import drawing
+from transfer.pages.components import tasks
+from transfer.pages.components.html import Html, link, titled, unseen_lazy
 from transfer.pages.scheduler.status import TaskStatus
-from transfer.pages.scheduler.strip import run_strip
 from transfer.pages.tables import (
     ChooseColumn,
     DrawnColumn,
@@ -23,7 +19,6 @@ from transfer.pages.tables import (
     StateColumn,
     Table,
     classed,
-    unseen,
 )
 
 
@@ -43,7 +38,7 @@ class TaskTable(Table):
         lambda row: _("Choose %(task)s") % {"task": row.name},
         lambda row: f"{row.key}:{row.task.version}",
     )
-    switch = cell("switch", unseen(gettext_lazy("Switch")), orderable=False)
+    switch = cell("switch", unseen_lazy(gettext_lazy("Switch")), orderable=False)
     task = cell("task", gettext_lazy("Task"), order_by=("kind_order", "name"))
     server = cell(
         "server", gettext_lazy("Bonus server"), order_by=("task__server_id", "kind_order")
@@ -52,49 +47,32 @@ class TaskTable(Table):
     schedule = cell("schedule", gettext_lazy("Schedule"), order_by=("task__schedule", "name"))
     next = cell("next", gettext_lazy("Next run"), order_by=("task__upcoming_at", "name"))
     runs = cell("runs", gettext_lazy("Last runs"), order_by=("last_run__finished_at",))
-    more = cell("more", unseen(gettext_lazy("Actions")), orderable=False)
+    more = cell("more", unseen_lazy(gettext_lazy("Actions")), orderable=False)
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards tasks small"}
         order_by = ("server", "task")
         row_attrs = {"id": lambda record: record.key}
 
-    draw_waits = staticmethod(drawing.waits)
-    draw_next = staticmethod(drawing.next_run)
+    draw_task = staticmethod(tasks.task_link)
+    draw_waits = staticmethod(tasks.waits)
+    draw_next = staticmethod(tasks.next_run)
+    draw_runs = staticmethod(tasks.recent_runs)
 
     def before_render(self, request: HttpRequest) -> None:
         self.may_change = has_role(request.user, Role.OPERATOR)
 
-    def draw_switch(self, row: TaskStatus) -> SafeString:
-        if not self.may_change:
-            return switch_badge(row.task)
-        return switch(
-            self.context, reverse("task_switch", args=[row.key]), row.name, row.task.enabled,
-            id=f"switch-{row.key}", bare=True, seen=row.task.version, next=self.context["here"],
-        )  # fmt: skip
+    def draw_switch(self, row: TaskStatus) -> Html:
+        return tasks.task_switch(self.context, row, self.may_change)
 
-    def draw_task(self, row: TaskStatus) -> SafeString:
-        link = '<a class="strong" href="{}" id="to-{}" title="{}">{}</a>'
-        return format_html(link, row.url, row.key, row.name, row.task.get_kind_display())
+    def draw_server(self, row: TaskStatus) -> Html:
+        return titled(row.task.server.name, row.task.server.name)
 
-    def draw_server(self, row: TaskStatus) -> SafeString:
-        name = row.task.server.name
-        return format_html('<span title="{}">{}</span>', name, name)
+    def draw_schedule(self, row: TaskStatus) -> Html:
+        return tasks.schedule(row, self.context["here"], self.may_change)
 
-    def draw_schedule(self, row: TaskStatus) -> SafeString:
-        return drawing.schedule(row, self.context["here"], self.may_change)
-
-    def draw_runs(self, row: TaskStatus) -> SafeString:
-        if recent := row.task.recent_runs:
-            return run_strip(*recent)
-        return format_html('<span class="muted">{}</span>', _("has never run"))
-
-    def draw_more(self, row: TaskStatus) -> SafeString:
-        actions = SafeString()
-        if self.may_change:
-            actions = drawing.actions(self.context, row, self.context["here"], dense=True)
-        about = drawing.about(row, self.may_change)
-        return format_html('<div class="row-actions">{}\n{}</div>', actions, about)
+    def draw_more(self, row: TaskStatus) -> Html:
+        return tasks.row_actions(self.context, row, self.may_change)
 
 
 class MaintenanceTable(TaskTable):
@@ -107,9 +85,8 @@ class MaintenanceTable(TaskTable):
 class StateLinkColumn(StateColumn):
     """The badge leads to the run."""
 
-    def draw(self, record: Any) -> SafeString:
-        badge = super().draw(record)
-        return format_html('<a href="{}">{}</a>', record.get_absolute_url(), badge)
+    def draw(self, record: Any) -> Html:
+        return link(record.get_absolute_url(), super().draw(record))
 
 
 class LastRunTable(Table):

@@ -1,4 +1,4 @@
-"""The credentials that a change of accounts has brought: shown once, downloaded once."""
+"""The credentials that a job of accounts brought: shown once, downloaded once."""
 
 import csv
 import io
@@ -11,8 +11,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -21,29 +19,14 @@ from transfer.access import role
 from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
 from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
 from transfer.pages.back import refused
-from transfer.pages.drawing import icon
+from transfer.pages.components.credentials import typed
+from transfer.pages.components.html import Html
+from transfer.pages.components.registers import register_name
 from transfer.pages.exports import defused
-from transfer.pages.registers.drawing import register_name
 from transfer.pages.tables import DrawnColumn, Table, classed
 from transfer.text.explain import explain
 
 SHOWN_AT_MOST = 200
-GROUP = 4  # characters that are read, and typed, at once
-
-
-def typed(value: str) -> SafeString:
-    """What is typed at a till: in groups, which are no spaces, and with a button that copies it."""
-    groups = ((value[at : at + GROUP],) for at in range(0, len(value), GROUP))
-    return format_html(
-        '<span class="typed">{}</span> <button type="button" class="button plain small '
-        'icon-only" data-copy="{}" title="{}" hidden>{}<span class="visually-hidden">{}</span>'
-        "</button>",
-        format_html_join("", "<span>{}</span>", groups),
-        value,
-        _("Copy"),
-        icon("copy"),
-        _("Copy"),
-    )
 
 
 class CredentialTable(Table):
@@ -59,13 +42,13 @@ class CredentialTable(Table):
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts"}
 
-    def draw_name(self, record: IssuedSecret) -> SafeString:
+    def draw_name(self, record: IssuedSecret) -> Html:
         return register_name(record.account.register)
 
-    def draw_login(self, record: IssuedSecret) -> SafeString:
+    def draw_login(self, record: IssuedSecret) -> Html:
         return typed(record.account.login)
 
-    def draw_secret(self, record: IssuedSecret) -> SafeString:
+    def draw_secret(self, record: IssuedSecret) -> Html:
         return typed(record.secret)
 
 
@@ -75,7 +58,7 @@ def job_of(pk: int, job: int, jobs: Any = AccountJob.objects) -> AccountJob:
 
 
 def taken(job: AccountJob) -> dict[str, Any]:
-    """What there is to say of the credentials that a job has brought."""
+    """What the page says about the credentials that a job brought."""
     secrets = job.secrets.usable()
     count = secrets.count()
     return {
@@ -108,7 +91,7 @@ def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 @require_POST
 @never_cache
 def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
-    """The credentials as CSV; with that they are deleted here."""
+    """Sends the credentials as CSV and deletes them."""
     with transaction.atomic():
         ordered = job_of(pk, job, AccountJob.objects.select_for_update(of=("self",)))
         secrets = list(issued(ordered))
@@ -126,7 +109,7 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 
 
 def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
-    """Says that they can't be read. They stay: with the old key they can still be taken."""
+    """Says that they can't be read. They are kept, since they can be with the old key."""
     messages.error(request, str(explain(SecretUnreadable(server=job.server.name))))
     return redirect(job)
 

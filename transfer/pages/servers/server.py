@@ -13,7 +13,7 @@ from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer, CashRegister, TransferTask
 from transfer.pages.back import is_part
-from transfer.pages.drawing import badge
+from transfer.pages.components.states import badge
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status

@@ -1,16 +1,14 @@
-"""The trace in words: what a row says, what became of it at each server, what is held there."""
+"""The trace in words: the columns of a row, its delivery to each server, what a server holds."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.utils.functional import Promise
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _, gettext_lazy, ngettext, pgettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from transfer.engine.checks import BLANKED
 from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
+from transfer.pages.components.html import Html, format_words, joined, link
 from transfer.runs.backlog import why
 from transfer.text import formats
 from transfer.text.columns import amount_words, heading, status_words
@@ -20,14 +18,6 @@ from transfer.trace.delivery import Delivery, StagedRow
 from transfer.trace.servers import Answer
 from transfer.trace.sources import Source
 
-# What became of a row → the tone, the icon and the word that say it.
-LOOKS = {
-    "moved": ("ok", "check", gettext_lazy("Moved")),
-    "read": ("idle", "circle", gettext_lazy("Moved or rejected")),
-    "rejected": ("bad", "cross", gettext_lazy("Rejected")),
-    "waiting": ("warn", "clock", pgettext_lazy("one row", "Waiting")),
-    "unknown": ("idle", "offline", gettext_lazy("Not known")),
-}
 PIN_BLANKED = gettext_lazy(
     "The PIN code was blanked after it was moved, or was missing from the start. Which of both "
     "is no longer known."
@@ -36,15 +26,13 @@ PIN_BLANKED = gettext_lazy(
 
 @dataclass(frozen=True)
 class ShownDelivery:
-    """What became of a row at one server."""
+    """The delivery of a row to one server."""
 
     server: BonusServer
     run: TransferRun | None
     reject: RejectedRow | None
     detail: str
-    tone: str
-    icon: str
-    word: str | Promise
+    state: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +42,7 @@ class ShownRow:
     created_at: datetime | None
     cells: list[tuple[str, str, str]]  # heading, value, and what it can be traced by, if at all
     deliveries: list[ShownDelivery]
-    source: SafeString | str
+    source: Html | str
 
 
 @dataclass(frozen=True)
@@ -70,7 +58,7 @@ class ShownHolding:
 
 
 def shown_row(row: StagedRow, reject_days: int, subject: str = "") -> ShownRow:
-    """A row as it is shown, without the cell that says whom all of the page is about.
+    """A row as it is shown, without the cell of the page's `subject`.
 
     `reject_days`: for how long closed rejects are kept.
     """
@@ -84,17 +72,15 @@ def shown_row(row: StagedRow, reject_days: int, subject: str = "") -> ShownRow:
         if row.payload.get(column.name) not in (None, "", subject)
     ]
     deliveries = [
-        ShownDelivery(
-            one.server, one.run, one.reject, _detail(row, one, reject_days), *LOOKS[one.state]
-        )
+        ShownDelivery(one.server, one.run, one.reject, _detail(row, one, reject_days), one.state)
         for one in row.deliveries
     ]
     title = _(row.kind.title)
     return ShownRow(title, row.id, row.created_at, cells, deliveries, source_words(row.source))
 
 
-def source_words(source: Source) -> SafeString | str:
-    """Where a row comes from; empty where that was not noted."""
+def source_words(source: Source) -> Html | str:
+    """The source of a row; empty if it was not recorded."""
     sentences = [_loaded(source)] if source.load else []
     if source.corrects is not None:
         about = {"number": formats.number(source.corrects), "who": source.sent_by or "—"}
@@ -106,18 +92,18 @@ def source_words(source: Source) -> SafeString | str:
         sentences = [_("written by the program %(program)s as the database user %(name)s") % about]
     elif not sentences and source.name:
         sentences = [_("written by the database user %(name)s") % {"name": source.name}]
-    return format_html_join("; ", "{}", ((one,) for one in sentences))
+    return joined(sentences, "; ")
 
 
-def _loaded(source: Source) -> SafeString | str:
+def _loaded(source: Source) -> Html | str:
     upload = source.upload
     if upload is None:
-        return _("from a file that no longer stands in the list of loads")
+        return _("from a file that is no longer in the list of loads")
     if upload.input_method == Upload.InputMethod.HAND:
         return _("entered by hand by %(who)s") % {"who": upload.confirmed_by}
-    link = format_html('<a href="{}">{}</a>', upload.get_absolute_url(), upload)
-    words = _("from the file {file}, loaded by {who}")
-    return format_html(words, file=link, who=upload.confirmed_by)
+    words = _("from the file %(file)s, loaded by %(who)s")
+    file = link(upload.get_absolute_url(), upload)
+    return format_words(words, file=file, who=upload.confirmed_by)
 
 
 def cell(column: str, value: str | None) -> str:
@@ -134,7 +120,7 @@ def cell(column: str, value: str | None) -> str:
 
 
 def _moment(value: str) -> str:
-    """A moment in words; as it came, where it is beyond what Python counts."""
+    """A moment in words; the text as received if it is outside of the years of Python."""
     if value.endswith("infinity"):
         return formats.NEVER_BEGAN if value.startswith("-") else formats.NEVER_ENDS
     try:

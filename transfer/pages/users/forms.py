@@ -6,11 +6,11 @@ from typing import Any
 from django import forms
 from django.contrib.auth.forms import SetPasswordMixin, UsernameField
 from django.contrib.auth.password_validation import password_validators_help_text_html
-from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import GROUPS, Role
 from transfer.models import User
+from transfer.pages.components.forms import choice_with_note, help_with_rules
 
 # Without letters and digits that are taken for each other when a password is read out.
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -25,8 +25,7 @@ def start_password() -> str:
 
 def roles() -> list[tuple[str, Any]]:
     """Each role with what it may do."""
-    words = '<span>{}<span class="note">{}</span></span>'
-    return [(role.group, format_html(words, role.label, role.may)) for role in Role]
+    return [(role.group, choice_with_note(role.label, role.may)) for role in Role]
 
 
 def role_in(group: str) -> Role:
@@ -60,8 +59,7 @@ class PasswordFields(SetPasswordMixin, forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["password"].help_text = format_html(
-            "<p>{}</p>{}",
+        self.fields["password"].help_text = help_with_rules(
             _("Leave both empty to have one generated: it is shown once."),
             password_validators_help_text_html(),
         )

@@ -1,7 +1,4 @@
-"""A task as HTML: what the cells of the scheduler say of it, and its own page.
-
-Drawn in Python, since a template takes several times as long for each of many rows.
-"""
+"""Tasks: the cells of the scheduler's tables, and the facts and buttons of a task's own page."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,35 +6,46 @@ from urllib.parse import quote
 
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from transfer.pages.drawing import (
-    ago,
-    badge,
-    clock,
-    commands,
-    fact,
-    icon,
-    moment,
-    post,
-    share,
-    state_badge,
-    state_icon,
-)
-from transfer.pages.html import format_words
+from transfer.pages.components.basic import commands, fact, icon, share
+from transfer.pages.components.buttons import post, switch
+from transfer.pages.components.html import Html, format_words, joined, link, muted, titled
+from transfer.pages.components.run_strip import run_strip
+from transfer.pages.components.states import badge, state_badge, state_icon, switch_badge
+from transfer.pages.components.times import ago, clock, clocks, moment
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.text import formats
 
-MUTED = '<span class="muted">{}</span>'
 WHY = '<span class="why">{}</span>'
 
 
-def waits(row: TaskStatus) -> SafeString:
-    """How many rows wait, as a link that says why."""
+def task_switch(context: Any, row: TaskStatus, may_change: bool) -> Html:
+    """The task's switch; for those who may not press it, whether it is on."""
+    if not may_change:
+        return switch_badge(row.task.enabled)
+    return switch(
+        context, reverse("task_switch", args=[row.key]), row.name, row.task.enabled,
+        id=f"switch-{row.key}", bare=True, seen=row.task.version, next=context["here"],
+    )  # fmt: skip
+
+
+def task_link(row: TaskStatus) -> Html:
+    """The task's kind, which leads to its page."""
+    drawn = '<a class="strong" href="{}" id="to-{}" title="{}">{}</a>'
+    return format_html(drawn, row.url, row.key, row.name, row.task.get_kind_display())
+
+
+def recent_runs(row: TaskStatus) -> Html:
+    recent = row.task.recent_runs
+    return run_strip(*recent) if recent else muted(_("has never run"))
+
+
+def waits(row: TaskStatus) -> Html:
+    """How many rows wait, as a link to the task whose tooltip says why."""
     backlog = row.backlog
     if backlog.rows == 0:
-        return format_html(MUTED, 0)
+        return muted(0)
     if backlog.rows is None and not backlog.error:
         return format_html('<span class="muted" title="{}">…</span>', _("being asked…"))
     if backlog.rows is None:
@@ -45,41 +53,42 @@ def waits(row: TaskStatus) -> SafeString:
     else:
         tone, title = "strong", f"{row.oldest_words} {row.why}"
         text = formats.number(backlog.rows) + backlog.more
-    link = '<a class="{}" href="{}" id="waits-{}" title="{}">{}</a>'
-    return format_html(link, tone, row.url, row.key, title, text)
+    drawn = '<a class="{}" href="{}" id="waits-{}" title="{}">{}</a>'
+    return format_html(drawn, tone, row.url, row.key, title, text)
 
 
-def next_run(row: TaskStatus) -> SafeString | str:
-    """What it does now; else when it runs next."""
+def next_run(row: TaskStatus) -> Html | str:
+    """What it does now, or when it runs next."""
     if row.run:
-        link = '<a href="{}" id="run-{}">{}</a>'
-        return format_html(link, row.run.get_absolute_url(), row.key, _progress(row))
+        drawn = '<a href="{}" id="run-{}">{}</a>'
+        return format_html(drawn, row.run.get_absolute_url(), row.key, _progress(row))
     if not row.task.enabled:
-        return format_html(MUTED, formats.NOTHING)
+        return muted(formats.NOTHING)
     if row.is_paused:
         until = format_words(_("until %(until)s"), until=clock(row.task.paused_until))
         return _warning(row.why, "pause", format_html(" {}", until))
     if row.task.upcoming_at is None:
-        return format_html(MUTED, row.next_words)
+        return muted(row.next_words)
     at = clock(row.task.upcoming_at)
     is_late = row.is_overdue or row.task.failures
     return _warning(row.next_words, "warning", at) if is_late else at
 
 
-def _progress(row: TaskStatus) -> SafeString:
+def _progress(row: TaskStatus) -> Html:
     if row.is_running and row.run.expected:
         return badge("info", f"{share(row.run.read, row.run.expected)} %")
-    return state_badge(row.run.state) if row.run.is_open else state_icon(row.run.state)
+    draw = state_badge if row.run.is_open else state_icon
+    return draw("run", row.run.state)
 
 
-def _warning(title: str, icon_name: str, words: str) -> SafeString:
+def _warning(title: str, icon_name: str, words: str) -> Html:
     return format_html('<span class="warn" title="{}">{}{}</span>', title, icon(icon_name), words)
 
 
-def schedule(row: TaskStatus, here: str, may_change: bool) -> SafeString:
-    """The schedule in words, which lead to where it is changed."""
+def schedule(row: TaskStatus, here: str, may_change: bool) -> Html:
+    """The schedule in words, which lead to the form that changes it."""
     if not may_change:
-        return format_html('<span title="{}">{}</span>', row.words, row.words)
+        return titled(row.words, row.words)
     return format_html(
         '<a href="{}?next={}" id="edit-{}" title="{}">{}'
         '<span class="visually-hidden">. {}</span></a>',
@@ -92,18 +101,18 @@ def schedule(row: TaskStatus, here: str, may_change: bool) -> SafeString:
     )
 
 
-def actions(context: Any, row: TaskStatus, here: str, dense: bool = False) -> SafeString:
-    """What an operator may do to a task; `here` is where the page leads afterwards.
+def actions(context: Any, row: TaskStatus, here: str, dense: bool = False) -> Html:
+    """The buttons of a task, for operators; `here` is where each leads back to.
 
     `dense`: icons alone, with their words as tooltips.
     """
-    return format_html_join("\n", "{}", ((one,) for one in _actions(context, row, here, dense)))
+    return joined(_actions(context, row, here, dense), "\n")
 
 
-def _actions(context: Any, row: TaskStatus, here: str, dense: bool) -> Iterator[SafeString]:
+def _actions(context: Any, row: TaskStatus, here: str, dense: bool) -> Iterator[Html]:
     size = "small icon-only" if dense else ""
 
-    def button(id: str, url: str, words: str, icon_name: str, **options: Any) -> SafeString:
+    def button(id: str, url: str, words: str, icon_name: str, **options: Any) -> Html:
         return post(
             context, reverse(url, args=[row.key]), words, icon_name=icon_name, bare=dense,
             id=f"{id}-{row.key}", next=here,
@@ -126,7 +135,7 @@ def _actions(context: Any, row: TaskStatus, here: str, dense: bool) -> Iterator[
         yield _pause(row, here, size)
 
 
-def _pause(row: TaskStatus, here: str, size: str) -> SafeString:
+def _pause(row: TaskStatus, here: str, size: str) -> Html:
     return format_html(
         '<a class="button plain {}" id="pause-{}" title="{}" href="{}?next={}">{}'
         '<span class="{}">{}</span><span class="visually-hidden">: {}</span></a>',
@@ -142,8 +151,15 @@ def _pause(row: TaskStatus, here: str, size: str) -> SafeString:
     )
 
 
-def about(row: TaskStatus, may_change: bool) -> SafeString:
-    """A button, and what is known of the task, which it opens."""
+def row_actions(context: Any, row: TaskStatus, may_change: bool) -> Html:
+    """The last cell of a line: the buttons, and one that says who switched it, when and why."""
+    buttons = actions(context, row, context["here"], dense=True) if may_change else Html()
+    drawn = '<div class="row-actions">{}\n{}</div>'
+    return format_html(drawn, buttons, about(row, may_change))
+
+
+def about(row: TaskStatus, may_change: bool) -> Html:
+    """A button, and the facts about the task, which it opens."""
     words = _("Who, when and why")
     return format_html(
         '<button type="button" class="button plain small icon-only" popovertarget="about-{key}" '
@@ -159,9 +175,9 @@ def about(row: TaskStatus, may_change: bool) -> SafeString:
     )
 
 
-def facts(row: TaskStatus, may_change: bool) -> SafeString:
-    """What is known of a task: `{% task_facts row may.operator %}`."""
-    lines = format_html_join("", "{}", ((fact(*one),) for one in _facts(row, may_change)))
+def facts(row: TaskStatus, may_change: bool) -> Html:
+    """`{% task_facts row may.operator %}`: switch, pause, schedule, backlog and last result."""
+    lines = joined(fact(*one) for one in _facts(row, may_change))
     return format_html('<dl class="facts">{}</dl>', lines)
 
 
@@ -175,7 +191,7 @@ def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
     yield _("Schedule"), _schedule(row, may_change)
     if_on = "" if task.enabled else format_html(WHY, _("if it is switched on"))
     times = '{}<ol class="lean num">{}</ol>'
-    yield _("Next five times"), format_html(times, if_on, row.drawn_times)
+    yield _("Next five times"), format_html(times, if_on, clocks(*row.times))
     if row.is_transfer:
         yield _("Waiting rows"), _waiting(row)
         if row.backlog.writing_since:
@@ -187,36 +203,36 @@ def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
     yield _("Last result"), _result(row)
     if row.last_success and row.last_success != row.last_run:
         run = row.last_success
-        at = format_html('<a href="{}">{}</a>', run.get_absolute_url(), moment(run.finished_at))
+        at = link(run.get_absolute_url(), moment(run.finished_at))
         yield _("Last success"), at
 
 
-def _with_reason(words: Any, reason: str) -> SafeString:
+def _with_reason(words: Any, reason: str) -> Html:
     return format_html("{} {}", words, format_html(WHY, reason) if reason else "")
 
 
-def _switched(task: Any) -> SafeString | str:
+def _switched(task: Any) -> Html | str:
     if not task.changed_at:
-        return _("Nobody has pressed it yet.")
+        return _("It has never been switched.")
     words = _("Switched on") if task.enabled else _("Switched off")
     who = task.changed_by or formats.NOTHING
     switched = format_html("{} {}, {}", words, moment(task.changed_at), who)
     return _with_reason(switched, task.change_reason)
 
 
-def _schedule(row: TaskStatus, may_change: bool) -> SafeString | str:
+def _schedule(row: TaskStatus, may_change: bool) -> Html | str:
     if not may_change:
         return row.words
     url = reverse("task_schedule", args=[row.key])
     return format_html('{} <a href="{}">{}</a>', row.words, url, _("Change"))
 
 
-def _waiting(row: TaskStatus) -> SafeString | str:
+def _waiting(row: TaskStatus) -> Html | str:
     backlog = row.backlog
     if backlog.rows == 0:
         return _("nothing waits")
     if backlog.rows is None and not backlog.error:
-        return format_html(MUTED, _("being asked…"))
+        return muted(_("being asked…"))
     if backlog.rows is None:
         return format_html("{} {}", badge("warn", _("unknown")), row.error_words)
     oldest = ""
@@ -227,16 +243,16 @@ def _waiting(row: TaskStatus) -> SafeString | str:
     return format_html(drawn, formats.rows(backlog.rows, backlog.more), oldest, row.why)
 
 
-def _result(row: TaskStatus) -> SafeString:
+def _result(row: TaskStatus) -> Html:
     run = row.last_run
     if run is None:
-        return format_html(MUTED, _("has never run"))
+        return muted(_("has never run"))
     failure = row.failure
     failed = (format_html("{} {}", failure.sentence, commands(failure.hint)),) if failure else ()
     return format_html(
         '<a href="{}">{}</a> {}{}',
         run.get_absolute_url(),
-        state_badge(run.state),
+        state_badge("run", run.state),
         ago(run.finished_at),
         format_html_join("", WHY, ((line,) for line in (*row.report, *failed))),
     )

@@ -5,33 +5,35 @@ from collections.abc import Mapping
 from html import escape
 
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
-from transfer.models.run_base import PastRun
-from transfer.models.runs import State
-from transfer.pages.drawing import once_a_day
+from transfer.models.run_base import OPEN_STATES, PastRun, State
+from transfer.pages.components.html import Html
+from transfer.pages.components.once import once_a_day
+from transfer.pages.components.states import look
 from transfer.text import formats
 
-# Every state in a strip of runs: its tone, and its shape in a cell of 7 by 16. A run that moved
-# nothing is a low bar, one that moved rows a high one.
+# The shape of a run in a cell of 7 by 16, by its state. One that moved nothing is a low bar, one
+# that moved rows a high one.
 LOW, HIGH = "M1 10h5v5h-5z", "M1 1h5v14h-5z"
-MARKS = {
-    State.QUEUED: ("open", "M1.5 1.5h4v13h-4z"),
-    State.RUNNING: ("open", "M1.5 1.5h4v13h-4z"),
-    State.REJECTS: ("warn", "M1 7 3.5 1 6 7v8h-5z"),
-    State.FAILED: ("bad", "M1 4.5l5 8M6 4.5l-5 8"),
-    State.SKIPPED: ("idle", "M2 11.5h3v3h-3z"),
-    State.CANCELLED: ("idle", "M2 11.5h3v3h-3z"),
-    State.INTERRUPTED: ("bad", "M1 4.5l5 8M6 4.5l-5 8"),
+OPEN, CROSS, DOT = "M1.5 1.5h4v13h-4z", "M1 4.5l5 8M6 4.5l-5 8", "M2 11.5h3v3h-3z"
+SHAPES = {
+    State.QUEUED: OPEN,
+    State.RUNNING: OPEN,
+    State.REJECTS: "M1 7 3.5 1 6 7v8h-5z",
+    State.FAILED: CROSS,
+    State.SKIPPED: DOT,
+    State.CANCELLED: DOT,
+    State.INTERRUPTED: CROSS,
 }
 
 
 @once_a_day
-def run_strip(*runs: PastRun) -> SafeString:
-    """The last runs as marks, each a link, and in words for who can’t see it.
+def run_strip(*runs: PastRun) -> Html:
+    """The last runs as marks, each a link, and in words for those who cannot see them.
 
-    An open page asks for the same strips again and again.
+    It is kept, since an open page asks for the same strips again and again.
     """
     counts = Counter(State(run.state) for run in runs)
     words = {state: str(state.label) for state in counts}
@@ -51,7 +53,8 @@ def run_strip(*runs: PastRun) -> SafeString:
 def _mark(x: int, run: PastRun, states: Mapping[State, str]) -> str:
     """One of hundreds on a page: only its title needs to be escaped."""
     state = State(run.state)
-    tone, shape = MARKS.get(state) or ("ok", LOW if run.read == 0 else HIGH)
+    tone = "open" if state in OPEN_STATES else look(state, "run").tone
+    shape = SHAPES.get(state) or (LOW if run.read == 0 else HIGH)
     read = formats.rows(run.read) if run.read else ""
     words = [formats.moment(run.queued_at), states[state], read]
     return (

@@ -1,15 +1,12 @@
-"""A flow of the scheme as SVG, and as a line of the table beside it.
-
-Drawn in Python, since a template takes several times as long for each of many flows.
-"""
+"""A flow of the overview's scheme: as an arrow in SVG, and as a line of the table beside it."""
 
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext
 
-from transfer.pages.drawing import icon
-from transfer.pages.overview.flows import Flow, Look
+from transfer.pages.components.basic import icon
+from transfer.pages.components.html import Html
+from transfer.pages.overview.flows import Flow
 from transfer.runs.backlog import Backlog
 from transfer.text import formats
 
@@ -50,7 +47,7 @@ LINE = """
 """
 
 
-def arrow(flow: Flow) -> SafeString:
+def arrow(flow: Flow) -> Html:
     """`{% flow_arrow flow %}`: the flow in the scheme."""
     row, look, backlog = flow.row, flow.look, flow.row.backlog
     return format_html(
@@ -59,23 +56,23 @@ def arrow(flow: Flow) -> SafeString:
         y=flow.y,
         url=row.url,
         name=row.name,
-        look=look.words,
+        look=flow.words,
         kind=row.task.get_kind_display(),
         muted="" if backlog.rows else "muted",
         waits=_wait(backlog),
         arrived_url=flow.arrived_url,
         arrived=_today(flow.arrived),
-        sign="" if look.tone == "ok" else _sign(look),
+        sign="" if look.tone == "ok" else _sign(flow),
     )
 
 
-def _sign(look: Look) -> SafeString:
-    icons = static("icons.svg")
-    return format_html(SIGN, url=look.url, words=look.words, icons=icons, icon=look.icon)
+def _sign(flow: Flow) -> Html:
+    icons, name = static("icons.svg"), flow.look.icon
+    return format_html(SIGN, url=flow.state_url, words=flow.words, icons=icons, icon=name)
 
 
-def _today(rows: int) -> SafeString:
-    return SafeString(_("%(n)s<tspan> today</tspan>") % {"n": formats.number(rows)})
+def _today(rows: int) -> Html:
+    return Html(_("%(n)s<tspan> today</tspan>") % {"n": formats.number(rows)})
 
 
 def _wait(backlog: Backlog) -> str:
@@ -89,7 +86,7 @@ def _unknown(backlog: Backlog) -> str:
     return _("unknown") if backlog.error else _("being asked…")
 
 
-def line(flow: Flow) -> SafeString:
+def line(flow: Flow) -> Html:
     """`{% flow_line flow %}`: the flow in the table."""
     row, look, backlog = flow.row, flow.look, flow.row.backlog
     count = formats.number(backlog.rows) + backlog.more
@@ -105,7 +102,7 @@ def line(flow: Flow) -> SafeString:
         arrived=formats.number(flow.arrived),
         tone=look.tone,
         why=row.why,
-        look_url=look.url,
+        look_url=flow.state_url,
         icon=icon(look.icon),
-        look=look.words,
+        look=flow.words,
     )

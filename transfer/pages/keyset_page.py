@@ -1,4 +1,4 @@
-"""A leaf of a long list: the rows beyond one of them. Nothing is counted, and nothing skipped."""
+"""Pages of a list that is too long to be counted: each begins after the last row of another."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from django.db.models import Model, Q, QuerySet
 from transfer.text import formats
 
 
-class Leaf:
-    """The rows at `place`: those "after-12", those "before-12", or the "last" ones; else the first.
+class KeysetPage:
+    """The page of `rows` at `place`: "after-12", "before-12", "last", or else the first one.
 
-    `rows` are in the order of columns that are never null, all in one direction, the key last.
+    `rows` are ordered by columns that are never null, all in one direction, the key last.
     """
 
     def __init__(self, rows: QuerySet[Any], place: str, size: int) -> None:
@@ -52,13 +52,13 @@ class Leaf:
         return records
 
     def _before(self, beside: Model) -> list[Any]:
-        """The rows before it; none if they do not fill a leaf and more: that is the first one."""
+        """The rows before it; none if they do not fill a page, which is the first one then."""
         records, more = self._some(beyond(turned(self.rows), beside))
         self.has_previous = self.has_next = more
         return records[::-1] if more else []
 
     def _some(self, rows: QuerySet[Any]) -> tuple[list[Any], bool]:
-        """A leaf of them, and whether there are more."""
+        """A page of them, and whether there are more."""
         records = list(rows[: self.size + 1])
         return records[: self.size], len(records) > self.size
 
@@ -70,17 +70,17 @@ def turned(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def beyond(rows: QuerySet[Any], beside: Model) -> QuerySet[Any]:
-    """The rows that come later in their order than that one."""
+    """The rows that come after `beside` in their order."""
     names = [str(name) for name in rows.query.order_by]
-    way = "lt" if names[0].startswith("-") else "gt"
-    return rows.filter(_past([name.lstrip("-") for name in names], beside, way))
+    comparison = "lt" if names[0].startswith("-") else "gt"
+    return rows.filter(_past([name.lstrip("-") for name in names], beside, comparison))
 
 
-def _past(columns: list[str], beside: Model, way: str) -> Q:
+def _past(columns: list[str], beside: Model, comparison: str) -> Q:
     """The first column alone bounds the rows, so that an index that begins with it finds them."""
     name, *others = columns
     value = getattr(beside, name)
-    past = Q(**{f"{name}__{way}": value})
+    past = Q(**{f"{name}__{comparison}": value})
     if not others:
         return past
-    return Q(**{f"{name}__{way}e": value}) & (past | _past(others, beside, way))
+    return Q(**{f"{name}__{comparison}e": value}) & (past | _past(others, beside, comparison))

@@ -1,0 +1,85 @@
+"""Registers, their accounts and shops: cells of tables, badges, and the days they were seen."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from transfer.models import CashRegister
+from transfer.models.accounts import AccountState
+from transfer.pages.components.html import Html, row, unseen
+from transfer.pages.components.once import once
+from transfer.pages.components.states import badge, look, state_badge
+from transfer.text import formats
+
+
+def register_name(named: CashRegister) -> Html:
+    """A register's name, as a link; below it its code, where that says more."""
+    mothballed = state_badge("register", "mothballed") if named.mothballed else ""
+    code = format_html('<div class="code break muted small">{}</div>', named.code)
+    return format_html(
+        '<div><a href="{}">{}</a> {}{}</div>',
+        named.get_absolute_url(),
+        named.name,
+        mothballed,
+        code if named.code != named.name else "",
+    )
+
+
+@once
+def account_badge(state: str, mothballed: bool = False) -> Html:
+    """The state of a register's account. A mothballed register raises no alarm."""
+    shown = look(state, "account")
+    tone = "idle" if mothballed and shown.tone != "ok" else shown.tone
+    return badge(tone, shown.word, shown.icon)
+
+
+def state_with_error(state: str, mothballed: bool, error: Any = None) -> Html:
+    """A cell with the state of an account, and below it the error that it keeps."""
+    note = format_html('<div class="note">{}</div>', error) if error else ""
+    return format_html("<div>{}{}</div>", account_badge(state, mothballed), note)
+
+
+def state_since(state: str, mothballed: bool, seen: datetime | None) -> Html:
+    """A cell with the state of an account; of one that is offline also since when."""
+    badge = account_badge(state, mothballed)
+    if state != AccountState.OFFLINE:
+        return badge
+    words = '<span class="row">{}<span class="muted small">{}</span></span>'
+    return format_html(words, badge, formats.ago(seen))
+
+
+def shop_actions(links: Iterable[tuple[str, Any]], shop: Any) -> Html:
+    """Buttons that lead to pages about a shop: address and words of each."""
+    drawn = '<a class="button plain small" href="{}">{}{}</a>'
+    return row(*(format_html(drawn, url, words, unseen(f": {shop}")) for url, words in links))
+
+
+def line_of_file(state: str, words: Iterable[str]) -> Html:
+    """What becomes of a line of a file of registers: "new", "changes" or "bad", and in words."""
+    return format_html("<div>{} {}</div>", state_badge("line", state), "; ".join(words))
+
+
+def day_strip(hours: list[bool | None], day: datetime) -> dict[str, Any]:
+    """A day of the strip: its hours as runs, and in words for those who cannot see it."""
+    seen, known = hours.count(True), len(hours) - hours.count(None)
+    return {
+        "day": formats.day(day.date()),
+        "known": list(runs([hour is not None for hour in hours])),
+        "seen": list(runs([hour is True for hour in hours])),
+        "share": f"{100 * seen // known}{formats.NBSP}%" if known else formats.NOTHING,
+        "words": _("seen in %(n)s of %(known)s hours") % {"n": seen, "known": known},
+    }
+
+
+def runs(hours: list[bool]) -> Iterator[dict[str, int]]:
+    """Yields start and length of each run of neighbouring hours."""
+    start = 0
+    for wanted, group in groupby(hours):
+        width = len(list(group))
+        if wanted:
+            yield {"x": start, "width": width}
+        start += width

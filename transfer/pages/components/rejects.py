@@ -1,0 +1,83 @@
+"""Rejected rows: their reason, the row as received, the servers that rejected it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from html import escape
+
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+
+from transfer.models import RejectedRow
+from transfer.models.addresses import numbered
+from transfer.pages.components.html import Html, joined, link, muted, row, titled
+from transfer.pages.components.once import once
+from transfer.pages.components.states import state_badge
+from transfer.text.columns import heading
+from transfer.text.explain import explain_reject
+
+
+@once
+def reason_of(code: str) -> Html:
+    """Why the row was rejected; the tooltip says what to do."""
+    reason = explain_reject(code)
+    return titled(reason.sentence, reason.hint)
+
+
+def reject_link(one: RejectedRow) -> Html:
+    """The number of the staged row, which leads to the reject."""
+    return link(one.get_absolute_url(), f"№ {one.staging_id}")
+
+
+def reject_links(rejects: Iterable[RejectedRow]) -> Html:
+    """The servers that rejected the same row, each as a link to its reject."""
+    return joined((link(one.get_absolute_url(), one.server_name) for one in rejects), ", ")
+
+
+def payload(
+    texts: Mapping[str, str], wrong: Collection[str], named: Iterable[str], kind: str
+) -> Html:
+    """The row as received.
+
+    `texts`: of each column its text; the tooltip has all of them, after the `kind`. The cell has
+    the columns that the failed check looked at, `wrong`, and those that name the row.
+    """
+    if not texts:
+        return muted(_("unknown"))
+    shown = " ".join(
+        f'<span><span class="muted tiny">{escape(heading(name))}</span> '
+        f'<code class="{"wrong" * (name in wrong)}">{escape(texts[name])}</code></span>'
+        for name in dict.fromkeys([*wrong, *named])
+        if texts[name]
+    )
+    full = "; ".join(f"{heading(name)} {text}" for name, text in texts.items() if text)
+    title = escape(f"{kind}: {full}")
+    drawn = f'<div class="payload clamped" title="{title}">{shown}</div>'
+    return mark_safe(drawn)  # noqa: S308 - escaped
+
+
+def rejecting_servers(rejects: Iterable[RejectedRow], short_names: Mapping[str, str]) -> Html:
+    """The servers that rejected the same row, each as a link to the run in which it did."""
+    return row(*(_server(one, short_names[one.server_name]) for one in rejects))
+
+
+def _server(one: RejectedRow, short: str) -> Html:
+    if one.run_id is None:
+        words = '<span class="badge badge-idle" title="{}">{}</span>'
+        return format_html(words, one.server_name, short)
+    run = _("run %(number)s") % {"number": one.run_id}
+    drawn = '<a class="badge badge-idle" href="{}" title="{name}" aria-label="{name}">{}</a>'
+    name = f"{one.server_name}, {run}"
+    return format_html(drawn, numbered("run", one.run_id), short, name=name)
+
+
+def reject_state(one: RejectedRow, is_of_one_state: bool) -> Html:
+    """The state with who closed it, why, or as which row it was sent again.
+
+    In a list of one state that note is enough.
+    """
+    note = one.closed_by or one.close_reason
+    if one.resent_id is not None:
+        note = _("as row %(number)s") % {"number": one.resent_id}
+    badge = state_badge("reject", one.state)
+    words = '<div class="row">{}<span class="muted small">{}</span></div>'
+    return format_html(words, "" if is_of_one_state else badge, note) if note else badge

@@ -1,0 +1,177 @@
+"""How each state looks: the one table of tones, icons and words. Colour never says it alone.
+
+Badges, strips, charts, counts and templates read it: `{% state_badge "run" run.state %}`,
+`{% with look=one.state|look:"check" %}`. Exports write the same words, since a state that a model
+has brings its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from transfer.models import BonusServer, RejectedRow, Upload
+from transfer.models.accounts import AccountState
+from transfer.models.alerts import Severity
+from transfer.models.run_base import State
+from transfer.pages.components.basic import TONE_ICONS, icon
+from transfer.pages.components.html import Html, unseen
+from transfer.pages.components.once import once
+
+TONES = ("bad", "warn", "info", "idle", "ok")  # the worst first
+
+
+class Look(NamedTuple):
+    """How a state looks."""
+
+    tone: str
+    icon: str
+    word: str | Promise
+
+
+def _labelled(looks: Mapping[Any, tuple[str, str]]) -> dict[str, Look]:
+    """Looks of a model's states, which have words of their own."""
+    return {state.value: Look(tone, name, state.label) for state, (tone, name) in looks.items()}
+
+
+# By what is in the state, and the state.
+LOOKS: dict[str, dict[str, Look]] = {
+    "run": _labelled({
+        State.QUEUED: ("idle", "clock"),
+        State.RUNNING: ("info", "play"),
+        State.SUCCEEDED: ("ok", "check"),
+        State.REJECTS: ("warn", "warning"),
+        State.FAILED: ("bad", "cross"),
+        State.SKIPPED: ("idle", "skip"),
+        State.CANCELLED: ("idle", "ban"),
+        State.INTERRUPTED: ("bad", "broken"),
+    }),
+    # What a task does now, or what keeps it from running.
+    "task": {
+        "running": Look("info", "play", gettext_lazy("is being moved")),
+        "queued": Look("idle", "clock", gettext_lazy("in the queue")),
+        "failed": Look("bad", "cross", gettext_lazy("has failed")),
+        "silent": Look("bad", "offline", gettext_lazy("no answer")),
+        "off": Look("idle", "ban", gettext_lazy("switched off")),
+        "paused": Look("warn", "pause", gettext_lazy("paused until %(until)s")),
+        "overdue": Look("warn", "warning", gettext_lazy("overdue")),
+        "unplanned": Look("idle", "clock", gettext_lazy("not planned yet")),
+        "planned": Look("ok", "check", gettext_lazy("next %(at)s")),
+    },
+    "switch": {
+        "on": Look("info", "check", gettext_lazy("Enabled")),
+        "off": Look("idle", "circle", gettext_lazy("Disabled")),
+    },
+    "server": _labelled({
+        BonusServer.State.UNCHECKED: ("idle", "clock"),
+        BonusServer.State.AVAILABLE: ("ok", "check"),
+        BonusServer.State.FAILING: ("bad", "cross"),
+    }),
+    "account": _labelled({
+        AccountState.ERROR: ("bad", "cross"),
+        AccountState.BLOCKED: ("warn", "lock"),
+        AccountState.OFFLINE: ("bad", "offline"),
+        AccountState.NEVER_SEEN: ("warn", "clock"),
+        AccountState.NOT_CREATED: ("idle", "circle"),
+        AccountState.WAITING: ("info", "clock"),
+        AccountState.ONLINE: ("ok", "check"),
+    }),
+    "register": {"mothballed": Look("idle", "pause", gettext_lazy("Mothballed"))},
+    "upload": _labelled({
+        Upload.State.RECEIVED: ("info", "play"),
+        Upload.State.COLUMNS: ("warn", "warning"),
+        Upload.State.READY: ("warn", "clock"),
+        Upload.State.CONFIRMED: ("info", "play"),
+        Upload.State.LOADED: ("ok", "check"),
+        Upload.State.REFUSED: ("bad", "cross"),
+        Upload.State.FAILED: ("bad", "cross"),
+        Upload.State.DISCARDED: ("idle", "ban"),
+        Upload.State.EXPIRED: ("idle", "clock"),
+    }),
+    # What a line of a file of registers does.
+    "line": {
+        "bad": Look("bad", "cross", pgettext_lazy("a line of a file", "bad")),
+        "new": Look("info", "plus", gettext_lazy("new")),
+        "changes": Look("idle", "edit", pgettext_lazy("a line of a file", "changes")),
+    },
+    "arrival": {
+        "unknown": Look("idle", "offline", gettext_lazy("Not known")),
+        "rejects": Look("warn", "warning", gettext_lazy("Arrived, with rejects")),
+        "arrived": Look("ok", "check", gettext_lazy("Arrived")),
+        "coming": Look("warn", "clock", gettext_lazy("On its way")),
+    },
+    "delivery": {
+        "moved": Look("ok", "check", gettext_lazy("Moved")),
+        "read": Look("idle", "circle", gettext_lazy("Moved or rejected")),
+        "rejected": Look("bad", "cross", gettext_lazy("Rejected")),
+        "waiting": Look("warn", "clock", pgettext_lazy("one row", "Waiting")),
+        "unknown": Look("idle", "offline", gettext_lazy("Not known")),
+    },
+    "reject": _labelled({
+        RejectedRow.State.OPEN: ("warn", "warning"),
+        RejectedRow.State.RESENT: ("ok", "check"),
+        RejectedRow.State.DISCARDED: ("idle", "ban"),
+    }),
+    # A stage of a connection test.
+    "check": {
+        "passed": Look("ok", "check", gettext_lazy("passed")),
+        "warned": Look("warn", "warning", gettext_lazy("passed")),
+        "failed": Look("bad", "cross", gettext_lazy("failed")),
+        "untried": Look("coming", "skip", gettext_lazy("not tried")),
+    },
+    "problem": _labelled({Severity.BAD: ("bad", "cross"), Severity.WARN: ("warn", "warning")}),
+    "scheduler": {
+        "alive": Look("ok", "check", gettext_lazy("Alive")),
+        "silent": Look("bad", "cross", gettext_lazy("Silent")),
+        "never": Look("bad", "offline", gettext_lazy("Never seen")),
+    },
+    "recipient": {
+        "off": Look("idle", "circle", gettext_lazy("Switched off")),
+        "failing": Look("bad", "cross", gettext_lazy("Does not arrive")),
+        "ok": Look("ok", "check", gettext_lazy("In order")),
+    },
+    "user": {
+        "active": Look("ok", "check", gettext_lazy("Active")),
+        "closed": Look("idle", "lock", gettext_lazy("Closed")),
+        "locked": Look("warn", "lock", gettext_lazy("Log-in locked")),
+        "no role": Look("warn", "warning", gettext_lazy("No role")),
+    },
+}  # fmt: skip
+
+
+def look(state: str, of: str) -> Look:
+    """`{{ one.state|look:"check" }}`: how a state looks. Raises KeyError if unknown."""
+    return LOOKS[of][state]
+
+
+def tone(state: str, of: str) -> str:
+    """`{{ state|tone:"account" }}`: its tone alone, for a number beside the word."""
+    return look(state, of).tone
+
+
+def badge(tone: str, text: Any, icon_name: str = "") -> Html:
+    """`{% badge "warn" words "clock" %}`: icon, words and colour of what is in no state."""
+    drawn = '<span class="badge badge-{}">{}{}</span>'
+    return format_html(drawn, tone, icon(icon_name or TONE_ICONS[tone]), text)
+
+
+@once
+def state_badge(of: str, state: str) -> Html:
+    """`{% state_badge "run" run.state %}`: icon, word and colour of a state."""
+    shown = look(state, of)
+    return badge(shown.tone, shown.word, shown.icon)
+
+
+@once
+def state_icon(of: str, state: str) -> Html:
+    """The same without its word, which a tooltip and a screen reader have."""
+    shown = look(state, of)
+    drawn = '<span class="badge badge-{} alone" title="{}">{}{}</span>'
+    return format_html(drawn, shown.tone, shown.word, icon(shown.icon), unseen(shown.word))
+
+
+def switch_badge(enabled: bool) -> Html:
+    """`{% switch_badge task.enabled %}`: whether a task is on, for those who may not switch it."""
+    return state_badge("switch", "on" if enabled else "off")

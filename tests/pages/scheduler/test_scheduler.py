@@ -477,15 +477,24 @@ def test_a_thousand_tasks_take_no_more_queries_than_ten(client, olga, shown):
 
 @pytest.fixture
 def read_runs():
-    """The numbers of the runs that are read while the test goes on."""
+    yield from read_of(TransferRun)
+
+
+@pytest.fixture
+def read_tasks():
+    yield from read_of(TransferTask)
+
+
+def read_of(model):
+    """The numbers of the objects of the model that are read while the test goes on."""
     numbers = set()
 
     def note(instance, **_):
         numbers.add(instance.pk)
 
-    post_init.connect(note, sender=TransferRun)
+    post_init.connect(note, sender=model)
     yield numbers
-    post_init.disconnect(note, sender=TransferRun)
+    post_init.disconnect(note, sender=model)
 
 
 def with_a_run_each(count):
@@ -494,14 +503,42 @@ def with_a_run_each(count):
         a_run(task.server, task.kind)
 
 
-@pytest.mark.parametrize("sort", ["server", "-task", "next"])
-def test_it_reads_the_runs_of_the_tasks_that_it_shows(client, olga, shown, read_runs, sort):
+@pytest.mark.parametrize("sort", ["", "server", "-task", "schedule", "next"])
+def test_it_reads_the_tasks_that_it_shows_and_their_runs(
+    client, olga, shown, read_runs, read_tasks, sort
+):
     with_a_run_each(60)
     read_runs.clear()
-    response = client.get(reverse("scheduler"), {"sort": sort})
+    read_tasks.clear()
+    response = client.get(reverse("scheduler"), {"sort": sort} if sort else {})
     rows = [row.record for row in response.context["table"].paginated_rows]
     assert len(rows) == 25
+    assert read_tasks == {row.task.pk for row in rows}
     assert read_runs == {row.last_run.pk for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("server", ["b: pincodes", "b: balances", "b: cards", "a: pincodes"]),
+        ("task", ["a: pincodes", "b: pincodes", "a: balances", "b: balances"]),
+        ("-schedule", ["b: cards", "b: balances", "a: balances", "b: pincodes"]),
+        ("next", ["a: balances", "b: balances", "b: cards", "a: pincodes"]),
+    ],
+)
+def test_it_orders_by_what_a_column_shows(client, olga, shown, sort, expected):
+    for name in ("b", "a"):  # docked in this order
+        server(name)
+    tasks, now = TransferTask.objects.all(), timezone.now()
+    tasks.update(enabled=True, schedule="0 3 * * *", next_run_at=now + timedelta(hours=2))
+    tasks.filter(kind="balances").update(retry_at=now + timedelta(minutes=5))
+    tasks.filter(kind="pincodes", server__name="b").update(enabled=False)
+    tasks.filter(kind="cards", server__name="b").update(
+        schedule="5 3 * * *", next_run_at=now + timedelta(hours=1)
+    )
+    response = client.get(reverse("scheduler"), {"sort": sort})
+    rows = [row.record.task for row in response.context["table"].paginated_rows]
+    assert [f"{task.server.name}: {task.kind}" for task in rows][:4] == expected
 
 
 def test_by_their_last_runs_all_tasks_are_sorted(client, olga, shown):

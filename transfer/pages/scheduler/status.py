@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Case, F, IntegerField, Value, When
+from django.db.models.functions import Least
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -55,13 +57,28 @@ class TaskStatus:
 
     @cached_property
     def name(self) -> str:
-        """What it is sorted by."""
         return str(self.task)
 
     @property
     def kind_order(self) -> int:
         """The transfers come in the order of the manual."""
         return ORDER[self.task.kind]
+
+    @property
+    def server_id(self) -> int | None:
+        return self.task.server_id if self.is_transfer else None
+
+    @property
+    def server_name(self) -> str:
+        return self.task.server.name if self.is_transfer else ""
+
+    @property
+    def schedule(self) -> str:
+        return str(self.task.schedule)
+
+    @property
+    def upcoming(self) -> datetime | None:
+        return self.task.upcoming_at
 
     @cached_property
     def key(self) -> str:
@@ -216,12 +233,7 @@ class TaskStatus:
 
 def of(tasks: Iterable[Any]) -> list[TaskStatus]:
     """Tasks that came from `with_runs`, with what is known of their backlogs at this moment."""
-    return without_runs(attach_runs(tasks))
-
-
-def without_runs(tasks: Iterable[Any]) -> list[TaskStatus]:
-    """The same of any tasks: enough to sort them by what they are and when they run."""
-    listed = list(tasks)
+    listed = attach_runs(tasks)
     asked = backlogs.known(task for task in listed if isinstance(task, TransferTask))
     zone = Settings.load().zone
     return [
@@ -230,11 +242,14 @@ def without_runs(tasks: Iterable[Any]) -> list[TaskStatus]:
     ]
 
 
-def with_runs(listed: list[TaskStatus]) -> list[TaskStatus]:
-    """The same transfer tasks in the same order, read with their runs, but for deleted ones."""
-    keys = [one.task.pk for one in listed]
-    read = of(transfer_tasks().filter(pk__in=keys))
-    return sorted(read, key=lambda one: keys.index(one.task.pk))
+def sortable(tasks: Any) -> Any:
+    """Transfer tasks with the columns that the database can order a `TaskTable` by."""
+    kinds = (When(kind=kind, then=Value(number)) for kind, number in ORDER.items())
+    return tasks.annotate(
+        kind_order=Case(*kinds, output_field=IntegerField()),
+        server_name=F("server__name"),
+        upcoming=Case(When(enabled=True, then=Least("next_run_at", "retry_at"))),
+    )
 
 
 def patience(request: HttpRequest) -> float:

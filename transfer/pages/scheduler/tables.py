@@ -27,8 +27,11 @@ def cell(name: str, heading: Any, **options: Any) -> DrawnColumn:
     return DrawnColumn(heading, attrs=classed(f"cell-{name}"), **options)
 
 
+NAME = ("kind_order", "server_name")
+
+
 class TaskTable(Table):
-    """A table of `TaskStatus`."""
+    """A table of `TaskStatus`. What it is ordered by is in `status.sortable`, too."""
 
     caption = gettext_lazy("Transfer tasks")
     may_change = False
@@ -39,13 +42,11 @@ class TaskTable(Table):
         lambda row: f"{row.key}:{row.task.version}",
     )
     switch = cell("switch", unseen_lazy(gettext_lazy("Switch")), orderable=False)
-    task = cell("task", gettext_lazy("Task"), order_by=("kind_order", "name"))
-    server = cell(
-        "server", gettext_lazy("Bonus server"), order_by=("task__server_id", "kind_order")
-    )
+    task = cell("task", gettext_lazy("Task"), order_by=("kind_order", "server_name"))
+    server = cell("server", gettext_lazy("Bonus server"), order_by=("server_id", "kind_order"))
     waits = cell("waits", pgettext_lazy("rows", "Waiting"), order_by=("backlog__rows", "name"))
-    schedule = cell("schedule", gettext_lazy("Schedule"), order_by=("task__schedule", "name"))
-    next = cell("next", gettext_lazy("Next run"), order_by=("task__upcoming_at", "name"))
+    schedule = cell("schedule", gettext_lazy("Schedule"), order_by=("schedule", *NAME))
+    next = cell("next", gettext_lazy("Next run"), order_by=("upcoming", *NAME))
     runs = cell("runs", gettext_lazy("Last runs"), order_by=("last_run__finished_at",))
     more = cell("more", unseen_lazy(gettext_lazy("Actions")), orderable=False)
 

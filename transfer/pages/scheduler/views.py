@@ -51,26 +51,29 @@ def scheduler(request: HttpRequest) -> HttpResponse:
     context["poll"] = FAST if any(row.run for row in rows) else SLOW
     if not all(row.asked_at for row in rows if row.is_transfer) and not is_part(request):
         context["poll"] = AT_ONCE
-    # The filter also asks for its chips, which stand beside.
+    # The filter also needs its chips, which are outside of the part that refreshes.
     part = is_part(request) and request.htmx.trigger != "filter"  # type: ignore[attr-defined]
     return render(request, "scheduler/live.html" if part else "scheduler/scheduler.html", context)
 
 
 def changed(request: HttpRequest, rows: list[TaskStatus]) -> TaskStatus | None:
-    """The task that was changed by the press that led here, if nobody has changed it since."""
+    """The task that the user has just changed, unless somebody changed it since."""
     wanted = (request.GET.get("changed"), request.GET.get("v"))
     return next((row for row in rows if (row.key, str(row.task.version)) == wanted), None)
 
 
 def transfers(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
-    """Reads the runs, and asks what waits, for the tasks of the page alone: they may be many."""
-    sorts = {name.lstrip("-") for name in request.GET.getlist("sort")}
-    if sorts & SORTED_BY_RUNS:
-        listed = status.of(tasks.qs.with_runs())
-    else:
-        listed = status.without_runs(tasks.qs)
+    """Reads the tasks of the page alone, and asks what waits for them: there may be many.
+
+    Only for an order by what waits or by the last runs all of them are read.
+    """
+    listed = status.sortable(tasks.qs.with_runs())
+    if {name.lstrip("-") for name in request.GET.getlist("sort")} & SORTED_BY_RUNS:
+        listed = status.of(listed)
     table = TaskTable(listed).paged(request)
-    rows = status.with_runs([one.record for one in table.paginated_rows])
+    rows = [one.record for one in table.paginated_rows]
+    if not isinstance(listed, list):
+        rows = status.of(rows)
     table.show(status.with_recent(rows))
     status.ask(rows, status.patience(request), request.GET.get("changed"))
     return table
@@ -84,7 +87,7 @@ def maintenance(request: HttpRequest) -> TaskTable:
 def shows_transfers(request: HttpRequest, settings: Settings) -> bool:
     """Whether transfers are shown: as the setting says, or the user's own switch since.
 
-    Whoever comes by a link to chosen tasks wants to see them.
+    A link to chosen tasks shows them in any case.
     """
     own, when_setting_was = request.session.get(OWN_CHOICE, (None, None))
     if own is not None and when_setting_was == settings.show_transfer_tasks:

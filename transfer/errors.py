@@ -1,4 +1,4 @@
-"""What can go wrong, each with a stable code, one sentence and one hint. No Django.
+"""What can go wrong, each with a stable code, one sentence and one hint.
 
 The sentences are message ids of the translation catalogue: `words.explain` says them in the
 user's language, from the code and the parameters that a run keeps.

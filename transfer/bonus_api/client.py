@@ -1,6 +1,6 @@
 """The client of a bonus server's administration port, by the contract in bonusserver/README.md.
 
-A vendor's own protocol takes its place by another module with this class. No Django. Every failure
+A vendor's own protocol takes its place by another module with this class. Every failure
 is an ApiError.
 """
 

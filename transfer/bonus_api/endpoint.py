@@ -1,4 +1,4 @@
-"""An address alone: who only keeps it, as our models do, need not load what calls it. No Django."""
+"""The address of an administration port. Models keep it without loading the client."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What can go wrong between us and a bonus server's administration port. No Django."""
+"""What can go wrong between us and a bonus server's administration port."""
 
 from typing import ClassVar
 

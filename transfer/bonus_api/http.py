@@ -1,6 +1,6 @@
 """Calls to a bonus server's administration port by HTTP, each bounded in time, size and trust.
 
-No Django, and no token in a log, an error or a `repr`. Every failure is an ApiError.
+No token is in a log, an error or a `repr`. Every failure is an ApiError.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Why a row is rejected: the checks of each kind, as SQL and as sentences. No Django."""
+"""Why a row is rejected: the checks of each kind, as SQL and as sentences."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """The three transfers as data: tables, columns, checks and the SQL that applies good rows.
 
-No Django, no connections: the engine runs what is defined here. A chunk arrives in the temporary
+It opens no connections: the engine runs what is defined here. A chunk arrives in the temporary
 table `incoming` (see `Kind.incoming`), whose column `fault` holds the code of the first check that
 a row fails, or null; `refuse` sets it where a check needs the target's rows. `refuse` and `apply`
 see the others as `good`, in the form that the target's table has them in. They look rows of

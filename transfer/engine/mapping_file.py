@@ -1,4 +1,4 @@
-"""Reads the file of DTADMIN_TABLES: the names, columns and units of a vendor's tables. No Django.
+"""Reads the file of DTADMIN_TABLES: the names, columns and units of a vendor's tables.
 
 Positions tell rows by our own numbers (`xid`, `id`), not by the names or units of columns: another
 mapping of the same table moves no row twice. A position says nothing of another staging table, so

@@ -1,4 +1,4 @@
-"""What a table of one side calls our columns, and in which form it has our values. No Django.
+"""What a table of one side calls our columns, and in which form it has our values.
 
 A vendor's names and values come from the file of the mapping (see `mapping`), and reach a statement
 through psycopg2.sql alone.

@@ -1,4 +1,4 @@
-"""A table of others in a statement, which each connection names with its schema. No Django."""
+"""A table of others in a statement, which each connection names with its schema."""
 
 from typing import Any, Protocol, runtime_checkable
 

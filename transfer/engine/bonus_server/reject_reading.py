@@ -1,4 +1,4 @@
-"""Reads what a bonus server's table of rejects holds, and trusts none of it. No Django.
+"""Reads what a bonus server's table of rejects holds, and trusts none of it.
 
 The table is ours, but it is in the server's database: its administrator can write anything into
 it, or put a view in its place. A value that no transfer can have written becomes "unknown": such a

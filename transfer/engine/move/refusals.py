@@ -1,4 +1,4 @@
-"""Rows that the bonus server's own tables refuse: found by halving, one reject each. No Django."""
+"""Rows that the bonus server's own tables refuse: found by halving, one reject each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

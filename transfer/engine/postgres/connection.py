@@ -1,4 +1,4 @@
-"""A connection whose steps have deadlines, and which trusts no schema of others. No Django.
+"""A connection whose steps have deadlines, and which trusts no schema of others.
 
 A role that may create functions, operators or types in a schema of our role's `search_path` could
 put them in place of those of PostgreSQL that our statements mean (CVE-2018-1058). So the session's

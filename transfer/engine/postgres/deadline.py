@@ -1,4 +1,4 @@
-"""Deadlines of our own for a database that stops answering. No Django.
+"""Deadlines of our own for a database that stops answering.
 
 `statement_timeout` is kept by the server. A server, or a proxy before it, that lets us log in and
 then says nothing keeps no promise, and libpq waits for it without end: TCP keepalives only notice

@@ -1,7 +1,7 @@
 """Staged rows after a restore: which positions have moved them, and a transaction of their time.
 
 Rows that the same positions have moved are a group, and each group gets a transaction of its own
-that no other row will ever carry. No Django.
+that no other row will ever carry.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Puts a position where an administrator knows the data of a bonus server to be. No Django."""
+"""Puts a position where an administrator knows the data of a bonus server to be."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime

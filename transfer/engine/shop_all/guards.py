@@ -1,4 +1,4 @@
-"""What keeps the writers of staging tables to the rules: functions, triggers, rights. No Django.
+"""What keeps the writers of staging tables to the rules: functions, triggers, rights.
 
 A writer is any role that may insert into a staging table. It must not choose the transaction
 number of its rows, since the position relies on it; and the trace must name it. Both are done by

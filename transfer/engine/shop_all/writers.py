@@ -1,4 +1,4 @@
-"""Notes who wrote the staged rows, once per transaction, for the trace. No Django."""
+"""Notes who wrote the staged rows, once per transaction, for the trace."""
 
 from collections.abc import Collection
 

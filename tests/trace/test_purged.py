@@ -29,7 +29,7 @@ def test_a_row_that_fails_a_check_was_rejected_whatever_is_kept_of_it(server, sh
     run = move(server)
     purge_rejects()
     delivery = the_delivery()
-    assert (delivery.word, delivery.run) == ("Rejected", run)
+    assert (delivery.state, delivery.run) == ("rejected", run)
     assert delivery.detail == (
         "The amount is zero. It was closed, and what was noted of it purged: closed rejects are "
         "kept for 365 days."
@@ -50,7 +50,7 @@ def test_a_row_that_passes_every_check_was_moved_even_by_a_run_that_rejected_oth
     stage(shop_all, "balances", [(ACCOUNT, 5), ("other", 0)])
     move(server)
     purge_rejects()
-    assert the_delivery().word == "Moved"
+    assert the_delivery().state == "moved"
 
 
 def test_while_all_rejects_of_the_run_are_kept_they_alone_decide(server, shop_all):
@@ -58,7 +58,7 @@ def test_while_all_rejects_of_the_run_are_kept_they_alone_decide(server, shop_al
     stage(shop_all, "balances", [(ACCOUNT, 5)])
     move(server)
     query(shop_all, 'update "changeAccountBalanceTemp" set amount = 0')
-    assert the_delivery().word == "Moved"
+    assert the_delivery().state == "moved"
 
 
 class TestAStatusAlone:
@@ -69,7 +69,7 @@ class TestAStatusAlone:
         move(server, "cards")
         purge_rejects()
         delivery = the_delivery(CARD, "card")
-        assert delivery.word == "Rejected"
+        assert delivery.state == "rejected"
         assert delivery.detail.startswith("The bonus server does not know this card")
 
     def test_a_run_that_rejected_all_it_read_leaves_no_doubt(self, server, shop_all):
@@ -87,7 +87,7 @@ class TestAStatusAlone:
         move(server, "cards")
         purge_rejects()
         linked, status = words(trace(CARD, "card"))
-        assert (linked.word, status.word) == ("Moved", "Moved or rejected")
+        assert (linked.state, status.state) == ("moved", "read")
         assert status.detail.startswith("Rejected if the server did not know the card then")
 
     def test_a_run_without_any_reject_leaves_no_doubt(self, server, shop_all):
@@ -105,7 +105,7 @@ class TestWhatWasDecided:
         resend(RejectedRow.objects.all(), {"amount": "7"}, OLGA)
         for end in (" by olga, as row № 2.", ", as row № 2."):
             again, first = words(trace(ACCOUNT, "account"))
-            assert (again.word, first.word) == ("Waiting", "Rejected")
+            assert (again.state, first.state) == ("waiting", "rejected")
             assert "Sent again today " in first.detail.replace("\u00a0", " ")
             assert first.detail.replace("\u00a0", " ").endswith(end)
             purge_rejects()
@@ -121,7 +121,7 @@ def test_a_pin_code_that_was_blanked_was_moved_as_long_as_its_run_is_known(serve
     stage(shop_all, "pincodes", [(ACCOUNT, "7351")])
     move(server, "pincodes")
     call_command("purge_staging", "--older-than", "30", "--blank-pins")
-    assert the_delivery().word == "Moved"
+    assert the_delivery().state == "moved"
 
 
 def test_when_its_run_is_gone_it_is_not_taken_for_rejected(server, shop_all):
@@ -130,5 +130,5 @@ def test_when_its_run_is_gone_it_is_not_taken_for_rejected(server, shop_all):
     call_command("purge_staging", "--older-than", "30", "--blank-pins")
     TransferRun.objects.all().delete()
     delivery = the_delivery()
-    assert delivery.word == "Moved or rejected"
+    assert delivery.state == "read"
     assert "was blanked after it was moved" in delivery.detail

@@ -97,7 +97,7 @@ def test_a_rejected_row_says_why(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, 0)])
     rejecting = move(server)
     (delivery,) = words(trace(ACCOUNT, "account"))
-    assert (delivery.word, delivery.run) == ("Rejected", rejecting)
+    assert (delivery.state, delivery.run) == ("rejected", rejecting)
     assert delivery.detail == "The amount is zero. Nobody has decided on it yet."
 
 

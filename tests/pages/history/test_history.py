@@ -182,10 +182,11 @@ def test_a_day_has_a_chart_by_the_hour_as_long_as_it_is(client, eight, settings)
 def test_a_task_has_a_trend_of_how_long_its_runs_took(client, eight):
     for seconds in (2, 300):
         a_run(eight, finished_at=NOON + timedelta(seconds=seconds))
+    a_run(eight, state=State.CANCELLED, finished_at=NOON + timedelta(seconds=5))
     failed = a_run(eight, state=State.FAILED)
     of_task = {"hours": "all", "server": eight.pk, "kind": "balances"}
     trend = client.get(reverse("history"), of_task).context["trend"]
-    assert [sum(one.values) for one in trend.series] == [302_000, 0, 2000]
+    assert [sum(one.values) for one in trend.series] == [302_000, 0, 2000, 5000]
     assert trend.urls[-1] == failed.get_absolute_url()
     assert client.get(reverse("history"), {"kind": "balances"}).context["trend"] is None
 

@@ -57,8 +57,9 @@ def test_a_failure_stands_on_its_arrow_and_leads_to_the_run(client, eight):
     run = a_run(eight, state=State.FAILED, error_code="unreachable",
                 error_params={"database": "8", "reason": "timeout"})  # fmt: skip
     TransferTask.objects.filter(pk=run.task_id).update(failures=2)
-    look = flows(client)["balances"].look
-    assert (look.tone, look.words, look.url) == ("bad", "has failed", run.get_absolute_url())
+    flow = flows(client)["balances"]
+    assert (flow.look.tone, flow.words) == ("bad", "has failed")
+    assert flow.state_url == run.get_absolute_url()
     assert flows(client)["cards"].look.tone == "ok"
 
 
@@ -66,18 +67,18 @@ def test_every_other_state_is_said_in_a_word(client, eight):
     balances, cards, pincodes = (
         eight.tasks.get(kind=kind) for kind in ("balances", "cards", "pincodes")
     )
-    assert flows(client)["cards"].look.words.startswith("next ")
+    assert flows(client)["cards"].words.startswith("next ")
     cards.pause(timezone.now() + timedelta(hours=1), IVAN)
     balances.switch(False, IVAN)
     wait_for(pincodes, error=Unreachable(database="8", reason="refused"))
-    shown = {kind: flow.look for kind, flow in flows(client).items()}
+    shown = flows(client)
     assert shown["cards"].words.startswith("paused until ")
     assert shown["balances"].words == "switched off"
-    assert (shown["pincodes"].tone, shown["pincodes"].words) == ("bad", "no answer")
+    assert (shown["pincodes"].look.tone, shown["pincodes"].words) == ("bad", "no answer")
     a_run(eight, "balances", state=State.RUNNING)
     a_run(eight, "cards", state=State.QUEUED)
-    shown = {kind: flow.look.words for kind, flow in flows(client).items()}
-    assert (shown["balances"], shown["cards"]) == ("is being moved", "in the queue")
+    shown = flows(client)
+    assert (shown["balances"].words, shown["cards"].words) == ("is being moved", "in the queue")
 
 
 def test_of_many_servers_the_worst_are_drawn_and_the_table_has_them_all(client):

@@ -1,4 +1,4 @@
-"""Where a form's page leads afterwards: to where the form stood, never to another site."""
+"""Redirects after a form: back to the page that had it, never to another site."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,23 +9,23 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
-# A page with a form: read, and posted to.
+# A page with a form takes GET and POST.
 read_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
 
 def is_part(request: HttpRequest) -> bool:
-    """Whether the page refreshes a part of itself."""
+    """Whether the request refreshes a part of a page."""
     return bool(request.htmx)  # type: ignore[attr-defined]
 
 
 def next_url(request: HttpRequest, default: str) -> str:
-    """The `next` that was posted or asked for, if it is an address of ours."""
+    """The `next` of the form or the URL, if it is an address of this site."""
     target = request.POST.get("next") or request.GET.get("next") or ""
     return target if target.startswith("/") and is_own(request, target) else default
 
 
 def page_before(request: HttpRequest, default: str) -> str:
-    """The page on which a button was pressed, if the browser tells and it is ours."""
+    """The page with the button that was pressed, if the browser names it and it is of this site."""
     came_from = request.META.get("HTTP_REFERER", "")
     if not came_from.startswith("http") or not is_own(request, came_from):
         return default
@@ -34,13 +34,13 @@ def page_before(request: HttpRequest, default: str) -> str:
 
 
 def done(request: HttpRequest, words: Any, to: Any) -> HttpResponse:
-    """Leads to a page, which says what was done."""
+    """Redirects to a page, which says what was done."""
     messages.success(request, words)
     return redirect(to)
 
 
 def refused(request: HttpRequest, words: Any, to: Any) -> HttpResponse:
-    """Leads to a page, which says why nothing was done."""
+    """Redirects to a page, which says why nothing was done."""
     messages.warning(request, words)
     return redirect(to)
 

@@ -1,4 +1,4 @@
-"""The error pages that Django would show without the request's theme and language."""
+"""Error pages in the theme and the language of the request, which Django's own do not have."""
 
 import sys
 from typing import Any
@@ -16,23 +16,23 @@ from transfer.text.formats import full_moment
 
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
-    """400: also shown for a host name that is not allowed, so it asks nothing of the request."""
+    """400. It uses nothing of the request, whose host name may not be allowed."""
     return _plain(request, "400.html", 400)
 
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 of a form without a valid key; with the way back to the page that it stood on."""
+    """403 for a form without a valid key, with a link back to the page of the form."""
     back = page_before(request, reverse("overview"))
     return render(request, "403_csrf.html", {"back": back}, status=403)
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
-    """404. Django's own reads the form that was sent, and fails where there is none to read."""
+    """404. Django's own reads the form that was sent, and fails if there is none."""
     return render(request, "404.html", status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, or 503 while our own database does not answer. Rendered without it."""
+    """500, or 503 while our own database does not answer. Needs no database."""
     if isinstance(sys.exception(), OperationalError):
         return _plain(request, "503.html", 503)
     return _plain(request, "500.html", 500)

@@ -1,7 +1,7 @@
-"""A table as a file: CSV as a stream, XLSX with flat memory.
+"""A table as a file: CSV as a stream, XLSX with constant memory.
 
-Cells that Excel would take for formulas are defused. Times stand in the user's zone, which the
-headings name; CSV is as the user's Excel reads it.
+Cells that Excel would take for formulas are defused. Times are in the user's zone, which the
+headings name. CSV has the separators of the user's Excel.
 """
 
 import csv
@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 1000
 FIRST_ROWS = 50
-ROWS_OF_A_WORKBOOK = 100_000  # it is sent when it is complete, and somebody waits
+ROWS_OF_A_WORKBOOK = 100_000  # it is sent when it is complete, while the user waits
 WIDTH = 18
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-EXACT_DIGITS = 15  # of a longer number Excel would round the rest
+EXACT_DIGITS = 15  # Excel rounds the rest of a longer number
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Field:
 
     heading: Any
     value: Callable[[Any], Any]
-    is_text: bool = False  # what is entered in a workbook stays as it is, with its leading zeros
+    is_text: bool = False  # a workbook keeps leading zeros that people enter
     width: int = WIDTH  # in a workbook
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What goes into a file; `records` is walked once, a batch in memory at a time."""
+    """The content of a file. `records` is read once, with one batch in memory at a time."""
 
     title: str
     fields: list[Field]
@@ -67,7 +67,7 @@ class Sheet:
             yield [value(record) for value in values]
 
     def _walked(self) -> Iterator[Any]:
-        """Reads in a transaction, without which the database would put all rows aside first."""
+        """Reads in a transaction: without one the database would store all rows first."""
         if not isinstance(self.records, QuerySet):
             yield from self.records
             return
@@ -82,19 +82,19 @@ class Sheet:
 
 
 def zoned(heading: Any) -> str:
-    """A heading of times, with the zone that they stand in: "Queued at, Europe/Moscow"."""
+    """A heading of times with their zone: "Queued at, Europe/Moscow"."""
     return f"{heading}, {timezone.get_current_timezone_name()}"
 
 
 def defused(value: Any) -> Any:
-    """A text that Excel would take for a formula gets an apostrophe before it."""
+    """Puts an apostrophe before a text that Excel would take for a formula."""
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
     return value
 
 
 def csv_response(name: str, sheet: Sheet) -> StreamingHttpResponse:
-    """A stream of CSV: with a BOM, and with the separators of the user's language."""
+    """A stream of CSV with a BOM and the separators of the user's language."""
     as_here = _Here()
     lines = _without_quotes(_lines(sheet, as_here))
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
@@ -103,11 +103,11 @@ def csv_response(name: str, sheet: Sheet) -> StreamingHttpResponse:
 
 
 class StreamBroken(Exception):
-    """A file ends before its last row. The web server closes the connection, which browsers see."""
+    """A file ends before its last row. The web server closes the connection, so browsers notice."""
 
 
 def _without_quotes(lines: Iterator[str]) -> Iterator[str]:
-    """Passes the lines on; of an error, the web server's log gets no text, which may quote a cell.
+    """Yields the lines. The web server's log gets no text of an error, which may quote a cell.
 
     Raises StreamBroken.
     """
@@ -122,13 +122,13 @@ def _without_quotes(lines: Iterator[str]) -> Iterator[str]:
 
 
 class _Here:
-    """The language and the zone of the request: a stream is written after it has ended."""
+    """Sets the language and zone of the request again: a stream is written after its end."""
 
     def __init__(self) -> None:
         self.language = translation.get_language()
         self.zone = timezone.get_current_timezone()
         self.comma = get_format("DECIMAL_SEPARATOR") == ","
-        # How cells are written, by their types; of every other, as of a text.
+        # How cells of each type are written; all others are written as text.
         self.writers: dict[type, Callable[[Any], Any]] = {
             **dict.fromkeys((int, bool, NoneType), lambda value: value),
             **dict.fromkeys((Decimal, float), self._number),
@@ -157,14 +157,14 @@ def _lines(sheet: Sheet, as_here: _Here) -> Iterator[str]:
         return text.getvalue()
 
     yield "\ufeff"
-    # Few at first: a browser shows that the download has begun.
+    # Few lines at first, so that the browser shows the download at once.
     sizes = chain([FIRST_ROWS], repeat(ROWS_AT_ONCE))
     while lines := as_here(partial(batch, next(sizes))):
         yield lines
 
 
 def file_response(request: HttpRequest, name: str, form: str, *sheets: Sheet) -> HttpResponseBase:
-    """The sheet as CSV, or all of them as XLSX: as `form` says. CSV alone has room for all."""
+    """The first sheet as CSV, or all as XLSX, by `form`. Only CSV has no limit of rows."""
     if form == "csv":
         return csv_response(name, *sheets)
     if not any(sheet.is_too_long for sheet in sheets):
@@ -178,7 +178,7 @@ def file_response(request: HttpRequest, name: str, form: str, *sheets: Sheet) ->
 
 
 def xlsx_response(name: str, sheets: Iterable[Sheet]) -> HttpResponseBase:
-    """A workbook, written row by row into a file of its own that ends with the response."""
+    """A workbook, written row by row into a file that is deleted after the response."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - FileResponse closes it
     with xlsxwriter.Workbook(
         file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
@@ -190,7 +190,7 @@ def xlsx_response(name: str, sheets: Iterable[Sheet]) -> HttpResponseBase:
 
 
 def _write(book: Any, sheet: Sheet) -> None:
-    """The heading stays in sight, and has a filter for each column."""
+    """Freezes the heading and gives each column a filter."""
     bold = book.add_format({"bold": True, "bottom": 1})
     moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
     as_text = book.add_format({"num_format": "@"})

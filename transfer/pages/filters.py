@@ -1,4 +1,4 @@
-"""What every filter has: it lives in the URL, and knows whether it filters anything."""
+"""What all filters have: they are in the URL, and know whether they filter anything."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar, NamedTuple
@@ -14,7 +14,7 @@ from transfer.text import formats
 
 
 class Chip(NamedTuple):
-    """One thing that a list is filtered by, and the query without it."""
+    """One condition of a filter, and the query without it."""
 
     label: str
     value: str
@@ -23,16 +23,16 @@ class Chip(NamedTuple):
 
 
 class FilterSet(django_filters.FilterSet):
-    """A filter set of ours, shown by includes/filter_bar.html."""
+    """A filter set that includes/filter_bar.html shows."""
 
-    # What a field says that is filtered by something unless it is told otherwise.
+    # The value without a condition, of fields that have a default.
     anything: ClassVar[dict[str, str]] = {}
 
-    # What is looked for most: field, value, words.
+    # Frequent searches: field, value, words.
     often: ClassVar[list[tuple[str, str, Any]]] = []
 
     def get_form_class(self) -> type[Form]:
-        """The form, whose selects are drawn by LongSelect, however short they are."""
+        """The form. LongSelect draws its selects."""
         form: type[Form] = super().get_form_class()
         for field in form.base_fields.values():
             if type(field.widget) is Select:
@@ -40,7 +40,7 @@ class FilterSet(django_filters.FilterSet):
         return form
 
     def offers(self) -> list[tuple[Any, str]]:
-        """What is looked for most and is not filtered by: words, and the query with it."""
+        """Frequent searches that are not in use: words, and the query with each."""
         return [
             (words, f"{self.without(name)}&{name}={value}")
             for name, value, words in self.often
@@ -66,11 +66,11 @@ class FilterSet(django_filters.FilterSet):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What is filtered by; nothing, where any of it makes no sense."""
+        """The conditions; none if any of them is invalid."""
         return dict(self.form.cleaned_data) if self.form.is_valid() else {}
 
     def without(self, name: str) -> str:
-        """The query of the page with that field as it finds most, and from the first page on."""
+        """The query with the field at its widest value, on the first page."""
         query = self.data.copy()
         query.pop("page", None)
         query.pop(name, None)
@@ -80,12 +80,12 @@ class FilterSet(django_filters.FilterSet):
 
     @property
     def active(self) -> bool:
-        """Whether anything is filtered out."""
+        """Whether any condition is set."""
         return self.is_bound and any(self.data.get(name) for name in self.form.fields)
 
 
 def chosen(field: BoundField, value: Any) -> str:
-    """What a field is filled in with, in words; of a tick, nothing."""
+    """The value of a field in words; empty for a checkbox."""
     if isinstance(value, bool):
         return ""
     if isinstance(value, date):
@@ -103,7 +103,7 @@ class DateFilter(django_filters.DateFilter):
 
 
 class DayFilters(FilterSet):
-    """What happened from one day to another; `moment` names the field."""
+    """Filters by a first and a last day; `moment` names the field."""
 
     moment = ""
     since = DateFilter(label=gettext_lazy("From day"), method="filter_since")
@@ -117,5 +117,5 @@ class DayFilters(FilterSet):
 
 
 def midnight(day: date) -> datetime:
-    """The moment at which the day begins in the user's time zone."""
+    """The beginning of the day in the user's time zone."""
     return datetime.combine(day, time(), timezone.get_current_timezone())

@@ -1,4 +1,4 @@
-"""Where a number on a page leads: a list, filtered; a task."""
+"""Addresses that numbers on the pages link to: filtered lists, tasks."""
 
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -9,12 +9,12 @@ from transfer.models.schedules import ScheduledTask
 
 
 def history(**filters: object) -> str:
-    """The history, filtered as its filter bar would."""
+    """The history with these filters."""
     return _filtered("history", filters)
 
 
 def scheduler(**filters: object) -> str:
-    """The scheduler, filtered: so it shows the transfer tasks, whatever the setting says."""
+    """The scheduler with these filters. It shows transfer tasks even if a setting hides them."""
     return _filtered("scheduler", filters)
 
 
@@ -23,7 +23,7 @@ def registers(**filters: object) -> str:
 
 
 def _filtered(name: str, filters: dict[str, object]) -> str:
-    """A page has many of them: `with_query`, which reads a URL first, takes three times as long."""
+    """A page has many of them, and `with_query`, which parses a URL, takes three times as long."""
     return f"{reverse(name)}?{urlencode(filters)}" if filters else reverse(name)
 
 
@@ -32,12 +32,12 @@ def of_task(task: ScheduledTask) -> str:
 
 
 def key_of(task: ScheduledTask) -> str:
-    """What names a task in a URL and in a form: "transfer-12", "maintenance-1"."""
+    """The name of a task in URLs and forms: "transfer-12", "maintenance-1"."""
     return f"{str(task._meta.model_name).removesuffix('task')}-{task.pk}"
 
 
 def with_query(url: str, **added: object) -> str:
-    """The URL with these parameters set; one that is None is taken out."""
+    """The URL with these parameters set; one that is None is removed."""
     scheme, host, path, query, fragment = urlsplit(url)
     parameters = QueryDict(query, mutable=True)
     for name, value in added.items():

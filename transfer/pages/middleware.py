@@ -1,4 +1,4 @@
-"""What the pages add to Django's middleware: presses in vain, and parts of pages."""
+"""Middleware of the pages: presses after the end of a session, and parts of pages."""
 
 import time
 from collections.abc import Callable
@@ -17,15 +17,15 @@ from transfer.pages.back import is_part, page_before
 from transfer.pages.uploading import WITH_FILES, refusal
 
 LOOKS = ("GET", "HEAD")
-CHANGE_FIRST = "change_password_first"  # in a session: the password is one that was given
+CHANGE_FIRST = "change_password_first"  # in a session: an administrator set the password
 SECONDS_BETWEEN_NOTES = 300
 View = Callable[[HttpRequest], HttpResponse]
 
 
 class LoginRequired(LoginRequiredMiddleware):
-    """Asks for a log-in, which leads back to where the button was: what it was sent to is no page.
+    """Asks for a log-in, which leads back to the page of the button: its own address is no page.
 
-    Whoever has been given a password does nothing before it is changed.
+    A user whose password an administrator has set has to change it first.
     """
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> Any:
@@ -42,7 +42,7 @@ class LoginRequired(LoginRequiredMiddleware):
         if request.method in LOOKS:
             return super().handle_no_permission(request, view_func)
         if request.content_type == WITH_FILES:
-            # Nothing of it is read. A browser that is still sending follows no redirect.
+            # Its body is not read. A browser that is still sending it follows no redirect.
             return refusal(request, "403_logged_out.html", 403)
         messages.warning(
             request, _("You had been logged out, so nothing was done. Press the button again.")
@@ -55,9 +55,9 @@ class LoginRequired(LoginRequiredMiddleware):
 
 
 def keep_session(get_response: View) -> View:
-    """A session ends some hours after its user has last done something.
+    """A session ends some hours after the user's last action.
 
-    That an open page refreshes itself is nothing that its user has done.
+    The refresh of an open page is no action.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -73,11 +73,11 @@ def keep_session(get_response: View) -> View:
 
 
 def never_stored(get_response: View) -> View:
-    """Keeps pages out of every cache: they hold data, which a log-out must not leave behind.
+    """Keeps pages out of every cache: a log-out must leave no data behind.
 
-    Also a part of a page has the page's address, and going back must not show it as the page:
-    browsers take even what is stale from their cache, unless it was not to be stored. Static files
-    don't come here: see WhiteNoise.
+    Also, a part of a page has the page's address, and Back must not show it as the page: browsers
+    show stale answers then, unless these were not to be stored. Static files do not pass here: see
+    WhiteNoise.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -90,7 +90,7 @@ def never_stored(get_response: View) -> View:
 
 
 def not_allowed(get_response: View) -> View:
-    """A page of ours where somebody opens an address that only buttons are sent to."""
+    """Our error page for a GET of an address that takes only POST."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

@@ -1,4 +1,4 @@
-"""The side bar: one line a page. A page shows up to whoever may open it."""
+"""The side bar: a line for each page that the user may open."""
 
 from functools import cache
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from django.utils.translation import get_language, gettext as _, gettext_lazy
 
 from transfer.access import Role, has_role
 
-address = cache(reverse)  # of a page without arguments
+address = cache(reverse)  # a page without arguments
 
 
 class Item(NamedTuple):
@@ -45,7 +45,7 @@ class Link(NamedTuple):
 
 
 def links(request: HttpRequest) -> list[Link]:
-    """The items that this user may open; the current one also on the pages below it."""
+    """The items that this user may open. An item is current on the pages below it, too."""
     allowed = [item for item in ITEMS if has_role(request.user, item.needs)]
     return [
         Link(url, item.label, item.icon, is_at(request.path, url))
@@ -76,7 +76,7 @@ def theme_of(request: HttpRequest) -> str:
 
 
 def way_up(request: HttpRequest, place: str = "") -> tuple[str, str | Promise] | None:
-    """The page that this one stands below, or the `place` that is named: its address and name."""
+    """The page above this one, or the `place` that is named: its address and name."""
     names = {item.url_name: item.label for item in ITEMS if has_role(request.user, item.needs)}
     names |= {"history_maintenance": _("History"), "account": _("Your account")}
     if place:
@@ -91,20 +91,20 @@ def way_up(request: HttpRequest, place: str = "") -> tuple[str, str | Promise] |
 def crumbs(
     context: dict[str, Any], url: str = "", label: str = "", *, place: str = ""
 ) -> dict[str, Any]:
-    """The way up: `{% crumbs %}`; two steps down with the page between them."""
+    """`{% crumbs %}`: links to the pages above this one."""
     steps = (way_up(context["request"], place), (url, label) if url else None)
     return {"steps": list(filter(None, steps))}
 
 
 def help_link(context: dict[str, Any]) -> dict[str, str]:
-    """Where the page is explained: under the first word of its address."""
+    """Links to the paper that explains the page, by the first word of its address."""
     section = context["request"].path_info.split("/")[1] or "overview"
     where = {"language": get_language(), "name": "work"}
     return {"url": f"{reverse('help_paper', kwargs=where)}#{section}"} if section != "help" else {}
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Gives templates the side bar, the way up, the themes there are, and the one of the cookie."""
+    """Gives templates the side bar, the page above, the themes, and the one of the cookie."""
     return {
         "navigation": lambda: links(request),
         "up": lambda: way_up(request),

@@ -1,4 +1,4 @@
-"""Files that browsers send: who may send one, how large, and where it lies until it is stored.
+"""Files that browsers send: who may send one, its size, and where it is kept until it is stored.
 
 A form with files is only read for a view that takes files (`takes_file`), of a user who may call
 it. The content is encrypted as it arrives.
@@ -38,9 +38,9 @@ def takes_file(most_bytes: int) -> Callable[[View], View]:
 
 
 class Uploads(MiddlewareMixin):
-    """Decides whether a form with files is read. Stands after the log-in and role have been asked.
+    """Decides whether a form with files is read, once log-in and role are known.
 
-    Stands before the check of forms' keys, which is the first that reads a form.
+    It comes before the check of forms' keys, which is the first to read a form.
     """
 
     def process_view(
@@ -58,7 +58,7 @@ class Uploads(MiddlewareMixin):
 
 
 def declared_length(request: HttpRequest) -> int:
-    """Bytes of the body. No more than that is read of it; without a number, nothing."""
+    """The size of the body in bytes; 0 if the request does not give it. No more is read."""
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
@@ -66,13 +66,13 @@ def declared_length(request: HttpRequest) -> int:
 
 
 def refusal(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:
-    """A page that reads nothing of the request's body."""
+    """An answer that reads nothing of the request's body."""
     back = page_before(request, reverse("overview"))
     return render(request, template, {"back": back, **context}, status=status)
 
 
 class NothingTaken(FileUploadHandler):
-    """Reads a form with files as an empty one, and nothing of it: the rule for every request."""
+    """Treats a form with files as empty and does not read it: the default of every request."""
 
     def handle_raw_input(self, *_arguments: Any, **_options: Any) -> Any:
         return QueryDict(), MultiValueDict()
@@ -85,9 +85,9 @@ class NothingTaken(FileUploadHandler):
 
 
 class EncryptingHandler(FileUploadHandler):
-    """Writes a file to the disk as it arrives, encrypted with a key that is in memory alone.
+    """Writes a file to the disk as it arrives, encrypted with a key that is only in memory.
 
-    Without this process nobody can read what a crash may leave behind.
+    What a crash leaves behind cannot be read after the end of this process.
     """
 
     def new_file(self, *arguments: Any, **options: Any) -> None:
@@ -107,7 +107,7 @@ class EncryptingHandler(FileUploadHandler):
 
 
 class EncryptedFile(UploadedFile):
-    """A file that was sent, on the disk in encrypted pieces. The disk shows no name of it."""
+    """An uploaded file, on the disk in encrypted pieces and without a name."""
 
     def __init__(self, name: str | None, content_type: str | None, charset: str | None) -> None:
         self.stored = tempfile.TemporaryFile(  # noqa: SIM115 - Django closes it with the request
@@ -121,7 +121,7 @@ class EncryptedFile(UploadedFile):
         self.stored.write(len(piece).to_bytes(LENGTH_BYTES) + piece)
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """Yields the content, from its beginning, in pieces of the size in which it arrived."""
+        """Yields the content from its beginning, in pieces as they arrived."""
         self.stored.seek(0)
         while length := self.stored.read(LENGTH_BYTES):
             yield self.cipher.decrypt(self.stored.read(int.from_bytes(length)))

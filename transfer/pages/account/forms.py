@@ -82,7 +82,7 @@ def counting(key: LoginKey) -> Iterator[None]:
 
 
 def key_of(request: HttpRequest, name: str) -> LoginKey:
-    """What a log-in is counted by: the browser's number if the name is known in it."""
+    """The key that guesses are counted by; it has the browser's number if that knows the user."""
     key = LoginKey(name, Actor.address_of(request))
     if key.user is None:
         return key
@@ -92,16 +92,16 @@ def key_of(request: HttpRequest, name: str) -> LoginKey:
 
 
 def browser_cookie(user: AbstractBaseUser) -> tuple[str, str]:
-    """Its name, and the salt of its signature.
+    """The name of the cookie, and the salt of its signature.
 
-    The salt ties the cookie to the user and to the hash of the password: another password makes
-    all browsers strangers.
+    The salt ties the cookie to the user and to the hash of the password: after a new password no
+    browser is known.
     """
     return f"browser-{user.pk}", f"dtadmin.browser.{user.pk}.{user.password}"
 
 
 def know_browser(response: HttpResponse, request: HttpRequest, user: AbstractBaseUser) -> None:
-    """Tells this browser from strangers who try the user's name, until the password changes."""
+    """Marks this browser as known to the user, until the password changes."""
     name, salt = browser_cookie(user)
     number = get_random_string(12)
     response.set_signed_cookie(
@@ -110,7 +110,7 @@ def know_browser(response: HttpResponse, request: HttpRequest, user: AbstractBas
 
 
 class OwnPasswordForm(PasswordChangeForm):
-    """The old password, guessed as often as at the log-in and no more; and twice another one."""
+    """The old password, with the same limit of guesses as the log-in, and twice the new one."""
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -51,13 +51,13 @@ log_in = LogIn.as_view()
 
 @login_not_required
 def log_in_for_admin(request: HttpRequest) -> HttpResponse:
-    """Leads to the one log-in there is: Django's admin has none of its own."""
+    """Redirects to the log-in page: Django's admin has none of its own."""
     if request.user.is_authenticated:
         raise PermissionDenied
     return auth_views.redirect_to_login(next_url(request, reverse("admin:index")))
 
 
-# Open: whose session is over wants nothing else than the log-in page.
+# Open to all: after the end of a session it leads to the log-in page.
 log_out = login_not_required(auth_views.LogoutView.as_view())
 
 
@@ -86,7 +86,7 @@ change_password = any_user(PasswordChange.as_view())
 @any_user
 @require_safe
 def account(request: HttpRequest) -> HttpResponse:
-    """Who one is logged in as, and how the pages look."""
+    """Shows the user's name and role, and how the pages look."""
     form = TimeZoneForm(initial={"zone": request.COOKIES.get("timezone", "")})
     return render(request, "account/account.html", {"form": form})
 
@@ -109,7 +109,7 @@ def set_time_zone(request: HttpRequest) -> HttpResponse:
 
 
 def remember(response: HttpResponse, request: HttpRequest, name: str, value: str) -> HttpResponse:
-    """Keeps a choice of the user's in this browser; an empty one is forgotten."""
+    """Stores a choice of the user in a cookie; an empty one removes it."""
     if not value:
         response.delete_cookie(name)
         return response

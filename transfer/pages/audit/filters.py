@@ -1,4 +1,4 @@
-"""What entries of the audit are filtered by."""
+"""The filters of the audit."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ SUBJECTS = {
 
 
 def people() -> list[tuple[str, str]]:
-    """Everybody who has done something; all names that no user has are one choice."""
+    """All users who have done something; names that no user has are one choice."""
     names = AuditEntry.objects.people()
     return [*((name, name) for name in names), (MASK, _("unknown names"))]
 
@@ -35,7 +35,7 @@ class AuditFilter(DayFilters):
     action = django_filters.ChoiceFilter(
         label=gettext_lazy("What"), choices=AuditEntry.Action.choices
     )
-    # Where a page links to what was done to one thing, which the heading names: "transfer-12".
+    # Set by links from the page of one thing, which the heading names: "transfer-12".
     about = django_filters.CharFilter(label="", widget=HiddenInput, method="filter_about")
 
     class Meta:

@@ -18,7 +18,7 @@ from transfer.text.schedule import in_words
 
 NOBODY = "—"
 
-# What entries tell beside fields of their subject, and the words of what is chosen from a few.
+# Facts of entries that are no fields of their subject, and the words of their choices.
 FACTS = {
     **HEADINGS,
     "corrections": gettext_lazy("rejected rows corrected"),
@@ -47,7 +47,7 @@ CHOICES: dict[str, dict[Any, Any]] = {
 
 
 class Change(NamedTuple):
-    """A field, and its values before and after: None where there was nothing of it to tell."""
+    """A field with its old and new value; None if the entry does not have it."""
 
     label: str
     old: str | None
@@ -55,7 +55,7 @@ class Change(NamedTuple):
 
 
 def subject(entry: AuditEntry) -> str:
-    """What the change was about."""
+    """The subject of an entry, in words."""
     params = entry.subject_params
     if kind := params.get("kind"):
         title = (
@@ -70,7 +70,7 @@ def subject(entry: AuditEntry) -> str:
 
 
 def changes(entry: AuditEntry, but: str = "") -> list[Change]:
-    """Old and new value of each field but one, as people read them."""
+    """The old and new value of each field except `but`, as people read them."""
     return [
         Change(
             str(getattr(_field(entry, name), "verbose_name", FACTS.get(name, name))),
@@ -78,7 +78,7 @@ def changes(entry: AuditEntry, but: str = "") -> list[Change]:
             _value(entry, name, entry.new[name]) if name in entry.new else None,
         )
         for name in dict.fromkeys([*entry.old, *entry.new])
-        if name not in (but, "browser")  # its number tells nobody anything
+        if name not in (but, "browser")  # a random number
     ]
 
 
@@ -104,7 +104,7 @@ def _value(entry: AuditEntry, name: str, value: Any) -> str:
 
 
 def _chosen(entry: AuditEntry, name: str, value: Any) -> str:
-    """The value; of a choice its words."""
+    """The value, or the words of a choice."""
     field = _field(entry, name)
     field = getattr(field, "base_field", field)  # of a list
     choices = dict(field.flatchoices or []) if field else CHOICES.get(name, {})

@@ -1,4 +1,4 @@
-"""The papers of docs/, in the reader's language; links lead there as they do among the files."""
+"""The papers of docs/ in the reader's language, with the same links as the files."""
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse

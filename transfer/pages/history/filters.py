@@ -1,4 +1,4 @@
-"""What runs of the history are filtered by."""
+"""The filters of the history."""
 
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from transfer.models import BonusServer, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, OPEN_STATES, State, Trigger
 from transfer.pages.filters import DayFilters
 
-# What one looks for more often than a single state.
+# Groups of states, which people look for more often than for one.
 STATE_GROUPS = {
     "good": (gettext_lazy("All that moved everything"), GOOD_STATES),
     "bad": (gettext_lazy("All that went wrong"), BAD_STATES),
@@ -36,7 +36,7 @@ def state_choices() -> list[tuple[str, Any]]:
 
 
 class RunFilter(DayFilters):
-    """What runs of both kinds are filtered by: the last 30 days, unless one asks for others."""
+    """Filters of both kinds of runs. By default they find the last 30 days."""
 
     moment = "queued_at"
     of_a_task: ClassVar[list[str]] = ["kind"]  # what names one

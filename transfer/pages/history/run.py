@@ -25,13 +25,13 @@ POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
 
 @require_safe
 def run(request: HttpRequest, pk: int, model: type[Run], page: str) -> HttpResponse:
-    """The page, or the part of it that changes while the run goes on."""
+    """Shows the page, or the part of it that changes during the run."""
     return render(request, page, described(run_of(model, pk)))
 
 
 @require_safe
 def run_row(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
-    """The run as a row of the history, which refreshes itself."""
+    """Shows the run as a row of the history, which refreshes itself."""
     table = TransferRunTable if model is TransferRun else MaintenanceRunTable
     return render(request, "history/row.html", {"table": table([run_of(model, pk)])})
 
@@ -39,7 +39,7 @@ def run_row(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
 @role("operator")
 @read_or_post
 def run_cancel(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
-    """Asks, then cancels: a queued run at once, a running one after the step under way."""
+    """Asks, then cancels: a queued run at once, a running one after its current step."""
     one = run_of(model, pk)
     if request.method != "POST" and one.is_open:
         return render(request, "confirm.html", confirmation(one))
@@ -68,7 +68,7 @@ def confirmation(one: Any) -> dict[str, Any]:
 @role("operator")
 @require_POST
 def run_again(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
-    """Puts another run of the same task into the queue; a dry run is repeated as one."""
+    """Queues another run of the same task; a dry run is repeated as a dry run."""
     one = run_of(model, pk)
     if one.task is None:
         messages.error(request, _("The task of this run is no longer there."))
@@ -88,7 +88,7 @@ def run_of(model: type[Run], pk: int) -> Any:
 
 
 def described(one: Any) -> dict[str, Any]:
-    """What the page of a run says."""
+    """The context of a run's page."""
     context = {
         "run": one,
         "is_transfer": isinstance(one, TransferRun),
@@ -112,7 +112,7 @@ def described(one: Any) -> dict[str, Any]:
 
 
 def cause(one: Run) -> Explanation | None:
-    """Why the run did not do what it should, in plain words."""
+    """Why the run did not succeed."""
     if one.state == State.INTERRUPTED:
         return Explanation(
             _("The process that executed the run is gone."),
@@ -125,7 +125,7 @@ def cause(one: Run) -> Explanation | None:
 
 
 def neighbours(one: Any) -> dict[str, Any]:
-    """The runs of the same task before and after, and the last success before."""
+    """The previous and the next run of the same task, and the last success before it."""
     if one.task is None:
         return {}
     before, after = one.task.runs.filter(pk__lt=one.pk), one.task.runs.filter(pk__gt=one.pk)
@@ -137,7 +137,7 @@ def neighbours(one: Any) -> dict[str, Any]:
 
 
 def speed(one: TransferRun) -> dict[str, str]:
-    """Rows a second, and how long the rest takes at that rate."""
+    """Rows per second, and how long the rest takes at that rate."""
     seconds = one.seconds
     if not seconds or not one.read:
         return {}

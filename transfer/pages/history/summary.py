@@ -1,4 +1,4 @@
-"""What the found runs come to: the sums of a period, its chart, and how long a task's runs take."""
+"""Totals of the runs that a filter finds, their chart, and how long the runs of a task take."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from transfer.pages.history.charts import Series, StackedBars
 from transfer.pages.history.filters import ALL, MONTH, RunFilter
 from transfer.text import formats
 
-DAYS_AT_MOST = 31  # more would be too many to add up while somebody waits
+DAYS_AT_MOST = 31  # adding up more would let the user wait
 HOUR = timedelta(hours=1)
 RUNS_OF_A_TREND = 60
 
 
 @dataclass(frozen=True)
 class Period:
-    """Moments in the user's zone: from each to the next one is a bar of the chart."""
+    """Moments in the user's zone; each two neighbours are the ends of a bar of the chart."""
 
     edges: Sequence[datetime]
     is_hourly: bool
 
     @classmethod
     def of(cls, runs: RunFilter) -> "Period":
-        """What is filtered by; of more days than fit, the last ones."""
+        """The period of a filter, or its last days if it is too long."""
         since, until, hours = (runs.given.get(name) for name in ("since", "until", "hours"))
         now = timezone.localtime()
         if hours == "24" and not since and not until:
@@ -58,7 +58,7 @@ class Period:
 
 
 def _hours(first: datetime, end: datetime) -> list[datetime]:
-    """Full hours of the user's clock from that of `first` to that of `end`."""
+    """The full hours of the user's clock from `first` to `end`."""
     zone = timezone.get_current_timezone()
     at = first.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     edges = []
@@ -69,7 +69,7 @@ def _hours(first: datetime, end: datetime) -> list[datetime]:
 
 
 def summary(runs: RunFilter) -> dict[str, Any]:
-    """The sums of the period, and the chart of its rows. One query."""
+    """The totals of the period, and the chart of its rows. One query."""
     period = Period.of(runs)
     parts = runs.qs.between(period.edges)
     totals = {name: sum(part[name] for part in parts) for name in parts[0]}
@@ -98,7 +98,7 @@ def _of_day(runs: RunFilter, day: date) -> str:
 
 
 def trend(runs: RunFilter) -> StackedBars | None:
-    """How long the latest of the found runs took, where they are those of one task."""
+    """How long the latest runs took, if the filter finds the runs of one task."""
     if not all(runs.given.get(name) for name in runs.of_a_task):
         return None
     latest = _latest(runs.qs)

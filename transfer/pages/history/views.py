@@ -1,4 +1,4 @@
-"""Every run there was, by filters that live in the URL, and as a file."""
+"""The history of all runs, filtered by the URL, and as a file."""
 
 from dataclasses import dataclass
 from operator import attrgetter
@@ -27,7 +27,7 @@ from transfer.text.reports import run_report
 
 @dataclass(frozen=True)
 class History:
-    """One of the two kinds of runs, and how the pages show it."""
+    """One of the two kinds of runs, with its filter, table and columns."""
 
     name: str
     model: type[Run]
@@ -54,7 +54,7 @@ def history(request: HttpRequest, of: History = TRANSFERS) -> HttpResponse:
         "is_new": not of.model._default_manager.exists(),
         "query": request.GET.urlencode(),
     }
-    # On the first page alone: further back one looks for a run, not for sums.
+    # On the first page only: people who page back look for a run, not for totals.
     if "page" not in request.GET:
         context["trend"] = trend(runs)
         if of is TRANSFERS:
@@ -73,7 +73,7 @@ def export(request: HttpRequest, form: str, of: History = TRANSFERS) -> HttpResp
     return file_response(request, name, form, Sheet(_("History"), fields_of(of), rows))
 
 
-# What a file needs of a run: no object is made of it, since there may be a million.
+# The fields of a file. Runs are read without objects, since there may be a million.
 COLUMNS = {
     "transfers": [
         *("id", "state", "kind", "server_name", "trigger", "actor__username"),
@@ -99,7 +99,7 @@ def fields_of(of: History) -> list[Field]:
         return Field(zoned(field.heading), field.value)
 
     def labelled(heading: str, name: str) -> Field:
-        """A choice in words, which are looked up once."""
+        """The words for a choice, which are looked up once."""
         choices = of.model._meta.get_field(name).flatchoices  # type: ignore[union-attr]
         words = {value: str(label) for value, label in choices}
         value_of = attrgetter(name)

@@ -1,4 +1,4 @@
-"""Whether what a file brought has arrived: at each bonus server, live; and what sends it now."""
+"""How much of a file has arrived at each bonus server, live; and the button that sends the rest."""
 
 from contextlib import suppress
 from typing import Any
@@ -21,7 +21,7 @@ from transfer.trace.arrival import Arrival, arrivals
 
 @require_safe
 def arrival(request: HttpRequest, pk: int) -> HttpResponse:
-    """The part of the file's page that refreshes itself; by itself it leads to the whole."""
+    """The part of the file's page that refreshes itself; opened alone it redirects to the page."""
     upload = get_object_or_404(Upload.objects.loaded(), pk=pk)
     if not is_part(request):
         return redirect(upload)
@@ -29,7 +29,7 @@ def arrival(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def context(request: HttpRequest, upload: Upload) -> dict[str, Any]:
-    """What each server has of a loaded file; nothing where that was not noted."""
+    """How much of a loaded file each server has; {} if its transaction was not recorded."""
     if upload.xid is None:
         return {}
     on_servers = arrivals(upload, status.patience(request))
@@ -42,25 +42,25 @@ def context(request: HttpRequest, upload: Upload) -> dict[str, Any]:
 
 
 def _words(one: Arrival) -> str:
-    """Why something of the file is not there yet."""
+    """Why part of the file has not arrived."""
     if one.error is not None:
         return explain(one.error).sentence
     return "" if one.is_complete else why(one.task)
 
 
 def _pace(request: HttpRequest, lacking: list[Arrival]) -> float:
-    """Seconds until the next look; 0 when all of it has arrived."""
+    """Seconds until the next refresh; 0 when all of the file has arrived."""
     if not lacking:
         return 0
     if any(one.error for one in lacking) and not is_part(request):
-        return AT_ONCE  # the page waits less long for a server than its part does
+        return AT_ONCE  # the page waits for a server for a shorter time than its part does
     return FAST if any(one.task.open_run for one in lacking) else SLOW  # type: ignore[attr-defined]
 
 
 @role("operator")
 @require_POST
 def run(request: HttpRequest, pk: int) -> HttpResponse:
-    """Moves what waits of the file's kind now: to the server that is named, or to all of them."""
+    """Runs the transfers of the file's kind now: the given task, or those of all servers."""
     upload = get_object_or_404(Upload.objects.loaded(), pk=pk)
     tasks = TransferTask.objects.filter(kind=upload.kind)
     if named := request.POST.get("task"):

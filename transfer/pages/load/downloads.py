@@ -1,4 +1,4 @@
-"""Files to fill in, and the bad lines of one that was."""
+"""Templates of files, and the bad lines of a file."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -19,9 +19,9 @@ from transfer.text.columns import HOW_TO_FILL_IN, KEPT_PIN, heading, how_to_fill
 
 
 def bad_lines(upload: Upload) -> Sheet:
-    """Every bad line as it came, to be corrected and loaded again, and what to do about it.
+    """All bad lines as received, and what to do, to be corrected and loaded again.
 
-    The columns that loading knows come first. The others have headings that it does not know.
+    The columns that loading reads come first. The others have headings that it ignores.
     """
     explained = cache(explain_line)
     has_rejects = REJECT in upload.layout.get("columns", {})
@@ -42,7 +42,7 @@ def bad_lines(upload: Upload) -> Sheet:
 
 
 def column_fields(kind: Kind, text_of: Callable[[Any, str], str]) -> list[Field]:
-    """The columns that loading knows: what a record has in each, amounts as numbers."""
+    """The columns that loading reads, with amounts as numbers."""
 
     def value_in(column: Column) -> Callable[[Any], Any]:
         if column.carried_as == "numeric":
@@ -56,13 +56,13 @@ def column_fields(kind: Kind, text_of: Callable[[Any, str], str]) -> list[Field]
 
 
 def _exact(text: str) -> Decimal | str:
-    """An amount as a number, or as it came where it is none."""
+    """An amount as a number, or the text as received if it is none."""
     amount = number(text).value
     return text if amount is None else Decimal(amount)
 
 
 def template(kind: Kind) -> list[Sheet]:
-    """The headings alone, and beside them in a workbook how to fill in the cells."""
+    """The headings, and in a workbook also how to fill in the cells."""
     fields = column_fields(kind, lambda _row, _name: "")
     how = _("How to fill it in")
     explained = [Field(_("Column"), itemgetter(0)), Field(how, itemgetter(1), width=80)]

@@ -1,4 +1,4 @@
-"""A single change by hand: entered, looked at once more, and then staged."""
+"""A single change by hand: entered, confirmed, and then staged."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ State = Upload.State
 @role("operator")
 @read_or_post
 def entry(request: HttpRequest, kind: str) -> HttpResponse:
-    """The form. What passes the checks is confirmed on a page of its own."""
+    """The form. A change that passes the checks is confirmed on its own page."""
     if kind not in settings.KINDS:
         raise Http404
     form = EntryForm(settings.KINDS[kind], request.POST or None, initial=request.GET.dict())
@@ -37,7 +37,7 @@ def entry(request: HttpRequest, kind: str) -> HttpResponse:
 
 
 def _judge(form: EntryForm, actor: Actor) -> Upload | None:
-    """Keeps the change for the confirmation, or says in the form what is wrong with it."""
+    """Stores the change for the confirmation, or shows in the form what is wrong with it."""
     method = Upload.InputMethod.HAND
     upload = receive(form.kind, [form.line()], actor, name=form.subject(), input_method=method)
     upload.chosen = form.reading()
@@ -56,7 +56,7 @@ def _judge(form: EntryForm, actor: Actor) -> Upload | None:
 @role("operator")
 @read_or_post
 def confirm(request: HttpRequest, pk: int) -> HttpResponse:
-    """Says what will be staged, and stages it once."""
+    """Shows what will be staged, and stages it once."""
     upload = get_object_or_404(Upload, pk=pk, input_method=Upload.InputMethod.HAND)
     if request.method == "POST":
         if upload.confirm(Actor.of(request)):
@@ -67,7 +67,7 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     if upload.state != State.READY:
         if upload.state == State.LOADED:
             messages.success(request, _("The change is staged. Below you see where it is."))
-        if not upload.report:  # nobody confirmed it in time
+        if not upload.report:  # it was not confirmed in time
             return redirect(upload)
         subject = urlencode({"q": upload.report["sample"][0]["cells"][0]})
         return redirect(f"{reverse('trace')}?{subject}")

@@ -1,4 +1,4 @@
-"""A single change, entered by hand. What it says is judged as a line of a file is."""
+"""The form of a single change. It is judged by the same rules as a line of a file."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ class EntryForm(forms.Form):
         return str(self.cleaned_data[self.kind.names[0]]).strip()
 
     def refuse(self, upload: Upload) -> None:
-        """Says at the fields what the checks say."""
+        """Shows the faults that the checks find at their fields."""
         for line in upload.bad_lines.all():
             column = line.columns.split(", ")[-1]
             field = column if column in self.fields else None

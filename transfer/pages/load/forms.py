@@ -1,4 +1,4 @@
-"""The forms around a file: which table it is for, and how to read it."""
+"""Forms about a file: which table it is for, and how to read it."""
 
 from typing import Any
 
@@ -36,13 +36,13 @@ class UploadForm(forms.Form):
         label=gettext_lazy("File"),
         help_text=gettext_lazy("CSV or XLSX, up to 256 MB and a million lines."),
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.tsv,.xlsx,.xlsm"}),
-        allow_empty_file=True,  # said by whoever reads it
+        allow_empty_file=True,  # reading the file reports it
         max_length=1000,
     )
 
 
 class Choice(forms.ChoiceField):
-    """One whose empty choice is as good as the others: not marked as optional."""
+    """A field whose empty choice is a valid answer, so it is not marked as optional."""
 
     def validate(self, value: Any) -> None:
         if value:
@@ -50,7 +50,7 @@ class Choice(forms.ChoiceField):
 
 
 class ReadingForm(forms.Form):
-    """Which column is which; for CSV also how the text is written."""
+    """Which column is which; for CSV also encoding and separators."""
 
     use_required_attribute = False
 
@@ -83,7 +83,7 @@ class ReadingForm(forms.Form):
         return [*self.upload.kind_spec.names, REJECT]
 
     def chosen_before(self) -> dict[str, Any]:
-        """What decides which columns there are."""
+        """The choices that decide which columns there are."""
         chosen = {name: self.upload.chosen.get(name, "") for name in ("encoding", "delimiter")}
         return chosen | {"sheet": self.upload.layout.get("sheet", "")}
 
@@ -91,7 +91,7 @@ class ReadingForm(forms.Form):
         columns = self.columns()
         if len(set(columns.values())) < len(columns):
             self.add_error(None, _("One column of the file is given twice."))
-        # With another separator or sheet there are other columns: they are recognised anew.
+        # Another separator or sheet has other columns, so they are recognised again.
         elif not self.rereads() and (lacking := missing(self.upload.kind_spec, columns)):
             text = _("Choose where it is in the file: %(names)s.")
             self.add_error(None, text % {"names": alternatives(lacking)})
@@ -105,7 +105,7 @@ class ReadingForm(forms.Form):
         return any(self.cleaned_data.get(name, old) != old for name, old in before.items())
 
     def chosen(self) -> dict[str, Any]:
-        """What to keep in the upload."""
+        """The choices as the upload stores them."""
         cleaned = self.cleaned_data
         chosen = {name: cleaned[name] for name in self.chosen_before() if cleaned.get(name)}
         if self.rereads():

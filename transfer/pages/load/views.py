@@ -1,4 +1,4 @@
-"""A file on its way into a staging table: uploaded, looked at, confirmed."""
+"""Loading a file into a staging table: upload, preview, confirmation."""
 
 from decimal import Decimal
 from typing import Any
@@ -44,7 +44,7 @@ STYLES = {"amount": "num", "comment": "break"}
 
 @require_safe
 def loads(request: HttpRequest) -> HttpResponse:
-    """Where a file is chosen, and what became of earlier ones."""
+    """The form that takes a file, and the list of earlier loads."""
     kind = request.GET.get("kind")
     return _loads(request, UploadForm(initial={"kind": kind if kind in settings.KINDS else ""}))
 
@@ -66,7 +66,7 @@ def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
 @takes_file(LARGEST)
 @require_POST
 def upload_file(request: HttpRequest) -> HttpResponse:
-    """Takes a file; what is in it is seen on its page."""
+    """Takes a file and redirects to its page, which shows the content."""
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return _loads(request, form)
@@ -87,7 +87,7 @@ def upload_file(request: HttpRequest) -> HttpResponse:
 
 @transaction.atomic
 def received(form: UploadForm, actor: Actor) -> Upload | None:
-    """The file, kept; None where nobody says what is in it. Raises FileRefused."""
+    """Stores the file; None if its kind is neither given nor recognised. Raises FileRefused."""
     file, name = form.cleaned_data["file"], form.cleaned_data["kind"]
     upload = receive(settings.KINDS[name or PINCODES.name], file.chunks(), actor, name=file.name)
     if not name:
@@ -102,7 +102,7 @@ def received(form: UploadForm, actor: Actor) -> Upload | None:
 
 @require_safe
 def upload(request: HttpRequest, pk: int) -> HttpResponse:
-    """Everything about one file; while somebody works on it, the page refreshes itself."""
+    """Everything about one file; while a job works on it, the page refreshes itself."""
     upload = get_object_or_404(Upload, pk=pk)
     if upload.input_method == Upload.InputMethod.HAND and upload.state == State.READY:
         return redirect("entry_confirm", pk)
@@ -158,7 +158,7 @@ def _preview(upload: Upload) -> dict[str, Any]:
 
 
 def cells_of(upload: Upload, row: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str, str]]:
-    """Returns heading, look and text of each cell of a line in the report."""
+    """Returns heading, style and text of each cell of a line in the report."""
     return [
         (heading(column.name), STYLES.get(column.name, ""), _shown(column.name, cell, zone))
         for column, cell in zip(upload.kind_spec.columns, row["cells"], strict=True)
@@ -166,7 +166,7 @@ def cells_of(upload: Upload, row: dict[str, Any], zone: ZoneInfo) -> list[tuple[
 
 
 def _shown(column: str, cell: str, zone: ZoneInfo) -> str:
-    """A value of a report as people read numbers and times; what can't be read, as it came."""
+    """A value of a report as people read it; the text as received if it can't be parsed."""
     if column == "amount":
         return amount_words(cell)
     return with_local_moments(cell, zone) if MOMENT.fullmatch(cell) else cell
@@ -175,7 +175,7 @@ def _shown(column: str, cell: str, zone: ZoneInfo) -> str:
 @role("operator")
 @require_POST
 def upload_reading(request: HttpRequest, pk: int) -> HttpResponse:
-    """Reads the file anew, as somebody says that it is written."""
+    """Reads the file again, with the user's choices."""
     upload = get_object_or_404(Upload, pk=pk)
     if not upload.layout or not upload.is_undecided:
         return redirect(upload)
@@ -190,7 +190,7 @@ def upload_reading(request: HttpRequest, pk: int) -> HttpResponse:
 @role("operator")
 @require_POST
 def upload_confirm(request: HttpRequest, pk: int) -> HttpResponse:
-    """Loads the good lines, if they are still the ones that the page showed."""
+    """Loads the good lines, unless they are no longer those that the page showed."""
     upload = get_object_or_404(Upload, pk=pk)
     if upload.earlier() and not request.POST.get("again"):
         messages.error(request, _("The file was loaded before: tick that you want it again."))
@@ -211,7 +211,7 @@ def upload_discard(request: HttpRequest, pk: int) -> HttpResponse:
 @role("operator")
 @require_POST
 def upload_again(request: HttpRequest, pk: int) -> HttpResponse:
-    """Checks a file once more, whose check a database had broken off."""
+    """Checks a file again, after a failure of a database."""
     upload = get_object_or_404(Upload, pk=pk)
     if upload.state == State.FAILED and upload.go_on(State.RECEIVED, done=0, error_code=""):
         upload_job.start(upload)
@@ -227,7 +227,7 @@ def upload_bad_lines(request: HttpRequest, pk: int, form: str) -> HttpResponseBa
 
 @require_safe
 def template(request: HttpRequest, kind: str, form: str) -> HttpResponseBase:
-    """An empty file to fill in."""
+    """A template to fill in."""
     if kind not in settings.KINDS:
         raise Http404
     sheets = downloads.template(settings.KINDS[kind])

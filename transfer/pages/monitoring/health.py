@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether the product as a whole does its work: for machines."""
+"""Health checks for machines: of this process, and of the product as a whole."""
 
 from itertools import chain
 
@@ -31,10 +31,10 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 when our own database answers and is of this version, the schedule is alive and the
-    queue moves; else 503.
+    """200 if our own database answers and has this version, the schedule runs and the queue moves;
+    else 503.
 
-    The answer names each check with "ok" or what is wrong, in English.
+    The answer has "ok" or the problem of each check, in English.
     """
     try:
         checks = {"database": "ok", "schema": schema(), **background()}

@@ -1,4 +1,4 @@
-"""What Prometheus asks for: what waits, what runs, and how the pages answer."""
+"""Metrics for Prometheus: waiting rows, runs, and the answers of the pages."""
 
 import os
 import time
@@ -40,7 +40,7 @@ View = Callable[[HttpRequest], HttpResponse]
 
 FLOW = ["server", "kind"]
 DAY = timedelta(hours=24)
-SECONDS = 3  # that shop All and the bonus servers have for their answers
+SECONDS = 3  # the time that shop All and the bonus servers have to answer
 
 answers = CollectorRegistry()
 requests = Counter(
@@ -52,7 +52,7 @@ seconds = Histogram(
 
 
 def counted(get_response: View) -> View:
-    """Counts each answer, and how long it took, under the name of its address."""
+    """Counts each answer and its time by the name of its URL."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         begun = time.perf_counter()
@@ -70,7 +70,7 @@ def counted(get_response: View) -> View:
 @login_not_required
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answers who has METRICS_TOKEN as a bearer token, or asks from this very machine."""
+    """Answers requests with METRICS_TOKEN as a bearer token, and those of this machine."""
     if not (knows_token(request) or is_here(request)):
         raise PermissionDenied
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -83,7 +83,7 @@ def knows_token(request: HttpRequest) -> bool:
 
 
 def is_here(request: HttpRequest) -> bool:
-    """Whether it comes from this machine, and not from a proxy on it."""
+    """Whether the request comes from this machine, and not through a proxy on it."""
     forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded"))
     if settings.BEHIND_PROXY or forwarded:
         return False
@@ -94,7 +94,7 @@ def is_here(request: HttpRequest) -> bool:
 
 
 class Everything(Collector):
-    """What our own database knows, what shop All and the bonus servers say when asked, and us."""
+    """Collects from our own database, shop All, the bonus servers and this process."""
 
     def collect(self) -> Iterator[Metric]:
         yield from counts().collect()
@@ -113,8 +113,8 @@ class Everything(Collector):
 
 
 def counts() -> Collector:
-    """The answers of all processes of the web server, see gunicorn.conf.py; or of this one."""
-    # Without a registry of its own, which would have each number twice.
+    """The metrics of all processes of the web server, see gunicorn.conf.py; or of this one."""
+    # In no registry, which would have each number twice.
     return MultiProcessCollector(None) if "PROMETHEUS_MULTIPROC_DIR" in os.environ else answers
 
 
@@ -132,7 +132,7 @@ def gauges(
 
 
 def flows(listed: list[Any], asked: Mapping[int, Backlog]) -> Iterator[Metric]:
-    """What each flow has still to move. One whose databases don't answer has no rows here."""
+    """The waiting rows of each task. A task whose databases do not answer is left out."""
     tasks = [task for task in listed if isinstance(task, TransferTask)]
     flow: dict[int, tuple[str, ...]] = {task.pk: (task.server.name, task.kind) for task in tasks}
     heard = {flow[pk]: one for pk, one in asked.items() if one.rows is not None}

@@ -70,7 +70,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
                 self.fields["address"].widget.attrs["placeholder"] = _("unchanged")
 
     def clean_address(self) -> str:
-        """An empty one is the stored one, as long as the channel is the same."""
+        """An empty address keeps the stored one if the channel is the same."""
         held, channel = self.instance, self.cleaned_data.get("channel")
         address: str = self.cleaned_data["address"]
         if not address and held.pk and channel == held.channel:

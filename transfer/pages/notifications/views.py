@@ -1,4 +1,4 @@
-"""Notifications: who is told of what, what is wrong now, and planned work."""
+"""Notifications: recipients and their topics, open incidents, planned work."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -41,7 +41,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("address")
 @never_cache
 def add(request: HttpRequest) -> HttpResponse:
-    """A webhook's signing key is shown this once."""
+    """Adds a recipient. The signing key of a webhook is shown once."""
     form = RecipientForm(request.POST or None)
     if form.is_valid():
         recipient = form.save()
@@ -87,7 +87,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @role("administrator")
 @require_POST
 def test(request: HttpRequest, pk: int) -> HttpResponse:
-    """Sends at once, so that one sees whether it arrives."""
+    """Sends a test message at once, and says whether it arrived."""
     recipient = get_object_or_404(Recipient, pk=pk)
     notice = Notice.objects.create(recipient=recipient, event=Notice.Event.TEST)
     notice.do(lambda: deliver(notice))

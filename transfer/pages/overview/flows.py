@@ -1,4 +1,4 @@
-"""The scheme of the manual: what waits in shop All, and what has arrived at each bonus server."""
+"""The scheme of the manual: rows that wait in shop All and that arrived at each bonus server."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from transfer.pages.filters import midnight
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.text import formats
 
-LANE, GAP = 50, 14  # heights in the drawing: of a flow, and between two servers
+LANE, GAP = 50, 14  # in the drawing: the height of a flow, and the gap between two servers
 DRAWN_AT_MOST = 8
 
 
@@ -68,13 +68,13 @@ class Receiver:
 
     @property
     def badness(self) -> int:
-        """The lower, the worse."""
+        """A number that is lower for a worse state."""
         return min(TONES.index(flow.look.tone) for flow in self.flows)
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """Every receiver, for the table; and those that are drawn."""
+    """All receivers, for the table, and those that are drawn."""
 
     receivers: Sequence[Receiver]
     drawn: Sequence[Receiver]
@@ -86,7 +86,7 @@ class Scheme:
 
 
 def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
-    """Makes the scheme of all transfer tasks; of many servers the worst are drawn. One query."""
+    """The scheme of all transfer tasks. Of many servers only the worst are drawn. One query."""
     today = timezone.localdate()
     arrived = TransferRun.objects.filter(queued_at__gte=midnight(today)).arrived()
     by_server: dict[BonusServer, list[TaskStatus]] = {}

@@ -1,4 +1,4 @@
-"""What is still to be done on a new installation; each step looks itself whether it is done."""
+"""The steps of a new installation. Each checks itself whether it is done."""
 
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -29,12 +29,12 @@ class Step(NamedTuple):
     words: str
     is_done: bool
     how: str
-    url: str = ""  # where it is done; for whom may do it
+    url: str = ""  # the page where it is done, for users who may do it
     command: str = ""
 
 
 def set_up(rows: list[TaskStatus], user: Any, seconds: float) -> list[Step]:
-    """The steps from the tables to the first row; none once all are done, or long after."""
+    """The steps up to the first row; none if all are done, or if the installation is old."""
     servers = list(BonusServer.objects.all())
     if servers and timezone.now() - servers[0].created_at > NEW_FOR:
         return []
@@ -57,10 +57,10 @@ def of_tables(seconds: float) -> Step:
 
 
 def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> list[Step]:
-    """Two steps: a server is docked; it answers, as well as its database."""
+    """Two steps: a server is docked; its port and its database answer."""
     is_admin = has_role(user, Role.ADMINISTRATOR)
     heard = {row.task.server_id for row in rows if row.backlog.rows is not None}
-    # Both have answered once: the administration port, and the database.
+    # The administration port and the database have both answered once.
     moved = TransferRun.objects.good().exists()
     tested = [one for one in servers if one.accounts_at and (moved or one.pk in heard)]
     return [
@@ -94,7 +94,7 @@ def of_accounts(servers: list[BonusServer]) -> Step:
 
 
 def of_pin_codes(user: Any) -> Step:
-    """Done once somebody has saved the settings, whatever was chosen."""
+    """Done once the settings were saved, with or without a change."""
     return Step(
         _("Decide how long PIN codes stay in shop All"),
         Settings.load().version > 1,

@@ -35,7 +35,7 @@ from transfer.problems.problem import Problem
 from transfer.runs import workers
 from transfer.text import formats
 
-FAST, SLOW = 2, 15  # seconds between two looks: while something runs, and while nothing does
+FAST, SLOW = 2, 15  # seconds between refreshes, with and without an open run
 NEXT = 6
 LISTED = 30  # problems: a hundred dark shops do not push the rest off the page
 DAY = 24
@@ -51,7 +51,7 @@ URGENCY = {
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    """Shows at once what is known; then the page asks the servers, and refreshes itself."""
+    """Shows what is known at once; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
     return render(request, page, context(status.patience(request), request.user))
 
@@ -89,7 +89,7 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
 
 
 def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:
-    """The problems that this user may look into, by what the databases have just said."""
+    """The problems that this user may see, by the latest answers of the databases."""
     heard = {row.task.pk: row.backlog for row in rows if row.is_transfer and row.asked_at}
     listed = with_since(problems(tasks=[row.task for row in rows], heard=heard))
     hidden = () if has_role(user, Role.ADMINISTRATOR) else FOR_ADMINISTRATORS
@@ -97,7 +97,7 @@ def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:
 
 
 def backlog_now(rows: list[TaskStatus]) -> str:
-    """How many rows wait in all, as far as that is known."""
+    """The total of waiting rows that are known."""
     known = [row for row in rows if row.backlog.rows is not None]
     if rows and not known:
         return formats.NOTHING
@@ -111,8 +111,8 @@ def upcoming(rows: list[TaskStatus]) -> list[TaskStatus]:
 
 
 def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
-    """The registers on any server, what is urgent first: of each group its heading, and of each
-    state its tone, words, number of registers, and the list of them.
+    """The registers on all servers, the urgent ones first: the heading of each group, and of each
+    state its tone, its words, the number of registers, and the address of their list.
     """
     accounts = RegisterAccount.objects.filter(register__mothballed=False)
     count = accounts.count_registers()
@@ -131,7 +131,7 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
 
 
 def last_day() -> dict[str, Any]:
-    """Runs and rows of the last 24 hours, also by the hour, and where each number leads."""
+    """Runs and rows of the last 24 hours, also by the hour, and the address behind each number."""
     day = TransferRunFilter(QueryDict(f"hours={DAY}"), TransferRun.objects.all())
     urls = {
         f"{state}_url": links.history(hours=DAY, state=state)

@@ -13,7 +13,7 @@ Summary = list[tuple[str, Any, int]]
 
 
 def with_states(servers: Iterable[BonusServer], in_use: int) -> list[tuple[BonusServer, Summary]]:
-    """Each server with how many registers in use are in which state there. One query."""
+    """Each server with the number of registers in use by their state there. One query."""
     accounts = RegisterAccount.objects.filter(register__mothballed=False)
     shown = accounts.annotate(shown_state=state_case()).order_by()
     counted = shown.values_list("server", "shown_state").annotate(Count("pk"))
@@ -24,7 +24,7 @@ def with_states(servers: Iterable[BonusServer], in_use: int) -> list[tuple[Bonus
 
 
 def summary(counts: dict[str, int], in_use: int) -> Summary:
-    """Lists code, words and registers in use of each state that there is."""
+    """Lists code, words and number of registers of each state that occurs."""
     there = sum(count for state, count in counts.items() if state != AccountState.NOT_CREATED)
     full = {**counts, AccountState.NOT_CREATED: in_use - there}
     return [(state.value, state.label, full[state]) for state in AccountState if full.get(state)]

@@ -1,4 +1,4 @@
-"""Registers as a file: out, and in again with a preview."""
+"""Registers as a file: export, and import with a preview."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ LARGEST_SENT_BACK = LARGEST * 4 // 3 + 4  # bytes of a file in base64
 
 @require_safe
 def export(request: HttpRequest) -> HttpResponseBase:
-    """The filtered list; the import reads it again."""
+    """The filtered list as a file, which the import can read."""
     servers = list(BonusServer.objects.all())
     fields = [
         Field(_("Shop"), lambda one: one.shop.code),
@@ -66,7 +66,7 @@ def state_on(server: BonusServer) -> Callable[[CashRegister], str]:
 @takes_file(LARGEST_SENT_BACK)
 @read_or_post
 def load(request: HttpRequest) -> HttpResponse:
-    """A file is read and shown; nothing is saved before it is confirmed."""
+    """Reads a file and shows it; nothing is saved before it is confirmed."""
     form = ImportForm(request.POST or None, request.FILES or None)
     is_confirmed = "confirmed" in request.POST
     if not is_confirmed and not form.is_valid():
@@ -90,7 +90,7 @@ def load(request: HttpRequest) -> HttpResponse:
 
 
 def sent_back(request: HttpRequest) -> bytes:
-    """The file, as it came back with the confirmation. Raises FileRefused."""
+    """The file that the confirmation sends back. Raises FileRefused."""
     try:
         return b64decode(request.POST.get("content", ""), validate=True)
     except ValueError as error:

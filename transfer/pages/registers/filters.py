@@ -1,4 +1,4 @@
-"""What registers are filtered by: shop, state, server, a few letters."""
+"""The filters of registers: shop, state, server, part of a name."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def state_choices() -> list[tuple[str, Any]]:
 
 class Search(FilterSet):
     q = django_filters.CharFilter(label=gettext_lazy("Register"), method="search")
-    # Not a choice: a thousand shops would be more than half of the page.
+    # A text, since a select of a thousand shops would be more than half of the page.
     shop = django_filters.CharFilter(label=gettext_lazy("Shop"), method="filter_shop")
     state = django_filters.ChoiceFilter(
         label=gettext_lazy("State"), choices=state_choices, method="filter_state"
@@ -33,7 +33,7 @@ class Search(FilterSet):
         return registers.filter(Q(name__icontains=value) | Q(code__icontains=value))
 
     def filter_shop(self, registers: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        """The shop of that code; where there is none, those whose name has these letters."""
+        """The shop with this code; if there is none, shops with this text in their names."""
         shops = Shop.objects.filter(code=value)
         return registers.filter(shop__in=shops or Shop.objects.filter(name__icontains=value))
 
@@ -48,14 +48,14 @@ class Search(FilterSet):
 
 
 class AccountFilter(Search):
-    """Registers beside one server, each with `shown_state`."""
+    """Registers of one server, each with `shown_state`."""
 
     def in_states(self, states: list[AccountState]) -> Q:
         return Q(shown_state__in=states)
 
 
 class RegisterFilter(Search):
-    """Registers beside all servers, or one."""
+    """Registers of all servers, or of one."""
 
     server = django_filters.ModelChoiceFilter(
         label=gettext_lazy("Bonus server"),
@@ -64,11 +64,11 @@ class RegisterFilter(Search):
     )
 
     def filter_server(self, registers: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
-        """Filters nothing: the server only says where the state is looked for."""
+        """Does not filter: `filter_state` uses the server."""
         return registers
 
     def in_states(self, states: list[AccountState]) -> Q:
-        """Registers that are in one of the states on the server that is asked for, or on any."""
+        """Registers that are in one of the states on the chosen server, or on any."""
         server = self.form.cleaned_data.get("server")
         servers = [server] if server else list(BonusServer.objects.all())
         accounts: Any = RegisterAccount.objects.filter(server__in=servers).order_by()

@@ -55,7 +55,7 @@ def register(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:
-    """What the page says of one server."""
+    """The part of the page about one server."""
     shown: Any = account.shown_state if account else AccountState.NOT_CREATED  # type: ignore[attr-defined]
     state = AccountState(shown)
     return {
@@ -71,7 +71,7 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
 @role("operator")
 @read_or_post
 def edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    """A register that is there, or a new one."""
+    """The form of a register, stored or new."""
     registers = CashRegister.objects.select_related("shop")
     register = get_object_or_404(registers, pk=pk) if pk else CashRegister()
     asked = {} if pk else {"shop": request.GET.get("shop")}
@@ -88,7 +88,7 @@ def edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
 @role("operator")
 @require_POST
 def mothball(request: HttpRequest, pk: int) -> HttpResponse:
-    """Takes the register out of use, or into use again: what the press asks for."""
+    """Takes the register out of use or back into use, as the form asks for."""
     register = get_object_or_404(CashRegister, pk=pk)
     wanted = request.POST.get("mothballed") == "1"
     if register.mothballed != wanted:
@@ -136,7 +136,7 @@ def shops(request: HttpRequest) -> HttpResponse:
 @role("operator")
 @read_or_post
 def shop_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    """A shop that is there, or a new one."""
+    """The form of a shop, stored or new."""
     shop = get_object_or_404(Shop, pk=pk) if pk else Shop()
     form = ShopForm(request.POST or None, instance=shop)
     if form.is_valid():
@@ -173,14 +173,14 @@ def shop_remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def values(one: Any) -> dict[str, Any]:
-    """What the audit notes of a register or a shop; of none, nothing."""
+    """What the audit records of a register or a shop; {} for none."""
     names = [name for name in ("code", "name", "shop", "mothballed") if hasattr(one, name)]
     return {name: str(one.shop) if name == "shop" else getattr(one, name) for name in names}
 
 
 @transaction.atomic
 def save(request: HttpRequest, form: Any) -> Any:
-    """Saves a new register or shop, or what differs from the stored one, and notes it."""
+    """Saves a new register or shop, or the changes of a stored one, with an audit entry."""
     before = values(form._meta.model.objects.filter(pk=form.instance.pk).first())
     saved = form.save()
     after = values(saved)

@@ -1,4 +1,4 @@
-"""What a register's card says: why it is so, since when, by whom, and what to do."""
+"""The reason for a register's state: why, since when, by whom, and what to do."""
 
 from django.utils.translation import gettext as _
 
@@ -9,7 +9,7 @@ from transfer.text.explain import Explanation
 
 
 def why(account: RegisterAccount | None, state: AccountState) -> Explanation | None:
-    """Why the account is in its state; nothing is said of a register that is on line."""
+    """Why the account is in its state; None if the register is on line."""
     if account is None or state == AccountState.NOT_CREATED:
         return Explanation(
             _("It has no account on this server: it can neither accrue nor redeem there."),
@@ -91,5 +91,5 @@ def _waiting(account: RegisterAccount) -> Explanation | None:
 
 
 def address(server: BonusServer) -> str:
-    """Where registers call."""
+    """The address that registers call."""
     return f"{server.host}:{server.work_port}"

@@ -23,13 +23,13 @@ from transfer.rejects import resend
 from transfer.text import formats
 from transfer.text.explain import explain, explain_reject
 
-AT_MOST = 100_000  # rows at one press: a browser, or a proxy, does not wait for ever
+AT_MOST = 100_000  # rows at one press: browsers and proxies stop waiting
 
 
 def chosen(request: HttpRequest) -> RejectedRowQuerySet:
-    """The open rows that are meant: those with these numbers, or all that a filter leaves.
+    """The chosen open rows: those with these numbers, or all that a filter finds.
 
-    That is the filter of the address, or of `all`, which is ticked in the list.
+    The filter is in the address, or in the field `all` of the list.
     """
     if "all" not in request.GET and "id" in request.GET:
         numbers = [int(one) for one in request.GET.getlist("id") if one.isdecimal()]
@@ -39,7 +39,7 @@ def chosen(request: HttpRequest) -> RejectedRowQuerySet:
 
 
 def asked_for(request: HttpRequest, rows: RejectedRowQuerySet) -> RejectedRowQuerySet:
-    """The rows that the question counted: none rejected since, nor more than AT_MOST."""
+    """The rows that the question counted, without later rejects, and AT_MOST of them."""
     last = request.POST.get("upto", "")
     return rows.filter(pk__lte=int(last) if last.isdecimal() else upto(rows))
 
@@ -53,7 +53,7 @@ def upto(rows: RejectedRowQuerySet) -> int:
 @role("operator")
 @read_or_post
 def rejects_resend(request: HttpRequest) -> HttpResponse:
-    """Sends many again: as they came, or with the same correction in all of them."""
+    """Sends many rows again, as received or with the same correction in all of them."""
     rows = chosen(request)
     groups = rows.groups()
     if not groups:
@@ -67,7 +67,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         return send(request, rows, form.values if form else {})
     context = {
         "title": _("Send %(rows)s again?") % {"rows": counted(groups)},
-        "text": _("Each row is checked as a transfer would check it. What passes is staged anew."),
+        "text": _("Each row is checked as a transfer checks it. Rows that pass are staged again."),
         "points": [
             *points(groups),
             *([_("Fill in only what is to change in all of them.")] if form else []),

@@ -27,9 +27,9 @@ from transfer.text.explain import explain_reject
 
 @require_safe
 def export(request: HttpRequest, form: str) -> HttpResponseBase:
-    """CSV has the rows of one transfer: of several there is a workbook, which has sheets."""
+    """CSV holds the rows of one transfer; of several there is a workbook with sheets."""
     rows = RejectFilter(request.GET).qs
-    # Without rows one transfer, for the headings.
+    # Without rows: one transfer, for its headings.
     there = set(rows.order_by().values_list("kind", flat=True).distinct()) or {"pincodes"}
     if form == "csv" and len(there) > 1:
         return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
@@ -39,10 +39,10 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
 
 
 def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
-    """The columns that loading knows first. The others have headings that it does not know.
+    """The columns that loading reads come first. The others have headings that it ignores.
 
-    A secret stands there as its mask, which keeps it; a row that several servers have rejected
-    once, or it would be loaded as often.
+    A secret is masked; loading the mask keeps the secret. A row that several servers have rejected
+    is there once, so that it is loaded once.
     """
     once = (
         rows.filter(kind=kind.name)

@@ -1,4 +1,4 @@
-"""What rejected rows are filtered by."""
+"""The filters of rejected rows."""
 
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from transfer.text import formats
 
 
 class RejectFilter(DayFilters):
-    """What is open comes first, unless one asks for more."""
+    """Finds open rows, unless the URL asks for others."""
 
     moment = "created_at"
     anything: ClassVar[dict[str, str]] = {"state": "all"}
@@ -58,10 +58,10 @@ class RejectFilter(DayFilters):
 
     @property
     def once(self) -> RejectedRowQuerySet:
-        """What is found, of each staged row and reason one reject.
+        """The found rejects, one for each staged row and reason.
 
-        One server, or one run, has rejected a row once. Other conditions but days hold for all of
-        those that say the same.
+        One server, or one run, rejects a row once. Conditions other than days hold for all rejects
+        of the same row and reason.
         """
         rejects: RejectedRowQuerySet = self.qs
         if self.given.get("server") or self.given.get("run"):

@@ -1,5 +1,5 @@
-"""Corrections of rejected rows: read as a line of a file is, judged by the same checks. And what
-would mend one by itself: a number without the spaces that were copied with it.
+"""Corrections of rejected rows, read and judged as a line of a file. And a correction that needs no
+input: a number without the spaces that were copied with it.
 """
 
 import re
@@ -17,8 +17,8 @@ from transfer.models import RejectedRow, Settings
 from transfer.pages.load.entry_form import STATUSES, EntryForm
 from transfer.rejects.resend import Values
 
-# Reasons that the removal of spaces may do away with. An amount with a comma can't come so far: the
-# staging table holds numbers.
+# Reasons that the removal of spaces may correct. Amounts with a comma do not occur: the staging
+# table holds numbers.
 SPACES = ("account_has_spaces", "card_malformed")
 UNSEEN = re.compile(UNPRINTABLE.replace("[:space:]", r"\s").replace("[:cntrl:]", r"\x00-\x1f\x7f"))
 
@@ -27,10 +27,10 @@ ROW_IS_GONE = "row_is_gone"
 
 
 class CorrectionForm(EntryForm):
-    """The fields of a row. What is left as it was shown is not typed, and not among `values`.
+    """The fields of a row. `values` holds only the fields that the user has changed.
 
-    What is shown comes from a bonus server, which may forge it: the resend takes those values from
-    shop All. Where the row is gone from there, the fields are empty, and all of them are typed.
+    The shown values come from a bonus server, which may forge them, so the resend takes unchanged
+    values from shop All. If the row is gone from there, the fields are empty and all are required.
     """
 
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
@@ -63,7 +63,7 @@ class CorrectionForm(EntryForm):
                 self.values[column.name] = reading.value
 
     def refuse_code(self, code: str) -> None:
-        """Says at the field what the checks say."""
+        """Shows the fault that the checks found at its field."""
         if code == "row_gone":
             self._ask_for_all_values()
             return
@@ -71,7 +71,7 @@ class CorrectionForm(EntryForm):
         self.add_error(names[-1] if names else None, str(explain_line(code)))
 
     def _ask_for_all_values(self) -> None:
-        """Empties the fields: what they showed may be forged, and cannot be looked up any more."""
+        """Empties the fields: their values may be forged, and can no longer be looked up."""
         self.data = {ROW_IS_GONE: "on"}
         self.errors.clear()
         for name in self.kind.secrets:
@@ -80,7 +80,7 @@ class CorrectionForm(EntryForm):
 
 
 def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
-    """The form with the row's values in it, except secrets."""
+    """The form filled with the row's values, except secrets."""
     zone = Settings.load().zone
     initial = {
         name: as_people_write(name, text, zone)
@@ -91,7 +91,7 @@ def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
 
 
 class BulkForm(CorrectionForm):
-    """What changes in all rows alike. An empty field leaves each row its own value."""
+    """A correction of many rows. An empty field leaves each row its own value."""
 
     def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
@@ -105,9 +105,9 @@ class BulkForm(CorrectionForm):
 
 
 def without_spaces(kind: Kind, code: str, payload: Values) -> Values:
-    """The columns that the failed check looks at, without spaces; nothing where that changes none.
+    """The columns of the failed check without spaces; {} if that changes nothing.
 
-    Of a number that nothing is left of, nothing is suggested.
+    A value of spaces only is not suggested.
     """
     if code not in SPACES:
         return {}
@@ -117,7 +117,7 @@ def without_spaces(kind: Kind, code: str, payload: Values) -> Values:
 
 
 class DiscardForm(forms.Form):
-    """Why rows are never sent: whoever asks later finds it in the audit and at the row."""
+    """Why rows are never sent. The reason is shown in the audit and with the row."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason"),

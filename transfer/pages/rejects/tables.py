@@ -22,7 +22,7 @@ from transfer.pages.components.times import clock
 from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, classed
 from transfer.text import formats
 
-row_of = attrgetter(*ROW)  # what names the staged row
+row_of = attrgetter(*ROW)  # the fields that identify the staged row
 
 
 def written(reject: RejectedRow, zone: ZoneInfo) -> dict[str, str]:
@@ -64,11 +64,11 @@ class RejectTable(Table):
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        """The zone of the moments that rows hold."""
+        """The zone of times in rows."""
         return Settings.load().zone
 
     def before_render(self, request: HttpRequest) -> None:
-        """Looks up who else has rejected the rows of the page."""
+        """Looks up the other servers that rejected the rows of the page."""
         shown = [row.record for row in self.paginated_rows]
         staged = {"origin__in": {one.origin for one in shown}}
         staged["staging_id__in"] = {one.staging_id for one in shown}

@@ -1,4 +1,4 @@
-"""Rejected rows: why, and what becomes of them: corrected and sent again, or discarded."""
+"""Rejected rows: the reason, and the decision: correct and send again, or discard."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def rejects(request: HttpRequest) -> HttpResponse:
 
 
 def described(request: HttpRequest, group: dict[str, Any]) -> dict[str, Any]:
-    """A reason with its count, its words, and the query that finds its rows."""
+    """A reason with its count, its words, and the query for its rows."""
     query = request.GET.copy()
     query["kind"], query["code"] = group["kind"], group["code"]
     query.pop("page", None)
@@ -106,13 +106,13 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
 
 
 def suggested(one: RejectedRow) -> list[tuple[str, str | None, str | None]]:
-    """What the row lacks only the removal of spaces for: heading, as it is, as it would be."""
+    """Corrections by the removal of spaces: heading, current value, new value."""
     without = without_spaces(one.kind_spec, one.code, one.payload) if one.is_open else {}
     return [(heading(name), one.payload[name], value) for name, value in without.items()]
 
 
 def following(request: HttpRequest, one: RejectedRow) -> str:
-    """Where the next row is that is open and fits the list's filter; after the last the first."""
+    """The address of the next open row of the list, or of its first; "" if there is none."""
     others = RejectedRow.objects.of_row(one)
     rows = RejectFilter(request.GET).once.open().exclude(pk__in=others.values("pk"))
     rows = rows.order_by("-created_at", "-pk")
@@ -122,13 +122,13 @@ def following(request: HttpRequest, one: RejectedRow) -> str:
 
 
 def with_query(request: HttpRequest, one: RejectedRow) -> str:
-    """The row's page, in the list that one comes from."""
+    """The address of the row's page, with the query of the list."""
     query = request.GET.urlencode()
     return one.get_absolute_url() + (f"?{query}" if query else "")
 
 
 def decided(request: HttpRequest, one: RejectedRow) -> HttpResponse:
-    """Leads to the next row; after the last of them to what became of this one."""
+    """Redirects to the next row, or to this one if it was the last."""
     return redirect(following(request, one) or with_query(request, one))
 
 
@@ -159,7 +159,7 @@ def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None = None) -> None:
-    """What became of the rows, in one message each; of a single one with a link to it."""
+    """Messages with the results; for a single row with a link to it."""
     if outcome.sent and one:
         text = _("Row %(row)s is staged again. The next run moves it.")
         messages.success(request, format_words(text, row=reject_link(one)))

@@ -1,4 +1,4 @@
-"""One thing done to several tasks of the scheduler."""
+"""Actions on several tasks of the scheduler."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ from transfer.text import formats
 Change = Callable[[ScheduledTask, int], None]
 CHOSEN = re.compile(r"((?:transfer|maintenance)-\d{1,9}):(\d{1,9})", re.ASCII)
 
-# Action → the question, the words of its button.
+# Action → the question, and the words of its button.
 WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
     "on": (gettext_lazy("Switch on the chosen tasks?"), gettext_lazy("Switch on")),
     "off": (gettext_lazy("Switch off the chosen tasks?"), gettext_lazy("Switch off")),
@@ -37,7 +37,7 @@ WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
 def chosen(request: HttpRequest) -> dict[str, int]:
     """The keys of the ticked tasks, each with the version that the page showed.
 
-    What does not look like it was meant is left out.
+    Malformed values are left out.
     """
     matches = (CHOSEN.fullmatch(text) for text in request.POST.getlist("task"))
     return {one[1]: int(one[2]) for one in matches if one}
@@ -61,7 +61,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return ask(request, action, tasks, form, back, {})
     late = change_all(tasks, change_of(action, form, Actor.of(request)))
     say_done(request, action, [key for key in tasks if key not in late])
-    if late:  # somebody was faster with these
+    if late:  # somebody else has changed these
         return ask(request, action, late, form, back, late)
     return redirect(back)
 
@@ -85,7 +85,7 @@ def change_of(action: str, form: Any, actor: Actor) -> Change:
 
 
 def change_all(tasks: dict[str, int], change: Change) -> dict[str, ChangedMeanwhile]:
-    """Changes each task by itself; returns those that somebody else changed meanwhile."""
+    """Changes each task on its own; returns those that somebody else changed meanwhile."""
     late = {}
     for key, version in tasks.items():
         try:
@@ -119,7 +119,7 @@ def ask(
     back: str,
     late: dict[str, ChangedMeanwhile],
 ) -> HttpResponse:
-    """What it means for each task; then one button."""
+    """Shows what the action means for each task, and asks."""
     rows = status.of([status.find(key) for key in keys])
     status.ask(rows, AT_FIRST_SIGHT)
     title, button = WORDS[action]

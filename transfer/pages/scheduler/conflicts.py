@@ -1,4 +1,4 @@
-"""Two people at once: the second one sees what the first did, and is asked."""
+"""Two people change the same thing: the second one sees the first change, and is asked."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,12 +13,12 @@ from transfer.text import formats
 
 
 def posted_version(request: HttpRequest) -> int | None:
-    """The version of what was changed that the sender's page showed."""
+    """The version that the page of the sender showed."""
     return formats.number_in(request.POST.get("seen"))
 
 
 def who_did_what(entry: AuditEntry | None) -> list[str]:
-    """Who did it and when, what, and why; nothing where nobody knows any more."""
+    """Who changed what, when and why; [] if there is no entry."""
     if entry is None:
         return []
     points = [f"{sentence(entry)}, {formats.ago(entry.at)}", in_a_line(details(entry))]
@@ -30,7 +30,7 @@ def who_did_what(entry: AuditEntry | None) -> list[str]:
 def ask_again(
     request: HttpRequest, conflict: ChangedMeanwhile, action: str, back: str
 ) -> HttpResponse:
-    """Asks whether to do it all the same. Who says yes has seen what the other did."""
+    """Shows the other's change and asks whether to go on."""
     sent = [
         (name, value)
         for name, values in request.POST.lists()

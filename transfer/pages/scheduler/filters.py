@@ -1,4 +1,4 @@
-"""What transfer tasks are filtered by on the scheduler."""
+"""The filters of transfer tasks on the scheduler."""
 
 from typing import Any
 

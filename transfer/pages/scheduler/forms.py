@@ -95,7 +95,7 @@ def time_of_day() -> forms.Field:
 
 
 class ScheduleForm(forms.Form):
-    """A usual schedule, or a cron expression. Of the fields, those count that the rhythm needs."""
+    """A usual schedule, or a cron expression. Only the fields of the chosen rhythm count."""
 
     CRON = "cron"
     USED: dict[str, tuple[str, ...]] = {
@@ -148,7 +148,7 @@ class ScheduleForm(forms.Form):
 
     @classmethod
     def values_of(cls, cron: str) -> dict[str, Any]:
-        """What the fields hold for a schedule; those it does not need hold something usual."""
+        """The values of the fields for a schedule; those that it does not need have usual ones."""
         preset = Preset.of(cron)
         has_time = preset and preset.rhythm in (Rhythm.DAILY, Rhythm.WEEKLY, Rhythm.MONTHLY)
         known = preset or Preset(Rhythm.MINUTES)
@@ -166,7 +166,7 @@ class ScheduleForm(forms.Form):
         }
 
     def rhythms(self) -> Iterator[tuple[str, Any, list[forms.BoundField]]]:
-        """Yields each rhythm: its value, its words, and the fields that it needs."""
+        """Yields the value, the words and the fields of each rhythm."""
         for value, label in self.fields["rhythm"].choices:  # type: ignore[attr-defined]
             yield str(value), label, [self[name] for name in self.USED[value]]
 
@@ -175,7 +175,7 @@ class ScheduleForm(forms.Form):
         rhythm = cleaned.get("rhythm")
         used = self.USED.get(rhythm, ())  # type: ignore[arg-type]
         for name in set(self.errors) - {"rhythm", *used}:
-            del self.errors[name]  # of a field that does not count
+            del self.errors[name]  # of a field that the rhythm does not need
         for name in used:
             if name not in self.errors and cleaned.get(name) in (None, "", []):
                 self.add_error(name, _("This field is required."))

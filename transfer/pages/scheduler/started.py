@@ -1,4 +1,4 @@
-"""Runs that somebody has just started: the page says what becomes of them, until it is left."""
+"""Runs that the user has just started: the page shows their progress until it is left."""
 
 import re
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ MOST = 100
 
 
 def url_of(url: str, runs: Iterable[Run]) -> str:
-    """The address of a page, so that it shows what becomes of these runs."""
+    """The address of a page that shows the progress of these runs."""
     keys = ",".join(run.key for run in runs)
     plain, hash_, place = url.partition("#")
     return links.with_query(plain, run=keys or None, changed=None, v=None) + hash_ + place
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """The runs that the address names, as they are now, and when those in the queue start."""
+    """The runs that the address names, and when the queued ones start."""
     runs = list(_named(request.GET.get("run", "")))
     queued = sum(run.state == State.QUEUED for run in runs)
     return {

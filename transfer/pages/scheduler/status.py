@@ -1,4 +1,4 @@
-"""A task as the pages show it: its schedule in words, what waits and why, what it did last."""
+"""A task as the pages show it: schedule, waiting rows and the reason, last result."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from transfer.text.reports import run_report
 from transfer.text.schedule import in_words
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-# Seconds until the next look: what waits is not known yet, something runs, nothing does.
+# Seconds until the next refresh: the backlog is not known yet, a run is open, none is.
 AT_ONCE, FAST, SLOW = 0.2, 2, 10
 KINDS = (*KindChoices.values, *MaintenanceTask.Kind.values)
 ORDER = {kind: number for number, kind in enumerate(KINDS)}
@@ -37,7 +37,7 @@ RECENT = 20  # runs of a task that its strip shows
 
 
 class TaskStatus:
-    """One task, with its runs where it comes from `attach_runs`."""
+    """One task, which has its runs if it comes from `attach_runs`."""
 
     def __init__(self, task: Any, zone: ZoneInfo, asked: Backlog | None = None) -> None:
         self.task, self.zone = task, zone
@@ -61,7 +61,7 @@ class TaskStatus:
 
     @property
     def kind_order(self) -> int:
-        """The transfers come in the order of the manual."""
+        """The place of its kind in the order of the manual."""
         return ORDER[self.task.kind]
 
     @property
@@ -108,7 +108,7 @@ class TaskStatus:
 
     @cached_property
     def times(self) -> list[datetime]:
-        """The next five times, as if it were switched on."""
+        """The next five times, also of a task that is off."""
         start = self.task.paused_until if self.is_paused else timezone.now()
         return next_times(self.task.schedule, 5, start, self.zone)
 
@@ -135,7 +135,7 @@ class TaskStatus:
 
     @property
     def backlog(self) -> Backlog:
-        """What waits: as the servers have just said, or as a run has left it since."""
+        """The waiting rows, by the answer of the servers or by a later run."""
         last, asked = self.last_run, self.asked or Backlog(asked_at=NEVER)
         if last is None or not self.is_transfer or last.state not in GOOD_STATES:
             return asked
@@ -144,12 +144,12 @@ class TaskStatus:
 
     @property
     def backlog_sentence(self) -> str:
-        """What waits, as a sentence begins or ends: "412 rows wait"."""
+        """The waiting rows as part of a sentence: "412 rows wait"."""
         return formats.rows_wait(self.backlog.rows or 0, self.backlog.more)
 
     @property
     def oldest(self) -> datetime | None:
-        """The moment at which the oldest row that waits was staged."""
+        """The time at which the oldest waiting row was staged."""
         return self.backlog.oldest if self.backlog.rows else None
 
     @property
@@ -165,7 +165,7 @@ class TaskStatus:
 
     @property
     def error_words(self) -> str:
-        """Why it could not be asked what waits."""
+        """Why the backlog is not known."""
         return explain(self.backlog.error).sentence if self.backlog.error else ""
 
     @property
@@ -174,7 +174,7 @@ class TaskStatus:
 
     @property
     def next_words(self) -> str:
-        """Says when the task runs next; if it is off, when it would."""
+        """When the task runs next; if it is off, when it would run."""
         at = formats.moment(self.task.upcoming_at or self.times[0])
         if not self.task.enabled:
             return _("switched on, it would run %(at)s") % {"at": at}
@@ -193,7 +193,7 @@ class TaskStatus:
 
     @property
     def failure(self) -> Explanation | None:
-        """What the last run failed of, if it did."""
+        """Why the last run failed, if it did."""
         run = self.last_run
         if run is None or not self.task.failures:
             return None
@@ -232,7 +232,7 @@ class TaskStatus:
 
 
 def of(tasks: Iterable[Any]) -> list[TaskStatus]:
-    """Tasks that came from `with_runs`, with what is known of their backlogs at this moment."""
+    """The status of tasks that come from `with_runs`, with their known backlogs."""
     listed = attach_runs(tasks)
     asked = backlogs.known(task for task in listed if isinstance(task, TransferTask))
     zone = Settings.load().zone
@@ -253,24 +253,26 @@ def sortable(tasks: Any) -> Any:
 
 
 def patience(request: HttpRequest) -> float:
-    """The seconds for which the page that is asked for may wait for the servers."""
+    """The seconds that the requested page may wait for the servers."""
     is_patient = is_part(request) or "ask" in request.GET
     return backlogs.PATIENTLY if is_patient else backlogs.AT_FIRST_SIGHT
 
 
 def ask(listed: Iterable[TaskStatus], seconds: float, changed: str | None = None) -> None:
-    """Asks the servers what waits, for some seconds at most: of the task that was changed a moment
-    ago, whatever was heard before, since the page says what its switch means now.
+    """Asks the servers for the backlogs, for `seconds` at most.
+
+    The task that was just `changed` is asked again even if its backlog is known: the page says what
+    its switch means now.
     """
     transfers = [one for one in listed if one.is_transfer]
-    anew = next((one.task.pk for one in transfers if one.key == changed), None)
-    asked = backlogs.ask((one.task for one in transfers), seconds, anew=anew)
+    again = next((one.task.pk for one in transfers if one.key == changed), None)
+    asked = backlogs.ask((one.task for one in transfers), seconds, anew=again)
     for one in transfers:
         one.asked = asked.get(one.task.pk)
 
 
 def with_recent(listed: list[TaskStatus]) -> list[TaskStatus]:
-    """The tasks, all of one kind, with their last runs."""
+    """Reads the last runs of tasks that are all transfers, or all maintenance."""
     attach_recent([one.task for one in listed], RECENT)
     return listed
 
@@ -280,7 +282,7 @@ def transfer_tasks() -> Any:
 
 
 def find(key: str) -> ScheduledTask:
-    """The task of that key. Raises Http404."""
+    """The task with this key. Raises Http404."""
     model, _dash, number = key.partition("-")
     tasks = transfer_tasks() if model == "transfer" else MaintenanceTask.objects.with_runs()
     task: ScheduledTask = get_object_or_404(tasks, pk=number)
@@ -288,7 +290,7 @@ def find(key: str) -> ScheduledTask:
 
 
 def of_one(task: ScheduledTask, seconds: float = 0, changed: str | None = None) -> TaskStatus:
-    """The status of a single task. With `seconds` it is asked what waits: see `ask`."""
+    """The status of a single task. With `seconds` its servers are asked: see `ask`."""
     (only,) = of([task])
     if seconds:
         ask([only], seconds, changed)

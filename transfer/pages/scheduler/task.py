@@ -1,4 +1,4 @@
-"""One task: its page, and everything that is done to it."""
+"""One task: its page and its buttons."""
 
 from collections.abc import Callable
 from functools import partial
@@ -51,7 +51,7 @@ def task(request: HttpRequest, key: str) -> HttpResponse:
 
 
 def home(request: HttpRequest, task: ScheduledTask, *, changed: bool = False) -> str:
-    """Where the form stood. After a change the task's row there says what was done to it."""
+    """The address of the form's page. After a change the task's row there says what was done."""
     url = next_url(request, links.of_task(task))
     if not changed:
         return url
@@ -68,9 +68,9 @@ def answer(
     *,
     wanted: bool | None = None,
 ) -> HttpResponse:
-    """Makes the change and leads back. Where somebody was faster, asks whether the wish stands.
+    """Makes the change and redirects back. After a change by somebody else it asks first.
 
-    `wanted` is what a switch shall be: if the other has switched it so, it is done already.
+    `wanted`: the new state of a switch; if the other has set it so, nothing is left to do.
     """
     try:
         change(actor=Actor.of(request), expected_version=posted_version(request))
@@ -95,11 +95,11 @@ def switch(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @require_POST
 def undo(request: HttpRequest, key: str) -> HttpResponse:
-    """Takes the last switch back; `enabled` says what that means to the sender."""
+    """Undoes the last switch; `enabled` is the state that the sender expects."""
     task, on = status.find(key), request.POST.get("enabled") == "1"
 
     def change(actor: Actor, expected_version: int | None) -> None:
-        # Who does not say which switch it was takes back none: no version is -1.
+        # Without the version of a switch none is undone: no version is -1.
         task.undo_switch(actor, expected_version=expected_version or -1)
 
     return answer(request, task, change, _("Undo anyway"), wanted=on)
@@ -108,7 +108,7 @@ def undo(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @require_POST
 def explain(request: HttpRequest, key: str) -> HttpResponse:
-    """Adds the reason of a switch that was pressed a moment ago."""
+    """Adds the reason for the switch that was just pressed."""
     task, form = status.find(key), ReasonForm(request.POST)
     if not form.is_valid():
         return redirect(home(request, task, changed=True))
@@ -119,9 +119,9 @@ def explain(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @require_POST
 def run(request: HttpRequest, key: str) -> HttpResponse:
-    """Runs the task; with `dry`, what a maintenance task would remove is counted, and shown.
+    """Runs the task; with `dry`, counts what a maintenance task would remove.
 
-    Leads back to where what becomes of the run is seen; or of the one that is under way already.
+    Redirects to the page that shows the run, or the one that was open already.
     """
     task = status.find(key)
     try:
@@ -136,7 +136,7 @@ def run(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @require_POST
 def cancel(request: HttpRequest, key: str) -> HttpResponse:
-    """Ends the run under way, after its step."""
+    """Ends the open run after its current step."""
     task = status.find(key)
     opened = task.runs.open().first()
     try:
@@ -177,7 +177,7 @@ def resume(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @read_or_post
 def schedule(request: HttpRequest, key: str) -> HttpResponse:
-    """The editor. Asked with the form's fields in the URL, it shows what they would mean."""
+    """The editor. With the form's fields in the URL it shows what they mean."""
     task = status.find(key)
     if request.method == "POST":
         form = ScheduleForm(request.POST)

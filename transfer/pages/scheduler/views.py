@@ -1,4 +1,4 @@
-"""All tasks: those of the transfers, which a setting may hide, and those of maintenance."""
+"""All tasks: transfers, which a setting may hide, and maintenance."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def maintenance(request: HttpRequest) -> TaskTable:
 
 
 def shows_transfers(request: HttpRequest, settings: Settings) -> bool:
-    """Whether transfers are shown: as the setting says, or the user's own switch since.
+    """Whether transfers are shown: by the setting, or by the user's own switch if that is newer.
 
     A link to chosen tasks shows them in any case.
     """
@@ -105,7 +105,7 @@ def hidden() -> dict[str, int]:
 
 @require_POST
 def show_transfers(request: HttpRequest) -> HttpResponse:
-    """The scheduler's own switch: for this user, until the setting is changed."""
+    """Stores the user's own switch, which counts until the setting is changed."""
     setting = Settings.load().show_transfer_tasks
     request.session[OWN_CHOICE] = (request.POST.get("enabled") == "1", setting)
     return redirect(next_url(request, "scheduler"))

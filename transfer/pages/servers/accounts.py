@@ -1,4 +1,4 @@
-"""Accounts of registers: made, blocked, unblocked, deleted; one, or many as a job."""
+"""Accounts of registers: create, block, unblock, delete; one, or many as a job."""
 
 import re
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ NAMED_AT_MOST = 12
 
 
 class Change(NamedTuple):
-    """What is asked before many accounts are changed, or one; and what was then done to the one."""
+    """The words of an action: the questions for many accounts and for one, and the result."""
 
     many: Any
     one: Any
@@ -84,7 +84,7 @@ CHANGES: dict[str, Change] = {
 
 
 def filtered(server: BonusServer, query: QueryDict) -> AccountFilter:
-    """The registers beside the server, as a query filters them."""
+    """The registers of the server that a query finds."""
     registers = CashRegister.objects.beside(server).annotate(
         shown_state=state_case("account__", server)
     )
@@ -92,7 +92,7 @@ def filtered(server: BonusServer, query: QueryDict) -> AccountFilter:
 
 
 def chosen(request: HttpRequest, server: BonusServer) -> list[int]:
-    """The ticked registers, or all that match a filter; from the confirm page in one field."""
+    """The ticked registers, or all that match a filter; the confirmation sends one field."""
     if (query := request.POST.get("all")) is not None:
         return list(filtered(server, QueryDict(query)).qs.values_list("pk", flat=True))
     texts = [*request.POST.getlist("register"), *request.POST.get("registers", "").split(",")]
@@ -102,7 +102,7 @@ def chosen(request: HttpRequest, server: BonusServer) -> list[int]:
 @role("operator")
 @require_POST
 def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
-    """Does one thing to the chosen registers, or makes accounts for all that have none."""
+    """Starts a job for the chosen registers, or creates accounts for all that have none."""
     server = get_object_or_404(BonusServer, pk=pk)
     action, registers = request.POST.get("action", ""), chosen(request, server)
     if action == "create_all":
@@ -161,7 +161,7 @@ def ask(
 @role("operator")
 @read_or_post
 def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
-    """Blocks, unblocks or deletes one account, and waits for the answer; or makes it anew."""
+    """Blocks, unblocks, deletes or creates one account, and waits for the answer."""
     account = get_object_or_404(
         RegisterAccount.objects.created().select_related("server", "register"), pk=pk
     )
@@ -183,7 +183,7 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
 @role("operator")
 @require_safe
 def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
-    """How far it is; then what came of it, register by register."""
+    """Shows the progress of a job; then its result for each register."""
     ordered = job_of(pk, job)
     if request.GET.get("part"):
         if not ordered.is_open:
@@ -194,7 +194,7 @@ def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 
 
 def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
-    """Lists the registers of the job, failed ones first. A later job takes its registers over."""
+    """The registers of the job, failed ones first. A later job takes registers over."""
     registers = (
         CashRegister.objects.beside(job.server)
         .filter(Q(account__job=job))
@@ -212,7 +212,7 @@ def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
 
 
 def causes(job: AccountJob) -> list[tuple[int, Explanation | None]]:
-    """What went wrong, each cause once: how many registers, and what to do."""
+    """The causes of failures: the number of registers of each, and what to do."""
     wrong = job.accounts.exclude(error_code="").values("error_code")
     counted = list(wrong.annotate(n=Count("pk"), one=Min("pk")).order_by("-n"))
     accounts = RegisterAccount.objects.in_bulk([line["one"] for line in counted])
@@ -222,7 +222,7 @@ def causes(job: AccountJob) -> list[tuple[int, Explanation | None]]:
 @role("operator")
 @require_POST
 def job_again(request: HttpRequest, pk: int, job: int) -> HttpResponse:
-    """The failed ones of a job once more; what is there stays as it is."""
+    """Runs the job again for its failed registers."""
     ordered = job_of(pk, job)
     registers = ordered.failed_accounts().values_list("register", flat=True)
     return begin(request, ordered.server, Action(ordered.action), list(registers))

@@ -1,4 +1,4 @@
-"""The settings of a bonus server. Its secrets can be written, and never be read again."""
+"""The settings of a bonus server. Its secrets can be written but not read."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.models import BonusServer
 
-# Each secret, and the fields that say where and how it is sent: it was entered for these.
+# Each secret, and the fields that say where and how it is sent. It is valid for these only.
 SECRETS = {
     "api_token": ("host", "admin_port", "api_tls", "api_verify", "api_ca"),
     "db_password": ("db_host", "db_port", "db_name", "db_sslmode", "db_any_auth"),
@@ -85,7 +85,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
         return cleaned
 
     def changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Old and new values of what differs from what is stored, for the audit."""
+        """The old and new values of changed fields, for the audit."""
         stored = BonusServer.objects.filter(pk=self.instance.pk).first() or BonusServer()
         old, new = {}, {}
         for name in self._meta.fields or ():
@@ -96,7 +96,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
 
 
 class BlockForm(forms.Form):
-    """Why registers are blocked: whoever stands before one that does not work finds it."""
+    """Why registers are blocked. Their pages show the reason."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason"),

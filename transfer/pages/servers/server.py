@@ -1,4 +1,4 @@
-"""A bonus server's page: its accounts, its three tasks, whether the sums hold; its test."""
+"""A bonus server's page: its accounts, its tasks, its reconciliation, its connection test."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ from transfer.text.explain import explain
 RECONCILE_SECONDS = 8
 LOG_SECONDS = 3
 LABELS = [label for label, _test in STAGES.values()]
-TO_TEST = "server_to_test"  # in a session: it was docked a moment ago
+TO_TEST = "server_to_test"  # in a session: it has just been docked
 ACTIONS = (
     Action("create", gettext_lazy("Create accounts")),
     Action("block", gettext_lazy("Block…"), "lock", danger=True),
@@ -176,7 +176,7 @@ def server_test(request: HttpRequest, pk: int) -> HttpResponse:
 @role("administrator")
 @require_POST
 def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    """Tests what stands in the form, before it is saved; a secret left empty is the stored one."""
+    """Tests the values of the form before it is saved; an empty secret is the stored one."""
     stored = get_object_or_404(BonusServer, pk=pk) if pk else None
     form = ServerForm(request.POST, instance=stored)
     is_valid = form.is_valid()
@@ -196,7 +196,7 @@ def tested(server: BonusServer) -> dict[str, Any]:
 
 
 def stages(request: HttpRequest, server: BonusServer) -> HttpResponse:
-    """Answers with a stage and what asks for the next; at first, with what asks for the first."""
+    """Answers with one stage, and with the request for the next one."""
     names, stage = list(STAGES), request.POST.get("stage", "")
     tried = names.index(stage) + 1 if stage in names else 0
     results = [run_stage(stage, server)] if tried else []

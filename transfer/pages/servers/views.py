@@ -25,7 +25,7 @@ BEGIN_SECONDS = 5
 
 @require_safe
 def servers(request: HttpRequest) -> HttpResponse:
-    """Shows all bonus servers, how they are, and how their registers are."""
+    """Shows all bonus servers, their states and those of their registers."""
     enabled = Count("tasks", filter=Q(tasks__enabled=True))
     listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
     in_use = CashRegister.objects.in_use().count()
@@ -106,7 +106,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def why_not_now(server: BonusServer) -> str:
-    """What is under way on the server and has to end first."""
+    """What runs on the server and has to end first."""
     if server.runs.filter(state=State.RUNNING).exists():
         return _("A transfer to it is under way. Wait for its end, or cancel it first.")
     if server.account_jobs.pending().locked().exists():

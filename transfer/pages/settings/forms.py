@@ -9,7 +9,7 @@ from transfer.pages.widgets import LongSelect
 
 
 class SettingsForm(forms.ModelForm):
-    """What administrators decide. The first field is named as in the vendor's documentation."""
+    """The settings. The first field is named as in the vendor's documentation."""
 
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),

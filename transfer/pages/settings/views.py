@@ -1,4 +1,4 @@
-"""What administrators decide for the whole installation."""
+"""The settings of the installation."""
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +18,7 @@ from transfer.pages.settings.forms import SettingsForm
 @role("administrator")
 @read_or_post
 def settings(request: HttpRequest) -> HttpResponse:
-    """Saves nothing over what somebody else has changed meanwhile: it says so, and asks."""
+    """Asks before it overwrites a change that somebody else made meanwhile."""
     held = Settings.load()
     form = SettingsForm(request.POST or None, instance=Settings.load())
     conflict = None

@@ -1,4 +1,4 @@
-"""What else may be meant by what was typed: a register, a bonus server, a run, a file."""
+"""Registers, bonus servers, runs and files that a search may mean."""
 
 from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -13,12 +13,12 @@ Group = tuple[str, list[Link]]
 
 
 def link(words: str, url: str) -> Link:
-    """A link of whose words none is marked as what was searched for."""
+    """A link without a marked match."""
     return (words, "", ""), url
 
 
 def places(text: str) -> list[Group]:
-    """Everything of ours that has the text in its name, or as its number, under what it is."""
+    """Everything with the text in its name or as its number, in groups."""
     groups = [
         (_("Cash register"), _named(CashRegister.objects.select_related("shop"), text, "code")),
         (_("Bonus server"), _named(BonusServer.objects.all(), text, "host")),
@@ -29,7 +29,7 @@ def places(text: str) -> list[Group]:
 
 
 def _named(rows: QuerySet[Model], text: str, other: str) -> list[Link]:
-    """Records whose name or other column is just the text; else those that have it inside."""
+    """Records whose name or other column equals the text; else those that contain it."""
     whole = rows.filter(Q(name__iexact=text) | Q(**{f"{other}__iexact": text}))
     inside = rows.filter(Q(name__icontains=text) | Q(**{f"{other}__icontains": text}))
     records = list(whole[:MOST]) or list(inside[:MOST])

@@ -1,4 +1,4 @@
-"""Search everywhere; and where a card's or an account's changes are."""
+"""The search, and the trace of an account's or a card's changes."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from transfer.trace.subject import trace as trace_of
 
 @require_safe
 def trace(request: HttpRequest) -> HttpResponse:
-    """The search; with an account or a card its changes, and where each of them is."""
+    """The search; for an account or a card its changes and their deliveries."""
     text = request.GET.get("q", "").strip()[:LONGEST].replace("\x00", "")
     column = request.GET.get("in", "")
     context: dict[str, Any] = {"title": _("Search"), "q": text, "settings": Settings.load()}
@@ -45,7 +45,7 @@ def trace(request: HttpRequest) -> HttpResponse:
 
 
 def _only(text: str, matches: Matches, elsewhere: list[Group]) -> str:
-    """Returns the address of the only thing that may be meant, or nothing."""
+    """The address of the only match, if there is just one."""
     urls = [url_of(text, column) for column in matches.exact]
     urls += [url for _heading, group in elsewhere for _words, url in group]
     others = [*matches.rows, *matches.accounts, *matches.cards]
@@ -84,7 +84,7 @@ def _meant(text: str, matches: Matches, elsewhere: list[Group]) -> dict[str, Any
 
 
 def _groups(text: str, matches: Matches) -> list[Group]:
-    """Accounts, cards and staged rows that may be meant, under what they are."""
+    """Accounts, cards and staged rows that match, in groups."""
     groups: list[Group] = []
     for column, values in (("account", matches.accounts), ("card", matches.cards)):
         whole = [text] if column in matches.exact else []

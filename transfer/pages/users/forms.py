@@ -12,13 +12,13 @@ from transfer.access import GROUPS, Role
 from transfer.models import User
 from transfer.pages.components.forms import choice_with_note, help_with_rules
 
-# Without letters and digits that are taken for each other when a password is read out.
+# Without letters and digits that sound or look alike.
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
 NAMES = {"first_name": "last_name"}  # side by side: see django/forms/div.html
 
 
 def start_password() -> str:
-    """A password to be read out or written down, of 79 bits: "k7fw-qm2x-…"."""
+    """A password of 79 bits that is easy to read out: "k7fw-qm2x-…"."""
     groups = ("".join(secrets.choice(READABLE) for _ in range(4)) for _ in range(4))
     return "-".join(groups)
 
@@ -29,14 +29,14 @@ def roles() -> list[tuple[str, Any]]:
 
 
 def role_in(group: str) -> Role:
-    """The role that a form means, which may hold anything. Raises ValueError."""
+    """The role of a posted value. Raises ValueError if it is none."""
     if group not in GROUPS:
         raise ValueError(group)
     return GROUPS[group]
 
 
 def role_field(**options: Any) -> forms.Field:
-    """One of the three roles, which is what comes out of it."""
+    """A field whose value is one of the three roles."""
     return forms.TypedChoiceField(
         label=gettext_lazy("Role"),
         choices=roles,
@@ -52,7 +52,7 @@ def password_field(label: Any) -> forms.Field:
 
 
 class PasswordFields(SetPasswordMixin, forms.Form):
-    """A password, twice; or none, and then one is generated."""
+    """A password, twice; if it is empty, one is generated."""
 
     password = password_field(gettext_lazy("Password"))
     again = password_field(gettext_lazy("The same password again"))
@@ -65,7 +65,7 @@ class PasswordFields(SetPasswordMixin, forms.Form):
         )
 
     def owner(self) -> User:
-        """The user whose password it will be: it must not resemble the name."""
+        """The user who gets the password, which must not resemble the name."""
         raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class PasswordFields(SetPasswordMixin, forms.Form):
         return cleaned
 
     def chosen(self) -> tuple[str, str]:
-        """The password; and once more if it was generated, to be shown."""
+        """The password, and the generated one to be shown, or ""."""
         typed = self.cleaned_data["password"]
         generated = "" if typed else start_password()
         return typed or generated, generated
@@ -126,7 +126,7 @@ class AddUserForm(PasswordFields, forms.ModelForm[User]):
 
 
 class EditUserForm(forms.ModelForm[User]):
-    """Names and role. What was not touched here is not written over what others did meanwhile."""
+    """Names and role. Fields that the user has not changed are not saved."""
 
     pairs = NAMES
     role = role_field()

@@ -44,7 +44,7 @@ class UserTable(Table):
     def order_last_login(
         self, users: QuerySet[User], descending: bool
     ) -> tuple[QuerySet[User], bool]:
-        """Sorts by the last log-in; who has never logged in comes last either way."""
+        """Sorts by the last log-in; users without one come last in both directions."""
         last = F("last_login")
         order = last.desc(nulls_last=True) if descending else last.asc(nulls_last=True)
         return users.order_by(order, "username"), True

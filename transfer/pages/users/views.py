@@ -1,4 +1,4 @@
-"""Users: the list, add, change, a new password, close and reopen. None is ever deleted."""
+"""Users: list, add, change, new password, close and reopen. Users are never deleted."""
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -37,7 +37,7 @@ def users(request: HttpRequest) -> HttpResponse:
 @role("administrator")
 @require_POST
 def unlock(request: HttpRequest) -> HttpResponse:
-    """Lifts what wrong passwords have locked."""
+    """Lifts the locks that wrong passwords have caused."""
     lift_locks(Actor.of(request))
     return done(request, _("Nobody is locked any more. Who guesses on is locked again."), "users")
 
@@ -53,7 +53,7 @@ def add(request: HttpRequest) -> HttpResponse:
         given = {"role": form.cleaned_data["role"], **form.fields_of_user()}
         try:
             user = User.add(Actor.of(request), password=password, **given)
-        except ValidationError as error:  # somebody was faster
+        except ValidationError as error:  # somebody else did it first
             form.add_error("username", error)
         else:
             outcome = _("The user %(login)s is added.") % {"login": user.username}
@@ -91,7 +91,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @sensitive_post_parameters("password", "again")
 @never_cache
 def new_password(request: HttpRequest, pk: int) -> HttpResponse:
-    """Sets a password in place of a lost one. One's own is changed by whoever knows the old one."""
+    """Sets a new password for another user. For the own one see `change_password`."""
     user = get_object_or_404(User, pk=pk)
     if user.pk == request.user.pk:
         return redirect("change_password")
@@ -105,7 +105,7 @@ def new_password(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def shown_once(request: HttpRequest, user: User, outcome: str, generated: str) -> HttpResponse:
-    """Leads back to the list, by way of the page that shows a generated password, this once."""
+    """Redirects to the list, or first to the page that shows a generated password once."""
     if not generated:
         return done(request, outcome, "users")
     context = {"one": user, "outcome": outcome, "generated": generated}

@@ -82,7 +82,7 @@ class PlannedWork(models.Model):
     stops = models.BooleanField(
         gettext_lazy("transfers stop meanwhile"),
         default=True,
-        help_text=gettext_lazy("They are paused until the end. A run under way goes on."),
+        help_text=gettext_lazy("They are paused until the end. An open run goes on."),
     )
     by = models.CharField(max_length=200, editable=False)
     paused_at = models.DateTimeField(null=True, editable=False)

@@ -197,7 +197,7 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.LATE: lambda p: _("They are not lost. See why the task does not move them."),
     Code.OFF: _oldest,
     Code.PAUSED: lambda p: str(p["reason"]),
-    Code.WRITING: lambda p: _("They can’t be seen, let alone moved, until the transaction ends."),
+    Code.WRITING: lambda p: _("They can’t be read or moved until the transaction ends."),
     Code.REJECTS: lambda p: _(
         "Each row says why it was rejected. Correct it and send it again, or discard it."
     ),

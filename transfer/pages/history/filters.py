@@ -19,7 +19,7 @@ from transfer.pages.filters import DayFilters
 STATE_GROUPS = {
     "good": (gettext_lazy("All that moved everything"), GOOD_STATES),
     "bad": (gettext_lazy("All that went wrong"), BAD_STATES),
-    "open": (gettext_lazy("All under way"), OPEN_STATES),
+    "open": (gettext_lazy("All in progress"), OPEN_STATES),
 }
 ALL = "all"
 MONTH = "720"

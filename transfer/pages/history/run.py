@@ -55,7 +55,7 @@ def confirmation(one: Any) -> dict[str, Any]:
         "title": _("Cancel run %(number)s?") % {"number": one.pk},
         "text": one.title,
         "points": [
-            _("It ends after the step under way; what has been done stays done."),
+            _("It ends after the current step; what has been done stays done."),
             _("Nothing is lost: the next run does the rest."),
             _("The task stays enabled and runs again by its schedule."),
         ],
@@ -77,7 +77,7 @@ def run_again(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
     try:
         started = start.run_now(one.task, Actor.of(request), **same)
     except start.RunIsOpen as already:
-        messages.info(request, _("This task had a run under way: here it is."))
+        messages.info(request, _("The task already had an open run: here it is."))
         return redirect(already.run)
     return redirect(started)
 
@@ -116,7 +116,7 @@ def cause(one: Run) -> Explanation | None:
     if one.state == State.INTERRUPTED:
         return Explanation(
             _("The process that executed the run is gone."),
-            _("Nothing was half done: the step under way was rolled back. The next run goes on."),
+            _("Nothing was half done: the current step was rolled back. The next run goes on."),
         )
     if one.state == State.CANCELLED and one.cancelled_by:
         who = {"name": one.cancelled_by}

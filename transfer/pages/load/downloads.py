@@ -31,11 +31,11 @@ def bad_lines(upload: Upload) -> Sheet:
         Field(_("Line in the file"), lambda line: line.line),
         Field(_("What is wrong"), lambda line: explained(line.code).sentence),
         Field(_("Where"), lambda line: named(line.columns)),
-        Field(_("What is there"), lambda line: line.value),
+        Field(_("Value"), lambda line: line.value),
         Field(_("What to do"), lambda line: explained(line.code).hint),
     ]
     if upload.kind_spec.secrets:
-        note = _("PIN codes are never shown: enter them anew.")
+        note = _("PIN codes are never shown: enter them again.")
         kept_pin = _("•••• keeps the PIN code of the rejected row.") if has_rejects else ""
         fields.append(Field(_("About the PIN code"), lambda line: f"{note} {kept_pin}".strip()))
     return Sheet(_("Bad lines"), fields, upload.bad_lines.all())

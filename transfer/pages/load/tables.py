@@ -52,7 +52,7 @@ class BadLineTable(Table):
     caption = gettext_lazy("Bad lines")
     line = NumberColumn(gettext_lazy("Line"))
     columns = tables.Column(gettext_lazy("Column"), empty_values=())
-    value = tables.Column(gettext_lazy("What is there"), attrs={"td": {"class": "break"}})
+    value = tables.Column(gettext_lazy("Value"), attrs={"td": {"class": "break"}})
     code = tables.Column(
         gettext_lazy("What is wrong, and what to do"),
         orderable=False,

@@ -111,7 +111,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         return done(request, words, "notifications")
     context = {
         "title": _("Remove the recipient %(name)s?") % {"name": recipient},
-        "text": _("Nothing more is sent there, and what was sent is forgotten."),
+        "text": _("Nothing more is sent there, and the record of its messages is deleted."),
         "action": _("Remove"),
         "back": recipient.get_absolute_url(),
         "danger": True,

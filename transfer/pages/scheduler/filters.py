@@ -15,7 +15,7 @@ STATES = {
     "disabled": gettext_lazy("Disabled"),
     "paused": gettext_lazy("Paused"),
     "failing": gettext_lazy("Failing"),
-    "open": gettext_lazy("Under way"),
+    "open": gettext_lazy("In progress"),
 }
 
 

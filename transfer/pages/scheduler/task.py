@@ -144,7 +144,7 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
             raise RunClosed
         opened.cancel(Actor.of(request))
     except RunClosed:
-        messages.info(request, _("%(task)s: no run is under way any more.") % {"task": task})
+        messages.info(request, _("%(task)s: no run is open any more.") % {"task": task})
         return redirect(home(request, task))
     if not opened.is_open:
         return done(request, _("The run is taken out of the queue."), home(request, task))

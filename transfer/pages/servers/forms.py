@@ -51,7 +51,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
                 "“prefer” encrypts if the server can; “verify-full” insists on it."
             ),
             "db_any_auth": gettext_lazy(
-                "Only for a PostgreSQL on another machine that knows no SCRAM: whoever poses as it "
+                "Only for PostgreSQL without SCRAM on another machine: a machine that poses as it "
                 "can then get the password."
             ),
         }
@@ -79,7 +79,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
             if name not in cleaned or cleaned[name] or not self.stored[name]:
                 continue
             if {*sent_to} & {*self.changed_data}:
-                self.add_error(name, _("Enter it anew: the stored one was for another address."))
+                self.add_error(name, _("Enter it again: the stored one is for another address."))
             else:
                 cleaned[name] = self.stored[name]
         return cleaned

@@ -108,7 +108,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 def why_not_now(server: BonusServer) -> str:
     """What runs on the server and has to end first."""
     if server.runs.filter(state=State.RUNNING).exists():
-        return _("A transfer to it is under way. Wait for its end, or cancel it first.")
+        return _("A transfer to it is running. Wait for its end, or cancel it first.")
     if server.account_jobs.pending().locked().exists():
         return _("Accounts of registers are being changed on it. Wait for the end.")
     return ""

@@ -17,7 +17,7 @@ class SettingsForm(forms.ModelForm):
         widget=LongSelect,
         required=False,
         help_text=gettext_lazy(
-            "Schedules follow its clock. Whoever reads the pages may choose another one."
+            "Schedules follow its clock. Each user may choose another zone for the pages."
         ),
     )
 

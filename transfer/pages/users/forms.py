@@ -104,8 +104,8 @@ class AddUserForm(PasswordFields, forms.ModelForm[User]):
         labels = {"username": gettext_lazy("User name")}
         help_texts = {
             "username": gettext_lazy(
-                "Letters, digits and @ . + - _ only. It stands in the history and in the audit, "
-                "and can't be changed later."
+                "Letters, digits and @ . + - _ only. It appears in the history and in "
+                "the audit, and can't be changed later."
             )
         }
 

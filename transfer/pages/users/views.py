@@ -39,7 +39,7 @@ def users(request: HttpRequest) -> HttpResponse:
 def unlock(request: HttpRequest) -> HttpResponse:
     """Lifts the locks that wrong passwords have caused."""
     lift_locks(Actor.of(request))
-    return done(request, _("Nobody is locked any more. Who guesses on is locked again."), "users")
+    return done(request, _("All locks are lifted. Further wrong passwords lock again."), "users")
 
 
 @role("administrator")
@@ -126,7 +126,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
         "title": _("Close the user %(login)s?") % {"login": user.username},
         "text": _("Nobody can log in under this name until it is reopened."),
         "points": [
-            _("Whoever is logged in under it is logged out at once, everywhere."),
+            _("All sessions under it end at once."),
             _("What the user did stays in the history and in the audit."),
         ],
         "action": _("Close the user"),

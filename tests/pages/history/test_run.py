@@ -136,7 +136,7 @@ def test_what_was_true_when_somebody_pressed_is_not_said_when_it_is_over(client,
     again = TransferRun.objects.get(state=State.QUEUED)
     again.claim()
     page = client.post(reverse("run_cancel", args=[again.pk]), follow=True).content.decode()
-    assert "it ends after the step under way" in page
+    assert "it ends after the current step" in page
     assert 'class="messages"' not in page
 
 
@@ -180,7 +180,7 @@ def test_cancel_asks_first_and_then_ends_the_run_after_the_chunk(client, eight):
     assert run.is_cancelled()
     assert AuditEntry.objects.get().action == AuditEntry.Action.CANCEL
     page = page_of(client, run)
-    assert "olga has cancelled the run: it ends after the step under way." in page
+    assert "olga has cancelled the run: it ends after the current step." in page
     assert address not in page
 
 

@@ -252,7 +252,7 @@ class TestRunNow:
 
     def test_there_may_be_nothing_to_cancel_any_more(self, client, olga, task):
         response = press(client, task, "cancel")
-        assert "no run is under way any more" in client.get(response.url).content.decode()
+        assert "no run is open any more" in client.get(response.url).content.decode()
 
 
 class TestThePause:

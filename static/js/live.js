@@ -1,7 +1,7 @@
-/* Pages that refresh themselves. An element with data-poll="seconds" is asked for again by its
-   hx-get, with hx-trigger="poll": after that many seconds, never in a hidden tab, and never while
-   somebody is typing in it. The server sets the pace: it answers with another data-poll.
-   Without this file every page can still be read, and reloaded by hand. */
+/* Pages that refresh themselves. An element with data-poll="seconds" is loaded again by its
+   hx-get, with hx-trigger="poll": after that many seconds, but not in a hidden tab, and not while
+   the user types in it. The server sets the pace by the data-poll of its answer. Without this
+   file every page can still be read and reloaded. */
 (() => {
   "use strict";
   const SLOWEST = 60;
@@ -11,7 +11,8 @@
 
   function schedule(element) {
     const seconds = Number(element.dataset.poll);
-    /* One that waits already keeps its time, or a quick part would put off a slow one for ever. */
+    /* An element that waits keeps its time: otherwise a fast part would delay a slow one again
+       and again. */
     if (!seconds || timers.has(element)) return;
     const wait = Math.min(seconds * 2 ** failures, Math.max(SLOWEST, seconds));
     timers.set(element, setTimeout(() => refresh(element), wait * 1000));
@@ -44,14 +45,14 @@
     if (notice) notice.hidden = failures < 2;
   }
 
-  /* What a swap would lose: open folds, an open popover, how far a table is scrolled sideways, what
-     was ticked or typed and not sent yet, and the focus where it has no id (htmx itself keeps it
-     where it has). */
+  /* State that a swap would lose: open folds, an open popover, the horizontal position of a
+     table, unsent input, and the focus of an element without an id (htmx keeps it with one). */
   let kept = [];
   let popover = null;
   let focused = null;
 
-  /* Where an element stands: within what has an id, a link by its address, another by its number. */
+  /* The place of an element: the element with an id around it, and in that its address or its
+     number. */
   function placeOf(element) {
     const around = element.closest("[id]");
     const address = element.getAttribute("href");
@@ -91,7 +92,7 @@
     showHelpers();
   }
 
-  /* Buttons that tick all boxes of a table, or copy: of no use without a script, so hidden until here. */
+  /* Buttons that tick all boxes of a table, or copy: they need this script, which shows them. */
   function showHelpers() {
     for (const one of document.querySelectorAll("[data-choose-all], [data-copy]")) one.hidden = false;
     countChosen();
@@ -100,7 +101,7 @@
   const boxesOf = (part, name) =>
     [...part.querySelectorAll("input[type=checkbox]")].filter((one) => one.name === name);
 
-  /* How many rows are chosen: those that are ticked, or all that match the filter. */
+  /* The number of chosen rows: the ticked ones, or all that match the filter. */
   function countChosen() {
     for (const bulk of document.querySelectorAll("[data-bulk]")) {
       const matching = bulk.querySelector("[data-count]");
@@ -112,7 +113,7 @@
     }
   }
 
-  /* Copies a text; outside HTTPS a browser has no clipboard but by a selection. */
+  /* Copies a text. Without HTTPS a browser copies only a selection. */
   function copy(text) {
     if (navigator.clipboard) return navigator.clipboard.writeText(text);
     const field = document.createElement("textarea");
@@ -132,7 +133,8 @@
   });
 
   document.addEventListener("DOMContentLoaded", showHelpers);
-  window.addEventListener("pageshow", countChosen); /* Back: the browser has ticked again. */
+  window.addEventListener("pageshow", countChosen); /* After Back the browser has ticked boxes
+                                                       again. */
   document.addEventListener("change", countChosen);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-choose-all]");
@@ -147,7 +149,7 @@
     const { xhr, pathInfo, target } = event.detail;
     const answered = xhr.responseURL && new URL(xhr.responseURL).pathname;
     const asked = new URL(pathInfo.requestPath, location.href).pathname;
-    /* Sent elsewhere, as to the log-in page: that is a page, not a part of this one. */
+    /* After a redirect, as to the log-in page, the answer is a page, not a part of this one. */
     if (answered && answered !== asked && event.detail.requestConfig.verb === "get") {
       event.detail.shouldSwap = false;
       location.reload();
@@ -157,14 +159,14 @@
   });
   document.addEventListener("htmx:afterSwap", restore);
   document.addEventListener("htmx:afterRequest", (event) => {
-    /* Not detail.elt: once the element is swapped out, htmx names its parent there. */
+    /* Not detail.elt: after a swap htmx names the parent there. */
     const { elt: asker, triggeringEvent } = event.detail.requestConfig;
     if (asker.matches("[data-poll]")) failed(!event.detail.successful);
     if (asker.id === "filter" && PHONE.matches) fold(asker, triggeringEvent.target);
     scheduleAll();
   });
 
-  /* On a phone a filter that was used folds again, unless another field of it is being filled in. */
+  /* On a phone a filter folds again after its use, unless the user is in another of its fields. */
   const PHONE = matchMedia("(max-width: 40rem)");
 
   function fold(form, used) {
@@ -179,7 +181,7 @@
   document.addEventListener("visibilitychange", refreshAll);
   document.addEventListener("DOMContentLoaded", scheduleAll);
 
-  /* The key / leads to the search, unless somebody is typing. */
+  /* The key / moves to the search, unless the user is typing. */
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches("input:not([type=checkbox], [type=radio]), select, textarea");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -189,7 +191,7 @@
     box.select();
   });
 
-  /* A file on its way: how much of it is sent. Without a script the browser shows that by itself. */
+  /* The progress of an upload. Without a script the browser shows it. */
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.matches("[data-sends]")) return;
@@ -208,7 +210,7 @@
       shown.querySelector(".num").textContent = `${Math.floor((100 * loaded) / total)} %`;
     });
     request.addEventListener("load", () => {
-      /* The server leads on to the file's page, or answers with a page that says what is wrong. */
+      /* The server redirects to the file's page, or answers with a page that says what is wrong. */
       if (request.status < 400) location.assign(request.responseURL);
       else showPage(request.responseText);
     });
@@ -220,14 +222,14 @@
     request.send(new FormData(form));
   });
 
-  /* Shows an answer as the browser would have. To send the form once more would send the file twice. */
+  /* Shows an answer as the browser would. Sending the form again would send the file twice. */
   function showPage(html) {
     document.open();
     document.write(html);
     document.close();
   }
 
-  /* A click beside what unfolds over the page, or Escape, closes it. */
+  /* A click outside of an element that unfolds over the page, or Escape, closes it. */
   const UNFOLDED = "details:is(.menu, .drop, .folded-filter)[open]";
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll(UNFOLDED)) menu.open = menu.contains(event.target);

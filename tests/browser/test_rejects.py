@@ -64,7 +64,7 @@ def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
     expect(page.locator(".errorlist")).to_contain_text("The amount is zero.")
     page.get_by_label("Amount").fill("12,50")
     page.get_by_role("button", name="Check and send").click()
-    expect(page.get_by_text("It moves with the next run")).to_be_visible()
+    expect(page.get_by_text("The next run moves it")).to_be_visible()
     rows = query(
         shop_all, 'select account, amount::text from "changeAccountBalanceTemp" order by 2'
     )

@@ -49,7 +49,7 @@ def whole(option: str) -> str:
         ("<b>well-known</b>", "&lt;b&gt;well-known&lt;/b&gt;"),
     ],
 )
-def test_a_command_in_a_sentence_stands_as_code_and_its_options_are_whole(text, drawn):
+def test_a_command_in_a_sentence_is_code_and_its_options_do_not_break(text, drawn):
     assert commands(text) == drawn
 
 
@@ -62,7 +62,7 @@ def test_a_command_in_a_sentence_stands_as_code_and_its_options_are_whole(text, 
         (reason_of, ("account_missing",)),
     ],
 )
-def test_what_is_kept_of_a_drawing_is_kept_of_one_language(draw, what):
+def test_a_component_is_kept_for_each_language(draw, what):
     drawn = {}
     for language in ("en", "ru", "en"):
         with translation.override(language):
@@ -71,13 +71,13 @@ def test_what_is_kept_of_a_drawing_is_kept_of_one_language(draw, what):
     assert drawn["en"] != drawn["ru"]
 
 
-def test_a_moment_tells_machines_the_second_and_no_more():
-    """HTML allows three digits of a fraction, and Python writes six."""
+def test_a_moment_has_no_microseconds():
+    """HTML allows three digits of a fraction; Python writes six."""
     drawn = moment(datetime(2026, 7, 1, 12, 0, 30, 471100, tzinfo=UTC))
     assert 'datetime="2026-07-01T12:00:30+00:00"' in drawn
 
 
-def test_what_a_chart_says_is_escaped():
+def test_the_words_of_a_chart_are_escaped():
     chart = StackedBars("", ["<b>"], [Series("Applied", "ok", [1])], urls=["?a=1&b=<i>"])
     (bar,) = chart.bars()
     for drawn in (bar_shape(bar), bar_line(bar)):

@@ -522,7 +522,7 @@ def test_it_reads_the_tasks_that_it_shows_and_their_runs(
     [
         ("server", ["b: pincodes", "b: balances", "b: cards", "a: pincodes"]),
         ("task", ["a: pincodes", "b: pincodes", "a: balances", "b: balances"]),
-        ("-schedule", ["b: cards", "b: balances", "a: balances", "b: pincodes"]),
+        ("-schedule", ["b: cards", "a: cards", "b: balances", "a: balances"]),
         ("next", ["a: balances", "b: balances", "b: cards", "a: pincodes"]),
     ],
 )

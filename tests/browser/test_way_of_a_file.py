@@ -122,7 +122,7 @@ def fix(page: Page, account: str) -> None:
     open_reject(page, TO_FIX)
     page.locator("[name=account]").fill(account)
     page.get_by_role("button", name="Check and send").click()
-    expect(page.get_by_text("It moves with the next run")).to_be_visible()
+    expect(page.get_by_text("The next run moves it")).to_be_visible()
 
 
 def discard(page: Page, reason: str) -> None:

@@ -48,7 +48,7 @@ def test_its_address_opened_as_a_page_is_explained(client, switch):
     client.force_login(user("operator"))
     answer = client.get(switch)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
-    assert "This address only takes what a button sends" in answer.content.decode()
+    assert "This address only answers a button" in answer.content.decode()
     assert client.put(switch).content == b""
 
 

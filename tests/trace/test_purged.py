@@ -31,8 +31,8 @@ def test_a_row_that_fails_a_check_was_rejected_whatever_is_kept_of_it(server, sh
     delivery = the_delivery()
     assert (delivery.state, delivery.run) == ("rejected", run)
     assert delivery.detail == (
-        "The amount is zero. It was closed, and what was noted of it purged: closed rejects are "
-        "kept for 365 days."
+        "The amount is zero. It was closed, and its record was purged: closed rejects are kept for "
+        "365 days."
     )
 
 

@@ -104,7 +104,8 @@ def test_an_exact_repetition_is_told_before_it_is_staged(olga):
     confirm(olga)
     response = enter(olga, "balances", account="4100", amount="5")
     assert (
-        "Exactly this was loaded before" in olga.get(response.headers["Location"]).content.decode()
+        "The same change was loaded before"
+        in olga.get(response.headers["Location"]).content.decode()
     )
 
 

@@ -79,7 +79,7 @@ def _question(upload: Upload) -> dict[str, Any]:
     points = [f"{heading}: {text}" for heading, _style, text in cells if text]
     if (earlier := upload.earlier()) and earlier.closed_at:
         words = {"when": formats.moment(earlier.closed_at), "who": earlier.confirmed_by}
-        points.append(_("Exactly this was loaded before: %(when)s, by %(who)s.") % words)
+        points.append(_("The same change was loaded before: %(when)s, by %(who)s.") % words)
     return {
         "title": _("Stage this change?"),
         "text": _("It goes into %(table)s and moves to every bonus server with its next run.")

@@ -79,7 +79,8 @@ def upload_file(request: HttpRequest) -> HttpResponse:
             upload_job.start(upload)
             return redirect(upload)
         text = _(
-            "Its headings do not tell. Choose here what is in the file, and then the file again."
+            "The headings do not show it. Choose here what is in the file, and select the "
+            "file again."
         )
         form.add_error("kind", text)
     return _loads(request, form)
@@ -193,7 +194,7 @@ def upload_confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """Loads the good lines, unless they are no longer those that the page showed."""
     upload = get_object_or_404(Upload, pk=pk)
     if upload.earlier() and not request.POST.get("again"):
-        messages.error(request, _("The file was loaded before: tick that you want it again."))
+        messages.error(request, _("The file was loaded before: tick the box to load it again."))
     elif upload.good and upload.confirm(Actor.of(request)):
         upload_job.start(upload)
     return redirect(upload)

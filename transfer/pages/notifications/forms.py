@@ -54,9 +54,12 @@ class RecipientForm(forms.ModelForm[Recipient]):
         ]
         widgets = dict.fromkeys(("quiet_from", "quiet_until"), forms.TimeInput({"type": "time"}))
         help_texts = {
-            "quiet_from": gettext_lazy("What begins in the quiet hours is reported after them."),
+            "quiet_from": gettext_lazy(
+                "Problems that begin in the quiet hours are reported after them."
+            ),
             "reminders": gettext_lazy(
-                "While it lasts. Of rejected rows: when new ones have come, once an hour at most."
+                "While the problem lasts. For rejected rows: when there are new ones, at most "
+                "once an hour."
             ),
         }
 

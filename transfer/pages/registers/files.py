@@ -103,7 +103,7 @@ def save(request: HttpRequest, plan: Plan) -> HttpResponse:
         counts = {"new": len(plan.new), "changed": len(plan.changed)}
         subject = CashRegister(name=_("Import of registers"))
         AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, subject, new=counts)
-    words = _("Imported: %(new)s new registers, %(changed)s changed, %(same)s as they were.")
+    words = _("Imported: %(new)s new registers, %(changed)s changed, %(same)s unchanged.")
     counts["same"] = len(plan.same)
     numbers = {name: formats.number(count) for name, count in counts.items()}
     return done(request, words % numbers, "registers")

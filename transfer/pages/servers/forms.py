@@ -41,7 +41,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
             ),
             "host": gettext_lazy("Name or IP address."),
             "api_tls": gettext_lazy("Without it the token can be read on the way to the server."),
-            "api_verify": gettext_lazy("Otherwise anybody on the way can pose as the server."),
+            "api_verify": gettext_lazy("Otherwise another machine can pose as the server."),
             "api_ca": gettext_lazy(
                 "Only if the server's certificate is signed by an authority of your company: its "
                 "certificate as PEM text."

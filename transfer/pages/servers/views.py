@@ -140,7 +140,7 @@ def consequences(server: BonusServer) -> list[str]:
         points.append(_("The history of its transfers and its rejected rows are kept."))
     points.append(
         _(
-            "What was moved is noted in the server's own database: docked again, it goes on from "
+            "The server's own database knows what was moved: docked again, it goes on from "
             "there, unless rebase_shop_all has run meanwhile."
         )
     )

@@ -19,8 +19,8 @@ from transfer.trace.servers import Answer
 from transfer.trace.sources import Source
 
 PIN_BLANKED = gettext_lazy(
-    "The PIN code was blanked after it was moved, or was missing from the start. Which of both "
-    "is no longer known."
+    "The PIN code was blanked after it was moved, or was missing from the start. It is no "
+    "longer known which."
 )
 
 
@@ -147,7 +147,7 @@ def _detail(row: StagedRow, delivery: Delivery, reject_days: int) -> str:
 
 
 def decided(reject: RejectedRow) -> str:
-    """What somebody has decided on a rejected row."""
+    """The decision on a rejected row, in words."""
     at = {"when": formats.moment(reject.closed_at), "who": reject.closed_by or "—"}
     if reject.state == RejectedRow.State.RESENT:
         at["number"] = formats.number(reject.resent_id)
@@ -160,8 +160,8 @@ def decided(reject: RejectedRow) -> str:
 
 def _gone(reject_days: int) -> str:
     return ngettext(
-        "It was closed, and what was noted of it purged: closed rejects are kept for %(n)d day.",
-        "It was closed, and what was noted of it purged: closed rejects are kept for %(n)d days.",
+        "It was closed, and its record was purged: closed rejects are kept for %(n)d day.",
+        "It was closed, and its record was purged: closed rejects are kept for %(n)d days.",
         reject_days,
     ) % {"n": reject_days}
 
@@ -197,7 +197,12 @@ def holding(answer: Answer, column: str) -> ShownHolding:
         return ShownHolding(answer.server, cards=cards)
     facts = [(_("Balance now"), formats.amount(held.balance, signed=False))]
     if held.total != held.balance:
-        facts.append((_("With what is not valid now"), formats.amount(held.total, signed=False)))
+        facts.append(
+            (
+                _("Including amounts that are not valid now"),
+                formats.amount(held.total, signed=False),
+            )
+        )
     facts.append((_("PIN code"), _pin(held.has_pin, held.pin_set_at)))
     return ShownHolding(
         answer.server, facts, held.last_assets, held.assets - len(held.last_assets), cards

@@ -40,7 +40,7 @@ test: $(STAMP)
 chaos: $(STAMP)
 	@$(DEBIAN) ip=iproute2 faketime=faketime || true
 	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/chaos tests/engine/test_every_statement.py \
-		tests/engine/test_every_statement_of_commands.py
+		tests/engine/test_every_statement_of_commands.py tests/engine/test_property.py
 
 # PARTS="transfer look": these alone. QUICK=1: tiny data, to see that it still runs.
 bench: $(VENV)/.bench

@@ -49,7 +49,7 @@ IN_CHAOS = "CHAOS_SECONDS" in os.environ
 INPUTS = int(os.environ.get("CHAOS_INPUTS", "100000" if IN_CHAOS else "300"))
 SEED = os.environ.get("CHAOS_SEED")
 FIRST_SEED = int(SEED or 4477)
-EXAMPLES = 400 if IN_CHAOS else 72  # with one seed, of one to three inputs
+EXAMPLES = 400 if IN_CHAOS else 48  # with one seed, of one to three inputs
 HANGS = 30  # seconds without an answer
 KEY = "k" * 32  # against forgery
 

@@ -1,5 +1,6 @@
 """Whatever is staged, in whatever transactions and chunks: the outcome is that of the reference."""
 
+import os
 from collections import Counter
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from tests.databases import connected, query, run
 from transfer.engine.kinds import KINDS
 
 WRITERS = 3
+# The same in each run; `make chaos` tries more.
+EXAMPLES = 300 if "CHAOS_SECONDS" in os.environ else 15
 
 # Few good ones, so that rows meet; and everything that must not pass.
 GOOD = ["7", "8", "a" * 100, "счёт-1"]
@@ -158,7 +161,7 @@ def test_any_rows_in_any_transactions_and_chunks_come_out_as_in_the_reference(fl
             )
 
     @settings(
-        max_examples=30,
+        max_examples=EXAMPLES,
         deadline=None,
         derandomize=True,
         database=None,

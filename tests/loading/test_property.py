@@ -71,7 +71,7 @@ def is_answered(upload: Upload) -> None:
         assert explain_warning(*warning)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=FINE)
+@settings(max_examples=30, deadline=None, suppress_health_check=FINE)
 @given(kind=st.sampled_from(list(KINDS)), content=st.one_of(BYTES, LIKE_CSV).filter(len))
 def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, look, staged, kind, content):
     upload = check(kind, content)
@@ -80,7 +80,7 @@ def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, look, stag
     assert staged(kind) == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=FINE)
+@settings(max_examples=30, deadline=None, suppress_health_check=FINE)
 @given(kind=st.sampled_from(list(KINDS)), content=LIKE_CSV.filter(len), data=st.data())
 def test_columns_chosen_by_hand_load_all_good_lines_or_none(
     check, staged, olga, kind, content, data
@@ -99,7 +99,7 @@ def test_columns_chosen_by_hand_load_all_good_lines_or_none(
         assert len(staged(kind)) - before == upload.good
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=FINE)
+@settings(max_examples=8, deadline=None, suppress_health_check=FINE)
 @given(rows=ROWS, cut=st.integers(0, 400))
 def test_any_workbook_whole_or_cut_is_answered(check, rows, cut):
     content = workbook([["account", "amount"], *rows])
@@ -108,7 +108,7 @@ def test_any_workbook_whole_or_cut_is_answered(check, rows, cut):
         is_answered(check("balances", content[: len(content) - cut], name="a.xlsx"))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=FINE)
+@settings(max_examples=8, deadline=None, suppress_health_check=FINE)
 @given(rows=st.lists(st.lists(CELLS, min_size=2, max_size=5), min_size=1, max_size=8))
 def test_whatever_the_cells_no_bad_line_is_good_by_itself(check, download, rows):
     head = ["account", "amount", "validfrom", "validto", "comment"]

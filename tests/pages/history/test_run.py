@@ -288,7 +288,7 @@ def test_maintenance_runs_have_a_page_with_their_report(client):
     assert MaintenanceRun.objects.filter(state=State.QUEUED).count() == 1
 
 
-def test_among_a_thousand_runs_and_rejects_a_run_takes_as_many_queries_as_among_ten(client, eight):
+def test_among_sixty_runs_and_rejects_a_run_takes_as_many_queries_as_among_ten(client, eight):
     run = a_run(eight, state=State.REJECTS, rejected=1000)
 
     def make(count):
@@ -311,5 +311,5 @@ def test_among_a_thousand_runs_and_rejects_a_run_takes_as_many_queries_as_among_
     a_run(eight)  # so that there is one before and one after in either case
     make(10)
     few = queries_of(client, run.get_absolute_url())
-    make(990)
+    make(50)
     assert queries_of(client, run.get_absolute_url()) == few

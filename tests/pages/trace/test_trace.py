@@ -105,10 +105,10 @@ def test_a_viewer_is_not_offered_changes(viewer, shop_all):
 
 
 @pytest.mark.parametrize("query", [{"q": "4100", "in": "account"}, {"q": "410"}])
-def test_a_thousand_changes_take_as_many_queries_as_ten(viewer, shop_all, query):
+def test_sixty_changes_take_as_many_queries_as_ten(viewer, shop_all, query):
     stage(shop_all, "balances", [("4100", number) for number in range(10)])
     few = queries_of(viewer, reverse("trace"), **query)
-    stage(shop_all, "balances", [("4100", number) for number in range(990)])
+    stage(shop_all, "balances", [("4100", number) for number in range(50)])
     stage(shop_all, "balances", [(f"41000{number}", 1) for number in range(99)])
     assert queries_of(viewer, reverse("trace"), **query) == few
 

@@ -27,6 +27,11 @@ LONGEST = (
     "management/test_backup.py",
     "loading/test_property.py",
     "engine/test_property.py",
+    "thief/test_silent_database.py",
+    "chaos/test_installation_of_before.py",
+    "chaos/test_broken_on_purpose.py",
+    "thief/test_writer.py",
+    "browser/test_phone.py",
 )
 
 

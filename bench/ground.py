@@ -130,7 +130,7 @@ class Installation:
         self.set_up_django()
         from transfer.management.commands.server import database_fields
         from transfer.models import Actor, BonusServer
-        from transfer.runs.placing import RECEIVED, begin
+        from transfer.runs.positions import RECEIVED, begin
 
         server = BonusServer(name=name, host="localhost", **database_fields(as_url(dsn)))
         server.dock()

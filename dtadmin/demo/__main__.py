@@ -23,7 +23,7 @@ from dtadmin.demo.data import HeadOffice  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
 from dtadmin.demo.registers import open_shops, start_registers, start_servers  # noqa: E402
 from transfer.models import Actor, BonusServer, Settings  # noqa: E402
-from transfer.runs.placing import RECEIVED, begin  # noqa: E402
+from transfer.runs.positions import RECEIVED, begin  # noqa: E402
 
 # Name, schedule of its tasks.
 SERVERS = (("Бонусный сервер 8", "* * * * *"), ("Бонусный сервер 9", "*/5 * * * *"))

@@ -1,4 +1,4 @@
-"""Messages as they arrive: at a real mail server, a real webhook, a real messenger's door."""
+"""Messages as they arrive: at a real mail server, a real webhook, a real messenger."""
 
 import json
 from datetime import timedelta

@@ -14,7 +14,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import TransferRun, TransferTask
 from transfer.runs.execute import open_databases
-from transfer.runs.placing import QUESTIONS
+from transfer.runs.positions import QUESTIONS
 
 BATCHES_OF_A_READER = 100
 

@@ -1,4 +1,4 @@
-"""The door: who gets in, who guesses, how long one stays, and what the audit says of it."""
+"""The log-in: who gets in, who guesses, how long a session lasts, and the audit of it."""
 
 import time
 from datetime import timedelta

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.engine.shop_all.staging import COMPLETE
 from transfer.management.command import Command as BaseCommand
 from transfer.management.provision import AdministratorNeeded, ensure_staging
-from transfer.runs.placing import carry_positions
+from transfer.runs.positions import carry_positions
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from transfer.engine.postgres.connect import SCRAM
 from transfer.errors import TransferError
 from transfer.management.command import FAILED, Action, ActionCommand, UsageError, servers_named
 from transfer.models import Actor, AuditEntry, BonusServer
-from transfer.runs.placing import QUESTIONS, RECEIVED, begin
+from transfer.runs.positions import QUESTIONS, RECEIVED, begin
 from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
 from transfer.servers.timed_check import Result
 from transfer.text.explain import explain

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.engine.restore.set_position import Outcome, Request
 from transfer.management.command import Command as BaseCommand, servers_named
 from transfer.models import Actor, TransferTask
-from transfer.runs.placing import put_position
+from transfer.runs.positions import put_position
 from transfer.text.explain import explain
 
 

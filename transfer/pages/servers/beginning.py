@@ -17,7 +17,7 @@ from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
 from transfer.pages.back import read_or_post, refused
 from transfer.runs.beginning import EndedBatch, Question, question
-from transfer.runs.placing import QUESTIONS, RECEIVED, begin, put_position
+from transfer.runs.positions import QUESTIONS, RECEIVED, begin, put_position
 from transfer.text import formats
 from transfer.text.explain import explain
 

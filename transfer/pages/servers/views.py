@@ -17,7 +17,7 @@ from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
-from transfer.runs.placing import QUESTIONS, begin
+from transfer.runs.positions import QUESTIONS, begin
 from transfer.text import formats
 
 BEGIN_SECONDS = 5

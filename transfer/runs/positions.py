@@ -1,4 +1,4 @@
-"""Positions that begin, that are put where somebody says, audited, and from before the log."""
+"""Begins positions, sets them as an administrator decides (audited), and carries over old ones."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -134,6 +134,9 @@ def the_end_of_a_stream_is_believed() -> None:
 
     replace(stream, "_receive", receive_and_note)
     replace(stream.Sending, "result", result)
+    # Of balance changes the source is asked for replaced rows, too. That alone shows that its
+    # connection was cut.
+    replace(chunk, "hold_back", nothing)
 
 
 def a_lost_answer_counts_as_a_commit() -> None:
@@ -212,7 +215,7 @@ GUARDS = [
         "the position moves in the chunk's transaction", the_position_moves_in_a_second_transaction
     ),
     Guard(
-        "the source is asked how its half of a stream ended, and how many rows it sent",
+        "the source is asked after a stream: how it ended, how many rows it sent",
         the_end_of_a_stream_is_believed,
     ),
     Guard("a commit whose answer is lost is looked up", a_lost_answer_counts_as_a_commit),

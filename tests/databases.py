@@ -23,6 +23,7 @@ from transfer.engine.move import transfer as move
 from transfer.engine.move.chunk import Chunk
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position, Totals
+from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.restore.set_position import Request, set_position
 from transfer.engine.shop_all.batch_log import Readers
 from transfer.engine.shop_all.purge import Purge
@@ -303,6 +304,7 @@ class Flow:
         """As a run does: our own database knows of all other readers that they are others'."""
         kind = settings.KINDS[self.kind]
         known = self.readers(source)
+        carry_over(kind, source, target, known, dry_run=dry_run)
         try:
             position = prepare(kind, source, target, lambda: known, dry_run=dry_run)
         except BeginningUndecided:

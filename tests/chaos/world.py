@@ -24,6 +24,8 @@ WAYS_OUT = {
     "position_lost": "set_position",
     "rows_purged": "accept_purged",
     "batch_forgotten": "vouch",
+    "rows_doubtful": "rebase",
+    "rows_prepared": "rebase",
 }
 
 # As the product tells an administrator.
@@ -179,9 +181,8 @@ class World(GoingBack):
         new = ["--restored-at", branches[after]] if after else ["--no-writes-since-restore"]
         self._manage("rebase_shop_all", *new)
         self.now.position_branch = len(branches) - 1
-        # Rows have new numbers now, and no batch from before tells them any more.
+        # Rows have new numbers now: of his tables alone, no batch from before tells them any more.
         self.now.backup = None
-        self.now.copies["bonus"].clear()
 
     def expect_refused(self, error: str) -> None:
         told = self.transfer()

@@ -1,6 +1,7 @@
 """Two clusters whose disks can be put back: what the tests of breakages are tried on."""
 
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 
@@ -80,13 +81,17 @@ class Site:
     def now(self):
         return query(self.flow.shop_all, "select clock_timestamp()")[0][0]
 
-    def rebase(self, restored=None, **knowledge):
-        with (
-            ShopAll(self.flow.shop_all, "rebase") as source,
-            BonusDatabase(self.flow.bonus, "bonus server", "rebase") as target,
-        ):
+    def rebase(self, restored=None, *servers, **knowledge):
+        """Of these bonus servers, or the only one."""
+        with ExitStack() as opened:
+            source = opened.enter_context(ShopAll(self.flow.shop_all, "rebase"))
+            targets = [
+                opened.enter_context(BonusDatabase(dsn, "bonus server", "rebase"))
+                for dsn in servers or [self.flow.bonus]
+            ]
             kinds = KINDS.values()
-            return renumber_after_restore(source, [target], kinds, restored, **knowledge)
+            report = renumber_after_restore(source, targets, kinds, restored, **knowledge)
+        return report.carried if report else []
 
     def set_position(self, request, dry_run=False):
         with self.flow.open() as (source, target):

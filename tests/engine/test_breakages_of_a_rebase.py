@@ -13,12 +13,13 @@ from transfer.engine.errors import (
     PositionBeforeRebase,
     PositionLost,
     PositionOvertaken,
+    RestoredTooEarly,
     RowsDoubtful,
     RowsPrepared,
 )
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
-from transfer.engine.restore.groups import Restored
+from transfer.engine.restore.new_numbers import Restored
 from transfer.engine.restore.set_position import Request
 
 
@@ -169,7 +170,23 @@ def test_a_flow_that_goes_on_after_a_restore_hides_no_prepared_transaction(site)
     site.assert_each_row_once()
 
 
-def test_a_backup_of_a_bonus_server_from_before_a_rebase_is_put_at_no_batch_after_it(site):
+def test_a_backup_of_a_bonus_server_from_before_a_rebase_gets_what_it_lacks(site):
+    site.stage("a")
+    site.flow.move()
+    backup = site.copy(site.server)
+    site.stage("b")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.stage("vanishes")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    site.rebase(Restored(), doubtful_moved=True)
+    site.restore(site.server, backup)
+    del site.staged["vanishes"]
+    site.assert_each_row_once()
+
+
+def test_a_backup_from_before_a_rebase_of_which_nothing_is_kept_is_put_at_no_batch_after_it(site):
     """It lacks what it received between the two, and the batch says that it has it."""
     site.stage("a")
     site.flow.move()
@@ -181,6 +198,7 @@ def test_a_backup_of_a_bonus_server_from_before_a_rebase_is_put_at_no_batch_afte
     site.flow.move()
     site.restore(site.shop, copy)
     site.rebase(Restored(), doubtful_moved=True)
+    query(site.flow.shop_all, "delete from datatransfer.rebase")
     site.restore(site.server, backup)
     with pytest.raises(PositionLost):
         site.flow.move()
@@ -231,4 +249,47 @@ def test_a_rebase_may_take_longer_than_the_limits_of_the_bonus_servers_sessions(
             site.rebase(Restored(restored_at), doubtful_moved=True)
         finally:
             thread.join()
+    site.assert_each_row_once()
+
+
+def test_a_time_before_a_batch_that_came_with_the_copy_is_refused(site):
+    """What it moved would count as new, and be moved again."""
+    site.stage("a")
+    before = site.now()
+    site.stage("b")
+    site.flow.move()
+    copy = site.copy(site.shop)
+    site.stage("vanishes")
+    site.flow.move()
+    site.restore(site.shop, copy)
+    restored_at = site.now()
+    site.stage("since")
+    ((begun,),) = query(site.flow.shop_all, "select max(at) from datatransfer.batch")
+    for too_early in (before, begun):
+        with pytest.raises(RestoredTooEarly) as refused:
+            site.rebase(Restored(too_early), doubtful_moved=True)
+        assert refused.value.params["number"] == "1"
+    site.rebase(Restored(restored_at), doubtful_moved=True)
+    site.flow.move()
+    assert site.held() == site.staged
+
+
+def test_a_batch_that_a_valid_flow_has_begun_since_the_restore_says_nothing_of_the_time(
+    other_flow_refused,
+):
+    site = other_flow_refused
+    site.stage("since")
+    site.flow.move()
+    site.rebase(Restored(site.restored_at), doubtful_moved=True)
+    site.assert_each_row_once()
+
+
+def test_a_time_before_a_batch_of_a_dump_is_refused(site):
+    before = site.now()
+    site.stage("a")
+    site.flow.move()
+    site.restored_from_a_dump_where_numbers_are_lower()
+    with pytest.raises(RestoredTooEarly):
+        site.rebase(Restored(before))
+    site.rebase()
     site.assert_each_row_once()

@@ -15,7 +15,7 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move.prepare import prepare
-from transfer.engine.restore.groups import Restored
+from transfer.engine.restore.new_numbers import Restored
 from transfer.engine.restore.set_position import Request
 
 

@@ -15,7 +15,11 @@ from transfer.engine.errors import (
     StandbyAsSource,
     TransactionPrepared,
 )
-from transfer.engine.restore.groups import Restored
+from transfer.engine.kinds import BALANCES
+from transfer.engine.restore.new_numbers import Restored
+from transfer.engine.shop_all.copy_text import copied
+from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.staging_import import NOTHING_BESIDE, StagingImport
 
 
 def test_shop_all_restored_from_a_physical_copy_is_refused_and_stays_refused(site):
@@ -298,4 +302,19 @@ def test_a_transaction_that_ends_otherwise_after_the_restore_is_asked_about(site
     query(site.flow.bonus, "delete from asset")
     site.rebase(Restored(site.now()), doubtful_moved=False)
     site.staged.update(["prepared"])
+    site.assert_each_row_once()
+
+
+def test_loaded_rows_outlive_a_crash_where_commits_are_not_flushed(site):
+    """The server writes its log by itself only every ten seconds."""
+    for setting in ("synchronous_commit = off", "wal_writer_delay = '10 s'"):
+        query(site.flow.shop_all, f"alter system set {setting}")
+    query(site.flow.shop_all, "select pg_reload_conf()")
+    with ShopAll(site.flow.shop_all, "load") as shop_all, shop_all.database.transaction():
+        staged = StagingImport(shop_all, BALANCES)
+        staged.receive(iter([copied("1", "loaded", "1", None, None, None, beside=NOTHING_BESIDE)]))
+        assert staged.stage("somebody") == 1
+    site.shop.crash()
+    site.shop.start()
+    site.staged.update(["loaded"])
     site.assert_each_row_once()

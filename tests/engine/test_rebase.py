@@ -97,7 +97,8 @@ def rebased(dsn, *bonuses):
     targets = [BonusDatabase(bonus, f"server {n}", "rebase") for n, bonus in enumerate(bonuses)]
     try:
         with ShopAll(dsn, "rebase") as source:
-            return renumber_after_restore(source, targets, KINDS.values())
+            report = renumber_after_restore(source, targets, KINDS.values())
+            return report.carried if report else []
     finally:
         for target in targets:
             target.database.close()
@@ -331,3 +332,42 @@ def test_a_rebase_leaves_head_offices_own_triggers_as_they_were(shop_all, bonus,
     assert len(rebased(dsn, bonus)) == 1
     assert query(dsn, triggers) == before
     assert query(dsn, "select count(*) from noticed") == [(1,)]
+
+
+def test_the_last_pin_stays_the_last_after_a_rebase(shop_all, bonus, restore):
+    """Its transaction is the younger one, though its row has the lower number."""
+    old = Flow("pincodes", shop_all, bonus)
+    old.move()
+    with connected(shop_all) as older, connected(shop_all) as younger:
+        run(older, "begin; select pg_current_xact_id()")
+        insert(younger, "pincodes", [("a", "last")])
+        insert(older, "pincodes", [("a", "first")])
+        run(older, "commit")
+    dsn = restore()
+    rebased(dsn, bonus)
+    new = Flow("pincodes", dsn, bonus)
+    new.move()
+    assert new.target_rows() == [("a", "last")]
+
+
+def test_a_new_cluster_that_has_used_up_too_few_transactions_numbers_all_rows(
+    shop_all, bonus, restore
+):
+    old = Flow("balances", shop_all, bonus)
+    ((used,),) = query(restore(), "select pg_current_xact_id()::text::bigint")
+    with connected(shop_all) as connection:
+        for n in range(used + 50):
+            insert(connection, "balances", [(str(n), 1)])
+    old.move(chunk_rows=used)
+    old.stage(("waits", 1))
+    dsn = restore()
+    (report,) = rebased(dsn, bonus)
+    assert (report.moved, report.waiting) == (used + 50, 1)
+    ((numbers, highest),) = query(
+        dsn, f"select count(distinct xid), max(xid::text::bigint) from {TABLE}"
+    )
+    assert numbers == used + 51
+    assert highest < query(dsn, "select pg_current_xact_id()::text::bigint")[0][0]
+    new = Flow("balances", dsn, bonus)
+    new.move()
+    assert len(new.target_rows()) == used + 51

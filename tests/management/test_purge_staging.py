@@ -1,8 +1,9 @@
 import pytest
 from django.core.management import call_command
 
-from tests.databases import query, stage
+from tests.databases import Flow, query, stage
 from transfer.models import Actor, RejectedRow, Settings, TransferTask
+from transfer.pages.servers.views import undock
 from transfer.rejects.resend import resend
 from transfer.runs.purge import purge_staging
 
@@ -258,3 +259,46 @@ def test_a_row_with_an_open_reject_stays_until_somebody_has_decided_on_it(server
     resend(RejectedRow.objects.all(), {"amount": "5"}, Actor("olga"))
     purge()
     assert query(shop_all, 'select amount::int from "changeAccountBalanceTemp"') == [(5,)]
+
+
+def test_a_server_of_another_installation_keeps_all_rows_until_somebody_says_that_it_is_gone(
+    server, shop_all, second_bonus, settings, capsys
+):
+    settings.LANGUAGE_CODE = "en"
+    stage(shop_all, "balances", [("old", 1)])
+    age(shop_all)
+    call_command("transfer", "balances")
+    Flow("balances", shop_all, second_bonus).move()
+    ((reader,),) = query(second_bonus, "select reader::text from datatransfer.position")
+    with pytest.raises(SystemExit):
+        purge()
+    assert f"another installation reads from this shop All (reader {reader})" in (
+        capsys.readouterr().out
+    )
+    assert staged(shop_all) == ["old"]
+    purge("--without-reader", reader)
+    assert staged(shop_all) == []
+
+
+def test_a_server_that_was_undocked_keeps_no_rows_back(server, dock, second_bonus, shop_all):
+    other = dock(second_bonus, "Bonus server 9")
+    stage(shop_all, "balances", [("old", 1)])
+    age(shop_all)
+    call_command("transfer", "balances")
+    undock(other, Actor("olga"))
+    purge()
+    assert staged(shop_all) == []
+
+
+def test_a_server_that_is_docked_again_elsewhere_counts_again(server, dock, second_bonus, shop_all):
+    other = dock(second_bonus, "Bonus server 9")
+    stage(shop_all, "balances", [("first", 1)])
+    call_command("transfer", "balances")
+    undock(other, Actor("olga"))
+    stage(shop_all, "balances", [("old", 1)])
+    age(shop_all)
+    call_command("transfer", "balances")
+    Flow("balances", shop_all, second_bonus).move()
+    with pytest.raises(SystemExit):
+        purge()
+    assert staged(shop_all) == ["first", "old"]

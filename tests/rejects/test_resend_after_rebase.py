@@ -81,5 +81,5 @@ def test_rejects_of_before_and_after_are_sent_as_one_row(
 def test_a_row_that_the_rebase_did_not_find_is_not_guessed_by_its_number(
     servers, bonus, second_bonus, shop_all, olga
 ):
-    query(shop_all, "delete from datatransfer.renumbered")
+    query(shop_all, "delete from datatransfer.renumbered_transaction")
     assert resend(RejectedRow.objects.all(), {"amount": "99"}, olga).faults == {"row_gone": 1}

@@ -81,6 +81,14 @@ class Position:
         """The lowest number of a transaction whose rows may not have been moved."""
         return self.last_xid or int(self.read_through.split(":")[0])
 
+    def has_moved(self, xid: int, id_: int) -> bool:
+        """Whether it has moved this row; `moved` in Python."""
+        if sees(self.read_through, xid):
+            return True
+        if self.reading is None or self.last_xid is None or self.last_id is None:
+            return False
+        return sees(self.reading, xid) and (xid, id_) <= (self.last_xid, self.last_id)
+
     def goes_on_from(self, earlier: "Position") -> bool:
         """Whether it is `earlier` after more rows were moved.
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from transfer.engine.errors import NotInitialised
 from transfer.engine.kinds import MASK
+from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.staging_import import GOOD, StagingImport
 from transfer.engine.shop_all.writers import WriterLog
 from transfer.loading.faults import columns_of
@@ -201,3 +202,9 @@ class Loader:
             [str(token), self.kind.name, rows],
         )
         return Loaded(*noted)
+
+
+def known_loads(database: Database, tokens: list[str]) -> set[str]:
+    """Those of these loads that shop All has noted."""
+    query = "select token::text from datatransfer.loaded where token = any(%s::uuid[])"
+    return {token for (token,) in database.rows(query, [tokens])}

@@ -60,6 +60,7 @@ class Upload(OfKind, Job, Failing):
         FAILED = "failed", gettext_lazy("Check failed")
         DISCARDED = "discarded", pgettext_lazy("file", "Discarded")
         EXPIRED = "expired", gettext_lazy("Not confirmed in time")
+        LOST = "lost", gettext_lazy("Gone with a restore")
 
     class InputMethod(models.TextChoices):
         FILE = "file", gettext_lazy("File")

@@ -7,13 +7,12 @@ from django.db.models import JSONField, Max, Q, Sum, Value
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import PositionMoved, ReaderShared
-from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batch_log import LoggedBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import TransferRun, TransferTask
-from transfer.runs.execute import open_databases
+from transfer.runs.execute import open_databases, prepare_task
 from transfer.runs.positions import QUESTIONS
 
 BATCHES_OF_A_READER = 100
@@ -66,7 +65,7 @@ def question(task: TransferTask, seconds: float) -> Question:
     """
     with open_databases(task, "page", seconds) as (source, target):
         try:
-            prepare(task.kind_spec, source, target, lambda: task.all_readers, dry_run=True)
+            prepare_task(task, source, target, dry_run=True)
         except QUESTIONS as error:
             target.database.roll_back()
             return _question(task, error, source, target)

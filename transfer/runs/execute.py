@@ -17,12 +17,15 @@ from transfer.engine.move.prepare import prepare
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.engine.position import Position
 from transfer.engine.postgres.pool import pooled
+from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import RunTakenOver
-from transfer.models import TransferRun, TransferTask
+from transfer.models import Actor, TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
 from transfer.queue.worker import Stopped
 from transfer.rejects.mirror import mirror
+from transfer.rejects.put_back import put_back_if_lost
+from transfer.rejects.reopening import reopen_lost
 
 Progress = Callable[[TransferRun], None]
 
@@ -96,6 +99,25 @@ def open_databases(
         yield source, target
 
 
+def prepare_task(
+    task: TransferTask, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False
+) -> Position:
+    """Checks both sides before a run: see `prepare`. A position of before a rebase in which the
+    server took no part is carried over first. Raises what `carry_over` and `prepare` raise.
+    """
+    carried = carry_over(task.kind_spec, source, target, task.all_readers, dry_run=dry_run)
+    if carried and not dry_run:
+        reopen_lost(task.kind_spec, Actor(""))
+    return prepare(
+        task.kind_spec,
+        source,
+        target,
+        lambda: task.all_readers,
+        task.has_recorded,
+        dry_run=dry_run,
+    )
+
+
 def _move(
     run: TransferRun,
     task: TransferTask,
@@ -105,7 +127,8 @@ def _move(
 ) -> tuple[State, int]:
     kind = task.kind_spec
     with open_databases(task, f"run {run.pk}") as (source, target):
-        position = prepare(kind, source, target, lambda: task.all_readers, task.has_recorded)
+        position = prepare_task(task, source, target)
+        put_back_if_lost(task, target, position)
         task.remember_reader(position.reader)
         _settle_previous(run, position)
         mirror(task, target, position)
@@ -164,7 +187,7 @@ def rehearse(
     run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
     reasons: Counter[str] = Counter()
     with open_databases(task, "dry run") as (source, target):
-        position = prepare(task.kind_spec, source, target, lambda: task.all_readers, dry_run=True)
+        position = prepare_task(task, source, target, dry_run=True)
         run.expected = count_waiting(source, task, position)
         progress(run)
         for chunk in move.transfer(

@@ -8,14 +8,15 @@ from django.utils import timezone
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import BeginningUndecided, PositionLost, ReaderShared
-from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position
+from transfer.engine.restore.carry_over import Renumbered, carry_over
 from transfer.engine.restore.set_position import Outcome, Request, set_position
 from transfer.engine.shop_all.batch_log import Batch, KnownBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, TransferTask
-from transfer.runs.execute import open_databases
+from transfer.rejects.put_back import put_back
+from transfer.runs.execute import open_databases, prepare_task
 
 # Refusals that ask the administrator which staged rows a bonus server has received.
 QUESTIONS = (BeginningUndecided, ReaderShared, PositionLost)
@@ -44,7 +45,7 @@ def begin(
     """
     with task.lock(), open_databases(task, "dock", seconds) as (source, target):
         try:
-            position = prepare(task.kind_spec, source, target, lambda: task.all_readers)
+            position = prepare_task(task, source, target)
         except QUESTIONS:
             if received is None:
                 raise
@@ -52,6 +53,25 @@ def begin(
             return _put(task, source, target, received, actor, dry_run=False)
         task.remember_reader(position.reader)
         return None
+
+
+def carry_task_over(
+    task: TransferTask, doubtful_moved: bool | None, *, dry_run: bool
+) -> list[Renumbered]:
+    """Carries over a position of before a rebase: see `carry_over`. Nothing where there is none.
+
+    Raises AlreadyRunning, other TransferErrors.
+    """
+    with task.lock(), open_databases(task, "rebase") as (source, target):
+        carried = carry_over(
+            task.kind_spec,
+            source,
+            target,
+            task.all_readers,
+            doubtful_moved=doubtful_moved,
+            dry_run=dry_run,
+        )
+    return [carried] if carried else []
 
 
 def put_position(task: TransferTask, request: Request, actor: Actor, *, dry_run: bool) -> Outcome:
@@ -74,7 +94,15 @@ def _put(
         origin = source.identity.origin()
     batches = _known_batches(task, origin, request.batch)
     readers = replace(task.all_readers, batches=batches)
-    outcome = set_position(task.kind_spec, source, target, request, readers, dry_run=dry_run)
+    outcome = set_position(
+        task.kind_spec,
+        source,
+        target,
+        request,
+        readers,
+        lambda position: put_back(task, target, position),
+        dry_run=dry_run,
+    )
     if not dry_run:
         task.remember_reader(outcome.position.reader)
         new = {
@@ -131,6 +159,6 @@ def _carry(task: TransferTask) -> bool:
         position = target.positions.existing(origin, kind)
         if position is None or position.number or not position.is_older_than_the_log:
             return False
-        position = prepare(kind, source, target, lambda: task.all_readers)
+        position = prepare_task(task, source, target)
         task.remember_reader(position.reader)
         return True

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors import ReaderOfAnother
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.purge import Purge as StagedRows
@@ -56,18 +57,21 @@ def purge(
     """Removes staged rows older than `days` that every task of the kind has moved.
 
     With `blank_pins` the younger ones lose their secret. Rows with an open reject are left alone,
-    since somebody may still send them again.
+    since somebody may still send them again. A server of another installation keeps all rows back.
 
     An enabled task without a position keeps all rows back, and so does one whose position can't be
     read. A disabled task counts once its position has begun, be it at docking: switched on, it goes
-    on from there. Without any position nothing is removed.
+    on from there, also where a rebase has yet to carry it over. Without any position nothing is
+    removed.
     """
     result = Purge(kind)
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all, shop_all.purge_lock.held():
         with shop_all.database.transaction():
             origin = shop_all.identity.origin()
         staged = StagedRows(shop_all, settings.KINDS.values())
+        tasks = list(tasks)
         positions = _positions(result, tasks, origin)
+        _keep_for_others(result, tasks, positions, shop_all, days)
         if positions and not result.kept_back_by:
             moved = [*positions.values()]
             open_rejects = _open_rejects(kind, positions)
@@ -75,6 +79,37 @@ def purge(
             if blank_pins and kind.secrets:
                 result.blanked = staged.blank(kind, moved, open_rejects, dry_run=dry_run)
     return result
+
+
+def _keep_for_others(
+    result: Purge,
+    tasks: Iterable[TransferTask],
+    positions: dict[TransferTask, Position],
+    shop_all: ShopAll,
+    days: int,
+) -> None:
+    """Keeps all rows back where another installation reads from this shop All, too."""
+    known = {str(reader) for task in tasks for reader in task.readers}
+    known |= {position.reader for position in positions.values() if position.reader}
+    with shop_all.database.transaction():
+        others = shop_all.log.other_readers(result.kind, known, days)
+    for reader, server, at in others:
+        theirs = TransferTask(kind=result.kind.name, server=BonusServer(name=server))
+        error = ReaderOfAnother(server=server, reader=reader, at=f"{at:%Y-%m-%d %H:%M %Z}")
+        result.kept_back_by.append((theirs, error))
+
+
+def retire_readers(readers: Iterable[str], seconds: float | None = None) -> None:
+    """Notes in shop All that no purge has to wait for these readers: their server is gone.
+
+    With `seconds`, see `Database`, a page waits. Raises TransferError.
+    """
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "retire", seconds=seconds) as shop_all,
+        shop_all.database.transaction(),
+    ):
+        for reader in readers:
+            shop_all.log.retire(reader)
 
 
 def _open_rejects(kind: Kind, positions: dict[TransferTask, Position]) -> list[int]:
@@ -102,12 +137,13 @@ def _positions(
         try:
             with BonusDatabase(task.server.dsn, task.server.name, "purge") as target:
                 position = target.positions.existing(origin, result.kind)
+                has_begun = task.enabled or target.positions.exist(result.kind)
         except TransferError as error:
             result.kept_back_by.append((task, error))
             continue
         if position is not None:
             positions[task] = position
-        elif task.enabled:
+        elif has_begun:
             result.kept_back_by.append((task, None))
     return positions
 

@@ -47,6 +47,19 @@ def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[s
     yield from lines
 
 
+CANT_BE_ASKED = gettext_noop(
+    "%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s)"
+)
+# Why a task keeps all staged rows back, by the code of its error.
+KEPT_BACK = {
+    "": gettext_noop("%(table)s: nothing is removed before %(server)s has begun (%(kind)s)"),
+    "reader_of_another": gettext_noop(
+        "%(table)s: nothing is removed, since %(server)s of another installation reads it, too "
+        "(%(kind)s). If it is gone: manage.py purge_staging --without-reader"
+    ),
+}
+
+
 def run_report(run: Any) -> list[str]:
     """The report of a maintenance run."""
     return list(report_lines(run.report, dry_run=run.dry_run))
@@ -63,11 +76,7 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
             yield line % {"server": task["server"], "kind": _(settings.KINDS[task["kind"]].title)}
     elif name in TABLES:
         for task in value.get("kept_back_by", []):
-            line = (
-                _("%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s)")
-                if task["error"]
-                else _("%(table)s: nothing is removed before %(server)s has begun (%(kind)s)")
-            )
+            line = _(KEPT_BACK.get(task["error"], CANT_BE_ASKED))
             kind = _(settings.KINDS[task["kind"]].title)
             yield line % {"table": name, "server": task["server"], "kind": kind}
         if value.get("rows"):

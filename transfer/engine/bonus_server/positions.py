@@ -187,8 +187,10 @@ class Positions:
             return self._positions(origin, kinds)
 
     def exist(self, kind: Kind) -> bool:
-        """Whether it has a position of the kind, of any staging database."""
-        return bool(self.database.value(EXISTS, [kind.name]))
+        """Whether it has a position of the kind, of any staging database; even our schema may be
+        missing.
+        """
+        return bool(self.database.value(HAS_TABLE) and self.database.value(EXISTS, [kind.name]))
 
     def are_of_another_origin(self, kind: Kind, reader: str, origin: str) -> bool:
         """Whether the reader has a position of the kind under another origin than this one."""

@@ -1,5 +1,7 @@
 """The rejects in a bonus server's database, stored where the positions that count them are."""
 
+import json
+
 from transfer.engine.bonus_server.reject_reading import REJECTS, Reject, read_rejects
 from transfer.engine.errors import NumberUsedTwice
 from transfer.engine.kinds import Kind
@@ -52,9 +54,6 @@ NAMESAKES = """
 HAS = "select from datatransfer.reject where reader = %s and number = %s and token = %s"
 # The numbers of the staged rows that a reader has rejected. By the primary key.
 OF_READER = "select staging_id from datatransfer.reject where reader = %s"
-# The id and xid of the staged rows that were rejected under an origin. By the index
-# `reject_of_row`.
-OF_ORIGIN = "select staging_id, xid::text from datatransfer.reject where origin = %s and kind = %s"
 # How many rejects a position has written. By the primary keys.
 COUNT = """
     select rejects_removed + (select count(*) from datatransfer.reject as reject
@@ -80,6 +79,13 @@ REMOVE = """
 # Counts them as removed. Reads all positions.
 COUNT_REMOVED = """
     update datatransfer.position set rejects_removed = rejects_removed + %s where reader = %s
+"""
+
+# Writes a reject again, with its own name. By the primary key.
+PUT_BACK = """
+    insert into datatransfer.reject (reader, number, token, origin, kind, xid, staging_id, code,
+                                     sqlstate, constraint_name, payload, rejected_at)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing
 """
 
 
@@ -124,10 +130,6 @@ class Rejects:
         """The numbers of the staged rows that the reader has rejected."""
         return [staging_id for (staging_id,) in self.database.rows(OF_READER, [reader])]
 
-    def rows_of(self, origin: str, kind: Kind) -> list[tuple[int, str]]:
-        """The id and xid of the rows of shop All's identity `origin` that it has rejected."""
-        return self.database.rows(OF_ORIGIN, [origin, kind.name])
-
     def count(self, origin: str, kind: Kind) -> int:
         """How many rejects the position has written, those that were removed included."""
         return int(self.database.value(COUNT, [origin, kind.name]))
@@ -135,6 +137,14 @@ class Rejects:
     def count_of_transaction(self, origin: str, kind: Kind, xid: int) -> int:
         """How many of the rows that a transaction has staged are rejected."""
         return int(self.database.value(COUNT_OF_TRANSACTION, [origin, kind.name, xid]))
+
+    def put_back(self, kind: Kind, reader: str, reject: Reject) -> None:
+        """Writes a reject again that the server has lost; the caller commits."""
+        names = (reader, reject.number, reject.token, reject.origin, kind.name, str(reject.xid))
+        why = (reject.code, reject.sqlstate or None, reject.constraint or None)
+        payload = json.dumps(reject.payload)
+        values = [*names, reject.staging_id, *why, payload, reject.at]
+        self.database.execute(PUT_BACK, values)
 
     def remove(self, reader: str, numbers: list[int]) -> None:
         """Removes rejects that are no longer needed, but never the reader's last: it is compared.

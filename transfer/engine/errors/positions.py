@@ -19,8 +19,9 @@ class PositionLost(TransferError):
 class PositionBeforeRebase(TransferError):
     code = "position_before_rebase"
     sentence = gettext_noop(
-        "The data of %(database)s is from before the rows of shop All were numbered anew "
-        "(rebase_shop_all): no batch since then says which rows it has received."
+        "The data of %(database)s is from before the rows of shop All were renumbered "
+        "(rebase_shop_all): no batch since then says which rows it has received, and shop All no "
+        "longer keeps what it had received before."
     )
     hint = gettext_noop(
         "Nothing was changed: rows would be lost. Restore a backup of the bonus server from after "
@@ -55,6 +56,18 @@ class ReaderShared(TransferError):
         "a copy, give it a position of its own that goes on from where the copy was made: on the "
         "server's page, or with manage.py set_position '%(database)s' %(kind)s --as-of-clone. If "
         "it replaces %(other)s, undock %(other)s. If both are one database, undock one of them."
+    )
+
+
+class ReaderOfAnother(TransferError):
+    code = "reader_of_another"
+    sentence = gettext_noop(
+        "Rows are transferred from shop All to %(server)s as well, last at %(at)s, and it is not "
+        "docked here: another installation reads from this shop All (reader %(reader)s)."
+    )
+    hint = gettext_noop(
+        "Nothing was removed: that server may still need the rows. If it is gone for good: "
+        "manage.py purge_staging --older-than DAYS --without-reader %(reader)s."
     )
 
 

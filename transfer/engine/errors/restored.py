@@ -93,16 +93,28 @@ class RestoreUnknown(TransferError):
     )
 
 
+class RestoredTooEarly(TransferError):
+    code = "restored_too_early"
+    sentence = gettext_noop(
+        "--restored-at is too early: the copy of shop All has batch %(number)s of %(server)s, "
+        "which was begun at %(at)s, so it was made later than that."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: rows that were moved would be moved again. Give a time later than "
+        "%(at)s: when shop All began to take rows again after the restore."
+    )
+
+
 class RowsDoubtful(TransferError):
     code = "rows_doubtful"
     sentence = gettext_noop(
         "%(rows)s rows of the copy (%(kind)s) may have been moved to %(database)s, or not: they "
-        "waited when the copy was first numbered anew, or are younger than what it has received."
+        "were pending when the copy was first renumbered, or are younger than what it has received."
     )
     hint = gettext_noop(
-        "Nothing was changed. Look in the bonus server whether it has them, and run the command "
-        "again with --doubtful moved or --doubtful waiting. If it has only some of them, restore "
-        "it as well, or write the rest by hand."
+        "Nothing was changed. Look in the bonus server whether it has them, and say it: manage.py "
+        "rebase_shop_all, its other options as before, and --doubtful moved or --doubtful waiting. "
+        "If it has only some of them, restore it as well, or write the rest by hand."
     )
 
 
@@ -127,9 +139,10 @@ class RowsPrepared(RowsDoubtful):
         "%(database)s has it."
     )
     hint = gettext_noop(
-        "Nothing was changed. If no prepared transaction was committed since the restore, run the "
-        "command again with --doubtful moved. Otherwise look in the bonus server whether it has "
-        "these rows: --doubtful moved or --doubtful waiting."
+        "Nothing was changed. If no prepared transaction was committed since the restore: "
+        "manage.py rebase_shop_all, its other options as before, and --doubtful moved. "
+        "Otherwise look in the bonus server whether it has these rows: --doubtful moved or "
+        "--doubtful waiting."
     )
 
 

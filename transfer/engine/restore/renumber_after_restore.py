@@ -9,12 +9,11 @@ that lagged and took over) leaves no such trace, so the administrator has to say
 where a dump of such a database was restored in its turn.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from itertools import count
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from secrets import randbits
+from typing import NamedTuple
 from uuid import uuid4
 
 from psycopg2 import sql
@@ -22,25 +21,20 @@ from psycopg2 import sql
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
     HistoryChanged,
+    RestoredTooEarly,
     RestoreUnknown,
-    RowsDoubtful,
-    RowsPrepared,
     RowsRewritten,
     RowsUndated,
     TransactionPrepared,
 )
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, moved
-from transfer.engine.restore.groups import (
-    Group,
-    Held,
-    Restored,
-    is_new_since_dump,
-    known_at,
-    regroup,
-)
+from transfer.engine.restore.carry_over import Renumbered, is_lost, translate
+from transfer.engine.restore.new_numbers import Restored, is_new_since_dump, renumber
 from transfer.engine.shop_all.batch_log import ORIGINAL
+from transfer.engine.shop_all.rebase_log import Rebase
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import Unreachable
 
 # Prepared transactions that hold a lock of a table: a lock without a process is one's, and each
 # holds that of its own number (PostgreSQL, "pg_locks").
@@ -53,15 +47,20 @@ PREPARED = """
 """
 
 
-@dataclass(frozen=True)
-class Renumbered:
-    """One position carried over."""
+class Held(NamedTuple):
+    """A position that is locked, and where it is."""
 
-    database: str
-    kind: str
-    moved: int
-    waiting: int
-    vanished: int  # rows that had been moved and are not in the restored table
+    target: BonusDatabase
+    kind: Kind
+    position: Position
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a rebase did: the positions that it carried over, and the servers that it did not."""
+
+    carried: list[Renumbered]
+    silent: list[str]  # names of servers that do not answer: their next run carries them over
 
 
 def renumber_after_restore(
@@ -72,27 +71,28 @@ def renumber_after_restore(
     *,
     doubtful_moved: bool | None = None,
     dry_run: bool = False,
-) -> list[Renumbered]:
+) -> Report | None:
     """Renumbers all staged rows, with every position of `targets`, under a new origin.
 
     What a bonus server has received stays received; what was written since the restore waits.
 
-    1. Locks the staging tables and the positions.
-    2. Looks what is wrong; returns nothing if nothing is.
+    1. Locks the staging tables, and the positions of the bonus servers that answer.
+    2. Looks what is wrong; returns None if nothing is.
     3. Checks that what is known of the restore suffices.
-    4. Gives each group of rows (see `Group`) a new transaction.
+    4. Renumbers the rows, and keeps all that a position of before needs to be carried over.
     5. Writes each new position under the new origin, with a batch in the log.
     6. Commits the bonus servers, then shop All.
 
     If it dies before shop All has committed, everything is as before: the old origin still counts.
-    With `dry_run` it only tells what it would do. It may take any time: a bonus server's session
+    A bonus server that does not answer is carried over by its next run (see `carry_over`).
+    With `dry_run` it only says what it would do. It may take any time: a bonus server's session
     waits in its transaction while shop All renumbers, and shop All's while bonus servers answer, so
     neither has a limit there. A statement of shop All has none either, but for locks.
 
     Raises AlreadyRunning while a transfer holds a position; RestoreUnknown if the restore was
-    physical and `restored` is not given; RowsPurged if a bonus server lacks rows that are gone;
-    TransactionPrepared if one has written rows and not ended; RowsDoubtful or RowsPrepared if rows
-    may or may not have been moved and `doubtful_moved` is not given.
+    physical and `restored` is not given; RestoredTooEarly; RowsPurged if a bonus server lacks rows
+    that are gone; TransactionPrepared if one has written rows and not ended; RowsDoubtful or
+    RowsPrepared if rows may or may not have been moved and `doubtful_moved` is not given.
     """
     with shop_all.database.transaction(commit=not dry_run):
         shop_all.database.limit_statements(None)
@@ -101,29 +101,89 @@ def renumber_after_restore(
         shop_all.database.one("select pg_current_xact_id()")  # from here on age() counts from it
         for kind in kinds:
             _lock_table(shop_all, kind)
-        held = _lock_all_positions(shop_all, targets, kinds)
+        held, silent = _lock_all_positions(shop_all, targets, kinds)
         if not _is_anything_wrong(shop_all, kinds, held):
-            return []
+            return None
         is_dump = _check_knowledge(shop_all, kinds, held, restored)
-        origin = str(uuid4())
-        groups = {
-            kind.name: regroup(shop_all, kind, held, restored, origin, is_dump=is_dump)
-            for kind in kinds
-        }
-        shop_all.database.execute(
-            "update datatransfer.origin set origin = %s, xid = pg_current_xact_id()", [origin]
-        )
-        now = shop_all.reader.current_snapshot()
-        report = []
-        for place, one in _numbered(held):
-            split = _split(one, groups[one.kind.name], place, doubtful_moved)
-            line, after = _carried_over(shop_all, one, origin, now, *split)
-            report.append(line)
+        rebases = _renumber(shop_all, kinds, held, restored, is_dump=is_dump)
+        report = Report([], [target.name for target in silent])
+        for one in held:
+            rebase = rebases[one.kind.name]
+            line, after = translate(
+                one.kind, shop_all, one.target, one.position, rebase, doubtful_moved
+            )
+            report.carried.append(line)
             if not dry_run:
                 _write(shop_all, one, after)
-        for target in targets:
+        for target in {one.target for one in held}:
             target.database.roll_back() if dry_run else target.database.commit()
     return report
+
+
+def _renumber(
+    shop_all: ShopAll,
+    kinds: Collection[Kind],
+    held: list[Held],
+    restored: Restored | None,
+    *,
+    is_dump: bool,
+) -> dict[str, Rebase]:
+    """Renumbers the rows of all kinds, gives shop All its new identity, and returns the rebases."""
+    origin, following = shop_all.identity.origin(), str(uuid4())
+    at = restored.at if restored else None
+    if not is_dump:
+        for kind in kinds:
+            if not _is_ahead(shop_all, kind):
+                shop_all.rebase_log.keep_batches(kind)
+    lost = _lost(shop_all, held)
+    _check_time(shop_all, lost, at)
+    sure = None if is_dump else _sure(shop_all, lost, at)
+    rebases = {kind.name: Rebase(origin, at, is_dump, sure) for kind in kinds}
+    for kind in kinds:
+        shop_all.rebase_log.add(kind, rebases[kind.name], following)
+        renumber(shop_all, kind, rebases[kind.name], following)
+    shop_all.database.execute(
+        "update datatransfer.origin set origin = %s, xid = pg_current_xact_id()", [following]
+    )
+    return rebases
+
+
+def _is_ahead(shop_all: ShopAll, kind: Kind) -> bool:
+    """Whether staged rows have transactions that the cluster has yet to reach: no batch counts."""
+    ahead = sql.SQL(
+        "select exists (select from {} where xid >= pg_snapshot_xmax(pg_current_snapshot()))"
+    )
+    return bool(shop_all.database.value(ahead.format(kind.staging_table)))
+
+
+def _check_time(shop_all: ShopAll, lost: list[Position], at: datetime | None) -> None:
+    """Raises RestoredTooEarly where the copy has a batch that was begun at that time or later."""
+    last = shop_all.log.last_of_copy(lost) if at else None
+    if at and last and at <= last[2]:
+        number, server, begun = last
+        local = begun.astimezone(at.tzinfo).isoformat(" ")
+        raise RestoredTooEarly(number=number, server=server, at=local)
+
+
+def _sure(shop_all: ShopAll, lost: list[Position], before: datetime | None) -> str | None:
+    """A snapshot of transactions that had ended when the files were copied; None if all had.
+
+    One that was prepared then may end twice, and in two ways: the position knows the first.
+
+    What a batch in the copy saw had ended then. A batch written since the restore proves nothing,
+    and its time alone does not tell it apart: nobody may have said when the restore was, or said
+    it wrongly. But only a position whose batch is there goes on after a restore. So the batches
+    that count are those of positions that are lost, which have refused since: what the log still
+    has of their readers came with the copy. Where none of them has one, every row is asked about.
+    """
+    possible = shop_all.database.value("select current_setting('max_prepared_transactions') <> '0'")
+    if not possible:
+        return None
+    return shop_all.log.last_snapshot_before(lost, before)
+
+
+def _lost(shop_all: ShopAll, held: list[Held]) -> list[Position]:
+    return [one.position for one in held if is_lost(shop_all, one.target, one.position)]
 
 
 def _lock_table(shop_all: ShopAll, kind: Kind) -> None:
@@ -140,23 +200,24 @@ def _lock_table(shop_all: ShopAll, kind: Kind) -> None:
 
 def _lock_all_positions(
     shop_all: ShopAll, targets: Sequence[BonusDatabase], kinds: Collection[Kind]
-) -> list[Held]:
+) -> tuple[list[Held], list[BonusDatabase]]:
+    """The positions of the bonus servers that answer, locked, and those servers that do not."""
     origin = shop_all.identity.origin()
-    held = []
-    for target in _apart(targets):
+    held, silent, key = [], [], randbits(63)
+    for target in targets:
+        try:
+            # One database that is docked twice would lock itself out.
+            if not target.database.value("select pg_try_advisory_xact_lock(%s)", [key]):
+                continue
+        except Unreachable:
+            silent.append(target)
+            continue
         target.database.may_wait()
         target.ensure_schema()
         for kind in kinds:
             if target.positions.get(origin, kind) is not None:
                 held.append(Held(target, kind, target.positions.lock(origin, kind)))
-    return held
-
-
-def _apart(targets: Sequence[BonusDatabase]) -> list[BonusDatabase]:
-    """Without those that lead to the database of another: they would lock each other out."""
-    key = randbits(63)
-    lock = "select pg_try_advisory_xact_lock(%s)"
-    return [target for target in targets if target.database.value(lock, [key])]
+    return held, silent
 
 
 def _is_anything_wrong(shop_all: ShopAll, kinds: Collection[Kind], held: list[Held]) -> bool:
@@ -222,7 +283,7 @@ def _has_one_past(shop_all: ShopAll, held: list[Held]) -> bool:
     """
     query = sql.SQL("select exists (select from {} where created_at > {} and {} and not {})")
     for one in held:
-        at = sql.Literal(known_at(shop_all, one))
+        at = sql.Literal(_known_at(shop_all, one))
         is_new = is_new_since_dump(shop_all, one.kind)
         values = (one.kind.staging_table, at, moved(one.position), is_new)
         if shop_all.database.value(query.format(*values)):
@@ -230,10 +291,9 @@ def _has_one_past(shop_all: ShopAll, held: list[Held]) -> bool:
     return True
 
 
-def _numbered(held: list[Held]) -> list[tuple[int, Held]]:
-    """Each position with its place among those of its kind: its place in the signatures."""
-    places: defaultdict[str, Iterator[int]] = defaultdict(count)
-    return [(next(places[one.kind.name]), one) for one in held]
+def _known_at(shop_all: ShopAll, one: Held) -> datetime:
+    """When the position's batch was begun, or else when it was moved: it knows nothing later."""
+    return shop_all.log.begun_at(one.position) or one.target.positions.updated_at(one.position)
 
 
 def _write(shop_all: ShopAll, one: Held, after: Position) -> None:
@@ -241,76 +301,3 @@ def _write(shop_all: ShopAll, one: Held, after: Position) -> None:
     with shop_all.another() as other:
         after = other.log.add_position(one.kind, after, one.target.name)
     one.target.positions.begin(after)
-
-
-def _split(
-    one: Held,
-    groups: list[Group],
-    place: int,
-    doubtful_moved: bool | None,
-) -> tuple[list[Group], list[Group]]:
-    """The groups that the position has moved, and those that wait for it.
-
-    What waits by a position whose reader has gone on since is in doubt. Raises RowsDoubtful or
-    RowsPrepared.
-    """
-    target, position = one.target, one.position
-    done: list[Group] = []
-    left: list[Group] = []
-    doubtful: list[Group] = []
-    is_overtaken = target.positions.rows_since(position) > 0
-    for group in groups:
-        what = group.signature[place]
-        if what in "23" or (what == "0" and is_overtaken and not group.is_new):
-            doubtful.append(group)
-        else:
-            (done if what == "1" else left).append(group)
-    if doubtful and doubtful_moved is None:
-        prepared = all(group.signature[place] == "2" for group in doubtful)
-        error = RowsPrepared if prepared else RowsDoubtful
-        rows = sum(group.rows for group in doubtful)
-        raise error(rows=rows, kind=position.kind, database=target.name)
-    return (done + doubtful, left) if doubtful_moved else (done, left + doubtful)
-
-
-def _carried_over(
-    shop_all: ShopAll,
-    one: Held,
-    origin: str,
-    now: str,
-    done: list[Group],
-    left: list[Group],
-) -> tuple[Renumbered, Position]:
-    """The report of one position, and what it is under the new `origin` in the snapshot `now`."""
-    target, position = one.target, one.position
-    rows = sum(group.rows for group in done)
-    amount = sum((group.amount for group in done), Decimal(0))
-    totals = target.positions.furthest(position)
-    purged_rows, purged_amount = shop_all.reader.purged(one.kind)
-    after = replace(
-        position,
-        origin=origin,
-        totals=totals,
-        read_through=snapshot_without(now, [group.xid for group in left]),
-        reading=None,
-        last_xid=None,
-        last_id=None,
-        reader=position.reader or str(uuid4()),
-        # What vanished with the restore counts as removed from now on.
-        purged_rows=rows + purged_rows - totals.read,
-        purged_amount=amount + purged_amount - totals.amount_applied - totals.amount_rejected,
-    )
-    vanished = totals.read - rows - (purged_rows - position.purged_rows)
-    waiting = sum(group.rows for group in left)
-    return Renumbered(target.name, position.kind, rows, waiting, vanished), after
-
-
-def snapshot_without(snapshot: str, hidden: list[int]) -> str:
-    """The snapshot in which the transactions `hidden` are not visible either.
-
-    The text form is xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
-    """
-    _, end, running = snapshot.split(":")
-    invisible = sorted({int(xid) for xid in running.split(",") if xid} | set(hidden))
-    begin = invisible[0] if invisible else int(end)
-    return f"{begin}:{end}:{','.join(map(str, invisible))}"

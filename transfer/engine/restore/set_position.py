@@ -1,5 +1,6 @@
 """Puts a position where an administrator knows the data of a bonus server to be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
@@ -18,11 +19,14 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
+from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.shop_all.batch_log import Batch, KnownBatch, Readers
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
 SHOWN = 20  # batches or readers that an error lists
+
+PutBack = Callable[[Position], object]
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def set_position(
     target: BonusDatabase,
     request: Request,
     readers: Readers,
+    put_back: PutBack = lambda position: None,
     *,
     dry_run: bool = False,
 ) -> Outcome:
@@ -103,11 +108,19 @@ def set_position(
     3. Checks that this sends no row twice, and which rows it can't send any more.
     4. Writes the position.
 
+    `put_back` writes what the bonus server has lost beside it, in the same transaction.
+
     Raises BatchUnknown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown, ReaderShared,
     PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged when shop All has gone back
     in time, which has to be settled first; RowsPurged when rows are gone that it would need, and
     that was not accepted.
     """
+    if request.stays:
+        # A copy shares the reader of another server until it gets its own.
+        shared = readers if request.keeps_reader else Readers()
+        carry_over(
+            kind, source, target, shared, accept_purged=request.accept_purged, dry_run=dry_run
+        )
     target.ensure_schema()
     with source.purge_lock.held_off():
         with source.snapshot(kind):
@@ -125,7 +138,7 @@ def set_position(
         if dry_run:
             target.database.roll_back()
         else:
-            after = _write(now, replace(plan, position=after))
+            after = _write(now, replace(plan, position=after), put_back)
     return Outcome(after, sent, lost, doubt)
 
 
@@ -286,7 +299,7 @@ def _doubt(now: Situation, plan: Plan) -> TransferError | None:
     return None
 
 
-def _write(now: Situation, plan: Plan) -> Position:
+def _write(now: Situation, plan: Plan, put_back: PutBack) -> Position:
     """Writes the position and commits; ends the stop of all transfers, if that is asked for.
 
     A lost position comes back under a reader of its own: the old one's rejects are not its. So
@@ -306,5 +319,6 @@ def _write(now: Situation, plan: Plan) -> Position:
     positions = now.target.positions
     write = positions.begin if now.held is None else positions.replace
     write(position, plan.at)
+    put_back(position)
     now.target.database.commit()
     return position

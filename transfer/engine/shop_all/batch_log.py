@@ -5,7 +5,7 @@ its snapshot had committed before, so a database that still has the batch, as it
 all of them too; one that went back in time, or took over too early, lacks the batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -46,6 +46,12 @@ alter table datatransfer.batch add column if not exists staging text;
 -- Batches that a run has looked for in vain: one that comes back (a number was reached again, after
 -- pg_resetwal) proves nothing any more.
 create table if not exists datatransfer.missed (token uuid primary key);
+-- Readers that an installation has given up: a server that it has undocked, or that is gone. What
+-- such a reader began later counts again: it was docked elsewhere.
+create table if not exists datatransfer.retired_reader (
+    reader uuid primary key,
+    at timestamptz not null default now()
+);
 """
 
 # A row that came from a dump was written by another transaction than the one that it names
@@ -105,11 +111,39 @@ LAST_BEFORE = f"""
      order by xid desc limit 1
 """
 
+# The latest batch that came with the copy of which shop All was restored: it was in a dump, or
+# comes before one of these batches of the same reader. Reads the log.
+CAME_WITH_COPY = f"""
+    select number, server, at from datatransfer.batch
+     where not ({ORIGINAL})
+        or exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
+                            as lost (reader, number)
+                    where lost.reader = batch.reader and lost.number >= batch.number)
+     order by at desc limit 1
+"""
+
 # Keeps a batch from ever counting again. By the primary key.
 MISS = "insert into datatransfer.missed values (%s) on conflict do nothing"
 
 # The readers that have begun a batch of a kind. Reads the log.
 READERS = "select distinct reader::text from datatransfer.batch where kind = %s"
+
+# The readers of a kind that read now, but for those that are known or retired: reader, server, and
+# when it last began a batch, within some days. Reads the log.
+OTHER_READERS = f"""
+    select * from (
+        select distinct on (reader) reader::text, server, at from datatransfer.batch
+         where kind = %(kind)s and {IS_VALID} and reader <> all (%(known)s::uuid[])
+         order by reader, number desc) as last
+     where at >= now() - make_interval(days => %(days)s)
+       and not exists (select from datatransfer.retired_reader as retired
+                        where retired.reader::text = last.reader and retired.at >= last.at)
+"""
+# By the primary key.
+RETIRE = """
+    insert into datatransfer.retired_reader (reader) values (%s)
+        on conflict (reader) do update set at = now()
+"""
 
 # The latest batches of some readers, for a person. Finds them by the primary key, and sorts them.
 LATEST = f"""
@@ -123,7 +157,11 @@ IS_READY = """
     select min(name) filter (where to_regclass(name) is null), pg_is_in_recovery()
       from unnest(%s) as name
 """
-TABLES = ["datatransfer.batch", "datatransfer.purge_note", "datatransfer.restored"]
+TABLES = [
+    *("datatransfer.batch", "datatransfer.purge_note", "datatransfer.restored"),
+    "datatransfer.retired_reader",
+    *("datatransfer.rebase", "datatransfer.renumbered_transaction", "datatransfer.rebased_batch"),
+]
 
 
 @dataclass(frozen=True)
@@ -247,6 +285,18 @@ class BatchLog:
         rows = self.database.rows(LAST_BEFORE, values)
         return rows[0][0] if rows else NOTHING_READ
 
+    def last_of_copy(self, lost: list[Position]) -> tuple[int, str, datetime] | None:
+        """The number, server and time of the latest batch that came with the copy of shop All.
+
+        The batches of the `lost` positions are missing, so they have refused since: what the log
+        has of their readers came with the copy.
+        """
+        values = {
+            "readers": [position.reader for position in lost],
+            "numbers": [position.number for position in lost],
+        }
+        return next(iter(self.database.rows(CAME_WITH_COPY, values)), None)
+
     def check(self, position: Position, server: str = "SERVER") -> None:
         """Whether the batch that the position, `server`'s, names is there as it was written.
 
@@ -279,6 +329,20 @@ class BatchLog:
     def readers(self, kind: Kind) -> set[str]:
         """All readers that have begun a batch of the kind."""
         return {reader for (reader,) in self.database.rows(READERS, [kind.name])}
+
+    def other_readers(
+        self, kind: Kind, known: Collection[str], days: int
+    ) -> list[tuple[str, str, datetime]]:
+        """The readers of another installation: reader, server, and when it last began a batch.
+
+        One that has begun none for `days` counts no more.
+        """
+        values = {"kind": kind.name, "known": [*known], "days": days}
+        return [*map(tuple, self.database.rows(OTHER_READERS, values))]
+
+    def retire(self, reader: str) -> None:
+        """Notes that the reader's server is gone; the caller commits."""
+        self.database.execute(RETIRE, [reader])
 
     def logged(self, readers: list[str], most: int = 50) -> list[LoggedBatch]:
         """The latest batches of these readers, the latest first."""

@@ -4,7 +4,7 @@ A row and its note are written in one transaction, so that a process that dies a
 second browser, can't send it twice.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -14,7 +14,7 @@ from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import Database
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
-RENUMBERED = "datatransfer.renumbered"  # only a resend and a rebase need it
+RENUMBERED = "datatransfer.renumbered_transaction"  # only a resend and a rebase need it
 
 # The first of these tables that is missing, or null. By the catalogue.
 MISSING = "select min(name) from unnest(%s) as name where to_regclass(name) is null"
@@ -52,7 +52,13 @@ REPLACING = """
 # notes those as well. Reads the table and the notes. A row that is rejected once more, under the
 # new identity of shop All, was sent again all the same.
 CARRY = """
-    with numbered as materialized (select id, xid, {fresh} as fresh from {table}), carried as (
+    with numbered as materialized (
+        select row.id, row.xid, known.new_xid as fresh
+          from (select id, xid, {is_new} as is_new from {staged}) as row
+          join datatransfer.renumbered_transaction as known
+            on known.old_xid = row.xid and known.is_new = row.is_new
+         where known.kind = {kind} and known.origin = (select origin from datatransfer.origin)
+    ), carried as (
         insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_at,
                                          where_rejected, sent_by)
         select {origin}, kind, old_id, new_id, coalesce(sent.fresh, old.fresh), sent_at,
@@ -73,22 +79,6 @@ STAGED = """
     select old_id from datatransfer.resent as note
       join {table} as row on row.xid = note.new_xid and row.id = note.new_id
      where note.origin = %s and note.kind = %s and note.old_id = any(%s)
-"""
-# Keeps which rows of an earlier origin the rejected ones are. Reads the table. A row that was
-# written since the restore may bear the number and the transaction of a rejected row that is lost.
-KEEP_NUMBERS = """
-    with numbered as materialized (
-        select id, xid, {fresh} as fresh from {table} where not {is_new}
-    ), known as (
-        update datatransfer.renumbered as known set xid = fresh
-          from numbered where kind = {kind} and old_id = id and known.xid = numbered.xid
-    )
-    insert into datatransfer.renumbered (origin, kind, old_id, old_xid, xid)
-    select (select origin from datatransfer.origin), {kind}, id, numbered.xid, fresh
-      from numbered
-      join unnest({ids}::bigint[], {xids}::text[]::xid8[]) as rejected (number, of)
-        on number = id and of = numbered.xid
-        on conflict do nothing
 """
 # Whether a note names an old row with a number between these. By the primary key.
 HAS_NOTES = """
@@ -186,32 +176,17 @@ class CorrectionLog:
             for (number,) in self.database.rows(NAMESAKES, [[*ids], [*xids], origin, kind.name]):
                 raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
 
-    def renumber(
-        self,
-        kind: Kind,
-        origin: str,
-        fresh: sql.Composable,
-        is_new: sql.Composable,
-        rejected: Collection[tuple[int, str]],
-    ) -> None:
-        """Renumbers the notes before the rows, and keeps which rows the rejected ones are.
+    def renumber(self, kind: Kind, origin: str, is_new: sql.Composable) -> None:
+        """Renumbers the notes, once the rebase has chosen the new transactions of the rows, and
+        before it writes them into the rows.
 
-        `fresh` is SQL over a row for its new transaction, `is_new` whether it was written since the
-        restore. `origin` is the new identity of shop All. `rejected` are the id and xid of rows
-        that some bonus server has rejected under the identity of today.
+        `is_new` is SQL over a row: it was written since the restore. `origin` is the new identity
+        of shop All.
         """
-        names = {"table": kind.staging_table, "kind": sql.Literal(kind.name), "fresh": fresh}
-        self.database.execute(
-            sql.SQL(CARRY).format(
-                origin=sql.SQL("{}::uuid").format(sql.Literal(origin)),
-                **names,
-            )
-        )
-        self.database.execute(
-            sql.SQL(KEEP_NUMBERS).format(
-                is_new=is_new,
-                ids=sql.Literal([number for number, _ in rejected]),
-                xids=sql.Literal([xid for _, xid in rejected]),
-                **names,
-            )
-        )
+        names = {
+            "staged": kind.staged,
+            "kind": sql.Literal(kind.name),
+            "is_new": is_new,
+            "origin": sql.SQL("{}::uuid").format(sql.Literal(origin)),
+        }
+        self.database.execute(sql.SQL(CARRY).format(**names))

@@ -30,14 +30,14 @@ COUNT_OLD = f"select {{columns}} from {OLD}"
 # Removes them, and returns their columns.
 DELETE_OLD = f"delete from {OLD} returning {{columns}}"
 
-# The transactions of the rows that a purge removes, until it commits.
-CREATE_GONE = "create temporary table gone (xid xid8) on commit drop"
+# The transactions of the rows that a purge removes, each with its number of rows, until it commits.
+CREATE_GONE = "create temporary table gone (xid xid8, rows bigint) on commit drop"
 # How many rows a statement yields, and the sum of their finite amounts.
 COUNT = "with gone_rows as ({gone}) select count(*), coalesce(sum({amount}), 0) from gone_rows"
-# The same, and keeps the transactions that wrote them.
+# The same, and keeps the transactions that wrote them, each with its number of rows.
 COUNT_AND_KEEP = """
     with gone_rows as ({gone}), noted as (
-        insert into pg_temp.gone select distinct xid from gone_rows
+        insert into pg_temp.gone select xid, count(*) from gone_rows group by xid
     )
     select count(*), coalesce(sum({amount}), 0) from gone_rows
 """
@@ -83,6 +83,7 @@ class Purge:
         self.identity = shop_all.identity
         self.lock = shop_all.purge_lock
         self.notes = shop_all.purge_notes
+        self.rebase_log = shop_all.rebase_log
         self.indexes = Indexes(self.database)
         self.writers = WriterLog(self.database)
 
@@ -124,6 +125,7 @@ class Purge:
                 self._note_purge(kind, rows, amount)
                 self.writers.forget(self.kinds, days)
             self._forget_batches(kind, positions, days)
+            self.rebase_log.forget(kind, days)
         if rows:
             self.indexes.vacuum(kind)
         return rows, amount
@@ -163,6 +165,7 @@ class Purge:
     def _note_purge(self, kind: Kind, rows: int, amount: Decimal) -> None:
         self.database.execute(ADD_PURGED, [kind.name, rows, amount])
         self.notes.add(kind, rows)
+        self.rebase_log.mark_purged(kind)
 
     def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
         """Removes old batches; each reader's latest stays, and the one that its position names."""

@@ -19,6 +19,7 @@ from transfer.engine.shop_all.identity import Identity
 from transfer.engine.shop_all.purge_lock import PurgeLock
 from transfer.engine.shop_all.purge_notes import PurgeNotes
 from transfer.engine.shop_all.reader import Reader
+from transfer.engine.shop_all.rebase_log import RebaseLog
 from transfer.engine.shop_all.restore_notes import RestoreNotes
 from transfer.errors import TransferError
 
@@ -35,6 +36,7 @@ class ShopAll:
         self.log = BatchLog(self.database)
         self.restore_notes = RestoreNotes(self.database)
         self.purge_notes = PurgeNotes(self.database)
+        self.rebase_log = RebaseLog(self.database)
         self.identity = Identity(self.database, self.log, self.purge_notes, self.restore_notes)
         self.reader = Reader(self.database)
         self.corrections = CorrectionLog(self.database)

@@ -9,7 +9,14 @@ from psycopg2 import sql
 from transfer.engine.errors import RowsUndecided
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
-from transfer.engine.shop_all import batch_log, guards, purge_notes, restore_notes, writers
+from transfer.engine.shop_all import (
+    batch_log,
+    guards,
+    purge_notes,
+    rebase_log,
+    restore_notes,
+    writers,
+)
 from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Indexes, Step
 from transfer.errors import gettext_noop
@@ -66,17 +73,6 @@ alter table datatransfer.resent
 create index if not exists resent_where_rejected on datatransfer.resent (kind, new_xid)
     where where_rejected;
 create index if not exists resent_as on datatransfer.resent (kind, new_id);
--- Rejected rows that a rebase renumbered: the row that another origin names by its number and
--- transaction is staged under this transaction now.
-create table if not exists datatransfer.renumbered (
-    origin uuid not null,
-    kind text not null,
-    old_id bigint not null,
-    old_xid xid8 not null,
-    xid xid8 not null,
-    primary key (origin, kind, old_id, old_xid)
-);
-create index if not exists renumbered_as on datatransfer.renumbered (kind, old_id);
 -- Transactions that have sent corrected rows, until their rejects are closed in our own database:
 -- what a process that died in between leaves behind.
 create table if not exists datatransfer.resending (
@@ -87,7 +83,8 @@ create table if not exists datatransfer.resending (
 );
 """
 
-SCHEMAS = (SCHEMA, *(part.SCHEMA for part in (writers, batch_log, purge_notes, restore_notes)))
+PARTS = (writers, batch_log, purge_notes, restore_notes, rebase_log)
+SCHEMAS = (SCHEMA, *(part.SCHEMA for part in PARTS))
 
 # Our own columns, and how each is added to a table that has rows already. Those rows get the
 # transaction that adds `xid`, and move with the next transfer; or MOVED, where the administrator

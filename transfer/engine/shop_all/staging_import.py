@@ -11,6 +11,7 @@ from psycopg2 import sql
 
 from transfer.engine.checks import UNPRINTABLE
 from transfer.engine.kinds import Kind
+from transfer.engine.shop_all.batch_log import FLUSHED
 from transfer.engine.shop_all.copy_text import BUFFER, Readable
 from transfer.engine.shop_all.correction_log import Sent
 from transfer.engine.shop_all.source import ShopAll
@@ -103,9 +104,9 @@ STAGE_CORRECTIONS = """
          cross join lateral (
                    select origin from datatransfer.origin
                     union
-                   select origin from datatransfer.renumbered as known
-                    where known.kind = {kind} and known.old_id = line.old_id
-                      and known.xid = line.staged_xid) as name
+                   select origin from datatransfer.renumbered_transaction as known
+                    where known.kind = {kind} and known.new_xid = line.staged_xid
+                      and not known.is_new) as name
          where staged_xid is not null and new_id in (select new_id from noted)
            and name.origin <> line.origin
          order by name.origin, old_id
@@ -122,10 +123,10 @@ STAGE_CORRECTIONS = """
 FIND = """
     update pg_temp.incoming as line
        set staged_xid = case when origin = (select origin from datatransfer.origin) then old_xid
-                             else (select known.xid from datatransfer.renumbered as known
+                             else (select known.new_xid
+                                     from datatransfer.renumbered_transaction as known
                                     where known.origin = line.origin and known.kind = %s
-                                      and known.old_id = line.old_id
-                                      and known.old_xid = line.old_xid) end
+                                      and known.old_xid = line.old_xid and not known.is_new) end
      where old_id is not null
 """
 # Takes over values of the rows that lines correct, which only this database can say: what a bonus
@@ -199,6 +200,8 @@ class StagingImport:
         """
         self.shop_all.identity.check_columns(self.kind)
         self.database.limit_statements(LOAD_SECONDS)
+        # A crash must not lose rows that somebody was told are staged.
+        self.database.execute(FLUSHED)
         self.database.execute(self.kind.incoming)
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())
         self.database.execute(EXTEND.format(beside=beside, fault=self.kind.fault))

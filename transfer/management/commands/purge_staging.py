@@ -1,12 +1,13 @@
 import sys
 from argparse import ArgumentParser
 from typing import Any
+from uuid import UUID
 
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.errors import TransferError
 from transfer.management.command import FAILED, Command as BaseCommand, whole_number
-from transfer.runs.purge import purge_all
+from transfer.runs.purge import purge_all, retire_readers
 from transfer.text.explain import explain
 
 
@@ -30,8 +31,19 @@ class Command(BaseCommand):
             help=_("since they were written"),
         )
 
+        parser.add_argument(
+            "--without-reader",
+            action="append",
+            type=UUID,
+            default=[],
+            metavar=_("READER"),
+            help=_("a reader of another installation whose server is gone for good"),
+        )
+
     def handle(self, *, older_than: int, blank_pins: bool, dry_run: bool, **options: Any) -> None:
         unanswered = False
+        if not dry_run:
+            retire_readers(map(str, options["without_reader"]))
         for result in purge_all(older_than, blank_pins=blank_pins, dry_run=dry_run):
             for task, error in result.kept_back_by:
                 unanswered |= error is not None
@@ -64,5 +76,5 @@ class Command(BaseCommand):
 def reason(error: TransferError | None) -> str:
     """Why a task keeps all rows."""
     if error is None:
-        return _("it is enabled and has not run yet")
+        return _("it has not run yet, or not since shop All was renumbered")
     return explain(error).sentence

@@ -4,22 +4,28 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _, gettext_noop
+from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.restore.groups import Restored
-from transfer.engine.restore.renumber_after_restore import Renumbered, renumber_after_restore
+from transfer.engine.restore.carry_over import Renumbered
+from transfer.engine.restore.new_numbers import Restored
+from transfer.engine.restore.renumber_after_restore import renumber_after_restore
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import Unreachable
+from transfer.loading.lost import note_lost
 from transfer.management.command import Command as BaseCommand
-from transfer.models import BonusServer, Settings
+from transfer.models import Actor, BonusServer, Settings, TransferTask
+from transfer.rejects.reopening import reopen_lost
+from transfer.runs.positions import carry_task_over
+from transfer.text.explain import explain
 
 
 class Command(BaseCommand):
     help = gettext_noop(
         "After the database of shop All was restored from a copy, or a replica that lagged took "
-        "its place: numbers its rows anew. What was moved stays moved. All bonus servers must be "
-        "reachable; nobody may write meanwhile. Where the files were restored it has to be told "
-        "which rows are new, and does nothing by default."
+        "its place: renumbers its rows. What was moved stays moved. Writers wait meanwhile. A "
+        "bonus server that does not answer is carried over by its next run. Where the files were "
+        "restored, say which rows are new with --restored-at; otherwise nothing is changed."
     )
     flags = {"--dry-run": gettext_noop("count, change nothing")}
 
@@ -54,15 +60,76 @@ class Command(BaseCommand):
             report = renumber_after_restore(
                 shop_all, targets, kinds, restored, doubtful_moved=doubtful, dry_run=True
             )
-            self._say_counts(report)
-            if report and not options["dry_run"]:
+            if report is None:
+                self._carry_over(doubtful, dry_run=options["dry_run"])
+                return
+            self._say_counts(report.carried)
+            for server in report.silent:
+                self.say(
+                    _(
+                        "%(server)s does not answer. Its next run carries it over: what it has "
+                        "received stays received."
+                    ),
+                    server=server,
+                )
+            if not options["dry_run"]:
                 renumber_after_restore(shop_all, targets, kinds, restored, doubtful_moved=doubtful)
+                self._note_lost()
                 self.say(_("Done. The next run of each transfer goes on from here."))
 
-    def _say_counts(self, report: list[Renumbered]) -> None:
-        if not report:
+    def _note_lost(self) -> None:
+        """Notes which corrected rows and loaded files are not in the copy."""
+        for kind in settings.KINDS.values():
+            reopened = reopen_lost(kind, Actor.at_command_line())
+            if reopened.rows:
+                self.say(
+                    ngettext(
+                        "%(kind)s: the correction of %(n)s rejected row is not in the copy. The "
+                        "row is open again: correct it once more.",
+                        "%(kind)s: the corrections of %(n)s rejected rows are not in the copy. The "
+                        "rows are open again: correct them once more.",
+                        reopened.rows,
+                    ),
+                    kind=kind.name,
+                    n=reopened.rows,
+                )
+            if reopened.kept:
+                self.say(
+                    ngettext(
+                        "%(kind)s: the correction of %(n)s rejected row is not in the copy, and "
+                        "may have reached one of its servers. The row stays closed: compare the "
+                        "servers.",
+                        "%(kind)s: the corrections of %(n)s rejected rows are not in the copy, and "
+                        "may have reached some of their servers. The rows stay closed: compare the "
+                        "servers.",
+                        reopened.kept,
+                    ),
+                    kind=kind.name,
+                    n=reopened.kept,
+                )
+            for load in note_lost(kind):
+                self.say(
+                    _("%(kind)s: the rows of %(file)s are not in the copy. Load the file again."),
+                    kind=kind.name,
+                    file=load,
+                )
+
+    def _carry_over(self, doubtful: bool | None, *, dry_run: bool) -> None:
+        """Carries over the servers that took no part in an earlier rebase."""
+        carried = []
+        for task in TransferTask.objects.select_related("server"):
+            try:
+                carried += carry_task_over(task, doubtful, dry_run=dry_run)
+            except Unreachable as error:
+                self.say("%(task)s: %(error)s", task=task, error=explain(error))
+        self._say_counts(carried)
+        if not dry_run:
+            self._note_lost()
+        if not carried:
             self.say(_("Nothing to do: the numbers of shop All are in order."))
-        for line in report:
+
+    def _say_counts(self, carried: list[Renumbered]) -> None:
+        for line in carried:
             self.say(
                 _(
                     "%(kind)s → %(server)s: %(moved)s rows stay moved, %(waiting)s wait, "

@@ -72,6 +72,7 @@ SENTENCES = {
     "load way=hand": gettext_lazy("%(who)s made a change by hand: “%(name)s”"),
     "load": gettext_lazy("%(who)s loaded rows: “%(name)s”"),
     "resend resent_id": gettext_lazy("%(who)s sent a rejected row again: “%(name)s”"),
+    "resend state=open": gettext_lazy("%(who)s reopened rejected rows: “%(name)s”"),
     "resend": gettext_lazy("%(who)s sent rejected rows again: “%(name)s”"),
     "discard state=discarded": gettext_lazy("%(who)s discarded a rejected row: “%(name)s”"),
     "discard": gettext_lazy("%(who)s discarded rejected rows: “%(name)s”"),

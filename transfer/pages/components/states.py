@@ -89,6 +89,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         Upload.State.FAILED: ("bad", "cross"),
         Upload.State.DISCARDED: ("idle", "ban"),
         Upload.State.EXPIRED: ("idle", "clock"),
+        Upload.State.LOST: ("bad", "warning"),
     }),
     # What a line of a file of registers does.
     "line": {

@@ -1,5 +1,7 @@
 """Bonus servers: the list; dock, change, undock."""
 
+from contextlib import suppress
+
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Count, Q
@@ -17,7 +19,9 @@ from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
+from transfer.runs.backlog import AT_FIRST_SIGHT
 from transfer.runs.positions import QUESTIONS, begin
+from transfer.runs.purge import retire_readers
 from transfer.text import formats
 
 BEGIN_SECONDS = 5
@@ -139,10 +143,7 @@ def consequences(server: BonusServer) -> list[str]:
     if server.runs.exists():
         points.append(_("The history of its transfers and its rejected rows are kept."))
     points.append(
-        _(
-            "The server's own database knows what was moved: docked again, it goes on from "
-            "there, unless rebase_shop_all has run meanwhile."
-        )
+        _("The server's own database knows what was moved: docked again, it goes on from there.")
     )
     return points
 
@@ -153,4 +154,7 @@ def undock(server: BonusServer, actor: Actor) -> None:
         run.cancel(actor)
     old = {"name": server.name, "host": server.host, "db_name": server.db_name}
     AuditEntry.record(actor, AuditEntry.Action.DELETE, server, old=old)
+    readers = [str(reader) for task in server.tasks.all() for reader in task.readers]
     server.delete()
+    with suppress(TransferError):  # a purge names them then, and asks
+        retire_readers(readers, seconds=AT_FIRST_SIGHT)

@@ -1,0 +1,59 @@
+"""A server loses its rejects: corrected rows reach it all the same, once."""
+
+import pytest
+from django.core.management import call_command
+
+from tests.databases import query, stage
+from transfer.models import RejectedRow
+from transfer.models.run_base import Trigger
+from transfer.rejects.resend import resend
+from transfer.runs.execute import run_here
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def server(dock, bonus, shop_all, olga):
+    """It has rejected a row, which is corrected then; and has yet to receive the correction."""
+    query(bonus, "alter table asset add constraint small check (amount < 100)")
+    server = dock(bonus)
+    stage(shop_all, "balances", [("4100", 100), ("4200", 7)])
+    move(server)
+    assert resend(RejectedRow.objects.all(), {"amount": "99"}, olga).sent == 1
+    return server
+
+
+def move(server):
+    assert run_here(server.tasks.get(kind="balances"), Trigger.MANUAL).error_code == ""
+
+
+def landed(dsn):
+    return query(dsn, "select account, amount::int from asset order by amount")
+
+
+def test_its_rejects_alone_are_lost(server, bonus):
+    query(bonus, "delete from datatransfer.reject")
+    move(server)
+    assert landed(bonus) == [("4200", 7), ("4100", 99)]
+    assert query(bonus, "select code from datatransfer.reject") == [("refused_by_server",)]
+    assert not RejectedRow.objects.open().exists()
+    call_command("reconcile")
+
+
+def test_its_schema_is_lost_and_its_position_is_put_between_the_row_and_its_correction(
+    server, bonus
+):
+    query(bonus, "drop schema datatransfer cascade")
+    call_command("set_position", str(server.pk), "balances", "--batch", "1")
+    move(server)
+    assert landed(bonus) == [("4200", 7), ("4100", 99)]
+    assert not RejectedRow.objects.open().exists()
+
+
+def test_a_row_that_it_reads_again_is_judged_again(server, bonus):
+    """It accepts the row now, so the correction is not for it."""
+    query(bonus, "drop schema datatransfer cascade; delete from asset")
+    query(bonus, "alter table asset drop constraint small")
+    call_command("set_position", str(server.pk), "balances", "--start")
+    move(server)
+    assert landed(bonus) == [("4200", 7), ("4100", 100)]

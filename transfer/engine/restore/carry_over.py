@@ -1,0 +1,255 @@
+"""Carries a position over a rebase: which rows it has moved, told by their new transactions.
+
+The rebase does it for each bonus server that answers. For any other, and for one that is restored
+to a backup from before a rebase, its next run does it: what a rebase keeps in shop All (see
+`rebase_log`) says all that the rebase knew.
+"""
+
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from psycopg2 import sql
+
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors import RestoredFromDump, RowsDoubtful, RowsPrepared, RowsPurged
+from transfer.engine.kinds import Kind
+from transfer.engine.position import NOTHING_READ, Position, moved, visible
+from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.rebase_log import LOWEST, Rebase
+from transfer.engine.shop_all.source import ShopAll
+
+# What a position of before has moved of the rows that a rebase has renumbered, by their new
+# transactions: how many rows are in doubt, and whether only because their transaction may have been
+# prepared; how many rows were moved and their amount, how many wait; the last transaction that was
+# moved as a whole; those up to the last moved one that were not; and the one that was moved in
+# part. Reads the table and what the rebase has kept. A row of a transaction before the first one
+# was never renumbered.
+JUDGE = """
+    with rows as (
+        select coalesce(known.old_xid, ours.xid) as xid, coalesce(known.is_new, false) as is_new,
+               ours.xid::text::bigint as number, id, created_at, {amount} as amount
+          from {staged}
+          left join datatransfer.renumbered_transaction as known
+            on known.new_xid = ours.xid and known.origin = {origin} and known.kind = {kind}
+         where known.new_xid is not null or ours.xid < '3'
+    ), judged as (
+        select number, amount, {verdict} as verdict from rows
+    ), transactions as (
+        select number, count(*) as rows, count(*) filter (where verdict <> 'waiting') as moved,
+               coalesce(sum(amount) filter (where verdict <> 'waiting'), 0) as amount,
+               bool_or(verdict not in ('moved', 'waiting')) as is_doubtful,
+               bool_or(verdict not in ('moved', 'waiting', 'prepared')) as is_otherwise
+          from judged group by number
+    ), decided as materialized (
+        select *, case when is_doubtful and not {doubtful_moved} then 0 else moved end as done
+          from transactions
+    )
+    select coalesce(sum(moved) filter (where is_doubtful), 0)::bigint,
+           coalesce(not bool_or(is_otherwise), true),
+           coalesce(sum(done), 0)::bigint, coalesce(sum(amount) filter (where done > 0), 0),
+           coalesce(sum(rows - done), 0)::bigint,
+           max(number) filter (where done = rows),
+           array(select number from decided
+                  where done < rows and number < (select max(number) from decided where done > 0)
+                  order by number),
+           max(number) filter (where 0 < done and done < rows)
+      from decided
+"""
+
+
+@dataclass(frozen=True)
+class Renumbered:
+    """One position carried over."""
+
+    database: str
+    kind: str
+    moved: int
+    waiting: int
+    vanished: int  # rows that had been moved and are not in the restored table
+
+
+def carry_over(
+    kind: Kind,
+    source: ShopAll,
+    target: BonusDatabase,
+    readers: Readers,
+    *,
+    doubtful_moved: bool | None = None,
+    accept_purged: bool = False,
+    dry_run: bool = False,
+) -> Renumbered | None:
+    """Carries over the bonus server's position of before the last rebases, if that is all it has.
+
+    Locks that position: a transfer that still moves it ends first. The caller of a dry run rolls
+    the bonus server back. Raises AlreadyRunning; ReaderShared; RestoredFromDump or ShopAllRestored
+    where shop All went back once more, which a rebase has to settle first; RowsDoubtful or
+    RowsPrepared; RowsPurged if purges since have removed rows that it lacks, unless that is
+    accepted.
+    """
+    target.ensure_schema()
+    with source.snapshot():
+        source.log.require()
+        if _left_behind_by(kind, source, target)[1] is None:
+            return None
+    with source.purge_lock.held_off():
+        with source.snapshot(kind):
+            source.database.limit_statements(None)
+            since, rebase = _left_behind_by(kind, source, target)
+            if rebase is None:
+                return None
+            position = target.positions.lock(rebase.origin, kind)
+            readers.check_shared(position, target.name)
+            source.identity.check_table(kind)
+            if not source.identity.is_origin_original():
+                raise RestoredFromDump
+            source.restore_notes.check(source.identity.origin())
+            lost = _count_purged(source, position, since)
+            if lost and not accept_purged:
+                raise RowsPurged(
+                    rows=lost, number=position.number, server=target.name, kind=kind.name
+                )
+            report, after = translate(kind, source, target, position, rebase, doubtful_moved)
+        if dry_run:
+            target.positions.begin(replace(after, number=0, token=None))
+        else:
+            target.positions.begin(source.log.add_position(kind, after, target.name))
+            target.database.commit()
+    return report
+
+
+def _left_behind_by(
+    kind: Kind, source: ShopAll, target: BonusDatabase
+) -> tuple[list[str], Rebase | None]:
+    """The identities of shop All since the rebase that the server's only position is older than,
+    and that rebase; None where it has a position of today, or none that a rebase knows.
+    """
+    origin = source.identity.origin()
+    since = [origin]
+    if target.positions.get(origin, kind) is None:
+        for rebase in source.rebase_log.line(kind):
+            if target.positions.get(rebase.origin, kind) is not None:
+                return since, rebase
+            since.append(rebase.origin)
+    return since, None
+
+
+def _count_purged(source: ShopAll, position: Position, since: list[str]) -> int:
+    """How many rows at most the server lacks that were purged, before the rebase and after."""
+    seen = position.read_through if source.rebase_log.has_kept(position) else NOTHING_READ
+    later = source.rebase_log.count_purged(position, seen, since)
+    return source.purge_notes.count_lost(position) + later
+
+
+def is_lost(shop_all: ShopAll, target: BonusDatabase, position: Position) -> bool:
+    """Whether shop All, as the rebase found it, lacked the position's batch; or whether a later
+    position has its reader.
+    """
+    is_kept = shop_all.rebase_log.has_kept(position)
+    return not is_kept or target.positions.rows_since(position) > 0
+
+
+def translate(
+    kind: Kind,
+    shop_all: ShopAll,
+    target: BonusDatabase,
+    position: Position,
+    rebase: Rebase,
+    doubtful_moved: bool | None,
+) -> tuple[Renumbered, Position]:
+    """What the position of before `rebase` has moved, and what it is in the numbers of today.
+
+    Raises RowsDoubtful or RowsPrepared where rows may have been moved or not, and `doubtful_moved`
+    is not given.
+    """
+    judge = sql.SQL(JUDGE).format(
+        amount=sql.SQL(kind.amount),
+        staged=kind.staged,
+        origin=sql.SQL("{}::uuid").format(sql.Literal(rebase.origin)),
+        kind=sql.Literal(kind.name),
+        verdict=_verdict(shop_all, target, position, rebase),
+        doubtful_moved=sql.Literal(bool(doubtful_moved)),
+    )
+    doubtful, is_prepared, rows, amount, waiting, last, hidden, part = shop_all.database.one(judge)
+    if doubtful and doubtful_moved is None:
+        error = RowsPrepared if is_prepared else RowsDoubtful
+        raise error(rows=doubtful, kind=kind.name, database=target.name)
+    after, origin = _in_new_numbers(position, last, hidden, part), shop_all.identity.origin()
+    totals = target.positions.furthest(position)
+    purged_rows, purged_amount = shop_all.reader.purged(kind)
+    after = replace(
+        after,
+        origin=origin,
+        totals=totals,
+        reader=position.reader or str(uuid4()),
+        purge_accepted=shop_all.purge_notes.latest(origin, kind),
+        # What vanished with the restore counts as removed from now on.
+        purged_rows=rows + purged_rows - totals.read,
+        purged_amount=amount + purged_amount - totals.amount_applied - totals.amount_rejected,
+    )
+    vanished = totals.read - rows - (purged_rows - position.purged_rows)
+    return Renumbered(target.name, kind.name, rows, waiting, vanished), after
+
+
+def _verdict(
+    shop_all: ShopAll, target: BonusDatabase, position: Position, rebase: Rebase
+) -> sql.Composable:
+    """SQL over a row with its old transaction: moved, waiting, or why it is in doubt.
+
+    A position whose batch shop All still had is taken at its word, also for rows written since the
+    restore: it has moved them under the numbers that they had. Of any other, rows written since the
+    restore wait. A row that its numbers call moved is in doubt if it is younger than all that the
+    position knows, or if its transaction may have been prepared when the copy was made; and so are
+    rows that wait at a position whose reader has gone on under another identity of shop All.
+    """
+    if not is_lost(shop_all, target, position):
+        return sql.SQL("case when {} then 'moved' else 'waiting' end").format(moved(position))
+    at = shop_all.log.begun_at(position) or target.positions.updated_at(position)
+    is_overtaken = target.positions.rows_since(position) > 0
+    return sql.SQL(
+        "case when is_new then 'waiting' when not {moved} then {left} "
+        "when created_at > {at} then 'younger' when {sure} then 'moved' else 'prepared' end"
+    ).format(
+        moved=moved(position),
+        left=sql.Literal("overtaken" if is_overtaken else "waiting"),
+        at=sql.Literal(at),
+        sure=_is_sure(shop_all, position, rebase),
+    )
+
+
+def _is_sure(shop_all: ShopAll, position: Position, rebase: Rebase) -> sql.Composable:
+    """SQL over a row with its old transaction: that had ended when the copy was made."""
+    if rebase.sure is None:
+        return sql.SQL("true")
+    own = shop_all.rebase_log.last_snapshot_before(position, rebase.restored_at)
+    return sql.SQL("({} or {})").format(visible(rebase.sure), visible(own))
+
+
+def _in_new_numbers(
+    position: Position, last: int | None, hidden: list[int], part: int | None
+) -> Position:
+    """The position by new transactions: it has moved all up to `last` without those in `hidden`;
+    and of `part`, which then is the batch under way, the rows up to the last moved one.
+    """
+    whole = [xid for xid in hidden if xid < (last or 0)]
+    after = replace(
+        position,
+        read_through=_snapshot(last, whole),
+        reading=None,
+        last_xid=None,
+        last_id=None,
+    )
+    if position.snapshot == NOTHING_READ:
+        return replace(after, read_through=NOTHING_READ)
+    if part is None:
+        return after
+    reading = _snapshot(max(part, last or 0), [xid for xid in hidden if xid != part])
+    return replace(after, reading=reading, last_xid=part, last_id=position.last_id)
+
+
+def _snapshot(last: int | None, hidden: list[int]) -> str:
+    """The snapshot that sees the transactions up to `last` without those in `hidden`.
+
+    The text form is xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
+    """
+    end = max((last or 0) + 1, LOWEST)
+    return f"{hidden[0] if hidden else end}:{end}:{','.join(map(str, hidden))}"

@@ -1,0 +1,107 @@
+"""Gives the staged rows of a kind new transactions after a restore, and keeps which.
+
+Each transaction gets a number of its own that no other row will ever carry, in the order of the old
+numbers; rows written since the restore come last.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg2 import sql
+
+from transfer.engine.kinds import Kind
+from transfer.engine.shop_all.rebase_log import LOWEST, Rebase, burn
+from transfer.engine.shop_all.source import ShopAll
+
+# pg_trigger.tgenabled (PostgreSQL, "pg_trigger") and what turns a trigger on that way.
+ENABLE = {"O": "enable", "A": "enable always", "R": "enable replica"}
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What somebody knows of a physical restore: since when rows are new, or that none is."""
+
+    at: datetime | None = None
+
+
+def renumber(shop_all: ShopAll, kind: Kind, rebase: Rebase, following: str) -> None:
+    """Renumbers the rows of a kind, and the notes of those that were sent again.
+
+    The caller has locked the table, and gives shop All the identity `following` afterwards.
+    """
+    is_new = _is_new(rebase.restored_at)
+    if rebase.is_dump:
+        is_new = sql.SQL("({} or {})").format(is_new, is_new_since_dump(shop_all, kind))
+    needed = shop_all.rebase_log.count_transactions(kind, is_new)
+    snapshot = _with_free_numbers(shop_all, needed, is_dump=rebase.is_dump)
+    shop_all.rebase_log.number(kind, is_new, snapshot, needed)
+    shop_all.corrections.renumber(kind, following, is_new)
+    with _triggers_off(shop_all, kind):
+        shop_all.rebase_log.renumber(kind, is_new)
+
+
+def _with_free_numbers(shop_all: ShopAll, needed: int, *, is_dump: bool) -> str:
+    """A snapshot that has ended so many transactions: a new cluster has used few up.
+
+    After a dump, they are younger than the restore: in a next dump, low numbers would look like
+    those that its restore uses up (see `is_new_since_dump`).
+    """
+    with shop_all.another() as other:
+        if is_dump and needed:
+            burn(other.database, needed)
+        while True:
+            snapshot = shop_all.reader.current_snapshot()
+            _, end, running = snapshot.split(":")
+            lacking = needed + LOWEST + len(running.split(",")) - int(end)
+            if lacking <= 0:
+                return snapshot
+            burn(other.database, lacking)
+
+
+@contextmanager
+def _triggers_off(shop_all: ShopAll, kind: Kind) -> Iterator[None]:
+    """Neither ours nor head office's own fire within; after, each is on as it was."""
+    on = shop_all.database.rows(
+        "select tgname, tgenabled from pg_trigger "
+        "where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'",
+        [kind.staging_table],
+    )
+    shop_all.database.execute(
+        sql.SQL("alter table {} disable trigger user").format(kind.staging_table)
+    )
+    yield
+    for name, enabled in on:
+        shop_all.database.execute(
+            sql.SQL("alter table {} {} trigger {}").format(
+                kind.staging_table, sql.SQL(ENABLE[enabled]), sql.Identifier(name)
+            )
+        )
+
+
+def _is_new(restored_at: datetime | None) -> sql.Composable:
+    """SQL over a row: it was written since a physical restore."""
+    if restored_at is None:
+        return sql.SQL("false")
+    return sql.SQL("(created_at >= {})").format(sql.Literal(restored_at))
+
+
+def is_new_since_dump(shop_all: ShopAll, kind: Kind) -> sql.Composable:
+    """SQL over a row: it was written since a dump was restored.
+
+    The restore wrote its rows in transactions of this cluster, so a restored row's version
+    (`xmin`) is older than the transaction that it carries, or its transaction is older than the
+    restore. A new row carries a transaction after the restore, and it or a later one (an update,
+    a savepoint) wrote the version. PostgreSQL, "System Columns" and "Transaction ID functions".
+    """
+    written = sql.SQL("(pg_current_xact_id()::text::bigint - age(xmin))")
+    restored = shop_all.database.value(
+        sql.SQL(
+            "select max({written}) from (select xmin from datatransfer.origin union all "
+            "select xmin from {table} where xid::text::bigint > {written}) as restored"
+        ).format(written=written, table=kind.staging_table)
+    )
+    return sql.SQL(
+        "(xid > {restored}::xid8 and xid < pg_current_xact_id() and xid::text::bigint <= {written})"
+    ).format(restored=sql.Literal(str(restored)), written=written)

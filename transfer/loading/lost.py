@@ -1,0 +1,43 @@
+"""Loads whose rows are gone since shop All was restored: the file can be loaded again."""
+
+from django.conf import settings
+
+from transfer.engine.kinds import Kind
+from transfer.engine.shop_all.source import ShopAll
+from transfer.loading.loader import known_loads
+from transfer.models import BonusServer, Upload
+from transfer.rejects.old_positions import OldPositions
+
+
+def note_lost(kind: Kind) -> list[Upload]:
+    """Notes which loads of the kind are gone with a restore, and returns them.
+
+    Looks at loads under the identities of shop All that rebases have replaced. One of which a
+    bonus server has received rows, or may have, counts as loaded: to load it again would double
+    them. Raises TransferError where shop All can't be asked.
+    """
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "restored", secret=True) as shop_all,
+        shop_all.database.transaction(commit=False),
+    ):
+        origins = [rebase.origin for rebase in shop_all.rebase_log.line(kind)]
+        loads = Upload.objects.loaded().filter(
+            kind=kind.name, origin__in=origins, xid__isnull=False
+        )
+        known = known_loads(shop_all.database, [str(load.token) for load in loads])
+    positions, servers = OldPositions(kind), list(BonusServer.objects.all())
+    lost = []
+    for load in loads:
+        if str(load.token) not in known and not _may_have_arrived(load, servers, positions):
+            Upload.objects.loaded().filter(pk=load.pk).update(state=Upload.State.LOST)
+            lost.append(load)
+    return lost
+
+
+def _may_have_arrived(load: Upload, servers: list[BonusServer], positions: OldPositions) -> bool:
+    """Whether a server has received a row of the load, or can't say."""
+    return any(
+        positions.has_received(server, str(load.origin), load.xid or 0, 0) is not False
+        for server in servers
+        if load.closed_at is None or server.created_at < load.closed_at
+    )

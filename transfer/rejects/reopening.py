@@ -1,0 +1,89 @@
+"""Opens rejects again whose corrected rows are gone since shop All was restored.
+
+A corrected row and the note of it are written in one transaction, so a copy of shop All from before
+lacks both, while the rejects are closed here. Whether a bonus server has received the row
+nevertheless, its position of before the rebase says, which stays in its database. A row that is
+sent again is applied at every server that has rejected it: so the rejects of a row are opened only
+if none of their servers has received the corrected row.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from transfer.engine.kinds import Kind
+from transfer.engine.shop_all.source import ShopAll
+from transfer.models import Actor, AuditEntry, RejectedRow
+from transfer.rejects.closing import batches
+from transfer.rejects.old_positions import OldPositions
+
+State = RejectedRow.State
+
+
+@dataclass
+class Reopened:
+    """Rejected rows of one kind whose corrections are gone."""
+
+    rows: int = 0
+    kept: int = 0  # left closed: a server has received the correction, or can't be asked
+
+
+def reopen_lost(kind: Kind, actor: Actor) -> Reopened:
+    """Opens the rejects of the kind again whose corrections are gone with a restore; audited.
+
+    Looks at those that were sent again under an identity of shop All that a rebase has replaced.
+    Raises TransferError where shop All can't be asked.
+    """
+    result, positions = Reopened(), OldPositions(kind)
+    for rejects in _lost(kind):
+        received = [_has_received(reject, positions) for reject in rejects]
+        if all(one is False for one in received):
+            result.rows += 1
+            RejectedRow.objects.filter(pk__in=[reject.pk for reject in rejects]).update(
+                state=State.OPEN,
+                closed_at=None,
+                closed_by="",
+                resent_id=None,
+                resent_xid=None,
+                resent_origin=None,
+            )
+        elif not all(received):
+            result.kept += 1
+    if result.rows:
+        subject = RejectedRow(kind=kind.name)
+        new = {"rows": result.rows, "state": State.OPEN}
+        AuditEntry.record(actor, AuditEntry.Action.RESEND, subject, new=new)
+    return result
+
+
+def _lost(kind: Kind) -> Iterator[list[RejectedRow]]:
+    """The rejects of each row whose correction shop All does not know."""
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "resend", secret=True) as shop_all:
+        with shop_all.database.transaction(commit=False):
+            origins = [rebase.origin for rebase in shop_all.rebase_log.line(kind)]
+        rows = _sent_under(kind, origins).values_list("origin", "staging_id").distinct()
+        for origin, batch in batches(rows.order_by("origin", "staging_id").iterator()):
+            numbers = [number for _, number in batch]
+            with shop_all.database.transaction(commit=False):
+                notes = shop_all.corrections.notes_of(kind, origin, numbers)
+            gone = {*numbers} - {note.old_id for note in notes}
+            rejects = _sent_under(kind, origins).filter(origin=origin, staging_id__in=gone)
+            in_order = rejects.select_related("server").order_by("staging_id")
+            for _, of_row in groupby(in_order, key=attrgetter("staging_id")):
+                yield list(of_row)
+
+
+def _sent_under(kind: Kind, origins: list[str]) -> QuerySet[RejectedRow]:
+    sent = RejectedRow.objects.filter(kind=kind.name, state=State.RESENT)
+    return sent.filter(resent_origin__in=origins, resent_xid__isnull=False)
+
+
+def _has_received(reject: RejectedRow, positions: OldPositions) -> bool | None:
+    if reject.resent_xid is None or reject.resent_id is None:
+        return None
+    origin = str(reject.resent_origin)
+    return positions.has_received(reject.server, origin, reject.resent_xid, reject.resent_id)

@@ -171,6 +171,19 @@ class TooSlow(TransferError):
     )
 
 
+class AnswerInvalid(TransferError):
+    code = "answer_invalid"
+    sentence = gettext_noop(
+        "The answer of %(database)s cannot be right: %(what)s. Data Transfer has never written "
+        "this there."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. Somebody has changed a table of the schema datatransfer in that "
+        "database, or its triggers, rules or types: ask its administrator. Servers that do not "
+        "need this table go on."
+    )
+
+
 class AlreadyRunning(TransferError):
     code = "already_running"
     sentence = gettext_noop("This transfer is already running: %(holder)s.")

@@ -7,6 +7,7 @@ snapshots comes from. PostgreSQL, "System Information Functions": pg_snapshot,
 pg_visible_in_snapshot.
 """
 
+import re
 from dataclasses import asdict, astuple, dataclass
 from decimal import Decimal
 from operator import add, sub
@@ -14,6 +15,9 @@ from typing import Any
 
 from psycopg2 import sql
 
+SNAPSHOT = re.compile(r"[0-9]{1,20}:[0-9]{1,20}:[0-9,]*")
+# More rows than any table has: sums of such numbers still fit into a bigint.
+MOST_ROWS = 10**15
 NOTHING_READ = "3:3:"  # 3 is the first transaction of a cluster: nothing is visible
 
 

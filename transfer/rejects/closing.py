@@ -92,7 +92,8 @@ def finish_interrupted() -> int:
         ShopAll(settings.SHOP_ALL_DATABASE_URL, "resend", secret=True) as shop_all,
         shop_all.database.transaction(),
     ):
-        unfinished = shop_all.corrections.unfinished() if shop_all.corrections.exists() else []
+        corrections = shop_all.corrections
+        unfinished = corrections.unfinished(settings.KINDS) if corrections.exists() else []
         return sum(_finish(shop_all, one) for one in unfinished)
 
 

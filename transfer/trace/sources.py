@@ -11,18 +11,22 @@ from typing import Any
 
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.writers import WriterLog
+from transfer.errors import one_line
 from transfer.models import Upload
 
 LOADS = """
     select xid::text::bigint, token::text from datatransfer.loaded
      where origin = %s and kind = %s and xid = any(%s::text[]::xid8[])
+       and token::text ~ '^[0-9a-f-]{36}$'
 """
+# Names are cut off: a changed table may hold one that is too long for a page.
 CORRECTIONS = """
-    select new_id, old_id, sent_by from datatransfer.resent
+    select new_id, old_id, left(sent_by, 200) from datatransfer.resent
      where origin = %s and kind = %s and new_id = any(%s)
 """
 WRITERS = """
-    select xid::text::bigint, name, program from datatransfer.writer
+    select xid::text::bigint, left(name, 200), left(program, 200)
+      from datatransfer.writer
      where origin = %s and xid = any(%s::text[]::xid8[])
 """
 
@@ -56,7 +60,8 @@ def note_sources(source: ShopAll, rows: Iterable[Any], origin: str) -> None:
         for row in mine:
             old_id, sent_by = corrections.get(row.id, (None, ""))
             name, program = writers.get(row.xid, ("", ""))
-            row.source = Source(loads.get(row.xid), None, old_id, sent_by, name, program)
+            names = map(one_line, (sent_by, name, program))
+            row.source = Source(loads.get(row.xid), None, old_id, *names)
 
 
 def attach_uploads(rows: Iterable[Any]) -> None:

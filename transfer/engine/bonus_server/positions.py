@@ -1,6 +1,5 @@
 """The positions in a bonus server's database."""
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import astuple
 from datetime import datetime
@@ -13,7 +12,7 @@ from psycopg2 import errors
 from transfer.engine.bonus_server.schema import is_complete
 from transfer.engine.errors import PositionInvalid, PositionOvertaken
 from transfer.engine.kinds import Kind
-from transfer.engine.position import NOTHING_READ, Position, Totals
+from transfer.engine.position import MOST_ROWS, NOTHING_READ, SNAPSHOT, Position, Totals
 from transfer.engine.postgres.database import Database
 from transfer.errors import AlreadyRunning
 
@@ -111,14 +110,11 @@ EXISTS_ELSEWHERE = """
         select from datatransfer.position where kind = %s and reader = %s and origin <> %s)
 """
 
-# More rows than any table has: sums of such numbers still fit into a bigint.
-MOST_ROWS = 10**15
 COUNTS = {
     **dict.fromkeys((*TOTALS[:3], "number"), MOST_ROWS),
     "purge_accepted": 2**63 - 1,  # purges are numbered by the time in microseconds
 }
 AMOUNTS = (*TOTALS[3:], "purged_amount")
-SNAPSHOT = re.compile(r"[0-9]{1,20}:[0-9]{1,20}:[0-9,]*")
 
 
 class Positions:

@@ -51,7 +51,7 @@ from transfer.engine.errors.tables import (
     TargetTableMissing,
     WrongColumns,
 )
-from transfer.errors import Difference
+from transfer.errors import AnswerInvalid, Difference
 
 __all__ = [
     "REFUSALS",
@@ -106,6 +106,6 @@ REFUSALS = {
         *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
         *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused, TableUnlogged),
         *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
-        *(BeginningUndecided, ReaderShared, RowsDoubtful, RowsPrepared),
+        *(AnswerInvalid, BeginningUndecided, ReaderShared, RowsDoubtful, RowsPrepared),
     )
 }

@@ -11,7 +11,7 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import PositionMoved
-from transfer.engine.kinds import Kind
+from transfer.engine.kinds import CHECKS, Kind
 from transfer.engine.move.commit import commit
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.read_ahead import ReadAhead
@@ -21,6 +21,7 @@ from transfer.engine.move.replacements import hold_back, release
 from transfer.engine.move.stream import SourceFailed, TextUnreadable
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import AnswerInvalid
 
 IS_GOOD = "fault is null"
 IS_BAD = "fault is not null"
@@ -85,6 +86,8 @@ def move_chunk(
     ahead.begin_next(plan, read, last)
     totals = apply(plan.kind, target) if last else Totals()
     reasons = count_reasons(target) if totals.rejected else {}
+    if reasons.keys() - CHECKS.keys():  # any text, from a program in place of PostgreSQL
+        raise answer_invalid(source, "fault")
     if totals.rejected:
         numbers = target.rejects.add(plan.kind, plan.before)
         if source.corrections.has_notes(plan.kind, origin, *numbers):  # of older rows, as a rule
@@ -101,7 +104,7 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
     """Fills `incoming` with the rows of the chunk; returns how many they are, and the last.
 
     Reads them again if the stream that was begun ahead breaks, and as bytes if the bonus server's
-    encoding lacks a character.
+    encoding lacks a character. Raises AnswerInvalid where even then a text is none.
     """
     kind, receive_into = plan.kind, receive_rows
     target.database.execute(EMPTY.format(create=kind.incoming))
@@ -113,12 +116,18 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
                 if last and kind.appends:
                     hold_back(plan, last, sending.source, target)
                 return read, last
-            except TextUnreadable:
+            except TextUnreadable as unreadable:
+                if receive_into is receive_as_bytes:  # its columns take any bytes of a text
+                    raise answer_invalid(sending.source, "copy") from unreadable
                 receive_into = receive_as_bytes
             except SourceFailed as failed:
                 if failed.__cause__ is not None and sending.source is ahead.source:
                     raise failed.__cause__ from None
         target.database.execute(EMPTY_AGAIN)
+
+
+def answer_invalid(source: ShopAll, what: str) -> AnswerInvalid:
+    return AnswerInvalid(database=source.database.name, what=what)
 
 
 def apply(kind: Kind, target: BonusDatabase) -> Totals:

@@ -13,6 +13,7 @@ from transfer.engine.postgres.connect import connect, first_line
 from transfer.engine.postgres.connection import SAFE_PATH, Connection
 from transfer.engine.postgres.deadline import Limits, Overdue
 from transfer.errors import (
+    AnswerInvalid,
     AnswerOverdue,
     ConnectionLost,
     QueryFailed,
@@ -258,9 +259,13 @@ class Database:
             return cursor.fetchall()
 
     def one(self, statement: Any, parameters: Any = None) -> tuple[Any, ...]:
-        """The only row of a query."""
-        (row,) = self.rows(statement, parameters)
-        return row
+        """The only row of a query. Raises AnswerInvalid where a changed table yields another
+        number of rows.
+        """
+        rows = self.rows(statement, parameters)
+        if len(rows) != 1:
+            raise AnswerInvalid(database=self.name, what=f"{len(rows)} ≠ 1")
+        return rows[0]
 
     def stream(
         self, name: str, statement: Any, values: Any = None, *, at_once: int = 5000

@@ -23,6 +23,7 @@ from transfer.engine.errors import (
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
+from transfer.errors import AnswerInvalid
 
 SCHEMA = """
 -- What each reader (a bonus server and a kind of transfer) has begun to read, by its snapshot.
@@ -68,8 +69,8 @@ IS_VALID = f"""
      and not exists (select from datatransfer.missed where missed.token = batch.token)
 """
 
-# Writes the reader's next batch and returns it; no row if another session took its number. By the
-# primary key.
+# Writes the reader's next batch and returns it, and whether it is the row that was meant: a trigger
+# may have changed it. No row if another session took its number. By the primary key.
 ADD = """
     insert into datatransfer.batch (reader, number, token, kind, server, origin, staging, snapshot)
     select %(reader)s, greatest(coalesce(max(number), 0), %(number)s) + 1, %(token)s, %(kind)s,
@@ -77,7 +78,10 @@ ADD = """
            coalesce(%(snapshot)s::pg_snapshot, pg_current_snapshot())
       from datatransfer.batch where reader = %(reader)s
         on conflict do nothing
- returning number, token::text, snapshot::text
+ returning number, token::text, snapshot::text,
+           token = %(token)s and xid = pg_current_xact_id()
+               and snapshot::text = coalesce(%(snapshot)s::pg_snapshot,
+                                             pg_current_snapshot())::text
 """
 
 # Makes the commit wait for the flush of the log. Weaker settings would let the database forget a
@@ -157,6 +161,13 @@ IS_READY = """
     select min(name) filter (where to_regclass(name) is null), pg_is_in_recovery()
       from unnest(%s) as name
 """
+# How often a batch is tried: a clone of the bonus server, which shares our reader's numbers, may be
+# faster. A trigger or a rule that keeps batches out looks the same, and never ends.
+TRIES = 20
+# By how much a batch may follow the position's: one a second, for thirty years. A forged batch with
+# a higher number would leave no numbers for those after it.
+MOST_AHEAD = 10**9
+
 TABLES = [
     *("datatransfer.batch", "datatransfer.purge_note", "datatransfer.restored"),
     "datatransfer.retired_reader",
@@ -229,7 +240,8 @@ class BatchLog:
         """Writes the position's next batch, in a transaction of its own, and flushes it.
 
         Its snapshot is that of the moment unless one is given. Never under a savepoint: the row's
-        xmin would be another than its xid. Raises StandbyAsSource.
+        xmin would be another than its xid. Raises StandbyAsSource; AnswerInvalid where the table
+        does not take the batch as it is.
         """
         values = {
             "reader": position.reader,
@@ -241,10 +253,10 @@ class BatchLog:
             "staging": kind.staging,
             "snapshot": snapshot,
         }
-        while True:
-            # A clone of the bonus server, which shares our reader's numbers, may be faster.
+        for _ in range(TRIES):
             if (batch := self._add(values)) is not None:
                 return batch
+        raise self._invalid("number")
 
     def add_position(self, kind: Kind, position: Position, server: str) -> Position:
         """Writes a batch of what the position has moved, and returns the position that names it."""
@@ -261,7 +273,19 @@ class BatchLog:
             except errors.ReadOnlySqlTransaction:
                 raise StandbyAsSource from None
             row = cursor.fetchone()
-        return Batch(*row) if row else None
+            return self._added(row, values["number"]) if row else None
+
+    def _added(self, row: tuple[Any, ...], before: Any) -> Batch:
+        """The row of ADD, checked before it is committed. Raises AnswerInvalid."""
+        *fields, is_as_meant = row
+        if not 0 < fields[0] - before <= MOST_AHEAD:
+            raise self._invalid("number")
+        if not is_as_meant:
+            raise self._invalid("token, xid, snapshot")
+        return Batch(*fields)
+
+    def _invalid(self, columns: str) -> AnswerInvalid:
+        return AnswerInvalid(database=self.database.name, what=f"datatransfer.batch: {columns}")
 
     def find(self, reader: str, number: int) -> Batch | None:
         """The batch, if it is there as it was written."""

@@ -4,7 +4,7 @@ A row and its note are written in one transaction, so that a process that dies a
 second browser, can't send it twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -19,22 +19,29 @@ RENUMBERED = "datatransfer.renumbered_transaction"  # only a resend and a rebase
 # The first of these tables that is missing, or null. By the catalogue.
 MISSING = "select min(name) from unnest(%s) as name where to_regclass(name) is null"
 
+# Notes with a transaction that a database can reach. A forged one with another number is left out.
+IS_POSSIBLE = "coalesce(new_xid < '9223372036854775808', true)"
+# The columns of a `Sent`, of which names are cut off to what our own database can store.
+LONGEST_NAME = 200
+SENT = f"origin::text, old_id, new_id, new_xid::text::bigint, left(sent_by, {LONGEST_NAME})"
 # What was sent in place of these rows: a `Sent`. By the primary key.
-NOTES = """
-    select origin::text, old_id, new_id, new_xid::text::bigint, sent_by from datatransfer.resent
-     where origin = %s and kind = %s and old_id = any(%s)
+NOTES = f"""
+    select {SENT} from datatransfer.resent
+     where origin = %s and kind = %s and old_id = any(%s) and {IS_POSSIBLE}
 """
 # What a transaction has sent, in the order in which rejects are locked: a `Sent` each. Reads the
 # notes.
-NOTES_OF_TRANSACTION = """
-    select origin::text, old_id, new_id, new_xid::text::bigint, sent_by from datatransfer.resent
+NOTES_OF_TRANSACTION = f"""
+    select {SENT} from datatransfer.resent
      where kind = %s and new_xid = %s::text::xid8 order by origin, old_id
 """
 
 # Transactions that have sent corrected rows and whose rejects are not closed: an `Unfinished` each,
-# locked, without those that another session has locked. Reads the few that there are.
-UNFINISHED = """
-    select xid::text::bigint, kind, sent_by from datatransfer.resending
+# locked, without those that another session has locked. A forged one, of a kind that there is not,
+# would keep all later ones from being finished, and is left out. Reads the few that there are.
+UNFINISHED = f"""
+    select xid::text::bigint, kind, left(sent_by, {LONGEST_NAME}) from datatransfer.resending
+     where kind = any(%s) and xid < '9223372036854775808'
      order by xid for update skip locked
 """
 # Notes that the rejects of a transaction are closed. By the primary key.
@@ -143,9 +150,11 @@ class CorrectionLog:
         rows = self.database.rows(query, [origin, kind.name, old_ids])
         return [old_id for (old_id,) in rows]
 
-    def unfinished(self) -> list[Unfinished]:
-        """Locked until the transaction ends; those that another session has locked are left out."""
-        return [Unfinished(*row) for row in self.database.rows(UNFINISHED)]
+    def unfinished(self, kinds: Collection[str]) -> list[Unfinished]:
+        """Those of these kinds, locked until the transaction ends; those that another session has
+        locked are left out.
+        """
+        return [Unfinished(*row) for row in self.database.rows(UNFINISHED, [[*kinds]])]
 
     def sent_in(self, unfinished: Unfinished) -> Iterator[Sent]:
         """What a transaction has sent, in the order in which rejects are locked."""

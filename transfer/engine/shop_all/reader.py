@@ -9,8 +9,9 @@ from typing import Any
 from psycopg2 import sql
 
 from transfer.engine.kinds import Kind
-from transfer.engine.position import Position, batch, moved, waiting
+from transfer.engine.position import MOST_ROWS, Position, batch, moved, waiting
 from transfer.engine.postgres.database import Database
+from transfer.errors import AnswerInvalid
 
 # Ends two limits of the session until the transaction ends: those of a statement's time and of the
 # time until the other side reads.
@@ -156,9 +157,18 @@ class Reader:
         )
 
     def purged(self, kind: Kind) -> tuple[int, Decimal]:
-        """Rows and finite amounts ever removed from the table by us."""
-        rows = self.database.rows(PURGED, [kind.name])
-        return rows[0] if rows else (0, Decimal(0))
+        """Rows and finite amounts ever removed from the table by us.
+
+        A new position counts from them. Raises AnswerInvalid where no purge can have written them.
+        """
+        for rows, amount in self.database.rows(PURGED, [kind.name]):
+            is_count = isinstance(rows, int) and 0 <= rows <= MOST_ROWS
+            if not (is_count and isinstance(amount, Decimal) and amount.is_finite()):
+                raise AnswerInvalid(
+                    database=self.database.name, what=f"datatransfer.purged, {kind.name}"
+                )
+            return rows, amount
+        return 0, Decimal(0)
 
     def missing(self, kind: Kind, numbers: list[int]) -> list[int]:
         """Those of these numbers that no staged row has."""

@@ -152,7 +152,7 @@ NUMBERS = ("account", "card")
 # each. By the primary key and the index `resent_as`.
 SENT = """
     select distinct note.origin::text, note.old_id, note.new_id, note.new_xid::text::bigint,
-           note.sent_by
+           left(note.sent_by, 200)
       from pg_temp.incoming as line
       join datatransfer.resent as mine
         on mine.origin = line.origin and mine.kind = %s and mine.old_id = line.old_id

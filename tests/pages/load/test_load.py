@@ -308,7 +308,7 @@ def test_where_the_headings_do_not_tell_somebody_has_to_and_nothing_is_kept(olga
 
 def test_which_lines_load_is_said_once(olga):
     shown = page(olga, send(olga, MIXED))
-    assert shown.count("go all good lines at once: 1. The bad ones do not: 3.") == 1
+    assert shown.count("at once: 1. Bad lines are left out: 3.") == 1
     assert "or none" not in shown
     assert "left out" not in shown
 

@@ -17,12 +17,14 @@ from psycopg2.extensions import make_dsn
 
 from tests.databases import (
     ROOT,
+    WORKER,
     Flow,
     Server,
     as_url,
     hasten,
     initialise_shop_all,
     migrate_bonus_server,
+    migrate_own,
     send_all,
     stage,
 )
@@ -43,7 +45,6 @@ pytest_plugins = [
 ]
 
 NOON = datetime(2026, 7, 1, 12, 0, 30, tzinfo=UTC)
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 # The tests with a browser set it in this process: see tests/browser/conftest.py.
 OF_BROWSERS = "DJANGO_ALLOW_ASYNC_UNSAFE"
 
@@ -59,8 +60,27 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Whether Django goes on with the copy below; the embedded server ends with the run."""
+    return bool(django_settings.EMBEDDED)
+
+
+@pytest.fixture(scope="session")
+def own_copy(
+    postgres: Server, django_db_modify_db_settings: None, django_db_keepdb: bool
+) -> Iterator[None]:
+    """Our own database of the tests, as a copy: migrations run once for all workers."""
+    if not django_db_keepdb:
+        yield
+        return
+    with postgres.template("test_own_template", migrate_own) as template:
+        postgres.create(connection.creation._get_test_db_name(), template)
+        yield
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(
-    postgres: Server, django_db_setup: None, django_db_blocker: Any
+    postgres: Server, own_copy: None, django_db_setup: None, django_db_blocker: Any
 ) -> Iterator[None]:
     """The test database, freed at the end of what processes left that tests have killed.
 
@@ -76,18 +96,14 @@ def django_db_setup(
 
 @pytest.fixture(scope="session")
 def shop_all_template(postgres: Server) -> Iterator[str]:
-    name = f"test_shop_all_template_{WORKER}"
-    initialise_shop_all(postgres.create(name))
-    yield name
-    postgres.drop(name)
+    with postgres.template("test_shop_all_template", initialise_shop_all) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")
 def bonus_template(postgres: Server) -> Iterator[str]:
-    name = f"test_bonus_template_{WORKER}"
-    migrate_bonus_server(postgres.create(name))
-    yield name
-    postgres.drop(name)
+    with postgres.template("test_bonus_template", migrate_bonus_server) as name:
+        yield name
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Scratch databases on the server that the tests run against, and what is done with them."""
 
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -31,6 +32,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.management.provision import initialise
 
 ROOT = Path(__file__).parent.parent
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 
 class Server:
@@ -69,6 +71,27 @@ class Server:
         if not self.lent[name].restore(self.url(name)):
             del self.lent[name]
             self.drop(name)
+
+    @contextmanager
+    def template(self, name: str, fill: Callable[[str], None]) -> Iterator[str]:
+        """Names a database that `fill` has filled, once for all workers of a run.
+
+        On a server that outlives the run, each worker makes one of its own, and drops it.
+        """
+        if not settings.EMBEDDED:
+            name = f"{name}_{WORKER}"
+            fill(self.create(name))
+            yield name
+            self.drop(name)
+            return
+        with open(Path(os.environ["SHARED_BY_WORKERS"]) / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not run(self.admin, "select from pg_database where datname = %s", [name]):
+                part = f"{name}_part"  # which is copied by none if `fill` fails
+                fill(self.create(part))
+                rename = sql.SQL("alter database {} rename to {}")
+                run(self.admin, rename.format(sql.Identifier(part), sql.Identifier(name)))
+        yield name
 
     def close(self) -> None:
         for name in self.lent:
@@ -267,6 +290,17 @@ def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> tup
     with ShopAll(dsn, "tests") as shop_all, shop_all.purge_lock.held():
         purge = Purge(shop_all, settings.KINDS.values())
         return purge.purge(settings.KINDS[kind], positions, days)
+
+
+def migrate_own(dsn: str) -> None:
+    """Makes our own tables, in a process of its own: this one is connected elsewhere."""
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+        env={**os.environ, "DATABASE_URL": as_url(dsn), "SECRET_KEY": settings.SECRET_KEY}
+        | {"SHOP_ALL_DATABASE_URL": as_url(settings.SHOP_ALL_DATABASE_URL)},
+        cwd=ROOT,
+        check=True,
+    )
 
 
 def migrate_bonus_server(dsn: str) -> None:

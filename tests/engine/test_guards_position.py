@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
-from tests.databases import Flow, connected, insert, query, run
+from tests.databases import WORKER, Flow, connected, insert, query, run
 from tests.waiting import wait_until
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
@@ -89,7 +89,7 @@ def test_anything_unexpected_rolls_everything_back(balances):
 def test_a_staging_database_made_anew_is_refused_until_somebody_says_that_it_is(
     balances, postgres, shop_all_template
 ):
-    name = shop_all_template.replace("template", "made_anew")
+    name = f"test_shop_all_made_anew_{WORKER}"
     anew = Flow("balances", postgres.create(name, shop_all_template), balances.bonus)
     query(
         anew.shop_all,

@@ -86,7 +86,7 @@ class Server:
             return
         with open(Path(os.environ["SHARED_BY_WORKERS"]) / f"{name}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not run(self.admin, "select from pg_database where datname = %s", [name]):
+            if not run(self.admin, "select 1 from pg_database where datname = %s", [name]):
                 part = f"{name}_part"  # which is copied by none if `fill` fails
                 fill(self.create(part))
                 rename = sql.SQL("alter database {} rename to {}")

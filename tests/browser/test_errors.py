@@ -11,7 +11,7 @@ NO_PAGE = {"ru": "Такой страницы нет", "en": "This page does not
 NOT_ALLOWED = {"ru": "Ваша роль этого не позволяет", "en": "Your role does not allow this"}
 BROKEN = {"ru": "Здесь что-то сломалось", "en": "Something went wrong here"}
 UNREACHABLE = {
-    "ru": "Собственная база данных не отвечает",
+    "ru": "База Data Transfer не отвечает",
     "en": "Our own database does not answer",
 }
 TOO_OLD = {"ru": "Страница была открыта слишком долго", "en": "The page was open for too long"}

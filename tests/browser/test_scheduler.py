@@ -64,7 +64,7 @@ def test_everything_is_done_without_a_script_too(
     expect(row).to_contain_text("3 строки")
     row.get_by_role("button", name="Выключено").click()
     page.locator(".toast").get_by_placeholder("Причина").fill("праздники")
-    page.locator(".toast").get_by_role("button", name="Записать").click()
+    page.locator(".toast").get_by_role("button", name="Сохранить причину").click()
     expect(row).to_contain_text("праздники")
     row.get_by_role("link", name="Изменить расписание").click()
     page.get_by_label("Каждый день").check()

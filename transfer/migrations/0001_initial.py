@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=100, unique=True, verbose_name='name')),
                 ('host', models.CharField(max_length=255, verbose_name='host')),
                 ('admin_port', models.PositiveIntegerField(default=7770, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='administration port')),
-                ('work_port', models.PositiveIntegerField(default=7771, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='port for work')),
+                ('work_port', models.PositiveIntegerField(default=7771, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='service port')),
                 ('api_token', transfer.models.secret.SecretField(blank=True, null=True, validators=[django.core.validators.RegexValidator('\\A[!-~]*\\Z', 'A token has no spaces and no Russian letters.')], verbose_name='API token')),
                 ('api_tls', models.BooleanField(default=False, verbose_name='HTTPS on the administration port')),
                 ('api_verify', models.BooleanField(default=True, verbose_name='check the certificate')),

@@ -61,7 +61,7 @@ class BonusServer(WithSecrets, Failing):
         gettext_lazy("administration port"), default=7770, validators=PORT
     )
     work_port = models.PositiveIntegerField(
-        gettext_lazy("port for work"), default=7771, validators=PORT
+        gettext_lazy("service port"), default=7771, validators=PORT
     )
     api_token = SecretField(
         gettext_lazy("API token"),

@@ -228,7 +228,7 @@ class TestOneRow:
         address = reverse("reject_resend", args=[one.pk])
         client.post(address, {"account": "4100", "amount": "5"})
         response = client.post(address, {"account": "4100", "amount": "6"}, follow=True)
-        assert "Somebody else was faster" in words(response)
+        assert "Someone else closed it first." in words(response)
         assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(2,)]
 
     def test_a_staging_database_that_does_not_answer_is_said_in_plain_words(

@@ -275,7 +275,7 @@ class TestThePause:
 
     @pytest.mark.parametrize(
         ("moment", "error"),
-        [("", "Enter until when."), ("2020-01-01T08:00", "The pause has to end in the future.")],
+        [("", "Enter an end time."), ("2020-01-01T08:00", "The pause has to end in the future.")],
     )
     def test_until_another_time_names_what_is_wrong_with_it(
         self, client, olga, task, moment, error

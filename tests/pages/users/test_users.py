@@ -117,7 +117,7 @@ class TestTheList:
         assert self.rows(client, sort="last_login")[-1] == "boris"
 
     def test_says_what_to_do_when_there_is_nobody_else(self, client):
-        alone = "Nobody but you yet"
+        alone = "You are the only user so far"
         assert alone in client.get(LIST).content.decode()
         user("viewer")
         assert alone not in client.get(LIST).content.decode()

@@ -81,10 +81,10 @@ def _question(upload: Upload) -> dict[str, Any]:
         words = {"when": formats.moment(earlier.closed_at), "who": earlier.confirmed_by}
         points.append(_("The same change was loaded before: %(when)s, by %(who)s.") % words)
     return {
-        "title": _("Stage this change?"),
+        "title": _("Make this change?"),
         "text": _("It goes into %(table)s and moves to every bonus server with its next run.")
         % {"table": upload.kind_spec.staging},
         "points": points,
-        "action": _("Stage it"),
+        "action": _("Make the change"),
         "back": reverse("entry", args=[upload.kind]),
     }

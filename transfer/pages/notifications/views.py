@@ -135,7 +135,7 @@ def end_work(request: HttpRequest, pk: int) -> HttpResponse:
     work = get_object_or_404(PlannedWork.objects.coming(), pk=pk)
     if request.method == "POST":
         work.end(Actor.of(request))
-        return done(request, _("The work is over. What it had paused runs again."), "overview")
+        return done(request, _("Planned work ended. Paused tasks have resumed."), "overview")
     where = work.server or _("all bonus servers")
     context = {
         "title": _("End the planned work?"),

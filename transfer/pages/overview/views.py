@@ -1,4 +1,4 @@
-"""Does everything arrive?"""
+"""Is everything getting through?"""
 
 from itertools import groupby
 from typing import Any

@@ -30,7 +30,7 @@ def _failed(account: RegisterAccount) -> Explanation | None:
     cause, job = account.explained, account.job
     if cause is None or job is None:
         return cause
-    ordered = _("Ordered %(when)s by %(who)s.") % {
+    ordered = _("Requested by %(who)s, %(when)s.") % {
         "when": formats.moment(job.created_at),
         "who": job.actor,
     }

@@ -175,7 +175,7 @@ def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None 
         words = {"rows": formats.rows(count), "reason": explain_line(code).sentence}
         messages.error(request, _("Not sent, %(rows)s: %(reason)s") % words)
     if not (outcome.rows or outcome.faults):
-        messages.warning(request, _("Somebody else was faster: it is closed already."))
+        messages.warning(request, _("Someone else closed it first."))
 
 
 def tell_sent_before(request: HttpRequest, rows: int) -> None:
@@ -206,5 +206,5 @@ def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
         text = _("Row %(row)s is discarded: it is never sent.")
         messages.success(request, format_words(text, row=reject_link(one)))
     elif not done.sent_before:
-        messages.warning(request, _("Somebody else was faster: it is closed already."))
+        messages.warning(request, _("Someone else closed it first."))
     return decided(request, one)

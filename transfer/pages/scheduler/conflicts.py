@@ -38,7 +38,7 @@ def ask_again(
         if name not in ("csrfmiddlewaretoken", "seen")
     ]
     context = {
-        "title": _("Somebody else was faster: %(task)s") % {"task": conflict.task},
+        "title": _("Someone else changed this first: %(task)s") % {"task": conflict.task},
         "text": _(
             "The task was changed after you opened the page. Your change has not been made yet."
         ),

@@ -74,7 +74,7 @@ class PauseForm(ReasonForm):
 
     def _check(self, moment: datetime | None) -> None:
         if moment is None:
-            self.add_error("moment", _("Enter until when."))
+            self.add_error("moment", _("Enter an end time."))
         elif moment <= timezone.now():
             self.add_error("moment", _("The pause has to end in the future."))
 

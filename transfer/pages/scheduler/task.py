@@ -190,7 +190,7 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
         try:
             task.reschedule(cron, Actor.of(request), expected_version=posted_version(request))
         except ChangedMeanwhile as conflict:
-            return ask_again(request, conflict, _("Use my schedule anyway"), home(request, task))
+            return ask_again(request, conflict, _("Save my schedule anyway"), home(request, task))
         params = {"words": in_words(cron), "at": formats.moment(task.upcoming_at)}
         next_run = _("The schedule is changed: %(words)s. Next run: %(at)s.")
         off = _("The schedule is changed: %(words)s. The task is off.")

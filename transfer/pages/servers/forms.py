@@ -21,7 +21,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
             "name": pgettext_lazy("of a bonus server", "Name"),
             "host": gettext_lazy("Host"),
             "admin_port": gettext_lazy("Administration port"),
-            "work_port": gettext_lazy("Port for work"),
+            "work_port": gettext_lazy("Service port"),
             "api_token": gettext_lazy("API token"),
             "api_tls": gettext_lazy("HTTPS"),
             "api_verify": gettext_lazy("Check the certificate"),

@@ -148,13 +148,14 @@ def consequences(server: BonusServer) -> list[str]:
     return points
 
 
-@transaction.atomic
 def undock(server: BonusServer, actor: Actor) -> None:
-    for run in server.runs.filter(state__in=OPEN_STATES):
-        run.cancel(actor)
-    old = {"name": server.name, "host": server.host, "db_name": server.db_name}
-    AuditEntry.record(actor, AuditEntry.Action.DELETE, server, old=old)
+    """Removes the server from here; purges stop waiting for it."""
     readers = [str(reader) for task in server.tasks.all() for reader in task.readers]
-    server.delete()
+    with transaction.atomic():
+        for run in server.runs.filter(state__in=OPEN_STATES):
+            run.cancel(actor)
+        old = {"name": server.name, "host": server.host, "db_name": server.db_name}
+        AuditEntry.record(actor, AuditEntry.Action.DELETE, server, old=old)
+        server.delete()
     with suppress(TransferError):  # a purge names them then, and asks
         retire_readers(readers, seconds=AT_FIRST_SIGHT)

@@ -190,7 +190,7 @@ def test_a_recurring_job_that_fails_waits_for_its_next_time(dock, shop_all):
     tick("test")
     drain(lambda: 0)
     job = RecurringJob.objects.get(server=dead)
-    assert job.error_code == "database_port_closed"
+    assert job.error_code == "port_closed"
     assert job.due_at > timezone.now() + timedelta(minutes=14)
     tick("test")
     assert not RecurringJob.objects.lost().filter(pk=job.pk).exists()

@@ -31,6 +31,7 @@ from transfer.models import (
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
 from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey, lift_locks
+from transfer.parties import database_of
 from transfer.queue.locks import Space
 from transfer.runs import backlog
 from transfer.runs.recurring import ask_backlogs
@@ -59,7 +60,7 @@ def task(db):
 
 
 def failing(task, times, error=None):
-    error = error or Unreachable(database="БС 8", reason="x")
+    error = error or Unreachable(party=database_of("БС 8"), reason="x")
     a_run(task.server, state="failed", **failure(error))
     type(task).objects.filter(pk=task.pk).update(failures=times)
 
@@ -195,7 +196,7 @@ def test_a_flow_that_nobody_can_ask_any_more_is_not_well_again(task, recipient):
     old = timezone.now() - timedelta(hours=2)
     backlog.store({task.pk: backlog.Backlog(2, old)})
     watch(NOW)
-    backlog.store({task.pk: backlog.Backlog(error=Unreachable(database="x", reason="y"))})
+    backlog.store({task.pk: backlog.Backlog(error=Unreachable(party=database_of("x"), reason="y"))})
     watch(NOW)
     assert others().filter(ended_at=None, topic="late").exists()
     TaskBacklog.objects.update(asked_at=NOW - timedelta(minutes=10))  # the job has stopped

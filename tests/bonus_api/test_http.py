@@ -12,7 +12,7 @@ from tests.reference_server import TOKEN
 from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.endpoint import Endpoint
-from transfer.errors import TransferError
+from transfer.errors import ConnectionLost, TransferError
 from transfer.text.explain import explain
 
 pytestmark = pytest.mark.usefixtures("in_english")
@@ -40,19 +40,25 @@ def sentence(error: TransferError) -> str:
 
 def test_down():
     port = free_port()
-    assert sentence(failure(port)) == f"127.0.0.1 refuses connections on port {port}."
+    assert (
+        sentence(failure(port))
+        == f"Server “Server 8” does not answer: nothing listens at 127.0.0.1, port {port}."
+    )
 
 
 def test_an_unknown_name():
     error = failure(1, host="no-such-host.invalid")
-    assert sentence(error) == "The name no-such-host.invalid is not known in this network."
+    assert sentence(error) == (
+        "Server “Server 8” does not answer: the name no-such-host.invalid is not known in this "
+        "network."
+    )
 
 
 def test_switched_off_or_behind_a_firewall():
     with misbehaving.full_queue() as port:
         error = failure(port)
     assert sentence(error) == (
-        f"127.0.0.1 does not answer on port {port}: no connection within 1 s."
+        f"Server “Server 8” does not answer: no connection to 127.0.0.1, port {port}, within 1 s."
     )
 
 
@@ -63,7 +69,7 @@ def test_slow_half_open_or_dripping_ends_in_time(handler, tls):
         began = time.monotonic()
         error = failure(port, tls=tls)
         assert time.monotonic() - began < 2
-    assert sentence(error) == "Server 8 did not answer within 1 s."
+    assert sentence(error) == "Server “Server 8” did not answer in time: > 1 s."
 
 
 def test_garbage():
@@ -149,7 +155,7 @@ def test_a_register_that_is_listed_twice_is_one():
 def test_an_answer_cut_off():
     with misbehaving.server(misbehaving.hangs_up) as port:
         error = failure(port)
-    assert sentence(error) == "Server 8 closed the connection before it had answered."
+    assert sentence(error) == "Server “Server 8”: the connection was lost."
 
 
 def test_a_read_is_repeated_and_a_write_is_not():
@@ -164,7 +170,7 @@ def test_a_read_is_repeated_and_a_write_is_not():
     with misbehaving.server(flaky) as port, BonusApi(endpoint(port), 5) as api:
         assert api.status().version == "1"
         assert asked == [b"GET"] * 3
-        with pytest.raises(errors.CutOff):
+        with pytest.raises(ConnectionLost):
             api.create("17", "111", "Касса 17")
         assert asked == [b"GET"] * 3 + [b"POST"]
 
@@ -236,7 +242,7 @@ def test_https_where_there_is_none_and_none_where_there_is(tmp_path):
     _pem, context = certificate(tmp_path)
     with misbehaving.server(misbehaving.answers(200, OK), context) as port:
         error = failure(port, 3)
-    assert isinstance(error, errors.CutOff | errors.Nonsense)
+    assert isinstance(error, ConnectionLost | errors.Nonsense)
 
 
 def test_a_time_in_whatever_zone_is_one_that_our_database_takes():

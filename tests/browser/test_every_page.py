@@ -26,7 +26,7 @@ from tests.browser.conftest import (
 from tests.databases import ROOT, stage
 from tests.pages.look import own_patterns
 from tests.records import a_run
-from transfer.alerts.send import MailRefused
+from transfer.alerts.send import MessageRefused
 from transfer.alerts.watch import watch
 from transfer.engine.kinds import KINDS
 from transfer.models import (
@@ -45,6 +45,7 @@ from transfer.models.alerts import Topic
 from transfer.models.failing import failure
 from transfer.models.run_base import State, Trigger
 from transfer.pages.links import key_of
+from transfer.parties import Kind, Party
 from transfer.runs.execute import run_here
 from transfer.servers.checks import check_connections
 
@@ -128,9 +129,10 @@ def house(
 
 def recipient_in_trouble() -> Recipient:
     """Who is told, and to whom nothing comes through."""
+    refused = MessageRefused(party=Party(Kind.MAIL, "localhost"), what="…")
     recipient = Recipient.objects.create(
         name="olga", channel="mail", address="olga@shop.example", topics=Topic.values,
-        failing_since=timezone.now(), **failure(MailRefused(host="localhost", reason="…")),
+        failing_since=timezone.now(), **failure(refused),
     )  # fmt: skip
     watch(timezone.now())
     return recipient

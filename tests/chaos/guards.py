@@ -12,7 +12,7 @@ from tests.chaos import scenarios, scenarios_of_servers
 from tests.chaos.scenarios import Scenario
 from transfer.engine.bonus_server.positions import Positions
 from transfer.engine.bonus_server.rejects import Rejects
-from transfer.engine.errors import CommitUnconfirmed, StandbyAsSource
+from transfer.engine.errors import CommitUnconfirmed, IsReplica
 from transfer.engine.kinds import Kind
 from transfer.engine.move import chunk, prepare, stream
 from transfer.engine.move.refusals import Applied, Bisection
@@ -50,7 +50,7 @@ def a_replica_is_read_from() -> None:
     def add_or_pretend(self: BatchLog, values: Any) -> Batch | None:
         try:
             return add(self, values)
-        except StandbyAsSource:
+        except IsReplica:
             snapshot = self.database.value("select pg_current_snapshot()::text")
             self.database.roll_back()
             return Batch(values["number"] + 1, values["token"], snapshot)

@@ -7,12 +7,12 @@ from tests.databases import connected, insert, query, run
 from tests.engine.site import assert_refuses_for_good, burn
 from transfer.engine.errors import (
     HistoryChanged,
+    IsReplica,
     RestoredFromDump,
     RestoreUnknown,
     RowsDoubtful,
     RowsPrepared,
     RowsRewritten,
-    StandbyAsSource,
     TransactionPrepared,
 )
 from transfer.engine.kinds import BALANCES
@@ -154,7 +154,7 @@ def test_a_replica_is_no_source(site):
     site.shop.restore(copy)
     site.shop.become_standby()
     site.shop.start()
-    with pytest.raises(StandbyAsSource):
+    with pytest.raises(IsReplica):
         site.flow.move()
 
 

@@ -13,6 +13,7 @@ from transfer.engine.postgres.deadline import Limits
 from transfer.errors import Unreachable
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State
+from transfer.parties import SHOP_ALL
 from transfer.runs import execute
 
 # A run closes its connection where it broke: no transaction may be around it.
@@ -128,15 +129,18 @@ def test_without_the_right_to_create_the_schema_the_error_prints_the_sql(shop_al
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ({"dbname": "no_such"}, "bonus server: there is no database no_such on "),
-        ({"user": "nobody_here"}, "bonus server refuses the log-in of the user nobody_here."),
+        ({"dbname": "no_such"}, "The database of bonus server does not exist: "),
+        (
+            {"user": "nobody_here"},
+            "The database of bonus server refuses the log-in of the user nobody_here.",
+        ),
         (
             {"host": "127.0.0.1", "port": "1"},
-            "bonus server does not answer: nothing listens at 127.0.0.1, port 1.",
+            "The database of bonus server does not answer: nothing listens at 127.0.0.1, port 1.",
         ),
         (
             {"host": "no-such-host.invalid"},
-            "bonus server does not answer: the name no-such-host.invalid is not known",
+            "The database of bonus server does not answer: the name no-such-host.invalid is not ",
         ),
     ],
 )
@@ -158,7 +162,7 @@ def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, part
     ],
 )
 def test_a_server_that_speaks_russian_is_understood_too(message, code):
-    assert connect.unreachable("dbname=x", "bonus server", message, 5).code == code
+    assert connect.unreachable("dbname=x", SHOP_ALL, message, 5).code == code
 
 
 def test_a_server_that_accepts_and_never_answers_is_unreachable(shop_all, monkeypatch):
@@ -169,5 +173,6 @@ def test_a_server_that_accepts_and_never_answers_is_unreachable(shop_all, monkey
         with pytest.raises(Unreachable) as caught:
             flow.move()
     assert str(caught.value) == (
-        f"bonus server does not answer: no connection to 127.0.0.1, port {port}, within 2 s."
+        "The database of bonus server does not answer: no connection to 127.0.0.1, "
+        f"port {port}, within 2 s."
     )

@@ -7,8 +7,8 @@ import pytest
 from django.utils import translation
 
 from tests.databases import query
-from transfer.engine.kinds import KINDS, MASK
-from transfer.text.explain import explain_reject
+from transfer.engine.kinds import KINDS, MASK, check_named
+from transfer.text.explain import explain
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 12, 31, tzinfo=UTC)
@@ -119,7 +119,7 @@ def test_every_check_has_a_test(kind):
 def test_every_check_is_explained_in_both_languages(kind, language):
     with translation.override(language):
         for check in KINDS[kind].all_checks:
-            sentence, hint = explain_reject(check.code)
+            sentence, hint = explain(check_named(check.code))
             assert sentence
             assert hint
             is_russian = any("а" <= letter <= "я" for letter in sentence.lower())

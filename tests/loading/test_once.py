@@ -111,7 +111,7 @@ def test_a_file_that_is_judged_differently_than_was_shown_is_not_loaded(confirme
 def test_without_shop_all_the_check_fails_in_words_and_is_tried_again(check, shop_all):
     with override_settings(SHOP_ALL_DATABASE_URL="postgresql://localhost:9/nowhere"):
         upload = check("balances", GOOD)
-    assert (upload.state, upload.error_code) == (State.FAILED, "database_port_closed")
+    assert (upload.state, upload.error_code) == (State.FAILED, "port_closed")
     upload.go_on(State.RECEIVED)
     upload_job.go_on(upload)
     assert upload.state == State.READY

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.records import user
 from tests.uploads import workbook
 from transfer.engine.kinds import KINDS
-from transfer.loading.report import explain_line, explain_warning
+from transfer.loading.report import fault_named
 from transfer.models import Upload
+from transfer.text.explain import explain
 
 State = Upload.State
 HEADINGS = st.sampled_from(
@@ -66,9 +67,9 @@ def is_answered(upload: Upload) -> None:
     if upload.state == State.REFUSED:
         assert all(upload.explained)
     for line in upload.bad_lines.all():
-        assert explain_line(line.code).sentence
+        assert explain(fault_named(line.code)).sentence
     for warning in upload.report.get("warnings", []):
-        assert explain_warning(*warning)
+        assert warning(*warning)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=FINE)

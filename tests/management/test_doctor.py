@@ -226,8 +226,8 @@ def test_our_own_database_away_is_one_line(manage, environment):
     said, _errors = done.communicate()
     assert done.returncode == 1
     assert [line for line in said.splitlines() if line.startswith("✗")] == [
-        "✗ Our own database · Server: Our own database does not answer: nothing listens at "
-        "127.0.0.1, port 1."
+        "✗ Our own database · Server: Data Transfer's own database does not answer: nothing "
+        "listens at 127.0.0.1, port 1."
     ]
     assert "Traceback" not in said
 
@@ -294,7 +294,7 @@ def test_a_mail_server_that_does_not_answer_fails_if_someone_is_notified_by_mail
     Recipient.objects.create(name="Olga", channel="mail", address="olga@shop")
     _code, lines = doctor()
     assert failed(lines) == [("Pages", "Mail")]
-    assert "127.0.0.1:1 does not answer" in lines["Pages", "Mail"]["sentence"]
+    assert "The mail server 127.0.0.1 does not answer" in lines["Pages", "Mail"]["sentence"]
 
 
 def test_an_old_backup_is_a_warning(doctor, installation):

@@ -37,6 +37,7 @@ from transfer.models import (
 from transfer.models.alerts import Incident, Notice, Topic
 from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey
+from transfer.parties import database_of
 from transfer.problems.codes import Code
 from transfer.problems.find import problems
 from transfer.problems.sentences import STEPS as NAMED_STEPS
@@ -48,7 +49,7 @@ from transfer.tick import STEPS
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan")
-DOWN = Unreachable(database="БС 8", reason="timeout")
+DOWN = Unreachable(party=database_of("БС 8"), reason="timeout")
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,7 @@ class TestAFailure:
     @pytest.mark.parametrize(
         ("error", "code"),
         [
-            (DatabaseError("47110815"), "own_database_failed"),
+            (DatabaseError("47110815"), "connection_lost"),
             (ValueError("47110815"), "unexpected"),
         ],
     )

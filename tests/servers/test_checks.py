@@ -4,7 +4,7 @@ import pytest
 
 from tests import misbehaving
 from tests.reference_server import TOKEN
-from transfer.bonus_api.errors import ApiTooSlow
+from transfer.errors import TooSlow
 from transfer.models import BonusServer
 from transfer.servers.checks import check_connections, look_at_all
 
@@ -27,7 +27,7 @@ def test_a_silent_server_is_not_waited_for_by_the_others(docked, silent):
     assert (first, look.accounts) == (docked, [])
     ((last, error),) = answers
     assert last == silent
-    assert isinstance(error, ApiTooSlow)
+    assert isinstance(error, TooSlow)
 
 
 def test_each_is_noted_by_itself(docked, silent, six, ordered):
@@ -40,6 +40,6 @@ def test_each_is_noted_by_itself(docked, silent, six, ordered):
     states = dict(BonusServer.objects.values_list("name", "error_code"))
     assert states == {
         docked.name: "",
-        "Server 9": "api_too_slow",
+        "Server 9": "too_slow",
         "Server 10": "api_secret_unreadable",
     }

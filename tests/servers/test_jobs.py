@@ -118,7 +118,7 @@ def test_a_server_that_dies_between_two_accounts(server, forty):
     assert len(fake.asked) < 40, "the rest is not tried in vain"
     lost = server.accounts.filter(reply_lost=True)
     assert lost
-    assert {one.error_code for one in lost} == {"api_cut_off"}
+    assert {one.error_code for one in lost} == {"connection_lost"}
     fake.act = lambda number, register: None
     with misbehaving.server(fake) as port:
         again = ordered(server, forty, port)
@@ -131,7 +131,7 @@ def test_a_server_that_dies_between_two_accounts(server, forty):
 def test_a_dead_server_fails_all_at_once_and_in_one_sentence(server, forty):
     job = ordered(server, forty, 1)
     assert (job.done, job.failed) == (40, 40)
-    assert {one.error_code for one in server.accounts.all()} == {"api_port_closed"}
+    assert {one.error_code for one in server.accounts.all()} == {"port_closed"}
     assert not server.accounts.filter(reply_lost=True)
 
 
@@ -187,5 +187,5 @@ def test_maintenance_checks_every_server(server, forty):
         run_now(task, Actor("olga"))
         drain(lambda: False)
     server.refresh_from_db()
-    assert (server.state, server.error_code) == ("failing", "api_too_slow")
+    assert (server.state, server.error_code) == ("failing", "too_slow")
     assert task.runs.get().report["failing"] == 1

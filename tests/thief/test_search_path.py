@@ -11,6 +11,7 @@ from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.purge import Purge
 from transfer.engine.shop_all.source import ShopAll
+from transfer.parties import SHOP_ALL
 
 PIN = "90817263"
 
@@ -159,7 +160,7 @@ def test_tables_are_found_by_the_roles_own_path(flow, postgres):
 
 
 def test_a_sessions_path_is_pinned_and_stays_so_when_it_is_used_again(shop_all):
-    with Database(shop_all, "shop All", "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests") as database:
         assert database.value("show search_path") == "pg_catalog, pg_temp"
         database.connection.reset()
         assert database.value("show search_path") == "pg_catalog, pg_temp"

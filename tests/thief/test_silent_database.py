@@ -31,11 +31,12 @@ from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import AnswerOverdue, ConnectionLost, DatabaseSilent, TransferError
+from transfer.errors import AnswerOverdue, ConnectionLost, HostSilent, TransferError
 from transfer.models import MaintenanceTask, TransferRun
 from transfer.models.run_base import Trigger
 from transfer.models.runs import State
 from transfer.pages.servers import server as server_page
+from transfer.parties import SHOP_ALL
 from transfer.queue.worker import drain
 from transfer.runs.backlog import backlogs
 from transfer.runs.execute import run_here
@@ -184,18 +185,18 @@ def test_a_server_that_hangs_within_the_log_in_is_unreachable(shop_all):
     with (
         silent_proxy(shop_all, lambda message: message.from_server) as dsn,
         within(BOUND),
-        pytest.raises(DatabaseSilent),
+        pytest.raises(HostSilent),
     ):
-        Database(dsn, "shop All", "tests").one("select 1")
+        Database(dsn, SHOP_ALL, "tests").one("select 1")
 
 
 def test_so_is_one_that_accepts_and_says_nothing(shop_all):
     with (
         listening(is_silent) as port,
         within(BOUND),
-        pytest.raises(DatabaseSilent),
+        pytest.raises(HostSilent),
     ):
-        Database(f"host=127.0.0.1 port={port} dbname=x", "shop All", "tests").one("select 1")
+        Database(f"host=127.0.0.1 port={port} dbname=x", SHOP_ALL, "tests").one("select 1")
 
 
 def test_so_is_one_that_hangs_when_psycopg2_sets_the_form_of_dates(shop_all):
@@ -205,9 +206,9 @@ def test_so_is_one_that_hangs_when_psycopg2_sets_the_form_of_dates(shop_all):
     with (
         silent_proxy(shop_all, after_log_in) as dsn,
         within(BOUND),
-        pytest.raises(DatabaseSilent),
+        pytest.raises(HostSilent),
     ):
-        Database(dsn, "shop All", "tests").one("select 1")
+        Database(dsn, SHOP_ALL, "tests").one("select 1")
 
 
 def test_kept_connections_that_go_silent_cost_no_more_than_the_time_of_one_question(shop_all):
@@ -227,7 +228,7 @@ def test_kept_connections_that_go_silent_cost_no_more_than_the_time_of_one_quest
 
 def test_closing_does_not_wait_for_a_server_that_does_not_read(shop_all):
     with silent_proxy(shop_all, after(2, is_received_piece), holds=True) as dsn:
-        database = Database(dsn, "shop All", "tests")
+        database = Database(dsn, SHOP_ALL, "tests")
         database.execute("create temporary table filled (line text)")
         rows = ThreadPoolExecutor(1).submit(fill, database)
         with within(BOUND), pytest.raises(AnswerOverdue):
@@ -246,7 +247,7 @@ def fill(database):
 
 
 def test_what_may_take_any_time_is_not_cut(shop_all):
-    with Database(shop_all, "shop All", "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests") as database:
         with database.transaction():
             database.limit_statements(None)
             database.one("select pg_sleep(2)")
@@ -271,13 +272,13 @@ def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
 
 
 def test_a_forked_process_has_a_watchdog_of_its_own(shop_all):
-    with Database(shop_all, "shop All", "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests") as database:
         database.one("select 1")
     reader, writer = os.pipe()
     if (pid := os.fork()) == 0:  # as a web server forks its workers
         try:
             with silent_proxy(shop_all, after_log_in) as dsn:
-                Database(dsn, "shop All", "tests").one("select 1")
+                Database(dsn, SHOP_ALL, "tests").one("select 1")
         except AnswerOverdue:
             os.write(writer, b"overdue")
         finally:
@@ -373,4 +374,4 @@ def test_the_command_ends_within_its_limits_and_says_why(eight, capsys):
     eight.silence()
     with within(BOUND), pytest.raises(SystemExit):
         call_command("transfer", "balances")
-    assert "перестала отвечать" in capsys.readouterr().err
+    assert "больше не отвечает" in capsys.readouterr().err

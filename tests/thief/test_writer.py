@@ -25,6 +25,7 @@ from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.guards import Guards
 from transfer.models import RecurringJob
+from transfer.parties import SHOP_ALL
 from transfer.runs import recurring
 
 THIEF = f"thief_{WORKER}"  # roles belong to the whole server
@@ -384,7 +385,7 @@ def clerk(shop_all, settings):
 
 
 def found(dsn):
-    with Database(dsn, "shop All", "tests") as database, database.transaction(commit=False):
+    with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
         return Guards(database, KINDS.values()).differences()
 
 

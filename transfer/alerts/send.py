@@ -6,15 +6,16 @@ import json
 from base64 import b64decode, b64encode
 from importlib.util import find_spec
 from smtplib import SMTPException
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.mail import send_mail
 from django.utils import timezone, translation
 
 from transfer.alerts import outside, words
-from transfer.errors import TransferError, gettext_noop
+from transfer.errors import TransferError, from_socket, gettext_noop
 from transfer.models.alerts import Notice, Recipient
+from transfer.parties import Kind, Party
 
 WEBHOOK_SECONDS = 10
 MESSENGER_SECONDS = 30  # some messengers are asked several times for one message
@@ -28,41 +29,35 @@ REASONS = {
     "tls": gettext_noop("it does not speak HTTPS"),
     "time": gettext_noop("it did not answer in time"),
     "http": gettext_noop("what it answers is not HTTP"),
+    "refused": gettext_noop("it refuses the message"),
+    "unknown": gettext_noop("Apprise does not know this kind of address"),
     "redirect": gettext_noop("it leads to another address, and redirects are not followed"),
 }
 
 
-class MailRefused(TransferError):
-    code = "mail_refused"
-    sentence = gettext_noop("The mail server %(host)s did not take the message: %(reason)s.")
+class MessageRefused(TransferError):
+    code = "message_refused"
+    former: ClassVar[dict[str, Kind]] = {
+        "mail_refused": Kind.MAIL,
+        "webhook_refused": Kind.WEBHOOK,
+        "messenger_refused": Kind.MESSENGER,
+        "messenger_forbidden": Kind.MESSENGER,
+    }
+    sentence = gettext_noop("%(party)s did not accept the message: %(what)s.")
     hint = gettext_noop(
-        "Check EMAIL_HOST and its log-in in the settings of the installation, and the address. The "
-        "message is sent again by itself."
+        "Check its address, and whether this machine can reach it. The message is sent again "
+        "automatically."
     )
-
-
-class WebhookRefused(TransferError):
-    code = "webhook_refused"
-    sentence = gettext_noop("The webhook did not take the message: %(what)s.")
-    hint = gettext_noop(
-        "Check its address, and whether it is up and reachable from this machine. The message is "
-        "sent again by itself."
-    )
-
-
-class MessengerRefused(TransferError):
-    code = "messenger_refused"
-    sentence = gettext_noop("The messenger did not take the message.")
-    hint = gettext_noop(
-        "Check the address as Apprise wants it, and whether this machine may reach the messenger. "
-        "The message is sent again by itself."
-    )
-
-
-class MessengerForbidden(TransferError):
-    code = "messenger_forbidden"
-    sentence = gettext_noop("The messenger’s address is one where clouds keep their secrets.")
-    hint = gettext_noop("Enter another address. Nothing was sent there.")
+    hints: ClassVar[dict[Kind, str]] = {
+        Kind.MAIL: gettext_noop(
+            "Check the address, and EMAIL_HOST and its log-in in the settings of the installation. "
+            "The message is sent again automatically."
+        ),
+        Kind.MESSENGER: gettext_noop(
+            "Check the address as Apprise wants it, and whether this machine can reach the "
+            "messenger. The message is sent again automatically."
+        ),
+    }
 
 
 class NoApprise(TransferError):
@@ -95,8 +90,11 @@ def by_mail(notice: Notice) -> None:
     subject = " ".join(words.subject(notice).split())
     try:
         send_mail(subject, text(notice), None, [notice.recipient.address])
-    except (OSError, SMTPException) as error:
-        raise MailRefused(host=settings.EMAIL_HOST, reason=type(error).__name__) from error
+    except SMTPException as error:
+        raise MessageRefused(party=mail_server(), what=type(error).__name__) from error
+    except OSError as error:
+        host, port, seconds = settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT
+        raise from_socket(error, mail_server(), host, port, seconds) from error
 
 
 def by_webhook(notice: Notice) -> None:
@@ -134,9 +132,13 @@ def by_webhook(notice: Notice) -> None:
     )
     status = outcome.get("status", 0)
     if failed := "redirect" if 300 <= status < 400 else outcome.get("failed"):
-        raise WebhookRefused(what=REASONS[failed])
+        raise MessageRefused(party=Party(Kind.WEBHOOK), what=REASONS[failed])
     if not 200 <= status < 300:
-        raise WebhookRefused(what=f"HTTP {status}")
+        raise MessageRefused(party=Party(Kind.WEBHOOK), what=f"HTTP {status}")
+
+
+def mail_server() -> Party:
+    return Party(Kind.MAIL, settings.EMAIL_HOST)
 
 
 def signature(key: str, number: str, at: str, content: bytes) -> str:
@@ -147,7 +149,7 @@ def signature(key: str, number: str, at: str, content: bytes) -> str:
 
 def by_apprise(notice: Notice) -> None:
     if not messenger_knows(notice.recipient.address):
-        raise MessengerRefused
+        raise MessageRefused(party=Party(Kind.MESSENGER), what=REASONS["unknown"])
     outcome = outside.send(
         "messenger",
         MESSENGER_SECONDS,
@@ -156,7 +158,7 @@ def by_apprise(notice: Notice) -> None:
         body=text(notice),
     )
     if failed := outcome.get("failed"):
-        raise MessengerForbidden if failed == "address" else MessengerRefused
+        raise MessageRefused(party=Party(Kind.MESSENGER), what=REASONS[failed])
 
 
 def messenger_knows(address: str) -> bool:

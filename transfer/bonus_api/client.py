@@ -1,7 +1,7 @@
 """The client of a bonus server's administration port, by the contract in bonusserver/README.md.
 
 A vendor's own protocol takes its place by another module with this class. Every failure
-is an ApiError.
+is a TransferError.
 """
 
 import time
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from transfer.bonus_api import errors
 from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.http import ANSWER_BYTES, AdminPort
+from transfer.errors import ConnectionLost, PortClosed
 
 ANSWER_SECONDS = 5.0
 PAUSES = (0.2, 0.5)  # before what only reads is asked again
@@ -124,7 +125,7 @@ class BonusApi:
         for pause in PAUSES:
             try:
                 return self._port.call("GET", path, most_bytes=most_bytes)
-            except (errors.CutOff, errors.ApiBusy, errors.PortClosed):
+            except (ConnectionLost, PortClosed, errors.ApiBusy):
                 if time.monotonic() + pause >= until:
                     raise
                 time.sleep(pause)

@@ -1,22 +1,9 @@
-"""What can go wrong between us and a bonus server's administration port."""
+"""What can go wrong at a bonus server's administration port."""
 
-from typing import ClassVar
-
-from transfer.errors import DatabaseHostUnknown, TransferError, gettext_noop
+from transfer.errors import TransferError, gettext_noop
 
 
-class ApiError(TransferError):
-    """`maybe_done`: the request may have been carried out, though no good answer came."""
-
-    code = "api_failed"
-    sentence = gettext_noop("%(server)s could not be asked: %(reason)s.")
-    hint = gettext_noop("Check host and ports of the bonus server, and test the connection.")
-    maybe_done: ClassVar[bool] = False
-    # Whoever asks for the next register will fare no better.
-    concerns_all: ClassVar[bool] = True
-
-
-class NoToken(ApiError):
+class NoToken(TransferError):
     code = "api_no_token"
     sentence = gettext_noop("No API token of %(server)s is stored.")
     hint = gettext_noop(
@@ -25,7 +12,7 @@ class NoToken(ApiError):
     )
 
 
-class SecretUnreadable(ApiError):
+class SecretUnreadable(TransferError):
     code = "api_secret_unreadable"
     sentence = gettext_noop("The stored secrets of %(server)s can't be decrypted.")
     hint = gettext_noop(
@@ -34,59 +21,7 @@ class SecretUnreadable(ApiError):
     )
 
 
-class HostUnknown(ApiError):
-    code = "api_host_unknown"
-    sentence = gettext_noop("The name %(host)s is not known in this network.")
-    hint = DatabaseHostUnknown.hint
-
-
-class PortClosed(ApiError):
-    code = "api_port_closed"
-    sentence = gettext_noop("%(host)s refuses connections on port %(port)s.")
-    hint = gettext_noop(
-        "The machine is up, but nothing listens there. Is the bonus server started, and is this "
-        "the right port?"
-    )
-
-
-class HostSilent(ApiError):
-    code = "api_host_silent"
-    sentence = gettext_noop(
-        "%(host)s does not answer on port %(port)s: no connection within %(seconds)s s."
-    )
-    hint = gettext_noop(
-        "The machine is switched off, or a firewall drops the connection. Check the host, and "
-        "that this machine may connect to that port."
-    )
-
-
-class NoRoute(ApiError):
-    code = "api_no_route"
-    sentence = gettext_noop("%(host)s can't be reached on port %(port)s: %(reason)s.")
-    hint = gettext_noop("Check the host, the network in between, and its firewall.")
-
-
-class ApiTooSlow(ApiError):
-    code = "api_too_slow"
-    sentence = gettext_noop("%(server)s did not answer within %(seconds)s s.")
-    hint = gettext_noop(
-        "The connection stands, but the server is overloaded, hangs, or is not a bonus server. "
-        "Look at its log, or restart it."
-    )
-    maybe_done = True
-
-
-class CutOff(ApiError):
-    code = "api_cut_off"
-    sentence = gettext_noop("%(server)s closed the connection before it had answered.")
-    hint = gettext_noop(
-        "It was restarted, or it broke down. Try again; if it happens again, look at its log. "
-        "Does it expect HTTPS on this port?"
-    )
-    maybe_done = True
-
-
-class Nonsense(ApiError):
+class Nonsense(TransferError):
     code = "api_nonsense"
     sentence = gettext_noop(
         "What answers on port %(port)s of %(host)s does not speak the bonus server's protocol."
@@ -98,13 +33,13 @@ class Nonsense(ApiError):
     maybe_done = True
 
 
-class NoTls(ApiError):
+class NoTls(TransferError):
     code = "api_no_tls"
     sentence = gettext_noop("%(host)s does not speak HTTPS on port %(port)s.")
     hint = gettext_noop("Switch HTTPS off for this server, or give the server a certificate.")
 
 
-class CertificateExpired(ApiError):
+class CertificateExpired(TransferError):
     code = "api_certificate_expired"
     sentence = gettext_noop("The certificate of %(server)s has expired.")
     hint = gettext_noop(
@@ -112,7 +47,7 @@ class CertificateExpired(ApiError):
     )
 
 
-class CertificateOfAnother(ApiError):
+class CertificateOfAnother(TransferError):
     code = "api_certificate_of_another"
     sentence = gettext_noop("The certificate of %(server)s is not for the host %(host)s.")
     hint = gettext_noop(
@@ -121,7 +56,7 @@ class CertificateOfAnother(ApiError):
     )
 
 
-class CertificateUnknown(ApiError):
+class CertificateUnknown(TransferError):
     code = "api_certificate_unknown"
     sentence = gettext_noop(
         "The certificate of %(server)s is not signed by an authority that is trusted here."
@@ -132,13 +67,13 @@ class CertificateUnknown(ApiError):
     )
 
 
-class TokenRefused(ApiError):
+class TokenRefused(TransferError):
     code = "api_token_refused"
     sentence = gettext_noop("%(server)s refuses the API token.")
     hint = gettext_noop("Ask its administrator for the token that is valid now, and enter it here.")
 
 
-class RegisterExists(ApiError):
+class RegisterExists(TransferError):
     code = "api_register_exists"
     sentence = gettext_noop("%(server)s has an account of this register already.")
     hint = gettext_noop(
@@ -148,28 +83,28 @@ class RegisterExists(ApiError):
     concerns_all = False
 
 
-class RegisterUnknown(ApiError):
+class RegisterUnknown(TransferError):
     code = "api_register_unknown"
     sentence = gettext_noop("%(server)s has no account of this register.")
     hint = gettext_noop("Somebody deleted it there. Create it again.")
     concerns_all = False
 
 
-class SecretNotTaken(ApiError):
+class SecretNotTaken(TransferError):
     code = "account_secret_not_taken"
     sentence = gettext_noop("Nobody collected its password within a day, and it was deleted.")
     hint = gettext_noop("Create the account again: it then gets another login and password.")
     concerns_all = False
 
 
-class ApiRefused(ApiError):
+class ApiRefused(TransferError):
     code = "api_refused"
     sentence = gettext_noop("%(server)s refused the request (HTTP %(status)s).")
     hint = gettext_noop("Look at its log; the technical text holds what it said.")
     concerns_all = False
 
 
-class ApiBroken(ApiError):
+class ApiBroken(TransferError):
     code = "api_broken"
     sentence = gettext_noop("%(server)s reports an error of its own (HTTP %(status)s).")
     hint = gettext_noop("Look at its log, or ask its administrator. Then try again.")
@@ -177,17 +112,8 @@ class ApiBroken(ApiError):
     concerns_all = False
 
 
-class ApiBusy(ApiError):
+class ApiBusy(TransferError):
     code = "api_busy"
     sentence = gettext_noop("%(server)s is overloaded or its database does not answer.")
     hint = gettext_noop("Try again in a few minutes. If it stays so, look at its log.")
     maybe_done = True
-
-
-class StageTooSlow(ApiError):
-    code = "test_too_slow"
-    sentence = gettext_noop("Nothing came back within %(seconds)s s.")
-    hint = gettext_noop(
-        "Something in between accepts the connection and lets it hang: a firewall, a proxy, or "
-        "an overloaded server."
-    )

@@ -1,6 +1,6 @@
 """Calls to a bonus server's administration port by HTTP, each bounded in time, size and trust.
 
-No token is in a log, an error or a `repr`. Every failure is an ApiError.
+No token is in a log, an error or a `repr`. Every failure is a TransferError.
 """
 
 import json
@@ -15,12 +15,21 @@ import httpx
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.endpoint import Endpoint
-from transfer.bonus_api.errors import ApiError
+from transfer.errors import (
+    ConnectionLost,
+    HostSilent,
+    HostUnknown,
+    PortClosed,
+    TooSlow,
+    TransferError,
+    Unreachable,
+)
+from transfer.parties import server
 
 CONNECT_SECONDS = 3.0
 ANSWER_BYTES = 64 << 10  # of an answer about one account, or none
 # By OpenSSL's number of what is wrong with one; 62 is a name, 64 an address.
-CERTIFICATES: dict[int, type[ApiError]] = {
+CERTIFICATES: dict[int, type[TransferError]] = {
     10: errors.CertificateExpired,
     62: errors.CertificateOfAnother,
     64: errors.CertificateOfAnother,
@@ -47,7 +56,7 @@ class AdminPort:
         body: dict[str, str] | None = None,
         most_bytes: int = ANSWER_BYTES,
     ) -> Any:
-        """The JSON of the answer; None if it has no body. Raises ApiError.
+        """The JSON of the answer; None if it has no body. Raises TransferError.
 
         An answer of more than `most_bytes` is Nonsense: as JSON it takes up to 30 times as much
         memory.
@@ -106,7 +115,9 @@ class AdminPort:
                 )
             return self._client
 
-    def error(self, error: type[ApiError], technical: str = "", **params: object) -> ApiError:
+    def error(
+        self, error: type[TransferError], technical: str = "", **params: object
+    ) -> TransferError:
         known: dict[str, object] = {
             "server": self.endpoint.name,
             "host": self.endpoint.host,
@@ -114,9 +125,9 @@ class AdminPort:
             "seconds": f"{self.seconds:g}",
             "reason": technical,
         }
-        return error(technical, **known | params)
+        return error(technical, party=server(self.endpoint.name), **known | params)
 
-    def _failure(self, error: Exception, deadline: "Deadline") -> ApiError:
+    def _failure(self, error: Exception, deadline: "Deadline") -> TransferError:
         causes = list(_causes(error))
         technical = f"{type(error).__name__}: {error}"[:500]
         for cause in causes:
@@ -126,26 +137,26 @@ class AdminPort:
             if isinstance(cause, ssl.SSLError):
                 return self.error(errors.NoTls, cause.reason or technical)
             if isinstance(cause, socket.gaierror | UnicodeError | httpx.InvalidURL):
-                return self.error(errors.HostUnknown, technical)
+                return self.error(HostUnknown, technical)
             if isinstance(cause, ConnectionRefusedError):
-                return self.error(errors.PortClosed, technical)
+                return self.error(PortClosed, technical)
         if isinstance(error, httpx.ConnectTimeout) and not deadline.connected:
-            return self.error(errors.HostSilent, technical, seconds=f"{self.connect_seconds:g}")
+            return self.error(HostSilent, technical, seconds=f"{self.connect_seconds:g}")
         if deadline.passed or isinstance(error, httpx.TimeoutException):
-            return self.error(errors.ApiTooSlow, technical)
+            return self.error(TooSlow, technical, reason=f"> {self.seconds:g} s")
         if isinstance(error, httpx.ConnectError):
             reason = next((one.strerror for one in causes if isinstance(one, OSError)), None)
-            return self.error(errors.NoRoute, technical, reason=reason or technical)
+            return self.error(Unreachable, technical, reason=reason or technical)
         is_closed = "closed" in technical and isinstance(error, httpx.RemoteProtocolError)
         if (
             isinstance(error, httpx.NetworkError)
             or "disconnected without" in technical
             or is_closed
         ):
-            return self.error(errors.CutOff, technical)
+            return self.error(ConnectionLost, technical)
         return self.error(errors.Nonsense, technical)
 
-    def _refusal(self, status: int, content: bytes) -> ApiError:
+    def _refusal(self, status: int, content: bytes) -> TransferError:
         """What the server says of a request that it refused: only its own codes are taken over."""
         try:
             answer = json.loads(content)
@@ -153,7 +164,7 @@ class AdminPort:
         except (KeyError, TypeError, ValueError, RecursionError):
             code, message = "", ""
         technical = f"HTTP {status} {code} {message}".strip()
-        known: dict[Any, type[ApiError]] = {
+        known: dict[Any, type[TransferError]] = {
             401: errors.TokenRefused,
             (404, "register_unknown"): errors.RegisterUnknown,
             404: errors.Nonsense,

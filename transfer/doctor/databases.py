@@ -9,12 +9,14 @@ from psycopg2.extensions import make_dsn
 
 from transfer.doctor import errors
 from transfer.doctor.schema import unknown_migrations
+from transfer.engine.errors import RightsMissing
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import NAMED
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import gettext_noop
+from transfer.errors import IsReplica, gettext_noop
 from transfer.models import BonusServer
+from transfer.parties import OWN, SHOP_ALL, database_of
 from transfer.servers.stages import remarks_on
 from transfer.servers.timed_check import Passed
 
@@ -57,7 +59,7 @@ def own() -> Database:
     """Connects to our own database as Django does, but with errors that say what to do."""
     given = connection.get_connection_params()
     dsn = make_dsn(**{name: str(one) for name, one in given.items() if isinstance(one, str | int)})
-    return Database(dsn, _("Our own database"), "doctor", seconds=SECONDS)
+    return Database(dsn, OWN, "doctor", seconds=SECONDS)
 
 
 def shop_all() -> ShopAll:
@@ -66,8 +68,7 @@ def shop_all() -> ShopAll:
 
 def of_server(server: BonusServer) -> Database:
     server.check_secrets()
-    name = _("The database of %(server)s") % {"server": server.name}
-    return Database(server.dsn, name, "doctor", seconds=SECONDS)
+    return Database(server.dsn, database_of(server.name), "doctor", seconds=SECONDS)
 
 
 def try_server(asked: Database) -> Passed:
@@ -76,17 +77,16 @@ def try_server(asked: Database) -> Passed:
         version, number, encoding, is_replica, clock, pid = database.one(ABOUT)
         off = round((clock - timezone.now()).total_seconds())
         is_pooled = database.connection.info.backend_pid != pid
-    name = {"database": asked.name}
     if number < OLDEST:
-        raise errors.OldPostgres(version=version, **name)
+        raise errors.OldPostgres(version=version, party=asked.party)
     if encoding != "UTF8":
-        raise errors.OtherEncoding(encoding=encoding, **name)
+        raise errors.OtherEncoding(encoding=encoding, party=asked.party)
     if is_replica:
-        raise errors.IsReplica(**name)
+        raise IsReplica(party=asked.party)
     if is_pooled:
-        raise errors.IsPooled(**name)
+        raise errors.IsPooled(party=asked.party)
     if abs(off) >= CLOCK_SECONDS:
-        raise errors.ClockOff(seconds=f"{off:+d}", **name)
+        raise errors.ClockOff(seconds=f"{off:+d}", party=asked.party)
     if number > NEWEST:
         sentence = gettext_noop(
             "PostgreSQL %(version)s is newer than those that Data Transfer is tested with. After a "
@@ -171,7 +171,7 @@ def try_rights() -> Passed:
         (user,) = database.one("select current_user")
         missing = database.rows(RIGHTS, [list(part) for part in zip(*wanted, strict=True)])
     if missing:
-        raise errors.RightMissing(user=user, missing=", ".join(one for (one,) in missing))
+        raise RightsMissing(party=SHOP_ALL, user=user, missing=", ".join(one for (one,) in missing))
     return Passed(
         gettext_noop("The user %(user)s may do all that a transfer does."), {"user": user}
     )

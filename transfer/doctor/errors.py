@@ -1,29 +1,25 @@
-"""What the doctor finds that no transfer would say by itself."""
+"""Problems that only the doctor looks for."""
 
 from transfer.errors import TransferError, gettext_noop
 
 
 class OldPostgres(TransferError):
     code = "doctor_old_postgres"
-    sentence = gettext_noop("%(database)s is PostgreSQL %(version)s.")
+    sentence = gettext_noop("%(party)s is PostgreSQL %(version)s.")
     hint = gettext_noop("PostgreSQL 14 or newer is needed, on all sides.")
 
 
 class OtherEncoding(TransferError):
     code = "doctor_other_encoding"
-    sentence = gettext_noop("The encoding of %(database)s is %(encoding)s.")
-    hint = gettext_noop("Make the database anew with UTF8: others lack characters that people use.")
-
-
-class IsReplica(TransferError):
-    code = "doctor_is_replica"
-    sentence = gettext_noop("%(database)s is a replica, which can only be read.")
-    hint = gettext_noop("Name the primary server.")
+    sentence = gettext_noop("%(party)s has the encoding %(encoding)s.")
+    hint = gettext_noop(
+        "Create the database again with UTF8. Other encodings lack characters that people use."
+    )
 
 
 class IsPooled(TransferError):
     code = "doctor_is_pooled"
-    sentence = gettext_noop("A connection pooler stands before %(database)s.")
+    sentence = gettext_noop("%(party)s is reached through a connection pooler.")
     hint = gettext_noop(
         "Locks that last as long as a session keep a transfer from running twice; a pooler gives "
         "the session away. Name the database itself."
@@ -32,8 +28,8 @@ class IsPooled(TransferError):
 
 class ClockOff(TransferError):
     code = "doctor_clock_off"
-    sentence = gettext_noop("The clock of %(database)s is off by %(seconds)s s from ours.")
-    hint = gettext_noop("Set both by a time server.")
+    sentence = gettext_noop("%(party)s: its clock differs from ours by %(seconds)s s.")
+    hint = gettext_noop("Set both clocks by a time server.")
 
 
 class NotMigrated(TransferError):
@@ -46,14 +42,6 @@ class IndexUnfinished(TransferError):
     code = "doctor_index_unfinished"
     sentence = gettext_noop("In shop All these indexes were never finished: %(names)s.")
     hint = gettext_noop("Run: manage.py init_shop_all")
-
-
-class RightMissing(TransferError):
-    code = "doctor_right_missing"
-    sentence = gettext_noop("In shop All the user %(user)s may not: %(missing)s.")
-    hint = gettext_noop(
-        "Let its owner grant it, or run init_shop_all as the user of SHOP_ALL_DATABASE_URL."
-    )
 
 
 class DiskFull(TransferError):
@@ -86,9 +74,3 @@ class AnotherProgram(TransferError):
     hint = gettext_noop(
         "Stop the program that has the port, or give the pages another port and change SITE_URL."
     )
-
-
-class MailAway(TransferError):
-    code = "doctor_mail_away"
-    sentence = gettext_noop("The mail server %(host)s:%(port)s does not answer: %(reason)s.")
-    hint = gettext_noop("Check EMAIL_HOST and EMAIL_PORT. Messages wait until it answers.")

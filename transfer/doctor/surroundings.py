@@ -2,14 +2,16 @@
 
 import socket
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from django.conf import settings
 from django.utils import timezone
 
 from transfer.doctor import errors
-from transfer.errors import gettext_noop
+from transfer.errors import from_socket, gettext_noop
 from transfer.models import AuditEntry, Recipient
+from transfer.parties import Kind, Party
 from transfer.servers.timed_check import Passed
 from transfer.text import formats
 
@@ -21,7 +23,7 @@ LIVE = {"status": "ok"}  # as /health/live answers
 def try_pages() -> Passed:
     """Asks the address at which browsers reach the pages; another program may have its port."""
     address = (settings.SITE_URL or "http://localhost:8000").rstrip("/")
-    params = {"address": address}
+    params: dict[str, Any] = {"address": address}
     try:
         answer = httpx.get(f"{address}/health/live", timeout=SECONDS, follow_redirects=True)
     except httpx.HTTPError as error:
@@ -45,7 +47,9 @@ def try_mail() -> Passed:
     try:
         socket.create_connection((settings.EMAIL_HOST, settings.EMAIL_PORT), SECONDS).close()
     except OSError as error:
-        raise errors.MailAway(**params, reason=error.strerror or str(error)) from error
+        party = Party(Kind.MAIL, settings.EMAIL_HOST)
+        where = (party, settings.EMAIL_HOST, settings.EMAIL_PORT, SECONDS)
+        raise from_socket(error, *where) from error
     return Passed(gettext_noop("%(host)s:%(port)s takes connections."), params)
 
 

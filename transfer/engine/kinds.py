@@ -22,6 +22,7 @@ from transfer.engine.checks import (
     BY_TABLES,
     CARD_CHECKS,
     PINCODE_CHECKS,
+    UNKNOWN,
     UNKNOWN_CARD,
     Check,
 )
@@ -348,3 +349,8 @@ CHECKS: dict[str, Check] = {
     for checks in (*(kind.all_checks for kind in KINDS.values()), BY_TABLES, BY_SERVER)
     for check in checks
 }
+
+
+def check_named(code: str) -> Check:
+    """The check of a reject's code; UNKNOWN for a code that a newer version has saved."""
+    return CHECKS.get(code, UNKNOWN)

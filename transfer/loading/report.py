@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from transfer.engine.checks import Check
 from transfer.engine.kinds import CHECKS, MASK
 from transfer.errors import gettext_noop
 from transfer.loading.faults import LINE_FAULTS
@@ -12,7 +13,6 @@ from transfer.loading.lines import Lines
 from transfer.loading.loader import Loader, Totals
 from transfer.text import formats
 from transfer.text.columns import heading
-from transfer.text.explain import Explanation
 
 WARNINGS = {
     "zeros_lost": gettext_noop(
@@ -93,13 +93,13 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
         yield "total_differs", {"stated": str(lines.stated_total), "found": str(totals.amount or 0)}
 
 
-def explain_line(code: str) -> Explanation:
-    """Why a line can't be loaded, and what to do."""
-    check = LINE_FAULTS.get(code) or CHECKS[code]
-    return Explanation(_(check.sentence), _(check.hint))
+def fault_named(code: str) -> Check:
+    """The fault of a line: why it can't be read, or the check that its row fails."""
+    return LINE_FAULTS.get(code) or CHECKS[code]
 
 
-def explain_warning(code: str, params: dict[str, Any]) -> str:
+def warning(code: str, params: dict[str, Any]) -> str:
+    """The sentence of a warning in the user's language."""
     return _(WARNINGS[code]) % {name: _shown(name, value) for name, value in params.items()}
 
 

@@ -29,7 +29,8 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.engine.table_name import TableName
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
-from transfer.text.explain import explain
+from transfer.parties import SHOP_ALL, Party
+from transfer.text.explain import explain, name_of
 
 PURPOSE = "setup"
 # Statements that an administrator need not run.
@@ -105,14 +106,14 @@ class Administrator:
             os.seteuid(0)
 
 
-def ensure(url: str, name: str, administrator: Administrator) -> bool:
+def ensure(url: str, party: Party, administrator: Administrator) -> bool:
     """Sees to it that the URL leads to a database; returns whether it had to be made.
 
     Raises CommandError where there is such a user with another password, which may be somebody
     else's; AdministratorNeeded, Unreachable.
     """
     try:
-        with Database(url, name, PURPOSE) as database:
+        with Database(url, party, PURPOSE) as database:
             database.one("select 1")
         return False
     except (LoginRefused, DatabaseMissing) as refusal:
@@ -126,7 +127,7 @@ def ensure(url: str, name: str, administrator: Administrator) -> bool:
         try:
             with (
                 administrator.logged_in(url, "postgres") as dsn,
-                Database(dsn, name, PURPOSE) as server,
+                Database(dsn, party, PURPOSE) as server,
             ):
                 server.connection.set_session(autocommit=True)
                 has_user, has_database = server.one(THERE, [parts["user"], parts["dbname"]])
@@ -135,7 +136,7 @@ def ensure(url: str, name: str, administrator: Administrator) -> bool:
                         "%(what)s: there is a user %(user)s with another password. Give that one, "
                         "or name another user."
                     )
-                    named = {"what": name, "user": parts["user"]}
+                    named = {"what": name_of(party), "user": parts["user"]}
                     raise CommandError(sentence % named) from None
                 for statement in wanted + [make_database] * (not has_database):
                     server.execute(statement)
@@ -145,9 +146,9 @@ def ensure(url: str, name: str, administrator: Administrator) -> bool:
     return True
 
 
-def is_foreign(url: str, name: str) -> bool:
+def is_foreign(url: str, party: Party) -> bool:
     """Whether the database holds tables, and those of something else."""
-    with Database(url, name, PURPOSE) as database:
+    with Database(url, party, PURPOSE) as database:
         migrations = TableName("django_migrations")
         has_tables, has_migrations = database.one(FOREIGN, [migrations])
         if not has_migrations:
@@ -172,7 +173,7 @@ def ensure_staging(
         if not isinstance(error, GuardsOfAnother) and not error.technical.startswith(NO_RIGHT):
             raise
         refusal = error
-    with Script(url, "shop All", PURPOSE) as script:
+    with Script(url, SHOP_ALL, PURPOSE) as script:
         staging = Staging(script, settings.KINDS.values(), Unchecked(), existing_moved)
         steps = staging.initialise()
         if may_all(script) and all(step.sentence == COMPLETE for step in steps):
@@ -214,8 +215,8 @@ def initialise(shop_all: ShopAll, existing_moved: bool | None = None) -> list[St
 class Script(Database):
     """A database that answers queries, and keeps other statements instead of running them."""
 
-    def __init__(self, dsn: str, name: str, purpose: str) -> None:
-        super().__init__(dsn, name, purpose)
+    def __init__(self, dsn: str, party: Party, purpose: str) -> None:
+        super().__init__(dsn, party, purpose)
         self.statements: list[str] = []
 
     def execute(self, statement: Any, parameters: Any = None) -> int:

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
-from transfer.text.explain import Explanation, explain_code
+from transfer.text.explain import Explanation, explain
 
 FAILURE = ["error_code", "error_params", "error_technical"]
 
@@ -37,6 +37,14 @@ class Failing(models.Model):
         self.assign(**failure(error))
 
     @property
+    def error(self) -> TransferError | None:
+        """The error as it was saved."""
+        if not self.error_code:
+            return None
+        return TransferError.saved(self.error_code, self.error_params)
+
+    @property
     def explained(self) -> Explanation | None:
         """What went wrong and what to do, in the reader's language."""
-        return explain_code(self.error_code, self.error_params) if self.error_code else None
+        error = self.error
+        return None if error is None else explain(error)

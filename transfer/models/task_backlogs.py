@@ -1,9 +1,6 @@
-from typing import Any
-
 from django.db import models
 from django.utils.translation import gettext_lazy
 
-from transfer.errors import TransferError
 from transfer.models.failing import Failing
 from transfer.models.tasks import TransferTask
 
@@ -27,10 +24,3 @@ class TaskBacklog(Failing):
 
     def __str__(self) -> str:
         return f"{self.task_id}: {self.rows}"
-
-    @property
-    def error(self) -> TransferError | None:
-        if not self.error_code:
-            return None
-        params: dict[str, Any] = self.error_params
-        return TransferError.by_code.get(self.error_code, TransferError)("", **params)

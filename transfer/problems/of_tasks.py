@@ -11,6 +11,7 @@ from transfer.errors import Difference
 from transfer.models import Settings, TransferTask
 from transfer.models.alerts import Severity, Topic
 from transfer.models.run_base import State
+from transfer.parties import SHOP_ALL
 from transfer.problems.codes import Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs.backlog import Backlog
@@ -86,7 +87,7 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
         if asked is None or asked.error is None:
             continue
         error = asked.error
-        is_shop_all = error.params.get("database") == "shop All"
+        is_shop_all = error.party == SHOP_ALL
         key = "database:shop_all" if is_shop_all else f"database:{task.server_id}"
         if key not in listed:
             listed.add(key)

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
-from transfer.errors import QueueStuck
+from transfer.errors import QueueStuck, TransferError
 from transfer.models import MaintenanceTask
 from transfer.models.tasks import KindChoices
 from transfer.problems.codes import Code
 from transfer.text import formats
-from transfer.text.explain import Explanation, explain, explain_code
+from transfer.text.explain import Explanation, explain
 
 Params = dict[str, Any]
 
@@ -65,7 +65,7 @@ def _moment(params: Params, name: str = "since") -> str:
 def _cause(params: Params) -> Explanation:
     if params.get("interrupted"):
         return Explanation(_("The process that ran it is gone."), "")
-    return explain_code(params["code"], params["error"])
+    return explain(TransferError.saved(params["code"], params["error"]))
 
 
 def _stuck(params: Params) -> Explanation:
@@ -140,7 +140,7 @@ def _registers(params: Params) -> str:
 
 def _guards(params: Params) -> Explanation:
     """Without the SQL for another role, which `Problem.sql` has."""
-    return explain_code(params["code"], {**params["error"], "script": ""})
+    return explain(TransferError.saved(params["code"], {**params["error"], "script": ""}))
 
 
 SENTENCES: dict[Code, Callable[[Params], str]] = {

@@ -16,8 +16,9 @@ from django.db.models import Q
 from django.utils.module_loading import import_string
 from django_tasks_db.models import DBTaskResult
 
-from transfer.errors import AlreadyRunning, OwnDatabaseFailed, TransferError
+from transfer.errors import AlreadyRunning, ConnectionLost, TransferError
 from transfer.logs import about
+from transfer.parties import OWN
 from transfer.queue.locks import Space, held, lock
 from transfer.queue.worker import stop_of_worker
 
@@ -111,7 +112,7 @@ class Job(models.Model):
                 self.fail(error)
             except Error as error:  # InterfaceError is no DatabaseError
                 connection.close_if_unusable_or_obsolete()
-                self.fail(OwnDatabaseFailed(type(error).__name__))
+                self.fail(ConnectionLost(type(error).__name__, party=OWN))
             except Exception as error:
                 # Without the error's own text: it may quote a PIN code.
                 name, place = type(error).__name__, "".join(format_tb(error.__traceback__))

@@ -16,9 +16,10 @@ from transfer.loading.files import Layout, Line, detect, is_blank, rows_of
 from transfer.loading.headings import missing
 from transfer.loading.lines import cell_at
 from transfer.loading.receive import Utf8
-from transfer.loading.report import explain_line
+from transfer.loading.report import fault_named
 from transfer.loading.values import remark
 from transfer.models import BonusServer, CashRegister, Shop
+from transfer.text.explain import explain
 
 LARGEST = 2 << 20
 MOST_LINES = 50_000
@@ -133,7 +134,7 @@ def _line(number: int, cells: list[Any], columns: dict[str, int]) -> RegisterLin
     mothballed = values.pop("mothballed").lower()
     line = RegisterLine(number, **values, mothballed=mothballed in YES)
     if fault := next((fault for _value, fault in read.values() if fault), ""):
-        line.problem = " ".join(explain_line(fault))
+        line.problem = " ".join(explain(fault_named(fault)))
     elif mothballed not in YES | NO:
         line.problem = _("Mothballed is neither yes nor no.")
     return line

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from transfer.bonus_api.client import Account, BonusApi
-from transfer.bonus_api.errors import ApiError, RegisterExists, RegisterUnknown
+from transfer.bonus_api.errors import RegisterExists, RegisterUnknown
 from transfer.errors import TransferError
 from transfer.models import (
     AccountJob,
@@ -45,7 +45,7 @@ class Work:
         self.job, self.stopped = job, stopped
         self.creates = job.creates
         self.existing: dict[str, Account] = {}
-        self.end: ApiError | None = None  # why the rest is not tried
+        self.end: TransferError | None = None  # why the rest is not tried
         self.failures_in_a_row = 0
 
     def do(self) -> None:
@@ -57,7 +57,7 @@ class Work:
                 if self.creates:
                     self.existing = {account.register: account for account in api.accounts()}
                 self._call_all(api, left)
-        except ApiError as error:
+        except TransferError as error:
             self._fail(left, error)
         if not (self._left() if self.creates else self.stopped()):
             self.job.finished_at = timezone.now()
@@ -97,13 +97,13 @@ class Work:
             raise self.end
         try:
             answer = self._ask(api, account)
-        except ApiError as error:
+        except TransferError as error:
             self._note_failure(error)
             raise
         self.failures_in_a_row = 0
         return answer
 
-    def _note_failure(self, error: ApiError) -> None:
+    def _note_failure(self, error: TransferError) -> None:
         self.failures_in_a_row = self.failures_in_a_row + 1 if error.concerns_all else 0
         many = self.failures_in_a_row >= FAILURES_IN_A_ROW
         if error.concerns_all and (not error.maybe_done or many):
@@ -156,7 +156,7 @@ class Work:
         if not isinstance(error, RegisterUnknown) or self.job.action != Action.DELETE:
             self.job.failed += 1
 
-    def _fail(self, accounts: list[RegisterAccount], error: ApiError) -> None:
+    def _fail(self, accounts: list[RegisterAccount], error: TransferError) -> None:
         """Notes why none of these accounts was tried."""
         untried = [account for account in accounts if account.state != State.ERROR]
         for account in untried:
@@ -202,7 +202,7 @@ def order(
 
 
 def change_one(account: RegisterAccount, action: Action, actor: Actor, reason: str = "") -> None:
-    """Blocks, unblocks or deletes one account while somebody waits. Raises ApiError."""
+    """Blocks, unblocks or deletes one account while somebody waits. Raises TransferError."""
     code = account.register.code
     old = {"blocked": account.blocked, "login": account.login}
     with BonusApi(account.server.endpoint) as api:

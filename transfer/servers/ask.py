@@ -13,6 +13,7 @@ from transfer.engine.postgres.pool import pooled
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer
+from transfer.parties import database_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def bonus_db(
 
 
 def too_slow(subject: object, seconds: float) -> TransferError:
-    return TooSlow(database=str(subject), reason=f"> {seconds:g} s")
+    return TooSlow(party=database_of(str(subject)), reason=f"> {seconds:g} s")
 
 
 def ask_all(

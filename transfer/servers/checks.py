@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.client import Account, BonusApi, Status
-from transfer.errors import TransferError
+from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, SeenDay
+from transfer.parties import server as party_of
 from transfer.servers.ask import ask_all
 
 SECONDS = 8.0  # for all of them together
@@ -81,7 +82,7 @@ class Look:
 
 
 def look(server: BonusServer, seconds: float = SECONDS) -> Look:
-    """Raises ApiError. Queries no database: it runs in a thread."""
+    """Raises TransferError. Queries no database: it runs in a thread."""
     with BonusApi(server.endpoint, seconds) as api:
         asked_at, began = timezone.now(), monotonic()
         status = api.status()
@@ -97,7 +98,7 @@ def look_at_all(
         servers,
         look,
         seconds,
-        late=lambda one, took: errors.ApiTooSlow(server=one.name, seconds=f"{took:g}"),
+        late=lambda one, took: TooSlow(party=party_of(one.name), reason=f"> {took:g} s"),
     )
 
 

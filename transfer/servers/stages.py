@@ -9,15 +9,15 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.bonus_api import errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.http import CONNECT_SECONDS
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import TRIGGERS, remarks
 from transfer.engine.table_name import TableName
-from transfer.errors import gettext_noop
+from transfer.errors import TransferError, from_socket, gettext_noop
 from transfer.models import Actor, AuditEntry, BonusServer
+from transfer.parties import server as party_of
 from transfer.servers.timed_check import Passed, Result, timed_check
 
 STAGE_SECONDS = 8.0
@@ -30,30 +30,30 @@ def try_name(server: BonusServer) -> Passed:
     try:
         known = socket.getaddrinfo(server.host, server.admin_port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise errors.HostUnknown(str(error), host=server.host) from None
+        raise _failed(server, server.admin_port, error) from None
     addresses = ", ".join(dict.fromkeys(str(one[4][0]) for one in known))
     return Passed(gettext_noop("The address is %(addresses)s."), {"addresses": addresses})
 
 
 def try_ports(server: BonusServer) -> Passed:
     for port in (server.admin_port, server.work_port):
-        _connect(server.host, port)
+        _connect(server, port)
     return Passed(
         gettext_noop("Ports %(admin)s and %(work)s accept connections."),
         {"admin": server.admin_port, "work": server.work_port},
     )
 
 
-def _connect(host: str, port: int) -> None:
-    where: dict[str, object] = {"host": host, "port": port}
+def _connect(server: BonusServer, port: int) -> None:
     try:
-        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except ConnectionRefusedError as error:
-        raise errors.PortClosed(str(error), **where) from None
-    except TimeoutError as error:
-        raise errors.HostSilent(str(error), seconds=f"{CONNECT_SECONDS:g}", **where) from None
+        socket.create_connection((server.host, port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise errors.NoRoute(str(error), reason=error.strerror or error, **where) from None
+        raise _failed(server, port, error) from None
+
+
+def _failed(server: BonusServer, port: int, error: OSError | UnicodeError) -> TransferError:
+    party = party_of(server.name or server.host)
+    return from_socket(error, party, server.host, port, CONNECT_SECONDS)
 
 
 def try_token(server: BonusServer) -> Passed:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from django.db import connections
 from django.utils.translation import get_language, gettext as _, override
 
-from transfer.bonus_api.errors import StageTooSlow
-from transfer.errors import TransferError
+from transfer.errors import TooSlow, TransferError
+from transfer.parties import Kind, Party
 from transfer.text.commands import as_typed_here
 from transfer.text.explain import explain
 
@@ -51,7 +51,8 @@ def timed_check(stage: str, label: str, test: Callable[[], Passed], seconds: flo
     except TransferError as error:
         return _failed(stage, label, began, error)
     except StillRunning:
-        return _failed(stage, label, began, StageTooSlow(seconds=f"{seconds:g}"))
+        late = TooSlow(party=Party(Kind.CHECK, label), reason=f"> {seconds:g} s")
+        return _failed(stage, label, began, late)
     except Exception as error:
         return _failed(stage, label, began, TransferError(type(error).__name__))
     finally:

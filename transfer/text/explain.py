@@ -1,13 +1,12 @@
-"""Codes and their parameters as sentences of the user's language."""
+"""Errors, checks and warnings as sentences in the user's language."""
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from django.utils.translation import gettext as _
 
-from transfer.engine.checks import UNKNOWN
-from transfer.engine.kinds import CHECKS
-from transfer.errors import TransferError
+from transfer.errors import Params, TransferError
+from transfer.parties import Party, as_subject
 from transfer.text import formats
 from transfer.text.commands import as_typed_here
 
@@ -24,43 +23,53 @@ class Explanation(NamedTuple):
         return f"{self.sentence} {self.hint}"
 
 
-class Params(dict[str, str]):
-    """Parameters of a sentence; one that an earlier version did not save is a dash."""
+class Cause(Protocol):
+    """What can be explained: an error, the check that a row failed, a warning about a file."""
 
-    def __missing__(self, name: str) -> str:
-        return formats.NOTHING
+    @property
+    def sentence(self) -> str: ...
 
-
-def explain(error: TransferError) -> Explanation:
-    """What went wrong, and what to do."""
-    return explain_code(error.code, error.params)
+    @property
+    def hint(self) -> str: ...
 
 
-def explain_code(code: str, params: dict[str, str]) -> Explanation:
-    """As `explain`, of an error that was saved. An unknown code is explained as unexpected."""
-    error = TransferError.by_code.get(code, TransferError)
-    known = _as_read(params)
-    return Explanation(
-        as_typed_here(_(error.sentence)) % known, as_typed_here(_(error.hint)) % known
-    )
+def explain(cause: Cause) -> Explanation:
+    """What went wrong, and what to do, in the user's language. An error has parameters."""
+    known = Params()
+    if isinstance(cause, TransferError):
+        known.update(_as_read(cause.params))
+        if cause.party is not None:
+            known["party"] = subject(cause.party, _(cause.sentence))
+    return Explanation(_filled(cause.sentence, known), _filled(cause.hint, known))
 
 
-def _as_read(params: dict[str, str]) -> Params:
+def subject(party: Party, sentence: str) -> str:
+    """The party in the user's language, as `sentence` begins with it or names it."""
+    return as_subject(_(party.phrase), party.name, sentence)
+
+
+def name_of(party: Party) -> str:
+    """The party as a heading."""
+    return subject(party, "%(party)s")
+
+
+def _filled(text: str, known: Params) -> str:
+    return as_typed_here(_(text)) % known if text else ""
+
+
+def _as_read(params: dict[str, str]) -> dict[str, str]:
     """The parameters in the user's language.
 
     For a command that is to be pasted each has a twin: `quoted_server` is the name as it was saved,
     quoted for a shell.
     """
-    saved = {name: str(text) for name, text in params.items()}
-    known = Params(saved)
+    known = dict(params)
     for name in TIMES:
         if name in known:
             known[name] = SAVED_ZONE.sub(_zone, known[name])
     if "what" in known:  # a part of the sentence, which is a message id, too
         known["what"] = _(known["what"])
-    if known.get("database") == "shop All":
-        known["database"] = _("shop All")
-    known.update({f"quoted_{name}": _quoted(text) for name, text in saved.items()})
+    known.update({f"quoted_{name}": _quoted(text) for name, text in params.items()})
     return known
 
 
@@ -73,12 +82,6 @@ def _quoted(text: str) -> str:
 
 def _zone(match: re.Match[str]) -> str:
     return str(formats.ZONES.get(match[0], match[0]))
-
-
-def explain_reject(code: str) -> Explanation:
-    """Why a row was rejected, and what to do. A code that no check has is explained as unknown."""
-    check = CHECKS.get(code, UNKNOWN)
-    return Explanation(_(check.sentence), _(check.hint))
 
 
 def started_by(run: Any) -> str:

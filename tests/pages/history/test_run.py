@@ -75,8 +75,8 @@ def test_a_failure_says_its_cause_what_to_do_and_when_it_is_tried_again(client, 
         retry_at=timezone.now() + timedelta(minutes=2),
     )
     page = page_of(client, failed)
-    assert "The connection to shop All broke off." in page
-    assert "The next run goes on where this one stopped." in page
+    assert "The database of shop All: the connection was lost." in page
+    assert "The next run continues where this one stopped." in page
     assert "It is tried again" in page
     assert "08006 ConnectionException" in page
     assert f'The last success before it: <a href="{good.get_absolute_url()}">' in page

@@ -107,7 +107,7 @@ def test_a_test_that_arrives_is_said_and_one_that_does_not_says_why(client, mail
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     answer = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
-    assert "The mail server 127.0.0.1 did not take the message" in words_of(answer)
+    assert "The mail server 127.0.0.1 does not answer" in words_of(answer)
     assert "Messages to Olga have not arrived since" in words_of(client.get(reverse("overview")))
     assert Notice.objects.count() == 1
 

@@ -12,6 +12,7 @@ from transfer.models import Actor, Heartbeat, TransferTask
 from transfer.models.run_base import State
 from transfer.pages.filters import midnight
 from transfer.pages.overview.flows import DRAWN_AT_MOST
+from transfer.parties import database_of
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan")
@@ -70,7 +71,7 @@ def test_every_other_state_is_said_in_a_word(client, eight):
     assert flows(client)["cards"].words.startswith("next ")
     cards.pause(timezone.now() + timedelta(hours=1), IVAN)
     balances.switch(False, IVAN)
-    wait_for(pincodes, error=Unreachable(database="8", reason="refused"))
+    wait_for(pincodes, error=Unreachable(party=database_of("8"), reason="refused"))
     shown = flows(client)
     assert shown["cards"].words.startswith("paused until ")
     assert shown["balances"].words == "switched off"

@@ -23,6 +23,7 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.run_base import State, Trigger
+from transfer.parties import database_of, server as server_named
 from transfer.runs import backlog
 from transfer.runs.backlog import COUNTED_AT_MOST, Backlog
 from transfer.runs.execute import run_here
@@ -73,7 +74,7 @@ def test_everything_arrives(client, task):
 
 def test_it_does_not_say_so_before_it_has_heard(client, task, monkeypatch):
     cache.clear()
-    slow = Backlog(error=TooSlow(database=task.server.name, reason="> 0.7 s"))
+    slow = Backlog(error=TooSlow(party=database_of(task.server.name), reason="> 0.7 s"))
     monkeypatch.setattr(backlog, "backlogs", lambda tasks, seconds: {one.pk: slow for one in tasks})
     html = look(client).content.decode()
     assert "Everything arrives." not in html
@@ -152,14 +153,16 @@ def test_a_run_that_no_worker_takes_is_a_problem_within_a_minute(client, task):
 
 def test_a_server_that_does_not_answer_is_one_problem_not_three(client, task):
     for one in task.server.tasks.all():
-        wait_for(one, error=Unreachable(database=task.server.name, reason="timeout"))
-    assert problems_on(client) == ["Бонусный сервер 8 does not answer: timeout"]
+        wait_for(one, error=Unreachable(party=database_of(task.server.name), reason="timeout"))
+    assert problems_on(client) == ["The database of Бонусный сервер 8 does not answer: timeout"]
 
 
 def test_a_server_that_failed_its_check_is_named_with_the_cause_and_since_when(client, task):
-    task.server.note_failure(timezone.now(), Unreachable(database="work port", reason="refused"))
+    task.server.note_failure(
+        timezone.now(), Unreachable(party=server_named("work port"), reason="refused")
+    )
     (problem,) = look(client).context["problems"]
-    assert problem.sentence == "work port does not answer: refused"
+    assert problem.sentence == "Server “work port” does not answer: refused"
     assert problem.detail.startswith("Since today")
     assert problem.url == task.server.get_absolute_url()
 
@@ -276,7 +279,7 @@ def test_a_server_that_is_gone_takes_a_few_seconds_at_most(client, alive, settin
 def test_what_waits_in_all_says_of_how_many_tasks_it_is_not_known(client, alive):
     many_tasks(3)
     ill, much, few = TransferTask.objects.all()
-    wait_for(ill, error=Unreachable(database="work port", reason="refused"))
+    wait_for(ill, error=Unreachable(party=database_of("work port"), reason="refused"))
     wait_for(few, 5)
     wait_for(much, 7)
     context = look(client).context
@@ -285,7 +288,7 @@ def test_what_waits_in_all_says_of_how_many_tasks_it_is_not_known(client, alive)
     wait_for(much, COUNTED_AT_MOST)
     assert look(client).context["backlog"] == "1\u202f000\u202f005+"
     for one in (few, much):
-        wait_for(one, error=Unreachable(database="work port", reason="refused"))
+        wait_for(one, error=Unreachable(party=database_of("work port"), reason="refused"))
     assert look(client).context["backlog"] == "—"
 
 

@@ -19,6 +19,7 @@ from transfer.models import (
     Shop,
 )
 from transfer.models.run_base import Trigger
+from transfer.parties import database_of
 from transfer.runs.execute import run_here
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_asked")]
@@ -75,7 +76,7 @@ def test_each_step_checks_itself_and_when_all_are_done_the_list_is_gone(
     # What fails later is a problem, and no step of the set-up.
     run_here(task, Trigger.SCHEDULE)
     Heartbeat.objects.update(at=timezone.now() - timedelta(hours=1))
-    eight.note_failure(timezone.now(), Unreachable(database="8", reason="refused"))
+    eight.note_failure(timezone.now(), Unreachable(party=database_of("8"), reason="refused"))
     assert steps(admin) == []
 
 

@@ -129,7 +129,7 @@ def test_a_staging_database_that_does_not_answer_is_said_in_plain_words(client, 
     a_reject(eight)
     for name in ("rejects_resend", "rejects_discard"):
         response = client.post(reverse(name), {"reason": "zeros"}, follow=True)
-        assert "shop All does not answer" in words(response)
+        assert "The database of shop All does not answer" in words(response)
     assert RejectedRow.objects.open().exists()
 
 

@@ -238,7 +238,7 @@ class TestOneRow:
         one = a_reject(eight)
         data = {"account": "4100", "amount": "5"}
         response = client.post(reverse("reject_resend", args=[one.pk]), data)
-        assert "shop All does not answer" in words(response)
+        assert "The database of shop All does not answer" in words(response)
         assert RejectedRow.objects.open().exists()
 
     def test_is_discarded_with_a_reason_and_not_without(self, client, eight):

@@ -23,6 +23,7 @@ from transfer.models import (
 )
 from transfer.models.run_base import State, Trigger
 from transfer.pages.links import key_of
+from transfer.parties import database_of
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 from transfer.runs.execute import run_here
@@ -397,7 +398,7 @@ def test_a_task_that_no_tick_has_planned_yet_shows_no_time(client, olga, task):
 
 
 def test_a_server_that_does_not_answer_leaves_the_number_unknown(client, olga, task):
-    error = Unreachable(database=task.server.name, reason="timeout")
+    error = Unreachable(party=database_of(task.server.name), reason="timeout")
     wait_for(task, error=error)
     html = page(client)
     assert "unknown" in html
@@ -425,7 +426,7 @@ def test_what_waits_is_asked_before_the_page_is_shown(client, olga, shown, recei
 
 
 def test_who_only_is_slow_is_asked_again_before_anything_is_said(client, olga, task, monkeypatch):
-    slow = TooSlow(database=task.server.name, reason="> 0.7 s")
+    slow = TooSlow(party=database_of(task.server.name), reason="> 0.7 s")
     monkeypatch.setattr(
         backlog, "backlogs", lambda tasks, seconds: {one.pk: Backlog(error=slow) for one in tasks}
     )

@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
 LANGUAGES = ["en", "ru"]
 SENTENCES = {
-    "down": ("refuses connections on port", "отклоняет соединения на порту"),
-    "silent": ("did not answer within {} s.", "не ответил за {} с."),
+    "down": ("does not answer: nothing listens at", "никто не слушает порт"),
+    "silent": ("did not answer in time: &gt; {} s.", "не отвечает вовремя: &gt; {} s."),
     "garbage": (
         "does not speak the bonus server&#x27;s protocol.",
         "отвечает не бонусный сервер: протокол другой.",
@@ -25,7 +25,7 @@ SENTENCES = {
     "409": ("has an account of this register already.", "уже есть учётная запись этой кассы."),
     "500": ("reports an error of its own (HTTP 500).", "сообщает о собственной ошибке (HTTP 500)."),
     "503": ("is overloaded or its database does not answer.", "перегружен"),
-    "hangs up": ("closed the connection before it had answered.", "закрыл соединение"),
+    "hangs up": ("the connection was lost.", "соединение оборвалось"),
     "certificate": ("is not signed by an authority that is trusted here", "Сертификат"),
 }
 HANDLERS = {

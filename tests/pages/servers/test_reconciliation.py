@@ -99,6 +99,6 @@ def test_a_count_that_takes_too_long_is_stopped_and_the_last_result_stays(
         holder.autocommit = False
         run(holder, 'lock table "changeAccountBalanceTemp" in access exclusive mode')
         text = reconciliation("?now=1")
-        assert "did not finish a statement in time" in text
+        assert "did not answer in time" in text
         assert "Everything accounted for" in text
         assert query(shop_all, UNDER_WAY) == []

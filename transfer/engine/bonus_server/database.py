@@ -7,6 +7,7 @@ from transfer.engine.bonus_server.positions import Positions
 from transfer.engine.bonus_server.rejects import Rejects
 from transfer.engine.bonus_server.vendor_tables import VendorTables
 from transfer.engine.postgres.database import Database
+from transfer.parties import database_of
 
 
 class BonusDatabase:
@@ -21,7 +22,7 @@ class BonusDatabase:
         secret: bool = False,
         seconds: float | None = None,
     ) -> None:
-        self.database = Database(dsn, name, purpose, secret=secret, seconds=seconds)
+        self.database = Database(dsn, database_of(name), purpose, secret=secret, seconds=seconds)
         self.tables = VendorTables(self.database)
         self.positions = Positions(self.database)
         self.rejects = Rejects(self.database)

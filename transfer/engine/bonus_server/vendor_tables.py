@@ -108,7 +108,7 @@ class VendorTables:
         problems += self._other_problems(kind)
         if problems:
             raise WrongColumns(
-                database=self.database.name, table=f'"{kind.target}"', problems="; ".join(problems)
+                party=self.database.party, table=f'"{kind.target}"', problems="; ".join(problems)
             )
         self.check_rules(kind)
 
@@ -161,7 +161,12 @@ class VendorTables:
             grants.append(sql.SQL(GRANT_TEMPORARY).format(**names))
         if missing:
             statements = sql.SQL("\n").join(grants).as_string(self.database.connection)
-            raise RightsMissing(user=user, missing=", ".join(missing), statements=statements)
+            raise RightsMissing(
+                party=self.database.party,
+                user=user,
+                missing=", ".join(missing),
+                statements=statements,
+            )
 
     def _missing_rights(self, kind: Kind) -> str:
         """The rights on the kind's table that we lack, as a grant names them."""

@@ -28,7 +28,6 @@ from transfer.engine.errors.restored import (
     RowsRewritten,
     RowsUndated,
     ShopAllRestored,
-    StandbyAsSource,
     TransactionPrepared,
 )
 from transfer.engine.errors.rows import (
@@ -51,7 +50,7 @@ from transfer.engine.errors.tables import (
     TargetTableMissing,
     WrongColumns,
 )
-from transfer.errors import AnswerInvalid, Difference
+from transfer.errors import AnswerInvalid, Difference, IsReplica
 
 __all__ = [
     "REFUSALS",
@@ -92,7 +91,6 @@ __all__ = [
     "RowsUndecided",
     "ShopAllRestored",
     "StagingTableChanged",
-    "StandbyAsSource",
     "TableUnlogged",
     "TargetTableMissing",
     "TooManyRefused",
@@ -104,7 +102,7 @@ REFUSALS = {
     error.code
     for error in (
         *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
-        *(PositionLost, RowsPurged, StandbyAsSource, RowsSwallowed, TooManyRefused, TableUnlogged),
+        *(PositionLost, RowsPurged, IsReplica, RowsSwallowed, TooManyRefused, TableUnlogged),
         *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
         *(AnswerInvalid, BeginningUndecided, ReaderShared, RowsDoubtful, RowsPrepared),
     )

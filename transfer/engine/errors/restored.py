@@ -171,15 +171,6 @@ class RowsUndated(TransferError):
     )
 
 
-class StandbyAsSource(TransferError):
-    code = "standby_as_source"
-    sentence = gettext_noop("The database of shop All is a replica, which can only be read.")
-    hint = gettext_noop(
-        "A replica shows commits in another order and may lag, so rows could be lost. Let "
-        "SHOP_ALL_DATABASE_URL name the primary server."
-    )
-
-
 class OriginChanged(TransferError):
     code = "origin_changed"
     sentence = gettext_noop("The database of shop All was replaced while the transfer ran.")

@@ -1,6 +1,9 @@
 """Tables, columns, rights and guards that a transfer needs, in shop All and on a bonus server."""
 
+from typing import ClassVar
+
 from transfer.errors import TransferError, gettext_noop
+from transfer.parties import Kind
 
 
 class NotInitialised(TransferError):
@@ -58,7 +61,7 @@ class TargetTableMissing(TransferError):
 
 class WrongColumns(TransferError):
     code = "wrong_columns"
-    sentence = gettext_noop("In %(database)s the columns of %(table)s do not fit: %(problems)s.")
+    sentence = gettext_noop("%(party)s: the columns of %(table)s do not fit: %(problems)s.")
     hint = gettext_noop(
         "Nothing was moved. Binary data of the wrong type would arrive as nonsense without an "
         "error, so the types have to be put right first. Where columns have other names or units, "
@@ -69,7 +72,7 @@ class WrongColumns(TransferError):
 class TableUnlogged(TransferError):
     code = "table_unlogged"
     sentence = gettext_noop(
-        "In %(database)s the table %(table)s, or a partition of it, is unlogged: a crash of that "
+        "%(party)s: the table %(table)s, or a partition of it, is unlogged. A crash of that "
         "server would empty it."
     )
     hint = gettext_noop(
@@ -99,5 +102,10 @@ class NoRightForSchema(TransferError):
 
 class RightsMissing(TransferError):
     code = "rights_missing"
-    sentence = gettext_noop("The database user %(user)s may not do everything: %(missing)s.")
+    sentence = gettext_noop("%(party)s: the user %(user)s lacks these rights: %(missing)s.")
     hint = gettext_noop("Ask the database's administrator to run:\n%(statements)s")
+    hints: ClassVar[dict[Kind, str]] = {
+        Kind.SHOP_ALL: gettext_noop(
+            "Let its owner grant it, or run init_shop_all as the user of SHOP_ALL_DATABASE_URL."
+        ),
+    }

@@ -127,7 +127,7 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
 
 
 def answer_invalid(source: ShopAll, what: str) -> AnswerInvalid:
-    return AnswerInvalid(database=source.database.name, what=what)
+    return AnswerInvalid(party=source.database.party, what=what)
 
 
 def apply(kind: Kind, target: BonusDatabase) -> Totals:

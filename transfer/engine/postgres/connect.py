@@ -10,14 +10,15 @@ from psycopg2.extensions import PYDATETIMETZ, make_dsn, new_type, parse_dsn, reg
 from transfer.engine.postgres.connection import Connection
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import (
-    DatabaseHostUnknown,
     DatabaseMissing,
-    DatabasePortClosed,
-    DatabaseSilent,
+    HostSilent,
+    HostUnknown,
     LoginRefused,
+    PortClosed,
     Unreachable,
     WeakLogin,
 )
+from transfer.parties import Party
 
 LOCK_SECONDS = 10
 
@@ -45,9 +46,9 @@ CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
     (WeakLogin, "server requested .* password|did not complete authentication"),
     (DatabaseMissing, 'database ".*" does not exist|база данных ".*" не существует'),
     (LoginRefused, "authentication|pg_hba|password|role |подлинности|парол|роль "),
-    (DatabaseHostUnknown, "could not translate host name"),
-    (DatabasePortClosed, "Connection refused|No such file or directory"),
-    (DatabaseSilent, "timeout expired|no answer within"),
+    (HostUnknown, "could not translate host name"),
+    (PortClosed, "Connection refused|No such file or directory"),
+    (HostSilent, "timeout expired|no answer within"),
 )
 
 
@@ -85,7 +86,7 @@ def log_in(parts: dict[str, str]) -> dict[str, str]:
 
 
 def connect(
-    dsn: str, *, database: str, purpose: str, limits: Limits, idle_seconds: int | None = None
+    dsn: str, *, party: Party, purpose: str, limits: Limits, idle_seconds: int | None = None
 ) -> Connection:
     """Opens a connection with time-outs, deadlines and keepalives. Raises Unreachable.
 
@@ -115,18 +116,18 @@ def connect(
             connection_factory=Connection,
         )
     except psycopg2.OperationalError as error:
-        raise unreachable(dsn, database, first_line(error), limits.connect) from None
+        raise unreachable(dsn, party, first_line(error), limits.connect) from None
     connection.limit(limits)
     register_type(MOMENT, connection)
     return connection
 
 
-def unreachable(dsn: str, database: str, reason: str, seconds: float) -> Unreachable:
+def unreachable(dsn: str, party: Party, reason: str, seconds: float) -> Unreachable:
     parts = parse_dsn(dsn)
     kind = next((one for one, words in CAUSES if re.search(words, reason)), Unreachable)
     return kind(
         reason,
-        database=database,
+        party=party,
         reason=reason,
         host=parts.get("host", "localhost"),
         port=parts.get("port", "5432"),

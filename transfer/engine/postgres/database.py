@@ -20,6 +20,7 @@ from transfer.errors import (
     TooSlow,
     TransferError,
 )
+from transfer.parties import Party
 
 # psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
 BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpected message")
@@ -48,7 +49,7 @@ Explain = Callable[[psycopg2.Error], TransferError | None]
 class Database:
     """One connection to a database outside, opened at first use.
 
-    `name` is what sentences call it, `purpose` what `pg_stat_activity` shows. With `secret`,
+    `party` is what errors call it, `purpose` what `pg_stat_activity` shows. With `secret`,
     error texts are left out, since they may quote a PIN code. With `seconds`, all transactions
     together take no longer: then the server stops the statement, and TooSlow is raised. A server
     that does not even do that has its connection cut, and AnswerOverdue is raised. `explain` may
@@ -61,7 +62,7 @@ class Database:
     def __init__(
         self,
         dsn: str,
-        name: str,
+        party: Party,
         purpose: str,
         *,
         secret: bool = False,
@@ -69,7 +70,7 @@ class Database:
         explain: Explain = lambda error: None,
     ) -> None:
         self.dsn = dsn
-        self.name = name
+        self.party = party
         self.purpose = purpose
         self.secret = secret
         self.seconds = seconds
@@ -84,6 +85,11 @@ class Database:
         self.close()
 
     @property
+    def name(self) -> str:
+        """The name of the bonus server; "" for another database."""
+        return self.party.name
+
+    @property
     def ends_at(self) -> float:
         """When its seconds are over, by the clock `monotonic`."""
         return inf if self.seconds is None else self._began + self.seconds
@@ -95,7 +101,7 @@ class Database:
             return self._connection
         opened = connect(
             self.dsn,
-            database=self.name,
+            party=self.party,
             purpose=self.purpose,
             limits=self.limits,
             idle_seconds=self.idle_seconds,
@@ -171,7 +177,7 @@ class Database:
             return
         left = self.ends_at - monotonic()
         if left <= 0:
-            raise TooSlow(database=self.name, reason=f"> {self.seconds:g} s")
+            raise TooSlow(party=self.party, reason=f"> {self.seconds:g} s")
         self.limit_statements(left)
 
     def limit_statements(self, seconds: float | None) -> None:
@@ -231,7 +237,7 @@ class Database:
             raise self._ours(error) from None
         except (SystemError, BrokenPipeError) as error:
             # What psycopg2 raises when the socket goes away under a COPY.
-            raise ConnectionLost(type(error).__name__, database=self.name) from error
+            raise ConnectionLost(type(error).__name__, party=self.party) from error
 
     def _ours(self, error: psycopg2.Error) -> TransferError:
         if (explained := self._explain(error)) is not None:
@@ -240,12 +246,12 @@ class Database:
         message = "" if self.secret else error.diag.message_primary or first_line(error)
         technical = " ".join(filter(None, [error.pgcode, condition, message]))
         if isinstance(error, Overdue):
-            return AnswerOverdue(technical, database=self.name, seconds=f"{error.seconds:.3g}")
+            return AnswerOverdue(technical, party=self.party, seconds=f"{error.seconds:.3g}")
         if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
-            return TooSlow(technical, database=self.name, reason=message or condition)
+            return TooSlow(technical, party=self.party, reason=message or condition)
         if is_broken(error):
-            return ConnectionLost(technical, database=self.name)
-        return QueryFailed(technical, database=self.name, reason=message or condition)
+            return ConnectionLost(technical, party=self.party)
+        return QueryFailed(technical, party=self.party, reason=message or condition)
 
     def execute(self, statement: Any, parameters: Any = None) -> int:
         """Runs a statement and returns its row count."""
@@ -264,7 +270,7 @@ class Database:
         """
         rows = self.rows(statement, parameters)
         if len(rows) != 1:
-            raise AnswerInvalid(database=self.name, what=f"{len(rows)} ≠ 1")
+            raise AnswerInvalid(party=self.party, what=f"{len(rows)} ≠ 1")
         return rows[0]
 
     def stream(

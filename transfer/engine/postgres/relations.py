@@ -52,7 +52,7 @@ TRIGGERS = gettext_noop("triggers of %(table)s may change rows or keep them out:
 def check_logged(database: Database, table: TableName) -> None:
     """Raises TableUnlogged if a crash of the server would empty the table or a partition of it."""
     if database.value(IS_UNLOGGED, {"table": table}):
-        raise TableUnlogged(database=database.name, table=f'"{table.name}"')
+        raise TableUnlogged(party=database.party, table=f'"{table.name}"')
 
 
 def remarks(database: Database, table: TableName) -> Iterator[tuple[str, dict[str, str]]]:

@@ -18,12 +18,12 @@ from transfer.engine.errors import (
     HistoryChanged,
     NotInitialised,
     ReaderShared,
-    StandbyAsSource,
 )
 from transfer.engine.kinds import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
-from transfer.errors import AnswerInvalid
+from transfer.errors import AnswerInvalid, IsReplica
+from transfer.parties import SHOP_ALL
 
 SCHEMA = """
 -- What each reader (a bonus server and a kind of transfer) has begun to read, by its snapshot.
@@ -240,8 +240,8 @@ class BatchLog:
         """Writes the position's next batch, in a transaction of its own, and flushes it.
 
         Its snapshot is that of the moment unless one is given. Never under a savepoint: the row's
-        xmin would be another than its xid. Raises StandbyAsSource; AnswerInvalid where the table
-        does not take the batch as it is.
+        xmin would be another than its xid. Raises IsReplica; AnswerInvalid where the table does
+        not take the batch as it is.
         """
         values = {
             "reader": position.reader,
@@ -271,7 +271,7 @@ class BatchLog:
             try:
                 cursor.execute(ADD, values)
             except errors.ReadOnlySqlTransaction:
-                raise StandbyAsSource from None
+                raise IsReplica(party=SHOP_ALL) from None
             row = cursor.fetchone()
             return self._added(row, values["number"]) if row else None
 
@@ -285,7 +285,7 @@ class BatchLog:
         return Batch(*fields)
 
     def _invalid(self, columns: str) -> AnswerInvalid:
-        return AnswerInvalid(database=self.database.name, what=f"datatransfer.batch: {columns}")
+        return AnswerInvalid(party=self.database.party, what=f"datatransfer.batch: {columns}")
 
     def find(self, reader: str, number: int) -> Batch | None:
         """The batch, if it is there as it was written."""
@@ -373,9 +373,9 @@ class BatchLog:
         return [LoggedBatch(*row) for row in self.database.rows(LATEST, [readers, most])]
 
     def require(self) -> None:
-        """Raises NotInitialised, or StandbyAsSource: a replica can't promise what it will have."""
+        """Raises NotInitialised, or IsReplica: a replica can't promise what it will have."""
         missing, is_standby = self.database.one(IS_READY, [TABLES])
         if is_standby:
-            raise StandbyAsSource
+            raise IsReplica(party=SHOP_ALL)
         if missing:
             raise NotInitialised(missing=missing)

@@ -88,7 +88,7 @@ class Identity:
             return str(UUID(origin))
         except (ValueError, TypeError, AttributeError):
             raise AnswerInvalid(
-                database=self.database.name, what="datatransfer.origin: origin"
+                party=self.database.party, what="datatransfer.origin: origin"
             ) from None
 
     def is_origin_original(self) -> bool:
@@ -122,7 +122,7 @@ class Identity:
         problems += [f"{name} null" for name in ("id", "xid") if not columns[name][1]]
         if problems:
             raise WrongColumns(
-                database=self.database.name, table=f'"{kind.staging}"', problems="; ".join(problems)
+                party=self.database.party, table=f'"{kind.staging}"', problems="; ".join(problems)
             )
         if not self.is_stamped(kind):
             raise NotInitialised(missing=f'trigger {STAMP_TRIGGER} on "{kind.staging}"')

@@ -165,7 +165,7 @@ class Reader:
             is_count = isinstance(rows, int) and 0 <= rows <= MOST_ROWS
             if not (is_count and isinstance(amount, Decimal) and amount.is_finite()):
                 raise AnswerInvalid(
-                    database=self.database.name, what=f"datatransfer.purged, {kind.name}"
+                    party=self.database.party, what=f"datatransfer.purged, {kind.name}"
                 )
             return rows, amount
         return 0, Decimal(0)

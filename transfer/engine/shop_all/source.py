@@ -22,6 +22,7 @@ from transfer.engine.shop_all.reader import Reader
 from transfer.engine.shop_all.rebase_log import RebaseLog
 from transfer.engine.shop_all.restore_notes import RestoreNotes
 from transfer.errors import TransferError
+from transfer.parties import SHOP_ALL
 
 
 class ShopAll:
@@ -31,7 +32,7 @@ class ShopAll:
         self, dsn: str, purpose: str, *, secret: bool = False, seconds: float | None = None
     ) -> None:
         self.database = Database(
-            dsn, "shop All", purpose, secret=secret, seconds=seconds, explain=not_initialised
+            dsn, SHOP_ALL, purpose, secret=secret, seconds=seconds, explain=not_initialised
         )
         self.log = BatchLog(self.database)
         self.restore_notes = RestoreNotes(self.database)

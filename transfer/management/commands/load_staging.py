@@ -11,12 +11,13 @@ from transfer.engine.kinds import Kind
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
 from transfer.loading.receive import receive
-from transfer.loading.report import explain_line, explain_warning
+from transfer.loading.report import fault_named
 from transfer.loading.upload_job import go_on
 from transfer.management.command import FAILED, Command as BaseCommand, UsageError
 from transfer.management.progress import SHARE_AND_TIME_LEFT, Bar
 from transfer.models import Actor, Upload
 from transfer.text.columns import alternatives, named
+from transfer.text.explain import explain
 from transfer.text.formats import amount, full_moment
 
 TABLES = {name: kind for kind in settings.KINDS.values() for name in (kind.name, kind.staging)}
@@ -96,7 +97,7 @@ class Command(BaseCommand):
         if upload.amount is not None:
             self.say(_("Sum of the good lines: %(sum)s"), sum=amount(upload.amount))
         for warning in upload.report["warnings"]:
-            self.stderr.write(explain_warning(*warning))
+            self.stderr.write(warning(*warning))
         self._report_bad_lines(upload)
 
     def _report_bad_lines(self, upload: Upload) -> None:
@@ -104,7 +105,11 @@ class Command(BaseCommand):
             where = f"{named(bad.columns)}={bad.value}" if bad.columns else bad.value
             self.stderr.write(
                 _("Line %(line)s: %(where)s: %(reason)s")
-                % {"line": bad.line, "where": where, "reason": explain_line(bad.code).sentence}
+                % {
+                    "line": bad.line,
+                    "where": where,
+                    "reason": explain(fault_named(bad.code)).sentence,
+                }
             )
         if upload.bad > LISTED:
             self.say(_("The first %(n)s bad lines are listed."), n=LISTED)

@@ -13,6 +13,7 @@ from transfer.errors import TransferError
 from transfer.management import archive
 from transfer.management.command import Command as BaseCommand
 from transfer.models import Actor, AuditEntry, MaintenanceTask, Settings, TransferTask, User
+from transfer.parties import SHOP_ALL
 from transfer.text import formats
 from transfer.text.explain import explain
 
@@ -59,7 +60,7 @@ class Command(BaseCommand):
             n=enabled,
         )
         self.say(_("Users who may log in: %(names)s"), names=", ".join(users))
-        shop_all = Database(settings.SHOP_ALL_DATABASE_URL, _("shop All"), "restore")
+        shop_all = Database(settings.SHOP_ALL_DATABASE_URL, SHOP_ALL, "restore")
         try:
             with shop_all, shop_all.transaction(commit=False):
                 loads, rows = shop_all.one(LOADS, [at])

@@ -32,6 +32,8 @@ from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.management.provision import Administrator, with_password, without_password
 from transfer.models import Actor, Heartbeat, User
 from transfer.models.settings import known_zones
+from transfer.parties import OWN, SHOP_ALL, Party
+from transfer.text.explain import name_of
 
 UNITS = Path("/usr/lib/systemd/system")  # of the package
 SYSTEMD = Path("/run/systemd/system")  # exists where it runs
@@ -87,13 +89,13 @@ class Command(BaseCommand):
         values = self.values(options)
         self.write(values)
         own, shop_all = values["DATABASE_URL"], values["SHOP_ALL_DATABASE_URL"]
-        self.make_database(own, _("Our own database"), "DATABASE_ADMIN", options["database_admin"])
-        if provision.is_foreign(own, _("Our own database")):
+        self.make_database(own, OWN, "DATABASE_ADMIN", options["database_admin"])
+        if provision.is_foreign(own, OWN):
             raise CommandError(
                 _("The database %(name)s holds tables of something else. Name another one.")
                 % {"name": parse_dsn(own)["dbname"]}
             )
-        self.make_database(shop_all, _("shop All"), "SHOP_ALL_ADMIN", options["shop_all_admin"])
+        self.make_database(shop_all, SHOP_ALL, "SHOP_ALL_ADMIN", options["shop_all_admin"])
         self.make_staging(shop_all, options["shop_all_admin"], options["existing_rows"])
         self.must("migrate", "--noinput", "--verbosity=0")
         connection.settings_dict |= database("DATABASE_URL", own)
@@ -184,12 +186,13 @@ class Command(BaseCommand):
                 set_key(self.file, name, value)
         os.chown(self.file, before.st_uid, self.owner.st_gid if is_root() else before.st_gid)
 
-    def make_database(self, url: str, what: str, secret: str, user: str) -> None:
+    def make_database(self, url: str, party: Party, secret: str, user: str) -> None:
         """Raises CommandError, Unreachable."""
+        what = name_of(party)
         administrator = self.administrator_of_server(secret, user)
         try:
             with self.sql_of_who_may(what):
-                if provision.ensure(url, what, administrator):
+                if provision.ensure(url, party, administrator):
                     self.say(_("%(what)s: made."), what=what)
         except Unreachable:
             if parse_dsn(url).get("host", "") not in LOCAL or DEBIANS_POSTGRES.is_dir():
@@ -203,7 +206,7 @@ class Command(BaseCommand):
     def make_staging(self, url: str, user: str, existing_rows: str | None) -> None:
         """Raises CommandError."""
         administrator = self.administrator_of_server("SHOP_ALL_ADMIN", user)
-        with self.sql_of_who_may(_("shop All")):
+        with self.sql_of_who_may(name_of(SHOP_ALL)):
             moved = None if existing_rows is None else existing_rows == "moved"
             for step in provision.ensure_staging(url, administrator, moved):
                 self.say(_(step.sentence), **step.params)

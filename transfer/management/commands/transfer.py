@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.engine.kinds import check_named
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.management.command import (
@@ -21,7 +22,7 @@ from transfer.models import TransferRun, TransferTask
 from transfer.models.runs import OUTCOMES, State
 from transfer.queue.worker import soft_stop
 from transfer.runs import execute
-from transfer.text.explain import explain_reject
+from transfer.text.explain import explain
 from transfer.text.formats import NOTHING
 
 EXIT_CODES = {State.FAILED: FAILED, State.SKIPPED: ALREADY_RUNNING}
@@ -102,7 +103,7 @@ class Command(BaseCommand):
 
     def _report_reasons(self, reasons: dict[str, int]) -> None:
         for code, rows in sorted(reasons.items(), key=lambda item: -item[1]):
-            self.stdout.write(f"  {rows} × {explain_reject(code).sentence} [{code}]")
+            self.stdout.write(f"  {rows} × {explain(check_named(code)).sentence} [{code}]")
 
     def _report_json(self, run: TransferRun, seconds: float) -> None:
         self.say_json(

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.engine.kinds import BALANCES
+from transfer.engine.kinds import BALANCES, check_named
 from transfer.engine.position import Position
 from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, Run, RunClosed, State
@@ -17,7 +17,7 @@ from transfer.pages.back import read_or_post, refused
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
 from transfer.runs import start, workers
 from transfer.text import formats
-from transfer.text.explain import Explanation, explain_reject, started_by
+from transfer.text.explain import Explanation, explain, started_by
 from transfer.text.reports import run_report
 
 POLL_SECONDS = {State.QUEUED: 3, State.RUNNING: 2}
@@ -152,4 +152,6 @@ def speed(one: TransferRun) -> dict[str, str]:
 def reasons(one: TransferRun) -> list[dict[str, Any]]:
     """The rejects of the run by reason, the most frequent first."""
     counted = sorted(one.count_reasons().items(), key=lambda pair: (-pair[1], pair[0]))
-    return [{"code": code, "rows": rows, "reason": explain_reject(code)} for code, rows in counted]
+    return [
+        {"code": code, "rows": rows, "reason": explain(check_named(code))} for code, rows in counted
+    ]

@@ -21,7 +21,6 @@ from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.pages.history.summary import summary, trend
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
-from transfer.text.explain import explain_code
 from transfer.text.reports import run_report
 
 
@@ -136,4 +135,4 @@ def seconds(run: Any) -> float | None:
 
 
 def sentence(run: Any) -> str:
-    return explain_code(run.error_code, run.error_params).sentence if run.error_code else ""
+    return run.explained.sentence if run.explained else ""

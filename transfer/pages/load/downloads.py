@@ -11,11 +11,12 @@ from django.utils.translation import gettext as _
 from transfer.engine.kinds import Kind
 from transfer.engine.table_mapping import Column
 from transfer.loading.headings import REJECT
-from transfer.loading.report import explain_line
+from transfer.loading.report import fault_named
 from transfer.loading.values import number
 from transfer.models import Upload
 from transfer.pages.exports import Field, Sheet
 from transfer.text.columns import HOW_TO_FILL_IN, KEPT_PIN, heading, how_to_fill_in, named
+from transfer.text.explain import explain
 
 
 def bad_lines(upload: Upload) -> Sheet:
@@ -23,7 +24,7 @@ def bad_lines(upload: Upload) -> Sheet:
 
     The columns that loading reads come first. The others have headings that it ignores.
     """
-    explained = cache(explain_line)
+    explained = cache(lambda code: explain(fault_named(code)))
     has_rejects = REJECT in upload.layout.get("columns", {})
     fields = [
         *column_fields(upload.kind_spec, lambda line, name: line.cells.get(name, "")),

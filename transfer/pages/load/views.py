@@ -20,7 +20,7 @@ from transfer.loading import upload_job
 from transfer.loading.headings import REJECT
 from transfer.loading.receive import LARGEST, receive
 from transfer.loading.recognise import kind_of
-from transfer.loading.report import HARMLESS, explain_line, explain_warning
+from transfer.loading.report import HARMLESS, fault_named, warning
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import is_part
 from transfer.pages.exports import csv_response, file_response, xlsx_response
@@ -127,8 +127,7 @@ def _context(
 def _preview(upload: Upload) -> dict[str, Any]:
     report, layout, zone = upload.report, upload.layout, Settings.load().zone
     warnings = [
-        (code in HARMLESS, explain_warning(code, params))
-        for code, params in report.get("warnings", [])
+        (code in HARMLESS, warning(code, params)) for code, params in report.get("warnings", [])
     ]
     return {
         "warnings": [text for is_harmless, text in warnings if not is_harmless],
@@ -137,7 +136,8 @@ def _preview(upload: Upload) -> dict[str, Any]:
         "bad_lines": BadLineTable(upload.bad_lines.all()[:BAD_LINES_SHOWN], orderable=False),
         "shown": BAD_LINES_SHOWN,
         "reasons": [
-            (explain_line(code).sentence, count) for code, count in report.get("reasons", [])
+            (explain(fault_named(code)).sentence, count)
+            for code, count in report.get("reasons", [])
         ],
         "added": Decimal(report.get("added") or 0),
         "taken": Decimal(report.get("taken") or 0),
@@ -148,7 +148,7 @@ def _preview(upload: Upload) -> dict[str, Any]:
                 row["line"],
                 row.get("reject", ""),
                 cells_of(upload, row, zone),
-                explain_line(row["fault"]).sentence if row["fault"] else "",
+                explain(fault_named(row["fault"])).sentence if row["fault"] else "",
             )
             for row in report.get("sample", [])
         ],

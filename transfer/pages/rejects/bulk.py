@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from transfer.access import role
-from transfer.engine.kinds import Kind
+from transfer.engine.kinds import Kind, check_named
 from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
@@ -21,7 +21,7 @@ from transfer.pages.rejects.forms import BulkForm, DiscardForm
 from transfer.pages.rejects.views import tell, tell_sent_before
 from transfer.rejects import resend
 from transfer.text import formats
-from transfer.text.explain import explain, explain_reject
+from transfer.text.explain import explain
 
 AT_MOST = 100_000  # rows at one press: browsers and proxies stop waiting
 
@@ -150,7 +150,7 @@ def counted(groups: list[dict[str, Any]]) -> str:
 
 def points(groups: list[dict[str, Any]]) -> list[str]:
     lines = [
-        f"{KindChoices(group['kind']).label}: {explain_reject(group['code']).sentence} "
+        f"{KindChoices(group['kind']).label}: {explain(check_named(group['code'])).sentence} "
         f"({formats.number(group['rows'])})"
         for group in groups
     ]

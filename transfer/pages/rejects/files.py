@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kinds import Kind, check_named
 from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
 from transfer.models import Settings
@@ -22,7 +22,7 @@ from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.load.downloads import column_fields
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.text.columns import KEPT_PIN, heading
-from transfer.text.explain import explain_reject
+from transfer.text.explain import explain
 
 
 @require_safe
@@ -50,7 +50,7 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
         .distinct("origin", "staging_id")
     )
     zone = Settings.load().zone
-    explained = cache(explain_reject)
+    explained = cache(lambda code: explain(check_named(code)))
     fields = [
         Field(heading(REJECT), lambda one: one.key, is_text=True),
         *column_fields(kind, lambda one, name: as_people_write(name, one.payload.get(name), zone)),

@@ -11,11 +11,12 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.engine.checks import UNPRINTABLE
 from transfer.engine.kinds import CHECKS, Kind
 from transfer.loading.faults import LINE_FAULTS, columns_of
-from transfer.loading.report import explain_line
+from transfer.loading.report import fault_named
 from transfer.loading.values import as_people_write, is_masked, reader
 from transfer.models import RejectedRow, Settings
 from transfer.pages.load.entry_form import STATUSES, EntryForm
 from transfer.rejects.resend import Values
+from transfer.text.explain import explain
 
 # Reasons that the removal of spaces may correct. Amounts with a comma do not occur: the staging
 # table holds numbers.
@@ -58,7 +59,7 @@ class CorrectionForm(EntryForm):
                 continue
             reading = reader(column, zone)(cell)
             if reading.fault:
-                self.add_error(column.name, str(explain_line(reading.fault)))
+                self.add_error(column.name, str(explain(fault_named(reading.fault))))
             else:
                 self.values[column.name] = reading.value
 
@@ -68,7 +69,7 @@ class CorrectionForm(EntryForm):
             self._ask_for_all_values()
             return
         names = columns_of(self.kind, (CHECKS | LINE_FAULTS)[code])
-        self.add_error(names[-1] if names else None, str(explain_line(code)))
+        self.add_error(names[-1] if names else None, str(explain(fault_named(code))))
 
     def _ask_for_all_values(self) -> None:
         """Empties the fields: their values may be forged, and can no longer be looked up."""
@@ -76,7 +77,7 @@ class CorrectionForm(EntryForm):
         self.errors.clear()
         for name in self.kind.secrets:
             self.fields[name].help_text = ""
-        self.add_error(None, str(explain_line("row_gone")))
+        self.add_error(None, str(explain(fault_named("row_gone"))))
 
 
 def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:

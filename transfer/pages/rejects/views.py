@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
+from transfer.engine.kinds import check_named
 from transfer.errors import TransferError
-from transfer.loading.report import explain_line
+from transfer.loading.report import fault_named
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.components.html import format_words
@@ -30,7 +31,7 @@ from transfer.pages.tables import Action
 from transfer.rejects import resend
 from transfer.text import formats
 from transfer.text.columns import heading
-from transfer.text.explain import explain, explain_reject
+from transfer.text.explain import explain
 from transfer.trace.runs import moving_run
 
 
@@ -66,7 +67,7 @@ def described(request: HttpRequest, group: dict[str, Any]) -> dict[str, Any]:
     query.pop("page", None)
     return group | {
         "kind_label": KindChoices(group["kind"]).label,
-        "reason": explain_reject(group["code"]),
+        "reason": explain(check_named(group["code"])),
         "query": query.urlencode(),
         "has_spaces": group["code"] in SPACES and group["open"],
     }
@@ -89,7 +90,7 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
         "reject": one,
         "cells": [(heading(name), text or formats.NOTHING) for name, text in as_it_came.items()]
         or [(_("As received"), _("unknown"))],
-        "reason": explain_reject(one.code),
+        "reason": explain(check_named(one.code)),
         "form": form,
         "discard_form": DiscardForm(),
         "others": reject_links(others),
@@ -172,7 +173,7 @@ def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None 
         messages.success(request, text % {"n": formats.number(outcome.sent)})
     tell_sent_before(request, outcome.sent_before)
     for code, count in outcome.faults.items():
-        words = {"rows": formats.rows(count), "reason": explain_line(code).sentence}
+        words = {"rows": formats.rows(count), "reason": explain(fault_named(code)).sentence}
         messages.error(request, _("Not sent, %(rows)s: %(reason)s") % words)
     if not (outcome.rows or outcome.faults):
         messages.warning(request, _("Someone else closed it first."))

@@ -7,12 +7,13 @@ from typing import Any
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from transfer.engine.checks import BLANKED
+from transfer.engine.kinds import check_named
 from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
 from transfer.pages.components.html import Html, format_words, joined, link
 from transfer.runs.backlog import why
 from transfer.text import formats
 from transfer.text.columns import amount_words, heading, status_words
-from transfer.text.explain import explain, explain_reject
+from transfer.text.explain import explain
 from transfer.trace.complete import COLUMNS
 from transfer.trace.delivery import Delivery, StagedRow
 from transfer.trace.servers import Answer
@@ -143,7 +144,7 @@ def _detail(row: StagedRow, delivery: Delivery, reject_days: int) -> str:
         decision = [decided(delivery.reject)]
     else:
         decision = [_gone(reject_days), *_sent_again(row)]
-    return " ".join([explain_reject(delivery.code).sentence, *decision])
+    return " ".join([explain(check_named(delivery.code)).sentence, *decision])
 
 
 def decided(reject: RejectedRow) -> str:

@@ -1,0 +1,106 @@
+"""One class per cause: the party that failed is a parameter, and codes of before stay readable."""
+
+import pickle
+import re
+
+import pytest
+from django.utils import translation
+
+from transfer.errors import (
+    ConnectionLost,
+    HostSilent,
+    HostUnknown,
+    PortClosed,
+    TooSlow,
+    TransferError,
+    Unreachable,
+)
+from transfer.models import BonusServer
+from transfer.parties import OWN, PHRASES, SHOP_ALL, Kind, Party, database_of, server
+from transfer.text.explain import explain
+
+WHERE = {"host": "bs9", "port": "5432", "seconds": "5", "reason": "> 5 s"}
+
+
+@pytest.mark.parametrize(
+    ("party", "english", "russian"),
+    [
+        (SHOP_ALL, "The database of shop All does", "База магазина All не"),
+        (database_of("msk 9"), "The database of msk 9 does", "База сервера «msk 9» не"),
+        (server("msk 9"), "Server “msk 9” does", "Сервер «msk 9» не"),
+        (OWN, "Data Transfer's own database does", "Собственная база Data Transfer не"),
+        (Party(Kind.MAIL, "mx"), "The mail server mx does", "Почтовый сервер mx не"),
+    ],
+)
+def test_each_party_is_the_subject_of_the_same_sentence(party, english, russian):
+    error = PortClosed(party=party, **WHERE)
+    with translation.override("en"):
+        assert explain(error).sentence == (
+            f"{english} not answer: nothing listens at bs9, port 5432."
+        )
+        assert explain(error).sentence == str(error)
+    with translation.override("ru"):
+        assert explain(error).sentence == f"{russian} отвечает: на bs9 никто не слушает порт 5432."
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_phrase_is_translated(kind):
+    with translation.override("ru"):
+        said = explain(Unreachable(party=Party(kind, "9"), reason="x")).sentence
+    assert re.fullmatch("[А-Я]([а-я «»9]|All|Data Transfer)+ не отвечает: x\\.", said)
+    assert set(PHRASES) == set(Kind)
+
+
+@pytest.mark.parametrize("error", [Unreachable, PortClosed, HostSilent, TooSlow, ConnectionLost])
+def test_what_to_do_about_a_server_differs_from_what_to_do_about_a_database(error):
+    hints = {explain(error(party=one, **WHERE)).hint for one in (server("9"), database_of("9"))}
+    assert len(hints) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "params", "sentence"),
+    [
+        ("database_host_unknown", {"database": "БС 8", "host": "bs8"},
+         "The database of БС 8 does not answer: the name bs8 is not known in this network."),
+        ("database_port_closed", {"database": "shop All", "host": "c", "port": "1"},
+         "The database of shop All does not answer: nothing listens at c, port 1."),
+        ("api_port_closed", {"server": "БС 8", "host": "bs8", "port": "7770"},
+         "Server “БС 8” does not answer: nothing listens at bs8, port 7770."),
+        ("api_no_route", {"server": "БС 8", "reason": "no route"},
+         "Server “БС 8” does not answer: no route."),
+        ("api_too_slow", {"server": "БС 8", "seconds": "5", "reason": "5 s"},
+         "Server “БС 8” did not answer in time: 5 s."),
+        ("api_cut_off", {"server": "БС 8"}, "Server “БС 8”: the connection was lost."),
+        ("own_database_failed", {}, "Data Transfer's own database: the connection was lost."),
+        ("connection_lost", {"database": "shop All"},
+         "The database of shop All: the connection was lost."),
+        ("standby_as_source", {},
+         "The database of shop All is a replica, which can only be read."),
+        ("rights_missing", {"user": "u", "missing": "TEMP"},
+         "The database: the user u lacks these rights: TEMP."),
+        ("mail_refused", {"host": "mx", "reason": "SMTPException"},
+         "The mail server mx did not accept the message: —."),
+        ("messenger_forbidden", {}, "The messenger did not accept the message: —."),
+        ("a_code_of_tomorrow", {"party": "a_party_of_tomorrow:x"},
+         "An unexpected error stopped the transfer."),
+    ],
+)  # fmt: skip
+def test_what_an_earlier_version_has_saved_still_has_its_sentence(code, params, sentence):
+    with translation.override("en"):
+        assert explain(TransferError.saved(code, params)).sentence == sentence
+
+
+def test_an_error_with_its_party_is_the_same_after_our_database_and_another_process(db):
+    error = HostUnknown("EAI_NONAME", party=server("9: a"), host="bs9")
+    row = BonusServer(name="9", host="bs9", db_name="x")
+    row.note_error(error)
+    row.save()
+    stored = BonusServer.objects.get().error
+    for copy in (stored, pickle.loads(pickle.dumps(error))):
+        assert (type(copy), copy.party, str(copy)) == (HostUnknown, error.party, str(error))
+
+
+def test_every_code_of_an_error_is_short_enough_to_be_saved_and_has_one_meaning():
+    codes = {code: error.__name__ for code, error in TransferError.by_code.items()}
+    assert max(map(len, codes)) <= 40
+    assert {code for code, name in codes.items() if name == "TransferError"} == set()

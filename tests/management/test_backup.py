@@ -167,14 +167,14 @@ def test_a_database_that_is_not_empty_is_left_as_it_is(own_database, call, file)
     assert call("backup", file)[0] == 0
     code, said = call("restore", file)
     assert code == 1
-    assert "is not empty. Make an empty one" in said
+    assert "is not empty. Create an empty one" in said
 
 
 @pytest.mark.usefixtures("backed_up")
 def test_another_secret_key_is_refused_before_anything_is_written(restored):
     dsn, code, said = restored(SECRET_KEY="another")
     assert code == 1
-    assert said.startswith("SECRET_KEY is not the one that the backup was made with")
+    assert said.startswith("The backup was made with another SECRET_KEY")
     assert tables(dsn) == 0
 
 
@@ -289,7 +289,7 @@ def test_without_postgresqls_programs_it_says_what_to_install(
     environment["PATH"] = str(ROOT)
     code, said = call("backup", file)
     assert code == 1
-    assert said.startswith("pg_dump is missing, which PostgreSQL brings. Run: apt install")
+    assert said.startswith("pg_dump, a part of PostgreSQL, is missing. Run: apt install")
 
 
 def tables(dsn) -> int:

@@ -198,7 +198,7 @@ def test_where_it_may_make_nothing_the_sql_is_printed_and_is_enough(setup, serve
         done = setup(*for_both, secrets=secrets)
         assert done.returncode == 1
         assert f'$$create database "{database}"' in done.stdout
-        assert "runs this SQL; then setup again" in done.stderr
+        assert "run this SQL, then run setup again" in done.stderr
         psql(server, done.stdout[done.stdout.index("create role") :])
     done = setup(*for_both, secrets=secrets)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -239,7 +239,7 @@ class TestShopAllOfTheVendor:
         psql(server, done.stdout[done.stdout.index("create role") :])
         done = setup(*without, secrets=secrets)
         assert done.returncode == 1
-        assert "runs this SQL; then setup again" in done.stderr
+        assert "run this SQL, then run setup again" in done.stderr
         before = query(at(server, "cash"), "select count(*) from pg_class")
         assert query(at(server, "cash"), "select to_regnamespace('datatransfer')") == [(None,)]
         psql(server, done.stdout[done.stdout.index("\\connect") :])
@@ -262,7 +262,7 @@ def test_a_password_that_is_refused_is_put_right_by_the_next_call(setup, server)
     before = query(server, "select rolpassword from pg_authid where rolname = 'dtadmin'")
     done = setup()
     assert done.returncode == 1
-    assert "there is a user dtadmin with another password" in done.stderr
+    assert "the user dtadmin has another password" in done.stderr
     assert query(server, "select rolpassword from pg_authid where rolname = 'dtadmin'") == before
     right = SECRETS.replace("own's%20password", "'of somebody else'")
     weak = setup(secrets=right.replace(PASSWORD, "1234"))
@@ -278,7 +278,7 @@ def test_a_database_of_something_else_is_refused_and_stays_as_it_is(setup, serve
     query(at(server, "own"), "create table invoices (id int)")
     done = setup()
     assert done.returncode == 1
-    assert "The database own holds tables of something else." in done.stderr
+    assert "The database own has tables of another program." in done.stderr
     tables = "select tablename from pg_tables where schemaname = 'public'"
     assert query(at(server, "own"), tables) == [("invoices",)]
 
@@ -289,8 +289,8 @@ def test_a_database_of_something_else_is_refused_and_stays_as_it_is(setup, serve
         ("--database=postgresql://dtadmin:s3cret@localhost/own", "without the password"),
         ("--shop-all=mysql://x@y/z", "shop All: a URL such as"),
         ("--time-zone=Moscow", "There is no time zone Moscow."),
-        ("--address=dtadmin.shop.local", "is no address of pages"),
-        ("--address=http://[dtadmin", "is no address of pages"),
+        ("--address=dtadmin.shop.local", "is not an address of pages"),
+        ("--address=http://[dtadmin", "is not an address of pages"),
         ("--secrets=/no/such/file", "/no/such/file can't be read."),
     ],
 )

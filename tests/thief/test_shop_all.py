@@ -110,7 +110,7 @@ def test_a_log_of_batches_that_changes_what_is_written_stops_that_flow(
     assert query(bonus, "select * from datatransfer.position") == before
     assert query(shop_all, "select max(number) from datatransfer.batch") == [(1,)]
     page = words(administrator.get(run.get_absolute_url()))
-    assert "The answer of shop All cannot be right: datatransfer.batch" in page
+    assert "The database of shop All gave an impossible answer: datatransfer.batch" in page
     query(shop_all, "drop trigger change on datatransfer.batch")
     assert run_here(task, Trigger.MANUAL).error_code == ""
     assert amounts(bonus) == [5, 7]
@@ -142,7 +142,7 @@ def test_an_identity_that_is_none_stops_with_a_sentence(
     assert run.error_code == "answer_invalid"
     assert run.error_params["what"] == "datatransfer.origin: origin"
     assert amounts(bonus) == [5]
-    with pytest.raises(CommandError, match="The answer of shop All cannot be right"):
+    with pytest.raises(CommandError, match="The database of shop All gave an impossible answer"):
         call_command("set_position", task.server.name, "balances", "--now", "--dry-run")
     assert_pages(administrator, task)
 
@@ -161,7 +161,7 @@ def test_a_forged_count_of_purged_rows_is_not_written_into_a_position(
 ):
     query(shop_all, f"insert into datatransfer.purged values {forged}")
     other = dock(second_bonus, "Бонусный сервер 9", decided=False)
-    with pytest.raises(CommandError, match=r"cannot be right: datatransfer.purged, balances"):
+    with pytest.raises(CommandError, match=r"impossible answer: datatransfer.purged, balances"):
         call_command("set_position", other.name, "balances", "--start")
     assert query(second_bonus, "select to_regclass('datatransfer.position') is null") == [(True,)]
     assert run_here(task, Trigger.MANUAL).error_code == ""

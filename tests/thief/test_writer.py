@@ -411,7 +411,7 @@ class TestAnInstallationOfTheVersionBefore:
     ):
         with pytest.raises(CommandError, match=r"^Urgent: .* datatransfer.stamp\(\)") as failure:
             call_command("init_shop_all")
-        assert "A superuser of that server runs this SQL" in str(failure.value)
+        assert "Let a superuser of that server run this SQL" in str(failure.value)
         assert len(found(clerk)) == 6
         psql(shop_all, capsys.readouterr().out)
         assert query(shop_all, OWNERS) == [(VENDOR, False)]

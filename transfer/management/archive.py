@@ -51,7 +51,7 @@ AT_REST = (
       "where state in ('queued', 'running')" for runs in ("transferrun", "maintenancerun")),
     "update transfer_upload set state = 'ready' where state = 'confirmed'",
     "update transfer_accountjob set finished_at = now() where finished_at is null",
-    # Asked for, perhaps made since, and nobody knows the secret: the next attempt makes it anew.
+    # Requested, perhaps created, and its secret is unknown: the next attempt creates it again.
     f"update transfer_registeraccount set state = 'error', reply_lost = true, "  # noqa: S608
     f"error_code = '{SecretNotTaken.code}' where state = 'waiting'",
     # Those that were sent again since are closed where they are fetched again.
@@ -101,8 +101,8 @@ def check(path: Path, *, other_key: bool) -> None:
     if connection.introspection.table_names():
         raise CommandError(
             _(
-                "The database %(name)s is not empty. Make an empty one, name it in DATABASE_URL, "
-                "and restore into that one: the old one stays as it is."
+                "The database %(name)s is not empty. Create an empty one, name it in "
+                "DATABASE_URL, and restore into it. The old one is not changed."
             )
             % {"name": connection.settings_dict["NAME"]}
         )
@@ -115,9 +115,9 @@ def check(path: Path, *, other_key: bool) -> None:
     if not other_key and not all(map(_is_readable, secrets)):
         raise CommandError(
             _(
-                "SECRET_KEY is not the one that the backup was made with: the passwords in it "
-                "can't be read. Name that one, or put it into SECRET_KEY_FALLBACKS. If it is lost, "
-                "--other-key restores without: the passwords have to be entered anew."
+                "The backup was made with another SECRET_KEY: its passwords can't be read. Set "
+                "that key, or add it to SECRET_KEY_FALLBACKS. If it is lost, use --other-key, and "
+                "enter the passwords again afterwards."
             )
         )
 
@@ -201,13 +201,13 @@ def _program(name: str) -> str:
     if path := shutil.which(name, path=os.pathsep.join(filter(None, folders))):
         return path
     raise CommandError(
-        _("%(program)s is missing, which PostgreSQL brings. Run: apt install %(package)s")
+        _("%(program)s, a part of PostgreSQL, is missing. Run: apt install %(package)s")
         % {"program": name, "package": f"postgresql-client-{major}"}
     )
 
 
 def _environment() -> dict[str, str]:
-    """How they reach our own database: what stands here is in no list of processes."""
+    """The environment for our own database: no process list shows it."""
     return os.environ | {
         VARIABLES.get(name, f"PG{name.upper().replace('_', '')}"): str(value)
         for name, value in connection.get_connection_params().items()

@@ -81,7 +81,7 @@ class AdministratorNeeded(Exception):
 
 
 class Administrator:
-    """The user of a database server that may make others, as whom `setup` logs in."""
+    """The user of a database server that may create others; `setup` logs in as this user."""
 
     def __init__(self, user: str, given: str, ask: Callable[[], str]) -> None:
         self.user, self.given, self.ask = user, given, ask
@@ -107,7 +107,7 @@ class Administrator:
 
 
 def ensure(url: str, party: Party, administrator: Administrator) -> bool:
-    """Sees to it that the URL leads to a database; returns whether it had to be made.
+    """Creates the database of the URL if it does not exist; returns whether it was created.
 
     Raises CommandError where there is such a user with another password, which may be somebody
     else's; AdministratorNeeded, Unreachable.
@@ -133,8 +133,8 @@ def ensure(url: str, party: Party, administrator: Administrator) -> bool:
                 has_user, has_database = server.one(THERE, [parts["user"], parts["dbname"]])
                 if wanted and has_user:
                     sentence = _(
-                        "%(what)s: there is a user %(user)s with another password. Give that one, "
-                        "or name another user."
+                        "%(what)s: the user %(user)s has another password. Give that password, or "
+                        "name another user."
                     )
                     named = {"what": name_of(party), "user": parts["user"]}
                     raise CommandError(sentence % named) from None
@@ -160,7 +160,7 @@ def is_foreign(url: str, party: Party) -> bool:
 def ensure_staging(
     url: str, administrator: Administrator | None = None, existing_moved: bool | None = None
 ) -> list[Step]:
-    """Makes what shop All lacks, as its user or, where that may not, as the administrator.
+    """Creates what shop All lacks, as its user or, if that may not, as the administrator.
 
     `existing_moved`: see `Staging`.
 
@@ -197,7 +197,7 @@ def ensure_staging(
 
 
 def why(database: Database, cause: TransferError) -> TransferError:
-    """What is wrong with the guards comes first: it is urgent."""
+    """The problem of the guards, which is urgent, or else `cause`."""
     try:
         Guards(database, settings.KINDS.values()).check()
     except GuardsOutdated as urgent:
@@ -227,7 +227,7 @@ class Script(Database):
 
 
 class Unchecked:
-    """Stands in for `Identity` while nothing is changed: the tables are as they were."""
+    """Replaces `Identity` while nothing is changed: the tables are as they were."""
 
     def check_columns(self, kind: Kind) -> None:
         """A column may be missing that a kept statement adds."""
@@ -292,7 +292,7 @@ def quoted(name: str) -> str:
 
 
 def verifier(password: str) -> str:
-    """What PostgreSQL keeps of a password (RFC 5803), so that it stands in no statement or log."""
+    """The verifier that PostgreSQL stores (RFC 5803): no statement or log has the password."""
     salt = secrets.token_bytes(16)
     secret = unicodedata.normalize("NFKC", password).encode()
     salted = hashlib.pbkdf2_hmac("sha256", secret, salt, ROUNDS)

@@ -39,7 +39,7 @@ class Utility(ManagementUtility):
         return "\n".join([f"Data Transfer {version()}", "", *lines, "", as_typed_here(more)])
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
-        """Loads the command, and lets Python collect garbage from then on.
+        """Loads the command, then enables garbage collection.
 
         Raises SystemExit with the code of wrong usage when there is no such command.
         """

@@ -10,18 +10,18 @@ class PositionLost(TransferError):
     )
     hint = gettext_noop(
         "Nothing was moved: rows could be moved twice. Its tables were restored without ours, or "
-        "shop All was made anew. Find out up to which batch its data goes (the server's page "
-        "shows the log), and say so: manage.py set_position %(quoted_database)s %(kind)s --batch "
-        "N, or --start if it has received nothing; --dry-run counts first."
+        "shop All was created again. Find the last batch in its data (the server's page shows the "
+        "log), and name it: manage.py set_position %(quoted_database)s %(kind)s --batch N, or "
+        "--start if it has received nothing. --dry-run counts first."
     )
 
 
 class PositionBeforeRebase(TransferError):
     code = "position_before_rebase"
     sentence = gettext_noop(
-        "The data of %(database)s is from before the rows of shop All were renumbered "
-        "(rebase_shop_all): no batch since then says which rows it has received, and shop All no "
-        "longer keeps what it had received before."
+        "The data of %(database)s is older than the renumbering of shop All (rebase_shop_all): no "
+        "later batch shows which rows it has received, and shop All no longer keeps what it had "
+        "received before."
     )
     hint = gettext_noop(
         "Nothing was changed: rows would be lost. Restore a backup of the bonus server from after "
@@ -34,7 +34,7 @@ class BeginningUndecided(TransferError):
     code = "beginning_undecided"
     sentence = gettext_noop(
         "%(rows)s rows are staged in shop All for %(database)s, and its table %(table)s holds "
-        "about %(held)s rows: nothing says which of the staged rows it has received."
+        "about %(held)s rows. We cannot tell which of the staged rows it has received."
     )
     hint = gettext_noop(
         "Nothing was moved: rows could be lost or moved twice. An administrator decides it on the "
@@ -99,7 +99,7 @@ class LaterBatchKnown(TransferError):
 class ReaderUnknown(TransferError):
     code = "reader_unknown"
     sentence = gettext_noop(
-        "Nothing says which of the readers in shop All's log reads for %(database)s."
+        "We cannot tell which reader in shop All's log belongs to %(database)s."
     )
     hint = gettext_noop(
         "Add --reader, with one of these (and the name that the server had then): %(known)s"
@@ -108,7 +108,7 @@ class ReaderUnknown(TransferError):
 
 class PositionMissing(TransferError):
     code = "position_missing"
-    sentence = gettext_noop("%(database)s has no position of this transfer to go on from.")
+    sentence = gettext_noop("%(database)s has no position of this transfer to continue from.")
     hint = gettext_noop("Say where it is: --batch N, --start or --now.")
 
 
@@ -119,14 +119,14 @@ class RowsPurged(TransferError):
         "purged from shop All: it can't get them any more."
     )
     hint = gettext_noop(
-        "Nothing was moved. Restore a newer copy of the bonus server; or go on without these rows: "
-        "manage.py set_position %(quoted_server)s %(kind)s --accept-purged"
+        "Nothing was moved. Restore a newer copy of the bonus server, or continue without these "
+        "rows: manage.py set_position %(quoted_server)s %(kind)s --accept-purged"
     )
 
 
 class PositionMoved(TransferError):
     code = "position_moved"
-    sentence = gettext_noop("Somebody else moved the position of this transfer meanwhile.")
+    sentence = gettext_noop("Another process moved the position of this transfer.")
     hint = gettext_noop("The step was rolled back. Run the transfer again.")
 
 

@@ -10,9 +10,9 @@ class HistoryChanged(TransferError):
         "has received, is not in its log as it was written."
     )
     hint = gettext_noop(
-        "Nothing was moved, and nothing will be until this is settled: rows could be lost or moved "
-        "twice. It was restored from a copy, or another server took its place. See what it holds: "
-        "manage.py rebase_shop_all. What was moved stays moved."
+        "This transfer stays stopped until you settle this: rows could be lost or moved twice. "
+        "The database was restored from a copy, or another server took its place. See its state: "
+        "manage.py rebase_shop_all. Rows that were moved stay moved."
     )
 
 
@@ -20,20 +20,20 @@ class ShopAllRestored(TransferError):
     code = "shop_all_restored"
     sentence = gettext_noop(
         "The database of shop All was restored from a copy: it lacks batch %(number)s, which "
-        "%(server)s has received and our own history has recorded. No transfer goes on."
+        "%(server)s has received and our own history has recorded. All transfers are stopped."
     )
     hint = gettext_noop(
-        "Nothing was moved, and nothing will be until this is settled. See what it holds: "
-        "manage.py rebase_shop_all. What was moved stays moved. If shop All was never restored: "
-        "manage.py set_position '%(server)s' %(kind)s --shop-all-is-whole."
+        "All transfers stay stopped until you settle this. See the state of the database: "
+        "manage.py rebase_shop_all. Rows that were moved stay moved. If shop All was never "
+        "restored: manage.py set_position '%(server)s' %(kind)s --shop-all-is-whole."
     )
 
 
 class BatchForgotten(HistoryChanged):
     code = "batch_forgotten"
     sentence = gettext_noop(
-        "The bonus server was restored to batch %(number)s, and the log of shop All no longer "
-        "reaches back so far: nothing tells whether shop All itself has gone back in time since."
+        "The bonus server was restored to batch %(number)s, which the log of shop All no longer "
+        "has. We cannot tell whether shop All was restored as well."
     )
     hint = gettext_noop(
         "Nothing was moved. If shop All was not restored from a copy since then, no row is in "
@@ -45,21 +45,21 @@ class BatchForgotten(HistoryChanged):
 class RestoredFromDump(HistoryChanged):
     code = "restored_from_dump"
     sentence = gettext_noop(
-        "The database of shop All was restored from a dump, or its own tables were written anew: "
-        "its numbers no longer tell which rows were moved."
+        "The database of shop All was restored from a dump, or its own tables were rewritten. Its "
+        "transaction numbers no longer show which rows were moved."
     )
     hint = gettext_noop(
-        "Nothing was moved, so nothing was skipped or moved twice. Run: manage.py "
-        "rebase_shop_all. What was moved stays moved."
+        "Nothing was moved, skipped or moved twice. Run: manage.py rebase_shop_all. Rows that "
+        "were moved stay moved."
     )
 
 
 class PositionOvertaken(HistoryChanged):
     code = "position_overtaken"
     sentence = gettext_noop(
-        "The database of shop All is from before its rows were numbered anew (rebase_shop_all): "
-        "the bonus server has received %(rows)s rows since, and nothing tells which rows here "
-        "they are."
+        "The database of shop All is a copy from before its renumbering (rebase_shop_all). The "
+        "bonus server has received %(rows)s rows since then, and we cannot tell which rows of the "
+        "copy they are."
     )
     hint = gettext_noop(
         "Nothing was moved: rows could be moved twice. An older copy of shop All was restored "
@@ -75,16 +75,16 @@ class FutureTransactions(HistoryChanged):
         "seen, transactions that it has not reached yet (%(where)s)."
     )
     hint = gettext_noop(
-        "Nothing was moved, so nothing was skipped. Run: manage.py rebase_shop_all. "
-        "What was moved stays moved."
+        "Nothing was moved or skipped. Run: manage.py rebase_shop_all. Rows that were moved stay "
+        "moved."
     )
 
 
 class RestoreUnknown(TransferError):
     code = "restore_unknown"
     sentence = gettext_noop(
-        "The files of shop All's database were restored, or a replica that lagged took its place: "
-        "nothing in it tells rows that were moved from rows that were written since."
+        "The files of shop All's database were restored, or a replica that lagged took its place. "
+        "We cannot tell the rows that were moved from the rows that were written afterwards."
     )
     hint = gettext_noop(
         "Nothing was changed. Say when it began to take rows again: --restored-at "
@@ -108,8 +108,9 @@ class RestoredTooEarly(TransferError):
 class RowsDoubtful(TransferError):
     code = "rows_doubtful"
     sentence = gettext_noop(
-        "%(rows)s rows of the copy (%(kind)s) may have been moved to %(database)s, or not: they "
-        "were pending when the copy was first renumbered, or are younger than what it has received."
+        "We cannot tell whether %(rows)s rows of the copy (%(kind)s) reached %(database)s: they "
+        "were pending when the copy was first renumbered, or are newer than the rows it has "
+        "received."
     )
     hint = gettext_noop(
         "Nothing was changed. Look in the bonus server whether it has them, and say it: manage.py "
@@ -125,18 +126,17 @@ class TransactionPrepared(TransferError):
         "not ended: %(names)s."
     )
     hint = gettext_noop(
-        "Nothing was changed. Whoever prepared them has to end them, with commit prepared or "
-        "rollback prepared: pg_prepared_xacts tells since when and by whom. Then run the command "
-        "again."
+        "Nothing was changed. End them with commit prepared or rollback prepared; "
+        "pg_prepared_xacts shows who prepared them and when. Then run the command again."
     )
 
 
 class RowsPrepared(RowsDoubtful):
     code = "rows_prepared"
     sentence = gettext_noop(
-        "%(rows)s rows of the copy (%(kind)s) were written shortly before it was made. If one was "
-        "prepared then (PREPARE TRANSACTION) and committed only since, nothing tells whether "
-        "%(database)s has it."
+        "%(rows)s rows of the copy (%(kind)s) were written shortly before it was made. If one of "
+        "their transactions was prepared then (PREPARE TRANSACTION) and committed after the "
+        "restore, we cannot tell whether %(database)s has its rows."
     )
     hint = gettext_noop(
         "Nothing was changed. If no prepared transaction was committed since the restore: "
@@ -149,14 +149,13 @@ class RowsPrepared(RowsDoubtful):
 class RowsRewritten(TransferError):
     code = "rows_rewritten"
     sentence = gettext_noop(
-        "%(rows)s rows of %(table)s are older than the restore and carry numbers from after it: "
-        "they were copied one by one (logical replication, a restore of the data alone), and "
-        "nothing tells which of them were moved."
+        "%(rows)s rows of %(table)s are older than the restore but have transaction numbers from "
+        "after it. They were copied one by one (logical replication, a restore of the data "
+        "alone), and we cannot tell which of them were moved."
     )
     hint = gettext_noop(
         "Nothing was changed. Restore shop All from a dump of the whole database, or from a copy "
-        "of its files. If these rows are new all the same, put created_at right, and run the "
-        "command again."
+        "of its files. If these rows are new, correct created_at and run the command again."
     )
 
 

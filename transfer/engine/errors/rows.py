@@ -9,10 +9,10 @@ class NumberUsedTwice(TransferError):
         "Row № %(number)s of %(table)s fails a check, and so did another row that had this number."
     )
     hint = gettext_noop(
-        "Nothing of this step was moved: of two rejected rows with one number, one would hide "
-        "the other. Whoever writes must leave the number (id) to the database. Delete the row, "
-        "stage it again without a number, and set the sequence beyond the largest number ever "
-        "used."
+        "Nothing of this step was moved: of two rejected rows with one number, one would hide the "
+        "other. The database has to assign the number (id), not the program that writes. Delete "
+        "the row, stage it again without a number, and set the sequence beyond the largest number "
+        "ever used."
     )
 
 
@@ -56,8 +56,8 @@ class CommitUnconfirmed(TransferError):
     code = "commit_unconfirmed"
     sentence = gettext_noop("%(database)s did not confirm the last step.")
     hint = gettext_noop(
-        "Whether it arrived stands in the bonus server's database, and the next run reads it "
-        "there first: nothing is lost or moved twice."
+        "The bonus server's database shows whether the step arrived, and the next run reads that "
+        "first. Nothing is lost or moved twice."
     )
 
 
@@ -68,6 +68,6 @@ class RejectsUnreadable(TransferError):
         "the number %(number)s."
     )
     hint = gettext_noop(
-        "Somebody has changed the table datatransfer.reject of the bonus server, or put another "
-        "one in its place. Ask its administrator. Other bonus servers are not affected."
+        "The table datatransfer.reject of the bonus server was changed or replaced. Ask its "
+        "administrator. Other bonus servers are not affected."
     )

@@ -15,7 +15,7 @@ class NotInitialised(TransferError):
 class RowsUndecided(TransferError):
     code = "rows_undecided"
     sentence = gettext_noop(
-        "%(table)s has rows and lacks our column xid, so nothing says which of its rows were "
+        "%(table)s has rows and lacks our column xid, so we cannot tell which of its rows were "
         "transferred."
     )
     hint = gettext_noop(
@@ -64,8 +64,8 @@ class WrongColumns(TransferError):
     sentence = gettext_noop("%(party)s: the columns of %(table)s do not fit: %(problems)s.")
     hint = gettext_noop(
         "Nothing was moved. Binary data of the wrong type would arrive as nonsense without an "
-        "error, so the types have to be put right first. Where columns have other names or units, "
-        "DTADMIN_TABLES says which: manage.py doctor --tables proposes it."
+        "error, so correct the types first. If columns have other names or units, name them in "
+        "the file of DTADMIN_TABLES: manage.py doctor --tables proposes it."
     )
 
 
@@ -88,8 +88,8 @@ class StagingTableChanged(TransferError):
         "%(before)s."
     )
     hint = gettext_noop(
-        "Nothing was moved: rows of two tables bear the same numbers, and could be lost or moved "
-        "twice. Put %(before)s back into the file. Rows of %(now)s may be inserted into "
+        "Nothing was moved: rows of two tables have the same numbers, and could be lost or moved "
+        "twice. Put %(before)s back into the file. You may insert the rows of %(now)s into "
         "%(before)s: there they are new, and are sent once."
     )
 

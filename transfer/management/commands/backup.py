@@ -18,7 +18,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "file", type=Path, metavar=_("FILE"), help=_("an older one of that name is replaced")
+            "file",
+            type=Path,
+            metavar=_("FILE"),
+            help=_("an existing file with this name is replaced"),
         )
 
     def handle(self, *, file: Path, **options: Any) -> None:

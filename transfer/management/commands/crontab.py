@@ -25,7 +25,7 @@ class Command(BaseCommand, LibraryCommand):
         if options["subcommand"] == "add" and (missing := unknown_to_cron()):
             raise UsageError(
                 _(
-                    "cron would not see %(names)s: it gives no environment. Write them into a "
+                    "cron passes no environment, so it would not see %(names)s. Write them into a "
                     "file, and name it: DTADMIN_ENV=/path/to/file manage.py crontab add"
                 ),
                 names=", ".join(missing),

@@ -13,9 +13,9 @@ class Command(BaseCommand, LibraryCommand):
     """The library's worker; the pages see that it is there."""
 
     help = gettext_noop(
-        "A resident worker: takes runs, loads and jobs out of the queue as soon as they are "
-        "there. Any number of them, on any number of machines. Ctrl-C and SIGTERM end it after "
-        "the chunk under way."
+        "A resident worker: starts queued runs, loads and jobs immediately. You may start any "
+        "number of workers, on any number of machines. Ctrl-C and SIGTERM end it after the "
+        "current chunk."
     )
 
     def handle(self, *, batch: bool, **options: Any) -> None:

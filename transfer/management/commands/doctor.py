@@ -12,11 +12,11 @@ from transfer.servers.timed_check import Result
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Looks at everything that can be wrong with the installation: a line each, with what to "
-        "do. Exits with 1 when something is."
+        "Looks at everything that can be wrong with the installation, and says what to do: one "
+        "line each. Exit code 1 if a check fails."
     )
     flags = {
-        "--json": gettext_noop("one JSON line for each thing looked at"),
+        "--json": gettext_noop("one JSON line for each check"),
         "--tables": gettext_noop(
             "propose the file of DTADMIN_TABLES from the tables of shop All and of a bonus server"
         ),
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     requires_migrations_checks = False  # that is one of the things it looks at
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add_server(parser, _("whose tables; without it, the first's"))
+        add_server(parser, _("whose tables; without it, those of the first server"))
 
     def handle(self, *, json: bool, tables: bool, server: str | None, **options: Any) -> None:
         if tables:

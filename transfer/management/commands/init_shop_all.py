@@ -13,9 +13,9 @@ from transfer.runs.positions import carry_positions
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Creates the staging tables of shop All, or adds to existing ones what is missing. "
-        "Rows are kept; running it again changes nothing. Where a table has rows and lacks our "
-        "columns, --existing-rows says whether these rows wait or were moved."
+        "Creates the staging tables of shop All, or adds what existing ones lack. It keeps all "
+        "rows; running it again changes nothing. If a table has rows but lacks our columns, "
+        "--existing-rows says whether these rows wait or were moved."
     )
     requires_migrations_checks = False  # it needs no database of ours
 
@@ -32,7 +32,9 @@ class Command(BaseCommand):
             steps = ensure_staging(settings.SHOP_ALL_DATABASE_URL, existing_moved=moved)
         except AdministratorNeeded as needed:
             self.stdout.write(needed.script)
-            sentence = _("A superuser of that server runs this SQL; then init_shop_all again.")
+            sentence = _(
+                "Let a superuser of that server run this SQL, then run init_shop_all again."
+            )
             raise CommandError("\n".join([*needed.in_words(), sentence])) from None
         for step in steps:
             self.say(_(step.sentence), **step.params)

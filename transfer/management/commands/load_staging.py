@@ -27,9 +27,9 @@ LISTED = 1000
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Loads a CSV or XLSX file into a staging table of shop All. All good lines or none, once. "
-        "With a bad line nothing is loaded, unless --good-only is given; each is listed. Exit "
-        "codes: 0 done, 1 failed or bad lines, 2 usage."
+        "Loads a CSV or XLSX file into a staging table of shop All, once, and all good lines or "
+        "none. If a line is bad, nothing is loaded without --good-only; bad lines are listed. "
+        "Exit codes: 0 done, 1 failed or bad lines, 2 usage."
     )
     flags = {
         "--dry-run": gettext_noop("check, load nothing"),
@@ -42,7 +42,7 @@ class Command(BaseCommand):
             "table",
             choices=list(TABLES),
             metavar=" | ".join(settings.KINDS),
-            help=_("what the file holds; the name of the staging table will do, too"),
+            help=_("what the file contains: a kind, or the name of its staging table"),
         )
         parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("its path"))
 

@@ -48,7 +48,7 @@ class Command(BaseCommand, DjangoCommand):
             if not self.current or options["traceback"]:
                 raise
             failed = _("The migration %(migration)s failed: %(cause)s")
-            nothing = _("Nothing was changed: the database is as the version before left it.")
+            nothing = _("Nothing was changed: the database has the schema of the version before.")
             self.fail(f"{failed}\n{nothing}", error, FAILED)
 
     def fail(self, sentence: str, error: Exception, returncode: int) -> None:

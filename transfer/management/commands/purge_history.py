@@ -9,7 +9,8 @@ from transfer.text.reports import report_lines
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Removes what is older than the settings say: runs, closed rejected rows, loads, audit."
+        "Removes runs, closed rejected rows, loads and audit entries that are older than the "
+        "retention in the settings."
     )
     flags = {"--dry-run": gettext_noop("count, and remove nothing")}
 

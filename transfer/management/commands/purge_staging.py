@@ -13,9 +13,9 @@ from transfer.text.explain import explain
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Removes staged rows that every task has moved and that are older. What an enabled task "
-        "has not moved, or a disabled one whose position has begun, stays. Exit code 1 when a "
-        "bonus server could not be asked."
+        "Removes staged rows that are older and that every task has moved. Rows stay that a task "
+        "has not moved, if it is on or its position has begun. Exit code 1 when a bonus server "
+        "could not be asked."
     )
     flags = {
         "--blank-pins": gettext_noop("empty the PIN codes of younger rows that were moved"),

@@ -22,10 +22,11 @@ from transfer.text.explain import explain
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "After the database of shop All was restored from a copy, or a replica that lagged took "
-        "its place: renumbers its rows. What was moved stays moved. Writers wait meanwhile. A "
-        "bonus server that does not answer is carried over by its next run. Where the files were "
-        "restored, say which rows are new with --restored-at; otherwise nothing is changed."
+        "Renumbers the rows of shop All after its database was restored from a copy, or a replica "
+        "that lagged took its place. Rows that were moved stay moved. Writers wait during the "
+        "command. A bonus server that does not answer is carried over by its next run. If the "
+        "files were restored, say which rows are new with --restored-at; otherwise nothing is "
+        "changed."
     )
     flags = {"--dry-run": gettext_noop("count, change nothing")}
 
@@ -42,7 +43,7 @@ class Command(BaseCommand):
             "--doubtful",
             choices=("moved", "waiting"),
             help=_(
-                "what became of rows of the copy that may have been moved, or not; it tells which"
+                "the answer for rows of the copy that may have been moved; the command names them"
             ),
         )
 
@@ -75,7 +76,7 @@ class Command(BaseCommand):
             if not options["dry_run"]:
                 renumber_after_restore(shop_all, targets, kinds, restored, doubtful_moved=doubtful)
                 self._note_lost()
-                self.say(_("Done. The next run of each transfer goes on from here."))
+                self.say(_("Done. The next run of each transfer continues from here."))
 
     def _note_lost(self) -> None:
         """Notes which corrected rows and loaded files are not in the copy."""
@@ -126,7 +127,7 @@ class Command(BaseCommand):
         if not dry_run:
             self._note_lost()
         if not carried:
-            self.say(_("Nothing to do: the numbers of shop All are in order."))
+            self.say(_("Nothing to do: the numbering of shop All is correct."))
 
     def _say_counts(self, carried: list[Renumbered]) -> None:
         for line in carried:

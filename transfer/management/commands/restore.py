@@ -24,18 +24,20 @@ LOADS = """
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Restores a backup into an empty database that DATABASE_URL names. Nothing begins by "
-        "itself: what was queued is given up, and tasks are paused for an hour."
+        "Restores a backup into the empty database that DATABASE_URL names. Nothing starts "
+        "automatically: queued runs are cancelled, and tasks are paused for an hour."
     )
     requires_migrations_checks = False  # there are no tables yet
     flags = {
         "--other-key": gettext_noop(
-            "the SECRET_KEY of the backup is lost; its passwords have to be entered anew"
+            "the SECRET_KEY of the backup is lost; its passwords have to be entered again"
         )
     }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("what `backup` wrote"))
+        parser.add_argument(
+            "file", type=Path, metavar=_("FILE"), help=_("the file that `backup` wrote")
+        )
 
     def handle(self, *, file: Path, other_key: bool, **options: Any) -> None:
         archive.check(file, other_key=other_key)
@@ -48,7 +50,7 @@ class Command(BaseCommand):
         self._say_what_to_look_at(at)
 
     def _say_what_to_look_at(self, at: datetime | None) -> None:
-        """What is again as it was then, and may have been decided otherwise since."""
+        """Names what the backup has reset: tasks, users and loads."""
         enabled = sum(tasks.objects.enabled().count() for tasks in (TransferTask, MaintenanceTask))
         users = User.objects.active().values_list("username", flat=True)
         self.say(_("Restored: the backup of %(at)s."), at=formats.moment(at))
@@ -70,8 +72,8 @@ class Command(BaseCommand):
         if loads:
             self.say(
                 _(
-                    "Loaded since, and not known here any more: %(loads)s files and single changes "
-                    "with %(rows)s rows. Do not load them again."
+                    "Loaded after the backup, and unknown here now: %(loads)s files and single "
+                    "changes with %(rows)s rows. Do not load them again."
                 ),
                 loads=loads,
                 rows=rows,

@@ -31,8 +31,8 @@ class Command(BaseCommand):
         if unreadable := sorted({owner(row) for row in rows if not row.is_readable}):
             raise CommandError(
                 _(
-                    "With neither SECRET_KEY nor SECRET_KEY_FALLBACKS can the secrets of "
-                    "%(servers)s be read. Nothing was changed."
+                    "The secrets of %(servers)s can't be read with SECRET_KEY or "
+                    "SECRET_KEY_FALLBACKS. Nothing was changed."
                 )
                 % {"servers": ", ".join(unreadable)}
             )
@@ -58,7 +58,7 @@ def report(n: int, *, dry_run: bool) -> str:
 
 
 def encrypt_files() -> None:
-    """What nobody has confirmed yet; one that no key reads expires within a day."""
+    """Secrets that are not confirmed yet; one that no key decrypts expires within a day."""
     for piece in UploadPiece.objects.select_for_update().iterator(chunk_size=1):
         with suppress(InvalidToken):
             piece.content = cipher().encrypt(cipher().decrypt(bytes(piece.content)))

@@ -11,8 +11,8 @@ from transfer.tick import tick
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "One look at the schedule: puts due tasks into the queue, and works the queue off. Meant "
-        "for cron, every minute. Several at once are safe."
+        "Runs the schedule once: queues due tasks, and processes the queue. Let cron run it every "
+        "minute; several at the same time are safe."
     )
     requires_migrations_checks = False  # every minute: other commands say what is pending
     flags = {
@@ -20,7 +20,7 @@ class Command(BaseCommand):
     }
 
     def handle(self, *, no_drain: bool, verbosity: int, **options: Any) -> None:
-        # Silent when all is well, since cron mails what a job prints.
+        # Silent on success, since cron mails what a job prints.
         with soft_stop() as stopped:
             done = tick("run_due_tasks --no-drain" if no_drain else "run_due_tasks")
             worked_off = 0 if no_drain else drain_isolated(stopped)
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         failed = [*done.failed, *([STEP] if worked_off is None else [])]
         if failed:
             raise CommandError(
-                _("These steps failed, the others went on: %(steps)s. The log says why.")
+                _("These steps failed: %(steps)s. The other steps were done. The log says why.")
                 % {"steps": ", ".join(failed)},
                 returncode=FAILED,
             )

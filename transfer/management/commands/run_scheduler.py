@@ -26,8 +26,8 @@ SECONDS_BETWEEN_LOOKS = 0.5  # at the stop signal, and at the queue
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Where there is no cron: looks at the schedule at every full minute, and works off the "
-        "queue. Ctrl-C and SIGTERM end it after the chunk under way."
+        "Replaces cron: runs the schedule at every full minute, and processes the queue. Ctrl-C "
+        "and SIGTERM end it after the current chunk."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             "--workers",
             type=whole_number(0, 64),
             default=2,
-            help=_("runs at once in this process; 0 leaves them to db_worker"),
+            help=_("how many runs this process does at the same time; 0 leaves them to db_worker"),
         )
 
     def handle(self, *, workers: int, **options: Any) -> None:
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         self.say(_("The scheduler is running. Ctrl-C stops it."))
         with soft_stop() as stopped:
             at_work = self._carry_on(stopped, workers)
-            self.say(_("Ending after the chunk under way."))
+            self.say(_("Ending after the current chunk."))
             self.stdout.flush()
             for worker in at_work:
                 worker.join()

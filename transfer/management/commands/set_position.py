@@ -14,19 +14,16 @@ from transfer.text.explain import explain
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Says what a bonus server has received, where it can't say so itself: it is new, its "
-        "position was lost, or purged rows are missing. What comes after is sent; what comes "
-        "before is not."
+        "Sets what a bonus server has received, if it is new, its position was lost, or purged "
+        "rows are missing. Later rows are sent to it; earlier rows are not."
     )
     flags = {
-        "--accept-purged": gettext_noop(
-            "go on without rows that were purged from shop All meanwhile"
-        ),
+        "--accept-purged": gettext_noop("continue without rows that were purged from shop All"),
         "--shop-all-is-whole": gettext_noop(
-            "it was not restored from a copy, though its log no longer reaches back so far"
+            "shop All was not restored from a copy, though its log no longer has that batch"
         ),
         "--data-went-back": gettext_noop(
-            "its data were put back to before a later batch that our own history knows of"
+            "its data were restored to before a later batch that our own history knows"
         ),
         "--dry-run": gettext_noop("count, change nothing"),
     }
@@ -43,7 +40,7 @@ class Command(BaseCommand):
         where.add_argument(
             "--as-of-clone",
             action="store_true",
-            help=_("it is a copy of another server, with our schema: go on from that position"),
+            help=_("it is a copy of another server, with our schema: continue from that position"),
         )
         parser.add_argument("--reader", metavar="N", help=_("whose batch N is meant"))
 

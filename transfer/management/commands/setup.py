@@ -45,9 +45,9 @@ WORKER = ("dtadmin-tick.timer", "dtadmin-worker@1.service")
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Sets up what is missing of an installation: the env file, databases and their users, "
-        "tables, the first administrator, the schedule; then looks whether all is well. Asks on a "
-        "terminal what no option says. Running it again changes nothing."
+        "Sets up the missing parts of an installation: the env file, databases and their users, "
+        "tables, the first administrator, the schedule; then checks everything. Asks on a "
+        "terminal for options that are not given. Running it again changes nothing."
     )
     requires_migrations_checks = False
 
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             help=_("rows of tables that lack our columns: to be sent to every server, or to none"),
         )
         url = "postgresql://user@host/name"
-        add("--database", metavar=url, help=_("our own database; passwords stand in no option"))
+        add("--database", metavar=url, help=_("our own database, without the password"))
         add("--shop-all", metavar=url, help=_("the database of shop All"))
         for name in ("--database-admin", "--shop-all-admin"):
             add(name, default="postgres", help=_("who may make users there; default: %(default)s"))
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         add("--address", metavar="https://dtadmin.shop.local", help=_("where browsers reach it"))
         add("--administrator", help=_("login of the first administrator"))
         add("--schedule", choices=WAYS,
-            help=_("background workers, or a line of cron that does all of it"))  # fmt: skip
+            help=_("background workers, or a line of cron that does everything"))  # fmt: skip
         add("--secrets", metavar=_("FILE|-"),
             help=_("passwords, a NAME=password a line: DATABASE, SHOP_ALL, DATABASE_ADMIN, "
                    "SHOP_ALL_ADMIN, ADMINISTRATOR; - reads standard input"))  # fmt: skip
@@ -92,7 +92,7 @@ class Command(BaseCommand):
         self.make_database(own, OWN, "DATABASE_ADMIN", options["database_admin"])
         if provision.is_foreign(own, OWN):
             raise CommandError(
-                _("The database %(name)s holds tables of something else. Name another one.")
+                _("The database %(name)s has tables of another program. Name another one.")
                 % {"name": parse_dsn(own)["dbname"]}
             )
         self.make_database(shop_all, SHOP_ALL, "SHOP_ALL_ADMIN", options["shop_all_admin"])
@@ -120,7 +120,7 @@ class Command(BaseCommand):
         return file
 
     def values(self, options: dict[str, Any]) -> dict[str, str]:
-        """What the env file is to say. Raises UsageError."""
+        """The values for the env file. Raises UsageError."""
         zone = options["time_zone"] or self.written.get("TIME_ZONE")
         zone = zone or self.ask(_("Time zone"), settings.TIME_ZONE)
         if zone not in known_zones():
@@ -133,7 +133,7 @@ class Command(BaseCommand):
         except ValueError:  # a bracket that nothing closes
             parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(_("%(address)s is no address of pages."), address=address)
+            raise UsageError(_("%(address)s is not an address of pages."), address=address)
         own = self.url("DATABASE_URL", options["database"], _("Our own database"), "dtadmin")
         values = {
             "SECRET_KEY": self.written.get("SECRET_KEY") or token_urlsafe(50),
@@ -174,12 +174,12 @@ class Command(BaseCommand):
         known = parse_dsn(other)
         if all(known.get(part) == parts.get(part) for part in ("user", "host", "port")):
             self.secrets.setdefault(secret, known.get("password", ""))
-        question = _("Password of %(user)s (empty: a new user, and a password made up)")
+        question = _("Password of %(user)s (empty: a new user with a random password)")
         password = self.password(secret, question % {"user": parts["user"]})
         return with_password(bare, password or token_urlsafe(24))
 
     def write(self, values: dict[str, str]) -> None:
-        """Changes what is different in the env file; who may read it stays as it is."""
+        """Changes the differing values in the env file; its permissions stay."""
         before = self.file.stat()
         for name, value in values.items():
             if self.written.get(name) != value:
@@ -198,8 +198,8 @@ class Command(BaseCommand):
             if parse_dsn(url).get("host", "") not in LOCAL or DEBIANS_POSTGRES.is_dir():
                 raise
             sentence = _(
-                "%(what)s: there is no PostgreSQL on this machine. Install it, then setup again: "
-                "sudo apt install postgresql. Or name a server elsewhere."
+                "%(what)s: there is no PostgreSQL on this machine. Install it, then run setup "
+                "again: sudo apt install postgresql. Or name another server."
             )
             raise CommandError(sentence % {"what": what}) from None
 
@@ -225,7 +225,7 @@ class Command(BaseCommand):
         except provision.AdministratorNeeded as needed:
             self.stdout.write(needed.script)
             sentence = _(
-                "%(what)s: an administrator of that server runs this SQL; then setup again."
+                "%(what)s: let an administrator of that server run this SQL, then run setup again."
             )
             lines = [*needed.in_words(), sentence % {"what": what}]
             raise CommandError("\n".join(lines)) from None
@@ -258,7 +258,7 @@ class Command(BaseCommand):
             password = self.password("ADMINISTRATOR", question)
 
     def schedule(self, how: str) -> None:
-        """Starts what looks at the schedule, and looks once."""
+        """Starts the scheduler, and runs it once."""
         if how == "cron":
             self.must("crontab", "add")
         wanted = [*ALWAYS, *(WORKER if how == "worker" else ())]
@@ -271,11 +271,11 @@ class Command(BaseCommand):
             services = ["gunicorn"]
             if how == "worker":
                 services += ["manage.py run_scheduler --workers 0", "manage.py db_worker"]
-            self.say(_("Let these run as services: %(names)s"), names="; ".join(services))
+            self.say(_("Run these as services: %(names)s"), names="; ".join(services))
         self.must("run_due_tasks", "--no-drain")
 
     def ask(self, question: str, default: str, choices: Collection[str] = ()) -> str:
-        """The answer of whoever sits at a terminal; else the default."""
+        """The answer from the terminal; without a terminal, the default."""
         answer = default if not sys.stdin.isatty() else None
         while answer is None or (choices and answer not in choices):
             answer = typed(input, f"{question} [{default}]: ").strip() or default
@@ -288,7 +288,7 @@ class Command(BaseCommand):
 
     @property
     def owner(self) -> os.stat_result:
-        """As whom the product runs: who has the folder of what it generates."""
+        """The user that the product runs as: the owner of the folder for generated files."""
         return (settings.VAR if settings.VAR.exists() else settings.BASE_DIR).stat()
 
     def manage(self, *arguments: str) -> int:
@@ -313,7 +313,7 @@ class Command(BaseCommand):
     def must(self, *arguments: str) -> None:
         """Raises CommandError; the command has said why."""
         if self.manage(*arguments):
-            failure = _("%(command)s failed. Mend what it says, then setup again.")
+            failure = _("%(command)s failed. Correct the problem it reports, then run setup again.")
             raise CommandError(failure % {"command": arguments[0]})
 
 

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         "2 usage, 3 already running; 130 or 143 when Ctrl-C or SIGTERM stopped it after a chunk."
     )
     flags = {
-        "--dry-run": gettext_noop("do all of it, and roll it back"),
+        "--dry-run": gettext_noop("do everything, then roll it back"),
         "--json": gettext_noop("one JSON line a transfer"),
     }
 

@@ -16,7 +16,7 @@ from transfer.engine.errors import CommitUnconfirmed, IsReplica
 from transfer.engine.kinds import Kind
 from transfer.engine.move import chunk, prepare, stream
 from transfer.engine.move.refusals import Applied, Bisection
-from transfer.engine.restore import renumber_after_restore, set_position
+from transfer.engine.restore import diagnosis, set_position
 from transfer.engine.shop_all import batch_log, identity
 from transfer.engine.shop_all.batch_log import Batch, BatchLog, Readers
 from transfer.engine.shop_all.purge_notes import PurgeNotes
@@ -40,7 +40,7 @@ def rows_of_a_dump_count_as_original() -> None:
     for name, text in list(vars(batch_log).items()):
         if isinstance(text, str) and name.isupper():
             replace(batch_log, name, text.replace(batch_log.ORIGINAL, "true"))
-    for module in (identity, renumber_after_restore):
+    for module in (identity, diagnosis):
         replace(module, "ORIGINAL", "true")
 
 

@@ -56,6 +56,14 @@ JUDGE = """
       from decided
 """
 
+# The verdict on a row, with its old transaction: whether the position has moved it, or why that is
+# in doubt. Of a position whose batch shop All still had, and of any other.
+BY_ITS_WORD = "case when {moved} then 'moved' else 'waiting' end"
+IN_DOUBT = """
+    case when is_new then 'waiting' when not {moved} then {left}
+         when created_at > {at} then 'younger' when {sure} then 'moved' else 'prepared' end
+"""
+
 
 @dataclass(frozen=True)
 class Renumbered:
@@ -202,13 +210,10 @@ def _verdict(
     rows that wait at a position whose reader has gone on under another identity of shop All.
     """
     if not is_lost(shop_all, target, position):
-        return sql.SQL("case when {} then 'moved' else 'waiting' end").format(moved(position))
+        return sql.SQL(BY_ITS_WORD).format(moved=moved(position))
     at = shop_all.log.begun_at(position) or target.positions.updated_at(position)
     is_overtaken = target.positions.rows_since(position) > 0
-    return sql.SQL(
-        "case when is_new then 'waiting' when not {moved} then {left} "
-        "when created_at > {at} then 'younger' when {sure} then 'moved' else 'prepared' end"
-    ).format(
+    return sql.SQL(IN_DOUBT).format(
         moved=moved(position),
         left=sql.Literal("overtaken" if is_overtaken else "waiting"),
         at=sql.Literal(at),

@@ -15,8 +15,31 @@ from transfer.engine.kinds import Kind
 from transfer.engine.shop_all.rebase_log import LOWEST, Rebase, burn
 from transfer.engine.shop_all.source import ShopAll
 
+# The triggers of a table that are on, and how. By the catalogue.
+TRIGGERS = """
+    select tgname, tgenabled from pg_trigger
+     where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'
+"""
+# Turns off all triggers of a table.
+TRIGGERS_OFF = "alter table {table} disable trigger user"
+# Turns one on.
+TRIGGER_ON = "alter table {table} {enable} trigger {name}"
 # pg_trigger.tgenabled (PostgreSQL, "pg_trigger") and what turns a trigger on that way.
 ENABLE = {"O": "enable", "A": "enable always", "R": "enable replica"}
+
+# SQL over a row: the transaction that wrote its version, with all 64 bits.
+WRITTEN = "(pg_current_xact_id()::text::bigint - age(xmin))"
+# The last transaction by which the restore of a dump wrote rows. Reads the table.
+RESTORED = f"""
+    select max({WRITTEN})
+      from (select xmin from datatransfer.origin
+             union all
+            select xmin from {{table}} where xid::text::bigint > {WRITTEN}) as restored
+"""
+# SQL over a row: it was written after that one.
+IS_NEW_SINCE = f"""
+    (xid > {{restored}}::xid8 and xid < pg_current_xact_id() and xid::text::bigint <= {WRITTEN})
+"""
 
 
 @dataclass(frozen=True)
@@ -63,21 +86,15 @@ def _with_free_numbers(shop_all: ShopAll, needed: int, *, is_dump: bool) -> str:
 @contextmanager
 def _triggers_off(shop_all: ShopAll, kind: Kind) -> Iterator[None]:
     """Neither ours nor head office's own fire within; after, each is on as it was."""
-    on = shop_all.database.rows(
-        "select tgname, tgenabled from pg_trigger "
-        "where tgrelid = to_regclass(%s) and not tgisinternal and tgenabled <> 'D'",
-        [kind.staging_table],
-    )
-    shop_all.database.execute(
-        sql.SQL("alter table {} disable trigger user").format(kind.staging_table)
-    )
+    table = kind.staging_table
+    on = shop_all.database.rows(TRIGGERS, [table])
+    shop_all.database.execute(sql.SQL(TRIGGERS_OFF).format(table=table))
     yield
     for name, enabled in on:
-        shop_all.database.execute(
-            sql.SQL("alter table {} {} trigger {}").format(
-                kind.staging_table, sql.SQL(ENABLE[enabled]), sql.Identifier(name)
-            )
+        enable = sql.SQL(TRIGGER_ON).format(
+            table=table, enable=sql.SQL(ENABLE[enabled]), name=sql.Identifier(name)
         )
+        shop_all.database.execute(enable)
 
 
 def _is_new(restored_at: datetime | None) -> sql.Composable:
@@ -95,13 +112,5 @@ def is_new_since_dump(shop_all: ShopAll, kind: Kind) -> sql.Composable:
     restore. A new row carries a transaction after the restore, and it or a later one (an update,
     a savepoint) wrote the version. PostgreSQL, "System Columns" and "Transaction ID functions".
     """
-    written = sql.SQL("(pg_current_xact_id()::text::bigint - age(xmin))")
-    restored = shop_all.database.value(
-        sql.SQL(
-            "select max({written}) from (select xmin from datatransfer.origin union all "
-            "select xmin from {table} where xid::text::bigint > {written}) as restored"
-        ).format(written=written, table=kind.staging_table)
-    )
-    return sql.SQL(
-        "(xid > {restored}::xid8 and xid < pg_current_xact_id() and xid::text::bigint <= {written})"
-    ).format(restored=sql.Literal(str(restored)), written=written)
+    restored = shop_all.database.value(sql.SQL(RESTORED).format(table=kind.staging_table))
+    return sql.SQL(IS_NEW_SINCE).format(restored=sql.Literal(str(restored)))

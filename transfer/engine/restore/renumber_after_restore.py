@@ -13,25 +13,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import randbits
-from typing import NamedTuple
 from uuid import uuid4
 
 from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
-    HistoryChanged,
     RestoredTooEarly,
-    RestoreUnknown,
-    RowsRewritten,
-    RowsUndated,
     TransactionPrepared,
 )
 from transfer.engine.kinds import Kind
-from transfer.engine.position import Position, moved
+from transfer.engine.position import Position
+from transfer.engine.postgres.database import ALL_ROWS
 from transfer.engine.restore.carry_over import Renumbered, is_lost, translate
-from transfer.engine.restore.new_numbers import Restored, is_new_since_dump, renumber
-from transfer.engine.shop_all.batch_log import ORIGINAL
+from transfer.engine.restore.diagnosis import Held, check_knowledge, is_anything_wrong
+from transfer.engine.restore.new_numbers import Restored, renumber
 from transfer.engine.shop_all.rebase_log import Rebase
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable
@@ -45,14 +41,20 @@ PREPARED = """
      where held.relation = to_regclass(%s) and held.pid is null and own.pid is null
      order by gid
 """
-
-
-class Held(NamedTuple):
-    """A position that is locked, and where it is."""
-
-    target: BonusDatabase
-    kind: Kind
-    position: Position
+# Whether the server can prepare transactions.
+CAN_PREPARE = "select current_setting('max_prepared_transactions') <> '0'"
+# Keeps all others from a table, until the transaction ends.
+LOCK = "lock table {table} in access exclusive mode"
+# Whether this session got a lock, which it keeps until its transaction ends.
+TRY_LOCK = "select pg_try_advisory_xact_lock(%s)"
+# The transaction's own number.
+OWN_NUMBER = "select pg_current_xact_id()"
+# Gives shop All a new identity. Writes its one row.
+NEW_ORIGIN = "update datatransfer.origin set origin = %s, xid = pg_current_xact_id()"
+# Whether a row has a transaction that the cluster has yet to reach. By the index on (xid, id).
+IS_AHEAD = """
+    select exists (select from {table} where xid >= pg_snapshot_xmax(pg_current_snapshot()))
+"""
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,14 @@ def renumber_after_restore(
     with shop_all.database.transaction(commit=not dry_run):
         shop_all.database.limit_statements(None)
         shop_all.database.may_wait()
-        shop_all.database.execute("set local row_security = off")
-        shop_all.database.one("select pg_current_xact_id()")  # from here on age() counts from it
+        shop_all.database.execute(ALL_ROWS)
+        shop_all.database.one(OWN_NUMBER)  # from here on age() counts from it
         for kind in kinds:
             _lock_table(shop_all, kind)
         held, silent = _lock_all_positions(shop_all, targets, kinds)
-        if not _is_anything_wrong(shop_all, kinds, held):
+        if not is_anything_wrong(shop_all, kinds, held):
             return None
-        is_dump = _check_knowledge(shop_all, kinds, held, restored)
+        is_dump = check_knowledge(shop_all, kinds, held, restored)
         rebases = _renumber(shop_all, kinds, held, restored, is_dump=is_dump)
         report = Report([], [target.name for target in silent])
         for one in held:
@@ -142,18 +144,13 @@ def _renumber(
     for kind in kinds:
         shop_all.rebase_log.add(kind, rebases[kind.name], following)
         renumber(shop_all, kind, rebases[kind.name], following)
-    shop_all.database.execute(
-        "update datatransfer.origin set origin = %s, xid = pg_current_xact_id()", [following]
-    )
+    shop_all.database.execute(NEW_ORIGIN, [following])
     return rebases
 
 
 def _is_ahead(shop_all: ShopAll, kind: Kind) -> bool:
     """Whether staged rows have transactions that the cluster has yet to reach: no batch counts."""
-    ahead = sql.SQL(
-        "select exists (select from {} where xid >= pg_snapshot_xmax(pg_current_snapshot()))"
-    )
-    return bool(shop_all.database.value(ahead.format(kind.staging_table)))
+    return bool(shop_all.database.value(sql.SQL(IS_AHEAD).format(table=kind.staging_table)))
 
 
 def _check_time(shop_all: ShopAll, lost: list[Position], at: datetime | None) -> None:
@@ -176,8 +173,7 @@ def _sure(shop_all: ShopAll, lost: list[Position], before: datetime | None) -> s
     that count are those of positions that are lost, which have refused since: what the log still
     has of their readers came with the copy. Where none of them has one, every row is asked about.
     """
-    possible = shop_all.database.value("select current_setting('max_prepared_transactions') <> '0'")
-    if not possible:
+    if not shop_all.database.value(CAN_PREPARE):
         return None
     return shop_all.log.last_snapshot_before(lost, before)
 
@@ -194,8 +190,7 @@ def _lock_table(shop_all: ShopAll, kind: Kind) -> None:
     if held := shop_all.database.rows(PREPARED, [kind.staging_table]):
         table = f'"{kind.staging}"'
         raise TransactionPrepared(table=table, names=", ".join(gid for (gid,) in held))
-    lock = sql.SQL("lock table {} in access exclusive mode")
-    shop_all.database.execute(lock.format(kind.staging_table))
+    shop_all.database.execute(sql.SQL(LOCK).format(table=kind.staging_table))
 
 
 def _lock_all_positions(
@@ -207,7 +202,7 @@ def _lock_all_positions(
     for target in targets:
         try:
             # One database that is docked twice would lock itself out.
-            if not target.database.value("select pg_try_advisory_xact_lock(%s)", [key]):
+            if not target.database.value(TRY_LOCK, [key]):
                 continue
         except Unreachable:
             silent.append(target)
@@ -218,82 +213,6 @@ def _lock_all_positions(
             if target.positions.get(origin, kind) is not None:
                 held.append(Held(target, kind, target.positions.lock(origin, kind)))
     return held, silent
-
-
-def _is_anything_wrong(shop_all: ShopAll, kinds: Collection[Kind], held: list[Held]) -> bool:
-    """Whether a flow would refuse. All are asked: another staging table stops everything."""
-    is_broken = [_is_broken(shop_all, kind, held) for kind in kinds]
-    is_broken.append(shop_all.restore_notes.exist(shop_all.identity.origin()))
-    return any(is_broken) or any(one.target.positions.rows_since(one.position) for one in held)
-
-
-def _is_broken(shop_all: ShopAll, kind: Kind, held: list[Held]) -> bool:
-    positions = [one.position for one in held if one.kind == kind]
-    is_broken = False
-    for position in positions or [Position(shop_all.identity.origin(), kind.name)]:
-        try:
-            shop_all.identity.check_past(kind, position)
-        except HistoryChanged:
-            is_broken = True
-    return is_broken
-
-
-def _check_knowledge(
-    shop_all: ShopAll, kinds: Collection[Kind], held: list[Held], restored: Restored | None
-) -> bool:
-    """Whether shop All came from a dump. Raises if too little is known of the restore."""
-    for one in held:
-        shop_all.identity.check_purged(one.kind, one.position, one.target.name)
-    if restored is not None and restored.at is not None:
-        _require_dates(shop_all, kinds)
-    is_dump = not shop_all.identity.is_origin_original()
-    if is_dump:
-        _require_dump(shop_all, kinds)
-    if restored is None and not (is_dump and _has_one_past(shop_all, held)):
-        raise RestoreUnknown
-    return is_dump
-
-
-def _require_dates(shop_all: ShopAll, kinds: Collection[Kind]) -> None:
-    """A row without a time may be either, new or moved. Raises RowsUndated."""
-    query = sql.SQL("select count(*) from {} where created_at is null")
-    for kind in kinds:
-        if undated := shop_all.database.value(query.format(kind.staging_table)):
-            raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
-
-
-def _require_dump(shop_all: ShopAll, kinds: Collection[Kind]) -> None:
-    """A row that the dump did not bring is younger than the last batch that it brought.
-
-    Raises RowsRewritten.
-    """
-    for kind in kinds:
-        query = sql.SQL(
-            "select count(*) from {} where {} and created_at < (select max(at) from "
-            "datatransfer.batch where not ({}))"
-        ).format(kind.staging_table, is_new_since_dump(shop_all, kind), sql.SQL(ORIGINAL))
-        if rewritten := shop_all.database.value(query):
-            raise RowsRewritten(rows=rewritten, table=f'"{kind.staging}"')
-
-
-def _has_one_past(shop_all: ShopAll, held: list[Held]) -> bool:
-    """Whether no row that the dump brought is younger than a position that claims to have moved it.
-
-    Such a row has the number of another one: the files had gone back before they were dumped.
-    """
-    query = sql.SQL("select exists (select from {} where created_at > {} and {} and not {})")
-    for one in held:
-        at = sql.Literal(_known_at(shop_all, one))
-        is_new = is_new_since_dump(shop_all, one.kind)
-        values = (one.kind.staging_table, at, moved(one.position), is_new)
-        if shop_all.database.value(query.format(*values)):
-            return False
-    return True
-
-
-def _known_at(shop_all: ShopAll, one: Held) -> datetime:
-    """When the position's batch was begun, or else when it was moved: it knows nothing later."""
-    return shop_all.log.begun_at(one.position) or one.target.positions.updated_at(one.position)
 
 
 def _write(shop_all: ShopAll, one: Held, after: Position) -> None:

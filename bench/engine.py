@@ -12,7 +12,7 @@ from transfer.engine.move import transfer as engine
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Totals
 from transfer.engine.restore.set_position import Request, set_position
-from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
 

@@ -18,7 +18,8 @@ from transfer.engine.move import chunk, prepare, stream
 from transfer.engine.move.refusals import Applied, Bisection
 from transfer.engine.restore import diagnosis, set_position
 from transfer.engine.shop_all import batch_log, identity
-from transfer.engine.shop_all.batch_log import Batch, BatchLog, Readers
+from transfer.engine.shop_all.batch_log import BatchLog
+from transfer.engine.shop_all.batches import Batch, Readers
 from transfer.engine.shop_all.purge_notes import PurgeNotes
 
 

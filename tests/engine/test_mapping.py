@@ -22,7 +22,7 @@ from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import TablesRefused
 from transfer.engine.restore.set_position import Request, set_position
 from transfer.engine.shop_all import batch_log as batches
-from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.identity import Identity
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.kinds import BALANCES, CARDS, PINCODES, Kind
 from transfer.engine.position import Position
-from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.batches import Readers
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
 from transfer.queue.locks import Space

@@ -8,7 +8,7 @@ from django.db.models import JSONField, Max, Q, Sum, Value
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import PositionMoved, ReaderShared
 from transfer.engine.position import Position
-from transfer.engine.shop_all.batch_log import LoggedBatch
+from transfer.engine.shop_all.batches import LoggedBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import TransferRun, TransferTask

@@ -11,7 +11,7 @@ from transfer.engine.errors import BeginningUndecided, PositionLost, ReaderShare
 from transfer.engine.position import Position
 from transfer.engine.restore.carry_over import Renumbered, carry_over
 from transfer.engine.restore.set_position import Outcome, Request, set_position
-from transfer.engine.shop_all.batch_log import Batch, KnownBatch
+from transfer.engine.shop_all.batches import Batch, KnownBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, TransferTask

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from transfer.engine.errors import PositionLost
 from transfer.engine.position import NOTHING_READ, Position, Totals, numbers
-from transfer.engine.shop_all.batch_log import LoggedBatch, Readers
+from transfer.engine.shop_all.batches import LoggedBatch, Readers
 from transfer.engine.shop_all.reader import Staged
 from transfer.errors import Difference, TransferError
 from transfer.models import TransferTask

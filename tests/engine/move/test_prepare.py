@@ -7,7 +7,7 @@ from transfer.engine.errors import BeginningUndecided, ReaderShared
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move.prepare import prepare
 from transfer.engine.restore.set_position import Request, set_position
-from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.batches import Readers
 
 
 @pytest.fixture

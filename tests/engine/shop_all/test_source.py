@@ -14,7 +14,7 @@ from tests.databases import Flow, connected, query, run
 from tests.waiting import wait_until
 from transfer.engine.kinds import BALANCES
 from transfer.engine.restore.set_position import Request, set_position
-from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.batches import Readers
 from transfer.models import TransferRun, TransferTask
 from transfer.runs.backlog import backlogs
 from transfer.runs.execute import run_here

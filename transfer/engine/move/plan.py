@@ -6,7 +6,7 @@ from psycopg2 import sql
 
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
-from transfer.engine.shop_all.batch_log import Batch
+from transfer.engine.shop_all.batches import Batch
 from transfer.engine.shop_all.source import ShopAll
 
 # The rows of a chunk in the order in which they are sent. Sorts at most as many as a chunk has.

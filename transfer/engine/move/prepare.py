@@ -12,7 +12,7 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
-from transfer.engine.shop_all.batch_log import Readers
+from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.source import ShopAll
 
 

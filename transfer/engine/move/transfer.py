@@ -13,7 +13,7 @@ from transfer.engine.move.chunk import Chunk, move_chunk
 from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.position import Position
-from transfer.engine.shop_all.batch_log import Batch
+from transfer.engine.shop_all.batches import Batch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow
 

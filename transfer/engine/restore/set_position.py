@@ -20,7 +20,7 @@ from transfer.engine.errors import (
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.restore.carry_over import carry_over
-from transfer.engine.shop_all.batch_log import Batch, KnownBatch, Readers
+from transfer.engine.shop_all.batches import Batch, KnownBatch, Readers
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 

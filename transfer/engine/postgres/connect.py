@@ -97,6 +97,8 @@ def connect(
     options = (
         f"-c statement_timeout={at_most} -c lock_timeout={LOCK_SECONDS}s "
         f"-c idle_in_transaction_session_timeout={at_most} -c timezone=UTC "
+        # psycopg2 keeps all messages of a statement: a vendor's trigger may send one for each row.
+        "-c client_min_messages=error "
         f"{KEEPALIVE_OF_SERVER}"
     )
     if idle_seconds is not None:

@@ -395,7 +395,7 @@ def look_after(command: Any, away: Any, boss: Reader) -> None:
     command("rotate_secrets", "--nonsense")
     boss.get(reverse("metrics"), headers={"Authorization": f"Bearer {MARK}metrics"})
     boss.get(reverse("metrics"), headers={"Authorization": f"Bearer {MARK}guessed"})
-    for name in ("health_live", "health_ready"):
+    for name in ("health_live", "health_database", "health_ready"):
         boss.get(reverse(name))
 
 

@@ -166,6 +166,7 @@ urlpatterns = [
         name="help_picture",
     ),
     path("health/live", health.live, name="health_live"),
+    path("health/database", health.database, name="health_database"),
     path("health/ready", health.ready, name="health_ready"),
     path("metrics", metrics.metrics, name="metrics"),
 ]

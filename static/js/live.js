@@ -1,11 +1,15 @@
 /* Pages that refresh themselves. An element with data-poll="seconds" is loaded again by its
    hx-get, with hx-trigger="poll": after that many seconds, but not in a hidden tab, and not while
-   the user types in it. The server sets the pace by the data-poll of its answer. Without this
-   file every page can still be read and reloaded. */
+   the user types in it. The server sets the pace by the data-poll of its answer. Beside that, such
+   a page asks every few seconds whether the server and its database answer, and says within ten
+   seconds that it can't be refreshed. Without this file every page can still be read and reloaded. */
 (() => {
   "use strict";
   const SLOWEST = 60;
+  const CHECK_SECONDS = 5;
+  const ANSWER_SECONDS = 4;
   let failures = 0;
+  let refreshedAt = new Date();
 
   const timers = new WeakMap();
 
@@ -41,8 +45,34 @@
 
   function failed(failure) {
     failures = failure ? Math.min(failures + 1, 5) : 0;
+    if (!failure) refreshedAt = new Date();
+    if (!failure || failures > 1) showOffline(failure);
+  }
+
+  function showOffline(isOffline) {
     const notice = document.getElementById("offline");
-    if (notice) notice.hidden = failures < 2;
+    const time = { timeStyle: "medium", timeZone: notice.dataset.zone };
+    notice.querySelector(".num").textContent = refreshedAt.toLocaleTimeString(document.documentElement.lang, time);
+    notice.hidden = !isOffline;
+    document.body.classList.toggle("is-offline", isOffline);
+  }
+
+  async function isReachable() {
+    const { check } = document.getElementById("offline").dataset;
+    const options = { cache: "no-store", signal: AbortSignal.timeout(ANSWER_SECONDS * 1000) };
+    const answer = await fetch(check, options).catch(() => null);
+    return answer?.ok ?? false;
+  }
+
+  /* Parts are asked again as soon as the server is back, not only when their own time has come. */
+  async function checkAgain() {
+    if (!document.hidden && document.querySelector("[data-poll]")) {
+      const wasOffline = document.body.classList.contains("is-offline");
+      const isOffline = !(await isReachable());
+      if (isOffline) showOffline(true);
+      else if (wasOffline) refreshAll();
+    }
+    setTimeout(checkAgain, CHECK_SECONDS * 1000);
   }
 
   /* State that a swap would lose: open folds, an open popover, the horizontal position of a
@@ -180,6 +210,7 @@
 
   document.addEventListener("visibilitychange", refreshAll);
   document.addEventListener("DOMContentLoaded", scheduleAll);
+  document.addEventListener("DOMContentLoaded", () => setTimeout(checkAgain, CHECK_SECONDS * 1000));
 
   /* The key / moves to the search, unless the user is typing. */
   document.addEventListener("keydown", (event) => {

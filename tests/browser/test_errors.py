@@ -12,7 +12,7 @@ NOT_ALLOWED = {"ru": "Ваша роль этого не позволяет", "en
 BROKEN = {"ru": "Здесь что-то сломалось", "en": "Something went wrong here"}
 UNREACHABLE = {
     "ru": "База Data Transfer не отвечает",
-    "en": "Our own database does not answer",
+    "en": "The database of Data Transfer does not answer",
 }
 TOO_OLD = {"ru": "Страница была открыта слишком долго", "en": "The page was open for too long"}
 

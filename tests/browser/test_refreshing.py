@@ -1,11 +1,15 @@
 """Pages that refresh themselves: whole after Back and Forward, and nothing on them jumps."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
+from django.db import connection
 from playwright.sync_api import Page, Response, expect
 
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.databases import query
 from tests.records import a_run
 from transfer.models import AccountJob, BonusServer, Settings, Upload
 from transfer.models.run_base import State
@@ -112,3 +116,53 @@ def test_nothing_jumps_when_parts_arrive(
         if sum(value for value, *_ in shifts) > NOTHING_SEEN:
             jumps[name] = shifts
     assert jumps == {}
+
+
+@contextmanager
+def no_own_database(other: str) -> Iterator[None]:
+    """Our own database takes no connections, and has ended those that it had but the test's."""
+    name, process = (
+        connection.settings_dict["NAME"],
+        connection.connection.info.backend_pid,
+    )
+    query(other, f'alter database "{name}" allow_connections false')
+    query(
+        other,
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s and pid <> %s",
+        (name, process),
+    )
+    try:
+        yield
+    finally:
+        query(other, f'alter database "{name}" allow_connections true')
+
+
+def test_a_page_that_can_not_be_refreshed_says_so_within_ten_seconds_and_recovers(
+    page: Page, log_in: Callable, shop_all: str, expected_trouble: list[str]
+):
+    expected_trouble.append("Response Status Error Code 503")
+    log_in(page, "viewer")
+    page.goto("/")
+    expect(page.locator(".as-of")).to_be_visible()
+    with no_own_database(shop_all):
+        expect(page.locator("#offline")).to_be_visible(timeout=10_000)
+        expect(page.locator("#offline")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d"))
+        expect(page.locator(".as-of")).to_be_hidden()
+    expect(page.locator("#offline")).to_be_hidden()
+    expect(page.locator(".as-of")).to_be_visible()
+
+
+def test_a_button_pressed_while_the_database_is_down_leads_back_to_what_was_typed(
+    page: Page, log_in: Callable, shop_all: str
+):
+    log_in(page, "operator")
+    page.goto("/load/by-hand/balances/")
+    page.locator("[name=account]").fill("4100000011")
+    page.locator("[name=amount]").fill("250,50")
+    with no_own_database(shop_all):
+        page.locator("main form[method=post] [type=submit]").first.click()
+        expect(page.locator("main")).to_contain_text("Нажатие могло не сработать.")
+    page.get_by_role("link", name="Вернуться на страницу").click()
+    expect(page.locator("[name=account]")).to_have_value("4100000011")
+    expect(page.locator("[name=amount]")).to_have_value("250,50")
+    expect(page.locator("#form-again")).to_be_visible()

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD, make_user, use_language
@@ -117,3 +118,48 @@ def test_djangos_admin_works_under_the_content_policy(page: Page, log_in: Callab
     page.goto("/admin/transfer/auditentry/")
     page.get_by_role("link", name=str(entry.pk), exact=True).click()
     expect(page.locator(".field-who .readonly")).to_have_text("olga")
+
+
+def press_with_an_ended_session(page: Page) -> None:
+    """Fills in two forms' worth of fields, one of them a PIN code, and presses the button."""
+    page.goto("/load/by-hand/pincodes/")
+    page.locator("[name=account]").fill("4100000011")
+    page.locator("[name=pincode]").fill("7391")
+    Session.objects.all().delete()
+    page.locator("main form[method=post] [type=submit]").first.click()
+    expect(page.locator("h1")).to_have_text("Войти")
+
+
+def log_in_by_form(page: Page, name: str) -> None:
+    page.get_by_label("Имя пользователя").fill(name)
+    page.get_by_label("Пароль").fill(PASSWORD)
+    page.get_by_role("button", name="Войти").click()
+    expect(page.locator("h1")).not_to_have_text("Войти")
+
+
+def test_what_was_typed_is_there_again_after_the_log_in_but_for_secrets(
+    page: Page, log_in: Callable
+):
+    log_in(page, "operator")
+    press_with_an_ended_session(page)
+    stored = page.evaluate("JSON.stringify(sessionStorage)")
+    assert "4100000011" in stored
+    assert "7391" not in stored
+    log_in_by_form(page, "olga")
+    expect(page).to_have_url("/load/by-hand/pincodes/")
+    expect(page.locator("[name=account]")).to_have_value("4100000011")
+    expect(page.locator("[name=pincode]")).to_have_value("")
+    expect(page.locator("#form-again")).to_be_visible()
+    page.reload()
+    expect(page.locator("[name=account]")).to_have_value("")
+
+
+def test_what_one_user_typed_is_not_shown_to_another(page: Page, log_in: Callable):
+    log_in(page, "operator")
+    press_with_an_ended_session(page)
+    make_user("anna", "operator")
+    log_in_by_form(page, "anna")
+    page.goto("/load/by-hand/pincodes/")
+    expect(page.locator("[name=account]")).to_have_value("")
+    expect(page.locator("#form-again")).to_be_hidden()
+    assert "4100000011" not in page.evaluate("JSON.stringify(sessionStorage)")

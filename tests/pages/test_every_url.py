@@ -144,6 +144,7 @@ RULES = {
     "help_paper": Rule("without", "get"),
     "help_picture": Rule("without", "get"),
     "health_live": Rule("nobody", "get"),
+    "health_database": Rule("nobody", "get"),
     "health_ready": Rule("nobody", "get"),
     "metrics": Rule("nobody", "get"),
     "logout": Rule("nobody", "post"),

@@ -43,5 +43,7 @@ def _plain(request: HttpRequest, template: str, status: int) -> HttpResponse:
         "theme": theme_of(request),
         "when": full_moment(timezone.now()),
         "number": getattr(request, "number", ""),
+        "pressed": request.method == "POST",
+        "back": page_before(request, reverse("overview")) if status >= 500 else "",
     }
     return HttpResponse(render_to_string(template, context), status=status)

@@ -33,6 +33,7 @@ def ready(client):
 
 def test_nobody_has_to_log_in_to_ask(client, alive):
     assert client.get("/health/live").json() == {"status": "ok"}
+    assert client.get("/health/database").json() == {"status": "ok"}
     well = {"status": "ok", "database": "ok", "schema": "ok", "schedule": "ok", "queue": "ok"}
     assert ready(client) == (200, well)
 
@@ -91,7 +92,7 @@ def test_a_schema_of_another_version_is_not_ready(client, alive):
 ASK = """
 import django; django.setup()
 from django.test import Client
-for path in ("/health/live", "/health/ready"):
+for path in ("/health/live", "/health/database", "/health/ready"):
     response = Client().get(path)
     print(response.status_code, response.content.decode())
 response = Client().get("/metrics")
@@ -115,8 +116,9 @@ def test_without_our_own_database_the_process_lives_and_is_not_ready():
         text=True,
         check=True,
     )
-    live, ready, metrics = asked.stdout.splitlines()
+    live, database, ready, metrics = asked.stdout.splitlines()
     assert live == '200 {"status": "ok"}'
+    assert database == '503 {"status": "failing"}'
     assert ready.startswith("503 ")
     assert json.loads(ready[4:]) == {"status": "failing", "database": "OperationalError"}
     assert metrics == "200 True"

@@ -3,7 +3,7 @@
 from itertools import chain
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import Error
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import override
@@ -24,6 +24,19 @@ CHECKS = {
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
     """200 as long as the process answers. Asks no database."""
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+@require_safe
+@never_cache
+def database(request: HttpRequest) -> HttpResponse:
+    """200 when our own database answers, else 503. Open pages ask this every few seconds."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+    except Error:
+        return JsonResponse({"status": "failing"}, status=503)
     return JsonResponse({"status": "ok"})
 
 

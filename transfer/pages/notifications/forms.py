@@ -32,7 +32,9 @@ class RecipientForm(forms.ModelForm[Recipient]):
             "An e-mail address; an https:// address that accepts a POST request; or an address "
             "of Apprise, such as tgram://…"
         ),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "data-secret": ""}
+        ),
         error_messages={"required": gettext_lazy("Enter the address.")},
     )
     channel = forms.ChoiceField(

@@ -16,7 +16,7 @@ from transfer.pages.overview import views as overview
 from transfer.pages.registers import files as register_files, views as registers
 from transfer.pages.rejects import bulk as rejects_bulk, files as rejects_files, views as rejects
 from transfer.pages.scheduler import bulk, task, views as scheduler
-from transfer.pages.servers import accounts, beginning, credentials, server, views as servers
+from transfer.pages.servers import accounts, beginning, credentials, pause, server, views as servers
 from transfer.pages.settings import views as settings
 from transfer.pages.trace import views as trace
 from transfer.pages.users import views as users
@@ -69,6 +69,7 @@ urlpatterns = [
     path("servers/<int:pk>/tasks/", server.server_tasks, name="server_tasks"),
     path("servers/<int:pk>/edit/", servers.edit, name="server_edit"),
     path("servers/<int:pk>/edit/test/", server.form_test, name="server_edit_test"),
+    path("servers/<int:pk>/pause/", pause.pause, name="server_pause"),
     path("servers/<int:pk>/remove/", servers.remove, name="server_remove"),
     path("servers/<int:pk>/beginning/", beginning.beginning, name="server_beginning"),
     path("servers/<int:pk>/test/", server.server_test, name="server_test"),

@@ -43,6 +43,7 @@ RULES = {
     "task_run": ACT,
     "task_cancel": ACT,
     "task_pause": FORM,
+    "server_pause": FORM,
     "task_resume": ACT,
     "task_schedule": FORM,
     # The history

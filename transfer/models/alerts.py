@@ -112,6 +112,11 @@ class PlannedWork(models.Model):
         self.save()
         AuditEntry.record(actor, AuditEntry.Action.CREATE, self, reason=self.reason)
 
+    def begin(self, actor: Actor) -> None:
+        """Plans work that has begun already: its tasks are paused at once."""
+        self.plan(actor)
+        self.pause_tasks(self.begins_at)
+
     @transaction.atomic
     def pause_tasks(self, now: datetime) -> None:
         """Pauses the tasks once, when work has begun. What somebody paused for longer stays so."""

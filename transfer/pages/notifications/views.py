@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -12,10 +13,10 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.access import role
 from transfer.alerts import words as alert_words
 from transfer.alerts.send import deliver
-from transfer.models import Actor, AuditEntry
+from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
 from transfer.pages.audit import sentences
-from transfer.pages.back import done, read_or_post
+from transfer.pages.back import done, next_url, read_or_post
 from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm
 from transfer.text import formats
 
@@ -122,11 +123,15 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 @role("operator")
 @read_or_post
 def plan_work(request: HttpRequest) -> HttpResponse:
-    form = PlannedWorkForm(request.POST or None)
+    """Begins with now, with the server that the user came from, and with transfers that go on."""
+    server = BonusServer.objects.filter(pk=formats.number_in(request.GET.get("server"))).first()
+    initial = {"server": server, "begins_at": timezone.now(), "stops": False}
+    form = PlannedWorkForm(request.POST or None, initial=initial)
+    back = server.get_absolute_url() if server else reverse("overview")
     if form.is_valid():
         form.save(commit=False).plan(Actor.of(request))
-        return done(request, _("The work is planned."), "overview")
-    return render(request, "notifications/work.html", {"form": form})
+        return done(request, _("The work is planned."), back)
+    return render(request, "notifications/work.html", {"form": form, "back": back})
 
 
 @role("operator")
@@ -135,13 +140,14 @@ def end_work(request: HttpRequest, pk: int) -> HttpResponse:
     work = get_object_or_404(PlannedWork.objects.coming(), pk=pk)
     if request.method == "POST":
         work.end(Actor.of(request))
-        return done(request, _("Planned work ended. Paused tasks have resumed."), "overview")
+        words = _("Planned work ended. Paused tasks have resumed.")
+        return done(request, words, next_url(request, reverse("overview")))
     where = work.server or _("all bonus servers")
     context = {
         "title": _("End the planned work?"),
         "text": f"{where}: {work.reason}. {formats.moment(work.begins_at)} – "
         f"{formats.moment(work.ends_at)}",
         "action": _("End it"),
-        "back": reverse("overview"),
+        "back": next_url(request, reverse("overview")),
     }
     return render(request, "confirm.html", context)

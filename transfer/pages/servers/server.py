@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 from django_tables2 import Column  # type: ignore[import-untyped]
 
 from transfer.access import role
 from transfer.errors import TransferError
-from transfer.models import Actor, BonusServer, CashRegister, TransferTask
+from transfer.models import Actor, BonusServer, CashRegister, PlannedWork, TransferTask
 from transfer.pages.back import is_part
 from transfer.pages.components.states import badge
 from transfer.pages.registers.counts import summary
@@ -110,8 +111,10 @@ def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
 
 def of_server(server: BonusServer) -> dict[str, Any]:
     in_use = CashRegister.objects.in_use().count()
+    paused_by = PlannedWork.objects.under_way(timezone.now()).filter(stops=True)
     return {
         "server": server,
+        "pauses": paused_by.filter(Q(server=server) | Q(server=None)),
         "states": summary(server.accounts.count_states(), in_use),
         "jobs": server.account_jobs.pending(),
         "untaken": server.account_jobs.with_secrets(),

@@ -1,0 +1,42 @@
+"""Pausing all transfers to a bonus server: planned work that begins now."""
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.utils.translation import gettext as _, gettext_lazy
+
+from transfer.access import role
+from transfer.models import Actor, BonusServer, PlannedWork
+from transfer.pages.back import done, read_or_post
+from transfer.pages.scheduler.forms import PauseForm
+
+
+class ServerPauseForm(PauseForm):
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        help_text=gettext_lazy("Everyone sees it on the server’s page and on the overview."),
+        error_messages={"required": gettext_lazy("Enter a reason.")},
+    )
+
+
+@role("operator")
+@read_or_post
+def pause(request: HttpRequest, pk: int) -> HttpResponse:
+    """Pauses the enabled tasks at once; nobody is notified of the server's problems meanwhile."""
+    server = get_object_or_404(BonusServer, pk=pk)
+    form = ServerPauseForm(request.POST or None)
+    if form.is_valid():
+        work = PlannedWork(
+            server=server,
+            begins_at=timezone.now(),
+            ends_at=form.cleaned_data["moment"],
+            reason=form.cleaned_data["reason"],
+            stops=True,
+        )
+        work.begin(Actor.of(request))
+        words = _("%(server)s is paused. Rows wait, and none is lost.") % {"server": server}
+        return done(request, words, server)
+    context = {"form": form, "server": server, "back": server.get_absolute_url()}
+    return render(request, "servers/pause.html", context)

@@ -27,6 +27,10 @@ TOTALS = f"""
       from pg_temp.incoming
 """
 
+SUMS = f"""
+    select {{subject}}, sum({{amount}}) from pg_temp.incoming where {GOOD} group by 1
+"""
+
 # A line that says the same as another: an account's bonus twice, perhaps.
 REPEATED = f"""
     select coalesce(sum(times - 1), 0) from (
@@ -113,6 +117,13 @@ class Loader:
                 TOTALS.format(subject=self.kind.names[0], amount=f"({self.kind.amount})")
             )
         )
+
+    def sums(self, most: int) -> dict[str, Decimal] | None:
+        """What the good lines add to each account; None if there are more than `most` lines."""
+        query = SUMS.format(subject=self.kind.names[0], amount=f"({self.kind.amount})")
+        if self.totals().good > most:
+            return None
+        return dict(self.database.rows(query))
 
     def reasons(self) -> dict[str, int]:
         return dict(

@@ -35,10 +35,20 @@ WARNINGS = {
     "total_differs": gettext_noop(
         "The total in the file is %(stated)s, but its lines that can be loaded add up to %(found)s."
     ),
+    "below_zero": gettext_noop(
+        "Accounts whose balance would go below zero on %(server)s: %(n)s, for example %(accounts)s."
+    ),
+    "balances_unknown": gettext_noop(
+        "Whether balances would go below zero on %(server)s is not known: it did not answer."
+    ),
+    "balances_not_compared": gettext_noop(
+        "Whether balances would go below zero was not checked: that is done for up to %(lines)s "
+        "lines and %(servers)s servers."
+    ),
     "last_wins": gettext_noop("Some accounts or cards occur more than once: the last line wins."),
 }
 # Warned of before one loads, not merely mentioned.
-HARMLESS = {"ignored", "totals_left_out", "last_wins"}
+HARMLESS = {"ignored", "totals_left_out", "last_wins", "balances_not_compared", "balances_unknown"}
 
 
 def report_of(loader: Loader, lines: Lines, totals: Totals) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from django.db import transaction
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.loading import files
+from transfer.loading.below_zero import warnings as below_zero_warnings
 from transfer.loading.corrections import named
 from transfer.loading.faults import NothingInside, RejectsClosedMeanwhile, UnexpectedlyDifferent
 from transfer.loading.files import Layout
@@ -85,6 +86,9 @@ def examine(upload: Upload, progress: Progress) -> None:
         upload.good, upload.bad = totals.good, totals.bad
         upload.subjects, upload.amount = totals.subjects, totals.amount
         upload.report = report_of(loader, lines, totals)
+        if upload.input_method == Upload.InputMethod.FILE:
+            below_zero = below_zero_warnings(upload.kind_spec, loader)
+            upload.report["warnings"] += [list(warning) for warning in below_zero]
         with transaction.atomic():
             upload.bad_lines.all().delete()
             _save_bad_lines(upload, loader.bad_lines())

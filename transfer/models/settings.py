@@ -76,6 +76,12 @@ class Settings(models.Model):
         default=15,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
     )
+    large_amount = models.PositiveIntegerField(
+        gettext_lazy("amount by hand that has to be confirmed twice"),
+        default=100_000,
+        db_default=100_000,
+        validators=[MinValueValidator(1)],
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
 
     class Meta:

@@ -6,7 +6,8 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.databases import query
-from transfer.models import AuditEntry, Upload
+from tests.records import server as a_server
+from transfer.models import Actor, AuditEntry, Settings, Upload
 
 pytestmark = pytest.mark.django_db
 
@@ -122,3 +123,51 @@ def test_an_unknown_kind_is_not_there(olga):
 def test_a_file_is_not_confirmed_on_the_page_of_a_single_change(olga):
     upload = Upload.objects.create(kind="balances", state=Upload.State.READY, created_by="olga")
     assert olga.post(reverse("entry_confirm", args=[upload.pk])).status_code == 404
+
+
+@pytest.fixture
+def held(dock, bonus):
+    """A docked server that holds 1 100,02 on the account 4100."""
+    query(bonus, "insert into asset (account, amount) values ('4100', 1100.02)")
+    return dock(bonus)
+
+
+def question(olga):
+    return olga.get(reverse("entry_confirm", args=[Upload.objects.get().pk]))
+
+
+def test_the_confirmation_says_the_balance_before_and_after_on_each_server(olga, held):
+    enter(olga, "balances", account="4100", amount="-100")
+    shown = question(olga).content.decode().replace("\u202f", " ")
+    assert f"{held.name}: balance 1 100.02, afterwards 1 000.02" in shown
+    assert confirm(olga).status_code == 302
+    assert Upload.objects.get().state == Upload.State.LOADED
+
+
+def test_a_balance_below_zero_is_asked_about_once_more(olga, held, shop_all):
+    enter(olga, "balances", account="4100", amount="-12345678,90")
+    assert f"On {held.name} the balance goes below zero" in question(olga).content.decode()
+    answer = confirm(olga)
+    assert answer.status_code == 200
+    assert "Confirm it, or go back" in answer.content.decode()
+    assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(0,)]
+    url = reverse("entry_confirm", args=[Upload.objects.get().pk])
+    assert olga.post(url, {"sure": "on"}).status_code == 302
+    assert query(shop_all, 'select amount::text from "changeAccountBalanceTemp"') == [
+        ("-12345678.90",)
+    ]
+
+
+def test_an_amount_above_the_limit_of_the_settings_is_asked_about_once_more(olga):
+    Settings.load().change(Actor("ivan"), large_amount=500)
+    enter(olga, "balances", account="4100", amount="500,01")
+    assert "The amount is larger than usual" in question(olga).content.decode()
+    assert confirm(olga).status_code == 200
+    assert Upload.objects.get().state == Upload.State.READY
+
+
+def test_a_server_that_does_not_answer_keeps_nobody_from_confirming(olga):
+    a_server()
+    enter(olga, "balances", account="4100", amount="-5")
+    assert "the balance is not known, it did not answer" in question(olga).content.decode()
+    assert confirm(olga).status_code == 302

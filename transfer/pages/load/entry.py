@@ -16,6 +16,7 @@ from transfer.loading.faults import NothingInside
 from transfer.loading.receive import receive
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import read_or_post
+from transfer.pages.load.before_and_after import Outlook, SureForm, outlook
 from transfer.pages.load.entry_form import EntryForm
 from transfer.pages.load.views import cells_of
 from transfer.text import formats
@@ -58,7 +59,11 @@ def _judge(form: EntryForm, actor: Actor) -> Upload | None:
 def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """Shows what will be staged, and stages it once."""
     upload = get_object_or_404(Upload, pk=pk, input_method=Upload.InputMethod.HAND)
-    if request.method == "POST":
+    outcome, sure = Outlook(), None
+    if upload.state == State.READY:
+        outcome = outlook(upload)
+        sure = SureForm(request.POST or None) if outcome.doubts else None
+    if request.method == "POST" and (sure is None or sure.is_valid()):
         if upload.confirm(Actor.of(request)):
             upload_job.go_on(upload)
         if upload.state == State.READY and upload.error_code:
@@ -71,10 +76,10 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(upload)
         subject = urlencode({"q": upload.report["sample"][0]["cells"][0]})
         return redirect(f"{reverse('trace')}?{subject}")
-    return render(request, "confirm.html", _question(upload))
+    return render(request, "load/entry_confirm.html", _question(upload, outcome, sure))
 
 
-def _question(upload: Upload) -> dict[str, Any]:
+def _question(upload: Upload, outcome: Outlook, sure: SureForm | None) -> dict[str, Any]:
     cells = cells_of(upload, upload.report["sample"][0], Settings.load().zone)
     points = [f"{heading}: {text}" for heading, _style, text in cells if text]
     if (earlier := upload.earlier()) and earlier.closed_at:
@@ -84,7 +89,10 @@ def _question(upload: Upload) -> dict[str, Any]:
         "title": _("Make this change?"),
         "text": _("It goes into %(table)s and moves to every bonus server with its next run.")
         % {"table": upload.kind_spec.staging},
-        "points": points,
+        "points": points + outcome.points,
+        "doubts": outcome.doubts,
+        "form": sure,
+        "danger": bool(sure),
         "action": _("Make the change"),
         "back": reverse("entry", args=[upload.kind]),
     }

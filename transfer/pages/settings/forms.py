@@ -34,6 +34,7 @@ class SettingsForm(forms.ModelForm):
             "audit_days",
             "alert_failures",
             "alert_minutes",
+            "large_amount",
         ]
         help_texts = {
             "show_transfer_tasks": gettext_lazy(
@@ -54,6 +55,9 @@ class SettingsForm(forms.ModelForm):
             ),
             "reject_days": gettext_lazy(
                 "Only those that were sent again or discarded. Open ones stay."
+            ),
+            "large_amount": gettext_lazy(
+                "A larger balance change that is entered by hand is asked about once more."
             ),
             "audit_days": gettext_lazy(
                 "Who did what, and which files were loaded when and by whom."

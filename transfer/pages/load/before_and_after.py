@@ -1,0 +1,59 @@
+"""What a balance change by hand would do on every bonus server, and whether to ask once more."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from django import forms
+from django.utils.translation import gettext as _, gettext_lazy
+
+from transfer.errors import TransferError
+from transfer.models import Settings, Upload
+from transfer.servers.balances import ask_balances
+from transfer.text import formats
+
+SECONDS = 3.0
+
+
+class SureForm(forms.Form):
+    sure = forms.BooleanField(
+        label=gettext_lazy("Yes, that is what I want"),
+        error_messages={"required": gettext_lazy("Confirm it, or go back and correct the amount.")},
+    )
+
+
+@dataclass
+class Outlook:
+    """The balance on each server before and after, in words, and reasons to ask once more."""
+
+    points: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+def outlook(upload: Upload) -> Outlook:
+    """Asks every server. Rows that are still waiting are not counted."""
+    result = Outlook()
+    if upload.kind != "balances" or upload.amount is None:
+        return result
+    account = upload.report["sample"][0]["cells"][0]
+    for server, answer in ask_balances([account], SECONDS):
+        names = {"server": server.name}
+        if isinstance(answer, TransferError):
+            result.points.append(
+                _("%(server)s: the balance is not known, it did not answer") % names
+            )
+            continue
+        before = answer.get(account, Decimal(0))
+        after = before + upload.amount
+        names |= {
+            "before": formats.amount(before, signed=False),
+            "after": formats.amount(after, signed=False),
+        }
+        result.points.append(_("%(server)s: balance %(before)s, afterwards %(after)s") % names)
+        if after < 0 and upload.amount < 0:
+            words = _("On %(server)s the balance goes below zero: %(after)s.")
+            result.doubts.append(words % names)
+    if abs(upload.amount) > (limit := Settings.load().large_amount):
+        words = _("The amount is larger than usual: %(amount)s (above %(limit)s).")
+        amounts = {"amount": formats.amount(upload.amount), "limit": formats.number(limit)}
+        result.doubts.append(words % amounts)
+    return result

@@ -1,0 +1,41 @@
+"""What accounts hold on every bonus server now."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from django.conf import settings
+from psycopg2 import sql
+
+from transfer.errors import TransferError
+from transfer.models import BonusServer
+from transfer.servers.ask import ask_all, bonus_db
+
+Balances = dict[str, Decimal]  # by account; accounts without a row are left out
+
+# One row for each account that has any; index of the vendor's table by account. A balance counts
+# what is valid now, from validfrom to validto, both included.
+BALANCES = """
+    select account::text,
+           coalesce(sum(amount) filter (where coalesce(validfrom, now()) <= now()
+                                          and coalesce(validto, now()) >= now()), 0)
+      from {balances} where account in ({accounts}) group by account
+"""
+
+
+def ask_balances(
+    accounts: Iterable[str], seconds: float
+) -> list[tuple[BonusServer, Balances | TransferError]]:
+    """Asks all servers at once, in the order of their numbers. Takes about `seconds` at most."""
+    listed = list(accounts)
+    servers = list(BonusServer.objects.order_by("pk"))
+    answers = dict(ask_all(servers, lambda one, within: _ask(one, listed, within), seconds))
+    return [(server, answers[server]) for server in servers]
+
+
+def _ask(server: BonusServer, accounts: list[str], seconds: float) -> Balances:
+    query = sql.SQL(BALANCES).format(
+        balances=settings.KINDS["balances"].held,
+        accounts=sql.SQL(", ").join(map(sql.Literal, accounts)),
+    )
+    with bonus_db(server, seconds) as target, target.database.transaction(commit=False):
+        return dict(target.database.rows(query))

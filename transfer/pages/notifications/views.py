@@ -124,7 +124,8 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 @read_or_post
 def plan_work(request: HttpRequest) -> HttpResponse:
     """Begins with now, with the server that the user came from, and with transfers that go on."""
-    server = BonusServer.objects.filter(pk=formats.number_in(request.GET.get("server"))).first()
+    number = formats.number_in(request.GET.get("server")) or 0
+    server = BonusServer.objects.filter(pk=number).first()
     initial = {"server": server, "begins_at": timezone.now(), "stops": False}
     form = PlannedWorkForm(request.POST or None, initial=initial)
     back = server.get_absolute_url() if server else reverse("overview")

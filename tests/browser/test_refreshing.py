@@ -137,6 +137,7 @@ def no_own_database(other: str) -> Iterator[None]:
         query(other, f'alter database "{name}" allow_connections true')
 
 
+@pytest.mark.usefixtures("addresses")
 def test_a_page_that_can_not_be_refreshed_says_so_within_ten_seconds_and_recovers(
     page: Page, log_in: Callable, shop_all: str, expected_trouble: list[str]
 ):

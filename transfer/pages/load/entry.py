@@ -62,7 +62,8 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     outcome, sure = Outlook(), None
     if upload.state == State.READY:
         outcome = outlook(upload)
-        sure = SureForm(request.POST or None) if outcome.doubts else None
+        answered = request.POST if request.method == "POST" else None
+        sure = SureForm(answered) if outcome.doubts else None
     if request.method == "POST" and (sure is None or sure.is_valid()):
         if upload.confirm(Actor.of(request)):
             upload_job.go_on(upload)

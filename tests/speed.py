@@ -16,7 +16,6 @@ OF_MODELS = {"django_content_type", "auth_permission"}
 LONGEST = (
     "engine/test_every_statement.py",
     "browser/test_every_page.py",
-    "engine/test_every_statement_of_commands.py",
     "management/test_crontab.py",
     "chaos/test_time.py",
     "chaos/test_fuzz.py",

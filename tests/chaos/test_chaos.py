@@ -23,12 +23,12 @@ from tests.chaos.cluster import cluster_in
 from tests.chaos.faults import Competitor, Faults
 from tests.chaos.writers import Idler, Writer
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "15"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))
 WRITERS = 4
 # By SIGTERM: after the chunk under way, or before the command noted signals.
 STOPPED = {128 + SIGTERM, -SIGTERM}
 MEMORY_LIMIT_MB = 100
-ROWS = 1_000_000
+ROWS = 300_000
 
 
 def say(text):
@@ -95,7 +95,7 @@ def test_faults_at_random_points_lose_and_double_nothing(cluster):
     assert faults.done["crash restarts"] > 0
 
 
-def test_a_million_rows_move_in_little_memory(cluster):
+def test_300_000_rows_move_in_little_memory(cluster):
     query(
         cluster.shop_all,
         'insert into "changeAccountBalanceTemp" (account, amount, validfrom, validto, comment) '

@@ -32,12 +32,13 @@ class Installation:
             "DTADMIN_LANGUAGE": "en",
         }
 
-    def set_up(self) -> None:
+    def set_up(self, *add_server: str) -> None:
+        """`add_server` is the command that docks a server, in the words of the version."""
         self.manage("migrate", "--verbosity=0")
         self.manage("init_shop_all")
         self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
         options = ("--name", SERVER, "--host", "localhost", "--database-url", as_url(self.bonus))
-        self.manage("server", "add", *options)
+        self.manage(*(add_server or ("server", "add")), *options)
 
     def move_in(self) -> None:
         """What was set up elsewhere and copied: the bonus server's database is where it is now."""

@@ -57,7 +57,7 @@ class Site:
         self.dsns = [self.instance.dsn(name) for name in DATABASES]
         self.shop_all, self.bonus = self.dsns[1:]
         old = Installation(*self.dsns, tree=before)
-        old.set_up()
+        old.set_up("add_bonus_server")
         self.new = Installation(*self.dsns)
         self.old_product = Warm(old.environment, before)
         self.product = Warm(self.new.environment, ROOT)

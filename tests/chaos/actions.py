@@ -7,32 +7,34 @@ from typing import Any
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer, RejectedRow, TransferRun, TransferTask
+from transfer.pages.servers import views
 from transfer.rejects import resend
 from transfer.runs import execute
 from transfer.runs.purge import purge_all
 from transfer.runs.reconcile import reconcile
 
 
-def task_of(kind: str) -> TransferTask:
-    return BonusServer.objects.get().tasks.select_related("server").get(kind=kind)
+def task_of(kind: str, server: str = "") -> TransferTask:
+    """The task of the bonus server with this name; of the only one, if none is named."""
+    tasks = TransferTask.objects.select_related("server").filter(kind=kind)
+    return tasks.get(server__name=server) if server else tasks.get()
 
 
 def warm_up() -> None:
     """What Django and psycopg2 do once in a process is done before the children are forked."""
     with suppress(Exception):  # the databases may not be there yet
-        for kind in KINDS:
-            run(kind, 1)
-            holds(kind)
+        for task in TransferTask.objects.select_related("server"):
+            run(task.kind, 1, task.server.name)
+            holds(task.kind, task.server.name)
     connection.close()
 
 
-def run(kind: str, chunk_rows: int, *, one_chunk: bool = False) -> dict[str, Any]:
+def run(kind: str, chunk_rows: int, server: str = "", *, one_chunk: bool = False) -> dict[str, Any]:
     """A whole transfer, as a worker would do it; or one that is stopped after its first chunk."""
     done = execute.run_here(
-        task_of(kind),
+        task_of(kind, server),
         TransferRun.Trigger.MANUAL,
         chunk_rows=chunk_rows,
         stopped=lambda: int(one_chunk),
@@ -65,20 +67,30 @@ def command(*, arguments: list[str]) -> dict[str, Any]:
     return {"code": code, "said": said.getvalue(), "cried": cried.getvalue()}
 
 
-def holds(kind: str) -> bool | str:
+def holds(kind: str, server: str = "") -> bool | str:
     """Whether the sums of both sides agree, or the code of what makes it impossible to say."""
     try:
-        result = reconcile(task_of(kind))
+        result = reconcile(task_of(kind, server))
     except TransferError as error:
         return error.code
     return result is None or result.holds
 
 
-def send_one_again(kind: str, values: dict[str, str]) -> int:
-    """Corrects an open reject of the kind, if there is one, and sends it again."""
+def send_one_again(kind: str, number: str, values: dict[str, str]) -> str | None:
+    """Corrects an open reject of the kind, if there is one, and sends it again.
+
+    `number` is the column that tells rows apart. Returns what it was in the rejected row, if a new
+    row was staged.
+    """
     first = RejectedRow.objects.open().filter(kind=kind).order_by("pk").first()
-    chosen = RejectedRow.objects.filter(pk=first.pk if first else None)
-    return resend.resend(chosen, values, Actor("tests")).rows
+    if first is None:
+        return None
+    outcome = resend.resend(RejectedRow.objects.filter(pk=first.pk), values, Actor("tests"))
+    return str(first.payload[number]) if outcome.sent else None
+
+
+def undock(server: str) -> None:
+    views.undock(BonusServer.objects.get(name=server), Actor("tests"))
 
 
 def purge() -> int | str:
@@ -96,5 +108,16 @@ def discard(kind: str) -> int:
     return resend.discard(chosen, "tests", Actor("tests")).rows
 
 
-def run_and_reconcile(kind: str, chunk_rows: int, *, one_chunk: bool = False) -> dict[str, Any]:
-    return run(kind, chunk_rows, one_chunk=one_chunk) | {"holds": holds(kind)}
+def run_and_reconcile(
+    kind: str, chunk_rows: int, server: str = "", *, one_chunk: bool = False
+) -> dict[str, Any]:
+    return run(kind, chunk_rows, server, one_chunk=one_chunk) | {"holds": holds(kind, server)}
+
+
+def run_several(
+    flows: list[tuple[str, str]], chunk_rows: int, *, one_chunk: bool = False
+) -> list[dict[str, Any]]:
+    """Transfers of these kinds to these servers, one after the other."""
+    return [
+        run_and_reconcile(kind, chunk_rows, server, one_chunk=one_chunk) for kind, server in flows
+    ]

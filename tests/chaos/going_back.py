@@ -2,11 +2,14 @@
 
 import itertools
 import time
+from dataclasses import replace
+from typing import Any
 
-from tests.chaos.happened import Backup, Copy, step
-from tests.chaos.installation import DATABASES
+from tests.chaos.happened import Backup, Copy, Facts, step
 from tests.chaos.instance import as_postgres
-from tests.chaos.promise import Promise
+from tests.chaos.promise import CLUSTERS, SECOND, SERVERS, Promise
+from tests.chaos.rows import ROWS
+from tests.chaos.warm import Outcome
 from tests.databases import connected, query, run
 from transfer.engine.shop_all.batch_log import FIND
 
@@ -20,10 +23,16 @@ SWALLOWING = """
     create trigger swallow before insert on asset for each row execute function swallow();
 """
 
+ALIVE = "select 1 from pg_stat_activity where application_name like 'dtadmin%'"
+
+# Refusals that depend on which other servers are docked, and on who reads for them.
+OF_READERS = ("reader_shared", "beginning_undecided", "position_lost")
+
 # Runs that have moved something of a batch.
 OF_BATCH = """
     select from transfer_transferrun
      where position_to->>'reader' = %s and position_to->'number' = to_jsonb(%s) and read > 0
+       and task_id is not null
        and position_to->>'origin' = %s
 """
 
@@ -42,7 +51,7 @@ class GoingBack(Promise):
         copies = self.now.copies[name]
         place = self.home / f"{name}.copies" / str(len(self.now.steps))
         self.instances[name].copy_to(place)
-        copies.append(Copy(place, len(copies), self.now.position_branch, self.now.truth))
+        copies.append(Copy(place, len(copies), self._facts_of(name)))
 
     @step
     def restore(self, name: str, number: int = -1) -> None:
@@ -68,7 +77,7 @@ class GoingBack(Promise):
         instance.stop()
         instance.become_standby()
         instance.start()
-        outcome = self.product.do("run", kind=self.kind, chunk_rows=3)
+        outcome = self.product.do("run", kind=self.kind, server=SERVERS[self.server], chunk_rows=3)
         self._expect(outcome.result["error"] == "standby_as_source", f"read: {outcome.result}")
         self._wait_for_the_dead()
         instance.stop()
@@ -103,13 +112,25 @@ class GoingBack(Promise):
             query(instance.dsn(), "drop database if exists shop_all with (force)")
             query(instance.dsn(), "create database shop_all")
             as_postgres("pg_restore", "-d", self.shop_all, dump.place)
-            if not query(self.shop_all, self.rows.reached_within_the_restore):
+            reached = (ROWS[kind].reached_within_the_restore for kind in self.kinds)
+            if not any(query(self.shop_all, one) for one in reached):
                 break
         del self.now.copies["shop_all"][dump.moment :]
         self._went_back("shop_all")
 
     def copies(self) -> list[tuple[str, int]]:
-        return [(name, copy.moment) for name in DATABASES for copy in self.now.copies.get(name, [])]
+        return [(name, copy.moment) for name in CLUSTERS for copy in self.now.copies.get(name, [])]
+
+    def _facts_of(self, server: str) -> dict[str, Facts]:
+        """What is known of the flows to a bonus server, as it is now, by kind."""
+        flows = self.now.flows.items()
+        return {kind: replace(facts) for (name, kind), facts in flows if name == server}
+
+    def _put_facts(self, server: str, known: dict[str, Facts]) -> None:
+        """The data of a bonus server are now as they were when this was known of its flows."""
+        for kind, then in known.items():
+            facts = self.now.flows[server, kind]
+            facts.branch, facts.truth = then.branch, then.truth
 
     def _put_back(self, name: str, number: int) -> None:
         self._lose_writers(name)
@@ -117,9 +138,7 @@ class GoingBack(Promise):
         copy = copies[number]
         self.instances[name].restore(copy.place)
         del copies[copy.moment + 1 :]
-        if name == "bonus":
-            self.now.position_branch = copy.branch
-            self.now.truth = copy.truth
+        self._put_facts(name, copy.facts)
         if name == "shop_all":
             self.now.dumps = [one for one in self.now.dumps if one.moment <= copy.moment]
 
@@ -128,18 +147,87 @@ class GoingBack(Promise):
             self._drop_writers()
 
     def _went_back(self, name: str) -> None:
-        """What stood refused may be settled by it, or be refused for another reason now."""
+        """What stood refused may be settled by it, or be refused for another reason now.
+
+        Our own database knows which servers are docked, and who reads.
+        """
+        if name == "own":
+            self._look_who_is_docked()
+        else:
+            self.now.went_back = True
         if name == "shop_all":
             self.now.branches.append(self._clock())
-        if name != "own":
-            self.now.refused = ""
-            self.now.went_back = True
+        for (server, _), facts in self.now.flows.items():
+            if name in ("shop_all", server) or facts.refused in OF_READERS:
+                facts.refused = ""
+
+    def _look_who_is_docked(self) -> None:
+        found = query(self.installation.own, "select name from transfer_bonusserver")
+        self.now.docked = {server for server, name in SERVERS.items() if (name,) in found}
+
+    @step
+    def clone(self, *, with_our_schema: bool) -> None:
+        """The machine of the second bonus server is replaced by a copy of the first, docked."""
+        if SECOND in self.now.docked:
+            self._undock(SECOND)
+        first, second = self.instances["bonus"], self.instances[SECOND]
+        place = self.home / f"{SECOND}.copies" / f"{len(self.now.steps)}.clone"
+        first.copy_to(place)
+        second.restore(place)
+        second.start()
+        query(self.dsn(SECOND), "create table refuses_here ()")
+        self.now.copies[SECOND].clear()
+        for kind, then in self._facts_of("bonus").items():
+            mirrored, is_new = {*then.mirrored}, not with_our_schema
+            facts = replace(then, refused="", mirrored=mirrored, is_new=is_new)
+            self.now.flows[SECOND, kind] = facts
+        if not with_our_schema:
+            self._lose_our_schema(SECOND)
+        self._dock(SECOND)
+
+    def _lose_our_schema(self, server: str) -> None:
+        """Its tables go up to the batch that each position names; nothing there says so.
+
+        The rejects go with it: those that we mirror stay in our own database alone.
+        """
+        present = self.server, self.kind
+        for flow in [flow for flow in self.now.flows if flow[0] == server]:
+            self.go_to(*flow)
+            self.facts.truth = self.whole_batch()
+            self.facts.mirrored |= self._mirrored()
+        self.go_to(*present)
+        query(self.dsn(server), "drop schema if exists datatransfer cascade")
+        self.now.copies["own"].clear()
+
+    @step
+    def undock(self, server: str) -> None:
+        self._undock(server)
+
+    @step
+    def dock(self, server: str) -> None:
+        self._dock(server)
+
+    def _undock(self, server: str) -> None:
+        self._do("undock", server=SERVERS[server])
+        self.now.docked.discard(server)
+
+    def _dock(self, server: str) -> None:
+        result = self._do("command", arguments=self.docking(server))
+        self._expect(result["code"] == 0, f"dock: {result}")
+        self.now.docked.add(server)
+        self.now.went_back = True
 
     @step
     def back_up_vendor(self) -> None:
         """The vendor copies his tables, without ours; in between two batches."""
-        rows = query(self.bonus, f"select * from {self.rows.target}")
-        self.now.backup = Backup(rows, self.whole_batch(), self.now.position_branch)
+        server, kind = present = self.server, self.kind
+        rows, facts = {}, self._facts_of(server)
+        for kind in facts:
+            self.go_to(server, kind)
+            rows[kind] = query(self.bonus, f"select * from {self.rows.target}")
+            facts[kind].truth = self.whole_batch()
+        self.go_to(*present)
+        self.now.backup = Backup(server, rows, facts)
 
     @step
     def swallow(self) -> None:
@@ -154,19 +242,18 @@ class GoingBack(Promise):
         """The vendor restores his tables; our schema is gone."""
         backup = self.now.backup
         assert backup is not None
-        query(self.bonus, "drop schema if exists datatransfer cascade; truncate arrived")
-        query(self.bonus, f"truncate {self.rows.target}")
-        with connected(self.bonus) as connection:
-            for row in backup.rows:
-                marks = ", ".join(["%s"] * len(row))
-                insert = f"insert into {self.rows.target} overriding system value values ({marks})"
-                run(connection, insert, row)
-        # The rejects went with our schema: those that we mirror stand in our own database alone.
-        self.now.mirrored |= self._mirrored()
-        self.now.copies["own"].clear()
-        self.now.truth, self.now.position_branch = backup.batch, backup.branch
-        self.now.refused = ""
-        self.now.went_back = True
+        bonus = self.dsn(backup.server)
+        query(bonus, "truncate arrived")
+        self._lose_our_schema(backup.server)
+        for kind, rows in backup.rows.items():
+            query(bonus, f"truncate {ROWS[kind].target}")
+            with connected(bonus) as connection:
+                for row in rows:
+                    marks = ", ".join(["%s"] * len(row))
+                    values = f"overriding system value values ({marks})"
+                    run(connection, f"insert into {ROWS[kind].target} {values}", row)
+        self._put_facts(backup.server, backup.facts)
+        self._went_back(backup.server)
 
     def _is_known(self, batch: tuple[str, int] | None) -> bool:
         """Whether shop All's log has it, or our own history: else nobody knows what had arrived of
@@ -184,10 +271,14 @@ class GoingBack(Promise):
 
     def _wait_for_the_dead(self) -> None:
         deadline = time.monotonic() + PATIENCE
-        for name, instance in self.instances.items():
-            while query(
-                instance.dsn(name),
-                "select 1 from pg_stat_activity where application_name like 'dtadmin%'",
-            ):
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
+        for name in {"own", "shop_all", *(server for server, _ in self.now.flows)}:
+            with connected(self.dsn(name)) as connection:
+                while run(connection, ALIVE):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.001)
+
+    def _do(self, act: str, **arguments: Any) -> Any:
+        outcome: Outcome = self.product.do(act, **arguments)
+        self._wait_for_the_dead()
+        self._expect(outcome.code == 0, f"{act}: {outcome.stderr}")
+        return outcome.result

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos import scenarios, scenarios_of_servers
+from tests.chaos import scenarios, scenarios_of_flows, scenarios_of_servers
 from tests.chaos.scenarios import Scenario
 from transfer.engine.bonus_server.positions import Positions
 from transfer.engine.bonus_server.rejects import Rejects
 from transfer.engine.errors import CommitUnconfirmed, IsReplica
 from transfer.engine.kinds import Kind
-from transfer.engine.move import chunk, prepare, stream
+from transfer.engine.move import chunk, prepare, replacements, stream
 from transfer.engine.move.refusals import Applied, Bisection
-from transfer.engine.restore import diagnosis, set_position
+from transfer.engine.restore import carry_over, diagnosis, set_position
 from transfer.engine.shop_all import batch_log, identity
 from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.batches import Batch, Readers
@@ -25,7 +25,7 @@ from transfer.engine.shop_all.purge_notes import PurgeNotes
 
 def take_out(name: str) -> None:
     """Takes the guard of this name out of this process."""
-    (guard,) = (guard for guard in GUARDS if guard.name == name)
+    (guard,) = (guard for guard in (*GUARDS, *PUT_BACK) if guard.name == name)
     guard.take_out()
 
 
@@ -220,4 +220,22 @@ GUARDS = [
         the_end_of_a_stream_is_believed,
     ),
     Guard("a commit whose answer is lost is looked up", a_lost_answer_counts_as_a_commit),
+]
+
+# What the engine did when it had been tried with one flow only.
+PUT_BACK = [
+    Guard(
+        "a rebase takes a position at its word whose batch is there",
+        lambda: replace(carry_over, "is_lost", lambda *_: True),
+        scenarios_of_flows.restored_to_before_what_one_server_has_read,
+    ),
+    Guard(
+        "a replacement waits until the rest of its chunk is applied or rejected",
+        lambda: replace(
+            replacements,
+            "RELEASE",
+            replacements.RELEASE.replace("other.fault <> 'accepted_before'", "false"),
+        ),
+        scenarios_of_flows.corrected_before_the_other_server_has_read,
+    ),
 ]

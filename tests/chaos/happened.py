@@ -13,22 +13,34 @@ class Violated(AssertionError):
 
 
 @dataclass
+class Facts:
+    """What the tests know of a flow: of one kind of rows to one bonus server."""
+
+    branch: int = 0  # of shop All's histories, the one that the position is of
+    # Up to which batch (reader, number) the data of a server go that has no position.
+    truth: tuple[str, int] | None = None
+    is_new: bool = False  # the server was docked with tables of another, and without a position
+    refused: str = ""  # the code of a refusal that nobody has settled yet
+    mirrored: set[str] = field(default_factory=set)  # rejects that only our own database has
+    forgone: int = 0  # rows at most that an administrator has said may be missing
+
+
+@dataclass
 class Copy:
     """A moment that a database can be put back to."""
 
     place: Path
     moment: int  # which of the moments of its database it is
-    branch: int  # of shop All's histories, the one that the bonus server's position is of
-    truth: tuple[str, int] | None = None  # as Happened has it
+    facts: dict[str, Facts] = field(default_factory=dict)  # of a bonus server: by kind
 
 
 @dataclass
 class Backup:
-    """The vendor's own copy of his tables: what was in them, and how far that goes."""
+    """The vendor's own copy of his tables: what was in them, and how far that goes, by kind."""
 
-    rows: list[tuple[Any, ...]]
-    batch: tuple[str, int] | None  # reader and number of the last in it; None: nothing has arrived
-    branch: int  # as a copy has it
+    server: str
+    rows: dict[str, list[tuple[Any, ...]]]
+    facts: dict[str, Facts]
 
 
 @dataclass
@@ -36,21 +48,18 @@ class Happened:
     """What the tests know of the history, beside what the databases say."""
 
     steps: list[str] = field(default_factory=list)
+    flows: dict[tuple[str, str], Facts] = field(default_factory=dict)  # by server and kind
+    docked: set[str] = field(default_factory=set)
     ever: set[str] = field(default_factory=set)  # rows that were ever committed
     copies: dict[str, list[Copy]] = field(default_factory=dict)
     dumps: list[Copy] = field(default_factory=list)
     backup: Backup | None = None
     branches: list[str] = field(default_factory=list)  # when each history of shop All began
-    position_branch: int = 0
     standby: str | None = None  # the database that a replica stands in for
-    refused: str = ""  # the code of a refusal that nobody has settled yet
     refusals: Counter[str] = field(default_factory=Counter)
-    mirrored: set[str] = field(default_factory=set)  # rejects that only our own database has
+    replaced: dict[str, str] = field(default_factory=dict)  # rows sent again, and what they replace
     prepared: set[str] = field(default_factory=set)  # rows whose transaction was prepared
-    forgone: int = 0  # rows at most that an administrator has said may be missing
-    # Up to which batch the data of a bonus server go that has no position.
-    truth: tuple[str, int] | None = None
-    went_back: bool = False  # whether anything but a crash has happened to shop All or the server
+    went_back: bool = False  # whether anything but a crash has happened to shop All or a server
     violated: bool = False
 
     def counts(self) -> Counter[str]:
@@ -65,7 +74,8 @@ def step(act: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(act)
     def taken(self: Any, *arguments: Any, **options: Any) -> Any:
         told = [*map(repr, arguments), *(f"{name}={value!r}" for name, value in options.items())]
-        self.now.steps.append(f"{act.__name__}({', '.join(told)})")
+        flow = f" of {self.kind} to {self.server}" if len(self.now.flows) > 1 else ""
+        self.now.steps.append(f"{act.__name__}({', '.join(told)}){flow}")
         done = act(self, *arguments, **options)
         self.check()
         return done

@@ -3,11 +3,15 @@
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 from django.conf import settings
 from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
 
+from tests.chaos.installation import SERVER
 from tests.chaos.reference import REFERENCES
 from tests.chaos.reset import reset
 from tests.chaos.statements import KILL_AFTER, KILL_BEFORE, LOSE_ANSWER, SENDING, Fault
@@ -41,60 +45,99 @@ REFUSED = "refused_by_server"
 VENDOR = sql.SQL("alter table {table} add constraint vendor check ({account} <> 'no')")
 
 
+@dataclass(frozen=True)
+class Flow:
+    """A kind of rows to a bonus server, which has a name and a database."""
+
+    kind: str
+    server: str
+    bonus: Connection
+
+    @property
+    def due(self):
+        return expected(self.kind)
+
+
 @contextmanager
-def history_of(kind, installation, product):
-    """A history that can be played again and again; `keep` was called for the databases."""
+def history_of(kind, installation, product, others=()):
+    """A history that can be played again and again; `remember` was called for the databases.
+
+    `others` are flows that go on beside the one that breaks: as kind, name and DSN of the server.
+    """
     places = (installation.own, installation.shop_all, installation.bonus, installation.shop_all)
     with ExitStack() as stack:
         own, shop_all, bonus, writer = (stack.enter_context(connected(dsn)) for dsn in places)
         writer.autocommit = False
-        yield History(kind, product, own, shop_all, bonus, writer)
+        known = {installation.bonus: bonus}
+        flows = [Flow(kind, SERVER, bonus)]
+        for other, server, dsn in others:
+            if dsn not in known:
+                known[dsn] = stack.enter_context(connected(dsn))
+            flows.append(Flow(other, server, known[dsn]))
+        yield History(flows, product, own, shop_all, writer)
 
 
 class History:
     """What head office does around the transfer that breaks, and what has to come of it."""
 
-    def __init__(self, kind, product, own, shop_all, bonus, writer):
-        self.kind = kind
+    def __init__(self, flows, product, own, shop_all, writer):
+        self.flow, *self.others = flows
         self.product = product
         self.own = own
         self.shop_all = shop_all
-        self.bonus = bonus
         self.writer = writer
-        self.due = expected(kind)
+        self.servers = [*{id(flow.bonus): flow.bonus for flow in flows}.values()]
 
-    def play(self, fault):
+    def play(self, fault, *, with_others=True):
         """Begins anew, breaks a transfer there and has the next one run.
 
-        Returns how the first ended, and what is wrong after the second, in lines.
+        The other flows have moved their first chunk before, and move the rest in between. Returns
+        how the broken one ended, and what is wrong after the next, in lines.
         """
-        for connection in (self.own, self.shop_all, self.bonus):
+        for connection in (self.own, self.shop_all, *self.servers):
             reset(connection)
-        rows = ROWS[self.kind]
-        self._stage([LATE[self.kind]], late=True)
-        self._stage(rows[:4])
-        self._stage([ROLLED_BACK[self.kind]], keep=False)
-        self._stage(rows[4:])
-        broken = self.product.do("run", fault, kind=self.kind, chunk_rows=CHUNK)
+        others = self.others if with_others else []
+        for kind in {self.flow.kind, *(flow.kind for flow in others)}:
+            rows = ROWS[kind]
+            self._stage(kind, [LATE[kind]], late=True)
+            self._stage(kind, rows[:4])
+            self._stage(kind, [ROLLED_BACK[kind]], keep=False)
+            self._stage(kind, rows[4:])
+        self._run(others, one_chunk=True)
+        kind = self.flow.kind
+        broken = self.product.do("run", fault, kind=kind, server=SERVER, chunk_rows=CHUNK)
         self._wait_for_the_dead()
         self.writer.commit()
-        self._stage([AFTERWARDS[self.kind]])
-        return broken, self._wrong(
-            self.product.do("run_and_reconcile", kind=self.kind, chunk_rows=CHUNK)
-        )
+        for kind in {self.flow.kind, *(flow.kind for flow in others)}:
+            self._stage(kind, [AFTERWARDS[kind]])
+        then = [*self._run(others), *self._run([self.flow])]
+        return broken, [
+            f"{flow.kind} to {flow.server}: {line}"
+            for flow, (result, stderr) in zip([*others, self.flow], then, strict=True)
+            for line in self._wrong(flow, result, stderr)
+        ]
 
-    def _stage(self, rows, *, late=False, keep=True):
+    def _run(self, flows, *, one_chunk=False):
+        """Runs these flows, one after the other; yields what each comes to, and prints."""
+        if not flows:
+            return []
+        named = [(flow.kind, flow.server) for flow in flows]
+        how = {"chunk_rows": CHUNK, "one_chunk": one_chunk}
+        done = self.product.do("run_several", flows=named, **how)
+        return [(result, done.stderr) for result in done.result or [None] * len(flows)]
+
+    def _stage(self, kind, rows, *, late=False, keep=True):
         if late:
-            insert(self.writer, self.kind, rows)
+            insert(self.writer, kind, rows)
             return
         run(self.shop_all, "begin")
-        insert(self.shop_all, self.kind, rows)
+        insert(self.shop_all, kind, rows)
         run(self.shop_all, "commit" if keep else "rollback")
 
     def _wait_for_the_dead(self):
         """Until PostgreSQL has noticed that they are gone."""
         deadline = time.monotonic() + PATIENCE
-        for connection in (self.own, self.shop_all, self.bonus):
+        for connection in (self.own, self.shop_all, *self.servers):
             while run(
                 connection,
                 "select 1 from pg_stat_activity where application_name like 'dtadmin%' limit 1",
@@ -102,35 +145,36 @@ class History:
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
 
-    def _wrong(self, then):
-        if then.result is None:
-            return [then.stderr]
-        kind = settings.KINDS[self.kind]
+    def _wrong(self, flow, result, stderr):
+        if result is None:
+            return [stderr]
+        kind, due = settings.KINDS[flow.kind], flow.due
         columns = sql.SQL(", ".join(f"{n}::integer" if n == "status" else n for n in kind.names))
-        held = run(self.bonus, sql.SQL("select {} from {}").format(columns, kind.held))
-        rejects = run(
-            self.own,
-            "select code from transfer_rejectedrow where kind = %s",
-            [kind.name],
-        )
+        held = run(flow.bonus, sql.SQL("select {} from {}").format(columns, kind.held))
+        rejects = run(self.own, REJECTS, [kind.name, flow.server])
         left_open = run(
             self.own, "select state from transfer_transferrun where finished_at is null"
         )
-        totals = run(self.bonus, POSITION, [kind.name])[0]
+        totals = run(flow.bonus, POSITION, [kind.name])[0]
         compared = {
-            "error": (then.result["error"], ""),
-            "waiting": (then.result["waiting"], 0),
-            "rows": (Counter(held), Counter(self.due["rows"])),
-            "rejects": (Counter(code for (code,) in rejects), Counter(self.due["rejects"])),
-            "rows counted": (sum(totals[:3]), self.due["read"]),
-            "sums of the history": (run(self.own, RUNS, [kind.name])[0], totals),
-            "reconciled": (then.result["holds"], True),
+            "error": (result["error"], ""),
+            "waiting": (result["waiting"], 0),
+            "rows": (Counter(held), Counter(due["rows"])),
+            "rejects": (Counter(code for (code,) in rejects), Counter(due["rejects"])),
+            "rows counted": (sum(totals[:3]), due["read"]),
+            "sums of the history": (run(self.own, RUNS, [kind.name, flow.server])[0], totals),
+            "reconciled": (result["holds"], True),
             "runs left open": (left_open, []),
-            "errors printed": (then.stderr, ""),
+            "errors printed": (stderr, ""),
         }
         return [f"{name}: {is_}, not {due}" for name, (is_, due) in compared.items() if is_ != due]
 
 
+REJECTS = """
+    select code from transfer_rejectedrow as reject
+      join transfer_bonusserver as server on server.id = reject.server_id
+     where kind = %s and server.name = %s
+"""
 POSITION = """
     select rows_applied, rows_unchanged, rows_rejected, amount_applied, amount_rejected
       from datatransfer.position where kind = %s
@@ -138,10 +182,11 @@ POSITION = """
 RUNS = """
     select sum(applied)::bigint, sum(unchanged)::bigint, sum(rejected)::bigint,
            sum(amount_applied), sum(amount_rejected)
-      from transfer_transferrun where kind = %s
+      from transfer_transferrun where kind = %s and server_name = %s
 """
 
 
+@cache
 def expected(kind):
     """What the reference makes of the rows: held, codes of rejects, and how many were read."""
     reference, codes = REFERENCES[kind](), []

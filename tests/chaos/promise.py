@@ -1,7 +1,8 @@
-"""Shop All, a bonus server and our own database, each in a cluster of its own; what of the promise
-must be true of them at any time.
+"""Shop All, two bonus servers and our own database, each in a cluster of its own; what of the
+promise must be true of them at any time.
 
-A row is known by a number that is used once (see rows.py). A history moves rows of one kind.
+A row is known by a number that is used once (see rows.py). A history has flows: kinds of rows that
+are moved to each of its bonus servers. Most steps concern one of them, the present one.
 """
 
 import itertools
@@ -12,46 +13,71 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import connection as Connection
 
 from tests.chaos.beginning import begin
-from tests.chaos.happened import Happened, Violated
-from tests.chaos.installation import DATABASES, Installation
+from tests.chaos.happened import Facts, Happened, Violated
+from tests.chaos.installation import DATABASES, SERVER, Installation
 from tests.chaos.instance import Instance
 from tests.chaos.rows import ROWS
 from tests.chaos.warm import Warm
-from tests.databases import ROOT, connected, query, run
+from tests.databases import ROOT, as_url, connected, query, run
+
+SECOND = "second"  # the cluster of the second bonus server
+SERVERS = {"bonus": SERVER, SECOND: "the second"}  # by their clusters, what the product calls them
+CLUSTERS = (*DATABASES, SECOND)
+ACCEPTED = "accepted_before"  # the code of a replacement whose original was accepted
 
 
 class Promise:
     def __init__(self, home: Path, tree: Path = ROOT) -> None:
         home.chmod(0o755)  # PostgreSQL does not run as root
         self.home = home
-        self.instances = {name: Instance(home / name) for name in DATABASES}
+        self.instances = {name: Instance(home / name) for name in CLUSTERS}
         self.blank = home / "blank"
         self.numbers = itertools.count(1)
         self.late: list[tuple[Any, list[str]]] = []
         self.now = Happened()
-        self.rows = ROWS["balances"]
+        self.server, self.rows = "bonus", ROWS["balances"]
         self.instances["shop_all"].create("shop_all")
         self.instances["shop_all"].copy_to(self.blank)
-        for name, instance in self.instances.items():
-            begin(instance, name)
-        self.installation = Installation(
-            *(self.instances[name].dsn(name) for name in DATABASES), tree=tree
-        )
+        for name in DATABASES:
+            begin(self.instances[name], name)
+        begin(self.instances[SECOND], "bonus")
+        dsns = (self.instances[name].dsn(name) for name in DATABASES)
+        self.installation = Installation(*dsns, tree=tree)
         self._set_up()
         self.product = Warm(self.installation.environment, tree)
 
     def _set_up(self) -> None:
+        """Keeps the beginning of a history with one bonus server, and of one with two."""
         self.installation.move_in()
+        query(self.dsn(SECOND), "drop schema datatransfer cascade; create table refuses_here ()")
         for rows in ROWS.values():
             query(self.shop_all, rows.in_shop_all)
-            query(self.bonus, rows.in_bonus)
-        for name, instance in self.instances.items():
+            for server in SERVERS:
+                query(self.dsn(server), rows.in_bonus)
+        self._keep("one", *DATABASES)
+        for name in ("own", "shop_all"):
+            self.instances[name].start()
+        self.installation.manage(*self.docking(SECOND))
+        self._keep("two", "own", "shop_all", SECOND)
+
+    def _keep(self, beginning: str, *names: str) -> None:
+        for name in names:
+            instance = self.instances[name]
             query(instance.dsn(), "checkpoint")
             instance.stop()
-            instance.copy_to(self.home / f"{name}.begin")
+            instance.copy_to(self.home / f"{name}.{beginning}")
+
+    def docking(self, server: str) -> list[str]:
+        """The command that docks the bonus server of a cluster."""
+        url = as_url(self.dsn(server))
+        name = SERVERS[server]
+        return ["server", "add", "--name", name, "--host", "localhost", "--database-url", url]
+
+    def dsn(self, name: str) -> str:
+        """Of the database of a cluster."""
+        return self.instances[name].dsn("bonus" if name == SECOND else name)
 
     @property
     def shop_all(self) -> str:
@@ -59,11 +85,25 @@ class Promise:
 
     @property
     def bonus(self) -> str:
-        return self.installation.bonus
+        """The bonus server's database of the present flow."""
+        return self.dsn(self.server)
 
     @property
     def kind(self) -> str:
         return self.rows.kind
+
+    @property
+    def facts(self) -> Facts:
+        """Of the present flow."""
+        return self.now.flows[self.server, self.kind]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [*dict.fromkeys(kind for _, kind in self.now.flows)]
+
+    def go_to(self, server: str, kind: str) -> None:
+        """Makes this flow the present one."""
+        self.server, self.rows = server, ROWS[kind]
 
     def close(self) -> None:
         self._drop_writers()
@@ -71,17 +111,29 @@ class Promise:
         for instance in self.instances.values():
             instance.crash()
 
-    def begin(self, kind: str = "balances") -> None:
+    def begin(self, *kinds: str, servers: int = 1) -> None:
         """A new history, from an installation in which nothing has happened."""
         self._drop_writers()
-        self.rows = ROWS[kind]
         self.numbers = itertools.count(1)
+        used = [*SERVERS][:servers]
         for name, instance in self.instances.items():
-            instance.restore(self.home / f"{name}.begin")
-            instance.start()
+            instance.crash()
             shutil.rmtree(self.home / f"{name}.copies", ignore_errors=True)
             (self.home / f"{name}.copies").mkdir()
-        self.now = Happened(copies={name: [] for name in DATABASES}, branches=[self._clock()])
+            if name not in SERVERS or name in used:
+                instance.restore(self._beginning(name, servers))
+                instance.start()
+        self.now = Happened(
+            flows={(server, kind): Facts() for server in used for kind in kinds or ("balances",)},
+            docked=set(used),
+            copies={name: [] for name in CLUSTERS},
+            branches=[self._clock()],
+        )
+        self.go_to(*next(iter(self.now.flows)))
+
+    def _beginning(self, name: str, servers: int) -> Path:
+        is_of_two = name == SECOND or (servers == 2 and name != "bonus")
+        return self.home / f"{name}.{'two' if is_of_two else 'one'}"
 
     def _clock(self) -> str:
         return str(query(self.shop_all, "select clock_timestamp()::text")[0][0])
@@ -99,10 +151,25 @@ class Promise:
     def has_position(self) -> bool:
         return bool(self._positions())
 
+    def have_positions(self, *servers: str) -> bool:
+        """Whether all flows to these bonus servers have one; to all servers if none is named."""
+        asked = {server for server, _ in self.now.flows if not servers or server in servers}
+        return all(
+            {*self.kinds} <= {kind for (kind,) in self._of_positions(server, "kind")}
+            for server in asked
+        )
+
     def _positions(self) -> list[tuple[Any, ...]]:
-        if query(self.bonus, "select to_regclass('datatransfer.position')") == [(None,)]:
-            return []
-        return query(self.bonus, "select position::text from datatransfer.position order by 1")
+        columns = "origin, kind, read_through, reading, last_xid, last_id, reader, number, token"
+        rows = self._of_positions(self.server, f"kind, row({columns})::text")
+        return sorted(text for kind, text in rows if kind == self.kind)
+
+    def _of_positions(self, server: str, what: str) -> list[tuple[Any, ...]]:
+        """Asks this of every position of a bonus server, if our schema is there."""
+        with connected(self.dsn(server)) as bonus:
+            if run(bonus, "select to_regclass('datatransfer.position')") == [(None,)]:
+                return []
+            return run(bonus, f"select {what} from datatransfer.position")
 
     def whole_batch(self) -> tuple[str, int] | None:
         """The reader and the number of the batch that the position has moved, if there is one."""
@@ -114,65 +181,92 @@ class Promise:
         )
         return found[0] if found and found[0][1] else None
 
-    def is_in_the_middle(self) -> bool:
-        if query(self.bonus, "select to_regclass('datatransfer.position')") == [(None,)]:
-            return False
-        return bool(
-            query(self.bonus, "select 1 from datatransfer.position where reading is not null")
-        )
+    def is_in_the_middle(self, server: str) -> bool:
+        """Whether a position of the bonus server is in the middle of a batch."""
+        return (True,) in self._of_positions(server, "reading is not null")
 
     def check(self) -> None:
-        """No row twice, nor one that was never committed."""
-        here = self._accounted()
-        self.now.ever |= self._history()
-        twice = {number for number, times in here.items() if times > 1}
-        self._expect(not twice, f"twice in the bonus server: {sorted(twice)}")
-        strange = set(here) - self.now.ever
-        self._expect(not strange, f"never committed, and moved: {sorted(strange)}")
+        """No row twice at a server, nor one that was never committed, nor with its replacement."""
+        self.now.ever |= self._history(*self.kinds)
+        for server in {server: None for server, _ in self.now.flows}:
+            arrived, rejects = self._at(server)
+            here = Counter([*arrived, *(number for number, _ in rejects)])
+            twice = {number for number, times in here.items() if times > 1}
+            self._expect(not twice, f"twice in {server}: {sorted(twice)}")
+            strange = set(here) - self.now.ever
+            self._expect(not strange, f"never committed, and moved to {server}: {sorted(strange)}")
+            both = [number for number in arrived if self._originals(number) & set(arrived)]
+            self._expect(not both, f"in {server} with what they replace: {both}")
 
-    def _history(self) -> set[str]:
-        """Every row that shop All has, or had until it was purged."""
-        found = query(
-            self.shop_all,
-            f"select {self.rows.number} from {self.rows.staging} "
-            "union all select number from purged_for_the_test",
-        )
+    def _originals(self, number: str) -> set[str]:
+        """The rejected balance changes that a row replaces, of all generations."""
+        found = set()
+        while (number := self.now.replaced.get(number, "")) and number not in found:
+            found.add(number)
+        return found
+
+    def _history(self, *kinds: str) -> set[str]:
+        """Every row of these kinds, of the present one, that shop All has, or had until a purge."""
+        asked = kinds or (self.kind,)
+        staged = [f"select {ROWS[kind].number} from {ROWS[kind].staging}" for kind in asked]
+        purged = "select number from purged_for_the_test where kind = any(%s)"
+        found = query(self.shop_all, " union all ".join([*staged, purged]), [[*asked]])
         return {number for (number,) in found}
 
-    def _accounted(self) -> Counter[str]:
-        """How often each row that stands in the bonus server has arrived, or is a reject."""
-        with connected(self.bonus) as bonus:
-            found = run(
-                bonus,
-                f"select number from arrived where number in (select {self.rows.number} "
-                f"from {self.rows.target})",
-            )
-            return Counter([*(number for (number,) in found), *self._rejects_in(bonus)])
+    def _at(self, server: str) -> tuple[list[str], list[tuple[str, str]]]:
+        """The rows that a bonus server has in its tables, each as often as it has arrived; and its
+        rejects, with their codes.
+        """
+        with connected(self.dsn(server)) as bonus:
+            arrived = [
+                number
+                for kind in self.kinds
+                for (number,) in run(bonus, ARRIVED.format(ROWS[kind].number, ROWS[kind].target))
+            ]
+            if run(bonus, "select to_regclass('datatransfer.reject')") == [(None,)]:
+                return arrived, []
+            found = run(bonus, "select kind, payload, code from datatransfer.reject")
+        return arrived, [
+            (payload[ROWS[kind].number], code)
+            for kind, payload, code in found
+            if kind in self.kinds
+        ]
 
-    def _rejects(self) -> list[str]:
-        with connected(self.bonus) as bonus:
-            return self._rejects_in(bonus)
-
-    def _rejects_in(self, bonus: Connection) -> list[str]:
-        if run(bonus, "select to_regclass('datatransfer.reject')") == [(None,)]:
-            return []
-        found = run(bonus, "select payload->>%s from datatransfer.reject", [self.rows.number])
-        return [number for (number,) in found]
+    def _accounted(self) -> set[str]:
+        """The rows that the present flow's bonus server has, or has rejected."""
+        arrived, rejects = self._at(self.server)
+        return {*arrived, *dict(rejects)}
 
     def _mirrored(self) -> set[str]:
         found = query(
             self.installation.own,
-            "select payload->>%s from transfer_rejectedrow",
-            [self.rows.number],
+            "select payload->>%s from transfer_rejectedrow where kind = %s",
+            [self.rows.number, self.kind],
         )
         return {number for (number,) in found}
 
     def _expect_arrived(self, due: set[str]) -> None:
-        lost = due - set(self._accounted())
-        lost -= self.now.mirrored & self._mirrored()
+        arrived, rejects = self._at(self.server)
+        lost = due - {*arrived, *dict(rejects)}
+        lost -= self.facts.mirrored & self._mirrored()
         self._expect(
-            len(lost) <= self.now.forgone, f"lost, and the run says nothing: {sorted(lost)}"
+            len(lost) <= self.facts.forgone, f"lost, and the run says nothing: {sorted(lost)}"
         )
+        if not (self.facts.forgone or self.facts.mirrored):
+            self._expect_replacements(due, {*arrived}, dict(rejects))
+
+    def _expect_replacements(
+        self, due: set[str], arrived: set[str], rejects: dict[str, str]
+    ) -> None:
+        """What replaces a row that this server has rejected has arrived, or is a reject itself."""
+        latest = {new for new in self.now.replaced if new in due}
+        latest -= {*map(self.now.replaced.get, latest)}
+        for number in latest:
+            missing = not ({number, *self._originals(number)} & arrived)
+            self._expect(
+                not (missing and rejects.get(number) == ACCEPTED),
+                f"{number} counts as accepted before, and nothing of it has arrived",
+            )
 
     def _expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
@@ -180,3 +274,6 @@ class Promise:
             story = "\n".join([otherwise, "after:", *self.now.steps])
             print(story)  # noqa: T201 - hypothesis repeats it, and hides it if the repetition differs
             raise Violated(story)
+
+
+ARRIVED = "select number from arrived where number in (select {} from {})"

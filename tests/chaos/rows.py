@@ -12,8 +12,8 @@ class Rows:
     number: str  # the column that carries the number
     made: dict[str, dict[str, Any]]  # a row that is good, one that a check rejects ("bad"), and
     # one that the vendor's table refuses ("no")
-    mended: dict[str, str]  # what a rejected row is corrected to
-    refuses: str  # the vendor's constraint
+    corrected: dict[str, str]  # what a rejected row is corrected to
+    judged: str  # the column by which the vendor's table refuses rows
 
     @property
     def staging(self) -> str:
@@ -27,9 +27,10 @@ class Rows:
     def in_shop_all(self) -> str:
         """Rows that a purge removed go on being history: kept beside, they go through time too."""
         return f"""
-            create table if not exists purged_for_the_test (number text);
+            create table if not exists purged_for_the_test (kind text, number text);
             create function remember_{self.kind}() returns trigger language plpgsql as $$ begin
-                insert into purged_for_the_test values (old.{self.number}); return null;
+                insert into purged_for_the_test values ('{self.kind}', old.{self.number});
+                return null;
             end $$;
             create trigger remember after delete on {self.staging}
                 for each row execute function remember_{self.kind}();
@@ -48,9 +49,25 @@ class Rows:
 
     @property
     def in_bonus(self) -> str:
-        """What arrives is noted, so that a row which sets again what it had set shows, too."""
+        """What arrives is noted, so that a row which sets again what it had set shows, too.
+
+        The vendor's table refuses "no" by a constraint, and "odd" by a trigger of his with one of
+        several SQLSTATEs; "here", only where the table `refuses_here` is.
+        """
+        codes = "array['P0002', '54000', '42501', '21000', '44000', 'DT001']"
         return f"""
-            alter table {self.target} add constraint vendor check ({self.refuses});
+            alter table {self.target} add constraint vendor check ({self.judged} <> 'no');
+            create function refuse_{self.kind}() returns trigger language plpgsql as $$ begin
+                if new.{self.judged} = 'odd'
+                    or new.{self.judged} = 'here' and to_regclass('public.refuses_here') is not null
+                then
+                    raise exception 'the vendor refuses it'
+                        using errcode = ({codes})[1 + new.{self.number}::int % 6];
+                end if;
+                return new;
+            end $$;
+            create trigger refuse before insert or update on {self.target}
+                for each row execute function refuse_{self.kind}();
             create table if not exists arrived (number text);
             create function arrive_{self.kind}() returns trigger language plpgsql as $$ begin
                 insert into arrived values (new.{self.number}); return new;
@@ -67,16 +84,24 @@ BALANCES = Rows(
         "good": {"account": "a", "amount": 1},
         "bad": {"account": "a", "amount": 0},
         "no": {"account": "no", "amount": 1},
+        "odd": {"account": "odd", "amount": 1},
+        "here": {"account": "here", "amount": 1},
     },
-    {"amount": "5", "account": "mended"},
-    "account <> 'no'",
+    {"amount": "5", "account": "corrected"},
+    "account",
 )
 PINCODES = Rows(
     "pincodes",
     "account",
-    {"good": {"pincode": "1"}, "bad": {"pincode": ""}, "no": {"pincode": "no"}},
+    {
+        "good": {"pincode": "1"},
+        "bad": {"pincode": ""},
+        "no": {"pincode": "no"},
+        "odd": {"pincode": "odd"},
+        "here": {"pincode": "here"},
+    },
     {"pincode": "5"},
-    "pincode <> 'no'",
+    "pincode",
 )
 CARDS = Rows(
     "cards",
@@ -85,8 +110,10 @@ CARDS = Rows(
         "good": {"account": "a", "status": 1},
         "bad": {"account": "a", "status": 7},
         "no": {"account": "no", "status": 1},
+        "odd": {"account": "odd", "status": 1},
+        "here": {"account": "here", "status": 1},
     },
-    {"account": "mended", "status": "1"},
-    "account <> 'no'",
+    {"account": "corrected", "status": "1"},
+    "account",
 )
 ROWS = {rows.kind: rows for rows in (BALANCES, PINCODES, CARDS)}

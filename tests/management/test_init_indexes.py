@@ -21,6 +21,7 @@ INVALID = "select indexrelid::regclass::text from pg_index where not indisvalid"
 OF_BALANCES = [
     "changeAccountBalanceTemp_xid_id_idx btree",
     "datatransfer_balances_account_brin brin",
+    "datatransfer_balances_changed btree",
     "datatransfer_balances_id_brin brin",
 ]
 INDEXES_BEFORE = """
@@ -67,6 +68,7 @@ def test_a_new_table_has_an_index_on_its_order_and_small_ones_for_the_trace(shop
         "changeCardAccountTemp_xid_id_idx btree",
         "datatransfer_cards_account_brin brin",
         "datatransfer_cards_card_brin brin",
+        "datatransfer_cards_changed btree",
         "datatransfer_cards_id_brin brin",
     ]
 

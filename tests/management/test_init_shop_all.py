@@ -24,7 +24,12 @@ def columns(dsn, table):
     )
 
 
-OURS = {"id": "bigint not null", "xid": "xid8 not null", "created_at": "timestamp with time zone"}
+OURS = {
+    "id": "bigint not null",
+    "xid": "xid8 not null",
+    "created_at": "timestamp with time zone",
+    "changed_xid": "xid8",
+}
 
 
 def test_it_creates_the_three_tables_and_says_so(staging, capsys):

@@ -117,6 +117,8 @@ RULES = {
     "rejects_xlsx": LOOK,
     "rejects_resend": FORM,
     "rejects_discard": FORM,
+    "changed": LOOK,
+    "changed_decide": FORM,
     "reject": LOOK,
     "reject_resend": ACT,
     "reject_discard": ACT,

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.records import a_reject, a_run, server, user
 from transfer.alerts import words
 from transfer.alerts.watch import watch
-from transfer.engine.errors import GuardsOfAnother, HistoryChanged
+from transfer.engine.errors import GuardsOfAnother, HistoryChanged, RowsChanged, TablesForeign
 from transfer.errors import Difference, Unreachable
 from transfer.models import (
     Actor,
@@ -143,6 +143,15 @@ def writing(task):
     backlog.store({task.pk: Backlog(0, writing_since=hour_ago())})
 
 
+def changed(_task):
+    RecurringJob.objects.create(kind="check_changes").fail(RowsChanged(rows=3))
+
+
+def foreign(task):
+    error = TablesForeign(database="БС 8", tables="asset")
+    RecurringJob.objects.create(kind="check_tables", server=task.server).fail(error)
+
+
 def rejects(task):
     a_reject(task.server)
 
@@ -192,6 +201,8 @@ WRONG = {
     off: (Code.OFF, "Balance changes → БС 8"),
     paused: (Code.PAUSED, "Balance changes → БС 8"),
     writing: (Code.WRITING, "Balance changes → БС 8"),
+    changed: (Code.CHANGED, "Changed after the transfer"),
+    foreign: (Code.TABLES, "БС 8"),
     rejects: (Code.REJECTS, "Amount"),
     registers: (Code.REGISTERS, "Касса 5"),
     locked: (Code.LOCKED, "masha"),

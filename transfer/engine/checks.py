@@ -225,4 +225,16 @@ BY_SERVER = (
         ),
         gettext_noop("Nothing has to be done here: discard it. The other servers got it."),
     ),
+    Check(
+        "not_for_this_server",
+        "",
+        gettext_noop(
+            "The row makes up for an amount that was changed after its transfer, and this bonus "
+            "server may have received the changed amount."
+        ),
+        gettext_noop(
+            "Look up the account on this bonus server. If it has the changed amount, discard the "
+            "row; if it has the old one, send the row again."
+        ),
+    ),
 )

@@ -23,7 +23,7 @@ from transfer.engine.table_mapping import LONGEST, TableMapping, Value
 from transfer.errors import gettext_noop
 
 DATABASES = ("shop_all", "bonus_server")
-OURS = ("id", "xid", "created_at")  # in every staging table, beside its columns
+OURS = ("id", "xid", "created_at", "changed_xid")  # in every staging table, beside its columns
 NAME = re.compile(r"[^\W\d][\w$]*")
 LONGEST_NAME = 63  # bytes: PostgreSQL cuts off what is longer
 VALIDITY = ("validfrom", "validto")

@@ -168,6 +168,7 @@ class AuditEntry(models.Model):
         LOAD = "load", gettext_lazy("Rows loaded")
         RESEND = "resend", gettext_lazy("Rejected rows sent again")
         DISCARD = "discard", gettext_lazy("Rejected rows discarded")
+        CHANGED = "changed", gettext_lazy("Changed rows decided on")
         PASSWORD = "password", gettext_lazy("Password set")
         TEST = "test", gettext_lazy("Connection tested")
         LOGIN = "login", gettext_lazy("Logged in")

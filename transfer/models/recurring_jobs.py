@@ -25,7 +25,11 @@ class RecurringJobQuerySet(JobQuerySet):
         Kind = RecurringJob.Kind
         servers = BonusServer.objects.order_by().values_list("pk", flat=True)
         wanted: set[tuple[str, int | None]] = {(Kind.MIRROR_REJECTS, pk) for pk in servers}
-        alone = (Kind.ASK_BACKLOGS, Kind.CHECK_GUARDS, Kind.CLOSE_RESENT)
+        alone = (
+            *(Kind.ASK_BACKLOGS, Kind.CHECK_CHANGES, Kind.CHECK_GUARDS, Kind.CHECK_TABLES),
+            Kind.CLOSE_RESENT,
+        )
+        wanted |= {(Kind.CHECK_TABLES, pk) for pk in servers}
         wanted |= {(kind, None) for kind in alone}
         missing = wanted - set(self.values_list("kind", "server"))
         jobs: list[Any] = [RecurringJob(kind=kind, server_id=pk) for kind, pk in missing]
@@ -45,13 +49,17 @@ class RecurringJob(Job, Failing):
 
     class Kind(models.TextChoices):
         ASK_BACKLOGS = "ask_backlogs"  # what waits for each transfer task
+        CHECK_CHANGES = "check_changes"  # staged rows that were changed after their transfer
         CHECK_GUARDS = "check_guards"  # of the staging tables in shop All
+        CHECK_TABLES = "check_tables"  # of one bonus server, or of shop All: which will be refused
         CLOSE_RESENT = "close_resent"  # rejects that were resent by a process that died
         MIRROR_REJECTS = "mirror_rejects"  # of one bonus server
 
     EVERY = {
         Kind.ASK_BACKLOGS: timedelta(seconds=45),  # less than a minute: each tick finds it due
+        Kind.CHECK_CHANGES: timedelta(seconds=45),
         Kind.CHECK_GUARDS: timedelta(seconds=45),
+        Kind.CHECK_TABLES: timedelta(minutes=15),
         Kind.CLOSE_RESENT: timedelta(seconds=45),
         Kind.MIRROR_REJECTS: timedelta(minutes=15),
     }

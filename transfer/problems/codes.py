@@ -24,6 +24,8 @@ class Code(StrEnum):
     OFF = "off"
     PAUSED = "paused"
     WRITING = "writing"
+    CHANGED = "changed"  # staged rows, after their transfer
+    TABLES = "tables"  # that a later version will refuse
     REJECTS = "rejects"
     REGISTERS = "registers"
     LOCKED = "locked"
@@ -46,6 +48,8 @@ TOPICS = {
     Code.OFF: Topic.LATE,
     Code.PAUSED: Topic.LATE,
     Code.WRITING: Topic.LATE,
+    Code.CHANGED: Topic.REJECTS,
+    Code.TABLES: Topic.FAILURES,
     Code.REJECTS: Topic.REJECTS,
     Code.REGISTERS: Topic.REGISTERS,
     Code.LOCKED: Topic.LOCKED,

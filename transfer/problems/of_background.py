@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from django.urls import reverse
 
-from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
+from transfer.engine.errors import GuardsOfAnother, GuardsOutdated, RowsChanged, TablesForeign
 from transfer.models import FailedStep, Heartbeat, RecurringJob
+from transfer.models.alerts import Severity
 from transfer.problems.codes import TOPICS, Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs import workers
@@ -14,6 +16,8 @@ from transfer.runs import workers
 
 def look(now: datetime) -> Iterator[Problem | Unknown]:
     yield from of_guards()
+    yield from of_changes()
+    yield from of_tables()
     yield from of_scheduler(now)
     yield from of_queue()
     yield from of_steps()
@@ -34,6 +38,32 @@ def of_guards() -> Iterator[Problem | Unknown]:
         yield Problem(Code.GUARDS, "guards", reverse("overview"), params)
     elif job.error_code:
         yield Unknown(TOPICS[Code.GUARDS], "guards")
+
+
+def of_changes() -> Iterator[Problem | Unknown]:
+    """What a recurring job last heard of rows that were changed after their transfer."""
+    job = RecurringJob.objects.filter(kind=RecurringJob.Kind.CHECK_CHANGES).first()
+    if job is None:
+        return
+    if job.error_code == RowsChanged.code:
+        yield Problem(Code.CHANGED, "changed", reverse("changed"), _error(job), Severity.WARN)
+    elif job.error_code:
+        yield Unknown(TOPICS[Code.CHANGED], "changed")
+
+
+def of_tables() -> Iterator[Problem | Unknown]:
+    """What recurring jobs last heard of tables that a later version will refuse."""
+    for job in RecurringJob.objects.filter(kind=RecurringJob.Kind.CHECK_TABLES):
+        key = f"tables:{job.server_id or 'shop_all'}"
+        url = job.server.get_absolute_url() if job.server else reverse("overview")
+        if job.error_code == TablesForeign.code:
+            yield Problem(Code.TABLES, key, url, _error(job), Severity.WARN)
+        elif job.error_code:
+            yield Unknown(TOPICS[Code.TABLES], key)
+
+
+def _error(job: RecurringJob) -> dict[str, Any]:
+    return {"code": job.error_code, "error": job.error_params}
 
 
 def of_scheduler(now: datetime) -> Iterator[Problem]:

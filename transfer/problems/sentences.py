@@ -166,6 +166,8 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
     Code.OFF: _off,
     Code.PAUSED: _paused,
     Code.WRITING: _writing,
+    Code.CHANGED: lambda p: _cause(p).sentence,
+    Code.TABLES: lambda p: _cause(p).sentence,
     Code.REJECTS: _rejects,
     Code.REGISTERS: _registers,
     Code.LOCKED: lambda p: _("Too many wrong passwords for %(who)s: the log-in is locked") % p,
@@ -198,6 +200,8 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.OFF: _oldest,
     Code.PAUSED: lambda p: str(p["reason"]),
     Code.WRITING: lambda p: _("They can’t be read or moved until the transaction ends."),
+    Code.CHANGED: lambda p: _cause(p).hint,
+    Code.TABLES: lambda p: _cause(p).hint,
     Code.REJECTS: lambda p: _(
         "Each row says why it was rejected. Correct it and send it again, or discard it."
     ),

@@ -56,8 +56,9 @@ def purge(
 ) -> Purge:
     """Removes staged rows older than `days` that every task of the kind has moved.
 
-    With `blank_pins` the younger ones lose their secret. Rows with an open reject are left alone,
-    since somebody may still send them again. A server of another installation keeps all rows back.
+    With `blank_pins` the younger ones lose their secret. Rows with an open reject, and changed
+    rows without a decision, are left alone, since somebody may still send them again. A server of
+    another installation keeps all rows back.
 
     An enabled task without a position keeps all rows back, and so does one whose position can't be
     read. A disabled task counts once its position has begun, be it at docking: switched on, it goes
@@ -74,10 +75,10 @@ def purge(
         _keep_for_others(result, tasks, positions, shop_all, days)
         if positions and not result.kept_back_by:
             moved = [*positions.values()]
-            open_rejects = _open_rejects(kind, positions)
-            result.rows, _amount = staged.purge(kind, moved, days, open_rejects, dry_run=dry_run)
+            undecided = _open_rejects(kind, positions) + _changed(kind, shop_all)
+            result.rows, _amount = staged.purge(kind, moved, days, undecided, dry_run=dry_run)
             if blank_pins and kind.secrets:
-                result.blanked = staged.blank(kind, moved, open_rejects, dry_run=dry_run)
+                result.blanked = staged.blank(kind, moved, undecided, dry_run=dry_run)
     return result
 
 
@@ -110,6 +111,12 @@ def retire_readers(readers: Iterable[str], seconds: float | None = None) -> None
     ):
         for reader in readers:
             shop_all.log.retire(reader)
+
+
+def _changed(kind: Kind, shop_all: ShopAll) -> list[int]:
+    """Rows that were changed after their transfer, and of which nothing is decided."""
+    with shop_all.database.transaction(commit=False):
+        return shop_all.changes.numbers(kind)
 
 
 def _open_rejects(kind: Kind, positions: dict[TransferTask, Position]) -> list[int]:

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from django.conf import settings
 from django.utils import timezone
 
+from transfer.engine.errors import RowsChanged
+from transfer.engine.postgres.relations import check_ordinary
 from transfer.engine.shop_all.guards import Guards
 from transfer.models import RecurringJob, TransferTask
 from transfer.queue.worker import Stopped
 from transfer.rejects.closing import finish_interrupted
 from transfer.runs import backlog
 from transfer.runs.mirroring import mirror_overdue
-from transfer.servers.ask import shop_all
+from transfer.servers.ask import bonus_db, shop_all
 
 SECONDS = 5.0  # that shop All has to answer
 
@@ -34,6 +36,25 @@ def check_guards(_job: RecurringJob) -> None:
         Guards(source.database, settings.KINDS.values()).check()
 
 
+def check_changes(_job: RecurringJob) -> None:
+    """Raises RowsChanged, likewise."""
+    kinds = settings.KINDS.values()
+    with shop_all(SECONDS) as source, source.snapshot(*kinds):
+        if rows := sum(map(source.changes.count, kinds)):
+            raise RowsChanged(rows=rows)
+
+
+def check_tables(job: RecurringJob) -> None:
+    """Raises TablesForeign, likewise: of the tables of the job's server, or of shop All."""
+    kinds = settings.KINDS.values()
+    if job.server is None:
+        with shop_all(SECONDS) as source, source.database.transaction(commit=False):
+            check_ordinary(source.database, [kind.staging_table for kind in kinds])
+    else:
+        with bonus_db(job.server, SECONDS) as target, target.database.transaction(commit=False):
+            check_ordinary(target.database, [kind.target_table for kind in kinds])
+
+
 def close_resent(_job: RecurringJob) -> None:
     finish_interrupted()
 
@@ -45,7 +66,9 @@ def mirror_rejects(job: RecurringJob) -> None:
 
 WORK: dict[RecurringJob.Kind, Callable[[RecurringJob], None]] = {
     RecurringJob.Kind.ASK_BACKLOGS: ask_backlogs,
+    RecurringJob.Kind.CHECK_CHANGES: check_changes,
     RecurringJob.Kind.CHECK_GUARDS: check_guards,
+    RecurringJob.Kind.CHECK_TABLES: check_tables,
     RecurringJob.Kind.CLOSE_RESENT: close_resent,
     RecurringJob.Kind.MIRROR_REJECTS: mirror_rejects,
 }

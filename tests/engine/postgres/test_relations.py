@@ -5,8 +5,13 @@ from psycopg2.extensions import parse_dsn
 
 from tests.chaos.checks import assert_nothing_moved
 from tests.databases import query
+from tests.records import user
 from transfer.doctor import databases
 from transfer.engine.errors import TableUnlogged
+from transfer.models import RecurringJob
+from transfer.problems.codes import Code
+from transfer.problems.find import problems
+from transfer.runs import recurring
 from transfer.servers import stages
 
 FOREIGN = """
@@ -19,6 +24,11 @@ VIEW = """
     alter table asset rename to kept;
     create view asset as
         select account, amount, validfrom, validto, comment, created_at from kept
+"""
+PARTITIONED = """
+    alter table asset rename to kept;
+    create table asset (like kept including defaults) partition by hash (account);
+    create table part_1 partition of asset for values with (modulus 1, remainder 0)
 """
 TRIGGER = """
     create function meddle() returns trigger language plpgsql as $$ begin return new; end $$;
@@ -58,6 +68,7 @@ def test_an_unlogged_table_is_refused(flow, side, harm):
     [
         (FOREIGN, "asset is a foreign table", True),
         (VIEW, "asset is a view", True),
+        (PARTITIONED, "asset is partitioned", True),
         ("create table older () inherits (asset)", "other tables inherit from asset", True),
         (
             "create publication everything for all tables; "
@@ -67,7 +78,7 @@ def test_an_unlogged_table_is_refused(flow, side, harm):
         ),
         (TRIGGER, "triggers of asset may change rows or keep them out: meddle", False),
     ],
-    ids=["foreign", "view", "inherited", "published", "trigger"],
+    ids=["foreign", "view", "partitioned", "inherited", "published", "trigger"],
 )
 def test_the_connection_test_names_what_may_matter(docked, bonus, harm, remark, warns):
     docked.db_name = parse_dsn(bonus)["dbname"]
@@ -79,13 +90,42 @@ def test_the_connection_test_names_what_may_matter(docked, bonus, harm, remark, 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("in_english")
-def test_doctor_names_a_staging_table_whose_rows_cannot_be_updated(shop_all):
+@pytest.mark.parametrize(
+    ("harm", "remark"),
+    [
+        (
+            "create publication everything for all tables; "
+            'alter table "accountpincodeTemp" replica identity nothing',
+            "accountpincodeTemp is published without a replica identity",
+        ),
+        (
+            'create table older () inherits ("accountpincodeTemp")',
+            "other tables inherit from accountpincodeTemp",
+        ),
+    ],
+    ids=["published", "inherited"],
+)
+def test_doctor_names_what_may_matter_of_a_staging_table(shop_all, harm, remark):
     assert not databases.try_staging().warns
-    query(
-        shop_all,
-        "create publication everything for all tables; "
-        'alter table "accountpincodeTemp" replica identity nothing',
-    )
+    query(shop_all, harm)
     passed = databases.try_staging()
-    assert "accountpincodeTemp is published without a replica identity" in str(passed.params)
+    assert remark in str(passed.params)
     assert passed.warns
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("in_english")
+@pytest.mark.parametrize(
+    ("harm", "tables"),
+    [(FOREIGN, "asset"), (VIEW, "asset"), ("select", "")],
+    ids=["foreign", "view", "ordinary"],
+)
+def test_the_overview_announces_which_tables_will_be_refused(docked, bonus, client, harm, tables):
+    query(bonus, harm)
+    job = RecurringJob.objects.create(kind=RecurringJob.Kind.CHECK_TABLES, server=docked)
+    job.do(lambda: recurring.work(job, None))
+    found = [one for one in problems() if one.code == Code.TABLES]
+    assert [str(one.params["error"]["tables"]) for one in found] == [tables] * bool(tables)
+    client.force_login(user("viewer"))
+    shown = "A later version will refuse them" in client.get("/").content.decode()
+    assert shown is bool(tables)

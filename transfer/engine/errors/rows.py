@@ -16,6 +16,15 @@ class NumberUsedTwice(TransferError):
     )
 
 
+class RowsChanged(TransferError):
+    code = "rows_changed"
+    sentence = gettext_noop("Rows changed after their transfer: %(rows)s.")
+    hint = gettext_noop(
+        "Bonus servers keep the values that they have received. Decide for each row: send it "
+        "again, or leave it."
+    )
+
+
 class RowsLostOnTheWay(TransferError):
     code = "rows_lost_on_the_way"
     sentence = gettext_noop(

@@ -50,6 +50,17 @@ class GuardsOfAnother(GuardsOutdated):
     )
 
 
+class TablesForeign(TransferError):
+    code = "tables_foreign"
+    sentence = gettext_noop(
+        "%(database)s: %(tables)s are foreign tables or views. A later version will refuse them."
+    )
+    hint = gettext_noop(
+        "Two servers commit one after the other, and a crash in between can lose or double rows. "
+        "Name an ordinary table: manage.py doctor --tables"
+    )
+
+
 class TargetTableMissing(TransferError):
     code = "target_table_missing"
     sentence = gettext_noop("%(database)s has no table %(table)s.")

@@ -43,6 +43,18 @@ HOLD_BACK = f"""
 """
 # Whether the chunk has rows that replace others. By the catalogue.
 HAS_ORIGINALS = "select to_regclass('pg_temp.datatransfer_original') is not null"
+# Refuses rows that make up for a change of another row, unless this server surely has that one with
+# the values before the change. One that it has rejected is corrected by way of its reject.
+NOT_FOR_THIS_SERVER = """
+    update pg_temp.incoming as row set fault = 'not_for_this_server'
+      from unnest(%s::text[], %s::bigint[], %s::bigint[], %s::boolean[])
+           as staged (xid, id, old_id, had_read)
+     where row.xid = staged.xid::xid8 and row.id = staged.id and row.fault is null
+       and (not had_read
+            or exists (select from datatransfer.reject as before
+                        where before.origin = %s and before.kind = %s
+                          and before.staging_id = staged.old_id))
+"""
 # Releases the rows whose original is rejected or unseen; returns how many by its row count. By the
 # index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind, and
 # hash them. A reject with the code HELD_BACK says that the server has accepted what the row
@@ -67,6 +79,10 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
     with as_source_failure():
         rows = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
         unseen = _unseen(plan, [old_id for *_, old_id in rows], source) if rows else []
+        staged_for = source.changes.staged_for(plan.kind, plan.before, last[0])
+    if staged_for:
+        values = [*map(list, zip(*staged_for, strict=True))]
+        target.database.execute(NOT_FOR_THIS_SERVER, [*values, plan.before.origin, plan.kind.name])
     if rows:
         target.database.execute(ORIGINALS)
         target.database.execute(ADD_ORIGINALS, [unseen, *map(list, zip(*rows, strict=True))])

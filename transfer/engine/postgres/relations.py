@@ -1,8 +1,8 @@
 """What a table is to PostgreSQL, where that decides whether its rows are safe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from transfer.engine.errors import TableUnlogged
+from transfer.engine.errors import TablesForeign, TableUnlogged
 from transfer.engine.postgres.database import Database
 from transfer.engine.table_name import TableName
 from transfer.errors import gettext_noop
@@ -41,6 +41,9 @@ FOREIGN = gettext_noop(
     "other, and a crash in between can lose or double rows. A later version will refuse it"
 )
 VIEW = gettext_noop("%(table)s is a view. A later version will refuse it")
+PARTITIONED = gettext_noop(
+    "%(table)s is partitioned: rows of a partition that is detached or dropped are gone"
+)
 INHERITED = gettext_noop("other tables inherit from %(table)s")
 NOT_IDENTIFIED = gettext_noop(
     "%(table)s is published without a replica identity, so PostgreSQL refuses to update or delete "
@@ -55,6 +58,20 @@ def check_logged(database: Database, table: TableName) -> None:
         raise TableUnlogged(party=database.party, table=f'"{table.name}"')
 
 
+def check_ordinary(database: Database, tables: Iterable[TableName]) -> None:
+    """Raises TablesForeign if tables are foreign, have a foreign partition, or are views.
+
+    A transfer does not ask: a later version will refuse them.
+    """
+    names = [
+        table.name
+        for table in tables
+        if any(remark in (FOREIGN, VIEW) for remark, _named in remarks(database, table))
+    ]
+    if names:
+        raise TablesForeign(database=database.name, tables=", ".join(names))
+
+
 def remarks(database: Database, table: TableName) -> Iterator[tuple[str, dict[str, str]]]:
     """What an administrator should know of a table: message ids and their parameters."""
     for kind, has_foreign, is_inherited, is_unidentified, triggers in database.rows(ABOUT, [table]):
@@ -62,6 +79,7 @@ def remarks(database: Database, table: TableName) -> Iterator[tuple[str, dict[st
         found = {
             FOREIGN: kind == "f" or has_foreign,
             VIEW: kind in ("v", "m"),
+            PARTITIONED: kind == "p",
             INHERITED: is_inherited,
             NOT_IDENTIFIED: is_unidentified,
             TRIGGERS: triggers is not None,

@@ -24,6 +24,7 @@ from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all import writers
+from transfer.engine.shop_all.changes import values_changed
 from transfer.engine.table_name import TableName
 
 STAMP_TRIGGER = "datatransfer_stamp"
@@ -51,7 +52,14 @@ begin
     return null;
 end
 """
-FUNCTIONS = {"stamp": STAMP, "note_writer": NOTE_WRITER}
+# Which transaction has changed the values of a row; what a writer says of it is overwritten.
+NOTE_CHANGE = """
+begin
+    new.changed_xid := pg_catalog.pg_current_xact_id();
+    return new;
+end
+"""
+FUNCTIONS = {"stamp": STAMP, "note_writer": NOTE_WRITER, "note_change": NOTE_CHANGE}
 CREATE_FUNCTIONS = "\n".join(
     f"create or replace function datatransfer.{name}() returns trigger language plpgsql as "
     f"$${body}$$;"
@@ -215,12 +223,43 @@ STAMPS = (
         is_always=True,
     ),
 )
+# Their names come after those of the stamps, in whose order they fire.
+CHANGE_TRIGGER = "datatransfer_values"
+# The column that they fill, for a table that another role owns.
+ADD_CHANGED = "alter table {table} add column if not exists changed_xid xid8;"
+HAS_CHANGED = """
+    select exists (select from pg_attribute where attrelid = to_regclass(%s)
+                      and attname = 'changed_xid' and not attisdropped)
+"""
 NOTES = (Trigger("datatransfer_writer", "after insert", "statement", "note_writer", 4),)
 
 
+def notes_of_changes(kind: Kind) -> tuple[Trigger, ...]:
+    """The triggers that note which transaction has changed the values of a row."""
+    return (
+        Trigger(
+            *(f"{CHANGE_TRIGGER}_insert", "before insert", "row", "note_change", 1 + 2 + 4),
+            condition="new.changed_xid is not null",
+            is_always=True,
+        ),
+        Trigger(
+            *(f"{CHANGE_TRIGGER}_update", "before update", "row", "note_change", 1 + 2 + 16),
+            condition=values_changed(kind),
+            is_always=True,
+        ),
+    )
+
+
+def triggers_of(kind: Kind) -> tuple[Trigger, ...]:
+    """All of our triggers of the kind's staging table."""
+    return (*STAMPS, *NOTES, *notes_of_changes(kind))
+
+
 def plain(condition: str) -> str:
-    """A condition without what PostgreSQL writes in another way: brackets, spaces, its schema."""
-    return re.sub(r"[()\s]|pg_catalog\.", "", condition).lower()
+    """A condition without what PostgreSQL writes in another way: brackets, spaces, quotes of names,
+    casts to text, its schema.
+    """
+    return re.sub(r'[()\s"]|::text|pg_catalog\.', "", condition).lower()
 
 
 class Guards:
@@ -241,9 +280,10 @@ class Guards:
         return [name for name, body in FUNCTIONS.items() if found.get(name) != (body, True)]
 
     def differing_triggers(
-        self, kind: Kind, wanted: Iterable[Trigger] = (*STAMPS, *NOTES)
+        self, kind: Kind, triggers: Iterable[Trigger] | None = None
     ) -> list[Trigger]:
         """Triggers of the staging table that are missing, off, or do something else."""
+        wanted = list(triggers_of(kind) if triggers is None else triggers)
         names = [one.name for one in wanted]
         found = {
             (*row[:4], plain(row[4]), row[5])
@@ -265,6 +305,11 @@ class Guards:
                 for kind in self.kinds
                 for trigger in self.differing_triggers(kind)
             ),
+            *(
+                f'"{kind.staging}".changed_xid'
+                for kind in self.kinds
+                if not self.database.value(HAS_CHANGED, [kind.staging_table])
+            ),
         ]
 
     def check(self) -> None:
@@ -284,9 +329,15 @@ class Guards:
         parts = [
             *("begin;", PIN, writers.SCHEMA.strip(), RIGHTS.strip(), CREATE_FUNCTIONS),
             *(
+                sql.SQL(ADD_CHANGED)
+                .format(table=kind.staging_table)
+                .as_string(self.database.connection)
+                for kind in self.kinds
+            ),
+            *(
                 trigger.create(kind.staging_table).as_string(self.database.connection)
                 for kind in self.kinds
-                for trigger in (*STAMPS, *NOTES)
+                for trigger in triggers_of(kind)
             ),
             *(self.hand_over(), UNPIN, "commit;"),
         ]

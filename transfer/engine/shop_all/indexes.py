@@ -11,6 +11,7 @@ from transfer.errors import gettext_noop
 
 INDEXED = gettext_noop("%(table)s: index on (xid, id) created")
 LOOKED_UP = gettext_noop("%(table)s: index %(index)s created, for the trace")
+FOR_CHANGES = gettext_noop("%(table)s: index %(index)s created, for changed rows")
 DROPPED = gettext_noop("%(table)s: index %(index)s removed, nothing needs it any more")
 UNFINISHED = gettext_noop("%(table)s: index %(index)s removed, it was never finished")
 
@@ -35,6 +36,9 @@ NAMED = """
      where indrelid = to_regclass(%s) and starts_with(relname, %s)
      order by relname
 """
+
+# Rows that were changed after they had been staged: as a rule none, so it costs writers nothing.
+CHANGED = "(changed_xid) where changed_xid is not null"
 
 # Unique, so that (xid, id) orders the rows without ties.
 INDEX_PLACES = "create unique index on {table} (xid, id)"
@@ -85,6 +89,13 @@ def lookups(kind: Kind) -> dict[str, sql.Composed]:
     }
 
 
+def changed_rows(kind: Kind) -> dict[str, sql.Composed]:
+    """The same of the index that finds rows that were changed after they had been staged."""
+    is_ours = kind.staging == KINDS[kind.name].staging
+    end = "" if is_ours else f"_{sha256(kind.staging.encode()).hexdigest()[:8]}"
+    return {f"datatransfer_{kind.name}_changed{end}": sql.Composed([sql.SQL(CHANGED)])}
+
+
 class Indexes:
     """Makes the indexes of the staging tables."""
 
@@ -103,7 +114,7 @@ class Indexes:
 
         Writers do not wait for it. Interrupted, it goes on the next time.
         """
-        wanted, steps = lookups(kind), []
+        wanted, steps = lookups(kind) | changed_rows(kind), []
         with self.database.without_transaction():
             for name, index, is_valid in self._lookups_of(kind):
                 if not is_valid:
@@ -114,7 +125,8 @@ class Indexes:
                     name=sql.Identifier(name), table=kind.staging_table, columns=wanted[name]
                 )
                 self.database.execute(make)
-                steps.append(Step(LOOKED_UP, {"table": kind.staging, "index": name}))
+                sentence = LOOKED_UP if name in lookups(kind) else FOR_CHANGES
+                steps.append(Step(sentence, {"table": kind.staging, "index": name}))
             for name in existing.keys() - wanted.keys():
                 steps.append(self._drop_index(kind, name, existing[name], DROPPED))
         return steps

@@ -84,6 +84,7 @@ class Purge:
         self.lock = shop_all.purge_lock
         self.notes = shop_all.purge_notes
         self.rebase_log = shop_all.rebase_log
+        self.changes = shop_all.changes
         self.indexes = Indexes(self.database)
         self.writers = WriterLog(self.database)
 
@@ -124,7 +125,8 @@ class Purge:
             if rows:
                 self._note_purge(kind, rows, amount)
                 self.writers.forget(self.kinds, days)
-            self._forget_batches(kind, positions, days)
+            if self.changes.forget(kind):
+                self._forget_batches(kind, positions, days)
             self.rebase_log.forget(kind, days)
         if rows:
             self.indexes.vacuum(kind)

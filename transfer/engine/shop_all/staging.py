@@ -11,6 +11,7 @@ from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.shop_all import (
     batch_log,
+    changes,
     guards,
     purge_notes,
     rebase_log,
@@ -83,7 +84,7 @@ create table if not exists datatransfer.resending (
 );
 """
 
-PARTS = (writers, batch_log, purge_notes, restore_notes, rebase_log)
+PARTS = (writers, batch_log, purge_notes, restore_notes, rebase_log, changes)
 SCHEMAS = (SCHEMA, *(part.SCHEMA for part in PARTS))
 
 # Our own columns, and how each is added to a table that has rows already. Those rows get the
@@ -93,6 +94,7 @@ OURS = {
     "id": "bigint generated always as identity",
     "xid": "xid8 not null default pg_current_xact_id()",
     "created_at": "timestamptz default now()",
+    "changed_xid": "xid8",
 }
 # A transaction before the first one of any cluster: every snapshot sees it, so each position has
 # moved such a row.
@@ -113,6 +115,7 @@ CREATED = gettext_noop("%(table)s: created")
 ADDED = gettext_noop("%(table)s: column %(column)s added")
 GUARDED = gettext_noop("%(table)s: trigger created that stamps xid")
 NOTED = gettext_noop("%(table)s: trigger created that notes who writes")
+NOTED_CHANGES = gettext_noop("%(table)s: triggers created that note changed rows")
 REPLACED = gettext_noop("Functions and rights for writers replaced: %(names)s")
 COMPLETE = gettext_noop("%(table)s: nothing was missing")
 
@@ -189,7 +192,12 @@ class Staging:
     def _initialise(self, kind: Kind) -> list[Step]:
         """Makes the table with its columns, then the index on (xid, id), then the triggers."""
         steps = self._create_columns(kind) + self.indexes.index_places(kind)
-        for triggers, sentence in ((guards.STAMPS, GUARDED), (guards.NOTES, NOTED)):
+        made = (
+            (guards.STAMPS, GUARDED),
+            (guards.NOTES, NOTED),
+            (guards.notes_of_changes(kind), NOTED_CHANGES),
+        )
+        for triggers, sentence in made:
             if differing := self.guards.differing_triggers(kind, triggers):
                 for trigger in differing:
                     self.database.execute(trigger.create(kind.staging_table))

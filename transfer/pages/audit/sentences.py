@@ -76,6 +76,8 @@ SENTENCES = {
     "resend": gettext_lazy("%(who)s sent rejected rows again: “%(name)s”"),
     "discard state=discarded": gettext_lazy("%(who)s discarded a rejected row: “%(name)s”"),
     "discard": gettext_lazy("%(who)s discarded rejected rows: “%(name)s”"),
+    "changed decision=send": gettext_lazy("%(who)s sent changed rows again: “%(name)s”"),
+    "changed": gettext_lazy("%(who)s left changed rows as they are: “%(name)s”"),
     "password": gettext_lazy("%(who)s set a new password for “%(name)s”"),
     "test": gettext_lazy("%(who)s tested the connection to “%(name)s”"),
     "login": gettext_lazy("%(who)s logged in"),

@@ -37,10 +37,13 @@ FACTS = {
     "file": gettext_lazy("file"),
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
+    "decision": gettext_lazy("decision"),
+    "id": gettext_lazy("row"),
 }
 # Fields that entries name by their columns.
 COLUMNS = {"way": "input_method"}
 CHOICES: dict[str, dict[Any, Any]] = {
+    "decision": {"send": gettext_lazy("send again"), "leave": gettext_lazy("leave")},
     "role": {role.group: role.label for role in Role},
     "state": {"active": gettext_lazy("Active"), "closed": gettext_lazy("Closed")},
 }

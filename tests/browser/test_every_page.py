@@ -172,6 +172,8 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "reject": [at("reject", house.reject.pk)],
         "rejects_resend": [at("rejects_resend", query="?kind=balances")],
         "rejects_discard": [at("rejects_discard")],
+        "changed": [at("changed")],
+        "changed_decide": [at("changed_decide", query="?kind=pincodes&decision=leave")],
         "loads": [at("loads")],
         "upload": [at("upload", one.pk) for one in
                    (house.preview, house.columns, house.unreadable)],

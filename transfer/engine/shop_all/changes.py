@@ -264,12 +264,14 @@ class Changes:
         rows = self.database.rows(STAGED_FOR, [kind.name, str(position.oldest_unread), str(last)])
         return [
             StagedFor(
-                *row[:3],
-                had_read=not is_renumbered
+                new_xid,
+                new_id,
+                old_id,
+                not is_renumbered
                 and sees(position.read_through, int(xid))
                 and self._had_read(position, xid, changed_xid),
             )
-            for *row, xid, changed_xid, is_renumbered in rows
+            for new_xid, new_id, old_id, xid, changed_xid, is_renumbered in rows
         ]
 
     def _had_read(self, position: Position, xid: str, changed_xid: str) -> bool:

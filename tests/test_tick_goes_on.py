@@ -174,7 +174,7 @@ def test_a_tick_beside_twenty_dead_servers_ends_within_two_seconds(
     assert done.failed == []
     assert switched_on.runs.get().state == State.QUEUED
     assert RecurringJob.objects.lost().count() == 0
-    assert RecurringJob.objects.exclude(queue_entry=None).count() == 21 + 3
+    assert RecurringJob.objects.exclude(queue_entry=None).count() == 21 * 2 + 5
 
 
 def test_runs_leave_the_queue_before_the_jobs_that_wait_for_dead_servers(switched_on):
@@ -189,7 +189,7 @@ def test_a_recurring_job_that_fails_waits_for_its_next_time(dock, shop_all):
     dead = dock(f"host=127.0.0.1 port={misbehaving.free_port()} dbname=x user=y", "dead")
     tick("test")
     drain(lambda: 0)
-    job = RecurringJob.objects.get(server=dead)
+    job = RecurringJob.objects.get(server=dead, kind=RecurringJob.Kind.MIRROR_REJECTS)
     assert job.error_code == "port_closed"
     assert job.due_at > timezone.now() + timedelta(minutes=14)
     tick("test")

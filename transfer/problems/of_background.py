@@ -53,12 +53,13 @@ def of_changes() -> Iterator[Problem | Unknown]:
 
 def of_tables() -> Iterator[Problem | Unknown]:
     """What recurring jobs last heard of tables that a later version will refuse."""
-    for job in RecurringJob.objects.filter(kind=RecurringJob.Kind.CHECK_TABLES):
+    jobs = RecurringJob.objects.filter(kind=RecurringJob.Kind.CHECK_TABLES).exclude(error_code="")
+    for job in jobs.select_related("server"):
         key = f"tables:{job.server_id or 'shop_all'}"
         url = job.server.get_absolute_url() if job.server else reverse("overview")
         if job.error_code == TablesForeign.code:
             yield Problem(Code.TABLES, key, url, _error(job), Severity.WARN)
-        elif job.error_code:
+        else:
             yield Unknown(TOPICS[Code.TABLES], key)
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('transfer', '0029_plain_field_names'),
+        ('transfer', '0030_load_gone_with_a_restore'),
     ]
 
     operations = [

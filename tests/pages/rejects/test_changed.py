@@ -1,6 +1,7 @@
 """Rows that were changed after their transfer: page, decisions, overview and command."""
 
 import json
+import re
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,7 +11,7 @@ from django.utils import timezone
 from tests.databases import query
 from tests.records import user
 from transfer.engine.kinds import BALANCES, PINCODES
-from transfer.models import AuditEntry, RecurringJob, TransferRun, TransferTask
+from transfer.models import AuditEntry, BonusServer, RecurringJob, TransferRun, TransferTask
 from transfer.problems.codes import Code
 from transfer.problems.find import problems
 from transfer.runs import recurring
@@ -49,10 +50,16 @@ def amount(shop_all, docked):
     change(shop_all, BALANCES, {"account": "4100", "amount": "5"}, "amount = 7")
 
 
-def link(page, words):
-    """The address of the link with this text."""
-    start = page.rindex('href="', 0, page.index(words)) + 6
-    return page[start : page.index('"', start)].replace("&amp;", "&")
+def rows_of(statement):
+    """What the docked server has."""
+    return query(BonusServer.objects.get().dsn, statement)
+
+
+def link(page, decision):
+    """The address of the question about the first row."""
+    found = re.search(f'href="([^"]*decision={decision}&amp;row=[^"]*)"', page)
+    assert found, page
+    return found[1].replace("&amp;", "&")
 
 
 @pytest.mark.usefixtures("pin")
@@ -64,34 +71,34 @@ def test_the_page_lists_the_row_and_who_had_read_it_but_never_the_pin(operator):
 
 
 @pytest.mark.usefixtures("pin")
-def test_a_pin_is_sent_again_from_the_page(operator, bonus):
+def test_a_pin_is_sent_again_from_the_page(operator):
     page = operator.get(reverse("changed")).content.decode()
-    address = link(page, "Send again…")
+    address = link(page, "send")
     assert "overrides later ones" in operator.get(address).content.decode()
     answer = operator.post(address, follow=True).content.decode()
     assert "1 row is staged again." in answer
     assert "No row waits for a decision" in answer
     assert move("pincodes") == 1
-    assert query(bonus, "select pincode from pincode") == [("739281",)]
+    assert rows_of("select pincode from pincode") == [("739281",)]
     entry = AuditEntry.objects.get(action="changed")
     assert (entry.new["decision"], entry.new["rows"]) == ("send", 1)
 
 
 @pytest.mark.usefixtures("amount")
-def test_an_amount_is_typed_and_zero_is_refused(operator, bonus):
-    address = link(operator.get(reverse("changed")).content.decode(), "Send again…")
+def test_an_amount_is_typed_and_zero_is_refused(operator):
+    address = link(operator.get(reverse("changed")).content.decode(), "send")
     refused = operator.post(address, {"amount": "0"})
     assert refused.status_code == 422
     assert "Enter an amount other than zero." in refused.content.decode()
     assert operator.post(address, {"amount": "2"}).status_code == 302
     assert move("balances") == 1
-    assert query(bonus, "select amount::int from asset order by 1") == [(2,), (5,)]
+    assert rows_of("select amount::int from asset order by 1") == [(2,), (5,)]
 
 
 @pytest.mark.usefixtures("amount")
-def test_to_leave_it_stages_nothing(operator, bonus):
+def test_to_leave_it_stages_nothing(operator):
     page = operator.get(reverse("changed")).content.decode()
-    answer = operator.post(link(page, "Leave it…"), follow=True).content.decode()
+    answer = operator.post(link(page, "leave"), follow=True).content.decode()
     assert "1 row stays as it is." in answer
     assert move("balances") == 0
 
@@ -100,7 +107,7 @@ def test_to_leave_it_stages_nothing(operator, bonus):
 def test_a_decision_about_a_row_that_changed_again_does_nothing(operator, shop_all):
     page = operator.get(reverse("changed")).content.decode()
     query(shop_all, f'update "{BALANCES.staging}" set amount = 8')
-    answer = operator.post(link(page, "Leave it…"), follow=True).content.decode()
+    answer = operator.post(link(page, "leave"), follow=True).content.decode()
     assert "changed again, in the meantime" in answer
     assert "4100" in answer
 
@@ -130,7 +137,7 @@ def test_the_overview_counts_them_until_they_are_decided_on(operator):
 
 @pytest.mark.usefixtures("amount")
 class TestTheCommand:
-    def test_it_lists_and_sends_an_amount(self, bonus, capsys):
+    def test_it_lists_and_sends_an_amount(self, capsys):
         call_command("changed_rows", "--json")
         listed = json.loads(capsys.readouterr().out)
         assert (listed["kind"], listed["values"]["amount"]) == ("balances", "7")
@@ -139,7 +146,7 @@ class TestTheCommand:
             *("--decide", "send", "--amount", "2"),
         )
         assert move("balances") == 1
-        assert query(bonus, "select amount::int from asset order by 1") == [(2,), (5,)]
+        assert rows_of("select amount::int from asset order by 1") == [(2,), (5,)]
 
     def test_an_amount_must_be_given(self):
         with pytest.raises(CommandError, match="give --row and --amount"):

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('transfer', '0030_load_gone_with_a_restore'),
+        ('transfer', '0031_large_amount'),
     ]
 
     operations = [

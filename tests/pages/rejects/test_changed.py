@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture
-def operator(client, docked):
+def operator(client, docked, settings):
+    settings.LANGUAGE_CODE = "en"
     client.force_login(user("operator"))
     return client
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
@@ -85,7 +86,8 @@ def changed_decide(request: HttpRequest) -> HttpResponse:
     if posted is not None and (form is None or form.is_valid()):
         amount = form.cleaned_data["amount"] if form else None
         return done(request, kind, Decision(decision), key, amount)
-    context = question(kind, Decision(decision), key) | {"form": form}
+    context = question(kind, Decision(decision), key)
+    context |= {"form": form, "back": reverse("changed")}
     return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
 
 

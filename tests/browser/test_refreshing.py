@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from playwright.sync_api import Page, Response, expect
 
 from tests.browser.conftest import DESKTOP, PHONE
@@ -119,10 +121,16 @@ def test_nothing_jumps_when_parts_arrive(
 
 
 @contextmanager
-def no_own_database(other: str) -> Iterator[None]:
-    """Our own database takes no further connections. The server opens one for each request."""
+def no_own_database(other: str, since: datetime) -> Iterator[None]:
+    """Our own database takes no connections, and has ended those that were made since then."""
     name = connection.settings_dict["NAME"]
     query(other, f'alter database "{name}" allow_connections false')
+    query(
+        other,
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = %s and backend_start > %s",
+        (name, since),
+    )
     try:
         yield
     finally:
@@ -135,9 +143,10 @@ def test_a_page_that_can_not_be_refreshed_says_so_within_ten_seconds_and_recover
 ):
     expected_trouble.append("Response Status Error Code 503")
     log_in(page, "viewer")
+    begun = timezone.now()
     page.goto("/")
     expect(page.locator(".as-of")).to_be_visible()
-    with no_own_database(shop_all):
+    with no_own_database(shop_all, begun):
         expect(page.locator("#offline")).to_be_visible(timeout=10_000)
         expect(page.locator("#offline")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d"))
         expect(page.locator(".as-of")).to_be_hidden()
@@ -149,10 +158,11 @@ def test_a_button_pressed_while_the_database_is_down_leads_back_to_what_was_type
     page: Page, log_in: Callable, shop_all: str
 ):
     log_in(page, "operator")
+    begun = timezone.now()
     page.goto("/load/by-hand/balances/")
     page.locator("[name=account]").fill("4100000011")
     page.locator("[name=amount]").fill("250,50")
-    with no_own_database(shop_all):
+    with no_own_database(shop_all, begun):
         page.locator("main form[method=post] [type=submit]").first.click()
         expect(page.locator("main")).to_contain_text("Нажатие могло не сработать.")
     page.get_by_role("link", name="Вернуться на страницу").click()

@@ -127,7 +127,7 @@ class TestCode:
         ours = (
             "select proname from pg_proc where pronamespace = 'datatransfer'::regnamespace and {}"
         )
-        assert len(query(shop_all, ours.format("true"))) == 4
+        assert len(query(shop_all, ours.format("true"))) == 5
         assert query(shop_all, ours.format("prosecdef")) == []
 
 

@@ -72,10 +72,34 @@ class TestWhatIsNoticed:
         update(pins, "pincode = pincode, created_at = now()")
         assert changed(pins) == []
 
-    def test_an_emptied_pin_is_none(self, pins):
+    def test_head_office_may_still_change_the_type_of_a_column(self, first):
+        first.stage(("4100", 5))
+        first.move()
+        query(first.shop_all, f'alter table "{BALANCES.staging}" alter account type text')
+        assert changed(first) == []
+        update(first, "account = '4200'")
+        assert changed(first) == [(1, ["bonus server"])]
+
+    def test_a_writers_own_operators_hide_no_change(self, first):
+        first.stage(("4100", 5))
+        first.move()
+        run_as_writer = """
+            create function public.same(jsonb, jsonb) returns bool language sql as 'select true';
+            create operator public.= (leftarg = jsonb, rightarg = jsonb, function = public.same);
+            create function public.other(jsonb, jsonb) returns bool language sql as 'select false';
+            create operator public.<> (leftarg = jsonb, rightarg = jsonb, function = public.other);
+            set search_path = public, pg_catalog;
+        """
+        table = BALANCES.staging
+        query(first.shop_all, f'{run_as_writer} update public."{table}" set amount = 7')
+        assert changed(first) == [(1, ["bonus server"])]
+
+    @pytest.mark.parametrize("emptied", ["''", "null"])
+    def test_an_emptied_pin_is_none(self, pins, emptied):
         pins.stage(("4100", "1111"))
         pins.move()
-        update(pins, "pincode = ''")
+        query(pins.shop_all, 'alter table "accountpincodeTemp" alter pincode drop not null')
+        update(pins, f"pincode = {emptied}")
         assert changed(pins) == []
 
     def test_it_is_told_which_server_had_read_the_row_before(self, first, second):

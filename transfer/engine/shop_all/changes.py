@@ -307,15 +307,13 @@ class Changes:
             self.database.execute(statement, [xid])
 
 
-def values_changed(kind: Kind) -> str:
-    """SQL, the condition of a trigger: an update changes a value that a transfer reads.
+def values_of(kind: Kind) -> tuple[str, ...]:
+    """The arguments of a trigger: the columns of the values that a transfer reads.
 
-    To empty a secret is no change: there is nothing to send, and blanking does so. A change of
-    `changed_xid` itself counts, so a writer cannot hide one.
+    After an empty one come secrets. To empty a secret is no change: there is nothing to send, and
+    blanking does so. A change of `changed_xid` itself counts, so a writer cannot hide one.
     """
-    parts = []
-    for column, name in kind.shop_all.names(kind.columns).items():
-        quoted = '"' + name.replace('"', '""').replace("{", "{{").replace("}", "}}") + '"'
-        differs = f"new.{quoted} is distinct from old.{quoted}"
-        parts.append(f"({differs} and new.{quoted}::text <> '')" if column.secret else differs)
-    return " or ".join([*parts, "new.changed_xid is distinct from old.changed_xid"])
+    names = kind.shop_all.names(kind.columns)
+    values = [name for column, name in names.items() if not column.secret]
+    secrets = [name for column, name in names.items() if column.secret]
+    return (*values, "changed_xid", "", *secrets)

@@ -6,9 +6,9 @@ triggers, which run in the writer's session. Why a writer gains nothing by them:
 
 - The functions run with the rights of the writer: none is SECURITY DEFINER. Code that a writer
   makes them run has the rights that the writer has anyway.
-- Their bodies find nothing by `search_path`, which a writer sets: functions and operators are
-  named with their schema, and there is no name of a type (`pg_temp` comes first for types even
-  where `search_path` is empty). Conditions of triggers and defaults of columns were resolved when
+- Their bodies find nothing by `search_path`, which a writer sets: functions, operators and types
+  are named with their schema (`pg_temp` comes first for types even where `search_path` is empty).
+  Conditions of triggers and defaults of columns were resolved when
   they were made.
 - To note who writes, every role may insert into one column of `datatransfer.writer`, that of the
   origin. The others, above all the name and the transaction, always get their default.
@@ -24,7 +24,8 @@ from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kinds import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all import writers
-from transfer.engine.shop_all.changes import values_changed
+from transfer.engine.shop_all.changes import values_of
+from transfer.engine.shop_all.trigger_functions import CREATE_FUNCTIONS, FUNCTIONS
 from transfer.engine.table_name import TableName
 
 STAMP_TRIGGER = "datatransfer_stamp"
@@ -33,38 +34,6 @@ STAMP_TRIGGER = "datatransfer_stamp"
 PIN = "set search_path = pg_catalog, pg_temp;"
 # Ends that.
 UNPIN = "reset search_path;"
-
-STAMP = """
-begin
-    if tg_op operator(pg_catalog.=) 'INSERT' then
-        new.xid := pg_catalog.pg_current_xact_id();
-    else
-        new.xid := old.xid;
-        new.id := old.id;
-    end if;
-    return new;
-end
-"""
-NOTE_WRITER = """
-begin
-    insert into datatransfer.writer (origin) select origin from datatransfer.origin
-        on conflict do nothing;
-    return null;
-end
-"""
-# Which transaction has changed the values of a row; what a writer says of it is overwritten.
-NOTE_CHANGE = """
-begin
-    new.changed_xid := pg_catalog.pg_current_xact_id();
-    return new;
-end
-"""
-FUNCTIONS = {"stamp": STAMP, "note_writer": NOTE_WRITER, "note_change": NOTE_CHANGE}
-CREATE_FUNCTIONS = "\n".join(
-    f"create or replace function datatransfer.{name}() returns trigger language plpgsql as "
-    f"$${body}$$;"
-    for name, body in FUNCTIONS.items()
-)
 
 # The columns of a writer's note get their values from defaults, and every role may write a note.
 RIGHTS = """
@@ -119,6 +88,7 @@ FOUND_FUNCTIONS = """
 FOUND_TRIGGERS = r"""
     select tgname, tgtype::int, tgenabled::text, proname,
            coalesce(substring(pg_get_triggerdef(pg_trigger.oid) from 'WHEN \((.*)\) EXECUTE'), ''),
+           substring(pg_get_triggerdef(pg_trigger.oid) from 'EXECUTE FUNCTION [^(]*\((.*)\)$'),
            tgattr::text = '' and pronamespace = to_regnamespace('datatransfer')
       from pg_trigger join pg_proc on pg_proc.oid = tgfoid
      where tgrelid = to_regclass(%s) and tgname = any(%s)
@@ -177,7 +147,7 @@ end $do$;
 # Makes a trigger in place of an earlier one.
 CREATE_TRIGGER = """
 create or replace trigger {name} {event} on {{table}} for each {each} {when}
-    execute function datatransfer.{function}();
+    execute function datatransfer.{function}({quoted});
 """
 # Lets it fire in sessions that replicate, too.
 ALWAYS = "alter table {{table}} enable always trigger {name};"
@@ -192,18 +162,24 @@ class Trigger:
     type: int
     condition: str = ""
     is_always: bool = False  # fires in sessions that replicate, too
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def quoted(self) -> str:
+        """The arguments as PostgreSQL writes them."""
+        return ", ".join("'" + one.replace("'", "''") + "'" for one in self.arguments)
 
     def as_found(self) -> tuple[object, ...]:
         """The row of FOUND_TRIGGERS."""
         enabled = "A" if self.is_always else "O"
-        return (self.name, self.type, enabled, self.function, plain(self.condition), True)
+        condition = plain(self.condition)
+        return (self.name, self.type, enabled, self.function, condition, self.quoted, True)
 
     def create(self, table: sql.Composable) -> sql.Composed:
-        """SQL: makes the trigger. For rows written as intended it costs nothing: the condition is
-        false.
-        """
+        """SQL: makes the trigger. A condition costs rows nothing that are written as intended."""
         when = f"when ({self.condition})" if self.condition else ""
-        statement = CREATE_TRIGGER.format(**vars(self), when=when).strip()
+        quoted = self.quoted.replace("{", "{{").replace("}", "}}")
+        statement = CREATE_TRIGGER.format(**vars(self), when=when, quoted=quoted).strip()
         if self.is_always:
             statement += ALWAYS.format(name=self.name)
         return sql.SQL(statement).format(table=table)
@@ -243,8 +219,14 @@ def notes_of_changes(kind: Kind) -> tuple[Trigger, ...]:
             is_always=True,
         ),
         Trigger(
-            *(f"{CHANGE_TRIGGER}_update", "before update", "row", "note_change", 1 + 2 + 16),
-            condition=values_changed(kind),
+            *(
+                f"{CHANGE_TRIGGER}_update",
+                "before update",
+                "row",
+                "note_changed_values",
+                1 + 2 + 16,
+            ),
+            arguments=values_of(kind),
             is_always=True,
         ),
     )
@@ -286,7 +268,7 @@ class Guards:
         wanted = list(triggers_of(kind) if triggers is None else triggers)
         names = [one.name for one in wanted]
         found = {
-            (*row[:4], plain(row[4]), row[5])
+            (*row[:4], plain(row[4]), *row[5:])
             for row in self.database.rows(FOUND_TRIGGERS, [kind.staging_table, names])
         }
         return [one for one in wanted if one.as_found() not in found]

@@ -20,6 +20,7 @@ from transfer.engine.shop_all import (
 )
 from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Indexes, Step
+from transfer.engine.shop_all.trigger_functions import CREATE_FUNCTIONS
 from transfer.errors import gettext_noop
 
 # Our own tables, if they are missing; what exists stays as it is.
@@ -185,7 +186,7 @@ class Staging:
         if not names:
             return []
         # The rights come first: without them the function would refuse what writers write.
-        parts = (guards.RIGHTS, guards.CREATE_FUNCTIONS)
+        parts = (guards.RIGHTS, CREATE_FUNCTIONS)
         self.database.execute("\n".join(parts))
         return [Step(REPLACED, {"names": ", ".join(names)})]
 

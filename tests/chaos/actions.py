@@ -86,7 +86,7 @@ def send_one_again(kind: str, number: str, values: dict[str, str]) -> str | None
     if first is None:
         return None
     outcome = resend.resend(RejectedRow.objects.filter(pk=first.pk), values, Actor("tests"))
-    return str(first.payload[number]) if outcome.sent else None
+    return str(first.payload[number]) if outcome.rows else None
 
 
 def undock(server: str) -> None:

@@ -23,7 +23,7 @@ ROLES = ("dtadmin", "cash_desk", "vendor", "somebody")
 PASSWORD = "korrekt pferd batterie"
 SECRETS = f"ADMINISTRATOR='{PASSWORD}'\nDATABASE=own's%20password\nSHOP_ALL=its/password\n"
 OWNERS_OF_FUNCTIONS = """
-    select rolname, rolsuper from pg_proc join pg_roles on pg_roles.oid = proowner
+    select distinct rolname, rolsuper from pg_proc join pg_roles on pg_roles.oid = proowner
      where pronamespace = 'datatransfer'::regnamespace
 """
 TABLES = ("accountpincodeTemp", "changeAccountBalanceTemp", "changeCardAccountTemp")
@@ -214,7 +214,7 @@ class TestShopAllOfTheVendor:
         assert done.returncode == 0, done.stdout + done.stderr
         owners = "select distinct tableowner from pg_tables where tablename = any(%s)"
         assert query(at(server, "cash"), owners, [[*TABLES]]) == [("vendor",)]
-        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)] * 3
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)]
         kept = query(at(server, "cash"), 'select account, pincode from "accountpincodeTemp"')
         assert kept == [("1", "1234")]
         (may,) = query(
@@ -244,7 +244,7 @@ class TestShopAllOfTheVendor:
         assert query(at(server, "cash"), "select to_regnamespace('datatransfer')") == [(None,)]
         psql(server, done.stdout[done.stdout.index("\\connect") :])
         assert query(at(server, "cash"), "select count(*) from pg_class") > before
-        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)] * 3
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("vendor", False)]
         done = setup(*without, secrets=secrets)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -252,7 +252,7 @@ class TestShopAllOfTheVendor:
         query(server, "create database cash")  # where others than its owner may make no schema
         done = setup()
         assert done.returncode == 0, done.stdout + done.stderr
-        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("cash_desk", False)] * 3
+        assert query(at(server, "cash"), OWNERS_OF_FUNCTIONS) == [("cash_desk", False)]
         again = setup(secrets="")
         assert again.returncode == 0, again.stdout + again.stderr
 

@@ -13,6 +13,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from transfer.errors import TransferError
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.failing import FAILURE
 from transfer.models.run_base import Run
@@ -21,6 +22,7 @@ from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
 from transfer.pages.history.summary import summary, trend
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
+from transfer.text.explain import explain
 from transfer.text.reports import run_report
 
 
@@ -135,4 +137,7 @@ def seconds(run: Any) -> float | None:
 
 
 def sentence(run: Any) -> str:
-    return run.explained.sentence if run.explained else ""
+    """What went wrong. `run` is a row of the export, with the columns of a run's error."""
+    if not run.error_code:
+        return ""
+    return explain(TransferError.saved(run.error_code, run.error_params)).sentence

@@ -33,7 +33,7 @@ def test_an_amount_is_made_up_for_and_a_pin_is_left(
     use_language(page, "ru")
     page.goto("/rejects/changed/")
     check_accessible(page)
-    page.get_by_role("link", name="Оставить все: PIN-коды").click()
+    page.get_by_role("link", name="Оставить все: Пин-коды").click()
     page.get_by_role("button", name="Оставить как есть").click()
     expect(page.locator(".notice-ok")).to_contain_text("1 строка остаётся как есть.")
     page.get_by_role("link", name="Отправить повторно: № 1").click()

@@ -173,7 +173,7 @@ def test_the_second_of_two_admins_is_asked(
     page.goto(f"/scheduler/{key_of(task)}/")
     task.pause(timezone.now() + timedelta(hours=1), IVAN, reason="инвентаризация")
     page.get_by_role("button", name="Выключено").click()
-    expect(page.locator("h1")).to_contain_text("Кто-то успел раньше")
+    expect(page.locator("h1")).to_contain_text("Кто-то изменил это раньше")
     expect(page.locator("main")).to_contain_text("ivan")
     expect(page.locator("main")).to_contain_text("инвентаризация")
     page.get_by_role("button", name="Всё равно включить").click()

@@ -69,7 +69,7 @@ def test_a_sound_installation_has_a_good_line_for_each_thing(doctor, installatio
         (
             'alter table "changeCardAccountTemp" alter status type text',
             ("shop All", "Tables"),
-            "types have to be put right",
+            "correct the types first",
         ),
     ],
 )

@@ -47,7 +47,7 @@ def test_the_scheduler_in_the_foreground_ends_after_the_chunk_under_way(
         wait_until(lambda: holding_up(bonus), scheduler)
         scheduler.send_signal(number)
         assert "running" in scheduler.stdout.readline()
-        assert "Ending after the chunk" in scheduler.stdout.readline()
+        assert "Ending after the current chunk" in scheduler.stdout.readline()
         assert scheduler.poll() is None
         holder.rollback()
     out, err = scheduler.communicate(timeout=30)

@@ -62,7 +62,7 @@ def test_the_connection_is_tested_at_once_up_to_what_fails(db, bonus, capsys):
     add("--database-url", bonus, "--admin-port", "1")
     lines = capsys.readouterr().out.splitlines()
     assert [line[:7] for line in lines[1:3]] == ["✓ Имя: ", "✗ Порты"]
-    assert "этот порт никто не слушает" in lines[3]
+    assert "никто не слушает порт 1" in lines[2]
     assert len(lines) == 4
 
 

@@ -28,6 +28,7 @@ VIEW = """
 PARTITIONED = """
     alter table asset rename to kept;
     create table asset (like kept including defaults) partition by hash (account);
+    alter table asset alter id drop not null;
     create table part_1 partition of asset for values with (modulus 1, remainder 0)
 """
 TRIGGER = """
@@ -121,11 +122,14 @@ def test_doctor_names_what_may_matter_of_a_staging_table(shop_all, harm, remark)
     ids=["foreign", "view", "ordinary"],
 )
 def test_the_overview_announces_which_tables_will_be_refused(docked, bonus, client, harm, tables):
+    docked.db_name = parse_dsn(bonus)["dbname"]
+    docked.save()
     query(bonus, harm)
     job = RecurringJob.objects.create(kind=RecurringJob.Kind.CHECK_TABLES, server=docked)
     job.do(lambda: recurring.work(job, None))
     found = [one for one in problems() if one.code == Code.TABLES]
     assert [str(one.params["error"]["tables"]) for one in found] == [tables] * bool(tables)
     client.force_login(user("viewer"))
+    client.cookies["django_language"] = "en"
     shown = "A later version will refuse them" in client.get("/").content.decode()
     assert shown is bool(tables)

@@ -11,7 +11,7 @@ from transfer.engine.kinds import Kind
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
 from transfer.loading.receive import receive
-from transfer.loading.report import fault_named
+from transfer.loading.report import fault_named, warning
 from transfer.loading.upload_job import go_on
 from transfer.management.command import FAILED, Command as BaseCommand, UsageError
 from transfer.management.progress import SHARE_AND_TIME_LEFT, Bar
@@ -96,8 +96,8 @@ class Command(BaseCommand):
             self.say(_("Lines that correct rejected rows, and close them: %(n)s"), n=corrections)
         if upload.amount is not None:
             self.say(_("Sum of the good lines: %(sum)s"), sum=amount(upload.amount))
-        for warning in upload.report["warnings"]:
-            self.stderr.write(warning(*warning))
+        for code, params in upload.report["warnings"]:
+            self.stderr.write(warning(code, params))
         self._report_bad_lines(upload)
 
     def _report_bad_lines(self, upload: Upload) -> None:

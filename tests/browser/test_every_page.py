@@ -186,6 +186,8 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "server_add": [at("server_add")],
         "server": [at("server", server)],
         "server_edit": [at("server_edit", server)],
+        "server_pause": [at("server_pause", server)],
+        "server_beginning": [at("server_beginning", server)],
         "server_remove": [at("server_remove", server)],
         "account_job": [at("account_job", server, house.job.pk)],
         "account_change": [at("account_change", account.pk, action)

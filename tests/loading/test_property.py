@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.records import user
 from tests.uploads import workbook
 from transfer.engine.kinds import KINDS
-from transfer.loading.report import fault_named
+from transfer.loading.report import fault_named, warning
 from transfer.models import Upload
 from transfer.text.explain import explain
 
@@ -68,8 +68,8 @@ def is_answered(upload: Upload) -> None:
         assert all(upload.explained)
     for line in upload.bad_lines.all():
         assert explain(fault_named(line.code)).sentence
-    for warning in upload.report.get("warnings", []):
-        assert warning(*warning)
+    for code, params in upload.report.get("warnings", []):
+        assert warning(code, params)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=FINE)

@@ -88,7 +88,7 @@ FOUND_FUNCTIONS = """
 FOUND_TRIGGERS = r"""
     select tgname, tgtype::int, tgenabled::text, proname,
            coalesce(substring(pg_get_triggerdef(pg_trigger.oid) from 'WHEN \((.*)\) EXECUTE'), ''),
-           substring(pg_get_triggerdef(pg_trigger.oid) from 'EXECUTE FUNCTION [^(]*\((.*)\)$'),
+           substring(pg_get_triggerdef(pg_trigger.oid) from 'EXECUTE FUNCTION [^(]*[(](.*)[)]$'),
            tgattr::text = '' and pronamespace = to_regnamespace('datatransfer')
       from pg_trigger join pg_proc on pg_proc.oid = tgfoid
      where tgrelid = to_regclass(%s) and tgname = any(%s)

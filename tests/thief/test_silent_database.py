@@ -361,7 +361,7 @@ def test_a_tick_queues_and_runs_the_others_tasks(eight, dock, second_bonus, shop
         server.tasks.select_related("server").get(kind="balances").switch(True, ivan, now=NOON)
     eight.silence()
     stage(shop_all, "balances", [("4100", 7)])
-    with within(BOUND + 2):
+    with within(BOUND + 6):
         assert tick("test", NOON + timedelta(minutes=5)).opened == 2
         drain(lambda: False)
     assert query(second_bonus, "select amount from asset order by 1") == [(5,), (7,)]

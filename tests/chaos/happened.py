@@ -20,7 +20,7 @@ class Facts:
     # Up to which batch (reader, number) the data of a server go that has no position.
     truth: tuple[str, int] | None = None
     is_new: bool = False  # the server was docked with tables of another, and without a position
-    refused: str = ""  # the code of a refusal that nobody has settled yet
+    refused: str = ""  # the code of a refusal that is not settled yet
     mirrored: set[str] = field(default_factory=set)  # rejects that only our own database has
     forgone: int = 0  # rows at most that an administrator has said may be missing
 

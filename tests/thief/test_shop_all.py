@@ -301,7 +301,7 @@ def test_a_row_of_20_mb_is_moved_or_rejected_like_any_other(task, bonus, shop_al
 
 
 def assert_pages(administrator, task):
-    """They answer, are short, and obey nobody."""
+    """They answer, are short, and hold no control characters of a terminal."""
     for address in (
         reverse("overview"),
         reverse("scheduler"),

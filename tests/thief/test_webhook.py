@@ -88,7 +88,7 @@ def test_a_webhook_that_drips_has_one_deadline_for_all_of_it(impatient, handler,
 
 
 def command_line(process):
-    """Empty of a child of another test that has ended, and that nobody has waited for."""
+    """The command line; empty for a zombie that another test has left."""
     try:
         return process.cmdline()
     except (psutil.ZombieProcess, psutil.NoSuchProcess):

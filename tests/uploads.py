@@ -1,11 +1,15 @@
 """Files that are loaded: made, checked, loaded, and read back."""
 
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable
+from datetime import date
 from io import BytesIO
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 import xlsxwriter
+import xlwt
 from django.test import Client
 from django.urls import reverse
 
@@ -93,3 +97,48 @@ def rejects_file(*lines: str, head: str = "Rejected row no.;account;amount") -> 
 def closed_as(reject: RejectedRow) -> tuple[str, str]:
     reject.refresh_from_db()
     return reject.state, reject.closed_by
+
+
+def old_workbook(rows: Iterable[list[Any]]) -> bytes:
+    """A workbook of Excel 97 (.xls), as 1C writes it."""
+    book, file = xlwt.Workbook(), BytesIO()
+    sheet, as_date = book.add_sheet("Лист1"), xlwt.easyxf(num_format_str="DD.MM.YYYY")
+    for number, row in enumerate(rows):
+        for place, cell in enumerate(row):
+            style = [as_date] if isinstance(cell, date) else []
+            sheet.write(number, place, cell, *style)
+    book.save(file)
+    return file.getvalue()
+
+
+OFFICE = "urn:oasis:names:tc:opendocument:xmlns"
+DOCUMENT = f"""<?xml version="1.0" encoding="UTF-8"?>
+<office:document-content office:version="1.3" xmlns:office="{OFFICE}:office:1.0"
+  xmlns:table="{OFFICE}:table:1.0" xmlns:text="{OFFICE}:text:1.0"><office:body><office:spreadsheet>
+<table:table table:name="Лист1">%s</table:table></office:spreadsheet></office:body>
+</office:document-content>"""
+
+MANIFEST = f"""<?xml version="1.0" encoding="UTF-8"?>
+<manifest:manifest manifest:version="1.3" xmlns:manifest="{OFFICE}:manifest:1.0"/>"""
+
+
+def open_document(rows: Iterable[list[Any]], mimetype: str = "spreadsheet") -> bytes:
+    """A workbook of LibreOffice (.ods); OpenDocument 1.3, part 3."""
+
+    def cell(value: Any) -> str:
+        if isinstance(value, date):
+            kind = f'office:value-type="date" office:date-value="{value:%Y-%m-%d}"'
+        elif isinstance(value, float):
+            kind = f'office:value-type="float" office:value="{value}"'
+        else:
+            kind = 'office:value-type="string"'
+        text = escape(str(value))
+        return f"<table:table-cell {kind}><text:p>{text}</text:p></table:table-cell>"
+
+    lines = [f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows]
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("mimetype", f"application/vnd.oasis.opendocument.{mimetype}")
+        archive.writestr("META-INF/manifest.xml", MANIFEST)
+        archive.writestr("content.xml", DOCUMENT % "".join(lines))
+    return file.getvalue()

@@ -2,14 +2,14 @@
 
 import tracemalloc
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO
 from itertools import repeat
 
 import pytest
 
-from tests.uploads import bad, workbook
+from tests.uploads import bad, old_workbook, open_document, workbook
 from transfer.engine.kinds import KINDS
 from transfer.loading import spreadsheet, upload_job
 from transfer.loading.receive import receive
@@ -29,6 +29,22 @@ class TestCSV:
         assert upload.layout["encoding"] == "cp1251"
         ends = datetime(2026, 12, 31, 20, 59, 59, tzinfo=UTC)
         assert staged("balances") == [("4100", Decimal("1234.50"), None, ends, "Подарок «день»")]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Счёт;Сумма;Комментарий\n4100;1,50;Подарок\n",
+            "СЧЕТ;СУММА;КОММЕНТАРИЙ\n4100;1,50;ПОДАРОК\n",
+            "account;amount;comment\n4100;1,50;Подарок Иванову\n",
+        ],
+    )
+    @pytest.mark.parametrize("encoding", ["cp866", "cp1251"])
+    def test_cp866_and_cp1251_are_told_apart(self, load, staged, encoding, text):
+        upload = load("balances", text.encode(encoding))
+        assert upload.layout["encoding"] == encoding
+        ((account, amount, _from, _to, comment),) = staged("balances")
+        assert (account, amount) == ("4100", Decimal("1.50"))
+        assert comment in text
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
     @pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
@@ -239,13 +255,26 @@ class TestXLSX:
         assert [row[0] for row in staged("balances")] == ["4100"]
 
 
+class TestOtherWorkbooks:
+    ROWS = (["Счёт", "Сумма", "Действует по"], ["4100", 1234.5, date(2026, 12, 31)])
+
+    @pytest.mark.parametrize("make", [old_workbook, open_document], ids=["xls", "ods"])
+    def test_numbers_texts_and_dates_are_read_as_from_xlsx(self, load, staged, make):
+        name = "a.xls" if make is old_workbook else "a.ods"
+        upload = load("balances", make(self.ROWS), name=name)
+        ends = datetime(2026, 12, 31, 20, 59, 59, tzinfo=UTC)
+        assert staged("balances") == [("4100", Decimal("1234.50"), None, ends, None)]
+        assert upload.layout["sheet"] == "Лист1"
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("content", "code"),
         [
             (b"MZ\x90\x00\x03\x00", "file_not_a_table"),
             (b"%PDF-1.7\n", "file_not_a_table"),
-            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 512, "file_not_a_table"),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 512, "workbook_damaged"),
+            (old_workbook([["account", "amount"], ["4100", 5]])[:-3000], "workbook_damaged"),
             (b"<html><table></table></html>", "file_not_a_table"),
             (b"account;amount\n41\x0000;5\n", "file_not_a_table"),
             (b"\n\n;;;\n", "file_without_rows"),
@@ -254,11 +283,34 @@ class TestRefused:
             (workbook([["account", "amount"], ["4100", 5]])[:-200], "workbook_damaged"),
             (workbook([]), "file_without_rows"),
         ],
-        ids=["exe", "pdf", "xls", "html", "nul", "empty", "bom", "stub", "cut", "no rows"],
+        ids=[
+            "exe",
+            "pdf",
+            "no xls",
+            "cut xls",
+            "html",
+            "nul",
+            "empty",
+            "bom",
+            "stub",
+            "cut",
+            "no rows",
+        ],
     )
     def test_what_is_no_table_is_called_by_its_name(self, check, content, code):
         upload = check("balances", content, name="Балансы.csv")
         assert (upload.state, upload.error_code) == (State.REFUSED, code)
+
+    def test_a_workbook_with_a_password_is_called_so(self, check):
+        """Excel wraps it into a compound file whose directory names the encrypted package."""
+        name = "EncryptedPackage".encode("utf-16-le")
+        content = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + name
+        upload = check("balances", content, name="a.xlsx")
+        assert upload.error_params == {"what": "a workbook with a password"}
+
+    def test_another_document_of_opendocument(self, check):
+        content = open_document([["account", "amount"]], mimetype="text")
+        assert check("balances", content, name="a.odt").error_code == "file_not_a_table"
 
     def test_another_zip_file(self, check):
         file = BytesIO()

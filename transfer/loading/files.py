@@ -38,7 +38,6 @@ STRANGERS = (
     (b"MZ", gettext_noop("a program")),
     (b"\x7fELF", gettext_noop("a program")),
     (b"%PDF", gettext_noop("a PDF document")),
-    (b"\xd0\xcf\x11\xe0", gettext_noop("an old Excel file (.xls), or one with a password")),
     (b"{\\rtf", gettext_noop("a text document")),
     (b"\x1f\x8b", gettext_noop("a packed file")),
     (b"Rar!", gettext_noop("a packed file")),
@@ -46,7 +45,10 @@ STRANGERS = (
     (b"\x89PNG", gettext_noop("a picture")),
     (b"\xff\xd8\xff", gettext_noop("a picture")),
 )
+# A ZIP file holds .xlsx and .ods, Microsoft's compound file .xls.
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table")
+RUSSIAN = re.compile("[а-яёА-ЯЁ]")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -54,7 +56,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 class Layout:
     """How to read a file."""
 
-    format: str
+    format: str  # "csv"; "xlsx": any workbook
     encoding: str = ""
     delimiter: str = ""
     header: int = 0  # the line of the headings; 0: there are none
@@ -85,7 +87,7 @@ def detect(
     """
     with opener() as content:
         start = content.read(SAMPLE)
-    if start[:4] == b"PK\x03\x04":
+    if start.startswith(WORKBOOKS):
         read = _workbook(expected, opener, chosen.get("sheet", ""))
         return with_columns(expected, *read, chosen, known)
     refuse_strangers(start)
@@ -132,7 +134,18 @@ def refuse_strangers(start: bytes) -> None:
 def encoding_of(start: bytes, *, is_utf8: bool) -> str:
     if start.startswith(UTF16):
         return "utf-16"
-    return "utf-8-sig" if is_utf8 or _looks_like_utf8(start) else "cp1251"
+    if is_utf8 or _looks_like_utf8(start):
+        return "utf-8-sig"
+    return max("cp1251", "cp866", key=lambda encoding: _russian_letters(start, encoding))
+
+
+def _russian_letters(start: bytes, encoding: str) -> int:
+    """How many letters of the Russian alphabet the text has in this encoding.
+
+    Read as the other one, hardly half of them stay letters: CP866 has frames where CP1251 has
+    capitals, CP1251 has signs where CP866 has capitals.
+    """
+    return len(RUSSIAN.findall(start.decode(encoding, errors="replace")))
 
 
 def _looks_like_utf8(start: bytes) -> bool:

@@ -29,7 +29,11 @@ LENGTH_OF_NUMBER = 20  # characters, about: also of a date
 
 Row = tuple[int, list[Any]]
 
-NOT_A_WORKBOOK, DAMAGED, TOO_LARGE = 3, 4, 5  # exit codes
+NOT_A_WORKBOOK, DAMAGED, TOO_LARGE, LOCKED = 3, 4, 5, 6  # exit codes
+
+COMPOUND_FILE = b"\xd0\xcf\x11\xe0"  # .xls, and .xlsx with a password
+PACKAGE_WITH_PASSWORD = "EncryptedPackage".encode("utf-16-le")  # a name in its directory
+ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 
 
 def main() -> int:
@@ -50,10 +54,16 @@ def main() -> int:
 
 
 def refusal(content: io.BytesIO) -> int:
-    """Unpacks everything once, a little at a time, and counts: what a ZIP says may be a lie."""
+    """Unpacks everything once, a little at a time, and counts: what a ZIP says may be a lie.
+
+    A compound file is not packed: the bounds of this process are enough.
+    """
+    start = content.read(len(COMPOUND_FILE))
+    if start == COMPOUND_FILE:
+        return LOCKED if PACKAGE_WITH_PASSWORD in content.getvalue() else 0
     with zipfile.ZipFile(content) as archive:
         files = archive.infolist()
-        if "xl/workbook.xml" not in {file.filename for file in files}:
+        if not is_workbook(archive, {file.filename for file in files}):
             return NOT_A_WORKBOOK
         if len(files) > MOST_FILES or sum(file.file_size for file in files) > LARGEST_UNPACKED:
             return TOO_LARGE
@@ -65,6 +75,16 @@ def refusal(content: io.BytesIO) -> int:
                     if left < 0:
                         return TOO_LARGE
     return 0
+
+
+def is_workbook(archive: zipfile.ZipFile, names: set[str]) -> bool:
+    """Whether it is .xlsx or .ods."""
+    if "xl/workbook.xml" in names:
+        return True
+    if not {"mimetype", "content.xml"} <= names:
+        return False
+    with archive.open("mimetype") as opened:
+        return opened.read(len(ODS) + 1).strip() == ODS
 
 
 def write_rows(content: io.BytesIO, how: str = "rather", *names: str) -> None:

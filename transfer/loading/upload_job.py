@@ -46,7 +46,7 @@ def start(upload: Upload) -> None:
 
 def is_small(upload: Upload) -> bool:
     """Whether a page can wait for it."""
-    is_workbook = upload.name.lower().endswith((".xlsx", ".xlsm"))
+    is_workbook = upload.name.lower().endswith((".xlsx", ".xlsm", ".xls", ".ods"))
     return upload.lines <= FEW_LINES and upload.size <= (
         SMALL_WORKBOOK if is_workbook else SMALL_CSV
     )

@@ -55,6 +55,8 @@ def refusal(code: int) -> FileRefused:
     """Why the child gave up; one that was killed had asked for too much."""
     if code == spreadsheet.NOT_A_WORKBOOK:
         return NotATable(what=gettext_noop("another kind of ZIP file"))
+    if code == spreadsheet.LOCKED:
+        return NotATable(what=gettext_noop("a workbook with a password"))
     return DamagedWorkbook() if code == spreadsheet.DAMAGED else WorkbookTooLarge()
 
 

@@ -27,9 +27,9 @@ LISTED = 1000
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Loads a CSV or XLSX file into a staging table of shop All, once, and all good lines or "
-        "none. If a line is bad, nothing is loaded without --good-only; bad lines are listed. "
-        "Exit codes: 0 done, 1 failed or bad lines, 2 usage."
+        "Loads a CSV, XLSX, XLS or ODS file into a staging table of shop All, once, and all good "
+        "lines or none. If a line is bad, nothing is loaded without --good-only; bad lines are "
+        "listed. Exit codes: 0 done, 1 failed or bad lines, 2 usage."
     )
     flags = {
         "--dry-run": gettext_noop("check, load nothing"),

@@ -34,8 +34,8 @@ class UploadForm(forms.Form):
     )
     file = forms.FileField(
         label=gettext_lazy("File"),
-        help_text=gettext_lazy("CSV or XLSX, up to 256 MB and a million lines."),
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.tsv,.xlsx,.xlsm"}),
+        help_text=gettext_lazy("CSV, XLSX, XLS or ODS, up to 256 MB and a million lines."),
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.tsv,.xlsx,.xlsm,.xls,.ods"}),
         allow_empty_file=True,  # reading the file reports it
         max_length=1000,
     )

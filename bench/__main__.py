@@ -21,6 +21,7 @@ PARTS = {
     "look": "A transfer with nothing to move",
     "tick": "The tick",
     "latency": "From commit in staging to visible on the work port",
+    "arrivals": "Tasks that run as rows arrive",
     "writers": "What the staging tables cost their writers",
     "trace": "Search",
     "pages": "Pages",

@@ -14,6 +14,9 @@ from django.utils.translation import gettext as _, gettext_noop
 
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
+# By it the tick runs a task that runs as rows arrive, while no resident process looks for them.
+EVERY_MINUTE = "* * * * *"
+
 
 FIELDS = {
     "minute": gettext_noop("Minute: “%(value)s” won’t do. Give 0–59, *, */5, 10-20 or 0,30."),

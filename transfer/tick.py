@@ -162,6 +162,9 @@ def open_due(task: ScheduledTask, now: datetime, done: Tick) -> None:
     is_retry = task.retry_at is not None and task.retry_at <= now
     if not task.enabled or not (by_schedule or is_retry):
         return  # another tick was faster
+    if not is_retry and (task.is_watched(now) or task.waits_for_retry(now)):
+        task.plan_without_run(now)
+        return
     opened = skipped = 0
     try:
         open_run(task, Trigger.SCHEDULE)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import closing, suppress
-from subprocess import PIPE, STDOUT
+from subprocess import DEVNULL, PIPE, STDOUT
 
 import psycopg2
 
@@ -18,10 +18,16 @@ RUNNING = "application_name like 'dtadmin run %%'"
 
 
 class Competitor(threading.Thread):
-    """Starts `manage.py transfer` again and again. Two of them compete for every row."""
+    """Starts a command again and again: `manage.py transfer`, of which two compete for every row.
 
-    def __init__(self, cluster: Cluster, number: int, stop: threading.Event) -> None:
+    With `resident`, a worker instead, which moves rows as they arrive.
+    """
+
+    def __init__(
+        self, cluster: Cluster, number: int, stop: threading.Event, *, resident: bool = False
+    ) -> None:
         super().__init__(name=f"competitor {number}", daemon=True)
+        self.resident = resident
         self.cluster = cluster
         self.stop = stop
         self.chance = random.Random(number)
@@ -38,14 +44,18 @@ class Competitor(threading.Thread):
 
     def run(self) -> None:
         while not self.stop.is_set():
-            kind = self.chance.choice(["balances", "balances", "pincodes", "cards", "all"])
-            chunk = str(self.chance.choice([100, 500, 1500]))
-            self.process = self.cluster.start(
-                "transfer", kind, "--chunk", chunk, "--json", stdout=PIPE, stderr=STDOUT
-            )
+            if self.resident:  # it logs the faults that it survives
+                self.process = self.cluster.start("db_worker", stdout=DEVNULL, stderr=DEVNULL)
+            else:
+                self.process = self.cluster.start(*self.transfer(), stdout=PIPE, stderr=STDOUT)
             told, _ = self.process.communicate()
-            self.told.append(told)
+            self.told.append(told or "")
             self.exits[self.process.returncode] += 1
+
+    def transfer(self) -> list[str]:
+        kind = self.chance.choice(["balances", "balances", "pincodes", "cards", "all"])
+        chunk = str(self.chance.choice([100, 500, 1500]))
+        return ["transfer", kind, "--chunk", chunk, "--json"]
 
 
 class Faults:

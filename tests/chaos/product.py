@@ -220,10 +220,12 @@ class Product(Installation):
         return client
 
     def switch_on(self) -> None:
-        """All tasks of transfers run every minute."""
+        """The first bonus server's tasks run every minute, the second one's as rows arrive."""
         self.manage("task", "on", "all")
         self.manage("task", "resume", "all")
-        self.manage("task", "schedule", "all", "--cron", "* * * * *")
+        first, second = SERVERS
+        self.manage("task", "schedule", "all", "--server", first, "--cron", "* * * * *")
+        self.manage("task", "schedule", "all", "--server", second, "--as-rows-arrive")
 
     def write(self, rows: int) -> None:
         """One transaction a kind, as head office's writer number 1."""

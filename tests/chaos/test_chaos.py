@@ -27,6 +27,7 @@ SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))
 WRITERS = 4
 # By SIGTERM: after the chunk under way, or before the command noted signals.
 STOPPED = {128 + SIGTERM, -SIGTERM}
+ARRIVED = "select coalesce(sum(read), 0) from transfer_transferrun where trigger = 'arrival'"
 MEMORY_LIMIT_MB = 100
 ROWS = 300_000
 
@@ -43,10 +44,18 @@ def cluster():
 
 
 def harass(cluster):
-    """Writers, idle writers and two competing transfers, with faults, for SECONDS."""
+    """Writers, idle writers and two competing transfers, with faults, for SECONDS.
+
+    A resident worker competes with them: it moves rows as they arrive.
+    """
+    for change in (["on", "all"], ["schedule", "all", "--as-rows-arrive"]):
+        cluster.manage("task", *change)
     stop, resting = threading.Event(), threading.Event()
     writers = [Writer(cluster.shop_all, number, resting) for number in range(WRITERS)]
-    competitors = [Competitor(cluster, number, stop) for number in range(2)]
+    competitors = [
+        *[Competitor(cluster, number, stop) for number in range(2)],
+        Competitor(cluster, 2, stop, resident=True),
+    ]
     idlers = [
         Idler(cluster.database("elsewhere"), "create table idle as select 1"),
         Idler(cluster.shop_all, "create table idle as select 1"),
@@ -90,6 +99,9 @@ def test_faults_at_random_points_lose_and_double_nothing(cluster):
     say(f"rows {sum(rows.values())}: {rows}; processes by exit code: {dict(exits)}")
     assert set(exits) <= {0, 1, 3, -9, *STOPPED}
     assert not [told for each in competitors for told in each.told if "Traceback" in told]
+    (arrived,) = query(cluster.own, ARRIVED)
+    say(f"rows moved as they arrived: {arrived[0]}")
+    assert SECONDS < 60 or arrived[0] > 0
     assert min(rows.values()) > 0
     assert faults.done["killed processes"] > 0
     assert faults.done["crash restarts"] > 0

@@ -214,13 +214,15 @@ def ended(product: Product, since: datetime, condition: str) -> list[tuple]:
 
 
 def has_gone_on(product: Product, since: datetime) -> bool:
-    """Each task has run by its schedule since then, and nothing waits."""
+    """Each task has run by its schedule, or as rows arrived, since then, and nothing waits."""
     try:
         good = ended(
             product,
             since,
-            "trigger = 'schedule' and state in ('succeeded', 'rejects') and "
-            "queued_at > '" + since.isoformat() + "'",
+            "state in ('succeeded', 'rejects') and "
+            # A run may go on with rows that arrive after it.
+            f"(trigger = 'schedule' and queued_at > '{since.isoformat()}' or "
+            f"trigger = 'arrival' and finished_at > '{since.isoformat()}')",
         )
         flows = {(kind, server) for kind, server, *_ in good}
         return len(flows) == len(KINDS) * len(SERVERS) and product.everything_has_arrived()

@@ -122,6 +122,25 @@ def test_a_schedule_is_changed_and_said_in_words(task):
     )
 
 
+def test_transfers_run_as_rows_arrive_and_the_list_says_so(task):
+    code, output = say("task", "schedule", "balances", "--as-rows-arrive")
+    assert (code, output.strip()) == (0, f"Balance changes → {SERVER}: as rows arrive")
+    say("task", "on", "balances")
+    listed = say("task", "list")[1]
+    assert f"Balance changes → {SERVER}: as rows arrive; on, runs as rows arrive" in listed
+    kinds = {(one["kind"], one["server"]): one for one in say_json("task", "list")}
+    assert kinds["balances", SERVER]["schedule"] == "@rows"
+    say("task", "schedule", "balances", "--cron", "0 9 * * 1")
+    assert "as rows arrive" not in say("task", "list")[1]
+
+
+def test_maintenance_does_not_run_as_rows_arrive(db):
+    assert say("task", "schedule", "reconcile", "--as-rows-arrive") == (
+        2,
+        "Only transfers can run as rows arrive.",
+    )
+
+
 def test_a_run_is_queued_and_a_second_one_refused(task):
     assert say("task", "run", "balances")[0] == 0
     assert TransferRun.objects.get().state == State.QUEUED

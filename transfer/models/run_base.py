@@ -45,6 +45,7 @@ BAD_STATES = [State.FAILED, State.INTERRUPTED]
 
 class Trigger(models.TextChoices):
     SCHEDULE = "schedule", gettext_lazy("Schedule")
+    ARRIVAL = "arrival", gettext_lazy("Rows arrived")
     MANUAL = "manual", gettext_lazy("By hand")
     COMMAND = "command", gettext_lazy("Command line")
 
@@ -77,7 +78,7 @@ class RunQuerySet(JobQuerySet):
         return self.filter(state__in=BAD_STATES)
 
     def by_schedule(self) -> Self:
-        return self.filter(trigger=Trigger.SCHEDULE)
+        return self.filter(trigger__in=[Trigger.SCHEDULE, Trigger.ARRIVAL])
 
     def dead(self) -> Self:
         """Runs that are marked running while nobody holds the task's lock."""
@@ -138,6 +139,10 @@ class Run(Job, Failing):
         return self.state in OPEN_STATES
 
     @property
+    def is_good(self) -> bool:
+        return self.state in GOOD_STATES
+
+    @property
     def seconds(self) -> float | None:
         """How long it ran, or has been running."""
         if self.started_at is None:
@@ -162,6 +167,18 @@ class Run(Job, Failing):
         if not self.saved.queued().update(state=State.RUNNING, started_at=started):
             return False
         self.state, self.started_at = State.RUNNING, started
+        return True
+
+    def go_on(self) -> bool:
+        """Opens a run again that ended well, unless its task has another by now.
+
+        The caller holds the task's lock.
+        """
+        if self.task.runs.filter(pk__gt=self.pk).exists():
+            return False
+        if not self.saved.good().update(state=State.RUNNING, finished_at=None):
+            return False
+        self.state, self.finished_at = State.RUNNING, None
         return True
 
     def cancel(self, actor: Actor) -> None:

@@ -197,6 +197,11 @@ class TransferRun(Run):
         self.expected = expected
         self.save(update_fields=["position_from", "position_to", "expected"])
 
+    def go_on_with(self, rows: int) -> None:
+        """Notes that further rows are to be moved by a run that was opened again."""
+        self.expected = self.totals.read + rows
+        self.save(update_fields=["expected"])
+
     def add_chunk(self, gained: Totals, after: Position) -> None:
         """Counts a chunk that has landed."""
         self.totals = self.totals + gained

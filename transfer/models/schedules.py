@@ -14,9 +14,15 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.settings import Settings
 from transfer.queue.locks import Space, lock
-from transfer.schedule import next_after, next_times, validate_schedule
+from transfer.schedule import EVERY_MINUTE, next_after, next_times, validate_schedule
+from transfer.text.schedule import AS_ROWS_ARRIVE
 
 LONGEST_DELAY = timedelta(minutes=30)
+# A task that runs as rows arrive: how long a look into shop All counts for the tick, and how often
+# it runs even if nothing arrives. Such a run sees what a look does not: a bonus server that was
+# restored from a backup.
+LOOK_COUNTS = timedelta(seconds=45)
+RUN_ANYWAY = timedelta(minutes=15)
 Action = AuditEntry.Action
 
 
@@ -39,6 +45,11 @@ class Wish(TypedDict, total=False):
 class ScheduledTaskQuerySet(models.QuerySet[Any]):
     def enabled(self) -> Self:
         return self.filter(enabled=True)
+
+    def watched(self) -> Self:
+        """Those whose runs begin as rows arrive, but for failing ones: they wait for a retry."""
+        rests = Q(paused_until__gt=timezone.now())
+        return self.enabled().filter(as_rows_arrive=True, failures=0).exclude(rests)
 
     def disabled(self) -> Self:
         return self.filter(enabled=False)
@@ -101,7 +112,8 @@ class ScheduledTask(models.Model):
     """
 
     runs: Any  # of each kind of task
-    LOCK_SPACE: ClassVar[Space]  # of the advisory lock that whoever runs the task holds
+    LOCK_SPACE: ClassVar[Space]  # of the advisory lock that is held while the task runs
+    READS_ROWS: ClassVar[bool] = False  # whether it may run as rows arrive
 
     enabled = models.BooleanField(gettext_lazy("enabled"), default=False)
     schedule = models.CharField(
@@ -110,6 +122,9 @@ class ScheduledTask(models.Model):
         default="*/5 * * * *",
         validators=[validate_schedule],
     )
+    # Beside a schedule by the minute, which the tick, and workers of the version before, follow.
+    as_rows_arrive = models.BooleanField(db_default=False, default=False, editable=False)
+    looked_at = models.DateTimeField(null=True, editable=False)  # in vain, for rows that arrive
     next_run_at = models.DateTimeField(gettext_lazy("next run"), null=True, editable=False)
     failures = models.PositiveIntegerField(
         gettext_lazy("failures in a row"), default=0, editable=False
@@ -151,8 +166,34 @@ class ScheduledTask(models.Model):
         return self.paused_until is not None and self.paused_until > (now or timezone.now())
 
     @property
+    def timing(self) -> str:
+        """The schedule as text: five cron fields, or `AS_ROWS_ARRIVE`."""
+        return AS_ROWS_ARRIVE if self.as_rows_arrive else self.schedule
+
+    def is_watched(self, now: datetime) -> bool:
+        """Whether a resident process opens the task's runs, so that the tick need not.
+
+        Not if the last run did not succeed, or is too long ago.
+        """
+        if not self.as_rows_arrive or self.looked_at is None or self.failures:
+            return False
+        good = self.runs.real().closed().order_by("-pk").first()
+        return (
+            now - self.looked_at < LOOK_COUNTS
+            and good is not None
+            and good.is_good
+            and now - good.finished_at < RUN_ANYWAY
+        )
+
+    def waits_for_retry(self, now: datetime) -> bool:
+        """Whether it runs as rows arrive, but failed, and the time of its retry has not come."""
+        return self.as_rows_arrive and self.retry_at is not None and self.retry_at > now
+
+    @property
     def upcoming_at(self) -> datetime | None:
         """When it will run next, by schedule or as a retry."""
+        if self.as_rows_arrive and self.retry_at and self.enabled:
+            return self.retry_at
         times = [at for at in (self.next_run_at, self.retry_at) if self.enabled and at]
         return min(times, default=None)
 
@@ -216,14 +257,22 @@ class ScheduledTask(models.Model):
             self.paused_until, self.paused_by, self.pause_reason = None, "", ""
 
     def reschedule(self, schedule: str, actor: Actor, **wish: Unpack[Wish]) -> None:
-        """Raises ValidationError at the field "schedule", and ChangedMeanwhile."""
+        """`schedule`: five cron fields, or `AS_ROWS_ARRIVE`.
+
+        Raises ValidationError at the field "schedule", and ChangedMeanwhile.
+        """
         schedule = " ".join(schedule.split())
+        as_rows_arrive = schedule == AS_ROWS_ARRIVE
         try:
-            validate_schedule(schedule)
+            if not as_rows_arrive:
+                validate_schedule(schedule)
+            elif not self.READS_ROWS:
+                raise ValidationError(_("Only transfers can run as rows arrive."), code="rows")
         except ValidationError as error:
             raise ValidationError({"schedule": error}) from error
         with self._changing(actor, Action.SCHEDULE, "schedule", **wish):
-            self.schedule = schedule
+            self.as_rows_arrive = as_rows_arrive
+            self.schedule = EVERY_MINUTE if as_rows_arrive else schedule
 
     @contextmanager
     def _changing(
@@ -237,9 +286,10 @@ class ScheduledTask(models.Model):
             self.refresh_from_db(fields=fields, from_queryset=locked)
             if expected not in (None, self.version):
                 raise ChangedMeanwhile(self, AuditEntry.objects.about(self).first())
-            old = {field: getattr(self, field)}
+            shown = "timing" if field == "schedule" else field
+            old = {field: getattr(self, shown)}
             yield now
-            new = {field: getattr(self, field)}
+            new = {field: getattr(self, shown)}
             if new == old:
                 return
             if field != "change_reason":
@@ -253,6 +303,11 @@ class ScheduledTask(models.Model):
         for run in self.runs.queued().by_schedule():
             run.cancel(actor)
 
+    def plan_without_run(self, now: datetime) -> None:
+        """Sets the next time after now, and keeps a retry."""
+        self.next_run_at = self.next_time(now)
+        self.save(update_fields=["next_run_at"])
+
     def plan(self, now: datetime) -> None:
         """Sets the next time after now: whatever was missed counts once."""
         self.retry_at, self.next_run_at = None, self.next_time(now)
@@ -265,7 +320,8 @@ class ScheduledTask(models.Model):
     def note_failure(self, now: datetime) -> datetime | None:
         """Counts a failure; returns when it is tried again before the next time by schedule.
 
-        1, 2, 4 … minutes later, half an hour at most.
+        A task that runs as rows arrive has no other next time. 1, 2, 4 … minutes later, half an
+        hour at most.
         """
         # Locked, since meanwhile it may be switched off or planned anew.
         task = type(self).objects.select_for_update(of=("self",)).filter(pk=self.pk).first()
@@ -274,6 +330,7 @@ class ScheduledTask(models.Model):
         task.failures += 1
         at = now + min(timedelta(minutes=2 ** min(task.failures - 1, 10)), LONGEST_DELAY)
         planned_at = task.next_run_at if task.enabled and not task.is_paused(now) else None
-        task.retry_at = at if planned_at and at < planned_at else None
+        is_before_next = planned_at is not None and (at < planned_at or task.as_rows_arrive)
+        task.retry_at = at if is_before_next else None
         task.save(update_fields=["failures", "retry_at"])
         return task.retry_at

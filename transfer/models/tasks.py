@@ -33,6 +33,7 @@ class TransferTask(OfKind, ScheduledTask):
     """One kind of transfer to one bonus server."""
 
     LOCK_SPACE = Space.TRANSFER_TASK
+    READS_ROWS = True
 
     server = models.ForeignKey(
         BonusServer,

@@ -27,6 +27,7 @@ STEPS = {
     "recurring_jobs": gettext_noop("queue the jobs that come back every few minutes"),
     "problems": gettext_noop("look for problems"),
     "queue": gettext_noop("work off the queue"),
+    "arrivals": gettext_noop("look for rows that arrive"),
     "recurring_job": gettext_noop("do a job that waits for other databases"),
     "watchdog": gettext_noop("look whether the scheduler is alive"),
 }

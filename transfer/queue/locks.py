@@ -23,6 +23,7 @@ class Space(IntEnum):
     REJECTS = 4483
     RECURRING_JOB = 4484
     GUESSES = 4485
+    ARRIVALS = 4486
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").
@@ -36,6 +37,13 @@ HELD = """
 def held(space: Space) -> RawSQL:
     """SQL for the numbers that somebody holds the lock of, at this moment."""
     return RawSQL(HELD, [space])  # noqa: S611 - a constant
+
+
+def is_held(space: Space, number: int) -> bool:
+    """Whether somebody holds this lock at this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"select %s in ({HELD})", [number, space])
+        return bool(cursor.fetchone()[0])
 
 
 @contextmanager

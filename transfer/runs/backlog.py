@@ -166,6 +166,8 @@ def why(task: ScheduledTask) -> str:
         return formats.sentence(_("overdue since %(at)s") % {"at": at})
     if task.failures:
         return _("The last run failed. Next attempt: %(at)s.") % {"at": at}
+    if task.as_rows_arrive:
+        return _("The task runs as rows arrive: a run begins within seconds, or within a minute.")
     return _("Next run: %(at)s.") % {"at": at}
 
 

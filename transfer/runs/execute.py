@@ -133,7 +133,11 @@ def _move(
         _settle_previous(run, position)
         mirror(task, target, position)
         TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
-        run.begin(position, count_waiting(source, task, position))
+        waiting = count_waiting(source, task, position)
+        if run.position_from is None:
+            run.begin(position, waiting)
+        else:
+            run.go_on_with(waiting)
         progress(run)
         for chunk in move.transfer(kind, source, target, position.origin, chunk_rows=chunk_rows):
             if not run.chunks and chunk.before != position:

@@ -7,6 +7,9 @@ from typing import Any, Self
 
 from django.utils.translation import gettext as _, ngettext, pgettext
 
+# The schedule "as rows arrive", where a schedule is written as text.
+AS_ROWS_ARRIVE = "@rows"
+
 # Others don't come evenly over the hour, or the day.
 STEPS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
 HOUR_STEPS = (2, 3, 4, 6, 8, 12)
@@ -108,6 +111,8 @@ class Preset:
 
 def in_words(cron: str) -> str:
     """A usual schedule in words of the language in use; any other one as it is."""
+    if cron == AS_ROWS_ARRIVE:
+        return _("as rows arrive")
     preset = Preset.of(cron)
     if preset is None:
         return _("by the schedule cron %(cron)s") % {"cron": cron}

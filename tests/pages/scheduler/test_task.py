@@ -17,6 +17,7 @@ from transfer.models import (
 )
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
+from transfer.queue.locks import Space, lock
 from transfer.runs.backlog import COUNTED_AT_MOST
 
 pytestmark = pytest.mark.django_db
@@ -193,6 +194,34 @@ class TestTheScheduleEditor:
             {"schedule": "*/5 * * * *"},
             {"schedule": cron},
         )
+
+    def test_saves_that_the_task_runs_as_rows_arrive(self, client, task):
+        response = save(client, task, "rows")
+        saved = stored(task)
+        assert (saved.as_rows_arrive, saved.schedule) == (True, "* * * * *")
+        assert "as rows arrive" in client.get(response.url).content.decode()
+        entry = AuditEntry.objects.about(task).first()
+        assert (entry.old, entry.new) == ({"schedule": "*/5 * * * *"}, {"schedule": "@rows"})
+        form = client.get(url(task, "task_schedule")).context["form"]
+        assert form["rhythm"].value() == "rows"
+        save(client, stored(task), "minutes", step=5)
+        assert (stored(task).as_rows_arrive, stored(task).schedule) == (False, "*/5 * * * *")
+
+    def test_says_that_cron_alone_means_every_minute(self, client, task):
+        page = client.get(url(task, "task_schedule"), {"rhythm": "rows"}).content.decode()
+        assert "so the task runs every minute" in page
+        with lock(Space.ARRIVALS, 0):
+            page = client.get(url(task, "task_schedule"), {"rhythm": "rows"}).content.decode()
+        assert "A background process looks for new rows every second." in page
+
+    def test_a_task_that_reads_no_rows_is_not_offered_to_run_as_they_arrive(self, client):
+        maintenance = MaintenanceTask.objects.get(kind="reconcile")
+        page = client.get(url(maintenance, "task_schedule")).content.decode()
+        assert 'value="minutes"' in page
+        assert 'value="rows"' not in page
+        save(client, maintenance, "rows")
+        maintenance.refresh_from_db()
+        assert (maintenance.as_rows_arrive, maintenance.schedule) == (False, "0 5 * * *")
 
     def test_opens_with_the_schedule_as_it_is(self, client, task):
         task.reschedule("30 7 * * 1-5", IVAN)

@@ -13,6 +13,7 @@ from transfer.engine.errors import NotInitialised
 from transfer.engine.kinds import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.arrivals import Arrivals
 from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.changes import Changes
 from transfer.engine.shop_all.correction_log import CorrectionLog
@@ -41,6 +42,7 @@ class ShopAll:
         self.rebase_log = RebaseLog(self.database)
         self.identity = Identity(self.database, self.log, self.purge_notes, self.restore_notes)
         self.reader = Reader(self.database)
+        self.arrivals = Arrivals(self.database)
         self.corrections = CorrectionLog(self.database)
         self.changes = Changes(self.database)
         self.purge_lock = PurgeLock(self.database)

@@ -5,6 +5,8 @@ from django.utils.translation import gettext_noop
 from django_tasks_db.management.commands.db_worker import Command as LibraryCommand
 
 from transfer.management.command import Command as BaseCommand
+from transfer.queue.worker import stop_of_worker
+from transfer.runs.arrivals import looking
 from transfer.runs.worker_loops import keep_working
 from transfer.runs.workers import announce
 
@@ -23,4 +25,5 @@ class Command(BaseCommand, LibraryCommand):
             super().handle(batch=batch, **options)
         else:
             announce("db_worker", 1)
-            keep_working(partial(super().handle, batch=batch, **options))
+            with looking(lambda: stop_of_worker()()):
+                keep_working(partial(super().handle, batch=batch, **options))

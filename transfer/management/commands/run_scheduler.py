@@ -13,6 +13,7 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.management.command import Command as BaseCommand, whole_number
 from transfer.queue.worker import soft_stop
+from transfer.runs.arrivals import looking
 from transfer.runs.worker_loops import PAUSE, drain_isolated
 from transfer.runs.workers import announce
 from transfer.schedule import following_minute
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         if workers:
             announce("run_scheduler", workers)
         self.say(_("The scheduler is running. Ctrl-C stops it."))
-        with soft_stop() as stopped:
+        with soft_stop() as stopped, looking(stopped):
             at_work = self._carry_on(stopped, workers)
             self.say(_("Ending after the current chunk."))
             self.stdout.flush()

@@ -31,7 +31,7 @@ from transfer.models.run_base import Run, RunClosed, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.runs.workers import when_it_starts
-from transfer.text.schedule import in_words
+from transfer.text.schedule import AS_ROWS_ARRIVE, in_words
 
 MAINTENANCE = [str(kind) for kind in MaintenanceTask.Kind]
 RUNS: dict[str, Any] = {"": TransferRun, "transfer": TransferRun, "maintenance": MaintenanceRun}
@@ -73,7 +73,7 @@ class List(Action):
             if json:
                 self.say_json(**as_json(task))
             else:
-                words = in_words(task.schedule)
+                words = in_words(task.timing)
                 self.say(
                     "%(task)s: %(words)s; %(state)s", task=task, words=words, state=state_of(task)
                 )
@@ -143,29 +143,42 @@ class Resume(OfTasks):
 
 
 class Schedule(OfTasks):
-    help = gettext_noop("Changes when tasks run: five cron fields, in the settings' time zone.")
+    help = gettext_noop(
+        "Changes when tasks run: as rows arrive, or by five cron fields in the settings' time zone."
+    )
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument(
+        when = parser.add_mutually_exclusive_group(required=True)
+        when.add_argument(
             "--cron",
-            required=True,
+            dest="timing",
             metavar="'*/5 * * * *'",
             help=_("minute, hour, day of the month, month, day of the week"),
         )
+        when.add_argument(
+            "--as-rows-arrive",
+            dest="timing",
+            action="store_const",
+            const=AS_ROWS_ARRIVE,
+            help=_("within seconds while db_worker or run_scheduler runs, else every minute"),
+        )
 
-    def change(self, task: ScheduledTask, *, cron: str, **options: Any) -> None:
-        task.reschedule(cron, Actor.at_command_line())
+    def change(self, task: ScheduledTask, *, timing: str, **options: Any) -> None:
+        task.reschedule(timing, Actor.at_command_line())
 
     def report(self, task: ScheduledTask, json: bool) -> None:
         if json:
             super().report(task, json)
             return
+        if task.as_rows_arrive:
+            self.say("%(task)s: %(words)s", task=task, words=in_words(task.timing))
+            return
         self.say(
             _("%(task)s: %(words)s; the next times: %(times)s"),
             task=task,
-            words=in_words(task.schedule),
+            words=in_words(task.timing),
             times=", ".join(map(with_zone, task.next_times(3))),
         )
 
@@ -294,6 +307,8 @@ def state_of(task: ScheduledTask) -> str:
         return _("off")
     if task.paused_until is not None and task.is_paused():
         return _("paused until %(until)s") % {"until": with_zone(task.paused_until)}
+    if task.as_rows_arrive:
+        return _("on, runs as rows arrive")
     return _("on, next run %(at)s") % {"at": with_zone(task.next_run_at)}
 
 
@@ -311,7 +326,7 @@ def as_json(task: ScheduledTask) -> dict[str, object]:
     return {
         **names_of(task),
         "on": task.enabled,
-        "schedule": task.schedule,
+        "schedule": task.timing,
         "paused_until": in_utc(task.paused_until) if task.is_paused() else None,
         "next_run_at": in_utc(task.next_run_at),
     }

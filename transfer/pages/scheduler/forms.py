@@ -8,9 +8,9 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.schedule import validate_schedule
+from transfer.schedule import EVERY_MINUTE, validate_schedule
 from transfer.text import formats
-from transfer.text.schedule import HOUR_STEPS, STEPS, Preset, Rhythm, weekday_names
+from transfer.text.schedule import AS_ROWS_ARRIVE, HOUR_STEPS, STEPS, Preset, Rhythm, weekday_names
 
 MORNING = time(8)
 
@@ -95,10 +95,14 @@ def time_of_day() -> forms.Field:
 
 
 class ScheduleForm(forms.Form):
-    """A usual schedule, or a cron expression. Only the fields of the chosen rhythm count."""
+    """A usual schedule, or a cron expression. Only the fields of the chosen rhythm count.
 
-    CRON = "cron"
+    `reads_rows`: whether the task may also run as rows arrive.
+    """
+
+    CRON, ROWS = "cron", "rows"
     USED: dict[str, tuple[str, ...]] = {
+        ROWS: (),
         Rhythm.MINUTES: ("step",),
         Rhythm.HOURLY: ("minute",),
         Rhythm.HOURS: ("hours", "hours_minute"),
@@ -111,6 +115,7 @@ class ScheduleForm(forms.Form):
     rhythm = forms.ChoiceField(
         label=gettext_lazy("How often"),
         choices=[
+            (ROWS, gettext_lazy("As rows arrive, within seconds")),
             (Rhythm.MINUTES, gettext_lazy("Every few minutes")),
             (Rhythm.HOURLY, gettext_lazy("Every hour")),
             (Rhythm.HOURS, gettext_lazy("Every few hours")),
@@ -146,15 +151,24 @@ class ScheduleForm(forms.Form):
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
     )
 
+    def __init__(self, *args: Any, reads_rows: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not reads_rows:
+            choices = self.fields["rhythm"].choices  # type: ignore[attr-defined]
+            kept = [choice for choice in choices if choice[0] != self.ROWS]
+            self.fields["rhythm"].choices = kept  # type: ignore[attr-defined]
+
     @classmethod
-    def values_of(cls, cron: str) -> dict[str, Any]:
+    def values_of(cls, timing: str) -> dict[str, Any]:
         """The values of the fields for a schedule; those that it does not need have usual ones."""
+        is_by_rows = timing == AS_ROWS_ARRIVE
+        cron = EVERY_MINUTE if is_by_rows else timing
         preset = Preset.of(cron)
         has_time = preset and preset.rhythm in (Rhythm.DAILY, Rhythm.WEEKLY, Rhythm.MONTHLY)
         known = preset or Preset(Rhythm.MINUTES)
         at = time(known.hour, known.minute) if has_time else MORNING
         return {
-            "rhythm": preset.rhythm if preset else cls.CRON,
+            "rhythm": cls.ROWS if is_by_rows else preset.rhythm if preset else cls.CRON,
             "step": known.step,
             "minute": known.minute,
             "hours": known.hours,
@@ -184,6 +198,8 @@ class ScheduleForm(forms.Form):
         return cleaned
 
     def _schedule(self, rhythm: str, cleaned: dict[str, Any]) -> str:
+        if rhythm == self.ROWS:
+            return AS_ROWS_ARRIVE
         if rhythm == self.CRON:
             cron = " ".join(str(cleaned["cron"]).split())
             try:

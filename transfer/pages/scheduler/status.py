@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from transfer.models import MaintenanceTask, Settings, TransferTask
 from transfer.models.run_base import GOOD_STATES, attach_recent, attach_runs
-from transfer.models.schedules import ScheduledTask
+from transfer.models.schedules import LOOK_COUNTS, ScheduledTask
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.back import is_part
@@ -74,7 +74,7 @@ class TaskStatus:
 
     @property
     def schedule(self) -> str:
-        return str(self.task.schedule)
+        return str(self.task.timing)
 
     @property
     def upcoming(self) -> datetime | None:
@@ -100,7 +100,7 @@ class TaskStatus:
 
     @cached_property
     def words(self) -> str:
-        return in_words(self.task.schedule)
+        return in_words(self.task.timing)
 
     @cached_property
     def is_paused(self) -> bool:
@@ -184,7 +184,15 @@ class TaskStatus:
             return _("overdue since %(at)s") % {"at": at}
         if self.task.upcoming_at == self.task.retry_at:
             return _("tried again %(at)s") % {"at": at}
+        if self.task.as_rows_arrive:
+            return _("runs as rows arrive") if self.is_looked_for else _("runs every minute")
         return _("next run %(at)s") % {"at": at}
+
+    @property
+    def is_looked_for(self) -> bool:
+        """Whether a resident process has looked for rows that arrive for this task."""
+        at = self.task.looked_at
+        return at is not None and timezone.now() - at < LOOK_COUNTS
 
     @property
     def why(self) -> str:

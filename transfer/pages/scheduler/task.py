@@ -23,10 +23,11 @@ from transfer.pages.scheduler.conflicts import ask_again, posted_version, who_di
 from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
 from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
+from transfer.queue.locks import Space, is_held
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.schedule import next_times
 from transfer.text import formats
-from transfer.text.schedule import in_words
+from transfer.text.schedule import AS_ROWS_ARRIVE, in_words
 
 ENTRIES = 20
 
@@ -179,31 +180,37 @@ def resume(request: HttpRequest, key: str) -> HttpResponse:
 def schedule(request: HttpRequest, key: str) -> HttpResponse:
     """The editor. With the form's fields in the URL it shows what they mean."""
     task = status.find(key)
-    if request.method == "POST":
-        form = ScheduleForm(request.POST)
-    elif "rhythm" in request.GET:
-        form = ScheduleForm(request.GET)
-    else:
-        form = ScheduleForm(ScheduleForm.values_of(task.schedule))
-    cron = form.cleaned_data["schedule"] if form.is_valid() else None
-    if request.method == "POST" and cron:
+    data = request.POST if request.method == "POST" else request.GET
+    values = data if "rhythm" in data else ScheduleForm.values_of(task.timing)
+    form = ScheduleForm(values, reads_rows=task.READS_ROWS)
+    timing = form.cleaned_data["schedule"] if form.is_valid() else None
+    if request.method == "POST" and timing:
         try:
-            task.reschedule(cron, Actor.of(request), expected_version=posted_version(request))
+            task.reschedule(timing, Actor.of(request), expected_version=posted_version(request))
         except ChangedMeanwhile as conflict:
             return ask_again(request, conflict, _("Save my schedule anyway"), home(request, task))
-        params = {"words": in_words(cron), "at": formats.moment(task.upcoming_at)}
-        next_run = _("The schedule is changed: %(words)s. Next run: %(at)s.")
-        off = _("The schedule is changed: %(words)s. The task is off.")
-        words = (next_run if task.enabled else off) % params
-        return done(request, words, home(request, task))
+        return done(request, _changed(task), home(request, task))
     zone = Settings.load().zone
+    is_by_rows = timing == AS_ROWS_ARRIVE
     context = {
         "row": status.of_one(task),
         "form": form,
         "next": home(request, task),
-        "words": in_words(cron) if cron else "",
-        "cron": cron,
-        "times": next_times(cron, 5, timezone.now(), zone) if cron else [],
+        "words": in_words(timing) if timing else "",
+        "is_by_rows": is_by_rows,
+        "is_looked_for": is_by_rows and is_held(Space.ARRIVALS, 0),
+        "cron": timing,
+        "times": [] if is_by_rows or not timing else next_times(timing, 5, timezone.now(), zone),
         "zone_name": str(zone),
     }
     return render(request, "scheduler/schedule.html", context)
+
+
+def _changed(task: ScheduledTask) -> str:
+    """What to say after the schedule was changed."""
+    params = {"words": in_words(task.timing), "at": formats.moment(task.upcoming_at)}
+    if not task.enabled:
+        return _("The schedule is changed: %(words)s. The task is off.") % params
+    if task.as_rows_arrive:
+        return _("The schedule is changed: %(words)s.") % params
+    return _("The schedule is changed: %(words)s. Next run: %(at)s.") % params

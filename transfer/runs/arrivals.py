@@ -1,0 +1,209 @@
+"""Runs tasks as rows arrive: a resident process looks into shop All every second.
+
+A look asks our own database for the tasks that run as rows arrive, and shop All for the rows that
+were committed since each task's last run. Where some were, the task's run begins in this process,
+past the queue. Where none were, nothing is written on any side. What a look says decides only when
+a run begins; which rows it moves, the position decides, as in any run.
+
+One process looks at a time. While rows keep coming, a task has one run a minute: further rows open
+the last run again. A task that fails is left to the tick, and its growing delay.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+from django.conf import settings
+from django.db import Error, IntegrityError, connection
+from django.utils import timezone
+
+from transfer.engine.postgres.pool import pooled
+from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import AlreadyRunning, TransferError
+from transfer.models import FailedStep, TransferRun, TransferTask
+from transfer.models.run_base import State, Trigger
+from transfer.queue.locks import Space, lock
+from transfer.queue.worker import Stopped
+from transfer.runs.execute import execute
+from transfer.runs.workers import announce
+
+logger = logging.getLogger(__name__)
+
+STEP = "arrivals"
+BETWEEN_LOOKS = 1.0  # seconds
+UNTIL_NEXT_TRY = 5.0  # seconds: after a failure, or while another process looks
+ANSWER_WITHIN = 10.0  # seconds that shop All has for all questions of a look
+AT_ONCE = 4  # runs in this process
+ONE_RUN = timedelta(minutes=1)  # how long further rows count for the same run
+NOTED_EVERY = 20.0  # seconds: that the tick need not open a task's runs
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a task has read of shop All, as our own history knows it."""
+
+    origin: str
+    snapshot: str
+
+
+@contextmanager
+def looking(stopped: Stopped) -> Iterator[None]:
+    """Looks in a thread while the block runs, and until `stopped`. The end waits for open runs."""
+    ended = Event()
+    thread = Thread(
+        target=keep_looking, args=[lambda: stopped() or ended.is_set()], name="arrivals"
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def keep_looking(stopped: Stopped) -> None:
+    """Looks until it is stopped. No exception ends it: it is logged, counted and shown."""
+    announce("arrivals", 0)
+    pause = Event()
+    while not stopped():
+        try:
+            with lock(Space.ARRIVALS, 0):
+                _look_each_second(stopped, pause)
+        except AlreadyRunning:
+            pass
+        except Exception as error:
+            logger.exception("looking for rows failed, and goes on in %g s", UNTIL_NEXT_TRY)
+            connection.close()
+            with suppress(Error):  # our own database may be what failed
+                FailedStep.note_failure(STEP, "", error)
+        _wait(pause, UNTIL_NEXT_TRY, stopped)
+    connection.close()
+
+
+def _wait(pause: Event, seconds: float, stopped: Stopped) -> None:
+    ends = monotonic() + seconds
+    while not stopped() and (left := ends - monotonic()) > 0:
+        pause.wait(min(left, 0.5))
+
+
+def _look_each_second(stopped: Stopped, pause: Event) -> None:
+    look, is_first = Look(), True
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arrivals") as workers:
+        busy: dict[TransferTask, Future[None]] = {}
+        while not stopped():
+            began = monotonic()
+            busy = {task: future for task, future in busy.items() if not future.done()}
+            with suppress(TransferError):  # the tick's runs fail as well, and say so
+                for task in look.lagging(but=busy):
+                    busy[task] = workers.submit(move_arrived, task, stopped)
+            if is_first:
+                FailedStep.note_success(STEP, "")
+                is_first = False
+            _wait(pause, began + BETWEEN_LOOKS - monotonic(), stopped)
+
+
+class Look:
+    """Finds the tasks that lag behind, and remembers up to where they do not."""
+
+    def __init__(self) -> None:
+        self._read: dict[TransferTask, Read] = {}
+        self._looked: dict[TransferTask, str] = {}  # at this snapshot nothing waited
+        self._noted = -NOTED_EVERY
+
+    def lagging(self, but: Iterable[TransferTask] = ()) -> list[TransferTask]:
+        """The tasks for which a row was committed since their last run. Raises TransferError.
+
+        Leaves out those with an open run, failing ones, and `but`.
+        """
+        read = {task: one for task, one in watched_tasks().items() if task not in but}
+        # A run moves a task's rows: then what was looked at before it does not count.
+        self._looked = {
+            task: at for task, at in self._looked.items() if read.get(task) == self._read.get(task)
+        }
+        self._read = read
+        if not read:
+            return []
+        lagging = self._ask()
+        self._note(task.pk for task in read if task not in lagging)
+        return [task for task in read if task in lagging]
+
+    def _ask(self) -> set[TransferTask]:
+        lagging: set[TransferTask] = set()
+        opened = ShopAll(settings.SHOP_ALL_DATABASE_URL, "arrivals", seconds=ANSWER_WITHIN)
+        with pooled(opened) as source, source.snapshot(*settings.KINDS.values()):
+            source.reader.read_in_order()
+            origin, now = source.identity.origin(), source.reader.current_snapshot()
+            for kind in settings.KINDS.values():
+                read = {task: one for task, one in self._read.items() if task.kind == kind.name}
+                lagging |= {task for task, one in read.items() if one.origin != origin}
+                seen = {
+                    task: self._looked.get(task, one.snapshot)
+                    for task, one in read.items()
+                    if task not in lagging
+                }
+                lagging |= source.arrivals.since(kind, seen, now)
+        self._looked |= {task: now for task in self._read if task not in lagging}
+        return lagging
+
+    def _note(self, in_vain: Iterable[int]) -> None:
+        """Tells the tick, now and then, that it need not open the runs of these tasks."""
+        if monotonic() - self._noted >= NOTED_EVERY:
+            TransferTask.objects.filter(pk__in=in_vain).update(looked_at=timezone.now())
+            self._noted = monotonic()
+
+
+def watched_tasks() -> dict[TransferTask, Read]:
+    """The tasks that may run now as rows arrive, and what each has read.
+
+    The last run of each has ended well, and moved what there was. Before its first run, and after
+    one that was cancelled, the tick opens it. Two queries, however many tasks.
+    """
+    listed: Any = TransferTask.objects.watched().with_runs().select_related("server")
+    last = {
+        task: task.last_run_id
+        for task in listed
+        if task.open_run_id is None and task.last_run_id == task.last_success_id is not None
+    }
+    runs = TransferRun.objects.filter(pk__in=last.values()).order_by()
+    positions = dict(runs.values_list("pk", "position_to"))
+    known = {task: positions.get(run) for task, run in last.items()}
+    return {
+        task: Read(position["origin"], position["read_through"])
+        for task, position in known.items()
+        if position
+    }
+
+
+def move_arrived(task: TransferTask, stopped: Stopped) -> None:
+    """Moves the task's rows: in its last run, if that is one of this minute, or in a new one.
+
+    Does nothing while somebody else runs the task. A failure is noted in the run.
+    """
+    try:
+        with suppress(AlreadyRunning), task.lock():
+            if (run := _run_of_this_minute(task, timezone.now())) is None:
+                run = TransferRun.of(task, Trigger.ARRIVAL)
+                run.start()
+            with run.failures():
+                execute(run, task, stopped=stopped, stopped_as=State.INTERRUPTED)
+    except IntegrityError:  # a run was queued a moment ago: a worker takes it
+        pass
+    except Exception:
+        logger.exception("moving what has arrived: %s", task)
+    finally:
+        connection.close()
+
+
+def _run_of_this_minute(task: TransferTask, now: datetime) -> TransferRun | None:
+    """The task's last run, open again, if rows that arrive now still count for it."""
+    recent = task.runs.filter(
+        trigger=Trigger.ARRIVAL, started_at__gt=now - ONE_RUN, cancel_requested_at=None
+    )
+    run = recent.order_by("-pk").first()
+    return run if run is not None and run.go_on() else None

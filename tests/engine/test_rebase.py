@@ -350,6 +350,29 @@ def test_the_last_pin_stays_the_last_after_a_rebase(shop_all, bonus, restore):
     assert new.target_rows() == [("a", "last")]
 
 
+def test_a_transaction_that_began_before_a_rebase_and_stages_a_row_after_it_is_moved(
+    shop_all, bonus, restore
+):
+    """It has a lower number than rows that the rebase has renumbered, and that were moved."""
+    old = Flow("balances", shop_all, bonus)
+    old.stage(*numbers(1, 3))
+    old.move()
+    dsn = restore()
+    with connected(dsn) as early:
+        run(early, "begin; select pg_current_xact_id()")
+        rebased(dsn, bonus)
+        insert(early, "balances", [("early", 1)])
+        run(early, "commit")
+    new = Flow("balances", dsn, bonus)
+    ((early, moved),) = query(
+        dsn,
+        "select max(xid::text::bigint) filter (where account = 'early'), "
+        f"max(xid::text::bigint) filter (where account <> 'early') from {TABLE}",
+    )
+    assert early < moved
+    assert_every_row_once(new, ["1", "2", "3", "early"])
+
+
 def test_a_new_cluster_that_has_used_up_too_few_transactions_numbers_all_rows(
     shop_all, bonus, restore
 ):

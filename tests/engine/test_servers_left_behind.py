@@ -3,10 +3,11 @@ over, so that nothing is lost and nothing doubled.
 """
 
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 
-from tests.databases import Flow, purge, query
+from tests.databases import Flow, connected, insert, purge, query, run
 from tests.engine.site import OLD, burn
 from transfer.engine.errors import (
     OriginChanged,
@@ -50,6 +51,28 @@ class Left:
         if new:
             self.stage(*new)
         self.rebase(Restored(at))
+
+    @contextmanager
+    def early(self):
+        """Restores and rebases shop All while a transaction is under way; yields what stages a row
+        in it and ends it. Rows that both servers have moved get higher numbers than it has.
+        """
+        self.copy()
+        self.lose("lost")
+        self.flow.move()
+        self.site.restore(self.site.shop, self.made)
+        at = self.site.now()
+        with connected(self.shop_all) as early:
+            run(early, "begin; select pg_current_xact_id()")
+            self.stage("new")
+            self.rebase(Restored(at))
+
+            def write():
+                insert(early, "balances", [("early", 1)])
+                run(early, "commit")
+                self.site.staged["early"] += 1
+
+            yield write
 
     def rebase(self, restored=None, **knowledge):
         self.site.rebase(restored, self.other.bonus, **knowledge)
@@ -170,6 +193,34 @@ def test_two_rebases_in_a_row_are_followed(left):
     assert Counter(row[0] for row in left.flow.target_rows()) == +left.site.staged + Counter(
         ["lost"]
     )
+
+
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_a_transaction_that_began_before_the_rebase_is_moved_once_it_has_ended(left, ends):
+    """It ends before the server is carried over, or after."""
+    with left.early() as write:
+        if ends == "before":
+            write()
+        left.flow.move()
+        if ends == "after":
+            write()
+    left.assert_each_row_once("lost")
+
+
+def test_a_transaction_that_began_before_an_earlier_rebase_is_moved(left):
+    with left.early() as write:
+        write()
+    left.other.move()
+    left.copy()
+    left.stage("after")
+    left.other.move()
+    left.site.staged.subtract(["after"])
+    left.restore("newer")
+    left.flow.move(chunk_rows=2)
+    left.other.move()
+    for flow in (left.flow, left.other):
+        received = Counter(row[0] for row in flow.target_rows())
+        assert received - Counter(["after"]) == left.site.staged + Counter(["lost"])
 
 
 def test_a_backup_of_a_server_from_before_a_rebase_gets_what_it_lacks(left):

@@ -23,17 +23,19 @@ from transfer.engine.shop_all.source import ShopAll
 # prepared; how many rows were moved and their amount, how many wait; the last transaction that was
 # moved as a whole; those up to the last moved one that were not; and the one that was moved in
 # part. Reads the table and what the rebase has kept. A row of a transaction before the first one
-# was never renumbered.
+# was never renumbered. Any other row without an old transaction was written after the rebase, also
+# if its transaction began before and has a lower number.
 JUDGE = """
     with rows as (
         select coalesce(known.old_xid, ours.xid) as xid, coalesce(known.is_new, false) as is_new,
+               known.new_xid is not null or ours.xid < '3' as is_of_before,
                ours.xid::text::bigint as number, id, created_at, {amount} as amount
           from {staged}
           left join datatransfer.renumbered_transaction as known
             on known.new_xid = ours.xid and known.origin = {origin} and known.kind = {kind}
-         where known.new_xid is not null or ours.xid < '3'
     ), judged as (
-        select number, amount, {verdict} as verdict from rows
+        select number, amount, case when is_of_before then {verdict} else 'waiting' end as verdict
+          from rows
     ), transactions as (
         select number, count(*) as rows, count(*) filter (where verdict <> 'waiting') as moved,
                coalesce(sum(amount) filter (where verdict <> 'waiting'), 0) as amount,
@@ -181,7 +183,8 @@ def translate(
     if doubtful and doubtful_moved is None:
         error = RowsPrepared if is_prepared else RowsDoubtful
         raise error(rows=doubtful, kind=kind.name, database=target.name)
-    after, origin = _in_new_numbers(position, last, hidden, part), shop_all.identity.origin()
+    unseen = sorted({*hidden, *shop_all.reader.running()})  # a transaction under way may yet write
+    after, origin = _in_new_numbers(position, last, unseen, part), shop_all.identity.origin()
     totals = target.positions.furthest(position)
     purged_rows, purged_amount = shop_all.reader.purged(kind)
     after = replace(
@@ -235,10 +238,9 @@ def _in_new_numbers(
     """The position by new transactions: it has moved all up to `last` without those in `hidden`;
     and of `part`, which then is the batch under way, the rows up to the last moved one.
     """
-    whole = [xid for xid in hidden if xid < (last or 0)]
     after = replace(
         position,
-        read_through=_snapshot(last, whole),
+        read_through=_snapshot(last or 0, hidden),
         reading=None,
         last_xid=None,
         last_id=None,
@@ -251,10 +253,11 @@ def _in_new_numbers(
     return replace(after, reading=reading, last_xid=part, last_id=position.last_id)
 
 
-def _snapshot(last: int | None, hidden: list[int]) -> str:
+def _snapshot(last: int, hidden: list[int]) -> str:
     """The snapshot that sees the transactions up to `last` without those in `hidden`.
 
     The text form is xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
     """
-    end = max((last or 0) + 1, LOWEST)
-    return f"{hidden[0] if hidden else end}:{end}:{','.join(map(str, hidden))}"
+    end = max(last + 1, LOWEST)
+    unseen = [xid for xid in hidden if xid < end]
+    return f"{unseen[0] if unseen else end}:{end}:{','.join(map(str, unseen))}"

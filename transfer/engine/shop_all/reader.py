@@ -97,6 +97,11 @@ class Reader:
         """The snapshot of the transaction under way, as text."""
         return str(self.database.value(SNAPSHOT))
 
+    def running(self) -> list[int]:
+        """The transactions that had not ended when the snapshot was taken."""
+        _, _, running = self.current_snapshot().split(":")
+        return [int(xid) for xid in running.split(",") if xid]
+
     def read_in_order(self) -> None:
         """Makes queries walk the index on (xid, id) until the transaction ends.
 

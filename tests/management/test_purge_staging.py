@@ -3,9 +3,9 @@ from django.core.management import call_command
 
 from tests.databases import Flow, query, stage
 from transfer.models import Actor, RejectedRow, Settings, TransferTask
-from transfer.pages.servers.views import undock
 from transfer.rejects.resend import resend
 from transfer.runs.purge import purge_staging
+from transfer.runs.undocking import undock
 
 
 @pytest.fixture

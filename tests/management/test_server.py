@@ -1,4 +1,4 @@
-"""`manage.py server list|add|test`."""
+"""`manage.py server list|add|test|remove`."""
 
 import io
 import json
@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from tests.databases import query, stage
-from transfer.models import AuditEntry, BonusServer, TransferTask
+from transfer.models import AuditEntry, BonusServer, TransferRun, TransferTask
+from transfer.models.run_base import State, Trigger
 
 URL = "postgresql://bonus:s3cret@10.0.0.8:5433/loyalty"
 
@@ -202,3 +203,75 @@ class TestRowsThatWereStagedBeforeTheDocking:
             call_command("transfer", "balances", "--server", "9")
         call_command("transfer", "balances", "--server", "Бонусный сервер 8")
         assert query(bonus, "select count(*) from asset") == [(2,)]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class TestUndocking:
+    @pytest.fixture
+    def eight(self, db):
+        add("--database-url", URL)
+        return BonusServer.objects.get()
+
+    @pytest.fixture
+    def answer(self, monkeypatch):
+        """Types the answer on a terminal."""
+        return lambda text: monkeypatch.setattr("sys.stdin", Terminal(f"{text}\n"))
+
+    @pytest.mark.parametrize("yes", ["y", "Д", "да"])
+    def test_says_what_it_means_asks_and_is_in_the_audit(self, eight, answer, capsys, yes):
+        eight.tasks.update(enabled=True)
+        answer(yes)
+        call_command("server", "remove", str(eight.pk))
+        said = capsys.readouterr().out
+        assert "Включены 3 из трёх его задач" in said
+        assert "Отстыковать «Бонусный сервер 8»?" in said
+        assert said.endswith("Бонусный сервер 8 отстыкован.\n")
+        assert not BonusServer.objects.exists()
+        entry = AuditEntry.objects.get(action="delete")
+        assert (entry.subject_id, entry.old["name"]) == (eight.pk, eight.name)
+        assert entry.who.endswith("(manage.py)")
+
+    @pytest.mark.parametrize("no", ["", "n", "нет", "Бонусный сервер 8"])
+    def test_happens_only_after_a_yes(self, eight, answer, no):
+        answer(no)
+        with pytest.raises(CommandError) as refused:
+            call_command("server", "remove", eight.name)
+        assert refused.value.returncode == 1
+        assert BonusServer.objects.exists()
+
+    def test_without_a_terminal_has_to_be_confirmed_by_yes(self, eight, monkeypatch, capsys):
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+        for options in ([], ["--json"]):
+            with pytest.raises(CommandError, match="--yes") as refused:
+                call_command("server", "remove", eight.name, *options)
+            assert refused.value.returncode == 2
+        assert BonusServer.objects.exists()
+        capsys.readouterr()
+        call_command("server", "remove", eight.name, "--yes", "--json")
+        removed = json.loads(capsys.readouterr().out)
+        assert (removed["id"], removed["name"]) == (eight.pk, eight.name)
+        assert not BonusServer.objects.exists()
+
+    def test_waits_for_the_end_of_a_transfer_which_the_exit_code_says(self, eight):
+        TransferRun.of(eight.tasks.get(kind="balances"), Trigger.MANUAL).start()
+        with pytest.raises(CommandError) as refused:
+            call_command("server", "remove", eight.name, "--yes")
+        assert refused.value.returncode == 3
+        assert BonusServer.objects.exists()
+        assert TransferRun.objects.get().state == State.RUNNING
+
+    def test_of_a_server_that_is_not_docked_is_wrong_usage(self, eight):
+        with pytest.raises(CommandError, match=eight.name) as refused:
+            call_command("server", "remove", "Бонусный сервер 9", "--yes")
+        assert refused.value.returncode == 2
+
+    def test_lets_a_purge_go_on_without_the_server(self, receiver, shop_all):
+        stage(shop_all, "balances", [("1", 1)])
+        call_command("transfer", "balances")
+        call_command("server", "remove", receiver.name, "--yes")
+        retired = query(shop_all, "select count(*) from datatransfer.retired_reader")
+        assert retired[0][0] > 0

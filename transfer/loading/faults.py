@@ -177,7 +177,10 @@ class NothingInside(FileRefused):
 class ColumnsMissing(FileRefused):
     code = "columns_missing"
     sentence = gettext_noop("The columns %(columns)s are not recognised in the file.")
-    hint = gettext_noop("Name them as the template does, or choose on the page which is which.")
+    hint = gettext_noop(
+        "Name each of them once, above the lines, as the template or the list on the page does. "
+        "When rows are loaded on the page, you can also choose there which column is which."
+    )
 
 
 class BadLinesLeft(FileRefused):

@@ -18,6 +18,8 @@ from transfer.text.commands import as_typed_here
 from transfer.text.explain import explain
 
 FAILED, USAGE, ALREADY_RUNNING, NO_DATABASE = 1, 2, 3, 4
+INTERRUPTED = 130
+YES = {"y", "yes", "д", "да"}
 
 
 class UsageError(CommandError):
@@ -138,6 +140,19 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def typed(read: Callable[[str], str], question: str) -> str:
+    """What the user types; `read` is `input` or `getpass`. Ctrl-C and Ctrl-D end the command."""
+    try:
+        return read(question)
+    except (EOFError, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+
+
+def agreed(question: str) -> bool:
+    """Whether the user on the terminal answers yes. Anything else is no."""
+    return typed(input, f"{question} [{_('y/N')}]: ").strip().lower() in YES
 
 
 def with_zone(at: datetime) -> str:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from transfer.errors import gettext_noop
-from transfer.loading.faults import FileRefused, FileTooLarge, NothingInside
+from transfer.loading.faults import ColumnsMissing, FileRefused, FileTooLarge, NothingInside
 from transfer.loading.files import Layout, Line, detect, is_blank, rows_of
 from transfer.loading.headings import missing
 from transfer.loading.lines import cell_at
@@ -34,12 +34,6 @@ class Registers:
     names = ("shop", "shop_name", "code", "name", "mothballed")
     needed = (("shop",), ("code",))
     secrets: frozenset[str] = frozenset()
-
-
-class RegisterColumnsMissing(FileRefused):
-    code = "register_columns_missing"
-    sentence = gettext_noop("The columns %(columns)s are not recognised in the file.")
-    hint = gettext_noop("Name each of them once, above the lines, as the list below does.")
 
 
 class TooManyLines(FileRefused):
@@ -110,7 +104,7 @@ def read(content: bytes) -> Plan:
         known=set(BonusServer.objects.values_list("name", flat=True)),  # of an exported list
     )
     if missing(Registers(), layout.columns):
-        raise RegisterColumnsMissing(columns=f"{_('Shop')}, {_('Code')}")
+        raise ColumnsMissing(columns=f"{_('Shop')}, {_('Code')}")
     lines = _lines(rows_of(io.BytesIO(content), layout), layout)
     plan = Plan(lines, set(layout.columns), layout.ignored)
     _compare(plan)

@@ -4,15 +4,25 @@ from typing import Any, ClassVar
 
 import psycopg2
 from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop
 from psycopg2.extensions import parse_dsn
 
 from transfer.engine.postgres.connect import SCRAM
 from transfer.errors import TransferError
-from transfer.management.command import FAILED, Action, ActionCommand, UsageError, servers_named
+from transfer.management.command import (
+    ALREADY_RUNNING,
+    FAILED,
+    Action,
+    ActionCommand,
+    UsageError,
+    agreed,
+    servers_named,
+)
 from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.runs.positions import QUESTIONS, RECEIVED, begin
+from transfer.runs.undocking import consequences, question, undock, why_not_now
 from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
 from transfer.servers.timed_check import Result
 from transfer.text.explain import explain
@@ -87,7 +97,7 @@ class Test(Tested):
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
-        parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
+        add_server_argument(parser)
 
     def handle(self, *, server: str, json: bool, **options: Any) -> None:
         (named,) = servers_named(server)
@@ -165,9 +175,53 @@ class Add(Tested):
             self.say("%(task)s: %(text)s\n  %(hint)s", task=task, text=sentence, hint=hint)
 
 
+class Remove(Action):
+    help = gettext_noop(
+        "Undocks a bonus server: says what that means, and asks. Exit code 3 while a transfer to "
+        "it is running, or accounts of registers are being changed on it."
+    )
+    flags: ClassVar[dict[str, str]] = {
+        "--yes": gettext_noop("do not ask; needed with --json, and without a terminal")
+    }
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        add_server_argument(parser)
+
+    def handle(self, *, server: str, yes: bool, json: bool, **options: Any) -> None:
+        (named,) = servers_named(server)
+        if why := why_not_now(named):
+            raise CommandError(why, returncode=ALREADY_RUNNING)
+        if not json:
+            self.say("%(points)s", points="\n".join(consequences(named)))
+        if not (yes or self._agreed(named, json)):
+            raise CommandError(_("Nothing was changed."))
+        removed = as_json(named)
+        undock(named, Actor.at_command_line())
+        if json:
+            self.say_json(**removed)
+        else:
+            self.say(_("%(server)s is undocked."), server=named.name)
+
+    def _agreed(self, server: BonusServer, json: bool) -> bool:
+        """Raises UsageError where nobody can be asked."""
+        if json or not sys.stdin.isatty():
+            raise UsageError(_("Undocking has to be confirmed: add --yes."))
+        return agreed(question(server))
+
+
 class Command(ActionCommand):
-    help = gettext_noop("Lists, docks and tests bonus servers.")
-    actions: ClassVar[dict[str, type[Action]]] = {"list": List, "add": Add, "test": Test}
+    help = gettext_noop("Lists, docks, tests and undocks bonus servers.")
+    actions: ClassVar[dict[str, type[Action]]] = {
+        "list": List,
+        "add": Add,
+        "test": Test,
+        "remove": Remove,
+    }
+
+
+def add_server_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
 
 
 def as_json(server: BonusServer) -> dict[str, object]:

@@ -3,7 +3,7 @@ import pwd
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from getpass import getpass
 from io import StringIO
@@ -28,7 +28,7 @@ from transfer.access import Role
 from transfer.engine.postgres.connect import LOCAL
 from transfer.errors import Unreachable
 from transfer.management import provision
-from transfer.management.command import Command as BaseCommand, UsageError
+from transfer.management.command import Command as BaseCommand, UsageError, typed
 from transfer.management.provision import Administrator, with_password, without_password
 from transfer.models import Actor, Heartbeat, User
 from transfer.models.settings import known_zones
@@ -327,13 +327,6 @@ def read_secrets(path: str | None) -> dict[str, str]:
         raise UsageError(_("%(file)s can't be read."), file=path) from error
     lines = dotenv_values(stream=StringIO(text), interpolate=False)
     return {name: value for name, value in lines.items() if value}
-
-
-def typed(read: Callable[[str], str], question: str) -> str:
-    try:
-        return read(question)
-    except (EOFError, KeyboardInterrupt):
-        sys.exit(130)
 
 
 def is_root() -> bool:

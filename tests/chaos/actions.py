@@ -9,9 +9,8 @@ from django.db import connection
 
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer, RejectedRow, TransferRun, TransferTask
-from transfer.pages.servers import views
 from transfer.rejects import resend
-from transfer.runs import execute
+from transfer.runs import execute, undocking
 from transfer.runs.purge import purge_all
 from transfer.runs.reconcile import reconcile
 
@@ -90,7 +89,7 @@ def send_one_again(kind: str, number: str, values: dict[str, str]) -> str | None
 
 
 def undock(server: str) -> None:
-    views.undock(BonusServer.objects.get(name=server), Actor("tests"))
+    undocking.undock(BonusServer.objects.get(name=server), Actor("tests"))
 
 
 def purge() -> int | str:

@@ -1,11 +1,12 @@
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import get_language, gettext as _, gettext_lazy
 
 from transfer.engine.position import Position, Totals
 from transfer.models.run_base import (
@@ -31,6 +32,12 @@ BY_END = {
     "bad": models.Count("pk", filter=Q(state__in=BAD_STATES)),
     "skipped": models.Count("pk", filter=Q(state=State.SKIPPED)),
 }
+
+
+@lru_cache(maxsize=1000)
+def _title(kind: str, server: str, language: str | None) -> str:
+    """What a run moves, and to which server. A page shows the same few many times."""
+    return _("%(kind)s → %(server)s") % {"kind": KindChoices(kind).label, "server": server}
 
 
 class AmountField(models.DecimalField):
@@ -162,8 +169,7 @@ class TransferRun(Run):
     @property
     def title(self) -> str:
         """What ran, in the reader's language."""
-        names = {"kind": KindChoices(self.kind).label, "server": self.server_name}
-        return _("%(kind)s → %(server)s") % names
+        return _title(self.kind, self.server_name, get_language())
 
     @property
     def totals(self) -> Totals:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import takewhile
 
 from django.utils import timezone
@@ -201,11 +201,17 @@ def duration(value: timedelta | float | None) -> str:
         return NOTHING
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if seconds < 1:
-        return _("%(n)d ms").replace(" ", NBSP) % {"n": seconds * 1000}
-    return _long_duration(int(seconds)).replace(" ", NBSP)
+        return _milliseconds(get_language()) % {"n": seconds * 1000}
+    return _long_duration(int(seconds), get_language()).replace(" ", NBSP)
 
 
-def _long_duration(seconds: int) -> str:
+@cache
+def _milliseconds(language: str | None) -> str:
+    return _("%(n)d ms").replace(" ", NBSP)
+
+
+@lru_cache(maxsize=1000)
+def _long_duration(seconds: int, language: str | None) -> str:
     if seconds < MINUTE:
         return _("%(s)d s") % {"s": seconds}
     if seconds < HOUR:

@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.translation import _trans
 
 from tests.pages.look import queries_of
 from tests.records import NOON, a_run, server, user
@@ -55,6 +56,26 @@ def test_runs_are_found_by_server_kind_state_trigger_and_user(client, eight):
         "actor": ivan.pk,
     }.items():
         assert filtered(client, **{name: value}) == [other.pk], name
+
+
+def test_more_runs_on_the_page_look_up_no_more_words(client, eight, monkeypatch):
+    asked = []
+    gettext = _trans.gettext
+    monkeypatch.setattr(_trans, "gettext", lambda text: asked.append(text) or gettext(text))
+
+    def looked_up():
+        asked.clear()
+        client.get(reverse("history"), {"hours": "all", "per_page": "250"})
+        return len(asked)
+
+    for _ in range(2):
+        a_run(eight, started_at=NOON, finished_at=NOON + timedelta(milliseconds=250))
+    looked_up()  # the first page of a process
+    few = looked_up()
+    for seconds in range(60):
+        a_run(eight, started_at=NOON, finished_at=NOON + timedelta(seconds=seconds % 5 + 0.3))
+    looked_up()
+    assert looked_up() == few
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""What can go wrong, each with a stable code, one sentence and one hint.
+
+The sentences are message ids of the translation catalogue. `text.explain` translates them; a run
+saves the code and the parameters.
+"""
+
+from transfer.errors.answers import (
+    AnswerInvalid,
+    AnswerOverdue,
+    ConnectionLost,
+    IsReplica,
+    QueryFailed,
+    TooSlow,
+)
+from transfer.errors.base import (
+    Params,
+    TransferError,
+)
+from transfer.errors.printable import (
+    one_line,
+    printable,
+)
+from transfer.errors.unreachable import (
+    DatabaseMissing,
+    HostSilent,
+    HostUnknown,
+    LoginRefused,
+    PortClosed,
+    Unreachable,
+    WeakLogin,
+    from_socket,
+)
+from transfer.errors.work import (
+    AlreadyRunning,
+    Difference,
+    FileRefused,
+    QueueStuck,
+    RunTakenOver,
+    StillQueued,
+)
+from transfer.parties import gettext_noop
+
+__all__ = [
+    "AlreadyRunning",
+    "AnswerInvalid",
+    "AnswerOverdue",
+    "ConnectionLost",
+    "DatabaseMissing",
+    "Difference",
+    "FileRefused",
+    "HostSilent",
+    "HostUnknown",
+    "IsReplica",
+    "LoginRefused",
+    "Params",
+    "PortClosed",
+    "QueryFailed",
+    "QueueStuck",
+    "RunTakenOver",
+    "StillQueued",
+    "TooSlow",
+    "TransferError",
+    "Unreachable",
+    "WeakLogin",
+    "from_socket",
+    "gettext_noop",
+    "one_line",
+    "printable",
+]

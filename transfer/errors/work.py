@@ -1,0 +1,51 @@
+"""A run, the queue or a file that can't go on."""
+
+from transfer.errors.base import TransferError
+from transfer.parties import gettext_noop
+
+
+class AlreadyRunning(TransferError):
+    code = "already_running"
+    sentence = gettext_noop("This transfer is already running: %(holder)s.")
+    hint = gettext_noop("Wait for it to finish. Two at once would not move anything twice.")
+
+
+class Difference(TransferError):
+    code = "difference"
+    sentence = gettext_noop("What was staged is not what was moved: %(tasks)s.")
+    hint = gettext_noop(
+        "Rows are missing, or there are too many. The server's page says how many and by what sum; "
+        "somebody may have removed staged rows, or changed the position. Look before the next run."
+    )
+
+
+class RunTakenOver(TransferError):
+    code = "run_taken_over"
+    sentence = gettext_noop("The run was closed from outside while it went on.")
+    hint = gettext_noop(
+        "Its connection to the own database had broken, so it was taken for dead. What it moved "
+        "is counted; the next run goes on from there."
+    )
+
+
+class StillQueued(TransferError):
+    code = "still_queued"
+    sentence = gettext_noop("The run before it still waits in the queue, since %(since)s.")
+    hint = gettext_noop(
+        "Nothing is lost: the run that waits moves all rows. If this happens often, start more "
+        "workers (manage.py db_worker) or run this task less often."
+    )
+
+
+class FileRefused(TransferError):
+    """The file can't be read. Nothing of it is loaded."""
+
+    code = "file_refused"
+    sentence = gettext_noop("The file can't be read.")
+    hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")
+
+
+class QueueStuck(TransferError):
+    code = "queue_stuck"
+    sentence = gettext_noop("Jobs have waited in the queue since %(since)s.")
+    hint = gettext_noop("No worker takes them, or all are busy. Start one: manage.py db_worker")

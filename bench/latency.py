@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 
 from bench.ground import Ground, Installation
-from bench.reference import Reference
 from bench.report import Table
 from bench.sizes import Sizes
 from bench.timing import quantile
@@ -37,14 +36,23 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
             'insert into "cardAccounting" (card, account, status) values (%s, %s, 1)',
             [CARD, ACCOUNT],
         )
-        with Reference(at.bonus, at.environment).serving() as reference:
-            task = docked(at)
-            register = reference.register("r1")
+        task = at.dock("bench", at.bonus).tasks.get(kind="balances")
+        from tests.reference_server import TOKEN, reference_server  # needs Django's models
+
+        with reference_server(at.bonus) as server:
+            register = register_of(server.admin_port, server.work_url, TOKEN)
             return [table(at, task, register, sizes)]
 
 
-def docked(at: Installation) -> Any:
-    return at.dock("bench", at.bonus).tasks.get(kind="balances")
+def register_of(admin_port: int, work_url: str, token: str) -> httpx.Client:
+    """A register that has been given an account, at the work port."""
+    made = httpx.post(
+        f"http://127.0.0.1:{admin_port}/accounts",
+        headers={"Authorization": f"Bearer {token}"},
+        json={"register": "r1", "shop": "s1", "name": "r1"},
+    )
+    account = made.raise_for_status().json()
+    return httpx.Client(base_url=work_url, auth=(account["login"], account["secret"]))
 
 
 def table(at: Installation, task: Any, register: httpx.Client, sizes: Sizes) -> Table:

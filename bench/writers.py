@@ -11,7 +11,7 @@ from bench.timing import interleaved, timed
 from tests.databases import connected, query, run
 
 ROWS_A_STATEMENT = 1000
-BARE, NO_INDEX = "bare", "ours without indexes"
+BARE = "bare"
 OURS = "as init_shop_all leaves it, after a truncate"
 FREED = "into pages that a purge has freed"
 SUMMARISED = "into those, after another vacuum"
@@ -22,7 +22,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
     title = f"{rows:,} rows inserted"
     columns = [
         "table", "× bare, one statement", "× bare, a thousand a transaction",
-        "s, one statement", "s, a thousand", "WAL bytes a row", "MB of indexes",
+        "s, one statement", "s, a thousand",
     ]  # fmt: skip
     lines = []
     with ground.installation() as at:
@@ -38,11 +38,9 @@ class Inserted:
         self.at, self.kind, self.rows = at, kind, rows
         self.staging, _ = engine.tables(kind)
         ours = indexes_of(at.shop_all, self.staging)
-        self.indexed = {BARE: [], NO_INDEX: [], OURS: ours, FREED: ours, SUMMARISED: ours}
+        self.indexed = {BARE: [], OURS: ours, FREED: ours, SUMMARISED: ours}
         self.one: dict[str, list[float]] = {name: [] for name in self.indexed}
         self.many: dict[str, list[float]] = {name: [] for name in self.indexed}
-        self.wal: dict[str, float] = {}
-        self.sizes: dict[str, float] = {}
 
     def lines(self, rounds: int) -> list[list[Any]]:
         names = ", ".join(engine.columns(self.kind))
@@ -64,13 +62,7 @@ class Inserted:
         table = self._table(name)
         with connected(self.at.shop_all) as writer:
             self._make_room(name, writer)
-            (before,) = run(writer, "select pg_current_wal_insert_lsn()")[0]
             self.one[name].append(timed(lambda: run(writer, self._statement(table, 1, self.rows))))
-            (wal,) = run(
-                writer, "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]
-            )[0]
-            (size,) = run(writer, "select pg_indexes_size(to_regclass(%s))", [f'"{table}"'])[0]
-            self.wal[name], self.sizes[name] = float(wal) / self.rows, size / 2**20
             self._make_room(name, writer)
             self.many[name].append(timed(lambda: self._insert_by_thousands(writer, table)))
 
@@ -104,7 +96,7 @@ class Inserted:
             for taken in (self.one, self.many)
         ]
         seconds = [median(taken[name]) for taken in (self.one, self.many)]
-        return [f"{self.kind}, {name}", *ratios, *seconds, self.wal[name], self.sizes[name]]
+        return [f"{self.kind}, {name}", *ratios, *seconds]
 
 
 def indexes_of(dsn: str, table: str) -> list[str]:

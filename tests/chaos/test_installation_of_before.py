@@ -49,9 +49,13 @@ TYPED = {
 
 
 class Site:
-    """One cluster with the three databases of an installation, and both versions of the product."""
+    """One cluster with the three databases of an installation, and both versions of the product.
+
+    The version before has set it up, once; `begin` puts the cluster back to that.
+    """
 
     def __init__(self, home: Path, before: Path) -> None:
+        self.beginning = home / "beginning"
         self.instance = Instance(home / "cluster")
         self.instance.create(*DATABASES)
         self.dsns = [self.instance.dsn(name) for name in DATABASES]
@@ -59,10 +63,17 @@ class Site:
         old = Installation(*self.dsns, tree=before)
         old.set_up("add_bonus_server")
         self.new = Installation(*self.dsns)
-        self.old_product = Warm(old.environment, before)
-        self.product = Warm(self.new.environment, ROOT)
         for kind in KINDS:  # what arrives is noted, so that a value that is set twice shows, too
             query(self.bonus, ROWS[kind].in_bonus)
+        self.instance.stop()
+        self.instance.copy_to(self.beginning)
+        self.begin()
+        self.old_product = Warm(old.environment, before)
+        self.product = Warm(self.new.environment, ROOT)
+
+    def begin(self) -> None:
+        self.instance.restore(self.beginning)
+        self.instance.start()
 
     def close(self) -> None:
         self.old_product.close()
@@ -85,13 +96,19 @@ def before(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def site(before):
+@pytest.fixture(scope="module")
+def built(before):
     with tempfile.TemporaryDirectory(prefix="dt") as home, suppress(ProcessLookupError):
         Path(home).chmod(0o755)
         site = Site(Path(home), before)
         yield site
         site.close()
+
+
+@pytest.fixture
+def site(built):
+    built.begin()
+    return built
 
 
 def done(outcome):

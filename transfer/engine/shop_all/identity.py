@@ -18,9 +18,10 @@ from transfer.engine.position import Position
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.postgres.relations import check_logged
 from transfer.engine.shop_all.batch_log import ORIGINAL, BatchLog
-from transfer.engine.shop_all.guards import STAMP_TRIGGER, Guards
+from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.purge_notes import PurgeNotes
 from transfer.engine.shop_all.restore_notes import RestoreNotes
+from transfer.engine.shop_all.triggers import STAMP_TRIGGER
 from transfer.errors import AnswerInvalid
 
 # Whether our table of the identity exists. By the catalogue.

@@ -21,6 +21,7 @@ from transfer.engine.shop_all import (
 from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.indexes import Indexes, Step
 from transfer.engine.shop_all.trigger_functions import CREATE_FUNCTIONS
+from transfer.engine.shop_all.triggers import NOTES, STAMPS, notes_of_changes
 from transfer.errors import gettext_noop
 
 # Our own tables, if they are missing; what exists stays as it is.
@@ -194,9 +195,9 @@ class Staging:
         """Makes the table with its columns, then the index on (xid, id), then the triggers."""
         steps = self._create_columns(kind) + self.indexes.index_places(kind)
         made = (
-            (guards.STAMPS, GUARDED),
-            (guards.NOTES, NOTED),
-            (guards.notes_of_changes(kind), NOTED_CHANGES),
+            (STAMPS, GUARDED),
+            (NOTES, NOTED),
+            (notes_of_changes(kind), NOTED_CHANGES),
         )
         for triggers, sentence in made:
             if differing := self.guards.differing_triggers(kind, triggers):

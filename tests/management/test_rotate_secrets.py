@@ -15,34 +15,14 @@ from transfer.models import (
     RegisterAccount,
     Shop,
 )
-from transfer.models.pieces import cipher
-
-FIELDS = (
-    BonusServer._meta.get_field("api_token"),
-    BonusServer._meta.get_field("db_password"),
-    IssuedSecret._meta.get_field("secret"),
-    Recipient._meta.get_field("address"),
-    Recipient._meta.get_field("signing_key"),
-)
 
 
 @pytest.fixture
 def change_key(settings):
-    """A new process would read the new keys; the fields here keep the ones they have seen."""
-
     def change_key(new: str, *old: str) -> None:
         settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = new, list(old)
-        forget_keys()
 
-    yield change_key
-    forget_keys()
-
-
-def forget_keys() -> None:
-    for field in FIELDS:
-        for key in ("keys", "f"):
-            vars(field).pop(key, None)
-    cipher.cache_clear()
+    return change_key
 
 
 @pytest.fixture

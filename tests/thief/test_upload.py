@@ -17,7 +17,7 @@ from tests.records import user
 from tests.test_behind_proxy import answers, deployed, running
 from tests.waiting import wait_until
 from transfer.models import Upload
-from transfer.models.pieces import cipher
+from transfer.models.secret import cipher
 
 BOUNDARY = "thief"
 PIN = b"4100000011;PIN-73519-PIN\n"

@@ -10,7 +10,8 @@ from transfer.engine.kinds import Kind
 from transfer.loading.faults import EmptyFile, FileTooLarge
 from transfer.loading.values import printable
 from transfer.models import Actor, Upload
-from transfer.models.pieces import PIECE, cipher
+from transfer.models.pieces import PIECE
+from transfer.models.secret import cipher
 
 LARGEST = 256 << 20
 

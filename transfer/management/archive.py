@@ -27,8 +27,7 @@ from transfer.models import (
     IssuedSecret,
     Recipient,
 )
-from transfer.models.pieces import cipher
-from transfer.models.secret import ENCRYPTED
+from transfer.models.secret import ENCRYPTED, cipher
 
 # Their tables come back empty: what was to be done next, who was logged in, who had guessed
 # passwords, who has ticked.

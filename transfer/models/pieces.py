@@ -1,23 +1,17 @@
 """The content of a file, in encrypted pieces of our own database."""
 
 import io
-from functools import cache
 from typing import Any
 
 from django.db import models
-from encrypted_fields.fields import EncryptedFieldMixin
+
+from transfer.models.secret import cipher
 
 PIECE = 1 << 20
 
 
-@cache
-def cipher() -> Any:
-    """The one of the passwords at rest: a file may hold PIN codes."""
-    return EncryptedFieldMixin().f
-
-
 class UploadPiece(models.Model):
-    """A part of a file's content, encrypted."""
+    """A part of a file's content, encrypted: it may hold PIN codes."""
 
     upload = models.ForeignKey("transfer.Upload", on_delete=models.CASCADE, related_name="pieces")
     number = models.IntegerField()

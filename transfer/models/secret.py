@@ -1,10 +1,23 @@
+from functools import cache
 from typing import Any
 
 from cryptography.fernet import InvalidToken
+from django.conf import settings
 from django.db import models
 from encrypted_fields.fields import EncryptedFieldMixin, EncryptedTextField
 
 ENCRYPTED = "gAAAA"  # what every Fernet token begins with
+
+
+def cipher() -> Any:
+    """Encrypts secrets at rest with SECRET_KEY, and decrypts them, also with a former key."""
+    return _cipher(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+
+
+@cache
+def _cipher(*_secret_keys: str) -> Any:
+    """Of these keys. The library takes 20 ms to derive its own from each, for each field."""
+    return EncryptedFieldMixin().f
 
 
 class WithSecrets:
@@ -31,6 +44,11 @@ class SecretField(EncryptedTextField):
 
     clean = models.TextField.clean
     to_python = models.TextField.to_python
+
+    @property
+    def f(self) -> Any:
+        """What the library calls the cipher of a field."""
+        return cipher()
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Decrypts; with another key the value stays as it is: see BonusServer.check_secrets."""

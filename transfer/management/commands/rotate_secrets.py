@@ -8,8 +8,7 @@ from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.management.command import Command as BaseCommand
 from transfer.models import BonusServer, IssuedSecret, Recipient, UploadPiece
-from transfer.models.pieces import cipher
-from transfer.models.secret import secret_names
+from transfer.models.secret import cipher, secret_names
 
 WithOwner = BonusServer | IssuedSecret | Recipient
 

@@ -11,7 +11,8 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
-from transfer.engine.kinds import BALANCES, CARDS, PINCODES, Kind
+from transfer.engine.kind import Kind
+from transfer.engine.kinds import BALANCES, CARDS, PINCODES
 
 ACCOUNTS = 6_000
 COMMENTS = (

@@ -13,7 +13,7 @@ from tests.chaos.scenarios import Scenario
 from transfer.engine.bonus_server.positions import Positions
 from transfer.engine.bonus_server.rejects import Rejects
 from transfer.engine.errors import CommitUnconfirmed, IsReplica
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.move import chunk, prepare, replacements, stream
 from transfer.engine.move.refusals import Applied, Bisection
 from transfer.engine.restore import carry_over, diagnosis, set_position

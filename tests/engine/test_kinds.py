@@ -7,7 +7,8 @@ import pytest
 from django.utils import translation
 
 from tests.databases import query
-from transfer.engine.kinds import KINDS, MASK, check_named
+from transfer.engine.kind import MASK
+from transfer.engine.kinds import KINDS, check_named
 from transfer.text.explain import explain
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)

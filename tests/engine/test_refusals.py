@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import Flow, migrate_bonus_server, query
 from transfer.engine.errors import RowsSwallowed, TooManyRefused
-from transfer.engine.kinds import MASK
+from transfer.engine.kind import MASK
 from transfer.engine.move import refusals
 from transfer.engine.position import Totals
 from transfer.errors import QueryFailed

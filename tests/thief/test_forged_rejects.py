@@ -12,7 +12,7 @@ from django.utils import timezone
 from tests.databases import query, stage
 from tests.pages.look import words
 from tests.records import user
-from transfer.engine.kinds import MASK
+from transfer.engine.kind import MASK
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferTask
 from transfer.models.run_base import Trigger

@@ -10,7 +10,8 @@ from psycopg2 import sql
 from transfer.doctor import databases
 from transfer.engine.bonus_server.vendor_tables import DEMANDED
 from transfer.engine.checks import CARD_STATUSES
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kind import Kind
+from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import DATABASES, NAME, OURS, VALIDITY
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping

@@ -18,7 +18,8 @@ from transfer.engine.checks import (
     STATUS_WORD_UNKNOWN,
     VALIDITY_NOT_HELD,
 )
-from transfer.engine.kinds import DEFAULT_STATUS, KINDS, Kind
+from transfer.engine.kind import DEFAULT_STATUS, Kind
+from transfer.engine.kinds import KINDS
 from transfer.engine.table_mapping import LONGEST, TableMapping, Value
 from transfer.errors import gettext_noop
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.loading.loader import Loader
 from transfer.models import BonusServer

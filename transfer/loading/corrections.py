@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from django.db.models import Exists
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.loading.values import SPACES
 from transfer.models import RejectedRow
 from transfer.models.rejects import REJECT_KEY, SAME_ROW

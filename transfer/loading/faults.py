@@ -3,7 +3,7 @@
 import re
 
 from transfer.engine.checks import Check
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.errors import FileRefused, gettext_noop
 
 # Why a line can't be read: code → sentence and hint. What it says is judged by the checks of its

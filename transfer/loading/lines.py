@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from transfer.engine.kinds import MASK, Kind
+from transfer.engine.kind import MASK, Kind
 from transfer.engine.shop_all.copy_text import copied
 from transfer.engine.shop_all.staging_import import NOTHING_BESIDE
 from transfer.engine.table_mapping import Column

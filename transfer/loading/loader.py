@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from transfer.engine.errors import NotInitialised
-from transfer.engine.kinds import MASK
+from transfer.engine.kind import MASK
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.staging_import import GOOD, StagingImport
 from transfer.engine.shop_all.writers import WriterLog

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
 from transfer.loading.loader import known_loads
 from transfer.models import BonusServer, Upload

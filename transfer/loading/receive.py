@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from django.db import transaction
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.loading.faults import EmptyFile, FileTooLarge
 from transfer.loading.values import printable
 from transfer.models import Actor, Upload

@@ -4,7 +4,7 @@ from itertools import chain
 
 from django.conf import settings
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.loading import files
 from transfer.loading.headings import missing
 from transfer.models import Upload

@@ -6,7 +6,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from transfer.engine.checks import Check
-from transfer.engine.kinds import CHECKS, MASK
+from transfer.engine.kind import MASK
+from transfer.engine.kinds import CHECKS
 from transfer.errors import gettext_noop
 from transfer.loading.faults import LINE_FAULTS
 from transfer.loading.lines import Lines

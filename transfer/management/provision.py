@@ -19,7 +19,7 @@ from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.postgres.connect import LOCAL
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all import guards

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from transfer.engine.kinds import MASK
+from transfer.engine.kind import MASK
 from transfer.models.secret import secret_names
 
 GUARD = """

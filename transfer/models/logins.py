@@ -19,7 +19,7 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from transfer.engine.kinds import MASK
+from transfer.engine.kind import MASK
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.users import User
 from transfer.queue.locks import Space, wait_for_lock

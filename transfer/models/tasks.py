@@ -5,7 +5,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.kinds import BALANCES, CARDS, PINCODES, Kind
+from transfer.engine.kind import Kind
+from transfer.engine.kinds import BALANCES, CARDS, PINCODES
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batches import Readers
 from transfer.models.schedules import ScheduledTask

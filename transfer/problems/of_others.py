@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, F, Max, Min, Q
 from django.urls import reverse
 
-from transfer.engine.kinds import MASK
+from transfer.engine.kind import MASK
 from transfer.models import AuditEntry, BonusServer, Recipient, RegisterAccount, RejectedRow
 from transfer.models.alerts import Severity
 from transfer.models.failing import Failing

@@ -12,7 +12,7 @@ from enum import StrEnum
 from django.conf import settings
 from django.db import transaction
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.changes import Changed
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import Actor, AuditEntry, RejectedRow

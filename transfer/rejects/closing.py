@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.correction_log import Sent, Unfinished
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport

@@ -4,7 +4,7 @@ A rebase leaves these positions in the bonus servers' databases.
 """
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.errors import TransferError
 from transfer.models import BonusServer

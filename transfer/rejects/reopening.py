@@ -15,7 +15,7 @@ from operator import attrgetter
 from django.conf import settings
 from django.db.models import QuerySet
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.rejects.closing import batches

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from transfer.engine.kinds import MASK, Kind
+from transfer.engine.kind import MASK, Kind
 from transfer.engine.shop_all.copy_text import copied
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import NUMBERS, StagingImport

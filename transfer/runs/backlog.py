@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position, waiting
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError

@@ -15,7 +15,7 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import ReaderOfAnother
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.purge import Purge as StagedRows
 from transfer.engine.shop_all.source import ShopAll

@@ -11,7 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import CARD_STATUSES
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.text import formats
 
 HEADINGS = {

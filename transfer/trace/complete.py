@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.models import BonusServer
 from transfer.servers.ask import ask_all, bonus_db

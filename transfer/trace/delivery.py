@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count
 
 from transfer.engine.checks import BLANKED
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferRun
 from transfer.trace.runs import runs_that_moved

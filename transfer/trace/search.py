@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
 from transfer.servers.ask import shop_all
 from transfer.text import formats

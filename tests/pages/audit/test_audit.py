@@ -6,7 +6,7 @@ from django.db import connection
 from python_calamine import CalamineWorkbook
 
 from tests.records import server as a_server
-from transfer.engine.kinds import MASK
+from transfer.engine.kind import MASK
 from transfer.models import (
     AccountJob,
     Actor,

@@ -11,7 +11,7 @@ from psycopg2 import errors
 
 from transfer.engine.bonus_server.schema import is_complete
 from transfer.engine.errors import PositionInvalid, PositionOvertaken
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import MOST_ROWS, NOTHING_READ, SNAPSHOT, Position, Totals
 from transfer.engine.postgres.database import Database
 from transfer.errors import AlreadyRunning

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from transfer.engine.checks import UNKNOWN
 from transfer.engine.errors import RejectsUnreadable
-from transfer.engine.kinds import CHECKS, MASK, Kind
+from transfer.engine.kind import MASK, Kind
+from transfer.engine.kinds import CHECKS
 from transfer.errors import one_line
 
 LONGEST_PAYLOAD = 100_000  # characters of the row as JSON

@@ -4,7 +4,7 @@ import json
 
 from transfer.engine.bonus_server.reject_reading import REJECTS, Reject, read_rejects
 from transfer.engine.errors import NumberUsedTwice
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
 

@@ -9,7 +9,7 @@ from transfer.engine.errors import (
     TargetTableMissing,
     WrongColumns,
 )
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.postgres.relations import check_logged
 from transfer.engine.table_mapping import Column, TableMapping, Value

@@ -11,7 +11,8 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import PositionMoved
-from transfer.engine.kinds import CHECKS, Kind
+from transfer.engine.kind import Kind
+from transfer.engine.kinds import CHECKS
 from transfer.engine.move.commit import commit
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.read_ahead import ReadAhead

@@ -4,7 +4,7 @@ import psycopg2
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import CommitUnconfirmed
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import is_broken
 from transfer.errors import TransferError

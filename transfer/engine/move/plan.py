@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.batches import Batch
 from transfer.engine.shop_all.source import ShopAll

@@ -10,7 +10,7 @@ from transfer.engine.errors import (
     PositionLost,
     PositionMoved,
 )
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.source import ShopAll

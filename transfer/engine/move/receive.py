@@ -3,7 +3,7 @@
 from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.move.refusals import Bisection
 from transfer.engine.move.stream import Sending, as_source_failure, stream_rows
 

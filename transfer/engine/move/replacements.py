@@ -11,7 +11,7 @@ then replaces a row that the server has accepted.
 from collections.abc import Iterator
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.stream import as_source_failure
 from transfer.engine.position import NOTHING_READ

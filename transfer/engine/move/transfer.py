@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.move.chunk import Chunk, move_chunk
 from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.move.read_ahead import ReadAhead

@@ -12,7 +12,7 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RestoredFromDump, RowsDoubtful, RowsPrepared, RowsPurged
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import NOTHING_READ, Position, moved, visible
 from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.rebase_log import LOWEST, Rebase

@@ -8,7 +8,7 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import HistoryChanged, RestoreUnknown, RowsRewritten, RowsUndated
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.restore.new_numbers import Restored, is_new_since_dump
 from transfer.engine.shop_all.batch_log import ORIGINAL

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.rebase_log import LOWEST, Rebase, burn
 from transfer.engine.shop_all.source import ShopAll
 

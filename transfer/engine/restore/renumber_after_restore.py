@@ -22,7 +22,7 @@ from transfer.engine.errors import (
     RestoredTooEarly,
     TransactionPrepared,
 )
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import ALL_ROWS
 from transfer.engine.restore.carry_over import Renumbered, is_lost, translate

@@ -17,7 +17,7 @@ from transfer.engine.errors import (
     RowsPurged,
     ShopAllRestored,
 )
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position, Totals
 from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.shop_all.batches import Batch, KnownBatch, Readers

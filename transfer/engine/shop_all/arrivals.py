@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 
 # Of several snapshots, given as the numbers where they end and the transactions that were open in

@@ -18,7 +18,7 @@ from transfer.engine.errors import (
     HistoryChanged,
     NotInitialised,
 )
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batches import Batch, LoggedBatch

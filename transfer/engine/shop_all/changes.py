@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position, sees
 from transfer.engine.postgres.database import Database
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from psycopg2 import sql
 
 from transfer.engine.errors import NotInitialised, NumberUsedTwice
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")

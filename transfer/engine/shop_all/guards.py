@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable
 from psycopg2 import sql
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all import writers
 from transfer.engine.shop_all.trigger_functions import CREATE_FUNCTIONS, FUNCTIONS

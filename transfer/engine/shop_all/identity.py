@@ -13,7 +13,8 @@ from transfer.engine.errors import (
     StagingTableChanged,
     WrongColumns,
 )
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kind import Kind
+from transfer.engine.kinds import KINDS
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.postgres.relations import check_logged

@@ -5,7 +5,8 @@ from hashlib import sha256
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import KINDS, Kind
+from transfer.engine.kind import Kind
+from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.errors import gettext_noop
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position, visible
 from transfer.engine.postgres.database import COLUMNS
 from transfer.engine.shop_all.indexes import Indexes

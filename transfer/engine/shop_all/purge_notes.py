@@ -1,6 +1,6 @@
 """Notes of each purge: which rows are gone, so that a server that still needs them is noticed."""
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
 

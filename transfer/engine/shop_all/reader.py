@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import MOST_ROWS, Position, batch, moved, waiting
 from transfer.engine.postgres.database import Database
 from transfer.errors import AnswerInvalid

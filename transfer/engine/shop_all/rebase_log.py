@@ -11,7 +11,7 @@ from datetime import datetime
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import IS_VALID, ORIGINAL

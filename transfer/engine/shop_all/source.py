@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import errors
 
 from transfer.engine.errors import NotInitialised
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.arrivals import Arrivals

@@ -7,7 +7,7 @@ from typing import Protocol
 from psycopg2 import sql
 
 from transfer.engine.errors import RowsUndecided
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.shop_all import (
     batch_log,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from psycopg2 import sql
 
 from transfer.engine.checks import UNPRINTABLE
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.batch_log import FLUSHED
 from transfer.engine.shop_all.copy_text import BUFFER, Readable
 from transfer.engine.shop_all.correction_log import Sent

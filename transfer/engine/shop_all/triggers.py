@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.changes import values_of
 
 STAMP_TRIGGER = "datatransfer_stamp"

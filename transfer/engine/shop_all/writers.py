@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from psycopg2 import sql
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 
 # The columns get their values from defaults, never from the writer: see `guards.RIGHTS`.

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.forms import HiddenInput
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.kinds import MASK
+from transfer.engine.kind import MASK
 from transfer.models import AuditEntry
 from transfer.pages.filters import DayFilters
 from transfer.text import formats

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.table_mapping import Column
 from transfer.loading.headings import REJECT
 from transfer.loading.report import fault_named

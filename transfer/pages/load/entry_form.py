@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import CARD_STATUSES
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.engine.table_mapping import Column
 from transfer.loading.report import fault_named
 from transfer.models import Upload

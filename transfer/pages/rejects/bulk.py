@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from transfer.access import role
-from transfer.engine.kinds import Kind, check_named
+from transfer.engine.kind import Kind
+from transfer.engine.kinds import check_named
 from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet

@@ -9,7 +9,8 @@ from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import UNPRINTABLE
-from transfer.engine.kinds import CHECKS, Kind
+from transfer.engine.kind import Kind
+from transfer.engine.kinds import CHECKS
 from transfer.loading.faults import LINE_FAULTS, columns_of
 from transfer.loading.report import fault_named
 from transfer.loading.values import as_people_write, is_masked, reader

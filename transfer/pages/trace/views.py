@@ -10,7 +10,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
 from transfer.pages.trace.places import Group, Link, link, places

@@ -1,0 +1,181 @@
+"""A kind of transfer as data: its tables, columns and checks, and the SQL that applies good rows.
+
+It opens no connections: the engine runs what is defined here. A chunk arrives in the temporary
+table `incoming` (see `Kind.incoming`), whose column `fault` holds the code of the first check that
+a row fails, or null; `refuse` sets it where a check needs the target's rows. `refuse` and `apply`
+see the others as `good`, in the form that the target's table has them in. They look rows of
+the target up one by one, by the index on its key, and join nothing, so stale statistics cannot
+slow a chunk. Every SQL text here is a constant; values never enter it. The target's names are in
+braces, under ours, and `Kind.target_names` puts them in.
+"""
+
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from transfer.engine.checks import Check
+from transfer.engine.table_mapping import TEXT, Column, TableMapping
+from transfer.engine.table_name import TableName
+
+MASK = "••••"
+# A card linked without a status may only earn until a row says more: the one default that lets no
+# money out.
+DEFAULT_STATUS = 0
+TIMESTAMP = "timestamp with time zone"
+
+
+def text(name: str, secret: bool = False) -> Column:
+    return Column(name, "varchar(100)", TEXT, "text", secret)
+
+
+def plain(name: str, type_: str) -> Column:
+    return Column(name, type_, frozenset({type_}), type_)
+
+
+def stamp(name: str) -> Column:
+    """A column that takes the time of a chunk: COPY would write it into any eight bytes."""
+    types = frozenset({TIMESTAMP, "timestamp without time zone", "date"})
+    return Column(name, "timestamptz", types, TIMESTAMP)
+
+
+# The temporary table that a chunk, or the lines of a load, arrive in.
+INCOMING = """
+    create temporary table incoming (
+        xid xid8, id bigint, {columns}, fault text, sqlstate text, constraint_name text,
+        as_json json
+    ) on commit drop
+"""
+
+CHANGED_AT = stamp("changed_at")
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str
+    title: str
+    shop_all: TableMapping
+    bonus_server: TableMapping
+    columns: tuple[Column, ...]
+    checks: tuple[Check, ...]
+    needed: tuple[tuple[str, ...], ...]  # of each group of columns a row has at least one
+    # Statements that count how many rows they changed, or select that and how many rows did not
+    # land although they had to.
+    apply: tuple[str, ...]
+    late_checks: tuple[Check, ...] = ()  # those that need the target's rows: `refuse` makes them
+    refuse: tuple[str, ...] = ()  # statements that set `fault` in incoming, and select 0
+    amount: str = "null::numeric"  # SQL over a row: what the totals add up
+    appends: bool = False  # each good row becomes a row of the target, and none may go missing
+    unique: tuple[str, ...] = ()  # columns of the target that an upsert holds on to
+    rights: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE")  # on the target's table
+    stamps: Column = CHANGED_AT  # the column of the target that tells when
+
+    @property
+    def staging(self) -> str:
+        """The table of shop All."""
+        return self.shop_all.table
+
+    @property
+    def staging_table(self) -> TableName:
+        return self.shop_all.identifier
+
+    @property
+    def target(self) -> str:
+        """The table of a bonus server."""
+        return self.bonus_server.table
+
+    @property
+    def target_table(self) -> TableName:
+        return self.bonus_server.identifier
+
+    @property
+    def staged(self) -> sql.Composed:
+        """The rows of the staging table with our names and values, as a FROM has them."""
+        return self.shop_all.rows(self.columns, "ctid", "xmin", "xid", "id", "created_at")
+
+    @property
+    def held(self) -> sql.Composed:
+        """The same of the target's."""
+        return self.bonus_server.rows((*self.columns, self.stamps))
+
+    @property
+    def held_names(self) -> dict[Column, str]:
+        """The target's columns that a transfer fills, without those of fixed values."""
+        return self.bonus_server.names((*self.columns, self.stamps))
+
+    @property
+    def target_names(self) -> dict[str, sql.Composable]:
+        """What `refuse` and `apply` have in braces."""
+        mapping = self.bonus_server
+        held = mapping.names(self.columns)
+        stamps = [sql.Identifier(name) for name in mapping.names([self.stamps]).values()]
+        more = [*stamps, *map(sql.Identifier, mapping.fixed)]
+        values = [*[sql.SQL("now()") for _ in stamps], *map(sql.Literal, mapping.fixed.values())]
+        return {
+            **{column.name: sql.Identifier(name) for column, name in held.items()},
+            "table": mapping.identifier,
+            "columns": sql.SQL(", ").join(map(sql.Identifier, held.values())),
+            "values": sql.SQL(", ").join(sql.Identifier(column.name) for column in held),
+            "more": sql.SQL("").join(sql.SQL(", {}").format(one) for one in more),
+            "more_values": sql.SQL("").join(sql.SQL(", {}").format(one) for one in values),
+            "stamped": sql.SQL("").join(
+                sql.SQL(", {0} = excluded.{0}").format(one) for one in stamps
+            ),
+            "default_status": sql.Literal(mapping.words.get(DEFAULT_STATUS, DEFAULT_STATUS)),
+            "status_type": sql.SQL("text" if mapping.words else "integer"),
+            "sending_order": sql.SQL(self.sending_order),
+            "good": sql.SQL(", ").join(
+                one.named(mapping.write(one, sql.Identifier(one.name))) for one in self.columns
+            ),
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def sending_order(self) -> str:
+        """SQL: the order in which rows are sent and inserted.
+
+        By the key of the bonus server's index, whose first column is the kind's first; with equal
+        keys in the order of staging.
+        """
+        return f'{self.names[0]} collate "C", xid, id'
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The columns whose values are never shown, nor quoted in an error."""
+        return frozenset(column.name for column in self.columns if column.secret)
+
+    @property
+    def all_checks(self) -> tuple[Check, ...]:
+        return self.checks + self.late_checks
+
+    @property
+    def fault(self) -> str:
+        """SQL: the code of the first check that a row fails, or null."""
+        cases = " ".join(f"when {check.fails} then '{check.code}'" for check in self.checks)
+        return f"case {cases} end"
+
+    @property
+    def counts(self) -> str:
+        """SQL over rows with their `fault`: how many are good, how many are not, and both sums."""
+        good, bad = (f"filter (where fault is {state})" for state in ("null", "not null"))
+        sums = (f"coalesce(sum({self.amount}) {rows}, 0)" for rows in (good, bad))
+        return ", ".join([f"count(*) {good}", f"count(*) {bad}", *sums])
+
+    @property
+    def incoming(self) -> str:
+        """SQL: creates the temporary table `incoming`."""
+        columns = ", ".join(f"{column.name} {column.carried_as}" for column in self.columns)
+        return INCOMING.format(columns=columns)
+
+    @property
+    def payload(self) -> str:
+        """SQL: the row as it came, as JSON for a reject, secrets masked."""
+
+        def shown(name: str) -> str:
+            masked = f"case when {name} is not null then '{MASK}' end"
+            return masked if name in self.secrets else f"{name}::text"
+
+        pairs = ", ".join(f"'{name}', {shown(name)}" for name in self.names)
+        return f"json_build_object({pairs})"

@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,12 @@ from uuid import uuid4
 import psycopg2
 from django.conf import settings
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection, make_dsn, parse_dsn
+from psycopg2.extensions import (
+    TRANSACTION_STATUS_IDLE,
+    connection as Connection,
+    make_dsn,
+    parse_dsn,
+)
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import BeginningUndecided
@@ -48,6 +54,8 @@ class Server:
     def create(self, name: str, template: str = "template1") -> str:
         """A fresh database, in place of an old one of the same name; returns its DSN."""
         self.drop(name)
+        if kept := KEPT.get(self.url(template)):
+            kept.close()  # a template may have no sessions
         # Copied as files: through the write-ahead log, small databases take five times as long.
         strategy = "strategy file_copy" if self.admin.server_version >= 150000 else ""
         statement = sql.SQL(f"create database {{}} template {{}} {strategy}")
@@ -65,10 +73,13 @@ class Server:
         A test that left nothing but rows and schemas of its own has them taken out again, a
         fraction of the work of a new copy; after any other the next test has a new one.
         """
+        dsn = self.url(name)
         if name not in self.lent:
             self.lent[name] = State.of(self.create(name, template))
-        yield self.url(name)
-        if not self.lent[name].restore(self.url(name)):
+            KEPT[dsn] = Kept(dsn)
+        yield dsn
+        if not self.lent[name].restore(dsn):
+            KEPT.pop(dsn).close()
             del self.lent[name]
             self.drop(name)
 
@@ -169,7 +180,7 @@ class State:
     def restore(self, dsn: str) -> bool:
         """Takes out the schemas and rows that were added; False if there is more to it."""
         try:
-            with connected(dsn) as connection:
+            with opened(dsn) as connection:
                 run(connection, NOBODY_ELSE)
                 for (name,) in {*run(connection, SCHEMAS)} - {*self.schemas}:
                     run(connection, f"drop schema {name} cascade")
@@ -212,12 +223,61 @@ def as_url(dsn: str) -> str:
 @contextmanager
 def connected(dsn: str) -> Iterator[Connection]:
     """A connection of the test's own, each statement its own transaction."""
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
+    connection = connect(dsn)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def connect(dsn: str) -> Connection:
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    return connection
+
+
+class Kept:
+    """A connection that lasts from test to test, and is like a new one each time."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.connection: Connection | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[Connection]:
+        if self.connection is None or not self._is_as_new():
+            self.connection = connect(self.dsn)
+        try:
+            yield self.connection
+        finally:
+            self._is_as_new()
+
+    def _is_as_new(self) -> bool:
+        """Ends a transaction and forgets settings and locks; false if the connection is broken."""
+        assert self.connection is not None
+        try:
+            if self.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+                run(self.connection, "rollback")
+            run(self.connection, "discard all")
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            return False
+        return True
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+KEPT: dict[str, Kept] = {}  # to the databases that tests are lent, by DSN
+
+
+@contextmanager
+def opened(dsn: str) -> Iterator[Connection]:
+    """A connection for some statements: to a lent database the kept one, to others a new one."""
+    is_kept = dsn in KEPT and threading.current_thread() is threading.main_thread()
+    with KEPT[dsn].opened() if is_kept else connected(dsn) as connection:
+        yield connection
 
 
 def run(connection: Connection, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
@@ -227,7 +287,7 @@ def run(connection: Connection, statement: Any, parameters: Any = None) -> list[
 
 
 def query(dsn: str, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
-    with connected(dsn) as connection:
+    with opened(dsn) as connection:
         return run(connection, statement, parameters)
 
 
@@ -243,10 +303,10 @@ def hasten(dsn: str) -> None:
 
 def stage(dsn: str, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """Writes rows of our values into a staging table, in one transaction, as a script would."""
-    with connected(dsn) as connection:
-        connection.autocommit = False
+    with opened(dsn) as connection:
+        run(connection, "begin")
         insert(connection, kind, rows)
-        connection.commit()
+        run(connection, "commit")
 
 
 def insert(connection: Connection, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:

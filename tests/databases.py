@@ -76,10 +76,10 @@ class Server:
         dsn = self.url(name)
         if name not in self.lent:
             self.lent[name] = State.of(self.create(name, template))
-            KEPT[dsn] = Kept(dsn)
+            keep(dsn)
         yield dsn
         if not self.lent[name].restore(dsn):
-            KEPT.pop(dsn).close()
+            close_kept(dsn)
             del self.lent[name]
             self.drop(name)
 
@@ -267,12 +267,23 @@ class Kept:
             self.connection = None
 
 
-KEPT: dict[str, Kept] = {}  # to the databases that tests are lent, by DSN
+KEPT: dict[str, Kept] = {}  # by DSN
+
+
+def keep(*dsns: str) -> None:
+    """Keeps a connection to each of these databases for `query` and `stage`."""
+    KEPT.update({dsn: Kept(dsn) for dsn in dsns})
+
+
+def close_kept(*dsns: str) -> None:
+    for dsn in dsns:
+        if kept := KEPT.pop(dsn, None):
+            kept.close()
 
 
 @contextmanager
 def opened(dsn: str) -> Iterator[Connection]:
-    """A connection for some statements: to a lent database the kept one, to others a new one."""
+    """A connection for some statements: the kept one, if there is one, in the main thread."""
     is_kept = dsn in KEPT and threading.current_thread() is threading.main_thread()
     with KEPT[dsn].opened() if is_kept else connected(dsn) as connection:
         yield connection

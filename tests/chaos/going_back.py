@@ -10,7 +10,7 @@ from tests.chaos.instance import as_postgres
 from tests.chaos.promise import CLUSTERS, SECOND, SERVERS, Promise
 from tests.chaos.rows import ROWS
 from tests.chaos.warm import Outcome
-from tests.databases import connected, query, run
+from tests.databases import opened, query, run
 from transfer.engine.shop_all.batch_log import FIND
 
 PATIENCE = 30
@@ -247,7 +247,7 @@ class GoingBack(Promise):
         self._lose_our_schema(backup.server)
         for kind, rows in backup.rows.items():
             query(bonus, f"truncate {ROWS[kind].target}")
-            with connected(bonus) as connection:
+            with opened(bonus) as connection:
                 for row in rows:
                     marks = ", ".join(["%s"] * len(row))
                     values = f"overriding system value values ({marks})"
@@ -265,14 +265,14 @@ class GoingBack(Promise):
         return bool(query(self.installation.own, OF_BATCH, [*batch, origin]))
 
     def _burn(self, dsn: str, transactions: int) -> None:
-        with connected(dsn) as connection:
+        with opened(dsn) as connection:
             for _ in range(transactions):
                 run(connection, "select pg_current_xact_id()")
 
     def _wait_for_the_dead(self) -> None:
         deadline = time.monotonic() + PATIENCE
         for name in {"own", "shop_all", *(server for server, _ in self.now.flows)}:
-            with connected(self.dsn(name)) as connection:
+            with opened(self.dsn(name)) as connection:
                 while run(connection, ALIVE):
                     assert time.monotonic() < deadline
                     time.sleep(0.001)

@@ -20,7 +20,7 @@ from tests.chaos.installation import DATABASES, SERVER, Installation
 from tests.chaos.instance import Instance
 from tests.chaos.rows import ROWS
 from tests.chaos.warm import Warm
-from tests.databases import ROOT, as_url, connected, query, run
+from tests.databases import ROOT, as_url, close_kept, keep, opened, query, run
 
 SECOND = "second"  # the cluster of the second bonus server
 SERVERS = {"bonus": SERVER, SECOND: "the second"}  # by their clusters, what the product calls them
@@ -45,6 +45,8 @@ class Promise:
         begin(self.instances[SECOND], "bonus")
         dsns = (self.instances[name].dsn(name) for name in DATABASES)
         self.installation = Installation(*dsns, tree=tree)
+        self.dsns = [self.dsn(name) for name in CLUSTERS]
+        keep(*self.dsns)
         self._set_up()
         self.product = Warm(self.installation.environment, tree)
 
@@ -107,6 +109,7 @@ class Promise:
 
     def close(self) -> None:
         self._drop_writers()
+        close_kept(*self.dsns)
         self.product.close()
         for instance in self.instances.values():
             instance.crash()
@@ -166,7 +169,7 @@ class Promise:
 
     def _of_positions(self, server: str, what: str) -> list[tuple[Any, ...]]:
         """Asks this of every position of a bonus server, if our schema is there."""
-        with connected(self.dsn(server)) as bonus:
+        with opened(self.dsn(server)) as bonus:
             if run(bonus, "select to_regclass('datatransfer.position')") == [(None,)]:
                 return []
             return run(bonus, f"select {what} from datatransfer.position")
@@ -217,7 +220,7 @@ class Promise:
         """The rows that a bonus server has in its tables, each as often as it has arrived; and its
         rejects, with their codes.
         """
-        with connected(self.dsn(server)) as bonus:
+        with opened(self.dsn(server)) as bonus:
             arrived = [
                 number
                 for kind in self.kinds

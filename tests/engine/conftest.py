@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from tests.databases import query
+from tests.databases import close_kept, query
 
 
 @pytest.fixture
@@ -47,6 +47,7 @@ def site(template):
     home.chmod(0o755)
     site = Site(home, template)
     yield site
+    close_kept(*site.dsns)
     site.shop.crash()
     site.server.crash()
     shutil.rmtree(home)

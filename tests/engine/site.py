@@ -10,6 +10,7 @@ from tests.databases import (
     Flow,
     connected,
     insert,
+    keep,
     purge,
     query,
     run,
@@ -30,6 +31,8 @@ class Site:
         self.home = home
         self.shop, self.server = (self._cluster(name, template) for name in ("shop", "server"))
         self.flow = Flow("balances", self.shop.dsn("shop_all"), self.server.dsn("bonus"))
+        self.dsns = (self.flow.shop_all, self.flow.bonus)
+        keep(*self.dsns)
         self.staged = Counter()
         self.copies = 0
 

@@ -322,4 +322,5 @@ def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
         assert wrong_words(page, language) == [], url
         assert too_wide_at(page) == [], url
         check_accessible(page, rules)
-        assert what_is_wrong_on_paper(page) == [], url
+        if viewport is None:  # paper has one width, whatever the window's was
+            assert what_is_wrong_on_paper(page) == [], url

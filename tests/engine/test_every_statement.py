@@ -35,7 +35,7 @@ SECONDS = 1800  # for all points of a kind, on a machine that is busy
 AT_LENGTH = "CHAOS_SECONDS" in os.environ
 BROKEN = KINDS if AT_LENGTH else ["balances"]
 # At one in so many points the flows beside the broken one go on: at all in `make chaos`.
-WITH_OTHERS = 1 if AT_LENGTH else 8
+WITH_OTHERS = 1 if AT_LENGTH else 16
 SECOND = "second"
 
 

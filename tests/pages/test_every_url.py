@@ -191,10 +191,11 @@ def asking_as(role: str) -> Callable[[str, str], Any]:
     return ask
 
 
-def methods_for(role: str, rule: Rule) -> list[str]:
-    """All; where HEAD may, it makes the page of GET once more, so one role tries that."""
-    may = ROLES.index(role) >= ROLES.index(rule.needs)
-    return [one for one in METHODS if one != "head" or not may or role == "administrator"]
+def methods_for(role: str) -> list[str]:
+    """What reads and what writes. HEAD and PUT are tried by the highest role and the lowest: roles
+    are asked before methods.
+    """
+    return METHODS if role in (ROLES[0], ROLES[-1]) else ["get", "post"]
 
 
 def is_right(rule: Rule, role: str, method: str, response: Any) -> bool:
@@ -213,7 +214,7 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else(urls, role):
         user(None if role == "without" else role, role)
     ask, wrong = asking_as(role), []
     for name, rule in RULES.items():
-        for method in methods_for(role, rule):
+        for method in methods_for(role):
             response = ask(method, urls[name])
             if not is_right(rule, role, method, response):
                 wrong.append((name, method, response.status_code))

@@ -244,6 +244,7 @@ class Kept:
     @contextmanager
     def opened(self) -> Iterator[Connection]:
         if self.connection is None or not self._is_as_new():
+            self.close()
             self.connection = connect(self.dsn)
         try:
             yield self.connection
@@ -257,7 +258,7 @@ class Kept:
             if self.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
                 run(self.connection, "rollback")
             run(self.connection, "discard all")
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        except psycopg2.Error:  # one of several, by how the server has gone
             return False
         return True
 

@@ -8,10 +8,10 @@ DEBIAN := bash .ci/debian
 CHROMIUM := chromium-headless-shell,chromium
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
-.PHONY: help install demo forget test lint chaos bench deb deb-trial matrix messages screenshots
+.PHONY: help install demo forget test lint chaos bench deb deb-trial matrix messages openapi screenshots
 
 help:
-	@echo "make demo | forget | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | matrix | messages | screenshots [INTO=folder]"
+	@echo "make demo | forget | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | matrix | messages | openapi | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -84,6 +84,11 @@ lint: $(STAMP)
 screenshots: $(STAMP)
 	@$(DEBIAN) chromium=chromium $(FONTS)
 	$(BIN)/python -m tests.screenshots $(INTO)
+
+# docs/api/openapi.json, after the API has changed.
+openapi: $(STAMP)
+	DJANGO_SETTINGS_MODULE=dtadmin.settings DATABASE_URL=postgresql:///lint \
+		SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/python -m tests.api.openapi
 
 messages: $(STAMP)
 	@$(DEBIAN) xgettext=gettext

@@ -34,6 +34,7 @@ from transfer.models import (
     User,
 )
 from transfer.models.alerts import Topic
+from transfer.models.api_keys import Scope
 from transfer.models.run_base import Trigger
 from transfer.queue.worker import drain
 from transfer.runs.execute import run_here
@@ -179,6 +180,7 @@ def test_no_secret_stands_where_anybody_reads(
     load_files(boss, command, tmp_path)
     move(boss, command, docked, shop_all, bonus_of_reference)
     issued |= make_accounts(boss, docked)
+    issued |= call_the_api(boss)
     tell(boss, docked, inbox, listener)
     look_after(command, away, boss)
     break_down(boss)
@@ -348,6 +350,51 @@ def make_accounts(boss: Reader, server: BonusServer) -> set[str]:
     issued |= set(IssuedSecret.objects.values_list("secret", flat=True))
     order("block")
     return issued
+
+
+def call_the_api(boss: Reader) -> set[str]:
+    """A key that is shown once; rows by JSON and CSV, good and bad; everything that can be read."""
+    form = {"name": "1C", "scopes": Scope.values, "limit": "6000"}
+    secret = boss.post(reverse("key_add"), form).context["secret"]
+    boss.heard.texts.pop()  # it is shown this once
+    programs = []
+    for key in (secret, f"{MARK}guessed", f"{secret}{MARK}"):
+        program = Reader(raise_request_exception=False, headers={"Authorization": f"Bearer {key}"})
+        program.heard = boss.heard
+        programs.append(program)
+    bodies = [
+        json.dumps([{"account": "4100", "pincode": f"{PIN}21"}]),
+        json.dumps([{"account": "", "pincode": f"{PIN}22"}]),
+        json.dumps([{"account": "4300", "pincode": [f"{PIN}23"]}]),
+        f'[{{"account": "4300", "pincode": "{PIN}24"',
+        f"account;pincode\n;{PIN}25\n4100;{PIN}26 {PIN}\n",
+        f"4100;{PIN}27\n4200;{PIN}28\n",
+    ]
+    for program in programs:
+        for number, body in enumerate(bodies):
+            for kind in KINDS:
+                type_ = "application/json" if body[0] == "[" else "text/csv"
+                headers = {"Idempotency-Key": f"{kind}-of-{number}"}
+                program.post(f"/api/v1/rows/{kind}", body, type_, headers=headers)
+        for path in (
+            "",
+            "tasks",
+            "servers",
+            "registers",
+            "problems",
+            "reconciliation",
+            "runs",
+            "loads",
+            "accounts/4100",
+            "accounts/4999",
+            "openapi.json",
+        ):
+            program.get(f"/api/v1/{path}")
+    for upload in Upload.objects.filter(input_method="api"):
+        answer = programs[0].get(f"/api/v1/loads/{upload.token}")
+        assert answer.status_code == 200
+    assert Upload.objects.filter(input_method="api", state="loaded").exists()
+    return {secret}
 
 
 def tell(boss: Reader, server: BonusServer, inbox: Any, listener: Any) -> None:

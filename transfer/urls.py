@@ -3,12 +3,14 @@
 from django.urls import URLPattern, path, re_path
 
 from transfer.access import View
+from transfer.api import door as api
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.pages.account import views as account
 from transfer.pages.audit import views as audit
 from transfer.pages.help import views as help
 from transfer.pages.history import run, views as history
+from transfer.pages.keys import views as keys
 from transfer.pages.load import arrival, entry, views as load
 from transfer.pages.monitoring import health, metrics
 from transfer.pages.notifications import views as notifications
@@ -150,6 +152,9 @@ urlpatterns = [
     path("users/<int:pk>/password/", users.new_password, name="user_password"),
     path("users/<int:pk>/close/", users.close, name="user_close"),
     path("users/<int:pk>/reopen/", users.reopen, name="user_reopen"),
+    path("keys/", keys.keys, name="keys"),
+    path("keys/add/", keys.add, name="key_add"),
+    path("keys/<int:pk>/revoke/", keys.revoke, name="key_revoke"),
     path("login/", account.log_in, name="login"),
     path("logout/", account.log_out, name="logout"),
     path("account/", account.account, name="account"),
@@ -176,5 +181,6 @@ urlpatterns = [
     path("health/live", health.live, name="health_live"),
     path("health/database", health.database, name="health_database"),
     path("health/ready", health.ready, name="health_ready"),
+    re_path(r"^api/v1/(?P<path>.*)$", api.answer, name="api"),
     path("metrics", metrics.metrics, name="metrics"),
 ]

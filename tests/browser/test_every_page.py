@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from tests.api.conftest import a_key
 from tests.browser.conftest import (
     ALL_RULES,
     AXE,
@@ -59,7 +60,7 @@ NO_PAGES = re.compile(
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
     r"|upload_(file|arrival|run|reading|confirm|discard)|server_accounts|register_mothball"
     r"|user_(close|reopen)|users_unlock"
-    r"|help(_picture)?|logout|set_\w+|health_\w+|metrics"
+    r"|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
 )
 
 # What stands on the pages in any language: names, codes, and what one types on a server.
@@ -122,6 +123,7 @@ def house(
         by_hand=by_hand(),
         user=make_user("ivan", "viewer"),
         recipient=recipient_in_trouble(),
+        key=a_key(name="olga").key,
         work=PlannedWork.objects.create(begins_at=timezone.now(), reason="2028",
                                         ends_at=timezone.now() + timedelta(hours=1)),
     )  # fmt: skip
@@ -207,6 +209,9 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "recipient_add": [at("recipient_add")],
         "recipient": [at("recipient", house.recipient.pk)],
         "recipient_remove": [at("recipient_remove", house.recipient.pk)],
+        "keys": [at("keys")],
+        "key_add": [at("key_add")],
+        "key_revoke": [at("key_revoke", house.key.pk)],
         "work_add": [at("work_add")],
         "work_end": [at("work_end", house.work.pk)],
         "settings": [at("settings")],

@@ -196,10 +196,9 @@ class TestTheContent:
         assert upload.pieces.count() == 3
         assert upload.open().read() == content
 
-    def test_too_large_is_refused_and_nothing_is_kept(self, db, olga, monkeypatch):
-        monkeypatch.setattr("transfer.loading.receive.LARGEST", 10)
+    def test_too_large_is_refused_and_nothing_is_kept(self, db, olga):
         with pytest.raises(Exception, match="larger than"):
-            receive(KINDS["balances"], [b"12345678901"], olga)
+            receive(KINDS["balances"], [b"12345678901"], olga, most=10)
         assert not Upload.objects.exists()
 
 

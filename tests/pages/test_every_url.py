@@ -10,11 +10,13 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
+from tests.api.conftest import a_key
 from tests.pages.look import own_patterns
 from tests.pages.things import arguments, things
 from tests.records import user
 
 ROLES = ["nobody", "without", "viewer", "operator", "administrator"]
+VISITORS = [*ROLES, "key"]  # the last is a program with a key of the API, for all that keys may do
 METHODS = ["get", "head", "post", "put"]
 
 
@@ -134,6 +136,9 @@ RULES = {
     "user_password": RULE,
     "user_close": RULE,
     "user_reopen": Rule("administrator", "post"),
+    "keys": Rule("administrator", "get"),
+    "key_add": RULE,
+    "key_revoke": RULE,
     # The user's own things. Without a log-in one logs in, or chooses how that page looks.
     "login": Rule("nobody", "get post put"),
     "notifications": Rule("administrator", "get"),
@@ -156,6 +161,8 @@ RULES = {
     "set_time_zone": Rule("without", "post"),
     "set_language": Rule("nobody", "post"),
     "set_theme": Rule("nobody", "post"),
+    # For programs: no role opens it, and their keys open nothing else. Its operations: tests/api/.
+    "api": Rule("key", "get"),
 }
 
 
@@ -175,7 +182,10 @@ def urls(db, shop_all) -> dict[str, str]:
 def asking_as(role: str) -> Callable[[str, str], Any]:
     """Asks as that role. Whatever a request changes is undone; one of them logs out."""
     client = Client(raise_request_exception=False)
-    if role != "nobody":
+    if role == "key":
+        headers = {"Authorization": f"Bearer {a_key().secret}"}
+        client = Client(raise_request_exception=False, headers=headers)
+    elif role != "nobody":
         client.force_login(User.objects.get(username=role))
     cookies = deepcopy(client.cookies)
 
@@ -198,19 +208,28 @@ def methods_for(role: str) -> list[str]:
     return METHODS if role in (ROLES[0], ROLES[-1]) else ["get", "post"]
 
 
+def is_allowed(rule: Rule, role: str) -> bool:
+    """To pages a program with a key is a stranger; to the API everybody without one is."""
+    if "key" in (role, rule.needs):
+        return rule.needs in (role, "nobody")
+    return ROLES.index(role) >= ROLES.index(rule.needs)
+
+
 def is_right(rule: Rule, role: str, method: str, response: Any) -> bool:
     code = response.status_code
-    if ROLES.index(role) < ROLES.index(rule.needs):
+    if not is_allowed(rule, role):
+        if rule.needs == "key":
+            return code == 401
         to_the_login = code == 302 and response.url.startswith("/login/")
-        return to_the_login if role == "nobody" else code == 403
+        return to_the_login if role in ("nobody", "key") else code == 403
     if method.replace("head", "get") not in rule.methods.split():
         return code == 405
     return code in {200, 302, 409, 422}
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", VISITORS)
 def test_each_role_may_do_what_the_table_says_and_nothing_else(urls, role):
-    if role != "nobody":
+    if role not in ("nobody", "key"):
         user(None if role == "without" else role, role)
     ask, wrong = asking_as(role), []
     for name, rule in RULES.items():

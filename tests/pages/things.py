@@ -11,6 +11,8 @@ from tests.pages.look import own_patterns
 from tests.records import server
 from transfer.models import (
     AccountJob,
+    Actor,
+    ApiKey,
     CashRegister,
     Heartbeat,
     MaintenanceRun,
@@ -62,6 +64,9 @@ def things() -> dict[str, Any]:
         ),
         "user": User.objects.create_user("somebody"),
         "recipient": Recipient.objects.create(name="olga", channel="mail", address="o@x.example"),
+        "key": ApiKey.make(
+            Actor("anna"), name="ERP", scopes=["read"], expires_at=None, limit=60
+        ).key,
         "work": PlannedWork.objects.create(
             begins_at=timezone.now(), ends_at=timezone.now() + timedelta(hours=1), reason="x"
         ),
@@ -79,6 +84,7 @@ def arguments(name: str, about: dict[str, Any]) -> dict[str, Any]:
     wanted = set(pattern.pattern.regex.groupindex) | set(pattern.pattern.converters)
     key = key_of(about["task"])
     known = {"key": key, "kind": "cards", "form": "csv", "action": "block", "language": "ru"}
+    known["path"] = ""
     known["name"] = "overview" if name == "help_picture" else "work"
     values = {one: known[one] for one in wanted & set(known)}
     if "job" in wanted:

@@ -168,6 +168,36 @@ class LineTooLong(FileRefused):
     )
 
 
+class NotJsonRows(FileRefused):
+    code = "not_json_rows"
+    sentence = gettext_noop("The body is not a JSON list of objects, one for each row.")
+    hint = gettext_noop('Send it like [{"account": "4100", "amount": "12.50"}], in UTF-8.')
+
+
+class RowFieldUnknown(FileRefused):
+    code = "row_field_unknown"
+    sentence = gettext_noop("Row %(row)s has a field that is not known: %(field)s.")
+    hint = gettext_noop("The fields are: %(known)s.")
+
+
+class RowFieldTwice(FileRefused):
+    code = "row_field_twice"
+    sentence = gettext_noop("Row %(row)s has the field %(field)s twice.")
+    hint = gettext_noop("Leave one of the two.")
+
+
+class RowWrongValue(FileRefused):
+    code = "row_wrong_value"
+    sentence = gettext_noop("Row %(row)s: %(field)s is neither a text nor a number nor null.")
+    hint = gettext_noop("Send numbers of accounts and cards, and PIN codes, as text.")
+
+
+class RowWithoutValues(FileRefused):
+    code = "row_without_values"
+    sentence = gettext_noop("Row %(row)s has no value.")
+    hint = gettext_noop("Leave it out.")
+
+
 class NothingInside(FileRefused):
     code = "file_without_rows"
     sentence = gettext_noop("The file has no line with data.")
@@ -189,6 +219,18 @@ class BadLinesLeft(FileRefused):
     hint = gettext_noop(
         "Nothing was loaded. Correct them, or load the good lines only: --good-only"
     )
+
+
+class BusyWithTheSame(FileRefused):
+    code = "busy_with_the_same"
+    sentence = gettext_noop("The same call is being answered at this moment.")
+    hint = gettext_noop("Make the same call again in some seconds: it gets that answer.")
+
+
+class OtherContent(FileRefused):
+    code = "other_content"
+    sentence = gettext_noop("The Idempotency-Key was used before, for other rows.")
+    hint = gettext_noop("Nothing was loaded. Send other rows with another Idempotency-Key.")
 
 
 class UnexpectedlyDifferent(FileRefused):

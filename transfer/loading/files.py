@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, BinaryIO, Self
 
 from transfer.errors import gettext_noop
-from transfer.loading import workbook
+from transfer.loading import json_rows, workbook
 from transfer.loading.faults import (
     LineTooLong,
     NotATable,
@@ -85,6 +85,8 @@ def detect(
 
     `known` are headings that may be shown though they have digits. Raises FileRefused.
     """
+    if chosen.get("format") == json_rows.FORMAT:
+        return Layout(json_rows.FORMAT, columns=json_rows.places(expected))
     with opener() as content:
         start = content.read(SAMPLE)
     if start.startswith(WORKBOOKS):
@@ -239,6 +241,8 @@ def rows_of(content: BinaryIO, layout: Layout, progress: Progress = unseen) -> I
     """Yields number and cells of every row below the headings and above. Raises FileRefused."""
     if layout.format == "xlsx":
         return workbook.rows(content, ("only", layout.sheet), progress)
+    if layout.format == json_rows.FORMAT:
+        return json_rows.rows(content, layout.columns)
     return csv_rows(content, layout)
 
 

@@ -12,6 +12,7 @@ from transfer.engine.kind import MASK, Kind
 from transfer.engine.shop_all.copy_text import copied
 from transfer.engine.shop_all.staging_import import NOTHING_BESIDE
 from transfer.engine.table_mapping import Column
+from transfer.loading import json_rows
 from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Line, is_blank
 from transfer.loading.headings import REJECT
@@ -83,6 +84,8 @@ class Lines:
         return not is_empty and not self._is_total(cells)
 
     def _is_total(self, cells: list[Cell]) -> bool:
+        if self.layout.format == json_rows.FORMAT:  # a program sends rows, and no totals
+            return False
         first = next(cell for cell in cells if not is_blank(cell))
         if not (isinstance(first, str) and TOTALS.match(first)):
             return False

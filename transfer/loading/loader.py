@@ -214,6 +214,19 @@ class Loader:
         )
         return Loaded(*noted)
 
+    def note_content(self, token: UUID, digest: str) -> None:
+        """Notes what was loaded, in the transaction of `insert`: see `load_once`."""
+        self.database.execute(
+            "update datatransfer.loaded set digest = %s where token = %s", [digest, str(token)]
+        )
+
+    def content_of(self, token: UUID) -> tuple[str, str | None] | None:
+        """Kind, and digest of the content, of a load that has committed; None without one."""
+        noted = self.database.rows(
+            "select kind, digest from datatransfer.loaded where token = %s", [str(token)]
+        )
+        return noted[0] if noted else None
+
 
 def known_loads(database: Database, tokens: list[str]) -> set[str]:
     """Those of these loads that shop All has noted."""

@@ -3,6 +3,7 @@
 import codecs
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from typing import Any
 
 from django.db import transaction
 
@@ -17,9 +18,20 @@ LARGEST = 256 << 20
 
 
 def receive(
-    kind: Kind, chunks: Iterable[bytes], actor: Actor, *, name: str = "", input_method: str = "file"
+    kind: Kind,
+    chunks: Iterable[bytes],
+    actor: Actor,
+    *,
+    name: str = "",
+    input_method: str = "file",
+    most: int = LARGEST,
+    **fields: Any,
 ) -> Upload:
-    """Keeps a file, piece by piece. Raises FileRefused when it is empty or too large."""
+    """Keeps a file, piece by piece. Raises FileRefused when it is empty, or has more than `most`
+    bytes.
+
+    `fields` of the upload: token, chosen.
+    """
     upload = Upload(
         kind=kind.name,
         name=printable(name)[-255:],
@@ -27,14 +39,15 @@ def receive(
         created_by=actor.name,
         user_id=actor.user.pk if actor.user else None,
         address=actor.address,
+        **fields,
     )
     digest, text = sha256(), Utf8()
     with transaction.atomic():
         upload.save()
         for number, piece in enumerate(of_size(chunks, PIECE)):
             upload.size += len(piece)
-            if upload.size > LARGEST:
-                raise FileTooLarge(most=LARGEST >> 20)
+            if upload.size > most:
+                raise FileTooLarge(most=most >> 20)
             digest.update(piece)
             text.feed(piece)
             upload.pieces.create(number=number, content=cipher().encrypt(piece))

@@ -197,6 +197,8 @@ def _insert(upload: Upload, loader: Loader) -> Loaded:
     if corrections and lock(kind, loader.staged.corrected()) != corrections:
         raise RejectsClosedMeanwhile
     loaded = loader.insert(upload.token, by)
+    if upload.input_method == Upload.InputMethod.API:
+        loader.note_content(upload.token, upload.digest)
     if loaded.rows != upload.good:
         raise UnexpectedlyDifferent
     if corrections:

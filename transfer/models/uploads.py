@@ -2,6 +2,7 @@
 
 import io
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
@@ -66,10 +67,14 @@ class Upload(OfKind, Job, Failing):
         FILE = "file", gettext_lazy("File")
         HAND = "hand", gettext_lazy("By hand")
         COMMAND = "command", gettext_lazy("Command line")
+        API = "api", gettext_lazy("API")
 
     LOCK_SPACE = Space.UPLOAD
     PENDING: ClassVar[list[str]] = [State.RECEIVED, State.CONFIRMED]
     UNDECIDED: ClassVar[list[str]] = [State.COLUMNS, State.READY, State.REFUSED, State.FAILED]
+
+    # Of content that was just received, with each SECRET_KEY: see `content_digests`.
+    digests: Sequence[str] = ()
 
     # Noted in the staging database in the transaction that loads: a load happens once.
     token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -158,10 +163,8 @@ class Upload(OfKind, Job, Failing):
 
     def recognise_by(self, sha256: str) -> None:
         """Keeps a digest of the content, and tells loads of it from before SECRET_KEY changed."""
-        self.digest, *older = (
-            salted_hmac(DIGEST_SALT, sha256, secret=key, algorithm="sha256").hexdigest()
-            for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-        )
+        self.digests = content_digests(sha256)
+        self.digest, *older = self.digests
         type(self).objects.loaded().filter(digest__in=older).update(digest=self.digest)
 
     def earlier(self) -> "Upload | None":
@@ -241,6 +244,14 @@ class Upload(OfKind, Job, Failing):
         if self.amount is not None:
             new["amount"] = str(self.amount)
         AuditEntry.record(actor, AuditEntry.Action.LOAD, self, new=new)
+
+
+def content_digests(sha256: str) -> list[str]:
+    """Of a content, whose sha256 is given: with the present SECRET_KEY, then with earlier ones."""
+    return [
+        salted_hmac(DIGEST_SALT, sha256, secret=key, algorithm="sha256").hexdigest()
+        for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    ]
 
 
 class BadLine(models.Model):

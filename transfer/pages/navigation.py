@@ -33,6 +33,7 @@ ITEMS: tuple[Item, ...] = (
     Item("notifications", gettext_lazy("Notifications"), "bell", Role.ADMINISTRATOR),
     Item("settings", gettext_lazy("Settings"), "settings", Role.ADMINISTRATOR),
     Item("users", gettext_lazy("Users"), "users", Role.ADMINISTRATOR),
+    Item("keys", gettext_lazy("API keys"), "key", Role.ADMINISTRATOR),
     Item("help", gettext_lazy("Help"), "help"),
 )
 

@@ -46,7 +46,8 @@ class Uploads(MiddlewareMixin):
     def process_view(
         self, request: HttpRequest, view: View, *_arguments: Any
     ) -> HttpResponse | None:
-        if request.method != "POST" or request.content_type != WITH_FILES:
+        is_for_api = getattr(view, "is_api", False)  # it answers in JSON and reads no form
+        if is_for_api or request.method != "POST" or request.content_type != WITH_FILES:
             return None
         most = getattr(view, "takes_file", 0)
         if not most:

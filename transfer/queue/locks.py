@@ -24,6 +24,7 @@ class Space(IntEnum):
     RECURRING_JOB = 4484
     GUESSES = 4485
     ARRIVALS = 4486
+    IDEMPOTENCY = 4487
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").

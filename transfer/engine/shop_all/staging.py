@@ -54,10 +54,12 @@ create table if not exists datatransfer.loaded (
     rows bigint not null,
     loaded_at timestamptz not null default now()
 );
--- The rows of a load are those that this transaction of this database wrote, and no others.
+-- The rows of a load are those that this transaction of this database wrote, and no others. Of a
+-- call of the API the token is made of its Idempotency-Key, and the digest, keyed, of its rows.
 alter table datatransfer.loaded
     add column if not exists origin uuid,
-    add column if not exists xid xid8;
+    add column if not exists xid xid8,
+    add column if not exists digest text;
 -- Rejected rows that were corrected: each is staged again once, however often it is sent.
 create table if not exists datatransfer.resent (
     origin uuid not null,

@@ -23,6 +23,7 @@ OBJECTS = {
     "cashregister": gettext_lazy("the register “%(name)s”"),
     "registeraccount": gettext_lazy("the account “%(name)s”"),
     "shop": gettext_lazy("the shop “%(name)s”"),
+    "apikey": gettext_lazy("the API key “%(name)s”"),
     "recipient": gettext_lazy("the recipient “%(name)s”"),
     "user": gettext_lazy("the user “%(name)s”"),
 }
@@ -31,6 +32,7 @@ PAGES = {
     "user": ("user", True),
     "shop": ("shop_edit", True),
     "settings": ("settings", False),
+    "apikey": ("keys", False),
     "plannedwork": ("notifications", False),
 }
 # By action. A key that also names a fact or a subject goes first; a fact that the sentence says is
@@ -67,6 +69,7 @@ SENTENCES = {
     "change state=active": gettext_lazy("%(who)s reopened the user “%(name)s”"),
     "change": gettext_lazy("%(who)s changed %(what)s"),
     "delete bonusserver": gettext_lazy("%(who)s undocked %(what)s"),
+    "delete apikey": gettext_lazy("%(who)s revoked %(what)s"),
     "delete plannedwork": gettext_lazy("%(who)s ended planned work: “%(name)s”"),
     "delete": gettext_lazy("%(who)s removed %(what)s"),
     "load way=hand": gettext_lazy("%(who)s made a change by hand: “%(name)s”"),

@@ -133,6 +133,11 @@ LOOKS: dict[str, dict[str, Look]] = {
         "failing": Look("bad", "cross", gettext_lazy("Does not arrive")),
         "ok": Look("ok", "check", gettext_lazy("In order")),
     },
+    "key": {
+        "active": Look("ok", "check", pgettext_lazy("key", "Active")),
+        "expired": Look("warn", "clock", pgettext_lazy("key", "Expired")),
+        "revoked": Look("idle", "ban", pgettext_lazy("key", "Revoked")),
+    },
     "user": {
         "active": Look("ok", "check", gettext_lazy("Active")),
         "closed": Look("idle", "lock", gettext_lazy("Closed")),

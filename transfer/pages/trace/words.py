@@ -102,7 +102,10 @@ def _loaded(source: Source) -> Html | str:
         return _("from a file that is no longer in the list of loads")
     if upload.input_method == Upload.InputMethod.HAND:
         return _("entered by hand by %(who)s") % {"who": upload.confirmed_by}
-    words = _("from the file %(file)s, loaded by %(who)s")
+    if upload.input_method == Upload.InputMethod.API:
+        words = _("from the call %(file)s of the API by %(who)s")
+    else:
+        words = _("from the file %(file)s, loaded by %(who)s")
     file = link(upload.get_absolute_url(), upload)
     return format_words(words, file=file, who=upload.confirmed_by)
 

@@ -1,0 +1,21 @@
+"""`make openapi`: writes the OpenAPI document of the API into the repository."""
+
+import json
+
+from tests.databases import ROOT
+
+FILE = ROOT / "docs/api/openapi.json"
+
+
+def text() -> str:
+    """The document, one value a line."""
+    from transfer.api.routes import document
+
+    return json.dumps(document(), indent=1, ensure_ascii=False, default=str) + "\n"
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    FILE.write_text(text())

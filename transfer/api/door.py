@@ -1,0 +1,81 @@
+"""The one view of the API: whose call it is, and that every answer is JSON."""
+
+import logging
+from http import HTTPStatus
+from traceback import format_tb
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError, connection
+from django.http import HttpRequest, HttpResponseNotAllowed, UnreadablePostError
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+
+from transfer.api import refusals
+from transfer.api.refusals import Refusal
+from transfer.errors import TransferError
+from transfer.models import Actor, ApiKey
+
+logger = logging.getLogger(__name__)
+
+
+@login_not_required
+@csrf_exempt
+def answer(request: HttpRequest, path: str) -> HttpResponseBase:
+    """Answers a call of a program that has a key; a browser's session counts for nothing here."""
+    request.user = AnonymousUser()
+    try:
+        key = key_of(request)
+        request.api_key = key  # type: ignore[attr-defined]
+        request.actor = key.actor(Actor.address_of(request))  # type: ignore[attr-defined]
+        return operate(request, path)
+    except Refusal as refusal:
+        return refusal.response()
+    except TransferError as error:
+        return refusals.of_error(error).response()
+    except (OperationalError, InterfaceError):
+        connection.close_if_unusable_or_obsolete()
+        return refusals.own_database_away().response()
+    except (RequestDataTooBig, UnreadablePostError):
+        return Refusal(413, "too_large", _("The call is too large, or it was cut off.")).response()
+    except Exception as error:
+        # Without the error's own text: it may quote a PIN code.
+        name, place = type(error).__name__, "".join(format_tb(error.__traceback__))
+        logger.error("%s %s: %s\n%s", request.method, request.path, name, place)
+        return refusals.unexpected().response()
+
+
+answer.is_api = True  # type: ignore[attr-defined]  # see pages/uploading.py
+
+
+def key_of(request: HttpRequest) -> ApiKey:
+    """The key of the call, which is counted. Raises Refusal: 401, 429."""
+    scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
+    key = ApiKey.find(secret.strip()) if scheme.lower() == "bearer" else None
+    if key is None:
+        raise refusals.no_key()
+    if not key.count_call(Actor.address_of(request)):
+        raise refusals.too_many_calls(key.limit, 60 - timezone.now().second)
+    return key
+
+
+def operate(request: HttpRequest, path: str) -> HttpResponseBase:
+    """Finds the operation at this path and calls it. Raises Refusal and what operations raise."""
+    from transfer.api.routes import resolver  # see transfer/api/__init__.py
+
+    try:
+        match = resolver.resolve(path)
+    except Resolver404:
+        raise refusals.not_found() from None
+    response: Any = match.func(request, *match.args, **match.kwargs)
+    if isinstance(response, HttpResponseNotAllowed):
+        allowed = response.headers["Allow"]
+        message = _("This address takes %(methods)s only.") % {"methods": allowed}
+        status = HTTPStatus.METHOD_NOT_ALLOWED
+        raise Refusal(status, "method", message, headers={"Allow": allowed})
+    return response

@@ -1,0 +1,101 @@
+"""Loads, by files, by hand or by this API: what became of each, and of its rows at every server."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Router, Schema
+from pydantic import AwareDatetime, Field
+
+from transfer.api.pages import After, Limit, page
+from transfer.api.refusals import bad_rows
+from transfer.api.shapes import Named, Problem, Refused, RefusedField, named, problem_of
+from transfer.loading.load_once import BAD_ROWS_NAMED
+from transfer.loading.report import warning
+from transfer.models import Upload
+from transfer.models.tasks import KindChoices
+from transfer.runs.backlog import PATIENTLY, why
+from transfer.text.explain import explain
+from transfer.trace.arrival import Arrival, arrivals
+
+router = Router(tags=["Loads"])
+
+
+class Load(Schema):
+    """Rows that were loaded together, or were to be."""
+
+    id: UUID = Field(alias="token")
+    kind: KindChoices
+    state: Upload.State
+    method: Upload.InputMethod = Field(alias="input_method")
+    name: str = Field(description="Of the file.")
+    good: int
+    bad: int
+    amount: Decimal | None = Field(description="The sum of the good rows.")
+    created_at: AwareDatetime
+    created_by: str
+    closed_at: AwareDatetime | None = Field(description="When it was loaded or given up.")
+    error: Problem | None
+
+    @staticmethod
+    def resolve_error(upload: Upload) -> Any:
+        return problem_of(upload.error)
+
+
+class Loads(Schema):
+    items: list[Load]
+    next: int | None
+
+
+class Arrived(Schema):
+    """How much of a load a bonus server has."""
+
+    server: Named
+    state: str = Field(description="arrived, rejects (arrived, some rejected), coming, unknown.")
+    rows: int = Field(description="That the server gets.")
+    moved: int
+    rejected: int = Field(description="Of the moved ones.")
+    run: int | None = Field(description="The run that moved the last of them.")
+    reason: str = Field(description="Why some have not arrived, or nothing is known.")
+
+
+class LoadWithArrival(Load):
+    servers: list[Arrived] = Field(description="Of a load that is in shop All.")
+    errors: list[RefusedField] = Field(description="The first 100 bad rows.")
+    warnings: list[str] = Field(description="What may be a mistake, in sentences.")
+
+
+@router.get("loads", response=Loads, summary="Loads, the latest first")
+def list_loads(request: HttpRequest, after: After, limit: Limit) -> Any:
+    return page(Upload.objects.all(), after, limit, latest_first=True)
+
+
+@router.get(
+    "loads/{uuid:id}",
+    response={200: LoadWithArrival, 404: Refused},
+    summary="One load: has it arrived, at which servers",
+)
+def get_load(request: HttpRequest, id: UUID) -> Any:
+    upload: Any = get_object_or_404(Upload, token=id)
+    is_loaded = upload.state == Upload.State.LOADED and upload.xid is not None
+    upload.servers = [arrived(one) for one in arrivals(upload, PATIENTLY)] if is_loaded else []
+    upload.errors = bad_rows(upload.bad_lines.all()[:BAD_ROWS_NAMED])
+    upload.warnings = [warning(*one) for one in upload.report.get("warnings", [])]
+    return upload
+
+
+def arrived(one: Arrival) -> dict[str, Any]:
+    reason = explain(one.error).sentence if one.error else ""
+    if not reason and not one.is_complete:
+        reason = why(one.task)
+    return {
+        "server": named(one.task.server),
+        "state": one.state,
+        "rows": one.rows,
+        "moved": one.moved,
+        "rejected": one.rejected,
+        "run": one.run and one.run.pk,
+        "reason": reason,
+    }

@@ -1,0 +1,128 @@
+"""Why a call is refused: a status, a code for programs, and a sentence for people."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.http import JsonResponse
+from django.utils.translation import gettext as _
+
+from transfer.errors import FileRefused, TransferError
+from transfer.loading.faults import BusyWithTheSame, FileTooLarge, OtherContent
+from transfer.loading.load_once import BadRows
+from transfer.loading.report import fault_named
+from transfer.models import BadLine
+from transfer.models.api_keys import Scope
+from transfer.text.explain import explain
+
+
+class Refusal(Exception):
+    """A call that is answered by an error."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        hint: str = "",
+        errors: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.status, self.headers = status, headers
+        self.body: dict[str, Any] = {"code": code, "message": message}
+        if hint:
+            self.body["hint"] = hint
+        if errors:
+            self.body["errors"] = [*errors]
+
+    def response(self) -> JsonResponse:
+        return JsonResponse(self.body, status=self.status, headers=self.headers)
+
+
+def not_found(message: str = "") -> Refusal:
+    return Refusal(404, "not_found", message or _("There is nothing at this address."))
+
+
+def no_key() -> Refusal:
+    """Says the same of a missing, unknown, expired and revoked key."""
+    message = _("The call has no valid API key.")
+    hint = _(
+        "Send the header “Authorization: Bearer KEY”. An administrator makes keys, and sees there "
+        "whether a key is expired or revoked."
+    )
+    headers = {"WWW-Authenticate": "Bearer"}
+    return Refusal(401, "no_key", message, hint=hint, headers=headers)
+
+
+def too_many_calls(limit: int, seconds: int) -> Refusal:
+    message = _("The key may make %(limit)s calls a minute, and has made them.") % {"limit": limit}
+    headers = {"Retry-After": str(seconds)}
+    hint = _("Wait until the minute ends: the header Retry-After says how many seconds.")
+    return Refusal(429, "too_many_calls", message, hint=hint, headers=headers)
+
+
+def scope_missing(scope: Scope) -> Refusal:
+    message = _("The key does not allow this: “%(scope)s”.") % {"scope": scope.label}
+    hint = _("Use a key that allows it; an administrator can make one.")
+    return Refusal(403, "scope_missing", message, hint=hint)
+
+
+# Of rows that can't be taken for another reason than their values.
+STATUSES = {FileTooLarge.code: 413, OtherContent.code: 409, BusyWithTheSame.code: 409}
+
+
+def of_error(error: TransferError) -> Refusal:
+    """What a database, a server or a check has refused; its technical text stays inside."""
+    explained = explain(error)
+    status = STATUSES.get(error.code, 422) if isinstance(error, FileRefused) else 503
+    headers = {"Retry-After": "10"} if status == 503 or error.code == BusyWithTheSame.code else {}
+    return Refusal(
+        status,
+        error.code,
+        explained.sentence,
+        hint=explained.hint,
+        errors=_fields_of(error),
+        headers=headers,
+    )
+
+
+def _fields_of(error: TransferError) -> list[dict[str, Any]]:
+    """The rows and fields that the error is about."""
+    if isinstance(error, BadRows):
+        return bad_rows(error.lines)
+    if "row" not in error.params:
+        return []
+    named = {"row": int(error.params["row"]), "field": error.params.get("field", "")}
+    return [{**named, "code": error.code, "message": explain(error).sentence}]
+
+
+def bad_rows(lines: Iterable[BadLine]) -> list[dict[str, Any]]:
+    """Row, field and reason of each; a PIN code stands there as its mask."""
+    shown = []
+    for bad in lines:
+        reason = explain(fault_named(bad.code))
+        shown.append(
+            {
+                "row": bad.line,
+                "field": bad.columns,
+                "code": bad.code,
+                "message": reason.sentence,
+                "hint": reason.hint,
+                "value": bad.value,
+            }
+        )
+    return shown
+
+
+def own_database_away() -> Refusal:
+    message = _("The database of Data Transfer does not answer.")
+    hint = _("Make the same call again later.")
+    return Refusal(503, "own_database", message, hint=hint, headers={"Retry-After": "10"})
+
+
+def unexpected() -> Refusal:
+    """An error that is logged under the number of the request."""
+    message = _("An unexpected error.")
+    hint = _("The header X-Request-ID has the number under which the log names it.")
+    return Refusal(500, "unexpected", message, hint=hint)

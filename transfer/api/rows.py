@@ -1,0 +1,104 @@
+"""Rows into the staging tables, once for each Idempotency-Key: see `loading.load_once`."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from ninja import Header, Router, Schema, Status
+from pydantic import Field
+
+from transfer.api.access import Key, check_scope
+from transfer.api.refusals import Refusal
+from transfer.api.shapes import Refused
+from transfer.loading.load_once import FORMATS, load_once
+from transfer.models.api_keys import Scope
+from transfer.models.tasks import KindChoices
+
+router = Router(tags=["Rows"], auth=Key())
+CHUNK = 1 << 16
+IDEMPOTENCY_KEY = re.compile("[!-~]{8,200}")
+TYPES = {"application/json": "json", "text/csv": "csv"}
+BODY = {
+    "requestBody": {
+        "required": True,
+        "description": (
+            "The rows: a JSON list with an object for each, up to 16 MB; or a CSV with headings, "
+            "up to 256 MB. Fields: pincodes: account, pincode; balances: account, amount, "
+            "validfrom, validto, comment; cards: card, account, status. With `reject`, such as "
+            "R12-345, a row replaces a rejected one."
+        ),
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": {"type": ["string", "number", "null"]},
+                    },
+                },
+                "example": [{"account": "4100000011", "amount": "250.00"}],
+            },
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+class Loaded(Schema):
+    """The rows are in the staging table."""
+
+    id: UUID = Field(description="Of the load: GET loads/{id} says where its rows are.")
+    kind: KindChoices
+    rows: int
+
+
+@router.post(
+    "rows/{kind}",
+    response={
+        201: Loaded,
+        **dict.fromkeys((400, 403, 409, 413, 415, 422, 503), Refused),
+    },
+    openapi_extra=BODY,
+    summary="Load rows: all of them or none, once for each Idempotency-Key",
+)
+def load_rows(
+    request: HttpRequest,
+    response: HttpResponse,
+    kind: KindChoices,
+    idempotency_key: str = Header(
+        "",
+        description="8 to 200 visible ASCII characters, best a UUID: another for each load. The "
+        "same call again gets the same answer and loads nothing.",
+    ),
+) -> Any:
+    check_scope(request, Scope.to_load(kind))
+    if not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        message = _("The header Idempotency-Key must be 8 to 200 visible ASCII characters long.")
+        hint = _("Make one for each load, best a UUID, and repeat a call with the same one.")
+        raise Refusal(400, "idempotency_key", message, hint=hint)
+    form = TYPES.get(request.content_type or "")
+    if form is None:
+        message = _("The body must be application/json or text/csv.")
+        raise Refusal(415, "content_type", message, hint=_("Set the header Content-Type."))
+    check_length(request, FORMATS[form])
+    loaded = load_once(
+        settings.KINDS[kind],
+        iter(lambda: request.read(CHUNK), b""),
+        request.actor,  # type: ignore[attr-defined]
+        idempotency_key=idempotency_key,
+        form=form,
+    )
+    if loaded.is_repeated:
+        response.headers["Idempotent-Replayed"] = "true"
+    return Status(201, {"id": loaded.token, "kind": kind, "rows": loaded.rows})
+
+
+def check_length(request: HttpRequest, most: int) -> None:
+    """Refuses what is declared too large before it is read. Raises Refusal."""
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    if declared.isdecimal() and int(declared) > most:
+        message = _("The body is larger than %(most)s MB.") % {"most": most >> 20}
+        raise Refusal(413, "file_too_large", message, hint=_("Split it into several calls."))

@@ -1,0 +1,62 @@
+"""What the answers of the API look like. Moments have a zone; sums are text, with all digits."""
+
+from typing import Any
+
+from ninja import Schema
+from pydantic import AwareDatetime, Field
+
+from transfer.errors import TransferError
+from transfer.models import BonusServer
+from transfer.text.explain import explain
+
+
+class Problem(Schema):
+    """Why something failed: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class RefusedField(Schema):
+    """What is wrong with a row, or with a field of the call."""
+
+    row: int | None = Field(None, description="The row of the body, from 1; of a CSV, its line.")
+    field: str = ""
+    code: str = ""
+    message: str
+    hint: str = ""
+    value: str = Field("", description="What was sent; a PIN code as ••••.")
+
+
+class Refused(Problem):
+    """The body of every answer with a status from 400 on."""
+
+    errors: list[RefusedField] = []
+
+
+class Named(Schema):
+    """A bonus server."""
+
+    id: int
+    name: str
+
+
+class LastRun(Schema):
+    """A run, in short."""
+
+    id: int
+    state: str
+    finished_at: AwareDatetime | None
+
+
+def problem_of(error: TransferError | None) -> Any:
+    """An error as a Problem; None without one."""
+    if error is None:
+        return None
+    explained = explain(error)
+    return {"code": error.code, "message": explained.sentence, "hint": explained.hint}
+
+
+def named(server: BonusServer) -> dict[str, Any]:
+    return {"id": server.pk, "name": server.name}

@@ -1,0 +1,98 @@
+"""Tasks: run, pause, resume, switch. The same methods as behind the buttons of the scheduler."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from ninja import Router, Schema, Status
+from pydantic import AwareDatetime, Field
+
+from transfer.api.access import Key
+from transfer.api.refusals import Refusal
+from transfer.api.shapes import Refused
+from transfer.api.state import Run, Task, one_task
+from transfer.models import TransferTask
+from transfer.models.api_keys import Scope
+from transfer.models.schedules import ChangedMeanwhile
+from transfer.runs.start import RunIsOpen, run_now
+
+router = Router(tags=["Tasks"], auth=Key(Scope.RUN))
+REFUSALS = {404: Refused, 409: Refused, 422: Refused}
+LONGEST_REASON = 500
+
+
+class Wish(Schema, extra="forbid"):
+    """Why a task is changed, and which version of it was seen."""
+
+    reason: str = Field("", max_length=LONGEST_REASON, description="Shown beside the task.")
+    version: int | None = Field(
+        None, description="The version that was read: if the task has changed since, 409."
+    )
+
+
+class Pause(Wish):
+    until: AwareDatetime = Field(description="When the pause ends, with a zone.")
+
+
+class Switch(Wish):
+    enabled: bool
+
+
+@router.post(
+    "tasks/{int:id}/run",
+    response={202: Run, 404: Refused, 409: Refused},
+    summary="Run a task now, also one that is off or paused",
+)
+def run_task(request: HttpRequest, id: int) -> Any:
+    task = get_object_or_404(TransferTask.objects.select_related("server"), pk=id)
+    try:
+        return Status(202, run_now(task, request.actor))  # type: ignore[attr-defined]
+    except RunIsOpen as overlap:
+        message = _("The task has an open run already: № %(run)s.") % {"run": overlap.run.pk}
+        raise Refusal(409, "run_is_open", message) from None
+
+
+@router.post(
+    "tasks/{int:id}/pause",
+    response={200: Task, **REFUSALS},
+    summary="Run nothing by schedule until a moment",
+)
+def pause_task(request: HttpRequest, id: int, body: Pause) -> Any:
+    return changed(request, id, body, lambda task, **wish: task.pause(body.until, **wish))
+
+
+@router.post(
+    "tasks/{int:id}/resume", response={200: Task, **REFUSALS}, summary="End the pause of a task"
+)
+def resume_task(request: HttpRequest, id: int, body: Wish) -> Any:
+    return changed(request, id, body, lambda task, **wish: task.resume(**wish))
+
+
+@router.post(
+    "tasks/{int:id}/switch",
+    response={200: Task, **REFUSALS},
+    summary="Switch a task on or off; on, it waits for its next time",
+)
+def switch_task(request: HttpRequest, id: int, body: Switch) -> Any:
+    return changed(request, id, body, lambda task, **wish: task.switch(body.enabled, **wish))
+
+
+def changed(request: HttpRequest, number: int, wish: Wish, change: Callable[..., None]) -> Any:
+    """The task after the change. Raises Refusal: 409 if somebody else has changed it, 422."""
+    task = get_object_or_404(TransferTask, pk=number)
+    actor = request.actor  # type: ignore[attr-defined]
+    try:
+        change(task, actor=actor, reason=wish.reason, expected_version=wish.version)
+    except ChangedMeanwhile as conflict:
+        message = _("The task has been changed since: its version is %(version)s.")
+        hint = _("Read the task again, and decide again.")
+        names = {"version": conflict.task.version}
+        raise Refusal(409, "changed_meanwhile", message % names, hint=hint) from None
+    except ValidationError:
+        message = _("The pause has to end in the future.")
+        error = {"field": "until", "code": "past", "message": message}
+        raise Refusal(422, "invalid", message, errors=[error]) from None
+    return one_task(number)

@@ -1,0 +1,154 @@
+"""The trace of an account or a card: its staged changes, where each is, what the servers hold."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import AwareDatetime, Field
+
+from transfer.api.refusals import not_found
+from transfer.api.shapes import Named, Problem, named, problem_of
+from transfer.engine.kinds import check_named
+from transfer.models.tasks import KindChoices
+from transfer.runs.backlog import why
+from transfer.text.explain import explain
+from transfer.trace.delivery import Delivery, StagedRow
+from transfer.trace.search import LONGEST
+from transfer.trace.servers import Answer
+from transfer.trace.subject import trace
+
+router = Router(tags=["Trace"])
+PageNumber = Annotated[int, Query(1, ge=1, le=10_000, description="Of 50 changes each.")]
+
+
+class Delivered(Schema):
+    """What became of a row at a bonus server."""
+
+    server: Named
+    state: str = Field(
+        description="moved, waiting, rejected, unknown; read: moved or rejected, not known which."
+    )
+    run: int | None
+    reject: int | None = Field(description="The number of the rejected row.")
+    reason: Problem | None = Field(description="Why it was rejected, waits, or is not known.")
+
+
+class Source(Schema):
+    """Where a row comes from, as far as that was noted."""
+
+    load: str | None
+    corrects: int | None = Field(description="The rejected row in whose place it is.")
+    sent_by: str
+    database_user: str
+    program: str
+
+
+class Change(Schema):
+    """A row of a staging table."""
+
+    kind: KindChoices
+    id: int
+    staged_at: AwareDatetime | None
+    values: dict[str, str | None] = Field(description="As staged; a PIN code as ••••.")
+    source: Source
+    servers: list[Delivered]
+
+
+class Card(Schema):
+    card: str
+    account: str | None
+    status: int | None
+
+
+class Held(Schema):
+    """What a bonus server holds now."""
+
+    server: Named
+    error: Problem | None = Field(description="Why nothing is known.")
+    balance: Decimal | None = Field(description="Amounts that are valid now. Null for a card.")
+    total: Decimal | None = Field(description="All amounts. Null for a card.")
+    has_pin: bool | None
+    cards: list[Card]
+
+
+class Trace(Schema):
+    """The changes of an account or a card, the latest first."""
+
+    changes: list[Change]
+    has_more: bool = Field(description="Whether there is another page.")
+    servers: list[Held]
+
+
+@router.get("accounts/{path:number}", response=Trace, summary="The trace of an account")
+def get_account(request: HttpRequest, number: str, page: PageNumber) -> Any:
+    return traced(number, "account", page)
+
+
+@router.get("cards/{path:number}", response=Trace, summary="The trace of a card")
+def get_card(request: HttpRequest, number: str, page: PageNumber) -> Any:
+    return traced(number, "card", page)
+
+
+def traced(number: str, column: str, page: int) -> dict[str, Any]:
+    """Raises Refusal, TransferError."""
+    if len(number) > LONGEST or "\x00" in number:
+        raise not_found()
+    found = trace(number, column, page)
+    return {
+        "changes": [change_shape(row) for row in found.rows],
+        "has_more": found.has_more,
+        "servers": [held_shape(answer, column) for answer in found.answers],
+    }
+
+
+def change_shape(row: StagedRow) -> dict[str, Any]:
+    source = row.source
+    return {
+        "kind": row.kind.name,
+        "id": row.id,
+        "staged_at": row.created_at,
+        "values": row.payload,
+        "source": {
+            "load": source.load,
+            "corrects": source.corrects,
+            "sent_by": source.sent_by,
+            "database_user": source.name,
+            "program": source.program,
+        },
+        "servers": [delivered_shape(one) for one in row.deliveries],
+    }
+
+
+def delivered_shape(one: Delivery) -> dict[str, Any]:
+    return {
+        "server": named(one.server),
+        "state": one.state,
+        "run": one.run and one.run.pk,
+        "reject": one.reject and one.reject.pk,
+        "reason": reason_of(one),
+    }
+
+
+def reason_of(one: Delivery) -> Any:
+    if one.code:
+        explained = explain(check_named(one.code))
+        return {"code": one.code, "message": explained.sentence, "hint": explained.hint}
+    if one.state == "waiting" and one.task is not None:
+        return {"code": "waiting", "message": why(one.task)}
+    return problem_of(one.error)
+
+
+def held_shape(answer: Answer, column: str) -> dict[str, Any]:
+    held, is_known = answer.holding, column == "account" and answer.error is None
+    return {
+        "server": named(answer.server),
+        "error": problem_of(answer.error),
+        "balance": held.balance if is_known else None,
+        "total": held.total if is_known else None,
+        "has_pin": held.has_pin if is_known else None,
+        "cards": [
+            {"card": card, "account": account, "status": status}
+            for card, account, status, _changed_at in held.cards
+        ],
+    }

@@ -1,0 +1,179 @@
+"""Keys of the HTTP API: what a program may do with one, until when, and how often.
+
+A key is shown once, when it is made. Only its digest is stored, keyed with SECRET_KEY. Keys are
+revoked, never deleted: the audit names them.
+"""
+
+import secrets
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now, TruncMinute
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy
+
+from transfer.models.audit import Actor, AuditEntry
+from transfer.models.tasks import KindChoices
+from transfer.models.validators import printable
+
+PREFIX = "dtk_"  # so that scanners of repositories and mails recognise a key
+RANDOM_BYTES = 32
+LONGEST = 100  # characters of what is tried as a key
+SALT = "dtadmin.api-key"
+MOST_A_MINUTE = 6000
+
+
+class Scope(models.TextChoices):
+    """What a key allows. None includes another."""
+
+    READ = "read", gettext_lazy("Read tasks, servers, registers, problems, runs and rows")
+    RUN = "run", gettext_lazy("Run, pause, resume and switch tasks")
+    LOAD_PINCODES = "load_pincodes", gettext_lazy("Load PIN codes")
+    LOAD_BALANCES = "load_balances", gettext_lazy("Load balance changes")
+    LOAD_CARDS = "load_cards", gettext_lazy("Load card links and statuses")
+
+    @classmethod
+    def to_load(cls, kind: str) -> "Scope":
+        """The scope for rows of a kind."""
+        return cls(f"load_{KindChoices(kind)}")
+
+
+def digests(secret: str) -> list[str]:
+    """Digests of a key: with the present SECRET_KEY, then with each of SECRET_KEY_FALLBACKS."""
+    return [
+        salted_hmac(SALT, secret, secret=key, algorithm="sha256").hexdigest()
+        for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    ]
+
+
+class Made(NamedTuple):
+    """A new key, and its text, which is stored nowhere."""
+
+    key: "ApiKey"
+    secret: str
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self) -> Self:
+        """Keys that are neither revoked nor expired, by the database's clock."""
+        is_current = Q(expires_at=None) | Q(expires_at__gt=Now())
+        return self.filter(is_current, revoked_at=None)
+
+
+class ApiKey(models.Model):
+    """A key with which a program calls the API."""
+
+    name = models.CharField(
+        gettext_lazy("name"),
+        max_length=100,
+        unique=True,
+        validators=[printable],
+        error_messages={
+            "unique": gettext_lazy(
+                "There is a key with this name already. Revoked keys keep their names, since the "
+                "audit uses them: choose another name."
+            )
+        },
+        help_text=gettext_lazy(
+            "The program that gets the key, for example 1C. The audit shows this name."
+        ),
+    )
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=Scope), verbose_name=gettext_lazy("may")
+    )
+    expires_at = models.DateTimeField(
+        gettext_lazy("expires"),
+        null=True,
+        blank=True,
+        help_text=gettext_lazy("Leave it empty for a key that never expires."),
+    )
+    limit = models.PositiveIntegerField(
+        gettext_lazy("calls a minute"),
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_A_MINUTE)],
+        help_text=gettext_lazy("Further calls within the minute are refused with status 429."),
+    )
+    created_at = models.DateTimeField(gettext_lazy("created"), default=timezone.now, editable=False)
+    created_by = models.CharField(gettext_lazy("created by"), max_length=200, editable=False)
+    revoked_at = models.DateTimeField(gettext_lazy("revoked"), null=True, editable=False)
+    last_used_at = models.DateTimeField(gettext_lazy("last used"), null=True, editable=False)
+    last_address = models.GenericIPAddressField(
+        gettext_lazy("last address"), null=True, editable=False
+    )
+    # The minute of the last call, and the calls that were counted in it.
+    minute = models.DateTimeField(null=True, editable=False)
+    calls = models.PositiveIntegerField(default=0, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = gettext_lazy("API key")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def state(self) -> str:
+        """One of active, expired, revoked."""
+        if self.revoked_at:
+            return "revoked"
+        is_expired = self.expires_at is not None and self.expires_at <= timezone.now()
+        return "expired" if is_expired else "active"
+
+    @classmethod
+    @transaction.atomic
+    def make(
+        cls, actor: Actor, *, name: str, scopes: list[str], expires_at: datetime | None, limit: int
+    ) -> Made:
+        """Makes a key and notes it in the audit, without its text."""
+        secret = f"{PREFIX}{secrets.token_urlsafe(RANDOM_BYTES)}"
+        allowed: dict[str, Any] = {"scopes": scopes, "expires_at": expires_at, "limit": limit}
+        digest = digests(secret)[0]
+        key = cls.objects.create(name=name, digest=digest, created_by=actor.name, **allowed)
+        AuditEntry.record(actor, AuditEntry.Action.CREATE, key, new=allowed)
+        return Made(key, secret)
+
+    @classmethod
+    def find(cls, secret: str) -> Self | None:
+        """The usable key with this text; a digest of an earlier SECRET_KEY is replaced."""
+        if not secret.startswith(PREFIX) or len(secret) > LONGEST:
+            return None
+        present, *earlier = digests(secret)
+        key = cls.objects.usable().filter(digest__in=[present, *earlier]).first()
+        if key is not None and key.digest != present:
+            cls.objects.filter(pk=key.pk).update(digest=present)
+        return key
+
+    def count_call(self, address: str | None) -> bool:
+        """Counts a call; False if the key has reached its limit for this minute, or was revoked.
+
+        One statement, so that processes that count at the same moment can't exceed the limit. A
+        minute is one of the database's clock.
+        """
+        minute = TruncMinute(Now())
+        may_call = Q(minute=None) | ~Q(minute=minute) | Q(calls__lt=F("limit"))
+        counted = type(self).objects.usable().filter(may_call, pk=self.pk)
+        calls = Case(When(minute=minute, then=F("calls") + 1), default=Value(1))
+        return bool(
+            counted.update(calls=calls, minute=minute, last_used_at=Now(), last_address=address)
+        )
+
+    @transaction.atomic
+    def revoke(self, actor: Actor) -> bool:
+        """Ends the key: the next call with it is refused. False if that was done before."""
+        revoked = type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=Now())
+        if revoked:
+            AuditEntry.record(actor, AuditEntry.Action.DELETE, self)
+        return bool(revoked)
+
+    def actor(self, address: str | None) -> Actor:
+        """Who does what is done with this key."""
+        return Actor(f"{self.name} (API)", address=address)

@@ -1,0 +1,57 @@
+"""Keys of the HTTP API: made, shown once, revoked."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from transfer.access import role
+from transfer.models import Actor, ApiKey
+from transfer.models.api_keys import Scope
+from transfer.pages.back import done, read_or_post
+from transfer.pages.keys.forms import KeyForm
+
+
+@role("administrator")
+@require_safe
+def keys(request: HttpRequest) -> HttpResponse:
+    every = [
+        (key, [Scope(one).label for one in Scope.values if one in key.scopes])
+        for key in sorted(ApiKey.objects.all(), key=lambda key: key.revoked_at is not None)
+    ]
+    return render(request, "keys/keys.html", {"keys": every})
+
+
+@role("administrator")
+@read_or_post
+@never_cache
+def add(request: HttpRequest) -> HttpResponse:
+    """Makes a key; the answer shows it, and nothing shows it again."""
+    form = KeyForm(request.POST or None)
+    if form.is_valid():
+        made = ApiKey.make(Actor.of(request), **form.cleaned_data)
+        return render(request, "keys/made.html", {"one": made.key, "secret": made.secret})
+    return render(request, "keys/add.html", {"form": form})
+
+
+@role("administrator")
+@read_or_post
+def revoke(request: HttpRequest, pk: int) -> HttpResponse:
+    key = get_object_or_404(ApiKey, pk=pk)
+    if request.method == "POST":
+        key.revoke(Actor.of(request))
+        return done(request, _("The key %(name)s is revoked.") % {"name": key}, "keys")
+    context = {
+        "title": _("Revoke the key %(name)s?") % {"name": key},
+        "text": _("The next call with it is refused."),
+        "points": [
+            _("A revoked key cannot be made valid again: make a new one instead."),
+            _("What was done with it stays in the audit."),
+        ],
+        "action": _("Revoke the key"),
+        "back": reverse("keys"),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)

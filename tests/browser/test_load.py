@@ -48,6 +48,41 @@ def test_a_file_with_three_bad_lines_is_looked_at_confirmed_and_staged(
     ]
 
 
+def test_the_bad_lines_of_a_file_are_downloaded_corrected_and_loaded_on_their_own(
+    page: Page, log_in: Callable, check_accessible: Callable, bonus_file: Path, shop_all: str
+):
+    log_in(page, "operator")
+    use_language(page, "en")
+    choose(page, bonus_file, "changeAccountBalanceTemp")
+    page.get_by_role("link", name="What happens to the bad lines").click()
+    bad = page.get_by_role("region", name="Lines that can't be loaded")
+    expect(bad).to_contain_text("The other lines can be loaded without them.")
+    check_accessible(page)
+    page.get_by_role("button", name="Load 2 lines").click()
+    expect(page.locator(".notice-ok")).to_contain_text("3 bad lines were not loaded.")
+    expect(bad).to_contain_text("All other lines of the file are in shop All.")
+    with page.expect_download() as download:
+        bad.get_by_role("link", name="CSV").click()
+    text = download.value.path().read_text("utf-8-sig")
+    corrected = bonus_file.with_name("corrected.csv")
+    text = text.replace("4100000012,0", "4100000012,7").replace("\n,100", "\n4100000019,100")
+    corrected.write_text(text.replace("сто", "100"), encoding="utf-8")
+    bad.get_by_role("link", name="Load the corrected file").click()
+    expect(page.get_by_label("changeAccountBalanceTemp")).to_be_checked()
+    page.locator("[name=file]").set_input_files(corrected)
+    page.get_by_role("button", name="Check the file").click()
+    page.get_by_role("button", name="Load 3 lines").click()
+    expect(page.locator(".notice-ok")).to_contain_text("3 rows are in")
+    rows = query(shop_all, 'select account, amount::text from "changeAccountBalanceTemp"')
+    assert sorted(rows) == [
+        ("4100000011", "1250.50"),
+        ("4100000012", "7"),
+        ("4100000013", "100"),
+        ("4100000014", "-25.50"),
+        ("4100000019", "100"),
+    ]
+
+
 def test_columns_are_chosen_where_they_are_not_recognised(
     page: Page, log_in: Callable, tmp_path: Path, shop_all: str
 ):

@@ -20,6 +20,7 @@ from transfer.pages.rejects import (
     bulk as rejects_bulk,
     changed as rejects_changed,
     files as rejects_files,
+    grid as rejects_grid,
     views as rejects,
 )
 from transfer.pages.scheduler import bulk, task, views as scheduler
@@ -119,6 +120,7 @@ urlpatterns = [
     *runs_of("history/maintenance/runs", "maintenance_run", MaintenanceRun),
     *listed("rejects/", rejects.rejects, rejects_files.export, "rejects"),
     path("rejects/resend/", rejects_bulk.rejects_resend, name="rejects_resend"),
+    path("rejects/grid/", rejects_grid.rejects_grid, name="rejects_grid"),
     path("rejects/discard/", rejects_bulk.rejects_discard, name="rejects_discard"),
     path("rejects/changed/", rejects_changed.changed, name="changed"),
     path("rejects/changed/decide/", rejects_changed.changed_decide, name="changed_decide"),

@@ -50,6 +50,42 @@ def test_their_file_is_corrected_and_loaded_which_closes_them(
     assert sorted(rows)[1::2] == [("4100", "12.50"), ("4200", "12.50")]
 
 
+def test_eleven_sums_with_three_decimals_are_corrected_in_a_table_at_one_press(
+    page: Page, log_in: Callable, check_accessible: Callable, dock: Callable, bonus, shop_all
+):
+    eight = dock(bonus)
+    stage(shop_all, "balances", [(f"41{n:02}", f"250.{n:02}9") for n in range(11)])
+    run_here(eight.tasks.get(kind="balances"), Trigger.MANUAL)
+    log_in(page, "operator")
+    use_language(page, "ru")
+    page.goto("/rejects/?kind=balances")
+    page.get_by_role("link", name="Исправить в таблице: В сумме больше двух знаков").click()
+    rows = page.locator("table.correcting tbody tr")
+    expect(rows).to_have_count(11)
+    (row,) = [one for one in rows.all() if "4105" in one.inner_text()]
+    expect(row).to_contain_text("Округлить до копеек: было 250,059, станет 250,06")
+    expect(row.get_by_role("textbox")).to_have_value("250,06")
+    row.get_by_role("textbox").fill("250,0599")
+    check_accessible(page)
+    page.get_by_role("button", name="Проверить и отправить исправленные строки").click()
+    expect(page.locator(".notice-ok")).to_contain_text("10 строк")
+    expect(rows).to_have_count(1)
+    expect(rows.get_by_role("textbox")).to_have_value("250,0599")
+    expect(rows.locator(".errorlist")).to_contain_text("больше двух знаков")
+    rows.get_by_role("textbox").fill("250,06")
+    page.get_by_role("button", name="Проверить и отправить исправленные строки").click()
+    page.wait_for_url("**/rejects/?kind=balances")
+    sent = query(
+        shop_all,
+        'select account, amount::text from "changeAccountBalanceTemp" '
+        "where id > 11 order by account",
+    )
+    assert sent == [(f"41{n:02}", f"{250 + (10 * n + 9) / 1000:.2f}") for n in range(11)]
+    page.go_back()
+    page.reload()
+    assert not RejectedRow.objects.open().exists()
+
+
 @pytest.mark.parametrize("script", [True, False])
 def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
     open_page: Callable, log_in: Callable, shop_all, rejects, script

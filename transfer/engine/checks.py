@@ -1,22 +1,32 @@
 """Why a row is rejected: the checks of each kind, as SQL and as sentences."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from transfer.errors import gettext_noop
+
+
+class Repair(StrEnum):
+    """A correction of a rejected row that needs no input."""
+
+    SPACES = "spaces"  # removes spaces and control characters from account and card
+    KOPECKS = "kopecks"  # rounds the amount to two decimals, half away from zero
 
 
 @dataclass(frozen=True)
 class Check:
     """A reason to reject a row. `fails` is SQL over the columns of the staging table.
 
-    Of a late check it only says which rows can fail it: the target decides.
+    Of a late check it only says which rows can fail it: the target decides. `repair` corrects most
+    rows that fail the check.
     """
 
     code: str
     fails: str
     sentence: str
     hint: str
+    repair: Repair | None = None
 
 
 class CardStatus(NamedTuple):
@@ -46,6 +56,7 @@ ACCOUNT_FORM = (
         f"account ~ '{UNPRINTABLE}'",
         gettext_noop("The account contains a space or a control character."),
         gettext_noop("Remove it: often it came along when the number was copied."),
+        Repair.SPACES,
     ),
 )
 ACCOUNT_MISSING = Check(
@@ -110,6 +121,7 @@ BALANCE_CHECKS = (
         "amount <> trunc(amount, 2)",
         gettext_noop("The amount has more than two decimals."),
         gettext_noop("Round it to kopecks: Data Transfer itself does not round amounts."),
+        Repair.KOPECKS,
     ),
     Check(
         "amount_out_of_range",
@@ -140,6 +152,7 @@ CARD_CHECKS = (
             "character."
         ),
         gettext_noop("Correct the card number and send the row again."),
+        Repair.SPACES,
     ),
     Check(
         "account_empty",

@@ -18,10 +18,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
+from transfer.engine.checks import Repair
 from transfer.engine.kind import MASK, Kind
 from transfer.engine.shop_all.copy_text import copied
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.staging_import import NUMBERS, StagingImport
+from transfer.engine.shop_all.staging_import import REPAIRED, StagingImport
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
@@ -59,19 +60,18 @@ class Discarded(NamedTuple):
 
 
 def resend(
-    chosen: RejectedRowQuerySet, values: Values, actor: Actor, *, without_spaces: bool = False
+    chosen: RejectedRowQuerySet, values: Values, actor: Actor, *, repair: Repair | None = None
 ) -> Outcome:
     """Sends the open ones of these rejects again, those that pass the checks.
 
-    `values` replaces what people typed. All other values are those of the row in shop All, for
-    what a bonus server has recorded of it may be forged; with `without_spaces` its numbers lose
-    their spaces. A row that is gone from there must have all of its values typed. A row that
-    several servers have rejected is sent once, and all of its rejects are closed. Raises
-    TransferError.
+    `values` are those that people have typed. All others are those of the row in shop All, since
+    a bonus server may forge what it has recorded of the row; `repair` corrects them. A row that is
+    gone from shop All must have all of its values typed. A row that several servers have rejected
+    is sent once, and all of its rejects are closed. Raises TransferError.
     """
     outcome = Outcome()
     for kind, rejects in _by_kind(chosen):
-        outcome += _resend(_Rows(rejects, kind, values), actor, without_spaces=without_spaces)
+        outcome += _resend(_Rows(rejects, kind, values), actor, repair)
     return outcome
 
 
@@ -81,13 +81,13 @@ def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQue
         yield settings.KINDS[name], chosen.filter(kind=name)
 
 
-def _resend(rows: "_Rows", actor: Actor, *, without_spaces: bool) -> Outcome:
+def _resend(rows: "_Rows", actor: Actor, repair: Repair | None) -> Outcome:
     dsn, secret = settings.SHOP_ALL_DATABASE_URL, bool(rows.kind.secrets)
     with ShopAll(dsn, "resend", secret=secret) as shop_all:
         staged = StagingImport(shop_all, rows.kind)
         with transaction.atomic(), staged.database.transaction(commit=False):
             shop_all.corrections.require()
-            staged.receive(rows.lines(), without_spaces=without_spaces)
+            staged.receive(rows.lines(), repair=repair)
             sent = staged.stage(actor.name)
             outcome = Outcome(sent, staged.count_sent() - sent, Counter(staged.faults()))
             close_staged(staged)
@@ -149,7 +149,7 @@ def _note_resent(rows: _Rows, as_staged: Values, outcome: Outcome, actor: Actor)
         _note_many(AuditEntry.Action.RESEND, rows.kind, outcome.rows, actor, new=shown)
         return
     reject = RejectedRow.objects.get(pk=rows.latest)
-    shown = {name: as_staged[name] for name in NUMBERS if name in as_staged} | shown
+    shown = {name: as_staged[name] for name in REPAIRED if name in as_staged} | shown
     changed = [name for name, value in shown.items() if value != reject.payload.get(name)]
     old = {name: reject.payload.get(name) for name in changed}
     new = {**{name: shown[name] for name in changed}, "resent_id": reject.resent_id}

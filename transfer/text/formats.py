@@ -69,6 +69,11 @@ def amount(value: Decimal | None, *, signed: bool = True) -> str:
     return f"{sign}{whole.replace(',', THIN)}{get_format('DECIMAL_SEPARATOR')}{cents}"
 
 
+def typed_amount(text: str) -> str:
+    """An amount as it is typed into a field: 250.5 with the decimal separator of the language."""
+    return text.replace(".", get_format("DECIMAL_SEPARATOR"))
+
+
 def rows(count: int, more: str = "") -> str:
     """A count with its noun: "412 rows"; `more` stands behind the number."""
     return ngettext("%(n)s row", "%(n)s rows", count) % {"n": f"{number(count)}{more}"}

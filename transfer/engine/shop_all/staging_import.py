@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from psycopg2 import sql
 
-from transfer.engine.checks import UNPRINTABLE
+from transfer.engine.checks import UNPRINTABLE, Repair
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.batch_log import FLUSHED
 from transfer.engine.shop_all.copy_text import BUFFER, Readable
@@ -144,9 +144,16 @@ REFUSE_GONE = """
            unread_column = keeps[1], unread_value = ''
      where keeps is not null and not has_old and unread is null
 """
-# What may come along when a number is copied; a number that nothing is left of stays.
-WITHOUT_SPACES = f"coalesce(nullif(regexp_replace({{}}, '{UNPRINTABLE}', '', 'g'), ''), {{}})"
-NUMBERS = ("account", "card")
+# Removes what may come along when a number is copied. A number that nothing would be left of stays.
+WITHOUT_SPACES = f"coalesce(nullif(regexp_replace({{0}}, '{UNPRINTABLE}', '', 'g'), ''), {{0}})"
+# Rounds as people do, half away from zero. An amount that would become zero stays.
+TO_KOPECKS = "coalesce(nullif(round({0}, 2), 0), {0})"
+# What a repair does to a column of the row that a line corrects.
+REPAIRS = {
+    Repair.SPACES: {"account": WITHOUT_SPACES, "card": WITHOUT_SPACES},
+    Repair.KOPECKS: {"amount": TO_KOPECKS},
+}
+REPAIRED = ("account", "card", "amount")
 
 # Notes of the rows that lines correct, and those of the same new rows under other origins: a `Sent`
 # each. By the primary key and the index `resent_as`.
@@ -193,10 +200,10 @@ class StagingImport:
         self.corrections = 0  # lines that name a rejected row
         self.xid: int | None = None  # the transaction that has sent some
 
-    def receive(self, lines: Iterator[str], *, without_spaces: bool = False) -> None:
+    def receive(self, lines: Iterator[str], *, repair: Repair | None = None) -> None:
         """Copies the lines in (see `copied`); the checks run while they arrive.
 
-        With `without_spaces` the numbers that are kept of corrected rows lose their spaces.
+        `repair` corrects the values that lines keep of the rows that they correct.
         """
         self.shop_all.identity.check_columns(self.kind)
         self.database.limit_statements(LOAD_SECONDS)
@@ -210,7 +217,7 @@ class StagingImport:
         if self.corrections:
             self.shop_all.corrections.require()
             self.database.execute(FIND, [self.kind.name])
-            self._keep_old_values(without_spaces)
+            self._keep_old_values(REPAIRS[repair] if repair else {})
 
     def _copy(self, lines: Iterator[str]) -> None:
         """Raises the error of `lines`, if that is what stopped COPY."""
@@ -224,12 +231,12 @@ class StagingImport:
                 raise file.error from None
             raise
 
-    def _keep_old_values(self, without_spaces: bool) -> None:
+    def _keep_old_values(self, repairs: dict[str, str]) -> None:
         kept = []
         for name in self.names:
-            ours = sql.SQL("ours.{}").format(sql.Identifier(name))
-            if without_spaces and name in NUMBERS:
-                ours = sql.SQL(WITHOUT_SPACES).format(ours, ours)
+            ours = sql.SQL(repairs.get(name, "{0}")).format(
+                sql.SQL("ours.{}").format(sql.Identifier(name))
+            )
             kept.append(
                 sql.SQL("{0} = case when {1} = any(line.keeps) then {2} else line.{0} end").format(
                     sql.Identifier(name), sql.Literal(name), ours

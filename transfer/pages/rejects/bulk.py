@@ -7,9 +7,11 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from transfer.access import role
+from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import check_named
 from transfer.errors import TransferError
@@ -19,6 +21,7 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm
+from transfer.pages.rejects.suggestions import repair_named
 from transfer.pages.rejects.views import tell, tell_sent_before
 from transfer.rejects import resend
 from transfer.text import formats
@@ -37,6 +40,13 @@ def chosen(request: HttpRequest) -> RejectedRowQuerySet:
         return RejectedRow.objects.open().filter(pk__in=numbers[:AT_MOST])
     query = QueryDict(request.GET["all"]) if "all" in request.GET else request.GET
     return RejectFilter(query).once.open()
+
+
+def list_before(request: HttpRequest) -> str:
+    """The address of the list that the action came from, with its filter."""
+    query = QueryDict(request.GET.get("filter", ""), mutable=True)
+    query.pop("page", None)
+    return f"{reverse('rejects')}?{query.urlencode()}" if query else reverse("rejects")
 
 
 def asked_for(request: HttpRequest, rows: RejectedRowQuerySet) -> RejectedRowQuerySet:
@@ -60,8 +70,8 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
     if not groups:
         return nothing_chosen(request)
     posted = request.POST if request.method == "POST" else None
-    if posted is not None and request.GET.get("fix") == "spaces":
-        return send(request, rows, {}, without_spaces=True)
+    if posted is not None and (repair := repair_named(request.GET.get("fix"))):
+        return send(request, rows, {}, repair)
     kinds = [settings.KINDS[name] for name in sorted({group["kind"] for group in groups})]
     form = BulkForm(kinds[0], posted) if len(kinds) == 1 else None
     if posted is not None and (form is None or form.is_valid()):
@@ -77,6 +87,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         "form": form,
         "hidden": {"upto": upto(rows)},
         "action": _("Send again"),
+        "back": list_before(request),
     }
     return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
 
@@ -96,18 +107,15 @@ def send(
     request: HttpRequest,
     rows: RejectedRowQuerySet,
     values: resend.Values,
-    *,
-    without_spaces: bool = False,
+    repair: Repair | None = None,
 ) -> HttpResponse:
     try:
-        outcome = resend.resend(
-            asked_for(request, rows), values, Actor.of(request), without_spaces=without_spaces
-        )
+        outcome = resend.resend(asked_for(request, rows), values, Actor.of(request), repair=repair)
     except TransferError as error:
         messages.error(request, str(explain(error)))
     else:
         tell(request, outcome)
-    return redirect("rejects")
+    return redirect(list_before(request))
 
 
 @role("operator")
@@ -129,7 +137,7 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
             tell_sent_before(request, done.sent_before)
             text = _("Discarded: %(rows)s.") % {"rows": formats.rows(done.rows)}
             messages.success(request, text)
-        return redirect("rejects")
+        return redirect(list_before(request))
     context = {
         "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
         "text": _(
@@ -141,6 +149,7 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
         "hidden": {"upto": upto(rows)},
         "action": _("Discard"),
         "danger": True,
+        "back": list_before(request),
     }
     return render(request, "confirm.html", context, status=422 if form.errors else 200)
 
@@ -162,4 +171,5 @@ def points(groups: list[dict[str, Any]]) -> list[str]:
 
 
 def nothing_chosen(request: HttpRequest) -> HttpResponse:
-    return refused(request, _("No open row is chosen: tick the boxes on the left."), "rejects")
+    words = _("No open row is chosen: tick the boxes on the left.")
+    return refused(request, words, list_before(request))

@@ -1,29 +1,24 @@
-"""Corrections of rejected rows, read and judged as a line of a file. And a correction that needs no
-input: a number without the spaces that were copied with it.
-"""
+"""Corrections of rejected rows, read and judged as a line of a file."""
 
-import re
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.checks import UNPRINTABLE
+from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
-from transfer.engine.kinds import CHECKS
-from transfer.loading.faults import LINE_FAULTS, columns_of
+from transfer.engine.kinds import check_named
+from transfer.loading.faults import columns_of
 from transfer.loading.report import fault_named
 from transfer.loading.values import as_people_write, is_masked, reader
 from transfer.models import RejectedRow, Settings
 from transfer.pages.load.entry_form import STATUSES, EntryForm
+from transfer.pages.rejects.suggestions import suggestion, words_of
 from transfer.rejects.resend import Values
-from transfer.text.explain import explain
-
-# Reasons that the removal of spaces may correct. Amounts with a comma do not occur: the staging
-# table holds numbers.
-SPACES = ("account_has_spaces", "card_malformed")
-UNSEEN = re.compile(UNPRINTABLE.replace("[:space:]", r"\s").replace("[:cntrl:]", r"\x00-\x1f\x7f"))
-
+from transfer.text import formats
+from transfer.text.columns import heading
+from transfer.text.explain import Explanation, explain
 
 ROW_IS_GONE = "row_is_gone"
 
@@ -44,11 +39,19 @@ class CorrectionForm(EntryForm):
             field.show_hidden_initial = name not in kind.secrets  # it may change meanwhile
             if isinstance(field, forms.CharField):
                 field.strip = False
+            elif isinstance(field, forms.ChoiceField):
+                self._offer_as_received(name, field)
         for name in kind.secrets if not self.data.get(ROW_IS_GONE) else ():
             self.fields[name].required = False
             self.fields[name].help_text = _(
                 "Leave it empty to keep the PIN code of the row as it is."
             )
+
+    def _offer_as_received(self, name: str, field: forms.ChoiceField) -> None:
+        """Adds a value that is no choice, or the browser would change it to the first one."""
+        text = self.get_initial_for_field(field, name)
+        if text and text not in dict(field.choices):
+            field.choices = [(text, text), *field.choices]
 
     def clean(self) -> None:
         zone = Settings.load().zone
@@ -68,9 +71,14 @@ class CorrectionForm(EntryForm):
         """Shows the fault that the checks found at its field."""
         if code == "row_gone":
             self._ask_for_all_values()
-            return
-        names = columns_of(self.kind, (CHECKS | LINE_FAULTS)[code])
-        self.add_error(names[-1] if names else None, str(explain(fault_named(code))))
+        else:
+            self.show_fault(code)
+
+    def show_fault(self, code: str) -> None:
+        """Shows the fault at its field, or above all fields if the form has no such field."""
+        fault = fault_named(code)
+        names = [name for name in columns_of(self.kind, fault) if name in self.fields]
+        self.add_error(names[-1] if names else None, str(explain(fault)))
 
     def _ask_for_all_values(self) -> None:
         """Empties the fields: their values may be forged, and can no longer be looked up."""
@@ -81,15 +89,22 @@ class CorrectionForm(EntryForm):
         self.add_error(None, str(explain(fault_named("row_gone"))))
 
 
-def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
-    """The form filled with the row's values, except secrets."""
+def received(reject: RejectedRow) -> dict[str, str]:
+    """The row's values as people type them, except secrets."""
     zone = Settings.load().zone
-    initial = {
+    texts = {
         name: as_people_write(name, text, zone)
         for name, text in reject.payload.items()
         if name not in reject.kind_spec.secrets
     }
-    return CorrectionForm(reject.kind_spec, data, initial=initial)
+    if "amount" in texts:
+        texts["amount"] = formats.typed_amount(texts["amount"])
+    return texts
+
+
+def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
+    """The form filled with the row's values, except secrets."""
+    return CorrectionForm(reject.kind_spec, data, initial=received(reject))
 
 
 class BulkForm(CorrectionForm):
@@ -106,16 +121,67 @@ class BulkForm(CorrectionForm):
                 field.widget.attrs["placeholder"] = _("each keeps its own")
 
 
-def without_spaces(kind: Kind, code: str, payload: Values) -> Values:
-    """The columns of the failed check without spaces; {} if that changes nothing.
+class GridForm(CorrectionForm):
+    """The fields of one row of the grid: the given columns, with the suggestion filled in.
 
-    A value of spaces only is not suggested.
+    A row in which nothing differs from what was received is not judged, and not sent. A suggestion
+    that the user leaves as it is becomes the `repair`, which shop All applies to its own row.
     """
-    if code not in SPACES:
-        return {}
-    given = {name: payload.get(name) or "" for name in columns_of(kind, CHECKS[code])}
-    mended = {name: UNSEEN.sub("", value) for name, value in given.items()}
-    return {name: value for name, value in mended.items() if value and value != given[name]}
+
+    use_required_attribute = False
+
+    def __init__(self, reject: RejectedRow, columns: Iterable[str], data: Any = None) -> None:
+        self.reject = reject
+        self.repair: Repair | None = None
+        texts = received(reject)
+        self.suggested = suggestion(reject.kind_spec, reject.code, texts)
+        super().__init__(
+            reject.kind_spec,
+            data,
+            prefix=f"r{reject.pk}",
+            initial=texts | self.suggested,
+            empty_permitted=True,
+        )
+        for name in self.fields.keys() - set(columns):
+            del self.fields[name]
+        for field in self.fields.values():
+            names = {"column": field.label, "number": reject.staging_id}
+            field.widget.attrs["aria-label"] = _("%(column)s, row %(number)s") % names
+            field.help_text = ""
+        if data is None:  # hidden fields keep the values as received
+            self.data = {self.add_initial_prefix(name): texts.get(name, "") for name in self.fields}
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Heading and text of the columns that name the row and can't be corrected here."""
+        texts, named = received(self.reject), [n for group in self.kind.needed for n in group]
+        return [(heading(n), texts[n]) for n in named if n not in self.fields and texts.get(n)]
+
+    @property
+    def reason(self) -> Explanation:
+        return explain(check_named(self.reject.code))
+
+    @property
+    def hints(self) -> list[str]:
+        """The suggestions, each as a sentence."""
+        texts, words = received(self.reject), words_of(self.reject.code)
+        return [
+            str(words.in_grid) % {"old": texts[name], "new": new}
+            for name, new in self.suggested.items()
+            if words
+        ]
+
+    def is_corrected(self) -> bool:
+        """Whether there is a correction to send, without a fault."""
+        return self.has_changed() and self.is_valid() and bool(self.values or self.repair)
+
+    def clean(self) -> None:
+        super().clean()
+        shown = {name: self.data.get(self.add_initial_prefix(name)) for name in self.fields}
+        suggested = suggestion(self.kind, self.reject.code, shown)
+        if suggested and all(self.cleaned_data.get(name) == suggested[name] for name in suggested):
+            self.repair = check_named(self.reject.code).repair
+            self.values = {n: value for n, value in self.values.items() if n not in suggested}
 
 
 class DiscardForm(forms.Form):

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
+from transfer.engine.checks import Repair
 from transfer.engine.kinds import check_named
 from transfer.errors import TransferError
 from transfer.loading.report import fault_named
@@ -19,13 +20,8 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.components.html import format_words
 from transfer.pages.components.rejects import reject_link, reject_links
 from transfer.pages.rejects.filters import RejectFilter
-from transfer.pages.rejects.forms import (
-    SPACES,
-    CorrectionForm,
-    DiscardForm,
-    form_of,
-    without_spaces,
-)
+from transfer.pages.rejects.forms import CorrectionForm, DiscardForm, form_of, received
+from transfer.pages.rejects.suggestions import repair_named, suggestion, words_of
 from transfer.pages.rejects.tables import RejectTable, written
 from transfer.pages.tables import Action
 from transfer.rejects import resend
@@ -50,6 +46,7 @@ def rejects(request: HttpRequest) -> HttpResponse:
         "open": sum(group["open"] for group in groups),
         "one_kind": len({group["kind"] for group in groups}) == 1,
         "actions": [
+            Action("grid", _("Correct in a table…"), "edit", url=reverse("rejects_grid")),
             Action("resend", _("Send again…"), "refresh", url=reverse("rejects_resend")),
             Action("discard", _("Discard…"), "trash", danger=True, url=reverse("rejects_discard")),
         ],
@@ -65,11 +62,15 @@ def described(request: HttpRequest, group: dict[str, Any]) -> dict[str, Any]:
     query = request.GET.copy()
     query["kind"], query["code"] = group["kind"], group["code"]
     query.pop("page", None)
+    acting = query.copy()
+    acting["filter"] = request.GET.urlencode()
+    check = check_named(group["code"])
     return group | {
         "kind_label": KindChoices(group["kind"]).label,
-        "reason": explain(check_named(group["code"])),
+        "reason": explain(check),
         "query": query.urlencode(),
-        "has_spaces": group["code"] in SPACES and group["open"],
+        "acting": acting.urlencode(),  # for pages that lead back to this list
+        "has_spaces": check.repair == Repair.SPACES and group["open"],
     }
 
 
@@ -95,6 +96,8 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
         "discard_form": DiscardForm(),
         "others": reject_links(others),
         "suggested": suggested(one),
+        "repair": words_of(one.code),
+        "fix": check_named(one.code).repair,
         "goes_where_rejected": one.kind_spec.appends,
         "next": following(request, one),
     }
@@ -106,10 +109,11 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
     return render(request, "rejects/reject.html", context, status=422 if form.errors else 200)
 
 
-def suggested(one: RejectedRow) -> list[tuple[str, str | None, str | None]]:
-    """Corrections by the removal of spaces: heading, current value, new value."""
-    without = without_spaces(one.kind_spec, one.code, one.payload) if one.is_open else {}
-    return [(heading(name), one.payload[name], value) for name, value in without.items()]
+def suggested(one: RejectedRow) -> list[tuple[str, str, str]]:
+    """What the repair of the row would change: heading, current value, new value."""
+    texts = received(one) if one.is_open else {}
+    values = suggestion(one.kind_spec, one.code, texts)
+    return [(heading(name), texts[name], value) for name, value in values.items()]
 
 
 def following(request: HttpRequest, one: RejectedRow) -> str:
@@ -138,16 +142,16 @@ def decided(request: HttpRequest, one: RejectedRow) -> HttpResponse:
 def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
     """Stages the corrected row, if it passes the checks."""
     one = one_of(pk)
-    without = request.POST.get("fix") == "spaces"
-    form = form_of(one, None if without else request.POST)
-    if not (without or form.is_valid()):
+    repair = repair_named(request.POST.get("fix"))
+    form = form_of(one, None if repair else request.POST)
+    if not (repair or form.is_valid()):
         return page_of(request, one, form)
     try:
         outcome = resend.resend(
             RejectedRow.objects.filter(pk=pk),
             form.values,
             Actor.of(request),
-            without_spaces=without,
+            repair=repair,
         )
     except TransferError as error:
         form.add_error(None, str(explain(error)))

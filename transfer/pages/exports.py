@@ -1,7 +1,8 @@
 """A table as a file: CSV as a stream, XLSX with constant memory.
 
 Cells that Excel would take for formulas are defused. Times are in the user's zone, which the
-headings name. CSV has the separators of the user's Excel.
+headings name. CSV has the separators of the user's Excel. Columns of a workbook are as wide as what
+they hold.
 """
 
 import csv
@@ -10,7 +11,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import chain, islice, repeat
@@ -35,7 +36,8 @@ logger = logging.getLogger(__name__)
 ROWS_AT_ONCE = 1000
 FIRST_ROWS = 50
 ROWS_OF_A_WORKBOOK = 100_000  # it is sent when it is complete, while the user waits
-WIDTH = 18
+NARROWEST, WIDEST = 8, 80  # columns of a workbook, in characters
+FILTER = 3  # characters that the button in a heading takes
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 EXACT_DIGITS = 15  # Excel rounds the rest of a longer number
 
@@ -47,7 +49,6 @@ class Field:
     heading: Any
     value: Callable[[Any], Any]
     is_text: bool = False  # a workbook keeps leading zeros that people enter
-    width: int = WIDTH  # in a workbook
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,15 @@ class Sheet:
 
 
 def zoned(heading: Any) -> str:
-    """A heading of times with their zone: "Queued at, Europe/Moscow"."""
-    return f"{heading}, {timezone.get_current_timezone_name()}"
+    """A heading of times with their zone, as the pages name it: "Queued at, MSK".
+
+    A zone whose clocks change has its full name: a file may hold times of summer and of winter.
+    """
+    zone, now = timezone.get_current_timezone(), timezone.now()
+    half_a_year = (now, now + timedelta(182))
+    changes = len({when.astimezone(zone).utcoffset() for when in half_a_year}) > 1
+    name = timezone.get_current_timezone_name() if changes else formats.zone_name()
+    return f"{heading}, {name}"
 
 
 def defused(value: Any) -> Any:
@@ -190,20 +198,34 @@ def xlsx_response(name: str, sheets: Iterable[Sheet]) -> HttpResponseBase:
 
 
 def _write(book: Any, sheet: Sheet) -> None:
-    """Freezes the heading and gives each column a filter."""
+    """Freezes the heading, and gives each column a filter and the width of what it holds."""
     bold = book.add_format({"bold": True, "bottom": 1})
     moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
     as_text = book.add_format({"num_format": "@"})
     page = book.add_worksheet(sheet.title[:31])
     page.freeze_panes(1, 0)
-    for place, field in enumerate(sheet.fields):
-        page.set_column(place, place, field.width, as_text if field.is_text else None)
-    page.write_row(0, 0, sheet.headings(), bold)
+    styles = [as_text if field.is_text else None for field in sheet.fields]
+    for place, style in enumerate(styles):  # before its cells, which take it over
+        page.set_column(place, place, None, style)
+    headings = sheet.headings()
+    page.write_row(0, 0, headings, bold)
+    longest = [len(heading) + FILTER for heading in headings]
     line = 0
     for line, row in enumerate(sheet.rows(), 1):
         for column, cell in enumerate(row):
             _write_cell(page, line, column, cell, moment)
+            longest[column] = max(longest[column], _length(cell))
+    for place, style in enumerate(styles):
+        width = min(max(longest[place], NARROWEST), WIDEST)
+        page.set_column(place, place, width, style)
     page.autofilter(0, 0, line, len(sheet.fields) - 1)
+
+
+def _length(cell: Any) -> int:
+    """How many characters a cell takes, with the space beside them."""
+    if isinstance(cell, datetime):
+        return len("2026-12-31 23:59:59") + 1
+    return 0 if cell is None else len(str(cell)) + 1
 
 
 def _write_cell(page: Any, line: int, column: int, cell: Any, moment: Any) -> None:

@@ -66,7 +66,7 @@ def template(kind: Kind) -> list[Sheet]:
     """The headings, and in a workbook also how to fill in the cells."""
     fields = column_fields(kind, lambda _row, _name: "")
     how = _("How to fill it in")
-    explained = [Field(_("Column"), itemgetter(0)), Field(how, itemgetter(1), width=80)]
+    explained = [Field(_("Column"), itemgetter(0)), Field(how, itemgetter(1))]
     return [Sheet(_("Data"), fields, ()), Sheet(how, explained, _explanations(kind))]
 
 

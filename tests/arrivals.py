@@ -10,11 +10,19 @@ from aiosmtpd.handlers import Message
 
 
 class Inbox(Message):
-    """Whatever arrives, in the order of its arrival."""
+    """All mails, in the order of their arrival; `refuses` is the answer to every recipient."""
 
     def __init__(self):
         super().__init__()
         self.mails = []
+        self.refuses = ""
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if self.refuses:
+            return self.refuses
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 OK"
 
     def handle_message(self, message):
         self.mails.append(message)

@@ -100,6 +100,17 @@ def test_a_mail_server_that_is_down_is_named_and_no_address_quoted(settings, in_
     assert "check EMAIL_HOST" in str(notice.explained)
 
 
+def test_why_a_mail_server_refuses_is_a_sentence(inbox, in_english):
+    inbox.refuses = "550 no such user"
+    notice = a_notice(a_recipient("mail", "olga@shop.example"))
+    notice.do(lambda: deliver(notice))
+    notice.refresh_from_db()
+    words = str(notice.explained)
+    assert "did not accept the message: it refuses the recipient’s address." in words
+    assert "SMTP" not in words
+    assert "olga@shop.example" not in words + notice.error_technical
+
+
 def test_while_the_scheduler_is_silent_the_web_process_tells(inbox):
     server()
     a_recipient("mail", "olga@shop.example", topics=["scheduler"], language="en")

@@ -5,7 +5,13 @@ import hmac
 import json
 from base64 import b64decode, b64encode
 from importlib.util import find_spec
-from smtplib import SMTPException
+from smtplib import (
+    SMTPAuthenticationError,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPSenderRefused,
+    SMTPServerDisconnected,
+)
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -32,6 +38,16 @@ REASONS = {
     "refused": gettext_noop("it refuses the message"),
     "unknown": gettext_noop("Apprise does not know this kind of address"),
     "redirect": gettext_noop("it leads to another address, and redirects are not followed"),
+    "login": gettext_noop("it refuses the log-in of this installation"),
+    "sender": gettext_noop("it refuses the sender’s address"),
+    "recipient": gettext_noop("it refuses the recipient’s address"),
+    "closed": gettext_noop("it broke off the connection"),
+}
+BY_SMTP: dict[type[SMTPException], str] = {
+    SMTPAuthenticationError: "login",
+    SMTPSenderRefused: "sender",
+    SMTPRecipientsRefused: "recipient",
+    SMTPServerDisconnected: "closed",
 }
 
 
@@ -91,7 +107,9 @@ def by_mail(notice: Notice) -> None:
     try:
         send_mail(subject, text(notice), None, [notice.recipient.address])
     except SMTPException as error:
-        raise MessageRefused(party=mail_server(), what=type(error).__name__) from error
+        reason = REASONS[BY_SMTP.get(type(error), "refused")]
+        # Not the text of the error, which names the recipient.
+        raise MessageRefused(type(error).__name__, party=mail_server(), what=reason) from error
     except OSError as error:
         host, port, seconds = settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT
         raise from_socket(error, mail_server(), host, port, seconds) from error

@@ -75,8 +75,7 @@ def _stuck(params: Params) -> Explanation:
 
 def _step(params: Params) -> str:
     step = str(params["step"])
-    names = {"step": _(STEPS.get(step, step)), "error": params["error"]}
-    return _("A step in the background fails: %(step)s (%(error)s)") % names
+    return _("A step in the background fails: %(step)s") % {"step": _(STEPS.get(step, step))}
 
 
 def _failures(params: Params) -> str:

@@ -45,7 +45,7 @@ HEADINGS = {
     "shop_name": "shop’s name, shop name, название магазина",
     "code": "code, register, register code, код, касса, код кассы, номер кассы",
     "name": "name, register’s name, register name, название, название кассы",
-    "mothballed": "mothballed, консервация, в консервации",
+    "mothballed": "out of service, mothballed, консервация, в консервации",
 }
 
 # The column that says which rejected row a line corrects: of no staging table.

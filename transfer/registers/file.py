@@ -130,7 +130,7 @@ def _line(number: int, cells: list[Any], columns: dict[str, int]) -> RegisterLin
     if fault := next((fault for _value, fault in read.values() if fault), ""):
         line.problem = " ".join(explain(fault_named(fault)))
     elif mothballed not in YES | NO:
-        line.problem = _("Mothballed is neither yes nor no.")
+        line.problem = _("“Out of service” is neither yes nor no.")
     return line
 
 
@@ -188,7 +188,7 @@ def _changes(
     if register and "name" in plan.columns and register.name != line.name:
         yield _("name: %(old)s → %(new)s") % {"old": register.name, "new": line.name}
     if register and register.mothballed != line.mothballed:
-        yield _("goes into mothballs") if line.mothballed else _("no longer mothballed")
+        yield _("out of service") if line.mothballed else _("back in service")
     if shop and line.shop_name and shop.name != line.shop_name:
         yield _("the shop’s name: %(new)s") % {"new": line.shop_name}
 

@@ -194,7 +194,7 @@ def test_registers_are_counted_by_urgency_and_each_number_leads_to_just_those(cl
         ("Urgent", [("Offline", 1)]),
         ("Worth a look", [("Blocked", 1), ("Never seen", 2)]),
         ("Nothing to do", [("Online", 1)]),
-        ("Not in use", [("Mothballed", 1)]),
+        ("Not in use", [("Out of service", 1)]),
     ]
     for _heading, lines in groups:
         for *_words, number, url in lines:

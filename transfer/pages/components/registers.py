@@ -31,7 +31,7 @@ def register_name(named: CashRegister) -> Html:
 
 @once
 def account_badge(state: str, mothballed: bool = False) -> Html:
-    """The state of a register's account. A mothballed register raises no alarm."""
+    """The state of a register's account. A register that is out of service raises no alarm."""
     shown = look(state, "account")
     tone = "idle" if mothballed and shown.tone != "ok" else shown.tone
     return badge(tone, shown.word, shown.icon)

@@ -78,7 +78,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         AccountState.WAITING: ("info", "clock"),
         AccountState.ONLINE: ("ok", "check"),
     }),
-    "register": {"mothballed": Look("idle", "pause", gettext_lazy("Mothballed"))},
+    "register": {"mothballed": Look("idle", "pause", gettext_lazy("Out of service"))},
     "upload": _labelled({
         Upload.State.RECEIVED: ("info", "play"),
         Upload.State.COLUMNS: ("warn", "warning"),

@@ -40,7 +40,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
         Field(_("Shop’s name"), lambda one: one.shop.name),
         Field(_("Code"), lambda one: one.code),
         Field(_("Register’s name"), lambda one: one.name),
-        Field(_("Mothballed"), lambda one: _("yes") if one.mothballed else _("no")),
+        Field(_("Out of service"), lambda one: _("yes") if one.mothballed else _("no")),
         *(Field(server.name, state_on(server)) for server in servers),
     ]
     listed = filtered(request).qs.order_by("shop__code", "name")

@@ -17,7 +17,7 @@ def state_choices() -> list[tuple[str, Any]]:
     return [
         (ANY_PROBLEM, _("Any problem")),
         *((state.value, state.label) for state in AccountState),
-        (MOTHBALLED, _("Mothballed")),
+        (MOTHBALLED, _("Out of service")),
     ]
 
 

@@ -11,7 +11,7 @@ class RegisterForm(forms.ModelForm[CashRegister]):
     class Meta:
         model = CashRegister
         fields = ["shop", "code", "name", "mothballed"]
-        labels = {"mothballed": gettext_lazy("Mothballed")}
+        labels = {"mothballed": gettext_lazy("Out of service")}
         widgets = {"shop": LongSelect}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Cash registers: the list, one of them, add, change, mothball, remove; and their shops."""
+"""Cash registers: the list, one of them, add, change, take out of service, remove; their shops."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ def edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
 @role("operator")
 @require_POST
 def mothball(request: HttpRequest, pk: int) -> HttpResponse:
-    """Takes the register out of use or back into use, as the form asks for."""
+    """Takes the register out of service or puts it back, as the form asks for."""
     register = get_object_or_404(CashRegister, pk=pk)
     wanted = request.POST.get("mothballed") == "1"
     if register.mothballed != wanted:
@@ -96,8 +96,8 @@ def mothball(request: HttpRequest, pk: int) -> HttpResponse:
             CashRegister.objects.filter(pk=pk).update(mothballed=wanted)
             change = {"old": {"mothballed": not wanted}, "new": {"mothballed": wanted}}
             note(request, AuditEntry.Action.CHANGE, register, **change)
-    mothballed = _("%(register)s is mothballed: it counts as no problem.")
-    text = mothballed if wanted else _("%(register)s is in use again.")
+    mothballed = _("%(register)s is out of service: it counts as no problem.")
+    text = mothballed if wanted else _("%(register)s is back in service.")
     return done(request, text % {"register": register}, register)
 
 

@@ -85,7 +85,7 @@ def _waiting(account: RegisterAccount) -> Explanation | None:
         return None
     words = {"when": formats.moment(job.created_at), "who": job.actor}
     return Explanation(
-        _("Its account is being created: ordered %(when)s by %(who)s.") % words,
+        _("Its account is being created: requested by %(who)s, %(when)s.") % words,
         _("It goes on by itself."),
     )
 

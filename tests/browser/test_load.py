@@ -107,7 +107,9 @@ def test_a_file_that_nobody_can_place_comes_back_with_what_to_say(
     page.goto("/load/")
     page.locator("[name=file]").set_input_files(file)
     page.get_by_role("button", name="Check the file").click()
-    expect(page.locator(".errorlist")).to_contain_text("The headings do not show it")
+    expect(page.locator(".errorlist")).to_contain_text(
+        "The headings don’t say what this file contains"
+    )
     page.get_by_label("changeCardAccountTemp").check()
     page.locator("[name=file]").set_input_files(file)
     page.get_by_role("button", name="Check the file").click()
@@ -178,7 +180,9 @@ def test_a_file_that_is_refused_is_sent_once_and_the_page_says_why(
     page.goto("/load/")
     page.locator("[name=file]").set_input_files(file)
     page.get_by_role("button", name="Check the file").click()
-    expect(page.locator(".errorlist")).to_contain_text("The headings do not show it")
+    expect(page.locator(".errorlist")).to_contain_text(
+        "The headings don’t say what this file contains"
+    )
     assert len(sent) == 1
     choose(page, bonus_file, "changeAccountBalanceTemp")
     expect(page.locator("#upload")).to_be_visible()

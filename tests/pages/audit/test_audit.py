@@ -5,7 +5,7 @@ import pytest
 from django.db import connection
 from python_calamine import CalamineWorkbook
 
-from tests.records import server as a_server
+from tests.records import a_recipient, server as a_server
 from transfer.engine.kind import MASK
 from transfer.models import (
     AccountJob,
@@ -33,7 +33,7 @@ def task() -> TransferTask:
 @pytest.mark.parametrize(
     ("language", "done"),
     [
-        ("ru", '<b>olga</b> выключил <a href="{}">задачу «Пин-коды → Восемь»</a>'),
+        ("ru", 'Выключена <a href="{}">задача «Пин-коды → Восемь»</a>: <b>olga</b>'),
         ("en", '<b>olga</b> switched off <a href="{}">the task “PIN codes → Восемь”</a>'),
     ],
 )
@@ -53,6 +53,16 @@ def test_what_is_gone_is_named_without_a_link(admin_client):
     page = admin_client.get("/audit/").text
     assert "Восемь" in page
     assert url not in page
+
+
+def test_what_a_recipient_is_told_of_has_a_name(admin_client):
+    old, new = {"topics": ["failures"]}, {"topics": ["late"]}
+    AuditEntry.record(
+        IVAN, AuditEntry.Action.CHANGE, a_recipient("mail", "o@x.ru"), old=old, new=new
+    )
+    page = admin_client.get("/audit/").text
+    assert "о чём сообщать:" in page
+    assert "topics" not in page.partition("<main")[2].partition("filter")[0]
 
 
 def test_every_action_has_its_sentence():

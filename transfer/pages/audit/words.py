@@ -40,6 +40,8 @@ FACTS = {
     "decision": gettext_lazy("decision"),
     "id": gettext_lazy("row"),
 }
+# Fields of models that have no words of their own.
+UNNAMED = {"topics": gettext_lazy("notify of")}
 # Fields that entries name by their columns.
 COLUMNS = {"way": "input_method"}
 CHOICES: dict[str, dict[Any, Any]] = {
@@ -76,13 +78,19 @@ def changes(entry: AuditEntry, but: str = "") -> list[Change]:
     """The old and new value of each field except `but`, as people read them."""
     return [
         Change(
-            str(getattr(_field(entry, name), "verbose_name", FACTS.get(name, name))),
+            _label(entry, name),
             _value(entry, name, entry.old[name]) if name in entry.old else None,
             _value(entry, name, entry.new[name]) if name in entry.new else None,
         )
         for name in dict.fromkeys([*entry.old, *entry.new])
         if name not in (but, "browser")  # a random number
     ]
+
+
+def _label(entry: AuditEntry, name: str) -> str:
+    """The name of a field or a fact."""
+    named = getattr(_field(entry, name), "verbose_name", FACTS.get(name, name))
+    return str(UNNAMED.get(name, named))
 
 
 def in_a_line(changes: list[Change]) -> str:

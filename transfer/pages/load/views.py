@@ -79,7 +79,7 @@ def upload_file(request: HttpRequest) -> HttpResponse:
             upload_job.start(upload)
             return redirect(upload)
         text = _(
-            "The headings do not show it. Choose here what is in the file, and select the "
+            "The headings don’t say what this file contains. Choose the type, then select the "
             "file again."
         )
         form.add_error("kind", text)

@@ -57,7 +57,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
         widgets = dict.fromkeys(("quiet_from", "quiet_until"), forms.TimeInput({"type": "time"}))
         help_texts = {
             "quiet_from": gettext_lazy(
-                "Problems that begin in the quiet hours are reported after them."
+                "Problems that start in quiet hours are reported when they end."
             ),
             "reminders": gettext_lazy(
                 "While the problem lasts. For rejected rows: when there are new ones, at most "

@@ -9,7 +9,7 @@ from transfer.pages.widgets import LongSelect
 
 
 class SettingsForm(forms.ModelForm):
-    """The settings. The first field is named as in the vendor's documentation."""
+    """The settings. The setting of the scheduler is named as in the vendor's documentation."""
 
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
@@ -38,8 +38,8 @@ class SettingsForm(forms.ModelForm):
         ]
         help_texts = {
             "show_transfer_tasks": gettext_lazy(
-                "Off: the scheduler hides the transfer tasks and says how many. They run all the "
-                "same: only their own switches stop them."
+                "When off, transfer tasks are hidden there but keep running. To stop one, use its "
+                "own switch."
             ),
             "history_days": gettext_lazy("Older runs that succeeded are removed every night."),
             "failure_days": gettext_lazy("They are kept longer, to find out what happened."),

@@ -183,7 +183,7 @@ def test_a_new_server_is_asked_about_and_gets_what_was_decided(
     expect(page.locator(".group")).to_have_count(1)
     page.get_by_label("Столько, сколько получил другой сервер").check()
     page.get_by_role("button", name="Показать, что это значит").click()
-    expect(page.locator(".group")).to_contain_text("Выберите партию.")
+    expect(page.locator(".group")).to_contain_text("Выберите порцию.")
     page.locator("select[name=balances_batch]").select_option(index=2)  # the latest is the first
     page.get_by_role("button", name="Показать, что это значит").click()
     expect(page.locator("main .points")).to_contain_text("Следующий запуск отправит: 1 строка")

@@ -260,6 +260,13 @@
     document.close();
   }
 
+  /* On paper: when it was printed. */
+  window.addEventListener("beforeprint", () => {
+    const when = { dateStyle: "medium", timeStyle: "medium", timeZone: document.getElementById("offline").dataset.zone };
+    const now = new Date().toLocaleString(document.documentElement.lang, when);
+    document.getElementById("printed").textContent = now;
+  });
+
   /* A click outside of an element that unfolds over the page, or Escape, closes it. */
   const UNFOLDED = "details:is(.menu, .drop, .folded-filter)[open]";
   document.addEventListener("click", (event) => {

@@ -6,6 +6,8 @@ from django.db.models import Model, Q, QuerySet
 
 from transfer.text import formats
 
+COUNTED = 1000  # rows; of a longer list it is only known that it is longer
+
 
 class KeysetPage:
     """The page of `rows` at `place`: "after-12", "before-12", "last", or else the first one.
@@ -25,6 +27,16 @@ class KeysetPage:
             or (word == "before" and beside and self._before(beside))
             or self._first()
         )
+
+    @property
+    def elsewhere(self) -> str:
+        """How many rows are on other pages, in words; "" if none are."""
+        if not (self.has_previous or self.has_next):
+            return ""
+        counted = self.rows.order_by()[: COUNTED + 1].count()
+        if counted > COUNTED:
+            return formats.rows(COUNTED - len(self.records), "+")
+        return formats.rows(counted - len(self.records))
 
     @property
     def previous(self) -> str:

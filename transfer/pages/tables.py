@@ -58,6 +58,14 @@ class Table(tables.Table):
         self.show(self.page.records)
         return self
 
+    @property
+    def elsewhere(self) -> str:
+        """How many rows are on other pages, in words; "" if none are."""
+        if isinstance(self.page, KeysetPage):
+            return self.page.elsewhere
+        count = self.paginator.count - len(self.page.object_list)
+        return formats.rows(count) if count else ""
+
     def show(self, records: list[Any]) -> None:
         """Replaces the records of the page."""
         self.page.object_list = BoundRows(records, self)

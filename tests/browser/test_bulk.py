@@ -60,6 +60,7 @@ def test_nothing_can_be_discarded_with_nothing_ticked_and_all_by_a_choice_of_its
     operator.get_by_label("Reason").fill("zeros")
     operator.get_by_role("button", name="Discard").click()
     expect(operator.locator(".notice-ok")).to_contain_text("Discarded: 25 rows.")
+    operator.wait_for_url("**/rejects/?kind=balances")
     assert RejectedRow.objects.open().count() == 3
 
 
@@ -74,6 +75,21 @@ def test_all_that_match_a_filter_are_not_all_that_match_another(operator: Page):
     operator.get_by_label("Transfer").select_option("cards")
     expect(operator.get_by_label("all 2 that match the filter")).not_to_be_checked()
     bulk_of(operator, 2)
+
+
+def test_the_filter_that_was_just_chosen_is_there_after_the_action(
+    operator: Page, dock: Callable, bonus, shop_all, olga
+):
+    Settings.load().change(olga, show_transfer_tasks=True)
+    dock(bonus)
+    operator.goto("/scheduler/")
+    operator.get_by_label("Transfer", exact=True).select_option("cards")
+    operator.wait_for_url("**/scheduler/?*kind=cards*")
+    operator.get_by_role("checkbox", name="Choose Cards").check()
+    operator.get_by_role("button", name="Switch on", exact=True).click()
+    operator.get_by_role("main").get_by_role("button", name="Switch on").click()
+    expect(operator.locator(".notice-ok")).to_contain_text("1 task is switched on.")
+    assert "kind=cards" in operator.url
 
 
 def test_all_of_a_table_are_those_of_that_table(

@@ -1,4 +1,4 @@
-"""What is printed can be read later: when it was, in absolute times, and how many rows are missing."""
+"""A printed page says when it was printed, has absolute times, and counts the rows it lacks."""
 
 from collections.abc import Callable
 from datetime import timedelta

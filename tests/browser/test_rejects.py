@@ -111,7 +111,7 @@ def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
     page.get_by_role("button", name="Discard…").click()
     page.get_by_label("Reason").fill("a test of the till")
     page.get_by_role("button", name="Discard").click()
-    page.wait_for_url("**/rejects/")
+    page.wait_for_url("**/rejects/?kind=balances")
     page.goto("/rejects/?state=discarded")
     expect(page.get_by_role("row").nth(1)).to_contain_text("4200")
 

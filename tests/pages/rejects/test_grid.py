@@ -215,13 +215,9 @@ class TestWhatIsChosen:
         assert 'href="/rejects/?kind=balances&amp;q=4100"' in words(page)
         answer = client.post(address, fields_of(page))
         assert answer.url == "/rejects/?kind=balances&q=4100"
-        data = {"id": rows[2].pk, "filter": "kind=balances&page=x"}
-        page = client.get(URL, data)
-        answer = client.post(
-            f"{URL}?id={rows[2].pk}&filter=kind%3Dbalances%26page%3Dx",
-            fields_of(page) | {f"r{rows[2].pk}-amount": "5"},
-        )
-        assert answer.url == "/rejects/?kind=balances"
+        address = f"{URL}?id={rows[2].pk}&next=%2Frejects%2F%3Fkind%3Dbalances"
+        data = fields_of(client.get(address)) | {f"r{rows[2].pk}-amount": "5"}
+        assert client.post(address, data).url == "/rejects/?kind=balances"
 
     def test_the_rows_that_no_page_holds_follow(self, client, rejected, monkeypatch):
         monkeypatch.setattr(grid, "AT_ONCE", 2)

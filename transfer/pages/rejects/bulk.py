@@ -18,7 +18,7 @@ from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import read_or_post, refused
+from transfer.pages.back import next_url, read_or_post, refused
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm
 from transfer.pages.rejects.suggestions import repair_named
@@ -40,13 +40,6 @@ def chosen(request: HttpRequest) -> RejectedRowQuerySet:
         return RejectedRow.objects.open().filter(pk__in=numbers[:AT_MOST])
     query = QueryDict(request.GET["all"]) if "all" in request.GET else request.GET
     return RejectFilter(query).once.open()
-
-
-def list_before(request: HttpRequest) -> str:
-    """The address of the list that the action came from, with its filter."""
-    query = QueryDict(request.GET.get("filter", ""), mutable=True)
-    query.pop("page", None)
-    return f"{reverse('rejects')}?{query.urlencode()}" if query else reverse("rejects")
 
 
 def asked_for(request: HttpRequest, rows: RejectedRowQuerySet) -> RejectedRowQuerySet:
@@ -87,7 +80,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         "form": form,
         "hidden": {"upto": upto(rows)},
         "action": _("Send again"),
-        "back": list_before(request),
+        "back": next_url(request, reverse("rejects")),
     }
     return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
 
@@ -115,7 +108,7 @@ def send(
         messages.error(request, str(explain(error)))
     else:
         tell(request, outcome)
-    return redirect(list_before(request))
+    return redirect(next_url(request, reverse("rejects")))
 
 
 @role("operator")
@@ -137,7 +130,7 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
             tell_sent_before(request, done.sent_before)
             text = _("Discarded: %(rows)s.") % {"rows": formats.rows(done.rows)}
             messages.success(request, text)
-        return redirect(list_before(request))
+        return redirect(next_url(request, reverse("rejects")))
     context = {
         "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
         "text": _(
@@ -149,7 +142,7 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
         "hidden": {"upto": upto(rows)},
         "action": _("Discard"),
         "danger": True,
-        "back": list_before(request),
+        "back": next_url(request, reverse("rejects")),
     }
     return render(request, "confirm.html", context, status=422 if form.errors else 200)
 
@@ -172,4 +165,4 @@ def points(groups: list[dict[str, Any]]) -> list[str]:
 
 def nothing_chosen(request: HttpRequest) -> HttpResponse:
     words = _("No open row is chosen: tick the boxes on the left.")
-    return refused(request, words, list_before(request))
+    return refused(request, words, next_url(request, reverse("rejects")))

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _, ngettext
 
 from transfer.access import role
@@ -21,8 +22,8 @@ from transfer.errors import ConnectionLost, TooSlow, TransferError, Unreachable
 from transfer.loading.faults import columns_of
 from transfer.models import Actor, RejectedRow
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import read_or_post
-from transfer.pages.rejects.bulk import chosen, list_before, nothing_chosen, where_they_go
+from transfer.pages.back import next_url, read_or_post
+from transfer.pages.rejects.bulk import chosen, nothing_chosen, where_they_go
 from transfer.pages.rejects.forms import GridForm
 from transfer.pages.rejects.views import tell
 from transfer.rejects import resend
@@ -99,7 +100,7 @@ def shown(
         "sections": grid,
         "more": max(total - rows, 0),
         "points": list(where_they_go([section.kind for section in grid])),
-        "back": list_before(request),
+        "back": next_url(request, reverse("rejects")),
     }
     return render(request, "rejects/grid.html", context, status=status)
 
@@ -117,7 +118,9 @@ def send(request: HttpRequest) -> HttpResponse:
             for section in grid
         ]
         return shown(request, [section for section in left if section.forms], status=422)
-    return redirect(request.get_full_path() if chosen(request).exists() else list_before(request))
+    if chosen(request).exists():
+        return redirect(request.get_full_path())
+    return redirect(next_url(request, reverse("rejects")))
 
 
 def press(forms: list[GridForm], actor: Actor) -> Pressed:

@@ -63,7 +63,7 @@ def described(request: HttpRequest, group: dict[str, Any]) -> dict[str, Any]:
     query["kind"], query["code"] = group["kind"], group["code"]
     query.pop("page", None)
     acting = query.copy()
-    acting["filter"] = request.GET.urlencode()
+    acting["next"] = request.get_full_path()
     check = check_named(group["code"])
     return group | {
         "kind_label": KindChoices(group["kind"]).label,

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db.models import Case, Count, Min, Q, When
@@ -124,12 +125,15 @@ def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
 def begin(
     request: HttpRequest, server: BonusServer, action: Action, registers: Any, reason: str = ""
 ) -> Any:
+    """Starts the job. Its page leads back to the list that the registers were chosen in."""
     job = order(server, action, registers, Actor.of(request), reason)
+    back = next_url(request, server.get_absolute_url())
     if not job.total:
         messages.info(request, _("There was nothing to do: see the states below."))
         job.delete()
-        return redirect(server)
-    return redirect(job)
+        return redirect(back)
+    leads_back = f"?{urlencode({'next': back})}" if back != server.get_absolute_url() else ""
+    return redirect(job.get_absolute_url() + leads_back)
 
 
 def ask_about(
@@ -146,7 +150,7 @@ def ask_about(
         words = ngettext("and %(n)s more", "and %(n)s more", more)
         points.append(words % {"n": formats.number(more)})
     numbers = ",".join(str(one) for one in registers)
-    hidden = {"action": action, "confirmed": 1, "registers": numbers}
+    hidden = {"action": action, "confirmed": 1, "registers": numbers, "next": back}
     change = CHANGES[action]
     return ask(request, change, change.many, back, form, points=points, hidden=hidden)
 
@@ -190,7 +194,8 @@ def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
             return HttpResponseClientRefresh()
         return render(request, "servers/job_live.html", {"job": ordered})
     ended = {} if ordered.is_open else {**taken(ordered), **results(request, ordered)}
-    return render(request, "servers/job.html", {"job": ordered, **ended})
+    back = next_url(request, ordered.server.get_absolute_url())
+    return render(request, "servers/job.html", {"job": ordered, "back": back, **ended})
 
 
 def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:

@@ -128,14 +128,14 @@
     countChosen();
   }
 
-  const boxesOf = (part, name) =>
-    [...part.querySelectorAll("input[type=checkbox]")].filter((one) => one.name === name);
+  /* The boxes of the rows of a form. */
+  const boxesOf = (id) => [...document.querySelectorAll(`.choose [form="${CSS.escape(id)}"]`)];
 
   /* The number of chosen rows: the ticked ones, or all that match the filter. */
   function countChosen() {
     for (const bulk of document.querySelectorAll("[data-bulk]")) {
       const matching = bulk.querySelector("[data-count]");
-      const ticked = boxesOf(document, bulk.dataset.bulk).filter((one) => one.checked).length;
+      const ticked = boxesOf(bulk.dataset.bulk).filter((one) => one.checked).length;
       const count = matching?.checked ? Number(matching.dataset.count) : ticked;
       const shown = String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f");
       bulk.querySelector(".chosen").textContent = shown;
@@ -169,7 +169,7 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-choose-all]");
     if (!button) return;
-    const boxes = boxesOf(button.closest(".card"), button.dataset.chooseAll);
+    const boxes = boxesOf(button.dataset.chooseAll);
     const tick = boxes.some((one) => !one.checked);
     for (const one of boxes) one.checked = tick;
     countChosen();

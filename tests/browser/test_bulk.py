@@ -21,10 +21,11 @@ def operator(page: Page, log_in: Callable) -> Page:
     return page
 
 
-def bulk_of(page: Page, count: int) -> None:
-    """The buttons are on, or off, and the counter says of how many."""
-    expect(page.locator("[data-bulk] .chosen")).to_have_text(str(count))
-    for button in page.locator("[data-bulk] [type=submit]").all():
+def bulk_of(page: Page, count: int, form: str = "bulk") -> None:
+    """The buttons of a form are on, or off, and the counter says of how many."""
+    bulk = page.locator(f"[data-bulk={form}]")
+    expect(bulk.locator(".chosen")).to_have_text(str(count))
+    for button in bulk.locator("[type=submit]").all():
         if count:
             expect(button).to_be_enabled()
         else:
@@ -99,17 +100,26 @@ def test_all_of_a_table_are_those_of_that_table(
     dock(bonus)
     of_maintenance = MaintenanceTask.objects.count()
     operator.goto("/scheduler/")
-    bulk_of(operator, 0)
+    of_both(operator, 0, 0)
     transfers, maintenance = operator.get_by_role("button", name="Choose all").all()
-    transfers.click()
-    bulk_of(operator, 3)
     maintenance.click()
-    bulk_of(operator, 3 + of_maintenance)
+    of_both(operator, 0, of_maintenance)
     transfers.click()
-    bulk_of(operator, of_maintenance)
+    of_both(operator, 3, of_maintenance)
+    maintenance.click()
+    of_both(operator, 3, 0)
+    maintenance.click()
     with operator.expect_response(lambda one: "hx-request" in one.request.headers):
         operator.evaluate("htmx.trigger(document.querySelector('#tasks'), 'poll')")
-    bulk_of(operator, of_maintenance)
+    of_both(operator, 3, of_maintenance)
+    pause = operator.locator("#bulk-maintenance-pause")
+    pause.click()
+    expect(operator.locator("main form li")).to_have_count(of_maintenance)
+
+
+def of_both(page: Page, transfers: int, maintenance: int) -> None:
+    bulk_of(page, transfers)
+    bulk_of(page, maintenance, "bulk-maintenance")
 
 
 def test_registers_that_match_a_filter_are_blocked_all_at_once(

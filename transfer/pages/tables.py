@@ -152,10 +152,10 @@ class Action(NamedTuple):
 
 
 class ChooseColumn(DrawnColumn):
-    """A box for each row, of the form "bulk", named `boxes`.
+    """A box for each row, named `boxes`, of the form whose id is `form`.
 
     `words` names the row for screen readers. `value` is what the box sends, by default the primary
-    key; with None the row gets no box.
+    key; with None the row gets no box. A page with two tables has a form for each.
     """
 
     attrs = classed("cell-choose")
@@ -165,12 +165,13 @@ class ChooseColumn(DrawnColumn):
         boxes: str,
         words: Callable[[Any], str],
         value: Callable[[Any], Any] = lambda record: record.pk,
+        form: str = "bulk",
     ) -> None:
         super().__init__(unseen_lazy(gettext_lazy("Choose")), orderable=False)
-        self.boxes, self.words, self.value = boxes, words, value
+        self.boxes, self.words, self.value, self.form = boxes, words, value, form
 
     def draw(self, record: Any) -> Html:
-        return choose_box(self.boxes, self.value(record), self.words(record))
+        return choose_box(self.form, self.boxes, self.value(record), self.words(record))
 
 
 class ValueColumn(tables.Column):

@@ -36,13 +36,14 @@ def cell_opening(heading: Any, attributes: Mapping[str, str]) -> str:
     return f"<td{flatatt({'role': 'cell', **label, **attributes})}>"
 
 
-def choose_box(name: str, value: Any, words: str) -> Html:
-    """A box of the form "bulk"; none for a row without a value. `words`: for screen readers."""
+def choose_box(form: str, name: str, value: Any, words: str) -> Html:
+    """A box of the form; none for a row without a value. `words`: for screen readers."""
     if value is None:
         return EMPTY
     return format_html(
-        '<label class="choose"><input type="checkbox" form="bulk" name="{}" id="choose-{}" '
+        '<label class="choose"><input type="checkbox" form="{}" name="{}" id="choose-{}" '
         'value="{}"><span class="visually-hidden">{}</span></label>',
+        form,
         name,
         str(value).partition(":")[0],
         value,

@@ -27,6 +27,16 @@ def cell(name: str, heading: Any, **options: Any) -> DrawnColumn:
     return DrawnColumn(heading, attrs=classed(f"cell-{name}"), **options)
 
 
+def choose_task(form: str) -> ChooseColumn:
+    """A box for each task, which sends the version that the page shows."""
+    return ChooseColumn(
+        "task",
+        lambda row: _("Choose %(task)s") % {"task": row.name},
+        lambda row: f"{row.key}:{row.task.version}",
+        form,
+    )
+
+
 NAME = ("kind_order", "server_name")
 
 
@@ -36,11 +46,7 @@ class TaskTable(Table):
     caption = gettext_lazy("Transfer tasks")
     may_change = False
 
-    choose = ChooseColumn(
-        "task",
-        lambda row: _("Choose %(task)s") % {"task": row.name},
-        lambda row: f"{row.key}:{row.task.version}",
-    )
+    choose = choose_task("bulk")
     switch = cell("switch", unseen_lazy(gettext_lazy("Switch")), orderable=False)
     task = cell("task", gettext_lazy("Task"), order_by=("kind_order", "server_name"))
     server = cell("server", gettext_lazy("Bonus server"), order_by=("server_id", "kind_order"))
@@ -78,6 +84,7 @@ class TaskTable(Table):
 
 class MaintenanceTable(TaskTable):
     caption = gettext_lazy("Maintenance tasks")
+    choose = choose_task("bulk-maintenance")
 
     class Meta(TaskTable.Meta):
         exclude = ("server", "waits")

@@ -104,6 +104,13 @@ def test_a_failing_task_leads_to_its_run_and_says_when_it_is_tried_again(client,
     assert problem.url == run.get_absolute_url()
 
 
+def test_that_a_row_counts_once_for_each_server_is_said_where_there_are_several(client, task):
+    words = "A row counts once for each bonus server that it goes to."
+    assert words not in client.get(reverse("overview")).text
+    server("Бонусный сервер 9")
+    assert words in client.get(reverse("overview")).text
+
+
 def test_a_task_that_is_off_with_rows_waiting(client, task):
     cards = task.server.tasks.get(kind="cards")
     wait_for(cards, 412)

@@ -62,7 +62,7 @@ def forge_reject(bonus, shop_all, code="account_has_spaces", payload=FORGED):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("press", ["alone", "many", "spaces", "all the spaces"])
+@pytest.mark.parametrize("press", ["alone", "many", "spaces", "all the spaces", "table"])
 def test_a_forged_row_is_never_written(
     thief, honest, bonus, second_bonus, shop_all, operator, press
 ):
@@ -81,6 +81,13 @@ def test_a_forged_row_is_never_written(
         operator.post(address, {**shown, **hidden, "account": "4100"})
     elif press == "spaces":
         operator.post(reverse("reject_resend", args=[one.pk]), {"fix": "spaces"})
+    elif press == "table":
+        address = f"{reverse('rejects_grid')}?id={one.pk}"
+        (section,) = operator.get(address).context["sections"]
+        (field,) = section.forms[0]
+        assert field.value() == "6666"  # the suggestion, which stays as it is
+        shown = {field.html_name: "6666", field.html_initial_name: "66 66", "row": one.pk}
+        operator.post(address, shown)
     elif press == "many":
         operator.post(f"{reverse('rejects_resend')}?id={one.pk}", {"account": "4100"})
     else:

@@ -99,6 +99,7 @@ def shown(
     context = {
         "sections": grid,
         "more": max(total - rows, 0),
+        "has_secrets": any(section.kind.secrets & {*section.columns} for section in grid),
         "points": list(where_they_go([section.kind for section in grid])),
         "back": next_url(request, reverse("rejects")),
     }

@@ -174,6 +174,7 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "reject": [at("reject", house.reject.pk)],
         "rejects_resend": [at("rejects_resend", query="?kind=balances")],
         "rejects_discard": [at("rejects_discard")],
+        "rejects_grid": [at("rejects_grid")],
         "changed": [at("changed")],
         "changed_decide": [at("changed_decide", query="?kind=pincodes&decision=leave")],
         "loads": [at("loads")],

@@ -119,6 +119,7 @@ RULES = {
     "rejects_xlsx": LOOK,
     "rejects_resend": FORM,
     "rejects_discard": FORM,
+    "rejects_grid": FORM,
     "changed": LOOK,
     "changed_decide": FORM,
     "reject": LOOK,

@@ -124,7 +124,7 @@ def test_what_is_found_is_a_file_too(admin_client, task):
 
 @pytest.mark.parametrize(
     ("language", "words"),
-    [("ru", "поручил создать учётные записи"), ("en", "had accounts created on")],
+    [("ru", "Заказано создание учётных записей"), ("en", "had accounts created on")],
 )
 def test_what_was_done_to_many_accounts_is_told_in_words(
     admin_client, dock, bonus, language, words

@@ -89,7 +89,7 @@ def test_the_filter_that_was_just_chosen_is_there_after_the_action(
     rows = operator.locator("table.tasks").first.locator("tbody tr")
     expect(rows).to_have_count(1)
     rows.locator(".choose input").check()
-    operator.get_by_role("button", name="Switch on", exact=True).click()
+    operator.locator("#bulk-on").click()
     operator.get_by_role("main").get_by_role("button", name="Switch on").click()
     expect(operator.locator(".notice-ok")).to_contain_text("1 task is switched on.")
     assert "kind=cards" in operator.url

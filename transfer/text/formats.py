@@ -154,12 +154,12 @@ def clock(when: datetime) -> str:
 
 
 def full_moment(when: datetime) -> str:
-    """Everything there is to say about a moment: date, seconds, zone."""
+    """Everything there is to say about a moment: date, seconds, zone. It may wrap after the date."""
     if when.year in (MINYEAR, MAXYEAR):
         return moment(when)
     local, language = timezone.localtime(when), get_language()
-    day = _full_day(local.date(), language)
-    return f"{day}, {local:%H:%M:%S} {_zone_name(local, language)}".replace(" ", NBSP)
+    day = _full_day(local.date(), language).replace(" ", NBSP)
+    return f"{day}, {local:%H:%M:%S}{NBSP}{_zone_name(local, language)}"
 
 
 @lru_cache(maxsize=1000)

@@ -154,7 +154,7 @@ def clock(when: datetime) -> str:
 
 
 def full_moment(when: datetime) -> str:
-    """Everything there is to say about a moment: date, seconds, zone. It may wrap after the date."""
+    """Everything there is to say about a moment: date, seconds, zone. It may wrap in between."""
     if when.year in (MINYEAR, MAXYEAR):
         return moment(when)
     local, language = timezone.localtime(when), get_language()

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -49,12 +49,11 @@ class LogInForm(AuthenticationForm):
     """Name and password. Each guess is counted, and after too many no more are checked."""
 
     request: HttpRequest
-    error_messages: ClassVar[dict[str, Any]] = {
-        **AuthenticationForm.error_messages,
-        "invalid_login": gettext_lazy(
-            "Wrong name or password. Check the keyboard layout and Caps Lock."
-        ),
-    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        wrong = _("Wrong name or password. Check the keyboard layout and Caps Lock.")
+        self.error_messages = {**self.error_messages, "invalid_login": wrong}
 
     def clean(self) -> dict[str, Any]:
         self.key = key_of(self.request, self.cleaned_data.get("username", ""))

@@ -49,9 +49,9 @@ class CorrectionForm(EntryForm):
 
     def _offer_as_received(self, name: str, field: forms.ChoiceField) -> None:
         """Adds a value that is no choice, or the browser would change it to the first one."""
-        text = self.get_initial_for_field(field, name)
-        if text and text not in dict(field.choices):
-            field.choices = [(text, text), *field.choices]
+        text, choices = self.get_initial_for_field(field, name), list[Any](field.choices)
+        if text and text not in dict(choices):
+            field.choices = [(text, text), *choices]
 
     def clean(self) -> None:
         zone = Settings.load().zone

@@ -49,7 +49,8 @@ class CorrectionForm(EntryForm):
 
     def _offer_as_received(self, name: str, field: forms.ChoiceField) -> None:
         """Adds a value that is no choice, or the browser would change it to the first one."""
-        text, choices = self.get_initial_for_field(field, name), list[Any](field.choices)
+        text = self.get_initial_for_field(field, name)
+        choices: list[Any] = list(field.choices)  # type: ignore[arg-type]
         if text and text not in dict(choices):
             field.choices = [(text, text), *choices]
 

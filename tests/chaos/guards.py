@@ -135,8 +135,9 @@ def the_end_of_a_stream_is_believed() -> None:
 
     replace(stream, "_receive", receive_and_note)
     replace(stream.Sending, "result", result)
-    # Of balance changes the source is asked for replaced rows, too. That alone shows that its
-    # connection was cut.
+    # The source is asked twice more: whether its session is still there, and, of balance changes,
+    # for replaced rows. Either alone shows that its connection was cut.
+    replace(chunk, "check_still_reads", nothing)
     replace(chunk, "hold_back", nothing)
 
 

@@ -9,19 +9,22 @@ import pytest
 
 from tests.databases import Flow, connected, insert, purge, query, run
 from tests.engine.site import OLD, burn
+from tests.waiting import wait_until
 from transfer.engine.errors import (
     OriginChanged,
     PositionLost,
     ReaderShared,
     RowsDoubtful,
     RowsPurged,
+    RowsRewritten,
 )
-from transfer.engine.kinds import BALANCES
+from transfer.engine.kinds import BALANCES, PINCODES
 from transfer.engine.move import transfer as move
 from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.restore.new_numbers import Restored
 from transfer.engine.restore.set_position import Request
 from transfer.engine.shop_all.batches import Readers
+from transfer.errors import TransferError
 
 
 class Left:
@@ -256,7 +259,7 @@ def test_what_a_purge_has_removed_since_is_counted_and_can_be_given_up(left):
     with pytest.raises(RowsPurged) as refused:
         left.flow.move()
     assert refused.value.params["rows"] == "1"  # it has the first
-    left.site.set_position(Request(accept_purged=True))
+    assert left.site.set_position(Request(accept_purged=True)).lost == 1
     left.flow.move()
     assert Counter(row[0] for row in left.flow.target_rows()) == Counter(["first", "later"])
     assert_reconciled(left.flow)
@@ -323,6 +326,53 @@ def test_a_run_that_is_under_way_at_a_server_ends_when_shop_all_is_rebased_witho
             next(moving)
     left.flow.move()
     assert Counter(row[0] for row in left.flow.target_rows()) == left.site.staged
+
+
+def test_a_transaction_that_is_new_and_old_at_once_is_not_guessed_at(left):
+    """Head office writes `created_at` itself: by it, a part of a new transaction looks old."""
+    left.copy()
+    left.lose("lost")
+    left.flow.move()
+    left.site.restore(left.site.shop, left.made)
+    at = left.site.now()
+    query(
+        left.shop_all,
+        'insert into "changeAccountBalanceTemp" (account, amount, created_at) '
+        "values ('a', 1, now() - interval '1 day'), ('b', 1, now())",
+    )
+    left.site.staged.update("ab")
+    with pytest.raises(RowsRewritten):
+        left.rebase(Restored(at))
+    query(
+        left.shop_all,
+        "update \"changeAccountBalanceTemp\" set created_at = now() where account in ('a', 'b')",
+    )
+    left.rebase(Restored(at))
+    left.assert_each_row_once("lost")
+
+
+def test_rows_that_were_sent_before_a_rebase_are_not_applied_after_it(left):
+    """A run stands still between two chunks, with all rows of the second in its memory; meanwhile
+    shop All is restored and rebased, and another run moves these rows and a newer one.
+    """
+    codes = Flow("pincodes", left.shop_all, left.flow.bonus)
+    codes.stage(("1", "1"), ("2", "2"), ("3", "3"))
+    with codes.open() as (source, target):
+        origin = codes.prepare(source, target).origin
+        moving = move.transfer(PINCODES, source, target, origin, chunk_rows=2)
+        next(moving)
+        ahead = moving.gi_frame.f_locals["ahead"].ahead
+        wait_until(lambda: not ahead.sending.is_alive())
+        left.copy()
+        left.lose("lost")
+        left.site.restore(left.site.shop, left.made)
+        at = left.site.now()
+        left.site.rebase(Restored(at), left.flow.bonus, left.other.bonus)
+        codes.stage(("3", "newer"))
+        codes.move()
+        with pytest.raises(TransferError):
+            next(moving)
+    assert codes.target_rows() == [("1", "1"), ("2", "2"), ("3", "newer")]
 
 
 def test_a_copy_of_a_server_that_reads_is_not_carried_over(left):

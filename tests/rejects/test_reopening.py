@@ -87,3 +87,19 @@ def test_a_correction_that_came_with_the_copy_stays(corrected, shop_all, bonus):
     assert not RejectedRow.objects.open().exists()
     move(*corrected)
     assert landed(bonus) == [("4100", 99)]
+
+
+def test_a_correction_whose_number_was_given_out_before_is_named_and_not_taken_as_received(
+    corrected, shop_all, bonus, second_bonus, capsys, settings
+):
+    """The positions call its transaction moved: they are of a history of shop All that is gone."""
+    settings.LANGUAGE_CODE = "en"
+    for dsn in (bonus, second_bonus):
+        query(
+            dsn,
+            "update datatransfer.position set read_through = '1000000:1000000:' "
+            "where kind = 'balances'",
+        )
+    restore(shop_all)
+    assert "may have reached one of its servers" in capsys.readouterr().out
+    assert not RejectedRow.objects.open().exists()

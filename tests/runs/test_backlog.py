@@ -3,10 +3,13 @@ import socket
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone, translation
 
 from tests.conftest import NOON
 from tests.databases import connected, insert, query, stage
+from transfer.engine.restore.renumber_after_restore import renumber_after_restore
+from transfer.engine.shop_all.source import ShopAll
 from transfer.models import TransferTask
 from transfer.models.run_base import Trigger, attach_runs
 from transfer.runs import execute
@@ -29,6 +32,19 @@ def test_what_waits_is_counted_per_task_with_the_oldest_row(task, shop_all):
     assert len(answers) == 3
     assert (answers[task.pk].rows, answers[task.pk].oldest) == (2, staged_at)
     assert sorted(one.rows for one in answers.values()) == [0, 0, 2]
+
+
+def test_what_waits_for_a_server_that_a_rebase_did_not_reach_is_counted_exactly(task, shop_all):
+    """A dump of shop All was restored and rebased while the server was dead."""
+    stage(shop_all, "balances", [("4100", 1), ("4100", 2)])
+    execute.run_here(task, Trigger.MANUAL)
+    stage(shop_all, "balances", [("4100", 3)])
+    for table in ('"changeAccountBalanceTemp"', "datatransfer.batch", "datatransfer.origin"):
+        query(shop_all, f"update {table} set xid = xid")
+    with ShopAll(shop_all, "rebase") as source:
+        assert renumber_after_restore(source, [], settings.KINDS.values()) is not None
+    assert backlogs(tasks())[task.pk].rows == 1
+    assert execute.run_here(task, Trigger.MANUAL).applied == 1
 
 
 def test_a_transaction_that_holds_unseen_rows_is_told(task, shop_all):

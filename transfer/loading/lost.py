@@ -12,18 +12,19 @@ from transfer.rejects.old_positions import OldPositions
 def note_lost(kind: Kind) -> list[Upload]:
     """Notes which loads of the kind are gone with a restore, and returns them.
 
-    Looks at loads under the identities of shop All that rebases have replaced. One of which a
-    bonus server has received rows, or may have, counts as loaded: to load it again would double
-    them. Raises TransferError where shop All can't be asked.
+    Looks at loads under other identities of shop All than that of today: those that rebases have
+    replaced, and those that were lost with a restore to before a rebase. A load of which a bonus
+    server has received rows, or may have, counts as loaded: to load it again would double them.
+    Raises TransferError where shop All can't be asked.
     """
     with (
         ShopAll(settings.SHOP_ALL_DATABASE_URL, "restored", secret=True) as shop_all,
         shop_all.database.transaction(commit=False),
     ):
-        origins = [rebase.origin for rebase in shop_all.rebase_log.line(kind)]
-        loads = Upload.objects.loaded().filter(
-            kind=kind.name, origin__in=origins, xid__isnull=False
+        noted = Upload.objects.loaded().filter(
+            kind=kind.name, origin__isnull=False, xid__isnull=False
         )
+        loads = noted.exclude(origin=shop_all.identity.origin())
         known = known_loads(shop_all.database, [str(load.token) for load in loads])
     positions, servers = OldPositions(kind), list(BonusServer.objects.all())
     lost = []

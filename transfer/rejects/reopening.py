@@ -13,11 +13,11 @@ from itertools import groupby
 from operator import attrgetter
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
-from transfer.models import Actor, AuditEntry, RejectedRow
+from transfer.models import Actor, AuditEntry, RejectedRow, TransferRun
 from transfer.rejects.closing import batches
 from transfer.rejects.old_positions import OldPositions
 
@@ -35,8 +35,9 @@ class Reopened:
 def reopen_lost(kind: Kind, actor: Actor) -> Reopened:
     """Opens the rejects of the kind again whose corrections are gone with a restore; audited.
 
-    Looks at those that were sent again under an identity of shop All that a rebase has replaced.
-    Raises TransferError where shop All can't be asked.
+    Looks at those that were sent again under another identity of shop All than that of today: one
+    that a rebase has replaced, or that was itself lost with a restore to before a rebase. Raises
+    TransferError where shop All can't be asked.
     """
     result, positions = Reopened(), OldPositions(kind)
     for rejects in _lost(kind):
@@ -64,26 +65,43 @@ def _lost(kind: Kind) -> Iterator[list[RejectedRow]]:
     """The rejects of each row whose correction shop All does not know."""
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "resend", secret=True) as shop_all:
         with shop_all.database.transaction(commit=False):
-            origins = [rebase.origin for rebase in shop_all.rebase_log.line(kind)]
-        rows = _sent_under(kind, origins).values_list("origin", "staging_id").distinct()
+            today = shop_all.identity.origin()
+        rows = _sent_before(kind, today).values_list("origin", "staging_id").distinct()
         for origin, batch in batches(rows.order_by("origin", "staging_id").iterator()):
             numbers = [number for _, number in batch]
             with shop_all.database.transaction(commit=False):
                 notes = shop_all.corrections.notes_of(kind, origin, numbers)
             gone = {*numbers} - {note.old_id for note in notes}
-            rejects = _sent_under(kind, origins).filter(origin=origin, staging_id__in=gone)
+            rejects = _sent_before(kind, today).filter(origin=origin, staging_id__in=gone)
             in_order = rejects.select_related("server").order_by("staging_id")
             for _, of_row in groupby(in_order, key=attrgetter("staging_id")):
                 yield list(of_row)
 
 
-def _sent_under(kind: Kind, origins: list[str]) -> QuerySet[RejectedRow]:
+def _sent_before(kind: Kind, today: str) -> QuerySet[RejectedRow]:
+    """The rejects of the kind that were sent again under another identity than that of today."""
     sent = RejectedRow.objects.filter(kind=kind.name, state=State.RESENT)
-    return sent.filter(resent_origin__in=origins, resent_xid__isnull=False)
+    noted = sent.filter(resent_origin__isnull=False, resent_xid__isnull=False)
+    return noted.exclude(resent_origin=today)
 
 
 def _has_received(reject: RejectedRow, positions: OldPositions) -> bool | None:
+    """Whether the reject's server has received the correction; None where that is not certain.
+
+    A position may also call it moved because shop All, restored before, has given the number of an
+    earlier transaction out again. Then no run has moved anything since the correction was made.
+    """
     if reject.resent_xid is None or reject.resent_id is None:
         return None
     origin = str(reject.resent_origin)
-    return positions.has_received(reject.server, origin, reject.resent_xid, reject.resent_id)
+    received = positions.has_received(reject.server, origin, reject.resent_xid, reject.resent_id)
+    return None if received and not _has_moved_since(reject) else received
+
+
+def _has_moved_since(reject: RejectedRow) -> bool:
+    """Whether a run has moved rows of the kind to the reject's server since it was closed."""
+    moved = TransferRun.objects.filter(
+        task__server=reject.server_id, task__kind=reject.kind, read__gt=0
+    )
+    later = Q(finished_at__isnull=True) | Q(finished_at__gte=reject.closed_at)
+    return moved.filter(later).exists()

@@ -11,8 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, waiting
+from transfer.engine.restore.carry_over import position_of_today
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, TaskBacklog, TransferTask
@@ -98,6 +100,8 @@ def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[s
         with source.snapshot():
             origin = source.identity.origin()
         positions = target.positions.all_existing(origin, kinds)
+        for kind in kinds:
+            positions[kind.name] = positions[kind.name] or _left_behind(kind, source, target)
         # After the positions were read, so that what comes meanwhile counts as waiting.
         with source.snapshot(*kinds):
             since = writing_since(source, kinds)
@@ -109,6 +113,15 @@ def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[s
                 )
                 for kind in kinds
             }
+
+
+def _left_behind(kind: Kind, source: ShopAll, target: BonusDatabase) -> Position | None:
+    """The position of a server that the last rebase did not reach, in the numbers of today: its
+    next run begins there. Reads the staging table.
+    """
+    with target.database.transaction(commit=False):
+        has_one = target.positions.exist(kind)
+    return position_of_today(kind, source, target) if has_one else None
 
 
 def _waiting(source: ShopAll, kind: Kind, position: Position) -> tuple[int, datetime | None]:

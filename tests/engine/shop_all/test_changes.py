@@ -143,7 +143,7 @@ class TestWhatIsNoticed:
             f'alter table "{BALANCES.staging}" drop column changed_xid cascade; '
             f'drop trigger if exists datatransfer_values_insert on "{BALANCES.staging}"; '
             f'drop trigger if exists datatransfer_values_update on "{BALANCES.staging}"; '
-            "drop table datatransfer.change_decision",
+            "drop table datatransfer.change_decision, datatransfer.uncertain_change",
         )
         first.stage(("4100", 5))
         assert first.move().totals.applied == 1
@@ -196,6 +196,48 @@ class TestDecisions:
         assert first.move().codes == []
         assert second.move().codes == ["not_for_this_server"]
         assert (amounts(first), amounts(second)) == ([2, 5], [7])
+
+    def test_a_row_that_was_changed_while_its_batch_was_read_gets_no_typed_amount(
+        self, first, second
+    ):
+        """The first server reads the new value; the log says that its batch is older."""
+        first.stage(("4100", 5), ("4200", 5))
+        second.move()
+        first.move_one(chunk_rows=1)
+        update(first, "amount = 7", "account = '4200'")
+        assert decide(first, "amount", 2) == 1
+        assert first.move().codes == ["not_for_this_server"]
+        assert second.move().codes == []
+        assert (amounts(first), amounts(second)) == ([5, 7], [2, 5, 5])
+
+    def test_a_row_that_a_restored_server_reads_again_gets_no_typed_amount(self, first):
+        first.stage(("4100", 5))
+        first.move()
+        query(first.bonus, "create table kept as table datatransfer.position")
+        first.stage(("4200", 5))
+        first.move()
+        query(
+            first.bonus,
+            "delete from asset where account = '4200'; delete from datatransfer.position; "
+            "insert into datatransfer.position table kept",
+        )
+        update(first, "amount = 7", "account = '4200'")
+        first.move()
+        assert decide(first, "amount", 2) == 1
+        assert first.move().codes == ["not_for_this_server"]
+        assert amounts(first) == [5, 7]
+
+    def test_after_a_rebase_it_is_not_certain_who_had_read_an_undecided_change(self, first, second):
+        first.stage(("4100", 5), ("4200", 5))
+        second.move()
+        first.move_one(chunk_rows=1)
+        update(first, "amount = 7", "account = '4200'")
+        first.move()
+        query(first.shop_all, "delete from datatransfer.uncertain_change")  # as in a copy
+        rebase(first, second)
+        assert decide(first, "amount", 2) == 1
+        assert first.move().codes == second.move().codes == ["not_for_this_server"]
+        assert (amounts(first), amounts(second)) == ([5, 7], [5, 5])
 
     def test_after_a_rebase_a_typed_amount_is_refused_not_doubled(self, first, second):
         first.stage(("4100", 5))

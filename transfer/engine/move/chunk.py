@@ -19,7 +19,7 @@ from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.move.receive import receive_as_bytes, receive_rows
 from transfer.engine.move.refusals import Applied, Bisection, Refuse, Statement
 from transfer.engine.move.replacements import hold_back, release
-from transfer.engine.move.stream import SourceFailed, TextUnreadable
+from transfer.engine.move.stream import SourceFailed, TextUnreadable, as_source_failure
 from transfer.engine.position import Position, Totals
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import AnswerInvalid
@@ -114,6 +114,7 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
             try:
                 read = receive_into(kind, sending, target)
                 last = next(iter(target.database.rows(LAST)), None)
+                check_still_reads(sending.source)
                 if last and kind.appends:
                     hold_back(plan, last, sending.source, target)
                 return read, last
@@ -125,6 +126,17 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
                 if failed.__cause__ is not None and sending.source is ahead.source:
                     raise failed.__cause__ from None
         target.database.execute(EMPTY_AGAIN)
+
+
+def check_still_reads(source: ShopAll) -> None:
+    """Raises SourceFailed unless the session that has sent the rows still holds the staging table.
+
+    A stream that was begun ahead may have been sent whole before shop All ended its session, while
+    this process stood still before it locked the position. A rebase may have carried the position
+    over in between: then the rows belong to it, and another run may have moved them.
+    """
+    with as_source_failure():
+        source.reader.current_snapshot()
 
 
 def answer_invalid(source: ShopAll, what: str) -> AnswerInvalid:

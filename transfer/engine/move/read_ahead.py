@@ -30,7 +30,8 @@ class ReadAhead:
 
     A stream begun ahead is used only for exactly the position that it was begun for. It locks the
     staging table from before its snapshot on, so rows are not renumbered meanwhile.
-    If its connection is lost while it waits, the rows are read again: see `chunk.receive`.
+    If its connection is lost while it waits, even after all rows were sent, they are read again:
+    see `chunk.receive`.
     """
 
     def __init__(self, source: ShopAll) -> None:

@@ -80,6 +80,7 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
         rows = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
         unseen = _unseen(plan, [old_id for *_, old_id in rows], source) if rows else []
         staged_for = source.changes.staged_for(plan.kind, plan.before, last[0])
+        _note_changed(plan, last, source)
     if staged_for:
         values = [*map(list, zip(*staged_for, strict=True))]
         target.database.execute(NOT_FOR_THIS_SERVER, [*values, plan.before.origin, plan.kind.name])
@@ -87,6 +88,15 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
         target.database.execute(ORIGINALS)
         target.database.execute(ADD_ORIGINALS, [unseen, *map(list, zip(*rows, strict=True))])
         target.database.execute(HOLD_BACK)
+
+
+def _note_changed(plan: ChunkPlan, last: Last, source: ShopAll) -> None:
+    """Notes rows of the chunk that were changed since their batch began."""
+    changes = source.uncertain_changes
+    numbers = changes.in_chunk(plan.kind, plan.before, plan.batch.snapshot, last)
+    if numbers and not plan.dry_run:
+        with source.another() as other:
+            other.uncertain_changes.add(plan.kind, numbers, plan.before.reader)
 
 
 def _unseen(plan: ChunkPlan, numbers: list[int], source: ShopAll) -> list[int]:

@@ -112,7 +112,11 @@ def waits(
 def next_batch(
     kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
 ) -> Batch | None:
-    """The batch under way, or a new one, committed and flushed; None when no row waits."""
+    """The batch under way, or a new one, committed and flushed; None when no row waits.
+
+    Its number follows the position's, unless the server has lost what it had read since: then rows
+    that were changed in between are noted.
+    """
     if position.reading is not None:
         return Batch(position.number, position.token or "", position.reading)
     now = waits(kind, source, target, position, dry_run)
@@ -120,4 +124,7 @@ def next_batch(
         return None
     if dry_run:
         return Batch(position.number, position.token or "", now)
-    return source.log.add(kind, position, target.name)
+    new = source.log.add(kind, position, target.name)
+    if kind.appends and new.number > position.number + 1:
+        source.uncertain_changes.add_unread(kind, position)
+    return new

@@ -76,6 +76,7 @@ class Renumbered:
     moved: int
     waiting: int
     vanished: int  # rows that had been moved and are not in the restored table
+    given_up: int = 0  # rows at most that purges have removed and the server lacks
 
 
 def carry_over(
@@ -119,12 +120,27 @@ def carry_over(
                     rows=lost, number=position.number, server=target.name, kind=kind.name
                 )
             report, after = translate(kind, source, target, position, rebase, doubtful_moved)
+            report = replace(report, given_up=lost)
         if dry_run:
             target.positions.begin(replace(after, number=0, token=None))
         else:
             target.positions.begin(source.log.add_position(kind, after, target.name))
             target.database.commit()
     return report
+
+
+def position_of_today(kind: Kind, source: ShopAll, target: BonusDatabase) -> Position | None:
+    """What the bonus server's position of before a rebase is in the numbers of today; None where it
+    has none that a rebase knows.
+
+    Writes nothing, locks nothing. Rows in doubt count as waiting.
+    """
+    with source.snapshot(kind), target.database.transaction(commit=False):
+        _, rebase = _left_behind_by(kind, source, target)
+        position = target.positions.get(rebase.origin, kind) if rebase else None
+        if rebase is None or position is None:
+            return None
+        return translate(kind, source, target, position, rebase, doubtful_moved=False)[1]
 
 
 def _left_behind_by(

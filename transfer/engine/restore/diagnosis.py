@@ -23,6 +23,12 @@ COUNT_REWRITTEN = """
      where {is_new}
        and created_at < (select max(at) from datatransfer.batch where not ({original}))
 """
+# How many rows are older than a time, and were written in one transaction with rows since then.
+COUNT_DIVIDED = """
+    select count(*) from {table}
+     where created_at < {at} and xid >= '3'
+       and xid in (select xid from {table} where created_at >= {at})
+"""
 # Whether the dump brought a row that is younger than a position which claims to have moved it.
 HAS_YOUNGER = """
     select exists (select from {table} where created_at > {at} and {moved} and not {is_new})
@@ -69,6 +75,8 @@ def check_knowledge(
     is_dump = not shop_all.identity.is_origin_original()
     if is_dump:
         _require_dump(shop_all, kinds)
+    elif restored is not None and restored.at is not None:
+        _require_whole_transactions(shop_all, kinds, restored.at)
     if restored is None and not (is_dump and _has_one_past(shop_all, held)):
         raise RestoreUnknown
     return is_dump
@@ -80,6 +88,14 @@ def _require_dates(shop_all: ShopAll, kinds: Collection[Kind]) -> None:
         query = sql.SQL(COUNT_UNDATED).format(table=kind.staging_table)
         if undated := shop_all.database.value(query):
             raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
+
+
+def _require_whole_transactions(shop_all: ShopAll, kinds: Collection[Kind], at: datetime) -> None:
+    """A transaction came with the copy as a whole, or is new as a whole. Raises RowsRewritten."""
+    for kind in kinds:
+        query = sql.SQL(COUNT_DIVIDED).format(table=kind.staging_table, at=sql.Literal(at))
+        if divided := shop_all.database.value(query):
+            raise RowsRewritten(rows=divided, table=f'"{kind.staging}"')
 
 
 def _require_dump(shop_all: ShopAll, kinds: Collection[Kind]) -> None:

@@ -67,6 +67,7 @@ def renumber(shop_all: ShopAll, kind: Kind, rebase: Rebase, following: str) -> N
         with shop_all.another() as other, other.database.transaction():
             later = str(other.database.value("select pg_current_xact_id()"))
         shop_all.changes.renew(kind, later)
+        shop_all.uncertain_changes.add_all(kind)
 
 
 def _with_free_numbers(shop_all: ShopAll, needed: int, *, is_dump: bool) -> str:

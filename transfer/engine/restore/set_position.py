@@ -115,12 +115,14 @@ def set_position(
     in time, which has to be settled first; RowsPurged when rows are gone that it would need, and
     that was not accepted.
     """
+    given_up = 0
     if request.stays:
         # A copy shares the reader of another server until it gets its own.
         shared = readers if request.keeps_reader else Readers()
-        carry_over(
+        carried = carry_over(
             kind, source, target, shared, accept_purged=request.accept_purged, dry_run=dry_run
         )
+        given_up = carried.given_up if carried else 0
     target.ensure_schema()
     with source.purge_lock.held_off():
         with source.snapshot(kind):
@@ -139,7 +141,7 @@ def set_position(
             target.database.roll_back()
         else:
             after = _write(now, replace(plan, position=after), put_back)
-    return Outcome(after, sent, lost, doubt)
+    return Outcome(after, sent, given_up + lost, doubt)
 
 
 def _look(
@@ -315,6 +317,10 @@ def _write(now: Situation, plan: Plan, put_back: PutBack) -> Position:
         number = 0 if plan.needs_batch else position.number
         position = replace(position, reader=str(uuid4()), number=number)
     if plan.needs_batch:
+        before = {now.held.reader if now.held else None, plan.position.reader, now.request.reader}
+        now.source.uncertain_changes.hand_on(
+            now.kind, [one for one in before if one not in (None, position.reader)], position.reader
+        )
         position = now.source.log.add_position(now.kind, position, now.target.name)
     positions = now.target.positions
     write = positions.begin if now.held is None else positions.replace

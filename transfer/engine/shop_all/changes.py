@@ -3,7 +3,8 @@
 A trigger notes in `changed_xid` which transaction has changed a value of the row (`guards`). A
 server has read the row before the change if one of its batches saw the row, and not the change.
 That may be wrong in one direction: a row that was changed while its batch was being read may have
-arrived with the new value. No such row is sent again by itself: an operator decides.
+arrived with the new value (`uncertain_changes`). No such row is sent again by itself: an operator
+decides.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from psycopg2 import sql
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, sees
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.uncertain_changes import ANY
 
 SCHEMA = """
 -- What was decided of rows that were changed after they had been read: `new_id` and `new_xid` name
@@ -93,7 +95,8 @@ STAGED_FOR = """
       from datatransfer.change_decision
      where kind = %s and new_xid between %s and %s
 """
-# Whether a batch of the reader saw a row, and not its change. By the primary key.
+# Whether a batch of the reader saw a row, and not its change, and this is certain. By the primary
+# keys.
 READ_BEFORE = """
     select exists (
         select from datatransfer.batch
@@ -101,6 +104,8 @@ READ_BEFORE = """
            and origin = (select origin from datatransfer.origin)
            and pg_visible_in_snapshot(%s::xid8, snapshot)
            and not pg_visible_in_snapshot(%s::xid8, snapshot))
+       and not exists (select from datatransfer.uncertain_change
+                        where kind = %s and id = %s and reader in (%s, %s))
 """
 
 # Ends decided changes, before a rebase renumbers the rows. By the index on changed rows.
@@ -257,7 +262,8 @@ class Changes:
         another row before it was changed. The position is that before the chunk.
 
         Its server had read that row before the change if this is certain: the row came with a
-        batch before the present one, and a batch of its reader saw the row and not the change.
+        batch before the present one, a batch of its reader saw the row and not the change, and the
+        row is not noted as uncertain (`uncertain_changes`).
         """
         if not self.database.value(HAS_DECISIONS):
             return []
@@ -269,14 +275,15 @@ class Changes:
                 old_id,
                 not is_renumbered
                 and sees(position.read_through, int(xid))
-                and self._had_read(position, xid, changed_xid),
+                and self._had_read(position, xid, changed_xid, old_id),
             )
             for new_xid, new_id, old_id, xid, changed_xid, is_renumbered in rows
         ]
 
-    def _had_read(self, position: Position, xid: str, changed_xid: str) -> bool:
+    def _had_read(self, position: Position, xid: str, changed_xid: str, id_: int) -> bool:
         values = [position.reader, position.number, xid, changed_xid]
-        return bool(self.database.value(READ_BEFORE, values))
+        noted = [position.kind, id_, position.reader, ANY]
+        return bool(self.database.value(READ_BEFORE, [*values, *noted]))
 
     def forget(self, kind: Kind) -> bool:
         """Removes decisions of rows that are gone; returns whether the log of batches may lose old

@@ -85,6 +85,7 @@ class Purge:
         self.notes = shop_all.purge_notes
         self.rebase_log = shop_all.rebase_log
         self.changes = shop_all.changes
+        self.uncertain_changes = shop_all.uncertain_changes
         self.indexes = Indexes(self.database)
         self.writers = WriterLog(self.database)
 
@@ -125,6 +126,7 @@ class Purge:
             if rows:
                 self._note_purge(kind, rows, amount)
                 self.writers.forget(self.kinds, days)
+            self.uncertain_changes.forget(kind)
             if self.changes.forget(kind):
                 self._forget_batches(kind, positions, days)
             self.rebase_log.forget(kind, days)

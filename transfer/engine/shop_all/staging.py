@@ -16,6 +16,7 @@ from transfer.engine.shop_all import (
     purge_notes,
     rebase_log,
     restore_notes,
+    uncertain_changes,
     writers,
 )
 from transfer.engine.shop_all.guards import Guards
@@ -88,7 +89,7 @@ create table if not exists datatransfer.resending (
 );
 """
 
-PARTS = (writers, batch_log, purge_notes, restore_notes, rebase_log, changes)
+PARTS = (writers, batch_log, purge_notes, restore_notes, rebase_log, changes, uncertain_changes)
 SCHEMAS = (SCHEMA, *(part.SCHEMA for part in PARTS))
 
 # Our own columns, and how each is added to a table that has rows already. Those rows get the

@@ -75,8 +75,9 @@
     setTimeout(checkAgain, CHECK_SECONDS * 1000);
   }
 
-  /* State that a swap would lose: open folds, an open popover, the horizontal position of a
-     table, unsent input, and the focus of an element without an id (htmx keeps it with one). */
+  /* State that a swap would lose: folds that the user opened or closed, an open popover, the
+     horizontal position of a table, unsent input, and the focus of an element without an id (htmx
+     keeps it with one). */
   let kept = [];
   let popover = null;
   let focused = null;
@@ -95,10 +96,16 @@
     if (twin && document.activeElement === document.body) twin.focus({ preventScroll: true });
   }
 
+  /* Whether the user opened or closed a fold, or is in it. With data-opened the server sent it
+     open. */
+  function isUsed(fold) {
+    return fold.open !== ("opened" in fold.dataset) || fold.contains(document.activeElement);
+  }
+
   function keep(target) {
     const within = (selector) => [...target.querySelectorAll(selector)];
     kept = [
-      ...within("details[id][open]").map(({ id }) => [id, { open: true }]),
+      ...within("details[id]").filter(isUsed).map(({ id, open }) => [id, { open }]),
       ...within(".table-wrap[id]").map(({ id, scrollLeft }) => [id, { scrollLeft }]),
       ...within("input[id]:not([type=hidden])")
         .filter((one) => one.checked !== one.defaultChecked || one.value !== one.defaultValue)
@@ -119,7 +126,24 @@
     popover = null;
     if (focused) focusAgain(focused);
     focused = null;
+    announceProblems();
     showHelpers();
+  }
+
+  /* A screen reader hears of a new problem once: the list of problems is replaced at each refresh,
+     so that it can't be a live region itself. */
+  const MOST_ANNOUNCED = 3;
+  let announced = null;
+
+  function announceProblems() {
+    const links = [...document.querySelectorAll("[data-problem]")];
+    const fresh = links.filter((one) => announced && !announced.has(one.dataset.problem));
+    announced = new Set(links.map((one) => one.dataset.problem));
+    const heading = document.getElementById("problems");
+    const said = heading && fresh.length > MOST_ANNOUNCED ? [heading] : fresh;
+    if (!said.length) return;
+    const words = said.map((one) => one.textContent.trim());
+    document.getElementById("announced").textContent = words.join(". ");
   }
 
   /* Buttons that tick all boxes of a table, or copy: they need this script, which shows them. */
@@ -163,6 +187,7 @@
   });
 
   document.addEventListener("DOMContentLoaded", showHelpers);
+  document.addEventListener("DOMContentLoaded", announceProblems);
   window.addEventListener("pageshow", countChosen); /* After Back the browser has ticked boxes
                                                        again. */
   document.addEventListener("change", countChosen);

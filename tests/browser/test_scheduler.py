@@ -43,14 +43,14 @@ def test_one_click_switches_and_says_what_it_means_and_undo_takes_it_back(
     settled(page)
     row = page.locator(f"#{key_of(task)}")
     expect(row).to_contain_text("3 строки")
-    row.get_by_role("button", name="Выключено").click()
-    expect(row.get_by_role("button", name="Включено")).to_be_visible()
+    row.get_by_role("switch", checked=False).click()
+    expect(row.get_by_role("switch", checked=True)).to_be_visible()
     toast = page.locator(".toast")
     expect(toast).to_contain_text("3 строки ждут; следующий запуск")
     expect(toast).to_be_in_viewport()
     expect(row).to_contain_text("olga")
     toast.get_by_role("button", name="Вернуть как было").click()
-    expect(row.get_by_role("button", name="Выключено")).to_be_visible()
+    expect(row.get_by_role("switch", checked=False)).to_be_visible()
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -62,7 +62,7 @@ def test_everything_is_done_without_a_script_too(
     page.goto("/scheduler/?ask=1")
     row = page.locator(f"#{key_of(task)}")
     expect(row).to_contain_text("3 строки")
-    row.get_by_role("button", name="Выключено").click()
+    row.get_by_role("switch", checked=False).click()
     page.locator(".toast").get_by_placeholder("Причина").fill("праздники")
     page.locator(".toast").get_by_role("button", name="Сохранить причину").click()
     expect(row).to_contain_text("праздники")
@@ -164,6 +164,17 @@ def test_five_servers_fit_one_screen(page: Page, log_in: Callable, task: Transfe
     assert page.locator("#tasks .table-wrap").first.evaluate(sideways) <= 0
 
 
+def test_a_screen_reader_meets_a_switch_that_is_on_or_off(
+    page: Page, log_in: Callable, task: TransferTask
+):
+    log_in(page, "operator")
+    page.goto("/scheduler/")
+    for kind, is_on in (("balances", False), ("cards", True)):
+        one = task.server.tasks.select_related("server").get(kind=kind)
+        switch = page.get_by_role("switch", name=str(one), exact=True, checked=is_on)
+        expect(switch).to_have_count(1)
+
+
 def test_the_second_of_two_admins_is_asked(
     open_page: Callable, log_in: Callable, task: TransferTask
 ):
@@ -172,12 +183,12 @@ def test_the_second_of_two_admins_is_asked(
     log_in(page, "operator")
     page.goto(f"/scheduler/{key_of(task)}/")
     task.pause(timezone.now() + timedelta(hours=1), IVAN, reason="инвентаризация")
-    page.get_by_role("button", name="Выключено").click()
+    page.get_by_role("switch", checked=False).click()
     expect(page.locator("h1")).to_contain_text("Кто-то изменил это раньше")
     expect(page.locator("main")).to_contain_text("ivan")
     expect(page.locator("main")).to_contain_text("инвентаризация")
     page.get_by_role("button", name="Всё равно включить").click()
-    expect(page.get_by_role("button", name="Включено")).to_be_visible()
+    expect(page.get_by_role("switch", checked=True)).to_be_visible()
 
 
 def test_hidden_tasks_are_counted_and_shown_by_the_schedulers_own_switch(
@@ -188,5 +199,5 @@ def test_hidden_tasks_are_counted_and_shown_by_the_schedulers_own_switch(
     page.goto("/scheduler/")
     expect(page.locator("main")).to_contain_text("Скрыты 3 задачи трансфера.")
     expect(page.locator("main")).to_contain_text("Из них включены 2")
-    page.get_by_role("button", name="Отображение задач трансфера").click()
+    page.get_by_role("switch", name="Отображение задач трансфера").click()
     expect(page.locator(f"#{key_of(task)}")).to_be_visible()

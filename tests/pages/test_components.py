@@ -14,7 +14,7 @@ from transfer.models.accounts import AccountState
 from transfer.models.alerts import Severity
 from transfer.models.run_base import State
 from transfer.pages.components.basic import commands
-from transfer.pages.components.charts import bar_line, bar_shape
+from transfer.pages.components.charts import bar_line, bar_value
 from transfer.pages.components.html import format_words
 from transfer.pages.components.registers import account_badge
 from transfer.pages.components.rejects import reason_of
@@ -80,7 +80,7 @@ def test_a_moment_has_no_microseconds():
 def test_the_words_of_a_chart_are_escaped():
     chart = StackedBars("", ["<b>"], [Series("Applied", "ok", [1])], urls=["?a=1&b=<i>"])
     (bar,) = chart.bars()
-    for drawn in (bar_shape(bar), bar_line(bar)):
+    for drawn in (bar_value(bar, chart.width), bar_line(bar)):
         assert "<b>" not in drawn
         assert "<i>" not in drawn
         assert "<b>" in unescape(drawn)

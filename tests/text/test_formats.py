@@ -111,11 +111,49 @@ def test_the_scale_of_a_chart_ends_at_a_round_number(largest, top):
     assert chart.top == top
 
 
+def test_one_large_hour_is_cut_so_that_the_others_are_not_flat():
+    chart = StackedBars("Rows", list("abcd"), [Series("Applied", "ok", [900, 10**6, 300, 600])])
+    assert chart.top == 1000
+    assert [(bar.label, bar.words) for bar in chart.cut] == [("b", "1\u202f000\u202f000")]
+    heights = [sum(segment.height for segment in bar.segments) for bar in chart.bars()]
+    assert heights == [90, 100, 30, 60]
+
+
+@pytest.mark.parametrize("values", [[10**6, 5], [10**6, 0, 0, 0], [900, 300, 600, 4000]])
+def test_a_bar_is_not_cut_for_few_others_or_where_it_is_not_far_higher(values):
+    chart = StackedBars("Rows", ["h"] * len(values), [Series("Applied", "ok", values)])
+    assert chart.cut == []
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(2, [0, 1]), (5, [0, 2, 4]), (25, [0, 6, 12, 18, 24]), (1, [0])]
+)
+def test_the_labels_under_a_chart_are_spread_evenly(count, shown):
+    labels = [str(number) for number in range(count)]
+    chart = StackedBars("Rows", labels, [Series("Applied", "ok", [1] * count)])
+    assert chart.ticks == [labels[number] for number in shown]
+
+
 def test_a_handful_of_rejects_beside_a_million_is_still_seen():
     series = [Series("Applied", "ok", [10**6]), Series("Rejected", "warn", [3])]
     (bar,) = StackedBars("Rows", ["today"], series).bars()
     assert [segment.tone for segment in bar.segments] == ["ok", "warn"]
     assert bar.segments[1].height >= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "short"),
+    [
+        (999_999_999, "999\u202f999\u202f999"),
+        (1_001_111_711, "1,0\u00a0млрд"),
+        (-12_345_678_901, "\u221212,3\u00a0млрд"),
+        (999_999_999_999, "1,0\u00a0трлн"),
+        (None, "—"),
+    ],
+)
+def test_a_number_is_shortened_from_a_billion_on(value, short):
+    with translation.override("ru"):
+        assert formats.short_number(value) == short
 
 
 @pytest.mark.parametrize(("count", "text"), [(1, "ждёт"), (2, "ждут"), (11, "ждут"), (441, "ждёт")])

@@ -1,6 +1,6 @@
 """What every table of the pages has: sorting, pages and page size in the URL, cards on a phone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 import django_tables2 as tables  # type: ignore[import-untyped]
@@ -27,7 +27,7 @@ class Table(tables.Table):
     """A table. `caption` names it for screen readers; set it in the class or the view."""
 
     caption: Any = ""
-    page_sizes = PAGE_SIZES
+    page_sizes: Sequence[int] = PAGE_SIZES
     foot = "tables/foot.html"
 
     class Meta:
@@ -74,16 +74,21 @@ class Table(tables.Table):
         """Sorts as the URL asks for, and returns the number of rows on a page."""
         self.for_user(request.user)
         tables.RequestConfig(request, paginate=False).configure(self)
-        size = formats.number_in(request.GET.get(self.prefixed_per_page_field)) or 0
-        return size if size in PAGE_SIZES else PAGE_SIZES[0]
+        return page_size(request, self.page_sizes, self.prefixed_per_page_field)
 
     @property
     def body(self) -> Html:
-        columns = [
+        return self.body_of(self.paginated_rows)
+
+    def body_of(self, rows: BoundRows) -> Html:
+        return table_body(rows, self._drawn_columns, self.row_attrs)
+
+    @cached_property
+    def _drawn_columns(self) -> list[tuple[str, Callable[[Any], str]]]:
+        return [
             (cell_opening(column.header, column.attrs["td"]), self._drawer(column))
             for column in self.columns
         ]
-        return table_body(self.paginated_rows, columns, self.row_attrs)
 
     def _drawer(self, column: Any) -> Callable[[Any], str]:
         """Returns the function that draws a cell of the column. It is chosen once for all rows."""
@@ -102,6 +107,12 @@ class Table(tables.Table):
             resolve, render = column.accessor.resolve, of.render
             return lambda row: conditional_escape(render(resolve(row.record, quiet=True)))
         return lambda row: render_value_in_context(row.get_cell(name), context)
+
+
+def page_size(request: HttpRequest, sizes: Sequence[int], field: str = "per_page") -> int:
+    """The number of rows on a page that the URL asks for, if it is one of `sizes`."""
+    size = formats.number_in(request.GET.get(field)) or 0
+    return size if size in sizes else sizes[0]
 
 
 class DrawnColumn(tables.Column):

@@ -14,6 +14,7 @@ from transfer.pages.components import (
     states,
     tasks,
     times,
+    trace,
 )
 from transfer.pages.history.charts import StackedBars
 from transfer.text import formats
@@ -53,12 +54,18 @@ register.simple_tag(states.switch_badge)
 register.inclusion_tag("includes/breadcrumbs.html", takes_context=True)(navigation.crumbs)
 register.inclusion_tag("includes/help_link.html", takes_context=True)(navigation.help_link)
 register.simple_tag(registers.account_badge)
+register.simple_tag(registers.counts, name="register_counts")
 register.simple_tag(registers.day_strip)
 register.simple_tag(tasks.facts, name="task_facts")
+register.simple_tag(tasks.group_head)
 register.simple_tag(tasks.actions, takes_context=True, name="task_actions")
 register.simple_tag(flows.arrow, name="flow_arrow")
 register.simple_tag(flows.line, name="flow_line")
+register.simple_tag(flows.server_line)
+register.simple_tag(trace.deliveries)
+register.simple_tag(trace.arrival_line)
 register.simple_tag(charts.bar_shape)
+register.simple_tag(charts.bar_value)
 register.simple_tag(charts.bar_line)
 
 

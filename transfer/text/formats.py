@@ -49,6 +49,22 @@ def number(value: int | None) -> str:
     return f"{value:,d}".replace(",", THIN).replace("-", MINUS)
 
 
+BIG = 10**9
+BIG_UNITS = {10**9: gettext_lazy("%(n)s bn"), 10**12: gettext_lazy("%(n)s tn")}
+
+
+def short_number(value: int | None) -> str:
+    """A number where there is little room: in full below a billion, then "1.0 bn".
+
+    The full number has to be near by: in a tooltip, or in the table of a chart.
+    """
+    if value is None or abs(value) < BIG:
+        return number(value)
+    unit = max(size for size in BIG_UNITS if round(abs(value) / size, 1) >= 1)
+    rounded = f"{value / unit:.1f}".replace(".", get_format("DECIMAL_SEPARATOR"))
+    return (str(BIG_UNITS[unit]) % {"n": rounded.replace("-", MINUS)}).replace(" ", NBSP)
+
+
 def number_in(text: str | None, digits: int = 9) -> int | None:
     """The whole number that a text is, if it is one of so many digits."""
     if text and text.isascii() and text.isdecimal() and len(text) <= digits:
@@ -99,10 +115,11 @@ def _zone_name(local: datetime, language: str | None) -> str:
 def _named(zone: str, offset: timedelta, language: str | None) -> str:
     if zone in ZONES:
         return str(ZONES[zone])
-    return zone if zone.isalpha() else _offset(offset)
+    return zone if zone.isalpha() else offset_name(offset)
 
 
-def _offset(offset: timedelta) -> str:
+def offset_name(offset: timedelta) -> str:
+    """What a clock differs from UTC: "UTC+3", "UTC+5:30"."""
     minutes = int(offset.total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
     sign = MINUS if minutes < 0 else "+"
@@ -184,9 +201,14 @@ def _ago(size: int, count: int, is_past: bool, language: str | None) -> str:
     return str((PAST if is_past else FUTURE)[size] % {"n": count})
 
 
+def capital(words: str) -> str:
+    """Words that begin a line: "next 14:05" → "Next 14:05"."""
+    return f"{words[:1].upper()}{words[1:]}"
+
+
 def sentence(words: str) -> str:
     """Words as a sentence of their own: "next run today 14:05 MSK" → "Next run … MSK."."""
-    return f"{words[:1].upper()}{words[1:]}."
+    return f"{capital(words)}."
 
 
 def told_apart(names: Iterable[str]) -> dict[str, str]:

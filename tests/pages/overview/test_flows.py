@@ -11,7 +11,7 @@ from transfer.errors import Unreachable
 from transfer.models import Actor, Heartbeat, TransferTask
 from transfer.models.run_base import State
 from transfer.pages.filters import midnight
-from transfer.pages.overview.flows import DRAWN_AT_MOST
+from transfer.pages.scheduler.groups import MANY
 from transfer.parties import database_of
 
 pytestmark = pytest.mark.django_db
@@ -82,13 +82,24 @@ def test_every_other_state_is_said_in_a_word(client, eight):
     assert (shown["balances"].words, shown["cards"].words) == ("is being moved", "in the queue")
 
 
-def test_of_many_servers_the_worst_are_drawn_and_the_table_has_them_all(client):
-    many_tasks(3 * (DRAWN_AT_MOST + 2))
-    ill = TransferTask.objects.last()
-    TransferTask.objects.filter(pk=ill.pk).update(enabled=False)
-    response = client.get(reverse("overview"))
-    scheme = response.context["scheme"]
-    assert len(scheme.receivers) == DRAWN_AT_MOST + 2
-    assert len(scheme.drawn) == DRAWN_AT_MOST
-    assert scheme.drawn[0].server == ill.server
-    assert "8 of 10 bonus servers are drawn" in response.content.decode()
+def test_of_many_servers_the_sums_are_drawn_and_the_table_begins_with_the_worst(client):
+    many_tasks(3 * MANY)
+    for task in TransferTask.objects.filter(kind="balances").select_related("server"):
+        wait_for(task, 5)
+        a_run(task.server, queued_at=midnight(timezone.localdate()), applied=7)
+    ill = TransferTask.objects.select_related("server").last()
+    wait_for(ill, error=Unreachable(party=database_of("8"), reason="refused"))
+    scheme = client.get(reverse("overview")).context["scheme"]
+    assert [one.server for one in scheme.wrong] == [ill.server]
+    assert len(scheme.fine) == MANY - 1
+    balances = next(one for one in scheme.totals if one.rows[0].task.kind == "balances")
+    assert (balances.waiting.rows, balances.arrived) == (5 * MANY, 7 * MANY)
+    assert len(client.get(balances.arrived_url).context["table"].page.records) == MANY
+    cards = next(one for one in scheme.totals if one.rows[0].task.kind == ill.kind)
+    assert (cards.look.tone, cards.words) == ("bad", f"no answer: 1 of {MANY}")
+
+
+def test_few_servers_are_drawn_each_and_have_no_sums(client):
+    many_tasks(3 * (MANY - 1))
+    scheme = client.get(reverse("overview")).context["scheme"]
+    assert (len(scheme.receivers), scheme.is_many) == (MANY - 1, False)

@@ -7,8 +7,10 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.chain import many_servers
 from transfer.models import AccountJob, AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
 from transfer.models.accounts import AccountState
+from transfer.pages.scheduler.groups import MANY
 from transfer.registers.last_seen import strip
 from transfer.servers.checks import old_days
 
@@ -76,6 +78,16 @@ def test_a_registers_page_names_every_server(operator, servers, one_of_each):
     page = operator.get(one_of_each[AccountState.ONLINE].get_absolute_url())
     states = {part["server"].name: part["state"] for part in page.context["parts"]}
     assert states == {"Server 8": "online", "Server 9": "not_created"}
+
+
+def test_of_many_servers_each_is_folded_and_the_first_with_a_problem_are_open(
+    operator, servers, one_of_each
+):
+    many_servers(MANY - 2)
+    page = operator.get(one_of_each[AccountState.ERROR].get_absolute_url())
+    parts = page.context["parts"]
+    assert [part["state"] for part in parts[:2]] == [AccountState.ERROR, AccountState.NOT_CREATED]
+    assert [bool(part.get("is_open")) for part in parts] == [True] * 3 + [False] * (MANY - 3)
 
 
 def test_add_change_and_remove(operator, servers):

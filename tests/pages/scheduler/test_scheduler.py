@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from transfer.models import (
 )
 from transfer.models.run_base import State, Trigger
 from transfer.pages.links import key_of
+from transfer.pages.scheduler.groups import MANY
 from transfer.parties import database_of
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
@@ -462,18 +464,20 @@ def test_the_page_looks_again_soon_while_something_runs(client, olga, task):
     assert 'data-poll="2"' in page(client)
 
 
-def test_sixty_tasks_take_no_more_queries_than_ten(client, olga, shown):
-    many_tasks(10)
-    a_run(BonusServer.objects.first(), "pincodes")
-    page(client)  # the first look after the log-in notes it
-    with CaptureQueriesContext(connection) as few:
-        page(client)
-    many_tasks(50)
-    for one in BonusServer.objects.all()[:20]:
-        a_run(one, "pincodes")
-    with CaptureQueriesContext(connection) as lots:
-        page(client)
-    assert len(lots) == len(few)
+@pytest.mark.parametrize(("few", "more"), [(10, 8), (3 * MANY, 50)], ids=["lines", "groups"])
+def test_many_tasks_take_no_more_queries_than_few(client, olga, shown, few, more):
+    def queries():
+        for one in BonusServer.objects.all()[:20]:
+            a_run(one, "pincodes")
+        page(client)  # the first look after the log-in notes it
+        with CaptureQueriesContext(connection) as captured:
+            page(client)
+        return len(captured)
+
+    many_tasks(few)
+    of_few = queries()
+    many_tasks(more)
+    assert queries() == of_few
 
 
 @pytest.fixture
@@ -504,18 +508,50 @@ def with_a_run_each(count):
         a_run(task.server, task.kind)
 
 
-@pytest.mark.parametrize("sort", ["", "server", "-task", "schedule", "next"])
+@pytest.mark.parametrize("sort", ["server", "-task", "schedule", "next"])
 def test_it_reads_the_tasks_that_it_shows_and_their_runs(
     client, olga, shown, read_runs, read_tasks, sort
 ):
     with_a_run_each(60)
     read_runs.clear()
     read_tasks.clear()
-    response = client.get(reverse("scheduler"), {"sort": sort} if sort else {})
+    response = client.get(reverse("scheduler"), {"sort": sort})
     rows = [row.record for row in response.context["table"].paginated_rows]
     assert len(rows) == 25
     assert read_tasks == {row.task.pk for row in rows}
     assert read_runs == {row.last_run.pk for row in rows}
+
+
+def groups_of(client, **query):
+    """The servers of the groups, and whether each group is open."""
+    html = page(client, **query)
+    opened = re.findall(r'id="tasks-of-(\d+)"\s+(open)?', html)
+    return [(BonusServer.objects.get(pk=pk), bool(is_open)) for pk, is_open in opened]
+
+
+def test_many_servers_are_groups_with_the_wrong_ones_open_and_first(client, olga, shown):
+    many_tasks(3 * MANY)
+    *_fine, ill = BonusServer.objects.all()
+    wait_for(
+        ill.tasks.get(kind="cards"), error=Unreachable(party=database_of("8"), reason="refused")
+    )
+    groups = groups_of(client)
+    assert groups[0] == (ill, True)
+    assert [is_open for _server, is_open in groups[1:]] == [False] * (MANY - 1)
+
+
+def test_the_group_of_a_task_that_was_just_changed_is_open(client, olga, shown):
+    many_tasks(3 * MANY)
+    last = TransferTask.objects.select_related("server").last()
+    assert dict(groups_of(client, changed=key_of(last), v=last.version))[last.server]
+
+
+def test_few_servers_or_a_filter_or_an_order_show_plain_lines(client, olga, shown):
+    many_tasks(3 * MANY)
+    for query in ({"sort": "waits"}, {"kind": "cards"}, {"server": BonusServer.objects.first().pk}):
+        assert groups_of(client, **query) == []
+    BonusServer.objects.first().delete()
+    assert groups_of(client) == []
 
 
 @pytest.mark.parametrize(

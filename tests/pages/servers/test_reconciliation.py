@@ -70,6 +70,14 @@ def test_of_a_lost_position_it_says_so_and_counts_the_rows_of_each_batch(
     assert numbers[-4:] == ["1", "2", "1", "1"]  # the batch, its rows, moved, rejected
 
 
+def test_a_dead_database_is_named_once_and_not_for_each_transfer(server, reconciliation):
+    server.db_host, server.db_port = "127.0.0.1", 9
+    server.save()
+    shown = reconciliation()
+    assert shown.count('class="server-cause') == 1
+    assert shown.count("Could not be counted now.") == 3
+
+
 def test_it_says_what_differs(moved, reconciliation, bonus, shop_all):
     query(bonus, "delete from datatransfer.reject")
     text = reconciliation("?now=1")

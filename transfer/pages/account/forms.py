@@ -17,31 +17,19 @@ from transfer.models.logins import Locked, LoginKey
 from transfer.models.settings import known_zones
 from transfer.pages.widgets import LongSelect
 from transfer.text import formats
+from transfer.text.zones import named, others, russian
 
 YEAR = 365 * 24 * 3600
-
-RUSSIA = [
-    "Europe/Kaliningrad",
-    "Europe/Moscow",
-    "Europe/Samara",
-    "Asia/Yekaterinburg",
-    "Asia/Omsk",
-    "Asia/Krasnoyarsk",
-    "Asia/Irkutsk",
-    "Asia/Yakutsk",
-    "Asia/Vladivostok",
-    "Asia/Magadan",
-    "Asia/Kamchatka",
-]
 
 
 def zones() -> list[Any]:
     """The installation's zone, then Russia's from west to east, then all others."""
-    others = sorted(name for name in known_zones() - set(RUSSIA) if "/" in name)
+    known = {name for name in known_zones() if "/" in name}
+    russia = russian(known)
     return [
-        ("", _("As on this installation: %(zone)s") % {"zone": settings.TIME_ZONE}),
-        (_("Russia"), [(name, name) for name in RUSSIA]),
-        (_("Other"), [(name, name) for name in others]),
+        ("", _("As on this installation: %(zone)s") % {"zone": named(settings.TIME_ZONE)}),
+        (_("Russia"), russia),
+        (_("Other"), others(known - {name for name, _words in russia})),
     ]
 
 

@@ -50,20 +50,22 @@ def switch(
 
     Options: `seen`, the version that the page shows, where two people may switch at once; `next`,
     where the page leads afterwards. `means`: the id of the text that explains the switch. `bare`:
-    its words are for screen readers only.
+    its word is visible on paper only. A screen reader says the label, "switch", and "on" or "off".
     """
     attributes = {"id": id, "aria-describedby": means}
     button = format_html(
-        '<button type="submit" class="switch {} {}"{} name="enabled" value="{}" title="{}">'
+        '<button type="submit" role="switch" aria-checked="{}" aria-label="{}" '
+        'class="switch {} {}"{} name="enabled" value="{}" title="{}">'
         '<span class="switch-track" aria-hidden="true"></span>'
-        '<span{}><span class="visually-hidden">{}:</span> {}</span></button>',
+        '<span aria-hidden="true"{}>{}</span></button>',
+        "true" if on else "false",
+        label,
         "on" if on else "",
         "bare" if bare else "",
         flatatt({key: text for key, text in attributes.items() if text}),
         0 if on else 1,
         _("Switch off") if on else _("Switch on"),
         flatatt({"class": "visually-hidden"} if bare else {}),
-        label,
         _("Enabled") if on else _("Disabled"),
     )
     return _form(context, action, sent, button)

@@ -15,16 +15,33 @@ BAR, STEP, HEIGHT = 8, 10, 100  # in the units of the viewBox
 
 
 def bar_shape(bar: "Bar") -> Html:
-    """`{% bar_shape bar %}`: a bar of a chart, which leads to its `url` if it has one."""
-    words = escape(f"{bar.label}: {bar.words}")
+    """`{% bar_shape bar %}`: a bar of a chart; one that is higher than the scale is broken."""
     parts = "".join(
         f'<rect class="chart-{tone}" x="{bar.x}" y="{y}" width="{BAR}" height="{height}" />'
         for tone, y, height in bar.segments
     )
-    hit = f'<rect class="hit" x="{bar.x}" y="0" width="{BAR}" height="{HEIGHT}" />'
-    inside = f"<title>{words}</title>{hit}{parts}"
-    drawn = f'<a href="{escape(bar.url)}" aria-label="{words}">{inside}</a>'
-    return mark_safe(drawn if bar.url else f"<g>{inside}</g>")  # noqa: S308 - escaped
+    broken = f'<path class="chart-break" d="M{bar.x - 1} 18 {bar.x + BAR + 1} 10" />'
+    return mark_safe(parts + broken * bar.is_cut)  # noqa: S308 - of numbers
+
+
+def bar_value(bar: "Bar", width: int) -> Html:
+    """`{% bar_value bar chart.width %}`: what a bar says when the pointer or the focus is on it.
+
+    It leads to the bar's `url` if it has one. It is in SVG, but not of the bars, whose scales would
+    distort its words.
+    """
+    several = ", " in bar.parts
+    total = f"{bar.words} ({bar.parts})" if several else bar.parts or bar.words
+    words = escape(f"{bar.label}: {total}")
+    left, wide = 100 * (bar.x - 1) / width, 100 * STEP / width
+    inside = (
+        f'<rect class="hit" x="{left:.3f}%" width="{wide:.3f}%" height="100%" />'
+        '<foreignObject class="chart-value" y="-20" width="100%" height="20">'
+        f"<div>{words}</div></foreignObject>"
+    )
+    link = f'<a href="{escape(bar.url)}" aria-label="{words}">{inside}</a>'
+    alone = f'<g role="img" tabindex="0" aria-label="{words}">{inside}</g>'
+    return mark_safe(link if bar.url else alone)  # noqa: S308 - escaped
 
 
 def bar_line(bar: "Bar") -> Html:

@@ -1,13 +1,14 @@
-"""A flow of the overview's scheme: as an arrow in SVG, and as a line of the table beside it."""
+"""Flows of the overview: as arrows in SVG, and as lines of a table."""
 
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.translation import gettext as _, ngettext
+from django.utils.translation import gettext as _
 
+from transfer.pages import links
 from transfer.pages.components.basic import icon
-from transfer.pages.components.html import Html
-from transfer.pages.overview.flows import Flow
-from transfer.runs.backlog import Backlog
+from transfer.pages.components.html import Html, joined
+from transfer.pages.components.tasks import rows_that_wait, state_of_some
+from transfer.pages.overview.flows import Flow, KindTotal, Receiver
 from transfer.text import formats
 
 ARROW = """
@@ -16,18 +17,22 @@ ARROW = """
 <title>{name}: {look}</title>
 <rect class="hit" width="100%" height="50" />
 <text class="flow-kind" x="10" y="11">{kind}</text>
+<text class="flow-state" x="100%" dx="-12" y="11" text-anchor="end">{look}</text>
 <line x1="0" x2="100%" y1="22" y2="22" />
 </a>
 <svg x="100%" y="22" overflow="visible"><path class="flow-head" d="M-9 -5 0 0-9 5z" /></svg>
-<a href="{url}" tabindex="-1"><text class="flow-waits {muted}" x="10" y="40">{waits}</text></a>
-<a href="{arrived_url}" tabindex="-1">
+<a href="{url}" aria-label="{name}: {waits_in_full}"><title>{waits_in_full}</title>
+<rect class="hit" y="28" width="50%" height="22" />
+<text class="flow-waits {muted}" x="10" y="40">{waits}</text></a>
+<a href="{arrived_url}" aria-label="{name}: {arrived_in_full}"><title>{arrived_in_full}</title>
+<rect class="hit" x="50%" y="28" width="50%" height="22" />
 <text class="flow-arrived" x="100%" dx="-12" y="40" text-anchor="end">{arrived}</text>
 </a>
 {sign}
 </svg>
 """
 SIGN = """
-<a href="{url}" tabindex="-1">
+<a href="{url}" aria-label="{name}: {words}" tabindex="-1">
 <svg x="50%" y="22" overflow="visible">
 <title>{words}</title>
 <circle r="8" />
@@ -45,59 +50,65 @@ LINE = """
 <td class="{tone}" title="{why}"><a href="{look_url}" id="look-{key}">{icon}{look}</a></td>
 </tr>
 """
+SERVER_LINE = """
+<tr role="row">
+<th role="rowheader" scope="row" class="break"><a href="{url}" id="server-{pk}">{name}</a></th>
+<td role="cell" class="num" data-label="{waiting_label}">{waits}</td>
+<td role="cell" class="num" data-label="{arrived_label}">
+<a href="{arrived_url}" id="arrived-{pk}">{arrived}</a></td>
+<td role="cell" class="lower whole"><div class="row">{states}</div></td>
+</tr>
+"""
 
 
-def arrow(flow: Flow) -> Html:
+def arrow(flow: Flow | KindTotal) -> Html:
     """`{% flow_arrow flow %}`: the flow in the scheme."""
-    row, look, backlog = flow.row, flow.look, flow.row.backlog
+    look, waiting = flow.look, flow.waiting
     return format_html(
         ARROW,
         tone=look.tone,
         y=flow.y,
-        url=row.url,
-        name=row.name,
+        url=flow.url,
+        name=flow.name,
         look=flow.words,
-        kind=row.task.get_kind_display(),
-        muted="" if backlog.rows else "muted",
-        waits=_wait(backlog),
+        kind=flow.kind,
+        muted="" if waiting.rows else "muted",
+        waits=rows_that_wait(waiting, formats.short_number),
+        waits_in_full=rows_that_wait(waiting),
         arrived_url=flow.arrived_url,
-        arrived=_today(flow.arrived),
+        arrived=_today(formats.short_number(flow.arrived)),
+        arrived_in_full=_("%(n)s today") % {"n": formats.number(flow.arrived)},
         sign="" if look.tone == "ok" else _sign(flow),
     )
 
 
-def _sign(flow: Flow) -> Html:
-    icons, name = static("icons.svg"), flow.look.icon
-    return format_html(SIGN, url=flow.state_url, words=flow.words, icons=icons, icon=name)
+def _sign(flow: Flow | KindTotal) -> Html:
+    return format_html(
+        SIGN,
+        url=flow.state_url,
+        name=flow.name,
+        words=flow.words,
+        icons=static("icons.svg"),
+        icon=flow.look.icon,
+    )
 
 
-def _today(rows: int) -> Html:
-    return Html(_("%(n)s<tspan> today</tspan>") % {"n": formats.number(rows)})
-
-
-def _wait(backlog: Backlog) -> str:
-    if backlog.rows is None:
-        return _unknown(backlog)
-    words = ngettext("%(n)s%(more)s waits", "%(n)s%(more)s wait", backlog.rows)
-    return words % {"n": formats.number(backlog.rows), "more": backlog.more}
-
-
-def _unknown(backlog: Backlog) -> str:
-    return _("unknown") if backlog.error else _("being asked…")
+def _today(rows: str) -> Html:
+    return Html(_("%(n)s<tspan> today</tspan>") % {"n": rows})
 
 
 def line(flow: Flow) -> Html:
     """`{% flow_line flow %}`: the flow in the table."""
-    row, look, backlog = flow.row, flow.look, flow.row.backlog
-    count = formats.number(backlog.rows) + backlog.more
+    row, look, waiting = flow.row, flow.look, flow.waiting
+    count = formats.number(waiting.rows) + waiting.more
     return format_html(
         LINE,
-        kind=row.task.get_kind_display(),
+        kind=flow.kind,
         url=row.url,
         key=row.key,
         oldest=row.oldest_words,
         error=row.error_words,
-        waits=_unknown(backlog) if backlog.rows is None else count,
+        waits=rows_that_wait(waiting) if waiting.rows is None else count,
         arrived_url=flow.arrived_url,
         arrived=formats.number(flow.arrived),
         tone=look.tone,
@@ -105,4 +116,22 @@ def line(flow: Flow) -> Html:
         look_url=flow.state_url,
         icon=icon(look.icon),
         look=flow.words,
+    )
+
+
+def server_line(receiver: Receiver) -> Html:
+    """`{% server_line receiver %}`: a server with all its flows in the table of many servers."""
+    server, waiting = receiver.server, receiver.group.waiting
+    count = formats.number(waiting.rows) + waiting.more
+    return format_html(
+        SERVER_LINE,
+        url=links.scheduler(server=server.pk),
+        pk=server.pk,
+        name=server.name,
+        waiting_label=_("Waiting now"),
+        waits=rows_that_wait(waiting) if waiting.rows is None else count,
+        arrived_label=_("Arrived today"),
+        arrived_url=receiver.arrived_url,
+        arrived=formats.number(receiver.arrived),
+        states=joined(map(state_of_some, receiver.group.states)),
     )

@@ -1,12 +1,12 @@
 """Registers, their accounts and shops: cells of tables, badges, and the days they were seen."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from django.utils.html import format_html
-from django.utils.translation import gettext as _
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _, ngettext
 
 from transfer.models import CashRegister
 from transfer.models.accounts import AccountState
@@ -41,6 +41,55 @@ def state_with_error(state: str, mothballed: bool, error: Any = None) -> Html:
     """A cell with the state of an account, and below it the error that it keeps."""
     note = format_html('<div class="note">{}</div>', error) if error else ""
     return format_html("<div>{}{}</div>", account_badge(state, mothballed), note)
+
+
+def counts(states: Iterable[tuple[str, Any, int]], url: str, end: str = "", none: str = "") -> Html:
+    """`{% register_counts states url %}`: how many registers are in each state, as links.
+
+    The addresses are `url`, "state=" with the state, and `end`. `none`: the words for no registers.
+    """
+    drawn = '<li><a class="{}" href="{}state={}{}"><b>{}</b>{}</a></li>'
+    lines = (
+        (look(state, "account").tone, url, state, end, formats.number(count), words)
+        for state, words, count in states
+    )
+    no_line = format_html("<li><span>{}</span></li>", none) if none else ""
+    found = format_html_join("", drawn, lines)
+    return format_html('<ul class="row counts">{}</ul>', found or no_line)
+
+
+NAMED_AT_MOST = 3  # servers
+
+
+def states_on_servers(
+    states: Mapping[int, tuple[AccountState, datetime | None]],
+    names: Mapping[int, str],
+    mothballed: bool,
+) -> Html:
+    """A cell with a register's states on many servers, the worst first: how many, and which.
+
+    `states` by the keys of the servers, without those that have no account of it; `names` of all.
+    """
+    of_state: dict[AccountState, list[str]] = {state: [] for state in AccountState}
+    for server, name in names.items():
+        state, _seen = states.get(server, (AccountState.NOT_CREATED, None))
+        of_state[state].append(name)
+    drawn = '<span class="on-servers" title="{}">{} {}</span>'
+    items = (
+        (", ".join(found), account_badge(state, mothballed), _where(found, len(names)))
+        for state, found in of_state.items()
+        if found
+    )
+    return format_html('<div class="row">{}</div>', format_html_join("", drawn, items))
+
+
+def _where(found: list[str], servers: int) -> str:
+    if len(found) == servers:
+        return _("on all %(n)s servers") % {"n": formats.number(servers)}
+    if len(found) <= NAMED_AT_MOST:
+        return ", ".join(found)
+    n = formats.number(len(found))
+    return ngettext("on %(n)s server", "on %(n)s servers", len(found)) % {"n": n}
 
 
 def state_since(state: str, mothballed: bool, seen: datetime | None) -> Html:

@@ -1,12 +1,12 @@
 """Tasks: the cells of the scheduler's tables, and the facts and buttons of a task's own page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, ngettext
 
 from transfer.pages.components.basic import commands, fact, icon, share
 from transfer.pages.components.buttons import post, switch
@@ -14,6 +14,7 @@ from transfer.pages.components.html import Html, format_words, joined, link, mut
 from transfer.pages.components.run_strip import run_strip
 from transfer.pages.components.states import badge, state_badge, state_icon, switch_badge
 from transfer.pages.components.times import ago, clock, clocks, moment
+from transfer.pages.scheduler.groups import ServerGroup, StateOfSome, Waiting
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.text import formats
 
@@ -34,6 +35,42 @@ def task_link(row: TaskStatus) -> Html:
     """The task's kind, which leads to its page."""
     drawn = '<a class="strong" href="{}" id="to-{}" title="{}">{}</a>'
     return format_html(drawn, row.url, row.key, row.name, row.task.get_kind_display())
+
+
+GROUP = """
+<summary class="group-head">{caret}
+<a class="strong break group-name" href="{url}" id="to-server-{pk}">{name}</a>
+<span class="group-states">{states}</span>
+<span class="num group-waits">{waits}</span>
+</summary>
+"""
+
+
+def group_head(group: ServerGroup) -> Html:
+    """`{% group_head group %}`: a server, the states of its tasks, and how many rows wait."""
+    return format_html(
+        GROUP,
+        caret=icon("down"),
+        url=group.server.get_absolute_url(),
+        pk=group.server.pk,
+        name=group.server.name,
+        states=joined(map(state_of_some, group.states), " "),
+        waits="" if group.waiting.rows == 0 else rows_that_wait(group.waiting),
+    )
+
+
+def state_of_some(state: StateOfSome) -> Html:
+    """A badge with the state of some tasks of a server, and with their kinds if it is not all."""
+    kinds = f": {', '.join(state.kinds)}" if state.kinds else ""
+    return badge(state.look.tone, f"{formats.capital(state.words)}{kinds}", state.look.icon)
+
+
+def rows_that_wait(waiting: Waiting, shown: Callable[[int | None], str] = formats.number) -> str:
+    """ "412 wait", for a line with no heading."""
+    if waiting.rows is None:
+        return _("unknown") if waiting.error else _("being asked…")
+    words = ngettext("%(n)s%(more)s waits", "%(n)s%(more)s wait", waiting.rows)
+    return words % {"n": shown(waiting.rows), "more": waiting.more}
 
 
 def recent_runs(row: TaskStatus) -> Html:

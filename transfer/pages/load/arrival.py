@@ -11,6 +11,7 @@ from transfer.access import role
 from transfer.models import Actor, TransferTask, Upload
 from transfer.pages.back import is_part
 from transfer.pages.scheduler import status
+from transfer.pages.scheduler.groups import MANY
 from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.runs.backlog import why
 from transfer.runs.start import RunIsOpen, run_now
@@ -34,8 +35,11 @@ def context(request: HttpRequest, upload: Upload) -> dict[str, Any]:
         return {}
     on_servers = arrivals(upload, status.patience(request))
     lacking = [one for one in on_servers if not one.is_complete]
+    many = len(on_servers) >= MANY
+    folded = [one for one in on_servers if many and one.state == "arrived"]
     return {
-        "arrivals": [(one, _words(one)) for one in on_servers],
+        "arrivals": [(one, _words(one)) for one in on_servers if one not in folded],
+        "arrived": [(one, _words(one)) for one in folded],
         "lacking": lacking,
         "poll": _pace(request, lacking),
     }

@@ -1,13 +1,17 @@
 """What a balance change by hand would do on every bonus server, and whether to ask once more."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.errors import TransferError
 from transfer.models import Settings, Upload
+from transfer.pages.scheduler.groups import MANY
+from transfer.pages.trace.many import which
 from transfer.servers.balances import ask_balances
 from transfer.text import formats
 
@@ -35,14 +39,14 @@ def outlook(upload: Upload) -> Outlook:
     if upload.kind != "balances" or upload.amount is None:
         return result
     account = upload.report["sample"][0]["cells"][0]
-    for server, answer in ask_balances([account], SECONDS):
-        names = {"server": server.name}
-        if isinstance(answer, TransferError):
+    answers = list(ask_balances([account], SECONDS))
+    for servers, before in _balances(answers, account):
+        names = {"server": servers}
+        if before is None:
             result.points.append(
                 _("%(server)s: the balance is not known, it did not answer") % names
             )
             continue
-        before = answer.get(account, Decimal(0))
         after = before + upload.amount
         names |= {
             "before": formats.amount(before, signed=False),
@@ -57,3 +61,22 @@ def outlook(upload: Upload) -> Outlook:
         amounts = {"amount": formats.amount(upload.amount), "limit": formats.number(limit)}
         result.doubts.append(words % amounts)
     return result
+
+
+def _balances(answers: Sequence[Any], account: str) -> Iterator[tuple[str, Decimal | None]]:
+    """The balance on each server; of many servers once for all with the same. None: not known."""
+    balances = [
+        (
+            server.name,
+            None if isinstance(answer, TransferError) else answer.get(account, Decimal(0)),
+        )
+        for server, answer in answers
+    ]
+    if len(balances) < MANY:
+        yield from balances
+        return
+    alike: dict[Decimal | None, list[str]] = {}
+    for name, balance in balances:
+        alike.setdefault(balance, []).append(name)
+    for balance, names in sorted(alike.items(), key=lambda one: -len(one[1])):
+        yield which(names, len(balances)), balance

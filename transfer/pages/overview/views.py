@@ -1,5 +1,6 @@
 """Is everything getting through?"""
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -27,6 +28,7 @@ from transfer.pages.overview.flows import scheme
 from transfer.pages.overview.set_up import set_up
 from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
+from transfer.pages.scheduler.groups import added
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.problems.codes import FOR_ADMINISTRATORS
 from transfer.problems.find import problems
@@ -36,7 +38,7 @@ from transfer.runs import workers
 from transfer.text import formats
 
 FAST, SLOW = 2, 15  # seconds between refreshes, with and without an open run
-NEXT = 6
+NEXT = 6  # runs, those of now and those to come
 LISTED = 30  # problems: a hundred dark shops do not push the rest off the page
 DAY = 24
 # The heading of registers, by the tone of their state.
@@ -68,6 +70,7 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "rows": rows,
         "scheme": scheme(rows),
         "backlog": backlog_now(rows) if asked else formats.NOTHING,
+        "backlog_short": backlog_now(rows, formats.short_number) if asked else formats.NOTHING,
         "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
         "problems": wrong[:LISTED],
         "more_problems": max(len(wrong) - LISTED, 0),
@@ -75,7 +78,8 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "works": PlannedWork.objects.coming().select_related("server"),
         "asked": asked,
         "asked_at": min((row.asked_at for row in rows if row.asked_at), default=None),
-        "running": running,
+        "running": running[:NEXT],
+        "all_running": len(running),
         "upcoming": upcoming([*rows, *maintenance]),
         "registers": registers(),
         "day": last_day(),
@@ -96,13 +100,12 @@ def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:
     return [one for one in listed if one.code not in hidden]
 
 
-def backlog_now(rows: list[TaskStatus]) -> str:
+def backlog_now(rows: list[TaskStatus], shown: Callable[[int | None], str] = formats.number) -> str:
     """The total of waiting rows that are known."""
-    known = [row for row in rows if row.backlog.rows is not None]
-    if rows and not known:
-        return formats.NOTHING
-    more = max((row.backlog.more for row in known), default="")
-    return formats.number(sum(row.backlog.rows or 0 for row in known)) + more
+    if not rows:
+        return shown(0)
+    waiting = added(rows)
+    return shown(waiting.rows) + waiting.more
 
 
 def upcoming(rows: list[TaskStatus]) -> list[TaskStatus]:

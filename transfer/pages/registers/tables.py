@@ -1,6 +1,6 @@
 """Tables of registers: those of one server, all of them with all servers, and shops."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
@@ -18,8 +18,10 @@ from transfer.pages.components.registers import (
     shop_actions,
     state_since,
     state_with_error,
+    states_on_servers,
 )
 from transfer.pages.components.times import ago
+from transfer.pages.scheduler.groups import MANY
 from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
 from transfer.registers.file import RegisterLine
 from transfer.text import formats
@@ -117,8 +119,20 @@ class ResultTable(NamedTable):
         return state_cell(record, lambda cause: cause.sentence)
 
 
+class StatesOnServers(DrawnColumn):
+    """The states on many servers, of registers with the states of `attach_states`."""
+
+    def __init__(self, servers: Iterable[BonusServer]) -> None:
+        heading = gettext_lazy("State on the bonus servers")
+        super().__init__(heading, orderable=False, attrs=classed("cell-states unlabelled"))
+        self.names = {server.pk: server.name for server in servers}
+
+    def draw(self, record: CashRegister) -> Html:
+        return states_on_servers(record.states, self.names, record.mothballed)
+
+
 class RegisterTable(NamedTable):
-    """All registers, with a column of states for each server."""
+    """All registers, with a column of states for each server, or one column for many servers."""
 
     caption = gettext_lazy("Cash registers")
 
@@ -130,12 +144,15 @@ class RegisterTable(NamedTable):
 
     def __init__(self, registers: Any, servers: Iterable[BonusServer]) -> None:
         self.servers = list(servers)
+        super().__init__(registers, extra_columns=list(self._states()))
+
+    def _states(self) -> Iterator[tuple[str, DrawnColumn]]:
+        if len(self.servers) >= MANY:
+            yield "states", StatesOnServers(self.servers)
+            return
         short = formats.told_apart(server.name for server in self.servers)
-        states = [
-            (f"server_{server.pk}", StateOnServer(server, short[server.name]))
-            for server in self.servers
-        ]
-        super().__init__(registers, extra_columns=states)
+        for server in self.servers:
+            yield f"server_{server.pk}", StateOnServer(server, short[server.name])
 
     def before_render(self, request: HttpRequest) -> None:
         attach_states((row.record for row in self.paginated_rows), self.servers)

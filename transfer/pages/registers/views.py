@@ -12,15 +12,19 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
-from transfer.models.accounts import AccountState
+from transfer.models.accounts import PROBLEMS, AccountState
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
 from transfer.pages.registers.filters import RegisterFilter
 from transfer.pages.registers.forms import RegisterForm, ShopForm
 from transfer.pages.registers.tables import RegisterTable, ShopTable
 from transfer.pages.registers.why import why
+from transfer.pages.scheduler.groups import MANY
+from transfer.pages.servers.tables import ServerTable
 from transfer.registers.last_seen import strip
 from transfer.text import formats
+
+OPEN_AT_MOST = 3  # of the parts about one server each
 
 
 def filtered(request: HttpRequest) -> RegisterFilter:
@@ -34,10 +38,13 @@ def registers(request: HttpRequest) -> HttpResponse:
     servers = list(BonusServer.objects.all())
     only = chosen.given.get("server")
     in_use = CashRegister.objects.in_use().count()
+    listed = with_states(servers, in_use)
     context = {
         "filter": chosen,
         "table": RegisterTable(chosen.qs, [only] if only else servers).paged(request),
-        "servers": with_states(servers, in_use),
+        "servers": listed,
+        "failing": [one for one in servers if one.state == BonusServer.State.FAILING],
+        "many": len(servers) >= MANY and ServerTable(listed, exclude=("tasks", "checked")),
         "any": in_use or CashRegister.objects.exists(),
         "shops": Shop.objects.count(),
     }
@@ -51,7 +58,19 @@ def register(request: HttpRequest, pk: int) -> HttpResponse:
     accounts = register.accounts.with_shown().select_related("server", "job")
     known = {account.server_id: account for account in accounts.prefetch_related("seen_days")}
     parts = [part(server, known.get(server.pk)) for server in BonusServer.objects.all()]
-    return render(request, "registers/register.html", {"register": register, "parts": parts})
+    many = len(parts) >= MANY
+    if many:
+        parts = worst_first(parts)
+    context = {"register": register, "parts": parts, "many": many}
+    return render(request, "registers/register.html", context)
+
+
+def worst_first(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts in the order of their states. The first ones are open if something is wrong."""
+    ordered = sorted(parts, key=lambda one: list(AccountState).index(one["state"]))
+    for one in ordered[:OPEN_AT_MOST]:
+        one["is_open"] = one["state"] in PROBLEMS
+    return ordered
 
 
 def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:

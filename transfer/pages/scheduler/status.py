@@ -20,6 +20,7 @@ from transfer.models.schedules import LOOK_COUNTS, ScheduledTask
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.back import is_part
+from transfer.pages.components.states import TONES, Look, look
 from transfer.runs import backlog as backlogs
 from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import next_times
@@ -132,6 +133,31 @@ class TaskStatus:
         if self.is_overdue:
             return "overdue"
         return "unplanned" if self.task.upcoming_at is None else "planned"
+
+    @property
+    def look(self) -> Look:
+        return look(self.state, "task")
+
+    @property
+    def badness(self) -> int:
+        """A number that is lower for a worse state."""
+        return TONES.index(self.look.tone)
+
+    @property
+    def state_words(self) -> str:
+        """Its state in words, with the time that it names."""
+        times = {}
+        if self.state == "paused":
+            times["until"] = formats.clock(self.task.paused_until)
+        elif self.state == "planned":
+            times["at"] = formats.clock(self.task.upcoming_at)
+        return str(self.look.word) % times
+
+    @property
+    def state_url(self) -> str:
+        """Where the reason for its state is found: the run, or the task."""
+        run = self.last_run if self.state == "failed" else self.run
+        return str(run.get_absolute_url()) if run else self.url
 
     @property
     def backlog(self) -> Backlog:

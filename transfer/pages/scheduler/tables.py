@@ -1,14 +1,18 @@
 """The scheduler's tables: of transfer tasks, and of maintenance tasks."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
+from django.core.paginator import Page
 from django.http import HttpRequest
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
+from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 
 from transfer.access import Role, has_role
 from transfer.pages.components import tasks
 from transfer.pages.components.html import Html, link, titled, unseen_lazy
+from transfer.pages.scheduler.groups import ServerGroup
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.pages.tables import (
     ChooseColumn,
@@ -58,7 +62,7 @@ class TaskTable(Table):
 
     class Meta(Table.Meta):
         attrs = {"class": "table cards tasks small"}
-        order_by = ("server", "task")
+        order_by: tuple[str, ...] = ("server", "task")
         row_attrs = {"id": lambda record: record.key}
 
     draw_task = staticmethod(tasks.task_link)
@@ -80,6 +84,35 @@ class TaskTable(Table):
 
     def draw_more(self, row: TaskStatus) -> Html:
         return tasks.row_actions(self.context, row, self.may_change)
+
+
+class GroupedTaskTable(TaskTable):
+    """The tasks of many servers: a group for each, with a line for each task."""
+
+    page_sizes = (50, 100, 250)  # servers
+
+    class Meta(TaskTable.Meta):
+        attrs = {"class": "table cards tasks grouped small"}
+        exclude = ("server",)
+        orderable = False
+        order_by = ()
+        template_name = "scheduler/groups.html"
+
+    def __init__(self, groups: Page[ServerGroup], changed: str | None) -> None:
+        """`changed`: the key of the task that was just changed, whose group is open."""
+        super().__init__([row for group in groups for row in group.rows])
+        self.page, self.paginator, self.changed = groups, groups.paginator, changed
+
+    @property
+    def paginated_rows(self) -> BoundRows:
+        return self.rows
+
+    @property
+    def groups(self) -> Iterator[tuple[ServerGroup, bool, Html]]:
+        """Each group, whether it is open, and its lines."""
+        for group in self.page:
+            is_open = group.is_wrong or self.changed in [row.key for row in group.rows]
+            yield group, is_open, self.body_of(BoundRows(group.rows, self))
 
 
 class MaintenanceTable(TaskTable):

@@ -2,18 +2,20 @@
 
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from transfer.models import Heartbeat, MaintenanceTask, Settings, TransferTask
+from transfer.models import BonusServer, Heartbeat, MaintenanceTask, Settings, TransferTask
 from transfer.pages.back import is_part, next_url
 from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.filters import TaskFilter
+from transfer.pages.scheduler.groups import MANY, by_server
 from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW, TaskStatus
-from transfer.pages.scheduler.tables import MaintenanceTable, TaskTable
-from transfer.pages.tables import Action
+from transfer.pages.scheduler.tables import GroupedTaskTable, MaintenanceTable, TaskTable
+from transfer.pages.tables import Action, page_size
 
 ACTIONS = (
     Action("on", gettext_lazy("Switch on")),
@@ -63,6 +65,27 @@ def changed(request: HttpRequest, rows: list[TaskStatus]) -> TaskStatus | None:
 
 
 def transfers(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
+    """The tasks, and what waits for them: of many servers in groups, unless they are filtered or
+    sorted.
+    """
+    if tasks.active or "sort" in request.GET or BonusServer.objects.count() < MANY:
+        return in_lines(request, tasks)
+    return in_groups(request)
+
+
+def in_groups(request: HttpRequest) -> TaskTable:
+    """Reads all tasks, since the worst servers come first. Only those of the page are asked."""
+    groups = by_server(status.of(status.transfer_tasks()))
+    size = page_size(request, GroupedTaskTable.page_sizes)
+    page = Paginator(groups, size).get_page(request.GET.get("page"))
+    rows = status.with_recent([row for group in page for row in group.rows])
+    changed = request.GET.get("changed")
+    status.ask(rows, status.patience(request), changed)
+    page.object_list = by_server(rows)  # their order as just asked
+    return GroupedTaskTable(page, changed).for_user(request.user)
+
+
+def in_lines(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
     """Reads the tasks of the page alone, and asks what waits for them: there may be many.
 
     Only for an order by what waits or by the last runs all of them are read.

@@ -1,5 +1,6 @@
 """A bonus server's page: its accounts, its tasks, its reconciliation, its connection test."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Q, Sum
@@ -26,7 +27,7 @@ from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
 from transfer.runs.reconcile import Log, batch_log, last_result, reconcile_within
 from transfer.servers.ask import ask_all
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
-from transfer.text.explain import explain
+from transfer.text.explain import Explanation, explain
 
 RECONCILE_SECONDS = 8
 LOG_SECONDS = 3
@@ -132,7 +133,14 @@ def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
     logs = ask_all(tasks, lambda task, within: batch_log(task, readers[task], within), LOG_SECONDS)
     by_task = dict(logs)
     lines = [reconciled(task, by_task[task], counted.get(task)) for task in tasks]
-    return render(request, "servers/reconciliation.html", {"server": server, "lines": lines})
+    context = {"server": server, "lines": lines, "causes": causes(lines)}
+    return render(request, "servers/reconciliation.html", context)
+
+
+def causes(lines: Iterable[dict[str, Any]]) -> list[Explanation]:
+    """Why tasks could not be counted, each cause once: a dead server is one for all of them."""
+    found = {line["cause"].sentence: line["cause"] for line in lines if line["cause"]}
+    return list(found.values())
 
 
 def reconciled(task: TransferTask, log: Log | TransferError, counted: object) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
+from transfer.pages.scheduler.groups import MANY
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
+from transfer.pages.servers.tables import ServerTable
 from transfer.runs.positions import QUESTIONS, begin
 from transfer.runs.undocking import consequences, question, undock, why_not_now
 
@@ -27,9 +29,10 @@ def servers(request: HttpRequest) -> HttpResponse:
     """Shows all bonus servers, their states and those of their registers."""
     enabled = Count("tasks", filter=Q(tasks__enabled=True))
     listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
-    in_use = CashRegister.objects.in_use().count()
+    rows = with_states(listed, CashRegister.objects.in_use().count())
     template = "servers/cards.html" if request.GET.get("part") else "servers/servers.html"
-    return render(request, template, {"rows": with_states(listed, in_use)})
+    many = len(rows) >= MANY and ServerTable(rows)
+    return render(request, template, {"rows": rows, "many": many})
 
 
 @role("administrator")

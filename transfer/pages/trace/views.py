@@ -13,6 +13,8 @@ from django.views.decorators.http import require_safe
 from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
+from transfer.pages.scheduler.groups import MANY
+from transfer.pages.trace.many import same_holdings
 from transfer.pages.trace.places import Group, Link, link, places
 from transfer.pages.trace.words import holding, shown_row
 from transfer.text import formats
@@ -67,6 +69,7 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
             (settings.KINDS[name].staging, since) for name, since in result.writing.items()
         ],
         "holdings": [holding(answer, column) for answer in result.answers],
+        "same": same_holdings(result.answers, column) if len(result.answers) >= MANY else [],
         "column": column,
         "is_account": column == "account",
         "earlier_page": page + 1 if result.has_more else None,

@@ -41,6 +41,7 @@ class ShownRow:
     title: str
     number: int
     created_at: datetime | None
+    amount: str  # of a change of a balance
     cells: list[tuple[str, str, str]]  # heading, value, and what it can be traced by, if at all
     deliveries: list[ShownDelivery]
     source: Html | str
@@ -70,14 +71,16 @@ def shown_row(row: StagedRow, reject_days: int, subject: str = "") -> ShownRow:
             column.name if column.name in COLUMNS else "",
         )
         for column in row.kind.columns
-        if row.payload.get(column.name) not in (None, "", subject)
+        if column.name != "amount" and row.payload.get(column.name) not in (None, "", subject)
     ]
+    amount = cell("amount", row.payload.get("amount"))
     deliveries = [
         ShownDelivery(one.server, one.run, one.reject, _detail(row, one, reject_days), one.state)
         for one in row.deliveries
     ]
     title = _(row.kind.title)
-    return ShownRow(title, row.id, row.created_at, cells, deliveries, source_words(row.source))
+    source = source_words(row.source)
+    return ShownRow(title, row.id, row.created_at, amount, cells, deliveries, source)
 
 
 def source_words(source: Source) -> Html | str:
@@ -190,12 +193,14 @@ def _sent_again(row: StagedRow) -> list[str]:
     ]
 
 
-def holding(answer: Answer, column: str) -> ShownHolding:
+def holding(answer: Answer, column: str, *, with_times: bool = True) -> ShownHolding:
+    """What a server holds, in words; without times where it stands for several servers."""
     if answer.error is not None:
         return ShownHolding(answer.server, error=explain(answer.error).sentence)
     held = answer.holding
     cards = [
-        (card, account or "", status_words(status), at) for card, account, status, at in held.cards
+        (card, account or "", status_words(status), at if with_times else None)
+        for card, account, status, at in held.cards
     ]
     if column == "card":
         return ShownHolding(answer.server, cards=cards)
@@ -207,7 +212,7 @@ def holding(answer: Answer, column: str) -> ShownHolding:
                 formats.amount(held.total, signed=False),
             )
         )
-    facts.append((_("PIN code"), _pin(held.has_pin, held.pin_set_at)))
+    facts.append((_("PIN code"), _pin(held.has_pin, held.pin_set_at if with_times else None)))
     return ShownHolding(
         answer.server, facts, held.last_assets, held.assets - len(held.last_assets), cards
     )

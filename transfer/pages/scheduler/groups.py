@@ -1,0 +1,79 @@
+"""The tasks of many bonus servers, by server: what is wrong first, what is fine folded."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import NamedTuple
+
+from transfer.models import BonusServer
+from transfer.pages.components.states import Look
+from transfer.pages.scheduler.status import TaskStatus
+
+MANY = 8  # from so many bonus servers on, pages show them in a compact way
+WRONG = ("bad", "warn")  # tones
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+class Waiting(NamedTuple):
+    """The waiting rows of several tasks, as far as they are known."""
+
+    rows: int | None
+    more: str = ""  # a plus, where more may wait than were counted
+    error: bool = False  # whether it is not known because a server does not answer
+
+
+class StateOfSome(NamedTuple):
+    """A state of some tasks of a server: how it looks, in words, and the tasks' kinds."""
+
+    look: Look
+    words: str
+    kinds: Sequence[str]  # none if all tasks of the server are in this state
+
+
+@dataclass(frozen=True)
+class ServerGroup:
+    """A bonus server with its tasks, in the order of the manual."""
+
+    server: BonusServer
+    rows: Sequence[TaskStatus]
+
+    @cached_property
+    def worst(self) -> TaskStatus:
+        return min(self.rows, key=lambda row: row.badness)
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.worst.look.tone in WRONG
+
+    @property
+    def waiting(self) -> Waiting:
+        return added(self.rows)
+
+    @property
+    def states(self) -> Iterator[StateOfSome]:
+        """The states of its tasks, the worst first; of tasks that are fine one in all."""
+        by_state: dict[str, list[TaskStatus]] = {}
+        for row in sorted(self.rows, key=lambda row: (row.badness, row.upcoming or LATEST)):
+            by_state.setdefault(row.state, []).append(row)
+        for rows in by_state.values():
+            first, is_all = rows[0], len(rows) == len(self.rows)
+            kinds = [] if is_all else [row.task.get_kind_display() for row in rows]
+            yield StateOfSome(first.look, first.state_words, kinds)
+
+
+def added(rows: Sequence[TaskStatus]) -> Waiting:
+    known = [row.backlog for row in rows if row.backlog.rows is not None]
+    if not known:
+        return Waiting(None, error=any(row.backlog.error for row in rows))
+    more = max(one.more for one in known)
+    return Waiting(sum(one.rows or 0 for one in known), more)
+
+
+def by_server(rows: Iterable[TaskStatus]) -> list[ServerGroup]:
+    """The tasks in groups, the worst server first, else in the order in which they were docked."""
+    groups: dict[BonusServer, list[TaskStatus]] = {}
+    for row in sorted(rows, key=lambda row: (row.task.server_id, row.kind_order)):
+        groups.setdefault(row.task.server, []).append(row)
+    listed = [ServerGroup(server, of_server) for server, of_server in groups.items()]
+    return sorted(listed, key=lambda group: group.worst.badness)

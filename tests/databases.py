@@ -75,8 +75,8 @@ class Server:
         """
         dsn = self.url(name)
         if name not in self.lent:
-            self.lent[name] = State.of(self.create(name, template))
-            keep(dsn)
+            keep(self.create(name, template))
+            self.lent[name] = State.of(dsn)
         yield dsn
         if not self.lent[name].restore(dsn):
             close_kept(dsn)
@@ -166,7 +166,7 @@ class State:
 
     @classmethod
     def of(cls, dsn: str) -> "State":
-        with connected(dsn) as connection:
+        with opened(dsn) as connection:
             filled = [name for name, size in run(connection, TABLES) if size]
             return cls(
                 run(connection, OUTSIDE_ROWS),

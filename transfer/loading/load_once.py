@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from transfer.engine.kinds import Kind
+from transfer.engine.kind import Kind
 from transfer.errors import AlreadyRunning, FileRefused, TransferError, gettext_noop
 from transfer.loading import json_rows, upload_job
 from transfer.loading.faults import (

@@ -43,3 +43,12 @@ def test_each_is_noted_by_itself(docked, silent, six, ordered):
         "Server 9": "too_slow",
         "Server 10": "api_secret_unreadable",
     }
+
+
+def test_a_server_without_a_token_is_no_problem(docked):
+    """The token is optional: transfers do not need it."""
+    BonusServer.objects.filter(pk=docked.pk).update(api_token="", state="failing")
+    check_connections()
+    docked.refresh_from_db()
+    assert (docked.state, docked.error_code, docked.failing_since) == ("unchecked", "", None)
+    assert not BonusServer.objects.failing().exists()

@@ -68,6 +68,15 @@ def test_a_wrong_token_a_wrong_database_a_wrong_user(docked):
     assert failed.sentence.endswith(" has no database no_such_database.")
 
 
+def test_a_missing_token_is_said_and_the_database_is_tried_all_the_same(docked):
+    docked.api_token = ""
+    results = {one.stage: one for one in run_all(docked)}
+    assert list(results) == list(stages.STAGES)
+    assert all(one.ok for one in results.values())
+    assert results["token"].warns
+    assert "No API token is entered" in results["token"].sentence
+
+
 def test_a_silent_database(docked):
     with misbehaving.server(misbehaving.is_silent) as port:
         docked.db_host, docked.db_port, docked.db_sslmode = "127.0.0.1", port, "disable"

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from psycopg2.extensions import make_dsn
 
 from transfer.bonus_api.endpoint import Endpoint
-from transfer.bonus_api.errors import SecretUnreadable
+from transfer.bonus_api.errors import NoToken, SecretUnreadable
 from transfer.engine.postgres.connect import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.models.addresses import numbered
@@ -177,12 +177,14 @@ class BonusServer(WithSecrets, Failing):
         )
 
     def note_failure(self, at: datetime, error: TransferError) -> None:
+        """Notes why it did not answer. Without a token it is not asked, which is no failure."""
+        fails = not isinstance(error, NoToken)
         self._note(
-            state=self.State.FAILING,
+            state=self.State.FAILING if fails else self.State.UNCHECKED,
             checked_at=at,
-            failing_since=self.failing_since or at,
+            failing_since=(self.failing_since or at) if fails else None,
             latency=None,
-            **failure(error),
+            **failure(error if fails else None),
         )
 
     def _note(self, **fields: Any) -> None:

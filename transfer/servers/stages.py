@@ -57,6 +57,9 @@ def _failed(server: BonusServer, port: int, error: OSError | UnicodeError) -> Tr
 
 
 def try_token(server: BonusServer) -> Passed:
+    if not server.api_token:
+        text = gettext_noop("No API token is entered: accounts of registers are not managed here.")
+        return Passed(text, {}, warns=True)
     with BonusApi(server.endpoint) as api:
         status = api.status()
     ahead = round((status.time - timezone.now()).total_seconds())

@@ -40,6 +40,9 @@ class ServerForm(forms.ModelForm[BonusServer]):
                 "What people call it: the name is shown on every page and in the history."
             ),
             "host": gettext_lazy("Name or IP address."),
+            "api_token": gettext_lazy(
+                "Without it transfers work, but accounts of registers are not managed here."
+            ),
             "api_tls": gettext_lazy("Without it the token can be read on the way to the server."),
             "api_verify": gettext_lazy("Otherwise another machine can pose as the server."),
             "api_ca": gettext_lazy(

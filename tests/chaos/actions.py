@@ -2,6 +2,7 @@
 
 import io
 from contextlib import redirect_stdout, suppress
+from decimal import Decimal
 from typing import Any
 
 from django.core.management import CommandError, call_command
@@ -9,7 +10,7 @@ from django.db import connection
 
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer, RejectedRow, TransferRun, TransferTask
-from transfer.rejects import resend
+from transfer.rejects import changed, resend
 from transfer.runs import execute, undocking
 from transfer.runs.purge import purge_all
 from transfer.runs.reconcile import reconcile
@@ -75,17 +76,42 @@ def holds(kind: str, server: str = "") -> bool | str:
     return result is None or result.holds
 
 
-def send_one_again(kind: str, number: str, values: dict[str, str]) -> str | None:
-    """Corrects an open reject of the kind, if there is one, and sends it again.
+def send_one_again(
+    kind: str, number: str, values: dict[str, str], *, latest: bool = False
+) -> str | None:
+    """Corrects an open reject of the kind, the first or the latest, and sends it again.
 
     `number` is the column that tells rows apart. Returns what it was in the rejected row, if a new
-    row was staged.
+    row was staged. What was sent for a changed row and is rejected is left alone: the row itself
+    has landed there.
     """
-    first = RejectedRow.objects.open().filter(kind=kind).order_by("pk").first()
-    if first is None:
+    of_kind = RejectedRow.objects.open().filter(kind=kind).exclude(code="not_for_this_server")
+    one = of_kind.order_by("-pk" if latest else "pk").first()
+    if one is None:
         return None
-    outcome = resend.resend(RejectedRow.objects.filter(pk=first.pk), values, Actor("tests"))
-    return str(first.payload[number]) if outcome.rows else None
+    outcome = resend.resend(RejectedRow.objects.filter(pk=one.pk), values, Actor("tests"))
+    return str(one.payload[number]) if outcome.sent else None
+
+
+def undecided(kind: str, column: str) -> list[tuple[str | None, list[str]]]:
+    """The rows of a kind that are shown as changed after their transfer: the value of the column
+    that tells rows apart, and the servers that had read the row before.
+    """
+    kinds = [group for group in changed.undecided(changed.AT_ONCE) if group.kind.name == kind]
+    return [(row.payload[column], row.servers) for group in kinds for row in group.rows]
+
+
+def decide_changed(kind: str, column: str, number: str, decision: str, amount: str | None) -> int:
+    """Decides of one of them, as the page does; returns of how many rows."""
+    (group,) = [one for one in changed.undecided(changed.AT_ONCE) if one.kind.name == kind]
+    (row,) = [row for row in group.rows if row.payload[column] == number]
+    return changed.decide(
+        group.kind,
+        changed.Decision(decision),
+        Actor("tests"),
+        key=changed.key_of(row),
+        amount=None if amount is None else Decimal(amount),
+    )
 
 
 def undock(server: str) -> None:

@@ -3,9 +3,10 @@
 import json
 import re
 
+from tests.chaos.changing import Changing
 from tests.chaos.happened import step
-from tests.chaos.head_office import HeadOffice
 from tests.chaos.promise import SERVERS
+from tests.chaos.rows import ROWS
 from tests.databases import query
 from transfer.engine.shop_all.batch_log import FIND
 
@@ -38,6 +39,10 @@ NAMED = """
     select reader::text, number, token::text, coalesce(reading, read_through)::text
       from datatransfer.position where origin = %s and kind = %s and number > 0
 """
+KEPT = "may have reached"  # what a rebase says of a correction that a server may have
+STATES = """
+    select state from transfer_rejectedrow where kind = %s and payload->>%s = %s
+"""
 POSITION = """
     select read_through::text, reading::text, last_xid::text, last_id,
            exists (select from datatransfer.position as other
@@ -48,7 +53,7 @@ POSITION = """
 """
 
 
-class Administrator(HeadOffice):
+class Administrator(Changing):
     @step
     def settle(self) -> None:
         """Takes the way out of the refusal of the present flow."""
@@ -73,13 +78,35 @@ class Administrator(HeadOffice):
         self.go_to(*present)
         after = max(self._ends()) if len(self.now.branches) > 1 else 0
         new = ["--restored-at", self.now.branches[after]]
-        self._manage("rebase_shop_all", *(new if after else ["--no-writes-since-restore"]))
+        said = self._manage("rebase_shop_all", *(new if after else ["--no-writes-since-restore"]))
+        self._expect_open_again(said)
         for facts in self.now.flows.values():
             facts.branch = len(self.now.branches) - 1
             if WAYS_OUT.get(facts.refused) == "rebase":
                 facts.refused = ""
         # Rows have new numbers now: of his tables alone, no batch from before tells them any more.
         self.now.backup = None
+
+    def _expect_open_again(self, said: str) -> None:
+        """A reject is open again if the row that was sent in its place is gone, and no server has
+        it; or the rebase says that it may have reached one.
+        """
+        gone = {
+            (kind, old): new
+            for (kind, old), new in self.now.corrected.items()
+            if new not in self._history(kind)
+        }
+        for server in {server for server, _ in self.now.flows} if gone else ():
+            arrived, rejects = self._at(server)
+            received = {*arrived, *dict(rejects)}
+            gone = {old: new for old, new in gone.items() if new not in received}
+        for (kind, old), new in gone.items():
+            states = query(self.installation.own, STATES, [kind, ROWS[kind].number, old])
+            is_kept = f"{kind}: the correction" in said and KEPT in said
+            self._expect(
+                is_kept or ("resent",) not in states,
+                f"{new} is gone, and the reject of {old} stays closed: {states}",
+            )
 
     def _ends(self) -> list[int]:
         """Of shop All's histories, those after the ones that positions are of whose batch is gone;
@@ -88,10 +115,14 @@ class Administrator(HeadOffice):
         ends, of_all = [], []
         for (server, kind), facts in self.now.flows.items():
             of_all.append(min(facts.branch + 1, len(self.now.branches) - 1))
-            found = query(self.dsn(server), NAMED, [self._origin(), kind])
-            if any(query(self.shop_all, FIND, batch[:2]) != [batch[1:]] for batch in found):
+            if self.is_batch_lost(server, kind):
                 ends.append(of_all[-1])
         return ends or of_all
+
+    def is_batch_lost(self, server: str, kind: str) -> bool:
+        """Whether shop All lacks the batch that the position of a flow names."""
+        found = query(self.dsn(server), NAMED, [self._origin(), kind])
+        return any(query(self.shop_all, FIND, batch[:2]) != [batch[1:]] for batch in found)
 
     def _set_position(self) -> None:
         place = ["--start"]
@@ -116,9 +147,9 @@ class Administrator(HeadOffice):
     def _put(self, *place: str) -> None:
         self._manage("set_position", SERVERS[self.server], self.kind, *place)
 
-    def _manage(self, *arguments: str) -> None:
-        """Rows that are purged are accepted: no more than those may be missing. Of those that are
-        in doubt he looks into the bonus servers.
+    def _manage(self, *arguments: str) -> str:
+        """Runs a command, and returns what it says. Rows that are purged are accepted: no more than
+        those may be missing. Of those that are in doubt he looks into the bonus servers.
         """
         result = self._do("command", arguments=list(arguments))
         while "rollback prepared" in result["cried"]:
@@ -142,6 +173,7 @@ class Administrator(HeadOffice):
             result = self._do("command", arguments=list(arguments))
         self._expect(result["code"] == 0, f"{arguments}: {json.dumps(result)}")
         self.now.steps.append(f"  {' '.join(arguments)}: {result['said'].strip()}")
+        return str(result["said"])
 
     def _accept_for(self, name: str, kind: str) -> None:
         """Goes on without purged rows at another flow."""

@@ -1,6 +1,6 @@
 """What a history of the machine of time consists of, beside what stands in its databases."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -58,6 +58,11 @@ class Happened:
     standby: str | None = None  # the database that a replica stands in for
     refusals: Counter[str] = field(default_factory=Counter)
     replaced: dict[str, str] = field(default_factory=dict)  # rows sent again, and what they replace
+    corrected: dict[tuple[str, str], str] = field(default_factory=dict)  # (kind, row) → the latest
+    # row that was sent in place of it
+    # By kind and row: the values that a row had which was changed.
+    values: defaultdict[str, dict[str, set[Any]]] = field(default_factory=lambda: defaultdict(dict))
+    sent_again: Counter[str] = field(default_factory=Counter)  # changed rows, how often
     prepared: set[str] = field(default_factory=set)  # rows whose transaction was prepared
     went_back: bool = False  # whether anything but a crash has happened to shop All or a server
     violated: bool = False

@@ -1,4 +1,8 @@
-"""The machine of time: random histories of two bonus servers and two kinds, drawn by a seed."""
+"""The machine of time: random histories of two bonus servers and two kinds, drawn by a seed.
+
+Two of three histories begin with an opening that is hard to meet by chance: what comes before it,
+after it and within it is drawn like all the rest.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,6 +12,7 @@ from typing import Any
 from tests.chaos import statements
 from tests.chaos.installation import DATABASES
 from tests.chaos.promise import CLUSTERS, SERVERS
+from tests.chaos.rows import ROWS as OF_KINDS
 from tests.chaos.statements import Fault
 from tests.chaos.world import World
 
@@ -41,14 +46,20 @@ ACTS = {
     "purge": 1.5,
     "send_again": 4,
     "discard": 0.5,
+    "change": 3,
+    "decide": 2,
     "undock": 1,
     "dock": 4,
     "clone": 1,
     "back_up_vendor": 1,
     "restore_vendor": 2,
-    "restore_what_one_flow_has_read": 3,
-    "correct_before_others_read": 3,
+    "restore_what_one_flow_has_read": 2,
+    "correct_before_others_read": 2,
+    "change_what_others_have_read": 2,
 }
+OPENINGS = ["restore_what_one_flow_has_read", "correct_before_others_read", ""]
+# They take several steps, and make sense where nothing is refused.
+CALM = [*OPENINGS[:2], "change_what_others_have_read"]
 
 
 class Machine:
@@ -64,6 +75,9 @@ class Machine:
         for flow in self.world.now.flows:
             self.world.go_to(*flow)
             self.stage_and_transfer()
+        if opening := self.chance.choice(OPENINGS):
+            self.world.go_to(*self.chance.choice([*self.world.now.flows]))
+            getattr(self, opening)()
         for _ in range(STEPS):
             self.world.go_to(*self.chance.choice([*self.world.now.flows]))
             self.take_a_step()
@@ -73,9 +87,7 @@ class Machine:
     def take_a_step(self) -> None:
         possible = self.world.possible()
         is_calm = possible["purge"] and possible["transfer"] and possible["dump"]
-        possible |= dict.fromkeys(
-            ["restore_what_one_flow_has_read", "correct_before_others_read"], is_calm
-        )
+        possible |= dict.fromkeys(CALM, is_calm)
         acts = {act: times for act, times in ACTS.items() if possible.get(act, True)}
         (act,) = self.chance.choices([*acts], [*acts.values()])
         draw: Callable[[], dict[str, Any]] = getattr(self, f"for_{act}", dict)
@@ -99,11 +111,34 @@ class Machine:
         self.stage_and_transfer()
 
     def correct_before_others_read(self) -> None:
-        """A row is rejected by one server and sent again; the others meet both."""
+        """A row is rejected by one server and sent again; another server of the kind, if there is
+        one, mostly meets both at once. What replaces a balance change is the harder case.
+        """
+        docked = [flow for flow in self.world.now.flows if flow[0] in self.world.now.docked]
+        self.world.go_to(*self.chance.choice([*docked, *(f for f in docked if f[1] == "balances")]))
         refused = self.chance.choice(["bad", "no", "odd", "here"])
         self.world.stage([*self.rows(), refused])
         self.world.transfer(self.chance.randint(1, MOST_ROWS))
-        self.world.send_again()
+        self.world.send_again(latest=True)
+        others = [(server, kind) for server, kind in docked if server != self.world.server]
+        same = [flow for flow in others if flow[1] == self.world.kind]
+        if same and self.chance.random() < 0.7:
+            self.world.go_to(*self.chance.choice(same))
+            self.world.transfer(self.chance.randint(1, 2 * MOST_ROWS))
+
+    def change_what_others_have_read(self) -> None:
+        """A row is changed that a server has read or is reading; it is decided on before the next
+        transfer, or after it.
+        """
+        self.stage_and_transfer()
+        if self.chance.random() < 0.5:
+            self.world.stage(self.rows())
+            self.stop_a_transfer()
+        self.world.change(**self.for_change())
+        acts = [self.world.transfer, lambda: self.world.decide("send")]
+        self.chance.shuffle(acts)
+        for act in acts:
+            act()
 
     def for_stage(self) -> dict[str, Any]:
         return {"rows": self.rows(), "how": self.chance.choice(HOW)}
@@ -150,7 +185,18 @@ class Machine:
         return {"fresh": self.chance.random() < 0.5}
 
     def for_send_again(self) -> dict[str, Any]:
-        return {"corrected": self.chance.choice(["", "", "here", "odd"])}
+        corrected = self.chance.choice(["", "", "here", "odd"])
+        return {"corrected": corrected, "latest": self.chance.random() < 0.5}
+
+    def for_change(self) -> dict[str, Any]:
+        return {
+            "place": -self.chance.randint(1, MOST_ROWS),  # counted from the latest
+            "value": self.chance.choice(OF_KINDS[self.world.kind].values),
+            "refused": self.chance.random() < 0.1,
+        }
+
+    def for_decide(self) -> dict[str, Any]:
+        return {"decision": self.chance.choice(["send", "send", "leave"])}
 
     def for_undock(self) -> dict[str, Any]:
         return {"server": self.world.server}

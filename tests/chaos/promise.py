@@ -189,17 +189,26 @@ class Promise:
         return (True,) in self._of_positions(server, "reading is not null")
 
     def check(self) -> None:
-        """No row twice at a server, nor one that was never committed, nor with its replacement."""
+        """No row twice at a server, unless it was sent again; nor one that was never committed; nor
+        two of a row and those that replace it.
+        """
         self.now.ever |= self._history(*self.kinds)
         for server in {server: None for server, _ in self.now.flows}:
             arrived, rejects = self._at(server)
             here = Counter([*arrived, *(number for number, _ in rejects)])
-            twice = {number for number, times in here.items() if times > 1}
+            twice = {one for one in here if here[one] > 1 + self.now.sent_again[one]}
             self._expect(not twice, f"twice in {server}: {sorted(twice)}")
             strange = set(here) - self.now.ever
             self._expect(not strange, f"never committed, and moved to {server}: {sorted(strange)}")
-            both = [number for number in arrived if self._originals(number) & set(arrived)]
-            self._expect(not both, f"in {server} with what they replace: {both}")
+            families = Counter(map(self._first, {*arrived}))
+            several = sorted(number for number, members in families.items() if members > 1)
+            self._expect(
+                not several, f"in {server} more than one of a row and what replaces it: {several}"
+            )
+
+    def _first(self, number: str) -> str:
+        """The rejected balance change that a row replaces, through all generations; or the row."""
+        return min([number, *self._originals(number)], key=int)
 
     def _originals(self, number: str) -> set[str]:
         """The rejected balance changes that a row replaces, of all generations."""

@@ -5,6 +5,8 @@ from typing import Any
 
 from transfer.engine.kinds import KINDS
 
+REFUSED = ("no", "odd", "here")  # values of the judged column that a vendor's table may refuse
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -14,6 +16,8 @@ class Rows:
     # one that the vendor's table refuses ("no")
     corrected: dict[str, str]  # what a rejected row is corrected to
     judged: str  # the column by which the vendor's table refuses rows
+    value: str  # the column that head office changes in staged rows
+    values: tuple[str, ...]  # to what
 
     @property
     def staging(self) -> str:
@@ -25,9 +29,13 @@ class Rows:
 
     @property
     def in_shop_all(self) -> str:
-        """Rows that a purge removed go on being history: kept beside, they go through time too."""
+        """Rows that a purge removed go on being history: kept beside, they go through time too. So
+        does what is decided of rows that were changed.
+        """
         return f"""
             create table if not exists purged_for_the_test (kind text, number text);
+            create table if not exists changed_for_the_test (
+                kind text, number text, id bigint, decision text, primary key (kind, number));
             create function remember_{self.kind}() returns trigger language plpgsql as $$ begin
                 insert into purged_for_the_test values ('{self.kind}', old.{self.number});
                 return null;
@@ -89,6 +97,8 @@ BALANCES = Rows(
     },
     {"amount": "5", "account": "corrected"},
     "account",
+    "amount",
+    ("2", "3", "4"),
 )
 PINCODES = Rows(
     "pincodes",
@@ -102,6 +112,8 @@ PINCODES = Rows(
     },
     {"pincode": "5"},
     "pincode",
+    "pincode",
+    ("2", "3", "4"),
 )
 CARDS = Rows(
     "cards",
@@ -115,5 +127,7 @@ CARDS = Rows(
     },
     {"account": "corrected", "status": "1"},
     "account",
+    "status",
+    ("0", "2"),
 )
 ROWS = {rows.kind: rows for rows in (BALANCES, PINCODES, CARDS)}

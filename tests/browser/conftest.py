@@ -12,6 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from psycopg2.extensions import parse_dsn
+
+from tests.reference_server import TOKEN
 
 # Playwright's loop runs in the test's thread, and Django refuses the ORM inside of a loop.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -154,6 +157,26 @@ def use_theme(page: Page, theme: str) -> None:
 def set_cookie(page: Page, name: str, value: str) -> None:
     """Of the live server, whatever its port."""
     page.context.add_cookies([{"name": name, "value": value, "domain": "localhost", "path": "/"}])
+
+
+def fill_server(page: Page, reference: Any, dsn: str) -> None:
+    """Fills in the form that docks the reference server, whose database has the DSN."""
+    database = parse_dsn(dsn)
+    page.goto("/servers/add/")
+    values = {
+        "name": "Бонусный сервер 8",
+        "host": "127.0.0.1",
+        "admin_port": reference.admin_port,
+        "work_port": reference.work_port,
+        "api_token": TOKEN,
+        "db_host": database["host"],
+        "db_port": database.get("port", "5432"),
+        "db_name": database["dbname"],
+        "db_user": database.get("user", ""),
+        "db_password": database.get("password", ""),
+    }
+    for name, value in values.items():
+        page.fill(f"[name={name}]", str(value))
 
 
 @pytest.fixture

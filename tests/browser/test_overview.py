@@ -69,15 +69,14 @@ def test_no_word_of_the_scheme_is_cut_off(open_page: Callable, log_in: Callable,
 
 
 def test_a_screen_reader_hears_of_a_new_problem_once(page: Page, log_in: Callable):
-    first, second = server("БС 1"), server("БС 2")
-    a_problem(first)
+    a_problem(server("БС 1"))
     log_in(page, "viewer")
     page.goto("/")
     expect(page.locator("[data-poll='0.2']")).to_have_count(0)
     announced = page.locator("#announced")
     refresh(page)
     expect(announced).not_to_contain_text("БС 2")
-    a_problem(second)
+    a_problem(server("БС 2"))
     refresh(page)
     expect(announced).to_contain_text("БС 2")
     expect(announced).not_to_contain_text("БС 1")

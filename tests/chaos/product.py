@@ -247,7 +247,9 @@ class Product(Installation):
         if page.status_code >= 500:
             heading = re.search("<h1[^>]*>(.*?)</h1>", page.text, re.DOTALL)
             return [f"{page.status_code}: {words(heading[1] if heading else page.text)}"]
-        listed = re.findall(rf'<li class="problem (?:{tones})">.*?</li>', page.text, re.DOTALL)
+        # Up to the next one: the causes of an outage are a list of their own.
+        item = rf'<li class="problem (?:{tones})">.*?(?=<li class="problem |</section>)'
+        listed = re.findall(item, page.text, re.DOTALL)
         return [words(one).partition(": ")[2] for one in listed]
 
     def waiting(self, server: str, kind: str) -> int:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests import misbehaving
+from tests.misbehaving import free_port
 from tests.reference_server import TOKEN
 from transfer.errors import TooSlow
 from transfer.models import BonusServer
@@ -24,10 +25,10 @@ def silent(dock, bonus):
 def test_a_silent_server_is_not_waited_for_by_the_others(docked, silent):
     answers = look_at_all([silent, docked], seconds=3)
     first, look = next(answers)
-    assert (first, look.accounts) == (docked, [])
-    ((last, error),) = answers
+    assert (first, look.admin.accounts, look.service) == (docked, [], None)
+    ((last, looked),) = answers
     assert last == silent
-    assert isinstance(error, TooSlow)
+    assert isinstance(looked.admin, TooSlow)
 
 
 def test_each_is_noted_by_itself(docked, silent, six, ordered):
@@ -52,3 +53,28 @@ def test_a_server_without_a_token_is_no_problem(docked):
     docked.refresh_from_db()
     assert (docked.state, docked.error_code, docked.failing_since) == ("unchecked", "", None)
     assert not BonusServer.objects.failing().exists()
+
+
+def test_a_service_port_that_is_closed_is_noted_until_it_is_open(docked):
+    port, docked.work_port = docked.work_port, free_port()
+    docked.save()
+    check_connections()
+    docked.refresh_from_db()
+    assert (docked.state, docked.service_error_code) == ("available", "port_closed")
+    since = docked.service_failing_since
+    check_connections()
+    docked.refresh_from_db()
+    assert docked.service_failing_since == since
+    docked.work_port = port
+    docked.save()
+    check_connections()
+    docked.refresh_from_db()
+    assert (docked.service_failing_since, docked.service_error_code) == (None, "")
+
+
+def test_swapped_ports_are_no_wrong_token(docked):
+    docked.admin_port, docked.work_port = docked.work_port, docked.admin_port
+    docked.save()
+    check_connections()
+    docked.refresh_from_db()
+    assert docked.error_code == "api_service_port"

@@ -39,6 +39,41 @@ def test_it_stops_at_the_first_stage_that_fails(docked):
     )
 
 
+def test_the_service_port_entered_as_the_administration_port_is_recognised(docked):
+    docked.admin_port = docked.work_port
+    failed = failing(docked)
+    assert (failed.stage, failed.error_code) == ("ports", "api_service_port")
+    assert failed.sentence == (
+        f"Бонусный сервер 8: port {docked.work_port} is the service port, where registers log in."
+    )
+
+
+def test_the_administration_port_entered_as_the_service_port_is_recognised(docked):
+    docked.work_port = docked.admin_port
+    failed = failing(docked)
+    assert (failed.stage, failed.error_code) == ("ports", "api_admin_port")
+    assert not failed.may_swap_ports
+
+
+def test_swapped_ports_are_recognised_also_over_https_and_no_token_is_sent(
+    docked, bonus_of_reference, tmp_path
+):
+    certificate(tmp_path)
+    files = ("--certificate", str(tmp_path / "c.pem"), "--key", str(tmp_path / "c.key"))
+    with reference_server(bonus_of_reference, *files) as secured:
+        docked.api_tls, docked.host = True, "127.0.0.1"
+        docked.admin_port, docked.work_port = secured.work_port, secured.admin_port
+        failed = failing(docked)
+    assert (failed.stage, failed.error_code) == ("ports", "api_ports_swapped")
+    assert failed.may_swap_ports
+    assert f"{docked.admin_port} is the service port" in failed.sentence
+
+
+def test_another_program_on_the_service_port_is_not_judged(docked):
+    with misbehaving.server(misbehaving.speaks_garbage) as docked.work_port:
+        assert run_stage("ports", docked).ok
+
+
 def test_over_https_with_a_certificate_of_the_own_authority(docked, bonus_of_reference, tmp_path):
     authority, _context = certificate(tmp_path)
     files = ("--certificate", str(tmp_path / "c.pem"), "--key", str(tmp_path / "c.key"))
@@ -81,7 +116,7 @@ def test_a_silent_database(docked):
     with misbehaving.server(misbehaving.is_silent) as port:
         docked.db_host, docked.db_port, docked.db_sslmode = "127.0.0.1", port, "disable"
         result = run_stage("login", docked, seconds=1)
-    assert result.sentence == "The check “Database log-in” did not answer in time: > 1 s."
+    assert result.sentence == "The check “Database log-in” did not answer in time."
 
 
 def test_missing_tables(docked, empty_database):

@@ -47,7 +47,7 @@ def test_each_party_is_the_subject_of_the_same_sentence(party, english, russian)
 def test_each_phrase_is_translated(kind):
     with translation.override("ru"):
         said = explain(Unreachable(party=Party(kind, "9"), reason="x")).sentence
-    assert re.fullmatch("[А-Я]([а-я «»9]|All|Data Transfer)+ не отвечает: x\\.", said)
+    assert re.fullmatch("[А-Я]([а-я «»9]|All|Data Transfer)+ не отвечает\\.", said)
     assert set(PHRASES) == set(Kind)
 
 
@@ -67,9 +67,9 @@ def test_what_to_do_about_a_server_differs_from_what_to_do_about_a_database(erro
         ("api_port_closed", {"server": "БС 8", "host": "bs8", "port": "7770"},
          "Server “БС 8” does not answer: nothing listens at bs8, port 7770."),
         ("api_no_route", {"server": "БС 8", "reason": "no route"},
-         "Server “БС 8” does not answer: no route."),
+         "Server “БС 8” does not answer."),
         ("api_too_slow", {"server": "БС 8", "seconds": "5", "reason": "5 s"},
-         "Server “БС 8” did not answer in time: 5 s."),
+         "Server “БС 8” did not answer in time."),
         ("api_cut_off", {"server": "БС 8"}, "Server “БС 8”: the connection was lost."),
         ("own_database_failed", {}, "Data Transfer's own database: the connection was lost."),
         ("connection_lost", {"database": "shop All"},

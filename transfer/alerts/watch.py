@@ -3,15 +3,17 @@
 Any number of ticks may look at once: one of them does, and the database refuses a second message.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import transaction
-
+from transfer.alerts import words
 from transfer.errors import AlreadyRunning
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
-from transfer.problems import incidents
+from transfer.problems import incidents, outages
 from transfer.problems.find import look
+from transfer.problems.groups import ENOUGH
 from transfer.queue.locks import Space, lock
 
 Event = Notice.Event
@@ -39,14 +41,29 @@ def _tell(recipients: list[Recipient], now: datetime) -> None:
         if one.ended_at or not worked_on & {None, one.server_id}
     ]
     last = _last_notices(listed)
-    for incident in listed:
-        for recipient in recipients:
-            if incident.topic not in recipient.topics or recipient.is_quiet(now):
-                continue
-            if notice := _due(recipient, incident, last.get((recipient.pk, incident.pk)), now):
-                with transaction.atomic():
-                    notice.save()
-                    notice.enqueue()
+    for recipient in recipients:
+        if recipient.is_quiet(now):
+            continue
+        due = [
+            notice
+            for incident in listed
+            if incident.topic in recipient.topics
+            and (notice := _due(recipient, incident, last.get((recipient.pk, incident.pk)), now))
+        ]
+        for first, *others in _alike(due):
+            first.queue(others)
+
+
+def _alike(due: list[Notice]) -> Iterable[list[Notice]]:
+    """The messages that are to be sent, each with those that say the same of other servers."""
+    by_kind: dict[Any, list[Notice]] = {}
+    for number, notice in enumerate(due):
+        by_kind.setdefault(words.kind(notice) or number, []).append(notice)
+    for alike in by_kind.values():
+        if len(alike) < ENOUGH:
+            yield from ([one] for one in alike)
+        else:
+            yield alike
 
 
 def _last_notices(listed: list[Incident]) -> dict[tuple[int, int | None], Notice]:
@@ -67,11 +84,14 @@ def _due(
         event = Event.BEGAN if incident.notify and not incident.ended_at else None
     elif incident.ended_at:
         event = None if last.event == Event.ENDED else Event.ENDED
+    elif outages.rank(incident.params) > outages.rank(last.params):
+        event = Event.WORSE
     else:
         event = Event.REMINDER if _is_time(recipient, incident, last, now) else None
     if event is None:
         return None
-    number = last.number + 1 if last and event == Event.REMINDER else 0
+    repeats = last and event in (Event.REMINDER, Event.WORSE)
+    number = last.number + 1 if last and repeats else 0
     return Notice(
         recipient=recipient,
         incident=incident,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, ngettext
 
 from transfer.models.alerts import Incident, Notice
-from transfer.problems import sentences
+from transfer.problems import groups, history, sentences
 from transfer.text import formats
 
 Params = dict[str, Any]
@@ -13,29 +13,65 @@ Params = dict[str, Any]
 
 def subject(notice: Notice) -> str:
     """Says in one line what it is about, and whether it began, goes on or is over."""
-    if notice.incident is None:
+    incident = notice.incident
+    if incident is None:
         return _("Data Transfer: a test message")
-    what = sentence(notice.incident, notice.params)
     match Notice.Event(notice.event):
         case Notice.Event.ENDED:
-            return _("Resolved: %(what)s") % {"what": what}
+            return _("Resolved: %(what)s") % {"what": _what_was(notice, incident)}
         case Notice.Event.REMINDER:
-            return _("Still: %(what)s") % {"what": what}
-    return what
+            return _("Still: %(what)s") % {"what": _what_is(notice, incident)}
+    return _what_is(notice, incident)
+
+
+def kind(notice: Notice) -> tuple[str, ...]:
+    """What messages have in common that can be sent as one; empty: it is sent alone."""
+    if notice.incident is None:
+        return ()
+    of = history.kind if notice.event == Notice.Event.ENDED else groups.kind
+    alike = of(_code(notice.incident), notice.params)
+    return (notice.event, *alike) if alike else ()
+
+
+def _together(notice: Notice) -> list[Notice]:
+    """The message, and those that it stands for."""
+    return [notice, *sorted(notice.tells.all(), key=lambda one: one.pk)]
+
+
+def _what_is(notice: Notice, incident: Incident) -> str:
+    together = _together(notice)
+    if len(together) == 1:
+        return sentence(incident, notice.params)
+    return groups.sentence(_code(incident), [one.params for one in together])
+
+
+def _what_was(notice: Notice, incident: Incident) -> str:
+    together = [one.incident for one in _together(notice) if one.incident]
+    return past(incident, notice.params) if len(together) == 1 else history.alike(together)
 
 
 def body(notice: Notice) -> str:
-    """What to do, or how long it lasted."""
+    """What to do, or how long it lasted; of each server, if it is about several."""
+    together = _together(notice)
+    if len(together) == 1:
+        return _body(notice)
+    name = past if notice.event == Notice.Event.ENDED else sentence
+    return "\n\n".join(
+        f"{name(one.incident, one.params)}\n{_body(one)}" for one in together if one.incident
+    )
+
+
+def _body(notice: Notice) -> str:
     incident = notice.incident
     if incident is None:
         return _("Messages of Data Transfer arrive here.")
     if notice.event == Notice.Event.ENDED and incident.ended_at:
-        lasted = formats.duration(incident.ended_at - incident.began_at)
-        return _("It lasted %(time)s, from %(began)s to %(ended)s.") % {
-            "time": lasted,
+        lasted = _("It lasted %(time)s, from %(began)s to %(ended)s.") % {
+            "time": formats.duration(incident.lasted),
             "began": formats.moment(incident.began_at),
-            "ended": formats.moment(incident.ended_at),
+            "ended": formats.moment(incident.until),
         }
+        return " ".join(filter(None, [lasted, caught_up(incident)]))
     since = _("Since %(since)s.") % {"since": formats.moment(incident.began_at)}
     return f"{hint(incident, notice.params)}\n{since}"
 
@@ -43,6 +79,26 @@ def body(notice: Notice) -> str:
 def sentence(incident: Incident, params: Params | None = None) -> str:
     """What is wrong."""
     return sentences.sentence(_code(incident), params or incident.params)
+
+
+def past(incident: Incident, params: Params | None = None) -> str:
+    """What was wrong, of an incident that is over."""
+    return sentences.past(_code(incident), params or incident.params)
+
+
+def caught_up(incident: Incident) -> str:
+    """How many rows waited for a server, and when they were moved; empty if none did."""
+    if incident.caught_up_at is None:
+        return ""
+    waited = ngettext(
+        "%(rows)s row waited; it was moved by %(at)s.",
+        "%(rows)s rows waited; all were moved by %(at)s.",
+        incident.waited or 0,
+    )
+    return waited % {
+        "rows": formats.number(incident.waited),
+        "at": formats.moment(incident.caught_up_at),
+    }
 
 
 def hint(incident: Incident, params: Params | None = None) -> str:

@@ -24,7 +24,7 @@ class SecretUnreadable(TransferError):
 class Nonsense(TransferError):
     code = "api_nonsense"
     sentence = gettext_noop(
-        "What answers on port %(port)s of %(host)s does not speak the bonus server's protocol."
+        "%(server)s: what answers on port %(port)s does not speak the bonus server's protocol."
     )
     hint = gettext_noop(
         "Probably another program listens there, or the ports for administration and for work "
@@ -33,18 +33,43 @@ class Nonsense(TransferError):
     maybe_done = True
 
 
+class ServicePortInstead(TransferError):
+    """By its answer: without a register's log-in it asks for one."""
+
+    code = "api_service_port"
+    sentence = gettext_noop(
+        "%(server)s: port %(port)s is the service port, where registers log in."
+    )
+    hint = gettext_noop("Enter the administration port: it is another one.")
+
+
+class AdminPortInstead(TransferError):
+    code = "api_admin_port"
+    sentence = gettext_noop(
+        "%(server)s: port %(port)s is the administration port. Registers can't work with it."
+    )
+    hint = gettext_noop("Enter the service port: it is another one.")
+
+
+class PortsSwapped(TransferError):
+    code = "api_ports_swapped"
+    sentence = gettext_noop(
+        "%(server)s: the ports are swapped. %(admin)s is the service port, and %(work)s the "
+        "administration port."
+    )
+    hint = gettext_noop("Swap them.")
+
+
 class NoTls(TransferError):
     code = "api_no_tls"
-    sentence = gettext_noop("%(host)s does not speak HTTPS on port %(port)s.")
+    sentence = gettext_noop("%(server)s does not speak HTTPS on port %(port)s.")
     hint = gettext_noop("Switch HTTPS off for this server, or give the server a certificate.")
 
 
 class CertificateExpired(TransferError):
     code = "api_certificate_expired"
     sentence = gettext_noop("The certificate of %(server)s has expired.")
-    hint = gettext_noop(
-        "Ask its administrator to renew it. Also check the clock of this machine: %(reason)s."
-    )
+    hint = gettext_noop("Ask its administrator to renew it. Also check the clock of this machine.")
 
 
 class CertificateOfAnother(TransferError):
@@ -52,7 +77,7 @@ class CertificateOfAnother(TransferError):
     sentence = gettext_noop("The certificate of %(server)s is not for the host %(host)s.")
     hint = gettext_noop(
         "Enter the host exactly as the certificate names it. If you did, somebody else may be "
-        "answering in its place: %(reason)s."
+        "answering in its place."
     )
 
 
@@ -63,7 +88,7 @@ class CertificateUnknown(TransferError):
     )
     hint = gettext_noop(
         "If your company has an authority of its own, paste its certificate (PEM) into the "
-        "settings of this server: %(reason)s."
+        "settings of this server."
     )
 
 

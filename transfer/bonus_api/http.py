@@ -15,6 +15,7 @@ import httpx
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.endpoint import Endpoint
+from transfer.bonus_api.ports import Port, challenged
 from transfer.errors import (
     ConnectionLost,
     HostSilent,
@@ -65,11 +66,11 @@ class AdminPort:
             raise self.error(errors.NoToken)
         with Deadline(self.seconds) as deadline:
             try:
-                status, content = self._answer(deadline, method, path, body, most_bytes)
+                status, headers, content = self._answer(deadline, method, path, body, most_bytes)
             except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
                 raise self._failure(error, deadline) from None
         if status >= 400:
-            raise self._refusal(status, content)
+            raise self._refusal(status, headers, content)
         if status == 204:
             return None
         try:
@@ -84,7 +85,7 @@ class AdminPort:
         path: str,
         body: dict[str, str] | None,
         most_bytes: int,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, httpx.Headers, bytes]:
         # A compressed answer is read as it is, and so is no JSON: a few bytes could unpack to
         # gigabytes.
         headers = {
@@ -100,7 +101,7 @@ class AdminPort:
                 content += part
                 if len(content) > most_bytes:
                     raise httpx.RemoteProtocolError("too large")
-            return response.status_code, bytes(content)
+            return response.status_code, response.headers, bytes(content)
 
     def _connected(self) -> httpx.Client:
         with self._lock:
@@ -156,8 +157,10 @@ class AdminPort:
             return self.error(ConnectionLost, technical)
         return self.error(errors.Nonsense, technical)
 
-    def _refusal(self, status: int, content: bytes) -> TransferError:
+    def _refusal(self, status: int, headers: httpx.Headers, content: bytes) -> TransferError:
         """What the server says of a request that it refused: only its own codes are taken over."""
+        if status == 401 and challenged(headers) == Port.SERVICE:
+            return self.error(errors.ServicePortInstead, f"HTTP {status}")
         try:
             answer = json.loads(content)
             code, message = self._quoted(answer["error"]), self._quoted(answer["message"])

@@ -29,8 +29,8 @@ from transfer.servers.timed_check import Passed, Result, timed_check
 from transfer.text import formats
 
 SCHEDULE = (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK)
-# Problems that have lines of their own: doctor asks the databases and the servers itself.
-LOOKED_AT = (*SCHEDULE, Code.QUEUE, Code.GUARDS, Code.DATABASE, Code.SERVER)
+# Problems that have lines of their own.
+LOOKED_AT = (*SCHEDULE, Code.QUEUE, Code.GUARDS)
 SECONDS = 10.0
 EXPIRES_SOON = timedelta(days=14)
 SCARCE_MB, NONE_MB = 1000, 100
@@ -107,7 +107,8 @@ def _of_problems(found: list[Problem]) -> Iterator[tuple[str, Result]]:
             result = timed_check(label, label, test, SECONDS)
         yield _("Schedule"), result
     for problem in found:
-        if problem.code not in LOOKED_AT:
+        # Doctor asks the databases and the servers itself.
+        if problem.code not in LOOKED_AT and not problem.params.get("doors"):
             yield _("Problems"), _of_problem(str(problem.topic.label), problem)
 
 

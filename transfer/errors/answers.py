@@ -41,7 +41,7 @@ class AnswerOverdue(ConnectionLost):
 
 class QueryFailed(TransferError):
     code = "query_failed"
-    sentence = gettext_noop("%(party)s refused a statement: %(reason)s.")
+    sentence = gettext_noop("%(party)s refused a statement.")
     hint = gettext_noop(
         "The step was rolled back. Often a right is missing, or somebody changed a table; the "
         "technical text names it."
@@ -54,7 +54,7 @@ class TooSlow(TransferError):
         "api_too_slow": Kind.SERVER,
         "test_too_slow": Kind.CHECK,
     }
-    sentence = gettext_noop("%(party)s did not answer in time: %(reason)s.")
+    sentence = gettext_noop("%(party)s did not answer in time.")
     hint = gettext_noop(
         "The step was rolled back. Look for a lock held for long, a slow trigger or an overloaded "
         "server. A transfer tries smaller steps automatically, down to one row."

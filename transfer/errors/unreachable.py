@@ -15,7 +15,7 @@ MAIL_HINT = gettext_noop(
 class Unreachable(TransferError):
     code = "unreachable"
     former: ClassVar[dict[str, Kind]] = {"api_no_route": Kind.SERVER}
-    sentence = gettext_noop("%(party)s does not answer: %(reason)s.")
+    sentence = gettext_noop("%(party)s does not answer.")
     hint = gettext_noop(
         "Check that the server is up and that this machine may connect. Nothing is lost: the rows "
         "wait, and the next run moves them."

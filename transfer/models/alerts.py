@@ -2,6 +2,7 @@
 
 import secrets
 from base64 import b64encode
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, Self
 
@@ -150,6 +151,14 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
     def open(self) -> Self:
         return self.filter(ended_at=None)
 
+    def past(self) -> Self:
+        """Those of the history: bad enough for a message, and over."""
+        return self.filter(notify=True).exclude(ended_at=None)
+
+    def since(self, moment: datetime) -> Self:
+        """Those that lasted after the moment."""
+        return self.filter(ended_at__gt=moment)
+
 
 class Incident(models.Model):
     """A problem from its begin to its end, see `transfer/problems/`."""
@@ -164,6 +173,9 @@ class Incident(models.Model):
     url = models.CharField(max_length=200)
     began_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    # Of an outage that is over: the rows for which runs failed meanwhile, and when all were moved.
+    waited = models.BigIntegerField(null=True)
+    caught_up_at = models.DateTimeField(null=True)
 
     objects = IncidentQuerySet.as_manager()
 
@@ -178,6 +190,17 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic} {self.key}"
+
+    @property
+    def until(self) -> datetime | None:
+        """When it was over: of an outage, when the server answered again; None while it lasts."""
+        if answered := self.params.get("answered"):
+            return datetime.fromisoformat(answered)
+        return self.ended_at
+
+    @property
+    def lasted(self) -> timedelta:
+        return (self.until or timezone.now()) - self.began_at
 
 
 class Recipient(WithSecrets, Failing):
@@ -260,6 +283,7 @@ class Notice(Job, Failing):
 
     class Event(models.TextChoices):
         BEGAN = "began"
+        WORSE = "worse"
         REMINDER = "reminder"
         ENDED = "ended"
         TEST = "test"
@@ -270,6 +294,8 @@ class Notice(Job, Failing):
     )
     event = models.CharField(max_length=10, choices=Event, db_column="sort")
     number = models.PositiveIntegerField(default=0)  # of a reminder
+    # The message about several servers at once that says this, too.
+    told_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="tells")
     params = models.JSONField(default=dict)  # of the incident, when this was written
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
@@ -290,6 +316,15 @@ class Notice(Job, Failing):
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.event} → {self.recipient}"
+
+    @transaction.atomic
+    def queue(self, others: Sequence[Self] = ()) -> None:
+        """Saves and enqueues it, as one message that also says what `others` would."""
+        self.save()
+        for one in others:
+            one.told_by, one.sent_at = self, self.created_at
+            one.save()
+        self.enqueue()
 
     def claim(self) -> bool:
         return bool(self.saved.filter(sent_at=None).update(attempts=F("attempts") + 1))

@@ -41,7 +41,9 @@ class Failing(models.Model):
         """The error as it was saved."""
         if not self.error_code:
             return None
-        return TransferError.saved(self.error_code, self.error_params)
+        error = TransferError.saved(self.error_code, self.error_params)
+        error.technical = self.error_technical
+        return error
 
     @property
     def explained(self) -> Explanation | None:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from psycopg2.extensions import make_dsn
@@ -35,7 +36,9 @@ def validate_pem(text: str) -> None:
 
 class BonusServerQuerySet(models.QuerySet["BonusServer"]):
     def failing(self) -> Self:
-        return self.filter(state=BonusServer.State.FAILING)
+        """Those of which a port does not answer as it should."""
+        fails = Q(state=BonusServer.State.FAILING) | ~Q(service_failing_since=None)
+        return self.filter(fails)
 
 
 class BonusServer(WithSecrets, Failing):
@@ -108,6 +111,11 @@ class BonusServer(WithSecrets, Failing):
         gettext_lazy("its clock is ahead by"), null=True, editable=False
     )
     version = models.CharField(gettext_lazy("version"), max_length=200, blank=True, editable=False)
+    # Of the last check of the service port, which is only connected to.
+    service_checked_at = models.DateTimeField(null=True, editable=False)
+    service_failing_since = models.DateTimeField(null=True, editable=False)
+    service_error_code = models.CharField(max_length=40, blank=True, db_default="", editable=False)
+    service_error_params = models.JSONField(default=dict, db_default={}, editable=False)
 
     objects = BonusServerQuerySet.as_manager()
 
@@ -185,6 +193,15 @@ class BonusServer(WithSecrets, Failing):
             failing_since=(self.failing_since or at) if fails else None,
             latency=None,
             **failure(error if fails else None),
+        )
+
+    def note_service_port(self, at: datetime, error: TransferError | None) -> None:
+        """Notes whether registers can connect, or why they can't."""
+        self._note(
+            service_checked_at=at,
+            service_failing_since=(self.service_failing_since or at) if error else None,
+            service_error_code=error.code if error else "",
+            service_error_params=error.params if error else {},
         )
 
     def _note(self, **fields: Any) -> None:

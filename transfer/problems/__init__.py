@@ -1,5 +1,8 @@
 """What is wrong at this moment. The overview, messages, /health, /metrics and doctor read it here.
 
-`find` lists the problems; `incidents` notes when each began and ended. To add a problem: a member
-of `Code` with its topic, a sentence and a hint in `sentences`, and the function that finds it.
+`find` lists the problems. `outages` folds all that is wrong with one server into one of them, and
+`groups` shows many that are alike in one line. `incidents` notes when each began and ended, and
+`history` reads what is over. `doors` says what is true of a server's ports and database. To add a
+problem: a member of `Code` with its topic, a sentence and a hint in `sentences`, and the function
+that finds it.
 """

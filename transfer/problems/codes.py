@@ -16,9 +16,11 @@ class Code(StrEnum):
     STEP = "step"
     REFUSAL = "refusal"
     DIFFERENCE = "difference"
+    OUTAGE = "outage"  # of a bonus server, or of shop All: what folds its causes
     FAILURES = "failures"
     DATABASE = "database"
-    SERVER = "server"
+    SERVER = "server"  # its administration port
+    SERVICE_PORT = "service_port"
     MESSAGES = "messages"
     LATE = "late"
     OFF = "off"
@@ -40,9 +42,11 @@ TOPICS = {
     Code.STEP: Topic.SCHEDULER,
     Code.REFUSAL: Topic.REFUSAL,
     Code.DIFFERENCE: Topic.DIFFERENCE,
+    Code.OUTAGE: Topic.FAILURES,
     Code.FAILURES: Topic.FAILURES,
     Code.DATABASE: Topic.FAILURES,
     Code.SERVER: Topic.FAILURES,
+    Code.SERVICE_PORT: Topic.FAILURES,
     Code.MESSAGES: Topic.SCHEDULER,
     Code.LATE: Topic.LATE,
     Code.OFF: Topic.LATE,

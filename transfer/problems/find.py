@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.utils import timezone
 
-from transfer.models import MaintenanceTask, TransferTask
+from transfer.models import BonusServer, MaintenanceTask, TransferTask
 from transfer.models.alerts import Severity
 from transfer.models.run_base import attach_runs
-from transfer.problems import of_background, of_others, of_tasks
+from transfer.problems import of_background, of_others, of_tasks, outages
 from transfer.problems.codes import ORDER
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs import backlog
@@ -40,9 +41,21 @@ def look(
     """
     now = now or timezone.now()
     listed = list(all_tasks() if tasks is None else tasks)
-    yield from of_background.look(now)
-    yield from of_tasks.look(listed, backlog.stored() if heard is None else heard, now)
-    yield from of_others.look(now)
+    heard = backlog.stored() if heard is None else heard
+    found = chain(of_background.look(now), of_tasks.look(listed, heard, now), of_others.look(now))
+    return outages.fold(found, listed, heard, now)
+
+
+def outage_of(server: BonusServer) -> Problem | None:
+    """What is wrong with the server, by what was stored in the last minutes."""
+    now = timezone.now()
+    tasks = TransferTask.objects.with_runs().select_related("server").filter(server=server)
+    listed = attach_runs(tasks)
+    heard = backlog.stored()
+    found = chain(of_tasks.look(listed, heard, now), of_others.of_servers(server))
+    key = outages.of_server(server.pk)
+    folded = outages.fold(found, listed, heard, now)
+    return next((one for one in folded if isinstance(one, Problem) and one.key == key), None)
 
 
 def all_tasks() -> list[Any]:

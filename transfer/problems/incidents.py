@@ -1,4 +1,4 @@
-"""When each problem began and ended. Kept as long as the history."""
+"""When each problem began and ended, and how long rows waited. Kept as long as the history."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -6,7 +6,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from transfer.models import Incident
+from transfer.models import Incident, TransferRun
+from transfer.models.run_base import BAD_STATES, GOOD_STATES
+from transfer.problems.codes import Code
 from transfer.problems.problem import Problem, Unknown
 
 FIELDS = ("code", "url", "params", "severity", "notify", "server_id")
@@ -27,10 +29,12 @@ def note(found: Iterable[Problem | Unknown], now: datetime) -> None:
     for incident in Incident.objects.open():
         problem = problems.pop((incident.topic, incident.key), None)
         if problem is None:
-            ended.append(incident.pk)
+            _end(incident, now)
+            ended.append(incident)
         elif isinstance(problem, Problem) and _update(incident, problem):
             changed.append(incident)
-    Incident.objects.filter(pk__in=ended).update(ended_at=now)
+    if ended:
+        Incident.objects.bulk_update(ended, ["ended_at", "waited", "caught_up_at"])
     if changed:
         names = [name.removesuffix("_id") for name in FIELDS]
         Incident.objects.bulk_update(changed, names)
@@ -48,8 +52,37 @@ def _update(incident: Incident, problem: Problem) -> bool:
 
 
 def _begun(problem: Problem, now: datetime) -> Incident:
+    """An outage began when its first cause did; anything else when it was first seen."""
     values = {name: getattr(problem, name) for name in FIELDS}
-    return Incident(topic=problem.topic, key=problem.key, began_at=now, **values)
+    is_outage = problem.code == Code.OUTAGE
+    began_at = problem.since if is_outage and problem.since else now
+    return Incident(topic=problem.topic, key=problem.key, began_at=began_at, **values)
+
+
+def _end(incident: Incident, now: datetime) -> None:
+    incident.ended_at = now
+    if incident.code == Code.OUTAGE:
+        incident.waited, incident.caught_up_at = _caught_up(incident, now)
+
+
+def _caught_up(incident: Incident, now: datetime) -> tuple[int | None, datetime | None]:
+    """How many rows waited for runs that failed during the outage, and when all were moved.
+
+    Counts, of each task, the rows that its first good run after a failed one found. Without a
+    failed run neither is known.
+    """
+    runs = TransferRun.objects.filter(finished_at__range=(incident.began_at, now))
+    if incident.server_id:
+        runs = runs.filter(server=incident.server_id)
+    failed, waited, at = set(), None, None
+    ended = runs.order_by("finished_at").values_list("task", "state", "finished_at", "expected")
+    for task, state, finished_at, expected in ended:
+        if state in BAD_STATES:
+            failed.add(task)
+        elif state in GOOD_STATES and task in failed:
+            failed.remove(task)
+            waited, at = (waited or 0) + expected, finished_at
+    return waited, at
 
 
 def with_since(problems: Iterable[Problem]) -> list[Problem]:

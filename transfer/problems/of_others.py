@@ -29,17 +29,30 @@ def look(now: datetime) -> Iterator[Problem]:
     yield from of_log_ins(now)
 
 
-def of_servers() -> Iterator[Problem]:
+def of_servers(only: BonusServer | None = None) -> Iterator[Problem]:
     """Servers with which no register can work, or whose accounts can't be managed."""
-    for server in BonusServer.objects.failing():
-        yield Problem(
-            Code.SERVER,
-            f"server:{server.pk}",
-            server.get_absolute_url(),
-            {**_error(server), "server": server.name},
-            since=server.failing_since,
-            server_id=server.pk,
-        )
+    failing = BonusServer.objects.failing()
+    for server in failing.filter(pk=only.pk) if only else failing:
+        if server.state == BonusServer.State.FAILING:
+            yield Problem(
+                Code.SERVER,
+                f"server:{server.pk}",
+                server.get_absolute_url(),
+                {**_error(server), "server": server.name},
+                since=server.failing_since,
+                server_id=server.pk,
+                technical=server.error_technical,
+            )
+        if server.service_failing_since:
+            error = {"code": server.service_error_code, "error": server.service_error_params}
+            yield Problem(
+                Code.SERVICE_PORT,
+                f"service_port:{server.pk}",
+                server.get_absolute_url(),
+                {**error, "server": server.name},
+                since=server.service_failing_since,
+                server_id=server.pk,
+            )
 
 
 def of_recipients() -> Iterator[Problem]:

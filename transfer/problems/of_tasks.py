@@ -12,6 +12,7 @@ from transfer.models import Settings, TransferTask
 from transfer.models.alerts import Severity, Topic
 from transfer.models.run_base import State
 from transfer.parties import SHOP_ALL
+from transfer.problems import outages
 from transfer.problems.codes import Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs.backlog import Backlog
@@ -60,19 +61,19 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
             run.get_absolute_url(),
             params,
             Severity.BAD if is_bad else Severity.WARN,
+            since=None if refuses else run.finished_at,
             server_id=getattr(task, "server_id", None),
             notify=is_bad,
+            technical=run.error_technical,
         )
 
 
 def unknown(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator[Unknown]:
-    """What only an answer of the databases can tell, where there is none."""
-    if not heard:
-        yield Unknown(Topic.FAILURES, "database:shop_all")
-    answered = {task.server_id for task in tasks if task.pk in heard}
+    """What only an answer of the databases can tell, where there is none.
+
+    Whether a database answers, `outages` finds out.
+    """
     for task in tasks:
-        if task.server_id not in answered:
-            yield Unknown(Topic.FAILURES, f"database:{task.server_id}")
         asked = heard.get(task.pk)
         if asked is None or asked.error is not None:
             yield Unknown(Topic.LATE, _key(task))
@@ -88,13 +89,20 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
             continue
         error = asked.error
         is_shop_all = error.party == SHOP_ALL
-        key = "database:shop_all" if is_shop_all else f"database:{task.server_id}"
+        key = outages.OF_SHOP_ALL if is_shop_all else f"database:{task.server_id}"
         if key not in listed:
             listed.add(key)
             url = f"{reverse('scheduler')}?server={task.server_id}"
             params = {"code": error.code, "error": error.params}
-            server = None if is_shop_all else task.server_id
-            yield Problem(Code.DATABASE, key, url, params, server_id=server)
+            yield Problem(
+                Code.DATABASE,
+                key,
+                url,
+                params,
+                since=asked.asked_at,
+                server_id=None if is_shop_all else task.server_id,
+                technical=error.technical,
+            )
 
 
 def of_backlog(

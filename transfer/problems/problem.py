@@ -24,6 +24,8 @@ class Problem:
     since: datetime | None = None
     server_id: int | None = None  # a planned work on this server silences it
     notify: bool = True  # whether it is bad enough for a message
+    causes: "tuple[Problem, ...]" = ()  # of an outage
+    technical: str = ""  # what a database or a program said in its own words
 
     @property
     def topic(self) -> Topic:
@@ -40,6 +42,12 @@ class Problem:
         return sentences.sentence(self.code, self.params)
 
     @property
+    def folded(self) -> "tuple[Problem, ...]":
+        """The causes, if they say more than the sentence does."""
+        says_more = any(one.technical or one.sentence not in self.sentence for one in self.causes)
+        return self.causes if says_more else ()
+
+    @property
     def sql(self) -> str:
         """By which an administrator of the database repairs it."""
         return str(self.params["error"].get("script", "")) if self.code == Code.GUARDS else ""
@@ -47,7 +55,7 @@ class Problem:
     @property
     def detail(self) -> str:
         """Since when, unless the sentence says so, and the hint."""
-        if self.since is None or self.code in sentences.WITH_TIME:
+        if self.since is None or sentences.says_when(self.code, self.params):
             return self.hint
         since = _("Since %(since)s.") % {"since": formats.moment(self.since)}
         return f"{since} {self.hint}".strip()

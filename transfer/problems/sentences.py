@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _, gettext_noop, ngettext
 from transfer.errors import QueueStuck, TransferError
 from transfer.models import MaintenanceTask
 from transfer.models.tasks import KindChoices
+from transfer.problems import outage_words
 from transfer.problems.codes import Code
 from transfer.text import formats
 from transfer.text.explain import Explanation, explain
@@ -40,6 +41,20 @@ WITH_TIME = (Code.SCHEDULER, Code.CLOCK, Code.QUEUE, Code.MESSAGES, Code.LATE, C
 def sentence(code: str, params: Params) -> str:
     """What is wrong, without a full stop."""
     return SENTENCES[Code(code)](params).rstrip(".")
+
+
+def past(code: str, params: Params) -> str:
+    """What was wrong, of a problem that is over."""
+    if code == Code.OUTAGE:
+        return outage_words.past(params) or _first_cause(params)
+    return sentence(code, params)
+
+
+def says_when(code: str, params: Params) -> bool:
+    """Whether the sentence says since when it is wrong."""
+    if code == Code.OUTAGE:
+        return bool(params["silent"] or params["answered"])
+    return code in WITH_TIME
 
 
 def hint(code: str, params: Params) -> str:
@@ -76,6 +91,29 @@ def _stuck(params: Params) -> Explanation:
 def _step(params: Params) -> str:
     step = str(params["step"])
     return _("A step in the background fails: %(step)s") % {"step": _(STEPS.get(step, step))}
+
+
+def _first_cause(params: Params) -> str:
+    """Of an outage whose doors all answer."""
+    if not params["doors"] and params["failing"] > 1:
+        return outage_words.several_fail(params)
+    code, of_cause = params["causes"][0]
+    return sentence(code, of_cause)
+
+
+def _outage(params: Params) -> str:
+    if now := outage_words.now(params):
+        return now
+    waits = outage_words.waits(params) if params["doors"] else ""
+    return "; ".join(filter(None, [_first_cause(params), waits]))
+
+
+def _outage_hint(params: Params) -> str:
+    if common := outage_words.hint(params):
+        return common
+    code, of_cause = params["causes"][0]
+    calm = _("Transfers are not affected.") if outage_words.leaves_transfers_alone(params) else ""
+    return f"{calm} {hint(code, of_cause)}".strip()
 
 
 def _failures(params: Params) -> str:
@@ -155,9 +193,13 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
     Code.STEP: _step,
     Code.REFUSAL: lambda p: f"{task_name(p)}: {_cause(p).sentence}",
     Code.DIFFERENCE: lambda p: _cause(p).sentence,
+    Code.OUTAGE: _outage,
     Code.FAILURES: _failures,
     Code.DATABASE: lambda p: _cause(p).sentence,
     Code.SERVER: lambda p: _cause(p).sentence,
+    Code.SERVICE_PORT: lambda p: (
+        _("No register can work with %(server)s: the service port does not answer") % p
+    ),
     Code.MESSAGES: lambda p: (
         _("Messages to %(name)s have not arrived since %(since)s")
         % {"name": p["name"], "since": _moment(p)}
@@ -192,9 +234,11 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     ),
     Code.REFUSAL: lambda p: _cause(p).hint,
     Code.DIFFERENCE: lambda p: _cause(p).hint,
+    Code.OUTAGE: _outage_hint,
     Code.FAILURES: _why_it_failed,
     Code.DATABASE: lambda p: f"{_cause(p).hint} {_('What waits is not known, and stays.')}".strip(),
     Code.SERVER: lambda p: _cause(p).hint,
+    Code.SERVICE_PORT: lambda p: str(_cause(p)),
     Code.MESSAGES: lambda p: str(_cause(p)),
     Code.LATE: lambda p: _("They are not lost. See why the task does not move them."),
     Code.OFF: _oldest,

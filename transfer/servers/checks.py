@@ -1,4 +1,7 @@
-"""Asks all bonus servers at once how they are, and when they last saw which register."""
+"""Asks all bonus servers at once how they are, and when they last saw which register.
+
+Of the service port, where only registers log in, it is only tried whether it can be connected to.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, SeenDay
 from transfer.parties import server as party_of
 from transfer.servers.ask import ask_all
+from transfer.servers.stages import check_service_port
 
 SECONDS = 8.0  # for all of them together
 
@@ -72,8 +76,8 @@ SEEN = """
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a server answered, and how fast."""
+class Answer:
+    """What a server answered at its administration port, and how fast."""
 
     status: Status
     accounts: list[Account]
@@ -81,13 +85,31 @@ class Look:
     latency: float
 
 
+@dataclass(frozen=True)
+class Look:
+    """What both ports of a server answered."""
+
+    admin: Answer | TransferError
+    service: TransferError | None  # why no register can connect; None: they can
+
+
 def look(server: BonusServer, seconds: float = SECONDS) -> Look:
-    """Raises TransferError. Queries no database: it runs in a thread."""
+    """Queries no database: it runs in a thread."""
+    began = monotonic()
+    service = check_service_port(server)
+    try:
+        return Look(ask(server, seconds - (monotonic() - began)), service)
+    except TransferError as error:
+        return Look(error, service)
+
+
+def ask(server: BonusServer, seconds: float) -> Answer:
+    """Asks the administration port. Raises TransferError."""
     with BonusApi(server.endpoint, seconds) as api:
         asked_at, began = timezone.now(), monotonic()
         status = api.status()
         latency = monotonic() - began
-        return Look(status, api.accounts(), asked_at, latency)
+        return Answer(status, api.accounts(), asked_at, latency)
 
 
 def look_at_all(
@@ -98,7 +120,7 @@ def look_at_all(
         servers,
         look,
         seconds,
-        late=lambda one, took: TooSlow(party=party_of(one.name), reason=f"> {took:g} s"),
+        late=lambda one, took: TooSlow(f"> {took:g} s", party=party_of(one.name)),
     )
 
 
@@ -106,27 +128,32 @@ def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str,
     """Refreshes the state of servers and registers. What one server suffers, the others don't."""
     asked = list(BonusServer.objects.all() if servers is None else servers)
     report = {"servers": len(asked), "failing": 0, "registers": 0}
-    for server, answer in look_at_all(asked):
-        if isinstance(answer, TransferError):
-            server.note_failure(timezone.now(), answer)
+    for server, looked in look_at_all(asked):
+        # In time neither port has answered.
+        seen = Look(looked, looked) if isinstance(looked, TransferError) else looked
+        server.note_service_port(timezone.now(), seen.service)
+        if isinstance(seen.admin, TransferError):
+            server.note_failure(timezone.now(), seen.admin)
             report["failing"] += 1
         else:
-            note(server, answer)
-            report["registers"] += len(answer.accounts)
+            note(server, seen.admin)
+            report["registers"] += len(seen.admin.accounts)
     return report
 
 
 @transaction.atomic
-def note(server: BonusServer, look: Look) -> None:
+def note(server: BonusServer, answer: Answer) -> None:
     """Saves what the server answered, in three statements however many registers it has."""
-    ahead = look.status.time - look.asked_at  # the server's clock
-    server.note_answer(look.asked_at, look.latency, ahead.total_seconds(), look.status.version)
-    accounts = look.accounts
+    ahead = answer.status.time - answer.asked_at  # the server's clock
+    server.note_answer(
+        answer.asked_at, answer.latency, ahead.total_seconds(), answer.status.version
+    )
+    accounts = answer.accounts
     parameters: dict[str, Any] = {
         "server": server.pk,
-        "asked": look.status.time,
+        "asked": answer.status.time,
         "was_there": errors.RegisterExists.code,
-        "oldest": look.asked_at - timedelta(SeenDay.DAYS),
+        "oldest": answer.asked_at - timedelta(SeenDay.DAYS),
         "codes": [account.register for account in accounts],
         "logins": [account.login for account in accounts],
         "created": [account.created for account in accounts],

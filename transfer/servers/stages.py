@@ -10,7 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.bonus_api.client import BonusApi
+from transfer.bonus_api.errors import AdminPortInstead, PortsSwapped, ServicePortInstead
 from transfer.bonus_api.http import CONNECT_SECONDS
+from transfer.bonus_api.ports import Port, port_at
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import TRIGGERS, remarks
@@ -38,10 +40,39 @@ def try_name(server: BonusServer) -> Passed:
 def try_ports(server: BonusServer) -> Passed:
     for port in (server.admin_port, server.work_port):
         _connect(server, port)
+    if wrong := _wrong_port(server):
+        raise wrong
     return Passed(
         gettext_noop("Ports %(admin)s and %(work)s accept connections."),
         {"admin": server.admin_port, "work": server.work_port},
     )
+
+
+def _wrong_port(server: BonusServer) -> TransferError | None:
+    """Why a port is not the one that it was entered as, as far as its answer tells."""
+    admin, work = (
+        port_at(server.host, port, tls=server.api_tls)
+        for port in (server.admin_port, server.work_port)
+    )
+    name, party = server.name or server.host, party_of(server.name or server.host)
+    if (admin, work) == (Port.SERVICE, Port.ADMIN):
+        return PortsSwapped(
+            party=party, server=name, admin=server.admin_port, work=server.work_port
+        )
+    if admin == Port.SERVICE:
+        return ServicePortInstead(party=party, server=name, port=server.admin_port)
+    if work == Port.ADMIN:
+        return AdminPortInstead(party=party, server=name, port=server.work_port)
+    return None
+
+
+def check_service_port(server: BonusServer) -> TransferError | None:
+    """Why registers can't connect to the service port, if they can't. Queries no database."""
+    try:
+        _connect(server, server.work_port)
+    except TransferError as error:
+        return error
+    return None
 
 
 def _connect(server: BonusServer, port: int) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from django.db import connections
 from django.utils.translation import get_language, gettext as _, override
 
+from transfer.bonus_api.errors import PortsSwapped, ServicePortInstead
 from transfer.errors import TooSlow, TransferError
 from transfer.parties import Kind, Party
 from transfer.text.commands import as_typed_here
@@ -33,6 +34,12 @@ class Result:
     technical: str = ""
     ok: bool = True
     warns: bool = False
+    error_code: str = ""
+
+    @property
+    def may_swap_ports(self) -> bool:
+        """Whether it failed since another port of the server answered than was meant."""
+        return self.error_code in (PortsSwapped.code, ServicePortInstead.code)
 
     @property
     def state(self) -> str:
@@ -74,4 +81,6 @@ def _alone(test: Callable[[], Passed], language: str | None) -> Passed:
 def _failed(stage: str, label: str, began: float, error: TransferError) -> Result:
     sentence, hint = explain(error)
     took = time.monotonic() - began
-    return Result(stage, label, took, sentence, hint, error.technical, ok=False)
+    return Result(
+        stage, label, took, sentence, hint, error.technical, ok=False, error_code=error.code
+    )

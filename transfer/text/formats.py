@@ -170,6 +170,21 @@ def clock(when: datetime) -> str:
     return text if day_ == today else f"{day(day_, today=today)}{NBSP}{text}"
 
 
+def clock_or_date(when: datetime) -> str:
+    """ "14:05"; with its date, unless that is today. Fits after "since" in any language."""
+    local = timezone.localtime(when)
+    text = f"{local:%H:%M}"
+    if local.date() == _today(local):
+        return text
+    return f"{_dated(local.date(), get_language())}{NBSP}{text}"
+
+
+@lru_cache(maxsize=1000)
+def _dated(value: date, language: str | None) -> str:
+    """A day without its year."""
+    return date_format(value, pgettext("date without a year", "j M")).replace(" ", NBSP)
+
+
 def full_moment(when: datetime) -> str:
     """Everything there is to say about a moment: date, seconds, zone. It may wrap in between."""
     if when.year in (MINYEAR, MAXYEAR):

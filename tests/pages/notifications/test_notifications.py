@@ -120,17 +120,23 @@ def test_a_recipient_is_removed_after_a_question(client):
     assert not Recipient.objects.exists()
 
 
-def test_what_is_wrong_now_is_listed_with_a_link(client):
+def test_what_was_wrong_is_listed_with_a_link_and_its_times(client):
+    now = timezone.now()
     Incident.objects.create(
         topic=Topic.REGISTERS,
+        code="registers",
         key="shop:1",
         params={"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
         url="/registers/?shop=1",
-        began_at=timezone.now(),
+        began_at=now - timedelta(hours=3),
+        ended_at=now - timedelta(hours=1),
     )
-    page = words_of(client.get(reverse("notifications")))
+    response = client.get(reverse("notifications"))
+    page = words_of(response)
     assert "На углу: 2 registers have not been seen for a day" in page
     assert 'href="/registers/?shop=1"' in page
+    assert "2\xa0h\xa000\xa0min" in page
+    assert len(response.context["past"].rows) == 1
 
 
 def test_planned_work_stands_on_the_overview_and_can_be_ended(client):

@@ -209,7 +209,7 @@ def test_old_states_say_how_old_they_are(operator, servers, registers, with_acco
     old = timezone.now() - timedelta(minutes=40)
     BonusServer.objects.filter(pk=servers[0].pk).update(accounts_at=old, checked_at=old)
     page = text(operator.get(servers[0].get_absolute_url()).text)
-    assert "as it was 40 minutes ago" in page
+    assert "The last check was 40 minutes ago" in page
     assert "is the scheduler running?" in page
     assert "as they were 40 minutes ago" in page
     assert "as it was 40 minutes ago" in text(operator.get(register.get_absolute_url()).text)

@@ -53,6 +53,60 @@ def test_the_page_runs_stage_after_stage_and_uses_the_stored_secret(admin, docke
     assert "may do all" in text
 
 
+def swapped(docked) -> dict:
+    return {"admin_port": docked.work_port, "work_port": docked.admin_port}
+
+
+def test_swapped_ports_are_swapped_by_one_button_and_nothing_else_is_lost(admin, docked):
+    data = fields(docked, **swapped(docked), name="New", api_token=TOKEN)
+    part = {"HX-Request": "true"}
+    url = reverse("server_add_test")
+    page = admin.post(url, data | {"stage": "ports"}, headers=part).content.decode()
+    assert "the ports are swapped" in page
+    assert 'name="swap"' in page
+    page = admin.post(url, data | {"swap": "1"}, headers=part).content.decode()
+    ports = dict(re.findall(r'name="(\w+_port)" value="(\d+)"[^>]*hx-swap-oob="true"', page))
+    assert ports == {
+        "admin_port": str(docked.admin_port),
+        "work_port": str(docked.work_port),
+    }
+    assert '"stage": "name"' in page, "the test begins again"
+    assert TOKEN not in page
+
+
+def test_without_javascript_the_form_comes_back_with_swapped_ports(admin, docked):
+    data = fields(docked, **swapped(docked), name="New", api_token=TOKEN)
+    page = admin.post(reverse("server_add_test"), data | {"swap": "1"})
+    form = page.context["form"]
+    assert (form["admin_port"].value(), form["work_port"].value()) == (
+        str(docked.admin_port),
+        str(docked.work_port),
+    )
+    assert form["name"].value() == "New"
+    assert "may do all" in page.content.decode()
+
+
+def test_a_docked_server_whose_ports_are_swapped_leads_to_the_form(admin, docked):
+    BonusServer.objects.filter(pk=docked.pk).update(**swapped(docked))
+    page = admin.post(reverse("server_test", args=[docked.pk])).content.decode()
+    url = f"{reverse('server_edit', args=[docked.pk])}?swap"
+    assert f'href="{url}"' in page
+    form = admin.get(url).context["form"]
+    assert (form["admin_port"].value(), form["work_port"].value()) == (
+        docked.admin_port,
+        docked.work_port,
+    )
+
+
+def test_to_swap_the_ports_does_not_send_the_stored_token_to_another_one(admin, docked):
+    for url in (
+        f"{reverse('server_edit', args=[docked.pk])}?swap",
+        reverse("server_edit_test", args=[docked.pk]),
+    ):
+        page = admin.post(url, fields(docked, **swapped(docked)))
+        assert list(page.context["form"].errors) == ["api_token"]
+
+
 def test_without_javascript_it_is_one_page_and_nothing_is_saved(admin, docked):
     url = reverse("server_edit_test", args=[docked.pk])
     page = admin.post(url, fields(docked, api_token="wrong", name="New name"))

@@ -33,6 +33,8 @@ class Command(BaseCommand):
                     if json:
                         self._say_json(task, "error", error=error.code)
                     self.stderr.write(f"{task}: {explain(error).sentence}")
+                    if error.technical:
+                        self.stderr.write(f"  ({error.technical})")
                 else:
                     failed |= not (result is None or result.holds)
                     report(task, result)

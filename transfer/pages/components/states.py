@@ -69,6 +69,12 @@ LOOKS: dict[str, dict[str, Look]] = {
         BonusServer.State.AVAILABLE: ("ok", "check"),
         BonusServer.State.FAILING: ("bad", "cross"),
     }),
+    # One of a server's three doors.
+    "door": {
+        "ok": Look("ok", "check", gettext_lazy("Answers")),
+        "failing": Look("bad", "cross", gettext_lazy("Fails")),
+        "unknown": Look("idle", "clock", gettext_lazy("Not checked in the last minutes")),
+    },
     "account": _labelled({
         AccountState.ERROR: ("bad", "cross"),
         AccountState.BLOCKED: ("warn", "lock"),

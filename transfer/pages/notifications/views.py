@@ -1,4 +1,4 @@
-"""Notifications: recipients and their topics, open incidents, planned work."""
+"""Notifications: recipients and their topics, problems now and in the past, planned work."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +18,10 @@ from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Top
 from transfer.pages.audit import sentences
 from transfer.pages.back import done, next_url, read_or_post
 from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm
+from transfer.pages.notifications.tables import IncidentTable
+from transfer.problems.find import problems
+from transfer.problems.groups import grouped
+from transfer.problems.incidents import with_since
 from transfer.text import formats
 
 
@@ -28,10 +32,10 @@ def notifications(request: HttpRequest) -> HttpResponse:
         (one, [Topic(topic).label for topic in Topic.values if topic in one.topics])
         for one in Recipient.objects.all()
     ]
-    incidents = [(one, alert_words.sentence(one)) for one in Incident.objects.open()]
     context = {
         "recipients": recipients,
-        "incidents": incidents,
+        "problems": grouped(with_since(problems())),
+        "past": IncidentTable(Incident.objects.past()).paged(request),
         "works": PlannedWork.objects.coming().select_related("server"),
     }
     return render(request, "notifications/notifications.html", context)
@@ -77,7 +81,9 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "one": recipient,
         "notices": [
             (one, alert_words.subject(one))
-            for one in recipient.notices.select_related("incident", "recipient")[:20]
+            for one in recipient.notices.select_related("incident", "recipient").prefetch_related(
+                "tells__incident"
+            )[:20]
         ],
         "entries": sentences.latest(recipient),
         "about": f"recipient-{pk}",

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
@@ -30,8 +31,10 @@ from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.groups import added
 from transfer.pages.scheduler.status import TaskStatus
-from transfer.problems.codes import FOR_ADMINISTRATORS
+from transfer.problems.codes import FOR_ADMINISTRATORS, Code
 from transfer.problems.find import problems
+from transfer.problems.groups import grouped
+from transfer.problems.history import night
 from transfer.problems.incidents import with_since
 from transfer.problems.problem import Problem
 from transfer.runs import workers
@@ -65,7 +68,8 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
     heartbeat = Heartbeat.last()
     running = [row for row in [*rows, *maintenance] if row.run]
     asked = all(row.asked_at for row in rows)
-    wrong = problems_for(user, [*rows, *maintenance])
+    wrong = grouped(problems_for(user, [*rows, *maintenance]))
+    nights = night(timezone.now(), hidden_from(user))
     return {
         "rows": rows,
         "scheme": scheme(rows),
@@ -74,6 +78,8 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
         "problems": wrong[:LISTED],
         "more_problems": max(len(wrong) - LISTED, 0),
+        "night": nights[:LISTED],
+        "more_nights": max(len(nights) - LISTED, 0),
         "steps": set_up(rows, user, seconds),
         "works": PlannedWork.objects.coming().select_related("server"),
         "asked": asked,
@@ -96,8 +102,12 @@ def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:
     """The problems that this user may see, by the latest answers of the databases."""
     heard = {row.task.pk: row.backlog for row in rows if row.is_transfer and row.asked_at}
     listed = with_since(problems(tasks=[row.task for row in rows], heard=heard))
-    hidden = () if has_role(user, Role.ADMINISTRATOR) else FOR_ADMINISTRATORS
-    return [one for one in listed if one.code not in hidden]
+    return [one for one in listed if one.code not in hidden_from(user)]
+
+
+def hidden_from(user: Any) -> tuple[Code, ...]:
+    """The codes of problems that this user may not see."""
+    return () if has_role(user, Role.ADMINISTRATOR) else FOR_ADMINISTRATORS
 
 
 def backlog_now(rows: list[TaskStatus], shown: Callable[[int | None], str] = formats.number) -> str:

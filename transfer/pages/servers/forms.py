@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.models import BonusServer
@@ -87,6 +88,13 @@ class ServerForm(forms.ModelForm[BonusServer]):
                 cleaned[name] = self.stored[name]
         return cleaned
 
+    def ports_to_swap(self) -> list[Any]:
+        """The fields of both ports, which replace those of the page."""
+        ports = [self[name] for name in ("admin_port", "work_port")]
+        for port in ports:
+            port.field.widget.attrs["hx-swap-oob"] = "true"
+        return ports
+
     def changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The old and new values of changed fields, for the audit."""
         stored = BonusServer.objects.filter(pk=self.instance.pk).first() or BonusServer()
@@ -96,6 +104,14 @@ class ServerForm(forms.ModelForm[BonusServer]):
             if (was or "") != (now or ""):
                 old[name], new[name] = was, now
         return old, new
+
+
+def swapped(data: QueryDict) -> QueryDict:
+    """What was typed, with the two ports in each other's place."""
+    changed = data.copy()
+    admin, service = data.get("admin_port", ""), data.get("work_port", "")
+    changed["admin_port"], changed["work_port"] = service, admin
+    return changed
 
 
 class BlockForm(forms.Form):

@@ -13,17 +13,28 @@ from django_tables2 import Column  # type: ignore[import-untyped]
 
 from transfer.access import role
 from transfer.errors import TransferError
-from transfer.models import Actor, BonusServer, CashRegister, PlannedWork, TransferTask
+from transfer.models import (
+    Actor,
+    BonusServer,
+    CashRegister,
+    Incident,
+    PlannedWork,
+    TransferTask,
+)
 from transfer.pages.back import is_part
 from transfer.pages.components.states import badge
+from transfer.pages.notifications.tables import IncidentTable
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable
 from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.beginning import undecided
-from transfer.pages.servers.forms import ServerForm
+from transfer.pages.servers.forms import ServerForm, swapped
 from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
+from transfer.problems import doors
+from transfer.problems.find import outage_of
+from transfer.runs import backlog
 from transfer.runs.reconcile import Log, batch_log, last_result, reconcile_within
 from transfer.servers.ask import ask_all
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
@@ -81,6 +92,7 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
         "actions": ACTIONS,
         "missing": CashRegister.objects.in_use().unsettled(server).count(),
         "to_test": request.session.get(TO_TEST) == pk and request.session.pop(TO_TEST),
+        "incidents": incidents_of(request, server),
         **of_server(server),
         **tasks_of(request, server),
     }
@@ -101,6 +113,12 @@ def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "servers/tasks.html", {"server": server, **tasks_of(request, server)})
 
 
+def incidents_of(request: HttpRequest, server: BonusServer) -> IncidentTable:
+    """What was wrong with it and is over."""
+    past = Incident.objects.past().filter(server=server)
+    return IncidentTable(past, prefix="incidents-").paged(request)
+
+
 def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
     rows = status.with_recent(status.of(status.transfer_tasks().filter(server=server)))
     return {
@@ -115,12 +133,24 @@ def of_server(server: BonusServer) -> dict[str, Any]:
     paused_by = PlannedWork.objects.under_way(timezone.now()).filter(stops=True)
     return {
         "server": server,
+        **doors_of(server),
         "pauses": paused_by.filter(Q(server=server) | Q(server=None)),
         "states": summary(server.accounts.count_states(), in_use),
         "jobs": server.account_jobs.pending(),
         "untaken": server.account_jobs.with_secrets(),
         "last_job": server.account_jobs.exclude(finished_at=None).first(),
     }
+
+
+def doors_of(server: BonusServer) -> dict[str, Any]:
+    """What is true of its three doors, and of its transfers where all doors answer."""
+    numbers = set(server.tasks.values_list("pk", flat=True))
+    heard = [asked for number, asked in backlog.stored().items() if number in numbers]
+    outage = outage_of(server)
+    listed = doors.doors(server, heard, outage)
+    state = doors.state(listed)
+    is_said = state == BonusServer.State.FAILING
+    return {"doors": listed, "state": state, "outage": None if is_said else outage}
 
 
 @require_safe
@@ -187,17 +217,22 @@ def server_test(request: HttpRequest, pk: int) -> HttpResponse:
 @role("administrator")
 @require_POST
 def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    """Tests the values of the form before it is saved; an empty secret is the stored one."""
+    """Tests the values of the form before it is saved; an empty secret is the stored one.
+
+    With `swap` the two ports change places first, in the form too.
+    """
     stored = get_object_or_404(BonusServer, pk=pk) if pk else None
-    form = ServerForm(request.POST, instance=stored)
+    is_swapped = "swap" in request.POST
+    form = ServerForm(swapped(request.POST) if is_swapped else request.POST, instance=stored)
     is_valid = form.is_valid()
     if is_valid:
         note_test(form.instance, Actor.of(request))
     if is_part(request):
+        swap = {"ports": form.ports_to_swap() if is_swapped else ()}
         if is_valid:
-            return stages(request, form.instance)
-        return render(request, "servers/test_invalid.html", {"form": form})
-    results = tested(form.instance) if is_valid else {}
+            return stages(request, form.instance, in_form=True, **swap)
+        return render(request, "servers/test_invalid.html", {"form": form, **swap})
+    results = {**tested(form.instance), "in_form": True} if is_valid else {}
     return render(request, "servers/form.html", {"form": form, "server": stored, **results})
 
 
@@ -206,12 +241,16 @@ def tested(server: BonusServer) -> dict[str, Any]:
     return {"results": results, "untried": LABELS[len(results) :]}
 
 
-def stages(request: HttpRequest, server: BonusServer) -> HttpResponse:
-    """Answers with one stage, and with the request for the next one."""
+def stages(request: HttpRequest, server: BonusServer, **more: Any) -> HttpResponse:
+    """Answers with one stage, and with the request for the next one.
+
+    `more`: what the template has to know of the form that is tested.
+    """
     names, stage = list(STAGES), request.POST.get("stage", "")
     tried = names.index(stage) + 1 if stage in names else 0
     results = [run_stage(stage, server)] if tried else []
-    context = {"begins": not tried, "results": results, "url": request.path}
+    context = {"begins": not tried, "results": results, "url": request.path, **more}
+    context["server"] = server
     if not all(result.ok for result in results):
         context["untried"] = LABELS[tried:]
     elif tried < len(names):

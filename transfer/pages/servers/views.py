@@ -18,6 +18,8 @@ from transfer.pages.scheduler.groups import MANY
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
 from transfer.pages.servers.tables import ServerTable
+from transfer.problems.codes import Code
+from transfer.problems.find import problems
 from transfer.runs.positions import QUESTIONS, begin
 from transfer.runs.undocking import consequences, question, undock, why_not_now
 
@@ -32,7 +34,9 @@ def servers(request: HttpRequest) -> HttpResponse:
     rows = with_states(listed, CashRegister.objects.in_use().count())
     template = "servers/cards.html" if request.GET.get("part") else "servers/servers.html"
     many = len(rows) >= MANY and ServerTable(rows)
-    return render(request, template, {"rows": rows, "many": many})
+    outages = {one.server_id: one for one in problems() if one.code == Code.OUTAGE}
+    cards = [(server, states, outages.get(server.pk)) for server, states in rows]
+    return render(request, template, {"rows": cards, "many": many})
 
 
 @role("administrator")
@@ -72,8 +76,12 @@ def begin_positions(request: HttpRequest, server: BonusServer) -> bool:
 @role("administrator")
 @read_or_post
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Changes the settings. `?swap` shows the form with the two ports in each other's place."""
     server = get_object_or_404(BonusServer, pk=pk)
-    form = ServerForm(request.POST or None, instance=server)
+    initial = {}
+    if request.method == "GET" and "swap" in request.GET:
+        initial = {"admin_port": server.work_port, "work_port": server.admin_port}
+    form = ServerForm(request.POST or None, instance=server, initial=initial)
     if form.is_valid():
         old, new = form.changes()
         if not new:

@@ -1,0 +1,144 @@
+"""The first card of a server's page says what is true of all three doors."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.records import a_run, server, user
+from transfer.errors import PortClosed
+from transfer.models import Actor
+from transfer.models.alerts import Incident, Topic
+from transfer.models.failing import failure
+from transfer.parties import database_of, server as server_named
+from transfer.runs import backlog
+from transfer.runs.backlog import Backlog
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english", "nothing_asked")]
+NAME = "БС 12"
+WHERE = {"host": "10.0.0.12", "port": "7770", "seconds": "3", "reason": "x"}
+NO_PORT = PortClosed("[Errno 111]", party=server_named(NAME), **WHERE)
+NO_DATABASE = PortClosed("Connection refused", party=database_of(NAME), **WHERE)
+
+
+@pytest.fixture
+def bs12():
+    """All its doors answer, and its tasks are on."""
+    made = server(NAME)
+    for task in made.tasks.select_related("server"):
+        task.switch(True, Actor("ivan"))
+    made.note_answer(timezone.now(), 0.02, 0, "1.0")
+    made.note_service_port(timezone.now(), None)
+    hear(made)
+    return made
+
+
+def hear(made, error=None):
+    asked = Backlog(error=error) if error else Backlog(0)
+    backlog.store({task.pk: asked for task in made.tasks.all()})
+
+
+@pytest.fixture
+def card(client, bs12):
+    """The first card: each door with its state, and all that is said."""
+    client.force_login(user("viewer"))
+    client.cookies["django_language"] = "en"
+
+    def card():
+        response = client.get(reverse("server_live", args=[bs12.pk]))
+        doors = {door.name: door.state for door in response.context["doors"]}
+        return doors, " ".join(response.text.split()), response.context["state"]
+
+    return card
+
+
+def test_all_answer(card):
+    doors, text, state = card()
+    assert doors == {"admin": "ok", "service": "ok", "database": "ok"}
+    assert state == "available"
+    assert "answered in 20 ms · version 1.0" in text
+
+
+def test_of_a_dead_administration_port_the_transfers_are_not_affected(card, bs12):
+    bs12.note_failure(timezone.now(), NO_PORT)
+    doors, text, state = card()
+    assert doors == {"admin": "failing", "service": "ok", "database": "ok"}
+    assert state == "failing"
+    assert "Transfers are not affected." in text
+
+
+def test_it_never_says_so_while_the_database_is_down(card, bs12):
+    bs12.note_failure(timezone.now(), NO_PORT)
+    hear(bs12, NO_DATABASE)
+    doors, text, _state = card()
+    assert doors == {"admin": "failing", "service": "ok", "database": "failing"}
+    assert "not affected" not in text
+    assert "3 transfers wait, no row is lost." in text
+    assert "Connection refused" in text  # in the technical text
+
+
+def test_nor_while_transfers_fail(card, bs12):
+    bs12.note_failure(timezone.now(), NO_PORT)
+    a_run(bs12, state="failed", **failure(NO_DATABASE))
+    bs12.tasks.filter(kind="balances").update(failures=1)
+    assert "not affected" not in card()[1]
+
+
+def test_of_a_dead_service_port_registers_are_affected(card, bs12):
+    bs12.note_service_port(timezone.now(), NO_PORT)
+    doors, text, state = card()
+    assert (doors["service"], state) == ("failing", "failing")
+    assert "Registers can&#x27;t work with this server." in text
+
+
+def test_what_was_not_checked_for_minutes_is_not_known(card, bs12):
+    backlog.store(
+        {
+            task.pk: Backlog(0, asked_at=timezone.now() - timedelta(minutes=6))
+            for task in bs12.tasks.all()
+        }
+    )
+    doors, text, _state = card()
+    assert doors["database"] == "unknown"
+    assert "Not checked in the last minutes" in text
+
+
+def test_transfers_that_fail_while_all_answers_are_said(card, bs12):
+    a_run(bs12, state="failed", **failure(NO_DATABASE))
+    bs12.tasks.filter(kind="balances").update(failures=3)
+    doors, text, _state = card()
+    assert set(doors.values()) == {"ok"}
+    assert "Balance changes → БС 12: the last 3 runs failed" in text
+
+
+def test_the_list_of_servers_says_the_same(client, bs12):
+    client.force_login(user("viewer"))
+    client.cookies["django_language"] = "en"
+    bs12.note_failure(timezone.now(), NO_PORT)
+    hear(bs12, NO_DATABASE)
+    text = client.get(reverse("servers")).text
+    assert "БС 12 has not answered since" in text
+    assert "not affected" not in text
+
+
+def test_the_page_lists_what_was_wrong_with_this_server(client, bs12):
+    client.force_login(user("viewer"))
+    now = timezone.now()
+    for one in (bs12, server("БС 9")):
+        Incident.objects.create(
+            topic=Topic.FAILURES,
+            code="failures",
+            key=f"server:{one.pk}",
+            server=one,
+            params={"kind": "cards", "server": one.name, "n": 3},
+            url="/",
+            began_at=now - timedelta(hours=2),
+            ended_at=now - timedelta(hours=1),
+            waited=412,
+            caught_up_at=now - timedelta(minutes=56),
+        )
+    response = client.get(bs12.get_absolute_url())
+    (row,) = response.context["incidents"].rows
+    assert row.record.server == bs12
+    assert "412" in response.text

@@ -1,0 +1,118 @@
+"""A bonus server's three doors: administration port, service port, database.
+
+What is said of each comes from the checks that ran last, every minute; nobody is asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from transfer.errors import TransferError
+from transfer.models import BonusServer
+from transfer.parties import SHOP_ALL
+from transfer.problems import outage_words
+from transfer.problems.problem import Problem
+from transfer.runs.backlog import Backlog
+from transfer.text import formats
+from transfer.text.explain import Explanation, explain
+
+
+@dataclass(frozen=True)
+class Door:
+    """One of them, as the last check found it."""
+
+    name: str  # admin, service or database
+    label: str
+    address: str
+    checked_at: datetime | None
+    error: TransferError | None = None
+    since: datetime | None = None  # it fails
+    technical: str = ""
+    note: str = ""  # what an answer brought, or what the failure means
+
+    @property
+    def state(self) -> str:
+        """One of unknown, failing, ok."""
+        if self.checked_at is None:
+            return "unknown"
+        return "failing" if self.error else "ok"
+
+    @property
+    def cause(self) -> Explanation | None:
+        return explain(self.error) if self.error else None
+
+
+def doors(server: BonusServer, heard: Sequence[Backlog], outage: Problem | None) -> list[Door]:
+    """The doors of the server. `heard`: the stored backlogs of its tasks; `outage`: its own."""
+    return [_admin(server, outage), _service(server), _database(server, heard, outage)]
+
+
+def state(doors: Sequence[Door]) -> str:
+    """What is true of all three, as a state of `BonusServer`."""
+    states = {door.state for door in doors}
+    if "failing" in states:
+        return BonusServer.State.FAILING
+    return BonusServer.State.AVAILABLE if "ok" in states else BonusServer.State.UNCHECKED
+
+
+def _admin(server: BonusServer, outage: Problem | None) -> Door:
+    fails = server.state == BonusServer.State.FAILING
+    note = _calm(outage) if fails else _answered(server)
+    return Door(
+        "admin",
+        _("Administration port"),
+        str(server.admin_port),
+        server.checked_at,
+        server.error if fails else None,
+        server.failing_since,
+        server.error_technical,
+        note,
+    )
+
+
+def _answered(server: BonusServer) -> str:
+    if server.latency is None:
+        return ""
+    latency = _("answered in %(latency)s") % {"latency": formats.duration(server.latency)}
+    version = _("version %(version)s") % {"version": server.version} if server.version else ""
+    return " · ".join(filter(None, [latency, version]))
+
+
+def _calm(outage: Problem | None) -> str:
+    if outage is None or not outage_words.leaves_transfers_alone(outage.params):
+        return ""
+    return _("Transfers are not affected.")
+
+
+def _service(server: BonusServer) -> Door:
+    error = None
+    if server.service_failing_since:
+        error = TransferError.saved(server.service_error_code, server.service_error_params)
+    return Door(
+        "service",
+        _("Service port"),
+        str(server.work_port),
+        server.service_checked_at,
+        error,
+        server.service_failing_since,
+        note=_("Registers can't work with this server.") if error else "",
+    )
+
+
+def _database(server: BonusServer, heard: Sequence[Backlog], outage: Problem | None) -> Door:
+    """Where shop All does not answer, the server's database was not asked."""
+    asked = [one for one in heard if one.error is None or one.error.party != SHOP_ALL]
+    error = next((one.error for one in asked if one.error), None)
+    waits = outage_words.waits(outage.params) if error and outage else ""
+    return Door(
+        "database",
+        _("Database"),
+        server.db_name,
+        max((one.asked_at for one in asked), default=None),
+        error,
+        outage.since if error and outage else None,
+        error.technical if error else "",
+        formats.sentence(waits) if waits else "",
+    )

@@ -1,0 +1,160 @@
+"""Many servers, or tasks, with the same trouble are one line, whose names are folded."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _, ngettext_lazy
+
+from transfer.models.alerts import Severity
+from transfer.problems import outage_words
+from transfer.problems.codes import Code
+from transfer.problems.outage_words import AGAIN, CAUSE, DATABASE, PORTS, WHOLE
+from transfer.problems.problem import Problem
+from transfer.text import formats
+
+Params = dict[str, Any]
+
+ENOUGH = 4  # so many lines alike become one
+# Began together, as far as a reader is concerned.
+TOGETHER = timedelta(minutes=5)
+
+# Of outages, by what `outage_words.kind` says of them.
+OUTAGES = {
+    WHOLE: ngettext_lazy(
+        "%(n)s bonus server has not answered", "%(n)s bonus servers have not answered", "n"
+    ),
+    DATABASE: ngettext_lazy(
+        "The database of %(n)s bonus server has not answered",
+        "The databases of %(n)s bonus servers have not answered",
+        "n",
+    ),
+    PORTS: ngettext_lazy(
+        "The ports of %(n)s bonus server have not answered",
+        "The ports of %(n)s bonus servers have not answered",
+        "n",
+    ),
+}
+ANSWERING = {
+    AGAIN: ngettext_lazy(
+        "%(n)s bonus server answers again, and its transfers catch up",
+        "%(n)s bonus servers answer again, and their transfers catch up",
+        "n",
+    ),
+    CAUSE: ngettext_lazy(
+        "%(n)s bonus server has a problem of the same kind",
+        "%(n)s bonus servers have a problem of the same kind",
+        "n",
+    ),
+}
+# Of tasks and shops, and where the list of them is.
+OTHERS: dict[Code, tuple[Any, str]] = {
+    Code.LATE: (
+        ngettext_lazy(
+            "In %(n)s transfer rows wait for too long",
+            "In %(n)s transfers rows wait for too long",
+            "n",
+        ),
+        "?sort=-waits",
+    ),
+    Code.OFF: (
+        ngettext_lazy(
+            "%(n)s transfer is switched off, and rows wait",
+            "%(n)s transfers are switched off, and rows wait",
+            "n",
+        ),
+        "?state=disabled",
+    ),
+    Code.PAUSED: (
+        ngettext_lazy(
+            "%(n)s transfer is paused, and rows wait",
+            "%(n)s transfers are paused, and rows wait",
+            "n",
+        ),
+        "?state=paused",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Several problems of one kind. The overview shows it as it shows a problem."""
+
+    members: Sequence[Problem]
+    sentence: str
+    url: str
+
+    @property
+    def topic(self) -> str:
+        return self.members[0].topic
+
+    @property
+    def key(self) -> str:
+        """What tells it from all other lines."""
+        return " ".join(kind(self.members[0].code, self.members[0].params))
+
+    @property
+    def severity(self) -> Severity:
+        is_bad = any(one.severity == Severity.BAD for one in self.members)
+        return Severity.BAD if is_bad else Severity.WARN
+
+
+def grouped(problems: Iterable[Problem]) -> list[Problem | Group]:
+    """The problems, with a group in the place of the first of those that are alike."""
+    by_kind: dict[Any, list[Problem]] = {}
+    for number, one in enumerate(problems):
+        by_kind.setdefault(kind(one.code, one.params) or number, []).append(one)
+    return list(_lines(by_kind.values()))
+
+
+def _lines(alike: Iterable[list[Problem]]) -> Iterator[Problem | Group]:
+    for members in alike:
+        if len(members) < ENOUGH:
+            yield from members
+        else:
+            words = sentence(members[0].code, [one.params for one in members])
+            yield Group(members, words, _url(members[0]))
+
+
+def kind(code: str, params: Params) -> tuple[str, ...]:
+    """What problems that are alike have in common; empty: it has a line of its own."""
+    if code in OTHERS:
+        return (code,)
+    if code == Code.OUTAGE and params["server"]:
+        return (code, *outage_words.kind(params))
+    return ()
+
+
+def sentence(code: str, alike: Sequence[Params]) -> str:
+    """What is wrong, of problems of this code that are alike; by the parameters of each."""
+    n = len(alike)
+    if code in OTHERS:
+        return _counted(OTHERS[Code(code)][0], n)
+    extent, *_rest = outage_words.kind(alike[0])
+    if extent in (AGAIN, CAUSE):
+        return _counted(ANSWERING[extent], n)
+    began = [datetime.fromisoformat(outage_words.silent_since(one)) for one in alike]
+    waiting = sum(one["waiting"] for one in alike) if extent != PORTS else 0
+    since = with_since(_counted(OUTAGES[extent], n), began)
+    return "; ".join(filter(None, [since, outage_words.waiting(waiting)]))
+
+
+def with_since(what: str, began: Sequence[datetime]) -> str:
+    """What is wrong with several servers, and since when."""
+    names = {"what": what, "at": formats.clock_or_date(min(began))}
+    if max(began) - min(began) <= TOGETHER:
+        return _("%(what)s since %(at)s") % names
+    return _("%(what)s, the first since %(at)s") % names
+
+
+def _counted(words: Promise, n: int) -> str:
+    return str(words % {"n": n})
+
+
+def _url(problem: Problem) -> str:
+    if problem.code in OTHERS:
+        return f"{reverse('scheduler')}{OTHERS[problem.code][1]}"
+    return reverse("servers")

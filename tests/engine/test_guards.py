@@ -176,8 +176,9 @@ def test_a_policy_that_would_hide_rows_is_an_error(balances, postgres):
     )
     try:
         watched = make_dsn(balances.shop_all, user="watched")
-        with pytest.raises(QueryFailed, match="row-level security"):
+        with pytest.raises(QueryFailed) as failed:
             Flow("balances", watched, balances.bonus, balances.reader).move()
+        assert "row-level security" in failed.value.technical
         assert [row[0] for row in balances.target_rows()] == ["1"]
     finally:
         query(balances.shop_all, "drop owned by watched; drop role watched")
@@ -207,7 +208,7 @@ def test_an_error_of_shop_all_in_mid_stream_is_told_as_its_own(balances):
         with source.snapshot(), pytest.raises(SourceFailed) as failed:
             receive_rows(BALANCES, Sending(source, rows), target)
         assert isinstance(failed.value.__cause__, QueryFailed)
-        assert "bang" in str(failed.value.__cause__)
+        assert "bang" in failed.value.__cause__.technical
 
 
 # --- A commit whose answer is lost ----------------------------------------------------------------

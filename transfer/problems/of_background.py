@@ -1,6 +1,6 @@
 """Problems of what runs by itself: the scheduler, the queue, the steps of background loops."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +15,10 @@ from transfer.runs import workers
 
 
 def look(now: datetime) -> Iterator[Problem | Unknown]:
-    yield from of_guards()
-    yield from of_changes()
-    yield from of_tables()
+    failed = RecurringJob.objects.exclude(error_code="").select_related("server")
+    for job in failed.order_by("kind", "pk"):
+        if of_job := OF_JOBS.get(RecurringJob.Kind(job.kind)):
+            yield of_job(job)
     yield from of_scheduler(now)
     yield from of_queue()
     yield from of_steps()
@@ -28,43 +29,38 @@ def _url() -> str:
     return f"{reverse('overview')}#scheduler"
 
 
-def of_guards() -> Iterator[Problem | Unknown]:
+def of_guards(job: RecurringJob) -> Problem | Unknown:
     """What a recurring job last heard of the guards of the staging tables in shop All."""
-    job = RecurringJob.objects.filter(kind=RecurringJob.Kind.CHECK_GUARDS).first()
-    if job is None:
-        return
     if job.error_code in (GuardsOutdated.code, GuardsOfAnother.code):
-        params = {"code": job.error_code, "error": job.error_params}
-        yield Problem(Code.GUARDS, "guards", reverse("overview"), params)
-    elif job.error_code:
-        yield Unknown(TOPICS[Code.GUARDS], "guards")
+        return Problem(Code.GUARDS, "guards", reverse("overview"), _error(job))
+    return Unknown(TOPICS[Code.GUARDS], "guards")
 
 
-def of_changes() -> Iterator[Problem | Unknown]:
+def of_changes(job: RecurringJob) -> Problem | Unknown:
     """What a recurring job last heard of rows that were changed after their transfer."""
-    job = RecurringJob.objects.filter(kind=RecurringJob.Kind.CHECK_CHANGES).first()
-    if job is None:
-        return
     if job.error_code == RowsChanged.code:
-        yield Problem(Code.CHANGED, "changed", reverse("changed"), _error(job), Severity.WARN)
-    elif job.error_code:
-        yield Unknown(TOPICS[Code.CHANGED], "changed")
+        return Problem(Code.CHANGED, "changed", reverse("changed"), _error(job), Severity.WARN)
+    return Unknown(TOPICS[Code.CHANGED], "changed")
 
 
-def of_tables() -> Iterator[Problem | Unknown]:
-    """What recurring jobs last heard of tables that a later version will refuse."""
-    jobs = RecurringJob.objects.filter(kind=RecurringJob.Kind.CHECK_TABLES).exclude(error_code="")
-    for job in jobs.select_related("server"):
-        key = f"tables:{job.server_id or 'shop_all'}"
-        url = job.server.get_absolute_url() if job.server else reverse("overview")
-        if job.error_code == TablesForeign.code:
-            yield Problem(Code.TABLES, key, url, _error(job), Severity.WARN)
-        else:
-            yield Unknown(TOPICS[Code.TABLES], key)
+def of_tables(job: RecurringJob) -> Problem | Unknown:
+    """What a recurring job last heard of tables that a later version will refuse."""
+    key = f"tables:{job.server_id or 'shop_all'}"
+    url = job.server.get_absolute_url() if job.server else reverse("overview")
+    if job.error_code == TablesForeign.code:
+        return Problem(Code.TABLES, key, url, _error(job), Severity.WARN)
+    return Unknown(TOPICS[Code.TABLES], key)
 
 
 def _error(job: RecurringJob) -> dict[str, Any]:
     return {"code": job.error_code, "error": job.error_params}
+
+
+OF_JOBS: dict[RecurringJob.Kind, Callable[[RecurringJob], Problem | Unknown]] = {
+    RecurringJob.Kind.CHECK_GUARDS: of_guards,
+    RecurringJob.Kind.CHECK_CHANGES: of_changes,
+    RecurringJob.Kind.CHECK_TABLES: of_tables,
+}
 
 
 def of_scheduler(now: datetime) -> Iterator[Problem]:

@@ -328,5 +328,5 @@ def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
         assert wrong_words(page, language) == [], url
         assert too_wide_at(page) == [], url
         check_accessible(page, rules)
-        if viewport is None:  # paper has one width, whatever the window's was
+        if viewport is None:  # the width of paper does not depend on the window
             assert what_is_wrong_on_paper(page) == [], url

@@ -16,7 +16,7 @@ NOTE = """
     insert into changed_for_the_test (kind, number, id) values (%s, %s, %s)
         on conflict (kind, number) do update set decision = null
 """
-# A confirmed decision survives a crash, whatever the settings of the database are.
+# A confirmed decision survives a crash, also if the database's default is off.
 DECIDED = """
     set synchronous_commit = on;
     update changed_for_the_test set decision = %s where kind = %s and number = %s

@@ -98,7 +98,7 @@ def _fields_of(error: TransferError) -> list[dict[str, Any]]:
 
 
 def bad_rows(lines: Iterable[BadLine]) -> list[dict[str, Any]]:
-    """Row, field and reason of each; a PIN code stands there as its mask."""
+    """Row, field and reason of each; PIN codes are masked."""
     shown = []
     for bad in lines:
         reason = explain(fault_named(bad.code))

@@ -44,7 +44,7 @@ class Task(Schema):
     paused_until: AwareDatetime | None
     failures: int = Field(description="In a row.")
     version: int = Field(description="Counts the changes of switch, pause and schedule.")
-    waiting: Waiting | None = Field(description="Null if nobody was asked in the last minutes.")
+    waiting: Waiting | None = Field(description="Null if not asked in the last minutes.")
     open_run: int | None = Field(description="The run that is queued or under way.")
     last_run: LastRun | None
 

@@ -6,7 +6,7 @@ Why a call that is repeated stages no second row:
 2. Shop All notes the token, the primary key of `datatransfer.loaded`, in the transaction that
    stages the rows. A second transaction with this token can't commit.
 3. A repeated call asks shop All for the token before it loads. What has committed is answered from
-   that note, whatever our own database knows.
+   that note, even if our own database was lost.
 4. Beside the token is a digest of the rows, keyed, since they may hold PIN codes. A key that was
    used for other rows is refused; so is one whose digest was made with a SECRET_KEY that is lost.
 

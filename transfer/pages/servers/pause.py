@@ -24,7 +24,7 @@ class ServerPauseForm(PauseForm):
 @role("operator")
 @read_or_post
 def pause(request: HttpRequest, pk: int) -> HttpResponse:
-    """Pauses the enabled tasks at once; nobody is notified of the server's problems meanwhile."""
+    """Pauses the enabled tasks at once, and sends no messages about the server until it ends."""
     server = get_object_or_404(BonusServer, pk=pk)
     form = ServerPauseForm(request.POST or None)
     if form.is_valid():

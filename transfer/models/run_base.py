@@ -44,6 +44,12 @@ BAD_STATES = [State.FAILED, State.INTERRUPTED]
 
 
 class Trigger(models.TextChoices):
+    """What opened a run: the tick, a look that found rows, a person, a command.
+
+    The tick opens runs of tasks that run as rows arrive, too: every minute while no process looks,
+    and now and then all the same. It does not know whether rows have arrived.
+    """
+
     SCHEDULE = "schedule", gettext_lazy("Schedule")
     ARRIVAL = "arrival", gettext_lazy("Rows arrived")
     MANUAL = "manual", gettext_lazy("By hand")

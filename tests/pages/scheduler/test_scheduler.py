@@ -18,6 +18,8 @@ from transfer.models import (
     AuditEntry,
     BonusServer,
     Heartbeat,
+    MaintenanceRun,
+    MaintenanceTask,
     Settings,
     TransferRun,
     TransferTask,
@@ -462,6 +464,14 @@ def test_the_page_looks_again_soon_while_something_runs(client, olga, task):
     assert 'data-poll="10"' in page(client)
     a_run(task.server, state=State.RUNNING)
     assert 'data-poll="2"' in page(client)
+
+
+def test_a_maintenance_run_that_is_under_way_is_shown(client, olga, shown):
+    task = MaintenanceTask.objects.get(kind="check_connections")
+    run = MaintenanceRun.of(task, Trigger.SCHEDULE)
+    run.state, run.started_at = State.RUNNING, timezone.now()
+    run.save()
+    assert run.get_absolute_url() in page(client)
 
 
 @pytest.mark.parametrize(("few", "more"), [(10, 8), (3 * MANY, 50)], ids=["lines", "groups"])

@@ -112,7 +112,7 @@ def next_run(row: TaskStatus) -> Html | str:
 
 
 def _progress(row: TaskStatus) -> Html:
-    if row.is_running and row.run.expected:
+    if row.is_transfer and row.is_running and row.run.expected:
         return badge("info", f"{share(row.run.read, row.run.expected)} %")
     draw = state_badge if row.run.is_open else state_icon
     return draw("run", row.run.state)

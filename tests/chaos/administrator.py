@@ -227,7 +227,8 @@ class Administrator(Changing):
             f"where created_at < %(before)s::timestamptz and ({condition})",
             position | {"before": "infinity" if before.startswith("--") else before},
         )
-        missing = {number for (number,) in rows} - self._accounted() - self._mirrored()
+        missing = {number for (number,) in rows} - self._accounted()
+        missing -= self.facts.mirrored & self._mirrored()
         self.go_to(*present)
         return len(missing)
 

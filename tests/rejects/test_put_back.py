@@ -57,3 +57,52 @@ def test_a_row_that_it_reads_again_is_judged_again(server, bonus):
     call_command("set_position", str(server.pk), "balances", "--start")
     move(server)
     assert landed(bonus) == [("4200", 7), ("4100", 100)]
+
+
+COPY = """
+    create schema copy;
+    create table copy.position as select * from datatransfer.position;
+    create table copy.reject as select * from datatransfer.reject;
+"""
+RESTORE = """
+    truncate datatransfer.position, datatransfer.reject;
+    insert into datatransfer.position select * from copy.position;
+    insert into datatransfer.reject select * from copy.reject;
+"""
+
+
+def numbers(dsn):
+    return query(dsn, "select number, payload->>'account' from datatransfer.reject order by number")
+
+
+def test_rejects_of_rows_that_it_reads_again_after_a_restore_are_not_put_back(
+    server, bonus, shop_all
+):
+    query(bonus, COPY + "create table copy.asset as select * from asset")
+    stage(shop_all, "balances", [("4300", 300)])
+    move(server)
+    query(bonus, RESTORE + "truncate asset; insert into asset select * from copy.asset")
+    query(bonus, "delete from datatransfer.reject")
+    stage(shop_all, "balances", [("4400", 400)])
+    move(server)
+    assert numbers(bonus) == [(1, "4100"), (2, "4300"), (3, "4400")]
+    assert landed(bonus) == [("4200", 7), ("4100", 99)]
+    call_command("reconcile")
+
+
+def test_its_schema_is_older_than_its_data_and_its_position_is_put_forward(
+    server, bonus, shop_all, olga
+):
+    query(bonus, COPY)
+    stage(shop_all, "balances", [("4300", 300)])
+    move(server)
+    query(bonus, RESTORE)
+    call_command("set_position", str(server.pk), "balances", "--batch", "2")
+    stage(shop_all, "balances", [("4400", 400)])
+    move(server)
+    assert numbers(bonus) == [(1, "4100"), (2, "4300"), (3, "4400")]
+    rejected = RejectedRow.objects.open().filter(payload__account="4300")
+    assert resend(rejected, {"amount": "30"}, olga).sent == 1
+    move(server)
+    assert landed(bonus) == [("4200", 7), ("4300", 30), ("4100", 99)]
+    call_command("reconcile")

@@ -21,28 +21,42 @@ def put_back_if_lost(task: TransferTask, target: BonusDatabase, position: Positi
             put_back(task, target, position)
 
 
-def put_back(task: TransferTask, target: BonusDatabase, position: Position) -> None:
+def put_back(
+    task: TransferTask, target: BonusDatabase, position: Position, *, is_put_forward: bool = False
+) -> int:
     """Writes the rejects of rows that the position has moved, as far as they are missing.
 
     The caller commits. Rows that it has yet to read are left out: the server may accept them now.
+    So are rejects of its own reader that it does not count: those rows were read again. Only a
+    position that is put forward may have moved them: `is_put_forward`.
+
+    Returns the number of the last reject of the position's reader that it has written, or 0.
     """
-    of_position = Q(reader=position.reader, number__lte=position.totals.rejected)
-    rejects = RejectedRow.objects.filter(of_position | Q(origin=position.origin)).filter(
+    last = 0
+    rejects = RejectedRow.objects.filter(Q(reader=position.reader) | Q(origin=position.origin))
+    rejects = rejects.filter(
         server=task.server_id, kind=task.kind, reader__isnull=False, token__isnull=False
+    ).exclude(xid=None)
+    for one in rejects.order_by("reader", "number").iterator():
+        number, is_own = one.number or 0, str(one.reader) == position.reader
+        is_counted = is_own and number <= position.totals.rejected
+        may_be_moved = not is_own or is_put_forward
+        if is_counted or (may_be_moved and position.has_moved(one.xid or 0, one.staging_id)):
+            target.rejects.put_back(task.kind_spec, str(one.reader), _reject(one))
+            last = number if is_own else last
+    return last
+
+
+def _reject(one: RejectedRow) -> Reject:
+    return Reject(
+        number=one.number or 0,
+        token=str(one.token),
+        origin=str(one.origin),
+        xid=one.xid,
+        staging_id=one.staging_id,
+        code=one.code,
+        sqlstate=one.sqlstate,
+        constraint=one.constraint,
+        payload=one.payload,
+        at=one.created_at,
     )
-    for one in rejects.exclude(xid=None).order_by("reader", "number").iterator():
-        is_counted = str(one.reader) == position.reader
-        if is_counted or position.has_moved(one.xid or 0, one.staging_id):
-            reject = Reject(
-                number=one.number or 0,
-                token=str(one.token),
-                origin=str(one.origin),
-                xid=one.xid,
-                staging_id=one.staging_id,
-                code=one.code,
-                sqlstate=one.sqlstate,
-                constraint=one.constraint,
-                payload=one.payload,
-                at=one.created_at,
-            )
-            target.rejects.put_back(task.kind_spec, str(one.reader), reject)

@@ -100,7 +100,7 @@ def _put(
         target,
         request,
         readers,
-        lambda position: put_back(task, target, position),
+        lambda position: put_back(task, target, position, is_put_forward=not request.stays),
         dry_run=dry_run,
     )
     if not dry_run:

@@ -26,7 +26,7 @@ from transfer.errors import TransferError
 
 SHOWN = 20  # batches or readers that an error lists
 
-PutBack = Callable[[Position], object]
+PutBack = Callable[[Position], int]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def set_position(
     target: BonusDatabase,
     request: Request,
     readers: Readers,
-    put_back: PutBack = lambda position: None,
+    put_back: PutBack = lambda position: 0,
     *,
     dry_run: bool = False,
 ) -> Outcome:
@@ -108,7 +108,8 @@ def set_position(
     3. Checks that this sends no row twice, and which rows it can't send any more.
     4. Writes the position.
 
-    `put_back` writes what the bonus server has lost beside it, in the same transaction.
+    `put_back` writes rejects that the bonus server has lost, in the same transaction, and returns
+    the number of the reader's last one.
 
     Raises BatchUnknown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown, ReaderShared,
     PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged when shop All has gone back
@@ -325,6 +326,19 @@ def _write(now: Situation, plan: Plan, put_back: PutBack) -> Position:
     positions = now.target.positions
     write = positions.begin if now.held is None else positions.replace
     write(position, plan.at)
-    put_back(position)
+    last = put_back(position)
+    if last > position.totals.rejected:
+        position = _counting(position, last)
+        positions.replace(position, plan.at)
     now.target.database.commit()
     return position
+
+
+def _counting(position: Position, rejected: int) -> Position:
+    """The position after it has counted more rejects: the next one gets the next number.
+
+    Its rows were moved before, so the reconciliation counts as many rows less as removed.
+    """
+    totals = replace(position.totals, rejected=rejected)
+    purged = position.purged_rows - (rejected - position.totals.rejected)
+    return replace(position, totals=totals, purged_rows=purged)

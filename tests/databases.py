@@ -31,7 +31,8 @@ from transfer.engine.move.chunk import Chunk
 from transfer.engine.move.prepare import prepare
 from transfer.engine.position import Position, Totals
 from transfer.engine.restore.carry_over import carry_over
-from transfer.engine.restore.set_position import Request, set_position
+from transfer.engine.restore.requested_position import Request
+from transfer.engine.restore.set_position import set_position
 from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.purge import Purge
 from transfer.engine.shop_all.source import ShopAll

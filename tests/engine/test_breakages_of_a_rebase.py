@@ -20,7 +20,7 @@ from transfer.engine.errors import (
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.engine.restore.new_numbers import Restored
-from transfer.engine.restore.set_position import Request
+from transfer.engine.restore.requested_position import Request
 
 
 @pytest.fixture

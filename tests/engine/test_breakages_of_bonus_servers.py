@@ -16,7 +16,7 @@ from transfer.engine.errors import (
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move.prepare import prepare
 from transfer.engine.restore.new_numbers import Restored
-from transfer.engine.restore.set_position import Request
+from transfer.engine.restore.requested_position import Request
 
 
 def test_a_bonus_server_that_was_restored_gets_what_it_lost(site):

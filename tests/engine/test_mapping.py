@@ -20,7 +20,8 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import TablesRefused
-from transfer.engine.restore.set_position import Request, set_position
+from transfer.engine.restore.requested_position import Request
+from transfer.engine.restore.set_position import set_position
 from transfer.engine.shop_all import batch_log as batches
 from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.identity import Identity

@@ -22,7 +22,7 @@ from transfer.engine.kinds import BALANCES, PINCODES
 from transfer.engine.move import transfer as move
 from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.restore.new_numbers import Restored
-from transfer.engine.restore.set_position import Request
+from transfer.engine.restore.requested_position import Request
 from transfer.engine.shop_all.batches import Readers
 from transfer.errors import TransferError
 

@@ -10,7 +10,8 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import BeginningUndecided, PositionLost, ReaderShared
 from transfer.engine.position import Position
 from transfer.engine.restore.carry_over import Renumbered, carry_over
-from transfer.engine.restore.set_position import Outcome, Request, set_position
+from transfer.engine.restore.requested_position import Request
+from transfer.engine.restore.set_position import Outcome, set_position
 from transfer.engine.shop_all.batches import Batch, KnownBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError

@@ -6,7 +6,8 @@ from tests.databases import query
 from transfer.engine.errors import BeginningUndecided, ReaderShared
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move.prepare import prepare
-from transfer.engine.restore.set_position import Request, set_position
+from transfer.engine.restore.requested_position import Request
+from transfer.engine.restore.set_position import set_position
 from transfer.engine.shop_all.batches import Readers
 
 

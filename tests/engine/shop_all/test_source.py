@@ -13,7 +13,8 @@ from tests.chaos.checks import stage_many
 from tests.databases import Flow, connected, query, run
 from tests.waiting import wait_until
 from transfer.engine.kinds import BALANCES
-from transfer.engine.restore.set_position import Request, set_position
+from transfer.engine.restore.requested_position import Request
+from transfer.engine.restore.set_position import set_position
 from transfer.engine.shop_all.batches import Readers
 from transfer.models import TransferRun, TransferTask
 from transfer.runs.backlog import backlogs

@@ -5,7 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.restore.set_position import Outcome, Request
+from transfer.engine.restore.requested_position import Request
+from transfer.engine.restore.set_position import Outcome
 from transfer.management.command import Command as BaseCommand, servers_named
 from transfer.models import Actor, TransferTask
 from transfer.runs.positions import put_position

@@ -57,7 +57,7 @@ deb: $(VENV)/.deb
 
 # Installed in clean systems, used, upgraded, removed, purged; as root.
 deb-trial: deb
-	@$(DEBIAN) mmdebstrap=mmdebstrap pgrep=procps
+	@$(DEBIAN) mmdebstrap=mmdebstrap pgrep=procps ip=iproute2
 	for codename in $(or $(FOR),bookworm noble trixie); do bash deb/trial $$codename || exit 1; done
 
 # PARTS="postgresql-15 django-6.1": these alone. TESTS="tests/engine tests/pages": these alone.

@@ -102,11 +102,14 @@ def environment(tree: Path, python: str) -> None:
 
 
 def remove_unused(packages: Path) -> None:
-    """Sources of translations, of which Django reads the compiled ones, and tests of libraries."""
+    """Removes sources of translations, of which Django reads the compiled ones, tests of libraries,
+    and the pages of django-ninja, which ours replace.
+    """
     for source in packages.rglob("*.po"):
         source.unlink()
-    for tests in [*packages.glob("*/tests"), *packages.glob("*/*/tests")]:
-        shutil.rmtree(tests)
+    tests = [*packages.glob("*/tests"), *packages.glob("*/*/tests")]
+    for folder in [*tests, packages / "ninja" / "static"]:
+        shutil.rmtree(folder)
 
 
 def product(tree: Path) -> None:

@@ -114,7 +114,43 @@ def order_something_of_everything():
 def test_a_backup_is_for_its_owner_alone_and_the_audit_knows_of_it(call, file):
     assert call("backup", file)[0] == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert AuditEntry.objects.filter(action="backup").count() == 1
+    end, beginning = AuditEntry.objects.filter(action="backup")
+    assert (beginning.new, end.new) == ({}, {"file": "own.dump", "bytes": file.stat().st_size})
+
+
+@pytest.mark.usefixtures("own_database")
+def test_nightly_backups_are_new_files_of_which_the_last_14_are_kept(call, environment, tmp_path):
+    environment["BACKUP_FOLDER"] = str(tmp_path)
+    before = [tmp_path / f"dtadmin-2026-01-{day:02}-030000.dump" for day in range(1, 16)]
+    other = tmp_path / "before-the-upgrade.dump"
+    for path in [*before, other]:
+        path.touch()
+    code, said = call("backup")
+    assert code == 0, said
+    (new,) = {*tmp_path.glob("*.dump")} - {*before, other}
+    assert new.stat().st_size > 10_000
+    assert {*tmp_path.iterdir()} == {*before[2:], other, new}
+
+
+@pytest.mark.usefixtures("own_database")
+def test_a_nightly_backup_that_fails_removes_none_and_does_not_count(
+    call, environment, tmp_path, wrap
+):
+    environment["BACKUP_FOLDER"] = str(tmp_path)
+    before = [tmp_path / f"dtadmin-2026-01-{day:02}-030000.dump" for day in range(1, 16)]
+    for path in before:
+        path.touch()
+    wrap("pg_dump", "echo No space left on device >&2; exit 1")
+    code, said = call("backup")
+    assert (code, said) == (1, "No space left on device\n")
+    assert {*tmp_path.glob("*.dump*")} == {*before}
+    assert AuditEntry.objects.last_backup_at() is None
+
+
+@pytest.mark.usefixtures("own_database")
+def test_without_a_file_and_a_folder_it_says_what_to_name(call):
+    code, said = call("backup")
+    assert (code, "BACKUP_FOLDER" in said) == (2, True)
 
 
 @pytest.mark.usefixtures("backed_up")

@@ -297,17 +297,20 @@ def test_a_mail_server_that_does_not_answer_fails_if_someone_is_notified_by_mail
     assert "The mail server 127.0.0.1 does not answer" in lines["Pages", "Mail"]["sentence"]
 
 
-def test_an_old_backup_is_a_warning(doctor, installation):
+def test_an_old_backup_is_a_warning(doctor, installation, settings):
     line = doctor()[1]["Our own database", "Backup"]
     assert (line["state"], line["sentence"]) == (
         "warns",
         "There is no backup yet. Make one: manage.py backup FILE",
     )
-    AuditEntry.objects.create(who="ivan", action="backup", at=timezone.now() - timedelta(days=8))
+    made = {"who": "ivan", "action": "backup", "new": {"bytes": 1}}
+    AuditEntry.objects.create(**made, at=timezone.now() - timedelta(days=8))
     line = doctor()[1]["Our own database", "Backup"]
     assert (line["state"], "8 days ago" in line["sentence"]) == ("warns", True)
-    AuditEntry.objects.create(who="ivan", action="backup")
+    AuditEntry.objects.create(**made, at=timezone.now() - timedelta(days=3))
     assert doctor()[1]["Our own database", "Backup"]["state"] == "ok"
+    settings.BACKUP_FOLDER = "/var/backups"  # one a night
+    assert doctor()[1]["Our own database", "Backup"]["state"] == "warns"
 
 
 def test_a_postgresql_newer_than_those_tested_is_named(shop_all, monkeypatch):

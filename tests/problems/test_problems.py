@@ -4,6 +4,7 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -21,6 +22,7 @@ from transfer.engine.errors import GuardsOfAnother, HistoryChanged, RowsChanged,
 from transfer.errors import Difference, Unreachable
 from transfer.models import (
     Actor,
+    AuditEntry,
     CashRegister,
     FailedStep,
     Heartbeat,
@@ -54,7 +56,7 @@ DOWN = Unreachable(party=database_of("БС 8"), reason="timeout")
 
 @pytest.fixture(autouse=True)
 def in_english(settings, nothing_asked):
-    settings.LANGUAGE_CODE = "en"
+    settings.LANGUAGE_CODE, settings.BACKUP_FOLDER = "en", ""  # which `no_backup` names
     with override("en"):
         yield
 
@@ -180,6 +182,15 @@ def messages(_task):
     )
 
 
+def no_backup(_task):
+    """One is wanted each night; that of last night failed, and the one before is too old."""
+    django_settings.BACKUP_FOLDER = "/var/backups/dtadmin"
+    begun, done = timezone.now() - timedelta(hours=1), timezone.now() - timedelta(hours=49)
+    about = {"who": "root", "action": "backup", "subject_type": "settings"}
+    AuditEntry.objects.create(**about, at=done, new={"bytes": 1})
+    AuditEntry.objects.create(**about, at=begun)
+
+
 def locked(_task):
     User.objects.create_user("masha", password="correct horse battery")
     key = LoginKey("masha", "10.0.0.66")
@@ -202,6 +213,7 @@ WRONG = {
     failing_server: (Code.SERVER, "БС 8"),
     failing_service_port: (Code.SERVICE_PORT, "БС 8"),
     messages: (Code.MESSAGES, "Olga"),
+    no_backup: (Code.BACKUP, "made a backup of our own database"),
     waits: (Code.LATE, "Balance changes → БС 8"),
     off: (Code.OFF, "Balance changes → БС 8"),
     paused: (Code.PAUSED, "Balance changes → БС 8"),
@@ -274,7 +286,7 @@ def test_all_that_report_problems_report_it(task, go_wrong, capsys):
     assert lines[(problem.code, str(problem.severity), problem.key)] == 1
     with pytest.raises(SystemExit), override("en"):
         call_command("doctor")
-    asked = (Code.GUARDS, Code.DATABASE, Code.SERVER, Code.SERVICE_PORT)
+    asked = (Code.GUARDS, Code.DATABASE, Code.SERVER, Code.SERVICE_PORT, Code.BACKUP)
     if code_of(problem) not in asked:  # doctor asks itself
         assert problem.sentence in capsys.readouterr().out
 
@@ -291,6 +303,14 @@ def metrics(client):
 
 
 def test_where_nothing_is_wrong_nothing_is_listed(task):
+    assert problems() == []
+
+
+def test_a_nightly_backup_is_missed_until_one_is_complete(task, settings):
+    settings.BACKUP_FOLDER = "/var/backups/dtadmin"
+    AuditEntry.objects.create(who="root", action="backup")
+    assert [one.sentence for one in problems()] == ["Our own database has no backup yet"]
+    AuditEntry.objects.create(who="root", action="backup", new={"bytes": 1})
     assert problems() == []
 
 

@@ -30,7 +30,7 @@ from transfer.text import formats
 
 SCHEDULE = (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK)
 # Problems that have lines of their own.
-LOOKED_AT = (*SCHEDULE, Code.QUEUE, Code.GUARDS)
+LOOKED_AT = (*SCHEDULE, Code.QUEUE, Code.GUARDS, Code.BACKUP)
 SECONDS = 10.0
 EXPIRES_SOON = timedelta(days=14)
 SCARCE_MB, NONE_MB = 1000, 100

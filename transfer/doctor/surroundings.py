@@ -12,6 +12,7 @@ from transfer.doctor import errors
 from transfer.errors import from_socket, gettext_noop
 from transfer.models import AuditEntry, Recipient
 from transfer.parties import Kind, Party
+from transfer.problems.of_background import BACKUP_MISSED
 from transfer.servers.timed_check import Passed
 from transfer.text import formats
 
@@ -55,10 +56,11 @@ def try_mail() -> Passed:
 
 def try_backup() -> Passed:
     """Looks when `backup` last ran. Other programs may make backups that it does not know of."""
-    last = AuditEntry.objects.filter(action=AuditEntry.Action.BACKUP).first()
+    last = AuditEntry.objects.last_backup_at()
     if last is None:
         text = gettext_noop("There is no backup yet. Make one: manage.py backup FILE")
         return Passed(text, {}, warns=True)
     text = gettext_noop("The last backup was made %(ago)s.")
-    is_old = timezone.now() - last.at > BACKUP_OLD
-    return Passed(text, {"ago": formats.ago(last.at)}, warns=is_old)
+    limit = BACKUP_MISSED if settings.BACKUP_FOLDER else BACKUP_OLD
+    is_old = timezone.now() - last > limit
+    return Passed(text, {"ago": formats.ago(last)}, warns=is_old)

@@ -139,6 +139,11 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         """Entries without log-ins, which change nothing."""
         return self.exclude(action__in=[AuditEntry.Action.LOGIN, AuditEntry.Action.REFUSE])
 
+    def last_backup_at(self) -> datetime | None:
+        """When the last backup was completed. One that failed, or was killed, has no size."""
+        done = self.filter(action=AuditEntry.Action.BACKUP, new__has_key="bytes").first()
+        return done.at if done else None
+
     def search(self, text: str) -> Self:
         """Entries that have all these words, or words that begin so."""
         words = [word.replace("\\", "").replace("'", "''") for word in text.split()]

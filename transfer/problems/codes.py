@@ -22,6 +22,7 @@ class Code(StrEnum):
     SERVER = "server"  # its administration port
     SERVICE_PORT = "service_port"
     MESSAGES = "messages"
+    BACKUP = "backup"  # the nightly one is missing
     LATE = "late"
     OFF = "off"
     PAUSED = "paused"
@@ -48,6 +49,7 @@ TOPICS = {
     Code.SERVER: Topic.FAILURES,
     Code.SERVICE_PORT: Topic.FAILURES,
     Code.MESSAGES: Topic.SCHEDULER,
+    Code.BACKUP: Topic.SCHEDULER,
     Code.LATE: Topic.LATE,
     Code.OFF: Topic.LATE,
     Code.PAUSED: Topic.LATE,

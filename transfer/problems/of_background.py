@@ -1,17 +1,20 @@
 """Problems of what runs by itself: the scheduler, the queue, the steps of background loops."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.urls import reverse
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated, RowsChanged, TablesForeign
-from transfer.models import FailedStep, Heartbeat, RecurringJob
+from transfer.models import AuditEntry, FailedStep, Heartbeat, RecurringJob
 from transfer.models.alerts import Severity
 from transfer.problems.codes import TOPICS, Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs import workers
+
+BACKUP_MISSED = timedelta(days=2)  # of one a night
 
 
 def look(now: datetime) -> Iterator[Problem | Unknown]:
@@ -22,6 +25,7 @@ def look(now: datetime) -> Iterator[Problem | Unknown]:
     yield from of_scheduler(now)
     yield from of_queue()
     yield from of_steps()
+    yield from of_backup(now)
 
 
 def _url() -> str:
@@ -88,3 +92,14 @@ def of_steps() -> Iterator[Problem]:
     for step, row in first.items():
         params = {"step": step, "item": row.item, "error": row.error}
         yield Problem(Code.STEP, f"step:{step}", _url(), params, since=row.failing_since)
+
+
+def of_backup(now: datetime) -> Iterator[Problem]:
+    """The nightly backup, if this installation has a folder for it."""
+    if not settings.BACKUP_FOLDER:
+        return
+    at = AuditEntry.objects.last_backup_at()
+    if at is None or now - at > BACKUP_MISSED:
+        params = {"at": at and at.isoformat()}
+        url = f"{reverse('audit')}?action={AuditEntry.Action.BACKUP}"
+        yield Problem(Code.BACKUP, Code.BACKUP, url, params, Severity.WARN)

@@ -176,6 +176,12 @@ def _registers(params: Params) -> str:
     return text % params
 
 
+def _backup(params: Params) -> str:
+    if params["at"] is None:
+        return _("Our own database has no backup yet")
+    return _("The last backup of our own database was made %(at)s") % {"at": _moment(params, "at")}
+
+
 def _guards(params: Params) -> Explanation:
     """Without the SQL for another role, which `Problem.sql` has."""
     return explain(TransferError.saved(params["code"], {**params["error"], "script": ""}))
@@ -204,6 +210,7 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
         _("Messages to %(name)s have not arrived since %(since)s")
         % {"name": p["name"], "since": _moment(p)}
     ),
+    Code.BACKUP: _backup,
     Code.LATE: _late,
     Code.OFF: _off,
     Code.PAUSED: _paused,
@@ -240,6 +247,9 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.SERVER: lambda p: _cause(p).hint,
     Code.SERVICE_PORT: lambda p: str(_cause(p)),
     Code.MESSAGES: lambda p: str(_cause(p)),
+    Code.BACKUP: lambda p: _(
+        "The nightly backup does not run, or fails. Make one now to see why: manage.py backup"
+    ),
     Code.LATE: lambda p: _("They are not lost. See why the task does not move them."),
     Code.OFF: _oldest,
     Code.PAUSED: lambda p: str(p["reason"]),

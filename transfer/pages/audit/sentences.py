@@ -88,7 +88,8 @@ SENTENCES = {
     "lock": gettext_lazy("%(who)s: log-in locked after too many attempts"),
     "unlock": gettext_lazy("%(who)s lifted the locks of log-ins"),
     "position": gettext_lazy("%(who)s set the position of “%(name)s”"),
-    "backup": gettext_lazy("%(who)s made a backup of our own database"),
+    "backup bytes": gettext_lazy("%(who)s made a backup of our own database"),
+    "backup": gettext_lazy("%(who)s began a backup of our own database"),
     "restore": gettext_lazy("%(who)s restored our own database from a backup"),
 }
 

@@ -35,6 +35,7 @@ FACTS = {
     "until": gettext_lazy("locked until"),
     "backup_of": gettext_lazy("backup of"),
     "file": gettext_lazy("file"),
+    "bytes": gettext_lazy("bytes"),
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
     "decision": gettext_lazy("decision"),

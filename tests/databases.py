@@ -356,11 +356,16 @@ def send_all(shop_all: str, bonus: str) -> None:
         target.database.commit()
 
 
-def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> tuple[int, Decimal]:
-    """What the product's purge does once it knows the positions; rows and amounts removed."""
+def purge(
+    dsn: str, kind: str, positions: list[Position], days: int = 30, **left: Any
+) -> tuple[int, Decimal]:
+    """What the product's purge does once it knows the positions; rows and amounts removed.
+
+    `left` says of servers that are left behind.
+    """
     with ShopAll(dsn, "tests") as shop_all, shop_all.purge_lock.held():
         purge = Purge(shop_all, settings.KINDS.values())
-        return purge.purge(settings.KINDS[kind], positions, days)
+        return purge.purge(settings.KINDS[kind], positions, days, **left)
 
 
 def migrate_own(dsn: str) -> None:

@@ -31,7 +31,7 @@ LONGEST = (
     "loading/test_property.py",
     "engine/test_property.py",
     "thief/test_silent_database.py",
-    "engine/test_servers_left_behind.py",
+    "engine/test_servers_not_reached.py",
     "test_embedded.py",
     "management/test_migrate.py",
     "chaos/test_installation_of_before.py",

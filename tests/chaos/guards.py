@@ -25,7 +25,7 @@ from transfer.engine.restore import (
 from transfer.engine.shop_all import batch_log, identity
 from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.batches import Batch, Readers
-from transfer.engine.shop_all.purge_notes import PurgeNotes
+from transfer.engine.shop_all.purge_notes import Lost, PurgeNotes
 
 
 def take_out(name: str) -> None:
@@ -202,7 +202,7 @@ GUARDS = [
     ),
     Guard(
         "a purge notes what it removed, and for whom",
-        lambda: replace(PurgeNotes, "count_lost", lambda *_: 0),
+        lambda: replace(PurgeNotes, "lost", lambda *_: Lost(0)),
         scenarios_of_servers.bonus_server_restored_to_before_a_purge,
     ),
     Guard(

@@ -130,3 +130,13 @@ def assert_refuses_for_good(site, error):
             site.flow.move()
         burn(site.flow.shop_all, 60)
     assert site.held() == before
+
+
+def assert_reconciled(flow):
+    with flow.open() as (source, _), source.snapshot():
+        position = flow.position()
+        source.identity.check_position(BALANCES, position)
+        staged = source.reader.staged(BALANCES, position)
+    totals = position.totals
+    assert staged.rows + staged.purged_rows == totals.read
+    assert staged.amount + staged.purged_amount == totals.amount_applied + totals.amount_rejected

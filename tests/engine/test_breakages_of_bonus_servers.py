@@ -93,7 +93,7 @@ def test_a_bonus_server_from_before_a_purge_is_refused_until_somebody_gives_the_
         site.flow.move()
     assert str(refused.value).startswith("The bonus server was restored to batch 1, and up to 3 ")
     outcome = site.set_position(Request(accept_purged=True))
-    assert (outcome.sent, outcome.lost) == (1, 3)
+    assert (outcome.sent, outcome.lost.rows) == (1, 3)
     site.flow.move()
     assert site.held() == Counter(["a", "d"])
     site.stage("e")
@@ -114,7 +114,7 @@ def test_a_purge_that_took_the_positions_batch_too_does_not_look_like_another_hi
     assert_refuses_for_good(site, RowsPurged)
     with pytest.raises(RowsPurged):
         site.rebase(Restored())
-    assert site.set_position(Request(accept_purged=True)).lost == 3
+    assert site.set_position(Request(accept_purged=True)).lost.rows == 3
     # Nobody can tell any more whether shop All went back, so an administrator has to say.
     assert_refuses_for_good(site, BatchForgotten)
     assert site.set_position(Request()).doubt is not None
@@ -141,7 +141,7 @@ def test_a_server_that_begins_anew_after_a_purge_hears_what_it_will_lack(site):
     with pytest.raises(RowsPurged):
         site.set_position(Request(start=True))
     outcome = site.set_position(Request(start=True, accept_purged=True))
-    assert (outcome.sent, outcome.lost) == (1, 2)
+    assert (outcome.sent, outcome.lost.rows) == (1, 2)
     site.flow.move()
     assert site.held() == Counter(["c"])
 

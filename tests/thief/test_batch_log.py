@@ -14,7 +14,16 @@ from tests.thief.test_writer import remove_role
 from transfer.errors import TransferError
 
 FORGER = f"forger_{WORKER}"
-TABLES = ("batch", "missed", "purged", "purge_note", "resent", "resending", "loaded")
+TABLES = (
+    "batch",
+    "missed",
+    "purged",
+    "purge_note",
+    "purged_transaction",
+    "resent",
+    "resending",
+    "loaded",
+)
 GRANTS = "; ".join(
     [
         f"create role {FORGER} login",
@@ -89,6 +98,14 @@ STOPS = {
         "insert into datatransfer.purge_note (origin, kind, number, rows, latest, late) "
         "select origin, 'balances', 1, 7, '9223372036854775807', '{}' from datatransfer.origin",
         "rows_purged",
+    ),
+    "the list of purged rows is nonsense": (
+        "insert into datatransfer.purge_note (origin, kind, number, rows, latest, late) "
+        "select origin, 'balances', 1, 7, '9223372036854775807', '{}' from datatransfer.origin; "
+        "insert into datatransfer.purged_transaction (origin, kind, number, xid, rows, ids) "
+        "select origin, 'balances', 1, old::xid8, 4, '{(,)}' from datatransfer.origin, "
+        "unnest('{3,9223372036854775807}'::text[]) as old",
+        "rows_missing",
     ),
 }
 

@@ -101,7 +101,7 @@ def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[s
             origin = source.identity.origin()
         positions = target.positions.all_existing(origin, kinds)
         for kind in kinds:
-            positions[kind.name] = positions[kind.name] or _left_behind(kind, source, target)
+            positions[kind.name] = positions[kind.name] or _not_carried_over(kind, source, target)
         # After the positions were read, so that what comes meanwhile counts as waiting.
         with source.snapshot(*kinds):
             since = writing_since(source, kinds)
@@ -115,7 +115,7 @@ def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[s
             }
 
 
-def _left_behind(kind: Kind, source: ShopAll, target: BonusDatabase) -> Position | None:
+def _not_carried_over(kind: Kind, source: ShopAll, target: BonusDatabase) -> Position | None:
     """The position of a server that the last rebase did not reach, in the numbers of today: its
     next run begins there. Reads the staging table.
     """

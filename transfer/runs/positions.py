@@ -109,7 +109,7 @@ def _put(
         new = {
             "batch": outcome.position.number,
             "waiting": outcome.sent,
-            "given_up": outcome.lost,
+            "given_up": outcome.lost.rows,
         }
         AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
     return outcome

@@ -12,6 +12,7 @@ from transfer.engine.errors.positions import (
     ReaderOfAnother,
     ReaderShared,
     ReaderUnknown,
+    RowsMissing,
     RowsPurged,
 )
 from transfer.engine.errors.restored import (
@@ -86,6 +87,7 @@ __all__ = [
     "RowsChanged",
     "RowsDoubtful",
     "RowsLostOnTheWay",
+    "RowsMissing",
     "RowsPrepared",
     "RowsPurged",
     "RowsRewritten",
@@ -106,7 +108,15 @@ REFUSALS = {
     error.code
     for error in (
         *(HistoryChanged, RestoredFromDump, BatchForgotten, PositionOvertaken, FutureTransactions),
-        *(PositionLost, RowsPurged, IsReplica, RowsSwallowed, TooManyRefused, TableUnlogged),
+        *(
+            PositionLost,
+            RowsPurged,
+            RowsMissing,
+            IsReplica,
+            RowsSwallowed,
+            TooManyRefused,
+            TableUnlogged,
+        ),
         *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
         *(AnswerInvalid, BeginningUndecided, ReaderShared, RowsDoubtful, RowsPrepared),
     )

@@ -124,6 +124,21 @@ class RowsPurged(TransferError):
     )
 
 
+class RowsMissing(RowsPurged):
+    """The same, where the notes of the purge say exactly how many rows these are."""
+
+    code = "rows_missing"
+    sentence = gettext_noop(
+        "%(rows)s rows that %(server)s has not received were purged from shop All: a purge left "
+        "the server behind, or its database was restored to batch %(number)s."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. Give it a copy of the database of a bonus server that has these rows, "
+        "and say so on its page or with --as-of-clone. Or continue without these rows: manage.py "
+        "set_position %(quoted_server)s %(kind)s --accept-purged"
+    )
+
+
 class PositionMoved(TransferError):
     code = "position_moved"
     sentence = gettext_noop("Another process moved the position of this transfer.")

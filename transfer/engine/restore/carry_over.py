@@ -11,10 +11,11 @@ from uuid import uuid4
 from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import RestoredFromDump, RowsDoubtful, RowsPrepared, RowsPurged
+from transfer.engine.errors import RestoredFromDump, RowsDoubtful, RowsPrepared
 from transfer.engine.kind import Kind
 from transfer.engine.position import NOTHING_READ, Position, moved, visible
 from transfer.engine.shop_all.batches import Readers
+from transfer.engine.shop_all.purge_notes import NOTHING_LOST, Lost
 from transfer.engine.shop_all.rebase_log import LOWEST, Rebase
 from transfer.engine.shop_all.source import ShopAll
 
@@ -76,7 +77,7 @@ class Renumbered:
     moved: int
     waiting: int
     vanished: int  # rows that had been moved and are not in the restored table
-    given_up: int = 0  # rows at most that purges have removed and the server lacks
+    given_up: Lost = NOTHING_LOST  # rows that purges have removed and the server lacks
 
 
 def carry_over(
@@ -100,12 +101,12 @@ def carry_over(
     target.ensure_schema()
     with source.snapshot():
         source.log.require()
-        if _left_behind_by(kind, source, target)[1] is None:
+        if _replaced_by(kind, source, target)[1] is None:
             return None
     with source.purge_lock.held_off():
         with source.snapshot(kind):
             source.database.limit_statements(None)
-            since, rebase = _left_behind_by(kind, source, target)
+            since, rebase = _replaced_by(kind, source, target)
             if rebase is None:
                 return None
             position = target.positions.lock(rebase.origin, kind)
@@ -115,10 +116,8 @@ def carry_over(
                 raise RestoredFromDump
             source.restore_notes.check(source.identity.origin())
             lost = _count_purged(source, position, since)
-            if lost and not accept_purged:
-                raise RowsPurged(
-                    rows=lost, number=position.number, server=target.name, kind=kind.name
-                )
+            if not accept_purged:
+                lost.refuse(position, target.name)
             report, after = translate(kind, source, target, position, rebase, doubtful_moved)
             report = replace(report, given_up=lost)
         if dry_run:
@@ -136,14 +135,14 @@ def position_of_today(kind: Kind, source: ShopAll, target: BonusDatabase) -> Pos
     Writes nothing, locks nothing. Rows in doubt count as waiting.
     """
     with source.snapshot(kind), target.database.transaction(commit=False):
-        _, rebase = _left_behind_by(kind, source, target)
+        _, rebase = _replaced_by(kind, source, target)
         position = target.positions.get(rebase.origin, kind) if rebase else None
         if rebase is None or position is None:
             return None
         return translate(kind, source, target, position, rebase, doubtful_moved=False)[1]
 
 
-def _left_behind_by(
+def _replaced_by(
     kind: Kind, source: ShopAll, target: BonusDatabase
 ) -> tuple[list[str], Rebase | None]:
     """The identities of shop All since the rebase that the server's only position is older than,
@@ -159,11 +158,15 @@ def _left_behind_by(
     return since, None
 
 
-def _count_purged(source: ShopAll, position: Position, since: list[str]) -> int:
-    """How many rows at most the server lacks that were purged, before the rebase and after."""
-    seen = position.read_through if source.rebase_log.has_kept(position) else NOTHING_READ
-    later = source.rebase_log.count_purged(position, seen, since)
-    return source.purge_notes.count_lost(position) + later
+def _count_purged(source: ShopAll, position: Position, since: list[str]) -> Lost:
+    """How many rows the server lacks that were purged, before the rebase and after.
+
+    A position whose batch the rebase did not find may call other rows moved than it has received.
+    """
+    is_kept = source.rebase_log.has_kept(position)
+    known = position if is_kept else Position(position.origin, position.kind)
+    later = Lost(source.rebase_log.count_purged(known, since), is_kept)
+    return source.purge_notes.lost(position) + later
 
 
 def is_lost(shop_all: ShopAll, target: BonusDatabase, position: Position) -> bool:

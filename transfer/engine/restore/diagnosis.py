@@ -69,7 +69,7 @@ def check_knowledge(
     Raises RestoreUnknown, RowsUndated, RowsRewritten or RowsPurged if too little is known.
     """
     for one in held:
-        shop_all.identity.check_purged(one.kind, one.position, one.target.name)
+        shop_all.identity.check_purged(one.position, one.target.name)
     if restored is not None and restored.at is not None:
         _require_dates(shop_all, kinds)
     is_dump = not shop_all.identity.is_origin_original()

@@ -9,7 +9,6 @@ from transfer.engine.errors import (
     HistoryChanged,
     LaterBatchKnown,
     RestoredFromDump,
-    RowsPurged,
     ShopAllRestored,
 )
 from transfer.engine.kind import Kind
@@ -22,6 +21,7 @@ from transfer.engine.restore.requested_position import (
     requested_position,
 )
 from transfer.engine.shop_all.batches import Readers
+from transfer.engine.shop_all.purge_notes import NOTHING_LOST, Lost
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
@@ -34,7 +34,7 @@ class Outcome:
 
     position: Position
     sent: int
-    lost: int  # rows at most that a purge has removed, and the server can't get any more
+    lost: Lost  # rows that a purge has removed, and the server can't get any more
     doubt: TransferError | None = None  # what the next run refuses all the same
 
 
@@ -63,14 +63,14 @@ def set_position(
     in time, which has to be settled first; RowsPurged when rows are gone that it would need, and
     that was not accepted.
     """
-    given_up = 0
+    given_up = NOTHING_LOST
     if request.stays:
         # A copy shares the reader of another server until it gets its own.
         shared = readers if request.keeps_reader else Readers()
         carried = carry_over(
             kind, source, target, shared, accept_purged=request.accept_purged, dry_run=dry_run
         )
-        given_up = carried.given_up if carried else 0
+        given_up = carried.given_up if carried else NOTHING_LOST
     target.ensure_schema()
     with source.purge_lock.held_off():
         with source.snapshot(kind):
@@ -108,20 +108,19 @@ def _look(
     return Situation(kind, source, target, request, readers, origin, held)
 
 
-def _check_lost(now: Situation, position: Position) -> int:
-    """How many rows at most the server needs that a purge has removed.
+def _check_lost(now: Situation, position: Position) -> Lost:
+    """How many rows the server needs that a purge has removed.
 
     Raises RowsPurged if that was not accepted. A server that has received nothing lacks every
     row that was ever removed.
     """
     if now.request.start:
-        lost, _ = now.source.reader.purged(now.kind)
+        rows, _ = now.source.reader.purged(now.kind)
+        lost = Lost(rows, is_exact=False)
     else:
-        lost = now.source.purge_notes.count_lost(position)
-    if lost and not now.request.accept_purged:
-        raise RowsPurged(
-            rows=lost, number=position.number, server=now.target.name, kind=now.kind.name
-        )
+        lost = now.source.purge_notes.lost(position)
+    if not now.request.accept_purged:
+        lost.refuse(position, now.target.name)
     return lost
 
 

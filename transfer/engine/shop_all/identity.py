@@ -9,7 +9,6 @@ from transfer.engine.errors import (
     NotInitialised,
     OriginChanged,
     RestoredFromDump,
-    RowsPurged,
     StagingTableChanged,
     WrongColumns,
 )
@@ -152,18 +151,17 @@ class Identity:
         Raises RowsPurged, what `check_past` raises, or ShopAllRestored where only another
         position shows that it is not.
         """
-        self.check_purged(kind, position, server)
+        self.check_purged(position, server)
         self.check_past(kind, position, server)
         self.restore_notes.check(position.origin)
 
-    def check_purged(self, kind: Kind, position: Position, server: str) -> None:
+    def check_purged(self, position: Position, server: str) -> None:
         """Whether rows are gone that the position's server has not received. Raises RowsPurged.
 
         Asked before the log: the purge that took the rows may have taken the batch, too, and what
         is missing is to be known first.
         """
-        if lost := self.purge_notes.count_lost(position):
-            raise RowsPurged(rows=lost, number=position.number, server=server, kind=kind.name)
+        self.purge_notes.lost(position).refuse(position, server)
 
     def check_past(self, kind: Kind, position: Position, server: str = "SERVER") -> None:
         """Whether the position, which is `server`'s, is of this database's past.

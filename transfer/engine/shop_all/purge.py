@@ -30,14 +30,19 @@ COUNT_OLD = f"select {{columns}} from {OLD}"
 # Removes them, and returns their columns.
 DELETE_OLD = f"delete from {OLD} returning {{columns}}"
 
-# The transactions of the rows that a purge removes, each with its number of rows, until it commits.
-CREATE_GONE = "create temporary table gone (xid xid8, rows bigint) on commit drop"
+# The transactions of the rows that a purge removes, each with its number of rows and their numbers,
+# until it commits.
+CREATE_GONE = """
+    create temporary table gone (xid xid8, rows bigint, ids int8multirange) on commit drop
+"""
 # How many rows a statement yields, and the sum of their finite amounts.
 COUNT = "with gone_rows as ({gone}) select count(*), coalesce(sum({amount}), 0) from gone_rows"
-# The same, and keeps the transactions that wrote them, each with its number of rows.
+# The same, and keeps the transactions that wrote them.
 COUNT_AND_KEEP = """
     with gone_rows as ({gone}), noted as (
-        insert into pg_temp.gone select xid, count(*) from gone_rows group by xid
+        insert into pg_temp.gone
+        select xid, count(*), pg_catalog.range_agg(pg_catalog.int8range(id, id, '[]'))
+          from gone_rows group by xid
     )
     select count(*), coalesce(sum({amount}), 0) from gone_rows
 """
@@ -68,6 +73,7 @@ FORGET_BATCHES = """
        and not exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
                                 as named (reader, number)
                         where named.reader = old.reader and named.number <= old.number)
+       and (not %(only_these)s or old.reader = any(%(readers)s::uuid[]))
 """
 
 
@@ -83,6 +89,7 @@ class Purge:
         self.identity = shop_all.identity
         self.lock = shop_all.purge_lock
         self.notes = shop_all.purge_notes
+        self.restore_notes = shop_all.restore_notes
         self.rebase_log = shop_all.rebase_log
         self.changes = shop_all.changes
         self.uncertain_changes = shop_all.uncertain_changes
@@ -96,6 +103,8 @@ class Purge:
         days: int,
         spared: Collection[int] = (),
         *,
+        leaves_behind: bool = False,
+        returned: Collection[Position] = (),
         dry_run: bool = False,
     ) -> tuple[int, Decimal]:
         """Removes rows older than `days` that every one of `positions` has moved, but for those
@@ -104,8 +113,17 @@ class Purge:
         They were read while no position could begin. Returns rows and finite amounts removed; they
         are noted for the reconciliation, and so that a bonus server which is restored to before
         them is noticed. Of a batch under way every row stays until it has been moved as a whole.
+
+        `leaves_behind`: a bonus server's position is not among them. The rows are listed, so that
+        its next run counts exactly which of them it lacks; what tells of its position is kept.
+        `returned` are those of `positions` whose servers were left behind by an earlier purge: they
+        may lack rows, and keep what they still have to read.
         """
-        ours = [sql.SQL("xid"), *(one.named(kind.shop_all.read(one)) for one in kind.columns)]
+        ours = [
+            sql.SQL("xid"),
+            sql.SQL("id"),
+            *(one.named(kind.shop_all.read(one)) for one in kind.columns),
+        ]
         names = {
             "table": kind.staging_table,
             "days": sql.Literal(days),
@@ -115,8 +133,7 @@ class Purge:
         }
         with self.database.transaction():
             self.database.limit_statements(None)
-            for position in positions:
-                self.identity.check_position(kind, position)
+            self._check(kind, positions, returned)
             if dry_run:
                 return self._count(COUNT, kind, sql.SQL(COUNT_OLD).format(**names))
             self.database.execute(CREATE_GONE)
@@ -124,21 +141,31 @@ class Purge:
                 delete = sql.SQL(DELETE_OLD).format(**names)
                 rows, amount = self._count(COUNT_AND_KEEP, kind, delete)
             if rows:
-                self._note_purge(kind, rows, amount)
+                self._note_purge(kind, rows, amount, with_list=leaves_behind)
                 self.writers.forget(self.kinds, days)
             self.uncertain_changes.forget(kind)
             if self.changes.forget(kind):
-                self._forget_batches(kind, positions, days)
-            self.rebase_log.forget(kind, days)
+                self._forget_batches(kind, positions, days, only_these=leaves_behind)
+            if not (leaves_behind or returned):
+                self.notes.forget_lists(kind)
+                self.rebase_log.forget(kind, days)
         if rows:
             self.indexes.vacuum(kind)
         return rows, amount
 
     def blank(
-        self, kind: Kind, positions: list[Position], spared: list[int], *, dry_run: bool = False
+        self,
+        kind: Kind,
+        positions: list[Position],
+        spared: list[int],
+        *,
+        returned: Collection[Position] = (),
+        dry_run: bool = False,
     ) -> int:
         """Empties the secrets of rows that every one of `positions` has moved, but for those with
         the numbers `spared`; returns of how many. The rows stay, and count as before.
+
+        No server may be left behind: a row without its secret is of no use to it.
         """
         (column,) = kind.shop_all.names(one for one in kind.columns if one.secret).values()
         values = {
@@ -149,8 +176,7 @@ class Purge:
         }
         with self.database.transaction():
             self.database.limit_statements(None)
-            for position in positions:
-                self.identity.check_position(kind, position)
+            self._check(kind, positions, returned)
             if dry_run:
                 return int(self.database.value(sql.SQL(COUNT_SECRETS).format(**values)))
             columns = self.database.rows(COLUMNS, [kind.staging_table])
@@ -160,24 +186,44 @@ class Purge:
                 blank = sql.SQL(BLANK).format(empty=sql.Literal(empty), **values)
                 return self.database.execute(blank)
 
+    def _check(self, kind: Kind, positions: list[Position], returned: Collection[Position]) -> None:
+        """Raises what `Identity.check_position` raises; for `returned`, not that rows are gone."""
+        for position in positions:
+            if position not in returned:
+                self.identity.check_purged(position, "SERVER")
+            self.identity.check_past(kind, position)
+            self.restore_notes.check(position.origin)
+
     def _count(self, statement: str, kind: Kind, gone: sql.Composed) -> tuple[int, Decimal]:
         """Runs COUNT or COUNT_AND_KEEP over the rows that `gone` yields."""
         query = sql.SQL(statement).format(gone=gone, amount=sql.SQL(kind.amount))
         rows, amount = self.database.one(query)
         return rows, amount
 
-    def _note_purge(self, kind: Kind, rows: int, amount: Decimal) -> None:
+    def _note_purge(self, kind: Kind, rows: int, amount: Decimal, *, with_list: bool) -> None:
         self.database.execute(ADD_PURGED, [kind.name, rows, amount])
-        self.notes.add(kind, rows)
+        self.notes.add(kind, rows, with_list=with_list)
         self.rebase_log.mark_purged(kind)
 
-    def _forget_batches(self, kind: Kind, positions: list[Position], days: int) -> None:
-        """Removes old batches; each reader's latest stays, and the one that its position names."""
+    def _forget_batches(
+        self, kind: Kind, positions: list[Position], days: int, *, only_these: bool
+    ) -> None:
+        """Removes old batches; each reader's latest stays, and the one that its position names.
+
+        With `only_these` it removes those of the readers of these positions alone: which batch a
+        server names that can't be read is not known.
+        """
         named = [(one.reader, one.number) for one in positions if one.reader is not None]
         readers, numbers = zip(*named, strict=True) if named else ((), ())
         self.database.execute(
             FORGET_BATCHES,
-            {"kind": kind.name, "days": days, "readers": [*readers], "numbers": [*numbers]},
+            {
+                "kind": kind.name,
+                "days": days,
+                "readers": [*readers],
+                "numbers": [*numbers],
+                "only_these": only_these,
+            },
         )
 
 

@@ -15,6 +15,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import IS_VALID, ORIGINAL
+from transfer.engine.shop_all.purge_notes import MOVED, SIZE, place_of
 
 SCHEMA = """
 -- Rebases: which identity of shop All each has replaced by which, and what was known of the
@@ -41,6 +42,9 @@ create table if not exists datatransfer.renumbered_transaction (
     purged bigint not null default 0,
     primary key (origin, kind, old_xid, is_new)
 );
+-- The numbers of those rows.
+alter table datatransfer.renumbered_transaction
+    add column if not exists purged_ids int8multirange not null default '{}';
 create index if not exists renumbered_transaction_as
     on datatransfer.renumbered_transaction (kind, new_xid);
 -- The batches that counted when a rebase replaced their identity.
@@ -166,21 +170,25 @@ RENUMBER = """
      where xid = known.old_xid and {is_new} = known.is_new
 """
 
-# Notes how many rows a purge has removed of transactions that a rebase has renumbered. By the index
-# on (kind, new_xid).
+# Notes which rows a purge has removed of transactions that a rebase has renumbered. By the index on
+# (kind, new_xid).
 MARK_PURGED = """
-    update datatransfer.renumbered_transaction as known set purged = purged + gone.rows
+    update datatransfer.renumbered_transaction as known
+       set purged = purged + gone.rows, purged_ids = purged_ids + gone.ids
       from pg_temp.gone where known.kind = %s and known.new_xid = gone.xid
 """
 
-# How many rows purges have removed since the rebase, without those of transactions that a position
-# of before had read through. Reads what the rebase has kept, and the notes of purges.
-COUNT_PURGED = """
+# How many rows purges have removed since the rebase, without those that a position of before had
+# moved. Reads what the rebase has kept, and the notes of purges.
+COUNT_PURGED = f"""
     select coalesce((select sum(rows) from datatransfer.purge_note
                       where kind = %(kind)s and origin = any(%(since)s::uuid[])), 0)
-           - coalesce((select sum(purged) from datatransfer.renumbered_transaction
-                        where kind = %(kind)s and origin = %(origin)s
-                          and pg_visible_in_snapshot(old_xid, %(seen)s::pg_snapshot)), 0)
+           - coalesce((select sum(case when moved_ids = purged_ids then purged
+                                       else {SIZE.format(ids="moved_ids")} end)
+                         from datatransfer.renumbered_transaction,
+                              lateral (select {MOVED.format(xid="old_xid", ids="purged_ids")}
+                                           as moved_ids) as of_position
+                        where kind = %(kind)s and origin = %(origin)s and purged > 0), 0)
 """
 
 # Forgets what rebases have kept that are older than some days. Entries whose rows are staged stay:
@@ -288,16 +296,16 @@ class RebaseLog:
         """Notes what a purge has removed: the transactions are in the temporary table `gone`."""
         self.database.execute(MARK_PURGED, [kind.name])
 
-    def count_purged(self, position: Position, seen: str, since: list[str]) -> int:
-        """How many rows at most that the position lacks were purged under the identities `since`.
+    def count_purged(self, position: Position, since: list[str]) -> int:
+        """How many rows that the position has not moved were purged under the identities `since`.
 
-        `seen` is a snapshot in the numbers of the position: what it sees is not missing.
+        The position is of before the rebase that replaced its identity.
         """
         values = {
             "kind": position.kind,
             "origin": position.origin,
             "since": since,
-            "seen": seen,
+            **place_of(position),
         }
         return int(self.database.value(COUNT_PURGED, values))
 

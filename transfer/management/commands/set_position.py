@@ -63,6 +63,10 @@ class Command(BaseCommand):
                 else _("%(task)s: the next run sends %(rows)s rows")
             )
             self.say(sentence, task=task, rows=outcome.sent)
-        if outcome.lost:
-            given_up = _("%(task)s: up to %(rows)s purged rows are given up")
-            self.say(given_up, task=task, rows=outcome.lost)
+        if outcome.lost.rows:
+            given_up = (
+                _("%(task)s: %(rows)s purged rows are given up")
+                if outcome.lost.is_exact
+                else _("%(task)s: up to %(rows)s purged rows are given up")
+            )
+            self.say(given_up, task=task, rows=outcome.lost.rows)

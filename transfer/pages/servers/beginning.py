@@ -194,9 +194,14 @@ def meaning(task: TransferTask, answer: str, request: Request, outcome: Outcome)
         yield _("%(kind)s: it has received batch %(n)s. The next run sends %(rows)s.") % words
     else:
         yield _("%(kind)s: it is a copy of the other server. The next run sends %(rows)s.") % words
-    if outcome.lost:
-        gone = {"kind": kind, "rows": formats.rows(outcome.lost)}
-        yield _("%(kind)s: up to %(rows)s were purged from shop All. It never gets them.") % gone
+    if outcome.lost.rows:
+        gone = {"kind": kind, "rows": formats.rows(outcome.lost.rows)}
+        lost = (
+            _("%(kind)s: %(rows)s were purged from shop All. It never gets them.")
+            if outcome.lost.is_exact
+            else _("%(kind)s: up to %(rows)s were purged from shop All. It never gets them.")
+        )
+        yield lost % gone
     if outcome.doubt is not None:
         yield f"{kind}: {explain(outcome.doubt)}"
 

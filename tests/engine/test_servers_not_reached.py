@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.databases import Flow, connected, insert, purge, query, run
-from tests.engine.site import OLD, burn
+from tests.engine.site import OLD, assert_reconciled, burn
 from tests.waiting import wait_until
 from transfer.engine.errors import (
     OriginChanged,
@@ -27,7 +27,7 @@ from transfer.engine.shop_all.batches import Readers
 from transfer.errors import TransferError
 
 
-class Left:
+class NotReached:
     """A site whose server is dead, or undocked, while `other` goes on."""
 
     def __init__(self, site, other):
@@ -81,7 +81,7 @@ class Left:
         self.site.rebase(restored, self.other.bonus, **knowledge)
 
     def assert_each_row_once(self, *lost):
-        """At both servers, after the one that was left behind has come back; each has those `lost`
+        """At both servers, after the one that took no part has come back; each has those `lost`
         rows, too, that it had received before they were lost.
         """
         for flow in (self.flow, self.other):
@@ -93,23 +93,13 @@ class Left:
         assert_reconciled(self.flow)
 
 
-def assert_reconciled(flow):
-    with flow.open() as (source, _), source.snapshot():
-        position = flow.position()
-        source.identity.check_position(BALANCES, position)
-        staged = source.reader.staged(BALANCES, position)
-    totals = position.totals
-    assert staged.rows + staged.purged_rows == totals.read
-    assert staged.amount + staged.purged_amount == totals.amount_applied + totals.amount_rejected
-
-
 @pytest.fixture
 def left(site, bonus):
     """Both servers have received a row. No transaction can be prepared, so nothing asks of one."""
     query(site.flow.shop_all, "alter system set max_prepared_transactions = 0")
     site.shop.crash()
     site.shop.start()
-    left = Left(site, bonus)
+    left = NotReached(site, bonus)
     left.stage("first")
     left.flow.move()
     left.other.move()
@@ -259,7 +249,7 @@ def test_what_a_purge_has_removed_since_is_counted_and_can_be_given_up(left):
     with pytest.raises(RowsPurged) as refused:
         left.flow.move()
     assert refused.value.params["rows"] == "1"  # it has the first
-    assert left.site.set_position(Request(accept_purged=True)).lost == 1
+    assert left.site.set_position(Request(accept_purged=True)).lost.rows == 1
     left.flow.move()
     assert Counter(row[0] for row in left.flow.target_rows()) == Counter(["first", "later"])
     assert_reconciled(left.flow)

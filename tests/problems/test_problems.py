@@ -19,12 +19,14 @@ from tests.records import a_reject, a_run, server, user
 from transfer.alerts import words
 from transfer.alerts.watch import watch
 from transfer.engine.errors import GuardsOfAnother, HistoryChanged, RowsChanged, TablesForeign
+from transfer.engine.position import Totals
 from transfer.errors import Difference, Unreachable
 from transfer.models import (
     Actor,
     AuditEntry,
     CashRegister,
     FailedStep,
+    FlowHour,
     Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
@@ -135,6 +137,13 @@ def waits(task, rows=5):
     backlog.store({task.pk: Backlog(rows, hour_ago())})
 
 
+def slow(task):
+    """Of 100 rows, 6 took a minute more than allowed."""
+    Settings.objects.update_or_create(pk=1, defaults={"delay_limit": 60})
+    for rows, seconds in ((94, 1.2), (6, 61)):
+        FlowHour.objects.add(task.pk, Totals(applied=rows), timezone.now(), seconds)
+
+
 def off(task):
     task.switch(False, IVAN)
     waits(task)
@@ -215,6 +224,7 @@ WRONG = {
     messages: (Code.MESSAGES, "Olga"),
     no_backup: (Code.BACKUP, "made a backup of our own database"),
     waits: (Code.LATE, "Balance changes → БС 8"),
+    slow: (Code.SLOW, "Balance changes → БС 8"),
     off: (Code.OFF, "Balance changes → БС 8"),
     paused: (Code.PAUSED, "Balance changes → БС 8"),
     writing: (Code.WRITING, "Balance changes → БС 8"),
@@ -336,6 +346,29 @@ def test_a_first_failure_is_a_warning_without_a_message_and_grows_into_one(task)
     watch(now + timedelta(minutes=2))
     assert Notice.objects.get().incident == incident
     assert problems()[0].severity == "bad"
+
+
+def test_of_a_hundred_rows_five_may_take_longer_than_the_limit(task):
+    slow(task)
+    (problem,) = problems()
+    assert problem.sentence == (
+        "Balance changes → БС 8: 6 of 100 rows of the last 24 hours took longer than 1\u00a0min"
+    )
+    FlowHour.objects.add(task.pk, Totals(applied=20), timezone.now(), 59)
+    assert problems() == []
+
+
+@pytest.mark.parametrize("change", ["no limit", "switched off", "a day ago"])
+def test_rows_that_took_long_are_no_problem(task, change):
+    slow(task)
+    match change:
+        case "no limit":
+            Settings.objects.update(delay_limit=None)
+        case "switched off":
+            task.switch(False, IVAN)
+        case "a day ago":
+            FlowHour.objects.update(hour=timezone.now() - timedelta(hours=24))
+    assert problems() == []
 
 
 def test_a_daily_task_is_late_only_after_two_of_its_runs(task):

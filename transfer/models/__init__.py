@@ -6,6 +6,7 @@ from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
 from transfer.models.api_keys import ApiKey
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failed_steps import FailedStep
+from transfer.models.flow_hours import FlowHour
 from transfer.models.heartbeat import Heartbeat
 from transfer.models.logins import Guess
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask

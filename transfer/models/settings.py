@@ -76,6 +76,25 @@ class Settings(models.Model):
         default=15,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
     )
+    # One of the bounds of `flow_hours`.
+    delay_limit = models.PositiveIntegerField(
+        gettext_lazy("time within which 95 of 100 rows have to arrive"),
+        null=True,
+        blank=True,
+        choices=[
+            (None, gettext_lazy("not watched")),
+            (2, gettext_lazy("2 seconds")),
+            (5, gettext_lazy("5 seconds")),
+            (10, gettext_lazy("10 seconds")),
+            (30, gettext_lazy("30 seconds")),
+            (60, gettext_lazy("1 minute")),
+            (120, gettext_lazy("2 minutes")),
+            (300, gettext_lazy("5 minutes")),
+            (900, gettext_lazy("15 minutes")),
+            (3600, gettext_lazy("1 hour")),
+            (86400, gettext_lazy("1 day")),
+        ],
+    )
     large_amount = models.PositiveIntegerField(
         gettext_lazy("amount by hand that has to be confirmed twice"),
         default=100_000,

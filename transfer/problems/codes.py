@@ -24,6 +24,7 @@ class Code(StrEnum):
     MESSAGES = "messages"
     BACKUP = "backup"  # the nightly one is missing
     LATE = "late"
+    SLOW = "slow"  # most rows of the last 24 hours arrived, but not within the limit
     OFF = "off"
     PAUSED = "paused"
     WRITING = "writing"
@@ -51,6 +52,7 @@ TOPICS = {
     Code.MESSAGES: Topic.SCHEDULER,
     Code.BACKUP: Topic.SCHEDULER,
     Code.LATE: Topic.LATE,
+    Code.SLOW: Topic.LATE,
     Code.OFF: Topic.LATE,
     Code.PAUSED: Topic.LATE,
     Code.WRITING: Topic.LATE,

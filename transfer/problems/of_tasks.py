@@ -8,8 +8,9 @@ from django.urls import reverse
 
 from transfer.engine.errors import REFUSALS
 from transfer.errors import Difference
-from transfer.models import Settings, TransferTask
+from transfer.models import FlowHour, Settings, TransferTask
 from transfer.models.alerts import Severity, Topic
+from transfer.models.flow_hours import later_than, most_within
 from transfer.models.run_base import State
 from transfer.parties import SHOP_ALL
 from transfer.problems import outages
@@ -31,6 +32,8 @@ def look(
         yield from of_failures(task, settings.alert_failures)
     yield from of_databases(transfers, heard)
     yield from unknown(transfers, heard)
+    if settings.delay_limit:
+        yield from of_delays(transfers, settings.delay_limit, now)
     for task in transfers:
         if (asked := heard.get(task.pk)) and asked.error is None:
             yield from of_backlog(task, asked, settings, now)
@@ -124,6 +127,17 @@ def of_backlog(
         yield _warning(
             Code.WRITING, task, params, since=asked.writing_since, key=f"writing:{task.pk}"
         )
+
+
+def of_delays(tasks: list[TransferTask], limit: int, now: datetime) -> Iterator[Problem]:
+    """Tasks that are on and have moved rows in the last 24 hours, but too many of them late."""
+    of_day = FlowHour.objects.delays(now)
+    for task in tasks:
+        seconds = most_within(of_day.get(task.pk, ()))
+        if task.enabled and seconds is not None and seconds > limit:
+            params = {**_names(task), "limit": limit, "rows": sum(of_day[task.pk])}
+            params["late"] = later_than(limit, of_day[task.pk])
+            yield _warning(Code.SLOW, task, params, key=f"slow:{task.pk}")
 
 
 def is_late(task: TransferTask, oldest: datetime, settings: Settings, now: datetime) -> bool:

@@ -139,6 +139,18 @@ def _late(params: Params) -> str:
     return _("%(task)s: %(waits)s, the oldest since %(at)s") % names
 
 
+def _slow(params: Params) -> str:
+    names = {
+        "task": task_name(params),
+        "late": formats.number(params["late"]),
+        "rows": formats.rows(params["rows"]),
+        "limit": formats.span(params["limit"]),
+    }
+    return (
+        _("%(task)s: %(late)s of %(rows)s of the last 24 hours took longer than %(limit)s") % names
+    )
+
+
 def _off(params: Params) -> str:
     names = {"task": task_name(params), "waits": _waits(params)}
     return _("%(task)s is switched off, and %(waits)s") % names
@@ -212,6 +224,7 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
     ),
     Code.BACKUP: _backup,
     Code.LATE: _late,
+    Code.SLOW: _slow,
     Code.OFF: _off,
     Code.PAUSED: _paused,
     Code.WRITING: _writing,
@@ -251,6 +264,10 @@ HINTS: dict[Code, Callable[[Params], str]] = {
         "The nightly backup does not run, or fails. Make one now to see why: manage.py backup"
     ),
     Code.LATE: lambda p: _("They are not lost. See why the task does not move them."),
+    Code.SLOW: lambda p: _(
+        "They have arrived. The settings allow that for 5 of 100 rows. See whether runs failed, "
+        "or the task runs too seldom."
+    ),
     Code.OFF: _oldest,
     Code.PAUSED: lambda p: str(p["reason"]),
     Code.WRITING: lambda p: _("They can’t be read or moved until the transaction ends."),

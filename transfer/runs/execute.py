@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.move import transfer as move
-from transfer.engine.move.chunk import Chunk
 from transfer.engine.move.prepare import prepare
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.engine.position import Position
@@ -20,12 +19,13 @@ from transfer.engine.postgres.pool import pooled
 from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import RunTakenOver
-from transfer.models import Actor, TransferRun, TransferTask
+from transfer.models import Actor, FlowHour, TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
 from transfer.queue.worker import Stopped
 from transfer.rejects.mirror import mirror
 from transfer.rejects.put_back import put_back_if_lost
 from transfer.rejects.reopening import reopen_lost
+from transfer.runs import delays
 
 Progress = Callable[[TransferRun], None]
 
@@ -145,7 +145,9 @@ def _move(
                 _settle_previous(run, chunk.before)
                 mirror(task, target, chunk.before)
                 run.begin(chunk.before, run.expected)
-            _count(run, chunk)
+            delays.count(run, task, chunk, source)
+            if not run.is_still_mine():
+                raise RunTakenOver
             if chunk.totals.rejected:
                 mirror(task, target, chunk.after, run)
             position = chunk.after
@@ -160,7 +162,10 @@ def _settle_previous(run: TransferRun, position: Position) -> None:
     before = TransferRun.objects.filter(task=run.task, pk__lt=run.pk)
     previous = before.begun().that_may_have_moved().first()
     if previous is not None:
+        counted = previous.totals
         previous.settle(position)
+        if (missed := previous.totals - counted).read:
+            FlowHour.objects.add(previous.task_id, missed, timezone.now())
 
 
 def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> int:
@@ -168,12 +173,6 @@ def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> in
     with source.snapshot(task.kind_spec):
         source.reader.read_in_order()
         return source.reader.count_waiting(task.kind_spec, position)
-
-
-def _count(run: TransferRun, chunk: Chunk) -> None:
-    run.add_chunk(chunk.totals, chunk.after)
-    if not run.is_still_mine():
-        raise RunTakenOver
 
 
 def rehearse(

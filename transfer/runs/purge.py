@@ -23,6 +23,7 @@ from transfer.errors import TransferError
 from transfer.models import (
     AuditEntry,
     BonusServer,
+    FlowHour,
     Incident,
     MaintenanceRun,
     MaintenanceTask,
@@ -185,6 +186,7 @@ def purge_history_by_parts(
     old = _old(now, retention)
     if not dry_run:
         old["rejects"] = _removed_at_servers(_without_needed(old["rejects"]))
+        FlowHour.objects.merge(now)
     for name, rows in old.items():
         for removed in [rows.count()] if dry_run else _remove(rows):
             yield {name: removed}

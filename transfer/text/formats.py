@@ -5,6 +5,7 @@ from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
 from itertools import takewhile
+from math import inf
 
 from django.utils import timezone
 from django.utils.formats import date_format, get_format
@@ -245,6 +246,24 @@ def duration(value: timedelta | float | None) -> str:
     if seconds < 1:
         return _milliseconds(get_language()) % {"n": seconds * 1000}
     return _long_duration(int(seconds), get_language()).replace(" ", NBSP)
+
+
+def span(seconds: float) -> str:
+    """A time that is whole seconds, minutes or hours: "5 s", "2 min", "1 h"."""
+    if seconds < MINUTE:
+        return duration(seconds)
+    unit = HOUR if seconds >= HOUR else MINUTE
+    words = _("%(n)d h") if unit == HOUR else _("%(n)d min")
+    return (words % {"n": seconds / unit}).replace(" ", NBSP)
+
+
+def within(seconds: float | None) -> str:
+    """The time that most rows took at most, of `flow_hours.most_within`."""
+    if seconds is None:
+        return NOTHING
+    if seconds == inf:
+        return f"> {span(DAY)}".replace(" ", NBSP)
+    return span(seconds)
 
 
 @cache

@@ -9,7 +9,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.databases import stage
 from tests.records import a_reject, a_run, server, user, wait_for
-from transfer.models import Actor, CashRegister, FailedStep, Heartbeat, RegisterAccount, Shop
+from transfer.engine.position import Totals
+from transfer.models import (
+    Actor,
+    CashRegister,
+    FailedStep,
+    FlowHour,
+    Heartbeat,
+    RegisterAccount,
+    Shop,
+)
 from transfer.models.run_base import State
 from transfer.runs.start import run_now
 
@@ -46,6 +55,18 @@ def test_what_waits_and_since_when_is_said_of_each_flow(client, receiver, shop_a
     assert read[named("lag_seconds", receiver.name, "cards")] == 0
     assert read[named("flow_up", receiver.name, "balances")] == 1
     assert read[named("own_database_up")] == 1
+
+
+def test_in_what_time_most_rows_of_a_day_arrived_is_said_of_flows_that_moved_some(client):
+    eight = server()
+    task = eight.tasks.get(kind="balances")
+    for rows, seconds in ((95, 1.7), (5, 90_000)):
+        FlowHour.objects.add(task.pk, Totals(applied=rows), timezone.now(), seconds)
+    assert metrics(client)[named("arrival_p95_seconds", NAME, "balances")] == 2
+    FlowHour.objects.add(task.pk, Totals(rejected=1), timezone.now(), 90_000)
+    read = metrics(client)
+    assert read[named("arrival_p95_seconds", NAME, "balances")] == float("inf")
+    assert named("arrival_p95_seconds", NAME, "cards") not in read
 
 
 def test_a_flow_whose_database_does_not_answer_has_no_rows_and_is_down(client, shop_all):

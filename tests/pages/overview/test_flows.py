@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from tests.records import a_run, many_tasks, server, user, wait_for
+from transfer.engine.position import Totals
 from transfer.errors import Unreachable
-from transfer.models import Actor, Heartbeat, TransferTask
+from transfer.models import Actor, FlowHour, Heartbeat, TransferTask
 from transfer.models.run_base import State
 from transfer.pages.filters import midnight
 from transfer.pages.scheduler.groups import MANY
@@ -52,6 +54,45 @@ def test_what_arrived_is_of_today_and_leads_to_the_runs_that_brought_it(client, 
     assert balances.arrived == 80
     assert len(client.get(balances.arrived_url).context["table"].rows) == 2
     assert flows(client)["pincodes"].arrived == 0
+
+
+def table(page):
+    """The cells of each line of the table of flows."""
+    lines = page[page.index('id="flows"') :].partition("</table>")[0].split("<tr>")
+    return [bare(line) for line in lines]
+
+
+def bare(html):
+    return " ".join(strip_tags(html.replace("</dt>", " ")).split())
+
+
+def test_the_oldest_row_that_waits_and_the_time_that_rows_took_are_said_of_each_flow(client, eight):
+    balances = eight.tasks.get(kind="balances")
+    wait_for(balances, 5, minutes=3)
+    for rows, seconds in ((19, 1.7), (1, 400)):
+        FlowHour.objects.add(balances.pk, Totals(applied=rows), timezone.now(), seconds)
+    page = client.get(reverse("overview")).content.decode()
+    (line,) = [line for line in table(page) if line.startswith("Balance changes")]
+    assert line.startswith("Balance changes 5the oldest 3 minutes ago 0 2 s")
+    assert "95 of 100 rows arrived within 2 s" in bare(page)
+    tiles = bare(page[page.index('id="day"') :])
+    assert "Rows waiting now 5 the oldest 3 minutes ago" in tiles
+    FlowHour.objects.add(balances.pk, Totals(applied=1), timezone.now(), 90_000)
+    page = client.get(reverse("overview")).content.decode()
+    assert "95 of 100 rows arrived within 8 min" in bare(page)
+
+
+def test_of_a_server_among_many_the_slowest_flow_is_shown(client):
+    many_tasks(3 * MANY)
+    slow = TransferTask.objects.last()
+    FlowHour.objects.add(slow.pk, Totals(applied=10), timezone.now(), 50)
+    FlowHour.objects.add(
+        slow.server.tasks.exclude(pk=slow.pk).first().pk, Totals(applied=1000), timezone.now(), 1
+    )
+    scheme = client.get(reverse("overview")).context["scheme"]
+    seconds = {one.server.pk: one.most_within for one in scheme.receivers}
+    assert seconds[slow.server_id] == 60
+    assert sum(one is None for one in seconds.values()) == MANY - 1
 
 
 def test_a_failure_stands_on_its_arrow_and_leads_to_the_run(client, eight):

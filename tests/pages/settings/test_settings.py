@@ -15,8 +15,14 @@ from transfer.pages.links import key_of
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")
 URL = "/settings/"
-# All fields but the check boxes, which are not ticked.
-AS_THEY_CAME = model_to_dict(Settings(), exclude=["id", "show_transfer_tasks", "blank_pins"])
+# All fields but the check boxes, which are not ticked, and the empty ones.
+AS_THEY_CAME = {
+    name: value
+    for name, value in model_to_dict(
+        Settings(), exclude=["id", "show_transfer_tasks", "blank_pins"]
+    ).items()
+    if value is not None
+}
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +70,14 @@ class TestSettings:
         form = save(client, **{field: value}).context["form"]
         assert list(form.errors) == [field]
         assert not AuditEntry.objects.exists()
+
+    def test_a_limit_for_the_delay_of_rows_can_be_set_and_taken_away(self, client):
+        assert Settings.load().delay_limit is None
+        html = save(client, delay_limit=60).content.decode()
+        assert Settings.load().delay_limit == 60
+        assert "1 minute" in html[html.index("Who changed them") :]
+        save(client, delay_limit="")
+        assert Settings.load().delay_limit is None
 
     def test_another_zone_moves_the_next_times(self, client):
         task = server().tasks.get(kind="cards")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from psycopg2 import sql
@@ -44,6 +45,14 @@ CHECKED = "select *, {fault} as fault from {rows} as rows"
 HAS_ROW = "exists (select from {table} where {range})"
 # How many rows of a range exist. By the index on (xid, id), if they are a small part of the table.
 COUNT_ROWS = "(select count(*) from {table} where {range})"
+
+# When the first row of a range was staged. By the index on (xid, id), in its order.
+FIRST_STAGED_AT = "(select created_at from {table} where {range} order by xid, id limit 1)"
+# How long ago the oldest of these times is, in seconds, by the clock of shop All.
+SECONDS_SINCE = """
+    select extract(epoch from clock_timestamp() - min(created_at))::double precision
+      from ({firsts}) as first where isfinite(created_at)
+"""
 
 # How many rows fulfil conditions, and the sum of their finite amounts. Reads the table.
 COUNT = "select count(*), coalesce(sum({amount}), 0) from {staged} where {conditions}"
@@ -143,6 +152,22 @@ class Reader:
         table = kind.staging_table
         parts = [sql.SQL(asked).format(table=table, range=range_) for range_ in waiting(position)]
         return self.database.value(sql.SQL("select ") + sql.SQL(between).join(parts))
+
+    def seconds_since_staged(self, kind: Kind, before: Position, reading: str) -> float | None:
+        """How long ago the first rows were staged that follow the position in the batch `reading`.
+
+        The first of each range; the oldest of them counts. `created_at` is when a row's transaction
+        began, unless its writer says otherwise. None where no time is known.
+        """
+        self.read_in_order()
+        first = sql.SQL(FIRST_STAGED_AT)
+        ranges = [
+            first.format(table=kind.staging_table, range=range_)
+            for range_ in batch(before, reading)
+        ]
+        firsts = sql.SQL(" union all ").join(ranges)
+        seconds = self.database.value(sql.SQL(SECONDS_SINCE).format(firsts=firsts))
+        return seconds if isinstance(seconds, float) and isfinite(seconds) else None
 
     def staged(self, kind: Kind, position: Position) -> Staged:
         """Counts rows and finite amounts up to the position, and those removed since it began.

@@ -1,14 +1,19 @@
 """Flows of the overview: as arrows in SVG, and as lines of a table."""
 
+from collections.abc import Sequence
+
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from transfer.pages import links
 from transfer.pages.components.basic import icon
-from transfer.pages.components.html import Html, joined
+from transfer.pages.components.html import Html, format_words, joined
 from transfer.pages.components.tasks import rows_that_wait, state_of_some
+from transfer.pages.components.times import ago
 from transfer.pages.overview.flows import Flow, KindTotal, Receiver
+from transfer.pages.scheduler.groups import oldest
+from transfer.pages.scheduler.status import TaskStatus
 from transfer.text import formats
 
 ARROW = """
@@ -45,17 +50,19 @@ SIGN = """
 LINE = """
 <tr>
 <th scope="row">{kind}</th>
-<td class="num"><a href="{url}" id="flow-{key}" title="{oldest}{error}">{waits}</a></td>
+<td class="num"><a href="{url}" id="flow-{key}" title="{error}">{waits}</a>{oldest}</td>
 <td class="num"><a href="{arrived_url}" id="arrived-{key}">{arrived}</a></td>
+<td class="num">{within}</td>
 <td class="{tone}" title="{why}"><a href="{look_url}" id="look-{key}">{icon}{look}</a></td>
 </tr>
 """
 SERVER_LINE = """
 <tr role="row">
 <th role="rowheader" scope="row" class="break"><a href="{url}" id="server-{pk}">{name}</a></th>
-<td role="cell" class="num" data-label="{waiting_label}">{waits}</td>
+<td role="cell" class="num" data-label="{waiting_label}">{waits}{oldest}</td>
 <td role="cell" class="num" data-label="{arrived_label}">
 <a href="{arrived_url}" id="arrived-{pk}">{arrived}</a></td>
+<td role="cell" class="num" data-label="{within_label}">{within}</td>
 <td role="cell" class="lower whole"><div class="row">{states}</div></td>
 </tr>
 """
@@ -106,17 +113,25 @@ def line(flow: Flow) -> Html:
         kind=flow.kind,
         url=row.url,
         key=row.key,
-        oldest=row.oldest_words,
+        oldest=_oldest([row]),
         error=row.error_words,
         waits=rows_that_wait(waiting) if waiting.rows is None else count,
         arrived_url=flow.arrived_url,
         arrived=formats.number(flow.arrived),
+        within=formats.within(flow.most_within),
         tone=look.tone,
         why=row.why,
         look_url=flow.state_url,
         icon=icon(look.icon),
         look=flow.words,
     )
+
+
+def _oldest(rows: Sequence[TaskStatus]) -> Html | str:
+    """Since when the oldest row waits, under their number."""
+    at = oldest(rows)
+    words = format_words(_("the oldest %(ago)s"), ago=ago(at)) if at else ""
+    return format_html('<div class="muted tiny">{}</div>', words) if at else ""
 
 
 def server_line(receiver: Receiver) -> Html:
@@ -130,6 +145,9 @@ def server_line(receiver: Receiver) -> Html:
         name=server.name,
         waiting_label=_("Waiting now"),
         waits=rows_that_wait(waiting) if waiting.rows is None else count,
+        oldest=_oldest(receiver.group.rows),
+        within_label=_("95 of 100 arrive within"),
+        within=formats.within(receiver.most_within),
         arrived_label=_("Arrived today"),
         arrived_url=receiver.arrived_url,
         arrived=formats.number(receiver.arrived),

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _, ngettext
 
+from transfer.models.flow_hours import most_within
 from transfer.pages.components.basic import commands, fact, icon, share
 from transfer.pages.components.buttons import post, switch
 from transfer.pages.components.html import Html, format_words, joined, link, muted, titled
@@ -237,6 +238,8 @@ def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
                 "that is done."
             )
             yield _("Still being written"), format_words(words, ago=ago(row.backlog.writing_since))
+    if row.delays:
+        yield _("95 of 100 arrive within"), _within(row)
     yield _("Last result"), _result(row)
     if row.last_success and row.last_success != row.last_run:
         run = row.last_success
@@ -278,6 +281,14 @@ def _waiting(row: TaskStatus) -> Html | str:
         oldest = format_html(", {}", since)
     drawn = '<b class="num">{}</b>{} <span class="why">{}</span>'
     return format_html(drawn, formats.rows(backlog.rows, backlog.more), oldest, row.why)
+
+
+def _within(row: TaskStatus) -> Html:
+    words = _(
+        "Of the last 24 hours, from the begin of the transaction that staged a row until the bonus "
+        "server had it. All rows of a step of 50,000 count like its first."
+    )
+    return format_html("{} {}", formats.within(most_within(row.delays)), format_html(WHY, words))
 
 
 def _result(row: TaskStatus) -> Html:

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 
 from transfer.models import (
     FailedStep,
+    FlowHour,
     Heartbeat,
     RegisterAccount,
     RejectedRow,
@@ -32,6 +33,7 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.accounts import AccountState
+from transfer.models.flow_hours import most_within
 from transfer.problems.find import all_tasks, problems
 from transfer.runs import backlog, workers
 from transfer.runs.backlog import Backlog
@@ -140,8 +142,12 @@ def flows(listed: list[Any], asked: Mapping[int, Backlog]) -> Iterator[Metric]:
     up = {name: int(name in heard) for name in flow.values()}
     on = {flow[task.pk]: int(task.enabled) for task in tasks}
     failures = {flow[task.pk]: task.failures for task in tasks}
+    of_day = FlowHour.objects.delays(timezone.now())
+    within = {flow[pk]: most_within(of_day[pk]) or 0 for pk in flow if sum(of_day.get(pk, ()))}
     yield gauges("waiting_rows", "Rows to move", {k: b.rows or 0 for k, b in heard.items()})
     yield gauges("lag_seconds", "Age of the oldest row to move; 0 where none waits", ages)
+    text = "Seconds within which 95 % of the rows of the last 24 hours arrived"
+    yield gauges("arrival_p95_seconds", text, within)
     yield gauges("flow_up", "1 where shop All and the bonus server said what waits", up)
     yield gauges("task_enabled", "1 while it is on", on)
     yield gauges("task_failures", "Runs that failed in a row", failures)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, TransferRun
+from transfer.models.flow_hours import most_within
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.components.states import Look
@@ -57,6 +58,10 @@ class Flow:
     @property
     def look(self) -> Look:
         return self.row.look
+
+    @property
+    def most_within(self) -> float | None:
+        return most_within(self.row.delays)
 
     @property
     def words(self) -> str:
@@ -141,6 +146,12 @@ class Receiver:
     @property
     def arrived_url(self) -> str:
         return _runs_of(self.flows[0].today, server=self.server.pk)
+
+    @property
+    def most_within(self) -> float | None:
+        """That of its slowest flow."""
+        known = [flow.most_within for flow in self.flows if flow.most_within is not None]
+        return max(known, default=None)
 
 
 @dataclass(frozen=True)

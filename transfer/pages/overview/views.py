@@ -20,6 +20,7 @@ from transfer.models import (
     TransferRun,
 )
 from transfer.models.accounts import AccountState
+from transfer.models.flow_hours import added as added_delays, most_within
 from transfer.pages import links
 from transfer.pages.back import is_part
 from transfer.pages.components.states import look, tone
@@ -29,7 +30,7 @@ from transfer.pages.overview.flows import scheme
 from transfer.pages.overview.set_up import set_up
 from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
-from transfer.pages.scheduler.groups import added
+from transfer.pages.scheduler.groups import added, oldest
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.problems.codes import FOR_ADMINISTRATORS, Code
 from transfer.problems.find import problems
@@ -64,6 +65,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 def context(seconds: float, user: Any) -> dict[str, Any]:
     rows = status.of(status.transfer_tasks())
     status.ask(rows, seconds)
+    status.with_delays(rows)
     maintenance = status.of(MaintenanceTask.objects.with_runs())
     heartbeat = Heartbeat.last()
     running = [row for row in [*rows, *maintenance] if row.run]
@@ -75,6 +77,8 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "scheme": scheme(rows),
         "backlog": backlog_now(rows) if asked else formats.NOTHING,
         "backlog_short": backlog_now(rows, formats.short_number) if asked else formats.NOTHING,
+        "oldest": oldest(rows),
+        "within": within(rows),
         "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
         "problems": wrong[:LISTED],
         "more_problems": max(len(wrong) - LISTED, 0),
@@ -116,6 +120,12 @@ def backlog_now(rows: list[TaskStatus], shown: Callable[[int | None], str] = for
         return shown(0)
     waiting = added(rows)
     return shown(waiting.rows) + waiting.more
+
+
+def within(rows: list[TaskStatus]) -> str:
+    """The time within which most rows of all transfers arrived; empty if none did."""
+    seconds = most_within(added_delays([row.delays for row in rows]))
+    return formats.within(seconds) if seconds else ""
 
 
 def upcoming(rows: list[TaskStatus]) -> list[TaskStatus]:

@@ -70,6 +70,11 @@ def added(rows: Sequence[TaskStatus]) -> Waiting:
     return Waiting(sum(one.rows or 0 for one in known), more)
 
 
+def oldest(rows: Iterable[TaskStatus]) -> datetime | None:
+    """When the oldest row was staged that waits for one of the tasks, as far as it is known."""
+    return min((row.oldest for row in rows if row.oldest), default=None)
+
+
 def by_server(rows: Iterable[TaskStatus]) -> list[ServerGroup]:
     """The tasks in groups, the worst server first, else in the order in which they were docked."""
     groups: dict[BonusServer, list[TaskStatus]] = {}

@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from transfer.models import MaintenanceTask, Settings, TransferTask
+from transfer.models import FlowHour, MaintenanceTask, Settings, TransferTask
+from transfer.models.flow_hours import Delays
 from transfer.models.run_base import GOOD_STATES, attach_recent, attach_runs
 from transfer.models.schedules import LOOK_COUNTS, ScheduledTask
 from transfer.models.tasks import KindChoices
@@ -43,6 +44,7 @@ class TaskStatus:
     def __init__(self, task: Any, zone: ZoneInfo, asked: Backlog | None = None) -> None:
         self.task, self.zone = task, zone
         self.asked = asked
+        self.delays: Delays = ()  # of the rows of the last 24 hours; see `with_delays`
 
     @property
     def run(self) -> Any:
@@ -308,6 +310,16 @@ def ask(listed: Iterable[TaskStatus], seconds: float, changed: str | None = None
 def with_recent(listed: list[TaskStatus]) -> list[TaskStatus]:
     """Reads the last runs of tasks that are all transfers, or all maintenance."""
     attach_recent([one.task for one in listed], RECENT)
+    return listed
+
+
+def with_delays(listed: list[TaskStatus]) -> list[TaskStatus]:
+    """Reads how long the rows of transfers took."""
+    of_tasks = FlowHour.objects.filter(
+        task__in=[one.task.pk for one in listed if one.is_transfer]
+    ).delays(timezone.now())
+    for one in listed:
+        one.delays = of_tasks.get(one.task.pk, ()) if one.is_transfer else ()
     return listed
 
 

@@ -38,6 +38,7 @@ def task(request: HttpRequest, key: str) -> HttpResponse:
     task = status.find(key)
     row = status.of_one(task, status.patience(request), request.GET.get("changed"))
     status.with_recent([row])
+    status.with_delays([row])
     context = {
         "row": row,
         "poll": FAST if row.run else SLOW,

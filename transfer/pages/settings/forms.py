@@ -34,6 +34,7 @@ class SettingsForm(forms.ModelForm):
             "audit_days",
             "alert_failures",
             "alert_minutes",
+            "delay_limit",
             "large_amount",
         ]
         help_texts = {
@@ -55,6 +56,10 @@ class SettingsForm(forms.ModelForm):
             ),
             "reject_days": gettext_lazy(
                 "Only those that were sent again or discarded. Open ones stay."
+            ),
+            "delay_limit": gettext_lazy(
+                "From the begin of the transaction that staged a row until a bonus server has the "
+                "row; the last 24 hours of each transfer."
             ),
             "large_amount": gettext_lazy(
                 "A larger balance change that is entered by hand is asked about once more."

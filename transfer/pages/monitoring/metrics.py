@@ -1,6 +1,7 @@
 """Metrics for Prometheus: waiting rows, runs, and the answers of the pages."""
 
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,11 +19,17 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from django_tasks_db.models import DBTaskResult
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from dtadmin.version import version
 from transfer.models import (
     FailedStep,
     FlowHour,
@@ -33,7 +40,7 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.accounts import AccountState
-from transfer.models.flow_hours import most_within
+from transfer.models.flow_hours import OUTCOMES, most_within
 from transfer.problems.find import all_tasks, problems
 from transfer.runs import backlog, workers
 from transfer.runs.backlog import Backlog
@@ -100,6 +107,7 @@ class Everything(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from counts().collect()
+        yield InfoMetricFamily("dtadmin_build", "What answers", value=build())
         try:
             tasks = all_tasks()
             heard = backlog.ask(
@@ -112,6 +120,10 @@ class Everything(Collector):
             measured = []
         yield gauge("own_database_up", "1 while our own database answers", int(bool(measured)))
         yield from measured
+
+
+def build() -> dict[str, str]:
+    return {"version": version(), "python": platform.python_version()}
 
 
 def counts() -> Collector:
@@ -138,27 +150,44 @@ def flows(listed: list[Any], asked: Mapping[int, Backlog]) -> Iterator[Metric]:
     tasks = [task for task in listed if isinstance(task, TransferTask)]
     flow: dict[int, tuple[str, ...]] = {task.pk: (task.server.name, task.kind) for task in tasks}
     heard = {flow[pk]: one for pk, one in asked.items() if one.rows is not None}
-    ages = {name: age(one.oldest) for name, one in heard.items()}
+    oldest = {name: timestamp(one.oldest) for name, one in heard.items() if one.oldest}
     up = {name: int(name in heard) for name in flow.values()}
     on = {flow[task.pk]: int(task.enabled) for task in tasks}
     failures = {flow[task.pk]: task.failures for task in tasks}
     of_day = FlowHour.objects.delays(timezone.now())
     within = {flow[pk]: most_within(of_day[pk]) or 0 for pk in flow if sum(of_day.get(pk, ()))}
     yield gauges("waiting_rows", "Rows to move", {k: b.rows or 0 for k, b in heard.items()})
-    yield gauges("lag_seconds", "Age of the oldest row to move; 0 where none waits", ages)
+    text = "When the oldest row to move was staged; nothing where none waits"
+    yield gauges("oldest_waiting_row_timestamp_seconds", text, oldest)
     text = "Seconds within which 95 % of the rows of the last 24 hours arrived"
     yield gauges("arrival_p95_seconds", text, within)
     yield gauges("flow_up", "1 where shop All and the bonus server said what waits", up)
     yield gauges("task_enabled", "1 while it is on", on)
     yield gauges("task_failures", "Runs that failed in a row", failures)
+    yield moved(flow)
+
+
+def moved(flow: Mapping[int, tuple[str, ...]]) -> Metric:
+    """The rows that each task has moved, by outcome. They never become fewer."""
+    text = "Rows that a bonus server has got, had already, or that were rejected"
+    rows = CounterMetricFamily("dtadmin_rows", text, labels=[*FLOW, "outcome"])
+    totals = FlowHour.objects.totals()
+    nothing = dict.fromkeys(OUTCOMES, 0)
+    for pk, names in flow.items():
+        for outcome, count in totals.get(pk, nothing).items():
+            rows.add_metric([*names, outcome], count)
+    return rows
 
 
 def schedule_and_queue() -> Iterator[Metric]:
     if beat := Heartbeat.last():
-        yield gauge("tick_age_seconds", "Since the schedule was looked at", abs(age(beat.at)))
+        text = "When the schedule was last looked at"
+        yield gauge("last_tick_timestamp_seconds", text, timestamp(beat.at))
     ready = DBTaskResult.objects.ready().aggregate(entries=Count("pk"), oldest=Min("enqueued_at"))
     yield gauge("queue_entries", "Jobs that wait for a worker", ready["entries"])
-    yield gauge("queue_oldest_seconds", "Age of the oldest of them", age(ready["oldest"]))
+    if ready["oldest"]:
+        text = "When the oldest of them was queued; nothing if there is none"
+        yield gauge("queue_oldest_entry_timestamp_seconds", text, timestamp(ready["oldest"]))
     yield gauge("workers", "Resident workers", workers.count_workers().resident)
     text = "Exceptions in the steps of background loops"
     failures = CounterMetricFamily("dtadmin_step_failures", text, labels=["step"])
@@ -194,5 +223,6 @@ def wrong(tasks: list[Any], heard: Mapping[int, Backlog]) -> Iterator[Metric]:
     yield gauges("problem", "1 for each thing that is wrong", listed, labels)
 
 
-def age(moment: datetime | None) -> float:
-    return (timezone.now() - moment).total_seconds() if moment else 0
+def timestamp(moment: datetime) -> float:
+    """Seconds since 1970, as Prometheus wants times: `time() - …` is an age, at any scrape."""
+    return moment.timestamp()

@@ -15,7 +15,6 @@ from psycopg2.extensions import parse_dsn
 
 from dtadmin.translation import gettext as _
 from transfer.engine import mapping_file
-from transfer.engine.kinds import KINDS as STANDARD_KINDS
 from transfer.engine.postgres.connect import KEEPALIVE, KEEPALIVE_OF_SERVER, log_in
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -80,13 +79,14 @@ LOG_FORMAT = env("LOG_FORMAT", "text")
 if LOG_FORMAT not in {"text", "json"}:
     raise ImproperlyConfigured(_("LOG_FORMAT must be text or json."))
 
-# The three transfers, with the tables of this installation.
-KINDS = dict(STANDARD_KINDS)
+# The three transfers, with the tables of this installation: see BonusServer.kinds.
+TABLES = mapping_file.Tables()
 if DTADMIN_TABLES := env("DTADMIN_TABLES"):
     try:
-        KINDS = mapping_file.read(DTADMIN_TABLES)
+        TABLES = mapping_file.read(DTADMIN_TABLES)
     except mapping_file.TablesRefused as refused:
         raise ImproperlyConfigured(refused.translated(_)) from None
+KINDS = dict(TABLES.shop_all)  # for what concerns shop All
 
 try:
     BEHIND_PROXY = [ip_network(address) for address in env_list("BEHIND_PROXY")]

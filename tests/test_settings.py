@@ -83,7 +83,8 @@ def test_an_error_in_the_file_of_tables_stops_each_command_with_a_sentence_alone
         assert (ended.returncode, ended.stdout) == (1, "")
         (line,) = ended.stderr.splitlines()
         assert line.startswith(
-            f"{file}, строка 2: tabel здесь ничего не значит; может стоять: table"
+            f"{file}, строка 2, раздел [cards.shop_all]: tabel здесь ничего не значит; "
+            "может стоять: table"
         )
 
 

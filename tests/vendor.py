@@ -106,7 +106,9 @@ def mapped(file: Path, *, changed: Callable[[str], str] = str) -> Iterator[None]
     """The product has these tables, as the settings would have put them in."""
     file.write_text(changed(TABLES))
     with pytest.MonkeyPatch.context() as patch:
-        for name, kind in mapping_file.read(str(file)).items():
+        tables = mapping_file.read(str(file))
+        patch.setattr(settings, "TABLES", tables)
+        for name, kind in tables.shop_all.items():
             patch.setitem(settings.KINDS, name, kind)
         yield
 

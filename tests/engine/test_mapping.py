@@ -15,6 +15,7 @@ from transfer.engine.errors import (
     PositionLost,
     RightsMissing,
     RowsSwallowed,
+    SequenceBehind,
     StagingTableChanged,
     WrongColumns,
 )
@@ -219,6 +220,200 @@ def test_a_missing_right_is_told_with_the_names_of_another(vendor):
     query(flow.bonus.replace(" user=vendors_guest", ""), "drop role vendors_guest")
 
 
+ENUM = 'create schema loyalty; create type loyalty."cardStatus" as enum (%s); '
+
+
+def test_statuses_of_an_enum_are_written_where_their_words_are_mapped(vendor):
+    flow = vendor("cards")
+    query(
+        flow.bonus,
+        ENUM
+        % "'ACCUMULATE', 'ACTIVE', 'BLOCKED', 'SPEND', 'LOST'"
+        + 'alter table "cardAccounting" alter status type loyalty."cardStatus" '
+        'using status::text::loyalty."cardStatus"',
+    )
+    flow.stage(("1", "a", 1), ("2", "b"), ("1", None, 2), ("1", "c"), ("3", "d", 3))
+    flow.move()
+    flow.stage(("2", "b", 0), ("3", None, 1))
+    assert flow.move().totals.unchanged == 1
+    assert query(flow.bonus, 'select number, status from "cardAccounting" order by 1') == [
+        ("1", "BLOCKED"),
+        ("2", "ACCUMULATE"),
+        ("3", "ACTIVE"),
+    ]
+    assert [row[2] for row in flow.target_rows()] == ["2", "0", "1"]
+
+
+def test_an_enum_without_a_word_or_without_words_in_the_file_is_refused(vendor, tmp_path):
+    flow = vendor("cards")
+    query(
+        flow.bonus,
+        ENUM
+        % "'ACCUMULATE', 'ACTIVE'"
+        + 'alter table "cardAccounting" alter status type loyalty."cardStatus" '
+        'using status::text::loyalty."cardStatus"',
+    )
+    flow.stage(("1", "a", 1))
+    with pytest.raises(WrongColumns, match=r"status .* ≠ 'BLOCKED', 'SPEND'"):
+        flow.move()
+    without = re.sub(r"\[cards.bonus_server.status\]\n(.+\n)+", "", TABLES)
+    with (
+        mapped(tmp_path / "no_words.toml", changed=lambda _: without),
+        pytest.raises(WrongColumns, match=r"status .* ≠ integer"),
+    ):
+        flow.move()
+    assert query(flow.bonus, 'select * from "cardAccounting"') == []
+
+
+def test_statuses_of_an_enum_are_read_from_shop_all(vendor, tmp_path):
+    flow = vendor("cards")
+    query(
+        flow.shop_all,
+        ENUM
+        % "'earn', '100 %s', '0'"
+        + 'alter table "cardChanges" alter status type loyalty."cardStatus" '
+        'using null::loyalty."cardStatus"',
+    )
+    with mapped(tmp_path / "words.toml", changed=lambda text: text + WORDS):
+        query(
+            flow.shop_all,
+            'insert into "cardChanges" (number, "accountNumber", status) '
+            "values ('1', 'a', '0'), ('2', 'a', null)",
+        )
+        assert flow.move().codes == []
+    assert query(flow.bonus, 'select number, status from "cardAccounting" order by 1') == [
+        ("1", "BLOCKED"),
+        ("2", "ACCUMULATE"),
+    ]
+
+
+def test_a_table_of_another_schema_is_named_with_it(vendor, tmp_path):
+    flow = vendor("balances")
+    for dsn, table in ((flow.bonus, "asset"), (flow.shop_all, '"balanceChanges"')):
+        query(dsn, f'create schema "Loyalty"; alter table {table} set schema "Loyalty"')
+
+    def with_schema(text):
+        return text.replace('"asset"', '"Loyalty.asset"').replace(
+            '"balanceChanges"', '"Loyalty.balanceChanges"'
+        )
+
+    with mapped(tmp_path / "schema.toml", changed=with_schema):
+        initialise_shop_all(flow.shop_all)
+        flow.stage(("4100", 1), ("", 2))
+        assert flow.move().codes == ["account_missing"]
+    assert query(flow.bonus, 'select amount from "Loyalty".asset') == [(100,)]
+
+
+NUMBERED = """
+    alter table asset alter id drop default;
+    alter sequence asset_id_seq owned by none;
+    alter sequence asset_id_seq rename to "assetNumbers";
+"""
+SEQUENCE = '\n[balances.bonus_server.sequences]\nid = "assetNumbers"\n'
+
+
+def test_a_key_without_default_is_drawn_from_the_sequence_of_the_vendor(vendor, tmp_path):
+    flow = vendor("balances")
+    query(flow.bonus, NUMBERED)
+    flow.stage(("4100", 1), ("4200", 2))
+    with pytest.raises(WrongColumns, match="id not null, no default"):
+        flow.move()
+    with mapped(tmp_path / "numbered.toml", changed=lambda text: text + SEQUENCE):
+        flow.move()
+        query(flow.bonus, "select nextval('\"assetNumbers\"')")  # as the vendor's program does
+        flow.stage(("4300", 3))
+        flow.move()
+    assert query(flow.bonus, "select id, amount from asset order by id") == [
+        (1, 100),
+        (2, 200),
+        (4, 300),
+    ]
+
+
+def test_a_sequence_that_gives_numbers_of_other_rows_is_refused(vendor, tmp_path):
+    flow = vendor("balances")
+    query(
+        flow.bonus,
+        NUMBERED + 'insert into asset (id, amount, "accountNumber", "assetGroupId", date, status, '
+        """"isOpen") values (50, 1, 'a', 1, now(), 'ACTIVE', true);"""
+        "select setval('\"assetNumbers\"', 49)",
+    )
+    flow.stage(("4100", 1))
+    with mapped(tmp_path / "numbered.toml", changed=lambda text: text + SEQUENCE):
+        with pytest.raises(SequenceBehind) as refused:
+            flow.move()
+        assert (refused.value.params["next"], refused.value.params["greatest"]) == ("50", "50")
+        query(flow.bonus, "select setval('\"assetNumbers\"', 50)")
+        flow.move()
+    assert query(flow.bonus, "select id from asset order by id") == [(50,), (51,)]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "problem"),
+    [("noSuch", "id bigint ≠ noSuch"), ("asset", "id bigint ≠ asset")],
+)
+def test_what_is_no_sequence_is_refused(vendor, tmp_path, sequence, problem):
+    flow = vendor("balances")
+    query(flow.bonus, NUMBERED)
+    flow.stage(("4100", 1))
+    named = SEQUENCE.replace("assetNumbers", sequence)
+    with (
+        mapped(tmp_path / "numbered.toml", changed=lambda text: text + named),
+        pytest.raises(WrongColumns, match=problem),
+    ):
+        flow.move()
+
+
+def test_a_missing_right_to_the_sequence_is_told_with_its_grant(vendor, tmp_path):
+    flow = vendor("balances")
+    query(flow.bonus, NUMBERED)
+    query(flow.bonus, "drop role if exists vendors_guest; create role vendors_guest login")
+    flow.bonus += " user=vendors_guest"
+    with (
+        mapped(tmp_path / "numbered.toml", changed=lambda text: text + SEQUENCE),
+        flow.open() as (_, target),
+        pytest.raises(RightsMissing) as refused,
+    ):
+        target.tables.check_rights(settings.KINDS["balances"])
+    grant = 'grant usage on sequence "public"."assetNumbers" to "vendors_guest";'
+    assert grant in refused.value.params["statements"]
+    query(flow.bonus.replace(" user=vendors_guest", ""), "drop role vendors_guest")
+
+
+def test_a_domain_is_taken_for_what_it_is_made_of(vendor):
+    flow = vendor("balances")
+    query(
+        flow.bonus,
+        "create domain money_in_kopecks as bigint; create domain short as varchar(20); "
+        "alter table asset alter amount type money_in_kopecks",
+    )
+    flow.stage(("4100", 1))
+    flow.move()
+    assert query(flow.bonus, "select amount from asset") == [(100,)]
+    query(flow.bonus, 'alter table asset alter "accountNumber" type short')
+    flow.stage(("4200", 1))
+    with pytest.raises(WrongColumns, match=r"accountNumber public\.short ≠ varchar"):
+        flow.move()
+
+
+def test_small_integers_hold_statuses(vendor, tmp_path):
+    flow = vendor("cards")
+    query(flow.shop_all, 'alter table "cardChanges" alter status type smallint')
+    query(
+        flow.bonus, 'alter table "cardAccounting" alter status type smallint using null::smallint'
+    )
+    without = re.sub(r"\[cards.bonus_server.status\]\n(.+\n)+", "", TABLES)
+    with mapped(tmp_path / "no_words.toml", changed=lambda _: without):
+        flow.stage(("1", "a", 1), ("2", "b"), ("1", None, 2))
+        flow.move()
+        flow.stage(("1", "a", 2))
+        assert flow.move().totals.unchanged == 1
+    assert query(flow.bonus, 'select number, status from "cardAccounting" order by 1') == [
+        ("1", 2),
+        ("2", 0),
+    ]
+
+
 def initialised_all_the_same(shop_all, monkeypatch):
     """As an earlier version would have made the table."""
     with monkeypatch.context() as patch:
@@ -319,40 +514,83 @@ def test_names_are_taken_as_they_are_and_never_run(vendor, tmp_path):
 
 WRONG = [
     ("[cards\n", "no TOML.*line 1"),
-    ("\n[card.bonus_server]\n", "line 2: card means nothing here; there may be pincodes, balances"),
-    ("[cards.server]\n", "line 1: server means nothing here; there may be shop_all, bonus_server"),
+    (
+        "\n[card.bonus_server]\n",
+        r"line 2, section \[card\]: card means nothing here; there may be pincodes, bal",
+    ),
+    (
+        "[cards.server]\n",
+        r"line 1, section \[cards.server\]: server means nothing here; there may be shop_all, bo",
+    ),
     ("cards = 1\n", "line 1: cards has to be a table"),
-    ("[cards.shop_all]\ntabel = 'x'\n", "line 2: tabel means nothing here"),
-    ("[cards.shop_all]\namount = 'minor'\n", "line 2: amount means nothing here"),
-    ("[balances.shop_all]\n\namount = 'cents'\n", 'line 3: amount may only be "minor"'),
-    ("[cards.shop_all]\ntable = 7\n", "line 2: 7 is no name"),
-    ("[cards.shop_all]\ntable = '7up'\n", "line 2: '7up' is no name"),
-    (f"[cards.shop_all]\ntable = '{'я' * 32}'\n", "line 2: .* is no name"),
-    ("[cards.shop_all.columns]\nnumber = 'card'\n", "line 2: number means nothing here"),
-    ("[cards.shop_all.columns]\nchanged_at = 'x'\n", "line 2: changed_at means nothing here"),
-    ("[cards.shop_all.columns]\ncard = false\n", "line 2: The table can't do without card"),
-    ("[cards.bonus_server.columns]\naccount = false\n", "line 2: The table can't do without acc"),
-    ("[balances.shop_all.columns]\nvalidto = false\n", "line 2: The table can't do without valid"),
-    ("[cards.bonus_server.columns]\ncard = 'account'\n", "line [12]: The column account has anoth"),
-    ("[cards.shop_all.columns]\ncard = 'xid'\n", "line 2: The column xid has another meaning"),
-    ("[cards.shop_all.fixed]\ncard = 'x'\n", "line 2: The column card has another meaning"),
-    ("[cards.shop_all.fixed]\nx = 1\n\ny = 1.5\n", "line 4: y has to be a text, a whole number"),
-    ("[cards.shop_all.fixed]\nx = 'a'\ny = \"a\\u0000\"\n", "line 3: y has to be a text"),
-    ("[cards.shop_all]\nfixed = 1\n", "line 2: fixed has to be a table"),
-    ("[cards.bonus_server.status]\nEARN_PAY = 'x'\n", "line [12]: EARN_ONLY needs a word"),
-    ("[cards.bonus_server.status]\nOPEN = 'x'\n", "line 2: OPEN means nothing here"),
-    ("[cards.shop_all.status]\nEARN_PAY = ''\n", "line 2: '' is no word"),
+    ("[cards.shop_all]\ntabel = 'x'\n", r"line 2, section \[cards.shop_all\]: tabel means nothing"),
+    ("[cards.shop_all]\namount = 'minor'\n", "line 2, .*: amount means nothing here"),
+    ("[balances.shop_all]\n\namount = 'cents'\n", 'line 3, .*: amount may be "minor"'),
+    ("[cards.shop_all]\ntable = 7\n", "line 2, .*: 7 is no name"),
+    ("[cards.shop_all]\ntable = '7up'\n", "line 2, .*: '7up' is no name"),
+    ("[cards.shop_all]\ntable = 'a.b.c'\n", "line 2, .*: 'b.c' is no name"),
+    ("[cards.shop_all]\ntable = '.a'\n", "line 2, .*: '' is no name"),
+    (f"[cards.shop_all]\ntable = '{'я' * 32}'\n", "line 2, .* is no name"),
+    ("[cards.shop_all.columns]\nnumber = 'card'\n", "line 2, .*: number means nothing here"),
+    ("[cards.shop_all.columns]\nchanged_at = 'x'\n", "line 2, .*: changed_at means nothing here"),
+    ("[cards.shop_all.columns]\ncard = false\n", "line 2, .*: The table can't do without card"),
+    ("[cards.bonus_server.columns]\naccount = false\n", "line 2, .*: The table can't do without a"),
+    ("[balances.shop_all.columns]\nvalidto = false\n", "line 2, .*: The table can't do without v"),
+    (
+        "[cards.bonus_server.columns]\ncard = 'account'\n",
+        "line [12], .*: The column account has",
+    ),
+    ("[cards.shop_all.columns]\ncard = 'xid'\n", "line 2, .*: The column xid has another meaning"),
+    ("[cards.shop_all.fixed]\ncard = 'x'\n", "line 2, .*: The column card has another meaning"),
+    (
+        "[cards.shop_all.fixed]\nx = 1\n\ny = 1.5\n",
+        "line 4, .*: y has to be a text, a whole",
+    ),
+    ("[cards.shop_all.fixed]\nx = 'a'\ny = \"a\\u0000\"\n", "line 3, .*: y has to be a text"),
+    ("[cards.shop_all]\nfixed = 1\n", "line 2, .*: fixed has to be a table"),
+    ("[cards.shop_all.sequences]\nn = 'x'\n", "line [12], .*: sequences means nothing here"),
+    ("[cards.bonus_server]\nsequences = 'x'\n", "line 2, .*: sequences has to be a table"),
+    ("[cards.bonus_server.sequences]\nn = 1\n", "line 2, .*: 1 is no name"),
+    (
+        "[cards.bonus_server]\nfixed.n = 1\nsequences.n = 'x'\n",
+        "line 3, .*: The column n has another meaning already",
+    ),
+    ("[cards.bonus_server.status]\nEARN_PAY = 'x'\n", "line [12], .*: EARN_ONLY needs a word"),
+    ("[cards.bonus_server.status]\nOPEN = 'x'\n", "line 2, .*: OPEN means nothing here"),
+    ("[cards.shop_all.status]\nEARN_PAY = ''\n", "line 2, .*: '' is no word"),
     (
         "[cards.shop_all.status]\nEARN_PAY = 'x'\nPAY_ONLY = 'x'\n",
-        "line 3: 'x' stands for another status already",
+        "line 3, .*: 'x' stands for another status already",
     ),
     (
         "[cards.shop_all]\ntable = 'x'\n[balances.shop_all]\ntable = 'x'\n",
-        "line [24]: x can't be the table of",
+        "line [24], .*: x can't be the table of",
     ),
     (
         "[cards.shop_all]\ntable = 'accountpincodeTemp'\n",
-        "line 2: accountpincodeTemp can't be the table of",
+        "line 2, .*: accountpincodeTemp can't be the table of",
+    ),
+    (
+        "[cards.shop_all]\ntable = 'public.accountpincodeTemp'\n",
+        "line 2, .*: public.accountpincodeTemp can't be the table of",
+    ),
+    ("servers = 1\n", "line 1: servers has to be a table"),
+    ("[servers]\n'Server 9' = 1\n", r"line 2, section \[servers\]: Server 9 has to be a table"),
+    (
+        "[servers.'Server 9'.card]\n",
+        r'line 1, section \[servers."Server 9".card\]: card means nothing here; there may be pin',
+    ),
+    (
+        "[servers.'Server 9'.cards.shop_all]\ntable = 'x'\n",
+        r"line [12], section \[servers.\"Server 9\".cards.shop_all\]: A server's section maps the",
+    ),
+    (
+        "[cards.bonus_server.columns]\nstatus = 's'\n[servers.x.cards.columns]\ncard = 's'\n",
+        r"line [34], section \[servers.x.cards.columns\]: The column s has another meaning",
+    ),
+    (
+        "[cards.bonus_server.fixed]\nn = 1\n[servers.x.cards.columns]\ncard = 'n'\n",
+        r"line [34], section \[servers.x.cards.*\]: The column n has another meaning already",
     ),
 ]
 
@@ -380,9 +618,14 @@ def test_the_examples_of_both_papers_are_the_same_file_and_can_be_read(tmp_path)
     ]
     english, russian = (tomllib.loads(found[1]) for found in examples)
     assert english == russian
-    kinds = read(tmp_path, examples[0][1])
+    kinds = read(tmp_path, examples[0][1]).common
     assert kinds["balances"].bonus_server.fixed == {"assetGroupId": 1, "lastStatus": "ACTIVE"}
 
 
 def test_an_empty_file_leaves_our_own_names(tmp_path):
-    assert read(tmp_path, "") == KINDS
+    tables = read(tmp_path, "")
+    for kinds in (tables.shop_all, tables.common, tables.of("Server 9")):
+        for name, kind in KINDS.items():
+            assert vars(kinds[name].shop_all) == vars(kind.shop_all)
+            assert vars(kinds[name].bonus_server) == vars(kind.bonus_server)
+            assert kinds[name].checks == kind.checks

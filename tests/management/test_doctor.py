@@ -148,7 +148,7 @@ def test_a_mapping_is_proposed_that_fits_the_tables_but_for_what_nobody_can_gues
     out = capsys.readouterr().out
     file = tmp_path / "proposed.toml"
     file.write_text(out)
-    kinds = mapping.read(str(file))
+    kinds = mapping.read(str(file)).common
     assert kinds["pincodes"].bonus_server.table == "accountPin"  # no other has what it needs
     assert kinds["pincodes"].bonus_server.columns == {
         "account": "accountNumber",
@@ -174,7 +174,7 @@ def test_where_our_own_tables_are_nothing_is_proposed(shop_all, bonus, dock, cap
     call_command("doctor", "--tables")
     file = tmp_path / "proposed.toml"
     file.write_text(capsys.readouterr().out)
-    kinds = mapping.read(str(file))
+    kinds = mapping.read(str(file)).common
     for name, kind in KINDS.items():
         for side in ("shop_all", "bonus_server"):
             proposed = getattr(kinds[name], side)

@@ -108,7 +108,8 @@ class TestTerminals:
         query(bonus, 'alter table pincode rename to "Карточки"')
         query(bonus, 'alter table "Карточки" rename column account to "accOther"')
         written = io.StringIO()
-        call_command("doctor", "--tables", "--server", server.name, stdout=written)
+        call_command("doctor", "--tables", stdout=written)
+        call_command("doctor", "--tables", server.name, stdout=written)
         text = written.getvalue()
         assert "\\u001b[31mx\\u000a[balances.fixed]\\u000ay = 1 #" in text
         assert "\ny = 1" not in text

@@ -1,47 +1,59 @@
-"""Reads the tables that there are, and proposes the file of DTADMIN_TABLES."""
+"""Proposes the file of DTADMIN_TABLES, or the section of one server, from the tables that exist.
+
+What could not be decided is a comment: the lines can be pasted as they are.
+"""
 
 import json
-import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.doctor import databases
-from transfer.engine.bonus_server.vendor_tables import DEMANDED
+from transfer.doctor.guessing import (
+    ALIASES,
+    SEQUENCES,
+    TABLES,
+    WHOLE_NUMBERS,
+    WHY_NOT,
+    Found,
+    alike,
+    columns_of,
+    demanded,
+    guess_columns,
+    guess_sequence,
+    guess_table,
+    is_name,
+    may_lack,
+    named,
+)
+from transfer.engine.bonus_server.vendor_tables import VendorTables
 from transfer.engine.checks import CARD_STATUSES
+from transfer.engine.errors import (
+    RowsSwallowed,
+    SequenceBehind,
+    TableUnlogged,
+    TargetTableMissing,
+    WrongColumns,
+)
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import KINDS
-from transfer.engine.mapping_file import DATABASES, NAME, OURS, VALIDITY
-from transfer.engine.postgres.database import COLUMNS, Database
-from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping
+from transfer.engine.mapping_file import DATABASES, SERVERS
+from transfer.engine.mapping_keys import OURS
+from transfer.engine.postgres.database import Database
+from transfer.engine.table_mapping import MINOR, Column, TableMapping
 from transfer.engine.table_name import TableName
 from transfer.models import BonusServer
+from transfer.text.explain import explain
 
-# What others call our columns, in small letters and digits alone; the likeliest first.
-ALIASES = {
-    "account": ("accountnumber", "accountno", "accountnum", "accnumber"),
-    "pincode": ("pin",),
-    "amount": ("sum", "value"),
-    "validfrom": ("begin", "begindate", "datebegin", "startdate", "datefrom", "start"),
-    "validto": ("end", "enddate", "dateend", "dateto", "expires", "expiredate"),
-    "comment": ("description", "note", "remark"),
-    "card": ("number", "cardnumber", "cardno", "cardnum"),
-    "status": ("cardstatus", "state"),
-    "created_at": ("created", "date", "datetime", "createdate", "time"),
-    "changed_at": ("changed", "updated", "updatedat", "modified", "lastchange", "date"),
-}
-TABLES = """
-    select relname from pg_class
-     where relkind in ('r', 'p')
-       and relnamespace in (select oid from pg_namespace where nspname = any(%s))
-       and relnamespace <> all (array['pg_catalog', 'information_schema']::regnamespace[])
-     order by relname
-"""
 WORDS = (
     "select distinct {column} from (select {column} from {table} limit 10000) as sample order by 1"
 )
 MOST_WORDS = 20
+# The tables are named right, but something else is wrong with them.
+IN_ANOTHER_WAY = (RowsSwallowed, SequenceBehind, TableUnlogged)
 
 
 def proposal(server: BonusServer) -> Iterator[str]:
@@ -55,122 +67,212 @@ def proposal(server: BonusServer) -> Iterator[str]:
         with database, database.transaction(commit=False):
             for kind in KINDS.values():
                 yield ""
-                yield from _of_table(kind, which, database)
+                base = getattr(kind, which)
+                yield from _of_table(f"{kind.name}.{which}", kind, base, base, database)
 
 
-def _of_table(kind: Kind, which: str, database: Database) -> Iterator[str]:
-    mapping: TableMapping = getattr(kind, which)
-    section = f"{kind.name}.{which}"
-    tables = [name for (name,) in database.rows(TABLES, [database.connection.schemas])]
-    wanted = (*kind.columns, kind.stamps) if which == "bonus_server" else kind.columns
-    table = _alike(mapping.table, (), tables) or _only_fitting(kind, wanted, tables, database)
-    if table is None:
+def section(server: BonusServer) -> Iterator[str]:
+    """The lines of the server's section, where its tables do not fit the file as it is.
+
+    Raises TransferError where the server's database does not answer.
+    """
+    yield "# " + _(
+        "Proposed from the tables of %(server)s. Put it into the file of DTADMIN_TABLES, in place "
+        "of sections with the same names."
+    ) % {"server": server.name}
+    yield "# " + _("Look at each line: names that sound alike may mean something else.")
+    with databases.of_server(server) as database, database.transaction(commit=False):
+        for name, kind in server.kinds.items():
+            yield ""
+            try:
+                VendorTables(database).check_columns(kind)
+                yield f"# {name}: " + _("the file fits as it is.")
+            except (TargetTableMissing, WrongColumns):
+                part = f"{SERVERS}.{_text(server.name)}.{name}"
+                base = settings.TABLES.common[name].bonus_server
+                yield from _of_table(part, kind, base, kind.bonus_server, database)
+            except IN_ANOTHER_WAY as error:
+                yield f"# {name}: {explain(error)}"
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table that a section is proposed for."""
+
+    section: str
+    kind: Kind
+    base: TableMapping  # what the section changes
+    present: TableMapping  # what the file says by now
+    database: Database
+    name: str
+    found: dict[str, Found]
+    names: dict[Column, str]  # our columns, as far as they were found
+
+    @property
+    def is_staging(self) -> bool:
+        return self.base is self.kind.shop_all
+
+    def column(self, name: str) -> tuple[Column, Found] | None:
+        """Our column of this name, and what the table has for it."""
+        for column, theirs in self.names.items():
+            if column.name == name:
+                return column, self.found[theirs]
+        return None
+
+
+def _of_table(
+    section: str, kind: Kind, base: TableMapping, present: TableMapping, database: Database
+) -> Iterator[str]:
+    """The lines of one table, as far as they differ from `base`; guessed by `present`."""
+    is_staging = base is kind.shop_all
+    wanted = kind.columns if is_staging else (*kind.columns, kind.stamps)
+    name = guess_table(kind, present, wanted, database)
+    if name is None:
         yield f"# [{section}]"
-        yield f"# table = {_text(mapping.table)}  # " + _(
+        yield f"# table = {_text(base.table)}  # " + _(
             "There is none like it. There are: %(there)s"
-        ) % {"there": ", ".join(tables) or "–"}
+        ) % {"there": ", ".join(named(database, TABLES)) or "–"}
         return
-    there = _there(table, database)
-    names = _columns(wanted, there)
+    found = columns_of(database, name)
+    names = guess_columns(present, wanted, found)
+    table = _Table(section, kind, base, present, database, name, found, names)
     yield f"[{section}]"
-    yield f"table = {_text(table)}"
-    if any(column.name == "amount" and there[name] in MINOR for column, name in names.items()):
-        yield 'amount = "minor"  # ' + _("whole numbers: are they hundredths?")
-    yield from _section(f"{section}.columns", _of_columns(kind, which, names, there))
-    yield from _section(f"{section}.status", _of_words(table, names, there, database))
-    yield from _section(f"{section}.fixed", _of_fixed(table, names, there, database))
+    yield f"table = {_text(name)}"
+    yield from _units(table)
+    yield from _subtable(f"{section}.columns", _columns(table))
+    yield from _words(table)
+    if is_staging:
+        further = demanded(database, name, [*table.names.values(), *OURS])
+        yield from _subtable(f"{section}.fixed", (_undecided(table, one) for one in further))
+    else:
+        yield from _further(table)
 
 
-def _only_fitting(
-    kind: Kind, wanted: tuple[Column, ...], tables: list[str], database: Database
-) -> str | None:
-    """The table that has all that a row has to say, if only one has."""
-    needed = {name for group in kind.needed for name in group}
-    fitting = [
-        table
-        for table in tables
-        if needed <= {column.name for column in _columns(wanted, _there(table, database))}
-    ]
-    return fitting[0] if len(fitting) == 1 else None
-
-
-def _there(table: str, database: Database) -> dict[str, str]:
-    """Its columns and their types."""
-    return {name: type_ for name, type_, *_rest in database.rows(COLUMNS, [TableName(table)])}
-
-
-def _section(section: str, lines: Iterator[str]) -> Iterator[str]:
+def _subtable(section: str, lines: Iterator[str]) -> Iterator[str]:
     first = next(lines, None)
     if first is not None:
         yield from ("", f"[{section}]", first, *lines)
 
 
-def _columns(wanted: tuple[Column, ...], there: dict[str, str]) -> dict[Column, str]:
-    """Each of our columns with that of the table which may be it."""
-    names: dict[Column, str] = {}
-    for column in wanted:
-        also = {"amount": MINOR, "status": TEXT}.get(column.name, frozenset())
-        left = [
-            name
-            for name, type_ in there.items()
-            if type_ in column.types | also and name not in names.values()
-        ]
-        if (name := _alike(column.name, ALIASES[column.name], left)) is not None:
-            names[column] = name
-    return names
-
-
-def _alike(ours: str, aliases: tuple[str, ...], there: list[str]) -> str | None:
-    """What of `there` is called so, but for capitals and signs; or by an alias."""
-    plain = {_plain(name): name for name in reversed(there) if NAME.fullmatch(name)}
-    if ours in there:
-        return ours
-    return next((plain[one] for one in (_plain(ours), *aliases) if one in plain), None)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.lower())
-
-
-def _of_columns(
-    kind: Kind, which: str, names: dict[Column, str], there: dict[str, str]
-) -> Iterator[str]:
-    if which == "shop_all":  # init_shop_all adds what is missing
-        yield from (f"{one.name} = {_text(n)}" for one, n in names.items() if one.name != n)
+def _units(table: _Table) -> Iterator[str]:
+    amount = table.column("amount")
+    if amount is None:
         return
-    used = {*names.values(), *OURS}
-    left = ", ".join(f"{name} ({type_})" for name, type_ in there.items() if name not in used)
-    none = "# " + _("no column seems to be it; left: %(left)s") % {"left": left}
-    for column in (*kind.columns, kind.stamps):
-        name = names.get(column)
-        if name is not None and name != column.name:
-            yield f"{column.name} = {_text(name)}"
-        elif name is None and column.name in (*VALIDITY, "comment", kind.stamps.name):
-            yield f"{column.name} = false  {none}"
-        elif name is None:
+    is_minor = amount[1].type in MINOR
+    if is_minor and not table.base.is_minor:
+        yield 'amount = "minor"  # ' + _("whole numbers: are they hundredths?")
+    elif table.base.is_minor and not is_minor:
+        yield 'amount = "decimal"'
+
+
+def _columns(table: _Table) -> Iterator[str]:
+    """Each column whose name is not that of the base, and each that was not found."""
+    used = {*table.names.values(), *(OURS if table.is_staging else ())}
+    left = ", ".join(
+        f"{name} ({one.declared})" for name, one in table.found.items() if name not in used
+    )
+    none = "# " + _("no column seems to be it; left: %(left)s") % {"left": left or "–"}
+    wanted = (*table.kind.columns, table.kind.stamps)
+    for column in table.names if table.is_staging else wanted:
+        name, before = table.names.get(column), table.base.name(column)
+        if name is not None:
+            if name != before:
+                yield f"{column.name} = {_text(name)}"
+            continue
+        yield from _misfit(table, column)
+        if column.name not in may_lack(table.kind):
             yield f"# {column.name} = …  {none}"
+        elif before is not None:
+            yield f"{column.name} = false  {none}"
 
 
-def _of_words(
-    table: str, names: dict[Column, str], there: dict[str, str], database: Database
-) -> Iterator[str]:
-    """Which word means what, somebody has to say: they are listed as they are found."""
-    for column, name in names.items():
-        if column.name == "status" and there[name] in TEXT:
-            query = sql.SQL(WORDS).format(column=sql.Identifier(name), table=TableName(table))
-            words = [_text(word) for (word,) in database.rows(query) if word is not None]
-            listed = ", ".join(words[:MOST_WORDS]) or "–"
-            yield "# " + _("In the table stand: %(words)s") % {"words": listed}
-            yield from (f"# {status.name} = …" for status in CARD_STATUSES.values())
+def _misfit(table: _Table, column: Column) -> Iterator[str]:
+    """A column that is called alike, and why it is not taken."""
+    left = [name for name in table.found if name not in table.names.values() and is_name(name)]
+    name = alike(column.name, ALIASES[column.name], left)
+    if name is not None:
+        type_ = table.found[name].declared
+        yield f"# {column.name}: {_text(name)} ({type_}) {_(WHY_NOT[column.name])}"
 
 
-def _of_fixed(
-    table: str, names: dict[Column, str], there: dict[str, str], database: Database
-) -> Iterator[str]:
-    for (name,) in database.rows(DEMANDED, [TableName(table), [*names.values(), *OURS]]):
-        yield f"# {name} = …  # " + _("%(type)s, must not be null") % {"type": there[name]}
+def _words(table: _Table) -> Iterator[str]:
+    """Which word means which status, an administrator has to say: they are listed as found."""
+    status = table.column("status")
+    if status is None:
+        return
+    column, found = status
+    words = table.present.words
+    if not found.is_of_words:
+        if table.base.words:
+            yield from (
+                "",
+                f"[{table.section}.status]",
+                "# " + _("no words: the table has numbers"),
+            )
+        return
+    if words == table.base.words and words and not table.base.words_lacking(column, found.labels):
+        return
+    known = found.labels or _sample(table, table.names[column])
+    yield from ("", f"[{table.section}.status]")
+    listed = ", ".join(map(_text, known[:MOST_WORDS])) or "–"
+    yield "# " + _("In the table stand: %(words)s") % {"words": listed}
+    for number, name in CARD_STATUSES.items():
+        word = words.get(number)
+        if word is None or (found.labels and word not in known):
+            word = alike(name.name, (), known)
+        yield f"# {name.name} = …" if word is None else f"{name.name} = {_text(word)}"
 
 
-def _text(value: str) -> str:
-    """As TOML writes it."""
+def _sample(table: _Table, column: str) -> list[str]:
+    query = sql.SQL(WORDS).format(column=sql.Identifier(column), table=TableName(table.name))
+    return [word for (word,) in table.database.rows(query) if word is not None]
+
+
+def _further(table: _Table) -> Iterator[str]:
+    """Columns that we know nothing of, but that each new row has to fill."""
+    base, present, found = table.base, table.present, table.found
+    fixed = {name: value for name, value in present.fixed.items() if name in found}
+    sequences = {name: one for name, one in present.sequences.items() if name in found}
+    known = [*table.names.values(), *fixed, *sequences]
+    asked = demanded(table.database, table.name, known)
+    keys = [name for name, is_key in asked.items() if is_key and _is_number(found[name])]
+    values = [name for name in asked if name not in keys]
+    if keys or sequences != base.sequences:
+        lines = (f"{_key(name)} = {_text(one)}" for name, one in sequences.items())
+        yield from ("", f"[{table.section}.sequences]", *lines)
+        yield from (_numbered(table, name) for name in keys)
+    if values or fixed != base.fixed:
+        lines = (f"{_key(name)} = {_text(value)}" for name, value in fixed.items())
+        yield from ("", f"[{table.section}.fixed]", *lines)
+        yield from (_undecided(table, name) for name in values)
+
+
+def _is_number(found: Found) -> bool:
+    return found.type in WHOLE_NUMBERS
+
+
+def _numbered(table: _Table, name: str) -> str:
+    """The sequence that numbers a key without default, if one is named after the table."""
+    known = named(table.database, SEQUENCES)
+    if (sequence := guess_sequence(table.name, name, known)) is None or not is_name(name):
+        listed = ", ".join(known) or "–"
+        text = _("the key; name the sequence that the vendor draws it from. There are: %(known)s")
+        return f"# {_key(name)} = …  # " + text % {"known": listed}
+    return f"{_key(name)} = {_text(sequence)}  # " + _("does the vendor draw this key from it?")
+
+
+def _undecided(table: _Table, name: str) -> str:
+    found = table.found[name]
+    text = _("%(type)s, must not be null") % {"type": found.declared}
+    labels = f": {', '.join(map(_text, found.labels))}" if found.labels else ""
+    return f"# {_key(name)} = …  # {text}{labels}"
+
+
+def _key(name: str) -> str:
+    """As TOML writes a key. One that the file can't name is only shown, in a comment."""
+    return _text(name) if is_name(name) and not name.isascii() else name
+
+
+def _text(value: str | int) -> str:
+    """As TOML writes a value."""
     return json.dumps(value, ensure_ascii=False)

@@ -28,8 +28,9 @@ def text(name: str, secret: bool = False) -> Column:
     return Column(name, "varchar(100)", TEXT, "text", secret)
 
 
-def plain(name: str, type_: str) -> Column:
-    return Column(name, type_, frozenset({type_}), type_)
+def plain(name: str, type_: str, *others: str) -> Column:
+    """A column of this type; a table of another may have one of `others`."""
+    return Column(name, type_, frozenset({type_, *others}), type_)
 
 
 def stamp(name: str) -> Column:
@@ -84,6 +85,16 @@ class Kind:
         return self.bonus_server.table
 
     @property
+    def quoted_staging(self) -> str:
+        """The table of shop All as messages name it."""
+        return self.staging_table.quoted
+
+    @property
+    def quoted_target(self) -> str:
+        """The table of a bonus server as messages name it."""
+        return self.target_table.quoted
+
+    @property
     def target_table(self) -> TableName:
         return self.bonus_server.identifier
 
@@ -108,8 +119,9 @@ class Kind:
         mapping = self.bonus_server
         held = mapping.names(self.columns)
         stamps = [sql.Identifier(name) for name in mapping.names([self.stamps]).values()]
-        more = [*stamps, *map(sql.Identifier, mapping.fixed)]
-        values = [*[sql.SQL("now()") for _ in stamps], *map(sql.Literal, mapping.fixed.values())]
+        further = mapping.further()
+        more = [*stamps, *map(sql.Identifier, further)]
+        values = [*[sql.SQL("now()") for _ in stamps], *further.values()]
         return {
             **{column.name: sql.Identifier(name) for column, name in held.items()},
             "table": mapping.identifier,

@@ -86,7 +86,8 @@ SAME_CARD = """
     coalesce((select held.{account}::text
                          is not distinct from coalesce(latest.account, held.{account}::text)
                  and held.{status}::{status_type}
-                     is not distinct from coalesce(latest.status, held.{status}::{status_type})
+                     is not distinct from coalesce(latest.status::{status_type},
+                                                   held.{status}::{status_type})
                 from {table} as held where held.{card}::text = latest.card), false)
 """
 
@@ -135,7 +136,7 @@ CARDS = Kind(
     title=gettext_noop("Card links and statuses"),
     shop_all=TableMapping("changeCardAccountTemp"),
     bonus_server=TableMapping("cardAccounting"),
-    columns=(text("card"), text("account"), plain("status", "integer")),
+    columns=(text("card"), text("account"), plain("status", "integer", "smallint")),
     needed=(("card",), ("account", "status")),
     checks=CARD_CHECKS,
     late_checks=UNKNOWN_CARD,

@@ -1,14 +1,18 @@
 """Reads the file of DTADMIN_TABLES: the names, columns and units of a vendor's tables.
 
+The common part maps shop All, and all bonus servers that have no section. A section is named by a
+server's name. It maps that server's own tables, and takes the rest from the common part. It never
+maps shop All, whose rows go to every server.
+
 Positions tell rows by our own numbers (`xid`, `id`), not by the names or units of columns: another
 mapping of the same table moves no row twice. A position says nothing of another staging table, so
 its batch names the table, and a run refuses another (`StagingTableChanged`).
 """
 
-import re
+import json
 import tomllib
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +21,46 @@ from transfer.engine.checks import (
     STATUS_WITHOUT_WORD,
     STATUS_WORD_UNKNOWN,
     VALIDITY_NOT_HELD,
+    Check,
 )
-from transfer.engine.kind import DEFAULT_STATUS, Kind
+from transfer.engine.kind import Kind
 from transfer.engine.kinds import KINDS
-from transfer.engine.table_mapping import LONGEST, TableMapping, Value
+from transfer.engine.mapping_keys import (
+    VALIDITY,
+    KeyPath,
+    Wrong,
+    known,
+    server_mapping,
+    staging_mapping,
+)
+from transfer.engine.table_mapping import Column, TableMapping
 from transfer.errors import gettext_noop
 
 DATABASES = ("shop_all", "bonus_server")
-OURS = ("id", "xid", "created_at", "changed_xid")  # in every staging table, beside its columns
-NAME = re.compile(r"[^\W\d][\w$]*")
-LONGEST_NAME = 63  # bytes: PostgreSQL cuts off what is longer
-VALIDITY = ("validfrom", "validto")
-NUMBERS = {status.name: number for number, status in CARD_STATUSES.items()}
+SERVERS = "servers"  # the key that the sections of servers are under
 
-KeyPath = tuple[str, ...]  # the keys that lead to a value
+Kinds = Mapping[str, Kind]  # by name
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The kinds with the tables of an installation."""
+
+    # For what concerns shop All alone. A row fails only checks that it fails at every server.
+    shop_all: Kinds = field(default_factory=lambda: KINDS)
+    common: Kinds = field(default_factory=lambda: KINDS)  # of servers without a section
+    sections: Mapping[str, Kinds] = field(default_factory=dict)  # by the server's name
+
+    def of(self, server: str) -> Kinds:
+        """The kinds with the tables of the bonus server with this name."""
+        return self.sections.get(server, self.common)
+
+    def are_same(self, one: str, other: str) -> bool:
+        """Whether servers with these names have the same mapping."""
+        kinds, others = self.of(one), self.of(other)
+        return all(
+            vars(kinds[name].bonus_server) == vars(others[name].bonus_server) for name in kinds
+        )
 
 
 class TablesRefused(Exception):
@@ -46,13 +76,7 @@ class TablesRefused(Exception):
         return f"{where}{translate(self.sentence) % self.params}"
 
 
-class _Wrong(Exception):
-    def __init__(self, key_path: KeyPath, sentence: str, **params: object) -> None:
-        self.key_path, self.sentence, self.params = key_path, sentence, params
-        super().__init__(sentence)
-
-
-def read(path: str) -> dict[str, Kind]:
+def read(path: str) -> Tables:
     """The kinds, with their tables as the file has them. Raises TablesRefused."""
     try:
         text = Path(path).read_text("utf-8")
@@ -60,13 +84,19 @@ def read(path: str) -> dict[str, Kind]:
         sentence = gettext_noop("DTADMIN_TABLES: %(file)s can't be read: %(error)s")
         raise TablesRefused(sentence, file=path, error=error) from None
     try:
-        return _kinds(tomllib.loads(text))
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         sentence = gettext_noop("%(file)s is no TOML: %(error)s. Correct the line.")
         raise TablesRefused(sentence, file=path, error=error) from None
-    except _Wrong as wrong:
+    try:
+        return _tables(document)
+    except Wrong as wrong:
+        section = _section(document, wrong.key_path)
         where = gettext_noop("%(file)s, line %(line)s: ")
-        params = {"file": path, "line": line_of(text, wrong.key_path), **wrong.params}
+        if section:
+            where = gettext_noop("%(file)s, line %(line)s, section [%(section)s]: ")
+        line = line_of(text, wrong.key_path)
+        params = {"file": path, "line": line, "section": section, **wrong.params}
         raise TablesRefused(wrong.sentence, where, **params) from None
 
 
@@ -78,163 +108,140 @@ def line_of(text: str, key_path: KeyPath) -> int:
             value = tomllib.loads("".join(lines[:end]))
             for key in key_path:
                 value = value[key]
-        except (tomllib.TOMLDecodeError, KeyError):
+        except (tomllib.TOMLDecodeError, KeyError, TypeError):
             continue
         return end
     return line_of(text, key_path[:-1])
 
 
-def _kinds(document: dict[str, Any]) -> dict[str, Kind]:
-    mapped = {}
-    for name, value in _known((), document, KINDS).items():
-        given = _known((name,), value, DATABASES)
-        mappings = [_table_mapping(KINDS[name], one, given.get(one, {})) for one in DATABASES]
-        mapped[name] = _mapped(KINDS[name], *mappings)
-    kinds = {**KINDS, **mapped}
-    taken: dict[str, str] = {}
-    for name, kind in kinds.items():
-        if (other := taken.setdefault(kind.staging, name)) != name:
-            key_path = (name if name in mapped else other, "shop_all", "table")
-            sentence = gettext_noop(
-                "%(table)s can't be the table of %(one)s and of %(other)s: name another."
-            )
-            raise _Wrong(key_path, sentence, table=kind.staging, one=other, other=name)
-    return kinds
+def _section(document: dict[str, Any], key_path: KeyPath) -> str:
+    """The section of the file that a value is in, as the file writes its name; "" for none."""
+    names: list[str] = []
+    value: Any = document
+    for key in key_path:
+        value = value.get(key)
+        if not isinstance(value, dict):
+            break
+        is_bare = key.isascii() and key.isidentifier()
+        names.append(key if is_bare else json.dumps(key, ensure_ascii=False))
+    return ".".join(names)
 
 
-def _known(key_path: KeyPath, value: Any, keys: Iterable[str]) -> dict[str, Any]:
-    """The value, which has to be a table with no other keys than these."""
-    known = ", ".join(keys)
-    if not isinstance(value, dict):
-        sentence = gettext_noop("%(key)s has to be a table in TOML; in it may stand %(known)s.")
-        raise _Wrong(key_path, sentence, key=key_path[-1], known=known)
-    for key in value:
-        if key not in keys:
-            sentence = gettext_noop("%(key)s means nothing here; there may be %(known)s.")
-            raise _Wrong((*key_path, key), sentence, key=key, known=known)
-    return value
-
-
-def _table_mapping(kind: Kind, database: str, value: Any) -> TableMapping:
-    key_path = (kind.name, database)
-    special = {"balances": ["amount"], "cards": ["status"]}.get(kind.name, [])
-    given = _known(key_path, value, ["table", "columns", "fixed", *special])
-    unmapped: TableMapping = getattr(kind, database)
-    mapping = TableMapping(
-        _name((*key_path, "table"), given.get("table", unmapped.table)),
-        _columns(kind, (*key_path, "columns"), given.get("columns", {})),
-        _is_minor((*key_path, "amount"), given),
-        _words((*key_path, "status"), given.get("status", {})),
-        _fixed((*key_path, "fixed"), given.get("fixed", {})),
+def _tables(document: dict[str, Any]) -> Tables:
+    given = known((), document, (*KINDS, SERVERS))
+    staging, common = {}, {}
+    for name, kind in KINDS.items():
+        parts = known((name,), given.get(name, {}), DATABASES)
+        at, on_server = ((name, one) for one in DATABASES)
+        staging[name] = staging_mapping(kind, at, parts.get("shop_all", {}))
+        base = kind.bonus_server
+        common[name] = server_mapping(kind, on_server, parts.get("bonus_server", {}), base)
+    _check_one_kind_each(staging, given)
+    sections = {
+        server: _of_section((SERVERS, server), value, common)
+        for server, value in _table_of(SERVERS, given.get(SERVERS, {})).items()
+    }
+    every = [common, *sections.values()]
+    return Tables(
+        {name: _mapped(name, staging, common, [one[name] for one in every]) for name in KINDS},
+        {name: _mapped(name, staging, common, [common[name]]) for name in KINDS},
+        {
+            server: {name: _mapped(name, staging, of, [of[name]]) for name in KINDS}
+            for server, of in sections.items()
+        },
     )
-    _check_names(kind, key_path, mapping)
-    return mapping
 
 
-def _name(key_path: KeyPath, value: Any) -> str:
-    if isinstance(value, str) and NAME.fullmatch(value) and len(value.encode()) <= LONGEST_NAME:
+def _table_of(key: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
         return value
     sentence = gettext_noop(
-        "%(value)r is no name of a table or a column: that is a text of letters, digits and "
-        "_, does not begin with a digit, and has at most %(bytes)s bytes."
+        '%(key)s has to be a table in TOML. A section for a server is [servers."NAME".balances].'
     )
-    raise _Wrong(key_path, sentence, value=value, bytes=LONGEST_NAME)
+    raise Wrong((key,), sentence, key=key)
 
 
-def _columns(kind: Kind, key_path: KeyPath, value: Any) -> dict[str, str | None]:
-    of_server = key_path[1] == "bonus_server"
-    stamps = [kind.stamps.name] if of_server else []
-    may_lack = [*VALIDITY, "comment", *stamps] if of_server else []
-    names: dict[str, str | None] = {}
-    for column, name in _known(key_path, value, [*kind.names, *stamps]).items():
-        if name is False and column in may_lack:
-            names[column] = None
-        elif name is False:
-            sentence = gettext_noop("The table can't do without %(column)s: name its column.")
-            raise _Wrong((*key_path, column), sentence, column=column)
-        else:
-            names[column] = _name((*key_path, column), name)
-    return names
+def _of_section(
+    key_path: KeyPath, value: Any, common: dict[str, TableMapping]
+) -> dict[str, TableMapping]:
+    """The mappings of one server: what its section gives, the rest from the common part."""
+    given = known(key_path, value, KINDS)
+    for name, one in given.items():
+        for database in DATABASES:
+            if isinstance(one, dict) and database in one:
+                sentence = gettext_noop(
+                    "A server's section maps the tables of that server: write "
+                    '[servers."NAME".%(kind)s], without %(key)s. The tables of shop All are the '
+                    "same for all servers: they belong into [%(kind)s.shop_all]."
+                )
+                raise Wrong((*key_path, name, database), sentence, kind=name, key=database)
+    return {
+        name: server_mapping(kind, (*key_path, name), given.get(name, {}), common[name])
+        for name, kind in KINDS.items()
+    }
 
 
-def _is_minor(key_path: KeyPath, given: dict[str, Any]) -> bool:
-    if given.get("amount", "minor") != "minor":
-        sentence = gettext_noop(
-            'amount may only be "minor": whole numbers of hundredths. Leave it out where '
-            "amounts have decimals."
-        )
-        raise _Wrong(key_path, sentence)
-    return "amount" in given
+def _check_one_kind_each(staging: dict[str, TableMapping], given: dict[str, Any]) -> None:
+    """Raises Wrong if two kinds would be read from the same table of shop All.
+
+    A name without a schema may mean a table of any schema.
+    """
+    taken: list[tuple[str, str, str]] = []
+    for name, mapping in staging.items():
+        schema, _, table = mapping.table.rpartition(".")
+        for other, others_schema, others_table in taken:
+            may_be_same = schema == others_schema or not (schema and others_schema)
+            if table == others_table and may_be_same:
+                key_path = (name if name in given else other, "shop_all", "table")
+                sentence = gettext_noop(
+                    "%(table)s can't be the table of %(one)s and of %(other)s: name another."
+                )
+                raise Wrong(key_path, sentence, table=mapping.table, one=other, other=name)
+        taken.append((name, schema, table))
 
 
-def _words(key_path: KeyPath, value: Any) -> dict[int, str]:
-    words: dict[int, str] = {}
-    for status, word in _known(key_path, value, NUMBERS).items():
-        if not isinstance(word, str) or not 0 < len(word) <= LONGEST or "\0" in word:
-            sentence = gettext_noop("%(word)r is no word of 1 to %(most)s characters.")
-            raise _Wrong((*key_path, status), sentence, word=word, most=LONGEST)
-        if word in words.values():
-            sentence = gettext_noop("%(word)r stands for another status already.")
-            raise _Wrong((*key_path, status), sentence, word=word)
-        words[NUMBERS[status]] = word
-    if words and key_path[1] == "bonus_server" and DEFAULT_STATUS not in words:
-        sentence = gettext_noop(
-            "%(status)s needs a word: a card that is linked without a status gets it."
-        )
-        raise _Wrong(key_path, sentence, status=CARD_STATUSES[DEFAULT_STATUS].name)
-    return words
-
-
-def _fixed(key_path: KeyPath, value: Any) -> dict[str, Value]:
-    if not isinstance(value, dict):
-        sentence = gettext_noop("fixed has to be a table in TOML, of columns and their values.")
-        raise _Wrong(key_path, sentence)
-    for name, one in value.items():
-        _name((*key_path, name), name)
-        if not isinstance(one, str | int) or (isinstance(one, str) and "\0" in one):
-            sentence = gettext_noop(
-                "%(name)s has to be a text, a whole number, true or false; write any other "
-                "value as a text."
-            )
-            raise _Wrong((*key_path, name), sentence, name=name)
-    return dict(value)
-
-
-def _check_names(kind: Kind, key_path: KeyPath, mapping: TableMapping) -> None:
-    """Whether each column of the table has one meaning."""
-    of_server = key_path[1] == "bonus_server"
-    taken = set() if of_server else set(OURS)
-    columns = (*kind.columns, kind.stamps) if of_server else kind.columns
-    named = [
-        *(((*key_path, "columns", one.name), name) for one, name in mapping.names(columns).items()),
-        *(((*key_path, "fixed", name), name) for name in mapping.fixed),
-    ]
-    for where, name in named:
-        if name in taken:
-            sentence = gettext_noop(
-                "The column %(column)s has another meaning already: name another."
-            )
-            raise _Wrong(where, sentence, column=name)
-        taken.add(name)
-
-
-def _mapped(kind: Kind, shop_all: TableMapping, bonus_server: TableMapping) -> Kind:
-    columns, checks = kind.columns, list(kind.checks)
+def _mapped(
+    name: str,
+    staging: Mapping[str, TableMapping],
+    server: Mapping[str, TableMapping],
+    judges: Sequence[TableMapping],
+) -> Kind:
+    """The kind with these tables. A row fails what none of the `judges` could take."""
+    kind, shop_all = KINDS[name], staging[name]
+    columns, checks = kind.columns, kind.checks
     if shop_all.words:
         # A word that is none comes along, so that a reject can name it.
         columns = tuple(
             replace(one, carried_as="text") if one.name == "status" else one for one in columns
         )
         unknown = replace(STATUS_WORD_UNKNOWN, fails=f"status not in {_texts(shop_all.words)}")
-        checks = [unknown if one.code == "status_unknown" else one for one in checks]
-    lacking = [one.name for one in columns if bonus_server.name(one) is None]
-    if fails := " or ".join(f"{name} is not null" for name in lacking if name in VALIDITY):
-        checks.append(replace(VALIDITY_NOT_HELD, fails=fails))
-    if bonus_server.words and (without := CARD_STATUSES.keys() - bonus_server.words.keys()):
-        checks.append(replace(STATUS_WITHOUT_WORD, fails=f"status::text in {_texts(without)}"))
+        checks = tuple(unknown if one.code == "status_unknown" else one for one in checks)
     return replace(
-        kind, shop_all=shop_all, bonus_server=bonus_server, columns=columns, checks=tuple(checks)
+        kind,
+        shop_all=shop_all,
+        bonus_server=server[name],
+        columns=columns,
+        checks=(*checks, *_checks_by_tables(columns, judges)),
     )
+
+
+def _checks_by_tables(columns: Iterable[Column], judges: Sequence[TableMapping]) -> Iterable[Check]:
+    """The checks of rows that no table of these can hold."""
+    lacking = [
+        one.name
+        for one in columns
+        if one.name in VALIDITY and all(mapping.name(one) is None for mapping in judges)
+    ]
+    if lacking:
+        fails = " or ".join(f"{name} is not null" for name in lacking)
+        yield replace(VALIDITY_NOT_HELD, fails=fails)
+    without = [
+        number
+        for number in CARD_STATUSES
+        if all(mapping.words and number not in mapping.words for mapping in judges)
+    ]
+    if without:
+        yield replace(STATUS_WITHOUT_WORD, fails=f"status::text in {_texts(without)}")
 
 
 def _texts(numbers: Iterable[int]) -> str:

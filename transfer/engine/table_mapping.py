@@ -1,15 +1,15 @@
 """What a table of one side calls our columns, and in which form it has our values.
 
-A vendor's names and values come from the file of the mapping (see `mapping`), and reach a statement
-through psycopg2.sql alone.
+A vendor's names and values come from the file of DTADMIN_TABLES (see `mapping_file`), and reach a
+statement through psycopg2.sql alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psycopg2 import sql
 
-from transfer.engine.table_name import TableName
+from transfer.engine.table_name import EnumCast, TableName
 
 TEXT = frozenset({"text", "character varying"})
 # The type tells the unit: no process with another mapping can take one for the other.
@@ -46,10 +46,23 @@ class TableMapping:
     is_minor: bool = False  # amounts are whole numbers, of hundredths
     words: Mapping[int, str] = field(default_factory=dict)  # card status → its word
     fixed: Mapping[str, Value] = field(default_factory=dict)  # for columns that we know nothing of
+    # The same for numbers that a sequence gives: column → sequence.
+    sequences: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def identifier(self) -> TableName:
         return TableName(self.table)
+
+    def further(self) -> dict[str, sql.Composable]:
+        """SQL for the columns that we know nothing of: each with its value in a new row."""
+        values: dict[str, sql.Composable] = {
+            name: sql.Literal(value) for name, value in self.fixed.items()
+        }
+        numbers = {
+            name: sql.SQL("pg_catalog.nextval({})").format(sql.Literal(TableName(sequence)))
+            for name, sequence in self.sequences.items()
+        }
+        return values | numbers
 
     def name(self, column: Column) -> str | None:
         return self.columns.get(column.name, column.name)
@@ -63,6 +76,17 @@ class TableMapping:
 
     def is_in_words(self, column: Column) -> bool:
         return bool(self.words) and column.name == "status"
+
+    def words_lacking(self, column: Column, labels: Sequence[str]) -> list[str]:
+        """Words for statuses that an enum with these labels has not; none if it is no enum."""
+        if not labels or not self.is_in_words(column):
+            return []
+        return [word for word in self.words.values() if word not in labels]
+
+    def is_enum_of_words(self, column: Column, labels: Sequence[str]) -> bool:
+        """Whether its column, an enum if there are labels, holds all words of the mapping."""
+        is_enum = bool(labels) and self.is_in_words(column)
+        return is_enum and not self.words_lacking(column, labels)
 
     def types(self, column: Column) -> frozenset[str]:
         """The types, without length, that its column may have."""
@@ -92,7 +116,7 @@ class TableMapping:
             return sql.SQL("case {0}::text {1} else quote_literal({0}::text) end").format(
                 value, _when(numbers)
             )
-        return value
+        return sql.SQL("{}::integer").format(value) if column.name == "status" else value
 
     def write(self, column: Column, value: sql.Composable) -> sql.Composable:
         """SQL: what its table has in place of our value, which has passed the checks."""
@@ -100,7 +124,8 @@ class TableMapping:
             return sql.SQL("{} * 100::numeric").format(value)
         if self.is_in_words(column):
             words = [(sql.Literal(str(n)), sql.Literal(word)) for n, word in self.words.items()]
-            return sql.SQL("case {}::text {} end").format(value, _when(words))
+            cast = EnumCast(self.identifier, self.columns.get(column.name) or column.name)
+            return sql.SQL("(case {}::text {} end){}").format(value, _when(words), cast)
         return sql.SQL("{}::integer").format(value) if column.name == "status" else value
 
     def rows(self, columns: Iterable[Column], *others: str) -> sql.Composed:

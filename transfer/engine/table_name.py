@@ -17,10 +17,13 @@ class FindsTables(Protocol):
 
     def table_name(self, name: str) -> str: ...
 
+    def enum_of(self, table: str, column: str) -> str | None: ...
+
 
 class TableName(sql.Composable):
-    """The table that the role's own path finds: `"public"."asset"`.
+    """A table or a sequence with its schema: `"public"."asset"`.
 
+    A name such as `loyalty.asset` has the schema; any other name is found by the role's own path.
     It can be part of a composed statement, or a parameter, for `to_regclass(%s)`.
     """
 
@@ -28,18 +31,48 @@ class TableName(sql.Composable):
         super().__init__(name)
         self.name = name
 
+    @property
+    def quoted(self) -> str:
+        """The name as messages have it: with the schema if the file names one."""
+        return ".".join(f'"{part}"' for part in self.name.split("."))
+
     def as_string(self, context: Any) -> str:
         """Asks the database at first. `context` is the connection, or a cursor of it.
 
         A connection that is not one of the engine's has its role's path, and finds the bare name.
         """
-        connection = context if isinstance(context, PlainConnection) else context.connection
+        connection = _connection(context)
+        schema, _, name = self.name.rpartition(".")
+        if schema:
+            return f"{quote_ident(schema, connection)}.{quote_ident(name, connection)}"
         if isinstance(connection, FindsTables):
-            return connection.table_name(self.name)
-        return quote_ident(self.name, connection)
+            return connection.table_name(name)
+        return quote_ident(name, connection)
 
     def __conform__(self, protocol: Any) -> "Parameter | None":
         return Parameter(self) if protocol is ISQLQuote else None
+
+
+class EnumCast(sql.Composable):
+    """Casts a text to the enum that a column of a table has; nothing for another type.
+
+    Asks the database, as TableName does: PostgreSQL puts no text into such a column by itself.
+    """
+
+    def __init__(self, table: TableName, column: str) -> None:
+        super().__init__((table.name, column))
+        self.table, self.column = table, column
+
+    def as_string(self, context: Any) -> str:
+        connection = _connection(context)
+        if not isinstance(connection, FindsTables):
+            return ""
+        type_ = connection.enum_of(self.table.as_string(context), self.column)
+        return f"::{type_}" if type_ else ""
+
+
+def _connection(context: Any) -> Any:
+    return context if isinstance(context, PlainConnection) else context.connection
 
 
 class Parameter:

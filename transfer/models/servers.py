@@ -13,6 +13,7 @@ from psycopg2.extensions import make_dsn
 
 from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.errors import NoToken, SecretUnreadable
+from transfer.engine.mapping_file import Kinds
 from transfer.engine.postgres.connect import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.models.addresses import numbered
@@ -129,6 +130,28 @@ class BonusServer(WithSecrets, Failing):
 
     def get_absolute_url(self) -> str:
         return numbered("server", self.pk)
+
+    def clean(self) -> None:
+        """Refuses a name with which other tables or columns of the server would be written to.
+
+        The file of DTADMIN_TABLES names a section by the server's name: see `mapping_file`.
+        """
+        names = type(self).objects.filter(pk=self.pk).values_list("name", flat=True)
+        before = names.first() if self.pk else None
+        if before is None or settings.TABLES.are_same(before, self.name):
+            return
+        sentence = _(
+            "The file of DTADMIN_TABLES has other tables for the name “%(after)s” than for "
+            "“%(before)s”: with the new name, rows would go into other tables or columns. Give "
+            "both names the same section [servers.…], restart the services, rename the server, "
+            "and then remove the section of the old name."
+        )
+        raise ValidationError({"name": sentence % {"before": before, "after": self.name}})
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of transfers with the tables of this server, by their names."""
+        return settings.TABLES.of(self.name)
 
     @property
     def dsn(self) -> str:

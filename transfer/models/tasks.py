@@ -27,10 +27,11 @@ class OfKind:
 
     @property
     def kind_spec(self) -> Kind:
+        """The kind, for what concerns shop All."""
         return settings.KINDS[self.kind]
 
 
-class TransferTask(OfKind, ScheduledTask):
+class TransferTask(ScheduledTask):
     """One kind of transfer to one bonus server."""
 
     LOCK_SPACE = Space.TRANSFER_TASK
@@ -59,6 +60,11 @@ class TransferTask(OfKind, ScheduledTask):
         constraints = [
             models.UniqueConstraint("server", "kind", name="one_task_per_server_and_kind")
         ]
+
+    @property
+    def kind_spec(self) -> Kind:
+        """The kind with the tables of the task's server."""
+        return self.server.kinds[self.kind]
 
     def __str__(self) -> str:
         names = {"kind": self.get_kind_display(), "server": self.server}

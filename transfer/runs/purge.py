@@ -159,9 +159,9 @@ def _positions(
 def purge_all(days: int, *, blank_pins: bool, dry_run: bool) -> Iterator[Purge]:
     """Purges the staging tables of all kinds. Raises TransferError."""
     tasks = list(TransferTask.objects.select_related("server"))
-    for kind in {task.kind_spec.name: task.kind_spec for task in tasks}.values():
-        of_kind = [task for task in tasks if task.kind == kind.name]
-        yield purge(kind, of_kind, days, blank_pins=blank_pins, dry_run=dry_run)
+    for name in dict.fromkeys(task.kind for task in tasks):
+        of_kind = [task for task in tasks if task.kind == name]
+        yield purge(settings.KINDS[name], of_kind, days, blank_pins=blank_pins, dry_run=dry_run)
 
 
 def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict[str, int]:

@@ -46,13 +46,14 @@ def check_changes(_job: RecurringJob) -> None:
 
 def check_tables(job: RecurringJob) -> None:
     """Raises TablesForeign, likewise: of the tables of the job's server, or of shop All."""
-    kinds = settings.KINDS.values()
     if job.server is None:
+        tables = [kind.staging_table for kind in settings.KINDS.values()]
         with shop_all(SECONDS) as source, source.database.transaction(commit=False):
-            check_ordinary(source.database, [kind.staging_table for kind in kinds])
+            check_ordinary(source.database, tables)
     else:
+        tables = [kind.target_table for kind in job.server.kinds.values()]
         with bonus_db(job.server, SECONDS) as target, target.database.transaction(commit=False):
-            check_ordinary(target.database, [kind.target_table for kind in kinds])
+            check_ordinary(target.database, tables)
 
 
 def close_resent(_job: RecurringJob) -> None:

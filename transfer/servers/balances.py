@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from django.conf import settings
 from psycopg2 import sql
 
 from transfer.errors import TransferError
@@ -34,7 +33,7 @@ def ask_balances(
 
 def _ask(server: BonusServer, accounts: list[str], seconds: float) -> Balances:
     query = sql.SQL(BALANCES).format(
-        balances=settings.KINDS["balances"].held,
+        balances=server.kinds["balances"].held,
         accounts=sql.SQL(", ").join(map(sql.Literal, accounts)),
     )
     with bonus_db(server, seconds) as target, target.database.transaction(commit=False):

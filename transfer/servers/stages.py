@@ -25,6 +25,7 @@ from transfer.servers.timed_check import Passed, Result, timed_check
 STAGE_SECONDS = 8.0
 ONE_TEST = timedelta(minutes=1)
 ADDRESS = ("host", "admin_port", "db_host", "db_port", "db_name", "db_user")
+BY_SECTION = gettext_noop("the file of DTADMIN_TABLES has a section for this server")
 CLOCK_SECONDS = 60  # so far apart, "valid from" begins visibly too late
 
 
@@ -122,16 +123,19 @@ def try_login(server: BonusServer) -> Passed:
 
 def try_tables(server: BonusServer) -> Passed:
     with _database(server) as database:
-        for kind in settings.KINDS.values():
+        for kind in server.kinds.values():
             database.tables.check_columns(kind)
-        tables = [kind.target_table for kind in settings.KINDS.values()]
-        return remarks_on(database.database, tables)
+        tables = [kind.target_table for kind in server.kinds.values()]
+        has_section = server.name in settings.TABLES.sections
+        return remarks_on(database.database, tables, [BY_SECTION] if has_section else [])
 
 
-def remarks_on(database: Database, tables: Iterable[TableName]) -> Passed:
+def remarks_on(
+    database: Database, tables: Iterable[TableName], others: Iterable[str] = ()
+) -> Passed:
     """Tables with the right columns, and what an administrator should know of them."""
     names: list[str] = []
-    found: list[tuple[str, dict[str, str]]] = []
+    found: list[tuple[str, dict[str, str]]] = [(text, {}) for text in others]
     for table in tables:
         names.append(table.name)
         found += remarks(database, table)
@@ -141,13 +145,13 @@ def remarks_on(database: Database, tables: Iterable[TableName]) -> Passed:
     return Passed(
         gettext_noop("There are %(tables)s, with the right columns. Note: %(remarks)s."),
         params | {"remarks": "; ".join(_(text) % named for text, named in found)},
-        warns=any(text != TRIGGERS for text, _named in found),
+        warns=any(text not in (TRIGGERS, BY_SECTION) for text, _named in found),
     )
 
 
 def try_rights(server: BonusServer) -> Passed:
     with _database(server) as database:
-        database.tables.check_rights(*settings.KINDS.values())
+        database.tables.check_rights(*server.kinds.values())
         with database.database.transaction(commit=False):
             database.ensure_schema()
     return Passed(gettext_noop("The database user may do all that a transfer does."), {})

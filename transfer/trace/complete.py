@@ -59,7 +59,7 @@ def _ask(server: BonusServer, text: str, seconds: float) -> Numbers:
     numbers: Numbers = {column: set() for column in COLUMNS}
     begins = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     with bonus_db(server, seconds, secret=True) as target:
-        for kind in settings.KINDS.values():
+        for kind in server.kinds.values():
             column = kind.columns[0].name
             query = sql.SQL(BEGINS).format(
                 column=sql.Identifier(column),

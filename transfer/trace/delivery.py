@@ -38,9 +38,9 @@ class StagedRow:
     id: int
     created_at: datetime | None
     payload: dict[str, str | None]
-    fault: str | None  # the check that it fails at every server
-    may_fail: bool  # whether it can fail one that depends on what the server holds
+    may_fail: bool  # whether it can fail a check that depends on what the server holds
     reached: dict[int, bool]  # server → whether its position is past the row
+    faults: dict[int, str | None]  # server → the first check that the row fails there
     sent_again: tuple[int, datetime] | None = None  # the row in its place, and since when
     source: Source = field(default_factory=Source)
     deliveries: list[Delivery] = field(default_factory=list)
@@ -111,10 +111,11 @@ def _judge(row: StagedRow, delivery: Delivery, answer: Answer) -> None:
 
     But for a PIN code, which may have been blanked after it was moved.
     """
-    if row.fault == BLANKED:
+    fault = row.faults[answer.server.pk]
+    if fault == BLANKED:
         delivery.state, delivery.code = "read", BLANKED
-    elif row.fault is not None:
-        delivery.state, delivery.code = "rejected", row.fault
+    elif fault is not None:
+        delivery.state, delivery.code = "rejected", fault
     elif row.may_fail and (_rejected_all(delivery.run) or not answer.holding.cards):
         # No transfer removes a card: one that the server does not know, it has never known.
         delivery.state, delivery.code = "rejected", row.kind.late_checks[0].code

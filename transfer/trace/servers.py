@@ -5,7 +5,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
@@ -75,12 +74,12 @@ def _ask(server: BonusServer, origin: str, subject: str, column: str, seconds: f
     with bonus_db(server, seconds, secret=True) as target:
         positions = target.positions.all_existing(origin, kinds_of(column))
         with target.database.transaction(commit=False):
-            return Answer(server, positions, _holding(target, subject, column))
+            return Answer(server, positions, _holding(server, target, subject, column))
 
 
-def _holding(target: BonusDatabase, subject: str, column: str) -> Holding:
+def _holding(server: BonusServer, target: BonusDatabase, subject: str, column: str) -> Holding:
     about = {
-        **{name: kind.held for name, kind in settings.KINDS.items()},
+        **{name: kind.held for name, kind in server.kinds.items()},
         "column": sql.Identifier(column),
         "value": sql.Literal(subject),
         "most": sql.Literal(ASSETS_SHOWN),

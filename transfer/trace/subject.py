@@ -24,8 +24,8 @@ ROWS_ON_A_PAGE = 50
 SECONDS = 3.0
 
 ROWS = """
-    select {kind}, xid::text::bigint, id, created_at, {payload}, {fault}, {may_fail},
-           array[{moved}]::boolean[]
+    select {kind}, xid::text::bigint, id, created_at, {payload}, {may_fail},
+           array[{moved}]::boolean[], array[{faults}]::text[]
       from {staged} where {column} = {value}
 """
 SENT_AGAIN = """
@@ -78,17 +78,19 @@ def staged_rows(
     """Reads one page of the rows, and one row more if there is another page."""
     parts, servers = [], {}
     for kind in kinds_of(column):
-        known = [(a.server.pk, a.positions.get(kind.name)) for a in answers if a.error is None]
-        servers[kind.name] = [pk for pk, _ in known]
+        known = [(a.server, a.positions.get(kind.name)) for a in answers if a.error is None]
+        servers[kind.name] = [server.pk for server, _ in known]
         parts.append(
             sql.SQL(ROWS).format(
                 kind=sql.Literal(kind.name),
                 payload=sql.SQL(f"{kind.payload}::jsonb"),
-                fault=sql.SQL(kind.fault),
                 may_fail=sql.SQL(" or ".join(one.fails for one in kind.late_checks) or "false"),
                 moved=sql.SQL(", ").join(
                     sql.SQL("false") if position is None else moved(position)
                     for _, position in known
+                ),
+                faults=sql.SQL(", ").join(
+                    sql.SQL(server.kinds[kind.name].fault) for server, _ in known
                 ),
                 staged=kind.staged,
                 column=sql.Identifier(column),
@@ -101,12 +103,13 @@ def staged_rows(
         sql.Literal((page - 1) * ROWS_ON_A_PAGE),
     )
 
-    def reached(kind: str, past: list[bool]) -> dict[int, bool]:
-        return dict(zip(servers[kind], past, strict=True))
-
     return [
-        StagedRow(settings.KINDS[kind], xid, id_, at, payload, fault, may_fail, reached(kind, past))
-        for kind, xid, id_, at, payload, fault, may_fail, past in source.database.rows(query)
+        StagedRow(
+            *(settings.KINDS[kind], xid, id_, at, payload, may_fail),
+            reached=dict(zip(servers[kind], past, strict=True)),
+            faults=dict(zip(servers[kind], faults, strict=True)),
+        )
+        for kind, xid, id_, at, payload, may_fail, past, faults in source.database.rows(query)
     ]
 
 

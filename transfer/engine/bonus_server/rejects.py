@@ -110,7 +110,7 @@ class Rejects:
             WERE_REJECTED, [before.origin, kind.name, first, last, *place]
         ):
             for (number,) in self.database.rows(NAMESAKES, place):
-                raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
+                raise NumberUsedTwice(number=number, table=kind.quoted_staging)
         return first, last
 
     def of_chunk(self) -> list[tuple[int, str]]:

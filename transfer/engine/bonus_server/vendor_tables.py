@@ -3,6 +3,11 @@
 import psycopg2
 from psycopg2 import errors, sql
 
+from transfer.engine.bonus_server.sequences import (
+    check_sequences,
+    is_sequence,
+    missing_sequence_rights,
+)
 from transfer.engine.errors import (
     RightsMissing,
     RowsSwallowed,
@@ -12,7 +17,7 @@ from transfer.engine.errors import (
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import COLUMNS, Database
 from transfer.engine.postgres.relations import check_logged
-from transfer.engine.table_mapping import Column, TableMapping, Value
+from transfer.engine.table_mapping import Column, TableMapping
 from transfer.errors import TransferError
 
 # All but ESTIMATE and COUNT_ROWS read the catalogue alone.
@@ -39,9 +44,12 @@ UNIQUE = """
          where indrelid = to_regclass(%s) and attname = %s and indisunique
            and indimmediate and indisvalid and indpred is null and indnkeyatts = 1)
 """
-# Columns that every row has to fill and that we do not know.
+# Columns that every row has to fill and that we do not know: name, and whether it is the key alone.
 DEMANDED = """
-    select attname from pg_attribute
+    select attname,
+           exists (select from pg_index where indrelid = attrelid and indisprimary
+                      and indnkeyatts = 1 and indkey[0] = attnum)
+      from pg_attribute
      where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
        and attnotnull and not atthasdef and attidentity = '' and attname <> all(%s)
      order by attnum
@@ -72,6 +80,8 @@ MAY_CREATE_TEMPORARY = """
 GRANT = "grant {rights} on {table} to {role};"
 # The same for temporary tables.
 GRANT_TEMPORARY = "grant temporary on database {database} to {role};"
+# The same for a sequence.
+GRANT_SEQUENCE = "grant usage on sequence {sequence} to {role};"
 # The rights that we lack on any of the columns that a statement names.
 RIGHTS = """
     select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
@@ -88,29 +98,37 @@ class VendorTables:
     def check_columns(self, kind: Kind) -> None:
         """Whether what passes the checks fits into the bonus server's table.
 
-        Raises TargetTableMissing, TableUnlogged, WrongColumns or RowsSwallowed.
+        Raises TargetTableMissing, TableUnlogged, WrongColumns, RowsSwallowed or SequenceBehind.
         """
         columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.target_table])}
         if not columns:
-            raise TargetTableMissing(database=self.database.name, table=f'"{kind.target}"')
+            raise TargetTableMissing(database=self.database.name, table=kind.quoted_target)
         check_logged(self.database, kind.target_table)
         mapping, problems = kind.bonus_server, []
         for column, name in kind.held_names.items():
-            type_, _, declared, modifier = columns.get(name, ["", False, "", -1])
+            type_, _, declared, modifier, labels = columns.get(name, ["", False, "", -1, []])
             if not type_:
                 problems.append(f"{name} –")
-            elif not holds(mapping, column, type_, modifier):
+            elif lacking := mapping.words_lacking(column, labels):
+                problems.append(f"{name} {declared} ≠ {', '.join(map(repr, lacking))}")
+            elif not (
+                holds(mapping, column, type_, modifier) or mapping.is_enum_of_words(column, labels)
+            ):
                 problems.append(f"{name} {declared} ≠ {mapping.created_as(column)}")
-        for name, value in mapping.fixed.items():
-            if not self._takes(kind, name, value):
+        for name, value in mapping.further().items():
+            sequence = mapping.sequences.get(name)
+            is_missing = sequence is not None and not is_sequence(self.database, sequence)
+            if is_missing or not self._takes(kind, name, value):
                 declared = columns[name][2] if name in columns else "–"
-                problems.append(f"{name} {declared} ≠ {value!r}")
+                given = sequence or repr(mapping.fixed[name])
+                problems.append(f"{name} {declared} ≠ {given}")
         problems += self._other_problems(kind)
         if problems:
             raise WrongColumns(
-                party=self.database.party, table=f'"{kind.target}"', problems="; ".join(problems)
+                party=self.database.party, table=kind.quoted_target, problems="; ".join(problems)
             )
         self.check_rules(kind)
+        check_sequences(self.database, mapping)
 
     def _other_problems(self, kind: Kind) -> list[str]:
         problems = [
@@ -119,16 +137,16 @@ class VendorTables:
             if column.name in kind.unique
             and not self.database.value(UNIQUE, [kind.target_table, name])
         ]
-        names = [*kind.held_names.values(), *kind.bonus_server.fixed]
+        names = [*kind.held_names.values(), *kind.bonus_server.further()]
         demanded = self.database.rows(DEMANDED, [kind.target_table, names])
-        return problems + [f"{name} not null, no default" for (name,) in demanded]
+        return problems + [f"{name} not null, no default" for name, _ in demanded]
 
-    def _takes(self, kind: Kind, name: str, value: Value) -> bool:
+    def _takes(self, kind: Kind, name: str, value: sql.Composable) -> bool:
         """Whether the column takes the value."""
         insert = sql.SQL(PLAN_INSERT).format(
             table=kind.bonus_server.identifier,
             column=sql.Identifier(name),
-            value=sql.Literal(value),
+            value=value,
         )
         with self.database.explained(), self.database.connection.cursor() as cursor:
             cursor.execute(SAVE)
@@ -159,6 +177,10 @@ class VendorTables:
             missing.append("TEMP")
             names = {"database": sql.Identifier(database), "role": role}
             grants.append(sql.SQL(GRANT_TEMPORARY).format(**names))
+        for kind in kinds:
+            for sequence in missing_sequence_rights(self.database, kind.bonus_server):
+                missing.append(f"USAGE on {sequence.name}")
+                grants.append(sql.SQL(GRANT_SEQUENCE).format(sequence=sequence, role=role))
         if missing:
             statements = sql.SQL("\n").join(grants).as_string(self.database.connection)
             raise RightsMissing(
@@ -170,7 +192,7 @@ class VendorTables:
 
     def _missing_rights(self, kind: Kind) -> str:
         """The rights on the kind's table that we lack, as a grant names them."""
-        names = [*kind.held_names.values(), *kind.bonus_server.fixed]
+        names = [*kind.held_names.values(), *kind.bonus_server.further()]
         rows = self.database.rows(RIGHTS, [list(kind.rights), names, kind.target_table])
         return ", ".join(right for (right,) in rows)
 
@@ -185,14 +207,14 @@ class VendorTables:
         """Whether each inserted row lands in the table itself. Raises RowsSwallowed."""
         names = self.database.value(RULES, [kind.target_table])
         if kind.appends and names:
-            raise RowsSwallowed(database=self.database.name, table=f'"{kind.target}"', names=names)
+            raise RowsSwallowed(database=self.database.name, table=kind.quoted_target, names=names)
 
     def swallowed(self, kind: Kind) -> TransferError:
         """What to raise when rows did not land: a trigger kept them out."""
         events = ON_INSERT if kind.appends else ON_INSERT_OR_UPDATE
         names = self.database.value(TRIGGERS, [kind.target_table, events])
         return RowsSwallowed(
-            database=self.database.name, table=f'"{kind.target}"', names=names or "?"
+            database=self.database.name, table=kind.quoted_target, names=names or "?"
         )
 
 

@@ -57,7 +57,7 @@ class TablesForeign(TransferError):
     )
     hint = gettext_noop(
         "Two servers commit one after the other, and a crash in between can lose or double rows. "
-        "Name an ordinary table: manage.py doctor --tables"
+        "Name an ordinary table: manage.py doctor --tables SERVER"
     )
 
 
@@ -66,7 +66,8 @@ class TargetTableMissing(TransferError):
     sentence = gettext_noop("%(database)s has no table %(table)s.")
     hint = gettext_noop(
         "Check that the database is the one of the bonus server. Where its tables have other "
-        "names, DTADMIN_TABLES says which: manage.py doctor --tables proposes it."
+        "names, the file of DTADMIN_TABLES says which: manage.py doctor --tables SERVER proposes "
+        "what belongs into it."
     )
 
 
@@ -76,7 +77,22 @@ class WrongColumns(TransferError):
     hint = gettext_noop(
         "Nothing was moved. Binary data of the wrong type would arrive as nonsense without an "
         "error, so correct the types first. If columns have other names or units, name them in "
-        "the file of DTADMIN_TABLES: manage.py doctor --tables proposes it."
+        "the file of DTADMIN_TABLES: manage.py doctor --tables SERVER proposes what belongs into "
+        "it, and says what cannot be mapped."
+    )
+
+
+class SequenceBehind(TransferError):
+    code = "sequence_behind"
+    sentence = gettext_noop(
+        "%(database)s: the sequence %(sequence)s gives %(next)s next, but %(table)s has numbers up "
+        "to %(greatest)s in its column %(column)s."
+    )
+    hint = gettext_noop(
+        "Nothing was moved: new rows would get numbers that other rows have. In the file of "
+        "DTADMIN_TABLES, name the sequence that the vendor's program draws these numbers from. If "
+        "it is this one, the program makes other numbers of it (hi/lo): then ask the vendor for a "
+        "default of the column."
     )
 
 

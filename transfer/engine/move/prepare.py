@@ -114,7 +114,7 @@ def _check_decided(kind: Kind, source: ShopAll, target: BonusDatabase, position:
     purged, _ = source.reader.purged(kind)
     if rows or (purged and held):
         raise BeginningUndecided(
-            database=target.name, kind=kind.name, table=f'"{kind.target}"', rows=rows, held=held
+            database=target.name, kind=kind.name, table=kind.quoted_target, rows=rows, held=held
         )
 
 

@@ -31,6 +31,13 @@ SCHEMA_OF = """
       join pg_class on relnamespace = pg_namespace.oid and relname = %s
      order by place limit 1
 """
+# The enum that a column of a table has, with its schema. By the catalogue.
+ENUM_OF = """
+    select nspname, typname
+      from pg_attribute join pg_type on pg_type.oid = atttypid
+      join pg_namespace on pg_namespace.oid = typnamespace
+     where attrelid = to_regclass(%s) and attname = %s and typtype = 'e'
+"""
 
 
 class Connection(PlainConnection):
@@ -45,6 +52,7 @@ class Connection(PlainConnection):
         self.ends_at = inf  # by the clock `monotonic`: for all statements together
         self.schemas: list[str] = []  # of the role's own path
         self._found: dict[str, str] = {}
+        self._enums: dict[tuple[str, str], str | None] = {}
         self._deadline: Deadline | None = None
         with self._within(self.limits.connect):
             super().__init__(*arguments, **options)
@@ -103,6 +111,16 @@ class Connection(PlainConnection):
         if rows:
             self._found[name] = full
         return full
+
+    def enum_of(self, table: str, column: str) -> str | None:
+        """The enum that a column has, as a statement names it; None if it has another type."""
+        if (table, column) not in self._enums:
+            with self.cursor() as cursor:
+                cursor.execute(ENUM_OF, [table, column])
+                found = cursor.fetchall()
+            names = [".".join(quote_ident(part, self) for part in row) for row in found]
+            self._enums[table, column] = names[0] if names else None
+        return self._enums[table, column]
 
     @contextmanager
     def _within(self, seconds: float) -> Iterator[None]:

@@ -301,10 +301,13 @@ def is_broken(error: psycopg2.Error) -> bool:
     return error.pgcode.startswith(("08", "57P0"))
 
 
-# Columns of a table: name, type, whether it is not null, type with modifier, modifier.
+# Columns of a table: name, type, whether it is not null, type with modifier, modifier; and the
+# words of an enum. A domain is what it is made of.
 COLUMNS = """
-    select a.attname, format_type(a.atttypid, null), a.attnotnull,
-           format_type(a.atttypid, a.atttypmod), a.atttypmod
-      from pg_attribute a
+    select a.attname, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), null),
+           a.attnotnull, format_type(a.atttypid, a.atttypmod),
+           case when t.typbasetype = 0 then a.atttypmod else t.typtypmod end,
+           array(select enumlabel::text from pg_enum where enumtypid = t.oid order by enumsortorder)
+      from pg_attribute a join pg_type t on t.oid = a.atttypid
      where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
 """

@@ -55,7 +55,7 @@ TRIGGERS = gettext_noop("triggers of %(table)s may change rows or keep them out:
 def check_logged(database: Database, table: TableName) -> None:
     """Raises TableUnlogged if a crash of the server would empty the table or a partition of it."""
     if database.value(IS_UNLOGGED, {"table": table}):
-        raise TableUnlogged(party=database.party, table=f'"{table.name}"')
+        raise TableUnlogged(party=database.party, table=table.quoted)
 
 
 def check_ordinary(database: Database, tables: Iterable[TableName]) -> None:

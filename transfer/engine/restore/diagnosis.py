@@ -87,7 +87,7 @@ def _require_dates(shop_all: ShopAll, kinds: Collection[Kind]) -> None:
     for kind in kinds:
         query = sql.SQL(COUNT_UNDATED).format(table=kind.staging_table)
         if undated := shop_all.database.value(query):
-            raise RowsUndated(rows=undated, table=f'"{kind.staging}"')
+            raise RowsUndated(rows=undated, table=kind.quoted_staging)
 
 
 def _require_whole_transactions(shop_all: ShopAll, kinds: Collection[Kind], at: datetime) -> None:
@@ -95,7 +95,7 @@ def _require_whole_transactions(shop_all: ShopAll, kinds: Collection[Kind], at: 
     for kind in kinds:
         query = sql.SQL(COUNT_DIVIDED).format(table=kind.staging_table, at=sql.Literal(at))
         if divided := shop_all.database.value(query):
-            raise RowsRewritten(rows=divided, table=f'"{kind.staging}"')
+            raise RowsRewritten(rows=divided, table=kind.quoted_staging)
 
 
 def _require_dump(shop_all: ShopAll, kinds: Collection[Kind]) -> None:
@@ -110,7 +110,7 @@ def _require_dump(shop_all: ShopAll, kinds: Collection[Kind]) -> None:
             original=sql.SQL(ORIGINAL),
         )
         if rewritten := shop_all.database.value(query):
-            raise RowsRewritten(rows=rewritten, table=f'"{kind.staging}"')
+            raise RowsRewritten(rows=rewritten, table=kind.quoted_staging)
 
 
 def _has_one_past(shop_all: ShopAll, held: list[Held]) -> bool:

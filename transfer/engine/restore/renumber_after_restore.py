@@ -188,7 +188,7 @@ def _lock_table(shop_all: ShopAll, kind: Kind) -> None:
     A prepared transaction holds its lock without a session: waiting for it would not end.
     """
     if held := shop_all.database.rows(PREPARED, [kind.staging_table]):
-        table = f'"{kind.staging}"'
+        table = kind.quoted_staging
         raise TransactionPrepared(table=table, names=", ".join(gid for (gid,) in held))
     shop_all.database.execute(sql.SQL(LOCK).format(table=kind.staging_table))
 

@@ -183,7 +183,7 @@ class CorrectionLog:
         ids, xids = [*zip(*rejected, strict=True)]
         with self.database.snapshot():
             for (number,) in self.database.rows(NAMESAKES, [[*ids], [*xids], origin, kind.name]):
-                raise NumberUsedTwice(number=number, table=f'"{kind.staging}"')
+                raise NumberUsedTwice(number=number, table=kind.quoted_staging)
 
     def renumber(self, kind: Kind, origin: str, is_new: sql.Composable) -> None:
         """Renumbers the notes, once the rebase has chosen the new transactions of the rows, and

@@ -187,12 +187,12 @@ class Guards:
             *(f"datatransfer.{name}()" for name in self.differing_functions()),
             *([] if self.has_rights() else ["datatransfer.writer"]),
             *(
-                f'"{kind.staging}".{trigger.name}'
+                f"{kind.quoted_staging}.{trigger.name}"
                 for kind in self.kinds
                 for trigger in self.differing_triggers(kind)
             ),
             *(
-                f'"{kind.staging}".changed_xid'
+                f"{kind.quoted_staging}.changed_xid"
                 for kind in self.kinds
                 if not self.database.value(HAS_CHANGED, [kind.staging_table])
             ),

@@ -107,26 +107,29 @@ class Identity:
             name: about for name, *about in self.database.rows(COLUMNS, [kind.staging_table])
         }
         if not columns:
-            raise NotInitialised(missing=f'"{kind.staging}"')
+            raise NotInitialised(missing=kind.quoted_staging)
         check_logged(self.database, kind.staging_table)
         mapping = kind.shop_all
         expected = {name: mapping.types(one) for one, name in mapping.names(kind.columns).items()}
         expected |= {"id": frozenset({"bigint"}), "xid": frozenset({"xid8"})}
         for name in expected:
             if name not in columns:
-                raise NotInitialised(missing=f'"{kind.staging}".{name}')
-        problems = [
-            f"{name} {columns[name][0]} ≠ {' / '.join(sorted(types))}"
-            for name, types in expected.items()
-            if columns[name][0] not in types
-        ]
+                raise NotInitialised(missing=f"{kind.quoted_staging}.{name}")
+        ours = {name: one for one, name in mapping.names(kind.columns).items()}
+        problems = []
+        for name, types in expected.items():
+            type_, *_, labels = columns[name]
+            of_enum = name in ours and mapping.is_enum_of_words(ours[name], labels)
+            lacking = mapping.words_lacking(ours[name], labels) if name in ours else []
+            if type_ not in types and not of_enum:
+                problems.append(f"{name} {type_} ≠ {' / '.join(lacking or sorted(types))}")
         problems += [f"{name} null" for name in ("id", "xid") if not columns[name][1]]
         if problems:
             raise WrongColumns(
-                party=self.database.party, table=f'"{kind.staging}"', problems="; ".join(problems)
+                party=self.database.party, table=kind.quoted_staging, problems="; ".join(problems)
             )
         if not self.is_stamped(kind):
-            raise NotInitialised(missing=f'trigger {STAMP_TRIGGER} on "{kind.staging}"')
+            raise NotInitialised(missing=f"trigger {STAMP_TRIGGER} on {kind.quoted_staging}")
 
     def is_stamped(self, kind: Kind) -> bool:
         """Whether the triggers are on without which a writer could choose `xid`."""
@@ -190,5 +193,5 @@ class Identity:
             raise RestoredFromDump
         self.log.check(position, server)
         if table_ahead or position_ahead:
-            where = f'"{kind.staging}"' if table_ahead else "datatransfer.position"
+            where = kind.quoted_staging if table_ahead else "datatransfer.position"
             raise FutureTransactions(where=where)

@@ -180,7 +180,7 @@ class Staging:
         may_read = self.database.value(MAY_READ, [kind.staging_table])
         query = sql.SQL(HAS_ROWS).format(table=kind.staging_table)
         if not may_read or self.database.value(query):
-            raise RowsUndecided(table=f'"{kind.staging}"')
+            raise RowsUndecided(table=kind.quoted_staging)
 
     def _replace_functions(self) -> list[Step]:
         """Replaces functions and rights that an earlier version, or another role, has made."""

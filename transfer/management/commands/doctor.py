@@ -4,10 +4,12 @@ from typing import Any
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.doctor.examination import examine
-from transfer.doctor.proposal import proposal
+from transfer.doctor.proposal import proposal, section
 from transfer.errors import one_line, printable
-from transfer.management.command import FAILED, Command as BaseCommand, add_server, servers_named
+from transfer.management.command import FAILED, Command as BaseCommand, servers_named
 from transfer.servers.timed_check import Result
+
+ANY = ""  # `--tables` without a server
 
 
 class Command(BaseCommand):
@@ -17,18 +19,25 @@ class Command(BaseCommand):
     )
     flags = {
         "--json": gettext_noop("one JSON line for each check"),
-        "--tables": gettext_noop(
-            "propose the file of DTADMIN_TABLES from the tables of shop All and of a bonus server"
-        ),
     }
     requires_migrations_checks = False  # that is one of the things it looks at
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add_server(parser, _("whose tables; without it, those of the first server"))
+        parser.add_argument(
+            "--tables",
+            nargs="?",
+            const=ANY,
+            metavar=_("SERVER"),
+            help=_(
+                "propose the section of this bonus server (number or name) in the file of "
+                "DTADMIN_TABLES; without SERVER, the whole file, by the first server"
+            ),
+        )
 
-    def handle(self, *, json: bool, tables: bool, server: str | None, **options: Any) -> None:
-        if tables:
-            for line in proposal(servers_named(server)[0]):
+    def handle(self, *, json: bool, tables: str | None, **options: Any) -> None:
+        if tables is not None:
+            (server, *_others) = servers_named(None if tables == ANY else tables)
+            for line in proposal(server) if tables == ANY else section(server):
                 self.stdout.write(one_line(line))  # it quotes names of tables and columns
             return
         failed = False

@@ -203,7 +203,23 @@ INSTALLED_APPS = [
     "django_tables2",
     "django_tasks_db",
     "encrypted_fields",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
 ]
+
+# allauth: second factors, and log-ins at a provider. Nobody signs up, and our own lock of guesses
+# (transfer.models.logins) takes the place of its limits.
+ACCOUNT_ADAPTER = "transfer.pages.account.adapters.AccountAdapter"
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
+MFA_ADAPTER = "transfer.pages.account.adapters.MFAAdapter"
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Data Transfer"
+MFA_TOTP_TOLERANCE = 1  # a telephone's clock may differ by half a minute
 
 # A file of registers, of 2 MB, comes back with its confirmation.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
@@ -231,6 +247,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "transfer.pages.middleware.keep_session",
     "transfer.pages.middleware.never_stored",
     "transfer.pages.middleware.not_allowed",
@@ -273,9 +290,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-LOGIN_URL = "login"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
-LOGOUT_REDIRECT_URL = "login"
+LOGOUT_REDIRECT_URL = "account_login"
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 LANGUAGES = [("ru", gettext_lazy("Russian")), ("en", gettext_lazy("English"))]

@@ -49,7 +49,7 @@ class TestRoles:
 @pytest.mark.django_db
 class TestEveryResponse:
     def test_loads_nothing_from_elsewhere(self, client: Client):
-        policy = client.get(reverse("login")).headers["Content-Security-Policy"]
+        policy = client.get(reverse("account_login")).headers["Content-Security-Policy"]
         assert "default-src 'self'" in policy
         assert "unsafe" not in policy
 
@@ -59,7 +59,7 @@ class TestEveryResponse:
             assert "example.com" not in client.post(reverse(name), data).headers["Location"]
 
     def test_a_foreign_host_name_gets_our_page(self, client: Client):
-        response = client.get(reverse("login"), headers={"host": "elsewhere.example"})
+        response = client.get(reverse("account_login"), headers={"host": "elsewhere.example"})
         assert response.status_code == 400
         assert "Data Transfer" in response.content.decode()
 

@@ -21,9 +21,16 @@ def test_every_list_opens(admin_client, server, model):
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("model", ["user", "group"])
-def test_users_and_groups_are_not_there_to_be_changed_past_the_audit(admin_client, model):
-    assert admin_client.get(f"/admin/auth/{model}/").status_code == 404
+@pytest.mark.parametrize(
+    "address", ["auth/user", "auth/group", "mfa/authenticator", "socialaccount/socialapp"]
+)
+def test_what_the_audit_would_not_note_is_not_there_to_be_changed(admin_client, address):
+    assert admin_client.get(f"/admin/{address}/").status_code == 404
+
+
+def test_it_shows_rows_of_the_product_alone():
+    shown = {model._meta.app_label for model in admin.site._registry}
+    assert shown - {"django_tasks_database"} == {"transfer"}
 
 
 def test_a_server_is_shown_without_its_secrets_and_cannot_be_changed(admin_client, server):

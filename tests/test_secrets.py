@@ -199,7 +199,7 @@ def test_no_secret_stands_where_anybody_reads(
 
 def guess_and_log_in(boss: Reader) -> set[str]:
     """Wrong passwords, new users, changed and generated passwords, which are shown once."""
-    log_in = reverse("login")
+    log_in = reverse("account_login")
     boss.post(log_in, {"username": f"{MARK}typed-as-name", "password": "x"})
     boss.heard.texts.pop()  # the form gives back what was typed into the field of the name
     for _ in range(11):

@@ -1,18 +1,21 @@
-"""Django's admin shows what is there, to superusers. Changes go through our pages, which check
-them and note them in the audit; so users and groups, which it would change, are taken out."""
+"""Django's admin shows superusers the product's own rows. Changes go through our pages, which check
+them and note them in the audit; so what others register, which it would change, is taken out."""
 
 from typing import Any
 
-import django.contrib.auth.admin  # noqa: F401 - registers what is taken out below
+# They register what is taken out below.
+import allauth.account.admin
+import allauth.mfa.admin
+import allauth.socialaccount.admin  # noqa: F401
+import django.contrib.auth.admin  # noqa: F401
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
 from encrypted_fields.fields import EncryptedFieldMixin
 
 from transfer.models import AuditEntry, BonusServer, RejectedRow, TransferRun, TransferTask
 
-admin.site.unregister([Group, User])
+admin.site.unregister([*admin.site._registry])
 
 
 @admin.register(AuditEntry, BonusServer, RejectedRow, TransferRun, TransferTask)

@@ -6,7 +6,7 @@ from transfer.access import View
 from transfer.api import door as api
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
-from transfer.pages.account import views as account
+from transfer.pages.account import second_factors as factors, views as account
 from transfer.pages.audit import views as audit
 from transfer.pages.help import views as help
 from transfer.pages.history import run, views as history
@@ -152,15 +152,25 @@ urlpatterns = [
     path("users/add/", users.add, name="user_add"),
     path("users/<int:pk>/", users.edit, name="user"),
     path("users/<int:pk>/password/", users.new_password, name="user_password"),
+    path("users/<int:pk>/factors/", users.reset_factors, name="user_factors"),
     path("users/<int:pk>/close/", users.close, name="user_close"),
     path("users/<int:pk>/reopen/", users.reopen, name="user_reopen"),
     path("keys/", keys.keys, name="keys"),
     path("keys/add/", keys.add, name="key_add"),
     path("keys/<int:pk>/revoke/", keys.revoke, name="key_revoke"),
-    path("login/", account.log_in, name="login"),
+    # Names that begin with "account_" and "mfa_" are those that allauth knows them by.
+    path("login/", account.log_in, name="account_login"),
+    path("login/code/", factors.enter_code, name="mfa_authenticate"),
     path("logout/", account.log_out, name="logout"),
     path("account/", account.account, name="account"),
     path("account/password/", account.change_password, name="change_password"),
+    path("account/confirm/", factors.confirm_by_password, name="account_reauthenticate"),
+    path("account/confirm/code/", factors.confirm_by_code, name="mfa_reauthenticate"),
+    path("account/factors/", factors.second_factors, name="mfa_index"),
+    path("account/factors/app/", factors.activate_app, name="mfa_activate_totp"),
+    path("account/factors/app/remove/", factors.remove_app, name="mfa_deactivate_totp"),
+    path("account/factors/codes/", factors.recovery_codes, name="mfa_view_recovery_codes"),
+    path("account/factors/codes/new/", factors.renew_codes, name="mfa_generate_recovery_codes"),
     path("account/timezone/", account.set_time_zone, name="set_time_zone"),
     path("language/", account.set_language, name="set_language"),
     path("theme/", account.set_theme, name="set_theme"),

@@ -60,6 +60,7 @@ NO_PAGES = re.compile(
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
     r"|upload_(file|arrival|run|reading|confirm|discard)|server_accounts|register_mothball"
     r"|user_(close|reopen)|users_unlock"
+    r"|account_reauthenticate|mfa_(?!index)\w+"  # these have a walk of their own
     r"|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
 )
 
@@ -224,6 +225,8 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "account": [at("account")],
         "help_paper": [f"/help/ru/{path.name}" for path in (ROOT / "docs/ru").glob("*.md")],
         "change_password": [at("change_password")],
+        "mfa_index": [at("mfa_index")],
+        "user_factors": [at("user_factors", house.user.pk)],
     }  # fmt: skip
 
 
@@ -240,7 +243,7 @@ def walk(page: Page, house: SimpleNamespace) -> Iterator[str]:
 
 
 def test_every_page_is_walked(house):
-    walked = addresses(house).keys() | {"login"}
+    walked = addresses(house).keys() | {"account_login"}
     names = {pattern.name for pattern in own_patterns()}
     assert names - walked == {name for name in names if NO_PAGES.fullmatch(name)}
 

@@ -32,6 +32,8 @@ ACT = Rule("operator", "post")
 FORM = Rule("operator", "get post")
 RULE = Rule("administrator", "get post")
 
+OWN = Rule("without", "get post put")  # one's own second factors: Django's FormView takes PUT
+
 RULES = {
     "overview": LOOK,
     # The scheduler
@@ -135,13 +137,15 @@ RULES = {
     "user_add": RULE,
     "user": RULE,
     "user_password": RULE,
+    "user_factors": RULE,
     "user_close": RULE,
     "user_reopen": Rule("administrator", "post"),
     "keys": Rule("administrator", "get"),
     "key_add": RULE,
     "key_revoke": RULE,
     # The user's own things. Without a log-in one logs in, or chooses how that page looks.
-    "login": Rule("nobody", "get post put"),
+    "account_login": Rule("nobody", "get post put"),
+    "mfa_authenticate": Rule("nobody", "get post put"),  # without a password, to the log-in
     "notifications": Rule("administrator", "get"),
     "recipient_add": RULE,
     "recipient": RULE,
@@ -159,6 +163,13 @@ RULES = {
     "logout": Rule("nobody", "post"),
     "account": Rule("without", "get"),
     "change_password": Rule("without", "get post put"),
+    "account_reauthenticate": OWN,
+    "mfa_reauthenticate": OWN,
+    "mfa_index": Rule("without", "get"),
+    "mfa_activate_totp": OWN,
+    "mfa_deactivate_totp": OWN,
+    "mfa_view_recovery_codes": Rule("without", "get"),
+    "mfa_generate_recovery_codes": OWN,
     "set_time_zone": Rule("without", "post"),
     "set_language": Rule("nobody", "post"),
     "set_theme": Rule("nobody", "post"),

@@ -175,6 +175,7 @@ class AuditEntry(models.Model):
         DISCARD = "discard", gettext_lazy("Rejected rows discarded")
         CHANGED = "changed", gettext_lazy("Changed rows decided on")
         PASSWORD = "password", gettext_lazy("Password set")
+        FACTOR = "factor", gettext_lazy("Second factor changed")
         TEST = "test", gettext_lazy("Connection tested")
         LOGIN = "login", gettext_lazy("Logged in")
         REFUSE = "refuse", gettext_lazy("Log-in refused")

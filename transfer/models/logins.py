@@ -165,19 +165,22 @@ class LoginKey:
         return Guess.objects.create(who=self.who, network=network, browser=self.browser)
 
     @transaction.atomic
-    def refuse(self, guess: Guess) -> None:
-        """Notes that the password was wrong; and the lock, if it was the last guess before it."""
+    def refuse(self, guess: Guess, **what: str) -> None:
+        """Notes that the password was wrong; and the lock, if it was the last guess before it.
+
+        `what` goes into the audit: "factor" is the type of a second factor that was wrong.
+        """
         wait_for_lock(Space.GUESSES, 0)
         before = [*self._locks(Guess.objects.filter(is_refused=True))]
         Guess.objects.filter(pk=guess.pk).update(is_refused=True)
-        self._note(Action.REFUSE)
+        self._note(Action.REFUSE, **what)
         after = [*self._locks(Guess.objects.filter(is_refused=True))]
         if len(after) > len(before):
             self._note(Action.LOCK, until=after[-1].until)
 
-    def succeed(self) -> None:
-        """Notes the log-in."""
-        self._note(Action.LOGIN)
+    def succeed(self, **how: str) -> None:
+        """Notes the log-in, and `how`: "factor" is the type of the second factor."""
+        self._note(Action.LOGIN, **how)
 
     def _locks(self, guesses: GuessQuerySet) -> Iterator[Lock]:
         """Yields the locks that these guesses are, for the holder of this key."""

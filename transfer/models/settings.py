@@ -10,9 +10,17 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.access import Role
 from transfer.models.audit import Actor, AuditEntry
 
 DAYS = [MinValueValidator(1), MaxValueValidator(36_500)]
+# Who must have a second factor: the lowest role that must, and 0 for nobody.
+REQUIRED_OF = [
+    (0, gettext_lazy("nobody")),
+    (Role.ADMINISTRATOR.value, gettext_lazy("administrators")),
+    (Role.OPERATOR.value, gettext_lazy("operators and administrators")),
+    (Role.VIEWER.value, gettext_lazy("everyone")),
+]
 known_zones = cache(zoneinfo.available_timezones)  # it opens six hundred files
 
 
@@ -100,6 +108,9 @@ class Settings(models.Model):
         default=100_000,
         db_default=100_000,
         validators=[MinValueValidator(1)],
+    )
+    second_factor_level = models.PositiveSmallIntegerField(
+        gettext_lazy("who needs a second factor"), choices=REQUIRED_OF, default=0, db_default=0
     )
     version = models.PositiveIntegerField(default=1, editable=False)
 

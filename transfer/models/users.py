@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import Group, User as AuthUser, UserManager
@@ -105,6 +106,21 @@ class User(AuthUser):
         self.save(update_fields=["password"])
         StartPassword.objects.get_or_create(user=self)
         AuditEntry.record(actor, AuditEntry.Action.PASSWORD, self)
+
+    @transaction.atomic
+    def reset_second_factor(self, actor: Actor) -> None:
+        """Removes all second factors, whose owner may have lost them, and ends all sessions.
+
+        Raises ValidationError if there is none.
+        """
+        held = Authenticator.objects.select_for_update().filter(user_id=self.pk)
+        if not (types := sorted(held.values_list("type", flat=True))):
+            raise ValidationError(
+                _("%(login)s has no second factor.") % {"login": self.username}, code="none"
+            )
+        held.delete()
+        self._end_sessions()
+        AuditEntry.record(actor, AuditEntry.Action.FACTOR, self, new={"reset": types})
 
     @property
     def state(self) -> str:

@@ -13,28 +13,52 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext as _
 
+from transfer.models.second_factors import is_required_of
 from transfer.pages.back import is_part, page_before
 from transfer.pages.uploading import WITH_FILES, refusal
 
 LOOKS = ("GET", "HEAD")
-CHANGE_FIRST = "change_password_first"  # in a session: an administrator set the password
+# In a session: an administrator set the password; the user has given no second factor.
+CHANGE_FIRST, BY_PASSWORD_ALONE = "change_password_first", "by_password_alone"
 SECONDS_BETWEEN_NOTES = 300
 View = Callable[[HttpRequest], HttpResponse]
+
+
+# By what comes first: the pages that are open meanwhile.
+OPEN = {
+    "change_password": {"change_password"},
+    "mfa_index": {
+        "mfa_index",
+        "mfa_activate_totp",
+        "account_reauthenticate",
+    },
+}
+
+
+def comes_first(request: HttpRequest) -> str:
+    """The page on which the user has to do something before all others; or ""."""
+    if CHANGE_FIRST in request.session:
+        return "change_password"
+    if BY_PASSWORD_ALONE in request.session and is_required_of(request.user):
+        return "mfa_index"
+    return ""
 
 
 class LoginRequired(LoginRequiredMiddleware):
     """Asks for a log-in, which leads back to the page of the button: its own address is no page.
 
-    A user whose password an administrator has set has to change it first.
+    A user whose password an administrator has set has to change it first. One whose role needs a
+    second factor has to set one up.
     """
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> Any:
         answer = super().process_view(request, view, args, kwargs)
-        if answer is not None or CHANGE_FIRST not in request.session:
+        if answer is not None or not getattr(view, "login_required", True):
             return answer
+        if not (first := comes_first(request)):
+            return None
         where = request.resolver_match.url_name if request.resolver_match else ""
-        is_open = where == "change_password" or not getattr(view, "login_required", True)
-        return None if is_open else redirect("change_password")
+        return None if where in OPEN[first] else redirect(first)
 
     def handle_no_permission(  # type: ignore[override]  # Django always redirects
         self, request: HttpRequest, view_func: Any

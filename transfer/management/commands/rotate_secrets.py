@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.management.command import Command as BaseCommand
-from transfer.models import BonusServer, IssuedSecret, Recipient, UploadPiece
+from transfer.models import BonusServer, IssuedSecret, Recipient, UploadPiece, second_factors
 from transfer.models.secret import cipher, secret_names
 
 WithOwner = BonusServer | IssuedSecret | Recipient
@@ -27,17 +27,23 @@ class Command(BaseCommand):
         issued = IssuedSecret.objects.select_for_update(of=("self",)).select_related("job__server")
         recipients = Recipient.objects.select_for_update()
         rows: list[WithOwner] = [*servers, *issued, *recipients]
-        if unreadable := sorted({owner(row) for row in rows if not row.is_readable}):
+        factors = list(second_factors.encrypted())
+        unreadable = {owner(row) for row in rows if not row.is_readable} | {
+            one.user.get_username() for one in factors if not second_factors.is_readable(one)
+        }
+        if unreadable:
             raise CommandError(
                 _(
                     "The secrets of %(servers)s can't be read with SECRET_KEY or "
                     "SECRET_KEY_FALLBACKS. Nothing was changed."
                 )
-                % {"servers": ", ".join(unreadable)}
+                % {"servers": ", ".join(sorted(unreadable))}
             )
         if not dry_run:
             for row in rows:
                 row.save(update_fields=secret_names(row))
+            for one in factors:
+                second_factors.encrypt_again(one)
             encrypt_files()
         self.say(report(len(servers), dry_run=dry_run), n=len(servers))
 

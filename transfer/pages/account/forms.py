@@ -50,18 +50,19 @@ class LogInForm(AuthenticationForm):
 
 
 @contextmanager
-def counting(key: LoginKey) -> Iterator[None]:
+def counting(key: LoginKey, **what: str) -> Iterator[None]:
     """Counts a guess while its password is checked, which raises ValidationError if it is wrong.
 
-    Raises ValidationError, and checks nothing, after too many guesses.
+    Raises ValidationError, and checks nothing, after too many guesses. `what` goes into the audit
+    of a wrong one: see LoginKey.refuse.
     """
     try:
         guess = key.guess()
     except Locked as locked:
         raise ValidationError(
             _(
-                "Too many wrong passwords. Next try: %(time)s. Or ask an administrator to lift "
-                "the lock on the page “Users”."
+                "Too many wrong passwords or codes. Next try: %(time)s. Or ask an administrator to "
+                "lift the lock on the page “Users”."
             ),
             code="locked",
             params={"time": formats.moment(locked.until)},
@@ -69,7 +70,7 @@ def counting(key: LoginKey) -> Iterator[None]:
     try:
         yield
     except ValidationError:
-        key.refuse(guess)
+        key.refuse(guess, **what)
         raise
     guess.delete()
 

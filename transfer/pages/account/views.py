@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
@@ -37,13 +39,9 @@ class LogIn(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        response = super().form_valid(form)
-        user = form.get_user()  # with the hash that the log-in may just have renewed
-        form.key.succeed()
-        if StartPassword.objects.filter(user=user).exists():
-            self.request.session[CHANGE_FIRST] = True
-        know_browser(response, self.request, user)
-        return response
+        """Logs in, or first asks for the second factor. What follows: see `logged_in`."""
+        login = Login(user=form.get_user(), redirect_url=self.get_success_url())
+        return perform_password_login(self.request, {}, login)
 
 
 log_in = LogIn.as_view()

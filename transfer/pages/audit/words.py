@@ -40,12 +40,24 @@ FACTS = {
     "state": gettext_lazy("state"),
     "decision": gettext_lazy("decision"),
     "id": gettext_lazy("row"),
+    "factor": gettext_lazy("second factor"),
+    "added": gettext_lazy("added"),
+    "removed": gettext_lazy("removed"),
+    "renewed": gettext_lazy("renewed"),
+    "reset": gettext_lazy("removed"),
+}
+FACTORS = {
+    "totp": gettext_lazy("app with codes"),
+    "webauthn": gettext_lazy("passkey"),
+    "recovery_codes": gettext_lazy("recovery codes"),
+    "code": gettext_lazy("code"),
 }
 # Fields of models that have no words of their own.
 UNNAMED = {"topics": gettext_lazy("notify of")}
 # Fields that entries name by their columns.
 COLUMNS = {"way": "input_method"}
 CHOICES: dict[str, dict[Any, Any]] = {
+    **dict.fromkeys(("factor", "added", "removed", "renewed", "reset"), FACTORS),
     "decision": {"send": gettext_lazy("send again"), "leave": gettext_lazy("leave")},
     "role": {role.group: role.label for role in Role},
     "state": {"active": gettext_lazy("Active"), "closed": gettext_lazy("Closed")},

@@ -150,6 +150,10 @@ LOOKS: dict[str, dict[str, Look]] = {
         "locked": Look("warn", "lock", gettext_lazy("Log-in locked")),
         "no role": Look("warn", "warning", gettext_lazy("No role")),
     },
+    "factor": {
+        "on": Look("ok", "check", pgettext_lazy("second factor", "Set up")),
+        "off": Look("idle", "circle", pgettext_lazy("second factor", "Not set up")),
+    },
 }  # fmt: skip
 
 

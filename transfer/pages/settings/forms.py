@@ -4,6 +4,7 @@ from django import forms
 from django.utils.translation import gettext_lazy
 
 from transfer.models import Settings
+from transfer.models.settings import REQUIRED_OF
 from transfer.pages.account.forms import zones
 from transfer.pages.widgets import LongSelect
 
@@ -18,6 +19,16 @@ class SettingsForm(forms.ModelForm):
         required=False,
         help_text=gettext_lazy(
             "Schedules follow its clock. Each user may choose another zone for the pages."
+        ),
+    )
+
+    second_factor_level = forms.TypedChoiceField(
+        label=gettext_lazy("Who needs a second factor"),
+        choices=REQUIRED_OF,
+        coerce=int,
+        help_text=gettext_lazy(
+            "At a log-in by password. A user without one sets it up before anything else: an app "
+            "with codes, or a passkey."
         ),
     )
 
@@ -36,6 +47,7 @@ class SettingsForm(forms.ModelForm):
             "alert_minutes",
             "delay_limit",
             "large_amount",
+            "second_factor_level",
         ]
         help_texts = {
             "show_transfer_tasks": gettext_lazy(

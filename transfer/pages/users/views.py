@@ -12,7 +12,9 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.access import role
 from transfer.models import Actor, User
 from transfer.models.logins import lift_locks, locked_names, locks
+from transfer.models.second_factors import factors_of, users_with_one
 from transfer.pages.audit import sentences
+from transfer.pages.audit.words import FACTORS
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
 from transfer.pages.users.tables import UserTable
@@ -30,6 +32,7 @@ def users(request: HttpRequest) -> HttpResponse:
         "locks": held[:LOCKS_SHOWN],
         "more_locks": max(len(held) - LOCKS_SHOWN, 0),
         "locked": locked_names(),
+        "with_factor": users_with_one(),
     }
     return render(request, "users/users.html", context)
 
@@ -82,6 +85,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "locked": locked_names(),
         "about": f"user-{pk}",
         "entries": sentences.latest(user),
+        "factors": [FACTORS[one] for one in factors_of(user)],
     }
     return render(request, "users/user.html", context)
 
@@ -110,6 +114,35 @@ def shown_once(request: HttpRequest, user: User, outcome: str, generated: str) -
         return done(request, outcome, "users")
     context = {"one": user, "outcome": outcome, "generated": generated}
     return render(request, "users/generated.html", context)
+
+
+@role("administrator")
+@read_or_post
+def reset_factors(request: HttpRequest, pk: int) -> HttpResponse:
+    """Removes the second factors of a user who has lost them."""
+    user, back = get_object_or_404(User, pk=pk), reverse("user", args=[pk])
+    if request.method == "POST":
+        try:
+            user.reset_second_factor(Actor.of(request))
+        except ValidationError as error:
+            return refused(request, " ".join(error.messages), back)
+        words = _("The second factor of %(login)s is reset.") % {"login": user.username}
+        return done(request, words, back)
+    context = {
+        "title": _("Reset the second factor of %(login)s?") % {"login": user.username},
+        "text": _(
+            "For a lost telephone or key. Make sure that it is the user who asks you for it."
+        ),
+        "points": [
+            _("The next log-in asks for the password alone."),
+            _("If the role needs a second factor, a new one is set up then, before anything else."),
+            _("All sessions under this name end at once."),
+        ],
+        "action": _("Reset the second factor"),
+        "back": back,
+        "danger": True,
+    }
+    return render(request, "confirm.html", context)
 
 
 @role("administrator")

@@ -1,0 +1,73 @@
+"""The way of a second factor, in a browser: set up, asked for, demanded, on a telephone."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PASSWORD, PHONE, make_user, use_language
+from tests.second_factors import code_of
+from transfer.models import Actor, Settings
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WORDS = {
+    "ru": {"set up": "Настроить", "written": "Коды переписаны, продолжить", "in": "Войти"},
+    "en": {"set up": "Set up", "written": "I have written them down", "in": "Log in"},
+}
+
+
+def enter_password(page: Page, name: str = "olga") -> None:
+    page.goto("/login/")
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", PASSWORD)
+    page.click("main form button")
+
+
+def assert_fits(page: Page, check_accessible: Callable) -> None:
+    check_accessible(page)
+    size = page.viewport_size
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], page.url
+    page.set_viewport_size(size)
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_an_app_is_set_up_because_the_role_needs_it_and_lets_one_in_from_then_on(
+    page: Page, open_page: Callable, check_accessible: Callable, language: str
+):
+    words = WORDS[language]
+    make_user("olga", "operator")
+    Settings.load().change(Actor("anna"), second_factor_level=2)
+    use_language(page, language)
+
+    enter_password(page)
+    expect(page).to_have_url("/account/factors/")
+    assert_fits(page, check_accessible)
+    page.get_by_role("link", name=words["set up"], exact=True).click()
+    expect(page.locator(".qr")).to_be_visible()
+    assert page.locator(".qr").evaluate("image => image.naturalWidth") > 0
+    assert_fits(page, check_accessible)
+    key = page.locator(".secret").inner_text()
+    page.fill("[name=code]", code_of(key))
+    page.locator("main").get_by_role("button", name=words["set up"], exact=True).click()
+    expect(page.locator(".codes li")).to_have_count(10)
+    assert_fits(page, check_accessible)
+    page.get_by_role("link", name=words["written"]).click()
+    assert_fits(page, check_accessible)
+
+    other = open_page(java_script_enabled=False)
+    use_language(other, language)
+    enter_password(other)
+    expect(other).to_have_url("/login/code/")
+    other.fill("[name=code]", code_of(key))
+    other.get_by_role("button", name=words["in"]).click()
+    expect(other.locator(".side")).to_contain_text("olga")
+
+    page.goto("/account/factors/app/remove/")
+    assert_fits(page, check_accessible)
+    page.goto("/account/factors/codes/new/")
+    assert_fits(page, check_accessible)
+    page.goto("/account/confirm/?next=/account/factors/")
+    assert_fits(page, check_accessible)
+    page.goto("/account/confirm/code/?next=/account/factors/")
+    assert_fits(page, check_accessible)

@@ -1,0 +1,92 @@
+"""What allauth asks us at a log-in: who may sign up, how often to confirm, how to keep secrets."""
+
+import time
+from typing import Any
+
+from allauth.account import app_settings
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from allauth.account.utils import get_login_redirect_url
+from allauth.core import context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.fernet import InvalidToken
+from django.contrib import messages
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _, gettext_lazy
+
+from transfer.models.secret import cipher
+from transfer.pages.account.logged_in import logged_in
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Log-ins: nobody signs up, and each log-in is noted."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "incorrect_password": gettext_lazy(
+            "Wrong password. Check the keyboard layout and Caps Lock."
+        ),
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def respond_user_inactive(self, request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+        return redirect("account_login")
+
+    def post_login(
+        self, request: HttpRequest, user: Any, *, redirect_url: str | None, **options: Any
+    ) -> HttpResponse:
+        response = redirect(get_login_redirect_url(request, redirect_url))
+        logged_in(request, response, user)
+        return response
+
+    def add_message(
+        self,
+        request: HttpRequest,
+        level: int,
+        message_template: str | None = None,
+        message_context: dict[str, Any] | None = None,
+        extra_tags: str = "",
+        message: str | None = None,
+    ) -> None:
+        """Shows errors. What was done, our views say in our words."""
+        if message:
+            messages.add_message(request, level, message, extra_tags=extra_tags)
+
+    def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
+        """Who has logged in within the last minutes need not confirm it to set up a factor."""
+        request = context.request
+        since = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
+        records = get_authentication_records(request, request.user)
+        proofs = [one for one in records if one["method"] in ("password", "mfa")]
+        return not any(one["at"] > since for one in proofs)
+
+
+class MFAAdapter(DefaultMFAAdapter):
+    """Second factors, whose secrets are encrypted at rest."""
+
+    error_messages = DefaultMFAAdapter.error_messages | {
+        "incorrect_code": gettext_lazy("This code is wrong, too old, or was used before."),
+    }
+
+    def encrypt(self, text: str) -> str:
+        return cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Raises ValidationError if SECRET_KEY is no longer that of the secret."""
+        try:
+            return cipher().decrypt(encrypted_text.encode()).decode()
+        except InvalidToken:
+            raise ValidationError(
+                _(
+                    "This second factor can no longer be read, since SECRET_KEY has changed. An "
+                    "administrator can reset it."
+                )
+            ) from None
+
+    def get_totp_label(self, user: Any) -> str:
+        """The name of the entry in the app: not the e-mail address, which we do not ask for."""
+        return user.get_username()

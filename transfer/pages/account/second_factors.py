@@ -1,0 +1,146 @@
+"""The user's own second factors: an app with codes, and recovery codes for a lost telephone.
+
+allauth sets them up and checks them. Each change is noted in its own transaction.
+"""
+
+from functools import wraps
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from allauth.account.views import ReauthenticateView
+from allauth.core.exceptions import ReauthenticationRequired
+from allauth.mfa.base.views import AuthenticateView, ReauthenticateView as ReauthenticateByCodeView
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
+from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from transfer.access import View, any_user
+from transfer.models import Actor, AuditEntry, User
+from transfer.models.second_factors import factors_of, is_required_of
+from transfer.pages.account.factor_forms import (
+    ActivateForm,
+    CodeForm,
+    ConfirmCodeForm,
+    ConfirmPasswordForm,
+)
+from transfer.pages.middleware import BY_PASSWORD_ALONE
+
+TOTP, CODES = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
+
+
+def note(request: HttpRequest, **what: str) -> None:
+    """Notes a change of the user's own second factors."""
+    user = User.objects.get(pk=request.user.pk)
+    AuditEntry.record(Actor.of(request), AuditEntry.Action.FACTOR, user, new=what)
+
+
+@any_user
+@require_safe
+def second_factors(request: HttpRequest) -> HttpResponse:
+    """Shows which ones the user has, and what can be done with them."""
+    held = {one.type: one for one in Authenticator.objects.filter(user_id=request.user.pk)}
+    context = {
+        "app": held.get(TOTP),
+        "codes": held.get(CODES),
+        "codes_left": codes_left(held.get(CODES)),
+        "is_first": BY_PASSWORD_ALONE in request.session and is_required_of(request.user),
+        "has_password": User.objects.get(pk=request.user.pk).has_usable_password(),
+    }
+    return render(request, "mfa/index.html", context)
+
+
+def codes_left(codes: Authenticator | None) -> int:
+    """How many recovery codes are unused; 0 also if they can't be decrypted."""
+    try:
+        return len(codes.wrap().get_unused_codes()) if codes else 0
+    except ValidationError:
+        return 0
+
+
+def mark_if_none_is_left(request: HttpRequest) -> None:
+    """Has the user set up another one at once, if the role needs one."""
+    if not factors_of(request.user):
+        request.session[BY_PASSWORD_ALONE] = True
+
+
+def own(view: View) -> View:
+    """Opens a view to every user.
+
+    It leads to the overview of the factors where nothing can be done: the factor is gone, or the
+    user has no password, and logs in elsewhere.
+    """
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except (Http404, PermissionDenied):
+            return redirect("mfa_index")
+        except ReauthenticationRequired:
+            if get_adapter().get_reauthentication_methods(request.user):
+                raise  # allauth leads to the first of them
+            return redirect("mfa_index")
+
+    return any_user(wrapped)
+
+
+class Activate(ActivateTOTPView):
+    """Shows the QR code for the app, and takes the first code."""
+
+    form_class = ActivateForm
+
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        note(self.request, added=TOTP)
+        self.request.session.pop(BY_PASSWORD_ALONE, None)
+        messages.success(self.request, _("The app is set up. The next log-in asks for its code."))
+        return super().form_valid(form)
+
+
+class Deactivate(DeactivateTOTPView):
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        note(self.request, removed=TOTP)
+        response = super().form_valid(form)
+        mark_if_none_is_left(self.request)
+        messages.success(self.request, _("The app is removed. Its codes are no longer asked for."))
+        return response
+
+
+class Renew(GenerateRecoveryCodesView):
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        note(self.request, renewed=CODES)
+        return super().form_valid(form)
+
+
+class EnterCode(AuthenticateView):
+    """The second step of a log-in."""
+
+    form_class = CodeForm
+
+
+class ConfirmByPassword(ReauthenticateView):
+    """Asks again who it is, before second factors are changed."""
+
+    form_class = ConfirmPasswordForm
+
+
+class ConfirmByCode(ReauthenticateByCodeView):
+    form_class = ConfirmCodeForm
+
+
+activate_app = own(Activate.as_view())
+remove_app = own(Deactivate.as_view())
+recovery_codes = own(ViewRecoveryCodesView.as_view())
+renew_codes = own(Renew.as_view())
+enter_code = EnterCode.as_view()
+confirm_by_password = own(ConfirmByPassword.as_view())
+confirm_by_code = own(ConfirmByCode.as_view())

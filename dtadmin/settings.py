@@ -349,7 +349,10 @@ LOGGING = {
     },
     "loggers": {
         "transfer": {"handlers": ["stderr"], "level": "INFO"},
-        "transfer.models.run_base": {"level": "INFO" if LOG_FORMAT == "json" else "ERROR"},
+        **{
+            name: {"level": "INFO" if LOG_FORMAT == "json" else "ERROR"}
+            for name in ("transfer.models.run_base", "transfer.models.audit")
+        },
         # A page that failed; what a browser asked for in vain is its own affair.
         "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
         # Anybody can send what is answered by 400, and each time it would be a stack trace.

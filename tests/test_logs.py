@@ -2,14 +2,18 @@
 
 import json
 import logging
+from contextlib import suppress
 
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, OperationalError, transaction
 from django.test import Client
 
 from tests.databases import stage
+from tests.records import server
+from transfer.engine.kind import MASK
 from transfer.errors import TransferError
 from transfer.logs import About, Json, Text, about
+from transfer.models import Actor, AuditEntry
 
 
 def written(formatter, record):
@@ -68,6 +72,36 @@ def test_the_end_of_a_run_is_a_line_with_run_task_and_server(
     ended = next(line for line in lines if line["message"].startswith("run ended"))
     assert (ended["run"], ended["task"], ended["server"]) == (run.key, "balances", receiver.name)
     assert ended["state"] == "succeeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_change_of_the_audit_is_a_line_for_machines_without_secrets(manage, environment):
+    environment["LOG_FORMAT"] = "json"
+    url = "postgresql://bonus:s3cret-word@127.0.0.1:1/loyalty"
+    named = ("--name", "БС 9", "--host", "127.0.0.1", "--admin-port", "1")
+    out, errors = manage("server", "add", *named, "--database-url", url).communicate()
+    lines = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
+    created, tested = [line for line in lines if line["message"] == "audit"]
+    entry = AuditEntry.objects.get(action="create")
+    assert (created["entry"], created["who"], created["action"]) == (entry.pk, entry.who, "create")
+    assert created["subject_params"] == {"name": "БС 9"}
+    assert created["new"] == entry.new
+    assert (created["new"]["db_name"], created["new"]["db_password"]) == ("loyalty", MASK)
+    assert tested["action"] == "test"
+    assert "s3cret-word" not in out + errors
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_that_is_rolled_back_leaves_no_line(caplog):
+    caplog.set_level("INFO", "transfer.models.audit")
+    task = server().tasks.get(kind="balances")
+    with suppress(KeyError), transaction.atomic():
+        task.switch(True, Actor("ivan"))
+        raise KeyError
+    assert caplog.records == []
+    task.switch(True, Actor("ivan"), reason="go")
+    (record,) = caplog.records
+    assert (record.who, record.old, record.new) == ("ivan", {"enabled": False}, {"enabled": True})
 
 
 @pytest.mark.django_db

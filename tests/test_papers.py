@@ -14,7 +14,10 @@ from transfer.errors import TransferError
 
 FOR_USERS = sorted(ROOT.glob("docs/??/*.md"))
 PAPERS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *FOR_USERS, ROOT / "bonusserver/README.md"]
+    [
+        *(*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *FOR_USERS),
+        *(ROOT / "docs/watching/README.md", ROOT / "bonusserver/README.md"),
+    ]
 )
 FOLDERS = ("bonusserver", "dtadmin", "static", "templates", "tests", "transfer")
 FILE = re.compile(r"`([\w/]+\.(?:css|html|py|svg))")

@@ -1,6 +1,7 @@
 """Who did what. Entries are only ever added: the database refuses anything else."""
 
 import getpass
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -96,6 +97,8 @@ class Actor:
         except (KeyError, OSError):  # a container's number without a name
             return cls("manage.py")
 
+
+logger = logging.getLogger(__name__)
 
 # The words of an entry, as they are: a name is not to be declined, nor a number.
 WORDS = SearchVector("who", "address", "subject_params", "old", "new", "reason", config="simple")
@@ -236,7 +239,7 @@ class AuditEntry(models.Model):
         The subject is called by its `audit_params()` ("kind", "server", "name"), or by `str`.
         """
         params = getattr(subject, "audit_params", lambda: {"name": str(subject)})()
-        return cls.objects.create(
+        entry = cls.objects.create(
             who=actor.name,
             user_id=actor.user.pk if actor.user else None,
             address=actor.address,
@@ -247,6 +250,18 @@ class AuditEntry(models.Model):
             old=_without_secrets(subject, old or {}),
             new=_without_secrets(subject, new or {}),
             reason=reason,
+        )
+        transaction.on_commit(entry._log)
+        return entry
+
+    def _log(self) -> None:
+        """Writes the entry as a line of the log, if that is for machines (LOG_FORMAT)."""
+        names = (
+            *("who", "address", "action", "subject_type", "subject_id", "subject_params"),
+            *("old", "new", "reason"),
+        )
+        logger.info(
+            "audit", extra={"entry": self.pk} | {name: getattr(self, name) for name in names}
         )
 
     @classmethod

@@ -229,7 +229,7 @@ def test_files_are_restored_in_which_a_row_waited(house: House):
     house.transfer()
     house.put_back_files("shop_all")
     _dry, rebase, *_rest = steps("shop-all-files")
-    assert "--doubtful" in house.take(rebase, "shop_all", may_fail=True)
+    assert "--no-prepared-transactions" in house.take(rebase, "shop_all", may_fail=True)
     for line in steps("shop-all-doubtful"):
         house.take(line, "shop_all")
     house.stage(3)

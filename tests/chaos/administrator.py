@@ -165,7 +165,7 @@ class Administrator(Changing):
             self._accept_for(*of.groups())
             result = self._do("command", arguments=list(arguments))
         if "--doubtful" in result["cried"]:
-            arguments = (*arguments, "--doubtful", self._look(arguments))
+            arguments = (*arguments, *self._look(arguments))
             result = self._do("command", arguments=list(arguments))
         if lost := PURGED.search(result["cried"]):
             self.facts.forgone += int(lost[1])
@@ -183,27 +183,32 @@ class Administrator(Changing):
         self._accept_purged()
         self.go_to(*present)
 
-    def _look(self, rebase: tuple[str, ...]) -> str:
+    def _look(self, rebase: tuple[str, ...]) -> list[str]:
         """What he answers about rows in doubt, after looking for them in the bonus servers.
 
-        Where one answer can't be right for all of them, he takes them as moved, and the missing
-        ones are given up.
+        Where one answer can't be right for all rows of a flow, he takes them as moved, and the
+        missing ones are given up.
         """
         waiting = [self._counts(rebase, answer) for answer in ("moved", "waiting")]
-        wanted, missing = set(), {}
+        answers = []
         for flow in waiting[0]:
             if doubtful := waiting[1][flow] - waiting[0][flow]:
-                missing[flow] = min(doubtful, self._count_missing(*flow, before=rebase[-1]))
-                wanted.add({0: "moved", doubtful: "waiting"}.get(missing[flow], "both"))
-        if len(wanted) == 1 and wanted <= {"moved", "waiting"}:
-            return wanted.pop()
-        for flow, rows in missing.items():
-            self.now.flows[flow].forgone += rows
-        return "moved"
+                missing = self._count_missing(*flow, before=rebase[-1])
+                if missing >= doubtful:
+                    answers += self._answer(flow, "waiting")
+                else:
+                    self.now.flows[flow].forgone += missing
+                    answers += self._answer(flow, "moved")
+        return answers
+
+    def _answer(self, flow: tuple[str, str], answer: str) -> list[str]:
+        server, kind = flow
+        return ["--doubtful", SERVERS[server], kind, answer]
 
     def _counts(self, rebase: tuple[str, ...], answer: str) -> dict[tuple[str, str], int]:
-        """How many rows would wait for each flow after that answer."""
-        arguments = [*rebase, "--doubtful", answer, "--dry-run"]
+        """How many rows would wait for each flow if that were the answer for all of them."""
+        answers = [word for flow in self.now.flows for word in self._answer(flow, answer)]
+        arguments = [*rebase, *answers, "--dry-run"]
         said = self._do("command", arguments=arguments)["said"]
         servers = {name: server for server, name in SERVERS.items()}
         found = {(servers[name], kind): int(rows) for kind, name, rows in COUNTED.findall(said)}

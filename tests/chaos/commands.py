@@ -128,7 +128,7 @@ COMMANDS = [
         position_lost_and_copy_restored,
         ("set_position", SERVER, KIND, "--batch", "2"),
         ("position_lost", "history_changed"),
-        ("rebase_shop_all", "--no-writes-since-restore", "--doubtful", "moved"),
+        ("rebase_shop_all", "--no-writes-since-restore", "--no-prepared-transactions"),
     ),
 ]
 

@@ -17,6 +17,7 @@ from tests.databases import (
 )
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import BALANCES, KINDS
+from transfer.engine.restore.answers import Answers
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore
 from transfer.engine.restore.set_position import set_position
 from transfer.engine.shop_all.source import ShopAll
@@ -84,8 +85,9 @@ class Site:
     def now(self):
         return query(self.flow.shop_all, "select clock_timestamp()")[0][0]
 
-    def rebase(self, restored=None, *servers, **knowledge):
-        """Of these bonus servers, or the only one."""
+    def rebase(self, restored=None, *servers, doubtful_moved=None):
+        """Of these bonus servers, or the only one, with one answer for all rows in doubt."""
+        answers = answering_all(doubtful_moved)
         with ExitStack() as opened:
             source = opened.enter_context(ShopAll(self.flow.shop_all, "rebase"))
             targets = [
@@ -93,7 +95,7 @@ class Site:
                 for dsn in servers or [self.flow.bonus]
             ]
             kinds = KINDS.values()
-            report = renumber_after_restore(source, targets, kinds, restored, **knowledge)
+            report = renumber_after_restore(source, targets, kinds, restored, answers=answers)
         return report.carried if report else []
 
     def set_position(self, request, dry_run=False):
@@ -140,3 +142,9 @@ def assert_reconciled(flow):
     totals = position.totals
     assert staged.rows + staged.purged_rows == totals.read
     assert staged.amount + staged.purged_amount == totals.amount_applied + totals.amount_rejected
+
+
+def answering_all(moved):
+    """The same answer for the rows in doubt of all kinds; without one, none."""
+    of_kinds = [] if moved is None else [*KINDS]
+    return Answers({("bonus server", kind): moved for kind in of_kinds})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.databases import Flow, connected, insert, purge, query, run
-from tests.engine.site import OLD, assert_reconciled, burn
+from tests.engine.site import OLD, answering_all, assert_reconciled, burn
 from tests.waiting import wait_until
 from transfer.engine.errors import (
     OriginChanged,
@@ -294,7 +294,7 @@ def test_rows_in_doubt_are_asked_about_and_the_answer_is_exact(left):
         left.flow.move()
     assert refused.value.params["rows"] == "1"
     with left.flow.open() as (source, target):
-        carry_over(BALANCES, source, target, Readers(), doubtful_moved=True)
+        carry_over(BALANCES, source, target, Readers(), answers=answering_all(True))
     left.assert_each_row_once("lost")
 
 

@@ -93,11 +93,12 @@ def test_the_command_carries_a_server_over_whose_rows_are_in_doubt(
     answering.update(db_port=port)
     task = servers[1].tasks.get(kind="balances")
     assert run_here(task, Trigger.MANUAL).error_code == "rows_doubtful"
-    with pytest.raises(CommandError, match="--doubtful moved or --doubtful waiting"):
+    with pytest.raises(CommandError, match="--doubtful 'Bonus server 9' balances moved"):
         call_command("rebase_shop_all")
-    call_command("rebase_shop_all", "--doubtful", "moved", "--dry-run")
+    answer = ["--doubtful", "Bonus server 9", "balances", "moved"]
+    call_command("rebase_shop_all", *answer, "--dry-run")
     assert run_here(task, Trigger.MANUAL).error_code == "rows_doubtful"
-    call_command("rebase_shop_all", "--doubtful", "moved")
+    call_command("rebase_shop_all", *answer)
     assert "balances → Bonus server 9: 1 rows stay moved, 2 wait" in capsys.readouterr().out
     move(servers[1])
     assert landed(second_bonus) == ["1", "2", "3"]
@@ -118,3 +119,41 @@ def test_a_purge_waits_for_a_server_that_is_not_carried_over_though_it_is_switch
     assert query(shop_all, f"select count(*) from {TABLE}") == [(3,)]
     move(servers[1])
     assert landed(second_bonus) == ["1", "2", "3"]
+
+
+def test_rows_in_doubt_are_asked_about_for_each_server(
+    servers, shop_all, bonus, second_bonus, capsys
+):
+    """Both have lost their batches. One has received the row in doubt, the other has not."""
+    query(shop_all, "delete from datatransfer.batch where kind = 'balances'")
+    query(second_bonus, "delete from asset where account = '1'")
+    query(
+        shop_all,
+        f"update {TABLE} set created_at = now() + interval '1 minute' where account = '1'",
+    )
+    known = ["rebase_shop_all", "--no-writes-since-restore"]
+    with pytest.raises(CommandError) as refused:
+        call_command(*known)
+    assert f"reached {servers[0].name}" in capsys.readouterr().out
+    assert "reached Bonus server 9" in str(refused.value)
+    first = ["--doubtful", servers[0].name, "balances", "moved"]
+    with pytest.raises(CommandError, match="reached Bonus server 9"):
+        call_command(*known, *first)
+    call_command(*known, *first, "--doubtful", servers[1].name, "balances", "waiting")
+    move(*servers)
+    assert landed(bonus) == landed(second_bonus) == ["1", "2"]
+    call_command("reconcile")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (["nowhere", "balances", "moved"], "No bonus server nowhere"),
+        (["Bonus server 9", "money", "moved"], "--doubtful Bonus server 9 money moved"),
+        (["Bonus server 9", "balances", "perhaps"], "and moved or waiting"),
+    ],
+)
+def test_an_answer_that_says_nothing_is_refused(servers, answer, said):
+    with pytest.raises(CommandError, match=said) as refused:
+        call_command("rebase_shop_all", "--doubtful", *answer)
+    assert refused.value.returncode == 2

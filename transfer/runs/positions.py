@@ -9,6 +9,7 @@ from django.utils import timezone
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import BeginningUndecided, PositionLost, ReaderShared
 from transfer.engine.position import Position
+from transfer.engine.restore.answers import Answers
 from transfer.engine.restore.carry_over import Renumbered, carry_over
 from transfer.engine.restore.requested_position import Request
 from transfer.engine.restore.set_position import Outcome, set_position
@@ -56,9 +57,7 @@ def begin(
         return None
 
 
-def carry_task_over(
-    task: TransferTask, doubtful_moved: bool | None, *, dry_run: bool
-) -> list[Renumbered]:
+def carry_task_over(task: TransferTask, answers: Answers, *, dry_run: bool) -> list[Renumbered]:
     """Carries over a position of before a rebase: see `carry_over`. Nothing where there is none.
 
     Raises AlreadyRunning, other TransferErrors.
@@ -69,7 +68,7 @@ def carry_task_over(
             source,
             target,
             task.all_readers,
-            doubtful_moved=doubtful_moved,
+            answers=answers,
             dry_run=dry_run,
         )
     return [carried] if carried else []

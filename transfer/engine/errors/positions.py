@@ -26,7 +26,7 @@ class PositionBeforeRebase(TransferError):
     hint = gettext_noop(
         "Nothing was changed: rows would be lost. Restore a backup of the bonus server from after "
         "the rebase. Only if its data has none of the staged rows, let it receive all of them: "
-        "manage.py set_position '%(database)s' %(kind)s --start."
+        "manage.py set_position %(quoted_database)s %(kind)s --start."
     )
 
 
@@ -38,10 +38,10 @@ class BeginningUndecided(TransferError):
     )
     hint = gettext_noop(
         "Nothing was moved: rows could be lost or moved twice. An administrator decides it on the "
-        "server's page, or with manage.py set_position '%(database)s' %(kind)s and one of these. "
-        "--start: it has received nothing, all rows are sent. --now: it has received everything "
-        "staged until now. --batch N --reader R: its tables are a copy of another server's, made "
-        "after batch N of that server. --dry-run counts first."
+        "server's page, or with manage.py set_position %(quoted_database)s %(kind)s and one of "
+        "these. --start: it has received nothing, all rows are sent. --now: it has received "
+        "everything staged until now. --batch N --reader R: its tables are a copy of another "
+        "server's, made after batch N of that server. --dry-run counts first."
     )
 
 
@@ -54,8 +54,8 @@ class ReaderShared(TransferError):
     hint = gettext_noop(
         "Nothing was moved: two servers that share a position could lose rows. If %(database)s is "
         "a copy, give it a position of its own that goes on from where the copy was made: on the "
-        "server's page, or with manage.py set_position '%(database)s' %(kind)s --as-of-clone. If "
-        "it replaces %(other)s, undock %(other)s. If both are one database, undock one of them."
+        "server's page, or with manage.py set_position %(quoted_database)s %(kind)s --as-of-clone. "
+        "If it replaces %(other)s, undock %(other)s. If both are one database, undock one of them."
     )
 
 

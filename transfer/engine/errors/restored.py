@@ -25,7 +25,7 @@ class ShopAllRestored(TransferError):
     hint = gettext_noop(
         "All transfers stay stopped until you settle this. See the state of the database: "
         "manage.py rebase_shop_all. Rows that were moved stay moved. If shop All was never "
-        "restored: manage.py set_position '%(server)s' %(kind)s --shop-all-is-whole."
+        "restored: manage.py set_position %(quoted_server)s %(kind)s --shop-all-is-whole."
     )
 
 
@@ -114,8 +114,9 @@ class RowsDoubtful(TransferError):
     )
     hint = gettext_noop(
         "Nothing was changed. Look in the bonus server whether it has them, and say it: manage.py "
-        "rebase_shop_all, its other options as before, and --doubtful moved or --doubtful waiting. "
-        "If it has only some of them, restore it as well, or write the rest by hand."
+        "rebase_shop_all, its other options as before, and --doubtful %(quoted_database)s %(kind)s "
+        "moved, or waiting instead of moved. If it has only some of them, restore it as well, or "
+        "write the rest by hand."
     )
 
 
@@ -140,9 +141,9 @@ class RowsPrepared(RowsDoubtful):
     )
     hint = gettext_noop(
         "Nothing was changed. If no prepared transaction was committed since the restore: "
-        "manage.py rebase_shop_all, its other options as before, and --doubtful moved. "
-        "Otherwise look in the bonus server whether it has these rows: --doubtful moved or "
-        "--doubtful waiting."
+        "manage.py rebase_shop_all, its other options as before, and --no-prepared-transactions. "
+        "Otherwise look in the bonus server whether it has these rows: --doubtful "
+        "%(quoted_database)s %(kind)s moved, or waiting instead of moved."
     )
 
 

@@ -14,6 +14,7 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RestoredFromDump, RowsDoubtful, RowsPrepared
 from transfer.engine.kind import Kind
 from transfer.engine.position import NOTHING_READ, Position, moved, visible
+from transfer.engine.restore.answers import NO_ANSWERS, Answers
 from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.purge_notes import NOTHING_LOST, Lost
 from transfer.engine.shop_all.rebase_log import LOWEST, Rebase
@@ -86,7 +87,7 @@ def carry_over(
     target: BonusDatabase,
     readers: Readers,
     *,
-    doubtful_moved: bool | None = None,
+    answers: Answers = NO_ANSWERS,
     accept_purged: bool = False,
     dry_run: bool = False,
 ) -> Renumbered | None:
@@ -118,7 +119,7 @@ def carry_over(
             lost = _count_purged(source, position, since)
             if not accept_purged:
                 lost.refuse(position, target.name)
-            report, after = translate(kind, source, target, position, rebase, doubtful_moved)
+            report, after = translate(kind, source, target, position, rebase, answers)
             report = replace(report, given_up=lost)
         if dry_run:
             target.positions.begin(replace(after, number=0, token=None))
@@ -139,7 +140,8 @@ def position_of_today(kind: Kind, source: ShopAll, target: BonusDatabase) -> Pos
         position = target.positions.get(rebase.origin, kind) if rebase else None
         if rebase is None or position is None:
             return None
-        return translate(kind, source, target, position, rebase, doubtful_moved=False)[1]
+        as_waiting = Answers({(target.name, kind.name): False})
+        return translate(kind, source, target, position, rebase, as_waiting)[1]
 
 
 def _replaced_by(
@@ -183,19 +185,20 @@ def translate(
     target: BonusDatabase,
     position: Position,
     rebase: Rebase,
-    doubtful_moved: bool | None,
+    answers: Answers,
 ) -> tuple[Renumbered, Position]:
     """What the position of before `rebase` has moved, and what it is in the numbers of today.
 
-    Raises RowsDoubtful or RowsPrepared where rows may have been moved or not, and `doubtful_moved`
-    is not given.
+    Raises RowsDoubtful or RowsPrepared where rows may have been moved or not, and there is no
+    answer for them.
     """
+    doubtful_moved = answers.moved.get((target.name, kind.name))
     judge = sql.SQL(JUDGE).format(
         amount=sql.SQL(kind.amount),
         staged=kind.staged,
         origin=sql.SQL("{}::uuid").format(sql.Literal(rebase.origin)),
         kind=sql.Literal(kind.name),
-        verdict=_verdict(shop_all, target, position, rebase),
+        verdict=_verdict(shop_all, target, position, rebase, answers),
         doubtful_moved=sql.Literal(bool(doubtful_moved)),
     )
     doubtful, is_prepared, rows, amount, waiting, last, hidden, part = shop_all.database.one(judge)
@@ -221,7 +224,11 @@ def translate(
 
 
 def _verdict(
-    shop_all: ShopAll, target: BonusDatabase, position: Position, rebase: Rebase
+    shop_all: ShopAll,
+    target: BonusDatabase,
+    position: Position,
+    rebase: Rebase,
+    answers: Answers,
 ) -> sql.Composable:
     """SQL over a row with its old transaction: moved, waiting, or why it is in doubt.
 
@@ -239,7 +246,7 @@ def _verdict(
         moved=moved(position),
         left=sql.Literal("overtaken" if is_overtaken else "waiting"),
         at=sql.Literal(at),
-        sure=_is_sure(shop_all, position, rebase),
+        sure=sql.SQL("true") if answers.none_prepared else _is_sure(shop_all, position, rebase),
     )
 
 

@@ -10,7 +10,7 @@ where a dump of such a database was restored in its turn.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import randbits
 from uuid import uuid4
@@ -20,11 +20,13 @@ from psycopg2 import sql
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
     RestoredTooEarly,
+    RowsDoubtful,
     TransactionPrepared,
 )
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import ALL_ROWS
+from transfer.engine.restore.answers import NO_ANSWERS, Answers
 from transfer.engine.restore.carry_over import Renumbered, is_lost, translate
 from transfer.engine.restore.diagnosis import Held, check_knowledge, is_anything_wrong
 from transfer.engine.restore.new_numbers import Restored, renumber
@@ -59,10 +61,11 @@ IS_AHEAD = """
 
 @dataclass(frozen=True)
 class Report:
-    """What a rebase did: the positions that it carried over, and the servers that it did not."""
+    """What a rebase did, or would do: the positions that it carried over, and the rest."""
 
-    carried: list[Renumbered]
     silent: list[str]  # names of servers that do not answer: their next run carries them over
+    carried: list[Renumbered] = field(default_factory=list)
+    doubts: list[RowsDoubtful] = field(default_factory=list)  # what a dry run has no answer for
 
 
 def renumber_after_restore(
@@ -71,7 +74,7 @@ def renumber_after_restore(
     kinds: Collection[Kind],
     restored: Restored | None = None,
     *,
-    doubtful_moved: bool | None = None,
+    answers: Answers = NO_ANSWERS,
     dry_run: bool = False,
 ) -> Report | None:
     """Renumbers all staged rows, with every position of `targets`, under a new origin.
@@ -94,7 +97,8 @@ def renumber_after_restore(
     Raises AlreadyRunning while a transfer holds a position; RestoreUnknown if the restore was
     physical and `restored` is not given; RestoredTooEarly; RowsPurged if a bonus server lacks rows
     that are gone; TransactionPrepared if one has written rows and not ended; RowsDoubtful or
-    RowsPrepared if rows may or may not have been moved and `doubtful_moved` is not given.
+    RowsPrepared if rows may or may not have been moved and there is no answer for them; a dry run
+    reports those of all transfers instead.
     """
     with shop_all.database.transaction(commit=not dry_run):
         shop_all.database.limit_statements(None)
@@ -108,12 +112,18 @@ def renumber_after_restore(
             return None
         is_dump = check_knowledge(shop_all, kinds, held, restored)
         rebases = _renumber(shop_all, kinds, held, restored, is_dump=is_dump)
-        report = Report([], [target.name for target in silent])
+        report = Report([target.name for target in silent])
         for one in held:
             rebase = rebases[one.kind.name]
-            line, after = translate(
-                one.kind, shop_all, one.target, one.position, rebase, doubtful_moved
-            )
+            try:
+                line, after = translate(
+                    one.kind, shop_all, one.target, one.position, rebase, answers
+                )
+            except RowsDoubtful as doubt:
+                if not dry_run:
+                    raise
+                report.doubts.append(doubt)
+                continue
             report.carried.append(line)
             if not dry_run:
                 _write(shop_all, one, after)

@@ -7,13 +7,15 @@ from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors import RowsDoubtful
+from transfer.engine.restore.answers import Answers, Flow
 from transfer.engine.restore.carry_over import Renumbered
 from transfer.engine.restore.new_numbers import Restored
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable
 from transfer.loading.lost import note_lost
-from transfer.management.command import Command as BaseCommand
+from transfer.management.command import Command as BaseCommand, UsageError, servers_named
 from transfer.models import Actor, BonusServer, Settings, TransferTask
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs.positions import carry_task_over
@@ -28,7 +30,12 @@ class Command(BaseCommand):
         "files were restored, say which rows are new with --restored-at; otherwise nothing is "
         "changed."
     )
-    flags = {"--dry-run": gettext_noop("count, change nothing")}
+    flags = {
+        "--no-prepared-transactions": gettext_noop(
+            "no transaction that was prepared before the copy was committed since the restore"
+        ),
+        "--dry-run": gettext_noop("count, change nothing"),
+    }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         new = parser.add_mutually_exclusive_group()
@@ -41,7 +48,10 @@ class Command(BaseCommand):
         new.add_argument("--no-writes-since-restore", action="store_true", help=_("no row is new"))
         parser.add_argument(
             "--doubtful",
-            choices=("moved", "waiting"),
+            nargs=3,
+            action="append",
+            default=[],
+            metavar=(_("SERVER"), _("TRANSFER"), "moved|waiting"),
             help=_(
                 "the answer for rows of the copy that may have been moved; the command names them"
             ),
@@ -50,7 +60,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         knows = options["restored_at"] is not None or options["no_writes_since_restore"]
         restored = Restored(options["restored_at"]) if knows else None
-        doubtful = options["doubtful"] and options["doubtful"] == "moved"
+        none_prepared = options["no_prepared_transactions"]
+        answers = Answers(dict(map(answer, options["doubtful"])), none_prepared)
         with ExitStack() as opened:
             shop_all = opened.enter_context(ShopAll(settings.SHOP_ALL_DATABASE_URL, "rebase"))
             targets = [
@@ -59,10 +70,10 @@ class Command(BaseCommand):
             ]
             kinds = settings.KINDS.values()
             report = renumber_after_restore(
-                shop_all, targets, kinds, restored, doubtful_moved=doubtful, dry_run=True
+                shop_all, targets, kinds, restored, answers=answers, dry_run=True
             )
             if report is None:
-                self._carry_over(doubtful, dry_run=options["dry_run"])
+                self._carry_over(answers, dry_run=options["dry_run"])
                 return
             self._say_counts(report.carried)
             for server in report.silent:
@@ -73,8 +84,9 @@ class Command(BaseCommand):
                     ),
                     server=server,
                 )
+            self._ask(report.doubts)
             if not options["dry_run"]:
-                renumber_after_restore(shop_all, targets, kinds, restored, doubtful_moved=doubtful)
+                renumber_after_restore(shop_all, targets, kinds, restored, answers=answers)
                 self._note_lost()
                 self.say(_("Done. The next run of each transfer continues from here."))
 
@@ -115,17 +127,27 @@ class Command(BaseCommand):
                     file=load,
                 )
 
-    def _carry_over(self, doubtful: bool | None, *, dry_run: bool) -> None:
+    def _ask(self, doubts: list[RowsDoubtful]) -> None:
+        """Says which rows are in doubt, and raises the last: each transfer needs its answer."""
+        for doubt in doubts[:-1]:
+            self.say("%(doubt)s", doubt=explain(doubt))
+        for doubt in doubts[-1:]:
+            raise doubt
+
+    def _carry_over(self, answers: Answers, *, dry_run: bool) -> None:
         """Carries over the servers that took no part in an earlier rebase."""
-        carried = []
+        carried, doubts = [], []
         for task in TransferTask.objects.select_related("server"):
             try:
-                carried += carry_task_over(task, doubtful, dry_run=dry_run)
+                carried += carry_task_over(task, answers, dry_run=dry_run)
+            except RowsDoubtful as doubt:
+                doubts.append(doubt)
             except Unreachable as error:
                 self.say("%(task)s: %(error)s", task=task, error=explain(error))
         self._say_counts(carried)
         if not dry_run:
             self._note_lost()
+        self._ask(doubts)
         if not carried:
             self.say(_("Nothing to do: the numbering of shop All is correct."))
 
@@ -142,6 +164,22 @@ class Command(BaseCommand):
                 waiting=line.waiting,
                 vanished=line.vanished,
             )
+
+
+def answer(words: list[str]) -> tuple[Flow, bool]:
+    """One answer of --doubtful: of which rows, and whether they were moved. Raises UsageError."""
+    name, kind, said = words
+    (server,) = servers_named(name)
+    if kind not in settings.KINDS or said not in ("moved", "waiting"):
+        raise UsageError(
+            _(
+                "--doubtful %(given)s: name the server, the transfer (%(kinds)s), and moved or "
+                "waiting"
+            ),
+            given=" ".join(words),
+            kinds=", ".join(settings.KINDS),
+        )
+    return (server.name, kind), said == "moved"
 
 
 def moment(text: str) -> datetime:

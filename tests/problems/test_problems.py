@@ -19,6 +19,8 @@ from tests.records import a_reject, a_run, server, user
 from transfer.alerts import words
 from transfer.alerts.watch import watch
 from transfer.engine.errors import GuardsOfAnother, HistoryChanged, RowsChanged, TablesForeign
+from transfer.engine.kinds import KINDS
+from transfer.engine.mapping_file import Tables
 from transfer.engine.position import Totals
 from transfer.errors import Difference, Unreachable
 from transfer.models import (
@@ -167,6 +169,11 @@ def foreign(task):
     RecurringJob.objects.create(kind="check_tables", server=task.server).fail(error)
 
 
+def sections(task):
+    """The name of the server is mistyped."""
+    django_settings.TABLES = Tables(sections={"БC 8": KINDS})  # with a Latin letter
+
+
 def rejects(task):
     a_reject(task.server)
 
@@ -230,6 +237,7 @@ WRONG = {
     writing: (Code.WRITING, "Balance changes → БС 8"),
     changed: (Code.CHANGED, "Changed after the transfer"),
     foreign: (Code.TABLES, "БС 8"),
+    sections: (Code.SECTIONS, "БС 8"),
     rejects: (Code.REJECTS, "Amount"),
     registers: (Code.REGISTERS, "Касса 5"),
     locked: (Code.LOCKED, "masha"),

@@ -30,6 +30,7 @@ class Code(StrEnum):
     WRITING = "writing"
     CHANGED = "changed"  # staged rows, after their transfer
     TABLES = "tables"  # that a later version will refuse
+    SECTIONS = "sections"  # of the file of DTADMIN_TABLES, for servers that are not docked
     REJECTS = "rejects"
     REGISTERS = "registers"
     LOCKED = "locked"
@@ -58,6 +59,7 @@ TOPICS = {
     Code.WRITING: Topic.LATE,
     Code.CHANGED: Topic.REJECTS,
     Code.TABLES: Topic.FAILURES,
+    Code.SECTIONS: Topic.FAILURES,
     Code.REJECTS: Topic.REJECTS,
     Code.REGISTERS: Topic.REGISTERS,
     Code.LOCKED: Topic.LOCKED,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.db.models import Count, F, Max, Min, Q
 from django.urls import reverse
 
@@ -23,6 +24,7 @@ NAMED = 10
 
 def look(now: datetime) -> Iterator[Problem]:
     yield from of_servers()
+    yield from of_sections()
     yield from of_recipients()
     yield from of_rejects()
     yield from of_registers()
@@ -53,6 +55,17 @@ def of_servers(only: BonusServer | None = None) -> Iterator[Problem]:
                 since=server.service_failing_since,
                 server_id=server.pk,
             )
+
+
+def of_sections() -> Iterator[Problem]:
+    """Sections of the file of DTADMIN_TABLES that no docked server has the name of."""
+    if not settings.TABLES.sections:
+        return
+    docked = set(BonusServer.objects.values_list("name", flat=True))
+    if unknown := [name for name in settings.TABLES.sections if name not in docked]:
+        params = {"names": ", ".join(unknown)}
+        url = reverse("servers")
+        yield Problem(Code.SECTIONS, Code.SECTIONS, url, params, Severity.WARN, notify=False)
 
 
 def of_recipients() -> Iterator[Problem]:

@@ -230,6 +230,9 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
     Code.WRITING: _writing,
     Code.CHANGED: lambda p: _cause(p).sentence,
     Code.TABLES: lambda p: _cause(p).sentence,
+    Code.SECTIONS: lambda p: (
+        _("The file of DTADMIN_TABLES has sections for servers that are not docked: %(names)s") % p
+    ),
     Code.REJECTS: _rejects,
     Code.REGISTERS: _registers,
     Code.LOCKED: lambda p: _("Too many wrong passwords for %(who)s: the log-in is locked") % p,
@@ -273,6 +276,11 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.WRITING: lambda p: _("They can’t be read or moved until the transaction ends."),
     Code.CHANGED: lambda p: _cause(p).hint,
     Code.TABLES: lambda p: _cause(p).hint,
+    Code.SECTIONS: lambda p: _(
+        "A section of a server that is docked later may stay. If a name is mistyped, its server "
+        "has the common part of the file: correct the name, or remove the section, and restart "
+        "the services."
+    ),
     Code.REJECTS: lambda p: _(
         "Each row says why it was rejected. Correct it and send it again, or discard it."
     ),

@@ -248,7 +248,7 @@ PUT_BACK = [
         lambda: replace(
             replacements,
             "RELEASE",
-            replacements.RELEASE.replace("other.fault <> 'accepted_before'", "false"),
+            replacements.RELEASE.replace(f"other.fault not in {replacements.HELD_BACK}", "false"),
         ),
         scenarios_of_flows.corrected_before_the_other_server_has_read,
     ),

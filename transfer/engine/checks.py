@@ -239,11 +239,20 @@ BY_SERVER = (
         gettext_noop("Nothing has to be done here: discard it. The other servers got it."),
     ),
     Check(
+        "nothing_to_take_back",
+        "",
+        gettext_noop(
+            "The row takes back one that this bonus server has not accepted: there is nothing to "
+            "take back."
+        ),
+        gettext_noop("Nothing has to be done: it is closed by itself."),
+    ),
+    Check(
         "not_for_this_server",
         "",
         gettext_noop(
-            "The row makes up for an amount that was changed after its transfer, and this bonus "
-            "server may have received the changed amount."
+            "The row makes up for an amount that was changed in shop All, or takes it back, and "
+            "this bonus server may have received the changed amount."
         ),
         gettext_noop(
             "Look up the account on this bonus server. If it has the changed amount, discard the "

@@ -8,6 +8,7 @@ pg_visible_in_snapshot.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
 from decimal import Decimal
 from operator import add, sub
@@ -164,6 +165,11 @@ def batch(position: Position, reading: str) -> list[sql.Composable]:
     if position.last_xid is not None:
         rest = sql.SQL("(xid, id) > {} and {}").format(_last(position), rest)
     return [sql.SQL("{} and {}").format(range_, rest) for range_ in _unread(position)]
+
+
+def any_of(conditions: Iterable[sql.Composable]) -> sql.Composable:
+    """SQL: one of the conditions holds."""
+    return sql.SQL(" or ").join(sql.SQL("({})").format(one) for one in conditions)
 
 
 def _unread(position: Position) -> list[sql.Composable]:

@@ -71,6 +71,10 @@ WORDS = {
         gettext_noop("The rejected row is of another transfer."),
         gettext_noop("Load the line as what it is: a file holds the rows of one transfer."),
     ),
+    "row_undone": (
+        gettext_noop("The file of the rejected row was taken back."),
+        gettext_noop("Leave the line out, or leave out the number of the rejected row."),
+    ),
     "reject_closed": (
         gettext_noop("The rejected row is closed already: sent again, or discarded."),
         gettext_noop(

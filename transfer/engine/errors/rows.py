@@ -80,3 +80,30 @@ class RejectsUnreadable(TransferError):
         "The table datatransfer.reject of the bonus server was changed or replaced. Ask its "
         "administrator. Other bonus servers are not affected."
     )
+
+
+class LoadUnknown(TransferError):
+    code = "load_unknown"
+    sentence = gettext_noop("It was not recorded which staged rows are of this load.")
+    hint = gettext_noop(
+        "It can't be taken back as a whole. Load a file that makes up for it: balance changes with "
+        "the opposite amounts, or the right PIN codes, links and statuses."
+    )
+
+
+class RowsGone(TransferError):
+    code = "rows_gone"
+    sentence = gettext_noop("Rows of this load are no longer in shop All: %(rows)s.")
+    hint = gettext_noop(
+        "A purge has removed them, or a restore of shop All. What they have changed can't be read "
+        "any more. Load a file that makes up for it."
+    )
+
+
+class NothingWithdrawn(TransferError):
+    code = "nothing_withdrawn"
+    sentence = gettext_noop("No row could be withdrawn.")
+    hint = gettext_noop(
+        "Every row has been read by a bonus server, or a transfer or another program holds the "
+        "staging table at this moment. Download the list of rows, or try again."
+    )

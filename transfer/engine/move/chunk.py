@@ -79,13 +79,13 @@ def move_chunk(
 
     1. Receives the rows in `incoming`, and begins to read the next chunk.
     2. Applies the good ones, and marks those that the vendor's table refuses; rows that replace
-       rejected ones come last (see `replacements`).
+       rejected ones, or take others back, come last (see `replacements`).
     3. Writes the rejects.
     4. Moves the position, if it is still where it was, and commits (not in a dry run).
     """
     read, last = receive(plan, ahead, target)
     ahead.begin_next(plan, read, last)
-    totals = apply(plan.kind, target) if last else Totals()
+    totals = apply(plan.kind, plan.before.origin, target) if last else Totals()
     reasons = count_reasons(target) if totals.rejected else {}
     if reasons.keys() - CHECKS.keys():  # any text, from a program in place of PostgreSQL
         raise answer_invalid(source, "fault")
@@ -143,12 +143,12 @@ def answer_invalid(source: ShopAll, what: str) -> AnswerInvalid:
     return AnswerInvalid(party=source.database.party, what=what)
 
 
-def apply(kind: Kind, target: BonusDatabase) -> Totals:
+def apply(kind: Kind, origin: str, target: BonusDatabase) -> Totals:
     """Applies the good rows of `incoming`, and returns what became of all of them.
 
-    Rows that the vendor's table refuses are marked as rejects. Rows that replace others wait until
-    the others are applied or rejected. Raises RowsSwallowed if a row did not land and no error
-    says why, TooManyRefused.
+    Rows that the vendor's table refuses are marked as rejects. Rows that replace others, or take
+    them back, wait until the others are applied or rejected. Raises RowsSwallowed if a row did not
+    land and no error says why, TooManyRefused.
     """
     target.database.execute(PLANS)
     statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
@@ -160,7 +160,7 @@ def apply(kind: Kind, target: BonusDatabase) -> Totals:
 
     applied = run(IS_GOOD)
     if kind.appends:
-        applied = sum(map(run, release(kind, target)), applied)
+        applied = sum(map(run, release(kind, origin, target)), applied)
     good, *others = target.database.one(COUNT.format(counts=kind.counts))
     if applied.swallowed or (kind.appends and applied.changed != good):
         raise target.tables.swallowed(kind)

@@ -1,11 +1,16 @@
-"""Applies a row that replaces a rejected one on exactly those servers that rejected the other.
+"""Applies a row whose effect depends on another one exactly where that is right.
+
+Two kinds of rows depend on another row, their original:
+
+- A **replacement** of a rejected row is applied on those servers that rejected the original.
+- A row that **takes back** another one is applied on those servers that accepted the original.
 
 Whether a server has accepted a row is decided by what that server has recorded, in the order of
-the rows. In a chunk, the replacements are therefore held back until all other rows are applied or
-rejected. Then those are released whose original this server has rejected, in this chunk or before,
-or has never seen. A released row may be refused in its turn, which decides on the row that
-replaces it: so rows are released in turns, until a turn releases none. What is still held back
-then replaces a row that the server has accepted.
+the rows. In a chunk, rows that depend on others are therefore held back until all other rows are
+applied or rejected. Then those are released whose original is decided in their favour, in this
+chunk or before. A released row may be refused in its turn, which decides on the rows that depend
+on it: so rows are released in turns, until a turn releases none. What is still held back then is a
+reject.
 """
 
 from collections.abc import Iterator
@@ -14,34 +19,50 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.stream import as_source_failure
+from transfer.engine.move.undone import undone_in_chunk
 from transfer.engine.position import NOTHING_READ
 from transfer.engine.shop_all.source import ShopAll
 
-HELD_BACK = "accepted_before"  # the code of the reject, if the row stays so
+# The codes of the rejects, if rows stay held back: of a replacement, and of a row that takes back
+# another.
+ACCEPTED_BEFORE = "accepted_before"
+NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
+HELD_BACK = f"('{ACCEPTED_BEFORE}', '{NOTHING_TO_TAKE_BACK}')"
 
-# The original of a row, under each of its origins.
+# The original of a row, under each of its origins. `is_unseen`: this server has never read it.
+# `old_xid` is null of the original of a replacement: its number alone names it.
 ORIGINALS = """
     create temporary table datatransfer_original (
-        xid xid8, id bigint, origin uuid, old_id bigint, is_unseen boolean
+        xid xid8, id bigint, origin uuid, old_xid xid8, old_id bigint, is_unseen boolean
     ) on commit drop;
 """
-# Fills it. The first parameter names those that are unseen (see `_unseen`).
-ADD_ORIGINALS = """
+# Fills it with those of replacements. The first parameter names those that are unseen.
+ADD_REPLACED = """
     insert into pg_temp.datatransfer_original (xid, id, origin, old_id, is_unseen)
     select xid::xid8, id, origin::uuid, old_id, old_id = any(%s::bigint[])
       from unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[])
            as row (xid, id, origin, old_id)
 """
-# Marks the rows that replace others, and makes the indexes that RELEASE uses.
+# Fills it with those that are taken back.
+ADD_UNDONE = """
+    insert into pg_temp.datatransfer_original (xid, id, origin, old_xid, old_id, is_unseen)
+    select xid::xid8, id, origin::uuid, old_xid::xid8, old_id, is_unseen
+      from unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::boolean[])
+           as row (xid, id, origin, old_xid, old_id, is_unseen)
+"""
+# Holds the rows back, and makes the indexes that RELEASE and RELEASE_UNDONE use.
 HOLD_BACK = f"""
     alter table pg_temp.incoming add column turn integer not null default 0;
     create index on pg_temp.incoming (xid, id);
     create index on pg_temp.incoming (id);
-    update pg_temp.incoming set fault = '{HELD_BACK}'
-     where fault is null
-       and (xid, id) in (select xid, id from pg_temp.datatransfer_original)
+    create index on pg_temp.datatransfer_original (xid, id);
+    update pg_temp.incoming as row
+       set fault = case when is_undone then '{NOTHING_TO_TAKE_BACK}' else '{ACCEPTED_BEFORE}' end
+      from (select distinct xid, id, old_xid is not null as is_undone
+              from pg_temp.datatransfer_original) as original
+     where row.fault is null and row.xid = original.xid and row.id = original.id
 """
-# Whether the chunk has rows that replace others. By the catalogue.
+# Whether the chunk has rows that depend on others. By the catalogue.
 HAS_ORIGINALS = "select to_regclass('pg_temp.datatransfer_original') is not null"
 # Refuses rows that make up for a change of another row, unless this server surely has that one with
 # the values before the change. One that it has rejected is corrected by way of its reject.
@@ -55,38 +76,65 @@ NOT_FOR_THIS_SERVER = """
                         where before.origin = %s and before.kind = %s
                           and before.staging_id = staged.old_id))
 """
-# Releases the rows whose original is rejected or unseen; returns how many by its row count. By the
-# index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind, and
-# hash them. A reject with the code HELD_BACK says that the server has accepted what the row
-# replaces.
+# Releases the replacements whose original is rejected or unseen; returns how many by its row count.
+# By the index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind,
+# and hash them. A reject with a code of HELD_BACK says that there is nothing to replace.
 RELEASE = f"""
     update pg_temp.incoming as mine set fault = null, turn = %(turn)s
       from pg_temp.datatransfer_original as original
-     where mine.fault = '{HELD_BACK}' and mine.xid = original.xid and mine.id = original.id
+     where mine.fault = '{ACCEPTED_BEFORE}'
+       and mine.xid = original.xid and mine.id = original.id
        and ((select true from datatransfer.reject as before
               where before.origin = original.origin and before.kind = %(kind)s
-                and before.staging_id = original.old_id and before.code <> '{HELD_BACK}' limit 1)
+                and before.staging_id = original.old_id and before.code not in {HELD_BACK} limit 1)
             or (select true from pg_temp.incoming as other
-                 where other.id = original.old_id and other.fault <> '{HELD_BACK}' limit 1)
+                 where other.id = original.old_id and other.fault not in {HELD_BACK} limit 1)
             or original.is_unseen
                and (select true from pg_temp.incoming as other
                      where other.id = original.old_id limit 1) is null)
 """
+# Releases the rows whose original, which they take back, this server has read, and rejected under
+# none of its origins, neither before nor in this chunk. By the same indexes.
+RELEASE_UNDONE = f"""
+    update pg_temp.incoming as mine set fault = null, turn = %(turn)s
+     where mine.fault = '{NOTHING_TO_TAKE_BACK}'
+       and (select true from pg_temp.datatransfer_original as original
+             where original.xid = mine.xid and original.id = mine.id
+               and not original.is_unseen limit 1)
+       and (select true from pg_temp.datatransfer_original as original
+              join datatransfer.reject as before
+                on before.origin = original.origin and before.kind = %(kind)s
+               and before.staging_id = original.old_id and before.xid = original.old_xid
+             where original.xid = mine.xid and original.id = mine.id limit 1) is null
+       and (select true from pg_temp.datatransfer_original as original
+              join pg_temp.incoming as other
+                on other.id = original.old_id and other.xid = original.old_xid
+             where original.xid = mine.xid and original.id = mine.id
+               and original.origin = %(origin)s::uuid
+               and other.fault is not null limit 1) is null
+"""
 
 
 def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabase) -> None:
-    """Marks the rows of `incoming` that replace others, so that they are not applied yet."""
+    """Marks the rows of `incoming` that depend on others, so that they are not applied yet."""
     with as_source_failure():
         rows = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
         unseen = _unseen(plan, [old_id for *_, old_id in rows], source) if rows else []
         staged_for = source.changes.staged_for(plan.kind, plan.before, last[0])
+        undone = undone_in_chunk(plan, last, source, target)
         _note_changed(plan, last, source)
+    staged_for += [one.staged_for for one in undone if one.staged_for]
     if staged_for:
         values = [*map(list, zip(*staged_for, strict=True))]
         target.database.execute(NOT_FOR_THIS_SERVER, [*values, plan.before.origin, plan.kind.name])
-    if rows:
+    if rows or undone:
         target.database.execute(ORIGINALS)
-        target.database.execute(ADD_ORIGINALS, [unseen, *map(list, zip(*rows, strict=True))])
+    if rows:
+        target.database.execute(ADD_REPLACED, [unseen, *map(list, zip(*rows, strict=True))])
+    if undone:
+        originals = [one.original for one in undone]
+        target.database.execute(ADD_UNDONE, [*map(list, zip(*originals, strict=True))])
+    if rows or undone:
         target.database.execute(HOLD_BACK)
 
 
@@ -110,11 +158,15 @@ def _unseen(plan: ChunkPlan, numbers: list[int], source: ShopAll) -> list[int]:
     return source.reader.missing(plan.kind, numbers)
 
 
-def release(kind: Kind, target: BonusDatabase) -> Iterator[str]:
+def release(kind: Kind, origin: str, target: BonusDatabase) -> Iterator[str]:
     """Yields the condition of the rows that are to be applied next; the caller applies them."""
     if not target.database.value(HAS_ORIGINALS):
         return
     turn = 1
-    while target.database.execute(RELEASE, {"turn": turn, "kind": kind.name}):
+    values = {"kind": kind.name, "origin": origin}
+    while sum(
+        target.database.execute(statement, {"turn": turn, **values})
+        for statement in (RELEASE, RELEASE_UNDONE)
+    ):
         yield f"fault is null and turn = {turn}"
         turn += 1

@@ -50,7 +50,7 @@ class Restored:
 
 
 def renumber(shop_all: ShopAll, kind: Kind, rebase: Rebase, following: str) -> None:
-    """Renumbers the rows of a kind, and the notes of those that were sent again.
+    """Renumbers the rows of a kind, and the notes of those that were sent again or taken back.
 
     The caller has locked the table, and gives shop All the identity `following` afterwards.
     """
@@ -61,6 +61,7 @@ def renumber(shop_all: ShopAll, kind: Kind, rebase: Rebase, following: str) -> N
     snapshot = _with_free_numbers(shop_all, needed, is_dump=rebase.is_dump)
     shop_all.rebase_log.number(kind, is_new, snapshot, needed)
     shop_all.corrections.renumber(kind, following, is_new)
+    shop_all.undo_log.renumber(kind, following, is_new)
     with _triggers_off(shop_all, kind):
         shop_all.changes.close_decisions(kind, is_new)
         shop_all.rebase_log.renumber(kind, is_new)

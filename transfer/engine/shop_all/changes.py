@@ -275,12 +275,15 @@ class Changes:
                 old_id,
                 not is_renumbered
                 and sees(position.read_through, int(xid))
-                and self._had_read(position, xid, changed_xid, old_id),
+                and self.had_read(position, xid, changed_xid, old_id),
             )
             for new_xid, new_id, old_id, xid, changed_xid, is_renumbered in rows
         ]
 
-    def _had_read(self, position: Position, xid: str, changed_xid: str, id_: int) -> bool:
+    def had_read(self, position: Position, xid: str, changed_xid: str, id_: int) -> bool:
+        """Whether it is certain that a batch of the position's reader came with the row as it was
+        before the change.
+        """
         values = [position.reader, position.number, xid, changed_xid]
         noted = [position.kind, id_, position.reader, ANY]
         return bool(self.database.value(READ_BEFORE, [*values, *noted]))

@@ -93,6 +93,7 @@ class Purge:
         self.rebase_log = shop_all.rebase_log
         self.changes = shop_all.changes
         self.uncertain_changes = shop_all.uncertain_changes
+        self.undo_log = shop_all.undo_log
         self.indexes = Indexes(self.database)
         self.writers = WriterLog(self.database)
 
@@ -144,6 +145,7 @@ class Purge:
                 self._note_purge(kind, rows, amount, with_list=leaves_behind)
                 self.writers.forget(self.kinds, days)
             self.uncertain_changes.forget(kind)
+            self.undo_log.forget(kind)
             if self.changes.forget(kind):
                 self._forget_batches(kind, positions, days, only_these=leaves_behind)
             if not (leaves_behind or returned):

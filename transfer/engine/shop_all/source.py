@@ -24,6 +24,7 @@ from transfer.engine.shop_all.reader import Reader
 from transfer.engine.shop_all.rebase_log import RebaseLog
 from transfer.engine.shop_all.restore_notes import RestoreNotes
 from transfer.engine.shop_all.uncertain_changes import UncertainChanges
+from transfer.engine.shop_all.undo_log import UndoLog
 from transfer.errors import TransferError
 from transfer.parties import SHOP_ALL
 
@@ -47,6 +48,7 @@ class ShopAll:
         self.corrections = CorrectionLog(self.database)
         self.changes = Changes(self.database)
         self.uncertain_changes = UncertainChanges(self.database)
+        self.undo_log = UndoLog(self.database)
         self.purge_lock = PurgeLock(self.database)
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ from transfer.engine.shop_all import (
     rebase_log,
     restore_notes,
     uncertain_changes,
+    undo_log,
     writers,
 )
 from transfer.engine.shop_all.guards import Guards
@@ -89,7 +90,10 @@ create table if not exists datatransfer.resending (
 );
 """
 
-PARTS = (writers, batch_log, purge_notes, restore_notes, rebase_log, changes, uncertain_changes)
+PARTS = (
+    *(writers, batch_log, purge_notes, restore_notes, rebase_log, changes, uncertain_changes),
+    undo_log,
+)
 SCHEMAS = (SCHEMA, *(part.SCHEMA for part in PARTS))
 
 # Our own columns, and how each is added to a table that has rows already. Those rows get the

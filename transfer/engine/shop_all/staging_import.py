@@ -11,6 +11,7 @@ from psycopg2 import sql
 
 from transfer.engine.checks import UNPRINTABLE, Repair
 from transfer.engine.kind import Kind
+from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import FLUSHED
 from transfer.engine.shop_all.copy_text import BUFFER, Readable
 from transfer.engine.shop_all.correction_log import Sent
@@ -137,6 +138,17 @@ KEEP = """
       from {staged}
      where line.keeps is not null and ours.xid = line.staged_xid and ours.id = line.old_id
 """
+# Waits for an undo of a load, and lets a later one wait: it takes back what was sent in place of a
+# row of the load.
+LOCK_CORRECTIONS = "lock table datatransfer.resent in row exclusive mode"
+# Refuses lines whose row was taken back. By the primary key.
+REFUSE_UNDONE = """
+    update pg_temp.incoming as line
+       set unread = 'row_undone', unread_column = %s, unread_value = coalesce(reject, old_id::text)
+      from datatransfer.undone_row as note
+     where note.kind = %s and note.origin = (select origin from datatransfer.origin)
+       and note.old_id = line.old_id and note.old_xid = line.staged_xid and unread is null
+"""
 # Refuses lines whose row, or its PIN code, is gone.
 REFUSE_GONE = """
     update pg_temp.incoming
@@ -216,7 +228,10 @@ class StagingImport:
         self.corrections = self.database.value(COUNT_CORRECTIONS)
         if self.corrections:
             self.shop_all.corrections.require()
+            self.database.execute(LOCK_CORRECTIONS)
             self.database.execute(FIND, [self.kind.name])
+            if self.shop_all.undo_log.exists():
+                self.database.execute(REFUSE_UNDONE, [self.kind.names[0], self.kind.name])
             self._keep_old_values(REPAIRS[repair] if repair else {})
 
     def _copy(self, lines: Iterator[str]) -> None:
@@ -263,7 +278,8 @@ class StagingImport:
             with self.database.vendors_path():
                 return self.database.execute(self._about(STAGE))
         self.xid = self.database.value(NOTE_SENDING, [self.kind.name, sent_by])
-        statement = self._about(STAGE_CORRECTIONS, next_id=self._next_id(), by=sql.Literal(sent_by))
+        number = next_id(self.database, self.kind)
+        statement = self._about(STAGE_CORRECTIONS, next_id=number, by=sql.Literal(sent_by))
         with self.database.vendors_path():
             return self.database.execute(statement)
 
@@ -303,9 +319,10 @@ class StagingImport:
         values: dict[str, str | None] = self.database.value(query, [number])
         return values
 
-    def _next_id(self) -> sql.Composable:
-        """SQL: draws the next number of the table, from its identity or as its default does."""
-        sequence, default = self.database.one(NEXT_ID, {"table": self.kind.staging_table})
-        if sequence is not None:
-            return sql.SQL("pg_catalog.nextval({}::regclass)").format(sql.Literal(sequence))
-        return sql.SQL(default or "null::bigint")
+
+def next_id(database: Database, kind: Kind) -> sql.Composable:
+    """SQL: draws the next number of the staging table, from its identity or as its default does."""
+    sequence, default = database.one(NEXT_ID, {"table": kind.staging_table})
+    if sequence is not None:
+        return sql.SQL("pg_catalog.nextval({}::regclass)").format(sql.Literal(sequence))
+    return sql.SQL(default or "null::bigint")

@@ -10,13 +10,13 @@ whose rows add up; a typed amount does not land at a server for which its row is
 - After a rebase of shop All nothing is certain of the rows that were changed before.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from psycopg2 import sql
 
 from transfer.engine.kind import Kind
-from transfer.engine.position import Position, batch, waiting
+from transfer.engine.position import Position, any_of, batch, waiting
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import FLUSHED
 
@@ -97,7 +97,7 @@ class UncertainChanges:
             return []
         query = sql.SQL(CHANGED_SINCE).format(
             table=kind.staging_table,
-            ranges=_any_of(batch(before, reading)),
+            ranges=any_of(batch(before, reading)),
             xid=sql.Literal(str(last[0])),
             id=sql.Literal(last[1]),
             reading=sql.Literal(reading),
@@ -113,7 +113,7 @@ class UncertainChanges:
         """Notes all changed rows that wait for the position, for its reader."""
         with self._flushed():
             if self._can_note(kind):
-                self._add_changed(kind, position.reader, _any_of(waiting(position)))
+                self._add_changed(kind, position.reader, any_of(waiting(position)))
 
     def add_all(self, kind: Kind) -> None:
         """Notes all changed rows for all readers; the caller commits."""
@@ -152,7 +152,3 @@ class UncertainChanges:
 
     def _can_note(self, kind: Kind) -> bool:
         return bool(self.database.value(CAN_NOTE, [kind.staging_table]))
-
-
-def _any_of(conditions: Iterable[sql.Composable]) -> sql.Composable:
-    return sql.SQL(" or ").join(sql.SQL("({})").format(one) for one in conditions)

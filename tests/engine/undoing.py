@@ -39,7 +39,7 @@ def take_back(flow: Flow, token: UUID, *others: Flow, withdraw: bool = False) ->
             chosen, withdrawn = undo.begin(), 0
             if withdraw:
                 positions = [locked(stack, one, chosen.origin) for one in (flow, *others)]
-                withdrawn = undo.withdraw(chosen, [one for one in positions if one])
+                withdrawn = withdraw(undo.database, kind, chosen, [one for one in positions if one])
             rows = undo.stage("taken back") if kind.appends else 0
             return undo.note(rows, withdrawn)
 

@@ -112,6 +112,8 @@ RULES = {
     "upload_discard": ACT,
     "upload_again": ACT,
     "upload_bad_lines": LOOK,
+    "upload_undo": FORM,
+    "upload_rest": LOOK,
     "entry": FORM,
     "entry_confirm": FORM,
     "trace": LOOK,

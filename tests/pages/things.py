@@ -27,7 +27,7 @@ from transfer.models import (
 )
 from transfer.pages.links import key_of
 
-OF_LOADED = {"upload_arrival", "upload_run"}
+OF_LOADED = {"upload_arrival", "upload_run", "upload_undo", "upload_rest"}
 ENTERED = {"sample": [{"cells": ["7780000000011", "4100000011", "1"]}]}
 
 

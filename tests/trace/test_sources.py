@@ -4,6 +4,7 @@ import pytest
 
 from tests.databases import connected, initialise_shop_all, insert, purge, query, run, stage
 from tests.trace.moving import ACCOUNT, move
+from transfer.loading import undo, upload_job
 from transfer.models import RejectedRow, Upload
 from transfer.pages.trace.words import source_words
 from transfer.rejects import resend
@@ -113,3 +114,14 @@ def test_where_a_former_version_made_our_tables_the_trace_says_nothing_of_source
         insert(writer, "balances", [(ACCOUNT, 6)])
     assert words()[0].startswith("written by")
     assert words()[1] == ""
+
+
+def test_a_row_and_the_one_that_takes_it_back_name_each_other(server, load, olga):
+    upload = load("balances", f"account;amount\n{ACCOUNT};5\n".encode(), name="Бонусы.csv")
+    move(server)
+    ordered = undo.order(upload, olga)
+    upload_job.go_on(ordered)
+    opposite, original = words()
+    link = f'<a href="{ordered.get_absolute_url()}">Undo of Бонусы.csv</a>'
+    assert opposite == f"{link}, by olga; takes back row № 1"
+    assert original.endswith("Бонусы.csv</a>, loaded by olga; taken back by row № 2")

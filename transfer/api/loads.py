@@ -38,6 +38,17 @@ class Load(Schema):
     created_by: str
     closed_at: AwareDatetime | None = Field(description="When it was loaded or given up.")
     error: Problem | None
+    undoes: UUID | None = Field(description="The load that it takes back.")
+    undone_by: UUID | None = Field(description="The load that takes it back.")
+    withdrawn: int = Field(description="Of an undo: rows removed that no server had read.")
+
+    @staticmethod
+    def resolve_undoes(upload: Upload) -> Any:
+        return upload.undoes and upload.undoes.token
+
+    @staticmethod
+    def resolve_undone_by(upload: Upload) -> Any:
+        return upload.undo.token if upload.is_undone else None
 
     @staticmethod
     def resolve_error(upload: Upload) -> Any:
@@ -69,7 +80,7 @@ class LoadWithArrival(Load):
 
 @router.get("loads", response=Loads, summary="Loads, the latest first")
 def list_loads(request: HttpRequest, after: After, limit: Limit) -> Any:
-    return page(Upload.objects.all(), after, limit, latest_first=True)
+    return page(Upload.objects.select_related("undoes", "undo"), after, limit, latest_first=True)
 
 
 @router.get(

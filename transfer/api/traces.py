@@ -40,6 +40,8 @@ class Source(Schema):
     load: str | None
     corrects: int | None = Field(description="The rejected row in whose place it is.")
     sent_by: str
+    undoes: int | None = Field(description="The row that it takes back.")
+    undone_by: int | None = Field(description="The row that takes it back.")
     database_user: str
     program: str
 
@@ -113,6 +115,8 @@ def change_shape(row: StagedRow) -> dict[str, Any]:
             "load": source.load,
             "corrects": source.corrects,
             "sent_by": source.sent_by,
+            "undoes": source.undoes,
+            "undone_by": source.undone_by,
             "database_user": source.name,
             "program": source.program,
         },

@@ -217,6 +217,8 @@ UNKNOWN = Check(
     ),
 )
 
+NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
+
 # Of any kind: what the bonus server itself had against a row. Another server may have taken it.
 BY_SERVER = (
     UNKNOWN,
@@ -239,7 +241,7 @@ BY_SERVER = (
         gettext_noop("Nothing has to be done here: discard it. The other servers got it."),
     ),
     Check(
-        "nothing_to_take_back",
+        NOTHING_TO_TAKE_BACK,
         "",
         gettext_noop(
             "The row takes back one that this bonus server has not accepted: there is nothing to "

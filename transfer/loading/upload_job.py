@@ -14,7 +14,7 @@ from django.db import transaction
 
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
-from transfer.loading import files
+from transfer.loading import files, undo
 from transfer.loading.below_zero import warnings as below_zero_warnings
 from transfer.loading.corrections import named
 from transfer.loading.faults import NothingInside, RejectsClosedMeanwhile, UnexpectedlyDifferent
@@ -61,8 +61,10 @@ def go_on(upload: Upload, progress: Progress = unseen) -> None:
 
 
 def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -> None:
-    """Checks or loads it. Raises TransferError."""
-    if upload.state == State.RECEIVED:
+    """Checks or loads it, or takes a load back. Raises TransferError."""
+    if upload.is_undo:
+        undo.work(upload)
+    elif upload.state == State.RECEIVED:
         examine(upload, progress)
     else:
         load_or_look_again(upload, progress)

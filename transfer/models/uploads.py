@@ -11,7 +11,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 
 from transfer.errors import FileRefused, TransferError
 from transfer.models.addresses import numbered
@@ -68,6 +68,7 @@ class Upload(OfKind, Job, Failing):
         HAND = "hand", gettext_lazy("By hand")
         COMMAND = "command", gettext_lazy("Command line")
         API = "api", gettext_lazy("API")
+        UNDO = "undo", pgettext_lazy("load", "Undo")
 
     LOCK_SPACE = Space.UPLOAD
     PENDING: ClassVar[list[str]] = [State.RECEIVED, State.CONFIRMED]
@@ -119,6 +120,14 @@ class Upload(OfKind, Job, Failing):
     origin = models.UUIDField(null=True, editable=False)
     xid = models.BigIntegerField(null=True, editable=False)
 
+    # Of an undo: the load that it takes back, and how many of its rows were withdrawn.
+    undoes = models.OneToOneField(
+        "self", on_delete=models.SET_NULL, null=True, editable=False, related_name="undo"
+    )
+    withdrawn = models.BigIntegerField(
+        gettext_lazy("rows withdrawn"), default=0, db_default=0, editable=False
+    )
+
     objects = UploadQuerySet.as_manager()
 
     class Meta:
@@ -132,13 +141,30 @@ class Upload(OfKind, Job, Failing):
         ]
 
     def __str__(self) -> str:
-        return self.name or str(self.get_input_method_display())
+        name = self.name or str(self.get_input_method_display())
+        return gettext("Undo of %(name)s") % {"name": name} if self.is_undo else name
 
     def get_absolute_url(self) -> str:
         return numbered("upload", self.pk)
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind}
+
+    @property
+    def is_undo(self) -> bool:
+        return self.input_method == self.InputMethod.UNDO
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether it was taken back."""
+        undo = getattr(self, "undo", None)  # `select_related` reads it along
+        return undo is not None and undo.state == self.State.LOADED
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether it is loaded, its rows were recorded, and it was not taken back."""
+        is_load = self.state == self.State.LOADED and not self.is_undo
+        return is_load and self.xid is not None and not self.is_undone
 
     @property
     def is_working(self) -> bool:
@@ -168,9 +194,9 @@ class Upload(OfKind, Job, Failing):
         type(self).objects.loaded().filter(digest__in=older).update(digest=self.digest)
 
     def earlier(self) -> "Upload | None":
-        """The latest load of the same content into the same table."""
+        """The latest load of the same content into the same table that was not taken back."""
         same = Upload.objects.loaded().filter(digest=self.digest, kind=self.kind)
-        return same.exclude(pk=self.pk).first()
+        return same.exclude(pk=self.pk).exclude(undo__state=self.State.LOADED).first()
 
     def note_progress(self, done: int, total: int) -> None:
         self.saved.update(done=done, total=total)
@@ -241,6 +267,8 @@ class Upload(OfKind, Job, Failing):
         }
         if self.corrections:
             new["corrections"] = self.corrections
+        if self.withdrawn:
+            new["withdrawn"] = self.withdrawn
         if self.amount is not None:
             new["amount"] = str(self.amount)
         AuditEntry.record(actor, AuditEntry.Action.LOAD, self, new=new)

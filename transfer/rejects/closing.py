@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from transfer.engine.checks import NOTHING_TO_TAKE_BACK
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.correction_log import Sent, Unfinished
 from transfer.engine.shop_all.source import ShopAll
@@ -79,6 +81,23 @@ def close_noted(shop_all: ShopAll, kind: Kind, origin: str, numbers: list[int]) 
         close_sent(
             kind, shop_all.corrections.notes_of(kind, origin, numbers), shop_all.identity.origin()
         )
+
+
+def close_undone(shop_all: ShopAll, kind: Kind, numbers: list[int] | None = None) -> None:
+    """Closes the open rejects of rows that were taken back: nobody shall send these again; and of
+    rows that take back what a server has not accepted. Those of rows with these numbers, or all.
+    """
+    rejects = RejectedRow.objects.open().filter(kind=kind.name)
+    if numbers is not None:
+        rejects = rejects.filter(staging_id__in=numbers)
+    reason = _("The load was taken back.")
+    rejects.filter(code=NOTHING_TO_TAKE_BACK).discard(reason, "")
+    rows = rejects.order_by("origin", "staging_id").values_list("origin", "staging_id", "xid", "pk")
+    for origin, batch in batches(rows.iterator(AT_ONCE)):
+        numbers_of_batch = [number for _origin, number, *_rest in batch]
+        undone = {*shop_all.undo_log.undone(kind, origin, numbers_of_batch)}
+        closed = [pk for _origin, number, xid, pk in batch if (number, xid) in undone]
+        RejectedRow.objects.open().filter(pk__in=closed).discard(reason, "")
 
 
 def finish_interrupted() -> int:

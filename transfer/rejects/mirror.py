@@ -20,7 +20,7 @@ from transfer.engine.position import Position
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import RejectedRow, TransferRun, TransferTask
 from transfer.queue.locks import Space, wait_for_lock
-from transfer.rejects.closing import close_noted
+from transfer.rejects.closing import close_noted, close_undone
 
 AT_ONCE = 1000
 MOST = 1_000_000  # rejects that one call pulls: a server can invent them without end
@@ -176,8 +176,8 @@ def _run_of(
 
 
 def _close_what_was_sent(task: TransferTask, rejects: Iterable[Reject]) -> None:
-    """Rows that were corrected already, when another server had rejected them, or by a database of
-    ours that is lost.
+    """Rows that were corrected or taken back already, when another server had rejected them, or by
+    a database of ours that is lost.
     """
     origins: dict[str, list[int]] = {}
     for reject in rejects:
@@ -188,3 +188,5 @@ def _close_what_was_sent(task: TransferTask, rejects: Iterable[Reject]) -> None:
     ):
         for origin, numbers in origins.items():
             close_noted(shop_all, task.kind_spec, origin, numbers)
+        if task.kind_spec.appends:
+            close_undone(shop_all, task.kind_spec, [one.staging_id for one in rejects])

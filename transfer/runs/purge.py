@@ -218,27 +218,37 @@ def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
 
 
 def _without_needed(rejects: QuerySet[Any]) -> QuerySet[Any]:
-    """Without those whose replacement is still staged: a server that meets it asks for them.
+    """Without those that a server may still be asked for: of a row that is staged, which can be
+    taken back, and of one whose replacement or opposite is staged.
 
     Without shop All nobody knows which these are.
     """
     needed: list[int] = []
     appending = [kind.name for kind in settings.KINDS.values() if kind.appends]
-    sent = rejects.filter(kind__in=appending, state=RejectedRow.State.RESENT, reader__isnull=False)
-    rows = sent.order_by("kind", "origin", "staging_id").values_list("kind", "origin", "staging_id")
+    closed = rejects.filter(kind__in=appending, reader__isnull=False)
+    rows = closed.order_by("kind", "origin", "staging_id")
+    rows = rows.values_list("kind", "origin", "staging_id").distinct()
     try:
         with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all:
-            for name, of_kind in groupby(rows.distinct().iterator(), key=itemgetter(0)):
+            for name, of_kind in groupby(rows.iterator(), key=itemgetter(0)):
                 for origin, batch in batches(row[1:] for row in of_kind):
-                    with shop_all.database.transaction(commit=False):
-                        staged = shop_all.corrections.staged(
-                            settings.KINDS[name], origin, [number for _, number in batch]
-                        )
-                    of_rows = sent.filter(kind=name, origin=origin, staging_id__in=staged)
+                    numbers = [number for _, number in batch]
+                    staged = _staged(shop_all, settings.KINDS[name], origin, numbers)
+                    of_rows = closed.filter(kind=name, origin=origin, staging_id__in=staged)
                     needed.extend(of_rows.values_list("pk", flat=True))
     except TransferError:
-        return rejects.exclude(pk__in=sent.values("pk"))
+        return rejects.exclude(pk__in=closed.values("pk"))
     return rejects.exclude(pk__in=needed)
+
+
+def _staged(shop_all: ShopAll, kind: Kind, origin: str, numbers: list[int]) -> set[int]:
+    """Those of these rows that are staged, or whose replacement or opposite is."""
+    with shop_all.snapshot(kind):
+        needed = {
+            *shop_all.corrections.staged(kind, origin, numbers),
+            *shop_all.undo_log.needed(kind, origin, numbers),
+        }
+        return needed | ({*numbers} - {*shop_all.reader.missing(kind, numbers)})
 
 
 def _removed_at_servers(rejects: QuerySet[Any]) -> QuerySet[Any]:

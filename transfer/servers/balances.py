@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
+from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.errors import TransferError
 from transfer.models import BonusServer
 from transfer.servers.ask import ask_all, bonus_db
@@ -32,9 +33,14 @@ def ask_balances(
 
 
 def _ask(server: BonusServer, accounts: list[str], seconds: float) -> Balances:
+    with bonus_db(server, seconds) as target, target.database.transaction(commit=False):
+        return balances_of(target, accounts)
+
+
+def balances_of(target: BonusDatabase, accounts: Iterable[str]) -> Balances:
+    """What these accounts, at least one, hold on one server; in a transaction of the caller."""
     query = sql.SQL(BALANCES).format(
         balances=server.kinds["balances"].held,
         accounts=sql.SQL(", ").join(map(sql.Literal, accounts)),
     )
-    with bonus_db(server, seconds) as target, target.database.transaction(commit=False):
-        return dict(target.database.rows(query))
+    return dict(target.database.rows(query))

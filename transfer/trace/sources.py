@@ -9,6 +9,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from django.conf import settings
+
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.writers import WriterLog
 from transfer.errors import one_line
@@ -39,6 +41,8 @@ class Source:
     upload: Upload | None = None  # the same, while it stands in the list of loads
     corrects: int | None = None  # the number of the rejected row
     sent_by: str = ""
+    undoes: int | None = None  # the number of the row that it takes back
+    undone_by: int | None = None  # the number of the row that takes it back
     name: str = ""  # of the database's user who wrote it
     program: str = ""
 
@@ -60,8 +64,24 @@ def note_sources(source: ShopAll, rows: Iterable[Any], origin: str) -> None:
         for row in mine:
             old_id, sent_by = corrections.get(row.id, (None, ""))
             name, program = writers.get(row.xid, ("", ""))
-            names = map(one_line, (sent_by, name, program))
-            row.source = Source(loads.get(row.xid), None, old_id, *names)
+            row.source = Source(
+                load=loads.get(row.xid),
+                corrects=old_id,
+                sent_by=one_line(sent_by),
+                name=one_line(name),
+                program=one_line(program),
+            )
+        _note_undone(source, kind, mine, origin)
+
+
+def _note_undone(source: ShopAll, kind: str, rows: list[Any], origin: str) -> None:
+    """Says which of these rows takes back which other, and by which it is taken back."""
+    by_place = {(row.xid, row.id): row.source for row in rows}
+    for pair in source.undo_log.pairs(settings.KINDS[kind], origin, by_place):
+        if opposite := by_place.get((pair.new_xid, pair.new_id)):
+            opposite.undoes = pair.old_id
+        if original := by_place.get((pair.old_xid, pair.old_id)):
+            original.undone_by = pair.new_id
 
 
 def attach_uploads(rows: Iterable[Any]) -> None:

@@ -143,7 +143,8 @@ class TestWhatIsNoticed:
             f'alter table "{BALANCES.staging}" drop column changed_xid cascade; '
             f'drop trigger if exists datatransfer_values_insert on "{BALANCES.staging}"; '
             f'drop trigger if exists datatransfer_values_update on "{BALANCES.staging}"; '
-            "drop table datatransfer.change_decision, datatransfer.uncertain_change",
+            "drop table datatransfer.change_decision, datatransfer.uncertain_change, "
+            "datatransfer.undone_row",
         )
         first.stage(("4100", 5))
         assert first.move().totals.applied == 1

@@ -65,6 +65,11 @@ COUNT_OF_TRANSACTION = """
     select count(*) from datatransfer.reject
      where origin = %s and kind = %s and xid = %s::text::xid8
 """
+# Their numbers. By the same index, likewise.
+OF_TRANSACTION = """
+    select staging_id from datatransfer.reject
+     where origin = %s and kind = %s and xid = %s::text::xid8
+"""
 
 # Locks the reader's positions. Reads all positions, which are few.
 LOCK_POSITIONS = """
@@ -137,6 +142,11 @@ class Rejects:
     def count_of_transaction(self, origin: str, kind: Kind, xid: int) -> int:
         """How many of the rows that a transaction has staged are rejected."""
         return int(self.database.value(COUNT_OF_TRANSACTION, [origin, kind.name, xid]))
+
+    def of_transaction(self, origin: str, kind: Kind, xid: int) -> set[int]:
+        """The numbers of the rows that a transaction has staged and the server has rejected."""
+        rows = self.database.rows(OF_TRANSACTION, [origin, kind.name, xid])
+        return {number for (number,) in rows}
 
     def put_back(self, kind: Kind, reader: str, reject: Reject) -> None:
         """Writes a reject again that the server has lost; the caller commits."""

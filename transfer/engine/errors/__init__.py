@@ -34,7 +34,7 @@ from transfer.engine.errors.restored import (
 from transfer.engine.errors.rows import (
     CommitUnconfirmed,
     LoadUnknown,
-    NothingWithdrawn,
+    NothingTakenBack,
     NumberUsedTwice,
     RejectsUnreadable,
     RowsChanged,
@@ -73,7 +73,7 @@ __all__ = [
     "LoadUnknown",
     "NoRightForSchema",
     "NotInitialised",
-    "NothingWithdrawn",
+    "NothingTakenBack",
     "NumberUsedTwice",
     "OriginChanged",
     "PositionBeforeRebase",

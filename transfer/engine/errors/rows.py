@@ -100,10 +100,12 @@ class RowsGone(TransferError):
     )
 
 
-class NothingWithdrawn(TransferError):
-    code = "nothing_withdrawn"
-    sentence = gettext_noop("No row could be withdrawn.")
+class NothingTakenBack(TransferError):
+    code = "nothing_taken_back"
+    sentence = gettext_noop("No row could be taken back.")
     hint = gettext_noop(
-        "Every row has been read by a bonus server, or a transfer or another program holds the "
-        "staging table at this moment. Download the list of rows, or try again."
+        "PIN codes, links and statuses that a bonus server has read can't be taken back: download "
+        "the list of rows, and load the right values. Rows that were changed in shop All can't "
+        "be taken back either. If no server has read them, another program holds the table at "
+        "this moment: try again."
     )

@@ -16,6 +16,7 @@ reject.
 from collections.abc import Iterator
 
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.checks import NOTHING_TO_TAKE_BACK
 from transfer.engine.kind import Kind
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.stream import as_source_failure
@@ -23,10 +24,9 @@ from transfer.engine.move.undone import undone_in_chunk
 from transfer.engine.position import NOTHING_READ
 from transfer.engine.shop_all.source import ShopAll
 
-# The codes of the rejects, if rows stay held back: of a replacement, and of a row that takes back
-# another.
+# The codes of the rejects, if rows stay held back: of a replacement; of a row that takes back
+# another, it is NOTHING_TO_TAKE_BACK.
 ACCEPTED_BEFORE = "accepted_before"
-NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
 HELD_BACK = f"('{ACCEPTED_BEFORE}', '{NOTHING_TO_TAKE_BACK}')"
 
 # The original of a row, under each of its origins. `is_unseen`: this server has never read it.

@@ -144,10 +144,11 @@ LOCK_CORRECTIONS = "lock table datatransfer.resent in row exclusive mode"
 # Refuses lines whose row was taken back. By the primary key.
 REFUSE_UNDONE = """
     update pg_temp.incoming as line
-       set unread = 'row_undone', unread_column = %s, unread_value = coalesce(reject, old_id::text)
+       set unread = 'row_undone', unread_column = %s,
+           unread_value = coalesce(line.reject, line.old_id::text)
       from datatransfer.undone_row as note
      where note.kind = %s and note.origin = (select origin from datatransfer.origin)
-       and note.old_id = line.old_id and note.old_xid = line.staged_xid and unread is null
+       and note.old_id = line.old_id and note.old_xid = line.staged_xid and line.unread is null
 """
 # Refuses lines whose row, or its PIN code, is gone.
 REFUSE_GONE = """

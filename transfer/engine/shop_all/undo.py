@@ -1,28 +1,26 @@
-"""Takes the rows of a load back: withdraws those that no server has read, and stages a row of the
-opposite amount for each other one.
+"""Takes the rows of a load back: a row of the opposite amount for each that was not withdrawn.
 
 Everything is one transaction of shop All, with a note of the undo as a load of its own. Its token
 is made of the load's token alone, and is the primary key of the notes: a second undo of the load
 can't commit, whoever begins it and whatever our own database remembers.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid5
 
-from psycopg2 import errors, sql
+from psycopg2 import sql
 
 from transfer.engine.errors import LoadUnknown, NotInitialised, RowsGone
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, moved
-from transfer.engine.shop_all.batch_log import FLUSHED, IS_VALID
+from transfer.engine.shop_all.batch_log import FLUSHED
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import LOAD_SECONDS, next_id
 
 # Of the tokens of undos, which are made of the tokens of the loads.
 NAMESPACE = UUID("0e6f4f0a-7a0b-4a9e-9b55-1f0a6f6c2d31")
-LOCK_MILLISECONDS = 2000  # writers of the table wait while an exclusive lock is waited for
 
 # Which rows a load has staged: kind, number of rows, today's origin, whether it was loaded under
 # that, and their transaction of today; null where that was not noted, or they are purged, or two
@@ -84,32 +82,6 @@ COUNT_GONE = """
 # Tells the planner how many they are.
 ANALYZE = "analyze pg_temp.undoing"
 
-# Keeps everybody from the table, or fails soon. Nothing that a transfer has begun to read can be
-# removed under it: whoever reads holds a lock from before his snapshot on.
-LIMIT_LOCK = "set local lock_timeout = {milliseconds}; savepoint locked"
-LOCK_ALONE = "lock table {table} in access exclusive mode"
-GIVE_UP = "rollback to savepoint locked; release savepoint locked; reset lock_timeout"
-KEEP = "release savepoint locked; reset lock_timeout"
-# Whether a reader whose position is not locked has begun a batch that sees the transaction. Reads
-# the log.
-IS_READ_BY_OTHERS = f"""
-    select exists (select from datatransfer.batch
-                    where kind = %(kind)s and reader <> all(%(readers)s::uuid[])
-                      and pg_visible_in_snapshot(%(xid)s::text::xid8, snapshot) and {IS_VALID})
-"""
-# The rows of the load that no position has moved. A row that was sent in place of a rejected one
-# stays: its reject is closed.
-WITHDRAW = """
-    update pg_temp.undoing set is_withdrawn = true
-     where xid = {xid}::xid8 and not ({moved})
-       and not exists (select from datatransfer.resent
-                        where kind = {kind} and new_id = id and new_xid = xid)
-"""
-REMOVE = """
-    delete from {table} as row using pg_temp.undoing as undoing
-     where is_withdrawn and row.xid = undoing.xid and row.id = undoing.id
-"""
-
 # Stages a row of the opposite amount for each other row, with the note of it, under all identities
 # of shop All that the row has had. A row that was changed is left out: servers may have read it
 # with different amounts. The numbers of the new rows are drawn first, so that it is known which of
@@ -144,8 +116,18 @@ STAGE = """
      where new_id in (select new_id from noted)
      order by new_id
 """
-# The sum of what is staged: the rows of this transaction. By the index on (xid, id).
-SUM = "select sum({amount}) from {rows} where xid = pg_current_xact_id()"
+# The sum of the rows of a transaction. By the index on (xid, id).
+SUM = "select sum({amount}) from {rows} where xid = {xid}::xid8"
+
+# The rows of the load that are staged and not taken back. By the index on (xid, id) and the primary
+# key of the notes.
+REST = """
+      from {staged}
+     where xid = {xid}::xid8 and ({is_read})
+       and not exists (select from datatransfer.undone_row
+                        where origin = {origin}::uuid and kind = {kind}
+                          and old_id = id and old_xid = xid)
+"""
 
 # Notes the undo as a load.
 ADD_NOTE = """
@@ -235,49 +217,6 @@ class Undo:
         self.database.execute(ANALYZE)
         return load
 
-    def withdraw(self, load: Load, positions: Collection[Position]) -> int:
-        """Removes the rows of the load that no server has read; returns how many.
-
-        `positions` are those of all docked servers; the caller has locked them. Removes nothing
-        where the table can't be locked soon, where another reader may have read the rows, or where
-        shop All was renumbered since the load.
-        """
-        if not load.is_of_today or self._is_read_by_others(load, positions):
-            return 0
-        if not self._lock_alone():
-            return 0
-        is_moved = sql.SQL(" or ").join([*map(moved, positions), sql.SQL("false")])
-        withdraw = sql.SQL(WITHDRAW).format(
-            xid=sql.Literal(str(load.xid)), moved=is_moved, kind=sql.Literal(self.kind.name)
-        )
-        # A batch that began meanwhile belongs to somebody who waits for the table.
-        withdrawn = self.database.execute(withdraw)
-        with self.database.vendors_path():
-            self.database.execute(sql.SQL(REMOVE).format(table=self.kind.staging_table))
-        return withdrawn
-
-    def _is_read_by_others(self, load: Load, positions: Collection[Position]) -> bool:
-        values = {
-            "kind": self.kind.name,
-            "readers": [one.reader for one in positions if one.reader is not None],
-            "xid": load.xid,
-        }
-        return bool(self.database.value(IS_READ_BY_OTHERS, values))
-
-    def _lock_alone(self) -> bool:
-        """Whether nobody else reads or writes the table until this transaction ends."""
-        limit = LIMIT_LOCK.format(milliseconds=LOCK_MILLISECONDS)
-        self.database.execute(limit)
-        lock = sql.SQL(LOCK_ALONE).format(table=self.kind.staging_table)
-        with self.database.explained(), self.database.connection.cursor() as cursor:
-            try:
-                cursor.execute(lock)
-            except (errors.LockNotAvailable, errors.DeadlockDetected):
-                cursor.execute(GIVE_UP)
-                return False
-            cursor.execute(KEEP)
-        return True
-
     def stage(self, comment: str) -> int:
         """Stages rows of the opposite amount for those that were not withdrawn; returns how many.
 
@@ -305,11 +244,38 @@ class Undo:
         with self.database.vendors_path():
             return self.database.execute(statement)
 
-    def amount(self) -> Decimal | None:
-        """The sum of what `stage` has staged."""
-        query = sql.SQL(SUM).format(amount=sql.SQL(self.kind.amount), rows=self.kind.staged)
+    def amount(self, done: TakenBack) -> Decimal | None:
+        """The sum of the rows that the undo has staged."""
+        query = sql.SQL(SUM).format(
+            amount=sql.SQL(self.kind.amount),
+            rows=self.kind.staged,
+            xid=sql.Literal(str(done.xid)),
+        )
         amount: Decimal | None = self.database.value(query)
         return amount
+
+    def count_rest(self) -> int:
+        """How many rows of the load are staged, and not taken back."""
+        return int(self.database.value(self._rest("select count(*)")))
+
+    def rest(self, positions: Collection[Position] | None) -> Iterator[dict[str, str | None]]:
+        """These rows, secrets masked, in their order: those that any of the positions has moved,
+        or all of them.
+        """
+        query = self._rest("select " + self.kind.payload, positions) + sql.SQL(" order by id")
+        return (row for (row,) in self.database.stream("rest", query))
+
+    def _rest(self, columns: str, positions: Collection[Position] | None = None) -> sql.Composed:
+        load, is_read = self.rows(), sql.Composed([sql.SQL("true")])
+        if positions is not None:
+            is_read = sql.SQL(" or ").join([*map(moved, positions), sql.SQL("false")])
+        return sql.SQL(columns + REST).format(
+            staged=self.kind.staged,
+            xid=sql.Literal(str(load.xid)),
+            is_read=is_read,
+            origin=sql.Literal(load.origin),
+            kind=sql.Literal(self.kind.name),
+        )
 
     def note(self, rows: int, withdrawn: int) -> TakenBack:
         """Notes what was done, in the transaction under way."""

@@ -5,6 +5,7 @@ row back twice. Each server applies it only if it has accepted the original (see
 `move/replacements`).
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -95,6 +96,15 @@ UNDONE = """
      where origin = %s and kind = %s and old_id = any(%s)
 """
 
+# The notes that name one of these rows as the original or as the opposite: the numbers and
+# transactions of both. By the primary key and the index.
+PAIRS = """
+    select old_id, old_xid::text::bigint, new_id, new_xid::text::bigint from datatransfer.undone_row
+     where origin = %(origin)s and kind = %(kind)s
+       and (old_id = any(%(ids)s) or (new_xid = any(%(xids)s::text[]::xid8[])
+                                      and new_id = any(%(ids)s)))
+"""
+
 # Which of these numbers a row has that is taken back by a staged one. By the indexes.
 NEEDED = """
     select distinct old_id from datatransfer.undone_row as note
@@ -113,6 +123,15 @@ class UndoneRow(NamedTuple):
     old_id: int
     is_staged: bool  # the original, under this origin
     changed_xid: str | None  # which transaction has changed it since
+
+
+class Pair(NamedTuple):
+    """A row that was taken back, and the row of the opposite amount."""
+
+    old_id: int
+    old_xid: int
+    new_id: int
+    new_xid: int
 
 
 class UndoLog:
@@ -144,6 +163,18 @@ class UndoLog:
     def undone(self, kind: Kind, origin: str, numbers: list[int]) -> list[tuple[int, int]]:
         """Those of the rows with these numbers that are taken back, as (id, xid)."""
         return self.database.rows(UNDONE, [origin, kind.name, numbers]) if self.exists() else []
+
+    def pairs(self, kind: Kind, origin: str, rows: Collection[tuple[int, int]]) -> list[Pair]:
+        """What takes back which, where one of both is among these rows, as (xid, id)."""
+        if not rows or not self.exists():
+            return []
+        values = {
+            "origin": origin,
+            "kind": kind.name,
+            "ids": [id_ for _, id_ in rows],
+            "xids": [str(xid) for xid, _ in rows],
+        }
+        return [Pair(*row) for row in self.database.rows(PAIRS, values)]
 
     def needed(self, kind: Kind, origin: str, numbers: list[int]) -> list[int]:
         """Those of these numbers whose rows are taken back by rows that are still staged."""

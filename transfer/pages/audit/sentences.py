@@ -73,6 +73,7 @@ SENTENCES = {
     "delete plannedwork": gettext_lazy("%(who)s ended planned work: “%(name)s”"),
     "delete": gettext_lazy("%(who)s removed %(what)s"),
     "load way=hand": gettext_lazy("%(who)s made a change by hand: “%(name)s”"),
+    "load way=undo": gettext_lazy("%(who)s took a load back: “%(name)s”"),
     "load": gettext_lazy("%(who)s loaded rows: “%(name)s”"),
     "resend resent_id": gettext_lazy("%(who)s sent a rejected row again: “%(name)s”"),
     "resend state=open": gettext_lazy("%(who)s reopened rejected rows: “%(name)s”"),

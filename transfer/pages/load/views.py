@@ -56,7 +56,7 @@ def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
             (kind, [(heading(c.name), how_to_fill_in(kind, c.name)) for c in kind.columns])
             for kind in settings.KINDS.values()
         ],
-        "table": UploadTable(Upload.objects.all()).paged(request),
+        "table": UploadTable(Upload.objects.select_related("undo")).paged(request),
         "zone": Settings.load().zone,
     }
     return render(request, "load/loads.html", context, status=422 if form.errors else 200)
@@ -117,10 +117,10 @@ def _context(
     context: dict[str, Any] = {"upload": upload, "error": upload.explained}
     if upload.layout and upload.is_undecided and has_role(request.user, Role.OPERATOR):
         context["reading_form"] = form or ReadingForm(upload)
-    if upload.state in (State.READY, State.CONFIRMED, State.LOADED):
+    if upload.state in (State.READY, State.CONFIRMED, State.LOADED) and not upload.is_undo:
         context |= _preview(upload)
     if upload.state == State.LOADED:
-        context |= arrival.context(request, upload)
+        context |= {"undo": getattr(upload, "undo", None)} | arrival.context(request, upload)
     return context
 
 

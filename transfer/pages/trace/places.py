@@ -57,6 +57,6 @@ def _files(text: str) -> list[Link]:
         input_method=Upload.InputMethod.HAND
     )
     return [
-        link(f"{one.name}, {formats.moment(one.created_at)}", one.get_absolute_url())
+        link(f"{one}, {formats.moment(one.created_at)}", one.get_absolute_url())
         for one in files.order_by("-created_at")[:MOST]
     ]

@@ -91,6 +91,12 @@ def source_words(source: Source) -> Html | str:
         sentences.append(
             _("in place of the rejected row № %(number)s, sent again by %(who)s") % about
         )
+    if source.undoes is not None:
+        words = _("takes back row № %(number)s")
+        sentences.append(words % {"number": formats.number(source.undoes)})
+    if source.undone_by is not None:
+        words = _("taken back by row № %(number)s")
+        sentences.append(words % {"number": formats.number(source.undone_by)})
     if not sentences and source.program:
         about = {"name": source.name, "program": source.program}
         sentences = [_("written by the program %(program)s as the database user %(name)s") % about]
@@ -105,7 +111,9 @@ def _loaded(source: Source) -> Html | str:
         return _("from a file that is no longer in the list of loads")
     if upload.input_method == Upload.InputMethod.HAND:
         return _("entered by hand by %(who)s") % {"who": upload.confirmed_by}
-    if upload.input_method == Upload.InputMethod.API:
+    if upload.is_undo:
+        words = _("%(file)s, by %(who)s")
+    elif upload.input_method == Upload.InputMethod.API:
         words = _("from the call %(file)s of the API by %(who)s")
     else:
         words = _("from the file %(file)s, loaded by %(who)s")

@@ -1,0 +1,136 @@
+"""The pages of taking a load back: what they say before, during and after."""
+
+import re
+from html import unescape
+
+import pytest
+from django.urls import reverse
+
+from tests.databases import query
+from tests.records import user
+from transfer.loading import undo_balances
+from transfer.models import Upload
+from transfer.models.run_base import Trigger
+from transfer.runs.execute import run_here
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+GOOD = b"account;amount\n4100;10\n4200;20\n"
+PINS = b"account;pin\n4100;1111\n4200;2222\n"
+
+
+@pytest.fixture
+def operator(client, shop_all):
+    client.force_login(user("operator"))
+    client.cookies["django_language"] = "en"
+    return client
+
+
+@pytest.fixture
+def servers(dock, bonus, second_bonus, shop_all):
+    """The second one takes amounts below 15."""
+    query(second_bonus, "alter table asset add constraint small check (amount < 15)")
+    return [dock(bonus, "Bonus server 8"), dock(second_bonus, "Bonus server 9")]
+
+
+def move(kind, *servers):
+    for server in servers:
+        run_here(server.tasks.get(kind=kind), Trigger.MANUAL)
+
+
+def read(response):
+    """What a person reads on the page."""
+    text = re.sub("<[^>]+>", " ", response.content.decode())
+    return " ".join(unescape(text).split())
+
+
+def look(client, name, upload):
+    return read(client.get(reverse(name, args=[upload.pk])))
+
+
+def press(client, upload):
+    return read(client.post(reverse("upload_undo", args=[upload.pk]), follow=True))
+
+
+def test_before_it_is_ordered_it_says_what_has_arrived_and_what_goes_below_zero(
+    operator, servers, load, bonus
+):
+    upload = load("balances", GOOD, "bonus.csv")
+    move("balances", *servers)
+    query(bonus, "insert into asset (account, amount, created_at) values ('4200', -5, now())")
+    said = look(operator, "upload_undo", upload)
+    assert "Take back “bonus.csv”?" in said
+    assert "Bonus server 8: 2 of 2 moved, 0 rejected" in said
+    assert "Bonus server 9: 2 of 2 moved, 1 rejected" in said
+    assert "0 rows have not been read by any server" in said
+    assert "below zero on Bonus server 8: 1, for example 4200" in said
+    assert "below zero on Bonus server 9" not in said
+    assert not Upload.objects.filter(input_method="undo").exists()
+
+
+def test_beyond_its_bounds_it_says_that_it_did_not_look(operator, servers, load, monkeypatch):
+    monkeypatch.setattr(undo_balances, "MOST_LINES", 1)
+    said = look(operator, "upload_undo", load("balances", GOOD))
+    assert "Whether balances would go below zero was not checked" in said
+
+
+def test_a_server_that_does_not_answer_is_named(operator, servers, load):
+    servers[1].db_port = 1
+    servers[1].save()
+    said = look(operator, "upload_undo", load("balances", GOOD))
+    assert "Bonus server 9: how much has arrived is not known" in said
+    assert "How many rows no server has read yet is not known" in said
+
+
+def test_the_load_and_its_undo_show_each_other(operator, servers, load):
+    upload = load("balances", GOOD, "bonus.csv")
+    move("balances", *servers)
+    said = press(operator, upload)
+    undo = Upload.objects.get(undoes=upload)
+    assert "Rows of the opposite amount: 2. Withdrawn before any server has read them: 0." in said
+    assert "takes back bonus.csv" in said
+    assert "Has it arrived?" in said
+    said = look(operator, "upload", upload)
+    assert "Taken back" in said
+    assert "Undo of bonus.csv" in said
+    assert "Take it back" not in said
+    assert "Undo of bonus.csv" in read(operator.get(reverse("loads")))
+    assert (
+        reverse("upload", args=[upload.pk])
+        in operator.get(reverse("upload", args=[undo.pk])).content.decode()
+    )
+
+
+def test_pressed_twice_it_is_done_once(operator, servers, load, staged):
+    upload = load("balances", GOOD)
+    move("balances", *servers)
+    press(operator, upload)
+    assert "This load can't be taken back." in press(operator, upload)
+    assert len(staged("balances")) == 4
+
+
+def test_pin_codes_that_a_server_has_read_are_a_list_to_load_instead(operator, servers, load):
+    upload = load("pincodes", PINS)
+    move("pincodes", servers[0])
+    said = look(operator, "upload_undo", upload)
+    assert "Rows that servers have read, without PIN codes" in said
+    assert "No row could be taken back." in press(operator, upload)
+    response = operator.get(reverse("upload_rest", args=[upload.pk, "csv"]))
+    lines = b"".join(response.streaming_content).decode("utf-8-sig").splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["4100", "4200"]
+    assert "1111" not in "".join(lines)
+
+
+def test_cards_that_no_server_has_read_are_withdrawn(operator, servers, load, staged):
+    upload = load("cards", b"card;account;status\n77;4100;1\n")
+    assert "1 row has not been read by any server" in look(operator, "upload_undo", upload)
+    assert "Withdrawn before any server has read them: 1." in press(operator, upload)
+    assert staged("cards") == []
+
+
+def test_a_viewer_can_not_take_a_load_back(client, servers, load):
+    upload = load("balances", GOOD)
+    client.force_login(user("viewer"))
+    client.cookies["django_language"] = "en"
+    assert "Take it back" not in look(client, "upload", upload)
+    assert client.post(reverse("upload_undo", args=[upload.pk])).status_code == 403

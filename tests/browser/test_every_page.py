@@ -30,6 +30,7 @@ from tests.records import a_run
 from transfer.alerts.send import MessageRefused
 from transfer.alerts.watch import watch
 from transfer.engine.kinds import KINDS
+from transfer.loading import undo, upload_job
 from transfer.models import (
     Actor,
     Heartbeat,
@@ -88,6 +89,7 @@ def house(
     six: list,
     ordered: Callable,
     check: Callable,
+    load: Callable,
 ) -> SimpleNamespace:
     """An installation in which something of everything has happened."""
     Settings.load().change(IVAN, show_transfer_tasks=True)
@@ -122,6 +124,8 @@ def house(
         columns=check("cards", b"7780000000011;4100000011\n"),
         unreadable=check("balances", b"MZ\x90\x00\x03"),
         by_hand=by_hand(),
+        loaded=load("cards", b"card;account;status\n7780000000012;4100000012;1\n"),
+        undo=taken_back(load("balances", b"account;amount\n4100000012;5\n")),
         user=make_user("ivan", "viewer"),
         recipient=recipient_in_trouble(),
         key=a_key(name="olga").key,
@@ -139,6 +143,13 @@ def recipient_in_trouble() -> Recipient:
     )  # fmt: skip
     watch(timezone.now())
     return recipient
+
+
+def taken_back(loaded: Upload) -> Upload:
+    """The undo of a load."""
+    ordered = undo.order(loaded, Actor("olga"))
+    upload_job.go_on(ordered)
+    return ordered
 
 
 def by_hand() -> Upload:
@@ -180,7 +191,9 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "changed_decide": [at("changed_decide", query="?kind=pincodes&decision=leave")],
         "loads": [at("loads")],
         "upload": [at("upload", one.pk) for one in
-                   (house.preview, house.columns, house.unreadable)],
+                   (house.preview, house.columns, house.unreadable, house.loaded, house.undo,
+                    house.undo.undoes)],
+        "upload_undo": [at("upload_undo", house.loaded.pk)],
         "entry": [at("entry", kind) for kind in KINDS],
         "entry_confirm": [at("entry_confirm", house.by_hand.pk)],
         "trace": [at("trace"), at("trace", query="?q=0011"),

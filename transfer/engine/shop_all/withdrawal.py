@@ -20,6 +20,7 @@ from transfer.engine.shop_all.batch_log import IS_VALID
 from transfer.engine.shop_all.undo import Load
 
 LOCK_MILLISECONDS = 2000  # writers of the table wait while an exclusive lock is waited for
+CANNOT_LOCK = (errors.LockNotAvailable, errors.DeadlockDetected, errors.InsufficientPrivilege)
 
 # Keeps everybody from the table, or fails soon. Nothing that a transfer has begun to read can be
 # removed under it: whoever reads holds a lock from before his snapshot on.
@@ -89,7 +90,7 @@ def _lock_alone(database: Database, kind: Kind) -> bool:
     with database.explained(), database.connection.cursor() as cursor:
         try:
             cursor.execute(lock)
-        except (errors.LockNotAvailable, errors.DeadlockDetected):
+        except CANNOT_LOCK:
             cursor.execute(GIVE_UP)
             return False
         cursor.execute(KEEP)

@@ -65,7 +65,7 @@ def test_a_wrong_file_is_taken_back(
     points = page.locator(".points")
     expect(points).to_contain_text("Bonus server 8: 2 of 2 moved, 0 rejected")
     expect(points).to_contain_text("Bonus server 9: 2 of 2 moved, 1 rejected")
-    expect(page.locator(".notice-warn")).to_contain_text(
+    expect(page.locator("form .notice-warn")).to_contain_text(
         f"below zero on Bonus server 8: 1, for example {ACCOUNT}"
     )
     check_accessible(page)

@@ -7,6 +7,8 @@ from tests.engine.undoing import load, take_back
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore
+from transfer.engine.restore.requested_position import Request
+from transfer.engine.restore.set_position import set_position
 from transfer.engine.shop_all.source import ShopAll
 
 TABLE = '"changeAccountBalanceTemp"'
@@ -181,3 +183,19 @@ def replace(flow, number, amount):
         "as row order by id desc limit 1 returning new_id",
         [number],
     )
+
+
+def test_a_server_that_gives_up_purged_rows_is_asked_about(first, second):
+    """It has begun a batch that sees the original, and never gets it."""
+    token = load(first, ("8", 8), ("1", 1))
+    first.move()
+    second.move_one(1)
+    query(first.shop_all, OLD)
+    take_back(first, token)
+    purge(first.shop_all, "balances", [first.position()])
+    with second.open() as (source, target):
+        request = Request(accept_purged=True)
+        set_position(KINDS["balances"], source, target, request, second.readers(source))
+    second.move(1)
+    assert amounts(second) == [-8, 8]
+    assert codes(second) == ["not_for_this_server"]

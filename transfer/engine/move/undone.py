@@ -9,7 +9,9 @@ A server has read an original if its position says so:
   database. So the answer does not change if the original is purged, or shop All is renumbered.
 
 A server that was docked after a purge of the original has never read it. If the original was
-changed after it was taken back, the amounts add up to zero only where it was surely read before.
+changed after it was taken back, the amounts add up to zero only where it was surely read before. If
+it was purged, and an administrator has accepted since that the server lacks purged rows, it is not
+certain either.
 """
 
 from dataclasses import dataclass
@@ -64,20 +66,28 @@ class Judge:
 
     def is_unseen(self, note: UndoneRow) -> bool:
         if note.origin == self.plan.before.origin:
-            return not (note.is_staged or self._was_read_before(note))
+            return not (note.is_staged or self._was_read(note))
         position = self._position_of(note.origin)
         return position is None or not position.has_moved(int(note.old_xid), note.old_id)
 
     def is_uncertain(self, note: UndoneRow) -> bool:
-        if note.changed_xid is None:
-            return False
         before, changes = self.plan.before, self.source.changes
+        if note.origin != before.origin:
+            return False
+        if note.changed_xid is None:
+            return note.is_given_up and self._was_read(note)
         return not (
-            self._was_read_before(note)
+            self._came_with_an_earlier_batch(note)
             and changes.had_read(before, note.old_xid, note.changed_xid, note.old_id)
         )
 
-    def _was_read_before(self, note: UndoneRow) -> bool:
+    def _was_read(self, note: UndoneRow) -> bool:
+        """Whether it came before this chunk."""
+        return self._came_with_an_earlier_batch(note) or self.plan.before.has_moved(
+            int(note.old_xid), note.old_id
+        )
+
+    def _came_with_an_earlier_batch(self, note: UndoneRow) -> bool:
         if note.old_xid not in self.seen:
             seen = sees(self.plan.before.read_through, int(note.old_xid))
             self.seen[note.old_xid] = seen

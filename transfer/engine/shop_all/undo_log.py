@@ -24,6 +24,7 @@ create table if not exists datatransfer.undone_row (
     old_xid xid8 not null,
     new_id bigint not null,
     new_xid xid8 not null,
+    at timestamptz not null default now(),
     primary key (origin, kind, old_id, old_xid)
 );
 create index if not exists undone_row_by on datatransfer.undone_row (kind, new_xid, new_id);
@@ -48,11 +49,13 @@ end $$;
 EXISTS = "select to_regclass('datatransfer.undone_row') is not null"
 
 # The notes of rows of a chunk that take back others, once for each origin; whether the original is
-# staged, and which transaction has changed it since it was taken back. By the indexes.
+# staged; which transaction has changed it since it was taken back; and whether it may be a purged
+# row that the server has given up since then. Purges are numbered by the time. By the indexes.
 IN_CHUNK = """
     select note.xid::text, note.id, note.origin::text, note.old_xid::text, note.old_id,
-           original.xid is not null, original.changed_xid::text
-      from (select * from (select new_xid as xid, new_id as id, origin, old_xid, old_id
+           original.xid is not null, original.changed_xid::text,
+           original.xid is null and extract(epoch from at) * 1000000 <= {accepted}
+      from (select * from (select new_xid as xid, new_id as id, origin, old_xid, old_id, at
                              from datatransfer.undone_row where kind = {kind}) as note
              where ({ranges}) and (xid, id) <= ({xid}::xid8, {id})) as note
       left join {table} as original
@@ -70,8 +73,8 @@ CARRY = """
             on known.old_xid = row.xid and known.is_new = row.is_new
          where known.kind = {kind} and known.origin = (select origin from datatransfer.origin)
     ), carried as (
-        insert into datatransfer.undone_row (origin, kind, old_id, old_xid, new_id, new_xid)
-        select {origin}, kind, old_id, old.fresh, new_id, new.fresh
+        insert into datatransfer.undone_row (origin, kind, old_id, old_xid, new_id, new_xid, at)
+        select {origin}, kind, old_id, old.fresh, new_id, new.fresh, at
           from datatransfer.undone_row as note
           join numbered as old on old.id = old_id and old.xid = old_xid
           join numbered as new on new.id = new_id and new.xid = new_xid
@@ -123,6 +126,7 @@ class UndoneRow(NamedTuple):
     old_id: int
     is_staged: bool  # the original, under this origin
     changed_xid: str | None  # which transaction has changed it since
+    is_given_up: bool  # it is purged, and it was accepted since that the server lacks purged rows
 
 
 class Pair(NamedTuple):
@@ -156,6 +160,7 @@ class UndoLog:
             xid=sql.Literal(str(last[0])),
             id=sql.Literal(last[1]),
             origin=sql.SQL("{}::uuid").format(sql.Literal(before.origin)),
+            accepted=sql.Literal(before.purge_accepted),
             table=kind.staging_table,
         )
         return [UndoneRow(*row) for row in self.database.rows(query)]

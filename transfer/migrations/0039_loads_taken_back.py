@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('transfer', '0037_outages'),
+        ('transfer', '0038_flow_hours'),
     ]
 
     operations = [

@@ -9,6 +9,7 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.undo import TakenBack, Undo
+from transfer.engine.shop_all.withdrawal import withdraw
 
 NOTE = """
     insert into datatransfer.loaded (token, kind, rows, origin, xid)
@@ -27,8 +28,8 @@ def load(flow: Flow, *rows: tuple[Any, ...]) -> UUID:
     return token
 
 
-def take_back(flow: Flow, token: UUID, *others: Flow, withdraw: bool = False) -> TakenBack:
-    """Takes a load back; with `withdraw` the positions of the flow and of `others` are locked."""
+def take_back(flow: Flow, token: UUID, *others: Flow, locking: bool = False) -> TakenBack:
+    """Takes a load back; with `locking` the positions of the flow and of `others` are locked."""
     kind = KINDS[flow.kind]
     with ShopAll(flow.shop_all, "undo") as shop_all, ExitStack() as stack:
         undo = Undo(shop_all, kind, token)
@@ -37,7 +38,7 @@ def take_back(flow: Flow, token: UUID, *others: Flow, withdraw: bool = False) ->
             if done := undo.done():
                 return done
             chosen, withdrawn = undo.begin(), 0
-            if withdraw:
+            if locking:
                 positions = [locked(stack, one, chosen.origin) for one in (flow, *others)]
                 withdrawn = withdraw(undo.database, kind, chosen, [one for one in positions if one])
             rows = undo.stage("taken back") if kind.appends else 0

@@ -161,11 +161,34 @@ def test_an_undo_is_not_taken_back(servers, load, olga):
 
 
 def test_a_restore_that_takes_the_undo_lets_it_be_pressed_again(
-    servers, load, olga, shop_all, bonus
+    servers, load, olga, shop_all, bonus, capsys
 ):
-    first = load("balances", GOOD)
+    first = load("balances", GOOD, "bonus.csv")
     move(*servers)
     done = take_back(first, olga)
+    restore_to_before(done, shop_all)
+    assert "“Undo of bonus.csv” is not in the copy. Take the load back" in capsys.readouterr().out
+    done.refresh_from_db()
+    assert (done.state, first.is_undone) == (State.LOST, False)
+    assert take_back(first, olga).good == 2
+    move(*servers)
+    assert [amount for _, amount in landed(bonus)] == [10, -10, 20, -20]
+
+
+def test_a_restore_that_takes_an_undo_which_a_server_has_received_says_so(
+    servers, load, olga, shop_all, capsys
+):
+    first = load("balances", GOOD, "bonus.csv")
+    move(*servers)
+    done = take_back(first, olga)
+    move(servers[0])
+    restore_to_before(done, shop_all)
+    assert "a server may have received its rows" in capsys.readouterr().out
+    assert first.is_undone
+
+
+def restore_to_before(done, shop_all):
+    """A dump is restored that was made before the undo; then it is rebased."""
     query(
         shop_all,
         f"delete from {TABLE} where amount < 0; delete from datatransfer.undone_row; "
@@ -173,11 +196,6 @@ def test_a_restore_that_takes_the_undo_lets_it_be_pressed_again(
     )
     query(shop_all, "update datatransfer.origin set xid = xid")
     call_command("rebase_shop_all")
-    done.refresh_from_db()
-    assert (done.state, first.is_undone) == (State.LOST, False)
-    assert take_back(first, olga).good == 2
-    move(*servers)
-    assert [amount for _, amount in landed(bonus)] == [10, -10, 20, -20]
 
 
 class TestPinCodes:

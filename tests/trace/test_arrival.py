@@ -1,8 +1,10 @@
 """How much of a file each server has: told by positions and rejects, exactly."""
 
+from django.core.management import call_command
+
 from tests.databases import connected, insert, purge, query, stage
 from tests.trace.moving import move
-from transfer.loading import upload_job
+from transfer.loading import undo, upload_job
 from transfer.models import RejectedRow
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.runs import execute
@@ -120,3 +122,22 @@ def test_a_load_whose_answer_was_lost_knows_its_rows_all_the_same(server, load):
     upload.refresh_from_db()
     assert (upload.origin, upload.xid) == before
     assert None not in before
+
+
+def test_after_a_rebase_it_is_told_by_the_numbers_of_today(server, shop_all, load):
+    upload = load("balances", LINES)
+    move(server)
+    query(shop_all, "update datatransfer.origin set xid = xid")  # as a dump that was restored
+    call_command("rebase_shop_all")
+    assert arrivals_of(upload) == [(40, 40, 0)]
+
+
+def test_rows_that_were_withdrawn_are_not_on_their_way(server, load, olga):
+    first, second = load("balances", LINES), load("balances", LINES)
+    move(server)
+    third = load("balances", LINES)
+    for upload in (second, third):
+        upload_job.go_on(undo.order(upload, olga))
+    assert arrivals_of(first) == [(40, 40, 0)]
+    assert arrivals_of(second) == [(40, 40, 0)]
+    assert arrivals_of(third) == [(0, 0, 0)]

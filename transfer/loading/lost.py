@@ -1,4 +1,7 @@
-"""Loads whose rows are gone since shop All was restored: the file can be loaded again."""
+"""Loads whose rows are gone since shop All was restored: the file can be loaded again.
+
+Undos are loads, too: one that is gone can be ordered again.
+"""
 
 from django.conf import settings
 
@@ -10,7 +13,8 @@ from transfer.rejects.old_positions import OldPositions
 
 
 def note_lost(kind: Kind) -> list[Upload]:
-    """Notes which loads of the kind are gone with a restore, and returns them.
+    """Notes which loads of the kind are gone with a restore, and returns them; and undos that are
+    gone though a server may have received rows of them, whose state stays.
 
     Looks at loads under other identities of shop All than that of today: those that rebases have
     replaced, and those that were lost with a restore to before a rebase. A load of which a bonus
@@ -30,7 +34,10 @@ def note_lost(kind: Kind) -> list[Upload]:
     lost = []
     for load in loads:
         if str(load.token) not in known and not _may_have_arrived(load, servers, positions):
-            Upload.objects.loaded().filter(pk=load.pk).update(state=Upload.State.LOST)
+            load.saved.filter(state=Upload.State.LOADED).update(state=Upload.State.LOST)
+            load.state = Upload.State.LOST
+            lost.append(load)
+        elif load.is_undo and str(load.token) not in known:
             lost.append(load)
     return lost
 

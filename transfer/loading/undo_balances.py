@@ -74,6 +74,7 @@ def _below(
             return []
         with target.database.transaction(commit=False):
             rejected = target.rejects.of_transaction(found.origin, kind, found.xid)
+            rejected |= target.rejects.of_transaction(str(load.origin), kind, load.xid or 0)
             taken: defaultdict[str, Decimal] = defaultdict(Decimal)
             for number, account, amount in rows:
                 if number not in rejected and position.has_moved(found.xid, number):

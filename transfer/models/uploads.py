@@ -161,6 +161,11 @@ class Upload(OfKind, Job, Failing):
         return undo is not None and undo.state == self.State.LOADED
 
     @property
+    def staged(self) -> int:
+        """How many rows it has brought that were not withdrawn."""
+        return self.good - (self.undo.withdrawn if self.is_undone else 0)
+
+    @property
     def can_be_undone(self) -> bool:
         """Whether it is loaded, its rows were recorded, and it was not taken back."""
         is_load = self.state == self.State.LOADED and not self.is_undo

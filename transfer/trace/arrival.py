@@ -5,9 +5,9 @@ from typing import Any
 
 from psycopg2 import sql
 
-from transfer.engine.errors import OriginChanged
 from transfer.engine.position import Position, sees
 from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.undo import Undo
 from transfer.errors import TransferError
 from transfer.models import TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs
@@ -54,7 +54,8 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
         .order_by("server_id")
     )
     of = {task.server: task for task in attach_runs(tasks)}
-    answers = dict(ask_all(of, lambda one, within: _ask(upload, of[one], within), seconds))
+    staged = upload.staged  # a thread must not query our own database
+    answers = dict(ask_all(of, lambda one, within: _ask(upload, staged, of[one], within), seconds))
     on_servers = [
         answer if isinstance(answer := answers[server], Arrival) else Arrival(task, error=answer)
         for server, task in of.items()
@@ -62,24 +63,38 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
     return _with_runs(upload, on_servers)
 
 
-def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
-    server, kind, origin = task.server, upload.kind_spec, str(upload.origin)
+def _ask(upload: Upload, staged: int, task: TransferTask, seconds: float) -> Arrival:
+    server, kind = task.server, upload.kind_spec
     with shop_all(seconds) as source, bonus_db(server, seconds) as target:
         with source.snapshot():
-            if source.identity.origin() != origin:
-                raise OriginChanged
+            origin, xid = _place(source, upload)
         position = target.positions.existing(origin, kind)
         with source.snapshot(kind):
-            arrival = _moved(source, upload, task, position or Position(origin, kind.name))
+            position = position or Position(origin, kind.name)
+            arrival = _moved(source, upload, staged, xid, task, position)
         if not arrival.moved:
             return arrival
         with target.database.transaction(commit=False):
-            rejected = target.rejects.count_of_transaction(origin, kind, upload.xid or 0)
+            rejected = sum(
+                target.rejects.count_of_transaction(*place)
+                for place in {(origin, kind, xid), (str(upload.origin), kind, upload.xid or 0)}
+            )
         return replace(arrival, rejected=rejected)
 
 
-def _moved(source: ShopAll, upload: Upload, task: TransferTask, position: Position) -> Arrival:
-    xid = upload.xid or 0
+def _place(source: ShopAll, upload: Upload) -> tuple[str, int]:
+    """The identity of shop All, and the transaction of the load's rows under it, which a rebase has
+    changed. Raises RowsGone, or LoadUnknown where shop All lacks the note of the load.
+    """
+    origin = source.identity.origin()
+    if origin == str(upload.origin):
+        return origin, upload.xid or 0
+    return origin, Undo(source, upload.kind_spec, upload.token).rows().xid
+
+
+def _moved(
+    source: ShopAll, upload: Upload, staged: int, xid: int, task: TransferTask, position: Position
+) -> Arrival:
 
     def ask(query: str, last: int | None = None) -> Any:
         names = {"table": upload.kind_spec.staging_table, "xid": sql.Literal(str(xid))}
@@ -88,7 +103,7 @@ def _moved(source: ShopAll, upload: Upload, task: TransferTask, position: Positi
     last = ask(LAST)
     is_docked_later = upload.closed_at is not None and task.server.created_at > upload.closed_at
     # What is purged every server had moved, but not one that was docked later.
-    rows = ask(COUNT, last) if is_docked_later else upload.good
+    rows = ask(COUNT, last) if is_docked_later else staged
     if sees(position.read_through, xid):
         return Arrival(task, rows, rows, last_id=last)
     if position.last_xid is None or not sees(position.snapshot, xid) or position.last_xid < xid:

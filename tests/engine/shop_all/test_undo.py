@@ -45,7 +45,7 @@ def test_rows_that_no_server_has_read_are_withdrawn_and_the_others_opposed(first
     token = load(first, ("1", 1), ("2", 2), ("3", 3))
     first.move_one(1)
     second.move_one(2)
-    done = take_back(first, token, second, withdraw=True)
+    done = take_back(first, token, second, locking=True)
     assert (done.rows, done.withdrawn) == (2, 1)
     assert [row[:2] for row in staged(first)] == [("1", 1), ("2", 2), ("1", -1), ("2", -2)]
     for flow in (first, second):
@@ -59,7 +59,7 @@ def test_nothing_is_withdrawn_that_a_reader_of_another_installation_has_begun_to
 ):
     token = load(first, ("1", 1))
     second.move_one(1)
-    done = take_back(first, token, withdraw=True)
+    done = take_back(first, token, locking=True)
     assert (done.rows, done.withdrawn) == (1, 0)
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_withdrawn_while_somebody_reads_or_writes_the_table(first):
     with connected(first.shop_all) as writer:
         run(writer, "begin")
         insert(writer, "balances", [("9", 9)])
-        done = take_back(first, token, withdraw=True)
+        done = take_back(first, token, locking=True)
         run(writer, "commit")
     assert (done.rows, done.withdrawn) == (1, 0)
 
@@ -81,7 +81,7 @@ def test_a_row_that_was_sent_in_place_of_a_rejected_one_is_opposed(first):
         f"select origin, 'balances', 77, row.id, row.xid, true from datatransfer.origin, {TABLE} "
         "as row where row.id = 1 returning 1",
     )
-    done = take_back(first, token, withdraw=True)
+    done = take_back(first, token, locking=True)
     assert (done.rows, done.withdrawn) == (1, 1)
 
 
@@ -104,7 +104,7 @@ def test_pin_codes_and_cards_are_withdrawn_as_far_as_no_server_has_read_them(flo
     other = flow(kind)
     token = load(other, *[(str(n), str(n)) for n in range(3)])
     other.move_one(2)
-    done = take_back(other, token, withdraw=True)
+    done = take_back(other, token, locking=True)
     assert (done.rows, done.withdrawn) == (0, 1)
     other.move()
     assert [row[0] for row in other.target_rows()] == ["0", "1"]

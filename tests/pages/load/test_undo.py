@@ -109,6 +109,12 @@ def test_pressed_twice_it_is_done_once(operator, servers, load, staged):
     assert len(staged("balances")) == 4
 
 
+def test_a_file_that_is_withdrawn_is_not_shown_as_on_its_way(operator, servers, load):
+    upload = load("balances", GOOD)
+    assert "Withdrawn before any server has read them: 2." in press(operator, upload)
+    assert "Has it arrived?" not in look(operator, "upload", upload)
+
+
 def test_pin_codes_that_a_server_has_read_are_a_list_to_load_instead(operator, servers, load):
     upload = load("pincodes", PINS)
     move("pincodes", servers[0])

@@ -106,6 +106,6 @@ class NothingTakenBack(TransferError):
     hint = gettext_noop(
         "PIN codes, links and statuses that a bonus server has read can't be taken back: download "
         "the list of rows, and load the right values. Rows that were changed in shop All can't "
-        "be taken back either. If no server has read them, another program holds the table at "
-        "this moment: try again."
+        "be taken back either. If no server has read them, shop All was renumbered since the "
+        "load, or another program holds the table at this moment: try again."
     )

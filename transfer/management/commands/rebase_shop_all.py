@@ -16,7 +16,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable
 from transfer.loading.lost import note_lost
 from transfer.management.command import Command as BaseCommand, UsageError, servers_named
-from transfer.models import Actor, BonusServer, Settings, TransferTask
+from transfer.models import Actor, BonusServer, Settings, TransferTask, Upload
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs.positions import carry_task_over
 from transfer.text.explain import explain
@@ -121,11 +121,7 @@ class Command(BaseCommand):
                     n=reopened.kept,
                 )
             for load in note_lost(kind):
-                self.say(
-                    _("%(kind)s: the rows of %(file)s are not in the copy. Load the file again."),
-                    kind=kind.name,
-                    file=load,
-                )
+                self.say(_(words_of_lost(load)), kind=kind.name, file=load)
 
     def _ask(self, doubts: list[RowsDoubtful]) -> None:
         """Says which rows are in doubt, and raises the last: each transfer needs its answer."""
@@ -180,6 +176,20 @@ def answer(words: list[str]) -> tuple[Flow, bool]:
             kinds=", ".join(settings.KINDS),
         )
     return (server.name, kind), said == "moved"
+
+
+def words_of_lost(load: Upload) -> str:
+    """What has become of a load, or of an undo, that is not in the copy."""
+    if not load.is_undo:
+        return gettext_noop(
+            "%(kind)s: the rows of %(file)s are not in the copy. Load the file again."
+        )
+    if load.state == Upload.State.LOST:
+        return gettext_noop("%(kind)s: “%(file)s” is not in the copy. Take the load back again.")
+    return gettext_noop(
+        "%(kind)s: “%(file)s” is not in the copy, and a server may have received its rows, or read "
+        "on since. Compare the servers."
+    )
 
 
 def moment(text: str) -> datetime:

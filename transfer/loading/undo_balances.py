@@ -82,5 +82,5 @@ def _below(
             deducted = {account: amount for account, amount in taken.items() if amount > 0}
             if not deducted:
                 return []
-            held = balances_of(target, deducted)
+            held = balances_of(server, target, deducted)
     return [one for one, amount in deducted.items() if held.get(one, Decimal(0)) < amount]

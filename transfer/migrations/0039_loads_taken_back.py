@@ -8,6 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('transfer', '0038_flow_hours'),
+        ('transfer', '0038_second_factors'),
     ]
 
     operations = [

@@ -34,10 +34,10 @@ def ask_balances(
 
 def _ask(server: BonusServer, accounts: list[str], seconds: float) -> Balances:
     with bonus_db(server, seconds) as target, target.database.transaction(commit=False):
-        return balances_of(target, accounts)
+        return balances_of(server, target, accounts)
 
 
-def balances_of(target: BonusDatabase, accounts: Iterable[str]) -> Balances:
+def balances_of(server: BonusServer, target: BonusDatabase, accounts: Iterable[str]) -> Balances:
     """What these accounts, at least one, hold on one server; in a transaction of the caller."""
     query = sql.SQL(BALANCES).format(
         balances=server.kinds["balances"].held,

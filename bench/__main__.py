@@ -22,6 +22,7 @@ PARTS = {
     "tick": "The tick",
     "latency": "From commit in staging to visible on the work port",
     "arrivals": "Tasks that run as rows arrive",
+    "chain": "A chain of 30 bonus servers on three clusters",
     "writers": "What the staging tables cost their writers",
     "trace": "Search",
     "pages": "Pages",

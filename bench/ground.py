@@ -29,6 +29,13 @@ def server() -> Iterator[str]:
     if given := os.environ.get("DATABASE_URL"):
         yield given
         return
+    with new_cluster() as dsn:
+        yield dsn
+
+
+@contextmanager
+def new_cluster() -> Iterator[str]:
+    """The DSN of a PostgreSQL server with default settings, which ends with the block."""
     from dtadmin import embedded
 
     with tempfile.TemporaryDirectory(prefix="dt") as home:

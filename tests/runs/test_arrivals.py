@@ -1,6 +1,7 @@
 """Tasks that run as rows arrive: when a run begins, and when none does."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.utils import timezone
@@ -10,7 +11,8 @@ from tests.waiting import wait_until
 from transfer.engine.postgres.pool import _pool
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import State, Trigger
-from transfer.runs.arrivals import Look, move_arrived
+from transfer.runs import arrivals
+from transfer.runs.arrivals import BURST, PACE, Look, Pace, looking, move_arrived
 from transfer.runs.execute import run_here
 from transfer.text.schedule import AS_ROWS_ARRIVE
 from transfer.tick import tick
@@ -87,6 +89,50 @@ def test_a_row_of_a_writer_that_was_open_at_the_last_look_is_found_when_it_commi
         assert look(looked) == look(looked) == []
         statement(late, "commit")
     assert look(looked) == ["balances"]
+
+
+def test_a_task_that_is_busy_all_day_begins_a_bounded_number_of_batches(task):
+    pace = Pace()
+    begun = [second for second in range(86_400) if pace.allows(task, float(second))]
+    assert begun[:BURST] == [*range(BURST)]
+    assert len(begun) <= 86_400 / PACE + BURST
+    slow = begun[2 * BURST :]
+    assert max(after - before for before, after in pairwise(slow)) == PACE
+
+
+def test_a_task_that_rests_is_moved_at_once_again(task):
+    pace = Pace()
+    while pace.allows(task, 0.0):
+        pass
+    assert pace.allows(task, 4.0) is False
+    assert [pace.allows(task, 10.0) for _ in range(3)] == [True, True, False]
+    assert all(pace.allows(task, 86_400.0) for _ in range(BURST))
+
+
+def test_each_task_has_a_pace_of_its_own(task, receiver):
+    pace = Pace()
+    while pace.allows(task, 0.0):
+        pass
+    assert pace.allows(receiver.tasks.get(kind="cards"), 0.0)
+
+
+def test_a_resident_process_keeps_to_the_pace(task, shop_all, bonus, monkeypatch):
+    monkeypatch.setattr(arrivals, "BURST", 2)
+    monkeypatch.setattr(arrivals, "BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr(arrivals, "PACE", 3600.0)
+    looked = []  # the loop asks at least once for each look whether it has to end
+    with looking(lambda: looked.append(1) or 0):
+        for amount in (5, 6):
+            stage(shop_all, "balances", [("4100", amount)])
+            wait_until(lambda amount=amount: amounts(bonus)[-1] == amount)
+        batches = query(shop_all, "select count(*) from datatransfer.batch")
+        stage(shop_all, "balances", [("4100", 7)])
+        before = len(looked)
+        wait_until(lambda: len(looked) > before + 20)
+    assert amounts(bonus) == [1, 5, 6]
+    assert query(shop_all, "select count(*) from datatransfer.batch") == batches
+    run_here(task, Trigger.MANUAL)
+    assert amounts(bonus) == [1, 5, 6, 7]
 
 
 def test_rows_that_are_rolled_back_open_no_run(task, shop_all):

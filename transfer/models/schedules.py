@@ -124,7 +124,7 @@ class ScheduledTask(models.Model):
     )
     # Beside a schedule by the minute, which the tick, and workers of the version before, follow.
     as_rows_arrive = models.BooleanField(db_default=False, default=False, editable=False)
-    looked_at = models.DateTimeField(null=True, editable=False)  # in vain, for rows that arrive
+    looked_at = models.DateTimeField(null=True, editable=False)  # for rows that arrive
     next_run_at = models.DateTimeField(gettext_lazy("next run"), null=True, editable=False)
     failures = models.PositiveIntegerField(
         gettext_lazy("failures in a row"), default=0, editable=False

@@ -6,7 +6,9 @@ past the queue. Where none were, nothing is written on any side. What a look say
 a run begins; which rows it moves, the position decides, as in any run.
 
 One process looks at a time. While rows keep coming, a task has one run a minute: further rows open
-the last run again. A task that fails is left to the tick, and its growing delay.
+the last run again. Each time, a batch is written into the log of shop All. A purge alone removes
+batches, since a backup of a bonus server may name any of them: so a task that is busy for long gets
+fewer (`Pace`). A task that fails is left to the tick, and its growing delay.
 """
 
 import logging
@@ -41,6 +43,8 @@ UNTIL_NEXT_TRY = 5.0  # seconds: after a failure, or while another process looks
 ANSWER_WITHIN = 10.0  # seconds that shop All has for all questions of a look
 AT_ONCE = 4  # runs in this process
 ONE_RUN = timedelta(minutes=1)  # how long further rows count for the same run
+BURST = 600  # batches that a task may begin one a second
+PACE = 5.0  # seconds between its batches in the long run
 NOTED_EVERY = 20.0  # seconds: that the tick need not open a task's runs
 
 
@@ -93,7 +97,7 @@ def _wait(pause: Event, seconds: float, stopped: Stopped) -> None:
 
 
 def _look_each_second(stopped: Stopped, pause: Event) -> None:
-    look, is_first = Look(), True
+    look, pace, is_first = Look(), Pace(), True
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arrivals") as workers:
         busy: dict[TransferTask, Future[None]] = {}
         while not stopped():
@@ -101,11 +105,31 @@ def _look_each_second(stopped: Stopped, pause: Event) -> None:
             busy = {task: future for task, future in busy.items() if not future.done()}
             with suppress(TransferError):  # the tick's runs fail as well, and say so
                 for task in look.lagging(but=busy):
-                    busy[task] = workers.submit(move_arrived, task, stopped)
+                    if pace.allows(task, monotonic()):
+                        busy[task] = workers.submit(move_arrived, task, stopped)
             if is_first:
                 FailedStep.note_success(STEP, "")
                 is_first = False
             _wait(pause, began + BETWEEN_LOOKS - monotonic(), stopped)
+
+
+class Pace:
+    """Bounds how many batches each task begins: BURST at once, and one more each PACE seconds.
+
+    So a task that is busy all day begins at most 86,400 / PACE + BURST. Its rows then wait for PACE
+    seconds at most; those of a task that rests now and then do not wait.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[TransferTask, tuple[float, float]] = {}  # not yet forgotten; when
+
+    def allows(self, task: TransferTask, now: float) -> bool:
+        """Whether the task may begin one more at this time, which then counts as begun."""
+        begun, at = self._begun.get(task, (0.0, now))
+        begun = max(0.0, begun - (now - at) / PACE)
+        is_allowed = begun + 1 <= BURST
+        self._begun[task] = (begun + is_allowed, now)
+        return is_allowed
 
 
 class Look:
@@ -130,7 +154,7 @@ class Look:
         if not read:
             return []
         lagging = self._ask()
-        self._note(task.pk for task in read if task not in lagging)
+        self._note(task.pk for task in read)
         return [task for task in read if task in lagging]
 
     def _ask(self) -> set[TransferTask]:
@@ -151,10 +175,10 @@ class Look:
         self._looked |= {task: now for task in self._read if task not in lagging}
         return lagging
 
-    def _note(self, in_vain: Iterable[int]) -> None:
+    def _note(self, looked_for: Iterable[int]) -> None:
         """Tells the tick, now and then, that it need not open the runs of these tasks."""
         if monotonic() - self._noted >= NOTED_EVERY:
-            TransferTask.objects.filter(pk__in=in_vain).update(looked_at=timezone.now())
+            TransferTask.objects.filter(pk__in=looked_for).update(looked_at=timezone.now())
             self._noted = monotonic()
 
 

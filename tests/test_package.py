@@ -1,11 +1,19 @@
 """The Debian package holds what the product needs. `make deb-trial` installs it."""
 
+import gzip
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from configparser import ConfigParser
+from datetime import UTC, datetime
+from importlib.metadata import metadata, version
 
 import pytest
+from django.core.management import get_commands
 
+from deb import sbom
 from tests.databases import ROOT
 from transfer.loading import spreadsheet
 
@@ -35,3 +43,74 @@ def test_a_service_may_take_more_memory_than_the_process_that_reads_a_workbook(s
     unit.read(ROOT / f"deb/systemd/dtadmin-{service}.service")
     gigabytes = int(unit["Service"]["MemoryMax"].removesuffix("G"))
     assert gigabytes << 30 > spreadsheet.MEMORY
+
+
+def test_the_bill_of_an_image_has_the_wheels_of_the_package_and_the_packages_of_debian():
+    made = datetime(2026, 1, 2, tzinfo=UTC)
+    wheels = [a_wheel("pytest"), a_wheel("Django")]
+    lines = ["libssl3t64\t3.5.4-1\tamd64\topenssl"]
+    package = sbom.written("1.0", sbom.ComponentType.APPLICATION, wheels, made)
+    image = sbom.of_image(package, lines, "debian-13")
+    assert sbom.of_image(package, lines, "debian-13") == image
+    bill = json.loads(image)
+    assert (bill["metadata"]["component"]["type"], bill["bomFormat"]) == ("container", "CycloneDX")
+    found = {one["purl"]: one for one in bill["components"]}
+    assert found.keys() == {
+        f"pkg:pypi/django@{version('django')}",
+        f"pkg:pypi/pytest@{version('pytest')}",
+        "pkg:deb/debian/libssl3t64@3.5.4-1?arch=amd64&distro=debian-13&upstream=openssl",
+    }
+    django = found[f"pkg:pypi/django@{version('django')}"]
+    assert django["hashes"] == [{"alg": "SHA-256", "content": "0" * 64}]
+    assert django["licenses"] == [{"license": {"id": "BSD-3-Clause"}}]
+
+
+def a_wheel(name):
+    """As pip's report has it; what it says of itself is that of the one which is installed."""
+    installed = {"download_info": {"archive_info": {"hashes": {"sha256": "0" * 64}}}}
+    return sbom.wheel(installed, metadata(name))
+
+
+def test_the_bill_names_openssl_in_a_wheel_which_debian_does_not_update(tmp_path):
+    (tmp_path / "libcrypto-fb8d5b21.so.3").write_bytes(b"\0OpenSSL 3.5.4 30 Sep 2025\0")
+    (tmp_path / "libother.so").write_bytes(b"\0no such text\0")
+    (found,) = sbom.bundled(tmp_path)
+    assert (found.name, found.version) == ("openssl", "3.5.4")
+
+
+@pytest.fixture(scope="module")
+def manual(tmp_path_factory):
+    """The folder with the manual pages and the completion."""
+    folder = tmp_path_factory.mktemp("manual")
+    subprocess.run([sys.executable, "-m", "deb.manual", folder], cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_manual_page_has_each_command_and_its_options(manual, language):
+    page = gzip.decompress((manual / f"dtadmin.{language}.1.gz").read_bytes()).decode()
+    sections = re.findall(r"^\.SS dtadmin (\w+)", page, re.MULTILINE)
+    ours = {name for name, app in get_commands().items() if app == "transfer"}
+    assert set(sections) == ours
+    assert r"\-\-accept\-purged" in page
+    assert "manage.py" not in page
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("dtadmin rec", ["reconcile"]),
+        ("dtadmin task p", ["pause"]),
+        ("dtadmin task pause pin", ["pincodes"]),
+        ("dtadmin transfer balances --d", ["--dry-run"]),
+        ("dtadmin restore /var/ba", []),  # then bash offers files
+    ],
+)
+def test_tab_completes_commands_and_options(manual, typed, offered):
+    script = f"""
+        . {manual}/dtadmin.bash
+        COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        _dtadmin; echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == offered

@@ -8,10 +8,11 @@ DEBIAN := bash .ci/debian
 CHROMIUM := chromium-headless-shell,chromium
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
-.PHONY: help install demo forget test lint chaos bench deb deb-trial matrix messages openapi screenshots
+.PHONY: help install demo forget test lint chaos bench deb deb-trial repository image image-trial matrix messages \
+	openapi screenshots
 
 help:
-	@echo "make demo | forget | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | matrix | messages | openapi | screenshots [INTO=folder]"
+	@echo "make demo | forget | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -57,8 +58,25 @@ deb: $(VENV)/.deb
 
 # Installed in clean systems, used, upgraded, removed, purged; as root.
 deb-trial: deb
-	@$(DEBIAN) mmdebstrap=mmdebstrap pgrep=procps ip=iproute2
+	@$(DEBIAN) mmdebstrap=mmdebstrap pgrep=procps ip=iproute2 apt-ftparchive=apt-utils gpg=gpg
 	for codename in $(or $(FOR),bookworm noble trixie); do bash deb/trial $$codename || exit 1; done
+
+# dist/repository: what apt can install from once a web server offers it. KEY: a secret key of gpg.
+repository: deb
+	@$(DEBIAN) apt-ftparchive=apt-utils gpg=gpg
+	bash deb/repository dist dist/repository $(KEY)
+
+# dtadmin:VERSION, for podman or docker.
+image: $(VENV)/.deb
+	$(BIN)/python -m deb trixie
+	bash image/build
+
+# Started by its compose file, used, and its checks of health seen failing; as root.
+image-trial: $(VENV)/.deb
+	@$(DEBIAN) podman=podman podman-compose=podman-compose runc=runc nft=nftables \
+		/usr/lib/podman/aardvark-dns=aardvark-dns mmdebstrap=mmdebstrap
+	$(BIN)/python -m deb trixie
+	bash image/trial
 
 # PARTS="postgresql-15 django-6.1": these alone. TESTS="tests/engine tests/pages": these alone.
 matrix: deb

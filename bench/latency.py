@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
-import httpx
+import httpx2
 
 from bench.ground import Ground, Installation
 from bench.report import Table
@@ -44,18 +44,18 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
             return [table(at, task, register, sizes)]
 
 
-def register_of(admin_port: int, work_url: str, token: str) -> httpx.Client:
+def register_of(admin_port: int, work_url: str, token: str) -> httpx2.Client:
     """A register that has been given an account, at the work port."""
-    made = httpx.post(
+    made = httpx2.post(
         f"http://127.0.0.1:{admin_port}/accounts",
         headers={"Authorization": f"Bearer {token}"},
         json={"register": "r1", "shop": "s1", "name": "r1"},
     )
     account = made.raise_for_status().json()
-    return httpx.Client(base_url=work_url, auth=(account["login"], account["secret"]))
+    return httpx2.Client(base_url=work_url, auth=(account["login"], account["secret"]))
 
 
-def table(at: Installation, task: Any, register: httpx.Client, sizes: Sizes) -> Table:
+def table(at: Installation, task: Any, register: httpx2.Client, sizes: Sizes) -> Table:
     with resident(at, "db_worker"):
         pressed = by_run_now(at, task, register, sizes.of(100, 2))
     columns = ["what starts the run", "median s", "p99 s", "most s", "rows"]
@@ -94,13 +94,13 @@ def wait_until(happened: Any, seconds: float = AT_MOST) -> None:
         time.sleep(BETWEEN_LOOKS)
 
 
-def visible_rows(register: httpx.Client) -> int:
+def visible_rows(register: httpx2.Client) -> int:
     card = register.get(f"/cards/{CARD}")
     card.raise_for_status()
     return int(float(card.json()["balance"]))
 
 
-def by_run_now(at: Installation, task: Any, register: httpx.Client, count: int) -> list[float]:
+def by_run_now(at: Installation, task: Any, register: httpx2.Client, count: int) -> list[float]:
     from transfer.models import Actor
     from transfer.runs.start import RunIsOpen, run_now
 

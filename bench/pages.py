@@ -6,7 +6,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
-import httpx
+import httpx2
 
 from bench import estate, staged
 from bench.ground import Ground
@@ -38,11 +38,11 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
             return [summary(walk, alone, together)]
 
 
-def ask(browser: httpx.Client, address: Address) -> float:
+def ask(browser: httpx2.Client, address: Address) -> float:
     return timed(lambda: browser.get(address.url, headers=headers(address)).raise_for_status())
 
 
-def by_one(browser: httpx.Client, addresses: list[Address], sizes: Sizes) -> Seconds:
+def by_one(browser: httpx2.Client, addresses: list[Address], sizes: Sizes) -> Seconds:
     taken: Seconds = defaultdict(list)
     for number in range(sizes.of(ASKED)):
         for address in addresses:

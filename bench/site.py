@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from bench.ground import Installation
 from bench.latency import wait_until
@@ -26,9 +26,9 @@ class Site:
     def __init__(self, address: str, password: str) -> None:
         self.address, self.password = address, password
 
-    def browser(self) -> httpx.Client:
+    def browser(self) -> httpx2.Client:
         """Logged in as an administrator."""
-        client = httpx.Client(
+        client = httpx2.Client(
             base_url=self.address, timeout=AT_MOST, follow_redirects=True,
             headers={"Accept-Encoding": "gzip, deflate"},
         )  # fmt: skip
@@ -79,6 +79,6 @@ def served(at: Installation) -> Iterator[Site]:
 
 def answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/login/").status_code == 200
-    except httpx.TransportError:
+        return httpx2.get(f"{address}/login/").status_code == 200
+    except httpx2.TransportError:
         return False

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
-import httpx
+import httpx2
 from selectolax.lexbor import LexborHTMLParser as HTMLParser, LexborNode as Node
 
 FILES = re.compile(r"\.(csv|xlsx)$|/download/$|^/static/|^/admin/|^/logout/|\.svg$")
@@ -33,7 +33,7 @@ class Address:
 class Walk:
     """From the overview on, over every page that a link leads to; each kind of page once."""
 
-    def __init__(self, browser: httpx.Client, every: int = 1) -> None:
+    def __init__(self, browser: httpx2.Client, every: int = 1) -> None:
         """`every`: 1 tries all filters and sorts of a page, 6 each sixth of them, 0 none."""
         self.browser, self.every = browser, every
         self.addresses: list[Address] = []

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 
 log = logging.getLogger("bonusserver.register")
 
@@ -30,14 +30,14 @@ KINDS = [
 
 
 class Register:
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx2.Client) -> None:
         self.client = client
         # Numbers go on growing when the register is started again.
         self.numbers: Iterator[int] = itertools.count(time.time_ns() // 1_000_000)
         self.unanswered: dict[str, Any] | None = None
 
     def visit(self, number: str, with_operation: bool) -> str:
-        """What there is to print about a visit with a card. Raises httpx.HTTPError."""
+        """What there is to print about a visit with a card. Raises httpx2.HTTPError."""
         if self.unanswered:
             return f"again: {self.operate(self.unanswered)}"
         answer = self.client.get(f"/cards/{quote(number, safe='')}")
@@ -71,7 +71,7 @@ def next_operation(card: dict[str, Any], number: int) -> dict[str, Any] | None:
     return operations[number % len(operations)] if operations else None
 
 
-def refusal(answer: httpx.Response) -> str:
+def refusal(answer: httpx2.Response) -> str:
     try:
         return f"{answer.status_code} {answer.json()['message']}"
     except (ValueError, KeyError, TypeError):
@@ -90,7 +90,7 @@ def run(register: Register, options: argparse.Namespace) -> None:
         pause = options.every
         try:
             log.info(register.visit(next(cards), options.operations))
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             log.info("no answer: %s", error or type(error).__name__)
         except (ValueError, KeyError, TypeError):
             log.info("an answer that is not in the words of the contract")
@@ -105,17 +105,17 @@ def main(arguments: list[str]) -> int:
         parser().error("give --secret, or set BONUSSERVER_REGISTER_SECRET")
     line = f"%(asctime)s {options.login} %(message)s"
     logging.basicConfig(stream=sys.stdout, format=line, datefmt="%H:%M:%S")
-    log.setLevel(logging.INFO)  # of the others, such as httpx, only what is wrong
+    log.setLevel(logging.INFO)  # of the others, such as httpx2, only what is wrong
     try:
-        with httpx.Client(
+        with httpx2.Client(
             base_url=options.url,
-            auth=httpx.BasicAuth(options.login, options.secret),
+            auth=httpx2.BasicAuth(options.login, options.secret),
             verify=ssl.create_default_context(cafile=options.certificate),
             timeout=options.timeout,
             trust_env=False,
         ) as client:
             run(Register(client), options)
-    except (OSError, httpx.InvalidURL) as error:
+    except (OSError, httpx2.InvalidURL) as error:
         parser().error(str(error))
     return 0
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from dtadmin.demo.processes import free_port
@@ -148,8 +148,8 @@ def running(command, **options):
 
 def answers(url):
     try:
-        return httpx.get(url, headers={"Host": "localhost"}).status_code
-    except httpx.TransportError:
+        return httpx2.get(url, headers={"Host": "localhost"}).status_code
+    except httpx2.TransportError:
         return 0
 
 
@@ -168,8 +168,8 @@ class TestNginx:
         ):
             wait_until(lambda: answers(f"http://127.0.0.1:{behind}/health/live") == 200, web)
             wait_until(lambda: answers(f"http://127.0.0.1:{plain}/") == 301, nginx)
-            transport = httpx.HTTPTransport(verify=trusted, local_address="127.0.0.2")
-            with httpx.Client(
+            transport = httpx2.HTTPTransport(verify=trusted, local_address="127.0.0.2")
+            with httpx2.Client(
                 transport=transport, base_url=f"https://127.0.0.1:{secure}", timeout=60
             ) as client:
                 yield client

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -51,7 +51,7 @@ def only(process):
 
 def metrics(address):
     """Name and its labels, in any order → value."""
-    text = httpx.get(f"{address}/metrics", timeout=60).text
+    text = httpx2.get(f"{address}/metrics", timeout=60).text
     return {
         frozenset({sample.name.removeprefix("dtadmin_"), *sample.labels.values()}): sample.value
         for family in text_string_to_metric_families(text)

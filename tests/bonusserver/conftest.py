@@ -13,7 +13,7 @@ from queue import Queue
 from threading import Thread
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg2
 import pytest
 
@@ -164,35 +164,35 @@ def db(database_url) -> Iterator[Database]:
         yield database
 
 
-def admin_client(url: str, **options: Any) -> httpx.Client:
+def admin_client(url: str, **options: Any) -> httpx2.Client:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     options = {"verify": TRUST, "timeout": 20, "trust_env": False, **options}
-    return httpx.Client(base_url=url, headers=headers, **options)
+    return httpx2.Client(base_url=url, headers=headers, **options)
 
 
 @pytest.fixture
-def admin(served, db) -> Iterator[httpx.Client]:
+def admin(served, db) -> Iterator[httpx2.Client]:
     with admin_client(served.admin_url) as client:
         yield client
 
 
-def account(admin: httpx.Client, register: str = "10.152", shop: str = "1") -> dict[str, Any]:
+def account(admin: httpx2.Client, register: str = "10.152", shop: str = "1") -> dict[str, Any]:
     answer = admin.post("/accounts", json={"register": register, "shop": shop, "name": register})
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
 @contextmanager
-def calling(url: str, account: dict[str, Any], **options: Any) -> Iterator[httpx.Client]:
+def calling(url: str, account: dict[str, Any], **options: Any) -> Iterator[httpx2.Client]:
     """A register that calls the work port with its account."""
     auth = (account["login"], account["secret"])
     options = {"verify": TRUST, "timeout": 20, "trust_env": False, **options}
-    with httpx.Client(base_url=url, auth=auth, **options) as client:
+    with httpx2.Client(base_url=url, auth=auth, **options) as client:
         yield client
 
 
 @pytest.fixture
-def register(served, admin) -> Iterator[httpx.Client]:
+def register(served, admin) -> Iterator[httpx2.Client]:
     with calling(served.work_url, account(admin)) as client:
         yield client
 
@@ -216,7 +216,7 @@ def waiting(db: Database) -> int:
     return row[0]
 
 
-def refused(answer: httpx.Response, status: int, code: str) -> bool:
+def refused(answer: httpx2.Response, status: int, code: str) -> bool:
     """Whether it is an error as the contract has it: exactly a code and a sentence."""
     body = answer.json()
     assert (answer.status_code, body["error"]) == (status, code), answer.text

@@ -2,7 +2,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-import httpx
+import httpx2
 import pytest
 
 from tests.bonusserver.conftest import account, calling, refused
@@ -42,7 +42,7 @@ def test_a_large_table_is_counted_by_estimate(admin, db):
 )
 def test_nothing_is_reached_without_the_token(served, path, header):
     headers = {} if header is None else {"Authorization": header.encode("latin-1")}
-    answer = httpx.get(served.admin_url + path, headers=headers, trust_env=False)
+    answer = httpx2.get(served.admin_url + path, headers=headers, trust_env=False)
     assert refused(answer, 401, "unauthorized")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 

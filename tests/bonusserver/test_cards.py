@@ -2,7 +2,7 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import pytest
 
 from tests.bonusserver.conftest import account, calling, refused
@@ -88,13 +88,13 @@ def basic(text: bytes) -> str:
 )
 def test_nothing_is_reached_without_login_and_secret(served, db, path, header):
     headers = {} if header is None else {"Authorization": header}
-    answer = httpx.get(served.work_url + path, headers=headers, trust_env=False)
+    answer = httpx2.get(served.work_url + path, headers=headers, trust_env=False)
     assert refused(answer, 401, "unauthorized")
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 
 def test_the_ports_do_not_answer_for_each_other(served, admin, register):
-    with httpx.Client(headers=admin.headers, trust_env=False) as client:
+    with httpx2.Client(headers=admin.headers, trust_env=False) as client:
         assert refused(client.get(f"{served.work_url}/status"), 401, "unauthorized")
     assert refused(register.get("/status"), 404, "unknown_path")
     assert refused(admin.get("/cards/1"), 404, "unknown_path")

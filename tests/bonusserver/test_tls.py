@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -75,7 +75,7 @@ def test_both_ports_speak_tls_to_who_trusts_the_certificate(secured, trusted, db
 
 
 def test_who_does_not_trust_the_certificate_is_not_served(secured):
-    with admin_client(secured.admin_url) as admin, pytest.raises(httpx.ConnectError, match="CERT"):
+    with admin_client(secured.admin_url) as admin, pytest.raises(httpx2.ConnectError, match="CERT"):
         admin.get("/status")
 
 
@@ -90,7 +90,7 @@ def test_a_handshake_that_never_ends_holds_nobody_up(secured, trusted, db):
 
 def test_plain_http_on_a_tls_port_is_dropped_and_the_server_lives_on(secured, trusted, db):
     plain = secured.admin_url.replace("https", "http")
-    with admin_client(plain) as admin, pytest.raises(httpx.TransportError):
+    with admin_client(plain) as admin, pytest.raises(httpx2.TransportError):
         admin.get("/status")
     with admin_client(secured.admin_url, verify=trusted) as admin:
         assert admin.get("/status").status_code == 200

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-import httpx
+import httpx2
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -77,7 +77,7 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
     tick("test", timezone.now() + timedelta(minutes=6))
     drain(lambda: False)
 
-    with httpx.Client(base_url=reference.work_url, auth=(login, secret), trust_env=False) as call:
+    with httpx2.Client(base_url=reference.work_url, auth=(login, secret), trust_env=False) as call:
         card = call.get("/cards/1001").json()
         assert (card["account"], card["status_name"], card["balance"]) == (
             "a1",

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 from psycopg2.errors import UndefinedTable
 
 from dtadmin.demo.processes import free_port
@@ -75,7 +75,7 @@ class Product(Installation):
         self.port = free_port(0)
         self.ticks = 0
         self.written = 0  # rows of each kind
-        self._browser: httpx.Client | None = None
+        self._browser: httpx2.Client | None = None
 
     def _instance(self, name: str) -> Instance:
         place = self.home / name
@@ -208,9 +208,9 @@ class Product(Installation):
     def log(self) -> str:
         return "".join(file.read_text(errors="replace") for file in self.home.glob("*.log"))
 
-    def browser(self) -> httpx.Client:
+    def browser(self) -> httpx2.Client:
         """A browser that has logged in."""
-        client = httpx.Client(base_url=self.address, timeout=60)
+        client = httpx2.Client(base_url=self.address, timeout=60)
         token = client.get("/login/").text.partition('csrfmiddlewaretoken" value="')[2][:64]
         form = {"username": "root", "password": PASSWORD, "csrfmiddlewaretoken": token}
         answer = client.post("/login/", data=form)
@@ -240,9 +240,9 @@ class Product(Installation):
         try:
             self._browser = self._browser or self.browser()
             page = self._browser.get("/?ask=1", follow_redirects=True)
-        except httpx.HTTPStatusError as error:
+        except httpx2.HTTPStatusError as error:
             page = error.response
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return ["no answer"]
         if page.status_code >= 500:
             heading = re.search("<h1[^>]*>(.*?)</h1>", page.text, re.DOTALL)

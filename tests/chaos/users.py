@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-import httpx
+import httpx2
 
 START = ["/", "/scheduler/", "/history/", "/rejects/", "/load/", "/registers/", "/servers/",
          "/trace/?q=1-7", "/audit/"]  # fmt: skip
@@ -70,7 +70,7 @@ class Page(HTMLParser):
 
 
 class User(threading.Thread):
-    def __init__(self, number: int, browser: httpx.Client, stop: threading.Event) -> None:
+    def __init__(self, number: int, browser: httpx2.Client, stop: threading.Event) -> None:
         super().__init__(name=f"user {number}", daemon=True)
         self.number, self.browser, self.stop = number, browser, stop
         self.chance = random.Random(number)
@@ -125,7 +125,7 @@ class User(threading.Thread):
             answer = self.browser.request(
                 method, address, data=data or None, files=files, follow_redirects=True
             )
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             self.wrong.append(f"{method} {address}: {error!r}")
             return None
         self.seconds[sort].append(time.monotonic() - began)

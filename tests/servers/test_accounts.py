@@ -1,6 +1,6 @@
 """Accounts of registers on a real reference server: made, seen, blocked, deleted."""
 
-import httpx
+import httpx2
 import pytest
 from django.utils import timezone
 
@@ -30,7 +30,7 @@ def test_a_register_that_calls_with_its_secret_is_online_after_the_next_check(
     job = ordered("create", six)
     secret = job.secrets.select_related("account").get(account__register__code="17")
     login = (secret.account.login, secret.secret)
-    assert httpx.get(f"{reference.work_url}/cards/1", auth=login).status_code == 404
+    assert httpx2.get(f"{reference.work_url}/cards/1", auth=login).status_code == 404
     report = check_connections()
     assert report == {"servers": 1, "failing": 0, "registers": 6}
     docked.refresh_from_db()
@@ -62,7 +62,7 @@ def test_what_somebody_made_or_deleted_there_is_seen_by_the_next_check(
 ):
     ordered("create", six[:2])
     headers = {"Authorization": f"Bearer {docked.api_token}"}
-    with httpx.Client(
+    with httpx2.Client(
         base_url=f"http://127.0.0.1:{reference.admin_port}", headers=headers
     ) as admin:
         admin.delete("/accounts/10.152")
@@ -75,7 +75,7 @@ def test_what_somebody_made_or_deleted_there_is_seen_by_the_next_check(
 def test_an_account_that_was_there_before_is_taken_over_and_says_so(
     docked, six, ordered, reference
 ):
-    httpx.post(
+    httpx2.post(
         f"http://127.0.0.1:{reference.admin_port}/accounts",
         headers={"Authorization": f"Bearer {docked.api_token}"},
         json={"register": "17", "shop": "111", "name": "Касса 17"},
@@ -92,7 +92,7 @@ def test_a_job_whose_worker_died_goes_on_and_lost_secrets_are_made_anew(
     docked, six, ordered, reference
 ):
     """The account was made, and the worker died before it had saved the secret."""
-    httpx.post(
+    httpx2.post(
         f"http://127.0.0.1:{reference.admin_port}/accounts",
         headers={"Authorization": f"Bearer {docked.api_token}"},
         json={"register": "17", "shop": "111", "name": "Касса 17"},
@@ -117,8 +117,8 @@ def test_lost_credentials_are_issued_anew_and_the_old_ones_are_refused(
     (new,) = again.secrets.all()
     assert new.secret != old[account.pk]
     url = f"{reference.work_url}/cards/1"
-    before = httpx.get(url, auth=(logins[account.pk], old[account.pk]))
-    after = httpx.get(url, auth=(account.login, new.secret))
+    before = httpx2.get(url, auth=(logins[account.pk], old[account.pk]))
+    after = httpx2.get(url, auth=(account.login, new.secret))
     assert (before.status_code, after.status_code) == (401, 404)
 
 
@@ -145,7 +145,7 @@ def test_who_has_blocked_a_register_and_why_is_known_until_it_is_unblocked(
     noted = docked.accounts.order_by("register__code").values_list("blocked_by", "block_reason")
     assert list(noted) == [("olga", "stolen"), ("olga", "repair")]
     assert [entry.reason for entry in AuditEntry.objects.exclude(reason="")] == ["repair", "stolen"]
-    httpx.post(
+    httpx2.post(
         f"http://127.0.0.1:{reference.admin_port}/accounts/{one.register.code}/unblock",
         headers={"Authorization": f"Bearer {docked.api_token}"},
     )

@@ -1,6 +1,6 @@
 """A worker that is killed while it makes accounts: nothing is lost, no password is void."""
 
-import httpx
+import httpx2
 import pytest
 
 from tests.databases import query
@@ -49,6 +49,6 @@ def test_another_one_makes_the_rest_and_every_password_is_good(
     secrets = IssuedSecret.objects.select_related("account")
     logins = [(one.account.login, one.secret) for one in secrets]
     assert len(logins) == MANY
-    with httpx.Client(base_url=reference.work_url, trust_env=False) as register:
+    with httpx2.Client(base_url=reference.work_url, trust_env=False) as register:
         answers = {register.get("/cards/1", auth=login).status_code for login in logins}
     assert answers == {404}, "each is let in, and there is no such card"

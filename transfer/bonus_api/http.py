@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
 
-import httpx
+import httpx2
 
 from transfer.bonus_api import errors
 from transfer.bonus_api.endpoint import Endpoint
@@ -43,7 +43,7 @@ class AdminPort:
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
         self.endpoint, self.seconds = endpoint, seconds
         self.connect_seconds = min(CONNECT_SECONDS, seconds)
-        self._client: httpx.Client | None = None
+        self._client: httpx2.Client | None = None
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class AdminPort:
         with Deadline(self.seconds) as deadline:
             try:
                 status, headers, content = self._answer(deadline, method, path, body, most_bytes)
-            except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
                 raise self._failure(error, deadline) from None
         if status >= 400:
             raise self._refusal(status, headers, content)
@@ -85,7 +85,7 @@ class AdminPort:
         path: str,
         body: dict[str, str] | None,
         most_bytes: int,
-    ) -> tuple[int, httpx.Headers, bytes]:
+    ) -> tuple[int, httpx2.Headers, bytes]:
         # A compressed answer is read as it is, and so is no JSON: a few bytes could unpack to
         # gigabytes.
         headers = {
@@ -100,18 +100,18 @@ class AdminPort:
             for part in response.iter_raw():
                 content += part
                 if len(content) > most_bytes:
-                    raise httpx.RemoteProtocolError("too large")
+                    raise httpx2.RemoteProtocolError("too large")
             return response.status_code, response.headers, bytes(content)
 
-    def _connected(self) -> httpx.Client:
+    def _connected(self) -> httpx2.Client:
         with self._lock:
             if self._client is None:
-                self._client = httpx.Client(
+                self._client = httpx2.Client(
                     base_url=self.endpoint.url,
                     verify=tls_context(self.endpoint) if self.endpoint.tls else False,
-                    timeout=httpx.Timeout(self.seconds, connect=self.connect_seconds),
+                    timeout=httpx2.Timeout(self.seconds, connect=self.connect_seconds),
                     # The deadline closes the connection of its own call.
-                    limits=httpx.Limits(max_keepalive_connections=0),
+                    limits=httpx2.Limits(max_keepalive_connections=0),
                     trust_env=False,
                 )
             return self._client
@@ -137,27 +137,27 @@ class AdminPort:
                 return self.error(wrong, cause.verify_message)
             if isinstance(cause, ssl.SSLError):
                 return self.error(errors.NoTls, cause.reason or technical)
-            if isinstance(cause, socket.gaierror | UnicodeError | httpx.InvalidURL):
+            if isinstance(cause, socket.gaierror | UnicodeError | httpx2.InvalidURL):
                 return self.error(HostUnknown, technical)
             if isinstance(cause, ConnectionRefusedError):
                 return self.error(PortClosed, technical)
-        if isinstance(error, httpx.ConnectTimeout) and not deadline.connected:
+        if isinstance(error, httpx2.ConnectTimeout) and not deadline.connected:
             return self.error(HostSilent, technical, seconds=f"{self.connect_seconds:g}")
-        if deadline.passed or isinstance(error, httpx.TimeoutException):
+        if deadline.passed or isinstance(error, httpx2.TimeoutException):
             return self.error(TooSlow, technical, reason=f"> {self.seconds:g} s")
-        if isinstance(error, httpx.ConnectError):
+        if isinstance(error, httpx2.ConnectError):
             reason = next((one.strerror for one in causes if isinstance(one, OSError)), None)
             return self.error(Unreachable, technical, reason=reason or technical)
-        is_closed = "closed" in technical and isinstance(error, httpx.RemoteProtocolError)
+        is_closed = "closed" in technical and isinstance(error, httpx2.RemoteProtocolError)
         if (
-            isinstance(error, httpx.NetworkError)
+            isinstance(error, httpx2.NetworkError)
             or "disconnected without" in technical
             or is_closed
         ):
             return self.error(ConnectionLost, technical)
         return self.error(errors.Nonsense, technical)
 
-    def _refusal(self, status: int, headers: httpx.Headers, content: bytes) -> TransferError:
+    def _refusal(self, status: int, headers: httpx2.Headers, content: bytes) -> TransferError:
         """What the server says of a request that it refused: only its own codes are taken over."""
         if status == 401 and challenged(headers) == Port.SERVICE:
             return self.error(errors.ServicePortInstead, f"HTTP {status}")
@@ -186,7 +186,7 @@ class AdminPort:
 
 
 class Deadline:
-    """Ends a call whose server answers a byte at a time: httpx bounds each read, not their sum."""
+    """Ends a call whose server answers a byte at a time: httpx2 bounds each read, not their sum."""
 
     def __init__(self, seconds: float) -> None:
         self.passed = False
@@ -208,7 +208,7 @@ class Deadline:
         return self._socket is not None
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """httpx tells of every step; here, of the connection that it opened."""
+        """httpx2 tells of every step; here, of the connection that it opened."""
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             self._socket = info["return_value"].get_extra_info("socket")
 

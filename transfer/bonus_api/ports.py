@@ -9,7 +9,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
-import httpx
+import httpx2
 
 SECONDS = 2.0
 
@@ -19,7 +19,7 @@ class Port(StrEnum):
     SERVICE = "basic"
 
 
-def challenged(headers: httpx.Headers) -> Port | None:
+def challenged(headers: httpx2.Headers) -> Port | None:
     """Which port asks for a log-in in this way; None if neither does."""
     scheme = headers.get("www-authenticate", "").partition(" ")[0].lower()
     return Port(scheme) if scheme in list(Port) else None
@@ -34,8 +34,8 @@ def port_at(host: str, port: int, *, tls: bool) -> Port | None:
     url = f"{'https' if tls else 'http'}://{where}:{port}/status"
     options: dict[str, Any] = {"verify": False, "timeout": SECONDS, "trust_env": False}
     with (
-        suppress(httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, ValueError),
-        httpx.stream("GET", url, **options) as answer,
+        suppress(httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError, ValueError),
+        httpx2.stream("GET", url, **options) as answer,
     ):
         return challenged(answer.headers) if answer.status_code == 401 else None
     return None

@@ -4,7 +4,7 @@ import socket
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 from django.conf import settings
 from django.utils import timezone
 
@@ -26,8 +26,8 @@ def try_pages() -> Passed:
     address = (settings.SITE_URL or "http://localhost:8000").rstrip("/")
     params: dict[str, Any] = {"address": address}
     try:
-        answer = httpx.get(f"{address}/health/live", timeout=SECONDS, follow_redirects=True)
-    except httpx.HTTPError as error:
+        answer = httpx2.get(f"{address}/health/live", timeout=SECONDS, follow_redirects=True)
+    except httpx2.HTTPError as error:
         text = gettext_noop("%(address)s does not answer: %(reason)s")
         reason = str(error) or type(error).__name__
         return Passed(text, {**params, "reason": reason}, warns=True)

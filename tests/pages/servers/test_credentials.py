@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-import httpx
+import httpx2
 import pytest
 from django.contrib.auth.models import Group, User
 from django.urls import reverse
@@ -114,7 +114,7 @@ def test_what_was_shown_and_what_a_register_uses_is_no_error(
 ):
     secret = job.secrets.select_related("account").first()
     login = (secret.account.login, secret.secret)
-    httpx.get(f"{reference.work_url}/cards/1", auth=login, trust_env=False)
+    httpx2.get(f"{reference.work_url}/cards/1", auth=login, trust_env=False)
     check_connections()
     a_day_passes()
     assert docked.accounts.failed().count() == 5
@@ -205,14 +205,14 @@ def test_an_account_that_was_there_says_so_until_its_register_calls(
     admin = {"Authorization": f"Bearer {TOKEN}"}
     url = f"http://127.0.0.1:{reference.admin_port}/accounts"
     body = {"register": "17", "shop": "111", "name": "Касса 17"}
-    made = httpx.post(url, headers=admin, json=body, trust_env=False).json()
+    made = httpx2.post(url, headers=admin, json=body, trust_env=False).json()
     ordered("create", six)
     account = docked.accounts.get(register__code="17")
     check_connections()
     account.refresh_from_db()
     assert account.error_code == "api_register_exists"
     login = (made["login"], made["secret"])
-    httpx.get(f"{reference.work_url}/cards/1", auth=login, trust_env=False)
+    httpx2.get(f"{reference.work_url}/cards/1", auth=login, trust_env=False)
     check_connections()
     account.refresh_from_db()
     assert account.error_code == ""

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -21,6 +22,8 @@ control_socket_disable = True
 
 IN_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own there
 
+APP_LOAD_ERROR = 4  # exit code of a process at which gunicorn ends: gunicorn.arbiter.Arbiter
+
 LINGER_SECONDS = 5
 LINGER_BYTES = 260 << 20  # the largest body that docs/nginx.conf lets through
 
@@ -35,11 +38,32 @@ def on_starting(_server: Any) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=name, dir=place)
 
 
-def post_worker_init(_worker: Any) -> None:
-    """Starts the watchdog of the scheduler in each process, once the application is loaded."""
+def post_worker_init(worker: Any) -> None:
+    """Starts the watchdog of the scheduler in each process, once the application is loaded.
+
+    The first processes end the web server if a newer version has changed our own database. Those
+    that replace one later do not: a version may go on while the next one is being installed.
+    """
     from transfer.alerts import scheduler_watchdog
 
+    if worker.age <= worker.cfg.workers:
+        refuse_newer_schema()
     scheduler_watchdog.start()
+
+
+def refuse_newer_schema() -> None:
+    """Raises SystemExit, which stops the web server; a database that is away stops nothing."""
+    from django.db import Error, connection
+
+    from transfer.doctor.errors import NewerSchema
+    from transfer.doctor.schema import newer_migration
+    from transfer.text.explain import explain
+
+    with suppress(Error):
+        if migration := newer_migration():
+            print(explain(NewerSchema(migration=f"transfer.{migration}")), file=sys.stderr)  # noqa: T201
+            raise SystemExit(APP_LOAD_ERROR)
+        connection.close()
 
 
 def post_request(_worker: Any, request: Any, environ: Any, response: Any) -> None:

@@ -19,6 +19,7 @@ from transfer.engine.postgres.connect import KEEPALIVE, KEEPALIVE_OF_SERVER, log
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PACKAGED = str(BASE_DIR) == "/opt/dtadmin"  # installed by the Debian package
+SYSTEMD = PACKAGED and Path("/run/systemd/system").is_dir()  # it runs the package's services
 
 # --- What an installation sets (the table in docs/OPERATION.md) ----------------------------------
 

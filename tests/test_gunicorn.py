@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dtadmin.demo.processes import free_port
+from tests.databases import query
 from tests.test_behind_proxy import answers, deployed, running
 from tests.waiting import wait_until
 from transfer.models import BonusServer
@@ -90,6 +91,32 @@ def test_what_one_process_has_heard_of_a_server_the_other_one_knows(receiver, we
         assert metrics(web.address)[is_up] == 0
         next(web.shared.glob("cache/*")).unlink()
         assert metrics(web.address)[is_up] == 1
+
+
+NEWER = (
+    "insert into django_migrations (app, name, applied) values ('transfer', '9999_later', now())"
+)
+
+
+@pytest.fixture
+def newer_schema(web, own_database):
+    """A newer version changes our own database while this one runs."""
+    query(own_database, NEWER)
+    yield
+    query(own_database, "delete from django_migrations where name = '9999_later'")
+
+
+@pytest.mark.usefixtures("newer_schema")
+def test_it_does_not_start_on_a_newer_schema_and_goes_on_where_it_runs(environment, web):
+    with running(deployed(free_port(0)), env=environment) as late:
+        _out, errors = late.communicate(timeout=60)
+    assert late.returncode == 4
+    assert "(transfer.9999_later)" in errors
+    killed = web.processes[0]
+    killed.kill()
+    killed.wait()
+    wait_until(lambda: len(web.processes) == 2 and killed not in web.processes, web.master)
+    assert answers(f"{web.address}/health/live") == 200
 
 
 def test_nothing_is_left_of_it_when_it_ends(web):

@@ -261,6 +261,14 @@ def test_a_file_that_breaks_off_leaves_the_database_empty(restored, file, part):
     assert (code, tables(dsn)) == (1, 0), said
 
 
+@pytest.mark.usefixtures("backed_up")
+def test_right_after_a_restore_the_doctor_warns_of_what_has_not_run_yet(restored, call):
+    assert restored()[1] == 0
+    _code, said = call("doctor")
+    assert "! Schedule · Look: The scheduler has never run." in said
+    assert "✗ Schedule" not in said
+
+
 @by_path
 @pytest.mark.usefixtures("backed_up")
 def test_a_reader_that_is_killed_between_two_tables_leaves_the_database_empty(restored, wrap):

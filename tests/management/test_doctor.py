@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from tests.certificates import certificate
-from tests.databases import query
+from tests.databases import as_url, query
 from tests.reference_server import reference_server
 from transfer.doctor import databases
 from transfer.engine import mapping_file as mapping
@@ -225,7 +225,7 @@ def test_our_own_database_away_is_one_line(manage, environment):
     done = manage("doctor")
     said, _errors = done.communicate()
     assert done.returncode == 1
-    assert [line for line in said.splitlines() if line.startswith("✗")] == [
+    assert lines_that_failed(said) == [
         "✗ Our own database · Server: Data Transfer's own database does not answer: nothing "
         "listens at 127.0.0.1, port 1."
     ]
@@ -242,6 +242,43 @@ def test_another_database_of_the_product_is_not_taken_for_shop_all(
         line = lines["shop All", "Server"]
         assert line["sentence"] == f"SHOP_ALL_DATABASE_URL names another database: {which}."
         assert "init_shop_all" not in line["hint"]
+
+
+def test_another_database_is_not_taken_for_our_own(
+    manage, environment, shop_all, bonus, empty_database
+):
+    query(empty_database, "create table customers (id bigint)")
+    for dsn, which in (
+        (shop_all, "shop All’s"),
+        (bonus, "a bonus server’s"),
+        (empty_database, "another program’s"),
+    ):
+        environment["DATABASE_URL"] = as_url(dsn)
+        said, _errors = manage("doctor").communicate()
+        assert lines_that_failed(said)[0] == (
+            f"✗ Our own database · Server: DATABASE_URL names another database: {which}."
+        )
+        assert "Run: manage.py migrate" not in said
+
+
+def test_missing_rights_in_our_own_database_are_one_line(
+    manage, environment, own_database, empty_database
+):
+    query(empty_database, "drop role if exists doctors_guest; create role doctors_guest login")
+    environment["DATABASE_URL"] = as_url(f"{own_database} user=doctors_guest")
+    said, errors = manage("doctor").communicate()
+    query(empty_database, "drop role doctors_guest")
+    (line,) = lines_that_failed(said)
+    assert line.startswith(
+        "✗ Our own database · Server: Data Transfer's own database: the user doctors_guest lacks "
+        "these rights: DELETE auth_group, "
+    )
+    assert "Name the user who owns the tables in DATABASE_URL" in said
+    assert "unexpected" not in said + errors
+
+
+def lines_that_failed(said):
+    return [line for line in said.splitlines() if line.startswith("✗")]
 
 
 def test_a_schema_of_a_newer_version_fails_and_nothing_else_is_looked_at(doctor, installation):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from django.conf import settings
@@ -15,10 +16,12 @@ NEWER = (
 
 
 @pytest.fixture
-def migrate(empty_database):
-    def migrate(*arguments, url=""):
+def manage_here(empty_database):
+    """Runs a command of manage.py until it ends. `url`: of another database than the empty one."""
+
+    def manage_here(*arguments, url=""):
         return subprocess.run(
-            [sys.executable, "manage.py", "migrate", "--verbosity=0", *arguments],
+            [sys.executable, "manage.py", *arguments],
             env={
                 **os.environ,
                 "DATABASE_URL": url or as_url(empty_database),
@@ -30,9 +33,15 @@ def migrate(empty_database):
             capture_output=True,
             text=True,
             check=False,
+            timeout=60,
         )
 
-    return migrate
+    return manage_here
+
+
+@pytest.fixture
+def migrate(manage_here):
+    return partial(manage_here, "migrate", "--verbosity=0")
 
 
 def last_applied(dsn):
@@ -46,7 +55,8 @@ def test_a_migration_that_fails_is_named_and_those_before_it_are_undone(migrate,
     done = migrate("--noinput")
     assert done.returncode == 1
     assert 'The migration transfer.0021_counted failed: column "counted"' in done.stderr
-    assert "Nothing was changed" in done.stderr
+    assert "Nothing was changed: the database has the schema of the version before." in done.stderr
+    assert "or start the version before." in done.stderr
     assert "Traceback" not in done.stderr
     assert last_applied(empty_database) == "0018_registers_why"
     query(empty_database, "alter table transfer_transfertask drop column counted")
@@ -61,6 +71,20 @@ def test_a_newer_schema_is_refused_and_so_is_a_start_on_it(migrate, empty_databa
         done = migrate(*arguments)
         assert done.returncode == 1
         assert "A newer version has changed our own database (transfer.9999_later)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "service",
+    [["run_due_tasks"], ["run_scheduler"], ["db_worker", "--no-reload", "--no-startup-delay"]],
+)
+def test_no_service_starts_on_a_newer_schema(migrate, manage_here, empty_database, service):
+    assert migrate("--noinput").returncode == 0
+    query(empty_database, NEWER)
+    done = manage_here(*service)
+    assert done.returncode == 1
+    assert "A newer version has changed our own database (transfer.9999_later)." in done.stderr
+    assert "Install that version again" in done.stderr
+    assert query(empty_database, "select count(*) from transfer_heartbeat") == [(0,)]
 
 
 def test_a_database_that_does_not_answer_has_an_exit_code_of_its_own(migrate):

@@ -1,16 +1,19 @@
 """Whether somebody waits for runs, told by the sessions of real processes."""
 
 import signal
+from datetime import timedelta
 
 import pytest
-from django.utils import translation
+from django.utils import timezone, translation
+from django_tasks_db.models import DBTaskResult
 
 from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
-from transfer.models import Actor, Heartbeat, TransferRun
+from transfer.models import Actor, Heartbeat, RecurringJob, TransferRun
 from transfer.models.run_base import State
+from transfer.queue.jobs import work_off
 from transfer.runs.start import run_now
-from transfer.runs.workers import Workers, count_workers, in_words, when_it_starts
+from transfer.runs.workers import Workers, count_workers, in_words, stuck_since, when_it_starts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKER = ("db_worker", "--no-startup-delay", "--no-reload")
@@ -150,6 +153,18 @@ def test_free_workers_are_counted_against_what_waits_before(start, task):
     assert when_it_starts() == "It starts at once."
     run_now(task.server.tasks.get(kind="cards"), Actor("olga"))
     assert when_it_starts() == "It starts as soon as a worker is free."
+
+
+@pytest.mark.parametrize(
+    ("tick", "is_stuck"), [("run_due_tasks --no-drain", True), ("run_due_tasks", False)]
+)
+def test_recurring_jobs_alone_show_within_a_minute_that_nothing_takes_them(tick, is_stuck):
+    Heartbeat.beat(f"shop: {tick}")
+    work_off.using(priority=RecurringJob.PRIORITY).enqueue("recurringjob", 1)
+    assert stuck_since() is None
+    at = timezone.now() - timedelta(seconds=40)
+    DBTaskResult.objects.update(enqueued_at=at)
+    assert stuck_since() == (at if is_stuck else None)
 
 
 def test_without_workers_only_a_tick_that_drains_takes_it():

@@ -6,6 +6,8 @@ from django.utils import translation
 from transfer.engine.errors import NotInitialised
 from transfer.errors import QueueStuck
 from transfer.pages.components.basic import commands
+from transfer.problems.codes import Code
+from transfer.problems.sentences import hint
 from transfer.text.explain import explain
 
 
@@ -24,6 +26,31 @@ from transfer.text.explain import explain
 def test_a_hint_fits_the_installation(settings, error, checkout, package, language):
     with translation.override(language):
         assert explain(error).hint.endswith(checkout)
-        settings.PACKAGED = True
+        settings.PACKAGED = settings.SYSTEMD = True
         assert explain(error).hint.endswith(package)
         assert f"<code>{package.partition(' --')[0]}" in commands(explain(error).hint)
+
+
+def test_a_package_without_systemd_has_commands_in_place_of_services(settings):
+    settings.PACKAGED = True
+    with translation.override("en"):
+        assert explain(QueueStuck(since="12:00")).hint.endswith("sudo dtadmin db_worker")
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize(
+    ("code", "by", "checkout", "package"),
+    [
+        (Code.SCHEDULER, "cron", "cron", "cron"),
+        (Code.SCHEDULER, "service", "manage.py run_scheduler", "dtadmin-tick.timer"),
+        (Code.SCHEDULER_NEVER, "", "manage.py crontab add", "sudo dtadmin crontab add"),
+    ],
+)
+def test_a_silent_schedule_says_how_it_is_started_here(
+    settings, language, code, by, checkout, package
+):
+    with translation.override(language):
+        assert checkout in hint(code, {"by": by})
+        settings.PACKAGED = settings.SYSTEMD = True
+        assert package in hint(code, {"by": by})
+        assert "manage.py" not in hint(code, {"by": by})

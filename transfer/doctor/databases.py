@@ -1,5 +1,6 @@
 """What is true of any of the databases, and of our own and shop All's in particular."""
 
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -39,7 +40,33 @@ ANOTHER = """
            end
       from (select array_agg(schemaname || '.' || tablename) from pg_tables) as found (tables)
 """
-WHICH = (gettext_noop("a bonus server’s"), gettext_noop("our own"))
+# Which database the one of DATABASE_URL is, if it has tables, and not ours.
+NOT_OWN = """
+    select case when names is null or 'transfer_transfertask' = any (bare) then null
+                when 'datatransfer.batch' = any (names) then 'shop All’s'
+                when 'datatransfer.position' = any (names)
+                  or names @> '{public.pincode,public.asset,public.cardAccounting}'
+                then 'a bonus server’s'
+                when not 'django_migrations' = any (bare) then 'another program’s'
+           end
+      from (select array_agg(schemaname || '.' || tablename), array_agg(tablename::text)
+              from pg_tables
+             where schemaname <> all ('{pg_catalog,information_schema}')) as found (names, bare)
+"""
+WHICH = (
+    gettext_noop("a bonus server’s"),
+    gettext_noop("our own"),
+    gettext_noop("shop All’s"),
+    gettext_noop("another program’s"),
+)
+OWN_RIGHTS = """
+    select format('%%s %%s', "right", relname)
+      from pg_class, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) as "right"
+     where relkind in ('r', 'p') and relname = any (%s)
+       and not has_table_privilege(pg_class.oid, "right")
+     order by relname, "right"
+"""
+RIGHTS_NAMED = 4  # of those that are missing in our own database, where it is usually all of them
 RIGHTS = """
     select format('%%s %%s', "right", name) from unnest(%s, %s) as wanted ("right", name)
      where not has_table_privilege(to_regclass(name), "right")
@@ -96,6 +123,24 @@ def try_server(asked: Database) -> Passed:
     return Passed(
         gettext_noop("PostgreSQL %(version)s, UTF8, clock in step."), {"version": version}
     )
+
+
+def try_own() -> Passed:
+    """Tries that it is no other database, that its tables can be used, then what `try_server` does.
+
+    Raises NotOwn, RightsMissing, and what `try_server` raises.
+    """
+    tables = [model._meta.db_table for model in apps.get_models()]
+    with own() as database, database.transaction(commit=False):
+        (which,) = database.one(NOT_OWN)
+        (user,) = database.one("select current_user")
+        missing = [name for (name,) in database.rows(OWN_RIGHTS, [tables])]
+    if which:
+        raise errors.NotOwn(which=_(which))
+    if missing:
+        named = [*missing[:RIGHTS_NAMED], *(["…"] if len(missing) > RIGHTS_NAMED else [])]
+        raise RightsMissing(party=OWN, user=user, missing=", ".join(named))
+    return try_server(own())
 
 
 def try_shop_all() -> Passed:

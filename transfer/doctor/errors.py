@@ -68,6 +68,12 @@ class NotShopAll(TransferError):
     hint = gettext_noop("Name the database of shop All, which has the staging tables.")
 
 
+class NotOwn(TransferError):
+    code = "doctor_not_own"
+    sentence = gettext_noop("DATABASE_URL names another database: %(which)s.")
+    hint = gettext_noop("Name Data Transfer's own database. Do not run migrate in this one.")
+
+
 class AnotherProgram(TransferError):
     code = "doctor_another_program"
     sentence = gettext_noop("At %(address)s another program answers (HTTP %(code)s).")

@@ -75,7 +75,7 @@ def _of_installation() -> list[Check]:
     return [
         Check(machine, _("Settings"), try_settings),
         Check(machine, _("Disk"), try_disk),
-        Check(own, _("Server"), lambda: databases.try_server(databases.own())),
+        Check(own, _("Server"), databases.try_own),
         Check(own, _("Migrations"), databases.try_migrations, own),
         Check(own, _("Backup"), surroundings.try_backup, own),
         Check(shop_all, _("Server"), databases.try_shop_all),

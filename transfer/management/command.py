@@ -12,6 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.doctor.errors import NewerSchema
+from transfer.doctor.schema import newer_migration
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Settings
 from transfer.text.commands import as_typed_here
@@ -41,6 +43,8 @@ class Command(BaseCommand):
         *("--skip-checks", "--verbosity", "--traceback"),
     }
     flags: dict[str, str] = {}  # options without a value, and what they do
+    # Whether it is a service of the product, which does not start on the tables of a newer version.
+    is_service = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -61,6 +65,8 @@ class Command(BaseCommand):
 
     def _execute(self, *args: Any, **options: Any) -> str | None:
         try:
+            if self.is_service and (migration := newer_migration()):
+                raise NewerSchema(migration=f"transfer.{migration}")
             return super().execute(*args, **options)
         except TransferError as error:
             raise CommandError("\n".join(in_full(error))) from error

@@ -15,6 +15,7 @@ from transfer.problems.problem import Problem, Unknown
 from transfer.runs import workers
 
 BACKUP_MISSED = timedelta(days=2)  # of one a night
+RESTORED_LATELY = timedelta(hours=1)
 
 
 def look(now: datetime) -> Iterator[Problem | Unknown]:
@@ -70,11 +71,18 @@ OF_JOBS: dict[RecurringJob.Kind, Callable[[RecurringJob], Problem | Unknown]] = 
 def of_scheduler(now: datetime) -> Iterator[Problem]:
     beat = Heartbeat.last()
     if beat is None:
-        yield Problem(Code.SCHEDULER_NEVER, "", _url(), notify=False)
+        severity = Severity.WARN if is_just_restored(now) else Severity.BAD
+        yield Problem(Code.SCHEDULER_NEVER, "", _url(), severity=severity, notify=False)
     elif not beat.is_alive(now):
         code = Code.CLOCK if beat.at > now else Code.SCHEDULER
-        params = {"since": beat.at.isoformat()}
+        params = {"since": beat.at.isoformat(), "by": "cron" if beat.drains else "service"}
         yield Problem(code, "", _url(), params, since=min(beat.at, now))
+
+
+def is_just_restored(now: datetime) -> bool:
+    """Whether our own database comes from a backup that was restored lately: nothing ran yet."""
+    restores = AuditEntry.objects.filter(action=AuditEntry.Action.RESTORE)
+    return restores.filter(at__gt=now - RESTORED_LATELY).exists()
 
 
 def of_queue() -> Iterator[Problem]:

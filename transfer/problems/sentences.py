@@ -12,6 +12,7 @@ from transfer.models.tasks import KindChoices
 from transfer.problems import outage_words
 from transfer.problems.codes import Code
 from transfer.text import formats
+from transfer.text.commands import as_typed_here
 from transfer.text.explain import Explanation, explain
 
 Params = dict[str, Any]
@@ -239,15 +240,20 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
 }
 
 
-def _silent(_params: Params) -> str:
+def _silent(params: Params) -> str:
+    if params.get("by") == "service":
+        hint = _("Nothing runs by schedule until it runs again. Start it: manage.py run_scheduler")
+        return as_typed_here(hint)
     return _("Nothing runs by schedule until it runs again. See whether cron is up.")
 
 
 HINTS: dict[Code, Callable[[Params], str]] = {
     Code.GUARDS: lambda p: _guards(p).hint.rstrip(),
-    Code.SCHEDULER_NEVER: lambda p: _(
-        "Nothing runs by schedule. Run: manage.py crontab add, or without cron: manage.py "
-        "run_scheduler"
+    Code.SCHEDULER_NEVER: lambda p: as_typed_here(
+        _(
+            "Nothing runs by schedule. Run: manage.py crontab add, or without cron: manage.py "
+            "run_scheduler"
+        )
     ),
     Code.SCHEDULER: _silent,
     Code.CLOCK: _silent,

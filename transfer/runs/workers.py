@@ -70,8 +70,12 @@ def waiting_entries() -> QuerySet[DBTaskResult]:
 
 
 def oldest_entry() -> datetime | None:
-    """Since when the oldest entry of the queue waits."""
-    oldest: datetime | None = waiting_entries().aggregate(at=Min("enqueued_at"))["at"]
+    """Since when the oldest entry of the queue waits, without those of recurring jobs."""
+    return _oldest(waiting_entries())
+
+
+def _oldest(entries: QuerySet[DBTaskResult]) -> datetime | None:
+    oldest: datetime | None = entries.aggregate(at=Min("enqueued_at"))["at"]
     return oldest
 
 
@@ -83,15 +87,18 @@ def is_drained() -> bool:
 def stuck_since() -> datetime | None:
     """Since when the oldest entry of the queue waits, if it waits too long; else None.
 
-    Without worker and without cron this is within a minute.
+    Where nothing takes entries, this is within a minute, and recurring jobs count as well: they may
+    be all that is ever queued.
     """
-    oldest = oldest_entry()
-    if oldest is None:
-        return None
-    waited = timezone.now() - oldest
-    if waited > QUEUED_LONG or (waited > QUEUED_IN_VAIN and not is_drained()):
-        return oldest
-    return None
+    if is_drained():
+        return _waits_longer(waiting_entries(), QUEUED_LONG)
+    return _waits_longer(DBTaskResult.objects.ready(), QUEUED_IN_VAIN)
+
+
+def _waits_longer(entries: QuerySet[DBTaskResult], limit: timedelta) -> datetime | None:
+    """Since when the oldest of the entries waits, if that is longer than the limit."""
+    oldest = _oldest(entries)
+    return oldest if oldest and timezone.now() - oldest > limit else None
 
 
 def in_words(workers: Workers) -> str:

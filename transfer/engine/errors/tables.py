@@ -135,4 +135,7 @@ class RightsMissing(TransferError):
         Kind.SHOP_ALL: gettext_noop(
             "Let its owner grant it, or run init_shop_all as the user of SHOP_ALL_DATABASE_URL."
         ),
+        Kind.OWN: gettext_noop(
+            "Name the user who owns the tables in DATABASE_URL, or let that user grant the rights."
+        ),
     }

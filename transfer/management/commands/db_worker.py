@@ -19,6 +19,7 @@ class Command(BaseCommand, LibraryCommand):
         "number of workers, on any number of machines. Ctrl-C and SIGTERM end it after the "
         "current chunk."
     )
+    is_service = True
 
     def handle(self, *, batch: bool, **options: Any) -> None:
         if batch:

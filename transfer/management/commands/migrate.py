@@ -6,6 +6,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.doctor.errors import NewerSchema
 from transfer.doctor.schema import unknown_migrations
 from transfer.management.command import FAILED, NO_DATABASE, Command as BaseCommand
 
@@ -21,19 +22,13 @@ class Command(BaseCommand, DjangoCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Connects, compares versions, migrates. Raises CommandError, SystemExit."""
-        self.current = ""
+        self.current, self.is_committing = "", False
         try:
             connection.ensure_connection()
         except OperationalError as error:
             self.fail(_("Data Transfer's own database failed: %(cause)s"), error, NO_DATABASE)
         if unknown := unknown_migrations():
-            raise CommandError(
-                _(
-                    "A newer version has changed our own database (%(migration)s). Install that "
-                    "version again, or restore a backup of this one."
-                )
-                % {"migration": unknown[0]}
-            )
+            raise NewerSchema(migration=unknown[0])
         if not self.is_atomic():
             super().handle(*args, **options)
             return
@@ -42,14 +37,26 @@ class Command(BaseCommand, DjangoCommand):
                 # An alteration is refused while checks of earlier statements are still to come.
                 connection.cursor().execute("set constraints all immediate")
                 super().handle(*args, **options)
+                self.is_committing = True
         except CommandError:
             raise
         except Exception as error:
             if not self.current or options["traceback"]:
                 raise
             failed = _("The migration %(migration)s failed: %(cause)s")
-            nothing = _("Nothing was changed: the database has the schema of the version before.")
-            self.fail(f"{failed}\n{nothing}", error, FAILED)
+            self.fail(f"{failed}\n{self.what_is_left()}", error, FAILED)
+
+    def what_is_left(self) -> str:
+        """What the database is like after a failure, and how to go on."""
+        if self.is_committing:
+            return _(
+                "The answer to the commit was lost, so either all or nothing was changed. Run: "
+                "manage.py migrate"
+            )
+        return _(
+            "Nothing was changed: the database has the schema of the version before. Remove the "
+            "cause and run manage.py migrate again, or start the version before."
+        )
 
     def fail(self, sentence: str, error: Exception, returncode: int) -> None:
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,6 +14,7 @@ class Command(BaseCommand):
         "Runs the schedule once: queues due tasks, and processes the queue. Let cron run it every "
         "minute; several at the same time are safe."
     )
+    is_service = True
     requires_migrations_checks = False  # every minute: other commands say what is pending
     flags = {
         "--no-drain": gettext_noop("leave the queue to background workers (manage.py db_worker)")

@@ -30,6 +30,7 @@ class Command(BaseCommand):
         "Replaces cron: runs the schedule at every full minute, and processes the queue. Ctrl-C "
         "and SIGTERM end it after the current chunk."
     )
+    is_service = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

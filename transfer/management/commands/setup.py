@@ -36,7 +36,6 @@ from transfer.parties import OWN, SHOP_ALL, Party
 from transfer.text.explain import name_of
 
 UNITS = Path("/usr/lib/systemd/system")  # of the package
-SYSTEMD = Path("/run/systemd/system")  # exists where it runs
 DEBIANS_POSTGRES = Path("/usr/lib/postgresql")
 ALWAYS = ("dtadmin.target", "dtadmin-web.socket")
 WAYS = ("worker", "cron")
@@ -262,7 +261,7 @@ class Command(BaseCommand):
         if how == "cron":
             self.must("crontab", "add")
         wanted = [*ALWAYS, *(WORKER if how == "worker" else ())]
-        if SYSTEMD.is_dir() and (UNITS / ALWAYS[0]).exists() and is_root():
+        if settings.SYSTEMD and (UNITS / ALWAYS[0]).exists() and is_root():
             for change, units in (("disable", {*WORKER} - {*wanted}), ("enable", wanted)):
                 if units:  # systemctl wants one at least
                     command = ["systemctl", change, "--now", *units]

@@ -18,6 +18,7 @@ from transfer.alerts.watch import watch
 from transfer.errors import AlreadyRunning, StillQueued, TransferError
 from transfer.models import (
     AccountJob,
+    ApiCall,
     Heartbeat,
     IssuedSecret,
     MaintenanceRun,
@@ -113,6 +114,9 @@ class _Ticking:
     def drop_secrets(self) -> None:
         IssuedSecret.drop_expired()
 
+    def note_api_calls(self) -> None:
+        ApiCall.note_past_hours()
+
     def enqueue_recurring_jobs(self) -> None:
         RecurringJob.objects.create_missing()
         self._each("recurring_jobs", RecurringJob.objects.lost(), lambda job: job.enqueue())
@@ -150,6 +154,7 @@ STEPS: dict[str, Callable[[_Ticking], None]] = {
     "heartbeat": _Ticking.beat,
     "uploads": _Ticking.expire_uploads,
     "secrets": _Ticking.drop_secrets,
+    "api_calls": _Ticking.note_api_calls,
     "recurring_jobs": _Ticking.enqueue_recurring_jobs,
     "problems": _Ticking.watch,
 }

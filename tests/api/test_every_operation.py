@@ -31,6 +31,7 @@ RULES = {
     ("post", "/api/v1/tasks/{id}/resume"): Rule("run"),
     ("post", "/api/v1/tasks/{id}/switch"): Rule("run"),
     ("get", "/api/v1/servers"): Rule(),
+    ("post", "/api/v1/servers/{id}/reconciliation"): Rule(),
     ("get", "/api/v1/registers"): Rule(),
     ("get", "/api/v1/problems"): Rule(),
     ("get", "/api/v1/reconciliation"): Rule(),

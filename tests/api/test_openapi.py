@@ -5,6 +5,8 @@ import pytest
 from tests.api.conftest import Program
 from tests.api.openapi import FILE, text
 from transfer.api.routes import document
+from transfer.models import BonusServer, Upload
+from transfer.models.run_base import State
 
 
 def test_the_document_of_the_repository_is_that_of_the_program():
@@ -22,3 +24,18 @@ def test_every_operation_says_how_it_refuses_and_is_closed():
     assert all(one["security"] for one in operations)
     assert all(one["summary"] for one in operations)
     assert {"401", "403", "429"} <= set.intersection(*(set(one["responses"]) for one in operations))
+
+
+@pytest.mark.parametrize(
+    ("schema", "choices"),
+    [("Run", State), ("Load", Upload.State), ("Server", BonusServer.State)],
+)
+def test_a_state_is_described_by_the_choices_of_its_own_model(schema, choices):
+    described = document()["components"]["schemas"][schema]["properties"]["state"]
+    assert described["enum"] == choices.values
+
+
+def test_a_load_needs_the_header_that_makes_it_once_by_its_name_in_http():
+    load = document()["paths"]["/api/v1/rows/{kind}"]["post"]
+    (header,) = [one for one in load["parameters"] if one["in"] == "header"]
+    assert (header["name"], header["required"]) == ("Idempotency-Key", True)

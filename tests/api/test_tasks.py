@@ -26,6 +26,9 @@ def test_a_run_is_queued_and_is_in_the_audit_under_the_name_of_the_key(program, 
     assert answer.status_code == 202
     run = TransferRun.objects.get()
     assert (answer.json()["id"], answer.json()["state"]) == (run.pk, "queued")
+    assert answer.json()["starts"] == (
+        "It waits: there is no background worker, and the scheduler is silent."
+    )
     entry = last_entry()
     assert (entry.who, entry.action, entry.address) == ("1C (API)", "run", "10.1.2.3")
     assert entry.subject_id == task.pk

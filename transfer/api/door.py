@@ -1,6 +1,7 @@
 """The one view of the API: whose call it is, and that every answer is JSON."""
 
 import logging
+import re
 from http import HTTPStatus
 from traceback import format_tb
 from typing import Any
@@ -19,7 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from transfer.api import refusals
 from transfer.api.refusals import Refusal
 from transfer.errors import TransferError
-from transfer.models import Actor, ApiKey
+from transfer.models import Actor, ApiCall, ApiKey
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,24 @@ def key_of(request: HttpRequest) -> ApiKey:
     return key
 
 
+OTHER = "other"  # a call of no operation
+GAP = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+def operation_of(method: str | None, route: str) -> str:
+    """The operation as the audit names it: "GET tasks/{id}"."""
+    if method not in {"GET", "POST"}:
+        return OTHER
+    path = GAP.sub(r"{\1}", route.lstrip("^"))
+    return f"{method} {path}".rstrip()
+
+
+def note_call(request: HttpRequest, operation: str) -> None:
+    """Counts the call for the audit, before it is answered: no call goes on that is not counted."""
+    key: Any = request.api_key  # type: ignore[attr-defined]
+    ApiCall.count(key, Actor.address_of(request), operation)
+
+
 def operate(request: HttpRequest, path: str) -> HttpResponseBase:
     """Finds the operation at this path and calls it. Raises Refusal and what operations raise."""
     from transfer.api.routes import resolver  # see transfer/api/__init__.py
@@ -71,7 +90,9 @@ def operate(request: HttpRequest, path: str) -> HttpResponseBase:
     try:
         match = resolver.resolve(path)
     except Resolver404:
+        note_call(request, OTHER)
         raise refusals.not_found() from None
+    note_call(request, operation_of(request.method, match.route))
     response: Any = match.func(request, *match.args, **match.kwargs)
     if isinstance(response, HttpResponseNotAllowed):
         allowed = response.headers["Allow"]

@@ -1,7 +1,7 @@
 """Loads, by files, by hand or by this API: what became of each, and of its rows at every server."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from transfer.api.pages import After, Limit, page
 from transfer.api.refusals import bad_rows
-from transfer.api.shapes import Named, Problem, Refused, RefusedField, named, problem_of
+from transfer.api.shapes import Named, Problem, Refused, RefusedField, named, one_of, problem_of
 from transfer.loading.load_once import BAD_ROWS_NAMED
 from transfer.loading.report import warning
 from transfer.models import Upload
@@ -28,7 +28,7 @@ class Load(Schema):
 
     id: UUID = Field(alias="token")
     kind: KindChoices
-    state: Upload.State
+    state: Annotated[Upload.State, one_of(Upload.State)]
     method: Upload.InputMethod = Field(alias="input_method")
     name: str = Field(description="Of the file.")
     good: int

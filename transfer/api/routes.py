@@ -12,18 +12,24 @@ from ninja.errors import HttpError, ValidationError
 from ninja.operation import Operation
 from pydantic import AwareDatetime, Field
 
-from transfer.api import loads, refusals, rows, state, tasks, traces
+from transfer.api import loads, reconciliation, refusals, rows, state, tasks, traces
 from transfer.api.access import Key
 from transfer.api.refusals import Refusal
 from transfer.models.api_keys import Scope
 
 PREFIX = "/api/v1/"
+
+
+def refusal(words: str) -> dict[str, Any]:
+    """A refusal as the document has it."""
+    schema = {"$ref": "#/components/schemas/Refused"}
+    return {"description": words, "content": {"application/json": {"schema": schema}}}
+
+
+UNREADABLE = refusal("The body is not valid JSON")
 # Of every operation: status → what it means.
 REFUSALS = {
-    status: {
-        "description": words,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}},
-    }
+    status: refusal(words)
     for status, words in {
         "401": "No valid key",
         "403": "The key does not allow it",
@@ -82,7 +88,8 @@ def document() -> dict[str, Any]:
     schema: dict[str, Any] = json.loads(json.dumps(api.get_openapi_schema(path_prefix=PREFIX)))
     for methods in schema["paths"].values():
         for operation in methods.values():
-            operation["responses"] = {**REFUSALS, **operation["responses"]}
+            of_body = {"400": UNREADABLE} if "requestBody" in operation else {}
+            operation["responses"] = {**REFUSALS, **of_body, **operation["responses"]}
     return schema
 
 
@@ -114,6 +121,7 @@ def answer_invalid(request: HttpRequest, error: ValidationError) -> NoReturn:
 
 
 api.add_router("", state.router)
+api.add_router("", reconciliation.router)
 api.add_router("", tasks.router)
 api.add_router("", rows.router)
 api.add_router("", traces.router)

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
-from ninja import Header, Router, Schema, Status
+from ninja import Router, Schema, Status
 from pydantic import Field
 
 from transfer.api.access import Key, check_scope
@@ -21,7 +21,24 @@ router = Router(tags=["Rows"], auth=Key())
 CHUNK = 1 << 16
 IDEMPOTENCY_KEY = re.compile("[!-~]{8,200}")
 TYPES = {"application/json": "json", "text/csv": "csv"}
-BODY = {
+CALL = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": "Idempotency-Key",
+            "required": True,
+            "description": (
+                "Visible ASCII characters, best a UUID: another for each load. The same call again "
+                "gets the same answer and loads nothing."
+            ),
+            "schema": {
+                "type": "string",
+                "minLength": 8,
+                "maxLength": 200,
+                "pattern": f"^{IDEMPOTENCY_KEY.pattern}$",
+            },
+        }
+    ],
     "requestBody": {
         "required": True,
         "description": (
@@ -43,7 +60,7 @@ BODY = {
             },
             "text/csv": {"schema": {"type": "string"}},
         },
-    }
+    },
 }
 
 
@@ -61,20 +78,16 @@ class Loaded(Schema):
         201: Loaded,
         **dict.fromkeys((400, 403, 409, 413, 415, 422, 503), Refused),
     },
-    openapi_extra=BODY,
+    openapi_extra=CALL,
     summary="Load rows: all of them or none, once for each Idempotency-Key",
 )
 def load_rows(
     request: HttpRequest,
     response: HttpResponse,
     kind: KindChoices,
-    idempotency_key: str = Header(
-        "",
-        description="8 to 200 visible ASCII characters, best a UUID: another for each load. The "
-        "same call again gets the same answer and loads nothing.",
-    ),
 ) -> Any:
     check_scope(request, Scope.to_load(kind))
+    idempotency_key = request.headers.get("Idempotency-Key", "")
     if not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         message = _("The header Idempotency-Key must be 8 to 200 visible ASCII characters long.")
         hint = _("Make one for each load, best a UUID, and repeat a call with the same one.")

@@ -2,12 +2,18 @@
 
 from typing import Any
 
+from django.db.models import TextChoices
 from ninja import Schema
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, WithJsonSchema
 
 from transfer.errors import TransferError
 from transfer.models import BonusServer
 from transfer.text.explain import explain
+
+
+def one_of(choices: type[TextChoices]) -> WithJsonSchema:
+    """The choices in the place of a field: the document has one name for all classes `State`."""
+    return WithJsonSchema({"type": "string", "enum": choices.values})
 
 
 class Problem(Schema):

@@ -1,7 +1,7 @@
 """What the overview and the lists show: tasks, servers, registers, problems, runs."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
@@ -9,7 +9,7 @@ from ninja import Router, Schema
 from pydantic import AwareDatetime, Field
 
 from transfer.api.pages import LARGEST, After, Limit, page
-from transfer.api.shapes import LastRun, Named, Problem, Refused, named, problem_of
+from transfer.api.shapes import LastRun, Named, Problem, Refused, named, one_of, problem_of
 from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
 from transfer.models.run_base import State, attach_runs
@@ -18,7 +18,6 @@ from transfer.problems.codes import FOR_ADMINISTRATORS
 from transfer.problems.find import problems
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
-from transfer.runs.reconcile import last_result
 
 router = Router(tags=["State"])
 
@@ -97,7 +96,7 @@ class Server(Schema):
 
     id: int
     name: str
-    state: BonusServer.State
+    state: Annotated[BonusServer.State, one_of(BonusServer.State)]
     version: str
     checked_at: AwareDatetime | None
     latency: float | None = Field(description="Seconds until the last answer.")
@@ -187,54 +186,6 @@ def list_problems(request: HttpRequest, limit: Limit = LARGEST) -> Any:
     ]
 
 
-class Reconciliation(Schema):
-    """The last comparison of both sides of a task; nulls if there was none yet.
-
-    It holds if nothing is missing: staged + purged = applied + unchanged + rejected.
-    """
-
-    task: int
-    kind: KindChoices
-    server: Named
-    at: AwareDatetime | None = None
-    holds: bool | None = None
-    staged: int | None = None
-    purged: int | None = None
-    applied: int | None = None
-    unchanged: int | None = None
-    rejected: int | None = None
-    rows_missing: int | None = None
-    rejects_missing: int | None = None
-    amount_missing: Decimal | None = None
-
-
-class Reconciliations(Schema):
-    items: list[Reconciliation]
-    next: int | None
-
-
-@router.get("reconciliation", response=Reconciliations, summary="The last reconciliations")
-def list_reconciliations(request: HttpRequest, after: After, limit: Limit) -> Any:
-    found = page(TransferTask.objects.select_related("server"), after, limit)
-    return {**found, "items": [reconciliation_shape(task) for task in found["items"]]}
-
-
-def reconciliation_shape(task: TransferTask) -> dict[str, Any]:
-    about = {"task": task.pk, "kind": task.kind, "server": named(task.server)}
-    result = last_result(task)
-    if result is None:
-        return about
-    totals = {name: getattr(result.totals, name) for name in ("applied", "unchanged", "rejected")}
-    missing = ("at", "holds", "rows_missing", "rejects_missing", "amount_missing")
-    return {
-        **about,
-        **totals,
-        **{name: getattr(result, name) for name in missing},
-        "staged": result.staged.rows,
-        "purged": result.staged.purged_rows,
-    }
-
-
 class Run(Schema):
     """One execution of a transfer task."""
 
@@ -242,7 +193,7 @@ class Run(Schema):
     task: int | None = Field(alias="task_id")
     kind: KindChoices
     server: str = Field(alias="server_name")
-    state: State
+    state: Annotated[State, one_of(State)]
     started_by: str = Field(alias="trigger")
     queued_at: AwareDatetime
     started_at: AwareDatetime | None
@@ -273,7 +224,7 @@ def list_runs(
     limit: Limit,
     task: int | None = None,
     kind: KindChoices | None = None,
-    state: State | None = None,
+    state: Annotated[State, one_of(State)] | None = None,
 ) -> Any:
     wanted = {"task": task, "kind": kind, "state": state}
     filters = {name: value for name, value in wanted.items() if value is not None}

@@ -18,10 +18,17 @@ from transfer.models import TransferTask
 from transfer.models.api_keys import Scope
 from transfer.models.schedules import ChangedMeanwhile
 from transfer.runs.start import RunIsOpen, run_now
+from transfer.runs.workers import when_it_starts
 
 router = Router(tags=["Tasks"], auth=Key(Scope.RUN))
 REFUSALS = {404: Refused, 409: Refused, 422: Refused}
 LONGEST_REASON = 500
+
+
+class StartedRun(Run):
+    """A run that was just queued."""
+
+    starts: str = Field(description="When it starts, or why it waits: a sentence.")
 
 
 class Wish(Schema, extra="forbid"):
@@ -43,16 +50,18 @@ class Switch(Wish):
 
 @router.post(
     "tasks/{int:id}/run",
-    response={202: Run, 404: Refused, 409: Refused},
+    response={202: StartedRun, 404: Refused, 409: Refused},
     summary="Run a task now, also one that is off or paused",
 )
 def run_task(request: HttpRequest, id: int) -> Any:
     task = get_object_or_404(TransferTask.objects.select_related("server"), pk=id)
     try:
-        return Status(202, run_now(task, request.actor))  # type: ignore[attr-defined]
+        run: Any = run_now(task, request.actor)  # type: ignore[attr-defined]
     except RunIsOpen as overlap:
         message = _("The task has an open run already: № %(run)s.") % {"run": overlap.run.pk}
         raise Refusal(409, "run_is_open", message) from None
+    run.starts = when_it_starts()
+    return Status(202, run)
 
 
 @router.post(

@@ -3,6 +3,7 @@
 from transfer.models.account_jobs import AccountJob, IssuedSecret
 from transfer.models.accounts import RegisterAccount, SeenDay
 from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
+from transfer.models.api_calls import ApiCall
 from transfer.models.api_keys import ApiKey
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failed_steps import FailedStep

@@ -139,8 +139,9 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
             return [name for (name,) in cursor.fetchall()]
 
     def changes(self) -> Self:
-        """Entries without log-ins, which change nothing."""
-        return self.exclude(action__in=[AuditEntry.Action.LOGIN, AuditEntry.Action.REFUSE])
+        """Entries without log-ins and calls of the API, which change nothing."""
+        Action = AuditEntry.Action
+        return self.exclude(action__in=[Action.LOGIN, Action.REFUSE, Action.CALLS])
 
     def last_backup_at(self) -> datetime | None:
         """When the last backup was completed. One that failed, or was killed, has no size."""
@@ -187,6 +188,7 @@ class AuditEntry(models.Model):
         POSITION = "position", gettext_lazy("Position set")
         BACKUP = "backup", gettext_lazy("Backup made")
         RESTORE = "restore", gettext_lazy("Backup restored")
+        CALLS = "calls", gettext_lazy("API called")
 
     at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)
     who = models.CharField(gettext_lazy("who"), max_length=200)

@@ -18,6 +18,7 @@ from transfer.runs.execute import open_databases
 from transfer.servers.ask import ask_all
 
 BATCHES_SHOWN = 10
+PATIENTLY = 8.0  # seconds that a person or a program waits for a count
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ SENTENCES = {
     "backup bytes": gettext_lazy("%(who)s made a backup of our own database"),
     "backup": gettext_lazy("%(who)s began a backup of our own database"),
     "restore": gettext_lazy("%(who)s restored our own database from a backup"),
+    "calls": gettext_lazy("%(who)s called the API"),
 }
 
 

@@ -45,6 +45,9 @@ FACTS = {
     "removed": gettext_lazy("removed"),
     "renewed": gettext_lazy("renewed"),
     "reset": gettext_lazy("removed"),
+    "hour": gettext_lazy("the hour from"),
+    "times": gettext_lazy("calls"),
+    "operations": gettext_lazy("operations"),
 }
 FACTORS = {
     "totp": gettext_lazy("app with codes"),

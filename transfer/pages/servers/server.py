@@ -35,12 +35,11 @@ from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
 from transfer.problems import doors
 from transfer.problems.find import outage_of
 from transfer.runs import backlog
-from transfer.runs.reconcile import Log, batch_log, last_result, reconcile_within
+from transfer.runs.reconcile import PATIENTLY, Log, batch_log, last_result, reconcile_within
 from transfer.servers.ask import ask_all
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
 from transfer.text.explain import Explanation, explain
 
-RECONCILE_SECONDS = 8
 LOG_SECONDS = 3
 LABELS = [label for label, _test in STAGES.values()]
 TO_TEST = "server_to_test"  # in a session: it has just been docked
@@ -158,7 +157,7 @@ def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
     """Shows the last reconciliation of each task and its latest batches; `?now` counts first."""
     server = get_object_or_404(BonusServer, pk=pk)
     tasks = list(server.tasks.select_related("server"))
-    counted = reconcile_within(RECONCILE_SECONDS, tasks) if "now" in request.GET else {}
+    counted = reconcile_within(PATIENTLY, tasks) if "now" in request.GET else {}
     readers = {task: task.all_readers for task in tasks}
     logs = ask_all(tasks, lambda task, within: batch_log(task, readers[task], within), LOG_SECONDS)
     by_task = dict(logs)

@@ -38,10 +38,15 @@ test: $(STAMP)
 	@$(DEBIAN) crontab=cron nginx=nginx-light,nginx faketime=faketime promtool=promtool || true
 	$(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 
-chaos: $(STAMP)
+chaos: $(VENV)/.chaos
 	@$(DEBIAN) ip=iproute2 faketime=faketime || true
 	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/chaos tests/engine/test_every_statement.py \
 		tests/engine/test_every_statement_of_commands.py tests/engine/test_property.py
+
+$(VENV)/.chaos: $(STAMP)
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
+		--constraint constraints.txt ".[chaos]"
+	@touch $@
 
 # PARTS="transfer look": these alone. QUICK=1: tiny data, to see that it still runs.
 bench: $(VENV)/.bench

@@ -19,7 +19,7 @@ def certificate(folder, *, host="127.0.0.1", until=NOW + timedelta(days=1)):
     """
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = signed("authority of the tests", authority_key, None, authority_key)
-    extension = x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])
+    extension = x509.SubjectAlternativeName([address_or_name(host)])
     made = signed(host, key, authority, authority_key, until, extension)
     (folder / "c.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (folder / "c.key").write_bytes(
@@ -32,6 +32,13 @@ def certificate(folder, *, host="127.0.0.1", until=NOW + timedelta(days=1)):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "c.pem", folder / "c.key")
     return authority.public_bytes(serialization.Encoding.PEM).decode(), context
+
+
+def address_or_name(host):
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def signed(name, key, authority, authority_key, until=NOW + timedelta(days=1), extension=None):

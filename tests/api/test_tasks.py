@@ -77,7 +77,12 @@ def test_a_change_of_an_old_version_is_refused(program, task):
     [
         ("pause", {"until": "2020-01-01T00:00:00Z"}, "until"),
         ("pause", {"until": "2099-01-01T00:00:00"}, "until"),
+        ("pause", {"until": 4070908800}, "until"),
+        ("pause", {"until": "4070908800"}, "until"),
         ("pause", {}, "until"),
+        ("switch", {"enabled": 0}, "enabled"),
+        ("switch", {"enabled": "off"}, "enabled"),
+        ("switch", {"enabled": True, "version": "0"}, "version"),
         ("switch", {}, "enabled"),
         ("switch", {"enabled": True, "reason": "x" * 501}, "reason"),
         ("switch", {"enabled": True, "resaon": "x"}, "resaon"),

@@ -1,14 +1,15 @@
 """Tasks: run, pause, resume, switch. The same methods as behind the buttons of the scheduler."""
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from ninja import Router, Schema, Status
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool
 
 from transfer.api.access import Key
 from transfer.api.refusals import Refusal
@@ -23,6 +24,7 @@ from transfer.runs.workers import when_it_starts
 router = Router(tags=["Tasks"], auth=Key(Scope.RUN))
 REFUSALS = {404: Refused, 409: Refused, 422: Refused}
 LONGEST_REASON = 500
+WRITTEN_OUT = re.compile(r"\d{4}-\d\d-\d\dT", re.IGNORECASE)
 
 
 class StartedRun(Run):
@@ -31,21 +33,32 @@ class StartedRun(Run):
     starts: str = Field(description="When it starts, or why it waits: a sentence.")
 
 
+def written_out(moment: Any) -> Any:
+    """Refuses seconds since 1970, which pydantic would take. Raises ValueError."""
+    if not isinstance(moment, str) or not WRITTEN_OUT.match(moment):
+        raise ValueError("a moment such as 2027-01-01T08:00:00+03:00")
+    return moment
+
+
 class Wish(Schema, extra="forbid"):
     """Why a task is changed, and which version of it was seen."""
 
     reason: str = Field("", max_length=LONGEST_REASON, description="Shown beside the task.")
     version: int | None = Field(
-        None, description="The version that was read: if the task has changed since, 409."
+        None,
+        strict=True,
+        description="The version that was read: if the task has changed since, 409.",
     )
 
 
 class Pause(Wish):
-    until: AwareDatetime = Field(description="When the pause ends, with a zone.")
+    until: Annotated[AwareDatetime, BeforeValidator(written_out)] = Field(
+        description="When the pause ends, with a zone."
+    )
 
 
 class Switch(Wish):
-    enabled: bool
+    enabled: StrictBool
 
 
 @router.post(

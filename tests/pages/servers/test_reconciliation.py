@@ -102,7 +102,7 @@ def test_a_count_that_takes_too_long_is_stopped_and_the_last_result_stays(
     moved, reconciliation, shop_all, monkeypatch
 ):
     reconciliation("?now=1")
-    monkeypatch.setattr(page, "RECONCILE_SECONDS", 1)
+    monkeypatch.setattr(page, "PATIENTLY", 1)
     with connected(shop_all) as holder:
         holder.autocommit = False
         run(holder, 'lock table "changeAccountBalanceTemp" in access exclusive mode')

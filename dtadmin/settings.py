@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
@@ -105,6 +106,32 @@ if BEHIND_PROXY:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = True
     # The lists that browsers bring along are for names of the whole world.
     SILENCED_SYSTEM_CHECKS = ["security.W021"]
+
+# Log-ins at the company's provider, such as Keycloak, by OIDC; off without OIDC_ISSUER.
+OIDC_ISSUER = env("OIDC_ISSUER").rstrip("/")
+OIDC_CLIENT_ID = env("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env("OIDC_CLIENT_SECRET")
+OIDC_NAME = env("OIDC_NAME", urlsplit(OIDC_ISSUER).hostname or "")
+OIDC_SCOPES = env("OIDC_SCOPES", "openid profile email").split()
+OIDC_USER_CLAIM = env("OIDC_USER_CLAIM", "preferred_username")
+OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", "groups")
+# The provider's groups by our role, the highest first.
+OIDC_GROUPS = {
+    role: env_list(f"OIDC_{role.upper()}S") for role in ("administrator", "operator", "viewer")
+}
+# Who may log in by password when the provider does not answer.
+EMERGENCY_USERS = env_list("EMERGENCY_USERS")
+if OIDC_ISSUER:
+    for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ADMINISTRATORS", "EMERGENCY_USERS"):
+        if not env(name):
+            raise ImproperlyConfigured(
+                _("OIDC_ISSUER is set, so %(name)s has to be set, too.") % {"name": name}
+            )
+    if urlsplit(OIDC_ISSUER).scheme != "https" and urlsplit(OIDC_ISSUER).hostname not in {
+        "localhost",
+        "127.0.0.1",
+    }:
+        raise ImproperlyConfigured(_("OIDC_ISSUER must begin with https://"))
 
 SESSION_COOKIE_AGE = 3600 * env_number("SESSION_HOURS", 12)
 
@@ -215,6 +242,25 @@ ACCOUNT_ADAPTER = "transfer.pages.account.adapters.AccountAdapter"
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
+SOCIALACCOUNT_ADAPTER = "transfer.pages.account.provider.ProviderAdapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form may not lead to another site (ContentPolicy)
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "SCOPE": OIDC_SCOPES,
+        "APPS": [
+            {
+                "provider_id": "sso",
+                "name": OIDC_NAME,
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
+                "settings": {"server_url": OIDC_ISSUER},
+            }
+        ]
+        if OIDC_ISSUER
+        else [],
+    }
+}
 MFA_ADAPTER = "transfer.pages.account.adapters.MFAAdapter"
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
@@ -240,6 +286,8 @@ MIDDLEWARE = [
     "dtadmin.middleware.time_zone",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "transfer.pages.account.renewal.provider_session",
     "transfer.pages.middleware.LoginRequired",
     "transfer.access.RoleMiddleware",
     "transfer.pages.uploading.Uploads",
@@ -248,7 +296,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "allauth.account.middleware.AccountMiddleware",
     "transfer.pages.middleware.keep_session",
     "transfer.pages.middleware.never_stored",
     "transfer.pages.middleware.not_allowed",

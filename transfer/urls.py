@@ -6,7 +6,7 @@ from transfer.access import View
 from transfer.api import door as api
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
-from transfer.pages.account import second_factors as factors, views as account
+from transfer.pages.account import provider, second_factors as factors, views as account
 from transfer.pages.audit import views as audit
 from transfer.pages.help import views as help
 from transfer.pages.history import run, views as history
@@ -162,6 +162,10 @@ urlpatterns = [
     path("keys/<int:pk>/revoke/", keys.revoke, name="key_revoke"),
     # Names that begin with "account_" and "mfa_" are those that allauth knows them by.
     path("login/", account.log_in, name="account_login"),
+    re_path("^login/(?P<provider_id>sso)/$", provider.log_in, name="openid_connect_login"),
+    re_path(
+        "^login/(?P<provider_id>sso)/callback/$", provider.callback, name="openid_connect_callback"
+    ),
     path("login/code/", factors.enter_code, name="mfa_authenticate"),
     path("logout/", account.log_out, name="logout"),
     path("account/", account.account, name="account"),

@@ -61,7 +61,7 @@ NO_PAGES = re.compile(
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
     r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_accounts|register_mothball"
     r"|user_(close|reopen)|users_unlock"
-    r"|account_reauthenticate|mfa_(?!index)\w+"  # these have a walk of their own
+    r"|openid_connect_\w+|account_reauthenticate|mfa_(?!index)\w+"  # these have a walk of their own
     r"|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
 )
 

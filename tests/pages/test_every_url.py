@@ -147,6 +147,8 @@ RULES = {
     "key_revoke": RULE,
     # The user's own things. Without a log-in one logs in, or chooses how that page looks.
     "account_login": Rule("nobody", "get post put"),
+    "openid_connect_login": Rule("nobody", "get"),
+    "openid_connect_callback": Rule("nobody", "get"),
     "mfa_authenticate": Rule("nobody", "get post put"),  # without a password, to the log-in
     "notifications": Rule("administrator", "get"),
     "recipient_add": RULE,
@@ -187,8 +189,11 @@ def quiet(caplog):
 
 
 @pytest.fixture
-def urls(db, shop_all) -> dict[str, str]:
-    """The address of every page, about something that is there."""
+def urls(db, shop_all, settings) -> dict[str, str]:
+    """The address of every page, about something that is there; with a provider, who is away."""
+    settings.OIDC_ISSUER, settings.EMERGENCY_USERS = "http://127.0.0.1:9", [*ROLES, "root"]
+    app = {"provider_id": "sso", "client_id": "x", "settings": {"server_url": "http://127.0.0.1:9"}}
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [app]}}
     about = things()
     return {name: reverse(name, kwargs=arguments(name, about)) for name in RULES}
 

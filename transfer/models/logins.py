@@ -178,8 +178,10 @@ class LoginKey:
         if len(after) > len(before):
             self._note(Action.LOCK, until=after[-1].until)
 
-    def succeed(self, **how: str) -> None:
-        """Notes the log-in, and `how`: "factor" is the type of the second factor."""
+    def succeed(self, **how: object) -> None:
+        """Notes the log-in, and `how`: "factor" is the type of the second factor; "provider" the
+        name of the provider; "emergency" that the provider was passed by.
+        """
         self._note(Action.LOGIN, **how)
 
     def _locks(self, guesses: GuessQuerySet) -> Iterator[Lock]:

@@ -89,6 +89,48 @@ class User(AuthUser):
             if role is not None:
                 self._take(role)
 
+    @classmethod
+    @transaction.atomic
+    def enter(cls, actor: Actor, username: str, *, role: Role, **names: str) -> Self:
+        """The user of this name whom the provider (`actor`) has let in, with the role it gives.
+
+        A user who is new is made. One who had a password here loses it, with the second factors:
+        the provider asks for its own. Raises ValidationError for a closed user, for a name that
+        can't be one, and for an emergency user, who does not depend on the provider.
+        """
+        one_at_a_time()
+        user = cls.objects.filter(username__iexact=username).first()
+        if user is None:
+            user = cls(username=username, **names)
+            user.set_unusable_password()
+            user.clean_fields(exclude=["password"])
+            user.save()
+            user._take(role)
+            AuditEntry.record(actor, AuditEntry.Action.CREATE, user, new=user.audit_values())
+            return user
+        if not user.is_active:
+            raise ValidationError("", code="closed")
+        if user.is_for_emergencies:
+            raise ValidationError("", code="emergency")
+        if user.has_usable_password():
+            user.set_unusable_password()
+            user.save(update_fields=["password"])
+            Authenticator.objects.filter(user_id=user.pk).delete()
+            StartPassword.objects.filter(user=user).delete()
+            AuditEntry.record(actor, AuditEntry.Action.CHANGE, user, new={"log_in": "provider"})
+        user.follow(actor, role=role)
+        return user
+
+    def follow(self, actor: Actor, *, role: Role | None) -> None:
+        """Takes the role that the provider gives, or loses it, even as the last administrator."""
+        with self._changing(actor, is_checked=False):
+            self._take(role)
+
+    @property
+    def is_for_emergencies(self) -> bool:
+        """Whether the settings name this user for log-ins by password beside the provider."""
+        return self.username in settings.EMERGENCY_USERS
+
     def close(self, actor: Actor) -> None:
         """Closes the log-in and all sessions. Raises ValidationError: see `_check`."""
         with self._changing(actor):
@@ -136,7 +178,7 @@ class User(AuthUser):
         }
 
     @contextmanager
-    def _changing(self, actor: Actor) -> Iterator[None]:
+    def _changing(self, actor: Actor, *, is_checked: bool = True) -> Iterator[None]:
         """What is different afterwards is checked, saved and noted; or nothing is."""
         with transaction.atomic():
             one_at_a_time()
@@ -148,15 +190,17 @@ class User(AuthUser):
                 update_fields=["first_name", "last_name", "is_active", "is_staff", "is_superuser"]
             )
             after = self.audit_values()
-            self._check(actor, before, after)
+            if is_checked:
+                self._check(actor, before, after)
             if changed := [name for name in after if after[name] != before[name]]:
                 old, new = ({name: values[name] for name in changed} for values in (before, after))
                 AuditEntry.record(actor, AuditEntry.Action.CHANGE, self, old=old, new=new)
 
-    def _take(self, role: Role) -> None:
-        """Gives that role alone. A superuser is an administrator; who is none can't be one."""
+    def _take(self, role: Role | None) -> None:
+        """Gives that role alone, or none. A superuser is an administrator; who is none can't be."""
         self.groups.remove(*Group.objects.filter(name__in=[one.group for one in Role]))
-        self.groups.add(Group.objects.get(name=role.group))
+        if role:
+            self.groups.add(Group.objects.get(name=role.group))
         if role != Role.ADMINISTRATOR:
             self.is_superuser = self.is_staff = False
         forget_role(self)

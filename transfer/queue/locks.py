@@ -25,6 +25,7 @@ class Space(IntEnum):
     GUESSES = 4485
     ARRIVALS = 4486
     IDEMPOTENCY = 4487
+    PROVIDER = 4488
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").

@@ -10,11 +10,13 @@ from allauth.account.utils import get_login_redirect_url
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from cryptography.fernet import InvalidToken
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.secret import cipher
@@ -35,6 +37,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def respond_user_inactive(self, request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
         return redirect("account_login")
+
+    def pre_login(self, request: HttpRequest, user: Any, **options: Any) -> HttpResponse | None:
+        """Where users log in at a provider, passwords and passkeys are for emergencies."""
+        used = {one["method"] for one in get_authentication_records(request, user)}
+        is_emergency = user.get_username() in settings.EMERGENCY_USERS
+        if settings.OIDC_ISSUER and "socialaccount" not in used and not is_emergency:
+            return redirect(f"{reverse('account_login')}?why=provider")
+        return super().pre_login(request, user, **options)
 
     def post_login(
         self, request: HttpRequest, user: Any, *, redirect_url: str | None, **options: Any

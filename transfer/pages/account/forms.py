@@ -44,9 +44,18 @@ class LogInForm(AuthenticationForm):
         self.error_messages = {**self.error_messages, "invalid_login": wrong}
 
     def clean(self) -> dict[str, Any]:
-        self.key = key_of(self.request, self.cleaned_data.get("username", ""))
-        with counting(self.key):
+        with counting(key_of(self.request, self.cleaned_data.get("username", ""))):
             return super().clean()
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Where users log in at a provider, the password is for emergencies."""
+        super().confirm_login_allowed(user)
+        if settings.OIDC_ISSUER and user.get_username() not in settings.EMERGENCY_USERS:
+            raise ValidationError(
+                _("This name logs in at %(name)s. The password is for emergencies alone."),
+                code="provider",
+                params={"name": settings.OIDC_NAME},
+            )
 
 
 @contextmanager

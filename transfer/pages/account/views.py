@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
@@ -12,6 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views import i18n
 from django.views.decorators.http import require_POST, require_safe
@@ -26,7 +28,9 @@ from transfer.pages.account.forms import (
     TimeZoneForm,
     know_browser,
 )
-from transfer.pages.back import next_url
+from transfer.pages.account.provider import REASONS
+from transfer.pages.account.renewal import ASK_AGAIN
+from transfer.pages.back import is_part, next_url
 from transfer.pages.middleware import CHANGE_FIRST
 from transfer.pages.navigation import known_theme
 
@@ -37,6 +41,28 @@ class LogIn(auth_views.LoginView):
     template_name = "account/login.html"
     authentication_form = LogInForm
     redirect_authenticated_user = True
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """After the end of a session that the provider opened, asks the provider at once."""
+        if not is_part(request) and request.session.pop(ASK_AGAIN, False) and settings.OIDC_ISSUER:
+            return redirect(self.provider_url())
+        return super().get(request, *args, **kwargs)
+
+    def provider_url(self) -> str:
+        url = reverse("openid_connect_login", kwargs={"provider_id": "sso"})
+        return f"{url}?{urlencode({'next': self.get_success_url()})}"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """With a provider: its name and address, and why it has not let somebody in."""
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        if settings.OIDC_ISSUER:
+            why = REASONS.get(self.request.GET.get("why", ""), "")
+            context |= {
+                "provider": settings.OIDC_NAME,
+                "provider_url": self.provider_url(),
+                "why": why and why % {"name": settings.OIDC_NAME},
+            }
+        return context
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Logs in, or first asks for the second factor. What follows: see `logged_in`."""

@@ -89,6 +89,7 @@ SENTENCES = {
     "factor reset": gettext_lazy("%(who)s reset the second factor of “%(name)s”"),
     "factor": gettext_lazy("%(who)s changed a second factor"),
     "test": gettext_lazy("%(who)s tested the connection to “%(name)s”"),
+    "login emergency": gettext_lazy("%(who)s logged in by password, for an emergency"),
     "login": gettext_lazy("%(who)s logged in"),
     "refuse factor": gettext_lazy("%(who)s: log-in refused, the code was wrong"),
     "refuse": gettext_lazy("%(who)s: log-in refused"),

@@ -41,6 +41,9 @@ FACTS = {
     "decision": gettext_lazy("decision"),
     "id": gettext_lazy("row"),
     "factor": gettext_lazy("second factor"),
+    "log_in": gettext_lazy("log-in"),
+    "emergency": gettext_lazy("emergency log-in"),
+    "provider": gettext_lazy("provider"),
     "added": gettext_lazy("added"),
     "removed": gettext_lazy("removed"),
     "renewed": gettext_lazy("renewed"),
@@ -61,6 +64,7 @@ UNNAMED = {"topics": gettext_lazy("notify of")}
 COLUMNS = {"way": "input_method"}
 CHOICES: dict[str, dict[Any, Any]] = {
     **dict.fromkeys(("factor", "added", "removed", "renewed", "reset"), FACTORS),
+    "log_in": {"provider": gettext_lazy("at the provider alone")},
     "decision": {"send": gettext_lazy("send again"), "leave": gettext_lazy("leave")},
     "role": {role.group: role.label for role in Role},
     "state": {"active": gettext_lazy("Active"), "closed": gettext_lazy("Closed")},

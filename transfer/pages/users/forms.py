@@ -135,7 +135,7 @@ class EditUserForm(forms.ModelForm[User]):
         model = User
         fields = ["first_name", "last_name"]
 
-    def __init__(self, *args: Any, own: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, own: bool, provider: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         held = self.instance.role
         self.initial["role"] = held.group if held else ""
@@ -144,6 +144,11 @@ class EditUserForm(forms.ModelForm[User]):
         if own:
             self.fields["role"].disabled = True
             self.fields["role"].help_text = _("Your own role is changed by another administrator.")
+        if provider:
+            self.fields["role"].disabled = True
+            self.fields["role"].help_text = _("Given by the user’s groups at %(name)s.") % {
+                "name": provider
+            }
 
     def changes(self) -> dict[str, Any]:
         return {name: self.cleaned_data[name] for name in self.changed_data}

@@ -1,5 +1,7 @@
 """Users: list, add, change, new password, close and reopen. Users are never deleted."""
 
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -69,7 +71,13 @@ def add(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     own = user.pk == request.user.pk
-    form = EditUserForm(request.POST or None, instance=get_object_or_404(User, pk=pk), own=own)
+    provider = provider_of(user)
+    form = EditUserForm(
+        request.POST or None,
+        instance=get_object_or_404(User, pk=pk),
+        own=own,
+        provider=provider,
+    )
     if form.is_valid():
         try:
             user.edit(Actor.of(request), **form.changes())
@@ -82,12 +90,19 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "form": form,
         "one": user,
         "own": own,
+        "provider": provider,
         "locked": locked_names(),
         "about": f"user-{pk}",
         "entries": sentences.latest(user),
         "factors": [FACTORS[one] for one in factors_of(user)],
     }
     return render(request, "users/user.html", context)
+
+
+def provider_of(user: User) -> str:
+    """The name of the provider that the user logs in at; empty if the user has a password here."""
+    linked = SocialAccount.objects.filter(user_id=user.pk)
+    return settings.OIDC_NAME if settings.OIDC_ISSUER and linked.exists() else ""
 
 
 @role("administrator")

@@ -42,31 +42,35 @@ TRANSACTIONS = """
 """
 
 
+FEW, MANY, MOST = 3, 30, 100  # bonus servers, each with three kinds
+
+
 def measure(ground: Ground, sizes: Sizes) -> list[Table]:
     with ground.installation() as at:
-        names = docked(at, 0, 3)
-        with resident(at, "db_worker"):
-            few = delays(at, names, sizes.of(100, 3))
-        idle_few = idle(at, 3, sizes)
-        names += docked(at, 3, sizes.of(30, 4))
-        with resident(at, "db_worker"):
-            many = delays(at, names, sizes.of(100, 3))
-        idle_many = idle(at, len(names), sizes)
-        docked(at, len(names), sizes.of(100, 5))
-        idle_most = idle(at, sizes.of(100, 5), sizes)
-    columns = ["bonus servers × kinds", "median s", "p95 s", "most s", "rows"]
-    rows = [
-        [f"{count} × 3", median(taken), quantile(taken, 0.95), max(taken), len(taken)]
-        for count, taken in ((3, few), (len(names), many))
-    ]
+        many, most = sizes.of(MANY, 4), sizes.of(MOST, 5)
+        names = docked(at, 0, 1)
+        at_rest = [idle(at, 1, sizes)]
+        names += docked(at, 1, FEW)
+        moved = [busy(at, names, sizes)]
+        names += docked(at, FEW, many)
+        moved.append(busy(at, names, sizes))
+        at_rest.append(idle(at, many, sizes))
+        docked(at, many, most)
+        at_rest.append(idle(at, most, sizes))
+    servers = "bonus servers × kinds"
+    columns = [servers, "median s", "p95 s", "most s", "rows"]
+    transactions = "transactions/s: shop All"
     return [
-        Table("From commit until all bonus servers have the row", columns, rows),
-        Table(
-            "Nothing arrives",
-            ["bonus servers × kinds", "% of a processor", "transactions/s: shop All", "own"],
-            [idle_few, idle_many, idle_most],
-        ),
+        Table("From commit until all bonus servers have the row", columns, moved),
+        Table("Nothing arrives", [servers, "% of a processor", transactions, "own"], at_rest),
     ]
+
+
+def busy(at: Installation, names: list[str], sizes: Sizes) -> list[Any]:
+    """How long single rows take, one after the other."""
+    with resident(at, "db_worker"):
+        taken = delays(at, names, sizes.of(100, 3))
+    return [f"{len(names)} × 3", median(taken), quantile(taken, 0.95), max(taken), len(taken)]
 
 
 def docked(at: Installation, first: int, end: int) -> list[str]:

@@ -59,6 +59,7 @@ def env_list(name: str, default: str = "") -> list[str]:
 
 
 VAR = Path(env("DTADMIN_VAR", str(BASE_DIR / "var")))
+IN_CONTAINER = env_flag("DTADMIN_IN_CONTAINER")  # image/Containerfile sets it
 DEBUG = env_flag("DEBUG")
 DATABASE_URL = env("DATABASE_URL")
 SHOP_ALL_DATABASE_URL = env("SHOP_ALL_DATABASE_URL")
@@ -144,7 +145,9 @@ if EMBEDDED:
         socket_dir = embedded.start(VAR)
     except ImportError as error:
         raise ImproperlyConfigured(
-            _("This installation is not set up yet. Run: sudo dtadmin setup")
+            _("DATABASE_URL is not set. Set it in dtadmin.env, beside compose.yaml.")
+            if IN_CONTAINER
+            else _("This installation is not set up yet. Run: sudo dtadmin setup")
             if PACKAGED
             else _(
                 "DATABASE_URL is not set, and the embedded PostgreSQL is not installed. "

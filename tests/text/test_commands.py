@@ -1,4 +1,4 @@
-"""Hints name the commands of this installation: manage.py in a checkout, dtadmin in a package."""
+"""Hints name the commands of this installation: of a checkout, a package, or containers."""
 
 import pytest
 from django.utils import translation
@@ -12,23 +12,32 @@ from transfer.text.explain import explain
 
 
 @pytest.mark.parametrize(
-    ("error", "checkout", "package"),
+    ("error", "checkout", "package", "image"),
     [
         (
             QueueStuck(since="12:00"),
             "manage.py db_worker",
             "sudo systemctl enable --now dtadmin-worker@1",
+            "docker compose up -d worker",
         ),
-        (NotInitialised(missing="x"), "manage.py init_shop_all", "sudo dtadmin init_shop_all"),
+        (
+            NotInitialised(missing="x"),
+            "manage.py init_shop_all",
+            "sudo dtadmin init_shop_all",
+            "docker compose exec web dtadmin init_shop_all",
+        ),
     ],
 )
 @pytest.mark.parametrize("language", ["ru", "en"])
-def test_a_hint_fits_the_installation(settings, error, checkout, package, language):
+def test_a_hint_fits_the_installation(settings, error, checkout, package, image, language):
     with translation.override(language):
         assert explain(error).hint.endswith(checkout)
         settings.PACKAGED = settings.SYSTEMD = True
         assert explain(error).hint.endswith(package)
         assert f"<code>{package.partition(' --')[0]}" in commands(explain(error).hint)
+        settings.IN_CONTAINER = True
+        assert explain(error).hint.endswith(image)
+        assert f"<code>{image}</code>" in commands(explain(error).hint)
 
 
 def test_a_package_without_systemd_has_commands_in_place_of_services(settings):

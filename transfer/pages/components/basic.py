@@ -19,7 +19,9 @@ TONE_ICONS = {"ok": "check", "warn": "warning", "bad": "cross", "info": "play", 
 # A command in a sentence as HTML, its names in quotes; or an option alone.
 OPTION = r"--[\w-]+"
 WORDS = r"(?: (?:&#x27;.*?&#x27;|&quot;&#x27;&quot;|[\w@-])+)+"
-COMMAND = re.compile(rf"(?:manage\.py|sudo dtadmin|sudo systemctl){WORDS}|{OPTION}", re.ASCII)
+COMMAND = re.compile(
+    rf"(?:manage\.py|sudo dtadmin|sudo systemctl|docker compose){WORDS}|{OPTION}", re.ASCII
+)
 
 
 def commands(text: Any) -> Html:

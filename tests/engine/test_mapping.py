@@ -343,7 +343,10 @@ def test_a_sequence_that_gives_numbers_of_other_rows_is_refused(vendor, tmp_path
         with pytest.raises(SequenceBehind) as refused:
             flow.move()
         assert (refused.value.params["next"], refused.value.params["greatest"]) == ("50", "50")
-        query(flow.bonus, "select setval('\"assetNumbers\"', 50)")
+        query(flow.bonus, 'alter sequence "assetNumbers" restart with 50')
+        with pytest.raises(SequenceBehind):
+            flow.move()
+        query(flow.bonus, 'alter sequence "assetNumbers" restart with 51')
         flow.move()
     assert query(flow.bonus, "select id from asset order by id") == [(50,), (51,)]
 

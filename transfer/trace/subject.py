@@ -76,10 +76,17 @@ def staged_rows(
     source: ShopAll, subject: str, column: str, answers: list[Answer], page: int
 ) -> list[StagedRow]:
     """Reads one page of the rows, and one row more if there is another page."""
-    parts, servers = [], {}
+    parts = []
+    servers: dict[str, list[int]] = {}
+    faults: dict[str, list[str]] = {}  # the checks of the servers, as SQL
+    places: dict[str, list[int]] = {}  # of each server's checks among these
     for kind in kinds_of(column):
         known = [(a.server, a.positions.get(kind.name)) for a in answers if a.error is None]
         servers[kind.name] = [server.pk for server, _ in known]
+        # Most servers have the same tables, and so the same checks: each is made once.
+        of_servers = [server.kinds[kind.name].fault for server, _ in known]
+        faults[kind.name] = list(dict.fromkeys(of_servers))
+        places[kind.name] = [faults[kind.name].index(fault) for fault in of_servers]
         parts.append(
             sql.SQL(ROWS).format(
                 kind=sql.Literal(kind.name),
@@ -89,9 +96,7 @@ def staged_rows(
                     sql.SQL("false") if position is None else moved(position)
                     for _, position in known
                 ),
-                faults=sql.SQL(", ").join(
-                    sql.SQL(server.kinds[kind.name].fault) for server, _ in known
-                ),
+                faults=sql.SQL(", ").join(map(sql.SQL, faults[kind.name])),
                 staged=kind.staged,
                 column=sql.Identifier(column),
                 value=sql.Literal(subject),
@@ -107,9 +112,11 @@ def staged_rows(
         StagedRow(
             *(settings.KINDS[kind], xid, id_, at, payload, may_fail),
             reached=dict(zip(servers[kind], past, strict=True)),
-            faults=dict(zip(servers[kind], faults, strict=True)),
+            faults={
+                pk: failed[place] for pk, place in zip(servers[kind], places[kind], strict=True)
+            },
         )
-        for kind, xid, id_, at, payload, may_fail, past, faults in source.database.rows(query)
+        for kind, xid, id_, at, payload, may_fail, past, failed in source.database.rows(query)
     ]
 
 

@@ -30,12 +30,15 @@ HAS_GREATEST = """
 """
 # Its greatest value. By that index.
 GREATEST = "select max({column}) from {table}"
-# The number that the sequence gives next; null where it does not count upwards.
+# The number that an ascending sequence gives next, or null if it has given none since it was set or
+# restarted; and whether our role may read it. By the catalogue.
 NEXT = """
-    select case when seqincrement > 0
-                then coalesce(pg_sequence_last_value(seqrelid) + seqincrement, seqstart) end
-      from pg_sequence where seqrelid = to_regclass(%s)
+    select pg_sequence_last_value(seqrelid) + seqincrement,
+           has_sequence_privilege(seqrelid, 'select')
+      from pg_sequence where seqrelid = to_regclass(%s) and seqincrement > 0
 """
+# The number that it was set to, and gives next.
+SET_TO = "select last_value from {sequence} where not is_called"
 
 
 def is_sequence(database: Database, name: str) -> bool:
@@ -64,7 +67,7 @@ def check_sequences(database: Database, mapping: TableMapping) -> None:
             continue
         query = sql.SQL(GREATEST).format(column=sql.Identifier(column), table=mapping.identifier)
         greatest = database.value(query)
-        following = database.value(NEXT, [sequence])
+        following = _next(database, sequence)
         if None not in (greatest, following) and greatest >= following:
             raise SequenceBehind(
                 database=database.name,
@@ -74,3 +77,13 @@ def check_sequences(database: Database, mapping: TableMapping) -> None:
                 next=following,
                 greatest=greatest,
             )
+
+
+def _next(database: Database, sequence: TableName) -> int | None:
+    """The number that the sequence gives next; None where it descends, or we may not know."""
+    for following, may_read in database.rows(NEXT, [sequence]):
+        if following is None and may_read:
+            query = sql.SQL(SET_TO).format(sequence=sequence)
+            return next((number for (number,) in database.rows(query)), None)
+        return None if following is None else int(following)
+    return None

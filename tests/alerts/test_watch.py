@@ -28,9 +28,10 @@ from transfer.models import (
     TaskBacklog,
     User,
 )
-from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
+from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey, lift_locks
+from transfer.models.planned_work import PlannedWork
 from transfer.parties import database_of
 from transfer.queue.locks import Space
 from transfer.runs import backlog

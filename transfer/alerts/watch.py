@@ -10,7 +10,8 @@ from typing import Any
 
 from transfer.alerts import words
 from transfer.errors import AlreadyRunning
-from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
+from transfer.models.alerts import Incident, Notice, Recipient
+from transfer.models.planned_work import PlannedWork
 from transfer.problems import incidents, outages
 from transfer.problems.find import look
 from transfer.problems.groups import ENOUGH

@@ -2,7 +2,7 @@
 
 from transfer.models.account_jobs import AccountJob, IssuedSecret
 from transfer.models.accounts import RegisterAccount, SeenDay
-from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient
+from transfer.models.alerts import Incident, Notice, Recipient
 from transfer.models.api_calls import ApiCall
 from transfer.models.api_keys import ApiKey
 from transfer.models.audit import Actor, AuditEntry
@@ -12,6 +12,7 @@ from transfer.models.heartbeat import Heartbeat
 from transfer.models.logins import Guess
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
 from transfer.models.pieces import UploadPiece
+from transfer.models.planned_work import PlannedWork
 from transfer.models.recurring_jobs import RecurringJob
 from transfer.models.registers import CashRegister, Shop
 from transfer.models.rejects import RejectedRow

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from tests.records import server, user
 from transfer.models import AuditEntry
-from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
+from transfer.models.alerts import Incident, Notice, Recipient, Topic
+from transfer.models.planned_work import PlannedWork
 
 pytestmark = pytest.mark.django_db
 

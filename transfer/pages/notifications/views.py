@@ -14,7 +14,8 @@ from transfer.access import role
 from transfer.alerts import words as alert_words
 from transfer.alerts.send import deliver
 from transfer.models import Actor, AuditEntry, BonusServer
-from transfer.models.alerts import Incident, Notice, PlannedWork, Recipient, Topic
+from transfer.models.alerts import Incident, Notice, Recipient, Topic
+from transfer.models.planned_work import PlannedWork
 from transfer.pages.audit import sentences
 from transfer.pages.back import done, next_url, read_or_post
 from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm

@@ -24,7 +24,15 @@ from transfer.pages.rejects import (
     views as rejects,
 )
 from transfer.pages.scheduler import bulk, task, views as scheduler
-from transfer.pages.servers import accounts, beginning, credentials, pause, server, views as servers
+from transfer.pages.servers import (
+    accounts,
+    beginning,
+    credentials,
+    left_behind,
+    pause,
+    server,
+    views as servers,
+)
 from transfer.pages.settings import views as settings
 from transfer.pages.trace import views as trace
 from transfer.pages.users import views as users
@@ -78,6 +86,8 @@ urlpatterns = [
     path("servers/<int:pk>/edit/", servers.edit, name="server_edit"),
     path("servers/<int:pk>/edit/test/", server.form_test, name="server_edit_test"),
     path("servers/<int:pk>/pause/", pause.pause, name="server_pause"),
+    path("servers/<int:pk>/leave-behind/", left_behind.leave, name="server_leave_behind"),
+    path("servers/<int:pk>/take-back/", left_behind.take_back, name="server_take_back"),
     path("servers/<int:pk>/remove/", servers.remove, name="server_remove"),
     path("servers/<int:pk>/beginning/", beginning.beginning, name="server_beginning"),
     path("servers/<int:pk>/test/", server.server_test, name="server_test"),

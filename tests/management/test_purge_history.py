@@ -19,7 +19,7 @@ from transfer.models import (
     Upload,
 )
 from transfer.rejects.resend import resend
-from transfer.runs.purge import purge_history
+from transfer.runs.purge_history import purge_history
 
 pytestmark = pytest.mark.django_db
 LATER = timezone.now() + timedelta(days=4000)

@@ -23,7 +23,7 @@ from transfer.problems.find import problems
 from transfer.problems.groups import Group, grouped
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
-from transfer.runs.purge import purge_history
+from transfer.runs.purge_history import purge_history
 from transfer.text import formats
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english", "nothing_asked")]

@@ -50,7 +50,7 @@ from transfer.problems.sentences import STEPS as NAMED_STEPS
 from transfer.queue.jobs import work_off
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
-from transfer.runs.purge import purge_history
+from transfer.runs.purge_history import purge_history
 from transfer.tick import STEPS
 
 pytestmark = pytest.mark.django_db

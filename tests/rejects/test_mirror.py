@@ -14,7 +14,7 @@ from transfer.queue.locks import HELD, Space
 from transfer.rejects import mirror, resend
 from transfer.runs.execute import run_here
 from transfer.runs.mirroring import RECENT, mirror_overdue
-from transfer.runs.purge import purge_history
+from transfer.runs.purge_history import purge_history
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

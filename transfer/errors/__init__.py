@@ -34,9 +34,11 @@ from transfer.errors.work import (
     AlreadyRunning,
     Difference,
     FileRefused,
+    PurgedMeanwhile,
     QueueStuck,
     RunTakenOver,
     StillQueued,
+    StillRead,
 )
 from transfer.parties import gettext_noop
 
@@ -54,10 +56,12 @@ __all__ = [
     "LoginRefused",
     "Params",
     "PortClosed",
+    "PurgedMeanwhile",
     "QueryFailed",
     "QueueStuck",
     "RunTakenOver",
     "StillQueued",
+    "StillRead",
     "TooSlow",
     "TransferError",
     "Unreachable",

@@ -19,6 +19,27 @@ class Difference(TransferError):
     )
 
 
+class StillRead(TransferError):
+    code = "still_read"
+    sentence = gettext_noop("The database of %(server)s answers, so it can't be left behind.")
+    hint = gettext_noop(
+        "Purges keep the rows that it has not received yet. If it shall not receive them, undock "
+        "it."
+    )
+
+
+class PurgedMeanwhile(TransferError):
+    code = "purged_meanwhile"
+    sentence = gettext_noop(
+        "Purges have removed rows that %(server)s has not received: up to %(rows)s. It stays left "
+        "behind."
+    )
+    hint = gettext_noop(
+        "Once it answers, its next run says exactly how many rows it lacks, and you decide. To "
+        "keep further rows, switch off the purge of the staging tables until then."
+    )
+
+
 class RunTakenOver(TransferError):
     code = "run_taken_over"
     sentence = gettext_noop("The run was closed from outside while it went on.")

@@ -9,6 +9,7 @@ from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failed_steps import FailedStep
 from transfer.models.flow_hours import FlowHour
 from transfer.models.heartbeat import Heartbeat
+from transfer.models.left_behind import LeftBehind
 from transfer.models.logins import Guess
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
 from transfer.models.pieces import UploadPiece

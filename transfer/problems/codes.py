@@ -27,6 +27,7 @@ class Code(StrEnum):
     SLOW = "slow"  # most rows of the last 24 hours arrived, but not within the limit
     OFF = "off"
     PAUSED = "paused"
+    LEFT_BEHIND = "left_behind"  # purges do not wait for a bonus server
     WRITING = "writing"
     CHANGED = "changed"  # staged rows, after their transfer
     TABLES = "tables"  # that a later version will refuse
@@ -56,6 +57,7 @@ TOPICS = {
     Code.SLOW: Topic.LATE,
     Code.OFF: Topic.LATE,
     Code.PAUSED: Topic.LATE,
+    Code.LEFT_BEHIND: Topic.LATE,
     Code.WRITING: Topic.LATE,
     Code.CHANGED: Topic.REJECTS,
     Code.TABLES: Topic.FAILURES,

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db.models import Count, F, Max, Min, Q
+from django.db.models import Count, F, Max, Min, Q, Sum
 from django.urls import reverse
 
 from transfer.engine.kind import MASK
@@ -25,6 +25,7 @@ NAMED = 10
 def look(now: datetime) -> Iterator[Problem]:
     yield from of_servers()
     yield from of_sections()
+    yield from of_left_behind()
     yield from of_recipients()
     yield from of_rejects()
     yield from of_registers()
@@ -66,6 +67,24 @@ def of_sections() -> Iterator[Problem]:
         params = {"names": ", ".join(unknown)}
         url = reverse("servers")
         yield Problem(Code.SECTIONS, Code.SECTIONS, url, params, Severity.WARN, notify=False)
+
+
+def of_left_behind() -> Iterator[Problem]:
+    """Servers that purges do not wait for: an administrator has said so, and nobody is notified."""
+    left = BonusServer.objects.exclude(tasks__left_behind=None).annotate(
+        left_at=Min("tasks__left_behind__at"), missing=Sum("tasks__left_behind__missing")
+    )
+    for server in left:
+        yield Problem(
+            Code.LEFT_BEHIND,
+            f"left_behind:{server.pk}",
+            server.get_absolute_url(),
+            {"server": server.name, "n": server.missing},
+            Severity.WARN,
+            since=server.left_at,
+            server_id=server.pk,
+            notify=False,
+        )
 
 
 def of_recipients() -> Iterator[Problem]:

@@ -172,6 +172,21 @@ def _writing(params: Params) -> str:
     return _("%(task)s: a transaction has been writing rows since %(at)s") % names
 
 
+def _left_behind(params: Params) -> str:
+    left = _("%(server)s is left behind: purges do not wait for it") % params
+    return f"{left}; {rows_missing(params['n'])}" if params["n"] else left
+
+
+def rows_missing(rows: int) -> str:
+    """What purges have removed that a server has not received, without a full stop."""
+    words = ngettext(
+        "up to %(n)s row that it has not received is purged",
+        "up to %(n)s rows that it has not received are purged",
+        rows,
+    )
+    return words % {"n": formats.number(rows)}
+
+
 def _rejects(params: Params) -> str:
     text = ngettext(
         "%(rows)s rejected row waits for a decision",
@@ -229,6 +244,7 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
     Code.SLOW: _slow,
     Code.OFF: _off,
     Code.PAUSED: _paused,
+    Code.LEFT_BEHIND: _left_behind,
     Code.WRITING: _writing,
     Code.CHANGED: lambda p: _cause(p).sentence,
     Code.TABLES: lambda p: _cause(p).sentence,
@@ -280,6 +296,9 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     ),
     Code.OFF: _oldest,
     Code.PAUSED: lambda p: str(p["reason"]),
+    Code.LEFT_BEHIND: lambda p: _(
+        "When its database answers again, its next run says exactly how many rows it lacks."
+    ),
     Code.WRITING: lambda p: _("They can’t be read or moved until the transaction ends."),
     Code.CHANGED: lambda p: _cause(p).hint,
     Code.TABLES: lambda p: _cause(p).hint,

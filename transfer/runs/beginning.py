@@ -11,9 +11,9 @@ from transfer.engine.position import Position
 from transfer.engine.shop_all.batches import LoggedBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
-from transfer.models import TransferRun, TransferTask
+from transfer.models import BonusServer, TransferRun, TransferTask
 from transfer.runs.execute import open_databases, prepare_task
-from transfer.runs.positions import QUESTIONS
+from transfer.runs.positions import QUESTIONS, are_one_database
 
 BATCHES_OF_A_READER = 100
 
@@ -23,6 +23,7 @@ class Clone:
     """The position that came with a copy of another bonus server's database."""
 
     server: str  # the original
+    is_itself: bool  # it is no copy, but the database of the original
     number: int  # its batch
     begun_at: datetime | None  # when that batch was begun, where the log has it
     sent: int  # rows that the copy lacks
@@ -82,7 +83,7 @@ def _question(
         purged, _ = source.reader.purged(kind)
         clone = None
         if isinstance(error, ReaderShared):
-            clone = _clone(task, error, source, target.positions.get(origin, kind))
+            clone = _clone(task, error, source, target, target.positions.get(origin, kind))
         logged = [
             batch
             for reader in sorted(source.log.readers(kind))
@@ -93,12 +94,19 @@ def _question(
 
 
 def _clone(
-    task: TransferTask, error: ReaderShared, source: ShopAll, position: Position | None
+    task: TransferTask,
+    error: ReaderShared,
+    source: ShopAll,
+    target: BonusDatabase,
+    position: Position | None,
 ) -> Clone | None:
     if position is None:
         return None
+    name = str(error.params["other"])
+    servers = BonusServer.objects.filter(name=name)
     return Clone(
-        str(error.params["other"]),
+        name,
+        any(are_one_database(target, server) for server in servers),
         position.number,
         source.log.begun_at(position),
         source.reader.count_waiting(task.kind_spec, position),

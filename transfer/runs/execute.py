@@ -26,6 +26,7 @@ from transfer.rejects.mirror import mirror
 from transfer.rejects.put_back import put_back_if_lost
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs import delays
+from transfer.runs.left_behind import has_come_back
 
 Progress = Callable[[TransferRun], None]
 
@@ -130,6 +131,7 @@ def _move(
         position = prepare_task(task, source, target)
         put_back_if_lost(task, target, position)
         task.remember_reader(position.reader)
+        has_come_back(task, Actor(""))
         _settle_previous(run, position)
         mirror(task, target, position)
         TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())

@@ -6,7 +6,8 @@ from typing import Any
 from transfer.models import MaintenanceRun, MaintenanceTask
 from transfer.models.run_base import State
 from transfer.queue.worker import Stopped
-from transfer.runs.purge import purge_history_by_parts, purge_staging
+from transfer.runs.purge import purge_staging
+from transfer.runs.purge_history import purge_history_by_parts
 from transfer.runs.reconcile import reconcile_all
 from transfer.servers.checks import check_connections
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from secrets import randbits
 
 from django.db import DatabaseError
 from django.utils import timezone
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import BeginningUndecided, PositionLost, ReaderShared
+from transfer.engine.errors import (
+    BeginningUndecided,
+    PositionLost,
+    ReaderShared,
+    RowsMissing,
+    RowsPurged,
+    SameDatabase,
+)
 from transfer.engine.position import Position
 from transfer.engine.restore.answers import Answers
 from transfer.engine.restore.carry_over import Renumbered, carry_over
@@ -16,12 +24,20 @@ from transfer.engine.restore.set_position import Outcome, set_position
 from transfer.engine.shop_all.batches import Batch, KnownBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
-from transfer.models import Actor, AuditEntry, TransferTask
+from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
 from transfer.rejects.put_back import put_back
 from transfer.runs.execute import open_databases, prepare_task
+from transfer.runs.left_behind import has_come_back
 
-# Refusals that ask the administrator which staged rows a bonus server has received.
-QUESTIONS = (BeginningUndecided, ReaderShared, PositionLost)
+# Refusals that ask the administrator which staged rows a bonus server has received; or whether it
+# goes on without rows that are purged.
+QUESTIONS = (BeginningUndecided, ReaderShared, PositionLost, RowsPurged)
+# Their codes in the history.
+CODES = {error.code for error in (*QUESTIONS, RowsMissing)}
+
+# Whether this session got a lock, which it keeps until its transaction ends.
+TRY_LOCK = "select pg_try_advisory_xact_lock(%s)"
+SECONDS = 5  # that the database of another server is waited for
 
 # What an administrator says that a new bonus server has received of the staged rows.
 RECEIVED = {
@@ -29,6 +45,8 @@ RECEIVED = {
     "everything": Request(now=True),
     "as-of-clone": Request(as_of_clone=True),
 }
+# What one says of a server that lacks purged rows.
+WITHOUT_PURGED = Request(accept_purged=True)
 
 
 def begin(
@@ -41,15 +59,17 @@ def begin(
     """Begins a docked server's position; where that is a decision, `received` says it.
 
     Returns what the decision means, or None where there was nothing to decide: a decision never
-    replaces a position that has begun meanwhile. With `seconds` a page waits: see `open_databases`.
+    replaces a position that has begun meanwhile; where one lacks purged rows, nothing but
+    WITHOUT_PURGED is decided. With `seconds` a page waits: see `open_databases`.
     Raises one of QUESTIONS where there is something to decide and `received` is not given; other
     TransferErrors.
     """
     with task.lock(), open_databases(task, "dock", seconds) as (source, target):
         try:
             position = prepare_task(task, source, target)
-        except QUESTIONS:
-            if received is None:
+        except QUESTIONS as question:
+            has_begun = isinstance(question, RowsPurged)
+            if received is None or (has_begun and received != WITHOUT_PURGED):
                 raise
             target.database.roll_back()
             return _put(task, source, target, received, actor, dry_run=False)
@@ -92,6 +112,8 @@ def _put(
     """As `put_position`; the caller holds the task's lock and has opened its databases."""
     with source.snapshot():
         origin = source.identity.origin()
+    if request.as_of_clone:
+        _check_copy(task, target, origin)
     batches = _known_batches(task, origin, request.batch)
     readers = replace(task.all_readers, batches=batches)
     outcome = set_position(
@@ -111,7 +133,30 @@ def _put(
             "given_up": outcome.lost.rows,
         }
         AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
+        has_come_back(task, actor)
     return outcome
+
+
+def _check_copy(task: TransferTask, target: BonusDatabase, origin: str) -> None:
+    """Raises SameDatabase where the server whose position this is has the same database."""
+    position = target.positions.existing(origin, task.kind_spec)
+    name = task.all_readers.in_use.get(position.reader or "") if position else None
+    for original in BonusServer.objects.filter(name=name):
+        if are_one_database(target, original):
+            raise SameDatabase(database=target.name, other=original.name)
+
+
+def are_one_database(target: BonusDatabase, other: BonusServer) -> bool:
+    """Whether the other server has the same database: a lock that one session holds there is not
+    free for another. One that does not answer is not known to be the same.
+    """
+    key = randbits(63)
+    try:
+        with BonusDatabase(other.dsn, other.name, "compare", seconds=SECONDS) as original:
+            original.database.value(TRY_LOCK, [key])
+            return not target.database.value(TRY_LOCK, [key])
+    except TransferError:
+        return False
 
 
 def _known_batches(task: TransferTask, origin: str, number: int | None) -> tuple[KnownBatch, ...]:

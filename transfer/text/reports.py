@@ -48,7 +48,8 @@ def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[s
 
 
 CANT_BE_ASKED = gettext_noop(
-    "%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s)"
+    "%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s). Its page says how "
+    "to go on without it"
 )
 # Why a task keeps all staged rows back, by the code of its error.
 KEPT_BACK = {
@@ -77,6 +78,10 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
     elif name in TABLES:
         for task in value.get("kept_back_by", []):
             line = _(KEPT_BACK.get(task["error"], CANT_BE_ASKED))
+            kind = _(settings.KINDS[task["kind"]].title)
+            yield line % {"table": name, "server": task["server"], "kind": kind}
+        for task in value.get("left_behind", []):
+            line = _("%(table)s: %(server)s was left behind (%(kind)s)")
             kind = _(settings.KINDS[task["kind"]].title)
             yield line % {"table": name, "server": task["server"], "kind": kind}
         if value.get("rows"):

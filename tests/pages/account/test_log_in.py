@@ -16,7 +16,7 @@ from tests.records import user
 from transfer.access import Role
 from transfer.models import Actor, AuditEntry, User
 from transfer.models.logins import OF_A_NAME, OF_A_NETWORK, PERIOD, Guess, locks
-from transfer.runs.purge import purge_history
+from transfer.runs.purge_history import purge_history
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"

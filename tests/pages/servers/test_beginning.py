@@ -1,13 +1,18 @@
 """What a new bonus server has received of the staged rows: the question on its pages."""
 
+import re
+
 import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from tests.databases import query, stage
 from tests.records import user
-from transfer.models import AuditEntry
+from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
+from transfer.runs.left_behind import leave_behind
+from transfer.runs.purge import purge_staging
 
 pytestmark = pytest.mark.usefixtures("in_english")
 
@@ -137,6 +142,45 @@ def test_a_copy_with_our_schema_is_recognised_and_goes_on_from_where_it_was_made
     assert accounts(copy_of_eight) == ["1", "2"]
     move(copy_of_eight)
     assert accounts(copy_of_eight) == ["1", "2", "3"]
+
+
+def test_that_answer_is_proposed_for_a_copy_and_none_for_another_server(
+    admin, copy_of_eight, dock, second_bonus
+):
+    text = admin.get(url(copy_of_eight)).text
+    assert "Recognised: a copy of the database of Бонусный сервер 8" in text
+    assert re.findall(r'value="([a-z-]+)"[^>]* checked', text) == ["as-of-clone"]
+    other = dock(second_bonus, "Server 10", decided=False)
+    assert not re.search(r'type="radio"[^>]* checked', admin.get(url(other)).text)
+
+
+def test_a_copy_that_lacks_purged_rows_says_how_many_before_it_goes_on(
+    admin, copy_of_eight, eight, shop_all
+):
+    query(shop_all, "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'")
+    BonusServer.objects.filter(pk=copy_of_eight.pk).update(db_port=1)
+    leave_behind(copy_of_eight, Actor("olga"), "not ready")
+    list(purge_staging())
+    BonusServer.objects.filter(pk=copy_of_eight.pk).update(db_port=eight.db_port)
+    answers = dict.fromkeys(("balances", "pincodes", "cards"), "as-of-clone")
+    question, _after = decide(admin, copy_of_eight, **answers)
+    assert "Balance changes: 1 row were purged from shop All." in question.text
+    move(copy_of_eight)
+    assert accounts(copy_of_eight) == ["1", "2"]
+
+
+def test_a_database_that_is_docked_twice_is_no_copy(admin, eight, dock, bonus, shop_all):
+    """As a copy, every row would arrive twice."""
+    twice = dock(bonus, "Server 9", decided=False)
+    text = admin.get(url(twice)).text
+    assert "It is no copy: both are one database, docked twice." in text
+    assert "as-of-clone" not in text
+    with pytest.raises(CommandError, match="docked twice"):
+        call_command("set_position", twice.name, "balances", "--as-of-clone")
+    stage(shop_all, "balances", [("3", 1)])
+    move(eight)
+    assert move(twice).error_code == "reader_shared"
+    assert accounts(eight) == ["1", "2", "3"]
 
 
 def test_a_decision_that_comes_after_rows_have_moved_changes_nothing(admin, nine):

@@ -14,6 +14,7 @@ from transfer.engine.errors.positions import (
     ReaderUnknown,
     RowsMissing,
     RowsPurged,
+    SameDatabase,
 )
 from transfer.engine.errors.restored import (
     BatchForgotten,
@@ -101,6 +102,7 @@ __all__ = [
     "RowsSwallowed",
     "RowsUndated",
     "RowsUndecided",
+    "SameDatabase",
     "SequenceBehind",
     "ShopAllRestored",
     "StagingTableChanged",

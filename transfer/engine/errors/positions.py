@@ -59,6 +59,17 @@ class ReaderShared(TransferError):
     )
 
 
+class SameDatabase(TransferError):
+    code = "same_database"
+    sentence = gettext_noop(
+        "%(database)s and %(other)s are one database, docked twice: it is no copy."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: every row would arrive twice. Undock one of the two, or enter the "
+        "address of the copy in the settings of %(database)s."
+    )
+
+
 class ReaderOfAnother(TransferError):
     code = "reader_of_another"
     sentence = gettext_noop(
@@ -134,8 +145,8 @@ class RowsMissing(RowsPurged):
     )
     hint = gettext_noop(
         "Nothing was moved. Give it a copy of the database of a bonus server that has these rows, "
-        "and say so on its page or with --as-of-clone. Or continue without these rows: manage.py "
-        "set_position %(quoted_server)s %(kind)s --accept-purged"
+        "and say so on its page or with --as-of-clone. Or continue without these rows, on its page "
+        "or with manage.py set_position %(quoted_server)s %(kind)s %(options)s"
     )
 
 

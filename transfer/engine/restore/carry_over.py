@@ -171,6 +171,23 @@ def _count_purged(source: ShopAll, position: Position, since: list[str]) -> Lost
     return source.purge_notes.lost(position) + later
 
 
+def count_purged(kind: Kind, source: ShopAll, position: Position) -> Lost:
+    """How many rows the position has not moved and purges have removed; it may be of before
+    rebases. Within a snapshot.
+
+    Of a position under an identity that shop All does not know, every purged row counts.
+    """
+    origin = source.identity.origin()
+    if position.origin == origin:
+        return source.purge_notes.lost(position)
+    since = [origin]
+    for rebase in source.rebase_log.line(kind):
+        if rebase.origin == position.origin:
+            return _count_purged(source, position, since)
+        since.append(rebase.origin)
+    return Lost(source.reader.purged(kind)[0], is_exact=False)
+
+
 def is_lost(shop_all: ShopAll, target: BonusDatabase, position: Position) -> bool:
     """Whether shop All, as the rebase found it, lacked the position's batch; or whether a later
     position has its reader.

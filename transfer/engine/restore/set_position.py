@@ -120,6 +120,8 @@ def _check_lost(now: Situation, position: Position) -> Lost:
     else:
         lost = now.source.purge_notes.lost(position)
     if not now.request.accept_purged:
+        if now.request.as_of_clone and now.held is not None:
+            lost.refuse(now.held, now.target.name, "--as-of-clone")
         lost.refuse(position, now.target.name)
     return lost
 

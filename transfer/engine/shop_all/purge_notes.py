@@ -127,11 +127,20 @@ class Lost:
     def __add__(self, other: "Lost") -> "Lost":
         return Lost(self.rows + other.rows, self.is_exact and other.is_exact)
 
-    def refuse(self, position: Position, server: str) -> None:
-        """Raises RowsMissing or RowsPurged if there are any."""
+    def refuse(self, position: Position, server: str, option: str = "") -> None:
+        """Raises RowsMissing or RowsPurged if there are any.
+
+        `option` is what `set_position` needs besides, if these rows are to be given up.
+        """
         if self.rows:
             error = RowsMissing if self.is_exact else RowsPurged
-            raise error(rows=self.rows, number=position.number, server=server, kind=position.kind)
+            raise error(
+                rows=self.rows,
+                number=position.number,
+                server=server,
+                kind=position.kind,
+                options=f"{option} --accept-purged".strip(),
+            )
 
 
 NOTHING_LOST = Lost(0)

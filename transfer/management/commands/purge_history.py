@@ -3,7 +3,7 @@ from typing import Any
 from django.utils.translation import gettext_noop
 
 from transfer.management.command import Command as BaseCommand
-from transfer.runs.purge import purge_history
+from transfer.runs.purge_history import purge_history
 from transfer.text.reports import report_lines
 
 

@@ -53,6 +53,9 @@ class Command(BaseCommand):
                     task=task,
                     reason=reason(error),
                 )
+            for left in result.left_behind:
+                words = _("%(table)s: %(task)s is left behind")
+                self.say(words, table=result.kind.staging, task=left.task)
             if not result.kept_back_by:
                 self.say(
                     _("%(table)s: %(rows)s rows would be removed")

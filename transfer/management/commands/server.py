@@ -21,6 +21,7 @@ from transfer.management.command import (
     servers_named,
 )
 from transfer.models import Actor, AuditEntry, BonusServer
+from transfer.runs import left_behind
 from transfer.runs.positions import QUESTIONS, RECEIVED, begin
 from transfer.runs.undocking import consequences, question, undock, why_not_now
 from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
@@ -194,8 +195,8 @@ class Remove(Action):
             raise CommandError(why, returncode=ALREADY_RUNNING)
         if not json:
             self.say("%(points)s", points="\n".join(consequences(named)))
-        if not (yes or self._agreed(named, json)):
-            raise CommandError(_("Nothing was changed."))
+        words = _("Undocking has to be confirmed: add --yes.")
+        confirm(question(named), words, yes=yes, json=json)
         removed = as_json(named)
         undock(named, Actor.at_command_line())
         if json:
@@ -203,21 +204,77 @@ class Remove(Action):
         else:
             self.say(_("%(server)s is undocked."), server=named.name)
 
-    def _agreed(self, server: BonusServer, json: bool) -> bool:
-        """Raises UsageError where nobody can be asked."""
-        if json or not sys.stdin.isatty():
-            raise UsageError(_("Undocking has to be confirmed: add --yes."))
-        return agreed(question(server))
+
+class LeaveBehind(Action):
+    help = gettext_noop(
+        "Lets purges go on without a bonus server whose database can't be read. Its next run says "
+        "exactly how many rows it lacks."
+    )
+    flags: ClassVar[dict[str, str]] = {
+        "--yes": gettext_noop("do not ask; needed with --json, and without a terminal")
+    }
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        add_server_argument(parser)
+        parser.add_argument("--reason", required=True, metavar=_("TEXT"), help=_("for the audit"))
+
+    def handle(self, *, server: str, reason: str, yes: bool, json: bool, **options: Any) -> None:
+        (named,) = servers_named(server)
+        if not json:
+            self.say("%(points)s", points="\n".join(left_behind.consequences(named)))
+        words = _("Leaving a bonus server behind has to be confirmed: add --yes.")
+        confirm(_("Leave %(server)s behind?") % {"server": named}, words, yes=yes, json=json)
+        for task in left_behind.leave_behind(named, Actor.at_command_line(), reason):
+            if json:
+                self.say_json(**task.audit_params(), left_behind=True)
+            else:
+                self.say(_("%(task)s: purges do not wait for it any more."), task=task)
+
+
+class TakeBack(Action):
+    help = gettext_noop(
+        "Lets purges wait again for a bonus server that was left behind, if no rows are purged "
+        "that it has not received."
+    )
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        add_server_argument(parser)
+
+    def handle(self, *, server: str, json: bool, **options: Any) -> None:
+        (named,) = servers_named(server)
+        left_behind.take_back(named, Actor.at_command_line())
+        if json:
+            self.say_json(server=named.name, left_behind=False)
+        else:
+            self.say(_("Purges wait for %(server)s again."), server=named)
 
 
 class Command(ActionCommand):
-    help = gettext_noop("Lists, docks, tests and undocks bonus servers.")
+    help = gettext_noop("Lists, docks, tests and undocks bonus servers, and leaves them behind.")
     actions: ClassVar[dict[str, type[Action]]] = {
         "list": List,
         "add": Add,
         "test": Test,
         "remove": Remove,
+        "leave-behind": LeaveBehind,
+        "take-back": TakeBack,
     }
+
+
+def confirm(question: str, unasked: str, *, yes: bool, json: bool) -> None:
+    """Asks, unless `yes` is given.
+
+    Raises UsageError with the sentence `unasked` where nobody can be asked; CommandError if the
+    answer is no.
+    """
+    if yes:
+        return
+    if json or not sys.stdin.isatty():
+        raise UsageError(unasked)
+    if not agreed(question):
+        raise CommandError(_("Nothing was changed."))
 
 
 def add_server_argument(parser: ArgumentParser) -> None:

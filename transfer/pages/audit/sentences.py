@@ -64,6 +64,8 @@ SENTENCES = {
     "change downloaded_at": gettext_lazy("%(who)s downloaded the credentials for “%(name)s”"),
     "change blocked=True": gettext_lazy("%(who)s blocked %(what)s"),
     "change blocked=False": gettext_lazy("%(who)s unblocked %(what)s"),
+    "change left_behind=True": gettext_lazy("%(who)s left %(what)s behind: purges do not wait"),
+    "change left_behind=False": gettext_lazy("purges wait for “%(name)s” again: %(who)s"),
     "change new": gettext_lazy("%(who)s imported registers"),
     "change state=closed": gettext_lazy("%(who)s closed the user “%(name)s”"),
     "change state=active": gettext_lazy("%(who)s reopened the user “%(name)s”"),

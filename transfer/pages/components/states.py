@@ -68,7 +68,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         BonusServer.State.UNCHECKED: ("idle", "clock"),
         BonusServer.State.AVAILABLE: ("ok", "check"),
         BonusServer.State.FAILING: ("bad", "cross"),
-    }),
+    }) | {"left_behind": Look("warn", "skip", gettext_lazy("left behind"))},
     # One of a server's three doors.
     "door": {
         "ok": Look("ok", "check", gettext_lazy("Answers")),

@@ -12,7 +12,7 @@ from functools import cached_property
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from transfer.models import BonusServer, TransferRun
+from transfer.models import BonusServer, LeftBehind, TransferRun
 from transfer.models.flow_hours import most_within
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
@@ -130,6 +130,7 @@ class Receiver:
     group: ServerGroup
     flows: Sequence[Flow]
     y: int
+    is_left_behind: bool  # purges do not wait for it
 
     @property
     def server(self) -> BonusServer:
@@ -197,7 +198,7 @@ def _runs_of(today: date, **filters: object) -> str:
 
 
 def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
-    """The scheme of all transfer tasks; None if there is none. One query."""
+    """The scheme of all transfer tasks; None if there is none. Two queries."""
     if not rows:
         return None
     today = timezone.localdate()
@@ -212,13 +213,13 @@ def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
 
 def _placed(groups: Sequence[ServerGroup], today: date, arrived: Arrived) -> list[Receiver]:
     """The servers below each other."""
-    top, placed = 0, []
+    top, placed, left = 0, [], LeftBehind.objects.servers()
     for group in groups:
         flows = [
             Flow(row, today, arrived.get((group.server.pk, row.task.kind), 0), top + LANE * number)
             for number, row in enumerate(group.rows)
         ]
-        placed.append(Receiver(group, flows, top))
+        placed.append(Receiver(group, flows, top, group.server.pk in left))
         top += LANE * len(flows) + GAP
     return placed
 

@@ -44,7 +44,7 @@ def registers(request: HttpRequest) -> HttpResponse:
         "table": RegisterTable(chosen.qs, [only] if only else servers).paged(request),
         "servers": listed,
         "failing": [one for one in servers if one.state == BonusServer.State.FAILING],
-        "many": len(servers) >= MANY and ServerTable(listed, exclude=("tasks", "checked")),
+        "many": len(servers) >= MANY and ServerTable(listed, (), exclude=("tasks", "checked")),
         "any": in_use or CashRegister.objects.exists(),
         "shops": Shop.objects.count(),
     }

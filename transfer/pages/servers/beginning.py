@@ -1,6 +1,7 @@
 """Which of the staged rows a new bonus server has received: asked before its transfers begin."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -12,17 +13,26 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from transfer.access import role
+from transfer.engine.errors import RowsMissing, RowsPurged
 from transfer.engine.restore.set_position import Outcome, Request
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
 from transfer.pages.back import read_or_post, refused
 from transfer.runs.beginning import EndedBatch, Question, question
-from transfer.runs.positions import QUESTIONS, RECEIVED, begin, put_position
+from transfer.runs.positions import (
+    CODES,
+    QUESTIONS,
+    RECEIVED,
+    WITHOUT_PURGED,
+    begin,
+    put_position,
+)
 from transfer.text import formats
 from transfer.text.explain import explain
 
+LACKING = {RowsPurged.code, RowsMissing.code}  # their question is another one
 SECONDS = 5  # that a page waits for the two databases of a transfer
-BATCH, LATER = "batch", "later"
+BATCH, WITHOUT, LATER = "batch", "without", "later"
 
 
 class BatchField(forms.ChoiceField):
@@ -42,12 +52,15 @@ class BeginningForm(forms.Form):
         super().__init__(data)
         self.questions = questions
         for one in questions:
+            is_copy = one.clone is not None and not one.clone.is_itself
+            choices = [*answers(one)]
             self.fields[one.task.kind] = forms.ChoiceField(
                 label=_("What it has received"),
-                choices=[*answers(one)],
+                choices=choices,
+                initial="as-of-clone" if is_copy else None,
                 widget=forms.RadioSelect,
             )
-            if not one.clone and one.batches:
+            if BATCH in dict(choices):
                 self.fields[f"{one.task.kind}_batch"] = BatchField(
                     label=_("For a copy: the last batch that had ended when it was made"),
                     choices=[("", _("Choose a batch")), *batches_by_server(one)],
@@ -67,9 +80,18 @@ class BeginningForm(forms.Form):
             answer = self.cleaned_data[one.task.kind]
             if answer == BATCH:
                 reader, number = self.cleaned_data[f"{one.task.kind}_batch"].split("/")
-                yield one.task, answer, Request(batch=int(number), reader=reader)
+                batch = Request(batch=int(number), reader=reader, accept_purged=True)
+                yield one.task, answer, batch
+            elif answer == WITHOUT:
+                yield one.task, answer, WITHOUT_PURGED
             elif answer != LATER:
-                yield one.task, answer, RECEIVED[answer]
+                # The page says how many purged rows it never gets, before that is confirmed.
+                yield one.task, answer, replace(RECEIVED[answer], accept_purged=True)
+
+    @property
+    def asks_what_it_has(self) -> bool:
+        """Whether a position is to begin, or was lost; the others only lack purged rows."""
+        return any(not isinstance(one.error, RowsPurged) for one in self.questions)
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """Yields the parts of the page: a transfer, why it asks, and its fields."""
@@ -80,22 +102,33 @@ class BeginningForm(forms.Form):
                 "why": explain(one.error).sentence,
                 "clone": one.clone,
                 "purged": one.purged,
+                "lacks": isinstance(one.error, RowsPurged),
                 "fields": [self[name] for name in names if name in self.fields],
             }
 
 
 def answers(question: Question) -> Iterator[tuple[str, str]]:
-    yield "nothing", _("Nothing yet: send all %(rows)s") % {"rows": formats.rows(question.rows)}
-    yield "everything", _("Everything until now: send only what is staged from now on")
+    if isinstance(question.error, RowsPurged):
+        yield WITHOUT, _("Go on without these rows")
+    elif (clone := question.clone) and clone.is_itself:
+        pass  # one of the two has to be undocked
+    else:
+        yield from beginnings(question)
+    yield LATER, _("Decide later: nothing is sent until then")
+
+
+def beginnings(question: Question) -> Iterator[tuple[str, str]]:
+    """The answers of a server whose position is to begin; of a copy, the proposed one first."""
     if clone := question.clone:
         words = {"server": clone.server, "rows": formats.rows(clone.sent)}
         yield (
             "as-of-clone",
             _("As far as %(server)s had read when this copy of it was made: send %(rows)s") % words,
         )
-    elif question.batches:
+    yield "nothing", _("Nothing yet: send all %(rows)s") % {"rows": formats.rows(question.rows)}
+    yield "everything", _("Everything until now: send only what is staged from now on")
+    if question.batches and not question.clone:
         yield BATCH, _("As far as another server had read when its tables were copied")
-    yield LATER, _("Decide later: nothing is sent until then")
 
 
 def batches_by_server(question: Question) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -192,6 +225,8 @@ def meaning(task: TransferTask, answer: str, request: Request, outcome: Outcome)
         )
     elif answer == BATCH:
         yield _("%(kind)s: it has received batch %(n)s. The next run sends %(rows)s.") % words
+    elif answer == WITHOUT:
+        yield _("%(kind)s: it goes on. The next run sends %(rows)s.") % words
     else:
         yield _("%(kind)s: it is a copy of the other server. The next run sends %(rows)s.") % words
     if outcome.lost.rows:
@@ -229,13 +264,19 @@ def undecided(tasks: list[TransferTask]) -> str:
     Our own database alone is asked: no position of the task is known to it, or the last run was
     refused by one of the questions and no position was set since.
     """
-    asking = [task for task in tasks if not task.readers or _asks(task)]
+    asking = [task for task in tasks if not task.readers or _asks(task, CODES - LACKING)]
     return ", ".join(str(task.get_kind_display()) for task in asking)
 
 
-def _asks(task: Any) -> bool:
+def lacking(tasks: list[TransferTask]) -> str:
+    """Likewise those that lack purged rows, and refuse until somebody decides."""
+    asking = [task for task in tasks if _asks(task, LACKING)]
+    return ", ".join(str(task.get_kind_display()) for task in asking)
+
+
+def _asks(task: Any, codes: set[str]) -> bool:
     run = task.last_run
-    if run is None or run.error_code not in {question.code for question in QUESTIONS}:
+    if run is None or run.error_code not in codes:
         return False
     entries = AuditEntry.objects.about(task).filter(action=AuditEntry.Action.POSITION)
     return not entries.filter(at__gte=run.finished_at).exists()

@@ -18,6 +18,7 @@ from transfer.models import (
     BonusServer,
     CashRegister,
     Incident,
+    LeftBehind,
     PlannedWork,
     TransferTask,
 )
@@ -29,15 +30,17 @@ from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable
 from transfer.pages.servers.accounts import filtered
-from transfer.pages.servers.beginning import undecided
+from transfer.pages.servers.beginning import lacking, undecided
 from transfer.pages.servers.forms import ServerForm, swapped
 from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
 from transfer.problems import doors
 from transfer.problems.find import outage_of
+from transfer.problems.sentences import rows_missing
 from transfer.runs import backlog
 from transfer.runs.reconcile import PATIENTLY, Log, batch_log, last_result, reconcile_within
 from transfer.servers.ask import ask_all
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
+from transfer.text import formats
 from transfer.text.explain import Explanation, explain
 
 LOG_SECONDS = 3
@@ -123,6 +126,7 @@ def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
     return {
         "tasks": ServerTasks(rows).for_user(request.user),
         "undecided": undecided([row.task for row in rows]),
+        "lacking": lacking([row.task for row in rows]),
         "here": server.get_absolute_url(),  # where the switches lead afterwards
     }
 
@@ -149,7 +153,24 @@ def doors_of(server: BonusServer) -> dict[str, Any]:
     listed = doors.doors(server, heard, outage)
     state = doors.state(listed)
     is_said = state == BonusServer.State.FAILING
-    return {"doors": listed, "state": state, "outage": None if is_said else outage}
+    is_unread = any(door.name == "database" and door.error for door in listed)
+    return {
+        "doors": listed,
+        "state": state,
+        "outage": None if is_said else outage,
+        **left_behind(server, is_unread=is_unread),
+    }
+
+
+def left_behind(server: BonusServer, *, is_unread: bool) -> dict[str, Any]:
+    """Whether purges wait for the server, of which `is_unread` says that its database fails."""
+    left = LeftBehind.objects.filter(task__server=server)
+    missing = sum(one.missing for one in left)
+    return {
+        "left": left[0] if left else None,
+        "gone": formats.sentence(rows_missing(missing)) if missing else "",
+        "is_unread": is_unread,
+    }
 
 
 @require_safe

@@ -1,13 +1,13 @@
 """Many bonus servers as a compact table, what is wrong first."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer
 from transfer.pages import links
-from transfer.pages.components.html import Html, link, muted, with_note
+from transfer.pages.components.html import Html, joined, link, muted, with_note
 from transfer.pages.components.registers import counts
 from transfer.pages.components.states import TONES, state_badge, tone
 from transfer.pages.components.times import ago
@@ -46,7 +46,11 @@ class ServerTable(Table):
         attrs = {"class": "table cards servers dense small"}
         orderable = False
 
-    def __init__(self, lines: Iterable[tuple[BonusServer, Summary]], **options: Any) -> None:
+    def __init__(
+        self, lines: Iterable[tuple[BonusServer, Summary]], left: Collection[int], **options: Any
+    ) -> None:
+        """`left` are the keys of servers that are left behind."""
+        self.left = left
         worst_first = sorted((ServerLine(*line) for line in lines), key=lambda line: line.badness)
         super().__init__(worst_first, **options)
 
@@ -54,7 +58,10 @@ class ServerTable(Table):
         return link(line.server.get_absolute_url(), line.server.name)
 
     def draw_state(self, line: ServerLine) -> Any:
-        return with_note(state_badge("server", line.server.state), " ".join(causes(line.server)))
+        state = state_badge("server", line.server.state)
+        if line.server.pk in self.left:
+            state = joined([state, state_badge("server", "left_behind")], " ")
+        return with_note(state, " ".join(causes(line.server)))
 
     def draw_registers(self, line: ServerLine) -> Html:
         return counts(line.states, f"{links.registers(server=line.server.pk)}&")

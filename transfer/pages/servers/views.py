@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.errors import TransferError
-from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
+from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, LeftBehind
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
 from transfer.pages.scheduler.groups import MANY
@@ -32,10 +32,11 @@ def servers(request: HttpRequest) -> HttpResponse:
     enabled = Count("tasks", filter=Q(tasks__enabled=True))
     listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
     rows = with_states(listed, CashRegister.objects.in_use().count())
+    left = LeftBehind.objects.servers()
     template = "servers/cards.html" if request.GET.get("part") else "servers/servers.html"
-    many = len(rows) >= MANY and ServerTable(rows)
+    many = len(rows) >= MANY and ServerTable(rows, left)
     outages = {one.server_id: one for one in problems() if one.code == Code.OUTAGE}
-    cards = [(server, states, outages.get(server.pk)) for server, states in rows]
+    cards = [(server, states, outages.get(server.pk), server.pk in left) for server, states in rows]
     return render(request, template, {"rows": cards, "many": many})
 
 

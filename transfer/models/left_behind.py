@@ -1,0 +1,36 @@
+from django.db import models
+from django.utils.translation import gettext_lazy
+
+from transfer.models.tasks import TransferTask
+
+
+class LeftBehindQuerySet(models.QuerySet["LeftBehind"]):
+    def servers(self) -> set[int]:
+        """The keys of the bonus servers."""
+        return set(self.order_by().values_list("task__server", flat=True))
+
+
+class LeftBehind(models.Model):
+    """A task whose position can't be read, and that purges do not wait for.
+
+    It says what an administrator allows, and nothing else: a purge that can read the position waits
+    for it, and what the bonus server lacks is noted in shop All.
+    """
+
+    task = models.OneToOneField(TransferTask, on_delete=models.CASCADE, related_name="left_behind")
+    at = models.DateTimeField(gettext_lazy("since"))
+    by = models.CharField(gettext_lazy("by"), max_length=200)  # a name: see `ScheduledTask`
+    reason = models.CharField(gettext_lazy("reason"), max_length=500)
+    # The number of the latest purge before it.
+    purge = models.BigIntegerField()
+    # How many rows at most purges have removed since that it has not received, as a purge counted.
+    missing = models.BigIntegerField(default=0)
+
+    objects = LeftBehindQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["task"]
+        verbose_name = gettext_lazy("server left behind")
+
+    def __str__(self) -> str:
+        return str(self.task)

@@ -1,0 +1,64 @@
+"""Lets purges go on without a bonus server whose database can't be read, and takes that back."""
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _, gettext_lazy
+from django.views.decorators.http import require_POST
+
+from transfer.access import role
+from transfer.errors import TransferError
+from transfer.models import Actor, BonusServer
+from transfer.pages.back import done, read_or_post
+from transfer.runs import left_behind
+from transfer.text.explain import explain
+
+
+class ReasonForm(forms.Form):
+    use_required_attribute = False
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        help_text=gettext_lazy("Everyone sees it on the server’s page."),
+        error_messages={"required": gettext_lazy("Enter a reason.")},
+    )
+
+
+@role("administrator")
+@read_or_post
+def leave(request: HttpRequest, pk: int) -> HttpResponse:
+    """Says what it means, and asks for a reason."""
+    server = get_object_or_404(BonusServer, pk=pk)
+    form = ReasonForm(request.POST or None)
+    if form.is_valid():
+        try:
+            left_behind.leave_behind(server, Actor.of(request), form.cleaned_data["reason"])
+        except TransferError as error:
+            messages.error(request, str(explain(error)))
+            return redirect(server)
+        words = _("Purges do not wait for %(server)s any more.") % {"server": server}
+        return done(request, words, server)
+    context = {
+        "title": _("Leave %(server)s behind?") % {"server": server},
+        "text": _("Its database can't be read, so nothing is purged from the staging tables."),
+        "points": left_behind.consequences(server),
+        "form": form,
+        "action": _("Leave it behind"),
+        "back": server.get_absolute_url(),
+        "danger": True,
+    }
+    return render(request, "confirm.html", context, status=422 if form.errors else 200)
+
+
+@role("administrator")
+@require_POST
+def take_back(request: HttpRequest, pk: int) -> HttpResponse:
+    server = get_object_or_404(BonusServer, pk=pk)
+    try:
+        left_behind.take_back(server, Actor.of(request))
+    except TransferError as error:
+        messages.error(request, str(explain(error)))
+        return redirect(server)
+    return done(request, _("Purges wait for %(server)s again.") % {"server": server}, server)

@@ -195,7 +195,10 @@ STATUS_WITHOUT_WORD = Check(
     "status_without_word",
     "",
     gettext_noop("The bonus server has no word for this status."),
-    gettext_noop("Name the word in the file of DTADMIN_TABLES, or send another status."),
+    gettext_noop(
+        "Name the word in the file of DTADMIN_TABLES and send the row again. Another status would "
+        "reach every bonus server."
+    ),
 )
 STATUS_WORD_UNKNOWN = Check(
     "status_word_unknown",

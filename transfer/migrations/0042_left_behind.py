@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('transfer', '0040_loads_taken_back'),
+        ('transfer', '0041_api_calls'),
     ]
 
     operations = [

@@ -134,6 +134,13 @@ if OIDC_ISSUER:
     }:
         raise ImproperlyConfigured(_("OIDC_ISSUER must begin with https://"))
 
+# The header in which the proxy says who it is; off if it is empty.
+REMOTE_USER_HEADER = env("REMOTE_USER_HEADER")
+if REMOTE_USER_HEADER and not BEHIND_PROXY:
+    raise ImproperlyConfigured(_("REMOTE_USER_HEADER is believed of the proxy: set BEHIND_PROXY."))
+if REMOTE_USER_HEADER and OIDC_ISSUER:
+    raise ImproperlyConfigured(_("Set either OIDC_ISSUER or REMOTE_USER_HEADER, not both."))
+
 SESSION_COOKIE_AGE = 3600 * env_number("SESSION_HOURS", 12)
 
 EMBEDDED = not DATABASE_URL
@@ -266,7 +273,8 @@ SOCIALACCOUNT_PROVIDERS = {
 }
 MFA_ADAPTER = "transfer.pages.account.adapters.MFAAdapter"
 MFA_ALLOW_UNVERIFIED_EMAIL = True
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "Data Transfer"
 MFA_TOTP_TOLERANCE = 1  # a telephone's clock may differ by half a minute
@@ -303,6 +311,15 @@ MIDDLEWARE = [
     "transfer.pages.middleware.never_stored",
     "transfer.pages.middleware.not_allowed",
 ]
+if REMOTE_USER_HEADER:
+    AUTHENTICATION_BACKENDS = [
+        "django.contrib.auth.backends.ModelBackend",
+        "transfer.pages.account.remote_user.KnownUsers",
+    ]
+    MIDDLEWARE.insert(
+        MIDDLEWARE.index("transfer.pages.middleware.LoginRequired"),
+        "transfer.pages.account.remote_user.RemoteUser",
+    )
 CSRF_FAILURE_VIEW = "transfer.pages.error_pages.forged"
 
 TEMPLATES = [

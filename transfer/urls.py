@@ -172,6 +172,7 @@ urlpatterns = [
     path("keys/<int:pk>/revoke/", keys.revoke, name="key_revoke"),
     # Names that begin with "account_" and "mfa_" are those that allauth knows them by.
     path("login/", account.log_in, name="account_login"),
+    path("login/passkey/", factors.log_in_by_passkey, name="mfa_login_webauthn"),
     re_path("^login/(?P<provider_id>sso)/$", provider.log_in, name="openid_connect_login"),
     re_path(
         "^login/(?P<provider_id>sso)/callback/$", provider.callback, name="openid_connect_callback"
@@ -182,9 +183,14 @@ urlpatterns = [
     path("account/password/", account.change_password, name="change_password"),
     path("account/confirm/", factors.confirm_by_password, name="account_reauthenticate"),
     path("account/confirm/code/", factors.confirm_by_code, name="mfa_reauthenticate"),
+    path(
+        "account/confirm/passkey/", factors.confirm_by_passkey, name="mfa_reauthenticate_webauthn"
+    ),
     path("account/factors/", factors.second_factors, name="mfa_index"),
     path("account/factors/app/", factors.activate_app, name="mfa_activate_totp"),
     path("account/factors/app/remove/", factors.remove_app, name="mfa_deactivate_totp"),
+    path("account/factors/passkeys/", factors.add_passkey, name="mfa_add_webauthn"),
+    path("account/factors/passkeys/<int:pk>/", factors.remove_passkey, name="mfa_remove_webauthn"),
     path("account/factors/codes/", factors.recovery_codes, name="mfa_view_recovery_codes"),
     path("account/factors/codes/new/", factors.renew_codes, name="mfa_generate_recovery_codes"),
     path("account/timezone/", account.set_time_zone, name="set_time_zone"),

@@ -1,13 +1,15 @@
 """The way of a second factor, in a browser: set up, asked for, demanded, on a telephone."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD, PHONE, make_user, use_language
 from tests.second_factors import code_of
-from transfer.models import Actor, Settings
+from transfer.models import Actor, AuditEntry, Settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORDS = {
@@ -29,6 +31,60 @@ def assert_fits(page: Page, check_accessible: Callable) -> None:
     page.set_viewport_size(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], page.url
     page.set_viewport_size(size)
+
+
+def add_device(page: Page) -> Any:
+    """Gives the browser a device that makes passkeys, and says yes to each question."""
+    device = page.context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+    }
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return device
+
+
+def test_a_passkey_is_the_second_step_and_lets_one_in_without_the_password_too(
+    page: Page, check_accessible: Callable, live_server: Any
+):
+    user = make_user("olga", "operator")
+    use_language(page, "en")
+    device = add_device(page)
+    enter_password(page)
+    page.goto("/account/factors/")
+    page.get_by_role("link", name="Add a passkey").click()
+    assert_fits(page, check_accessible)
+    page.fill("[name=name]", "telephone")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".codes li")).to_have_count(10)
+    page.goto("/account/factors/")
+    expect(page.locator("main")).to_contain_text("telephone")
+    assert_fits(page, check_accessible)
+
+    page.locator(".side").get_by_role("button", name="Log out").click()
+    assert_fits(page, check_accessible)
+    enter_password(page)
+    expect(page).to_have_url("/login/code/")
+    assert_fits(page, check_accessible)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.locator(".side")).to_contain_text("olga")
+    assert AuditEntry.objects.latest("pk").new["factor"] == "webauthn"
+
+    page.locator(".side").get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log in with a passkey").click()
+    expect(page.locator(".side")).to_contain_text("olga")
+
+    page.goto("/account/factors/")
+    page.get_by_role("link", name="Remove…").click()
+    assert_fits(page, check_accessible)
+    page.get_by_role("button", name="Remove the passkey").click()
+    expect(page.locator("main")).to_contain_text("The passkey is removed.")
+    assert not Authenticator.objects.filter(user=user).exists()
+    device.detach()
 
 
 @pytest.mark.parametrize("language", ["ru", "en"])

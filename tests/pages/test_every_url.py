@@ -147,6 +147,7 @@ RULES = {
     "key_revoke": RULE,
     # The user's own things. Without a log-in one logs in, or chooses how that page looks.
     "account_login": Rule("nobody", "get post put"),
+    "mfa_login_webauthn": Rule("nobody", "get post put"),
     "openid_connect_login": Rule("nobody", "get"),
     "openid_connect_callback": Rule("nobody", "get"),
     "mfa_authenticate": Rule("nobody", "get post put"),  # without a password, to the log-in
@@ -172,6 +173,9 @@ RULES = {
     "mfa_index": Rule("without", "get"),
     "mfa_activate_totp": OWN,
     "mfa_deactivate_totp": OWN,
+    "mfa_reauthenticate_webauthn": OWN,
+    "mfa_add_webauthn": OWN,
+    "mfa_remove_webauthn": OWN,
     "mfa_view_recovery_codes": Rule("without", "get"),
     "mfa_generate_recovery_codes": OWN,
     "set_time_zone": Rule("without", "post"),

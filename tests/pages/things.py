@@ -63,6 +63,7 @@ def things() -> dict[str, Any]:
             payload={"account": "4100", "amount": "0"},
         ),
         "user": User.objects.create_user("somebody"),
+        "mfa": User.objects.first(),
         "recipient": Recipient.objects.create(name="olga", channel="mail", address="o@x.example"),
         "key": ApiKey.make(
             Actor("anna"), name="ERP", scopes=["read"], expires_at=None, limit=60

@@ -30,6 +30,7 @@ OPEN = {
     "mfa_index": {
         "mfa_index",
         "mfa_activate_totp",
+        "mfa_add_webauthn",
         "account_reauthenticate",
     },
 }

@@ -9,6 +9,7 @@ from allauth.account.authentication import get_authentication_records
 from allauth.account.utils import get_login_redirect_url
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.contrib import messages
@@ -96,6 +97,11 @@ class MFAAdapter(DefaultMFAAdapter):
                     "administrator can reset it."
                 )
             ) from None
+
+    def generate_authenticator_name(self, user: Any, type: Authenticator.Type) -> str:
+        """A name for the next passkey, for when the user gives none."""
+        held = Authenticator.objects.filter(user_id=user.pk, type=type).count()
+        return _("Passkey %(number)s") % {"number": held + 1}
 
     def get_totp_label(self, user: Any) -> str:
         """The name of the entry in the app: not the e-mail address, which we do not ask for."""

@@ -6,6 +6,7 @@ from allauth.account.forms import ReauthenticateForm
 from allauth.core import context
 from allauth.mfa.base import forms as base
 from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
 from django.utils.translation import gettext_lazy
 
@@ -50,6 +51,26 @@ class ConfirmPasswordForm(ReauthenticateForm):
     def clean_password(self) -> str:
         with counting(key_of(context.request, self.user.get_username())):
             return super().clean_password()
+
+
+class PasskeyForm(AddWebAuthnForm):
+    """A new passkey."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        required=False,
+        max_length=60,
+        help_text=gettext_lazy("To tell several passkeys apart, such as “telephone”."),
+    )
+    passwordless = forms.BooleanField(
+        label=gettext_lazy("Logs in without the password"),
+        required=False,
+        initial=True,
+        help_text=gettext_lazy(
+            "The device then asks for its PIN or a fingerprint. Simple security keys can’t; leave "
+            "it off for them."
+        ),
+    )
 
 
 class ActivateForm(ActivateTOTPForm):

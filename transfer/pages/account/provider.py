@@ -43,6 +43,7 @@ REASONS = {
     ),
     "name": gettext_lazy("%(name)s gave no name for you that can be a user name here."),
     "closed": gettext_lazy("Your access is closed here. Ask your administrator."),
+    "passkey": gettext_lazy("This passkey is not known here."),
     "provider": gettext_lazy("This name logs in at %(name)s."),
     "emergency": gettext_lazy(
         "This name is for emergencies, and logs in by password, not at %(name)s."

@@ -1,4 +1,4 @@
-"""The user's own second factors: an app with codes, and recovery codes for a lost telephone.
+"""The user's own second factors: an app, passkeys, and recovery codes for a lost telephone.
 
 allauth sets them up and checks them. Each change is noted in its own transaction.
 """
@@ -13,11 +13,18 @@ from allauth.mfa.base.views import AuthenticateView, ReauthenticateView as Reaut
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
 from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
+from allauth.mfa.webauthn.views import (
+    AddWebAuthnView,
+    LoginWebAuthnView,
+    ReauthenticateWebAuthnView,
+    RemoveWebAuthnView,
+)
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -29,10 +36,12 @@ from transfer.pages.account.factor_forms import (
     CodeForm,
     ConfirmCodeForm,
     ConfirmPasswordForm,
+    PasskeyForm,
 )
 from transfer.pages.middleware import BY_PASSWORD_ALONE
 
 TOTP, CODES = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
+PASSKEY = Authenticator.Type.WEBAUTHN
 
 
 def note(request: HttpRequest, **what: str) -> None:
@@ -46,7 +55,9 @@ def note(request: HttpRequest, **what: str) -> None:
 def second_factors(request: HttpRequest) -> HttpResponse:
     """Shows which ones the user has, and what can be done with them."""
     held = {one.type: one for one in Authenticator.objects.filter(user_id=request.user.pk)}
+    passkeys = Authenticator.objects.filter(user_id=request.user.pk, type=PASSKEY)
     context = {
+        "passkeys": passkeys.order_by("pk"),
         "app": held.get(TOTP),
         "codes": held.get(CODES),
         "codes_left": codes_left(held.get(CODES)),
@@ -137,6 +148,42 @@ class ConfirmByCode(ReauthenticateByCodeView):
     form_class = ConfirmCodeForm
 
 
+class AddPasskey(AddWebAuthnView):
+    """Makes a key in the device, and takes what the browser says of it."""
+
+    form_class = PasskeyForm
+
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        note(self.request, added=PASSKEY)
+        self.request.session.pop(BY_PASSWORD_ALONE, None)
+        messages.success(self.request, _("The passkey is set up."))
+        return super().form_valid(form)
+
+
+class RemovePasskey(RemoveWebAuthnView):
+    success_url = reverse_lazy("mfa_index")
+
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        note(self.request, removed=PASSKEY)
+        response = super().form_valid(form)
+        mark_if_none_is_left(self.request)
+        messages.success(self.request, _("The passkey is removed."))
+        return response
+
+
+class LogInByPasskey(LoginWebAuthnView):
+    """A log-in by a passkey alone, which the device gives only to its owner."""
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        return redirect(f"{reverse('account_login')}?why=passkey")
+
+
+add_passkey = own(AddPasskey.as_view())
+remove_passkey = own(RemovePasskey.as_view())
+confirm_by_passkey = own(ReauthenticateWebAuthnView.as_view())
+log_in_by_passkey = LogInByPasskey.as_view()
 activate_app = own(Activate.as_view())
 remove_app = own(Deactivate.as_view())
 recovery_codes = own(ViewRecoveryCodesView.as_view())

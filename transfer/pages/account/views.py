@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
@@ -53,16 +54,19 @@ class LogIn(auth_views.LoginView):
         return f"{url}?{urlencode({'next': self.get_success_url()})}"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """With a provider: its name and address, and why it has not let somebody in."""
-        context: dict[str, Any] = super().get_context_data(**kwargs)
+        """The other ways to log in, and why one of them has not let somebody in."""
+        why = REASONS.get(self.request.GET.get("why", ""), "")
+        params = {"name": settings.OIDC_NAME}
+        if name := self.request.META.get("REMOTE_USER"):
+            params["name"] = name
+            why = _("“%(name)s” is not a user here. Ask your administrator.")
+        context = {
+            "why": why and why % params,
+            "has_passkeys": Authenticator.objects.filter(type="webauthn").exists(),
+        }
         if settings.OIDC_ISSUER:
-            why = REASONS.get(self.request.GET.get("why", ""), "")
-            context |= {
-                "provider": settings.OIDC_NAME,
-                "provider_url": self.provider_url(),
-                "why": why and why % {"name": settings.OIDC_NAME},
-            }
-        return context
+            context |= {"provider": settings.OIDC_NAME, "provider_url": self.provider_url()}
+        return {**super().get_context_data(**kwargs), **context}
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Logs in, or first asks for the second factor. What follows: see `logged_in`."""

@@ -55,7 +55,7 @@ def provider_session(get_response: View) -> View:
 def _is_good(request: HttpRequest) -> bool:
     """Whether the session goes on. One that the provider has not opened is for emergencies."""
     state, user = request.session.get(PROVIDER), request.user
-    if not user.is_authenticated or not (state or settings.OIDC_ISSUER):
+    if not (state or settings.OIDC_ISSUER) or not user.is_authenticated:
         return True
     if not (state and settings.OIDC_ISSUER):
         return bool(settings.OIDC_ISSUER) and user.get_username() in settings.EMERGENCY_USERS

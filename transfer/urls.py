@@ -6,7 +6,8 @@ from transfer.access import View
 from transfer.api import door as api
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
-from transfer.pages.account import provider, second_factors as factors, views as account
+from transfer.pages.account import views as account
+from transfer.pages.account.lazily import lazily
 from transfer.pages.audit import views as audit
 from transfer.pages.help import views as help
 from transfer.pages.history import run, views as history
@@ -172,27 +173,63 @@ urlpatterns = [
     path("keys/<int:pk>/revoke/", keys.revoke, name="key_revoke"),
     # Names that begin with "account_" and "mfa_" are those that allauth knows them by.
     path("login/", account.log_in, name="account_login"),
-    path("login/passkey/", factors.log_in_by_passkey, name="mfa_login_webauthn"),
-    re_path("^login/(?P<provider_id>sso)/$", provider.log_in, name="openid_connect_login"),
-    re_path(
-        "^login/(?P<provider_id>sso)/callback/$", provider.callback, name="openid_connect_callback"
+    path(
+        "login/passkey/",
+        lazily("second_factors.log_in_by_passkey", is_open=True),
+        name="mfa_login_webauthn",
     ),
-    path("login/code/", factors.enter_code, name="mfa_authenticate"),
+    re_path(
+        "^login/(?P<provider_id>sso)/$",
+        lazily("provider.log_in", is_open=True),
+        name="openid_connect_login",
+    ),
+    re_path(
+        "^login/(?P<provider_id>sso)/callback/$",
+        lazily("provider.callback", is_open=True),
+        name="openid_connect_callback",
+    ),
+    path("login/code/", lazily("second_factors.enter_code", is_open=True), name="mfa_authenticate"),
     path("logout/", account.log_out, name="logout"),
     path("account/", account.account, name="account"),
     path("account/password/", account.change_password, name="change_password"),
-    path("account/confirm/", factors.confirm_by_password, name="account_reauthenticate"),
-    path("account/confirm/code/", factors.confirm_by_code, name="mfa_reauthenticate"),
     path(
-        "account/confirm/passkey/", factors.confirm_by_passkey, name="mfa_reauthenticate_webauthn"
+        "account/confirm/",
+        lazily("second_factors.confirm_by_password"),
+        name="account_reauthenticate",
     ),
-    path("account/factors/", factors.second_factors, name="mfa_index"),
-    path("account/factors/app/", factors.activate_app, name="mfa_activate_totp"),
-    path("account/factors/app/remove/", factors.remove_app, name="mfa_deactivate_totp"),
-    path("account/factors/passkeys/", factors.add_passkey, name="mfa_add_webauthn"),
-    path("account/factors/passkeys/<int:pk>/", factors.remove_passkey, name="mfa_remove_webauthn"),
-    path("account/factors/codes/", factors.recovery_codes, name="mfa_view_recovery_codes"),
-    path("account/factors/codes/new/", factors.renew_codes, name="mfa_generate_recovery_codes"),
+    path(
+        "account/confirm/code/", lazily("second_factors.confirm_by_code"), name="mfa_reauthenticate"
+    ),
+    path(
+        "account/confirm/passkey/",
+        lazily("second_factors.confirm_by_passkey"),
+        name="mfa_reauthenticate_webauthn",
+    ),
+    path("account/factors/", lazily("second_factors.second_factors"), name="mfa_index"),
+    path("account/factors/app/", lazily("second_factors.activate_app"), name="mfa_activate_totp"),
+    path(
+        "account/factors/app/remove/",
+        lazily("second_factors.remove_app"),
+        name="mfa_deactivate_totp",
+    ),
+    path(
+        "account/factors/passkeys/", lazily("second_factors.add_passkey"), name="mfa_add_webauthn"
+    ),
+    path(
+        "account/factors/passkeys/<int:pk>/",
+        lazily("second_factors.remove_passkey"),
+        name="mfa_remove_webauthn",
+    ),
+    path(
+        "account/factors/codes/",
+        lazily("second_factors.recovery_codes"),
+        name="mfa_view_recovery_codes",
+    ),
+    path(
+        "account/factors/codes/new/",
+        lazily("second_factors.renew_codes"),
+        name="mfa_generate_recovery_codes",
+    ),
     path("account/timezone/", account.set_time_zone, name="set_time_zone"),
     path("language/", account.set_language, name="set_language"),
     path("theme/", account.set_theme, name="set_theme"),

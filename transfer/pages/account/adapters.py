@@ -17,11 +17,11 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.secret import cipher
 from transfer.pages.account.logged_in import logged_in
+from transfer.pages.account.refusals import refused
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -44,7 +44,7 @@ class AccountAdapter(DefaultAccountAdapter):
         used = {one["method"] for one in get_authentication_records(request, user)}
         is_emergency = user.get_username() in settings.EMERGENCY_USERS
         if settings.OIDC_ISSUER and "socialaccount" not in used and not is_emergency:
-            return redirect(f"{reverse('account_login')}?why=provider")
+            return refused("provider")
         return super().pre_login(request, user, **options)
 
     def post_login(

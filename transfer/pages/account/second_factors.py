@@ -24,7 +24,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -38,6 +38,7 @@ from transfer.pages.account.factor_forms import (
     ConfirmPasswordForm,
     PasskeyForm,
 )
+from transfer.pages.account.refusals import refused
 from transfer.pages.middleware import BY_PASSWORD_ALONE
 
 TOTP, CODES = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
@@ -177,7 +178,7 @@ class LogInByPasskey(LoginWebAuthnView):
     """A log-in by a passkey alone, which the device gives only to its owner."""
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        return redirect(f"{reverse('account_login')}?why=passkey")
+        return refused("passkey")
 
 
 add_passkey = own(AddPasskey.as_view())

@@ -29,7 +29,7 @@ from transfer.pages.account.forms import (
     TimeZoneForm,
     know_browser,
 )
-from transfer.pages.account.provider import REASONS
+from transfer.pages.account.refusals import REASONS
 from transfer.pages.account.renewal import ASK_AGAIN
 from transfer.pages.back import is_part, next_url
 from transfer.pages.middleware import CHANGE_FIRST

@@ -118,8 +118,11 @@ OIDC_USER_CLAIM = env("OIDC_USER_CLAIM", "preferred_username")
 OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", "groups")
 # The provider's groups by our role, the highest first.
 OIDC_GROUPS = {
-    role: env_list(f"OIDC_{role.upper()}S") for role in ("administrator", "operator", "viewer")
+    "administrator": env_list("OIDC_ADMINISTRATORS"),
+    "operator": env_list("OIDC_OPERATORS"),
+    "viewer": env_list("OIDC_VIEWERS"),
 }
+OIDC_CA = env("OIDC_CA")  # the file of the authority that has signed the provider's certificate
 # Who may log in by password when the provider does not answer.
 EMERGENCY_USERS = env_list("EMERGENCY_USERS")
 if OIDC_ISSUER:

@@ -54,6 +54,11 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         sociallogin.user = user
         request.provider_token = sociallogin.token.token_secret  # type: ignore[attr-defined]
 
+    def get_requests_session(self) -> Any:
+        session = super().get_requests_session()
+        session.verify = settings.OIDC_CA or True
+        return session
+
     def on_authentication_error(
         self,
         request: HttpRequest,

@@ -1,4 +1,6 @@
-"""The steps of the page "Backup, restore, upgrade", as they are written there, on real clusters."""
+"""The steps of the pages "Backup, restore, upgrade" and "A new bonus server", as they are written
+there, on real clusters.
+"""
 
 import os
 import re
@@ -23,13 +25,19 @@ from tests.databases import ROOT, as_url, query, stage
 pytestmark = pytest.mark.timeout(600)
 DATABASES = {"own": "dtadmin", "shop_all": "shop_all", "bonus": "bonus_8"}
 FOLDER = "/var/backups/dtadmin"
+ADDRESS_OF_NINE = "postgresql://dtadmin@bonus-9/bonus_9"
+ENABLED = """
+    select count(*) from transfer_transfertask as task
+      join transfer_bonusserver as server on server.id = server_id
+     where enabled and name = 'Bonus server 9'
+"""
 
 
-def steps(section: str) -> list[str]:
+def steps(section: str, paper: str = "backup.md") -> list[str]:
     """The command lines under a heading, which are the same in both languages."""
     of_languages = []
     for language in ("en", "ru"):
-        text = (ROOT / "docs" / language / "backup.md").read_text()
+        text = (ROOT / "docs" / language / paper).read_text()
         part = text.split(f'<a id="{section}"></a>')[1].split("<a id=")[0]
         blocks = re.findall(r"^( *)```sh\n(.*?)^ *```", part, re.DOTALL | re.MULTILINE)
         of_languages.append([line.strip() for _, block in blocks for line in block.splitlines()])
@@ -287,3 +295,23 @@ def test_an_upgrade_begins_with_a_backup_that_the_version_before_restores(house:
         house.take(restore.replace("own.dump", "before-upgrade.dump"), "own")
         house.transfer()
     assert house.arrived() == once(1, 2)
+
+
+def test_a_new_bonus_server_is_made_of_a_dump_and_gets_each_row_once(house: House):
+    house.stage(1, 2)
+    house.transfer()
+    dump, dock, rows = (steps(one, "new-server.md") for one in ("dump", "dock", "rows"))
+    for line in dump:
+        house.take(line, "bonus")
+    house.stage(3)
+    house.transfer()
+    nine = house.instances["bonus"].dsn("bonus_9")
+    for line in dock:
+        said = house.take(line.replace(ADDRESS_OF_NINE, as_url(nine)), "own")
+    assert "Bonus server 9" in said
+    house.stage(4)
+    for line in rows:
+        house.take(line, "own")
+    comments = [comment for (comment,) in query(nine, "select comment from asset order by 1")]
+    assert comments == ["1", "2", "3", "4"]
+    assert query(house.dsn("own"), ENABLED) == [(3,)]

@@ -175,3 +175,34 @@ def test_a_new_server_is_asked_about_and_gets_what_was_decided(
     run_here(new.tasks.get(kind="balances"), "manual")
     received = query(second_bonus, "select account, amount from asset order by account")
     assert [(account, int(amount)) for account, amount in received] == [("a1", 10), ("a2", 10)]
+
+
+def test_a_copy_of_another_servers_database_is_recognised_and_gets_its_first_row(
+    page: Page, log_in: Callable, reference, server, shop_all: str, bonus: str, postgres
+):
+    """From the page to the first row that server 8 has received since the copy was made."""
+    task = server.tasks.get(kind="balances")
+    stage(shop_all, "balances", [("a1", "10")])
+    run_here(task, "manual")
+    template = query(bonus, "select current_database()")[0][0]
+    copy = postgres.create("test_copy_from_the_page", template=template)
+    stage(shop_all, "balances", [("a2", "10")])
+    run_here(task, "manual")
+    log_in(page, "administrator")
+    fill_server(page, reference, copy)
+    page.fill("[name=name]", "Бонусный сервер 9")
+    page.locator("main button[type=submit]").first.click()
+
+    page.wait_for_url("**/beginning/")
+    expect(page.locator(".group").first).to_contain_text("Распознана копия базы сервера")
+    expect(page.locator("[name=balances][value=as-of-clone]")).to_be_checked()
+    page.get_by_role("button", name="Показать, что это значит").click()
+    expect(page.locator("main .points")).to_contain_text("Следующий запуск отправит: 1 строка")
+    page.get_by_role("button", name="Начать").click()
+
+    new = BonusServer.objects.get(name="Бонусный сервер 9")
+    page.wait_for_url(f"**/servers/{new.pk}/")
+    run_here(new.tasks.get(kind="balances"), "manual")
+    received = query(copy, "select account from asset order by account")
+    assert received == [("a1",), ("a2",)]
+    postgres.drop("test_copy_from_the_page")

@@ -239,6 +239,31 @@ def test_a_single_change_by_hand_leads_to_where_it_is(page: Page, log_in: Callab
     expect(page.locator(".staged-changes")).to_contain_text("250")
 
 
+def test_a_change_below_zero_shows_the_balance_and_is_asked_about_once_more(
+    page: Page, log_in: Callable, dock: Callable, bonus: str, shop_all: str
+):
+    query(bonus, "insert into asset (account, amount) values ('4100000011', 1100.02)")
+    dock(bonus)
+    log_in(page, "operator")
+    use_language(page, "ru")
+    page.goto("/load/by-hand/balances/")
+    page.locator("[name=account]").fill("4100000011")
+    page.locator("[name=amount]").fill("-12 345 678,90")
+    page.get_by_role("button", name="Проверить и продолжить").click()
+    points = page.locator("main .points")
+    expect(points).to_contain_text("баланс 1\u202f100,02, станет \u221212\u202f344\u202f578,88")
+    expect(page.get_by_text("баланс станет отрицательным")).to_be_visible()
+    page.get_by_role("button", name="Внести").click()
+    expect(page.locator("[name=sure]")).to_be_focused()  # the browser asks for it
+    assert query(shop_all, 'select from "changeAccountBalanceTemp"') == []
+    page.locator("[name=sure]").check()
+    page.get_by_role("button", name="Внести").click()
+    expect(page).to_have_url("/trace/?q=4100000011&in=account")
+    assert query(shop_all, 'select amount::text from "changeAccountBalanceTemp"') == [
+        ("-12345678.90",)
+    ]
+
+
 def test_the_list_of_single_changes_is_closed_by_escape_and_by_a_click_beside_it(
     page: Page, log_in: Callable, shop_all: str
 ):

@@ -19,6 +19,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 BUTTONS_AND_NAMES = (
     ".switch, .row-actions > :is(a, button), .row-actions > form, .cell-task, .cell-waits"
 )
+# A desktop's window, of which a zoom of 200 % leaves half.
+ZOOMED = {"width": DESKTOP["width"] // 2, "height": DESKTOP["height"] // 2}
+LISTS = (
+    *("/", "/scheduler/", "/servers/", "/registers/", "/history/", "/rejects/", "/load/"),
+    *("/trace/", "/audit/", "/notifications/", "/settings/", "/users/", "/keys/"),
+)
 QUIET = pytest.mark.usefixtures("nothing_asked")
 SCREEN = DESKTOP["height"]
 
@@ -124,6 +130,32 @@ def test_no_button_and_no_name_of_the_scheduler_is_cut_off(
             if page.evaluate(TOO_WIDE) > 0:
                 cut.append((language, size["width"], "the page"))
     assert not cut
+
+
+@QUIET
+@pytest.mark.usefixtures("shown")
+@pytest.mark.parametrize("servers", [2, 9])
+def test_at_200_percent_nothing_is_too_wide_and_pause_is_in_reach(
+    open_page: Callable, log_in: Callable, servers: int
+):
+    docked = many_servers(servers)
+    registers(3, docked)
+    run = a_run(docked[0], applied=TWELVE_DIGITS, rejected=1)
+    page = open_page(viewport=ZOOMED, device_scale_factor=2)
+    log_in(page, "administrator")
+    use_language(page, "ru")
+    about_one = (docked[-1].get_absolute_url(), run.get_absolute_url())
+    too_wide = []
+    for url in (*LISTS, *about_one):
+        page.goto(url)
+        if page.evaluate(TOO_WIDE) > 0:
+            too_wide.append(url)
+    assert too_wide == []
+    page.goto("/scheduler/")
+    task = docked[0].tasks.get(kind="balances")
+    pause = page.locator(f"#{key_of(task)} a[href*='/pause/']")
+    pause.scroll_into_view_if_needed()
+    assert is_whole(pause)
 
 
 @QUIET

@@ -8,10 +8,10 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import fill_server
+from tests.browser.conftest import fill_server, use_language
 from tests.databases import query, stage
 from tests.reference_server import SIX
-from transfer.models import BonusServer, IssuedSecret
+from transfer.models import BonusServer, IssuedSecret, TransferTask
 from transfer.queue.worker import drain
 from transfer.runs.execute import run_here
 from transfer.servers.checks import check_connections
@@ -137,6 +137,33 @@ def test_chosen_accounts_are_blocked_after_a_question(
     drain(lambda: False)
     page.goto(f"{docked.get_absolute_url()}?state=blocked")
     expect(page.locator("#accounts tbody tr")).to_have_count(2)
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_a_server_is_paused_with_a_reason_on_its_own_page_and_resumed(
+    page: Page, log_in: Callable, docked
+):
+    TransferTask.objects.update(enabled=True)
+    log_in(page, "operator")
+    use_language(page, "ru")
+    page.goto(docked.get_absolute_url())
+    page.locator(".actions").get_by_role("link", name="Пауза…").click()
+    page.get_by_role("button", name="Пауза").click()
+    expect(page.get_by_label("Причина")).to_be_focused()  # the browser asks for it
+    page.get_by_label("Причина").fill("Замена диска")
+    page.get_by_label("на 1 час").check()
+    page.get_by_role("button", name="Пауза").click()
+    banner = page.locator("#live .notice-warn")
+    expect(banner).to_contain_text("Бонусный сервер на паузе.")
+    expect(banner).to_contain_text("Причина: Замена диска.")
+    expect(page.locator("#tasks tbody tr", has_text="до ")).to_have_count(3)
+    page.goto("/")
+    expect(page.locator("#work")).to_contain_text("Замена диска")
+    page.goto(docked.get_absolute_url())
+    banner.get_by_role("button", name="Возобновить").click()
+    expect(page.locator("main")).to_contain_text("Пауза снята: Бонусный сервер 8.")
+    expect(banner).to_have_count(0)
+    assert not TransferTask.objects.exclude(paused_until=None).exists()
 
 
 def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, docked):

@@ -13,6 +13,7 @@ from transfer.engine.errors import (
     PositionBeforeRebase,
     PositionLost,
     PositionOvertaken,
+    PositionStillKnown,
     RestoredTooEarly,
     RowsDoubtful,
     RowsPrepared,
@@ -198,11 +199,13 @@ def test_a_backup_from_before_a_rebase_of_which_nothing_is_kept_is_put_at_no_bat
     site.flow.move()
     site.restore(site.shop, copy)
     site.rebase(Restored(), doubtful_moved=True)
-    query(site.flow.shop_all, "delete from datatransfer.rebase")
     site.restore(site.server, backup)
+    ((last,),) = query(site.flow.shop_all, "select max(number) from datatransfer.batch")
+    with pytest.raises(PositionStillKnown):
+        site.set_position(Request(batch=last))
+    query(site.flow.shop_all, "delete from datatransfer.rebase")
     with pytest.raises(PositionLost):
         site.flow.move()
-    ((last,),) = query(site.flow.shop_all, "select max(number) from datatransfer.batch")
     with pytest.raises(PositionBeforeRebase):
         site.set_position(Request(batch=last))
     query(site.flow.bonus, "delete from asset")

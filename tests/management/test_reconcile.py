@@ -4,6 +4,7 @@ import pytest
 from django.core.management import call_command
 
 from tests.databases import query, stage
+from transfer.engine.kinds import BALANCES
 
 
 @pytest.fixture
@@ -79,3 +80,53 @@ def test_a_server_that_does_not_answer_is_exit_code_1_and_the_others_are_told(
     assert code == 1
     assert reports["balances"]["state"] == "error"
     assert reconcile(capsys, "--server", server.name)[0] == 0
+
+
+def change(shop_all, amount):
+    """Stages an amount of 5, moves it, and changes it."""
+    stage(shop_all, "balances", [("4100", 5)])
+    call_command("transfer", "balances")
+    query(shop_all, f'update "{BALANCES.staging}" set amount = {amount} where amount = 5')
+
+
+@pytest.mark.parametrize("decision", [("leave",), ("send", "--amount", "2")])
+def test_a_changed_amount_is_a_difference_until_it_is_decided_on(
+    server, shop_all, capsys, decision
+):
+    change(shop_all, 7)
+    code, reports = reconcile(capsys)
+    assert (code, reports["balances"]["amount_missing"]) == (1, "2")
+    ((row,),) = query(shop_all, f'select id from "{BALANCES.staging}"')
+    call_command("changed_rows", "--kind", "balances", "--row", str(row), "--decide", *decision)
+    code, reports = reconcile(capsys)
+    assert (code, reports["balances"]["amount_missing"]) == (0, "0")
+    assert reports["balances"]["amount_explained"] == "2"
+
+    call_command("transfer", "balances")
+    assert reconcile(capsys)[0] == 0
+    query(shop_all, f"update \"{BALANCES.staging}\" set created_at = now() - interval '1 year'")
+    call_command("purge_staging", "--older-than", "30")
+    assert query(shop_all, f'select from "{BALANCES.staging}"') == []
+    assert reconcile(capsys)[0] == 0
+
+
+def test_a_decision_explains_no_later_difference(server, shop_all, capsys):
+    change(shop_all, 7)
+    call_command("changed_rows", "--decide", "leave")
+    assert reconcile(capsys)[0] == 0
+    query(shop_all, f'alter table "{BALANCES.staging}" disable trigger user')
+    query(shop_all, f'update "{BALANCES.staging}" set amount = 10')
+    call_command("init_shop_all")  # enables them again
+    code, reports = reconcile(capsys)
+    assert (code, reports["balances"]["amount_missing"]) == (1, "3")
+
+
+def test_a_change_that_waits_for_a_decision_explains_nothing(server, shop_all, capsys):
+    change(shop_all, 7)
+    call_command("changed_rows", "--decide", "leave")
+    assert reconcile(capsys)[0] == 0
+    change(shop_all, 9)
+    code, reports = reconcile(capsys)
+    assert (code, reports["balances"]["amount_missing"]) == (1, "4")
+    call_command("changed_rows", "--decide", "leave")
+    assert reconcile(capsys)[0] == 0

@@ -114,13 +114,23 @@ def test_a_dead_server_is_one_line_and_its_causes_are_folded(bs12, beating, now)
         f"БС 12 has not answered since {clock(now)}; 3 transfers wait, no row is lost"
     )
     assert [cause.code for cause in problem.causes] == [
-        "server", "service_port", "database", "failures", "failures", "failures",
+        "database", "server", "service_port", "failures", "failures", "failures",
     ]  # fmt: skip
     assert (problem.code, problem.severity, problem.url) == (
         "outage",
         "bad",
         bs12.get_absolute_url(),
     )
+
+
+def test_what_to_do_is_said_of_the_database_where_a_port_fails_too(bs12, beating, now):
+    bs12.note_failure(now, TooSlow("> 8 s", party=server_named(NAME)))
+    hear(bs12, now, NO_DATABASE)
+    (problem,) = beating(now)
+    database, _port = problem.causes
+    assert database.code == "database"
+    assert problem.hint == database.hint
+    assert "How many rows wait is not known." in problem.hint
 
 
 def test_words_of_postgresql_are_in_the_technical_text_only(bs12, beating, now):

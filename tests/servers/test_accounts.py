@@ -32,7 +32,7 @@ def test_a_register_that_calls_with_its_secret_is_online_after_the_next_check(
     login = (secret.account.login, secret.secret)
     assert httpx2.get(f"{reference.work_url}/cards/1", auth=login).status_code == 404
     report = check_connections()
-    assert report == {"servers": 1, "failing": 0, "registers": 6}
+    assert report == {"servers": 1, "no_token": 0, "failing": 0, "registers": 6}
     docked.refresh_from_db()
     assert docked.state == "available"
     assert shown(docked)["17"] == "online"

@@ -8,6 +8,7 @@ from tests.reference_server import TOKEN
 from transfer.errors import TooSlow
 from transfer.models import BonusServer
 from transfer.servers.checks import check_connections, look_at_all
+from transfer.text.reports import report_lines
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
@@ -37,7 +38,7 @@ def test_each_is_noted_by_itself(docked, silent, six, ordered):
     unreadable.dock()
     BonusServer.objects.filter(pk=unreadable.pk).update(api_token="gAAAA-of-another-key")
     report = check_connections()
-    assert report == {"servers": 3, "failing": 2, "registers": 6}
+    assert report == {"servers": 3, "no_token": 0, "failing": 2, "registers": 6}
     states = dict(BonusServer.objects.values_list("name", "error_code"))
     assert states == {
         docked.name: "",
@@ -49,7 +50,12 @@ def test_each_is_noted_by_itself(docked, silent, six, ordered):
 def test_a_server_without_a_token_is_no_problem(docked):
     """The token is optional: transfers do not need it."""
     BonusServer.objects.filter(pk=docked.pk).update(api_token="", state="failing")
-    check_connections()
+    report = check_connections()
+    assert report == {"servers": 1, "no_token": 1, "failing": 0, "registers": 0}
+    assert list(report_lines(report))[1:] == [
+        "Of them without an API token, so only the service port is checked: 1",
+        "Accounts of registers read: 0",
+    ]
     docked.refresh_from_db()
     assert (docked.state, docked.error_code, docked.failing_since) == ("unchecked", "", None)
     assert not BonusServer.objects.failing().exists()

@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 from django.utils import translation
 
-from transfer.engine.errors import PositionLost
+from transfer.engine.errors import BeginningUndecided, PositionLost
 from transfer.errors import AlreadyRunning, QueueStuck, StillQueued
 from transfer.pages.components.basic import commands
 from transfer.text.explain import explain
@@ -52,3 +52,11 @@ def test_a_page_shows_the_command_with_the_whole_name_as_code(name):
     (code,) = [text for text in re.findall("<code>(.*?)</code>", drawn) if "set_position" in text]
     typed = unescape(re.sub("<[^>]*>", "", code))
     assert shlex.split(typed)[-5:] == ["set_position", name, "balances", "--batch", "N"]
+
+
+def test_numbers_of_rows_are_grouped_as_on_all_pages():
+    unsure = BeginningUndecided(
+        database="БС 12", kind="balances", rows=30_607, table='"asset"', held=0
+    )
+    with translation.override("ru"):
+        assert "строк — 30\u202f607, в таблице" in explain(unsure).sentence

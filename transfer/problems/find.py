@@ -11,7 +11,7 @@ from transfer.models import BonusServer, MaintenanceTask, TransferTask
 from transfer.models.alerts import Severity
 from transfer.models.run_base import attach_runs
 from transfer.problems import of_background, of_others, of_tasks, outages
-from transfer.problems.codes import ORDER
+from transfer.problems.codes import ORDER, Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
@@ -44,6 +44,11 @@ def look(
     heard = backlog.stored() if heard is None else heard
     found = chain(of_background.look(now), of_tasks.look(listed, heard, now), of_others.look(now))
     return outages.fold(found, listed, heard, now)
+
+
+def outages_by_server() -> dict[int, Problem]:
+    """What is wrong with each server that has a problem, by what was stored in the last minutes."""
+    return {one.server_id: one for one in problems() if one.code == Code.OUTAGE and one.server_id}
 
 
 def outage_of(server: BonusServer) -> Problem | None:

@@ -30,8 +30,9 @@ from transfer.problems.codes import Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs.backlog import Backlog
 
-# The doors of a server, by the code of the problem that one of them has.
-DOORS = {Code.SERVER: "admin", Code.SERVICE_PORT: "service", Code.DATABASE: "database"}
+# The doors of a server, by the code of the problem that one of them has. The database comes first:
+# it is the one that transfers need.
+DOORS = {Code.DATABASE: "database", Code.SERVER: "admin", Code.SERVICE_PORT: "service"}
 FOLDED = (*DOORS, Code.FAILURES)
 OF_SHOP_ALL = "database:shop_all"
 # In this time all doors were tried, or their checks do not run.

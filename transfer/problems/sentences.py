@@ -80,6 +80,12 @@ def _moment(params: Params, name: str = "since") -> str:
     return formats.moment(datetime.fromisoformat(at)) if at else formats.NOTHING
 
 
+def _clock(params: Params, name: str = "since") -> str:
+    """A moment that fits after "since" and "until"."""
+    at = params.get(name)
+    return formats.clock_or_date(datetime.fromisoformat(at)) if at else formats.NOTHING
+
+
 def _cause(params: Params) -> Explanation:
     if params.get("interrupted"):
         return Explanation(_("The process that ran it is gone."), "")
@@ -87,7 +93,7 @@ def _cause(params: Params) -> Explanation:
 
 
 def _stuck(params: Params) -> Explanation:
-    return explain(QueueStuck(since=_moment(params)))
+    return explain(QueueStuck(since=_clock(params)))
 
 
 def _step(params: Params) -> str:
@@ -137,7 +143,7 @@ def _waits(params: Params) -> str:
 
 
 def _late(params: Params) -> str:
-    names = {"task": task_name(params), "waits": _waits(params), "at": _moment(params)}
+    names = {"task": task_name(params), "waits": _waits(params), "at": _clock(params)}
     return _("%(task)s: %(waits)s, the oldest since %(at)s") % names
 
 
@@ -159,7 +165,7 @@ def _off(params: Params) -> str:
 
 
 def _paused(params: Params) -> str:
-    names = {"task": task_name(params), "waits": _waits(params), "until": _moment(params, "until")}
+    names = {"task": task_name(params), "waits": _waits(params), "until": _clock(params, "until")}
     return _("%(task)s is paused until %(until)s, and %(waits)s") % names
 
 
@@ -168,7 +174,7 @@ def _oldest(params: Params) -> str:
 
 
 def _writing(params: Params) -> str:
-    names = {"task": task_name(params), "at": _moment(params)}
+    names = {"task": task_name(params), "at": _clock(params)}
     return _("%(task)s: a transaction has been writing rows since %(at)s") % names
 
 
@@ -219,7 +225,7 @@ def _guards(params: Params) -> Explanation:
 SENTENCES: dict[Code, Callable[[Params], str]] = {
     Code.GUARDS: lambda p: _guards(p).sentence,
     Code.SCHEDULER_NEVER: lambda p: _("The scheduler has never run"),
-    Code.SCHEDULER: lambda p: _("The scheduler has been silent since %(at)s") % {"at": _moment(p)},
+    Code.SCHEDULER: lambda p: _("The scheduler has been silent since %(at)s") % {"at": _clock(p)},
     Code.CLOCK: lambda p: (
         _("The scheduler is silent, and the clock was set back: it last ran %(at)s")
         % {"at": _moment(p)}
@@ -237,7 +243,7 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
     ),
     Code.MESSAGES: lambda p: (
         _("Messages to %(name)s have not arrived since %(since)s")
-        % {"name": p["name"], "since": _moment(p)}
+        % {"name": p["name"], "since": _clock(p)}
     ),
     Code.BACKUP: _backup,
     Code.LATE: _late,
@@ -282,7 +288,7 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.DIFFERENCE: lambda p: _cause(p).hint,
     Code.OUTAGE: _outage_hint,
     Code.FAILURES: _why_it_failed,
-    Code.DATABASE: lambda p: f"{_cause(p).hint} {_('What waits is not known, and stays.')}".strip(),
+    Code.DATABASE: lambda p: f"{_cause(p).hint} {_('How many rows wait is not known.')}".strip(),
     Code.SERVER: lambda p: _cause(p).hint,
     Code.SERVICE_PORT: lambda p: str(_cause(p)),
     Code.MESSAGES: lambda p: str(_cause(p)),

@@ -1,7 +1,7 @@
 """Compares rows and sums on both sides of a task: is every staged row accounted for?"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
@@ -29,6 +29,9 @@ class Reconciliation:
     staged: Staged
     totals: Totals
     rejects: int  # rows in the bonus server's table of rejects
+    reader: str | None = None  # of the position
+    decided: int = 0  # changed rows of its past; 0 while one waits for a decision
+    explained: Decimal = Decimal(0)  # the part of the difference in sums that decisions explain
 
     @property
     def rejects_missing(self) -> int:
@@ -48,11 +51,26 @@ class Reconciliation:
     @property
     def amount_missing(self) -> Decimal:
         counted = self.totals.amount_applied + self.totals.amount_rejected
-        return self.staged.amount + self.staged.purged_amount - counted
+        return self.staged.amount + self.staged.purged_amount - counted - self.explained
 
     @property
     def holds(self) -> bool:
         return not (self.rows_missing or self.amount_missing or self.rejects_missing)
+
+    def after(self, last: "Reconciliation | None") -> Self:
+        """This result, with the difference in sums that decisions about changed rows explain.
+
+        Shop All counts a changed amount as it is now, the bonus server as it was. That stays so
+        after the decision, and also when the row is purged. So where all rows are accounted for,
+        and changes were decided on since the `last` result, what the sums differ by is taken as
+        explained from then on. Every later difference is shown.
+        """
+        is_same = last is not None and last.reader == self.reader
+        before, known = (last.explained, last.decided) if last and is_same else (Decimal(0), 0)
+        found = replace(self, explained=before)
+        if found.decided <= known or found.rows_missing or found.rejects_missing:
+            return found
+        return replace(found, explained=before + found.amount_missing)
 
     def as_json(self) -> dict[str, Any]:
         """For our own database; numbers of any size as text."""
@@ -61,6 +79,9 @@ class Reconciliation:
             "staged": {name: str(value) for name, value in vars(self.staged).items()},
             "totals": self.totals.as_json(),
             "rejects": self.rejects,
+            "reader": self.reader,
+            "decided": self.decided,
+            "explained": str(self.explained),
         }
 
     @classmethod
@@ -70,6 +91,10 @@ class Reconciliation:
             Staged(**numbers(fields["staged"])),
             Totals(**numbers(fields["totals"])),
             fields["rejects"],
+            # A former version has not stored these.
+            fields.get("reader"),
+            fields.get("decided", 0),
+            Decimal(fields.get("explained", 0)),
         )
 
 
@@ -78,9 +103,7 @@ def reconcile(task: TransferTask) -> Reconciliation | None:
 
     Raises TransferError.
     """
-    result = _compare(task)
-    _store(task, result)
-    return result
+    return _store(task, _compare(task))
 
 
 def reconcile_within(
@@ -90,16 +113,19 @@ def reconcile_within(
 
     Never raises: an error is the task's answer.
     """
-    answers = dict(ask_all(tasks, _compare, seconds))
-    for task, answer in answers.items():
-        if not isinstance(answer, TransferError):
-            _store(task, answer)
-    return answers
+    answers = ask_all(tasks, _compare, seconds)
+    return {
+        task: answer if isinstance(answer, TransferError) else _store(task, answer)
+        for task, answer in answers
+    }
 
 
-def _store(task: TransferTask, result: Reconciliation | None) -> None:
+def _store(task: TransferTask, counted: Reconciliation | None) -> Reconciliation | None:
+    """Stores the result, and returns it with what decisions explain of it."""
+    result = counted.after(last_result(task)) if counted else None
     task.reconciled = result and result.as_json()
     TransferTask.objects.filter(pk=task.pk).update(reconciled=task.reconciled)
+    return result
 
 
 def last_result(task: TransferTask) -> Reconciliation | None:
@@ -130,9 +156,11 @@ def _compare(task: TransferTask, seconds: float | None = None) -> Reconciliation
         with source.snapshot(kind):
             source.identity.check_position(kind, position, target.name)
             staged = source.reader.staged(kind, position)
+            decided = source.changes.count_decided(kind, position) if kind.appends else 0
     if position.reader is None:  # it is older than the table of rejects
         rejects = position.totals.rejected
-    return Reconciliation(timezone.now(), staged, position.totals, rejects)
+    now, totals = timezone.now(), position.totals
+    return Reconciliation(now, staged, totals, rejects, position.reader, decided)
 
 
 @dataclass(frozen=True)

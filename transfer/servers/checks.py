@@ -127,14 +127,14 @@ def look_at_all(
 def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str, int]:
     """Refreshes the state of servers and registers. What one server suffers, the others don't."""
     asked = list(BonusServer.objects.all() if servers is None else servers)
-    report = {"servers": len(asked), "failing": 0, "registers": 0}
+    report = {"servers": len(asked), "no_token": 0, "failing": 0, "registers": 0}
     for server, looked in look_at_all(asked):
         # In time neither port has answered.
         seen = Look(looked, looked) if isinstance(looked, TransferError) else looked
         server.note_service_port(timezone.now(), seen.service)
         if isinstance(seen.admin, TransferError):
             server.note_failure(timezone.now(), seen.admin)
-            report["failing"] += 1
+            report["no_token" if isinstance(seen.admin, errors.NoToken) else "failing"] += 1
         else:
             note(server, seen.admin)
             report["registers"] += len(seen.admin.accounts)

@@ -41,8 +41,7 @@ HOW_TO_FILL_IN = {
         "that row, which is closed. Empty: a new row."
     ),
 }
-# An amount of which two decimals say the whole truth.
-AMOUNT = re.compile(r"-?\d+(\.\d{1,2}0*)?")
+AMOUNT = re.compile(r"-?\d+(\.\d+)?")  # as the database says it
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00")  # as the database says it
 KEPT_PIN = gettext_lazy(
     "•••• keeps the PIN code of the rejected row, which is never shown. To replace it, write over "
@@ -88,8 +87,13 @@ def titles(title: str) -> set[str]:
 
 
 def amount_words(text: str) -> str:
-    """An amount in words; as it came, where it is none, or would have to be rounded."""
+    """An amount in words, with all of its decimals; as it came, where it is none."""
     return formats.amount(Decimal(text)) if AMOUNT.fullmatch(text) else text
+
+
+def typed_amount(text: str) -> str:
+    """An amount as people type it; as it came, where it is none."""
+    return formats.typed_amount(text) if AMOUNT.fullmatch(text) else text
 
 
 def with_local_moments(text: str, zone: ZoneInfo) -> str:

@@ -12,6 +12,8 @@ from transfer.text.commands import as_typed_here
 
 # The tick saves a time with its zone as the system names it: "14:05 MSK", "№ 12, 14:05 MSK".
 TIMES = ("since", "holder")
+# Numbers of rows.
+COUNTS = ("rows", "held")
 SAVED_ZONE = re.compile(r"(?<=\d\d:\d\d )[A-Z]+$")
 
 
@@ -67,6 +69,9 @@ def _as_read(params: dict[str, str]) -> dict[str, str]:
     for name in TIMES:
         if name in known:
             known[name] = SAVED_ZONE.sub(_zone, known[name])
+    for name in COUNTS:
+        if known.get(name, "").isdecimal():
+            known[name] = formats.number(int(known[name]))
     if "what" in known:  # a part of the sentence, which is a message id, too
         known["what"] = _(known["what"])
     known.update({f"quoted_{name}": _quoted(text) for name, text in params.items()})

@@ -23,10 +23,12 @@ REMOVED = {
 }
 CHECKED = {
     "servers": gettext_noop("Bonus servers asked"),
+    "no_token": gettext_noop("Of them without an API token, so only the service port is checked"),
     "failing": gettext_noop("Of them not available"),
     "registers": gettext_noop("Accounts of registers read"),
     "reconciled": gettext_noop("Transfers compared, without a difference"),
 }
+ONLY_IF_ANY = ("no_token", "failing")
 UNKNOWN = "not_reconciled"
 TABLES = [kind.staging for kind in settings.KINDS.values()]
 
@@ -67,7 +69,7 @@ def run_report(run: Any) -> list[str]:
 
 
 def _report_lines(name: str, value: Any) -> Iterator[str]:
-    if name in CHECKED and (value or name != "failing"):
+    if name in CHECKED and (value or name not in ONLY_IF_ANY):
         yield f"{_(CHECKED[name])}: {formats.number(value)}"
     elif name in REMOVED and value:
         yield f"{_(REMOVED[name])}: {formats.number(value)}"

@@ -63,6 +63,14 @@ def test_a_file_is_shown_and_nothing_is_loaded_before_it_is_confirmed(olga, shop
     assert staged(shop_all) == 0
 
 
+def test_a_bad_amount_is_shown_as_people_type_it(olga):
+    upload = send(olga, b"account;amount\n4100;12.345\n4200;1.2.3\n4300;5\n")
+    olga.cookies["django_language"] = "ru"
+    shown = page(olga, upload)
+    assert ">12,345</td>" in shown
+    assert ">1.2.3</td>" in shown
+
+
 def test_confirmed_the_good_lines_are_staged_and_the_audit_says_so(olga, shop_all):
     upload = send(olga, MIXED)
     olga.post(reverse("upload_confirm", args=[upload.pk]))

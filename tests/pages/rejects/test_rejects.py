@@ -146,6 +146,12 @@ class TestOneRow:
         assert "often it came along when the number was copied" in page
         assert ">4100 </code>" in page
 
+    def test_an_amount_has_the_decimal_comma_of_russian(self, client, eight):
+        one = a_reject(eight, payload=PAYLOADS["balances"] | {"amount": "250.552"})
+        client.cookies["django_language"] = "ru"
+        for url in (reverse("rejects"), one.get_absolute_url()):
+            assert ">250,552</code>" in words(client.get(url))
+
     def test_names_the_other_servers_that_have_rejected_it(self, client, eight):
         one = a_reject(eight)
         for name in ("Nine", "Ten"):

@@ -62,6 +62,9 @@ def test_they_are_shown_once_and_downloaded_once(operator, job):
     assert "The credentials were shown already, or are gone." in again.text
     file = operator.post(at("credentials_download", job)).content.decode("utf-8-sig")
     assert {line.split(";")[4] for line in file.splitlines()[1:]} == secrets
+    part = operator.get(f"{at('account_job', job)}?part=credentials").text
+    assert "The credentials were downloaded <time" in part
+    assert "data-poll" not in part
     once_more = operator.post(at("credentials_download", job), follow=True).text
     assert "The credentials were downloaded already, or are gone." in once_more
     assert "and are no longer kept here." in once_more

@@ -50,7 +50,7 @@ def test_a_server_is_paused_for_an_hour_with_a_banner_and_resumed(client_as, ser
     answer = pause(client, server)
     shown = words_of(answer)
     assert "The bonus server is paused." in shown
-    assert "by olga: new disks" in shown
+    assert "by olga. Reason: new disks." in shown
     enabled, off = server.tasks.filter(enabled=True), server.tasks.get(kind="pincodes")
     hour = timezone.now() + timedelta(hours=1)
     assert [abs(one.paused_until - hour) < timedelta(minutes=1) for one in enabled] == [True, True]
@@ -61,6 +61,7 @@ def test_a_server_is_paused_for_an_hour_with_a_banner_and_resumed(client_as, ser
         reverse("work_end", args=[work.pk]), {"next": server.get_absolute_url()}, follow=True
     )
     assert "The bonus server is paused." not in words_of(answer)
+    assert f"The pause of {server} is over." in words_of(answer)
     assert answer.request["PATH_INFO"] == server.get_absolute_url()
     assert not server.tasks.exclude(paused_until=None).exists()
     assert AuditEntry.objects.filter(reason="new disks").count() >= 2

@@ -7,16 +7,23 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import strip_tags
 
 from tests import misbehaving
 from tests.databases import connected, run, stage as stage_rows
 from tests.records import server, user
 from tests.reference_server import TOKEN
 from tests.waiting import wait_until
+from transfer.errors import Unreachable
 from transfer.management.commands.server import database_fields
-from transfer.models import AccountJob, Actor, AuditEntry, BonusServer
+from transfer.models import AccountJob, Actor, AuditEntry, BonusServer, TransferTask
 from transfer.pages.audit.words import subject
+from transfer.pages.scheduler.groups import MANY
+from transfer.parties import database_of
 from transfer.queue.locks import Space
+from transfer.runs import backlog
+from transfer.runs.backlog import Backlog
 from transfer.servers import stages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
@@ -299,3 +306,18 @@ def test_docking_begins_positions_and_asks_what_has_to_be_decided_first(admin, s
     assert "1 rows are staged in shop All for БС 9" in page.text
     begun = [task.kind for task in BonusServer.objects.get().tasks.all() if task.readers]
     assert sorted(begun) == ["cards", "pincodes"]
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_the_compact_table_says_that_the_database_does_not_answer(admin):
+    *_fine, ill = (server(f"Server {number}") for number in range(MANY))
+    now = timezone.now()
+    BonusServer.objects.update(state="available", checked_at=now)
+    TransferTask.objects.update(enabled=True)
+    refused = Unreachable(party=database_of(ill.name), reason="refused")
+    backlog.store({task.pk: Backlog(error=refused, asked_at=now) for task in ill.tasks.all()})
+    page = admin.get(reverse("servers"))
+    assert page.context["many"].rows[0].record.server == ill
+    shown = " ".join(strip_tags(page.text).split())
+    assert shown.count("The database of Server 7 does not answer. Since today") == 1
+    assert shown.count("Not available") == 1

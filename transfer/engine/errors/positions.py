@@ -30,6 +30,19 @@ class PositionBeforeRebase(TransferError):
     )
 
 
+class PositionStillKnown(TransferError):
+    code = "position_still_known"
+    sentence = gettext_noop(
+        "The data of %(database)s is older than the renumbering of shop All (rebase_shop_all), and "
+        "its own position says exactly which rows it has received."
+    )
+    hint = gettext_noop(
+        "Nothing was changed: a batch from after the renumbering would skip rows. The next run "
+        "carries the position over by itself. To see before what it sends: manage.py set_position "
+        "'%(database)s' %(kind)s --dry-run, without --batch."
+    )
+
+
 class BeginningUndecided(TransferError):
     code = "beginning_undecided"
     sentence = gettext_noop(

@@ -144,6 +144,11 @@ def position_of_today(kind: Kind, source: ShopAll, target: BonusDatabase) -> Pos
         return translate(kind, source, target, position, rebase, as_waiting)[1]
 
 
+def can_be_carried_over(kind: Kind, source: ShopAll, target: BonusDatabase) -> bool:
+    """Whether the server has a position of before a rebase alone, and the rebase knows it."""
+    return _replaced_by(kind, source, target)[1] is not None
+
+
 def _replaced_by(
     kind: Kind, source: ShopAll, target: BonusDatabase
 ) -> tuple[list[str], Rebase | None]:

@@ -9,11 +9,13 @@ from transfer.engine.errors import (
     BatchUnknown,
     PositionBeforeRebase,
     PositionMissing,
+    PositionStillKnown,
     ReaderUnknown,
     RestoredFromDump,
 )
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, Totals
+from transfer.engine.restore.carry_over import can_be_carried_over
 from transfer.engine.shop_all.batches import Batch, KnownBatch, Readers
 from transfer.engine.shop_all.source import ShopAll
 
@@ -109,13 +111,15 @@ def _as_of_clone(now: Situation) -> Plan:
 def _at_batch(now: Situation, number: int) -> Plan:
     """The end of a batch that the log has, or else our own history.
 
-    Raises ReaderUnknown, PositionBeforeRebase, BatchUnknown.
+    Raises ReaderUnknown, PositionStillKnown, PositionBeforeRebase, BatchUnknown.
     """
     held, log, reader = now.held, now.source.log, _reader(now)
     if held is None and now.target.positions.are_of_another_origin(now.kind, reader, now.origin):
         # A rebase leaves the position that it replaces. Where only that one exists, the data came
         # from before the rebase, and may lack rows that any batch since then counts as moved.
-        raise PositionBeforeRebase(database=now.target.name, kind=now.kind.name)
+        is_known = can_be_carried_over(now.kind, now.source, now.target)
+        error = PositionStillKnown if is_known else PositionBeforeRebase
+        raise error(database=now.target.name, kind=now.kind.name)
     totals = held.totals if held else Totals()
     position = Position(now.origin, now.kind.name, totals=totals, reader=reader, number=number)
     if batch := log.find(reader, number):

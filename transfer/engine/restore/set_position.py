@@ -58,10 +58,10 @@ def set_position(
     `put_back` writes rejects that the bonus server has lost, in the same transaction, and returns
     the number of the reader's last one.
 
-    Raises BatchUnknown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown, ReaderShared,
-    PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged when shop All has gone back
-    in time, which has to be settled first; RowsPurged when rows are gone that it would need, and
-    that was not accepted.
+    Raises BatchUnknown, PositionStillKnown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown,
+    ReaderShared, PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged when shop All
+    has gone back in time, which has to be settled first; RowsPurged when rows are gone that it
+    would need, and that was not accepted.
     """
     given_up = NOTHING_LOST
     if request.stays:

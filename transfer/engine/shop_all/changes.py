@@ -14,7 +14,7 @@ from typing import NamedTuple
 from psycopg2 import sql
 
 from transfer.engine.kind import Kind
-from transfer.engine.position import Position, sees
+from transfer.engine.position import Position, moved, sees
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.uncertain_changes import ANY
 
@@ -85,6 +85,14 @@ COPY = """
 NAME_NEW = """
     update datatransfer.change_decision set new_id = %s, new_xid = pg_current_xact_id()
      where kind = %s and id = %s and xid = %s::text::xid8 and changed_xid = %s::text::xid8
+"""
+
+# How many decisions are about rows that fulfil a condition. Reads the decisions, which are few, and
+# the staging table.
+COUNT_DECIDED = """
+    select count(*) from datatransfer.change_decision as decided
+     where kind = {kind}
+       and decided.id in (select id from {table} where {condition})
 """
 
 HAS_DECISIONS = "select to_regclass('datatransfer.change_decision') is not null"
@@ -177,6 +185,17 @@ class Changes:
         """How many rows of the kind wait for a decision."""
         query = self._changed(kind, sql.SQL("count(*)"), sql.SQL(""))
         return int(self.database.value(query)) if self.are_noted(kind) else 0
+
+    def count_decided(self, kind: Kind, position: Position) -> int:
+        """How many decisions are about rows that the position has read; 0 while a change of the
+        kind waits for one.
+        """
+        if not self.are_noted(kind) or self.count(kind):
+            return 0
+        query = sql.SQL(COUNT_DECIDED).format(
+            kind=sql.Literal(kind.name), table=kind.staging_table, condition=moved(position)
+        )
+        return int(self.database.value(query))
 
     def numbers(self, kind: Kind) -> list[int]:
         """The numbers of the rows of the kind that wait for a decision."""

@@ -65,6 +65,15 @@ class Command(BaseCommand):
             purged=result.staged.purged_rows,
             **vars(result.totals),
         )
+        if result.explained:
+            self.say(
+                _(
+                    "%(task)s: the staged sum differs by %(amount)s, since amounts were changed "
+                    "after their transfer; that is decided"
+                ),
+                task=task,
+                amount=result.explained,
+            )
 
     def _report_json(self, task: TransferTask, result: Reconciliation | None) -> None:
         if result is None:
@@ -80,6 +89,7 @@ class Command(BaseCommand):
             amount_staged=result.staged.amount,
             amount_purged=result.staged.purged_amount,
             amount_missing=result.amount_missing,
+            amount_explained=result.explained,
             rejects_missing=result.rejects_missing,
         )
 

@@ -48,12 +48,15 @@ SIGN = """
 </a>
 """
 LINE = """
-<tr>
-<th scope="row">{kind}</th>
-<td class="num"><a href="{url}" id="flow-{key}" title="{error}">{waits}</a>{oldest}</td>
-<td class="num"><a href="{arrived_url}" id="arrived-{key}">{arrived}</a></td>
-<td class="num">{within}</td>
-<td class="{tone}" title="{why}"><a href="{look_url}" id="look-{key}">{icon}{look}</a></td>
+<tr role="row">
+<th role="rowheader" scope="row">{kind}</th>
+<td role="cell" class="num" data-label="{waiting_label}">
+<a href="{url}" id="flow-{key}" title="{error}">{waits}</a>{oldest}</td>
+<td role="cell" class="num" data-label="{arrived_label}">
+<a href="{arrived_url}" id="arrived-{key}">{arrived}</a></td>
+<td role="cell" class="num" data-label="{within_label}">{within}</td>
+<td role="cell" class="{tone} lower whole" title="{why}">
+<a href="{look_url}" id="look-{key}">{icon}{look}</a></td>
 </tr>
 """
 SERVER_LINE = """
@@ -110,6 +113,7 @@ def line(flow: Flow) -> Html:
     count = formats.number(waiting.rows) + waiting.more
     return format_html(
         LINE,
+        **_labels(),
         kind=flow.kind,
         url=row.url,
         key=row.key,
@@ -125,6 +129,15 @@ def line(flow: Flow) -> Html:
         icon=icon(look.icon),
         look=flow.words,
     )
+
+
+def _labels() -> dict[str, str]:
+    """The headings of columns, which a phone shows in each line."""
+    return {
+        "waiting_label": _("Waiting now"),
+        "arrived_label": _("Arrived today"),
+        "within_label": _("95 of 100 arrive within"),
+    }
 
 
 def _oldest(rows: Sequence[TaskStatus]) -> Html | str:
@@ -143,12 +156,10 @@ def server_line(receiver: Receiver) -> Html:
         url=links.scheduler(server=server.pk),
         pk=server.pk,
         name=server.name,
-        waiting_label=_("Waiting now"),
+        **_labels(),
         waits=rows_that_wait(waiting) if waiting.rows is None else count,
         oldest=_oldest(receiver.group.rows),
-        within_label=_("95 of 100 arrive within"),
         within=formats.within(receiver.most_within),
-        arrived_label=_("Arrived today"),
         arrived_url=receiver.arrived_url,
         arrived=formats.number(receiver.arrived),
         states=joined(map(state_of_some, receiver.group.states)),

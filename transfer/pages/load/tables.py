@@ -20,7 +20,7 @@ from transfer.pages.tables import (
     Table,
     classed,
 )
-from transfer.text.columns import named
+from transfer.text.columns import named, typed_amount
 from transfer.text.explain import explain
 
 
@@ -68,7 +68,7 @@ class BadLineTable(Table):
     def render_value(self, value: str, record: BadLine) -> Html | str:
         """The value; the number of a rejected row leads to the row."""
         if record.code not in ("reject_closed", "reject_of_another"):
-            return value
+            return typed_amount(value) if record.columns == "amount" else value
         where = f"{reverse('rejects')}?{urlencode({'q': value, 'state': 'all'})}"
         return link(where, value)
 

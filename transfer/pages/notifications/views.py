@@ -148,7 +148,11 @@ def end_work(request: HttpRequest, pk: int) -> HttpResponse:
     work = get_object_or_404(PlannedWork.objects.coming(), pk=pk)
     if request.method == "POST":
         work.end(Actor.of(request))
-        words = _("Planned work ended. Paused tasks have resumed.")
+        if work.server and work.stops:
+            text = _("The pause of %(server)s is over. Its transfers move the rows that waited.")
+            words = text % {"server": work.server}
+        else:
+            words = _("Planned work ended. Paused tasks have resumed.")
         return done(request, words, next_url(request, reverse("overview")))
     where = work.server or _("all bonus servers")
     context = {

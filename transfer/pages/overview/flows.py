@@ -18,7 +18,7 @@ from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.components.states import Look
 from transfer.pages.filters import midnight
-from transfer.pages.scheduler.groups import MANY, ServerGroup, Waiting, added, by_server
+from transfer.pages.scheduler.groups import MANY, ServerGroup, Waiting, added, added_once, by_server
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.text import formats
 
@@ -95,7 +95,7 @@ class KindTotal:
 
     @property
     def waiting(self) -> Waiting:
-        return added(self.rows)
+        return added_once(self.rows)
 
     @cached_property
     def arrived_url(self) -> str:

@@ -30,7 +30,7 @@ from transfer.pages.overview.flows import scheme
 from transfer.pages.overview.set_up import set_up
 from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
-from transfer.pages.scheduler.groups import added, oldest
+from transfer.pages.scheduler.groups import added_once, oldest
 from transfer.pages.scheduler.status import TaskStatus
 from transfer.problems.codes import FOR_ADMINISTRATORS, Code
 from transfer.problems.find import problems
@@ -79,7 +79,6 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "backlog_short": backlog_now(rows, formats.short_number) if asked else formats.NOTHING,
         "oldest": oldest(rows),
         "within": within(rows),
-        "unknown": sum(row.backlog.rows is None for row in rows) if asked else 0,
         "problems": wrong[:LISTED],
         "more_problems": max(len(wrong) - LISTED, 0),
         "night": nights[:LISTED],
@@ -115,10 +114,10 @@ def hidden_from(user: Any) -> tuple[Code, ...]:
 
 
 def backlog_now(rows: list[TaskStatus], shown: Callable[[int | None], str] = formats.number) -> str:
-    """The total of waiting rows that are known."""
+    """How many rows wait, each counted once, however many servers it goes to."""
     if not rows:
         return shown(0)
-    waiting = added(rows)
+    waiting = added_once(rows)
     return shown(waiting.rows) + waiting.more
 
 

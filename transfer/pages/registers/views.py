@@ -20,7 +20,7 @@ from transfer.pages.registers.forms import RegisterForm, ShopForm
 from transfer.pages.registers.tables import RegisterTable, ShopTable
 from transfer.pages.registers.why import why
 from transfer.pages.scheduler.groups import MANY
-from transfer.pages.servers.tables import ServerTable
+from transfer.pages.servers.tables import ServerTable, lines
 from transfer.registers.last_seen import strip
 from transfer.text import formats
 
@@ -44,7 +44,8 @@ def registers(request: HttpRequest) -> HttpResponse:
         "table": RegisterTable(chosen.qs, [only] if only else servers).paged(request),
         "servers": listed,
         "failing": [one for one in servers if one.state == BonusServer.State.FAILING],
-        "many": len(servers) >= MANY and ServerTable(listed, (), exclude=("tasks", "checked")),
+        "many": len(servers) >= MANY
+        and ServerTable(lines(listed, {}), exclude=("tasks", "checked")),
         "any": in_use or CashRegister.objects.exists(),
         "shops": Shop.objects.count(),
     }

@@ -21,6 +21,7 @@ from transfer.pages.components.rejects import payload, reason_of, reject_state, 
 from transfer.pages.components.times import clock
 from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, classed
 from transfer.text import formats
+from transfer.text.columns import typed_amount
 
 row_of = attrgetter(*ROW)  # the fields that identify the staged row
 
@@ -29,10 +30,13 @@ def written(reject: RejectedRow, zone: ZoneInfo) -> dict[str, str]:
     """The row as received: name and text of each column, in the table's order; {} if unknown."""
     if not reject.payload:
         return {}
-    return {
+    texts = {
         name: as_people_write(name, reject.payload.get(name), zone)
         for name in reject.kind_spec.names
     }
+    if "amount" in texts:
+        texts["amount"] = typed_amount(texts["amount"])
+    return texts
 
 
 class RejectTable(Table):

@@ -75,6 +75,24 @@ def oldest(rows: Iterable[TaskStatus]) -> datetime | None:
     return min((row.oldest for row in rows if row.oldest), default=None)
 
 
+def added_once(rows: Sequence[TaskStatus]) -> Waiting:
+    """The rows that at least one bonus server lacks, each of them counted once.
+
+    Of each kind these are the rows of the server that lacks most: all servers read the rows in one
+    order, so what another one lacks is among them. A server that gives no answer may lack more.
+    """
+    if all(row.backlog.rows is None for row in rows):
+        return added(rows)
+    most: dict[str, int] = {}
+    for row in rows:
+        most[row.task.kind] = max(most.get(row.task.kind, 0), row.backlog.rows or 0)
+    total, is_silent = sum(most.values()), any(row.backlog.error for row in rows)
+    if is_silent and not total:
+        return Waiting(None, error=True)
+    more = max(row.backlog.more for row in rows)
+    return Waiting(total, "+" if is_silent else more)
+
+
 def by_server(rows: Iterable[TaskStatus]) -> list[ServerGroup]:
     """The tasks in groups, the worst server first, else in the order in which they were docked."""
     groups: dict[BonusServer, list[TaskStatus]] = {}

@@ -189,6 +189,9 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
 def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Shows the progress of a job; then its result for each register."""
     ordered = job_of(pk, job)
+    if request.GET.get("part") == "credentials":
+        context = {"job": ordered, **taken(ordered)}
+        return render(request, "servers/job_credentials.html", context)
     if request.GET.get("part"):
         if not ordered.is_open:
             return HttpResponseClientRefresh()

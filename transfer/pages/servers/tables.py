@@ -1,6 +1,6 @@
 """Many bonus servers as a compact table, what is wrong first."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _, gettext_lazy
@@ -13,22 +13,70 @@ from transfer.pages.components.states import TONES, state_badge, tone
 from transfer.pages.components.times import ago
 from transfer.pages.registers.counts import Summary
 from transfer.pages.tables import DrawnColumn, Table, classed
+from transfer.problems.problem import Problem
 from transfer.text import formats
 
 
 class ServerLine(NamedTuple):
-    """A bonus server, and its registers by their state there."""
+    """A bonus server, its registers by their state there, and what is wrong with it."""
 
     server: BonusServer
     states: Summary
+    outage: Problem | None
+    is_left: bool  # it is left behind
 
     @property
-    def badness(self) -> tuple[int, int]:
-        """Lower for a worse one: first by the server's state, then by its registers' states."""
+    def state(self) -> str:
+        """Its state; not available, if one of its three doors fails."""
+        fails = self.outage is not None and self.outage.params["doors"]
+        return BonusServer.State.FAILING if fails else str(self.server.state)
+
+    @property
+    def badness(self) -> tuple[int, int, int]:
+        """Lower for a worse one: by its state, by its problem, by its registers' states."""
         urgent = sum(
             count for state, _label, count in self.states if tone(state, "account") == "bad"
         )
-        return TONES.index(tone(self.server.state, "server")), -urgent
+        problem = tone(self.outage.severity, "problem") if self.outage else "ok"
+        return TONES.index(tone(self.state, "server")), TONES.index(problem), -urgent
+
+    @property
+    def cause(self) -> str:
+        """What matters most of what is wrong: what transfers need comes first. Of a server whose
+        outage is not given, why its administration port does not answer.
+        """
+        if self.outage is None:
+            return " ".join(_of_port(self.server))
+        if self.outage.params["answered"]:
+            return formats.sentence(self.outage.sentence)
+        worst = self.outage.causes[0]
+        words = formats.sentence(worst.sentence)
+        if worst.since is None:
+            return words
+        since = _("Since %(since)s.") % {"since": formats.moment(worst.since)}
+        return f"{words} {since}"
+
+
+def _of_port(server: BonusServer) -> Iterator[str]:
+    if server.explained:
+        yield server.explained.sentence
+    if server.failing_since:
+        yield _("Since %(since)s.") % {"since": formats.moment(server.failing_since)}
+
+
+def lines(
+    counted: Iterable[tuple[BonusServer, Summary]],
+    wrong: Mapping[int, Problem],
+    left: Collection[int] = (),
+) -> list[ServerLine]:
+    """The servers of `registers.counts.with_states`, each with its outage, if there is one.
+
+    `left` are the keys of servers that are left behind.
+    """
+    return [
+        ServerLine(server, states, wrong.get(server.pk), server.pk in left)
+        for server, states in counted
+    ]
 
 
 class ServerTable(Table):
@@ -46,22 +94,17 @@ class ServerTable(Table):
         attrs = {"class": "table cards servers dense small"}
         orderable = False
 
-    def __init__(
-        self, lines: Iterable[tuple[BonusServer, Summary]], left: Collection[int], **options: Any
-    ) -> None:
-        """`left` are the keys of servers that are left behind."""
-        self.left = left
-        worst_first = sorted((ServerLine(*line) for line in lines), key=lambda line: line.badness)
-        super().__init__(worst_first, **options)
+    def __init__(self, lines: Iterable[ServerLine], **options: Any) -> None:
+        super().__init__(sorted(lines, key=lambda line: line.badness), **options)
 
     def draw_name(self, line: ServerLine) -> Any:
         return link(line.server.get_absolute_url(), line.server.name)
 
     def draw_state(self, line: ServerLine) -> Any:
-        state = state_badge("server", line.server.state)
-        if line.server.pk in self.left:
+        state = state_badge("server", line.state)
+        if line.is_left:
             state = joined([state, state_badge("server", "left_behind")], " ")
-        return with_note(state, " ".join(causes(line.server)))
+        return with_note(state, line.cause)
 
     def draw_registers(self, line: ServerLine) -> Html:
         return counts(line.states, f"{links.registers(server=line.server.pk)}&")
@@ -71,11 +114,3 @@ class ServerTable(Table):
 
     def draw_checked(self, line: ServerLine) -> Any:
         return ago(line.server.checked_at) if line.server.checked_at else muted(formats.NOTHING)
-
-
-def causes(server: BonusServer) -> Iterator[str]:
-    """Why a server does not answer, and since when."""
-    if server.explained:
-        yield server.explained.sentence
-    if server.failing_since:
-        yield _("Since %(since)s.") % {"since": formats.moment(server.failing_since)}

@@ -17,9 +17,8 @@ from transfer.pages.registers.counts import with_states
 from transfer.pages.scheduler.groups import MANY
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
-from transfer.pages.servers.tables import ServerTable
-from transfer.problems.codes import Code
-from transfer.problems.find import problems
+from transfer.pages.servers.tables import ServerTable, lines
+from transfer.problems.find import outages_by_server
 from transfer.runs.positions import QUESTIONS, begin
 from transfer.runs.undocking import consequences, question, undock, why_not_now
 
@@ -31,13 +30,11 @@ def servers(request: HttpRequest) -> HttpResponse:
     """Shows all bonus servers, their states and those of their registers."""
     enabled = Count("tasks", filter=Q(tasks__enabled=True))
     listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
-    rows = with_states(listed, CashRegister.objects.in_use().count())
-    left = LeftBehind.objects.servers()
+    counted = with_states(listed, CashRegister.objects.in_use().count())
+    rows = lines(counted, outages_by_server(), LeftBehind.objects.servers())
     template = "servers/cards.html" if request.GET.get("part") else "servers/servers.html"
-    many = len(rows) >= MANY and ServerTable(rows, left)
-    outages = {one.server_id: one for one in problems() if one.code == Code.OUTAGE}
-    cards = [(server, states, outages.get(server.pk), server.pk in left) for server, states in rows]
-    return render(request, template, {"rows": cards, "many": many})
+    many = len(rows) >= MANY and ServerTable(rows)
+    return render(request, template, {"rows": rows, "many": many})
 
 
 @role("administrator")

@@ -103,14 +103,20 @@ create table "cardAccounting" (
 
 @contextmanager
 def mapped(file: Path, *, changed: Callable[[str], str] = str) -> Iterator[None]:
-    """The product has these tables, as the settings would have put them in."""
+    """The product has these tables, as the settings would have put them in.
+
+    They are set below what a test changes by the fixture `settings`: its changes end later, and
+    would leave these tables behind.
+    """
     file.write_text(changed(TABLES))
     with pytest.MonkeyPatch.context() as patch:
         tables = mapping_file.read(str(file))
-        patch.setattr(settings, "TABLES", tables)
+        patch.setattr(settings._wrapped, "TABLES", tables)
+        patch.delitem(vars(settings), "TABLES", raising=False)  # Django keeps what was read
         for name, kind in tables.shop_all.items():
             patch.setitem(settings.KINDS, name, kind)
         yield
+    vars(settings).pop("TABLES", None)
 
 
 @pytest.fixture

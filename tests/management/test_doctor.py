@@ -17,8 +17,11 @@ from tests.reference_server import reference_server
 from transfer.doctor import databases
 from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import KINDS
-from transfer.models import AuditEntry, Heartbeat, Recipient
+from transfer.models import AuditEntry, Heartbeat, Recipient, RecurringJob
+from transfer.problems.codes import Code
+from transfer.problems.find import problems
 from transfer.queue.jobs import work_off
+from transfer.runs import recurring
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
 
@@ -271,8 +274,9 @@ def test_missing_rights_in_our_own_database_are_one_line(
     (line,) = lines_that_failed(said)
     assert line.startswith(
         "✗ Our own database · Server: Data Transfer's own database: the user doctors_guest lacks "
-        "these rights: DELETE auth_group, "
+        "these rights: DELETE "
     )
+    assert line.endswith(", ….")  # not all two hundred
     assert "Name the user who owns the tables in DATABASE_URL" in said
     assert "unexpected" not in said + errors
 
@@ -298,8 +302,10 @@ def test_cron_and_a_service_on_one_machine_are_a_warning(doctor, installation):
     Heartbeat.beat("here: run_scheduler")
     code, lines = doctor()
     line = lines["Schedule", "Look"]
+    assert [one for one in lines.values() if one["state"] == "failed"] == []
     assert (code, line["state"]) == (0, "warns")
     assert "On here both cron and a service" in line["sentence"]
+    assert [one for one in lines if one[0] == "Problems"] == []
 
 
 class Another(BaseHTTPRequestHandler):
@@ -310,6 +316,69 @@ class Another(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments):
         pass
+
+
+def answering(status, headers=()):
+    class Answering(Another):
+        def do_GET(self):
+            self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.end_headers()
+
+    return Answering
+
+
+@pytest.mark.parametrize(
+    ("handler", "sentence"),
+    [
+        (answering(502), "the proxy answers (HTTP 502), and the pages behind it do not."),
+        (answering(400, [("X-Request-ID", "1")]), "The pages refuse to be called http://127.0.0.1"),
+    ],
+)
+def test_a_proxy_without_pages_and_a_name_that_they_refuse_are_told_apart(
+    doctor, installation, settings, handler, sentence
+):
+    with HTTPServer(("127.0.0.1", 0), handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        settings.SITE_URL = f"http://127.0.0.1:{other.server_port}"
+        _code, lines = doctor()
+        job = RecurringJob.objects.create(kind="check_pages")
+        job.do(lambda: recurring.work(job, None))
+        other.shutdown()
+    assert failed(lines) == [("Pages", "Address")]
+    assert sentence in lines["Pages", "Address"]["sentence"]
+    (problem,) = [one for one in problems() if one.code == Code.PAGES]
+    assert sentence.rstrip(".") in problem.sentence
+
+
+def test_pages_that_are_not_started_are_a_warning_that_says_how_to_start_them(
+    doctor, installation, settings
+):
+    settings.SITE_URL = "http://127.0.0.1:1"
+    line = doctor()[1]["Pages", "Address"]
+    assert (line["state"], line["sentence"]) == (
+        "warns",
+        "The pages do not answer at http://127.0.0.1:1: nothing listens there. "
+        "Start them: gunicorn",
+    )
+
+
+def test_a_service_of_the_package_that_has_failed_is_named(
+    doctor, installation, settings, tmp_path, monkeypatch
+):
+    """As systemctl of systemd 257 lists it; the program itself is not on this machine."""
+    listed = "dtadmin-web.socket loaded failed failed Data Transfer: where its pages are asked for"
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "{listed}"\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    settings.SYSTEMD = True
+    line = doctor()[1]["This machine", "Services"]
+    assert (line["state"], line["sentence"]) == (
+        "failed",
+        "These services have failed: dtadmin-web.socket.",
+    )
+    assert "systemctl status dtadmin-web.socket" in line["hint"]
 
 
 def test_another_program_at_the_address_of_the_pages_fails(doctor, installation, settings):

@@ -22,7 +22,7 @@ from transfer.engine.errors import GuardsOfAnother, HistoryChanged, RowsChanged,
 from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import Tables
 from transfer.engine.position import Totals
-from transfer.errors import Difference, Unreachable
+from transfer.errors import CertificateEnds, Difference, PagesStopped, PortClosed, Unreachable
 from transfer.models import (
     Actor,
     AuditEntry,
@@ -43,7 +43,7 @@ from transfer.models import (
 from transfer.models.alerts import Incident, Notice, Topic
 from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey
-from transfer.parties import database_of
+from transfer.parties import Kind, Party, database_of
 from transfer.problems.codes import Code
 from transfer.problems.find import problems
 from transfer.problems.sentences import STEPS as NAMED_STEPS
@@ -198,6 +198,28 @@ def messages(_task):
     )
 
 
+def no_mail(_task):
+    RecurringJob.objects.create(kind="check_mail").fail(
+        PortClosed(party=Party(Kind.MAIL, "mail.shop"), host="mail.shop", port=25)
+    )
+
+
+def no_pages(_task):
+    RecurringJob.objects.create(kind="check_pages").fail(
+        PagesStopped(address="https://dt.shop", code=502)
+    )
+
+
+def certificate(task):
+    RecurringJob.objects.create(kind="check_cert", server=task.server).fail(
+        CertificateEnds(server="БС 8", days=3)
+    )
+
+
+def two_schedulers(_task):
+    Heartbeat.beat("shop: run_scheduler")
+
+
 def no_backup(_task):
     """One is wanted each night; that of last night failed, and the one before is too old."""
     django_settings.BACKUP_FOLDER = "/var/backups/dtadmin"
@@ -229,6 +251,10 @@ WRONG = {
     failing_server: (Code.SERVER, "БС 8"),
     failing_service_port: (Code.SERVICE_PORT, "БС 8"),
     messages: (Code.MESSAGES, "Olga"),
+    no_mail: (Code.MAIL, "mail.shop"),
+    no_pages: (Code.PAGES, "https://dt.shop"),
+    certificate: (Code.CERTIFICATE, "БС 8"),
+    two_schedulers: (Code.TWO_SCHEDULERS, 'id="scheduler"'),
     no_backup: (Code.BACKUP, "made a backup of our own database"),
     waits: (Code.LATE, "Balance changes → БС 8"),
     slow: (Code.SLOW, "Balance changes → БС 8"),
@@ -304,7 +330,10 @@ def test_all_that_report_problems_report_it(task, go_wrong, capsys):
     assert lines[(problem.code, str(problem.severity), problem.key)] == 1
     with pytest.raises(SystemExit), override("en"):
         call_command("doctor")
-    asked = (Code.GUARDS, Code.DATABASE, Code.SERVER, Code.SERVICE_PORT, Code.BACKUP)
+    asked = (
+        *(Code.GUARDS, Code.DATABASE, Code.SERVER, Code.SERVICE_PORT, Code.BACKUP),
+        *(Code.MAIL, Code.PAGES, Code.CERTIFICATE),
+    )
     if code_of(problem) not in asked:  # doctor asks itself
         assert problem.sentence in capsys.readouterr().out
 

@@ -74,9 +74,10 @@ class NotOwn(TransferError):
     hint = gettext_noop("Name Data Transfer's own database. Do not run migrate in this one.")
 
 
-class AnotherProgram(TransferError):
-    code = "doctor_another_program"
-    sentence = gettext_noop("At %(address)s another program answers (HTTP %(code)s).")
+class ServicesFailed(TransferError):
+    code = "doctor_services_failed"
+    sentence = gettext_noop("These services have failed: %(names)s.")
     hint = gettext_noop(
-        "Stop the program that has the port, or give the pages another port and change SITE_URL."
+        "The reason: systemctl status %(first)s. A web socket fails if another program has its "
+        "port."
     )

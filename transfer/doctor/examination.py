@@ -1,21 +1,15 @@
 """All that is looked at, in the order in which a fault explains those after it."""
 
 import shutil
-import socket
-import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import run_checks
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from transfer.bonus_api.errors import CertificateExpired
-from transfer.bonus_api.http import CONNECT_SECONDS, tls_context
 from transfer.doctor import databases, errors, surroundings
 from transfer.errors import gettext_noop
 from transfer.models import BonusServer, Heartbeat
@@ -24,15 +18,23 @@ from transfer.problems.codes import Code
 from transfer.problems.find import problems
 from transfer.problems.problem import Problem
 from transfer.runs import workers
+from transfer.runs.surroundings import has_certificate
 from transfer.servers.stages import run_all
 from transfer.servers.timed_check import Passed, Result, timed_check
 from transfer.text import formats
 
-SCHEDULE = (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK)
+SCHEDULE = (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK, Code.TWO_SCHEDULERS)
 # Problems that have lines of their own.
-LOOKED_AT = (*SCHEDULE, Code.QUEUE, Code.GUARDS, Code.BACKUP)
+LOOKED_AT = (
+    *SCHEDULE,
+    Code.QUEUE,
+    Code.GUARDS,
+    Code.BACKUP,
+    Code.MAIL,
+    Code.PAGES,
+    Code.CERTIFICATE,
+)
 SECONDS = 10.0
-EXPIRES_SOON = timedelta(days=14)
 SCARCE_MB, NONE_MB = 1000, 100
 
 
@@ -72,9 +74,11 @@ def examine() -> Iterator[tuple[str, Result]]:
 def _of_installation() -> list[Check]:
     machine, own, shop_all = _("This machine"), _("Our own database"), _("shop All")
     pages = _("Pages")
+    services = [Check(machine, _("Services"), surroundings.try_services)]
     return [
         Check(machine, _("Settings"), try_settings),
         Check(machine, _("Disk"), try_disk),
+        *(services if settings.SYSTEMD else []),
         Check(own, _("Server"), databases.try_own),
         Check(own, _("Migrations"), databases.try_migrations, own),
         Check(own, _("Backup"), surroundings.try_backup, own),
@@ -121,8 +125,8 @@ def _of_problem(label: str, problem: Problem) -> Result:
 def _of_server(server: BonusServer) -> Iterator[tuple[str, Callable[[], Passed]]]:
     yield _("Database server"), lambda: databases.try_server(databases.of_server(server))
     yield _("Schemas"), lambda: databases.try_schemas(databases.of_server(server))
-    if server.api_tls and server.api_verify:
-        yield _("Certificate"), lambda: try_certificate(server)
+    if has_certificate(server):
+        yield _("Certificate"), lambda: surroundings.try_certificate(server)
 
 
 def try_settings() -> Passed:
@@ -152,9 +156,6 @@ def try_disk() -> Passed:
 
 def try_tick() -> Passed:
     beat = Heartbeat.objects.latest("at")
-    if two := Heartbeat.by_cron_and_service():
-        text = gettext_noop("On %(host)s both cron and a service look at the schedule: stop one.")
-        return Passed(text, {"host": two}, warns=True)
     params = {"who": beat.source, "ago": formats.ago(beat.at)}
     return Passed(gettext_noop("%(who)s looked %(ago)s."), params)
 
@@ -165,18 +166,3 @@ def try_queue() -> Passed:
         text = gettext_noop("There is no background worker: jobs that are queued do not start.")
         return Passed(text, {}, warns=True)
     return Passed(gettext_noop("It moves; background workers: %(n)s."), {"n": resident})
-
-
-def try_certificate(server: BonusServer) -> Passed:
-    address = (server.host, server.admin_port)
-    with (
-        socket.create_connection(address, timeout=CONNECT_SECONDS) as plain,
-        tls_context(server.endpoint).wrap_socket(plain, server_hostname=server.host) as encrypted,
-    ):
-        ends = str((encrypted.getpeercert() or {}).get("notAfter", ""))
-    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC)
-    if until < timezone.now():
-        raise CertificateExpired(server=server.name)
-    text = gettext_noop("It is valid until %(until)s.")
-    soon = until - timezone.now() < EXPIRES_SOON
-    return Passed(text, {"until": formats.moment(until)}, warns=soon)

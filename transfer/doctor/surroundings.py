@@ -1,57 +1,63 @@
-"""What is around the installation: the address of its pages, the mail server, backups."""
+"""What is around the installation: services, the address of its pages, the mail server, backups."""
 
-import socket
+import subprocess
 from datetime import timedelta
-from typing import Any
 
-import httpx2
 from django.conf import settings
 from django.utils import timezone
 
+from transfer.bonus_api.errors import CertificateExpired
 from transfer.doctor import errors
-from transfer.errors import from_socket, gettext_noop
-from transfer.models import AuditEntry, Recipient
-from transfer.parties import Kind, Party
+from transfer.errors import PagesSilent, gettext_noop
+from transfer.models import AuditEntry, BonusServer
 from transfer.problems.of_background import BACKUP_MISSED
+from transfer.runs import surroundings
 from transfer.servers.timed_check import Passed
 from transfer.text import formats
+from transfer.text.explain import explain
 
-SECONDS = 3.0
 BACKUP_OLD = timedelta(days=7)
-LIVE = {"status": "ok"}  # as /health/live answers
+FAILED_UNITS = (
+    *("systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"),
+    "dtadmin*",
+)
+
+
+def try_services() -> Passed:
+    """Asks systemd which services of the package have failed, such as a socket without its port."""
+    listed = subprocess.run(  # noqa: S603 - systemd's
+        FAILED_UNITS, capture_output=True, text=True, check=False
+    ).stdout
+    if failed := [line.split()[0] for line in listed.splitlines() if line.strip()]:
+        raise errors.ServicesFailed(names=", ".join(failed), first=failed[0])
+    return Passed(gettext_noop("No service has failed."), {})
 
 
 def try_pages() -> Passed:
-    """Asks the address at which browsers reach the pages; another program may have its port."""
+    """That nothing answers is a warning: the web server may not have been started yet."""
     address = (settings.SITE_URL or "http://localhost:8000").rstrip("/")
-    params: dict[str, Any] = {"address": address}
     try:
-        answer = httpx2.get(f"{address}/health/live", timeout=SECONDS, follow_redirects=True)
-    except httpx2.HTTPError as error:
-        text = gettext_noop("%(address)s does not answer: %(reason)s")
-        reason = str(error) or type(error).__name__
-        return Passed(text, {**params, "reason": reason}, warns=True)
-    try:
-        is_ours = answer.json() == LIVE
-    except ValueError:
-        is_ours = False
-    if not is_ours:
-        raise errors.AnotherProgram(**params, code=str(answer.status_code))
-    return Passed(gettext_noop("%(address)s answers."), params)
+        surroundings.check_pages(address)
+    except PagesSilent as silent:
+        return Passed("%(explained)s", {"explained": str(explain(silent))}, warns=True)
+    return Passed(gettext_noop("%(address)s answers."), {"address": address})
 
 
 def try_mail() -> Passed:
-    """Connects to the mail server, if anyone is to be notified by mail."""
-    if not Recipient.objects.filter(enabled=True, channel=Recipient.Channel.MAIL).exists():
+    if not surroundings.mails_anyone():
         return Passed(gettext_noop("Nobody is notified by mail."), {})
+    surroundings.check_mail()
     params = {"host": settings.EMAIL_HOST, "port": str(settings.EMAIL_PORT)}
-    try:
-        socket.create_connection((settings.EMAIL_HOST, settings.EMAIL_PORT), SECONDS).close()
-    except OSError as error:
-        party = Party(Kind.MAIL, settings.EMAIL_HOST)
-        where = (party, settings.EMAIL_HOST, settings.EMAIL_PORT, SECONDS)
-        raise from_socket(error, *where) from error
     return Passed(gettext_noop("%(host)s:%(port)s takes connections."), params)
+
+
+def try_certificate(server: BonusServer) -> Passed:
+    until = surroundings.certificate_until(server)
+    if until < timezone.now():
+        raise CertificateExpired(server=server.name)
+    text = gettext_noop("It is valid until %(until)s.")
+    soon = until - timezone.now() < surroundings.EXPIRES_SOON
+    return Passed(text, {"until": formats.moment(until)}, warns=soon)
 
 
 def try_backup() -> Passed:

@@ -20,6 +20,13 @@ from transfer.errors.printable import (
     one_line,
     printable,
 )
+from transfer.errors.surroundings import (
+    AddressRefused,
+    AnotherProgram,
+    CertificateEnds,
+    PagesSilent,
+    PagesStopped,
+)
 from transfer.errors.unreachable import (
     DatabaseMissing,
     HostSilent,
@@ -43,9 +50,12 @@ from transfer.errors.work import (
 from transfer.parties import gettext_noop
 
 __all__ = [
+    "AddressRefused",
     "AlreadyRunning",
+    "AnotherProgram",
     "AnswerInvalid",
     "AnswerOverdue",
+    "CertificateEnds",
     "ConnectionLost",
     "DatabaseMissing",
     "Difference",
@@ -54,6 +64,8 @@ __all__ = [
     "HostUnknown",
     "IsReplica",
     "LoginRefused",
+    "PagesSilent",
+    "PagesStopped",
     "Params",
     "PortClosed",
     "PurgedMeanwhile",

@@ -27,9 +27,9 @@ class RecurringJobQuerySet(JobQuerySet):
         wanted: set[tuple[str, int | None]] = {(Kind.MIRROR_REJECTS, pk) for pk in servers}
         alone = (
             *(Kind.ASK_BACKLOGS, Kind.CHECK_CHANGES, Kind.CHECK_GUARDS, Kind.CHECK_TABLES),
-            Kind.CLOSE_RESENT,
+            *(Kind.CHECK_MAIL, Kind.CHECK_PAGES, Kind.CLOSE_RESENT),
         )
-        wanted |= {(Kind.CHECK_TABLES, pk) for pk in servers}
+        wanted |= {(kind, pk) for kind in (Kind.CHECK_CERT, Kind.CHECK_TABLES) for pk in servers}
         wanted |= {(kind, None) for kind in alone}
         missing = wanted - set(self.values_list("kind", "server"))
         jobs: list[Any] = [RecurringJob(kind=kind, server_id=pk) for kind, pk in missing]
@@ -49,8 +49,11 @@ class RecurringJob(Job, Failing):
 
     class Kind(models.TextChoices):
         ASK_BACKLOGS = "ask_backlogs"  # what waits for each transfer task
+        CHECK_CERT = "check_cert"  # of a bonus server's administration port: does it end soon
         CHECK_CHANGES = "check_changes"  # staged rows that were changed after their transfer
         CHECK_GUARDS = "check_guards"  # of the staging tables in shop All
+        CHECK_MAIL = "check_mail"  # whether the mail server takes connections
+        CHECK_PAGES = "check_pages"  # whether the pages answer at SITE_URL
         CHECK_TABLES = "check_tables"  # of one bonus server, or of shop All: which will be refused
         CLOSE_RESENT = "close_resent"  # rejects that were resent by a process that died
         MIRROR_REJECTS = "mirror_rejects"  # of one bonus server
@@ -59,6 +62,9 @@ class RecurringJob(Job, Failing):
         Kind.ASK_BACKLOGS: timedelta(seconds=45),  # less than a minute: each tick finds it due
         Kind.CHECK_CHANGES: timedelta(seconds=45),
         Kind.CHECK_GUARDS: timedelta(seconds=45),
+        Kind.CHECK_CERT: timedelta(minutes=15),
+        Kind.CHECK_MAIL: timedelta(minutes=15),
+        Kind.CHECK_PAGES: timedelta(minutes=15),
         Kind.CHECK_TABLES: timedelta(minutes=15),
         Kind.CLOSE_RESENT: timedelta(seconds=45),
         Kind.MIRROR_REJECTS: timedelta(minutes=15),

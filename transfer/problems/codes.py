@@ -22,6 +22,10 @@ class Code(StrEnum):
     SERVER = "server"  # its administration port
     SERVICE_PORT = "service_port"
     MESSAGES = "messages"
+    PAGES = "pages"  # they do not answer at SITE_URL
+    MAIL = "mail"  # the mail server does not answer
+    CERTIFICATE = "certificate"  # of a bonus server, ends soon
+    TWO_SCHEDULERS = "two_schedulers"  # on one machine: cron and a service
     BACKUP = "backup"  # the nightly one is missing
     LATE = "late"
     SLOW = "slow"  # most rows of the last 24 hours arrived, but not within the limit
@@ -52,6 +56,10 @@ TOPICS = {
     Code.SERVER: Topic.FAILURES,
     Code.SERVICE_PORT: Topic.FAILURES,
     Code.MESSAGES: Topic.SCHEDULER,
+    Code.PAGES: Topic.SCHEDULER,
+    Code.MAIL: Topic.SCHEDULER,
+    Code.CERTIFICATE: Topic.FAILURES,
+    Code.TWO_SCHEDULERS: Topic.SCHEDULER,
     Code.BACKUP: Topic.SCHEDULER,
     Code.LATE: Topic.LATE,
     Code.SLOW: Topic.LATE,

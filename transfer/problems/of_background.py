@@ -8,6 +8,14 @@ from django.conf import settings
 from django.urls import reverse
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated, RowsChanged, TablesForeign
+from transfer.errors import (
+    AddressRefused,
+    AnotherProgram,
+    CertificateEnds,
+    PagesSilent,
+    PagesStopped,
+    Unreachable,
+)
 from transfer.models import AuditEntry, FailedStep, Heartbeat, RecurringJob
 from transfer.models.alerts import Severity
 from transfer.problems.codes import TOPICS, Code
@@ -16,6 +24,17 @@ from transfer.runs import workers
 
 BACKUP_MISSED = timedelta(days=2)  # of one a night
 RESTORED_LATELY = timedelta(hours=1)
+
+SURROUNDINGS = {
+    RecurringJob.Kind.CHECK_CERT: Code.CERTIFICATE,
+    RecurringJob.Kind.CHECK_MAIL: Code.MAIL,
+    RecurringJob.Kind.CHECK_PAGES: Code.PAGES,
+}
+# What their jobs find, apart from defects and our own database.
+AROUND = (
+    *(AddressRefused, AnotherProgram, CertificateEnds, PagesSilent, PagesStopped),
+    Unreachable,
+)
 
 
 def look(now: datetime) -> Iterator[Problem | Unknown]:
@@ -57,6 +76,16 @@ def of_tables(job: RecurringJob) -> Problem | Unknown:
     return Unknown(TOPICS[Code.TABLES], key)
 
 
+def of_surroundings(job: RecurringJob) -> Problem | Unknown:
+    """What a recurring job last heard of the mail server, the pages or a certificate."""
+    code = SURROUNDINGS[RecurringJob.Kind(job.kind)]
+    key = f"{code}:{job.server_id or ''}"
+    url = job.server.get_absolute_url() if job.server else reverse("overview")
+    if isinstance(job.error, AROUND):
+        return Problem(code, key, url, _error(job), Severity.WARN, server_id=job.server_id)
+    return Unknown(TOPICS[code], key)
+
+
 def _error(job: RecurringJob) -> dict[str, Any]:
     return {"code": job.error_code, "error": job.error_params}
 
@@ -64,6 +93,7 @@ def _error(job: RecurringJob) -> dict[str, Any]:
 OF_JOBS: dict[RecurringJob.Kind, Callable[[RecurringJob], Problem | Unknown]] = {
     RecurringJob.Kind.CHECK_GUARDS: of_guards,
     RecurringJob.Kind.CHECK_CHANGES: of_changes,
+    **dict.fromkeys(SURROUNDINGS, of_surroundings),
     RecurringJob.Kind.CHECK_TABLES: of_tables,
 }
 
@@ -77,6 +107,8 @@ def of_scheduler(now: datetime) -> Iterator[Problem]:
         code = Code.CLOCK if beat.at > now else Code.SCHEDULER
         params = {"since": beat.at.isoformat(), "by": "cron" if beat.drains else "service"}
         yield Problem(code, "", _url(), params, since=min(beat.at, now))
+    elif host := Heartbeat.by_cron_and_service():
+        yield Problem(Code.TWO_SCHEDULERS, "two", _url(), {"host": host}, Severity.WARN)
 
 
 def is_just_restored(now: datetime) -> bool:

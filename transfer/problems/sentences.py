@@ -245,6 +245,12 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
         _("Messages to %(name)s have not arrived since %(since)s")
         % {"name": p["name"], "since": _clock(p)}
     ),
+    Code.PAGES: lambda p: _cause(p).sentence,
+    Code.MAIL: lambda p: _cause(p).sentence,
+    Code.CERTIFICATE: lambda p: _cause(p).sentence,
+    Code.TWO_SCHEDULERS: lambda p: (
+        _("On %(host)s both cron and a service look at the schedule") % p
+    ),
     Code.BACKUP: _backup,
     Code.LATE: _late,
     Code.SLOW: _slow,
@@ -292,6 +298,10 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.SERVER: lambda p: _cause(p).hint,
     Code.SERVICE_PORT: lambda p: str(_cause(p)),
     Code.MESSAGES: lambda p: str(_cause(p)),
+    Code.PAGES: lambda p: _cause(p).hint,
+    Code.MAIL: lambda p: _cause(p).hint,
+    Code.CERTIFICATE: lambda p: _cause(p).hint,
+    Code.TWO_SCHEDULERS: lambda p: _("No row is moved twice. One is enough: stop the other."),
     Code.BACKUP: lambda p: _(
         "The nightly backup does not run, or fails. Make one now to see why: manage.py backup"
     ),

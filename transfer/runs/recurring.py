@@ -11,7 +11,7 @@ from transfer.engine.shop_all.guards import Guards
 from transfer.models import RecurringJob, TransferTask
 from transfer.queue.worker import Stopped
 from transfer.rejects.closing import finish_interrupted
-from transfer.runs import backlog
+from transfer.runs import backlog, surroundings
 from transfer.runs.mirroring import mirror_overdue
 from transfer.servers.ask import bonus_db, shop_all
 
@@ -56,6 +56,24 @@ def check_tables(job: RecurringJob) -> None:
             check_ordinary(target.database, tables)
 
 
+def check_mail(_job: RecurringJob) -> None:
+    """Raises Unreachable, likewise."""
+    if surroundings.mails_anyone():
+        surroundings.check_mail()
+
+
+def check_pages(_job: RecurringJob) -> None:
+    """Raises what is wrong with the address, likewise. Without SITE_URL there is none to ask."""
+    if settings.SITE_URL:
+        surroundings.check_pages(settings.SITE_URL.rstrip("/"))
+
+
+def check_certificate(job: RecurringJob) -> None:
+    """Raises CertificateEnds, likewise."""
+    if job.server is not None and surroundings.has_certificate(job.server):
+        surroundings.check_certificate(job.server)
+
+
 def close_resent(_job: RecurringJob) -> None:
     finish_interrupted()
 
@@ -69,6 +87,9 @@ WORK: dict[RecurringJob.Kind, Callable[[RecurringJob], None]] = {
     RecurringJob.Kind.ASK_BACKLOGS: ask_backlogs,
     RecurringJob.Kind.CHECK_CHANGES: check_changes,
     RecurringJob.Kind.CHECK_GUARDS: check_guards,
+    RecurringJob.Kind.CHECK_CERT: check_certificate,
+    RecurringJob.Kind.CHECK_MAIL: check_mail,
+    RecurringJob.Kind.CHECK_PAGES: check_pages,
     RecurringJob.Kind.CHECK_TABLES: check_tables,
     RecurringJob.Kind.CLOSE_RESENT: close_resent,
     RecurringJob.Kind.MIRROR_REJECTS: mirror_rejects,

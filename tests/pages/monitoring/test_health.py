@@ -14,7 +14,9 @@ from django.utils.translation import override
 from django_tasks_db.models import DBTaskResult
 
 from tests.databases import ROOT
-from transfer.models import Heartbeat
+from transfer.errors import PortClosed
+from transfer.models import Heartbeat, RecurringJob
+from transfer.parties import Kind, Party
 from transfer.queue.jobs import work_off
 from transfer.text import formats
 
@@ -35,7 +37,18 @@ def test_nobody_has_to_log_in_to_ask(client, alive):
     assert client.get("/health/live").json() == {"status": "ok"}
     assert client.get("/health/database").json() == {"status": "ok"}
     well = {"status": "ok", "database": "ok", "schema": "ok", "schedule": "ok", "queue": "ok"}
-    assert ready(client) == (200, well)
+    assert ready(client) == (200, {**well, "warnings": []})
+
+
+def test_what_the_product_can_go_on_with_is_a_warning_without_names(client, alive, settings):
+    settings.BACKUP_FOLDER = "/var/backups/dtadmin"
+    Heartbeat.beat("shop: run_scheduler")
+    job = RecurringJob.objects.create(kind="check_mail")
+    job.fail(PortClosed(party=Party(Kind.MAIL, "mail.shop"), host="mail.shop", port=25))
+    status, answer = ready(client)
+    assert (status, answer["status"]) == (200, "ok")
+    assert answer["warnings"] == ["two_schedulers", "mail", "backup"]
+    assert "mail.shop" not in str(answer)
 
 
 def test_a_schedule_that_never_ran_is_not_ready(client):

@@ -225,3 +225,12 @@ def test_no_lock_is_held_while_shop_all_is_asked_and_a_failure_there_loses_nothi
     settings.SHOP_ALL_DATABASE_URL = shop_all
     mirror_overdue(task.server, timezone.now() + RECENT)
     assert states() == [(1, State.RESENT)]
+
+
+def test_a_reject_that_only_claims_to_take_nothing_back_stays_open(task, bonus, shop_all):
+    """A server forges its code; shop All has no note that the row takes back another."""
+    move(task, shop_all, ("1", 0))
+    query(bonus, "update datatransfer.reject set code = 'nothing_to_take_back'")
+    forget(task)
+    mirror_overdue(task.server, timezone.now())
+    assert states() == [(1, State.OPEN)]

@@ -91,12 +91,19 @@ def close_undone(shop_all: ShopAll, kind: Kind, numbers: list[int] | None = None
     if numbers is not None:
         rejects = rejects.filter(staging_id__in=numbers)
     reason = _("The load was taken back.")
-    rejects.filter(code=NOTHING_TO_TAKE_BACK).discard(reason, "")
-    rows = rejects.order_by("origin", "staging_id").values_list("origin", "staging_id", "xid", "pk")
+    in_order = rejects.exclude(xid=None).order_by("origin", "staging_id")
+    rows = in_order.values_list("origin", "staging_id", "xid", "code", "pk")
     for origin, batch in batches(rows.iterator(AT_ONCE)):
-        numbers_of_batch = [number for _origin, number, *_rest in batch]
-        undone = {*shop_all.undo_log.undone(kind, origin, numbers_of_batch)}
-        closed = [pk for _origin, number, xid, pk in batch if (number, xid) in undone]
+        numbers_of_batch = [number for _origin, number, _xid, _code, _pk in batch]
+        done = {*shop_all.undo_log.undone(kind, origin, numbers_of_batch)}
+        # The code alone proves nothing: a server may have forged it.
+        claimed = [
+            (number, xid or 0)
+            for _origin, number, xid, code, _pk in batch
+            if code == NOTHING_TO_TAKE_BACK
+        ]
+        done |= {*shop_all.undo_log.opposite(kind, claimed)} & {*claimed}
+        closed = [pk for _origin, number, xid, _code, pk in batch if (number, xid) in done]
         RejectedRow.objects.open().filter(pk__in=closed).discard(reason, "")
 
 

@@ -99,6 +99,12 @@ UNDONE = """
      where origin = %s and kind = %s and old_id = any(%s)
 """
 
+# Which of these rows, as (id, xid), take back others. By the index.
+OPPOSITE = """
+    select new_id, new_xid::text::bigint from datatransfer.undone_row
+     where kind = %s and new_xid = any(%s::text[]::xid8[]) and new_id = any(%s)
+"""
+
 # The notes that name one of these rows as the original or as the opposite: the numbers and
 # transactions of both. By the primary key and the index.
 PAIRS = """
@@ -168,6 +174,13 @@ class UndoLog:
     def undone(self, kind: Kind, origin: str, numbers: list[int]) -> list[tuple[int, int]]:
         """Those of the rows with these numbers that are taken back, as (id, xid)."""
         return self.database.rows(UNDONE, [origin, kind.name, numbers]) if self.exists() else []
+
+    def opposite(self, kind: Kind, rows: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Those of these rows that take back others; a row is (id, xid)."""
+        if not rows or not self.exists():
+            return []
+        ids, xids = [id_ for id_, _ in rows], [str(xid) for _, xid in rows]
+        return self.database.rows(OPPOSITE, [kind.name, xids, ids])
 
     def pairs(self, kind: Kind, origin: str, rows: Collection[tuple[int, int]]) -> list[Pair]:
         """What takes back which, where one of both is among these rows, as (xid, id)."""

@@ -45,7 +45,7 @@ def test_shop_all_that_goes_back_to_before_a_server_read_the_opposite(site, amou
     copy = site.copy(site.shop)
     site.flow.move()
     site.restore(site.shop, copy)
-    site.rebase(Restored())
+    site.rebase(Restored(), doubtful_moved=True)  # the last row of the copy may have been prepared
     site.flow.move()
     assert (amounts(), site.flow.rejects()) == ([-1, 1], [])
 

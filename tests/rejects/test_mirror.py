@@ -112,7 +112,7 @@ def test_closed_rejects_leave_both_databases_after_the_retention(task, bonus, sh
     )
     assert purge_history()["rejects"] == 0, "their rows are staged, and may be taken back"
     query(shop_all, "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'")
-    call_command("purge_staging")
+    call_command("purge_staging", "--older-than", "30")
     assert purge_history()["rejects"] == 2
     assert query(bonus, "select number from datatransfer.reject") == [(3,)]
     call_command("reconcile")

@@ -59,7 +59,7 @@ PIN = "пин-7351"  # digits alone would be found in a page's random keys
 NO_PAGES = re.compile(
     r".*_(csv|xlsx|live|row|again|tasks|reconciliation|test|show|download|template|bad_lines|export)"
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
-    r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_accounts|register_mothball"
+    r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_(accounts|take_back)|register_mothball"
     r"|user_(close|reopen)|users_unlock"
     r"|openid_connect_\w+|account_reauthenticate|mfa_(?!index)\w+"  # these have a walk of their own
     r"|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
@@ -204,6 +204,7 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "server": [at("server", server)],
         "server_edit": [at("server_edit", server)],
         "server_pause": [at("server_pause", server)],
+        "server_leave_behind": [at("server_leave_behind", server)],
         "server_beginning": [at("server_beginning", server)],
         "server_remove": [at("server_remove", server)],
         "account_job": [at("account_job", server, house.job.pk)],

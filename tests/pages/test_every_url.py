@@ -48,6 +48,8 @@ RULES = {
     "task_cancel": ACT,
     "task_pause": FORM,
     "server_pause": FORM,
+    "server_leave_behind": RULE,
+    "server_take_back": Rule("administrator", "post"),
     "task_resume": ACT,
     "task_schedule": FORM,
     # The history

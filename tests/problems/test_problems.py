@@ -30,6 +30,7 @@ from transfer.models import (
     FailedStep,
     FlowHour,
     Heartbeat,
+    LeftBehind,
     MaintenanceRun,
     MaintenanceTask,
     Recipient,
@@ -151,6 +152,10 @@ def off(task):
     waits(task)
 
 
+def left_behind(task):
+    LeftBehind.objects.create(task=task, at=timezone.now(), by="olga", reason="disk", purge=0)
+
+
 def paused(task):
     task.pause(timezone.now() + timedelta(hours=1), IVAN, reason="inventory")
     waits(task)
@@ -260,6 +265,7 @@ WRONG = {
     slow: (Code.SLOW, "Balance changes → БС 8"),
     off: (Code.OFF, "Balance changes → БС 8"),
     paused: (Code.PAUSED, "Balance changes → БС 8"),
+    left_behind: (Code.LEFT_BEHIND, "БС 8"),
     writing: (Code.WRITING, "Balance changes → БС 8"),
     changed: (Code.CHANGED, "Changed after the transfer"),
     foreign: (Code.TABLES, "БС 8"),

@@ -71,7 +71,7 @@ def of_sections() -> Iterator[Problem]:
 
 def of_left_behind() -> Iterator[Problem]:
     """Servers that purges do not wait for: an administrator has said so, and nobody is notified."""
-    left = BonusServer.objects.exclude(tasks__left_behind=None).annotate(
+    left = BonusServer.objects.filter(tasks__left_behind__isnull=False).annotate(
         left_at=Min("tasks__left_behind__at"), missing=Sum("tasks__left_behind__missing")
     )
     for server in left:

@@ -257,7 +257,7 @@ class Command(BaseCommand):
             password = self.password("ADMINISTRATOR", question)
 
     def schedule(self, how: str) -> None:
-        """Starts the scheduler, and runs it once."""
+        """Starts the scheduler, and runs it once, as it will be run."""
         if how == "cron":
             self.must("crontab", "add")
         wanted = [*ALWAYS, *(WORKER if how == "worker" else ())]
@@ -271,7 +271,7 @@ class Command(BaseCommand):
             if how == "worker":
                 services += ["manage.py run_scheduler --workers 0", "manage.py db_worker"]
             self.say(_("Run these as services: %(names)s"), names="; ".join(services))
-        self.must("run_due_tasks", "--no-drain")
+        self.must("run_due_tasks", *([] if how == "cron" else ["--no-drain"]))
 
     def ask(self, question: str, default: str, choices: Collection[str] = ()) -> str:
         """The answer from the terminal; without a terminal, the default."""

@@ -133,7 +133,12 @@ class World(Administrator):
             "purge": settled,
             "send_again": settled,
             "decide": settled,
-            "undock": is_docked and settled and len(self.now.docked) > 1,
+            # A purge goes on without an undocked server: a copy whose position is not put yet would
+            # lose the batch at which it was made.
+            "undock": is_docked
+            and settled
+            and len(self.now.docked) > 1
+            and self.have_positions(self.server),
             "dock": not is_docked,
             "clone": settled
             and len({server for server, _ in self.now.flows}) > 1

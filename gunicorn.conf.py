@@ -41,12 +41,13 @@ def on_starting(_server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Starts the watchdog of the scheduler in each process, once the application is loaded.
 
-    The first processes end the web server if a newer version has changed our own database. Those
-    that replace one later do not: a version may go on while the next one is being installed.
+    The first process ends the web server if a newer version has changed our own database. Those
+    that replace one later do not: a version may go on while the next one is being installed. Nor do
+    the others that begin with it: gunicorn fails if a second one ends while it stops.
     """
     from transfer.alerts import scheduler_watchdog
 
-    if worker.age <= worker.cfg.workers:
+    if worker.age == 1:
         refuse_newer_schema()
     scheduler_watchdog.start()
 

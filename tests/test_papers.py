@@ -3,29 +3,20 @@
 import re
 from argparse import _SubParsersAction
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.core.management import get_commands, load_command_class
 
 from tests.databases import ROOT
+from tests.papers import FOR_USERS, PAPERS, sections
 from transfer.engine.errors import REFUSALS
 from transfer.errors import TransferError
 
-FOR_USERS = sorted(ROOT.glob("docs/??/*.md"))
-PAPERS = sorted(
-    [
-        *(*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *FOR_USERS),
-        *(ROOT / "docs/watching/README.md", ROOT / "bonusserver/README.md"),
-    ]
-)
 FOLDERS = ("bonusserver", "dtadmin", "static", "templates", "tests", "transfer")
 FILE = re.compile(r"`([\w/]+\.(?:css|html|py|svg))")
 LINK = re.compile(r"\]\(([^)#:]+)[^):]*\)")
 SECTION = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
 COMMAND = re.compile(r"(?<!=)(?:dtadmin|manage\.py) ([a-z_]+)([^`\n]*)")
-ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
-HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 VARIABLE = re.compile(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`")
 
 
@@ -48,16 +39,6 @@ def test_every_section_that_is_linked_to_is_there(paper):
     links = SECTION.findall(paper.read_text())
     targets = [(paper.parent / (file or paper.name), section) for file, section in links]
     assert [link for link in targets if link[1] not in sections(link[0])] == []
-
-
-def sections(paper: Path) -> set[str]:
-    """What a link to the paper can name. Only GitHub has anchors of headings, our pages do not."""
-    text = paper.read_text()
-    named = set(ANCHOR.findall(text))
-    if paper.resolve() in FOR_USERS:
-        return named
-    headings = (re.sub(r"[^\w -]", "", heading.lower()) for heading in HEADING.findall(text))
-    return named | {heading.replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from transfer.models import FlowHour
 from transfer.models.flow_hours import BOUNDS, most_within
 from transfer.models.run_base import State, Trigger
 from transfer.runs.execute import run_here
-from transfer.runs.purge import purge_history
+from transfer.runs.purge_history import purge_history
 
 pytestmark = pytest.mark.django_db(transaction=True)
 STAGED = """

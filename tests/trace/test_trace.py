@@ -131,7 +131,7 @@ class TestWhyItWaits:
 
 @pytest.mark.parametrize(
     ("came", "shown"),
-    [("1.005", "1.005"), ("1.500", "+1.50"), ("-7", "\u22127.00"), ("NaN", "NaN")],
+    [("1.005", "+1.005"), ("1.500", "+1.50"), ("-7", "\u22127.00"), ("NaN", "NaN")],
 )
 def test_an_amount_is_never_rounded_to_what_it_is_not(server, shop_all, came, shown):
     stage(shop_all, "balances", [(ACCOUNT, came)])

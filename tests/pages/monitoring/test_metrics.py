@@ -23,7 +23,7 @@ from transfer.models import (
     Shop,
 )
 from transfer.models.run_base import State
-from transfer.runs.purge import purge_history
+from transfer.runs.purge_history import purge_history
 from transfer.runs.start import run_now
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,8 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.databases import ROOT, stage
+from tests.papers import sections
 from tests.records import a_reject, a_run
-from tests.test_papers import sections
 from transfer.engine.position import Totals
 from transfer.models import FailedStep, FlowHour, Heartbeat
 from transfer.problems.codes import Code

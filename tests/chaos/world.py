@@ -130,11 +130,11 @@ class World(Administrator):
             "dump": positions,
             "restore_dump": bool(self.now.dumps) and positions,
             "read_from_standby": is_docked,
-            "purge": settled,
+            # A docked server whose tasks are off, and that has no position, holds no purge back.
+            "purge": settled and self.have_positions(*self.now.docked),
             "send_again": settled,
             "decide": settled,
-            # A purge goes on without an undocked server: a copy whose position is not put yet would
-            # lose the batch at which it was made.
+            # A copy whose position is not put yet would lose the batch at which it was made.
             "undock": is_docked
             and settled
             and len(self.now.docked) > 1

@@ -77,6 +77,7 @@ def test_a_change_of_an_old_version_is_refused(program, task):
     [
         ("pause", {"until": "2020-01-01T00:00:00Z"}, "until"),
         ("pause", {"until": "2099-01-01T00:00:00"}, "until"),
+        ("pause", {"until": "6301-11-06T00:06:02-19:27"}, "until"),
         ("pause", {"until": 4070908800}, "until"),
         ("pause", {"until": "4070908800"}, "until"),
         ("pause", {}, "until"),

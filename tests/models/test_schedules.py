@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone as zone
 
 import pytest
 from django.contrib.auth.models import User
@@ -124,6 +124,19 @@ def test_a_pause_in_the_past_is_refused_at_its_field(switched_on, ivan):
     with pytest.raises(ValidationError) as caught:
         switched_on.pause(NOON, ivan, now=NOON)
     assert list(caught.value.message_dict) == ["paused_until"]
+
+
+def test_a_pause_of_years_is_refused_at_its_field(switched_on, ivan):
+    with pytest.raises(ValidationError) as caught:
+        switched_on.pause(NOON + timedelta(days=400), ivan, now=NOON)
+    assert [error.code for error in caught.value.error_dict["paused_until"]] == ["far"]
+
+
+def test_a_pause_may_be_given_in_a_zone_that_postgresql_does_not_know(switched_on, ivan):
+    until = NOON + timedelta(days=1)
+    far = zone(-timedelta(hours=19, minutes=27))
+    switched_on.pause(until.astimezone(far), ivan, now=NOON)
+    assert stored(switched_on).paused_until == until
 
 
 def test_resuming_waits_for_the_next_time(switched_on, ivan):

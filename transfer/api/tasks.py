@@ -113,8 +113,9 @@ def changed(request: HttpRequest, number: int, wish: Wish, change: Callable[...,
         hint = _("Read the task again, and decide again.")
         names = {"version": conflict.task.version}
         raise Refusal(409, "changed_meanwhile", message % names, hint=hint) from None
-    except ValidationError:
-        message = _("The pause has to end in the future.")
-        error = {"field": "until", "code": "past", "message": message}
+    except ValidationError as invalid:
+        (why,) = invalid.error_dict["paused_until"]
+        (message,) = why.messages
+        error = {"field": "until", "code": why.code, "message": message}
         raise Refusal(422, "invalid", message, errors=[error]) from None
     return one_task(number)

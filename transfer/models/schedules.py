@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 from django.core.exceptions import ValidationError
@@ -17,6 +17,7 @@ from transfer.queue.locks import Space, lock
 from transfer.schedule import EVERY_MINUTE, next_after, next_times, validate_schedule
 from transfer.text.schedule import AS_ROWS_ARRIVE
 
+LONGEST_PAUSE = timedelta(days=366)
 LONGEST_DELAY = timedelta(minutes=30)
 # A task that runs as rows arrive: how long a look into shop All counts for the tick, and how often
 # it runs even if nothing arrives. Such a run sees what a look does not: a bonus server that was
@@ -240,13 +241,18 @@ class ScheduledTask(models.Model):
     def pause(self, until: datetime, actor: Actor, **wish: Unpack[Wish]) -> None:
         """Runs nothing by schedule until then; it goes on with the first time after.
 
-        Raises ValidationError when `until` is past, and ChangedMeanwhile.
+        Raises ValidationError when `until` is past or too far away, and ChangedMeanwhile.
         """
-        if until <= (wish.get("now") or timezone.now()):
+        now = wish.get("now") or timezone.now()
+        if until <= now:
             past = _("The pause has to end in the future.")
             raise ValidationError({"paused_until": past}, code="past")
+        if until > now + LONGEST_PAUSE:
+            far = _("A pause ends within a year. To stop the task for good, switch it off.")
+            raise ValidationError({"paused_until": far}, code="far")
         with self._changing(actor, Action.PAUSE, "paused_until", **wish):
-            self.paused_until, self.paused_by = until, actor.name
+            # PostgreSQL knows no zones that are 16 hours or more away from UTC.
+            self.paused_until, self.paused_by = until.astimezone(UTC), actor.name
             self.pause_reason = wish.get("reason", "")
             self.retry_at = None
             self.drop_queued(actor)

@@ -17,7 +17,7 @@ from transfer.queue.locks import Space, lock
 from transfer.schedule import EVERY_MINUTE, next_after, next_times, validate_schedule
 from transfer.text.schedule import AS_ROWS_ARRIVE
 
-LONGEST_PAUSE = timedelta(days=366)
+LONGEST_PAUSE = timedelta(days=36_525)
 LONGEST_DELAY = timedelta(minutes=30)
 # A task that runs as rows arrive: how long a look into shop All counts for the tick, and how often
 # it runs even if nothing arrives. Such a run sees what a look does not: a bonus server that was
@@ -245,11 +245,11 @@ class ScheduledTask(models.Model):
         """
         now = wish.get("now") or timezone.now()
         if until <= now:
-            past = _("The pause has to end in the future.")
-            raise ValidationError({"paused_until": past}, code="past")
+            past = ValidationError(_("The pause has to end in the future."), code="past")
+            raise ValidationError({"paused_until": past})
         if until > now + LONGEST_PAUSE:
-            far = _("A pause ends within a year. To stop the task for good, switch it off.")
-            raise ValidationError({"paused_until": far}, code="far")
+            too_long = _("A pause ends within 100 years. To stop the task for good, switch it off.")
+            raise ValidationError({"paused_until": ValidationError(too_long, code="far")})
         with self._changing(actor, Action.PAUSE, "paused_until", **wish):
             # PostgreSQL knows no zones that are 16 hours or more away from UTC.
             self.paused_until, self.paused_by = until.astimezone(UTC), actor.name

@@ -137,7 +137,7 @@ if OIDC_ISSUER:
     }:
         raise ImproperlyConfigured(_("OIDC_ISSUER must begin with https://"))
 
-# The header in which the proxy says who it is; off if it is empty.
+# The header in which the proxy names the user; off if it is empty.
 REMOTE_USER_HEADER = env("REMOTE_USER_HEADER")
 if REMOTE_USER_HEADER and not BEHIND_PROXY:
     raise ImproperlyConfigured(_("REMOTE_USER_HEADER is believed of the proxy: set BEHIND_PROXY."))
@@ -249,7 +249,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
 ]
 
-# allauth: second factors, and log-ins at a provider. Nobody signs up, and our own lock of guesses
+# allauth: second factors, and log-ins at a provider. Sign-up is closed, and our own lock of guesses
 # (transfer.models.logins) takes the place of its limits.
 ACCOUNT_ADAPTER = "transfer.pages.account.adapters.AccountAdapter"
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]

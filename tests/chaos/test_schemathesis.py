@@ -1,7 +1,7 @@
 """Calls that schemathesis makes up from the description of the API, against the web server.
 
-It looks for errors of ours, for answers that the description does not have, for wrong input that is
-taken and right input that is refused. CHAOS_SEED=… repeats a failure.
+It looks for server errors, for answers that the description does not have, for wrong input that is
+accepted and right input that is refused. CHAOS_SEED=… repeats a failure.
 """
 
 import os

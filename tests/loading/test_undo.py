@@ -1,4 +1,4 @@
-"""A loaded file is taken back: once, whoever dies, with the servers that have accepted it."""
+"""A loaded file is taken back once, on the servers that accepted it, even if a process dies."""
 
 import pytest
 from django.core.management import call_command

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
+import httpx2
 
 SECRET = "client-secret-of-the-tests"
 CALLBACK = "http://testserver/login/sso/callback/"
@@ -47,11 +47,11 @@ class Provider:
     def has(self, name: str, *groups: str, active: bool = True) -> None:
         """Makes a user, or changes the groups; one who is not active has no tokens any more."""
         query = urlencode({"name": name, "groups": ",".join(groups), "active": int(active)})
-        httpx.get(f"{self.url}/is?{query}").raise_for_status()
+        httpx2.get(f"{self.url}/is?{query}").raise_for_status()
 
-    def let_in(self, name: str, authorize: str, session: httpx.Client | None = None) -> str:
+    def let_in(self, name: str, authorize: str, session: httpx2.Client | None = None) -> str:
         """Logs in there, as a browser would; returns the address to which it sends back."""
-        with session or httpx.Client() as browser:
+        with session or httpx2.Client() as browser:
             browser.get(f"{self.url}/enter?{urlencode({'name': name})}")
             answer = browser.get(authorize)
         return answer.headers["location"]

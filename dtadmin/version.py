@@ -1,6 +1,5 @@
 """The version of the product."""
 
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -11,5 +10,7 @@ def version() -> str:
     packaged = ROOT / "VERSION"
     if packaged.exists():
         return packaged.read_text().strip()
+    import tomllib  # here, since each command imports this module and few ask for the version
+
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return str(project["version"])

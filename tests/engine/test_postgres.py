@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.backends.postgresql.base import DatabaseWrapper
 
 from dtadmin.demo.processes import free_port
-from dtadmin.settings import database
+from dtadmin.settings.databases import database
 from tests.databases import as_url
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.source import ShopAll

@@ -10,7 +10,6 @@ its batch names the table, and a run refuses another (`StagingTableChanged`).
 """
 
 import json
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,6 +77,8 @@ class TablesRefused(Exception):
 
 def read(path: str) -> Tables:
     """The kinds, with their tables as the file has them. Raises TablesRefused."""
+    import tomllib  # here, since most installations have no file, and each tick starts Python
+
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -102,6 +103,8 @@ def read(path: str) -> Tables:
 
 def line_of(text: str, key_path: KeyPath) -> int:
     """The line of the file on which a value ends; if it is missing, that of what it belongs to."""
+    import tomllib
+
     lines = text.splitlines(keepends=True)
     for end in range(1, len(lines) + 1):
         try:

@@ -1,15 +1,12 @@
 """Behind an HTTPS proxy: who is believed, what browsers are told, and Debian's nginx itself."""
 
-import re
-import shlex
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from ipaddress import ip_network
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -17,7 +14,7 @@ import pytest
 from dtadmin.demo.processes import free_port
 from tests.certificates import certificate
 from tests.databases import ROOT
-from tests.test_settings import COMPLETE
+from tests.deployment import COMPLETE, answers, deployed, running
 from tests.waiting import wait_until
 from transfer.models import AuditEntry, Upload, User
 
@@ -108,14 +105,6 @@ def test_an_address_that_is_none_is_named():
     assert "BEHIND_PROXY должно быть адресом" in check(BEHIND_PROXY="1").stderr
 
 
-def deployed(port):
-    """The command of the paper on installation, on another port."""
-    text = (ROOT / "docs/en/installation.md").read_text()
-    program, *words = shlex.split(re.search("`(gunicorn [^`]+)`", text)[1])
-    command = [str(Path(sys.executable).with_name(program)), *words]
-    return [word.replace(":8000", f":{port}") for word in command]
-
-
 def proxied(folder, secure, plain, behind):
     """Our example for nginx on these ports, within what Debian's package writes around it."""
     example = (ROOT / "docs" / "nginx.conf").read_text()
@@ -134,23 +123,6 @@ def proxied(folder, secure, plain, behind):
     file = folder / "nginx.conf"
     file.write_text(around.format(folder) + f"http {{ access_log off; {paths}\n{example} }}")
     return [NGINX, "-e", "stderr", "-p", str(folder), "-c", str(file)]
-
-
-@contextmanager
-def running(command, **options):
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-def answers(url):
-    try:
-        return httpx2.get(url, headers={"Host": "localhost"}).status_code
-    except httpx2.TransportError:
-        return 0
 
 
 @pytest.mark.skipif(not NGINX, reason="nginx is not installed: apt-get install nginx-light")

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dtadmin.demo.processes import free_port
 from tests.databases import query
-from tests.test_behind_proxy import answers, deployed, running
+from tests.deployment import answers, deployed, running
 from tests.waiting import wait_until
 from transfer.models import BonusServer
 

@@ -7,12 +7,8 @@ import sys
 import pytest
 
 from tests.databases import ROOT
+from tests.deployment import COMPLETE
 
-COMPLETE = {
-    "DATABASE_URL": "postgresql://dtadmin:s3cret@db/dtadmin",
-    "SHOP_ALL_DATABASE_URL": "postgresql://dtadmin:s3cret@cash:5433/shop_all?sslmode=require",
-    "SECRET_KEY": "a long random text",
-}
 SHOW = (
     "from django.conf import settings; d = settings.DATABASES['default']; "
     "print(d['NAME'], d['HOST'], settings.DEBUG, settings.LANGUAGE_CODE, settings.EMBEDDED)"

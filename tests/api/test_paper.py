@@ -13,7 +13,7 @@ from dtadmin.demo.processes import free_port
 from tests.api.conftest import a_key
 from tests.certificates import certificate
 from tests.databases import ROOT
-from tests.test_behind_proxy import deployed, running
+from tests.deployment import deployed, running
 from tests.waiting import wait_until
 
 pytestmark = [

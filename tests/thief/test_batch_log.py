@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.administrator import remove_role
 from tests.conftest import WORKER
 from tests.databases import Flow, connected, purge, query, run
-from tests.thief.test_writer import remove_role
 from transfer.errors import TransferError
 
 FORGER = f"forger_{WORKER}"

@@ -9,9 +9,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from psycopg2.extensions import make_dsn
 
+from tests.administrator import remove_role
 from tests.conftest import WORKER
 from tests.databases import Flow, query, stage
-from tests.thief.test_writer import remove_role
 from transfer.engine.errors import NoRightForSchema, PositionMoved, RightsMissing
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database

@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import get_resolver
 
 from dtadmin.demo.processes import free_port
+from tests.deployment import answers, deployed, running
 from tests.records import user
-from tests.test_behind_proxy import answers, deployed, running
 from tests.waiting import wait_until
 from transfer.models import Upload
 from transfer.models.secret import cipher

@@ -17,9 +17,9 @@ from django.utils import timezone
 from psycopg2 import errors
 from psycopg2.extensions import make_dsn
 
+from tests.administrator import psql, remove_role
 from tests.conftest import WORKER
 from tests.databases import connected, initialise_shop_all, query, run
-from tests.management.test_setup import psql
 from tests.records import user
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
@@ -57,11 +57,6 @@ def thief(shop_all):
 
     yield session
     remove_role(shop_all, THIEF)
-
-
-def remove_role(dsn, role):
-    if query(dsn, "select 1 from pg_roles where rolname = %s", [role]):
-        query(dsn, f"drop owned by {role} cascade; drop role {role}")
 
 
 def true_xids(dsn):

@@ -13,7 +13,7 @@ from transfer.pages.components.tasks import rows_that_wait, state_of_some
 from transfer.pages.components.times import ago
 from transfer.pages.overview.flows import Flow, KindTotal, Receiver
 from transfer.pages.scheduler.groups import oldest
-from transfer.pages.scheduler.status import TaskStatus
+from transfer.pages.scheduler.task_status import TaskStatus
 from transfer.text import formats
 
 ARROW = """

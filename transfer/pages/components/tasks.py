@@ -16,7 +16,7 @@ from transfer.pages.components.run_strip import run_strip
 from transfer.pages.components.states import badge, state_badge, state_icon, switch_badge
 from transfer.pages.components.times import ago, clock, clocks, moment
 from transfer.pages.scheduler.groups import ServerGroup, StateOfSome, Waiting
-from transfer.pages.scheduler.status import TaskStatus
+from transfer.pages.scheduler.task_status import TaskStatus
 from transfer.text import formats
 
 WHY = '<span class="why">{}</span>'

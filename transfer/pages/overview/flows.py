@@ -19,7 +19,7 @@ from transfer.pages import links
 from transfer.pages.components.states import Look
 from transfer.pages.filters import midnight
 from transfer.pages.scheduler.groups import MANY, ServerGroup, Waiting, added, added_once, by_server
-from transfer.pages.scheduler.status import TaskStatus
+from transfer.pages.scheduler.task_status import TaskStatus
 from transfer.text import formats
 
 LANE, GAP = 50, 14  # in the drawing: the height of a flow, and the gap between two servers

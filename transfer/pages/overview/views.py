@@ -31,7 +31,7 @@ from transfer.pages.overview.set_up import set_up
 from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.groups import added_once, oldest
-from transfer.pages.scheduler.status import TaskStatus
+from transfer.pages.scheduler.task_status import TaskStatus
 from transfer.problems.codes import FOR_ADMINISTRATORS, Code
 from transfer.problems.find import problems
 from transfer.problems.groups import grouped

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from transfer.models import BonusServer
 from transfer.pages.components.states import Look
-from transfer.pages.scheduler.status import TaskStatus
+from transfer.pages.scheduler.task_status import TaskStatus
 
 MANY = 8  # from so many bonus servers on, pages show them in a compact way
 WRONG = ("bad", "warn")  # tones

@@ -13,7 +13,7 @@ from transfer.access import Role, has_role
 from transfer.pages.components import tasks
 from transfer.pages.components.html import Html, link, titled, unseen_lazy
 from transfer.pages.scheduler.groups import ServerGroup
-from transfer.pages.scheduler.status import TaskStatus
+from transfer.pages.scheduler.task_status import TaskStatus
 from transfer.pages.tables import (
     ChooseColumn,
     DrawnColumn,

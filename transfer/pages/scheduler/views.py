@@ -13,8 +13,9 @@ from transfer.pages.back import is_part, next_url
 from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.filters import TaskFilter
 from transfer.pages.scheduler.groups import MANY, by_server
-from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW, TaskStatus
+from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.pages.scheduler.tables import GroupedTaskTable, MaintenanceTable, TaskTable
+from transfer.pages.scheduler.task_status import TaskStatus
 from transfer.pages.tables import Action, page_size
 
 ACTIONS = (

@@ -16,7 +16,8 @@ from transfer.errors import AlreadyRunning, TransferError
 from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
-from transfer.models.schedules import ScheduledTask, latest_of_task
+from transfer.models.schedule_queries import latest_of_task
+from transfer.models.schedules import ScheduledTask
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.worker import Stopped
 

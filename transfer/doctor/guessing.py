@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from transfer.engine.bonus_server.vendor_tables import DEMANDED
 from transfer.engine.kind import Kind
 from transfer.engine.mapping_keys import LONGEST_NAME, NAME, VALIDITY
-from transfer.engine.postgres.database import COLUMNS, Database
+from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping
 from transfer.engine.table_name import TableName
 from transfer.errors import gettext_noop

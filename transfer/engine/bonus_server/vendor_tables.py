@@ -15,8 +15,8 @@ from transfer.engine.errors import (
     WrongColumns,
 )
 from transfer.engine.kind import Kind
-from transfer.engine.postgres.database import COLUMNS, Database
-from transfer.engine.postgres.relations import check_logged
+from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.relations import COLUMNS, check_logged
 from transfer.engine.table_mapping import Column, TableMapping
 from transfer.errors import TransferError
 

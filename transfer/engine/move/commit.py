@@ -6,7 +6,7 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import CommitUnconfirmed
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
-from transfer.engine.postgres.database import is_broken
+from transfer.engine.postgres.refusals import is_broken
 from transfer.errors import TransferError
 
 

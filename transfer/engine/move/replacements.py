@@ -120,7 +120,7 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
     with as_source_failure():
         rows = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
         unseen = _unseen(plan, [old_id for *_, old_id in rows], source) if rows else []
-        staged_for = source.changes.staged_for(plan.kind, plan.before, last[0])
+        staged_for = source.change_decisions.staged_for(plan.kind, plan.before, last[0])
         undone = undone_in_chunk(plan, last, source, target)
         _note_changed(plan, last, source)
     staged_for += [one.staged_for for one in undone if one.staged_for]

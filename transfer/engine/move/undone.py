@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.position import Position, sees
-from transfer.engine.shop_all.changes import StagedFor
+from transfer.engine.shop_all.change_decisions import StagedFor
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.undo_log import UndoneRow
 
@@ -71,14 +71,14 @@ class Judge:
         return position is None or not position.has_moved(int(note.old_xid), note.old_id)
 
     def is_uncertain(self, note: UndoneRow) -> bool:
-        before, changes = self.plan.before, self.source.changes
+        before, decisions = self.plan.before, self.source.change_decisions
         if note.origin != before.origin:
             return False
         if note.changed_xid is None:
             return note.is_given_up and self._was_read(note)
         return not (
             self._came_with_an_earlier_batch(note)
-            and changes.had_read(before, note.old_xid, note.changed_xid, note.old_id)
+            and decisions.had_read(before, note.old_xid, note.changed_xid, note.old_id)
         )
 
     def _was_read(self, note: UndoneRow) -> bool:

@@ -1,4 +1,4 @@
-"""Connections to the databases outside, and their errors in plain words."""
+"""A connection to a database outside: its transactions, limits and statements."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -7,23 +7,13 @@ from time import monotonic
 from typing import Any, ClassVar, Self
 
 import psycopg2
-from psycopg2 import errors
 
-from transfer.engine.postgres.connect import connect, first_line
+from transfer.engine.postgres.connect import connect
 from transfer.engine.postgres.connection import SAFE_PATH, Connection
-from transfer.engine.postgres.deadline import Limits, Overdue
-from transfer.errors import (
-    AnswerInvalid,
-    AnswerOverdue,
-    ConnectionLost,
-    QueryFailed,
-    TooSlow,
-    TransferError,
-)
+from transfer.engine.postgres.deadline import Limits
+from transfer.engine.postgres.refusals import in_our_words
+from transfer.errors import AnswerInvalid, ConnectionLost, TooSlow, TransferError
 from transfer.parties import Party
-
-# psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
-BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpected message")
 
 # Settings of a session, or of a transaction (`local`).
 
@@ -228,30 +218,17 @@ class Database:
     def explained(self) -> Iterator[None]:
         """Turns psycopg2's errors within into ours.
 
-        Raises ConnectionLost, AnswerOverdue, TooSlow or QueryFailed. PostgreSQL quotes values in
-        the details, which are never taken over; of a secret not even the message is.
+        Raises ConnectionLost, AnswerOverdue, TooSlow or QueryFailed (`refusals.in_our_words`).
         """
         try:
             yield
         except psycopg2.Error as error:
-            raise self._ours(error) from None
+            raise (
+                self._explain(error) or in_our_words(error, self.party, secret=self.secret)
+            ) from None
         except (SystemError, BrokenPipeError) as error:
             # What psycopg2 raises when the socket goes away under a COPY.
             raise ConnectionLost(type(error).__name__, party=self.party) from error
-
-    def _ours(self, error: psycopg2.Error) -> TransferError:
-        if (explained := self._explain(error)) is not None:
-            return explained
-        condition = type(error).__name__
-        message = "" if self.secret else error.diag.message_primary or first_line(error)
-        technical = " ".join(filter(None, [error.pgcode, condition, message]))
-        if isinstance(error, Overdue):
-            return AnswerOverdue(technical, party=self.party, seconds=f"{error.seconds:.3g}")
-        if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
-            return TooSlow(technical, party=self.party, reason=message or condition)
-        if is_broken(error):
-            return ConnectionLost(technical, party=self.party)
-        return QueryFailed(technical, party=self.party, reason=message or condition)
 
     def execute(self, statement: Any, parameters: Any = None) -> int:
         """Runs a statement and returns its row count."""
@@ -289,25 +266,3 @@ class Database:
         """The only value of the only row of a query."""
         (value,) = self.one(statement, parameters)
         return value
-
-
-def is_broken(error: psycopg2.Error) -> bool:
-    """Whether the connection is gone, not merely the statement refused."""
-    if error.pgcode is None:
-        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) or any(
-            words in str(error) for words in BROKEN_COPY
-        )
-    # Class 08: connection exceptions. 57P0x: shut down by an administrator or a crash.
-    return error.pgcode.startswith(("08", "57P0"))
-
-
-# Columns of a table: name, type, whether it is not null, type with modifier, modifier; and the
-# words of an enum. A domain is what it is made of.
-COLUMNS = """
-    select a.attname, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), null),
-           a.attnotnull, format_type(a.atttypid, a.atttypmod),
-           case when t.typbasetype = 0 then a.atttypmod else t.typtypmod end,
-           array(select enumlabel::text from pg_enum where enumtypid = t.oid order by enumsortorder)
-      from pg_attribute a join pg_type t on t.oid = a.atttypid
-     where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
-"""

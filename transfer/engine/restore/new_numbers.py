@@ -63,11 +63,11 @@ def renumber(shop_all: ShopAll, kind: Kind, rebase: Rebase, following: str) -> N
     shop_all.corrections.renumber(kind, following, is_new)
     shop_all.undo_log.renumber(kind, following, is_new)
     with _triggers_off(shop_all, kind):
-        shop_all.changes.close_decisions(kind, is_new)
+        shop_all.change_decisions.close(kind, is_new)
         shop_all.rebase_log.renumber(kind, is_new)
         with shop_all.another() as other, other.database.transaction():
             later = str(other.database.value("select pg_current_xact_id()"))
-        shop_all.changes.renew(kind, later)
+        shop_all.change_decisions.renew(kind, later)
         shop_all.uncertain_changes.add_all(kind)
 
 

@@ -15,8 +15,8 @@ from transfer.engine.errors import (
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import KINDS
 from transfer.engine.position import Position
-from transfer.engine.postgres.database import COLUMNS, Database
-from transfer.engine.postgres.relations import check_logged
+from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.relations import COLUMNS, check_logged
 from transfer.engine.shop_all.batch_log import ORIGINAL, BatchLog
 from transfer.engine.shop_all.guards import Guards
 from transfer.engine.shop_all.purge_notes import PurgeNotes

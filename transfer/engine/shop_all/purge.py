@@ -7,7 +7,7 @@ from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, visible
-from transfer.engine.postgres.database import COLUMNS
+from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.shop_all.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.writers import WriterLog
@@ -91,7 +91,7 @@ class Purge:
         self.notes = shop_all.purge_notes
         self.restore_notes = shop_all.restore_notes
         self.rebase_log = shop_all.rebase_log
-        self.changes = shop_all.changes
+        self.change_decisions = shop_all.change_decisions
         self.uncertain_changes = shop_all.uncertain_changes
         self.undo_log = shop_all.undo_log
         self.indexes = Indexes(self.database)
@@ -146,7 +146,7 @@ class Purge:
                 self.writers.forget(self.kinds, days)
             self.uncertain_changes.forget(kind)
             self.undo_log.forget(kind)
-            if self.changes.forget(kind):
+            if self.change_decisions.forget(kind):
                 self._forget_batches(kind, positions, days, only_these=leaves_behind)
             if not (leaves_behind or returned):
                 self.notes.forget_lists(kind)

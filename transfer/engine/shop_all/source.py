@@ -15,6 +15,7 @@ from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.arrivals import Arrivals
 from transfer.engine.shop_all.batch_log import BatchLog
+from transfer.engine.shop_all.change_decisions import ChangeDecisions
 from transfer.engine.shop_all.changes import Changes
 from transfer.engine.shop_all.correction_log import CorrectionLog
 from transfer.engine.shop_all.identity import Identity
@@ -47,6 +48,7 @@ class ShopAll:
         self.arrivals = Arrivals(self.database)
         self.corrections = CorrectionLog(self.database)
         self.changes = Changes(self.database)
+        self.change_decisions = ChangeDecisions(self.database)
         self.uncertain_changes = UncertainChanges(self.database)
         self.undo_log = UndoLog(self.database)
         self.purge_lock = PurgeLock(self.database)

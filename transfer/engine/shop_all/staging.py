@@ -8,10 +8,11 @@ from psycopg2 import sql
 
 from transfer.engine.errors import RowsUndecided
 from transfer.engine.kind import Kind
-from transfer.engine.postgres.database import COLUMNS, Database
+from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.shop_all import (
     batch_log,
-    changes,
+    change_decisions,
     guards,
     purge_notes,
     rebase_log,
@@ -91,8 +92,8 @@ create table if not exists datatransfer.resending (
 """
 
 PARTS = (
-    *(writers, batch_log, purge_notes, restore_notes, rebase_log, changes, uncertain_changes),
-    undo_log,
+    *(writers, batch_log, purge_notes, restore_notes, rebase_log),
+    *(change_decisions, uncertain_changes, undo_log),
 )
 SCHEMAS = (SCHEMA, *(part.SCHEMA for part in PARTS))
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from psycopg2 import sql
 
 from transfer.engine.kind import Kind
-from transfer.engine.shop_all.changes import values_of
 
 STAMP_TRIGGER = "datatransfer_stamp"
 
@@ -102,3 +101,15 @@ def plain(condition: str) -> str:
     casts to text, its schema.
     """
     return re.sub(r'[()\s"]|::text|pg_catalog\.', "", condition).lower()
+
+
+def values_of(kind: Kind) -> tuple[str, ...]:
+    """The arguments of a trigger: the columns of the values that a transfer reads.
+
+    After an empty one come secrets. To empty a secret is no change: there is nothing to send, and
+    blanking does so. A change of `changed_xid` itself counts, so a writer cannot hide one.
+    """
+    names = kind.shop_all.names(kind.columns)
+    values = [name for column, name in names.items() if not column.secret]
+    secrets = [name for column, name in names.items() if column.secret]
+    return (*values, "changed_xid", "", *secrets)

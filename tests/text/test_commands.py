@@ -7,7 +7,7 @@ from transfer.engine.errors import NotInitialised
 from transfer.errors import QueueStuck
 from transfer.pages.components.basic import commands
 from transfer.problems.codes import Code
-from transfer.problems.sentences import hint
+from transfer.problems.hints import hint
 from transfer.text.explain import explain
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _, ngettext
 
 from transfer.models.alerts import Incident, Notice
-from transfer.problems import groups, history, sentences
+from transfer.problems import groups, hints, history, sentences
 from transfer.text import formats
 
 Params = dict[str, Any]
@@ -103,7 +103,7 @@ def caught_up(incident: Incident) -> str:
 
 def hint(incident: Incident, params: Params | None = None) -> str:
     """What it means for the rows, and what to do."""
-    return sentences.hint(_code(incident), params or incident.params)
+    return hints.hint(_code(incident), params or incident.params)
 
 
 def _code(incident: Incident) -> str:

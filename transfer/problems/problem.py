@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from transfer.models.alerts import Severity, Topic
-from transfer.problems import sentences
+from transfer.problems import hints, sentences
 from transfer.problems.codes import TOPICS, Code
 from transfer.text import formats
 
@@ -63,7 +63,7 @@ class Problem:
     @property
     def hint(self) -> str:
         """What it means for the rows, and what to do."""
-        return sentences.hint(self.code, self.params)
+        return hints.hint(self.code, self.params)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,55 @@
+"""The phrases that sentences and hints of problems are made of."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from transfer.errors import QueueStuck, TransferError
+from transfer.models import MaintenanceTask
+from transfer.models.tasks import KindChoices
+from transfer.text import formats
+from transfer.text.explain import Explanation, explain
+
+Params = dict[str, Any]  # of a problem, as they are saved
+
+
+def task_name(params: Params) -> str:
+    """The task of a problem. Incidents of earlier versions have its name."""
+    kind = params.get("kind", "")
+    if kind in KindChoices.values:
+        names = {"kind": KindChoices(kind).label, "server": params["server"]}
+        return _("%(kind)s → %(server)s") % names
+    if kind in MaintenanceTask.Kind.values:
+        return str(MaintenanceTask.Kind(kind).label)
+    return str(params.get("task", ""))
+
+
+def moment(params: Params, name: str = "since") -> str:
+    at = params.get(name)
+    return formats.moment(datetime.fromisoformat(at)) if at else formats.NOTHING
+
+
+def clock(params: Params, name: str = "since") -> str:
+    """A moment that fits after "since" and "until"."""
+    at = params.get(name)
+    return formats.clock_or_date(datetime.fromisoformat(at)) if at else formats.NOTHING
+
+
+def cause(params: Params) -> Explanation:
+    if params.get("interrupted"):
+        return Explanation(_("The process that ran it is gone."), "")
+    return explain(TransferError.saved(params["code"], params["error"]))
+
+
+def stuck(params: Params) -> Explanation:
+    return explain(QueueStuck(since=clock(params)))
+
+
+def waits(params: Params) -> str:
+    return formats.rows_wait(params["n"], params.get("more", ""))
+
+
+def guards(params: Params) -> Explanation:
+    """Without the SQL for another role, which `Problem.sql` has."""
+    return explain(TransferError.saved(params["code"], {**params["error"], "script": ""}))

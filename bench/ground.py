@@ -135,7 +135,7 @@ class Installation:
     def dock(self, name: str, dsn: str) -> Any:
         """Its row, with three tasks, disabled; it has received nothing."""
         self.set_up_django()
-        from transfer.management.commands.server import database_fields
+        from transfer.management.docking import database_fields
         from transfer.models import Actor, BonusServer
         from transfer.runs.positions import RECEIVED, begin
 

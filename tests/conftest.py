@@ -29,7 +29,7 @@ from tests.databases import (
     stage,
 )
 from transfer.errors import TransferError
-from transfer.management.commands.server import database_fields
+from transfer.management.docking import database_fields
 from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs import backlog

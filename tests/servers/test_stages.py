@@ -120,7 +120,7 @@ def test_a_silent_database(docked):
 
 
 def test_missing_tables(docked, empty_database):
-    from transfer.management.commands.server import database_fields
+    from transfer.management.docking import database_fields
 
     for name, value in database_fields(empty_database).items():
         setattr(docked, name, value)

@@ -16,7 +16,7 @@ from tests.records import server, user
 from tests.reference_server import TOKEN
 from tests.waiting import wait_until
 from transfer.errors import Unreachable
-from transfer.management.commands.server import database_fields
+from transfer.management.docking import database_fields
 from transfer.models import AccountJob, Actor, AuditEntry, BonusServer, TransferTask
 from transfer.pages.audit.words import subject
 from transfer.pages.scheduler.groups import MANY

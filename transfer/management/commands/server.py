@@ -2,14 +2,9 @@ import sys
 from argparse import ArgumentParser
 from typing import Any, ClassVar
 
-import psycopg2
-from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
-from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop
-from psycopg2.extensions import parse_dsn
 
-from transfer.engine.postgres.connect import SCRAM
 from transfer.errors import TransferError
 from transfer.management.command import (
     ALREADY_RUNNING,
@@ -20,15 +15,14 @@ from transfer.management.command import (
     agreed,
     servers_named,
 )
-from transfer.models import Actor, AuditEntry, BonusServer
+from transfer.management.docking import check_fields, database_fields, dock
+from transfer.models import Actor, BonusServer
 from transfer.runs import left_behind
 from transfer.runs.positions import QUESTIONS, RECEIVED, begin
 from transfer.runs.undocking import consequences, question, undock, why_not_now
-from transfer.servers.stages import ADDRESS, STAGES, note_test, run_stage
+from transfer.servers.stages import STAGES, note_test, run_stage
 from transfer.servers.timed_check import Result
 from transfer.text.explain import explain
-
-NOTED = ("name", *ADDRESS, "db_password", "db_sslmode", "db_any_auth")
 
 
 class List(Action):
@@ -290,48 +284,3 @@ def as_json(server: BonusServer) -> dict[str, object]:
         "work_port": server.work_port,
         "database": f"{server.db_host}:{server.db_port}/{server.db_name}",
     }
-
-
-def check_fields(server: BonusServer) -> None:
-    """Raises UsageError, which names each wrong field."""
-    try:
-        server.full_clean()
-    except ValidationError as error:
-        problems = error.message_dict.items()
-        lines = [f"{field}: {' '.join(sentences)}" for field, sentences in problems]
-        raise UsageError("\n".join(lines)) from error
-
-
-@transaction.atomic
-def dock(server: BonusServer) -> None:
-    """Saves the server with its tasks, and writes the audit."""
-    server.dock()
-    new = {name: getattr(server, name) for name in NOTED}
-    AuditEntry.record(Actor.at_command_line(), AuditEntry.Action.CREATE, server, new=new)
-
-
-def database_fields(url: str) -> dict[str, Any]:
-    """The fields of a BonusServer that a libpq URL fills. Raises UsageError, without the URL."""
-    try:
-        parts = parse_dsn(url)
-    except psycopg2.ProgrammingError:
-        raise UsageError(
-            _("--database-url is not a PostgreSQL URL such as postgresql://user:password@host/name")
-        ) from None
-    port = parts.pop("port", "5432")
-    if not (port.isascii() and port.isdecimal()):
-        raise UsageError(_("--database-url: the port has to be one number."))
-    fields = {
-        "db_host": parts.pop("host", ""),
-        "db_port": int(port),
-        "db_name": parts.pop("dbname", ""),
-        "db_user": parts.pop("user", ""),
-        "db_password": parts.pop("password", ""),
-        "db_sslmode": parts.pop("sslmode", BonusServer.SSLMode.PREFER),
-        "db_any_auth": parts.pop("require_auth", SCRAM) != SCRAM,
-    }
-    if parts:
-        raise UsageError(
-            _("--database-url: the option %(option)s is not supported."), option=", ".join(parts)
-        )
-    return fields

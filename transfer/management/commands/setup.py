@@ -3,16 +3,12 @@ import pwd
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from getpass import getpass
-from io import StringIO
 from pathlib import Path
-from secrets import token_urlsafe
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg2
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -23,15 +19,15 @@ from django.utils.translation import gettext as _, gettext_noop
 from dotenv import dotenv_values, set_key
 from psycopg2.extensions import parse_dsn
 
-from dtadmin.settings import database
+from dtadmin.settings.databases import database
 from transfer.access import Role
 from transfer.engine.postgres.connect import LOCAL
 from transfer.errors import Unreachable
 from transfer.management import provision
 from transfer.management.command import Command as BaseCommand, UsageError, typed
-from transfer.management.provision import Administrator, with_password, without_password
+from transfer.management.provision import Administrator
+from transfer.management.setup_values import Questions, env_values, read_secrets
 from transfer.models import Actor, Heartbeat, User
-from transfer.models.settings import known_zones
 from transfer.parties import OWN, SHOP_ALL, Party
 from transfer.text.explain import name_of
 
@@ -76,16 +72,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.file = self.env_file()
         self.written = {name: text for name, text in dotenv_values(self.file).items() if text}
-        self.secrets = read_secrets(options["secrets"])
+        self.questions = Questions(read_secrets(options["secrets"]))
         question, codes = "Язык, language: ru, en", dict(settings.LANGUAGES)
         language = options["language"] or self.written.get("DTADMIN_LANGUAGE")
-        language = language or self.ask(question, settings.LANGUAGE_CODE, codes)
+        language = language or self.questions.ask(question, settings.LANGUAGE_CODE, codes)
         with translation.override(language):
             self.set_up(options)
 
     def set_up(self, options: dict[str, Any]) -> None:
         """Raises CommandError, TransferError; SystemExit where doctor finds something."""
-        values = self.values(options)
+        values = env_values(options, self.written, self.questions)
         self.write(values)
         own, shop_all = values["DATABASE_URL"], values["SHOP_ALL_DATABASE_URL"]
         self.make_database(own, OWN, "DATABASE_ADMIN", options["database_admin"])
@@ -100,7 +96,9 @@ class Command(BaseCommand):
         connection.settings_dict |= database("DATABASE_URL", own)
         self.make_administrator(options["administrator"])
         if options["schedule"] or Heartbeat.last() is None:
-            self.schedule(options["schedule"] or self.ask(_("worker or cron"), "worker", WAYS))
+            self.schedule(
+                options["schedule"] or self.questions.ask(_("worker or cron"), "worker", WAYS)
+            )
         failed = self.manage("doctor")
         self.say(_("The pages: %(address)s"), address=values["SITE_URL"])
         if failed:
@@ -117,65 +115,6 @@ class Command(BaseCommand):
         if not os.access(file, os.R_OK | os.W_OK):
             raise UsageError(_("%(file)s can't be written."), file=file)
         return file
-
-    def values(self, options: dict[str, Any]) -> dict[str, str]:
-        """The values for the env file. Raises UsageError."""
-        zone = options["time_zone"] or self.written.get("TIME_ZONE")
-        zone = zone or self.ask(_("Time zone"), settings.TIME_ZONE)
-        if zone not in known_zones():
-            raise UsageError(_("There is no time zone %(zone)s."), zone=zone)
-        address = options["address"] or self.written.get("SITE_URL")
-        address = address or self.ask(_("Address of the pages"), "http://localhost:8000")
-        address = address.rstrip("/")
-        try:
-            parts = urlsplit(address)
-        except ValueError:  # a bracket that nothing closes
-            parts = urlsplit("")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(_("%(address)s is not an address of pages."), address=address)
-        own = self.url("DATABASE_URL", options["database"], _("Our own database"), "dtadmin")
-        values = {
-            "SECRET_KEY": self.written.get("SECRET_KEY") or token_urlsafe(50),
-            "DATABASE_URL": own,
-            "SHOP_ALL_DATABASE_URL": self.url(
-                "SHOP_ALL_DATABASE_URL", options["shop_all"], _("shop All"), "shop_all", own
-            ),
-            "DTADMIN_LANGUAGE": translation.get_language() or settings.LANGUAGE_CODE,
-            "TIME_ZONE": zone,
-            "SITE_URL": address,
-        }
-        if address != self.written.get("SITE_URL"):
-            values["ALLOWED_HOSTS"] = ",".join(dict.fromkeys([parts.hostname, "localhost"]))
-            if parts.scheme == "https":
-                values["BEHIND_PROXY"] = self.written.get("BEHIND_PROXY") or "127.0.0.1"
-        return values
-
-    def url(self, variable: str, option: str | None, what: str, name: str, other: str = "") -> str:
-        """The URL of a database, with its password, which a user of `other` has already.
-
-        Raises UsageError.
-        """
-        written, secret = self.written.get(variable), variable.removesuffix("_DATABASE_URL")
-        secret = secret.removesuffix("_URL")
-        if written and option in (None, without_password(written)):
-            given = self.secrets.get(secret)
-            return with_password(without_password(written), given) if given else written
-        bare = option or self.ask(what, f"postgresql://dtadmin@localhost/{name}")
-        try:
-            parts = parse_dsn(bare) if bare.startswith("postgres") else {}
-        except psycopg2.ProgrammingError:
-            parts = {}
-        if not parts.get("user") or not parts.get("dbname") or "password" in parts:
-            raise UsageError(
-                _("%(what)s: a URL such as postgresql://user@host/name, without the password"),
-                what=what,
-            )
-        known = parse_dsn(other)
-        if all(known.get(part) == parts.get(part) for part in ("user", "host", "port")):
-            self.secrets.setdefault(secret, known.get("password", ""))
-        question = _("Password of %(user)s (empty: a new user with a random password)")
-        password = self.password(secret, question % {"user": parts["user"]})
-        return with_password(bare, password or token_urlsafe(24))
 
     def write(self, values: dict[str, str]) -> None:
         """Changes the differing values in the env file; its permissions stay."""
@@ -213,7 +152,9 @@ class Command(BaseCommand):
     def administrator_of_server(self, secret: str, user: str) -> Administrator:
         question = _("Password of %(user)s") % {"user": user}
         return Administrator(
-            user, self.secrets.get(secret, ""), lambda: self.password(secret, question)
+            user,
+            self.questions.secrets.get(secret, ""),
+            lambda: self.questions.password(secret, question),
         )
 
     @contextmanager
@@ -233,7 +174,7 @@ class Command(BaseCommand):
         """Raises UsageError, ValidationError."""
         if User.objects.active().administrators().exists():
             return
-        name = name or self.ask(_("Login of the first administrator"), "admin")
+        name = name or self.questions.ask(_("Login of the first administrator"), "admin")
         password = self.first_password(name)
         User.add(Actor.at_command_line(), role=Role.ADMINISTRATOR, password=password, username=name)
         self.say(_("%(name)s may log in, and then chooses a password of their own."), name=name)
@@ -241,8 +182,8 @@ class Command(BaseCommand):
     def first_password(self, name: str) -> str:
         """Asks twice on a terminal, until it is good. Raises ValidationError elsewhere."""
         question = _("Password of %(user)s") % {"user": name}
-        password = self.password("ADMINISTRATOR", question)
-        if "ADMINISTRATOR" in self.secrets or not sys.stdin.isatty():
+        password = self.questions.password("ADMINISTRATOR", question)
+        if "ADMINISTRATOR" in self.questions.secrets or not sys.stdin.isatty():
             validate_password(password, User(username=name))
             return password
         while True:
@@ -254,7 +195,7 @@ class Command(BaseCommand):
                 if typed(getpass, _("The same password again: ")) == password:
                     return password
                 self.stdout.write(_("They differ."))
-            password = self.password("ADMINISTRATOR", question)
+            password = self.questions.password("ADMINISTRATOR", question)
 
     def schedule(self, how: str) -> None:
         """Starts the scheduler, and runs it once, as it will be run."""
@@ -272,18 +213,6 @@ class Command(BaseCommand):
                 services += ["manage.py run_scheduler --workers 0", "manage.py db_worker"]
             self.say(_("Run these as services: %(names)s"), names="; ".join(services))
         self.must("run_due_tasks", *([] if how == "cron" else ["--no-drain"]))
-
-    def ask(self, question: str, default: str, choices: Collection[str] = ()) -> str:
-        """The answer from the terminal; without a terminal, the default."""
-        answer = default if not sys.stdin.isatty() else None
-        while answer is None or (choices and answer not in choices):
-            answer = typed(input, f"{question} [{default}]: ").strip() or default
-        return answer
-
-    def password(self, name: str, question: str) -> str:
-        if name in self.secrets or not sys.stdin.isatty():
-            return self.secrets.get(name, "")
-        return typed(getpass, f"{question}: ")
 
     @property
     def owner(self) -> os.stat_result:
@@ -314,18 +243,6 @@ class Command(BaseCommand):
         if self.manage(*arguments):
             failure = _("%(command)s failed. Correct the problem it reports, then run setup again.")
             raise CommandError(failure % {"command": arguments[0]})
-
-
-def read_secrets(path: str | None) -> dict[str, str]:
-    """Raises UsageError."""
-    if path is None:
-        return {}
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text()
-    except OSError as error:
-        raise UsageError(_("%(file)s can't be read."), file=path) from error
-    lines = dotenv_values(stream=StringIO(text), interpolate=False)
-    return {name: value for name, value in lines.items() if value}
 
 
 def is_root() -> bool:

@@ -24,6 +24,9 @@ from transfer.servers.stages import STAGES, note_test, run_stage
 from transfer.servers.timed_check import Result
 from transfer.text.explain import explain
 
+# The flag of actions that ask before they change anything; see `confirm`.
+UNASKED = {"--yes": gettext_noop("do not ask; needed with --json, and without a terminal")}
+
 
 class List(Action):
     help = gettext_noop("Lists the docked bonus servers and their tasks.")
@@ -51,56 +54,33 @@ class List(Action):
         )
 
 
-class Tested(Action):
-    """An action that tests the connection, stage by stage."""
+class ServerAction(Action):
+    """An action on the bonus server that its first argument names."""
 
-    def test(self, server: BonusServer, json: bool) -> bool:
-        """Runs all stages up to the first failure; returns whether all passed.
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
 
-        A missing token does not end the test: it is entered on the server's page later.
-        """
-        note_test(server, Actor.at_command_line())
-        passed = True
-        for stage in STAGES:
-            result = run_stage(stage, server)
-            self._report(server, result, json)
-            passed = passed and result.ok
-            if not result.ok and (stage != "token" or server.api_token):
-                break
-        return passed
+    def handle(self, *, server: str, **options: Any) -> None:
+        (named,) = servers_named(server)
+        self.act(named, **options)
 
-    def _report(self, server: BonusServer, result: Result, json: bool) -> None:
-        if json:
-            self.say_json(
-                server=server.name,
-                stage=result.stage,
-                ok=result.ok,
-                seconds=round(result.seconds, 3),
-                sentence=result.sentence,
-                hint=result.hint,
-            )
-            return
-        lines = [f"{'✓' if result.ok else '✗'} {result.label}: {result.sentence}"]
-        self.say("%(lines)s", lines="\n  ".join([*lines, *([result.hint] if result.hint else [])]))
+    def act(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError
 
 
-class Test(Tested):
+class Test(ServerAction):
     help = gettext_noop(
         "Tests the connection to a bonus server in stages, up to the first that fails. Exit code "
         "1 if one fails."
     )
 
-    @classmethod
-    def add_arguments(cls, parser: ArgumentParser) -> None:
-        add_server_argument(parser)
-
-    def handle(self, *, server: str, json: bool, **options: Any) -> None:
-        (named,) = servers_named(server)
-        if not self.test(named, json):
+    def act(self, server: BonusServer, *, json: bool, **options: Any) -> None:
+        if not run_stages(self, server, json):
             sys.exit(FAILED)
 
 
-class Add(Tested):
+class Add(Action):
     help = gettext_noop(
         "Docks a bonus server: creates its three tasks, off; tests the connection; begins its "
         "positions. If rows are staged already, --received says which of them the server has."
@@ -142,7 +122,7 @@ class Add(Tested):
         else:
             docked = _("Bonus server %(id)s, %(name)s, is docked. Its three tasks are off.")
             self.say(docked, id=server.pk, name=server.name)
-        self.test(server, json)
+        run_stages(self, server, json)
         self.begin(server, received, json)
 
     def begin(self, server: BonusServer, received: str | None, json: bool) -> None:
@@ -170,79 +150,66 @@ class Add(Tested):
             self.say("%(task)s: %(text)s\n  %(hint)s", task=task, text=sentence, hint=hint)
 
 
-class Remove(Action):
+class Remove(ServerAction):
     help = gettext_noop(
         "Undocks a bonus server: says what that means, and asks. Exit code 3 while a transfer to "
         "it is running, or accounts of registers are being changed on it."
     )
-    flags: ClassVar[dict[str, str]] = {
-        "--yes": gettext_noop("do not ask; needed with --json, and without a terminal")
-    }
+    flags: ClassVar[dict[str, str]] = UNASKED
 
-    @classmethod
-    def add_arguments(cls, parser: ArgumentParser) -> None:
-        add_server_argument(parser)
-
-    def handle(self, *, server: str, yes: bool, json: bool, **options: Any) -> None:
-        (named,) = servers_named(server)
-        if why := why_not_now(named):
+    def act(self, server: BonusServer, *, yes: bool, json: bool, **options: Any) -> None:
+        if why := why_not_now(server):
             raise CommandError(why, returncode=ALREADY_RUNNING)
         if not json:
-            self.say("%(points)s", points="\n".join(consequences(named)))
+            self.say("%(points)s", points="\n".join(consequences(server)))
         words = _("Undocking has to be confirmed: add --yes.")
-        confirm(question(named), words, yes=yes, json=json)
-        removed = as_json(named)
-        undock(named, Actor.at_command_line())
+        confirm(question(server), words, yes=yes, json=json)
+        removed = as_json(server)
+        undock(server, Actor.at_command_line())
         if json:
             self.say_json(**removed)
         else:
-            self.say(_("%(server)s is undocked."), server=named.name)
+            self.say(_("%(server)s is undocked."), server=server.name)
 
 
-class LeaveBehind(Action):
+class LeaveBehind(ServerAction):
     help = gettext_noop(
         "Lets purges go on without a bonus server whose database can't be read. Its next run says "
         "exactly how many rows it lacks."
     )
-    flags: ClassVar[dict[str, str]] = {
-        "--yes": gettext_noop("do not ask; needed with --json, and without a terminal")
-    }
+    flags: ClassVar[dict[str, str]] = UNASKED
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
-        add_server_argument(parser)
+        super().add_arguments(parser)
         parser.add_argument("--reason", required=True, metavar=_("TEXT"), help=_("for the audit"))
 
-    def handle(self, *, server: str, reason: str, yes: bool, json: bool, **options: Any) -> None:
-        (named,) = servers_named(server)
+    def act(
+        self, server: BonusServer, *, reason: str, yes: bool, json: bool, **options: Any
+    ) -> None:
         if not json:
-            self.say("%(points)s", points="\n".join(left_behind.consequences(named)))
+            self.say("%(points)s", points="\n".join(left_behind.consequences(server)))
         words = _("Leaving a bonus server behind has to be confirmed: add --yes.")
-        confirm(_("Leave %(server)s behind?") % {"server": named}, words, yes=yes, json=json)
-        for task in left_behind.leave_behind(named, Actor.at_command_line(), reason):
+        confirm(_("Leave %(server)s behind?") % {"server": server}, words, yes=yes, json=json)
+        for task in left_behind.leave_behind(server, Actor.at_command_line(), reason):
             if json:
                 self.say_json(**task.audit_params(), left_behind=True)
             else:
                 self.say(_("%(task)s: purges do not wait for it any more."), task=task)
 
 
-class TakeBack(Action):
+class TakeBack(ServerAction):
     help = gettext_noop(
         "Lets purges wait again for a bonus server that was left behind, if no rows are purged "
         "that it has not received."
     )
 
-    @classmethod
-    def add_arguments(cls, parser: ArgumentParser) -> None:
-        add_server_argument(parser)
-
-    def handle(self, *, server: str, json: bool, **options: Any) -> None:
-        (named,) = servers_named(server)
-        left_behind.take_back(named, Actor.at_command_line())
+    def act(self, server: BonusServer, *, json: bool, **options: Any) -> None:
+        left_behind.take_back(server, Actor.at_command_line())
         if json:
-            self.say_json(server=named.name, left_behind=False)
+            self.say_json(server=server.name, left_behind=False)
         else:
-            self.say(_("Purges wait for %(server)s again."), server=named)
+            self.say(_("Purges wait for %(server)s again."), server=server)
 
 
 class Command(ActionCommand):
@@ -271,8 +238,35 @@ def confirm(question: str, unasked: str, *, yes: bool, json: bool) -> None:
         raise CommandError(_("Nothing was changed."))
 
 
-def add_server_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
+def run_stages(action: Action, server: BonusServer, json: bool) -> bool:
+    """Tests the connection up to the first failure, and reports; returns whether all passed.
+
+    A missing token does not end the test: it is entered on the server's page later.
+    """
+    note_test(server, Actor.at_command_line())
+    passed = True
+    for stage in STAGES:
+        result = run_stage(stage, server)
+        report_stage(action, server, result, json)
+        passed = passed and result.ok
+        if not result.ok and (stage != "token" or server.api_token):
+            break
+    return passed
+
+
+def report_stage(action: Action, server: BonusServer, result: Result, json: bool) -> None:
+    if json:
+        action.say_json(
+            server=server.name,
+            stage=result.stage,
+            ok=result.ok,
+            seconds=round(result.seconds, 3),
+            sentence=result.sentence,
+            hint=result.hint,
+        )
+        return
+    lines = [f"{'✓' if result.ok else '✗'} {result.label}: {result.sentence}"]
+    action.say("%(lines)s", lines="\n  ".join([*lines, *([result.hint] if result.hint else [])]))
 
 
 def as_json(server: BonusServer) -> dict[str, object]:

@@ -92,8 +92,8 @@ def way_up(request: HttpRequest, place: str = "") -> tuple[str, str | Promise] |
 def crumbs(
     context: dict[str, Any], url: str = "", label: str = "", *, place: str = ""
 ) -> dict[str, Any]:
-    """`{% crumbs %}`: links to the pages above this one."""
-    steps = (way_up(context["request"], place), (url, label) if url else None)
+    """`{% crumbs %}`: links to the pages above this one, and to `url` if there is a `label`."""
+    steps = (way_up(context["request"], place), (url, label) if label else None)
     return {"steps": list(filter(None, steps))}
 
 

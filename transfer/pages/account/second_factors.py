@@ -25,7 +25,8 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
-from django.utils.translation import gettext as _
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.http import require_safe
 
 from transfer.access import View, any_user
@@ -43,6 +44,7 @@ from transfer.pages.middleware import BY_PASSWORD_ALONE
 
 TOTP, CODES = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
 PASSKEY = Authenticator.Type.WEBAUTHN
+Text = str | Promise
 
 
 def note(request: HttpRequest, **what: str) -> None:
@@ -82,6 +84,18 @@ def mark_if_none_is_left(request: HttpRequest) -> None:
         request.session[BY_PASSWORD_ALONE] = True
 
 
+def asking(title: Text, text: Text, action: Text, *, danger: bool = True) -> dict[str, Any]:
+    """What confirm.html needs."""
+    return {
+        "title": title,
+        "text": text,
+        "action": action,
+        "danger": danger,
+        "back": reverse_lazy("mfa_index"),
+        "back_name": gettext_lazy("Second factor"),
+    }
+
+
 def own(view: View) -> View:
     """Opens a view to every user.
 
@@ -117,6 +131,16 @@ class Activate(ActivateTOTPView):
 
 
 class Deactivate(DeactivateTOTPView):
+    template_name = "confirm.html"
+    extra_context = asking(
+        gettext_lazy("Remove the app?"),
+        gettext_lazy(
+            "Log-ins no longer ask for its codes. If no other second factor is left, the recovery "
+            "codes go, too."
+        ),
+        gettext_lazy("Remove the app"),
+    )
+
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
         note(self.request, removed=TOTP)
@@ -127,6 +151,14 @@ class Deactivate(DeactivateTOTPView):
 
 
 class Renew(GenerateRecoveryCodesView):
+    template_name = "confirm.html"
+    extra_context = asking(
+        gettext_lazy("Make new recovery codes?"),
+        gettext_lazy("The old ones stop working at once."),
+        gettext_lazy("Make new codes"),
+        danger=False,
+    )
+
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
         note(self.request, renewed=CODES)
@@ -163,7 +195,19 @@ class AddPasskey(AddWebAuthnView):
 
 
 class RemovePasskey(RemoveWebAuthnView):
+    template_name = "confirm.html"
     success_url = reverse_lazy("mfa_index")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        asked = asking(
+            _("Remove the passkey “%(name)s”?") % {"name": self.object},
+            _(
+                "It no longer lets you in. If no other second factor is left, the recovery codes "
+                "go, too."
+            ),
+            _("Remove the passkey"),
+        )
+        return {**super().get_context_data(**kwargs), **asked}
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:

@@ -14,6 +14,7 @@ from transfer.loading.report import fault_named
 from transfer.loading.values import as_people_write, is_masked, reader
 from transfer.models import RejectedRow, Settings
 from transfer.pages.load.entry_form import STATUSES, EntryForm
+from transfer.pages.reasons import reason_field
 from transfer.pages.rejects.suggestions import suggestion, words_of
 from transfer.rejects.resend import Values
 from transfer.text import formats
@@ -188,9 +189,4 @@ class GridForm(CorrectionForm):
 class DiscardForm(forms.Form):
     """Why rows are never sent. The reason is shown in the audit and with the row."""
 
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=500,
-        help_text=gettext_lazy("It is shown with the row and in the audit."),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
+    reason = reason_field(gettext_lazy("It is shown with the row and in the audit."))

@@ -8,6 +8,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.pages.reasons import reason_field
 from transfer.schedule import EVERY_MINUTE, validate_schedule
 from transfer.text import formats
 from transfer.text.schedule import AS_ROWS_ARRIVE, HOUR_STEPS, STEPS, Preset, Rhythm, weekday_names
@@ -16,12 +17,7 @@ MORNING = time(8)
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=500,
-        required=False,
-        help_text=gettext_lazy("Shown beside the switch and in the audit."),
-    )
+    reason = reason_field(gettext_lazy("Shown beside the switch and in the audit."), required=False)
 
 
 class LocalMoment(forms.DateTimeInput):

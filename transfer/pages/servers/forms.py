@@ -7,6 +7,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.models import BonusServer
+from transfer.pages.reasons import reason_field
 
 # Each secret, and the fields that say where and how it is sent. It is valid for these only.
 SECRETS = {
@@ -117,9 +118,4 @@ def swapped(data: QueryDict) -> QueryDict:
 class BlockForm(forms.Form):
     """Why registers are blocked. Their pages show the reason."""
 
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=500,
-        help_text=gettext_lazy("It is shown with the register and in the audit."),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
+    reason = reason_field(gettext_lazy("It is shown with the register and in the audit."))

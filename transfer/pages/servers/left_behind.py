@@ -11,6 +11,7 @@ from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer
 from transfer.pages.back import done, read_or_post
+from transfer.pages.reasons import reason_field
 from transfer.runs import left_behind
 from transfer.text.explain import explain
 
@@ -18,12 +19,7 @@ from transfer.text.explain import explain
 class ReasonForm(forms.Form):
     use_required_attribute = False
 
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=500,
-        help_text=gettext_lazy("Everyone sees it on the server’s page."),
-        error_messages={"required": gettext_lazy("Enter a reason.")},
-    )
+    reason = reason_field(gettext_lazy("Everyone sees it on the server’s page."))
 
 
 @role("administrator")
@@ -47,6 +43,7 @@ def leave(request: HttpRequest, pk: int) -> HttpResponse:
         "form": form,
         "action": _("Leave it behind"),
         "back": server.get_absolute_url(),
+        "back_name": server.name,
         "danger": True,
     }
     return render(request, "confirm.html", context, status=422 if form.errors else 200)

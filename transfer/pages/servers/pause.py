@@ -1,6 +1,5 @@
 """Pausing all transfers to a bonus server: planned work that begins now."""
 
-from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -9,15 +8,13 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.access import role
 from transfer.models import Actor, BonusServer, PlannedWork
 from transfer.pages.back import done, read_or_post
+from transfer.pages.reasons import reason_field
 from transfer.pages.scheduler.forms import PauseForm
 
 
 class ServerPauseForm(PauseForm):
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=500,
-        help_text=gettext_lazy("Everyone sees it on the server’s page and on the overview."),
-        error_messages={"required": gettext_lazy("Enter a reason.")},
+    reason = reason_field(
+        gettext_lazy("Everyone sees it on the server’s page and on the overview.")
     )
 
 

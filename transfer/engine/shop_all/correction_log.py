@@ -12,6 +12,7 @@ from psycopg2 import sql
 from transfer.engine.errors import NotInitialised, NumberUsedTwice
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.carry_notes import carry_notes
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 RENUMBERED = "datatransfer.renumbered_transaction"  # only a resend and a rebase need it
@@ -55,17 +56,11 @@ REPLACING = """
      where where_rejected and kind = %s and new_xid between %s and %s
 """
 
-# Copies the notes of today's origin to the new one, with the new transactions, and gives the old
-# notes those as well. Reads the table and the notes. A row that is rejected once more, under the
-# new identity of shop All, was sent again all the same.
+# For `carry_notes`: copies the notes of today's origin to the new one, with the new transactions,
+# and gives them to the old notes as well. Reads the table and the notes. A row that is rejected
+# once more, under the new identity of shop All, was sent again all the same.
 CARRY = """
-    with numbered as materialized (
-        select row.id, row.xid, known.new_xid as fresh
-          from (select id, xid, {is_new} as is_new from {staged}) as row
-          join datatransfer.renumbered_transaction as known
-            on known.old_xid = row.xid and known.is_new = row.is_new
-         where known.kind = {kind} and known.origin = (select origin from datatransfer.origin)
-    ), carried as (
+    carried as (
         insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, sent_at,
                                          where_rejected, sent_by)
         select {origin}, kind, old_id, new_id, coalesce(sent.fresh, old.fresh), sent_at,
@@ -186,16 +181,5 @@ class CorrectionLog:
                 raise NumberUsedTwice(number=number, table=kind.quoted_staging)
 
     def renumber(self, kind: Kind, origin: str, is_new: sql.Composable) -> None:
-        """Renumbers the notes, once the rebase has chosen the new transactions of the rows, and
-        before it writes them into the rows.
-
-        `is_new` is SQL over a row: it was written since the restore. `origin` is the new identity
-        of shop All.
-        """
-        names = {
-            "staged": kind.staged,
-            "kind": sql.Literal(kind.name),
-            "is_new": is_new,
-            "origin": sql.SQL("{}::uuid").format(sql.Literal(origin)),
-        }
-        self.database.execute(sql.SQL(CARRY).format(**names))
+        """Renumbers the notes: see `carry_notes`."""
+        carry_notes(self.database, CARRY, kind, origin, is_new)

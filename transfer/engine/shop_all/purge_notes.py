@@ -12,6 +12,7 @@ from transfer.engine.errors import RowsMissing, RowsPurged
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.rights import grant_as_on_batches
 
 SCHEMA = """
 -- Purges, and by which transactions the rows were written that they removed: the latest of them,
@@ -37,18 +38,7 @@ create table if not exists datatransfer.purged_transaction (
     ids int8multirange not null,
     primary key (origin, kind, number, xid)
 );
--- An account that reads and writes our other tables may do so here.
-do $$ declare account text; begin
-    for account in select distinct pg_get_userbyid(grantee)
-          from pg_class cross join aclexplode(relacl)
-         where pg_class.oid = 'datatransfer.batch'::regclass and privilege_type = 'INSERT'
-           and grantee <> 0
-    loop
-        execute format('grant select, insert, update, delete on datatransfer.purged_transaction '
-                       'to %I', account);
-    end loop;
-end $$;
-"""
+""" + grant_as_on_batches("purged_transaction")
 
 # Notes a purge, with the latest transaction whose rows it removed, and those that some batch saw
 # running; returns its number. Purges are numbered by the time: a database that goes back gives no

@@ -16,6 +16,7 @@ from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import IS_VALID, ORIGINAL
 from transfer.engine.shop_all.purge_notes import MOVED, SIZE, place_of
+from transfer.engine.shop_all.rights import grant_as_on_batches
 
 SCHEMA = """
 -- Rebases: which identity of shop All each has replaced by which, and what was known of the
@@ -67,18 +68,7 @@ do $$ begin
         drop table datatransfer.renumbered;
     end if;
 end $$;
-do $$ declare account text; begin
-    for account in select distinct pg_get_userbyid(grantee)
-          from pg_class cross join aclexplode(relacl)
-         where pg_class.oid = 'datatransfer.batch'::regclass and privilege_type = 'INSERT'
-           and grantee <> 0
-    loop
-        execute format('grant select, insert, update, delete on datatransfer.rebase, '
-                       'datatransfer.renumbered_transaction, datatransfer.rebased_batch to %I',
-                       account);
-    end loop;
-end $$;
-"""
+""" + grant_as_on_batches("rebase", "renumbered_transaction", "rebased_batch")
 # Notes a rebase. By the primary key.
 ADD = """
     insert into datatransfer.rebase (origin, kind, next, restored_at, is_dump, sure)

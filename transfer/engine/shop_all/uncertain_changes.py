@@ -19,6 +19,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.position import Position, any_of, batch, waiting
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import FLUSHED
+from transfer.engine.shop_all.rights import grant_as_on_batches
 
 SCHEMA = """
 -- Changed rows that a reader may have read with the values before the change or after it.
@@ -28,18 +29,7 @@ create table if not exists datatransfer.uncertain_change (
     reader uuid not null,  -- or ANY: all readers
     primary key (kind, id, reader)
 );
--- An account that reads and writes our other tables may do so here.
-do $$ declare account text; begin
-    for account in select distinct pg_get_userbyid(grantee)
-          from pg_class cross join aclexplode(relacl)
-         where pg_class.oid = 'datatransfer.batch'::regclass and privilege_type = 'INSERT'
-           and grantee <> 0
-    loop
-        execute format('grant select, insert, update, delete on datatransfer.change_decision, '
-                       'datatransfer.uncertain_change to %I', account);
-    end loop;
-end $$;
-"""
+""" + grant_as_on_batches("change_decision", "uncertain_change")
 
 # Whether shop All has the table, and notes changes. By the catalogue.
 CAN_NOTE = """

@@ -13,6 +13,8 @@ from psycopg2 import sql
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, any_of, batch
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.carry_notes import carry_notes
+from transfer.engine.shop_all.rights import grant_as_on_batches
 
 SCHEMA = """
 -- Rows that were taken back: `new` names the row of the opposite amount. Under each identity of
@@ -33,17 +35,7 @@ create index if not exists undone_row_by on datatransfer.undone_row (kind, new_x
 alter table datatransfer.loaded
     add column if not exists undoes uuid,
     add column if not exists withdrawn bigint;
-do $$ declare account text; begin
-    for account in select distinct pg_get_userbyid(grantee)
-          from pg_class cross join aclexplode(relacl)
-         where pg_class.oid = 'datatransfer.batch'::regclass and privilege_type = 'INSERT'
-           and grantee <> 0
-    loop
-        execute format('grant select, insert, update, delete on datatransfer.undone_row to %I',
-                       account);
-    end loop;
-end $$;
-"""
+""" + grant_as_on_batches("undone_row")
 
 # Whether shop All has the table: not yet where a former version made our tables. By the catalogue.
 EXISTS = "select to_regclass('datatransfer.undone_row') is not null"
@@ -62,17 +54,11 @@ IN_CHUNK = """
         on note.origin = {origin} and original.xid = note.old_xid and original.id = note.old_id
 """
 
-# Copies the notes of today's origin to the new one, with the new transactions, and gives the old
-# notes the new transactions of the opposite rows. Reads the table and the notes. An original that
-# is purged has no new transaction: of it the note under the old origin tells.
+# For `carry_notes`: copies the notes of today's origin to the new one, with the new transactions,
+# and gives the old notes the new transactions of the opposite rows. Reads the table and the notes.
+# An original that is purged has no new transaction: of it the note under the old origin tells.
 CARRY = """
-    with numbered as materialized (
-        select row.id, row.xid, known.new_xid as fresh
-          from (select id, xid, {is_new} as is_new from {staged}) as row
-          join datatransfer.renumbered_transaction as known
-            on known.old_xid = row.xid and known.is_new = row.is_new
-         where known.kind = {kind} and known.origin = (select origin from datatransfer.origin)
-    ), carried as (
+    carried as (
         insert into datatransfer.undone_row (origin, kind, old_id, old_xid, new_id, new_xid, at)
         select {origin}, kind, old_id, old.fresh, new_id, new.fresh, at
           from datatransfer.undone_row as note
@@ -203,16 +189,9 @@ class UndoLog:
         return [number for (number,) in rows]
 
     def renumber(self, kind: Kind, origin: str, is_new: sql.Composable) -> None:
-        """Renumbers the notes, as `CorrectionLog.renumber` does."""
-        if not self.exists():
-            return
-        names = {
-            "staged": kind.staged,
-            "kind": sql.Literal(kind.name),
-            "is_new": is_new,
-            "origin": sql.SQL("{}::uuid").format(sql.Literal(origin)),
-        }
-        self.database.execute(sql.SQL(CARRY).format(**names))
+        """Renumbers the notes: see `carry_notes`."""
+        if self.exists():
+            carry_notes(self.database, CARRY, kind, origin, is_new)
 
     def forget(self, kind: Kind) -> None:
         """Removes notes that no server needs any more; the caller commits."""

@@ -114,6 +114,14 @@ def empty_database(postgres: Server) -> Iterator[str]:
 
 
 @pytest.fixture
+def in_encoding(postgres: Server) -> Iterator[Callable[[str], str]]:
+    """Makes an empty database that stores texts in another encoding: `in_encoding("LATIN1")`."""
+    name = f"test_encoding_{WORKER}"
+    yield lambda encoding: postgres.create_in(encoding, name)
+    postgres.drop(name)
+
+
+@pytest.fixture
 def shop_all(postgres: Server, shop_all_template: str, settings: Any) -> Iterator[str]:
     """The DSN of an initialised, empty staging database; the settings name it."""
     with postgres.copy(f"test_shop_all_{WORKER}", shop_all_template) as dsn:

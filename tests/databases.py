@@ -63,6 +63,13 @@ class Server:
         run(self.admin, statement.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
+    def create_in(self, encoding: str, name: str) -> str:
+        """A fresh database that stores texts in another encoding than UTF8; returns its DSN."""
+        self.drop(name)
+        statement = sql.SQL("create database {} template template0 encoding {} locale 'C'")
+        run(self.admin, statement.format(sql.Identifier(name), sql.Literal(encoding)))
+        return self.url(name)
+
     def drop(self, name: str) -> None:
         statement = sql.SQL("drop database if exists {} with (force)")
         run(self.admin, statement.format(sql.Identifier(name)))

@@ -231,17 +231,11 @@ def test_what_comes_out_is_that_of_row_by_row(flow, kind):
 
 
 @pytest.fixture
-def cyrillic(postgres, shop_all):
+def cyrillic(in_encoding, shop_all):
     """A bonus server whose database holds Cyrillic letters of one byte, and nothing beyond."""
-    name = "test_cyrillic"
-    postgres.drop(name)
-    query(
-        postgres.url("postgres"),
-        f"create database {name} template template0 encoding 'WIN1251' locale 'C'",
-    )
-    migrate_bonus_server(postgres.url(name))
-    yield lambda kind: Flow(kind, shop_all, postgres.url(name))
-    postgres.drop(name)
+    dsn = in_encoding("WIN1251")
+    migrate_bonus_server(dsn)
+    return lambda kind: Flow(kind, shop_all, dsn)
 
 
 def test_a_character_that_the_servers_encoding_lacks_is_a_reject_as_it_came(cyrillic):

@@ -207,6 +207,15 @@ def test_a_database_that_is_not_empty_is_left_as_it_is(own_database, call, file)
 
 
 @pytest.mark.usefixtures("backed_up")
+def test_a_database_in_another_encoding_is_left_as_it_is(environment, call, in_encoding, file):
+    dsn = in_encoding("SQL_ASCII")
+    environment["DATABASE_URL"] = as_url(dsn)
+    code, said = call("restore", file)
+    assert (code, tables(dsn)) == (1, 0)
+    assert "has the encoding SQL_ASCII, and needs UTF8." in said
+
+
+@pytest.mark.usefixtures("backed_up")
 def test_another_secret_key_is_refused_before_anything_is_written(restored):
     dsn, code, said = restored(SECRET_KEY="another")
     assert code == 1

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from tests.certificates import certificate
-from tests.databases import as_url, query
+from tests.databases import as_url, initialise_shop_all, migrate_bonus_server, query
 from tests.reference_server import reference_server
 from transfer.doctor import databases
 from transfer.engine import mapping_file as mapping
@@ -279,6 +279,50 @@ def test_missing_rights_in_our_own_database_are_one_line(
     assert line.endswith(", ….")  # not all two hundred
     assert "Name the user who owns the tables in DATABASE_URL" in said
     assert "unexpected" not in said + errors
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_our_own_database_in_another_encoding_is_one_line(
+    manage, environment, in_encoding, encoding
+):
+    environment["DATABASE_URL"] = as_url(in_encoding(encoding))
+    said, _errors = manage("doctor").communicate()
+    assert lines_that_failed(said) == [
+        "✗ Our own database · Server: Data Transfer's own database has the encoding "
+        f"{encoding}, and needs UTF8."
+    ]
+    assert "createdb --encoding=UTF8 --template=template0" in said
+
+
+@pytest.mark.parametrize(
+    ("encoding", "state", "sentence"),
+    [
+        ("LATIN1", "failed", "The database of shop All has the encoding LATIN1."),
+        ("WIN1251", "warns", "has the encoding WIN1251, which lacks characters."),
+        ("SQL_ASCII", "warns", "programs that write there have to write UTF-8."),
+    ],
+)
+def test_shop_all_in_another_encoding_is_named(
+    doctor, installation, settings, in_encoding, encoding, state, sentence
+):
+    settings.SHOP_ALL_DATABASE_URL = in_encoding(encoding)
+    initialise_shop_all(settings.SHOP_ALL_DATABASE_URL)
+    code, lines = doctor()
+    line = lines["shop All", "Server"]
+    assert (line["state"], sentence in line["sentence"]) == (state, True)
+    assert failed(lines) == ([("shop All", "Server")] if code else [])
+
+
+def test_a_bonus_server_in_another_encoding_is_named(doctor, shop_all, in_encoding, dock):
+    dsn = in_encoding("KOI8R")
+    migrate_bonus_server(dsn)
+    dock(dsn)
+    line = doctor()[1]["Бонусный сервер 8", "Database server"]
+    assert (line["state"], line["sentence"]) == (
+        "failed",
+        "The database of Бонусный сервер 8 has the encoding KOI8R.",
+    )
+    assert "Move it into a database with UTF8." in line["hint"]
 
 
 def lines_that_failed(said):

@@ -92,3 +92,28 @@ def test_a_database_that_does_not_answer_has_an_exit_code_of_its_own(migrate):
     assert done.returncode == 4
     assert "Data Transfer's own database failed: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "WIN1251"])
+def test_a_new_database_in_another_encoding_is_refused_before_anything_is_made(
+    migrate, in_encoding, encoding
+):
+    dsn = in_encoding(encoding)
+    done = migrate("--noinput", url=as_url(dsn))
+    assert done.returncode == 1
+    said = f"Data Transfer's own database has the encoding {encoding}, and needs UTF8."
+    assert done.stderr.splitlines()[0] == said
+    assert "createdb --encoding=UTF8 --template=template0" in done.stderr
+    assert query(dsn, "select count(*) from pg_tables where schemaname = 'public'") == [(0,)]
+
+
+def test_one_that_has_our_tables_already_is_only_named(migrate, in_encoding):
+    """Else an upgrade would stop an installation whose texts are all ASCII."""
+    dsn = in_encoding("SQL_ASCII")
+    query(dsn, "create table django_migrations (id bigserial, app text, name text, applied date)")
+    done = migrate("--noinput", url=as_url(dsn))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "Data Transfer's own database has the encoding SQL_ASCII, and needs UTF8."
+    ]
+    assert last_applied(dsn) >= "0043"

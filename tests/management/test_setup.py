@@ -273,6 +273,21 @@ def test_a_database_of_something_else_is_refused_and_stays_as_it_is(setup, serve
     assert query(at(server, "own"), tables) == [("invoices",)]
 
 
+def test_an_empty_database_in_another_encoding_is_refused_and_shop_all_stays_as_it_is(
+    setup, server
+):
+    query(server, "create role dtadmin login password 'own''s%20password'")
+    in_ascii = "template template0 encoding 'SQL_ASCII' locale 'C'"
+    query(server, f"create database own owner dtadmin {in_ascii}")
+    done = setup()
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == (
+        "Data Transfer's own database has the encoding SQL_ASCII, and needs UTF8."
+    )
+    assert "createdb --encoding=UTF8 --template=template0 --owner=USER NAME" in done.stderr
+    assert query(server, "select 1 from pg_database where datname = 'cash'") == []
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from psycopg2.extensions import make_dsn
 
 from transfer.doctor import errors
+from transfer.doctor.encoding import UTF8, check_own, encoding_of, remark_on
 from transfer.doctor.schema import unknown_migrations
 from transfer.engine.errors import RightsMissing
 from transfer.engine.postgres.database import Database
@@ -27,38 +28,38 @@ SECONDS = 8.0  # for all that one database is asked
 
 ABOUT = """
     select current_setting('server_version'), current_setting('server_version_num')::int,
-           pg_encoding_to_char(encoding), pg_is_in_recovery(), clock_timestamp(), pg_backend_pid()
-      from pg_database where datname = current_database()
+           pg_is_in_recovery(), clock_timestamp(), pg_backend_pid()
 """
 # Which other database of the product this is, if it has no batch log of shop All.
 ANOTHER = """
     select case when 'datatransfer.batch' = any (tables) then null
                 when 'datatransfer.position' = any (tables)
                   or tables @> '{public.pincode,public.asset,public.cardAccounting}'
-                then 'a bonus server’s'
-                when 'public.transfer_transfertask' = any (tables) then 'our own'
+                then 'bonus_server'
+                when 'public.transfer_transfertask' = any (tables) then 'own'
            end
       from (select array_agg(schemaname || '.' || tablename) from pg_tables) as found (tables)
 """
 # Which database the one of DATABASE_URL is, if it has tables, and not ours.
 NOT_OWN = """
     select case when names is null or 'transfer_transfertask' = any (bare) then null
-                when 'datatransfer.batch' = any (names) then 'shop All’s'
+                when 'datatransfer.batch' = any (names) then 'shop_all'
                 when 'datatransfer.position' = any (names)
                   or names @> '{public.pincode,public.asset,public.cardAccounting}'
-                then 'a bonus server’s'
-                when not 'django_migrations' = any (bare) then 'another program’s'
+                then 'bonus_server'
+                when not 'django_migrations' = any (bare) then 'another_program'
            end
       from (select array_agg(schemaname || '.' || tablename), array_agg(tablename::text)
               from pg_tables
              where schemaname <> all ('{pg_catalog,information_schema}')) as found (names, bare)
 """
-WHICH = (
-    gettext_noop("a bonus server’s"),
-    gettext_noop("our own"),
-    gettext_noop("shop All’s"),
-    gettext_noop("another program’s"),
-)
+# In statements no character is beyond ASCII: the encoding of a wrong database may lack it.
+WHICH = {
+    "bonus_server": gettext_noop("a bonus server’s"),
+    "own": gettext_noop("our own"),
+    "shop_all": gettext_noop("shop All’s"),
+    "another_program": gettext_noop("another program’s"),
+}
 OWN_RIGHTS = """
     select format('%%s %%s', "right", relname)
       from pg_class, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) as "right"
@@ -101,13 +102,13 @@ def of_server(server: BonusServer) -> Database:
 def try_server(asked: Database) -> Passed:
     """Tries version, encoding, whether it may be written, pooling and clock."""
     with asked as database, database.transaction(commit=False):
-        version, number, encoding, is_replica, clock, pid = database.one(ABOUT)
+        version, number, is_replica, clock, pid = database.one(ABOUT)
+        encoding = encoding_of(database.connection)
         off = round((clock - timezone.now()).total_seconds())
         is_pooled = database.connection.info.backend_pid != pid
     if number < OLDEST:
         raise errors.OldPostgres(version=version, party=asked.party)
-    if encoding != "UTF8":
-        raise errors.OtherEncoding(encoding=encoding, party=asked.party)
+    remark = remark_on(encoding, asked.party)
     if is_replica:
         raise IsReplica(party=asked.party)
     if is_pooled:
@@ -120,23 +121,22 @@ def try_server(asked: Database) -> Passed:
             "restore of shop All, run no REPACK before manage.py rebase_shop_all."
         )
         return Passed(sentence, {"version": version}, warns=True)
-    return Passed(
-        gettext_noop("PostgreSQL %(version)s, UTF8, clock in step."), {"version": version}
-    )
+    return Passed(remark, {"version": version, "encoding": encoding}, warns=encoding != UTF8)
 
 
 def try_own() -> Passed:
     """Tries that it is no other database, that its tables can be used, then what `try_server` does.
 
-    Raises NotOwn, RightsMissing, and what `try_server` raises.
+    Raises OwnEncoding, NotOwn, RightsMissing, and what `try_server` raises.
     """
     tables = [model._meta.db_table for model in apps.get_models()]
     with own() as database, database.transaction(commit=False):
+        check_own(database.connection)
         (which,) = database.one(NOT_OWN)
         (user,) = database.one("select current_user")
         missing = [name for (name,) in database.rows(OWN_RIGHTS, [tables])]
     if which:
-        raise errors.NotOwn(which=_(which))
+        raise errors.NotOwn(which=_(WHICH[which]))
     if missing:
         named = [*missing[:RIGHTS_NAMED], *(["…"] if len(missing) > RIGHTS_NAMED else [])]
         raise RightsMissing(party=OWN, user=user, missing=", ".join(named))
@@ -148,7 +148,7 @@ def try_shop_all() -> Passed:
     with shop_all().database as database, database.transaction(commit=False):
         (which,) = database.one(ANOTHER)
     if which:
-        raise errors.NotShopAll(which=_(which))
+        raise errors.NotShopAll(which=_(WHICH[which]))
     return try_server(shop_all().database)
 
 

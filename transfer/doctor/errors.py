@@ -13,7 +13,17 @@ class OtherEncoding(TransferError):
     code = "doctor_other_encoding"
     sentence = gettext_noop("%(party)s has the encoding %(encoding)s.")
     hint = gettext_noop(
-        "Create the database again with UTF8. Other encodings lack characters that people use."
+        "Move it into a database with UTF8. Other encodings lack characters that Data Transfer "
+        "writes, such as the dots in place of a PIN code."
+    )
+
+
+class OwnEncoding(TransferError):
+    code = "doctor_own_encoding"
+    sentence = gettext_noop("%(party)s has the encoding %(encoding)s, and needs UTF8.")
+    hint = gettext_noop(
+        "Create an empty one, and name it in DATABASE_URL: createdb --encoding=UTF8 "
+        "--template=template0 --owner=USER NAME. A backup of %(name)s can be restored there."
     )
 
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django_tasks_db.models import DBTaskResult
 
 from transfer.bonus_api.errors import SecretNotTaken
+from transfer.doctor import encoding
 from transfer.doctor.schema import unknown_migrations
 from transfer.models import (
     Actor,
@@ -96,7 +97,10 @@ def dump(path: Path) -> None:
 
 
 def check(path: Path, *, other_key: bool) -> None:
-    """Raises CommandError where the file can't be restored here: by another version, or key."""
+    """Checks that the file can be restored here: into an empty database with UTF8, with its key.
+
+    Raises CommandError, OwnEncoding.
+    """
     if connection.introspection.table_names():
         raise CommandError(
             _(
@@ -105,6 +109,7 @@ def check(path: Path, *, other_key: bool) -> None:
             )
             % {"name": connection.settings_dict["NAME"]}
         )
+    encoding.check_own(connection.connection)
     if unknown := unknown_migrations(_applied(_rows(path, "django_migrations"))):
         raise CommandError(
             _("A newer version made this backup (%(migration)s). Install that version.")

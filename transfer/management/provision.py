@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from transfer.doctor import encoding
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.connect import LOCAL
@@ -29,7 +30,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.engine.table_name import TableName
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
-from transfer.parties import SHOP_ALL, Party
+from transfer.parties import OWN, SHOP_ALL, Party
 from transfer.text.explain import explain, name_of
 
 PURPOSE = "setup"
@@ -46,6 +47,7 @@ THERE = """
 IF_MISSING = """
 select $${}$$ where not exists (select from pg_database where datname = '{}') \\gexec
 """.strip()
+MIGRATIONS = TableName("django_migrations")
 FOREIGN = """
     select exists (select from pg_tables
                     where schemaname not in ('pg_catalog', 'information_schema')),
@@ -146,15 +148,24 @@ def ensure(url: str, party: Party, administrator: Administrator) -> bool:
     return True
 
 
-def is_foreign(url: str, party: Party) -> bool:
-    """Whether the database holds tables, and those of something else."""
-    with Database(url, party, PURPOSE) as database:
-        migrations = TableName("django_migrations")
-        has_tables, has_migrations = database.one(FOREIGN, [migrations])
-        if not has_migrations:
-            return bool(has_tables)
-        query = sql.SQL("select exists (select from {} where app = 'transfer')")
-        return not database.one(query.format(migrations))[0]
+def check_own(url: str) -> None:
+    """Checks that our own database is none of another program, and a new one has UTF8.
+
+    Raises CommandError, OwnEncoding.
+    """
+    with Database(url, OWN, PURPOSE) as database:
+        has_tables, has_migrations = database.one(FOREIGN, [MIGRATIONS])
+        if not has_tables:
+            encoding.check_own(database.connection)
+        elif not has_migrations or is_foreign(database):
+            sentence = _("The database %(name)s has tables of another program. Name another one.")
+            raise CommandError(sentence % {"name": parse_dsn(url)["dbname"]})
+
+
+def is_foreign(database: Database) -> bool:
+    """Whether its migrations are those of another program."""
+    query = sql.SQL("select exists (select from {} where app = 'transfer')")
+    return not database.one(query.format(MIGRATIONS))[0]
 
 
 def ensure_staging(

@@ -4,11 +4,14 @@ from django.core.management.base import CommandError
 from django.core.management.commands.migrate import Command as DjangoCommand
 from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.doctor.errors import NewerSchema
+from transfer.doctor.encoding import check_own
+from transfer.doctor.errors import NewerSchema, OwnEncoding
 from transfer.doctor.schema import unknown_migrations
 from transfer.management.command import FAILED, NO_DATABASE, Command as BaseCommand
+from transfer.text.explain import explain
 
 
 class Command(BaseCommand, DjangoCommand):
@@ -27,6 +30,7 @@ class Command(BaseCommand, DjangoCommand):
             connection.ensure_connection()
         except OperationalError as error:
             self.fail(_("Data Transfer's own database failed: %(cause)s"), error, NO_DATABASE)
+        self.check_encoding()
         if unknown := unknown_migrations():
             raise NewerSchema(migration=unknown[0])
         if not self.is_atomic():
@@ -45,6 +49,15 @@ class Command(BaseCommand, DjangoCommand):
                 raise
             failed = _("The migration %(migration)s failed: %(cause)s")
             self.fail(f"{failed}\n{self.what_is_left()}", error, FAILED)
+
+    def check_encoding(self) -> None:
+        """Raises OwnEncoding for a new database; one that has tables already is only named."""
+        try:
+            check_own(connection.connection)
+        except OwnEncoding as error:
+            if not MigrationRecorder(connection).has_table():
+                raise
+            self.stderr.write(explain(error).sentence)
 
     def what_is_left(self) -> str:
         """What the database is like after a failure, and how to go on."""

@@ -85,11 +85,7 @@ class Command(BaseCommand):
         self.write(values)
         own, shop_all = values["DATABASE_URL"], values["SHOP_ALL_DATABASE_URL"]
         self.make_database(own, OWN, "DATABASE_ADMIN", options["database_admin"])
-        if provision.is_foreign(own, OWN):
-            raise CommandError(
-                _("The database %(name)s has tables of another program. Name another one.")
-                % {"name": parse_dsn(own)["dbname"]}
-            )
+        provision.check_own(own)
         self.make_database(shop_all, SHOP_ALL, "SHOP_ALL_ADMIN", options["shop_all_admin"])
         self.make_staging(shop_all, options["shop_all_admin"], options["existing_rows"])
         self.must("migrate", "--noinput", "--verbosity=0")

@@ -57,14 +57,14 @@ $(VENV)/.bench: $(STAMP)
 		--constraint constraints.txt ".[bench]"
 	@touch $@
 
-# dist/dtadmin_…_amd64.deb, for Debian 12 and 13 and Ubuntu 24.04.
+# dist/dtadmin_…_amd64.deb and …_arm64.deb, for Debian 12 and 13 and Ubuntu 24.04 and 26.04.
 deb: $(VENV)/.deb
 	$(BIN)/python -m deb $(FOR)
 
 # Installed in clean systems, used, upgraded, removed, purged; as root.
 deb-trial: deb
-	@$(DEBIAN) mmdebstrap=mmdebstrap pgrep=procps ip=iproute2 apt-ftparchive=apt-utils gpg=gpg
-	for codename in $(or $(FOR),bookworm noble trixie); do bash deb/trial $$codename || exit 1; done
+	@$(DEBIAN) mmdebstrap=mmdebstrap pgrep=procps ip=iproute2 apt-ftparchive=apt-utils gpg=gpg lintian=lintian
+	for codename in $(or $(FOR),bookworm noble trixie resolute); do bash deb/trial $$codename || exit 1; done
 
 # dist/repository: what apt can install from once a web server offers it. KEY: a secret key of gpg.
 repository: deb

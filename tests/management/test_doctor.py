@@ -425,6 +425,28 @@ def test_a_service_of_the_package_that_has_failed_is_named(
     assert "systemctl status dtadmin-web.socket" in line["hint"]
 
 
+def test_a_systemd_that_does_not_answer_is_no_sign_that_no_service_has_failed(
+    doctor, installation, settings, tmp_path, monkeypatch
+):
+    """As systemctl of systemd 257 answers other users than root where dbus is not installed."""
+    cause = "Failed to connect to system scope bus via local transport: No such file or directory"
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "{cause}" >&2\nexit 1\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    settings.SYSTEMD = True
+    line = doctor()[1]["This machine", "Services"]
+    assert line["state"] == "warns"
+    assert cause in line["sentence"]
+    assert "Install dbus, or ask as root: systemctl --failed" in line["sentence"]
+
+
+def test_a_bonus_server_whose_secrets_can_not_be_read_is_one_line(doctor, installation):
+    with connection.cursor() as cursor:  # as another SECRET_KEY had encrypted it
+        cursor.execute("update transfer_bonusserver set db_password = 'gAAAAAbyanotherkey'")
+    _code, lines = doctor()
+    assert failed(lines) == [("Бонусный сервер 8", "Database log-in")]
+
+
 def test_another_program_at_the_address_of_the_pages_fails(doctor, installation, settings):
     with HTTPServer(("127.0.0.1", 0), Another) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()

@@ -65,10 +65,8 @@ def examine() -> Iterator[tuple[str, Result]]:
         return
     yield from _of_problems(problems())
     for server in BonusServer.objects.all():
-        for result in run_all(server):
+        for result in _of_server(server):
             yield server.name, result
-        for label, test in _of_server(server):
-            yield server.name, timed_check(label, label, test, SECONDS)
 
 
 def _of_installation() -> list[Check]:
@@ -122,11 +120,25 @@ def _of_problem(label: str, problem: Problem) -> Result:
     return Result(problem.code, label, 0, sentence, problem.detail, ok=warns, warns=warns)
 
 
-def _of_server(server: BonusServer) -> Iterator[tuple[str, Callable[[], Passed]]]:
-    yield _("Database server"), lambda: databases.try_server(databases.of_server(server))
-    yield _("Schemas"), lambda: databases.try_schemas(databases.of_server(server))
+def _of_server(server: BonusServer) -> Iterator[Result]:
+    """Its connection test, its certificate, and its database unless that can't be logged in to."""
+    refused = False
+    for result in run_all(server):
+        refused = not result.ok and result.stage == "login"
+        yield result
     if has_certificate(server):
-        yield _("Certificate"), lambda: surroundings.try_certificate(server)
+        label = _("Certificate")
+        yield timed_check(label, label, lambda: surroundings.try_certificate(server), SECONDS)
+    if refused:
+        return
+    for label, test in (
+        (_("Database server"), lambda: databases.try_server(databases.of_server(server))),
+        (_("Schemas"), lambda: databases.try_schemas(databases.of_server(server))),
+    ):
+        result = timed_check(label, label, test, SECONDS)
+        yield result
+        if not result.ok:
+            return
 
 
 def try_settings() -> Passed:

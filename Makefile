@@ -84,7 +84,7 @@ image-trial: $(VENV)/.deb
 	bash image/trial
 
 # PARTS="postgresql-15 django-6.1": these alone. TESTS="tests/engine tests/pages": these alone.
-matrix: deb
+matrix: $(STAMP)
 	$(BIN)/python -m tests.matrix $(PARTS) -- $(TESTS)
 
 $(VENV)/.deb: $(STAMP)

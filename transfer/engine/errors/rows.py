@@ -100,6 +100,17 @@ class RowsGone(TransferError):
     )
 
 
+class UndoGone(TransferError):
+    code = "undo_gone"
+    sentence = gettext_noop(
+        "This load was taken back, but the undo is not in shop All any more: it was restored."
+    )
+    hint = gettext_noop(
+        "A bonus server may have received rows of the undo, so it is not done again. Compare the "
+        "servers, and load a file that makes up for the difference."
+    )
+
+
 class NothingTakenBack(TransferError):
     code = "nothing_taken_back"
     sentence = gettext_noop("No row could be taken back.")

@@ -11,7 +11,8 @@ A server has read an original if its position says so:
 A server that was docked after a purge of the original has never read it. If the original was
 changed after it was taken back, the amounts add up to zero only where it was surely read before. If
 it was purged, and an administrator has accepted since that the server lacks purged rows, it is not
-certain either.
+certain either. Nor is it where the original is known under earlier identities alone, and the server
+has no position of any of these times: its tables may be a copy of another server's.
 """
 
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ class Undone:
     """A row that takes back another, and what is known of that one under one of its origins."""
 
     note: UndoneRow
-    is_unseen: bool  # the server has never read the original
-    is_uncertain: bool  # it may have read the original with another amount
+    is_unseen: bool  # the server has never read the original, as far as it knows
+    is_uncertain: bool  # it may have read the original with another amount, or without knowing it
 
     @property
     def staged_for(self) -> StagedFor | None:
@@ -51,7 +52,15 @@ def undone_in_chunk(
     """The rows of the chunk that take back others, once for each origin of these."""
     notes = source.undo_log.in_chunk(plan.kind, plan.before, plan.batch.snapshot, last)
     judge = Judge(plan, source, target)
-    return [Undone(note, judge.is_unseen(note), judge.is_uncertain(note)) for note in notes]
+    known = {(note.xid, note.id) for note in notes if judge.is_known(note)}
+    return [
+        Undone(
+            note,
+            judge.is_unseen(note),
+            judge.is_uncertain(note) or (note.xid, note.id) not in known,
+        )
+        for note in notes
+    ]
 
 
 class Judge:
@@ -63,6 +72,11 @@ class Judge:
         self.target = target
         self.seen: dict[str, bool] = {}  # transaction → whether an earlier batch has read it
         self.positions: dict[str, Position | None] = {}  # origin → the position of that time
+
+    def is_known(self, note: UndoneRow) -> bool:
+        """Whether the server has a position of the time of this identity."""
+        is_of_today = note.origin == self.plan.before.origin
+        return is_of_today or self._position_of(note.origin) is not None
 
     def is_unseen(self, note: UndoneRow) -> bool:
         if note.origin == self.plan.before.origin:

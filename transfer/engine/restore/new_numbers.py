@@ -4,7 +4,7 @@ Each transaction gets a number of its own that no other row will ever carry, in 
 numbers; rows written since the restore come last.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,14 +49,37 @@ class Restored:
     at: datetime | None = None
 
 
-def renumber(shop_all: ShopAll, kind: Kind, rebase: Rebase, following: str) -> None:
+@dataclass(frozen=True)
+class Unread:
+    """Rows that no server had read when an undo removed them, and that are back with a restore.
+
+    A position that has read on since then calls them moved. `ids` is a multirange.
+    """
+
+    kind: str
+    origin: str
+    xid: int
+    ids: str
+
+
+def renumber(
+    shop_all: ShopAll,
+    kind: Kind,
+    rebase: Rebase,
+    following: str,
+    unread: Collection[Unread] = (),
+) -> None:
     """Renumbers the rows of a kind, and the notes of those that were sent again or taken back.
 
-    The caller has locked the table, and gives shop All the identity `following` afterwards.
+    `unread` rows count as written since the restore. The caller has locked the table, and gives
+    shop All the identity `following` afterwards.
     """
     is_new = _is_new(rebase.restored_at)
     if rebase.is_dump:
         is_new = sql.SQL("({} or {})").format(is_new, is_new_since_dump(shop_all, kind))
+    for one in unread:
+        if (one.kind, one.origin) == (kind.name, rebase.origin):
+            is_new = sql.SQL("({} or {})").format(is_new, _is_one_of(one))
     needed = shop_all.rebase_log.count_transactions(kind, is_new)
     snapshot = _with_free_numbers(shop_all, needed, is_dump=rebase.is_dump)
     shop_all.rebase_log.number(kind, is_new, snapshot, needed)
@@ -108,6 +131,13 @@ def _is_new(restored_at: datetime | None) -> sql.Composable:
     if restored_at is None:
         return sql.SQL("false")
     return sql.SQL("(created_at >= {})").format(sql.Literal(restored_at))
+
+
+def _is_one_of(unread: Unread) -> sql.Composable:
+    """SQL over a row: it is one of these."""
+    return sql.SQL("(xid = {}::xid8 and id <@ {}::int8multirange)").format(
+        sql.Literal(str(unread.xid)), sql.Literal(unread.ids)
+    )
 
 
 def is_new_since_dump(shop_all: ShopAll, kind: Kind) -> sql.Composable:

@@ -29,7 +29,7 @@ from transfer.engine.postgres.database import ALL_ROWS
 from transfer.engine.restore.answers import NO_ANSWERS, Answers
 from transfer.engine.restore.carry_over import Renumbered, is_lost, translate
 from transfer.engine.restore.diagnosis import Held, check_knowledge, is_anything_wrong
-from transfer.engine.restore.new_numbers import Restored, renumber
+from transfer.engine.restore.new_numbers import Restored, Unread, renumber
 from transfer.engine.shop_all.rebase_log import Rebase
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable
@@ -75,11 +75,13 @@ def renumber_after_restore(
     restored: Restored | None = None,
     *,
     answers: Answers = NO_ANSWERS,
+    unread: Collection[Unread] = (),
     dry_run: bool = False,
 ) -> Report | None:
     """Renumbers all staged rows, with every position of `targets`, under a new origin.
 
-    What a bonus server has received stays received; what was written since the restore waits.
+    What a bonus server has received stays received; what was written since the restore waits, and
+    so do `unread` rows at a position whose batch is lost.
 
     1. Locks the staging tables, and the positions of the bonus servers that answer.
     2. Looks what is wrong; returns None if nothing is.
@@ -111,7 +113,7 @@ def renumber_after_restore(
         if not is_anything_wrong(shop_all, kinds, held):
             return None
         is_dump = check_knowledge(shop_all, kinds, held, restored)
-        rebases = _renumber(shop_all, kinds, held, restored, is_dump=is_dump)
+        rebases = _renumber(shop_all, kinds, held, restored, unread, is_dump=is_dump)
         report = Report([target.name for target in silent])
         for one in held:
             rebase = rebases[one.kind.name]
@@ -137,6 +139,7 @@ def _renumber(
     kinds: Collection[Kind],
     held: list[Held],
     restored: Restored | None,
+    unread: Collection[Unread],
     *,
     is_dump: bool,
 ) -> dict[str, Rebase]:
@@ -153,7 +156,7 @@ def _renumber(
     rebases = {kind.name: Rebase(origin, at, is_dump, sure) for kind in kinds}
     for kind in kinds:
         shop_all.rebase_log.add(kind, rebases[kind.name], following)
-        renumber(shop_all, kind, rebases[kind.name], following)
+        renumber(shop_all, kind, rebases[kind.name], following, unread)
     shop_all.database.execute(NEW_ORIGIN, [following])
     return rebases
 

@@ -129,6 +129,12 @@ REST = """
                           and old_id = id and old_xid = xid)
 """
 
+# The numbers of the rows that were withdrawn, as a multirange.
+WITHDRAWN = """
+    select coalesce(range_agg(int8range(id, id, '[]')), '{}')::text
+      from pg_temp.undoing where is_withdrawn
+"""
+
 # Notes the undo as a load.
 ADD_NOTE = """
     insert into datatransfer.loaded (token, kind, rows, origin, xid, undoes, withdrawn)
@@ -276,6 +282,12 @@ class Undo:
             origin=sql.Literal(load.origin),
             kind=sql.Literal(self.kind.name),
         )
+
+    def withdrawn(self) -> str:
+        """The numbers of the rows that were withdrawn in the transaction under way, as a
+        multirange.
+        """
+        return str(self.database.value(WITHDRAWN))
 
     def note(self, rows: int, withdrawn: int) -> TakenBack:
         """Notes what was done, in the transaction under way."""

@@ -5,8 +5,10 @@ Why no server has them, and none gets them:
 - All positions are locked, so no chunk commits meanwhile, and each says which rows it has moved.
 - The table is locked against readers. A stream that a run has begun ahead holds a lock from before
   its snapshot on, so there is none that has read a row and not applied it.
-- No other reader, of another installation or of a server that was undocked, has begun a batch that
-  sees the rows: a batch is noted before one row of it is read.
+- No other batch sees the rows: a batch is noted before one row of it is read. It may be one of a
+  reader of another installation, or of a server that was undocked; or a later one of a server that
+  was restored to before it, and may yet be restored to after it.
+- Shop All may have forgotten such a batch with a restore. The caller asks our own history.
 """
 
 from collections.abc import Collection
@@ -28,11 +30,15 @@ LIMIT_LOCK = "set local lock_timeout = {milliseconds}; savepoint locked"
 LOCK_ALONE = "lock table {table} in access exclusive mode"
 GIVE_UP = "rollback to savepoint locked; release savepoint locked; reset lock_timeout"
 KEEP = "release savepoint locked; reset lock_timeout"
-# Whether a reader whose position is not locked has begun a batch that sees the transaction. Reads
+# Whether the log has a batch that sees the transaction, and that no locked position knows. Reads
 # the log.
 IS_READ_BY_OTHERS = f"""
     select exists (select from datatransfer.batch
-                    where kind = %(kind)s and reader <> all(%(readers)s::uuid[])
+                    where kind = %(kind)s
+                      and not exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
+                                               as locked (reader, number)
+                                       where locked.reader = batch.reader
+                                         and locked.number >= batch.number)
                       and pg_visible_in_snapshot(%(xid)s::text::xid8, snapshot) and {IS_VALID})
 """
 # The rows of the load that no position has moved. A row that was sent in place of a rejected one
@@ -53,8 +59,8 @@ def withdraw(database: Database, kind: Kind, load: Load, positions: Collection[P
     """Removes the rows of the load that no server has read; returns how many.
 
     `positions` are those of all docked servers; the caller has locked them, and has chosen the rows
-    (`Undo.begin`). Removes nothing where the table can't be locked soon, where another reader may
-    have read the rows, or where shop All was renumbered since the load.
+    (`Undo.begin`). Removes nothing where the table can't be locked soon, where a batch that no
+    position knows may have read the rows, or where shop All was renumbered since the load.
     """
     are_of_today = load.is_of_today and {one.origin for one in positions} <= {load.origin}
     if not are_of_today or not _lock_alone(database, kind):
@@ -77,7 +83,8 @@ def _is_read_by_others(
 ) -> bool:
     values = {
         "kind": kind.name,
-        "readers": [one.reader for one in positions if one.reader is not None],
+        "readers": [one.reader for one in positions],
+        "numbers": [one.number for one in positions],
         "xid": load.xid,
     }
     return bool(database.value(IS_READ_BY_OTHERS, values))

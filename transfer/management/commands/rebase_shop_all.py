@@ -1,6 +1,7 @@
 from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from transfer.engine.restore.new_numbers import Restored
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable
-from transfer.loading.lost import note_lost
+from transfer.loading.lost import back_again, note_lost
 from transfer.management.command import Command as BaseCommand, UsageError, servers_named
 from transfer.models import Actor, BonusServer, Settings, TransferTask, Upload
 from transfer.rejects.reopening import reopen_lost
@@ -68,10 +69,16 @@ class Command(BaseCommand):
                 opened.enter_context(BonusDatabase(server.dsn, server.name, "rebase"))
                 for server in BonusServer.objects.all()
             ]
-            kinds = settings.KINDS.values()
-            report = renumber_after_restore(
-                shop_all, targets, kinds, restored, answers=answers, dry_run=True
+            rebase = partial(
+                renumber_after_restore,
+                shop_all,
+                targets,
+                settings.KINDS.values(),
+                restored,
+                answers=answers,
+                unread=back_again(),
             )
+            report = rebase(dry_run=True)
             if report is None:
                 self._carry_over(answers, dry_run=options["dry_run"])
                 return
@@ -86,7 +93,7 @@ class Command(BaseCommand):
                 )
             self._ask(report.doubts)
             if not options["dry_run"]:
-                renumber_after_restore(shop_all, targets, kinds, restored, answers=answers)
+                rebase()
                 self._note_lost()
                 self.say(_("Done. The next run of each transfer continues from here."))
 

@@ -3,8 +3,8 @@
 import json
 import re
 
-from tests.chaos.changing import Changing
 from tests.chaos.happened import step
+from tests.chaos.loads import Loads
 from tests.chaos.promise import SERVERS
 from tests.chaos.rows import ROWS
 from tests.databases import query
@@ -21,6 +21,7 @@ WAYS_OUT = {
     "beginning_undecided": "set_position",
     "reader_shared": "separate",
     "rows_purged": "accept_purged",
+    "rows_missing": "accept_purged",
     "batch_forgotten": "vouch",
     "rows_doubtful": "rebase",
     "rows_prepared": "rebase",
@@ -28,6 +29,7 @@ WAYS_OUT = {
 
 # As the product tells an administrator.
 PURGED = re.compile(r"up to ([0-9]+) rows")
+MISSING = "has not received were purged"
 OF_PURGED = re.compile(r"set_position '(.+?)' ([a-z]+) --accept-purged")
 COUNTED = re.compile(r"([a-z]+) → (.+?): [0-9]+ rows stay moved, ([0-9]+) wait")
 MOVED = """
@@ -40,6 +42,8 @@ NAMED = """
       from datatransfer.position where origin = %s and kind = %s and number > 0
 """
 KEPT = "may have reached"  # what a rebase says of a correction that a server may have
+# The rows of a kind that purges have removed.
+REMOVED = "select number from purged_for_the_test where kind = %s"
 STATES = """
     select state from transfer_rejectedrow where kind = %s and payload->>%s = %s
 """
@@ -53,13 +57,18 @@ POSITION = """
 """
 
 
-class Administrator(Changing):
+class Administrator(Loads):
     @step
     def settle(self) -> None:
         """Takes the way out of the refusal of the present flow."""
         way = WAYS_OUT[self.facts.refused]
         getattr(self, f"_{way}")()
         self.facts.refused = ""
+
+    @step
+    def rebase(self) -> None:
+        """Though no transfer is refused: he is told which loads are gone."""
+        self._manage("rebase_shop_all")
 
     def _rebase(self) -> None:
         """He knows when the history ended that the bonus servers have rows of.
@@ -74,14 +83,16 @@ class Administrator(Changing):
         for flow in self.now.flows:
             self.go_to(*flow)
             if not self.has_position():
+                self._reach(self.server)
                 self._set_position()
         self.go_to(*present)
         after = max(self._ends()) if len(self.now.branches) > 1 else 0
         new = ["--restored-at", self.now.branches[after]]
         said = self._manage("rebase_shop_all", *(new if after else ["--no-writes-since-restore"]))
         self._expect_open_again(said)
-        for facts in self.now.flows.values():
-            facts.branch = len(self.now.branches) - 1
+        for (server, _), facts in self.now.flows.items():
+            if server not in self.now.cut_off:
+                facts.branch = len(self.now.branches) - 1
             if WAYS_OUT.get(facts.refused) == "rebase":
                 facts.refused = ""
         # Rows have new numbers now: of his tables alone, no batch from before tells them any more.
@@ -145,6 +156,7 @@ class Administrator(Changing):
             self._put("--shop-all-is-whole")
 
     def _put(self, *place: str) -> None:
+        self.facts.is_placed = True
         self._manage("set_position", SERVERS[self.server], self.kind, *place)
 
     def _manage(self, *arguments: str) -> str:
@@ -167,13 +179,23 @@ class Administrator(Changing):
         if "--doubtful" in result["cried"]:
             arguments = (*arguments, *self._look(arguments))
             result = self._do("command", arguments=list(arguments))
-        if lost := PURGED.search(result["cried"]):
-            self.facts.forgone += int(lost[1])
+        lost = PURGED.search(result["cried"])
+        if lost or MISSING in result["cried"]:
+            if lost:
+                self.facts.forgone += int(lost[1])
+            else:
+                self.facts.given_up |= self._purged_and_missing(self.server, self.kind)
             arguments = (*arguments, "--accept-purged")
             result = self._do("command", arguments=list(arguments))
         self._expect(result["code"] == 0, f"{arguments}: {json.dumps(result)}")
         self.now.steps.append(f"  {' '.join(arguments)}: {result['said'].strip()}")
         return str(result["said"])
+
+    def _purged_and_missing(self, server: str, kind: str) -> set[str]:
+        """The rows that purges have removed, and a server has neither received nor rejected."""
+        arrived, rejects = self._at(server)
+        purged = {number for (number,) in query(self.shop_all, REMOVED, [kind])}
+        return purged - {*arrived, *dict(rejects)}
 
     def _accept_for(self, name: str, kind: str) -> None:
         """Goes on without purged rows at another flow."""

@@ -9,7 +9,7 @@ from typing import Any
 from tests.chaos.happened import step
 from tests.chaos.head_office import HeadOffice
 from tests.chaos.promise import SERVERS
-from tests.chaos.rows import REFUSED, ROWS
+from tests.chaos.rows import REFUSED, ROWS, UNDO
 from tests.databases import connected, query, run
 
 NOTE = """
@@ -35,14 +35,16 @@ class Changing(HeadOffice):
 
         `place` says which of the rows of the present kind. One that was sent again stays as it is.
         """
-        values: dict[str, Any] = self.rows.made["good"] | {self.rows.value: value}
-        if refused:
-            values[self.rows.judged] = "no"
+        made = "no" if refused else "good"
         names = f"{self.rows.number}, id, {self.rows.value}"
         staged = query(self.shop_all, f"select {names} from {self.rows.staging} order by id")
-        known = [one for one in staged if not self.now.sent_again[one[0]]]
+        known = [
+            one for one in staged if not self.now.sent_again[one[0]] and not one[0].startswith(UNDO)
+        ]
         if known:
             number, id_, before = known[place % len(known)]
+            values = self.rows.values_of(made, number) | {self.rows.value: value}
+            del values[self.rows.number]
             after = self._update(number, id_, values)
             self.now.values[self.kind].setdefault(number, set()).update([before, after])
             self.now.steps.append(f"  row {number}: {before!r}, now {after!r}")
@@ -88,7 +90,7 @@ class Changing(HeadOffice):
         staged = query(
             self.shop_all,
             f"select {self.rows.value} from {self.rows.staging} "
-            f"where {self.rows.number} = %s and not {self.rows.judged} = any(%s)",
+            f"where {self.rows.number} = %s and not {self.rows.judgement} = any(%s)",
             [number, [*REFUSED]],
         )
         held = {
@@ -138,7 +140,7 @@ class Changing(HeadOffice):
         hidden = {number for number in other[None] if name not in shown.get(number, [])}
         self._expect(not hidden, f"changed, and not shown: {sorted(hidden)}")
         lacking = other["send"] - {number for number, _ in self._at(self.server)[1]}
-        is_settled = self.facts.forgone or self.facts.mirrored  # some rows or rejects are missing
+        is_settled = self.facts.is_incomplete
         self._expect(is_settled or not lacking, f"sent again, and not arrived: {sorted(lacking)}")
 
     def _changed(self) -> dict[str, tuple[str | None, Any]]:

@@ -20,11 +20,11 @@ RUNNING = "application_name like 'dtadmin run %%'"
 class Competitor(threading.Thread):
     """Starts a command again and again: `manage.py transfer`, of which two compete for every row.
 
-    With `resident`, a worker instead, which moves rows as they arrive.
+    With `resident`, this command instead, which goes on and moves rows as they arrive.
     """
 
     def __init__(
-        self, cluster: Cluster, number: int, stop: threading.Event, *, resident: bool = False
+        self, cluster: Cluster, number: int, stop: threading.Event, resident: str = ""
     ) -> None:
         super().__init__(name=f"competitor {number}", daemon=True)
         self.resident = resident
@@ -45,7 +45,7 @@ class Competitor(threading.Thread):
     def run(self) -> None:
         while not self.stop.is_set():
             if self.resident:  # it logs the faults that it survives
-                self.process = self.cluster.start("db_worker", stdout=DEVNULL, stderr=DEVNULL)
+                self.process = self.cluster.start(self.resident, stdout=DEVNULL, stderr=DEVNULL)
             else:
                 self.process = self.cluster.start(*self.transfer(), stdout=PIPE, stderr=STDOUT)
             told, _ = self.process.communicate()

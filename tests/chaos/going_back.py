@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -153,6 +154,7 @@ class GoingBack(Promise):
         """
         if name == "own":
             self._look_who_is_docked()
+            self.now.forgotten |= self.now.withdrawn
         else:
             self.now.went_back = True
         if name == "shop_all":
@@ -166,24 +168,28 @@ class GoingBack(Promise):
         self.now.docked = {server for server, name in SERVERS.items() if (name,) in found}
 
     @step
-    def clone(self, *, with_our_schema: bool) -> None:
-        """The machine of the second bonus server is replaced by a copy of the first, docked."""
-        if SECOND in self.now.docked:
-            self._undock(SECOND)
-        first, second = self.instances["bonus"], self.instances[SECOND]
-        place = self.home / f"{SECOND}.copies" / f"{len(self.now.steps)}.clone"
-        first.copy_to(place)
-        second.restore(place)
-        second.start()
-        query(self.dsn(SECOND), "create table refuses_here ()")
-        self.now.copies[SECOND].clear()
-        for kind, then in self._facts_of("bonus").items():
-            mirrored, is_new = {*then.mirrored}, not with_our_schema
-            facts = replace(then, refused="", mirrored=mirrored, is_new=is_new)
-            self.now.flows[SECOND, kind] = facts
+    def clone(self, *, with_our_schema: bool, into: str = SECOND) -> None:
+        """The machine of a bonus server is replaced by a copy of the other one, docked."""
+        if into in self.now.docked:
+            self._undock(into)
+        (source,) = {*SERVERS} - {into}
+        place = self.home / f"{into}.copies" / f"{len(self.now.steps)}.clone"
+        self.instances[source].copy_to(place)
+        self.instances[into].restore(place)
+        self.instances[into].start()
+        self._reach(into)
+        query(self.dsn(into), "drop table if exists refuses_here")
+        if into == SECOND:
+            query(self.dsn(into), "create table refuses_here ()")
+        self.now.copies[into].clear()
+        if self.now.backup is not None and self.now.backup.server == into:
+            self.now.backup = None
+        for kind, then in self._facts_of(source).items():
+            facts = replace(deepcopy(then), refused="", is_new=not with_our_schema)
+            self.now.flows[into, kind] = facts
         if not with_our_schema:
-            self._lose_our_schema(SECOND)
-        self._dock(SECOND)
+            self._lose_our_schema(into)
+        self._dock(into)
 
     def _lose_our_schema(self, server: str) -> None:
         """Its tables go up to the batch that each position names; nothing there says so.
@@ -194,7 +200,9 @@ class GoingBack(Promise):
         for flow in [flow for flow in self.now.flows if flow[0] == server]:
             self.go_to(*flow)
             self.facts.truth = self.whole_batch()
+            rejects = {*dict(self._at(server)[1])} & self._history()
             self.facts.mirrored |= self._mirrored()
+            self.facts.lost_rejects |= rejects - self._mirrored()
         self.go_to(*present)
         query(self.dsn(server), "drop schema if exists datatransfer cascade")
         self.now.copies["own"].clear()

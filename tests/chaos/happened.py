@@ -22,7 +22,15 @@ class Facts:
     is_new: bool = False  # the server was docked with tables of another, and without a position
     refused: str = ""  # the code of a refusal that is not settled yet
     mirrored: set[str] = field(default_factory=set)  # rejects that only our own database has
+    lost_rejects: set[str] = field(default_factory=set)  # that nobody has: they were not copied
     forgone: int = 0  # rows at most that an administrator has said may be missing
+    given_up: set[str] = field(default_factory=set)  # purged rows that he has said are missing
+    is_placed: bool = False  # whether an administrator has said how far it has received rows
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether rows or rejects are missing at the server, as an administrator knows."""
+        return bool(self.forgone or self.lost_rejects)
 
 
 @dataclass
@@ -50,6 +58,7 @@ class Happened:
     steps: list[str] = field(default_factory=list)
     flows: dict[tuple[str, str], Facts] = field(default_factory=dict)  # by server and kind
     docked: set[str] = field(default_factory=set)
+    cut_off: set[str] = field(default_factory=set)  # servers that the product can't reach
     ever: set[str] = field(default_factory=set)  # rows that were ever committed
     copies: dict[str, list[Copy]] = field(default_factory=dict)
     dumps: list[Copy] = field(default_factory=list)
@@ -63,6 +72,10 @@ class Happened:
     # By kind and row: the values that a row had which was changed.
     values: defaultdict[str, dict[str, set[Any]]] = field(default_factory=lambda: defaultdict(dict))
     sent_again: Counter[str] = field(default_factory=Counter)  # changed rows, how often
+    withdrawn: set[str] = field(default_factory=set)  # rows that an undo has removed
+    # Those that may count as moved if they are back with a restore: PIN codes and cards, and what
+    # our own database does not remember (see docs/EXACTLY-ONCE.md, section 11).
+    forgotten: set[str] = field(default_factory=set)
     prepared: set[str] = field(default_factory=set)  # rows whose transaction was prepared
     went_back: bool = False  # whether anything but a crash has happened to shop All or a server
     violated: bool = False

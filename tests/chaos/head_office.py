@@ -40,7 +40,7 @@ class HeadOffice(GoingBack):
         if first:
             run(connection, first)
         for row, number in zip(rows, numbers, strict=True):
-            values = self.rows.made[row] | {self.rows.number: number}
+            values = self.rows.values_of(row, number)
             marks = ", ".join(["%s"] * len(values))
             run(
                 connection,

@@ -1,6 +1,6 @@
 """The machine of time: random histories of two bonus servers and two kinds, drawn by a seed.
 
-Two of three histories begin with an opening that is hard to meet by chance: what comes before it,
+Four of five histories begin with an opening that is hard to meet by chance: what comes before it,
 after it and within it is drawn like all the rest.
 """
 
@@ -22,6 +22,8 @@ MOST_ROWS = 8  # of a chunk
 MOST_STATEMENTS = 60  # that a run sends over a connection; a fault after the last never happens
 
 ROWS = ["good", "good", "good", "bad", "no", "odd", "here", "here"]
+# A file with a row that a check rejects is not loaded.
+GOOD_IN_A_FILE = [row for row in ROWS if row != "bad"]
 HOW = ["commit", "commit", "commit", "forgettable", "roll back", "partly", "late", "two-phase"]
 FAULTS = sorted({*statements.COPYING, *statements.COMMITTING})
 
@@ -46,20 +48,35 @@ ACTS = {
     "purge": 1.5,
     "send_again": 4,
     "discard": 0.5,
+    "load": 2,
+    "take_back": 3,
+    "break_an_undo": 1,
     "change": 3,
     "decide": 2,
     "undock": 1,
     "dock": 4,
     "clone": 1,
+    "cut_off": 0.7,
+    "reach": 3,
+    "leave_behind": 4,
+    "wait_again": 1,
     "back_up_vendor": 1,
     "restore_vendor": 2,
     "restore_what_one_flow_has_read": 2,
     "correct_before_others_read": 2,
     "change_what_others_have_read": 2,
+    "take_back_what_one_server_has_read": 2,
+    "purge_without_a_server": 2,
 }
-OPENINGS = ["restore_what_one_flow_has_read", "correct_before_others_read", ""]
+OPENINGS = [
+    "restore_what_one_flow_has_read",
+    "correct_before_others_read",
+    "take_back_what_one_server_has_read",
+    "purge_without_a_server",
+    "",
+]
 # They take several steps, and make sense where nothing is refused.
-CALM = [*OPENINGS[:2], "change_what_others_have_read"]
+CALM = [*OPENINGS[:-1], "change_what_others_have_read"]
 
 
 class Machine:
@@ -140,6 +157,61 @@ class Machine:
         for act in acts:
             act()
 
+    def take_back_what_one_server_has_read(self) -> None:
+        """A file is loaded, read by a server, perhaps in part, and taken back. In between a copy of
+        a database is made, and perhaps put back at once.
+        """
+        docked = [flow for flow in self.world.now.flows if flow[0] in self.world.now.docked]
+        self.world.go_to(*self.chance.choice([flow for flow in docked if flow[1] == "balances"]))
+        self.world.load(self.loaded_rows())
+        read = [self.stage_and_transfer, self.stop_a_transfer]
+        acts = [self.chance.choice(read), lambda: self.world.copy(**self.for_copy())]
+        self.chance.shuffle(acts)
+        for act in acts:
+            act()
+        if self.chance.random() < 0.3:
+            self.world.send_again(latest=True)
+        self.world.take_back(0)
+
+    def purge_without_a_server(self) -> None:
+        """A server is left behind, and others go on; rows are purged that it has not received.
+
+        Then it may be reached again, or a copy of another takes its place.
+        """
+        world = self.world
+        left = self.chance.choice(sorted(world.now.docked))
+        others = [flow for flow in world.now.flows if flow[0] in world.now.docked - {left}]
+        if not others or world.now.cut_off - {left}:
+            return
+        if left not in world.now.cut_off:
+            world.cut_off(left)
+        if not world.is_left(left):
+            world.leave_behind(left)
+        for flow in others:
+            world.go_to(*flow)
+            self.stage_and_transfer()
+        world.purge()
+        way = self.chance.choice([world.reach, self.clone_over, world.wait_again, None])
+        if way:
+            way(left)
+
+    def clone_over(self, server: str) -> None:
+        self.world.go_to(*next(flow for flow in self.world.now.flows if flow[0] != server))
+        if self.world.possible()["clone"]:
+            self.world.clone(with_our_schema=True, into=server)
+
+    def loaded_rows(self) -> list[str]:
+        return self.chance.choices(GOOD_IN_A_FILE, k=self.chance.randint(1, 4))
+
+    def for_load(self) -> dict[str, Any]:
+        return {"rows": self.loaded_rows()}
+
+    def for_take_back(self) -> dict[str, Any]:
+        return {"place": self.chance.choice([0, 0, 1])}
+
+    def break_an_undo(self) -> None:
+        self.world.take_back(self.chance.choice([0, 1]), self.fault())
+
     def for_stage(self) -> dict[str, Any]:
         return {"rows": self.rows(), "how": self.chance.choice(HOW)}
 
@@ -154,11 +226,13 @@ class Machine:
         over others is beside them: where the process dies then would be chance, and a seed would
         not repeat it.
         """
+        self.world.transfer(self.chance.randint(1, MOST_ROWS), self.fault())
+
+    def fault(self) -> Fault:
         name, how = self.chance.choice(DATABASES), self.chance.choice(FAULTS)
-        fault = Fault(name, 0, how)
         if self.chance.random() < 0.75:
-            fault = Fault(f"{name} 1", self.chance.randint(0, MOST_STATEMENTS), how)
-        self.world.transfer(self.chance.randint(1, MOST_ROWS), fault)
+            return Fault(f"{name} 1", self.chance.randint(0, MOST_STATEMENTS), how)
+        return Fault(name, 0, how)
 
     def for_end_late(self) -> dict[str, Any]:
         return {"commit": self.chance.random() < 0.5}
@@ -204,4 +278,7 @@ class Machine:
     for_dock = for_undock
 
     def for_clone(self) -> dict[str, Any]:
-        return {"with_our_schema": self.chance.random() < 0.5}
+        (into,) = {*SERVERS} - {self.world.server}
+        return {"with_our_schema": self.chance.random() < 0.5, "into": into}
+
+    for_cut_off = for_reach = for_leave_behind = for_wait_again = for_undock

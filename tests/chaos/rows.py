@@ -1,11 +1,33 @@
-"""Rows of each kind for a world that goes through time: each carries a number that is used once."""
+"""Rows of each kind for a world that goes through time: each carries a number that is used once.
+
+Of balance changes the account carries it, too: "a-17". So the row that takes back row 17 is known,
+whose comment says what the undo is. A trigger gives that comment the number: "undo-17".
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 from transfer.engine.kinds import KINDS
 
-REFUSED = ("no", "odd", "here")  # values of the judged column that a vendor's table may refuse
+REFUSED = ("no", "odd", "here")  # judgements of rows that a vendor's table may refuse
+UNDO = "undo-"  # what the number of a row begins with that takes back another
+
+# Gives a row that takes back another its number.
+NUMBER_OPPOSITES = """
+            create function number_opposite() returns trigger language plpgsql as $$ begin
+                if new.comment like 'Undo of %' then
+                    new.comment := 'undo-' || split_part(new.account, '-', 2);
+                end if;
+                return new;
+            end $$;
+            create trigger number_opposite before insert on {}
+                for each row execute function number_opposite();
+"""
+
+
+def of_original(number: str) -> str:
+    """The number of the row that a row takes back; or its own."""
+    return number.removeprefix(UNDO)
 
 
 @dataclass(frozen=True)
@@ -19,6 +41,22 @@ class Rows:
     value: str  # the column that head office changes in staged rows
     values: tuple[str, ...]  # to what
 
+    def values_of(self, made: str, number: str) -> dict[str, Any]:
+        """The values of a row that is made in one of the ways."""
+        return self.numbered(self.made[made], number)
+
+    def numbered(self, values: dict[str, Any], number: str) -> dict[str, Any]:
+        """The values of a row, with its number."""
+        numbered = values | {self.number: number}
+        if self.kind == "balances":
+            numbered["account"] = f"{values['account']}-{of_original(number)}"
+        return numbered
+
+    @property
+    def judgement(self) -> str:
+        """SQL over a row: what the vendor's table judges it by."""
+        return f"split_part({self.judged}, '-', 1)"
+
     @property
     def staging(self) -> str:
         return f'"{KINDS[self.kind].staging}"'
@@ -30,18 +68,24 @@ class Rows:
     @property
     def in_shop_all(self) -> str:
         """Rows that a purge removed go on being history: kept beside, they go through time too. So
-        does what is decided of rows that were changed.
+        does what is decided of rows that were changed, and which rows an undo has withdrawn.
         """
         return f"""
             create table if not exists purged_for_the_test (kind text, number text);
+            create table if not exists withdrawn_for_the_test (kind text, number text);
             create table if not exists changed_for_the_test (
                 kind text, number text, id bigint, decision text, primary key (kind, number));
             create function remember_{self.kind}() returns trigger language plpgsql as $$ begin
-                insert into purged_for_the_test values ('{self.kind}', old.{self.number});
+                if current_setting('application_name') = 'dtadmin undo' then
+                    insert into withdrawn_for_the_test values ('{self.kind}', old.{self.number});
+                else
+                    insert into purged_for_the_test values ('{self.kind}', old.{self.number});
+                end if;
                 return null;
             end $$;
             create trigger remember after delete on {self.staging}
                 for each row execute function remember_{self.kind}();
+            {NUMBER_OPPOSITES.format(self.staging) if self.kind == "balances" else ""}
         """
 
     @property
@@ -63,14 +107,16 @@ class Rows:
         several SQLSTATEs; "here", only where the table `refuses_here` is.
         """
         codes = "array['P0002', '54000', '42501', '21000', '44000', 'DT001']"
+        judged = f"split_part(new.{self.judged}, '-', 1)"
+        number = f"substring(new.{self.number} from '[0-9]+$')"
         return f"""
-            alter table {self.target} add constraint vendor check ({self.judged} <> 'no');
+            alter table {self.target} add constraint vendor check ({self.judgement} <> 'no');
             create function refuse_{self.kind}() returns trigger language plpgsql as $$ begin
-                if new.{self.judged} = 'odd'
-                    or new.{self.judged} = 'here' and to_regclass('public.refuses_here') is not null
+                if {judged} = 'odd'
+                    or {judged} = 'here' and to_regclass('public.refuses_here') is not null
                 then
                     raise exception 'the vendor refuses it'
-                        using errcode = ({codes})[1 + new.{self.number}::int % 6];
+                        using errcode = ({codes})[1 + {number}::int % 6];
                 end if;
                 return new;
             end $$;

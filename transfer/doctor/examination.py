@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.utils.translation import gettext as _
 
+from transfer.bonus_api.errors import SecretUnreadable
 from transfer.doctor import databases, errors, surroundings
 from transfer.errors import gettext_noop
 from transfer.models import BonusServer, Heartbeat
@@ -124,7 +125,8 @@ def _of_server(server: BonusServer) -> Iterator[Result]:
     """Its connection test, its certificate, and its database unless that can't be logged in to."""
     refused = False
     for result in run_all(server):
-        refused = not result.ok and result.stage == "login"
+        no_login = result.stage == "login" and not result.ok
+        refused = no_login or result.error_code == SecretUnreadable.code
         yield result
     if has_certificate(server):
         label = _("Certificate")

@@ -120,16 +120,13 @@ class RegisterAccount(Failing):
         BonusServer,
         on_delete=models.CASCADE,
         related_name="accounts",
-        verbose_name=gettext_lazy("server"),
     )
     register = models.ForeignKey(
         CashRegister,
         on_delete=models.CASCADE,
         related_name="accounts",
-        verbose_name=gettext_lazy("cash register"),
     )
     state = models.CharField(
-        gettext_lazy("state"),
         max_length=12,
         choices=State,
         default=State.NOT_CREATED,
@@ -138,12 +135,12 @@ class RegisterAccount(Failing):
     login = models.CharField(gettext_lazy("login"), max_length=200, blank=True, editable=False)
     blocked = models.BooleanField(gettext_lazy("blocked"), default=False, editable=False)
     # Of a block that was ordered here; without a moment it was made on the server itself.
-    blocked_at = models.DateTimeField(gettext_lazy("blocked at"), null=True, editable=False)
+    blocked_at = models.DateTimeField(null=True, editable=False)
     blocked_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     block_reason = models.CharField(max_length=500, blank=True, db_default="", editable=False)
-    created_at = models.DateTimeField(gettext_lazy("created at"), null=True, editable=False)
+    created_at = models.DateTimeField(null=True, editable=False)
     # By the clock of this machine, though the server noted it by its own.
-    last_seen = models.DateTimeField(gettext_lazy("last seen"), null=True, editable=False)
+    last_seen = models.DateTimeField(null=True, editable=False)
     # Asked for, and no answer came: it may be there, with a secret that nobody knows.
     reply_lost = models.BooleanField(default=False, editable=False)
     job = models.ForeignKey(

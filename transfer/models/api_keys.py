@@ -100,13 +100,11 @@ class ApiKey(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MOST_A_MINUTE)],
         help_text=gettext_lazy("Further calls within the minute are refused with status 429."),
     )
-    created_at = models.DateTimeField(gettext_lazy("created"), default=timezone.now, editable=False)
-    created_by = models.CharField(gettext_lazy("created by"), max_length=200, editable=False)
-    revoked_at = models.DateTimeField(gettext_lazy("revoked"), null=True, editable=False)
-    last_used_at = models.DateTimeField(gettext_lazy("last used"), null=True, editable=False)
-    last_address = models.GenericIPAddressField(
-        gettext_lazy("last address"), null=True, editable=False
-    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_by = models.CharField(max_length=200, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    last_address = models.GenericIPAddressField(null=True, editable=False)
     # The minute of the last call, and the calls that were counted in it.
     minute = models.DateTimeField(null=True, editable=False)
     calls = models.PositiveIntegerField(default=0, editable=False)

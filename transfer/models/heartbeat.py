@@ -15,8 +15,8 @@ class Heartbeat(models.Model):
     # How a source ends whose ticks leave the queue to workers.
     LEAVES_QUEUE = ("--no-drain", "run_scheduler")
 
-    source = models.CharField(gettext_lazy("source"), max_length=200, primary_key=True)
-    at = models.DateTimeField(gettext_lazy("last tick"))
+    source = models.CharField(max_length=200, primary_key=True)
+    at = models.DateTimeField()
 
     class Meta:
         ordering = ["-at"]

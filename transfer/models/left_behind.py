@@ -18,9 +18,9 @@ class LeftBehind(models.Model):
     """
 
     task = models.OneToOneField(TransferTask, on_delete=models.CASCADE, related_name="left_behind")
-    at = models.DateTimeField(gettext_lazy("since"))
-    by = models.CharField(gettext_lazy("by"), max_length=200)  # a name: see `ScheduledTask`
-    reason = models.CharField(gettext_lazy("reason"), max_length=500)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=200)  # a name: see `ScheduledTask`
+    reason = models.CharField(max_length=500)
     # The number of the latest purge before it.
     purge = models.BigIntegerField()
     # How many rows at most purges have removed since that it has not received, as a purge counted.

@@ -22,7 +22,7 @@ class MaintenanceTask(ScheduledTask):
 
     REMOVING: ClassVar[list[str]] = [Kind.PURGE_HISTORY, Kind.PURGE_STAGING]
 
-    kind = models.CharField(gettext_lazy("maintenance"), max_length=20, choices=Kind, unique=True)
+    kind = models.CharField(max_length=20, choices=Kind, unique=True)
 
     class Meta:
         ordering = ["kind"]
@@ -79,9 +79,9 @@ class MaintenanceRun(Run):
         gettext_lazy("maintenance"), max_length=20, choices=MaintenanceTask.Kind
     )
     # It counts what it would remove, and removes nothing.
-    dry_run = models.BooleanField(gettext_lazy("dry run"), default=False)
+    dry_run = models.BooleanField(default=False)
     # What was removed, by table, and which tasks kept staged rows back.
-    report = models.JSONField(gettext_lazy("report"), default=dict)
+    report = models.JSONField(default=dict)
 
     objects = MaintenanceRunQuerySet.as_manager()
 

@@ -79,7 +79,7 @@ class Upload(OfKind, Job, Failing):
 
     # Noted in the staging database in the transaction that loads: a load happens once.
     token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
+    kind = models.CharField(max_length=10, choices=KindChoices)
     input_method = models.CharField(
         gettext_lazy("way"),
         max_length=10,
@@ -87,11 +87,9 @@ class Upload(OfKind, Job, Failing):
         default=InputMethod.FILE,
         db_column="way",
     )
-    state = models.CharField(
-        gettext_lazy("state"), max_length=10, choices=State, default=State.RECEIVED
-    )
+    state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
     name = models.CharField(gettext_lazy("file"), max_length=255)
-    size = models.BigIntegerField(gettext_lazy("size"), default=0)
+    size = models.BigIntegerField(default=0)
     # Of the content, by a key: without one, a PIN code could be guessed until it fits.
     digest = models.CharField(max_length=64, blank=True)
     is_utf8 = models.BooleanField(default=False)
@@ -102,20 +100,20 @@ class Upload(OfKind, Job, Failing):
 
     good = models.BigIntegerField(gettext_lazy("good lines"), default=0)
     bad = models.BigIntegerField(gettext_lazy("bad lines"), default=0)
-    subjects = models.BigIntegerField(gettext_lazy("accounts or cards"), default=0)
+    subjects = models.BigIntegerField(default=0)
     amount = AmountField(gettext_lazy("sum"), null=True)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
 
-    created_at = models.DateTimeField(gettext_lazy("uploaded at"), default=timezone.now)
-    created_by = models.CharField(gettext_lazy("uploaded by"), max_length=200)
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.CharField(max_length=200)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     confirmed_at = models.DateTimeField(null=True)
-    confirmed_by = models.CharField(gettext_lazy("loaded by"), max_length=200, blank=True)
+    confirmed_by = models.CharField(max_length=200, blank=True)
     address = models.GenericIPAddressField(null=True)
-    closed_at = models.DateTimeField(gettext_lazy("loaded at"), null=True)
+    closed_at = models.DateTimeField(null=True)
     # The transaction that wrote its rows, and no others, and in which database.
     origin = models.UUIDField(null=True, editable=False)
     xid = models.BigIntegerField(null=True, editable=False)
@@ -291,10 +289,10 @@ class BadLine(models.Model):
     """A line of a file that can't be loaded: where and why. A secret stands here as ••••."""
 
     upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="bad_lines")
-    line = models.BigIntegerField(gettext_lazy("line"))
-    columns = models.CharField(gettext_lazy("column"), max_length=100)
-    value = models.CharField(gettext_lazy("value"), max_length=100)
-    code = models.CharField(gettext_lazy("reason"), max_length=40)
+    line = models.BigIntegerField()
+    columns = models.CharField(max_length=100)
+    value = models.CharField(max_length=100)
+    code = models.CharField(max_length=40)
     # What stood in the columns that are loaded; a PIN code does not stand here.
     cells = models.JSONField(default=dict)
 

@@ -12,3 +12,8 @@ def wait_until(condition, process=None, seconds=60):
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < end
         pause.wait(0.02)
+
+
+def go_on():
+    """Tells a worker to go on until its queue is empty."""
+    return False

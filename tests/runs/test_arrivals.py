@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from tests.databases import connected, insert, query, run as statement, stage
-from tests.waiting import wait_until
+from tests.waiting import go_on, wait_until
 from transfer.engine.postgres.pool import _pool
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import State, Trigger
@@ -18,10 +18,6 @@ from transfer.text.schedule import AS_ROWS_ARRIVE
 from transfer.tick import tick
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def go_on():
-    return 0
 
 
 @pytest.fixture

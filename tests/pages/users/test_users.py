@@ -1,7 +1,6 @@
 """The administrator's page of users: who may log in, and as what."""
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -20,6 +19,7 @@ from django.urls import reverse
 
 from tests.databases import query
 from tests.records import user
+from tests.waiting import wait_until
 from transfer.access import Role, has_role
 from transfer.models import Actor, AuditEntry, User
 from transfer.models.users import one_at_a_time
@@ -396,13 +396,6 @@ def waiting_for_a_lock(dsn: str) -> int:
         "where datname = current_database() and wait_event_type = 'Lock'",
     )
     return count
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 class TestTheAudit:

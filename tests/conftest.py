@@ -18,16 +18,15 @@ from psycopg2.extensions import make_dsn
 from tests.databases import (
     ROOT,
     WORKER,
-    Flow,
     Server,
     as_url,
     hasten,
     initialise_shop_all,
     migrate_bonus_server,
     migrate_own,
-    send_all,
     stage,
 )
+from tests.flow import Flow, send_all
 from transfer.errors import TransferError
 from transfer.management.docking import database_fields
 from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.databases import Flow, Server, initialise_shop_all, query
+from tests.databases import Server, initialise_shop_all, query
+from tests.flow import Flow
 from transfer.engine import mapping_file
 
 TABLES = """\

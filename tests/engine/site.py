@@ -6,15 +6,8 @@ from contextlib import ExitStack
 import pytest
 
 from tests.chaos.instance import Instance, as_postgres
-from tests.databases import (
-    Flow,
-    connected,
-    insert,
-    keep,
-    purge,
-    query,
-    run,
-)
+from tests.databases import connected, insert, keep, query, run
+from tests.flow import Flow, purge
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import BALANCES, KINDS
 from transfer.engine.restore.answers import Answers

@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from tests.databases import Flow, connected, query, run
+from tests.databases import connected, query, run
 from tests.engine.site import assert_refuses_for_good
+from tests.flow import Flow
 from tests.waiting import wait_until
 from transfer.engine.errors import (
     BatchUnknown,

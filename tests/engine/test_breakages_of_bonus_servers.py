@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
-from tests.databases import purge, query
+from tests.databases import query
 from tests.engine.site import assert_refuses_for_good, burn
+from tests.flow import purge
 from transfer.engine.errors import (
     BatchForgotten,
     BatchUnknown,

@@ -5,7 +5,8 @@ from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
-from tests.databases import Flow, query
+from tests.databases import query
+from tests.flow import Flow
 from tests.proxy import Cut, Proxy
 from transfer.engine.errors import CommitUnconfirmed, RightsMissing, RowsLostOnTheWay, WrongColumns
 from transfer.engine.kinds import BALANCES

@@ -6,7 +6,8 @@ import pytest
 from django.core.management import call_command
 from psycopg2.extensions import make_dsn
 
-from tests.databases import Flow, query, stage
+from tests.databases import query, stage
+from tests.flow import Flow
 from transfer.engine.errors import NoRightForSchema
 from transfer.engine.postgres import connect, database as postgres
 from transfer.engine.postgres.deadline import Limits

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
-from tests.databases import WORKER, Flow, connected, insert, query, run
+from tests.databases import WORKER, connected, insert, query, run
+from tests.flow import Flow
 from tests.waiting import wait_until
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
-from tests.databases import Flow, connected, insert, purge, query, run
+from tests.databases import connected, insert, query, run
 from tests.engine.site import OLD, assert_reconciled
+from tests.flow import Flow, purge
 from transfer.engine.errors import RowsMissing, RowsPurged
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move import transfer as move

@@ -3,7 +3,8 @@
 import pytest
 from django.conf import settings
 
-from tests.databases import initialise_shop_all, purge, query
+from tests.databases import initialise_shop_all, query
+from tests.flow import purge
 from tests.vendor import TABLES, mapped
 from transfer.engine.errors import PositionLost, StagingTableChanged
 from transfer.engine.restore.requested_position import Request

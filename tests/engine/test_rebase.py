@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from psycopg2 import sql
 
-from tests.databases import Flow, connected, insert, query, run
+from tests.databases import connected, insert, query, run
+from tests.flow import Flow
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import HistoryChanged, RestoreUnknown
 from transfer.engine.kinds import BALANCES, KINDS

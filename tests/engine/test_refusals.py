@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
-from tests.databases import Flow, migrate_bonus_server, query
+from tests.databases import migrate_bonus_server, query
+from tests.flow import Flow
 from transfer.engine.errors import RowsSwallowed, TooManyRefused
 from transfer.engine.kind import MASK
 from transfer.engine.move import refusals

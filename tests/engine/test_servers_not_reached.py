@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.databases import Flow, connected, insert, purge, query, run
+from tests.databases import connected, insert, query, run
 from tests.engine.site import OLD, answering_all, assert_reconciled, burn
+from tests.flow import Flow, purge
 from tests.waiting import wait_until
 from transfer.engine.errors import (
     OriginChanged,

@@ -4,7 +4,8 @@ from contextlib import ExitStack
 from typing import Any
 from uuid import UUID, uuid4
 
-from tests.databases import Flow, connected, insert, run
+from tests.databases import connected, insert, run
+from tests.flow import Flow
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.shop_all.source import ShopAll

@@ -1,7 +1,8 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.databases import Flow, initialise_shop_all, query, stage
+from tests.databases import initialise_shop_all, query, stage
+from tests.flow import Flow
 from transfer.engine.kinds import KINDS
 
 pytestmark = pytest.mark.django_db

@@ -1,7 +1,8 @@
 import pytest
 from django.core.management import call_command
 
-from tests.databases import Flow, query, stage
+from tests.databases import query, stage
+from tests.flow import Flow
 from transfer.models import Actor, RejectedRow, Settings, TransferTask
 from transfer.rejects.resend import resend
 from transfer.runs.purge import purge_staging

@@ -10,7 +10,8 @@ import pytest
 
 from tests.administrator import remove_role
 from tests.conftest import WORKER
-from tests.databases import Flow, connected, purge, query, run
+from tests.databases import connected, query, run
+from tests.flow import Flow, purge
 from transfer.errors import TransferError
 
 FORGER = f"forger_{WORKER}"

@@ -11,7 +11,8 @@ from psycopg2.extensions import make_dsn
 
 from tests.administrator import remove_role
 from tests.conftest import WORKER
-from tests.databases import Flow, query, stage
+from tests.databases import query, stage
+from tests.flow import Flow
 from transfer.engine.errors import NoRightForSchema, PositionMoved, RightsMissing
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database

@@ -6,7 +6,8 @@ Each of them would run with the rights of our account, and see the values that i
 import pytest
 from psycopg2 import sql
 
-from tests.databases import purge as purge_rows, query, stage
+from tests.databases import query, stage
+from tests.flow import purge as purge_rows
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.purge import Purge

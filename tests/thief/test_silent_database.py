@@ -20,7 +20,8 @@ from psycopg2.extensions import parse_dsn
 
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.conftest import NOON
-from tests.databases import Flow, query, stage
+from tests.databases import query, stage
+from tests.flow import Flow
 from tests.misbehaving import is_silent, server as listening
 from tests.proxy import STARTUP, Proxy
 from tests.waiting import wait_until

@@ -2,7 +2,8 @@
 
 from django.core.management import call_command
 
-from tests.databases import connected, insert, purge, query, stage
+from tests.databases import connected, insert, query, stage
+from tests.flow import purge
 from tests.trace.moving import move
 from transfer.loading import undo, upload_job
 from transfer.models import RejectedRow

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.databases import connected, initialise_shop_all, insert, purge, query, run, stage
+from tests.databases import connected, initialise_shop_all, insert, query, run, stage
+from tests.flow import purge
 from tests.trace.moving import ACCOUNT, move
 from transfer.loading import undo, upload_job
 from transfer.models import RejectedRow, Upload

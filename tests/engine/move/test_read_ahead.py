@@ -7,7 +7,8 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from tests.chaos.checks import assert_all_moved_once, stage_many
-from tests.databases import Flow, connected, query, run
+from tests.databases import connected, query, run
+from tests.flow import Flow
 from tests.waiting import wait_until
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move import transfer as move

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.databases import Flow, purge, query
+from tests.databases import query
+from tests.flow import Flow, purge
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore

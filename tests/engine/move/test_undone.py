@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.databases import Flow, purge, query
+from tests.databases import query
 from tests.engine.undoing import load, take_back
+from tests.flow import Flow, purge
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.databases import Flow, initialise_shop_all, query
+from tests.databases import initialise_shop_all, query
+from tests.flow import Flow
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import BALANCES, KINDS, PINCODES
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore

@@ -2,7 +2,8 @@
 
 import time
 
-from tests.databases import purge, query
+from tests.databases import query
+from tests.flow import purge
 
 MANY = 30_000  # batches: three weeks of one a minute
 AT_MOST = 10  # seconds; it takes a tenth of one, and took minutes when each batch read all others

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.chaos.checks import stage_many
-from tests.databases import Flow, connected, query, run
+from tests.databases import connected, query, run
+from tests.flow import Flow
 from tests.waiting import wait_until
 from transfer.engine.kinds import BALANCES
 from transfer.engine.restore.requested_position import Request

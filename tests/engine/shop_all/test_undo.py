@@ -4,8 +4,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.databases import Flow, connected, insert, query, run
+from tests.databases import connected, insert, query, run
 from tests.engine.undoing import load, take_back
+from tests.flow import Flow
 from transfer.engine.errors import LoadUnknown, RowsGone
 
 TABLE = '"changeAccountBalanceTemp"'

@@ -13,6 +13,7 @@ from tests.chaos import (
     scenarios_of_flows,
     scenarios_of_loads,
     scenarios_of_servers,
+    scenarios_of_the_left_behind,
 )
 from tests.chaos.scenarios import Scenario
 from transfer.engine.bonus_server.positions import Positions
@@ -27,11 +28,13 @@ from transfer.engine.restore import (
     renumber_after_restore,
     set_position,
 )
-from transfer.engine.shop_all import batch_log, identity, withdrawal
+from transfer.engine.shop_all import batch_log, identity, purge_notes, withdrawal
 from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.batches import Batch, Readers
 from transfer.engine.shop_all.purge_notes import Lost, PurgeNotes
 from transfer.loading import undo
+from transfer.management.commands import rebase_shop_all
+from transfer.runs import positions
 
 
 def take_out(name: str) -> None:
@@ -164,6 +167,14 @@ def a_lost_answer_counts_as_a_commit() -> None:
     replace(chunk, "commit", commit_blindly)
 
 
+def what_is_taken_back_is_not_asked_for() -> None:
+    everywhere = """
+        update pg_temp.incoming set fault = null, turn = %(turn)s
+         where fault = 'nothing_to_take_back'
+    """
+    replace(replacements, "RELEASE_UNDONE", everywhere)
+
+
 def rows_are_withdrawn_without_a_question() -> None:
     replace(withdrawal, "_is_read_by_others", lambda *_: False)
     replace(undo, "was_read_elsewhere", lambda *_: False)
@@ -247,12 +258,22 @@ GUARDS = [
     Guard("a commit whose answer is lost is looked up", a_lost_answer_counts_as_a_commit),
 ]
 
-# Of loads that are taken back.
+# Of loads that are taken back, and of servers that are left behind.
 OF_LOADS = [
+    Guard(
+        "an opposite row is applied only where its original was accepted",
+        what_is_taken_back_is_not_asked_for,
+        scenarios_of_loads.taken_back_where_one_server_lags,
+    ),
     Guard(
         "rows are withdrawn only if no batch may have read them",
         rows_are_withdrawn_without_a_question,
         scenarios_of_loads.withdrawn_where_an_undocked_server_has_read,
+    ),
+    Guard(
+        "withdrawn rows that a restore brings back wait again",
+        lambda: replace(rebase_shop_all, "back_again", list),
+        scenarios_of_loads.withdrawn_and_shop_all_restored_to_before,
     ),
     Guard(
         "a server that may have a purged original says so",
@@ -260,9 +281,19 @@ OF_LOADS = [
         scenarios_of_loads.taken_back_where_a_copy_of_tables_is_all_that_is_left,
     ),
     Guard(
+        "a copy of tables gets the rejects of the original",
+        lambda: replace(positions, "_original", nothing),
+        scenarios_of_loads.taken_back_where_only_the_tables_are_copied,
+    ),
+    Guard(
         "an undo that is gone with a restore can be done again",
         lambda: replace(undo, "note_lost", lambda *_: []),
         scenarios_of_loads.taken_back_and_restored_before_a_server_looked,
+    ),
+    Guard(
+        "a purge that leaves a server behind lists the rows",
+        lambda: replace(purge_notes, "LIST", "select %s, %s"),
+        scenarios_of_the_left_behind.left_behind_and_seeded_from_a_copy,
     ),
 ]
 

@@ -65,6 +65,13 @@ class HeadOffice(GoingBack):
             self.now.prepared.update(gid.split()[1:])
 
     @step
+    def prepare_nothing(self) -> None:
+        """Shop All can prepare no transactions, as PostgreSQL comes: no rebase asks about them."""
+        query(self.shop_all, "alter system set max_prepared_transactions = 0")
+        self.instances["shop_all"].stop()
+        self.instances["shop_all"].start()
+
+    @step
     def grow_careless(self) -> None:
         """Somebody sets for the whole database that commits need not be flushed."""
         query(self.shop_all, "alter database shop_all set synchronous_commit = off")

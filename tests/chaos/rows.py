@@ -108,12 +108,15 @@ class Rows:
         """
         codes = "array['P0002', '54000', '42501', '21000', '44000', 'DT001']"
         judged = f"split_part(new.{self.judged}, '-', 1)"
+        # The vendor takes the opposite of a balance change that he refuses: it must not come.
+        is_balances = self.kind == "balances"
+        taken, added = (" or amount < 0", "new.amount > 0 and") if is_balances else ("", "")
         number = f"substring(new.{self.number} from '[0-9]+$')"
         return f"""
-            alter table {self.target} add constraint vendor check ({self.judgement} <> 'no');
+            alter table {self.target} add constraint vendor check ({self.judgement} <> 'no'{taken});
             create function refuse_{self.kind}() returns trigger language plpgsql as $$ begin
-                if {judged} = 'odd'
-                    or {judged} = 'here' and to_regclass('public.refuses_here') is not null
+                if {added} ({judged} = 'odd'
+                    or {judged} = 'here' and to_regclass('public.refuses_here') is not null)
                 then
                     raise exception 'the vendor refuses it'
                         using errcode = ({codes})[1 + {number}::int % 6];

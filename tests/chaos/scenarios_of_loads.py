@@ -181,6 +181,7 @@ def withdrawn_where_a_server_comes_back_that_has_read(world: World) -> None:
 def withdrawn_and_shop_all_restored_to_before(world: World) -> None:
     """Both servers have read on, so their positions call the rows moved, which are back."""
     world.begin("balances", servers=2)
+    world.prepare_nothing()
     world.load(["good", "here"])
     world.copy("shop_all")
     world.take_back()

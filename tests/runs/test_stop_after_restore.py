@@ -66,6 +66,14 @@ def test_a_server_docked_meanwhile_receives_nothing(tasks, dock, second_bonus):
     assert docked.run("cards") == "shop_all_restored"
 
 
+def test_a_server_docked_meanwhile_gets_a_position_after_the_rebase(tasks, dock, second_bonus):
+    """Shop All takes no batch until then."""
+    tasks.run("balances")
+    docked = dock(second_bonus, name="Бонусный сервер 9")
+    with pytest.raises(CommandError, match="rebase_shop_all"):
+        call_command("set_position", docked.name, "pincodes", "--now")
+
+
 def test_who_knows_that_shop_all_is_whole_lets_the_others_go_on(tasks, bonus, capsys):
     tasks.run("balances")
     call_command("set_position", tasks.server.name, "balances", "--shop-all-is-whole", "--dry-run")

@@ -59,9 +59,9 @@ def set_position(
     the number of the reader's last one.
 
     Raises BatchUnknown, PositionStillKnown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown,
-    ReaderShared, PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged when shop All
-    has gone back in time, which has to be settled first; RowsPurged when rows are gone that it
-    would need, and that was not accepted.
+    ReaderShared, PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged or
+    ShopAllRestored when shop All has gone back in time, which has to be settled first; RowsPurged
+    when rows are gone that it would need, and that was not accepted.
     """
     given_up = NOTHING_LOST
     if request.stays:
@@ -76,10 +76,8 @@ def set_position(
         with source.snapshot(kind):
             now = _look(kind, source, target, request, readers)
             plan = requested_position(now)
-            if not source.identity.is_origin_original():
-                # A rebase has to come, and writes a batch. One of the dump's numbers can't be of
-                # a cluster that has yet to reach them.
-                plan = replace(plan, needs_batch=False)
+            if plan.needs_batch:
+                plan = replace(plan, needs_batch=_takes_batch(now))
             _check_later(now, plan.position)
             lost = _check_lost(now, plan.position)
             after = source.count_anew(kind, plan.position)
@@ -106,6 +104,23 @@ def _look(
         if request.keeps_reader:
             readers.check_shared(held, target.name)
     return Situation(kind, source, target, request, readers, origin, held)
+
+
+def _takes_batch(now: Situation) -> bool:
+    """Whether shop All takes a batch now. It takes none until a rebase, which writes one, if it is
+    known to be restored, or came from a dump: the dump's numbers can't be of a cluster that has yet
+    to reach them.
+
+    A lost position can be written without its batch. Any other has to wait for the rebase: raises
+    ShopAllRestored.
+    """
+    if not now.source.identity.is_origin_original():
+        return False
+    if now.request.shop_all_is_whole or not now.source.restore_notes.exist(now.origin):
+        return True
+    if now.request.batch is None:
+        now.source.restore_notes.check(now.origin)
+    return False
 
 
 def _check_lost(now: Situation, position: Position) -> Lost:

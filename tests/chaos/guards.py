@@ -23,10 +23,10 @@ from transfer.engine.kind import Kind
 from transfer.engine.move import chunk, prepare, replacements, stream, undone
 from transfer.engine.move.refusals import Applied, Bisection
 from transfer.engine.restore import (
-    carry_over,
     diagnosis,
     renumber_after_restore,
     set_position,
+    translate,
 )
 from transfer.engine.shop_all import batch_log, identity, purge_notes, withdrawal
 from transfer.engine.shop_all.batch_log import BatchLog
@@ -184,8 +184,8 @@ def no_position_is_taken_at_its_word() -> None:
     """A rebase still knows which positions are lost when it looks at what was said of the restore;
     it was imported there before.
     """
-    replace(renumber_after_restore, "is_lost", carry_over.is_lost)
-    replace(carry_over, "is_lost", lambda *_: True)
+    replace(renumber_after_restore, "is_lost", translate.is_lost)
+    replace(translate, "is_lost", lambda *_: True)
 
 
 @dataclass(frozen=True)

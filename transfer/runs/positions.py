@@ -18,9 +18,10 @@ from transfer.engine.errors import (
 )
 from transfer.engine.position import Position
 from transfer.engine.restore.answers import Answers
-from transfer.engine.restore.carry_over import Renumbered, carry_over
+from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.restore.requested_position import Request
 from transfer.engine.restore.set_position import Outcome, set_position
+from transfer.engine.restore.translate import Renumbered
 from transfer.engine.shop_all.batches import Batch, KnownBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError

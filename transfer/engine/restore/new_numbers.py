@@ -12,7 +12,9 @@ from datetime import datetime
 from psycopg2 import sql
 
 from transfer.engine.kind import Kind
-from transfer.engine.shop_all.rebase_log import LOWEST, Rebase, burn
+from transfer.engine.shop_all import renumbering
+from transfer.engine.shop_all.rebase_log import Rebase
+from transfer.engine.shop_all.renumbering import LOWEST, burn
 from transfer.engine.shop_all.source import ShopAll
 
 # The triggers of a table that are on, and how. By the catalogue.
@@ -80,14 +82,14 @@ def renumber(
     for one in unread:
         if (one.kind, one.origin) == (kind.name, rebase.origin):
             is_new = sql.SQL("({} or {})").format(is_new, _is_one_of(one))
-    needed = shop_all.rebase_log.count_transactions(kind, is_new)
+    needed = renumbering.count_transactions(shop_all.database, kind, is_new)
     snapshot = _with_free_numbers(shop_all, needed, is_dump=rebase.is_dump)
-    shop_all.rebase_log.number(kind, is_new, snapshot, needed)
+    renumbering.number(shop_all.database, kind, is_new, snapshot, needed)
     shop_all.corrections.renumber(kind, following, is_new)
     shop_all.undo_log.renumber(kind, following, is_new)
     with _triggers_off(shop_all, kind):
         shop_all.change_decisions.close(kind, is_new)
-        shop_all.rebase_log.renumber(kind, is_new)
+        renumbering.renumber(shop_all.database, kind, is_new)
         with shop_all.another() as other, other.database.transaction():
             later = str(other.database.value("select pg_current_xact_id()"))
         shop_all.change_decisions.renew(kind, later)

@@ -27,9 +27,9 @@ from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.postgres.database import ALL_ROWS
 from transfer.engine.restore.answers import NO_ANSWERS, Answers
-from transfer.engine.restore.carry_over import Renumbered, is_lost, translate
 from transfer.engine.restore.diagnosis import Held, check_knowledge, is_anything_wrong
 from transfer.engine.restore.new_numbers import Restored, Unread, renumber
+from transfer.engine.restore.translate import Renumbered, is_lost, translate
 from transfer.engine.shop_all.rebase_log import Rebase
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable

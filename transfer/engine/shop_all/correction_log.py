@@ -12,7 +12,7 @@ from psycopg2 import sql
 from transfer.engine.errors import NotInitialised, NumberUsedTwice
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.carry_notes import carry_notes
+from transfer.engine.shop_all.renumbering import carry_notes
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 RENUMBERED = "datatransfer.renumbered_transaction"  # only a resend and a rebase need it

@@ -114,52 +114,6 @@ LAST_KEPT = """
      order by number desc limit 1
 """
 
-# How many transactions with staged rows there are. Reads the table.
-COUNT_TRANSACTIONS = """
-    select count(distinct (xid, is_new))
-      from (select xid, {is_new} as is_new from {table}) as rows
-"""
-
-# Gives each transaction of the table a new number, in the order of the old ones, those written
-# since the restore last. The numbers are the highest that the cluster has used and no transaction
-# under way has: no other row will ever carry them. Rows of a transaction before the first one
-# (init_shop_all --existing-rows moved) keep it. Reads the table twice.
-NUMBER = """
-    with old as materialized (
-        select xid, {is_new} as is_new from {staged} where xid >= '3' group by 1, 2
-    ), placed as (
-        select xid, is_new, row_number() over (order by is_new, xid) as place from old
-    ), highest as (
-        select number from generate_series({first}, {last}) as number
-         where number <> all ({running}::bigint[])
-         order by number desc limit (select count(*) from old)
-    ), free as (
-        select number, row_number() over (order by number) as place from highest
-    )
-    insert into datatransfer.renumbered_transaction (origin, kind, old_xid, is_new, new_xid)
-    select (select origin from datatransfer.origin), {kind}, xid, is_new, number::text::xid8
-      from placed join free using (place)
-"""
-
-# Lets what earlier rebases have kept name the new transactions. Reads all of it for the kind. A row
-# that was written since the restore may have the number of one that came with the copy.
-FOLLOW = """
-    update datatransfer.renumbered_transaction as known
-       set new_xid = (select now.new_xid from datatransfer.renumbered_transaction as now
-                       where now.origin = today.origin and now.kind = known.kind
-                         and now.old_xid = known.new_xid and not now.is_new)
-      from datatransfer.origin as today
-     where known.kind = %s and known.origin <> today.origin and known.new_xid is not null
-"""
-
-# Writes the new transactions into the rows. Reads the table.
-RENUMBER = """
-    update {table} set xid = known.new_xid
-      from (select old_xid, is_new, new_xid from datatransfer.renumbered_transaction
-             where kind = {kind} and origin = (select origin from datatransfer.origin)) as known
-     where xid = known.old_xid and {is_new} = known.is_new
-"""
-
 # Notes which rows a purge has removed of transactions that a rebase has renumbered. By the index on
 # (kind, new_xid).
 MARK_PURGED = """
@@ -198,10 +152,6 @@ FORGET = """
                           and young.at >= now() - make_interval(days => {days}))
        and not exists (select from {table} as row where row.xid = known.new_xid)
 """
-
-LOWEST = 4  # a snapshot that ends here differs from the one of a position that has read nothing
-# Uses up transactions of the cluster.
-BURN = "do $$ begin for n in 1..{} loop perform pg_current_xact_id(); commit; end loop; end $$"
 
 
 @dataclass(frozen=True)
@@ -249,39 +199,6 @@ class RebaseLog:
         rows = self.database.rows(LAST_KEPT, values)
         return rows[0][0] if rows else NOTHING_READ
 
-    def count_transactions(self, kind: Kind, is_new: sql.Composable) -> int:
-        """How many numbers `renumber` needs. `is_new`: see there."""
-        query = sql.SQL(COUNT_TRANSACTIONS).format(table=kind.staged, is_new=is_new)
-        return int(self.database.value(query))
-
-    def number(self, kind: Kind, is_new: sql.Composable, snapshot: str, needed: int) -> None:
-        """Chooses a new number for each transaction of the table, and keeps which.
-
-        `is_new` is SQL over a row: it was written since the restore. `snapshot` is younger than the
-        lock of the table; it has ended at least `needed` + LOWEST numbers and those under way.
-        """
-        _, end, under_way = snapshot.split(":")
-        running = [int(xid) for xid in under_way.split(",") if xid]
-        names = {
-            "kind": sql.Literal(kind.name),
-            "staged": kind.staged,
-            "is_new": is_new,
-            "first": sql.Literal(max(LOWEST, int(end) - needed - len(running))),
-            "last": sql.Literal(int(end) - 1),
-            "running": sql.Literal(running),
-        }
-        self.database.execute(sql.SQL(NUMBER).format(**names))
-        self.database.execute(FOLLOW, [kind.name])
-
-    def renumber(self, kind: Kind, is_new: sql.Composable) -> None:
-        """Writes the new numbers into the rows; no trigger may be on."""
-        names = {
-            "kind": sql.Literal(kind.name),
-            "table": kind.staging_table,
-            "is_new": is_new,
-        }
-        self.database.execute(sql.SQL(RENUMBER).format(**names))
-
     def mark_purged(self, kind: Kind) -> None:
         """Notes what a purge has removed: the transactions are in the temporary table `gone`."""
         self.database.execute(MARK_PURGED, [kind.name])
@@ -306,9 +223,3 @@ class RebaseLog:
                 kind=sql.Literal(kind.name), days=sql.Literal(days), table=kind.staging_table
             )
         )
-
-
-def burn(database: Database, transactions: int) -> None:
-    """Uses up transactions of the cluster, so that they can number rows."""
-    with database.without_transaction():
-        database.execute(BURN.format(transactions))

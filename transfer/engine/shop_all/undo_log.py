@@ -13,7 +13,7 @@ from psycopg2 import sql
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, any_of, batch
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.carry_notes import carry_notes
+from transfer.engine.shop_all.renumbering import carry_notes
 from transfer.engine.shop_all.rights import grant_as_on_batches
 
 SCHEMA = """

@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _, gettext_noop, ngettext
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsDoubtful
 from transfer.engine.restore.answers import Answers, Flow
-from transfer.engine.restore.carry_over import Renumbered
 from transfer.engine.restore.new_numbers import Restored
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore
+from transfer.engine.restore.translate import Renumbered
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable
 from transfer.loading.lost import back_again, note_lost

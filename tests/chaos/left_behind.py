@@ -19,6 +19,13 @@ IS_LEFT = """
                     where server.name = %s)
 """
 
+# Whether our own database knows a position of the transfer: it has run since it was docked.
+HAS_BEGUN = """
+    select cardinality(task.readers) > 0 from transfer_transfertask as task
+      join transfer_bonusserver as server on server.id = task.server_id
+     where server.name = %s and task.kind = %s
+"""
+
 
 class LeftBehind(Administrator):
     @step
@@ -41,13 +48,14 @@ class LeftBehind(Administrator):
     @step
     def wait_again(self, server: str) -> None:
         """The administrator takes back that the server is left behind; refused where it lacks rows
-        that are purged.
+        that are purged. Of a copy that has not run yet the product knows nothing: its first run
+        says what it lacks.
         """
         done = self._do("command", arguments=["server", "take-back", SERVERS[server]])
         lacking = {
             number
             for name, kind in self.now.flows
-            if name == server
+            if name == server and self._has_begun(server, kind)
             for number in self._purged_and_missing(server, kind)
         }
         self._expect(
@@ -55,6 +63,10 @@ class LeftBehind(Administrator):
             f"taken back, and {server} lacks {sorted(lacking)}: {done}",
         )
         self.now.refusals["taking back"] += done["code"] != 0
+
+    def _has_begun(self, server: str, kind: str) -> bool:
+        found = query(self.installation.own, HAS_BEGUN, [SERVERS[server], kind])
+        return found == [(True,)]
 
     def _lacks_by_decision(self, server: str) -> bool:
         flows = [facts for (name, _), facts in self.now.flows.items() if name == server]

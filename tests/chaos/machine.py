@@ -104,6 +104,7 @@ class Machine:
     def take_a_step(self) -> None:
         possible = self.world.possible()
         is_calm = possible["purge"] and possible["transfer"] and possible["dump"]
+        is_calm = is_calm and not self.world.now.cut_off
         possible |= dict.fromkeys(CALM, is_calm)
         acts = {act: times for act, times in ACTS.items() if possible.get(act, True)}
         (act,) = self.chance.choices([*acts], [*acts.values()])

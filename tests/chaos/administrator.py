@@ -67,7 +67,7 @@ class Administrator(Loads):
 
     @step
     def rebase(self) -> None:
-        """Though no transfer is refused: he is told which loads are gone."""
+        """No transfer is refused; the command still says which loads are gone."""
         self._manage("rebase_shop_all")
 
     def _rebase(self) -> None:

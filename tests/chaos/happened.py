@@ -22,7 +22,7 @@ class Facts:
     is_new: bool = False  # the server was docked with tables of another, and without a position
     refused: str = ""  # the code of a refusal that is not settled yet
     mirrored: set[str] = field(default_factory=set)  # rejects that only our own database has
-    lost_rejects: set[str] = field(default_factory=set)  # that nobody has: they were not copied
+    lost_rejects: set[str] = field(default_factory=set)  # we had not copied them
     forgone: int = 0  # rows at most that an administrator has said may be missing
     given_up: set[str] = field(default_factory=set)  # purged rows that he has said are missing
     is_placed: bool = False  # whether an administrator has said how far it has received rows

@@ -58,7 +58,7 @@ def taken_back_and_restored_before_a_server_looked(world: World) -> None:
 
 
 def taken_back_and_restored_and_renumbered_by_hand(world: World) -> None:
-    """The administrator renumbers though no transfer is refused, and is told."""
+    """No transfer is refused. The rebase still says that the undo is gone."""
     world.load(["good", "no"])
     world.transfer()
     world.copy("shop_all")
@@ -212,7 +212,7 @@ def withdrawn_in_part_and_shop_all_restored_to_before(world: World) -> None:
 
 
 def withdrawn_before_a_server_has_read(world: World) -> None:
-    """Nobody gets the rows; the half that was read is taken back by opposite rows."""
+    """No server keeps an amount: opposite rows take back the half that was read."""
     world.begin("balances", "pincodes", servers=2)
     for kind in ("pincodes", "balances"):
         world.go_to("bonus", kind)

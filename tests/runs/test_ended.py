@@ -75,7 +75,7 @@ def test_a_command_that_takes_over_does_not_revive_a_run_cancelled_meanwhile(tas
 
 def test_a_queued_run_whose_entry_is_gone_is_queued_again(task, ivan):
     run = run_now(task, ivan)
-    DBTaskResult.objects.update(status="RUNNING")  # whoever claimed it was killed
+    DBTaskResult.objects.update(status="RUNNING")  # the worker that claimed it was killed
     assert tick("test", NOON).queued_again == 1
     assert tick("test", NOON).queued_again == 0
     drain(go_on)

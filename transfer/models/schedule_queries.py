@@ -47,14 +47,14 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
         )
 
     def plan_earlier(self, now: datetime) -> None:
-        """Sets those next times anew that were reckoned while the clock was ahead."""
+        """Computes the next times again that were computed while the clock was ahead."""
         zone, planned = Settings.load().zone, self.enabled().exclude(next_run_at=None)
         late = [one.pk for one in planned if one.next_time(now, zone=zone) < one.next_run_at]
         self.filter(pk__in=late).replan(now)
 
     @transaction.atomic
     def replan(self, now: datetime | None = None) -> None:
-        """Sets the next times anew: the time zone has changed, or the clock was set back."""
+        """Computes the next times again: the time zone changed, or the clock was set back."""
         now, zone = now or timezone.now(), Settings.load().zone
         tasks = list(self.enabled().select_for_update(of=("self",)))
         for task in tasks:

@@ -53,6 +53,10 @@ def test_an_env_file_is_read_and_what_the_environment_has_wins(tmp_path):
         ({"DEBUG": "perhaps", "DTADMIN_LANGUAGE": "en"}, "DEBUG must be 1 or 0"),
         ({"DEBUG": "perhaps", "DTADMIN_LANGUAGE": "xx"}, "DEBUG must be 1 or 0"),
         ({"DTADMIN_ENV": "/no/such/file"}, "/no/such/file"),
+        ({"DTADMIN_LANGUAGE": "de"}, "DTADMIN_LANGUAGE must be ru or en."),
+        ({"TIME_ZONE": "Mars/Olympus"}, "TIME_ZONE: часового пояса Mars/Olympus нет"),
+        ({"TIME_ZONE": "Europe"}, "TIME_ZONE: часового пояса Europe нет"),
+        ({"TIME_ZONE": "../passwd"}, "TIME_ZONE: часового пояса ../passwd нет"),
     ],
 )
 def test_what_is_missing_is_named_in_the_installations_language_and_no_password_quoted(

@@ -1,16 +1,27 @@
 """Pages: languages, time zone, templates, and how tables, filters and notices look."""
 
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
 
 from dtadmin.settings.environment import BASE_DIR, env
+from dtadmin.translation import gettext as _
 
-LANGUAGE_CODE = env("DTADMIN_LANGUAGE", "ru")
+LANGUAGE_CODE = env("DTADMIN_LANGUAGE") or "ru"
 LANGUAGES = [("ru", gettext_lazy("Russian")), ("en", gettext_lazy("English"))]
+if LANGUAGE_CODE not in dict(LANGUAGES):
+    raise ImproperlyConfigured(_("DTADMIN_LANGUAGE must be ru or en."))
 LOCALE_PATHS = [BASE_DIR / "transfer" / "locale"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
-TIME_ZONE = env("TIME_ZONE", "Europe/Moscow")
+TIME_ZONE = env("TIME_ZONE") or "Europe/Moscow"
+try:
+    ZoneInfo(TIME_ZONE)
+except (KeyError, OSError, ValueError):  # no such file, a folder, a path
+    _text = _("TIME_ZONE: there is no time zone %(zone)s. Name one such as Europe/Moscow.")
+    raise ImproperlyConfigured(_text % {"zone": TIME_ZONE}) from None
 
 TEMPLATES = [
     {

@@ -65,16 +65,31 @@ def django_db_keepdb() -> bool:
 
 
 @pytest.fixture(scope="session")
+def own_template(postgres: Server) -> Iterator[str]:
+    """A database that has our own tables, empty: migrations run once for all workers."""
+    with postgres.template("test_own_template", migrate_own) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
 def own_copy(
-    postgres: Server, django_db_modify_db_settings: None, django_db_keepdb: bool
-) -> Iterator[None]:
-    """Our own database of the tests, as a copy: migrations run once for all workers."""
-    if not django_db_keepdb:
-        yield
-        return
-    with postgres.template("test_own_template", migrate_own) as template:
-        postgres.create(connection.creation._get_test_db_name(), template)
-        yield
+    request: pytest.FixtureRequest,
+    postgres: Server,
+    django_db_modify_db_settings: None,
+    django_db_keepdb: bool,
+) -> None:
+    """Our own database of the tests, as a copy of the template."""
+    if django_db_keepdb:
+        name = connection.creation._get_test_db_name()
+        postgres.create(name, request.getfixturevalue("own_template"))
+
+
+@pytest.fixture
+def migrated_database(postgres: Server, own_template: str) -> Iterator[str]:
+    """A database with our own tables, beside the one that the test runs in."""
+    name = f"test_migrated_{WORKER}"
+    yield postgres.create(name, own_template)
+    postgres.drop(name)
 
 
 @pytest.fixture(scope="session")

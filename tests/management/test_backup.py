@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
-from psycopg2.extensions import parse_dsn
 
 from tests.chaos.instance import BINARIES, TARGET_POSTGRES_VERSION
 from tests.databases import ROOT, as_url, query
@@ -245,19 +244,16 @@ def test_a_backup_of_a_newer_version_is_refused(own_database, call, file, restor
 
 
 def test_a_backup_of_an_earlier_version_is_migrated(
-    environment, empty_database, own_database, postgres, call, file
+    environment, empty_database, own_database, migrated_database, call, file
 ):
-    name = f"{parse_dsn(empty_database)['dbname']}_earlier"
-    earlier = postgres.create(name)
-    environment["DATABASE_URL"] = as_url(earlier)
-    assert call("migrate", "transfer", "0011", "--verbosity=0")[0] == 0
+    environment["DATABASE_URL"] = as_url(migrated_database)
+    assert call("migrate", "transfer", "0041", "--verbosity=0")[0] == 0
     # As that version's own command would.
-    subprocess.run([BINARIES / "pg_dump", "-Fc", "-f", file, as_url(earlier)], check=True)
-    postgres.drop(name)
+    subprocess.run([BINARIES / "pg_dump", "-Fc", "-f", file, as_url(migrated_database)], check=True)
     environment["DATABASE_URL"] = as_url(empty_database)
     code, said = call("restore", file)
     assert code == 0, said
-    assert query(empty_database, "select count(*) from transfer_notice") == [(0,)]
+    assert query(empty_database, "select count(*) from transfer_leftbehind") == [(0,)]
     assert call("migrate", "--check")[0] == 0
 
 

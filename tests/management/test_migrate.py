@@ -16,16 +16,16 @@ NEWER = (
 
 
 @pytest.fixture
-def manage_here(empty_database):
-    """Runs a command of manage.py until it ends. `url`: of another database than the empty one."""
+def manage_here(migrated_database):
+    """Runs a command of manage.py until it ends. `url`: of another database."""
 
     def manage_here(*arguments, url=""):
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             env={
                 **os.environ,
-                "DATABASE_URL": url or as_url(empty_database),
-                "SHOP_ALL_DATABASE_URL": as_url(empty_database),
+                "DATABASE_URL": url or as_url(migrated_database),
+                "SHOP_ALL_DATABASE_URL": as_url(migrated_database),
                 "SECRET_KEY": settings.SECRET_KEY,
                 "DTADMIN_LANGUAGE": "en",
             },
@@ -49,24 +49,25 @@ def last_applied(dsn):
     return found[-1][0]
 
 
-def test_a_migration_that_fails_is_named_and_those_before_it_are_undone(migrate, empty_database):
-    assert migrate("transfer", "0018").returncode == 0
-    query(empty_database, "alter table transfer_transfertask add column counted bigint")
+def test_a_migration_that_fails_is_named_and_those_before_it_are_undone(migrate, migrated_database):
+    assert migrate("transfer", "0040").returncode == 0
+    query(migrated_database, "create table transfer_leftbehind ()")
     done = migrate("--noinput")
     assert done.returncode == 1
-    assert 'The migration transfer.0021_counted failed: column "counted"' in done.stderr
+    failed = 'The migration transfer.0042_left_behind failed: relation "transfer_leftbehind"'
+    assert failed in done.stderr
     assert "Nothing was changed: the database has the schema of the version before." in done.stderr
     assert "or start the version before." in done.stderr
     assert "Traceback" not in done.stderr
-    assert last_applied(empty_database) == "0018_registers_why"
-    query(empty_database, "alter table transfer_transfertask drop column counted")
+    assert last_applied(migrated_database) == "0040_loads_taken_back"
+    assert query(migrated_database, "select to_regclass('transfer_apicall')") == [(None,)]
+    query(migrated_database, "drop table transfer_leftbehind")
     assert migrate("--noinput").returncode == 0
     assert migrate("--check").returncode == 0
 
 
-def test_a_newer_schema_is_refused_and_so_is_a_start_on_it(migrate, empty_database):
-    assert migrate("--noinput").returncode == 0
-    query(empty_database, NEWER)
+def test_a_newer_schema_is_refused_and_so_is_a_start_on_it(migrate, migrated_database):
+    query(migrated_database, NEWER)
     for arguments in (["--check"], ["--noinput"]):
         done = migrate(*arguments)
         assert done.returncode == 1
@@ -77,14 +78,13 @@ def test_a_newer_schema_is_refused_and_so_is_a_start_on_it(migrate, empty_databa
     "service",
     [["run_due_tasks"], ["run_scheduler"], ["db_worker", "--no-reload", "--no-startup-delay"]],
 )
-def test_no_service_starts_on_a_newer_schema(migrate, manage_here, empty_database, service):
-    assert migrate("--noinput").returncode == 0
-    query(empty_database, NEWER)
+def test_no_service_starts_on_a_newer_schema(manage_here, migrated_database, service):
+    query(migrated_database, NEWER)
     done = manage_here(*service)
     assert done.returncode == 1
     assert "A newer version has changed our own database (transfer.9999_later)." in done.stderr
     assert "Install that version again" in done.stderr
-    assert query(empty_database, "select count(*) from transfer_heartbeat") == [(0,)]
+    assert query(migrated_database, "select count(*) from transfer_heartbeat") == [(0,)]
 
 
 def test_a_database_that_does_not_answer_has_an_exit_code_of_its_own(migrate):

@@ -227,7 +227,7 @@ class TestUndocking:
         answer(yes)
         call_command("server", "remove", str(eight.pk))
         said = capsys.readouterr().out
-        assert "Включены 3 из трёх его задач" in said
+        assert "Включены 3 из 3 его задач" in said
         assert "Отстыковать «Бонусный сервер 8»?" in said
         assert said.endswith("Бонусный сервер 8 отстыкован.\n")
         assert not BonusServer.objects.exists()

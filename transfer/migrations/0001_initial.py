@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('code', models.CharField(help_text='Unique in the chain; the bonus servers know the register by it.', max_length=100, unique=True, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f\\u0085\\u2028\\u2029]*\\Z', 'Line breaks and control characters are not allowed.'), django.core.validators.RegexValidator('\\A(?!\\.{1,2}\\Z)[^/]*\\Z', 'It may not contain “/”, and not be “.” or “..”.')], verbose_name='code')),
                 ('name', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f\\u0085\\u2028\\u2029]*\\Z', 'Line breaks and control characters are not allowed.')], verbose_name='register’s name')),
-                ('mothballed', models.BooleanField(default=False, help_text='Out of use for now: it counts as no problem and raises no alert.', verbose_name='mothballed')),
+                ('mothballed', models.BooleanField(default=False, help_text='Out of use for now: it counts as no problem and raises no alert.', verbose_name='out of service')),
             ],
             options={
                 'verbose_name': 'cash register',

@@ -66,7 +66,7 @@ class CashRegister(models.Model):
         Shop, on_delete=models.PROTECT, related_name="registers", verbose_name=gettext_lazy("shop")
     )
     mothballed = models.BooleanField(
-        gettext_lazy("mothballed"),
+        gettext_lazy("out of service"),
         default=False,
         help_text=gettext_lazy("Out of use for now: it counts as no problem and raises no alert."),
     )

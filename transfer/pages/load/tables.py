@@ -27,7 +27,7 @@ from transfer.text.explain import explain
 class UploadTable(Table):
     """The latest loads."""
 
-    caption = gettext_lazy("Loads, the latest first")
+    caption = gettext_lazy("All loads, newest first")
     created_at = MomentColumn(gettext_lazy("When"), attrs=classed("unlabelled lower"))
     name = DrawnColumn(
         gettext_lazy("File, by whom"), attrs={"td": {"class": "file break unlabelled"}}

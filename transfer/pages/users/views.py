@@ -44,7 +44,8 @@ def users(request: HttpRequest) -> HttpResponse:
 def unlock(request: HttpRequest) -> HttpResponse:
     """Lifts the locks that wrong passwords have caused."""
     lift_locks(Actor.of(request))
-    return done(request, _("All locks are lifted. Further wrong passwords lock again."), "users")
+    words = _("All locks are lifted. Anyone who keeps guessing is locked out again.")
+    return done(request, words, "users")
 
 
 @role("administrator")

@@ -1,6 +1,6 @@
 """One task: its switch, its pause, a run at once, and two people who press at the same time."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +13,7 @@ from tests.records import a_run, wait_for
 from transfer.models import AuditEntry, Heartbeat, TransferRun
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
+from transfer.pages.scheduler.forms import next_morning
 
 pytestmark = pytest.mark.django_db
 
@@ -166,11 +167,24 @@ class TestThePause:
         assert "paused until" in html
         assert "inventory" in html
 
-    def test_until_tomorrow_ends_at_eight_of_the_users_clock(self, client, olga, task):
+    def test_until_the_morning_ends_at_eight_of_the_users_clock(self, client, olga, task):
         client.cookies["timezone"] = "Asia/Vladivostok"
-        press(client, task, "pause", until="tomorrow")
+        press(client, task, "pause", until="morning")
         end = stored(task).paused_until.astimezone(ZoneInfo("Asia/Vladivostok"))
         assert (end.hour, end.minute) == (8, 0)
+
+    @pytest.mark.parametrize(
+        ("now", "morning"),
+        [
+            ("2026-11-24T02:00", "2026-11-24T08:00"),
+            ("2026-11-24T08:00", "2026-11-25T08:00"),
+            ("2026-11-24T22:30", "2026-11-25T08:00"),
+        ],
+    )
+    def test_at_night_the_morning_is_that_of_the_same_day(self, now, morning):
+        with timezone.override("Asia/Vladivostok"):
+            at = timezone.make_aware(datetime.fromisoformat(now))
+            assert next_morning(at) == timezone.make_aware(datetime.fromisoformat(morning))
 
     @pytest.mark.parametrize(
         ("moment", "error"),

@@ -29,13 +29,15 @@ class LocalMoment(forms.DateTimeInput):
         super().__init__(format="%Y-%m-%dT%H:%M")
 
 
-def tomorrow_morning() -> datetime:
-    local = timezone.localtime()
-    return datetime.combine(local.date() + timedelta(1), MORNING, local.tzinfo)
+def next_morning(now: datetime) -> datetime:
+    """The next eight o'clock in the user's zone: at night that of the same day."""
+    local = timezone.localtime(now)
+    days = timedelta(local.time() >= MORNING)
+    return datetime.combine(local.date() + days, MORNING, local.tzinfo)
 
 
 class PauseForm(ReasonForm):
-    HOUR, TOMORROW, OTHER = "hour", "tomorrow", "other"
+    HOUR, NEXT_MORNING, OTHER = "hour", "morning", "other"
 
     until = forms.ChoiceField(
         label=gettext_lazy("Pause"), widget=forms.RadioSelect, initial=HOUR, choices=()
@@ -47,10 +49,12 @@ class PauseForm(ReasonForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        hour = formats.moment(timezone.now() + timedelta(hours=1))
+        now = timezone.now()
+        hour = formats.moment(now + timedelta(hours=1))
+        morning = formats.moment(next_morning(now))
         self.fields["until"].choices = [  # type: ignore[attr-defined]
             (self.HOUR, _("for 1 hour, until %(at)s") % {"at": hour}),
-            (self.TOMORROW, _("until %(at)s") % {"at": formats.moment(tomorrow_morning())}),
+            (self.NEXT_MORNING, _("until %(at)s") % {"at": morning}),
             (self.OTHER, _("until another time")),
         ]
         self.fields["moment"].help_text = _("In your time zone, %(zone)s.") % {
@@ -59,11 +63,12 @@ class PauseForm(ReasonForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        now = timezone.now()
         match cleaned.get("until"):
             case self.HOUR:
-                cleaned["moment"] = timezone.now() + timedelta(hours=1)
-            case self.TOMORROW:
-                cleaned["moment"] = tomorrow_morning()
+                cleaned["moment"] = now + timedelta(hours=1)
+            case self.NEXT_MORNING:
+                cleaned["moment"] = next_morning(now)
             case self.OTHER if "moment" not in self.errors:
                 self._check(cleaned.get("moment"))
         return cleaned

@@ -1,7 +1,7 @@
 """The whole way, over real TCP: dock a server, make accounts, move rows, ask as a register."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx2
 import pytest
@@ -163,6 +163,31 @@ def test_a_server_is_paused_with_a_reason_on_its_own_page_and_resumed(
     banner.get_by_role("button", name="Возобновить").click()
     expect(page.locator("main")).to_contain_text("Пауза снята: Бонусный сервер 8.")
     expect(banner).to_have_count(0)
+    assert not TransferTask.objects.exclude(paused_until=None).exists()
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_work_is_planned_from_the_page_of_its_server_and_stops_nothing(
+    page: Page, log_in: Callable, docked
+):
+    TransferTask.objects.update(enabled=True)
+    log_in(page, "operator")
+    use_language(page, "ru")
+    page.goto(docked.get_absolute_url())
+    page.locator(".actions").get_by_role("link", name="Пауза…").click()
+    page.get_by_role("link", name="запланируйте работы").click()
+    expect(page.locator("[name=server]")).to_have_value(str(docked.pk))
+    begins = datetime.fromisoformat(page.locator("[name=begins_at]").input_value())
+    now = timezone.localtime().replace(tzinfo=None)
+    assert timedelta() <= now - begins < timedelta(minutes=3)
+    expect(page.locator("[name=stops]")).not_to_be_checked()
+    page.locator("[name=ends_at]").fill(f"{begins + timedelta(hours=2):%Y-%m-%dT%H:%M}")
+    page.locator("[name=reason]").fill("Новая версия сервера")
+    page.get_by_role("button", name="Запланировать").click()
+    page.wait_for_url(f"**{docked.get_absolute_url()}")
+    expect(page.locator("main")).to_contain_text("Работы запланированы.")
+    expect(page.locator("#live #work")).to_contain_text("Новая версия сервера")
+    tick("test", timezone.now())
     assert not TransferTask.objects.exclude(paused_until=None).exists()
 
 

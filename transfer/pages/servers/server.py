@@ -133,16 +133,24 @@ def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
 
 def of_server(server: BonusServer) -> dict[str, Any]:
     in_use = CashRegister.objects.in_use().count()
-    paused_by = PlannedWork.objects.under_way(timezone.now()).filter(stops=True)
     return {
         "server": server,
         **doors_of(server),
-        "pauses": paused_by.filter(Q(server=server) | Q(server=None)),
+        **works_on(server),
         "states": summary(server.accounts.count_states(), in_use),
         "jobs": server.account_jobs.pending(),
         "untaken": server.account_jobs.with_secrets(),
         "last_job": server.account_jobs.exclude(finished_at=None).first(),
     }
+
+
+def works_on(server: BonusServer) -> dict[str, list[PlannedWork]]:
+    """The planned work that pauses the server's transfers now, and all other planned work."""
+    now = timezone.now()
+    coming = PlannedWork.objects.coming(now).select_related("server")
+    works = list(coming.filter(Q(server=server) | Q(server=None)))
+    pauses = [one for one in works if one.stops and one.begins_at <= now]
+    return {"pauses": pauses, "works": [one for one in works if one not in pauses]}
 
 
 def doors_of(server: BonusServer) -> dict[str, Any]:

@@ -66,5 +66,10 @@
   }
 
   document.addEventListener("submit", ({ target }) => keep(target));
+  /* A button that htmx sends submits no form. */
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+    const form = detail.elt.closest("form");
+    if (form && detail.requestConfig.verb === "post") keep(form);
+  });
   document.addEventListener("DOMContentLoaded", look);
 })();

@@ -278,6 +278,11 @@
     request.send(new FormData(form));
   });
 
+  /* An error that answers a button is a page of its own: htmx would not show it. */
+  document.addEventListener("htmx:responseError", ({ detail }) => {
+    if (detail.requestConfig.verb === "post") showPage(detail.xhr.responseText);
+  });
+
   /* Shows an answer as the browser would. Sending the form again would send the file twice. */
   function showPage(html) {
     document.open();

@@ -168,3 +168,18 @@ def test_a_button_pressed_while_the_database_is_down_leads_back_to_what_was_type
     expect(page.locator("[name=account]")).to_have_value("4100000011")
     expect(page.locator("[name=amount]")).to_have_value("250,50")
     expect(page.locator("#form-again")).to_be_visible()
+
+
+def test_so_does_a_button_that_changes_a_part_of_the_page(
+    page: Page, log_in: Callable, shop_all: str, expected_trouble: list[str]
+):
+    expected_trouble.append("Response Status Error Code 503")
+    log_in(page, "administrator")
+    begun = timezone.now()
+    page.goto("/servers/add/")
+    page.locator("[name=name]").fill("Бонусный сервер 8")
+    with no_own_database(shop_all, begun):
+        page.get_by_role("button", name="Проверить соединение").click()
+        expect(page.locator("main")).to_contain_text("Нажатие могло не сработать.")
+    page.get_by_role("link", name="Вернуться на страницу").click()
+    expect(page.locator("[name=name]")).to_have_value("Бонусный сервер 8")

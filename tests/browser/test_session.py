@@ -154,6 +154,22 @@ def test_what_was_typed_is_there_again_after_the_log_in_but_for_secrets(
     expect(page.locator("[name=account]")).to_have_value("")
 
 
+def test_so_is_what_a_button_within_the_page_sent(page: Page, log_in: Callable):
+    log_in(page, "administrator")
+    page.goto("/servers/add/")
+    page.fill("[name=name]", "Бонусный сервер 8")
+    page.fill("[name=db_password]", "s3cret")
+    Session.objects.all().delete()
+    page.get_by_role("button", name="Проверить соединение").click()
+    expect(page.locator("h1")).to_have_text("Войти")
+    assert "s3cret" not in page.evaluate("JSON.stringify(sessionStorage)")
+    log_in_by_form(page, "olga")
+    expect(page).to_have_url("/servers/add/")
+    expect(page.locator("[name=name]")).to_have_value("Бонусный сервер 8")
+    expect(page.locator("[name=db_password]")).to_have_value("")
+    expect(page.locator("#form-again")).to_be_visible()
+
+
 def test_what_one_user_typed_is_not_shown_to_another(page: Page, log_in: Callable):
     log_in(page, "operator")
     press_with_an_ended_session(page)

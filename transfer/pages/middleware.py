@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext as _
+from django_htmx.http import HttpResponseClientRedirect
 
 from transfer.models.second_factors import is_required_of
 from transfer.pages.back import is_part, page_before
@@ -72,11 +73,13 @@ class LoginRequired(LoginRequiredMiddleware):
         messages.warning(
             request, _("You had been logged out, so nothing was done. Press the button again.")
         )
-        return redirect_to_login(
+        answer = redirect_to_login(
             page_before(request, reverse("overview")),
             self.get_login_url(view_func),
             self.get_redirect_field_name(view_func),
         )
+        # htmx would follow a redirect by itself, and put the log-in into the page.
+        return HttpResponseClientRedirect(answer.url) if is_part(request) else answer
 
 
 def keep_session(get_response: View) -> View:

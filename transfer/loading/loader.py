@@ -31,6 +31,10 @@ SUMS = f"""
     select {{subject}}, sum({{amount}}) from pg_temp.incoming where {GOOD} group by 1
 """
 
+LARGER = f"""
+    select count(*) from pg_temp.incoming where {GOOD} and abs({{amount}}) > %(limit)s
+"""
+
 # A line that says the same as another: an account's bonus twice, perhaps.
 REPEATED = f"""
     select coalesce(sum(times - 1), 0) from (
@@ -124,6 +128,11 @@ class Loader:
         if self.totals().good > most:
             return None
         return dict(self.database.rows(query))
+
+    def larger_than(self, limit: int) -> int:
+        """How many good lines change a balance by more than the limit, up or down."""
+        query = LARGER.format(amount=f"({self.kind.amount})")
+        return int(self.database.one(query, {"limit": limit})[0])
 
     def reasons(self) -> dict[str, int]:
         return dict(

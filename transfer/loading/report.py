@@ -12,6 +12,7 @@ from transfer.errors import gettext_noop
 from transfer.loading.faults import LINE_FAULTS
 from transfer.loading.lines import Lines
 from transfer.loading.loader import Loader, Totals
+from transfer.models import Settings
 from transfer.text import formats
 from transfer.text.columns import heading
 
@@ -45,6 +46,10 @@ WARNINGS = {
     "balances_not_compared": gettext_noop(
         "Whether balances would go below zero was not checked: that is done for up to %(lines)s "
         "lines and %(servers)s servers."
+    ),
+    "large_amounts": gettext_noop(
+        "Lines with a larger amount than usual (above %(limit)s): %(n)s. See whether they are "
+        "right."
     ),
     "last_wins": gettext_noop("Some accounts or cards occur more than once: the last line wins."),
 }
@@ -92,6 +97,9 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
             )
     if repeated := loader.repeated():
         yield "repeated", {"n": repeated}
+    limit = Settings.load().large_amount
+    if loader.kind.name == "balances" and (large := loader.larger_than(limit)):
+        yield "large_amounts", {"n": large, "limit": limit}
     if loader.kind.name != "balances" and totals.good - repeated > totals.subjects:
         yield "last_wins", {}
     if loader.staged.corrections and totals.good > totals.corrections:

@@ -74,7 +74,8 @@ class SettingsForm(forms.ModelForm):
                 "row; the last 24 hours of each transfer."
             ),
             "large_amount": gettext_lazy(
-                "A larger balance change that is entered by hand is asked about once more."
+                "A larger balance change that is entered by hand is asked about once more; in a "
+                "file, such lines are counted before they are loaded."
             ),
             "audit_days": gettext_lazy(
                 "Who did what, and which files were loaded when and by whom."

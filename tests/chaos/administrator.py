@@ -14,6 +14,7 @@ from transfer.engine.shop_all.batch_log import FIND
 WAYS_OUT = {
     "history_changed": "rebase",
     "shop_all_restored": "rebase",
+    "records_missing": "rebase",
     "restored_from_dump": "rebase",
     "position_overtaken": "rebase",
     "future_transactions": "rebase",
@@ -203,6 +204,8 @@ class Administrator(Loads):
         (server,) = (server for server, its_name in SERVERS.items() if its_name == name)
         self.go_to(server, kind)
         self._accept_purged()
+        if WAYS_OUT.get(self.facts.refused) == "accept_purged":
+            self.facts.refused = ""
         self.go_to(*present)
 
     def _look(self, rebase: tuple[str, ...]) -> list[str]:

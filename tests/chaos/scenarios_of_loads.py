@@ -197,6 +197,24 @@ def withdrawn_and_shop_all_restored_to_before(world: World) -> None:
     world.finish()
 
 
+def withdrawn_and_restored_to_before_and_nobody_has_read_on(world: World) -> None:
+    """No batch is missed. If a server read the rows now, another restore would double them."""
+    world.begin("balances", servers=2)
+    world.prepare_nothing()
+    world.load(["good", "here"])
+    world.copy("shop_all")
+    world.take_back()
+    world.restore("shop_all")
+    world.expect_refused("records_missing")
+    world.settle()
+    world.expect_done()
+    world.restore("shop_all")
+    world.expect_refused("history_changed")
+    world.settle()
+    world.take_back()
+    world.finish()
+
+
 def withdrawn_in_part_and_shop_all_restored_to_before(world: World) -> None:
     """One server had read a part; it has received the opposite rows of that part, too."""
     world.begin("balances", servers=2)
@@ -325,6 +343,7 @@ SCENARIOS = [
     withdrawn_where_an_undocked_server_has_read,
     withdrawn_where_a_server_comes_back_that_has_read,
     withdrawn_and_shop_all_restored_to_before,
+    withdrawn_and_restored_to_before_and_nobody_has_read_on,
     taken_back_where_a_copy_of_tables_is_all_that_is_left,
     taken_back_where_only_the_tables_are_copied,
     corrected_where_only_the_tables_are_copied,

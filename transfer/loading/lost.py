@@ -10,7 +10,6 @@ from django.conf import settings
 
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
-from transfer.engine.restore.new_numbers import Unread
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.loading.loader import known_loads
@@ -57,32 +56,6 @@ def _note(load: Upload) -> None:
     load.state = Upload.State.LOST
     if load.undoes is not None:
         reopen_taken_back(load.undoes, since=load.confirmed_at or load.created_at)
-
-
-def back_again() -> list[Unread]:
-    """The balance changes that an undo had withdrawn, where a restore of shop All takes the undo.
-
-    As far as our own database remembers them. Of PIN codes and cards, the order counts: a row that
-    came after rows that are younger would override them. Raises TransferError.
-    """
-    kinds = [kind.name for kind in settings.KINDS.values() if kind.appends]
-    withdrawals = Upload.objects.loaded().filter(kind__in=kinds, withdrawn__gt=0)
-    undos = list(withdrawals.select_related("undoes"))
-    with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "restored") as shop_all,
-        shop_all.database.transaction(commit=False),
-    ):
-        tokens = [str(load.token) for undo in undos for load in (undo, undo.undoes) if load]
-        known = known_loads(shop_all.database, tokens)
-    return [
-        Unread(load.kind, str(load.origin), load.xid, undo.report["withdrawn"])
-        for undo in undos
-        if (load := undo.undoes)
-        and str(undo.token) not in known
-        and str(load.token) in known
-        and load.xid is not None
-        and "withdrawn" in undo.report
-    ]
 
 
 class Arrivals:

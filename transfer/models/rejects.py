@@ -153,6 +153,10 @@ class RejectedRow(OfKind, models.Model):
             ),
             models.Index("origin", "kind", "staging_id", name="rejects_of_row"),
             models.Index("xid", name="rejects_of_load"),
+            # `runs/recorded`: those that were sent again last.
+            models.Index(
+                fields=["-closed_at"], condition=models.Q(state="resent"), name="rejects_resent"
+            ),
             # `mirror`: those of a server whose history is gone.
             models.Index("reader", "number", name="rejects_of_reader"),
         ]

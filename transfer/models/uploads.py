@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 
+from transfer.engine.shop_all.undo_log import Withdrawal
 from transfer.errors import FileRefused, TransferError
 from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
@@ -33,6 +34,28 @@ class UploadQuerySet(JobQuerySet):
 
     def loaded(self) -> Self:
         return self.filter(state=Upload.State.LOADED)
+
+    def withdrawals(self, origin: str) -> list[Withdrawal]:
+        """The balance changes that undos have withdrawn under this identity of shop All.
+
+        Of PIN codes and cards, the order counts: a row that came back after rows that are younger
+        would override them.
+        """
+        kinds = [kind.name for kind in settings.KINDS.values() if kind.appends]
+        undos = self.loaded().filter(kind__in=kinds, withdrawn__gt=0, undoes__origin=origin)
+        return [
+            Withdrawal(
+                undo.kind,
+                origin,
+                undo.undoes.xid,
+                undo.report.get("withdrawn", "{}"),
+                str(undo.undoes.token),
+                str(undo.token),
+            )
+            for undo in undos.select_related("undoes").only(
+                "kind", "report", "token", "undoes__xid", "undoes__token"
+            )
+        ]
 
     def overdue(self, now: datetime) -> Self:
         """Uploads that nobody has confirmed in time."""

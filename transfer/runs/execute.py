@@ -27,6 +27,7 @@ from transfer.rejects.put_back import put_back_if_lost
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs import delays
 from transfer.runs.left_behind import has_come_back
+from transfer.runs.recorded import recorded
 
 Progress = Callable[[TransferRun], None]
 
@@ -115,6 +116,7 @@ def prepare_task(
         target,
         lambda: task.all_readers,
         task.has_recorded,
+        recorded,
         dry_run=dry_run,
     )
 

@@ -23,6 +23,7 @@ from transfer.engine.errors.restored import (
     HistoryChanged,
     OriginChanged,
     PositionOvertaken,
+    RecordsMissing,
     RestoredFromDump,
     RestoredTooEarly,
     RestoreUnknown,
@@ -89,6 +90,7 @@ __all__ = [
     "ReaderOfAnother",
     "ReaderShared",
     "ReaderUnknown",
+    "RecordsMissing",
     "RejectsUnreadable",
     "RestoreUnknown",
     "RestoredFromDump",
@@ -133,5 +135,6 @@ REFUSALS = {
         ),
         *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
         *(AnswerInvalid, BeginningUndecided, ReaderShared, RowsDoubtful, RowsPrepared),
+        RecordsMissing,
     )
 }

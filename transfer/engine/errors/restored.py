@@ -29,6 +29,20 @@ class ShopAllRestored(TransferError):
     )
 
 
+class RecordsMissing(TransferError):
+    code = "records_missing"
+    sentence = gettext_noop(
+        "The database of shop All was restored from a copy: it lacks what our own history has "
+        "recorded (loads and undos: %(loads)s, corrected rows: %(corrections)s). All transfers are "
+        "stopped."
+    )
+    hint = gettext_noop(
+        "All transfers stay stopped until you settle this. See the state of the database: "
+        "manage.py rebase_shop_all. Rows that were moved stay moved, and it says what you have to "
+        "load, take back or correct once more."
+    )
+
+
 class BatchForgotten(HistoryChanged):
     code = "batch_forgotten"
     sentence = gettext_noop(

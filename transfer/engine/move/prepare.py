@@ -13,6 +13,7 @@ from transfer.engine.errors import (
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batches import Readers
+from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded
 from transfer.engine.shop_all.source import ShopAll
 
 
@@ -22,6 +23,7 @@ def prepare(
     target: BonusDatabase,
     readers: Callable[[], Readers] = Readers,
     is_recorded: Callable[[Position], bool] = lambda position: False,
+    recorded: Callable[[str], Recorded] = lambda origin: NOTHING_RECORDED,
     *,
     dry_run: bool = False,
 ) -> Position:
@@ -29,12 +31,13 @@ def prepare(
 
     `readers` asks our own database who reads, for this transfer and for others; `is_recorded`,
     whether our own history has the position's batch, too. If it has, and shop All lacks it, shop
-    All was restored: that is noted there, and stops all its transfers.
+    All was restored: that is noted there, and stops all its transfers. `recorded` asks our own
+    history for what it knows of shop All under an identity: see `records`.
 
     Raises PositionLost when there was one, as far as anybody knows; BeginningUndecided where the
     administrator has to say which staged rows the bonus server has received (`set_position`);
     ReaderShared when the position is another server's; HistoryChanged, RowsPurged,
-    PositionOvertaken, ShopAllRestored.
+    PositionOvertaken, ShopAllRestored, RecordsMissing.
     """
     target.ensure_schema()
     target.tables.check_columns(kind)
@@ -45,12 +48,15 @@ def prepare(
         origin = source.identity.origin()
         position = target.positions.get(origin, kind)
     if position is None:
+        with source.snapshot():
+            source.records.check(recorded(origin))
         return _begin(kind, source, target, origin, readers, dry_run)
     readers().check_shared(position, target.name)
     target.positions.check_overtaken(position)
     try:
         with source.snapshot(kind):
             source.identity.check_position(kind, position, target.name)
+            source.records.check(recorded(origin))
     except HistoryChanged as error:
         if not dry_run:
             _note(source, target, position, error, is_recorded)

@@ -12,6 +12,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.position import Position, moved
 from transfer.engine.restore.new_numbers import Restored, is_new_since_dump
 from transfer.engine.shop_all.batch_log import ORIGINAL
+from transfer.engine.shop_all.records import Recorded
 from transfer.engine.shop_all.source import ShopAll
 
 # How many rows have no time. Reads the table, as all of these do.
@@ -43,10 +44,13 @@ class Held(NamedTuple):
     position: Position
 
 
-def is_anything_wrong(shop_all: ShopAll, kinds: Collection[Kind], held: list[Held]) -> bool:
+def is_anything_wrong(
+    shop_all: ShopAll, kinds: Collection[Kind], held: list[Held], recorded: Recorded
+) -> bool:
     """Whether a flow would refuse. Looks at all of them: another staging table stops everything."""
     is_broken = [_is_broken(shop_all, kind, held) for kind in kinds]
     is_broken.append(shop_all.restore_notes.exist(shop_all.identity.origin()))
+    is_broken.append(any(shop_all.records.missing(recorded)))
     return any(is_broken) or any(one.target.positions.rows_since(one.position) for one in held)
 
 

@@ -16,6 +16,7 @@ from transfer.engine.shop_all import renumbering
 from transfer.engine.shop_all.rebase_log import Rebase
 from transfer.engine.shop_all.renumbering import LOWEST, burn
 from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.undo_log import Withdrawal
 
 # The triggers of a table that are on, and how. By the catalogue.
 TRIGGERS = """
@@ -51,36 +52,23 @@ class Restored:
     at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Unread:
-    """Rows that no server had read when an undo removed them, and that are back with a restore.
-
-    A position that has read on since then calls them moved. `ids` is a multirange.
-    """
-
-    kind: str
-    origin: str
-    xid: int
-    ids: str
-
-
 def renumber(
     shop_all: ShopAll,
     kind: Kind,
     rebase: Rebase,
     following: str,
-    unread: Collection[Unread] = (),
+    back: Collection[Withdrawal] = (),
 ) -> None:
     """Renumbers the rows of a kind, and the notes of those that were sent again or taken back.
 
-    `unread` rows count as written since the restore. The caller has locked the table, and gives
-    shop All the identity `following` afterwards.
+    Withdrawn rows that are `back` with the restore count as written since. The caller has locked
+    the table, and gives shop All the identity `following` afterwards.
     """
     is_new = _is_new(rebase.restored_at)
     if rebase.is_dump:
         is_new = sql.SQL("({} or {})").format(is_new, is_new_since_dump(shop_all, kind))
-    for one in unread:
-        if (one.kind, one.origin) == (kind.name, rebase.origin):
+    for one in back:
+        if one.kind == kind.name:
             is_new = sql.SQL("({} or {})").format(is_new, _is_one_of(one))
     needed = renumbering.count_transactions(shop_all.database, kind, is_new)
     snapshot = _with_free_numbers(shop_all, needed, is_dump=rebase.is_dump)
@@ -135,10 +123,10 @@ def _is_new(restored_at: datetime | None) -> sql.Composable:
     return sql.SQL("(created_at >= {})").format(sql.Literal(restored_at))
 
 
-def _is_one_of(unread: Unread) -> sql.Composable:
-    """SQL over a row: it is one of these."""
+def _is_one_of(withdrawn: Withdrawal) -> sql.Composable:
+    """SQL over a row: it was withdrawn by this undo."""
     return sql.SQL("(xid = {}::xid8 and id <@ {}::int8multirange)").format(
-        sql.Literal(str(unread.xid)), sql.Literal(unread.ids)
+        sql.Literal(str(withdrawn.xid)), sql.Literal(withdrawn.ids)
     )
 
 

@@ -9,7 +9,7 @@ that lagged and took over) leaves no such trace, so the administrator has to say
 where a dump of such a database was restored in its turn.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import randbits
@@ -28,10 +28,12 @@ from transfer.engine.position import Position
 from transfer.engine.postgres.database import ALL_ROWS
 from transfer.engine.restore.answers import NO_ANSWERS, Answers
 from transfer.engine.restore.diagnosis import Held, check_knowledge, is_anything_wrong
-from transfer.engine.restore.new_numbers import Restored, Unread, renumber
+from transfer.engine.restore.new_numbers import Restored, renumber
 from transfer.engine.restore.translate import Renumbered, is_lost, translate
 from transfer.engine.shop_all.rebase_log import Rebase
+from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded
 from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.undo_log import Withdrawal
 from transfer.errors import Unreachable
 
 # Prepared transactions that hold a lock of a table: a lock without a process is one's, and each
@@ -75,13 +77,16 @@ def renumber_after_restore(
     restored: Restored | None = None,
     *,
     answers: Answers = NO_ANSWERS,
-    unread: Collection[Unread] = (),
+    recorded: Callable[[str], Recorded] = lambda origin: NOTHING_RECORDED,
+    withdrawals: Callable[[str], Collection[Withdrawal]] = lambda origin: (),
     dry_run: bool = False,
 ) -> Report | None:
     """Renumbers all staged rows, with every position of `targets`, under a new origin.
 
     What a bonus server has received stays received; what was written since the restore waits, and
-    so do `unread` rows at a position whose batch is lost.
+    so do rows that an undo had withdrawn and that are back with the restore, at a position whose
+    batch is lost: no transfer has read them since. `recorded` and `withdrawals` ask our own
+    history, under an identity of shop All: see `records` and `UndoLog.back_again`.
 
     1. Locks the staging tables, and the positions of the bonus servers that answer.
     2. Looks what is wrong; returns None if nothing is.
@@ -110,10 +115,12 @@ def renumber_after_restore(
         for kind in kinds:
             _lock_table(shop_all, kind)
         held, silent = _lock_all_positions(shop_all, targets, kinds)
-        if not is_anything_wrong(shop_all, kinds, held):
+        origin = shop_all.identity.origin()
+        if not is_anything_wrong(shop_all, kinds, held, recorded(origin)):
             return None
         is_dump = check_knowledge(shop_all, kinds, held, restored)
-        rebases = _renumber(shop_all, kinds, held, restored, unread, is_dump=is_dump)
+        back = shop_all.undo_log.back_again(withdrawals(origin))
+        rebases = _renumber(shop_all, kinds, held, restored, back, is_dump=is_dump)
         report = Report([target.name for target in silent])
         for one in held:
             rebase = rebases[one.kind.name]
@@ -139,7 +146,7 @@ def _renumber(
     kinds: Collection[Kind],
     held: list[Held],
     restored: Restored | None,
-    unread: Collection[Unread],
+    back: Collection[Withdrawal],
     *,
     is_dump: bool,
 ) -> dict[str, Rebase]:
@@ -156,7 +163,7 @@ def _renumber(
     rebases = {kind.name: Rebase(origin, at, is_dump, sure) for kind in kinds}
     for kind in kinds:
         shop_all.rebase_log.add(kind, rebases[kind.name], following)
-        renumber(shop_all, kind, rebases[kind.name], following, unread)
+        renumber(shop_all, kind, rebases[kind.name], following, back)
     shop_all.database.execute(NEW_ORIGIN, [following])
     return rebases
 

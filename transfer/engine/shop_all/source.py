@@ -23,6 +23,7 @@ from transfer.engine.shop_all.purge_lock import PurgeLock
 from transfer.engine.shop_all.purge_notes import PurgeNotes
 from transfer.engine.shop_all.reader import Reader
 from transfer.engine.shop_all.rebase_log import RebaseLog
+from transfer.engine.shop_all.records import Records
 from transfer.engine.shop_all.restore_notes import RestoreNotes
 from transfer.engine.shop_all.uncertain_changes import UncertainChanges
 from transfer.engine.shop_all.undo_log import UndoLog
@@ -51,6 +52,7 @@ class ShopAll:
         self.change_decisions = ChangeDecisions(self.database)
         self.uncertain_changes = UncertainChanges(self.database)
         self.undo_log = UndoLog(self.database)
+        self.records = Records(self.database)
         self.purge_lock = PurgeLock(self.database)
 
     def __enter__(self) -> Self:

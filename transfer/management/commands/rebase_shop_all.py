@@ -15,11 +15,12 @@ from transfer.engine.restore.renumber_after_restore import renumber_after_restor
 from transfer.engine.restore.translate import Renumbered
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable
-from transfer.loading.lost import back_again, note_lost
+from transfer.loading.lost import note_lost
 from transfer.management.command import Command as BaseCommand, UsageError, servers_named
 from transfer.models import Actor, BonusServer, Settings, TransferTask, Upload
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs.positions import carry_task_over
+from transfer.runs.recorded import recorded
 from transfer.text.explain import explain
 
 
@@ -76,7 +77,8 @@ class Command(BaseCommand):
                 settings.KINDS.values(),
                 restored,
                 answers=answers,
-                unread=back_again(),
+                recorded=recorded,
+                withdrawals=Upload.objects.withdrawals,
             )
             report = rebase(dry_run=True)
             if report is None:

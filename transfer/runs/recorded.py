@@ -1,0 +1,19 @@
+"""What our own database has recorded of shop All last: proof of a restore if shop All lacks it."""
+
+from transfer.engine.shop_all.records import Recorded
+from transfer.models import RejectedRow, Upload
+
+# Each transfer compares so many loads, and so many corrections. What was written at the same time
+# may be recorded in another order, so that the last one alone would not do.
+LATEST = 200
+
+
+def recorded(origin: str) -> Recorded:
+    """The latest loads, undos and corrections under this identity of shop All."""
+    loads = Upload.objects.loaded().filter(origin=origin).order_by("-created_at")
+    sent = RejectedRow.objects.filter(state=RejectedRow.State.RESENT, resent_origin=origin)
+    rows = sent.order_by("-closed_at").values_list("kind", "origin", "staging_id")[:LATEST]
+    return Recorded(
+        [str(token) for token in loads.values_list("token", flat=True)[:LATEST]],
+        [(kind, str(rejected), number) for kind, rejected, number in rows],
+    )

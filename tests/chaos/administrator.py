@@ -66,11 +66,6 @@ class Administrator(Loads):
         getattr(self, f"_{way}")()
         self.facts.refused = ""
 
-    @step
-    def rebase(self) -> None:
-        """No transfer is refused; the command still says which loads are gone."""
-        self._manage("rebase_shop_all")
-
     def _rebase(self) -> None:
         """He knows when the history ended that the bonus servers have rows of.
 

@@ -44,29 +44,18 @@ def taken_back_and_shop_all_restored_to_between(world: World) -> None:
 
 
 def taken_back_and_restored_before_a_server_looked(world: World) -> None:
-    """No transfer is refused, and the undo is gone; it can be done once more."""
+    """No batch is missed, but the undo is, and it can be done once more."""
     world.stage(["good"])
     world.load(["good", "no"])
     world.transfer()
     world.copy("shop_all")
     world.take_back()
     world.restore("shop_all")
-    world.expect_done()
+    world.expect_refused("records_missing")
+    world.settle()
     world.take_back()
     world.finish()
     world.expect_taken_back(2)
-
-
-def taken_back_and_restored_and_renumbered_by_hand(world: World) -> None:
-    """No transfer is refused. The rebase still says that the undo is gone."""
-    world.load(["good", "no"])
-    world.transfer()
-    world.copy("shop_all")
-    world.take_back()
-    world.restore("shop_all")
-    world.rebase()
-    world.send_again()
-    world.finish()
 
 
 def taken_back_after_a_rebase(world: World) -> None:
@@ -209,7 +198,7 @@ def withdrawn_and_restored_to_before_and_nobody_has_read_on(world: World) -> Non
     world.settle()
     world.expect_done()
     world.restore("shop_all")
-    world.expect_refused("history_changed")
+    world.expect_refused("position_overtaken")
     world.settle()
     world.take_back()
     world.finish()
@@ -352,7 +341,6 @@ SCENARIOS = [
 MORE = [
     taken_back_where_one_server_lags,
     taken_back_and_shop_all_restored_to_between,
-    taken_back_and_restored_and_renumbered_by_hand,
     taken_back_after_a_rebase,
     taken_back_and_rebased,
     taken_back_in_a_dump,

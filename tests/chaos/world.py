@@ -188,8 +188,6 @@ class World(LeftBehind):
             self.dock(server)
         for _ in range(8):
             if not self._try_all() and not self._decide_all_changes():
-                if len(self.now.branches) > 1:
-                    self.rebase()
                 self._expect_undos_known()
                 return
         self._expect(False, "the refusals never end")

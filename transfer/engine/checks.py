@@ -256,12 +256,12 @@ BY_SERVER = (
         "not_for_this_server",
         "",
         gettext_noop(
-            "The row makes up for an amount that was changed in shop All, or takes it back, and "
-            "this bonus server may have received the changed amount."
+            "The row makes up for an amount that was changed in shop All, takes a row back, or "
+            "replaces one, and it is not certain what this bonus server has received of that."
         ),
         gettext_noop(
-            "Look up the account on this bonus server. If it has the changed amount, discard the "
-            "row; if it has the old one, send the row again."
+            "Look up the account on this bonus server. If its balance is right without this row, "
+            "discard the row; if it lacks the amount of this row, send the row again."
         ),
     ),
 )

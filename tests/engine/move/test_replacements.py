@@ -7,6 +7,8 @@ from tests.flow import Flow, purge
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore
+from transfer.engine.restore.requested_position import Request
+from transfer.engine.restore.set_position import set_position
 from transfer.engine.shop_all.source import ShopAll
 
 SMALL = "alter table asset add constraint small check (amount < 100)"
@@ -110,3 +112,54 @@ def test_a_server_that_never_saw_the_other_gets_the_replacement(first, second):
     assert first.move().codes == ["accepted_before"]
     assert second.move(chunk_rows=2).codes == []
     assert (amounts(first), amounts(second)) == ([1, 1, 100], [1, 1, 99])
+
+
+OLD = """
+    update "changeAccountBalanceTemp" set created_at = now() - interval '90 d' where amount = 100
+"""
+
+
+def give_up_purged_rows(flow):
+    with flow.open() as (source, target):
+        request = Request(accept_purged=True)
+        set_position(KINDS["balances"], source, target, request, flow.readers(source))
+
+
+def test_a_server_that_gave_up_the_purged_original_asks_before_it_takes_the_replacement(
+    first, second
+):
+    first.stage(("8", 8))
+    first.move()
+    first.stage(("1", 100))
+    second.move()
+    once = replace(first, 2, 60)
+    query(first.shop_all, OLD)
+    assert purge(first.shop_all, "balances", [second.position()])[0] == 1
+    give_up_purged_rows(first)
+    assert first.move().codes == ["not_for_this_server"]
+    assert (amounts(first), amounts(second)) == ([8], [8])
+    second.move()
+    replace(first, once, 61)
+    first.move()
+    second.move()
+    assert (amounts(first), amounts(second)) == ([8, 61], [8, 60])
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 2, 50])
+def test_so_it_does_with_what_replaces_the_replacement_in_the_same_batch(first, second, chunk_rows):
+    query(second.bonus, f"{ANY}; {TINY}")
+    first.stage(("8", 8))
+    first.move()
+    first.stage(("1", 100))
+    second.move()
+    once = replace(first, 2, 60)
+    second.move()
+    replace(first, once, 40)
+    query(first.shop_all, OLD)
+    assert purge(first.shop_all, "balances", [second.position()])[0] == 1
+    give_up_purged_rows(first)
+    first.move(chunk_rows)
+    assert [one.code for one in first.rejects()] == ["not_for_this_server"] * 2
+    assert amounts(first) == [8]
+    second.move()
+    assert amounts(second) == [8, 40]

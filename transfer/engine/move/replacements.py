@@ -11,9 +11,14 @@ applied or rejected. Then those are released whose original is decided in their 
 chunk or before. A released row may be refused in its turn, which decides on the rows that depend
 on it: so rows are released in turns, until a turn releases none. What is still held back then is a
 reject.
+
+Of an original that is purged, a server may have been told to go on without (`--accept-purged`).
+Whether it has that one is not certain, so its replacement is a reject that says so.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.checks import NOTHING_TO_TAKE_BACK
@@ -21,27 +26,32 @@ from transfer.engine.kind import Kind
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.stream import as_source_failure
 from transfer.engine.move.undone import undone_in_chunk
-from transfer.engine.position import NOTHING_READ
+from transfer.engine.position import NOTHING_READ, sees
+from transfer.engine.shop_all.correction_log import Replacement
 from transfer.engine.shop_all.source import ShopAll
 
 # The codes of the rejects, if rows stay held back: of a replacement; of a row that takes back
 # another, it is NOTHING_TO_TAKE_BACK.
 ACCEPTED_BEFORE = "accepted_before"
 HELD_BACK = f"('{ACCEPTED_BEFORE}', '{NOTHING_TO_TAKE_BACK}')"
+# The code of one that nobody can decide about but an operator.
+IN_DOUBT = "not_for_this_server"
 
 # The original of a row, under each of its origins. `is_unseen`: this server has never read it.
-# `old_xid` is null of the original of a replacement: its number alone names it.
+# `old_xid` is null of the original of a replacement: its number alone names it. `is_given_up`: this
+# server may lack that one since it was purged.
 ORIGINALS = """
     create temporary table datatransfer_original (
-        xid xid8, id bigint, origin uuid, old_xid xid8, old_id bigint, is_unseen boolean
+        xid xid8, id bigint, origin uuid, old_xid xid8, old_id bigint, is_unseen boolean,
+        is_given_up boolean not null default false
     ) on commit drop;
 """
-# Fills it with those of replacements. The first parameter names those that are unseen.
+# Fills it with those of replacements.
 ADD_REPLACED = """
-    insert into pg_temp.datatransfer_original (xid, id, origin, old_id, is_unseen)
-    select xid::xid8, id, origin::uuid, old_id, old_id = any(%s::bigint[])
-      from unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[])
-           as row (xid, id, origin, old_id)
+    insert into pg_temp.datatransfer_original (xid, id, origin, old_id, is_unseen, is_given_up)
+    select xid::xid8, id, origin::uuid, old_id, is_unseen, is_given_up
+      from unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::boolean[], %s::boolean[])
+           as row (xid, id, origin, old_id, is_unseen, is_given_up)
 """
 # Fills it with those that are taken back.
 ADD_UNDONE = """
@@ -66,8 +76,8 @@ HOLD_BACK = f"""
 HAS_ORIGINALS = "select to_regclass('pg_temp.datatransfer_original') is not null"
 # Refuses rows that make up for a change of another row, unless this server surely has that one with
 # the values before the change. One that it has rejected is corrected by way of its reject.
-NOT_FOR_THIS_SERVER = """
-    update pg_temp.incoming as row set fault = 'not_for_this_server'
+NOT_FOR_THIS_SERVER = f"""
+    update pg_temp.incoming as row set fault = '{IN_DOUBT}'
       from unnest(%s::text[], %s::bigint[], %s::bigint[], %s::boolean[])
            as staged (xid, id, old_id, had_read)
      where row.xid = staged.xid::xid8 and row.id = staged.id and row.fault is null
@@ -78,7 +88,8 @@ NOT_FOR_THIS_SERVER = """
 """
 # Releases the replacements whose original is rejected or unseen; returns how many by its row count.
 # By the index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind,
-# and hash them. A reject with a code of HELD_BACK says that there is nothing to replace.
+# and hash them. A reject with a code of HELD_BACK says that there is nothing to replace; one that
+# is in doubt, and came with the same batch, that nobody has looked yet.
 RELEASE = f"""
     update pg_temp.incoming as mine set fault = null, turn = %(turn)s
       from pg_temp.datatransfer_original as original
@@ -86,12 +97,20 @@ RELEASE = f"""
        and mine.xid = original.xid and mine.id = original.id
        and ((select true from datatransfer.reject as before
               where before.origin = original.origin and before.kind = %(kind)s
-                and before.staging_id = original.old_id and before.code not in {HELD_BACK} limit 1)
+                and before.staging_id = original.old_id and before.code not in {HELD_BACK}
+                and not (original.is_given_up and before.code = '{IN_DOUBT}') limit 1)
             or (select true from pg_temp.incoming as other
                  where other.id = original.old_id and other.fault not in {HELD_BACK} limit 1)
             or original.is_unseen
                and (select true from pg_temp.incoming as other
                      where other.id = original.old_id limit 1) is null)
+"""
+# Rejects the replacements that stay held back, and whose original this server may lack.
+LEAVE_IN_DOUBT = f"""
+    update pg_temp.incoming as mine set fault = '{IN_DOUBT}'
+      from pg_temp.datatransfer_original as original
+     where mine.fault = '{ACCEPTED_BEFORE}' and original.is_given_up
+       and mine.xid = original.xid and mine.id = original.id
 """
 # Releases the rows whose original, which they take back, this server has read, and rejected under
 # none of its origins, neither before nor in this chunk. By the same indexes.
@@ -118,8 +137,7 @@ RELEASE_UNDONE = f"""
 def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabase) -> None:
     """Marks the rows of `incoming` that depend on others, so that they are not applied yet."""
     with as_source_failure():
-        rows = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
-        unseen = _unseen(plan, [old_id for *_, old_id in rows], source) if rows else []
+        replaced = _replaced_in_chunk(plan, last, source)
         staged_for = source.change_decisions.staged_for(plan.kind, plan.before, last[0])
         undone = undone_in_chunk(plan, last, source, target)
         _note_changed(plan, last, source)
@@ -127,14 +145,14 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
     if staged_for:
         values = [*map(list, zip(*staged_for, strict=True))]
         target.database.execute(NOT_FOR_THIS_SERVER, [*values, plan.before.origin, plan.kind.name])
-    if rows or undone:
+    if replaced or undone:
         target.database.execute(ORIGINALS)
-    if rows:
-        target.database.execute(ADD_REPLACED, [unseen, *map(list, zip(*rows, strict=True))])
+    if replaced:
+        target.database.execute(ADD_REPLACED, [*map(list, zip(*replaced, strict=True))])
     if undone:
         originals = [one.original for one in undone]
         target.database.execute(ADD_UNDONE, [*map(list, zip(*originals, strict=True))])
-    if rows or undone:
+    if replaced or undone:
         target.database.execute(HOLD_BACK)
 
 
@@ -147,15 +165,64 @@ def _note_changed(plan: ChunkPlan, last: Last, source: ShopAll) -> None:
             other.uncertain_changes.add(plan.kind, numbers, plan.before.reader)
 
 
-def _unseen(plan: ChunkPlan, numbers: list[int], source: ShopAll) -> list[int]:
-    """The numbers among these whose rows were purged before the position began.
+class Replaced(NamedTuple):
+    """A replacement (`xid`, `id`), and its original under one of its origins."""
+
+    xid: str
+    id: int
+    origin: str
+    old_id: int
+    is_unseen: bool
+    is_given_up: bool
+
+
+def _replaced_in_chunk(plan: ChunkPlan, last: Last, source: ShopAll) -> list[Replaced]:
+    notes = source.corrections.replacing(plan.kind, plan.before.oldest_unread, last[0])
+    if not notes:
+        return []
+    purged = _purged(plan, notes, source)
+    given_up = _given_up(plan, notes, purged)
+    is_new = plan.before.read_through == NOTHING_READ
+    return [
+        Replaced(
+            note.xid,
+            note.id,
+            note.origin,
+            note.old_id,
+            is_unseen=is_new and note.old_id in purged,
+            is_given_up=(note.xid, note.id) in given_up,
+        )
+        for note in notes
+    ]
+
+
+def _purged(plan: ChunkPlan, notes: list[Replacement], source: ShopAll) -> set[int]:
+    """The numbers of originals that are purged, as far as this server may never have read them.
 
     A purge spares rows with open rejects, so a row is replaced while it is in the staging table:
-    a position that begins later meets the replacement in its first batch.
+    - A position that begins after the purge meets the replacement in its first batch.
+    - A position that has given up purged rows may lack those that were replaced before that.
     """
-    if plan.before.read_through != NOTHING_READ:
-        return []
-    return source.reader.missing(plan.kind, numbers)
+    is_new, accepted = plan.before.read_through == NOTHING_READ, plan.before.purge_accepted
+    asked = {note.old_id for note in notes if is_new or note.sent_at <= accepted}
+    return {*source.reader.missing(plan.kind, [*asked])} if asked else set()
+
+
+def _given_up(plan: ChunkPlan, notes: list[Replacement], purged: set[int]) -> set[tuple[str, int]]:
+    """The replacements, as (xid, id), whose original this server may have given up; and those that
+    replace one of them in the same batch: nobody has looked at this server in between.
+    """
+    before, found = plan.before, set[tuple[str, int]]()
+    if before.read_through == NOTHING_READ:
+        return found
+    of_batch: dict[int, set[str]] = defaultdict(set)  # number → transactions
+    for note in sorted(notes, key=lambda note: int(note.xid)):
+        replaces_one = any(int(xid) < int(note.xid) for xid in of_batch[note.old_id])
+        if note.old_id in purged or replaces_one:
+            found.add((note.xid, note.id))
+            if not sees(before.read_through, int(note.xid)):
+                of_batch[note.id].add(note.xid)
+    return found
 
 
 def release(kind: Kind, origin: str, target: BonusDatabase) -> Iterator[str]:
@@ -170,3 +237,4 @@ def release(kind: Kind, origin: str, target: BonusDatabase) -> Iterator[str]:
     ):
         yield f"fault is null and turn = {turn}"
         turn += 1
+    target.database.execute(LEAVE_IN_DOUBT)

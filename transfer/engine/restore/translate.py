@@ -180,7 +180,7 @@ def _in_new_numbers(
         last_xid=None,
         last_id=None,
     )
-    if position.snapshot == NOTHING_READ:
+    if position.snapshot == NOTHING_READ and last is None:  # nothing was answered as moved
         return replace(after, read_through=NOTHING_READ)
     if part is None:
         return after

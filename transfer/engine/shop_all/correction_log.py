@@ -49,10 +49,12 @@ UNFINISHED = f"""
 FINISH = "delete from datatransfer.resending where xid = %s::text::xid8"
 
 # The rows of these transactions that replace others only where those were rejected: (xid, id), and
-# origin and number of the other, once for each of its origins. By the index
-# `resent_where_rejected`.
+# origin and number of the other, once for each of its origins; and when, in microseconds, as purges
+# are numbered. By the index `resent_where_rejected`.
 REPLACING = """
-    select new_xid::text, new_id, origin::text, old_id from datatransfer.resent
+    select new_xid::text, new_id, origin::text, old_id,
+           floor(extract(epoch from sent_at) * 1000000)::bigint
+      from datatransfer.resent
      where where_rejected and kind = %s and new_xid between %s and %s
 """
 
@@ -108,6 +110,19 @@ class Sent(NamedTuple):
     by: str
 
 
+class Replacement(NamedTuple):
+    """A staged row (`xid`, `id`) that is only for servers which have rejected another one.
+
+    `sent_at` is in microseconds, as purges are numbered.
+    """
+
+    xid: str
+    id: int
+    origin: str
+    old_id: int
+    sent_at: int
+
+
 class Unfinished(NamedTuple):
     """A transaction that has sent corrected rows, and whose rejects are not closed yet."""
 
@@ -161,12 +176,12 @@ class CorrectionLog:
         """Notes that the rejects of a transaction are closed; the caller commits."""
         self.database.execute(FINISH, [xid])
 
-    def replacing(self, kind: Kind, first: int, last: int) -> list[tuple[str, int, str, int]]:
-        """Rows of these transactions that are only for servers which have rejected another.
-
-        As (xid, id), and an origin and the number of the other; once for each of its origins.
+    def replacing(self, kind: Kind, first: int, last: int) -> list[Replacement]:
+        """Rows of these transactions that are only for servers which have rejected another; once
+        for each origin of the other.
         """
-        return self.database.rows(REPLACING, [kind.name, str(first), str(last)])
+        rows = self.database.rows(REPLACING, [kind.name, str(first), str(last)])
+        return [Replacement(*row) for row in rows]
 
     def has_notes(self, kind: Kind, origin: str, first: int, last: int) -> bool:
         """Whether a row with a number between these is noted as corrected."""

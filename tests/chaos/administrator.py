@@ -31,7 +31,6 @@ WAYS_OUT = {
 # As the product tells an administrator.
 PURGED = re.compile(r"up to ([0-9]+) rows")
 MISSING = "has not received were purged"
-OF_PURGED = re.compile(r"set_position '(.+?)' ([a-z]+) --accept-purged")
 COUNTED = re.compile(r"([a-z]+) → (.+?): [0-9]+ rows stay moved, ([0-9]+) wait")
 MOVED = """
     pg_visible_in_snapshot(xid, %(read_through)s) or coalesce(
@@ -169,9 +168,6 @@ class Administrator(Loads):
         if arguments[0] == "set_position" and result["code"] and "rebase" in result["cried"]:
             self._rebase()
             result = self._do("command", arguments=list(arguments))
-        while arguments[0] != "set_position" and (of := OF_PURGED.search(result["cried"])):
-            self._accept_for(*of.groups())
-            result = self._do("command", arguments=list(arguments))
         if "--doubtful" in result["cried"]:
             arguments = (*arguments, *self._look(arguments))
             result = self._do("command", arguments=list(arguments))
@@ -192,16 +188,6 @@ class Administrator(Loads):
         arrived, rejects = self._at(server)
         purged = {number for (number,) in query(self.shop_all, REMOVED, [kind])}
         return purged - {*arrived, *dict(rejects)}
-
-    def _accept_for(self, name: str, kind: str) -> None:
-        """Goes on without purged rows at another flow."""
-        present = self.server, self.kind
-        (server,) = (server for server, its_name in SERVERS.items() if its_name == name)
-        self.go_to(server, kind)
-        self._accept_purged()
-        if WAYS_OUT.get(self.facts.refused) == "accept_purged":
-            self.facts.refused = ""
-        self.go_to(*present)
 
     def _look(self, rebase: tuple[str, ...]) -> list[str]:
         """What he answers about rows in doubt, after looking for them in the bonus servers.

@@ -43,6 +43,10 @@ class Held(NamedTuple):
     kind: Kind
     position: Position
 
+    def flow(self) -> tuple[str, str]:
+        """The names of the kind and the server."""
+        return self.kind.name, self.target.name
+
 
 def is_anything_wrong(
     shop_all: ShopAll, kinds: Collection[Kind], held: list[Held], recorded: Recorded
@@ -70,10 +74,8 @@ def check_knowledge(
 ) -> bool:
     """Whether shop All came from a dump.
 
-    Raises RestoreUnknown, RowsUndated, RowsRewritten or RowsPurged if too little is known.
+    Raises RestoreUnknown, RowsUndated or RowsRewritten if too little is known.
     """
-    for one in held:
-        shop_all.identity.check_purged(one.position, one.target.name)
     if restored is not None and restored.at is not None:
         _require_dates(shop_all, kinds)
     is_dump = not shop_all.identity.is_origin_original()

@@ -66,6 +66,8 @@ class Report:
     """What a rebase did, or would do: the positions that it carried over, and the rest."""
 
     silent: list[str]  # names of servers that do not answer: their next run carries them over
+    # Kinds and servers of transfers whose server lacks purged rows: their next run refuses.
+    lacking: list[tuple[str, str]] = field(default_factory=list)
     carried: list[Renumbered] = field(default_factory=list)
     doubts: list[RowsDoubtful] = field(default_factory=list)  # what a dry run has no answer for
 
@@ -96,16 +98,16 @@ def renumber_after_restore(
     6. Commits the bonus servers, then shop All.
 
     If it dies before shop All has committed, everything is as before: the old origin still counts.
-    A bonus server that does not answer is carried over by its next run (see `carry_over`).
+    A bonus server that does not answer is carried over by its next run (see `carry_over`). So is a
+    transfer whose server lacks purged rows: only that transfer refuses, until it is settled.
     With `dry_run` it only says what it would do. It may take any time: a bonus server's session
     waits in its transaction while shop All renumbers, and shop All's while bonus servers answer, so
     neither has a limit there. A statement of shop All has none either, but for locks.
 
     Raises AlreadyRunning while a transfer holds a position; RestoreUnknown if the restore was
-    physical and `restored` is not given; RestoredTooEarly; RowsPurged if a bonus server lacks rows
-    that are gone; TransactionPrepared if one has written rows and not ended; RowsDoubtful or
-    RowsPrepared if rows may or may not have been moved and there is no answer for them; a dry run
-    reports those of all transfers instead.
+    physical and `restored` is not given; RestoredTooEarly; TransactionPrepared if one has written
+    rows and not ended; RowsDoubtful or RowsPrepared if rows may or may not have been moved and
+    there is no answer for them; a dry run reports those of all transfers instead.
     """
     with shop_all.database.transaction(commit=not dry_run):
         shop_all.database.limit_statements(None)
@@ -121,8 +123,11 @@ def renumber_after_restore(
         is_dump = check_knowledge(shop_all, kinds, held, restored)
         back = shop_all.undo_log.back_again(withdrawals(origin))
         rebases = _renumber(shop_all, kinds, held, restored, back, is_dump=is_dump)
-        report = Report([target.name for target in silent])
+        lacking = [one for one in held if shop_all.purge_notes.lost(one.position).rows]
+        report = Report([target.name for target in silent], lacking=[*map(Held.flow, lacking)])
         for one in held:
+            if one in lacking:
+                continue
             rebase = rebases[one.kind.name]
             try:
                 line, after = translate(

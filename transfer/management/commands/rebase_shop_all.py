@@ -93,6 +93,15 @@ class Command(BaseCommand):
                     ),
                     server=server,
                 )
+            for kind, server in report.lacking:
+                self.say(
+                    _(
+                        "%(kind)s → %(server)s: rows were purged that it has not received. Its "
+                        "next run says how many, and what to do."
+                    ),
+                    kind=kind,
+                    server=server,
+                )
             self._ask(report.doubts)
             if not options["dry_run"]:
                 rebase()

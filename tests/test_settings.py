@@ -42,6 +42,14 @@ def test_an_env_file_is_read_and_what_the_environment_has_wins(tmp_path):
     assert shown.split() == ["dtadmin", "db", "False", "en", "False"]
 
 
+def test_an_env_file_in_another_encoding_is_named(tmp_path):
+    file = tmp_path / "dtadmin.env"
+    file.write_bytes("DEFAULT_FROM_EMAIL=Магазин <dtadmin@shop.local>".encode("cp1251"))
+    ended = start({**COMPLETE, "DTADMIN_ENV": str(file), "DTADMIN_LANGUAGE": "en"})
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1].endswith(f"{file} is not written in UTF-8.")
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -13,17 +13,20 @@ PACKAGED = str(BASE_DIR) == "/opt/dtadmin"  # installed by the Debian package
 SYSTEMD = PACKAGED and Path("/run/systemd/system").is_dir()  # it runs the package's services
 
 if env_file := os.environ.get("DTADMIN_ENV"):
-    load_dotenv(env_file)
+    try:
+        load_dotenv(env_file)
+    except PermissionError:
+        raise ImproperlyConfigured(_("%(file)s can't be read.") % {"file": env_file}) from None
+    except UnicodeDecodeError:
+        text = _("%(file)s is not written in UTF-8.")
+        raise ImproperlyConfigured(text % {"file": env_file}) from None
+    if not Path(env_file).is_file():
+        text = _("DTADMIN_ENV names %(file)s, and there is no such file.")
+        raise ImproperlyConfigured(text % {"file": env_file})
 
 
 def env(name: str, default: str = "") -> str:
     return os.environ.get(name, default).strip()
-
-
-if env_file and not Path(env_file).is_file():
-    raise ImproperlyConfigured(
-        _("DTADMIN_ENV names %(file)s, and there is no such file.") % {"file": env_file}
-    )
 
 
 def env_flag(name: str) -> bool:

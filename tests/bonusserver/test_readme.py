@@ -57,14 +57,16 @@ def test_the_lines_start_a_server_over_tls_and_a_register_that_trusts_its_author
     *prepare, serve = start.splitlines()
     secured = block("openssl req")
     assert secured.splitlines()[-1] == serve
-    ports = "serve --admin-port 0 --work-port 0"
-    lines = "\n".join([*prepare, 'echo "$BONUSSERVER_TOKEN"', secured.replace("serve", ports)])
+    secured = secured.replace(" serve ", " serve --admin-port 0 --work-port 0 ")
+    lines = "\n".join([*prepare, 'echo "token $BONUSSERVER_TOKEN"', secured])
     with shell(lines, tmp_path) as said:
-        _migrated, token, admin_url, work_url = (next(said).split()[-1] for _ in range(4))
-        admin_port, port = urlsplit(admin_url).port, urlsplit(work_url).port
+        found = {}
+        while "work" not in found:
+            name, _, found[name] = next(said).strip().partition(" ")
+        admin_port, port = (urlsplit(found[name]).port for name in ("admin", "work"))
         with httpx2.Client(
             base_url=f"https://127.0.0.1:{admin_port}",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {found['token']}"},
             verify=ssl.create_default_context(cafile=tmp_path / "ca.pem"),
             trust_env=False,
         ) as admin:

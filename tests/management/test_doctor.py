@@ -408,6 +408,21 @@ def test_pages_that_are_not_started_are_a_warning_that_says_how_to_start_them(
     )
 
 
+@pytest.mark.parametrize(
+    "address", ["dtadmin.shop.local", "http://dtadmin:port", "ftp://dtadmin.shop.local"]
+)
+def test_what_is_no_address_of_pages_is_named(doctor, installation, settings, address):
+    settings.SITE_URL = address
+    _code, lines = doctor()
+    assert failed(lines) == [("Pages", "Address")]
+    line = lines["Pages", "Address"]
+    assert line["sentence"] == f"SITE_URL is not an address of pages: {address}."
+    job = RecurringJob.objects.create(kind="check_pages")
+    job.do(lambda: recurring.work(job, None))
+    (problem,) = [one for one in problems() if one.code == Code.PAGES]
+    assert "SITE_URL is not an address of pages" in problem.sentence
+
+
 def test_a_service_of_the_package_that_has_failed_is_named(
     doctor, installation, settings, tmp_path, monkeypatch
 ):

@@ -21,6 +21,7 @@ from transfer.errors.printable import (
     printable,
 )
 from transfer.errors.surroundings import (
+    AddressInvalid,
     AddressRefused,
     AnotherProgram,
     CertificateEnds,
@@ -50,6 +51,7 @@ from transfer.errors.work import (
 from transfer.parties import gettext_noop
 
 __all__ = [
+    "AddressInvalid",
     "AddressRefused",
     "AlreadyRunning",
     "AnotherProgram",

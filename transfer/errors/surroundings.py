@@ -4,6 +4,12 @@ from transfer.errors.base import TransferError
 from transfer.parties import gettext_noop
 
 
+class AddressInvalid(TransferError):
+    code = "address_invalid"
+    sentence = gettext_noop("SITE_URL is not an address of pages: %(address)s.")
+    hint = gettext_noop("Write it into the env file as in https://dtadmin.shop.local.")
+
+
 class PagesSilent(TransferError):
     code = "pages_silent"
     sentence = gettext_noop("The pages do not answer at %(address)s: %(what)s.")

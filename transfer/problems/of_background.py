@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated, RowsChanged, TablesForeign
 from transfer.errors import (
+    AddressInvalid,
     AddressRefused,
     AnotherProgram,
     CertificateEnds,
@@ -32,7 +33,8 @@ SURROUNDINGS = {
 }
 # What their jobs find, apart from defects and our own database.
 AROUND = (
-    *(AddressRefused, AnotherProgram, CertificateEnds, PagesSilent, PagesStopped),
+    *(AddressInvalid, AddressRefused, AnotherProgram, PagesSilent, PagesStopped),
+    CertificateEnds,
     Unreachable,
 )
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop
 
 from transfer.bonus_api.http import CONNECT_SECONDS, tls_context
 from transfer.errors import (
+    AddressInvalid,
     AddressRefused,
     AnotherProgram,
     CertificateEnds,
@@ -35,10 +36,12 @@ NOTHING_LISTENS = gettext_noop("nothing listens there")
 def check_pages(address: str) -> None:
     """Asks the address at which browsers reach the pages.
 
-    Raises PagesSilent, PagesStopped, AddressRefused, AnotherProgram.
+    Raises AddressInvalid, PagesSilent, PagesStopped, AddressRefused, AnotherProgram.
     """
     try:
         answer = httpx2.get(f"{address}/health/live", timeout=SECONDS, follow_redirects=True)
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+        raise AddressInvalid(address=address) from error
     except httpx2.HTTPError as error:
         raise PagesSilent(address=address, what=_what(error)) from error
     if answer.status_code in OF_PROXIES:

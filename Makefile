@@ -35,7 +35,7 @@ forget:
 # Without the packages of the second line, the tests that need them are skipped, and pytest says so.
 test: $(STAMP)
 	@command -v chromium >/dev/null || $(DEBIAN) chromium-headless-shell=$(CHROMIUM) $(FONTS)
-	@$(DEBIAN) crontab=cron nginx=nginx-light,nginx faketime=faketime promtool=promtool || true
+	@$(DEBIAN) crontab=cron nginx=nginx-light,nginx faketime=faketime promtool=promtool curl=curl openssl=openssl || true
 	$(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/.chaos

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
+import pytest
 
 from tests.bonusserver.conftest import account
 from tests.databases import ROOT
@@ -47,6 +49,7 @@ def shell(lines, folder, **variables):
         process.communicate(timeout=20)
 
 
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 def test_the_lines_start_a_server_over_tls_and_a_register_that_trusts_its_authority(
     database_url, db, tmp_path
 ):

@@ -281,6 +281,21 @@ def test_missing_rights_in_our_own_database_are_one_line(
     assert "unexpected" not in said + errors
 
 
+def test_a_database_that_takes_no_more_connections_is_one_line(
+    manage, environment, own_database, empty_database
+):
+    query(empty_database, "drop role if exists doctors_guest")
+    query(empty_database, "create role doctors_guest login connection limit 0")
+    environment["DATABASE_URL"] = as_url(f"{own_database} user=doctors_guest")
+    said, _errors = manage("doctor").communicate()
+    query(empty_database, "drop role doctors_guest")
+    assert lines_that_failed(said) == [
+        "✗ Our own database · Server: Data Transfer's own database takes no more connections."
+    ]
+    assert "raise max_connections" in said
+    assert 'too many connections for role "doctors_guest"' in said
+
+
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 def test_our_own_database_in_another_encoding_is_one_line(
     manage, environment, in_encoding, encoding

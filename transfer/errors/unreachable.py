@@ -85,6 +85,15 @@ class HostSilent(Unreachable):
     }
 
 
+class TooManyConnections(Unreachable):
+    code = "too_many_connections"
+    sentence = gettext_noop("%(party)s takes no more connections.")
+    hint = gettext_noop(
+        "Ask its administrator to raise max_connections or the limit of the user or the database, "
+        "or to stop the program that holds the connections. Nothing is lost: the rows wait."
+    )
+
+
 def from_socket(
     error: OSError | UnicodeError, party: Party, host: str, port: int, seconds: float
 ) -> Unreachable:

@@ -15,6 +15,7 @@ from transfer.errors import (
     HostUnknown,
     LoginRefused,
     PortClosed,
+    TooManyConnections,
     Unreachable,
     WeakLogin,
 )
@@ -44,6 +45,7 @@ LOCAL = ("", "localhost", "127.0.0.1", "::1")
 LONGEST_REASON = 1000  # characters: the server chooses them, and CAUSES backtrack
 CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
     (WeakLogin, "server requested .* password|did not complete authentication"),
+    (TooManyConnections, "too many (clients|connections)|connection slots|слишком много|слоты"),
     (DatabaseMissing, 'database ".*" does not exist|база данных ".*" не существует'),
     (LoginRefused, "authentication|pg_hba|password|role |подлинности|парол|роль "),
     (HostUnknown, "could not translate host name"),

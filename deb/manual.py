@@ -17,8 +17,9 @@ from django.utils import translation
 
 from dtadmin.version import version
 
-# No database is asked.
+# No database is asked. Since Python 3.14 argparse writes colours where there is a terminal.
 SETTINGS = {
+    "PYTHON_COLORS": "0",
     "DJANGO_SETTINGS_MODULE": "dtadmin.settings",
     "DATABASE_URL": "postgresql:///manual",
     "SHOP_ALL_DATABASE_URL": "postgresql:///manual",

@@ -8,7 +8,7 @@ from django.utils import timezone
 from tests.databases import query, stage
 from tests.misbehaving import free_port
 from transfer.errors import Unreachable
-from transfer.models import Actor, RejectedRow, TransferRun
+from transfer.models import Actor, FlowHour, RejectedRow, TransferRun
 from transfer.models.run_base import Trigger
 from transfer.queue.locks import HELD, Space
 from transfer.rejects import mirror, resend
@@ -63,6 +63,7 @@ def test_what_a_dying_run_could_not_mirror_the_tick_does(task, shop_all, flow):
     assert states() == [(2, State.OPEN)]
     run.refresh_from_db()
     assert run.rejected == 1
+    assert FlowHour.objects.totals()[task.pk] == {"applied": 1, "unchanged": 0, "rejected": 1}
 
 
 def test_a_lost_database_finds_what_was_sent_closed_and_what_was_discarded_open(task, shop_all):

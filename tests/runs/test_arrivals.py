@@ -9,7 +9,7 @@ from django.utils import timezone
 from tests.databases import connected, insert, query, run as statement, stage
 from tests.waiting import go_on, wait_until
 from transfer.engine.postgres.pool import _pool
-from transfer.models import Actor, TransferRun
+from transfer.models import Actor, FlowHour, TransferRun
 from transfer.models.run_base import State, Trigger
 from transfer.runs import arrivals
 from transfer.runs.arrivals import BURST, PACE, Look, Pace, looking, move_arrived
@@ -161,6 +161,21 @@ def test_a_minute_later_rows_count_for_a_new_run(task, shop_all):
     move_arrived(task, go_on)
     read = task.runs.filter(trigger=Trigger.ARRIVAL).order_by("pk").values_list("read", flat=True)
     assert [*read] == [1, 1]
+
+
+def test_a_run_that_is_opened_again_counts_rows_that_landed_uncounted(task, shop_all, flow):
+    stage(shop_all, "balances", [("4100", 5)])
+    move_arrived(task, go_on)
+    task.refresh_from_db()
+    cut_off = flow("balances")
+    cut_off.reader = str(task.readers[-1])
+    cut_off.stage(("4100", 6))
+    cut_off.move()
+    stage(shop_all, "balances", [("4100", 7)])
+    move_arrived(task, go_on)
+    (arrived,) = task.runs.filter(trigger=Trigger.ARRIVAL)
+    assert (arrived.read, arrived.amount_applied) == (3, 18)
+    assert FlowHour.objects.totals()[task.pk]["applied"] == 4
 
 
 def test_a_run_that_was_cancelled_is_not_opened_again(task, shop_all):

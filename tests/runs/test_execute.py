@@ -7,7 +7,8 @@ from tests.databases import connected, query, run, stage
 from tests.waiting import wait_until
 from transfer.engine.move.prepare import prepare
 from transfer.engine.shop_all.purge_lock import PURGE_LOCK
-from transfer.models.run_base import Trigger
+from transfer.models import FlowHour, TransferRun
+from transfer.models.run_base import State, Trigger
 from transfer.runs.execute import open_databases, run_here
 
 WAITS_FOR_PURGES = """
@@ -89,3 +90,21 @@ def test_a_run_keeps_its_counts_after_the_bonus_server_was_restored_to_before_it
     run_here(task, Trigger.MANUAL)
     assert counts(task) == [(1, 10), (2, 50), (2, 50)]
     assert task.runs.order_by("pk")[1].position_to == stopped
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_chunk_of_a_run_that_was_closed_meanwhile_is_counted_once(task, shop_all, bonus):
+    """Its process had lost the task's lock, so another run began before the chunk landed."""
+
+    def lose_the_lock(run):
+        if run.chunks == 0 and not task.runs.filter(pk__gt=run.pk).exists():
+            TransferRun.objects.get(pk=run.pk).finish(State.INTERRUPTED)
+            run_here(task, Trigger.MANUAL)  # finds nothing to move
+            stage(shop_all, "balances", [("1", 10), ("2", 20)])
+
+    cut_off = run_here(task, Trigger.MANUAL, progress=lose_the_lock)
+    assert cut_off.error_code == "run_taken_over"
+    assert query(bonus, "select count(*), sum(amount) from asset") == [(2, 30)]
+    run_here(task, Trigger.MANUAL)
+    assert sorted(counts(task)) == [(0, 0), (0, 0), (2, 30)]
+    assert FlowHour.objects.totals()[task.pk]["applied"] == 2

@@ -60,7 +60,9 @@ Delays = Sequence[int]  # how many rows, by the places of BOUNDS
 
 
 class FlowHourQuerySet(models.QuerySet["FlowHour"]):
-    def add(self, task_id: int, moved: Totals, at: datetime, seconds: float | None = None) -> None:
+    def add(
+        self, task_id: int | None, moved: Totals, at: datetime, seconds: float | None = None
+    ) -> None:
         """Counts rows that a task has moved, which took so many seconds; None: not known."""
         values = {
             "task": task_id,

@@ -4,11 +4,14 @@ from functools import lru_cache
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
 from transfer.engine.position import Position, Totals
+from transfer.errors import RunTakenOver
+from transfer.models.flow_hours import FlowHour
 from transfer.models.run_base import (
     BAD_STATES,
     GOOD_STATES,
@@ -217,32 +220,65 @@ class TransferRun(Run):
         self.expected = self.totals.read + rows
         self.save(update_fields=["expected"])
 
-    def add_chunk(self, gained: Totals, after: Position) -> None:
-        """Counts a chunk that has landed."""
-        self.totals = self.totals + gained
-        self.chunks += 1
-        self.position_to = after.as_json()
-        self.save(update_fields=[*COUNTS, "chunks", "position_to"])
+    @property
+    def has_moved(self) -> bool:
+        """Whether a chunk of this run has been counted."""
+        return self.position_from != self.position_to
+
+    def add_chunk(self, gained: Totals, after: Position, seconds: float | None) -> None:
+        """Counts a chunk that has landed, in the run and in its hour; `seconds`: see `FlowHour`.
+
+        Not if somebody has settled it meanwhile. Raises RunTakenOver if the run is closed, which
+        happens where this process has lost the task's lock: the next run counts the chunk then.
+        """
+        with transaction.atomic():
+            self._lock()
+            if self.state != State.RUNNING:
+                raise RunTakenOver
+            self.chunks += 1
+            if not self._has_counted(after):
+                self._count(gained, after, seconds)
+            self.save(update_fields=[*COUNTS, "chunks", "position_to"])
 
     def settle(self, position: Position) -> None:
         """Counts what the run moved and could not count itself, because it was killed.
 
         `position` is the one that the next run reads. It tells nothing about this run if it does
         not go on from where this run stopped: after `set_position`, or after the bonus server was
-        restored to an earlier state.
+        restored to an earlier state. The caller holds the task's lock.
         """
-        if self.position_from is None or self.position_to is None:
-            return
-        if position.goes_on_from(Position.from_json(self.position_to)):
-            self.totals = position.totals - Position.from_json(self.position_from).totals
-            self.position_to = position.as_json()
-            self.save(update_fields=[*COUNTS, "position_to"])
+        with transaction.atomic():
+            self._lock()
+            stopped = self._counted_to
+            if stopped is not None and position.goes_on_from(stopped):
+                self._count(position.totals - stopped.totals, position, None)
+                self.save(update_fields=[*COUNTS, "position_to"])
+
+    @property
+    def _counted_to(self) -> Position | None:
+        return None if self.position_to is None else Position.from_json(self.position_to)
+
+    def _lock(self) -> None:
+        """Reads the counts of the run again, and locks it until the transaction ends.
+
+        A process that has lost the task's lock may count beside the one that holds it.
+        """
+        fields = [*COUNTS, "chunks", "position_to", "state"]
+        self.refresh_from_db(fields=fields, from_queryset=type(self).objects.select_for_update())
+
+    def _has_counted(self, position: Position) -> bool:
+        counted = self._counted_to
+        return counted is not None and (
+            counted.key == position.key or counted.goes_on_from(position)
+        )
+
+    def _count(self, gained: Totals, after: Position, seconds: float | None) -> None:
+        """The caller saves the run."""
+        self.totals = self.totals + gained
+        self.position_to = after.as_json()
+        FlowHour.objects.add(self.task_id, gained, timezone.now(), seconds)
 
     def count_reasons(self) -> dict[str, int]:
         """Check code → rows of this run that failed it."""
         counted = self.rejects.values_list("code").annotate(models.Count("pk"))
         return dict(counted.order_by("code"))
-
-    def is_still_mine(self) -> bool:
-        """Whether nobody has closed the run meanwhile."""
-        return self.saved.running().exists()

@@ -1,4 +1,4 @@
-"""Counts the rows of each chunk, and how long they took from their commit to the bonus server.
+"""How long the rows of a chunk took from their commit to the bonus server.
 
 After a chunk has landed, shop All says how long ago its first row was staged: one look-up by
 index, whatever the size of the chunk, by one clock. All rows of the chunk count as that old; the
@@ -8,22 +8,11 @@ with the transaction that staged the row, since no database keeps when a row was
 
 from contextlib import suppress
 
-from django.db import transaction
-from django.utils import timezone
-
 from transfer.engine.move.chunk import Chunk
 from transfer.engine.position import NOTHING_READ
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
-from transfer.models import FlowHour, TransferRun, TransferTask
-
-
-def count(run: TransferRun, task: TransferTask, chunk: Chunk, source: ShopAll) -> None:
-    """Counts a chunk that has landed, in its run and in the hour."""
-    seconds = delay(task, chunk, source)
-    with transaction.atomic():
-        run.add_chunk(chunk.totals, chunk.after)
-        FlowHour.objects.add(task.pk, chunk.totals, timezone.now(), seconds)
+from transfer.models import TransferTask
 
 
 def delay(task: TransferTask, chunk: Chunk, source: ShopAll) -> float | None:

@@ -18,14 +18,13 @@ from transfer.engine.position import Position
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import RunTakenOver
-from transfer.models import Actor, FlowHour, TransferRun, TransferTask
+from transfer.models import Actor, TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
 from transfer.queue.worker import Stopped
 from transfer.rejects.mirror import mirror
 from transfer.rejects.put_back import put_back_if_lost
 from transfer.rejects.reopening import reopen_lost
-from transfer.runs import delays
+from transfer.runs.delays import delay
 from transfer.runs.left_behind import has_come_back
 from transfer.runs.recorded import recorded
 
@@ -134,7 +133,7 @@ def _move(
         put_back_if_lost(task, target, position)
         task.remember_reader(position.reader)
         has_come_back(task, Actor(""))
-        _settle_previous(run, position)
+        _settle(run, position)
         mirror(task, target, position)
         TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
         waiting = count_waiting(source, task, position)
@@ -144,14 +143,11 @@ def _move(
             run.go_on_with(waiting)
         progress(run)
         for chunk in move.transfer(kind, source, target, position.origin, chunk_rows=chunk_rows):
-            if not run.chunks and chunk.before != position:
-                # A dying run's last chunk landed after we had looked; it is that run's.
-                _settle_previous(run, chunk.before)
+            if chunk.before != position:
+                # Another process, which is dying or cut off, landed a chunk after we had looked.
+                _settle(run, chunk.before)
                 mirror(task, target, chunk.before)
-                run.begin(chunk.before, run.expected)
-            delays.count(run, task, chunk, source)
-            if not run.is_still_mine():
-                raise RunTakenOver
+            run.add_chunk(chunk.totals, chunk.after, delay(task, chunk, source))
             if chunk.totals.rejected:
                 mirror(task, target, chunk.after, run)
             position = chunk.after
@@ -162,14 +158,21 @@ def _move(
     return State.REJECTS if run.rejected else State.SUCCEEDED, waiting
 
 
-def _settle_previous(run: TransferRun, position: Position) -> None:
+def _settle(run: TransferRun, position: Position) -> None:
+    """Counts what was moved up to the position and is not counted yet.
+
+    It belongs to the last run that has moved anything: the one before, whose process was killed, or
+    this one, which was opened again.
+    """
+    if run.has_moved:
+        run.settle(position)
+        return
     before = TransferRun.objects.filter(task=run.task, pk__lt=run.pk)
     previous = before.begun().that_may_have_moved().first()
     if previous is not None:
-        counted = previous.totals
         previous.settle(position)
-        if (missed := previous.totals - counted).read:
-            FlowHour.objects.add(previous.task_id, missed, timezone.now())
+    if run.position_from is not None:
+        run.begin(position, run.expected)
 
 
 def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> int:

@@ -1,9 +1,11 @@
 """Rejects that no run has mirrored, since it died or our own database was lost."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 
+from transfer.errors import AlreadyRunning
 from transfer.models import BonusServer, TransferRun, TransferTask
 from transfer.rejects.mirror import mirror
 from transfer.runs.execute import open_databases
@@ -30,13 +32,14 @@ def mirror_overdue(server: BonusServer, now: datetime) -> None:
 
 
 def _mirror(task: TransferTask) -> None:
-    with open_databases(task, "mirror") as (source, target):
+    """Nothing while a run of the task is under way, which does it itself."""
+    with suppress(AlreadyRunning), task.lock(), open_databases(task, "mirror") as (source, target):
         with source.snapshot():
             origin = source.identity.origin()
         position = target.positions.existing(origin, task.kind_spec)
         if position is None or position.reader is None:
             return
-        if (last := task.runs.begun().first()) is not None:
+        if (last := task.runs.begun().that_may_have_moved().first()) is not None:
             last.settle(position)
         with target.database.transaction(commit=False):
             mirror(task, target, position)

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from transfer.engine.bonus_server.database import BonusDatabase
@@ -115,13 +115,18 @@ def _take_back(undo: Undo, load: Upload, upload: Upload, held: ExitStack) -> Tak
 
 
 def comment_of(upload: Upload) -> str:
-    """What the opposite rows say: which file, who, when. In characters that most encodings have."""
+    """What the opposite rows say: which file, who, when.
+
+    In the installation's language, not that of the page, and in characters that most
+    encodings have.
+    """
     at = timezone.localtime(upload.confirmed_at, Settings.load().zone)
-    return _('Undo of "%(file)s" by %(who)s, %(when)s') % {
-        "file": upload.undoes,
-        "who": upload.confirmed_by,
-        "when": f"{at:%Y-%m-%d %H:%M:%S %z}",
-    }
+    with translation.override(settings.LANGUAGE_CODE):
+        return _('Undo of "%(file)s" by %(who)s, %(when)s') % {
+            "file": upload.undoes,
+            "who": upload.confirmed_by,
+            "when": f"{at:%Y-%m-%d %H:%M:%S %z}",
+        }
 
 
 @contextmanager

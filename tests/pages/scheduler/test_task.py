@@ -213,6 +213,7 @@ class TestTheScheduleEditor:
         with lock(Space.ARRIVALS, 0):
             page = client.get(url(task, "task_schedule"), {"rhythm": "rows"}).content.decode()
         assert "A background process looks for new rows every second." in page
+        assert "While none arrive, a run checks the bonus server every 15 minutes." in page
 
     def test_a_task_that_reads_no_rows_is_not_offered_to_run_as_they_arrive(self, client):
         maintenance = MaintenanceTask.objects.get(kind="reconcile")

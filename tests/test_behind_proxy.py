@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from dtadmin.demo.processes import free_port
+from tests.api.conftest import a_key
 from tests.certificates import certificate
 from tests.databases import ROOT
 from tests.deployment import COMPLETE, answers, deployed, running
@@ -196,6 +197,27 @@ class TestNginx:
         assert answer.status_code == 302
         assert Upload.objects.get().size > 10_000_000
         assert stored.stat().st_mtime_ns == before  # a file there would have changed its folder
+
+    def test_many_rows_of_a_program_are_loaded_and_reach_the_proxys_disk_at_no_time(
+        self, browser, tmp_path, shop_all
+    ):
+        line = f"4100000011;1;{'x' * 200}\n"
+        headers = {
+            "Authorization": f"Bearer {a_key().secret}",
+            "Content-Type": "text/csv",
+            "Idempotency-Key": "2026-11-28/17",
+        }
+        (stored,) = tmp_path.glob("client_body*")
+        before = stored.stat().st_mtime_ns
+        rows = f"account;amount;comment\n{line * 30_000}"  # 6 MB
+        answer = browser.post("/api/v1/rows/balances", content=rows, headers=headers)
+        assert (answer.status_code, answer.json()["rows"]) == (201, 30_000)
+        assert stored.stat().st_mtime_ns == before
+
+    def test_a_program_without_a_key_that_sends_many_rows_gets_its_answer(self, browser):
+        for _ in range(5):  # the answer comes while the proxy still sends the rows
+            answer = browser.post("/api/v1/rows/balances", content=bytes(10_000_000))
+            assert (answer.status_code, answer.json()["code"]) == (401, "no_key")
 
     def test_nothing_of_a_file_is_taken_of_somebody_who_is_not_logged_in(self, browser):
         page = browser.get("/login/")

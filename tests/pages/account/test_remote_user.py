@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from dtadmin.middleware import TrueAddress
+from tests.api.conftest import a_key
 from tests.pages.look import words
 from tests.records import user
 from transfer.models import Actor, AuditEntry, User
@@ -80,3 +81,13 @@ def test_without_the_setting_the_header_is_nothing(settings, rf):
     TrueAddress(lambda _request: None).process_request(request)
     assert "REMOTE_USER" not in request.META
     assert ask(Client(), "olga").url.startswith("/login/")
+
+
+def test_a_call_of_the_api_begins_no_session():
+    """The proxy may name a program that has shown its certificate."""
+    headers = {HEADER: "olga", "Authorization": f"Bearer {a_key().secret}"}
+    answer = Client().get("/api/v1/", headers=headers, REMOTE_ADDR=PROXY)
+    assert (answer.status_code, answer.cookies) == (200, {})
+    assert not AuditEntry.objects.filter(action="login").exists()
+    refused = Client().get("/api/v1/", headers={HEADER: "olga"}, REMOTE_ADDR=PROXY)
+    assert refused.status_code == 401

@@ -22,8 +22,13 @@ class RemoteUser(RemoteUserMiddleware):
     """Django's, which notes each log-in. The session ends with the name in the header."""
 
     def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, *_arguments: Any) -> None:
+        """Logs in, except for the API: each of its calls would begin a session."""
+        if getattr(view, "is_api", False):
+            return
         before = request.user.pk
         self.process_request(request)
         if request.user.pk not in (None, before):
             key_of(request, request.user.get_username()).succeed(provider="REMOTE_USER")
-        return self.get_response(request)

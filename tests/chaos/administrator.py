@@ -2,6 +2,8 @@
 
 import json
 import re
+from datetime import datetime, timedelta
+from typing import Any
 
 from tests.chaos.happened import step
 from tests.chaos.loads import Loads
@@ -32,6 +34,8 @@ WAYS_OUT = {
 PURGED = re.compile(r"up to ([0-9]+) rows")
 MISSING = "has not received were purged"
 COUNTED = re.compile(r"([a-z]+) → (.+?): [0-9]+ rows stay moved, ([0-9]+) wait")
+TOO_EARLY = re.compile(r"Give a time later than (.+?): when")
+SENT = re.compile(r": ([0-9]+) rows would be sent")
 MOVED = """
     pg_visible_in_snapshot(xid, %(read_through)s) or coalesce(
         pg_visible_in_snapshot(xid, %(reading)s)
@@ -165,12 +169,15 @@ class Administrator(Loads):
         if "--data-went-back" in result["cried"]:
             arguments = (*arguments, "--data-went-back")
             result = self._do("command", arguments=list(arguments))
-        if arguments[0] == "set_position" and result["code"] and "rebase" in result["cried"]:
+        if too_early := TOO_EARLY.search(result["cried"]):
+            later = datetime.fromisoformat(too_early[1]) + timedelta(microseconds=1)
+            arguments = (*arguments[:-1], later.isoformat(" "))
+            result = self._do("command", arguments=list(arguments))
+        asks_first = "rebase" in result["cried"] and "--doubtful" not in result["cried"]
+        if arguments[0] == "set_position" and result["code"] and asks_first:
             self._rebase()
             result = self._do("command", arguments=list(arguments))
-        if "--doubtful" in result["cried"]:
-            arguments = (*arguments, *self._look(arguments))
-            result = self._do("command", arguments=list(arguments))
+        arguments, result = self._answered(arguments, result)
         lost = PURGED.search(result["cried"])
         if lost or MISSING in result["cried"]:
             if lost:
@@ -179,9 +186,17 @@ class Administrator(Loads):
                 self.facts.given_up |= self._purged_and_missing(self.server, self.kind)
             arguments = (*arguments, "--accept-purged")
             result = self._do("command", arguments=list(arguments))
+        arguments, result = self._answered(arguments, result)
         self._expect(result["code"] == 0, f"{arguments}: {json.dumps(result)}")
         self.now.steps.append(f"  {' '.join(arguments)}: {result['said'].strip()}")
         return str(result["said"])
+
+    def _answered(self, arguments: tuple[str, ...], result: Any) -> tuple[tuple[str, ...], Any]:
+        """The command with the answers that it has asked for, and what came of it."""
+        if "--doubtful" in result["cried"]:
+            arguments = (*arguments, *self._look(arguments))
+            result = self._do("command", arguments=list(arguments))
+        return arguments, result
 
     def _purged_and_missing(self, server: str, kind: str) -> set[str]:
         """The rows that purges have removed, and a server has neither received nor rejected."""
@@ -189,21 +204,26 @@ class Administrator(Loads):
         purged = {number for (number,) in query(self.shop_all, REMOVED, [kind])}
         return purged - {*arrived, *dict(rejects)}
 
-    def _look(self, rebase: tuple[str, ...]) -> list[str]:
+    def _look(self, command: tuple[str, ...]) -> list[str]:
         """What he answers about rows in doubt, after looking for them in the bonus servers.
 
         Where one answer can't be right for all rows of a flow, he takes them as moved, and the
         missing ones are given up.
         """
-        waiting = [self._counts(rebase, answer) for answer in ("moved", "waiting")]
+        waiting = [self._counts(command, answer) for answer in ("moved", "waiting")]
         answers = []
         for flow in waiting[0]:
             if doubtful := waiting[1][flow] - waiting[0][flow]:
-                missing = self._count_missing(*flow, before=rebase[-1])
+                if (
+                    command[0] == "set_position"
+                ):  # of before a rebase: he counts all that is missing
+                    missing = self._count_missing(*flow, before="--all") - waiting[0][flow]
+                else:
+                    missing = self._count_missing(*flow, before=command[-1])
                 if missing >= doubtful:
                     answers += self._answer(flow, "waiting")
                 else:
-                    self.now.flows[flow].forgone += missing
+                    self.now.flows[flow].forgone += max(missing, 0)
                     answers += self._answer(flow, "moved")
         return answers
 
@@ -213,9 +233,14 @@ class Administrator(Loads):
 
     def _counts(self, rebase: tuple[str, ...], answer: str) -> dict[tuple[str, str], int]:
         """How many rows would wait for each flow if that were the answer for all of them."""
-        answers = [word for flow in self.now.flows for word in self._answer(flow, answer)]
+        present = (self.server, self.kind)
+        is_of_one = rebase[0] == "set_position"
+        flows = [present] if is_of_one else [*self.now.flows]
+        answers = [word for flow in flows for word in self._answer(flow, answer)]
         arguments = [*rebase, *answers, "--dry-run"]
         said = self._do("command", arguments=arguments)["said"]
+        if is_of_one and (sent := SENT.search(said)):
+            return {present: int(sent[1])}
         servers = {name: server for server, name in SERVERS.items()}
         found = {(servers[name], kind): int(rows) for kind, name, rows in COUNTED.findall(said)}
         return {flow: rows for flow, rows in found.items() if flow in self.now.flows}

@@ -187,10 +187,13 @@ def withdrawn_and_shop_all_restored_to_before(world: World) -> None:
 
 
 def withdrawn_and_restored_to_before_and_nobody_has_read_on(world: World) -> None:
-    """No batch is missed. If a server read the rows now, another restore would double them."""
+    """No batch is missed. If a server read the rows now, another restore would double them.
+
+    After the first rebase a server rejects a row, under an identity that the second restore takes.
+    """
     world.begin("balances", servers=2)
     world.prepare_nothing()
-    world.load(["good", "here"])
+    world.load(["good", "no"])
     world.copy("shop_all")
     world.take_back()
     world.restore("shop_all")

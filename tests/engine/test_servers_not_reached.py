@@ -256,6 +256,29 @@ def test_what_a_purge_has_removed_since_is_counted_and_can_be_given_up(left):
     assert_reconciled(left.flow)
 
 
+def test_purged_rows_are_given_up_and_doubts_answered_in_one_command(left):
+    left.copy()
+    left.lose("lost")
+    left.flow.move()
+    left.restore("new")
+    left.other.move()
+    query(left.shop_all, f"{OLD} where account = 'new'")
+    assert purge(left.shop_all, "balances", [left.other.position()])[0] == 1
+    query(
+        left.shop_all,
+        "update \"changeAccountBalanceTemp\" set created_at = now() + interval '1 minute'",
+    )
+    with pytest.raises(RowsPurged):
+        left.flow.move()
+    with pytest.raises(RowsDoubtful):
+        left.site.set_position(Request(accept_purged=True))
+    answered = Request(accept_purged=True, answers=answering_all(True))
+    left.site.set_position(answered)
+    left.stage("later")
+    left.flow.move()
+    assert {row[0] for row in left.flow.target_rows()} == {"first", "lost", "later"}
+
+
 def test_a_purge_of_rows_that_it_had_does_not_stop_it(left):
     left.copy()
     left.lose("lost")

@@ -115,6 +115,8 @@ COUNTS = {
     "purge_accepted": 2**63 - 1,  # purges are numbered by the time in microseconds
 }
 AMOUNTS = (*TOTALS[3:], "purged_amount")
+# The identities of shop All that have a position of a kind. By the primary key.
+ORIGINS = "select origin::text from datatransfer.position where kind = %s"
 
 
 class Positions:
@@ -139,6 +141,10 @@ class Positions:
         """When the position was last moved, by the clock of the bonus server."""
         at: datetime = self.database.value(UPDATED_AT, [position.origin, position.kind])
         return at
+
+    def origins(self, kind: Kind) -> list[str]:
+        """The identities of shop All under which the server has positions of the kind."""
+        return [origin for (origin,) in self.database.rows(ORIGINS, [kind.name])]
 
     def furthest(self, position: Position) -> Totals:
         """What its reader has seen, under any origin."""

@@ -128,9 +128,9 @@ class RowsDoubtful(TransferError):
     )
     hint = gettext_noop(
         "Nothing was changed. Look in the bonus server whether it has them, and say it: manage.py "
-        "rebase_shop_all, its other options as before, and --doubtful %(quoted_database)s %(kind)s "
-        "moved, or waiting instead of moved. If it has only some of them, restore it as well, or "
-        "write the rest by hand."
+        "rebase_shop_all (or the set_position that says this), its other options as before, and "
+        "--doubtful %(quoted_database)s %(kind)s moved, or waiting instead of moved. If it has "
+        "only some of them, or has rejected some, restore it as well, or write the rest by hand."
     )
 
 
@@ -155,9 +155,10 @@ class RowsPrepared(RowsDoubtful):
     )
     hint = gettext_noop(
         "Nothing was changed. If no prepared transaction was committed since the restore: "
-        "manage.py rebase_shop_all, its other options as before, and --no-prepared-transactions. "
-        "Otherwise look in the bonus server whether it has these rows: --doubtful "
-        "%(quoted_database)s %(kind)s moved, or waiting instead of moved."
+        "manage.py rebase_shop_all (or the set_position that says this), its other options as "
+        "before, and --no-prepared-transactions. Otherwise look in the bonus server whether it "
+        "has these rows: --doubtful %(quoted_database)s %(kind)s moved, or waiting instead of "
+        "moved."
     )
 
 

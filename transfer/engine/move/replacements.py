@@ -12,8 +12,10 @@ chunk or before. A released row may be refused in its turn, which decides on the
 on it: so rows are released in turns, until a turn releases none. What is still held back then is a
 reject.
 
-Of an original that is purged, a server may have been told to go on without (`--accept-purged`).
-Whether it has that one is not certain, so its replacement is a reject that says so.
+It is not certain whether a server has accepted an original in two cases. It may have been told to
+go on without purged rows, and the original is one of them (`--accept-purged`). Or it has rejected
+the original under an identity of shop All that was lost with a restore to before a rebase. Then the
+row is a reject that says so.
 """
 
 from collections import defaultdict
@@ -86,6 +88,20 @@ NOT_FOR_THIS_SERVER = f"""
                         where before.origin = %s and before.kind = %s
                           and before.staging_id = staged.old_id))
 """
+# Rejects the rows whose original this server has rejected under a lost identity of shop All alone.
+# A rebase changes no numbers of rows, but a restored shop All gives those of later rows out again,
+# so the number may also be another row's. By the index `reject_of_row`.
+DOUBT_LOST = f"""
+    update pg_temp.incoming as row set fault = '{IN_DOUBT}'
+      from pg_temp.datatransfer_original as original
+     where row.fault is null and row.xid = original.xid and row.id = original.id
+       and exists (select from datatransfer.reject as before
+                    where before.origin = any(%(lost)s::uuid[]) and before.kind = %(kind)s
+                      and before.staging_id = original.old_id and before.code not in {HELD_BACK}
+                      and not exists (select from pg_temp.datatransfer_original as known
+                                       where known.xid = row.xid and known.id = row.id
+                                         and known.origin = before.origin))
+"""
 # Releases the replacements whose original is rejected or unseen; returns how many by its row count.
 # By the index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind,
 # and hash them. A reject with a code of HELD_BACK says that there is nothing to replace; one that
@@ -153,7 +169,20 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
         originals = [one.original for one in undone]
         target.database.execute(ADD_UNDONE, [*map(list, zip(*originals, strict=True))])
     if replaced or undone:
+        lost = _lost_identities(plan, source, target)
+        if lost:
+            target.database.execute(DOUBT_LOST, {"lost": lost, "kind": plan.kind.name})
         target.database.execute(HOLD_BACK)
+
+
+def _lost_identities(plan: ChunkPlan, source: ShopAll, target: BonusDatabase) -> list[str]:
+    """The identities of shop All under which the server has read, and that no rebase knows."""
+    with as_source_failure():
+        known = {
+            plan.before.origin,
+            *(rebase.origin for rebase in source.rebase_log.line(plan.kind)),
+        }
+    return [origin for origin in target.positions.origins(plan.kind) if origin not in known]
 
 
 def _note_changed(plan: ChunkPlan, last: Last, source: ShopAll) -> None:

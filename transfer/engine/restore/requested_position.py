@@ -15,6 +15,7 @@ from transfer.engine.errors import (
 )
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, Totals
+from transfer.engine.restore.answers import NO_ANSWERS, Answers
 from transfer.engine.restore.carry_over import can_be_carried_over
 from transfer.engine.shop_all.batches import Batch, KnownBatch, Readers
 from transfer.engine.shop_all.source import ShopAll
@@ -40,6 +41,8 @@ class Request:
     accept_purged: bool = False
     shop_all_is_whole: bool = False  # the administrator knows that it was not restored
     data_went_back: bool = False  # the server's data, too, were put back to before shop All was
+    # About rows in doubt, where a position of before a rebase is carried over first.
+    answers: Answers = NO_ANSWERS
 
     @property
     def stays(self) -> bool:

@@ -68,7 +68,13 @@ def set_position(
         # A copy shares the reader of another server until it gets its own.
         shared = readers if request.keeps_reader else Readers()
         carried = carry_over(
-            kind, source, target, shared, accept_purged=request.accept_purged, dry_run=dry_run
+            kind,
+            source,
+            target,
+            shared,
+            answers=request.answers,
+            accept_purged=request.accept_purged,
+            dry_run=dry_run,
         )
         given_up = carried.given_up if carried else NOTHING_LOST
     target.ensure_schema()

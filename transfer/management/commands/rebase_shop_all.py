@@ -9,14 +9,15 @@ from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import RowsDoubtful
-from transfer.engine.restore.answers import Answers, Flow
+from transfer.engine.restore.answers import Answers
 from transfer.engine.restore.new_numbers import Restored
 from transfer.engine.restore.renumber_after_restore import renumber_after_restore
 from transfer.engine.restore.translate import Renumbered
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import Unreachable
 from transfer.loading.lost import note_lost
-from transfer.management.command import Command as BaseCommand, UsageError, servers_named
+from transfer.management.command import Command as BaseCommand
+from transfer.management.doubts import FLAGS, add_doubtful, answers_of
 from transfer.models import Actor, BonusServer, Settings, TransferTask, Upload
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs.positions import carry_task_over
@@ -33,9 +34,7 @@ class Command(BaseCommand):
         "changed."
     )
     flags = {
-        "--no-prepared-transactions": gettext_noop(
-            "no transaction that was prepared before the copy was committed since the restore"
-        ),
+        **FLAGS,
         "--dry-run": gettext_noop("count, change nothing"),
     }
 
@@ -48,22 +47,12 @@ class Command(BaseCommand):
             help=_("rows created since then are new: '2026-01-31 12:00:00+03:00'"),
         )
         new.add_argument("--no-writes-since-restore", action="store_true", help=_("no row is new"))
-        parser.add_argument(
-            "--doubtful",
-            nargs=3,
-            action="append",
-            default=[],
-            metavar=(_("SERVER"), _("TRANSFER"), "moved|waiting"),
-            help=_(
-                "the answer for rows of the copy that may have been moved; the command names them"
-            ),
-        )
+        add_doubtful(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         knows = options["restored_at"] is not None or options["no_writes_since_restore"]
         restored = Restored(options["restored_at"]) if knows else None
-        none_prepared = options["no_prepared_transactions"]
-        answers = Answers(dict(map(answer, options["doubtful"])), none_prepared)
+        answers = answers_of(options)
         with ExitStack() as opened:
             shop_all = opened.enter_context(ShopAll(settings.SHOP_ALL_DATABASE_URL, "rebase"))
             targets = [
@@ -178,22 +167,6 @@ class Command(BaseCommand):
                 waiting=line.waiting,
                 vanished=line.vanished,
             )
-
-
-def answer(words: list[str]) -> tuple[Flow, bool]:
-    """One answer of --doubtful: of which rows, and whether they were moved. Raises UsageError."""
-    name, kind, said = words
-    (server,) = servers_named(name)
-    if kind not in settings.KINDS or said not in ("moved", "waiting"):
-        raise UsageError(
-            _(
-                "--doubtful %(given)s: name the server, the transfer (%(kinds)s), and moved or "
-                "waiting"
-            ),
-            given=" ".join(words),
-            kinds=", ".join(settings.KINDS),
-        )
-    return (server.name, kind), said == "moved"
 
 
 def words_of_lost(load: Upload) -> str:

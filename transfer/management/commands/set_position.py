@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.engine.restore.requested_position import Request
 from transfer.engine.restore.set_position import Outcome
 from transfer.management.command import Command as BaseCommand, servers_named
+from transfer.management.doubts import FLAGS, add_doubtful, answers_of
 from transfer.models import Actor, TransferTask
 from transfer.runs.positions import put_position
 from transfer.text.explain import explain
@@ -26,6 +27,7 @@ class Command(BaseCommand):
         "--data-went-back": gettext_noop(
             "its data were restored to before a later batch that our own history knows"
         ),
+        **FLAGS,
         "--dry-run": gettext_noop("count, change nothing"),
     }
 
@@ -44,8 +46,10 @@ class Command(BaseCommand):
             help=_("it is a copy of another server, with our schema: continue from that position"),
         )
         parser.add_argument("--reader", metavar="N", help=_("whose batch N is meant"))
+        add_doubtful(parser)
 
     def handle(self, *, server: str, kind: str, dry_run: bool, **options: Any) -> None:
+        options["answers"] = answers_of(options)
         request = Request(**{field.name: options[field.name] for field in fields(Request)})
         (named,) = servers_named(server)
         task = named.tasks.select_related("server").get(kind=kind)
